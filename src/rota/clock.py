@@ -1,0 +1,71 @@
+"""The clock, and the conversions between datetimes and instants.
+
+The only module that may read the time; everything else takes ``now`` (an instant) or a :class:`Clock`.
+An *instant* is an ``int``: microseconds since the Unix epoch, UTC.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta, tzinfo
+
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+#: A due time later than every real one: "not due before the runs it waits for have finished".
+HELD = 2**62
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Clock:
+    """The time as the operating system gives it.
+
+    Subclass it to drive schedulers by another time (see :class:`rota.testing.VirtualClock`).
+    """
+
+    __slots__ = ()
+
+    def now(self) -> int:
+        """Return the current instant in microseconds since the epoch (UTC); it jumps when the clock is set."""
+        return time.time_ns() // 1000
+
+    def monotonic(self) -> int:
+        """Return microseconds on a clock that never goes back; only differences mean anything."""
+        return time.monotonic_ns() // 1000
+
+
+#: The clock that is used where no other is given.
+SYSTEM_CLOCK = Clock()
+
+
+def instant(moment: datetime) -> int:
+    """Return the instant of an aware datetime, exact to the microsecond.
+
+    :param moment: an aware datetime, in any zone; ``fold`` is honoured
+    :raises TypeError: if the datetime is naive
+    """
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment(instant: int, timezone: tzinfo = UTC) -> datetime:
+    """Return the aware datetime of an instant in a time zone.
+
+    :param instant: microseconds since the epoch
+    :param timezone: the zone of the answer
+    :raises OverflowError: outside the years 1 to 9999
+    """
+    utc = _EPOCH + timedelta(microseconds=instant)
+    return utc if timezone is UTC else utc.astimezone(timezone)
+
+
+def microseconds(seconds: float | timedelta) -> int:
+    """Return a duration given in seconds (int, float or timedelta) as whole microseconds."""
+    if isinstance(seconds, timedelta):
+        return seconds // _MICROSECOND
+    if isinstance(seconds, int):
+        return seconds * SECOND
+    return round(seconds * SECOND)

@@ -1,0 +1,215 @@
+"""Every error that Rota raises, in one tree.
+
+May not import anything of Rota. Each class also derives from what APScheduler 3 raises in the same place::
+
+    RotaError
+    ├── ConfigurationError (ValueError)          an option of a scheduler, store or executor is wrong
+    │   ├── UnknownOptionError (TypeError)       no such option; the message suggests the nearest name
+    │   ├── AliasInUseError                      an alias is given twice
+    │   └── UnknownTimezoneError (KeyError)      no such time zone
+    ├── UnknownAliasError (KeyError)             no store, executor or plug-in of that name
+    ├── MissingExtraError (ImportError)          an optional dependency is not installed
+    ├── TriggerError (ValueError)                a trigger's parameters are wrong
+    │   ├── CronError                            a cron expression is wrong: field, item and column
+    │   └── NeverFiresError                      the trigger is well formed but has no fire time at all
+    ├── InvalidJobError                          a job is refused before anything is stored
+    │   ├── JobTypeError (TypeError)             an attribute has the wrong type
+    │   ├── JobValueError (ValueError)           an attribute has a value out of range
+    │   ├── UnknownAttributeError (AttributeError)
+    │   ├── CallableReferenceError (ValueError)  the callable has no importable name
+    │   ├── CallableLookupError (LookupError)    a textual reference leads nowhere
+    │   └── ArgumentMismatchError (ValueError)   arguments do not fit the callable's signature
+    ├── SerializationError (ValueError, TypeError)  a value does not fit the store's format
+    ├── DeserializationError (ValueError)        stored data cannot be restored (it is kept)
+    ├── JobLookupError (KeyError)                no job of that id
+    ├── ConflictingIdError (KeyError)            a job of that id exists
+    ├── TransientJobError (ValueError)           the job cannot be kept in a durable store
+    ├── SchedulerAlreadyRunningError, SchedulerNotRunningError, ShutdownTimeoutError (TimeoutError)
+    ├── MaxInstancesReachedError                 as APScheduler's
+    ├── NoCurrentRunError (RuntimeError)         current_run() outside a run
+    └── StoreError
+        ├── StoreInUseError (RuntimeError)       one store object, two schedulers
+        ├── StoreNotStartedError (RuntimeError)  the store is used before start() or after shutdown()
+        ├── StoreUnavailableError (ConnectionError)
+        ├── StoreConflictError (RuntimeError)    a job was changed by others again and again
+        └── SchemaError (RuntimeError)           the stored schema is not one that this version knows
+"""
+
+from __future__ import annotations
+
+
+class RotaError(Exception):
+    """Base class of all errors of Rota."""
+
+    def __str__(self) -> str:
+        # KeyError would show the repr of the message.
+        return Exception.__str__(self)
+
+
+class ConfigurationError(RotaError, ValueError):
+    """An option of a scheduler, job store or executor is wrong."""
+
+
+class UnknownOptionError(ConfigurationError, TypeError):
+    """An option name that does not exist; the message suggests the nearest one."""
+
+
+class AliasInUseError(ConfigurationError):
+    """A job store or executor alias is given twice."""
+
+
+class UnknownTimezoneError(ConfigurationError, KeyError):
+    """A time zone name that the tz database does not have."""
+
+
+class UnknownAliasError(RotaError, KeyError):
+    """No job store, executor or plug-in goes by that name."""
+
+
+class MissingExtraError(RotaError, ImportError):
+    """An optional dependency is not installed; the message names the extra to install."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs an optional dependency: install it with  pip install 'rota[{extra}]'")
+
+
+class TriggerError(RotaError, ValueError):
+    """The parameters of a trigger are wrong."""
+
+
+class CronError(TriggerError):
+    """A cron expression is wrong; ``field``, ``item`` and ``column`` tell where."""
+
+    def __init__(
+        self, message: str, *, field: str | None = None, item: str | None = None, column: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.field = field
+        self.item = item
+        self.column = column
+
+
+class NeverFiresError(TriggerError):
+    """The trigger is well formed but no time ever matches it (30 February, a year range that is over)."""
+
+
+class InvalidJobError(RotaError):
+    """A job is refused before anything is stored."""
+
+
+class JobTypeError(InvalidJobError, TypeError):
+    """An attribute of a job has the wrong type."""
+
+
+class JobValueError(InvalidJobError, ValueError):
+    """An attribute of a job has a value that is out of range."""
+
+
+class UnknownAttributeError(InvalidJobError, AttributeError):
+    """An attribute that jobs do not have."""
+
+
+class CallableReferenceError(InvalidJobError, ValueError):
+    """The callable has no name under which another process could import it."""
+
+
+class CallableLookupError(InvalidJobError, LookupError):
+    """A textual reference (``module:qualname``) leads nowhere."""
+
+
+class ArgumentMismatchError(InvalidJobError, ValueError):
+    """The arguments do not fit the signature of the callable."""
+
+
+class SerializationError(RotaError, ValueError, TypeError):
+    """A value does not fit the store's format; the message gives its path and type."""
+
+
+class DeserializationError(RotaError, ValueError):
+    """Stored data cannot be restored; it is kept as it is."""
+
+
+class JobLookupError(RotaError, KeyError):
+    """No job of that id is found (raised by look-ups, changes and removals)."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"No job by the id of {job_id} was found")
+        self.job_id = job_id
+
+
+class ConflictingIdError(RotaError, KeyError):
+    """A job of that id exists already."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"Job identifier ({job_id}) conflicts with an existing job; "
+            f"pass replace_existing=True to replace it, or give another id"
+        )
+        self.job_id = job_id
+
+
+class TransientJobError(RotaError, ValueError):
+    """The job's callable has no importable name, so a durable store cannot keep it."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f'Job "{job_id}" cannot be added to this job store because a reference to the callable could not be '
+            f"determined; use a module-level function, a textual reference (module:name), or the memory store"
+        )
+        self.job_id = job_id
+
+
+class SchedulerAlreadyRunningError(RotaError):
+    """start() or configure() was called on a scheduler that is running."""
+
+    def __str__(self) -> str:
+        return Exception.__str__(self) or "Scheduler is already running; call shutdown() first"
+
+
+class SchedulerNotRunningError(RotaError):
+    """An operation that needs a running scheduler was called on a stopped one."""
+
+    def __str__(self) -> str:
+        return Exception.__str__(self) or "Scheduler is not running; call start() first"
+
+
+class ShutdownTimeoutError(RotaError, TimeoutError):
+    """Runs were still under way when the time given to shutdown() was over."""
+
+
+class MaxInstancesReachedError(RotaError):
+    """The job runs as many times at once as it may."""
+
+    def __init__(self, job: object) -> None:
+        super().__init__(
+            f'Job "{getattr(job, "id", job)}" has already reached its maximum number of instances '
+            f"({getattr(job, 'max_instances', '?')})"
+        )
+
+
+class NoCurrentRunError(RotaError, RuntimeError):
+    """current_run() was called outside a run."""
+
+
+class StoreError(RotaError):
+    """Something is wrong with a job store."""
+
+
+class StoreInUseError(StoreError, RuntimeError):
+    """A job store object is attached to two schedulers; make one object for each (they may share the database)."""
+
+
+class StoreNotStartedError(StoreError, RuntimeError):
+    """A job store is used before start() or after shutdown()."""
+
+
+class StoreUnavailableError(StoreError, ConnectionError):
+    """The store's server or file cannot be reached."""
+
+
+class StoreConflictError(StoreError, RuntimeError):
+    """A job was changed by others each time a change was tried."""
+
+
+class SchemaError(StoreError, RuntimeError):
+    """The stored schema is not one that this version of Rota knows."""
