@@ -1,0 +1,55 @@
+# Rota's commands. `make run` and `make test` set up what they need; nothing else has to be done first.
+
+VENV := .venv
+BIN := $(VENV)/bin
+MAIN_JOB := examples/main_job.py
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format bench clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+setup: $(VENV)/.ready ## make .venv with everything for development
+
+run: $(VENV)/.runs ## run the main job (Ctrl-C ends it after what is running)
+	@$(BIN)/rota run $(MAIN_JOB)
+
+test: $(VENV)/.ready ## run all tests, on every supported Python found here
+	@scripts/test $(ARGS)
+
+check: $(VENV)/.ready ## the fast gates: form, lint, types, layers, core tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/core
+
+format: $(VENV)/.ready ## write the code in the project's form
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.bench ## measure, side by side with APScheduler 3
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove what the commands above have made
+	rm -rf $(VENV) .venvs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps: an environment is made again or brought up to date only when pyproject.toml has changed.
+
+$(VENV)/.runs: pyproject.toml
+	@scripts/setup $(VENV) cli,sql
+	@touch $@
+
+$(VENV)/.ready: pyproject.toml
+	@scripts/setup $(VENV) all,dev
+	@touch $@ $(VENV)/.runs
+
+$(VENV)/.bench: $(VENV)/.ready
+	@scripts/setup $(VENV) all,dev,bench
+	@touch $@
+
+.venvs/%/.ready: pyproject.toml
+	@scripts/setup .venvs/$* all,dev $*
+	@touch $@

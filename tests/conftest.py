@@ -1,0 +1,16 @@
+"""What all tests share: the settings of hypothesis and Qt, and the reader of ROTA_REQUIRE_SERVICES."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# Qt draws nowhere; it must be said before Qt is loaded.
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+# A machine may be busy with other tests, so an example has no deadline; a failing seed is printed and can be replayed.
+settings.register_profile(
+    "rota", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "rota"))
