@@ -1,0 +1,168 @@
+"""Planning: which of a due job's nominal times run, which are recorded as missed or skipped, and what is next.
+
+Pure: a decision is a value; a store makes it true, an executor carries it out.
+"""
+
+from __future__ import annotations
+
+from ..clock import HELD, SECOND
+from .run import MISSED, SKIPPED, Run, end
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..job import Job
+
+#: How many missed times of one job are handed out together when they are not coalesced.
+GROUP_LIMIT = 100
+
+#: How many later nominal times are looked at for one whose jitter has not passed yet.
+JITTER_STEPS = 100
+
+ACTIVE = "active"
+PAUSED = "paused"
+#: kept, visible, and not run: the job could not be restored or planned
+QUARANTINED = "quarantined"
+#: the schedule is over; only unfinished runs keep the job's row
+ENDED = "ended"
+
+
+class Decision:
+    """What is to become of one due job; ``version`` is the version of the job that was looked at."""
+
+    __slots__ = ("error", "job", "next_due", "next_nominal", "records", "runs", "state", "version")
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.version = job.version
+        #: runs to carry out, oldest first; one executor takes them one after another
+        self.runs: list[Run] = []
+        #: ledger records of nominal times that do not run
+        self.records: list[Run] = []
+        self.next_nominal: int | None = None
+        self.next_due: int | None = None
+        self.state = ACTIVE
+        #: why the job is quarantined
+        self.error: str | None = None
+
+
+def plan(job: Job, now: int) -> Decision:
+    """Decide what is to become of a due job.
+
+    :param job: a job whose ``next_due`` is not later than ``now``
+    :param now: instant
+    :raises Exception: whatever the job's trigger raises; see :func:`quarantine`
+    """
+    decision = Decision(job)
+    nominal, due, policy = job.next_nominal, job.next_due, job.policy
+    if nominal is None or due is None or due > now:  # changed since it was loaded: the version will not match
+        decision.next_nominal, decision.next_due = nominal, due
+        return decision
+    trigger = job.trigger
+    following = trigger.after(nominal, nominal)
+    busy = job.running >= policy.max_instances
+    late = policy.misfire_grace is not None and now - due > policy.misfire_grace
+    if busy or late or (following is not None and following <= now):
+        following = _plan_many(decision, nominal, now, busy)
+    else:
+        decision.runs.append(Run(job.id, nominal, due, job, job.executor))
+    _set_next(decision, following, now)
+    return decision
+
+
+def quarantine(job: Job, error: str) -> Decision:
+    """Return the decision to put a job into quarantine because of ``error``; its times are kept."""
+    decision = Decision(job)
+    decision.state = QUARANTINED
+    decision.error = error
+    decision.next_nominal = job.next_nominal
+    return decision
+
+
+def due_time(job: Job, nominal: int) -> int:
+    """Return the due time of a nominal time: later by the trigger's jitter, the same on every node.
+
+    APScheduler adds uniform random seconds from 0 to ``jitter``; so do we, drawn by a hash of job and time.
+    """
+    jitter = job.trigger.jitter
+    if not jitter:
+        return nominal
+    from hashlib import blake2b
+
+    digest = blake2b(f"{job.id}@{nominal}".encode(), digest_size=8).digest()
+    return nominal + int.from_bytes(digest, "big") * int(jitter * SECOND) // 2**64
+
+
+def _plan_many(decision: Decision, nominal: int, now: int, busy: bool) -> int | None:
+    """Decide when several times are owed, the job is late, or it runs as often as it may; return what follows."""
+    job = decision.job
+    grace, coalesce = job.policy.misfire_grace, job.policy.coalesce
+    trigger = job.trigger
+    last, count = _last_due(job, nominal, now)
+    if busy:
+        decision.records.append(_record(job, nominal, last, count, SKIPPED, "max_instances", now))
+        return trigger.after(last, last)
+    if coalesce:
+        if grace is not None and now - due_time_of(job, last) > grace:
+            decision.records.append(_record(job, nominal, last, count, MISSED, "too late", now))
+        else:
+            if count > 1:
+                before, skipped = trigger.latest(nominal, last - 1)
+                decision.records.append(_record(job, nominal, before, skipped, SKIPPED, "coalesced", now))
+            decision.runs.append(Run(job.id, last, due_time_of(job, last), job, job.executor))
+        return trigger.after(last, last)
+    first: int | None = nominal
+    if grace is not None and now - due_time_of(job, nominal) > grace:
+        # Jitter makes a due time later, so only what is too late by the whole jitter is missed without a look at it.
+        surely = now - grace - 1 - int((trigger.jitter or 0) * SECOND)
+        before, missed = trigger.latest(nominal, max(nominal, surely))
+        decision.records.append(_record(job, nominal, before, missed, MISSED, "too late", now))
+        first = trigger.after(before, before)
+    while first is not None and first <= last and len(decision.runs) < GROUP_LIMIT:
+        due = due_time_of(job, first)
+        if grace is not None and now - due > grace:
+            decision.records.append(_record(job, first, first, 1, MISSED, "too late", now))
+        else:
+            decision.runs.append(Run(job.id, first, due, job, job.executor))
+        first = trigger.after(first, first)
+    for run, then in zip(decision.runs, decision.runs[1:], strict=False):
+        run.then = then
+    return first
+
+
+def due_time_of(job: Job, nominal: int) -> int:
+    """Return the due time of a nominal time, which for the job's pending one is stored with the job."""
+    if nominal == job.next_nominal and job.next_due is not None and job.next_due != HELD:
+        return job.next_due
+    return due_time(job, nominal)
+
+
+def _last_due(job: Job, nominal: int, now: int) -> tuple[int, int]:
+    """Return the last nominal time that is due at ``now``, and how many there are from ``nominal`` on."""
+    last, count = job.trigger.latest(nominal, now)
+    if job.trigger.jitter:
+        for _ in range(JITTER_STEPS):
+            if last <= nominal or due_time_of(job, last) <= now:
+                break
+            last, count = job.trigger.latest(nominal, last - 1)
+        else:
+            last, count = nominal, 1
+    return last, count
+
+
+def _record(job: Job, first: int, last: int, count: int, status: str, reason: str, now: int) -> Run:
+    record = Run(job.id, first, due_time_of(job, first), job, job.executor)
+    record.last = last
+    record.count = count
+    end(record, status, reason, now)
+    return record
+
+
+def _set_next(decision: Decision, following: int | None, now: int) -> None:
+    if following is None:
+        decision.state = ENDED
+        return
+    decision.next_nominal = following
+    due = due_time(decision.job, following)
+    # More missed times are owed than one group holds: they wait until the group has finished.
+    held = following <= now and not decision.job.policy.coalesce and decision.runs
+    decision.next_due = HELD if held and due <= now else due

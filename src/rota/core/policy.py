@@ -1,0 +1,155 @@
+"""The policies of a job as one shared, immutable value.
+
+Pure; validates, never stores. Jobs with equal policies share one object, which keeps a million jobs small.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from ..clock import SECOND, microseconds
+from ..errors import JobTypeError, JobValueError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+#: What a lost run may be turned into: executed again, or recorded as lost.
+ON_LOST = ("rerun", "lost")
+
+
+class Policy:
+    """How a job's nominal times are carried out. Durations are microseconds; compare and hash by value."""
+
+    __slots__ = ("coalesce", "expires", "max_attempts", "max_instances", "misfire_grace", "on_lost")
+
+    def __init__(
+        self,
+        misfire_grace: int | None = None,
+        coalesce: bool = True,
+        max_instances: int = 1,
+        expires: int | None = None,
+        on_lost: str = "rerun",
+        max_attempts: int = 3,
+    ) -> None:
+        self.misfire_grace = misfire_grace
+        self.coalesce = coalesce
+        self.max_instances = max_instances
+        self.expires = expires
+        self.on_lost = on_lost
+        self.max_attempts = max_attempts
+
+    def key(self) -> tuple[int | None, bool, int, int | None, str, int]:
+        return (
+            self.misfire_grace,
+            self.coalesce,
+            self.max_instances,
+            self.expires,
+            self.on_lost,
+            self.max_attempts,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return self.key() == other.key() if isinstance(other, Policy) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.key())
+
+    def __repr__(self) -> str:
+        return f"Policy{self.key()}"
+
+
+#: The policies of a job that sets none.
+DEFAULT_POLICY = Policy()
+
+#: The public option names, as add_job() and job_defaults take them.
+OPTION_NAMES = ("misfire_grace_time", "coalesce", "max_instances", "expires", "on_lost", "max_attempts")
+
+_shared: dict[Policy, Policy] = {DEFAULT_POLICY: DEFAULT_POLICY}
+
+
+def with_options(base: Policy, options: Mapping[str, Any]) -> Policy:
+    """Return ``base`` with some options changed.
+
+    :param base: the policy to start from
+    :param options: any of ``misfire_grace_time`` and ``expires`` (seconds, timedelta or None), ``coalesce``,
+        ``max_instances``, ``on_lost`` ("rerun" or "lost"), ``max_attempts``
+    :raises JobTypeError, JobValueError: if a value is not acceptable
+    """
+    if not options:
+        return base
+    policy = Policy(*base.key())
+    for name, value in options.items():
+        _SETTERS[name](policy, name, value)
+    if len(_shared) > 1000:  # a bound for programs that give each job its own grace time
+        _shared.clear()
+    return _shared.setdefault(policy, policy)
+
+
+def seconds_of(duration: int | None) -> int | float | None:
+    """Return a duration in microseconds as seconds: an int where it is whole."""
+    if duration is None:
+        return None
+    return duration // SECOND if duration % SECOND == 0 else duration / SECOND
+
+
+def _duration(name: str, value: object) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float, timedelta)):
+        raise JobTypeError(
+            f"{name} must be either None or a positive number of seconds (or a timedelta), got {value!r}"
+        )
+    try:
+        duration = microseconds(value)
+    except (ValueError, OverflowError):
+        duration = 0
+    if duration <= 0:
+        raise JobTypeError(
+            f"{name} must be either None or a positive number of seconds, got {value!r}; "
+            f"None means that a run is never too late"
+        )
+    return duration
+
+
+def _positive(name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+        raise JobTypeError(f"{name} must be a positive integer, got {value!r}")
+    return value
+
+
+def _set_misfire_grace(policy: Policy, name: str, value: object) -> None:
+    policy.misfire_grace = _duration(name, value)
+
+
+def _set_expires(policy: Policy, name: str, value: object) -> None:
+    policy.expires = _duration(name, value)
+
+
+def _set_coalesce(policy: Policy, name: str, value: object) -> None:
+    policy.coalesce = bool(value)
+
+
+def _set_max_instances(policy: Policy, name: str, value: object) -> None:
+    policy.max_instances = _positive(name, value)
+
+
+def _set_max_attempts(policy: Policy, name: str, value: object) -> None:
+    policy.max_attempts = _positive(name, value)
+
+
+def _set_on_lost(policy: Policy, name: str, value: object) -> None:
+    if value not in ON_LOST:
+        raise JobValueError(f'on_lost must be "rerun" or "lost", got {value!r}')
+    policy.on_lost = str(value)
+
+
+_SETTERS = {
+    "misfire_grace_time": _set_misfire_grace,
+    "coalesce": _set_coalesce,
+    "max_instances": _set_max_instances,
+    "expires": _set_expires,
+    "on_lost": _set_on_lost,
+    "max_attempts": _set_max_attempts,
+}

@@ -1,0 +1,193 @@
+"""One run: a nominal time being carried out, and the record that it leaves in the ledger.
+
+Pure data and its life cycle. It may not call the job, read the clock or know a store.
+"""
+
+from __future__ import annotations
+
+from ..clock import moment
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Any
+
+    from ..job import Job
+
+#: A run that a node has taken and not finished.
+CLAIMED = "claimed"
+SUCCEEDED = "succeeded"
+FAILED = "failed"
+MISSED = "missed"
+SKIPPED = "skipped"
+TIMED_OUT = "timed_out"
+CANCELLED = "cancelled"
+LOST = "lost"
+
+#: The states in which a run can end; each run ends in exactly one.
+END_STATES = (SUCCEEDED, FAILED, MISSED, SKIPPED, TIMED_OUT, CANCELLED, LOST)
+
+
+class Run:
+    """A run, from its claim to its record in the ledger. Times are instants (microseconds, UTC).
+
+    A record of times that did not run stands for a range: ``nominal`` is the first, ``last`` the last of ``count``.
+    """
+
+    __slots__ = (
+        "attempt",
+        "cancelled",
+        "claimed_at",
+        "count",
+        "due",
+        "error",
+        "error_type",
+        "exception",
+        "executor",
+        "finished_at",
+        "job",
+        "job_id",
+        "last",
+        "nominal",
+        "owner",
+        "reason",
+        "retval",
+        "started_at",
+        "status",
+        "then",
+        "traceback",
+    )
+
+    def __init__(
+        self, job_id: str, nominal: int, due: int, job: Job | None = None, executor: str = "default"
+    ) -> None:
+        self.job_id = job_id
+        self.nominal = nominal
+        self.due = due
+        self.job = job
+        #: alias of the executor that carries the run out
+        self.executor = executor
+        self.last = nominal
+        self.count = 1
+        #: 1 for the first try; it is the fence that a node presents to finish the run
+        self.attempt = 1
+        self.status = CLAIMED
+        #: why the run ended as it did, where the status alone does not tell
+        self.reason: str | None = None
+        #: the node that claimed the run
+        self.owner: str | None = None
+        self.claimed_at: int | None = None
+        self.started_at: int | None = None
+        self.finished_at: int | None = None
+        self.retval: Any = None
+        self.exception: BaseException | None = None
+        self.error_type: str | None = None
+        self.error: str | None = None
+        self.traceback: str | None = None
+        #: True once somebody asked the run to stop; a long job looks at it now and then
+        self.cancelled = False
+        #: the run of the same job that is executed after this one (missed times that are not coalesced)
+        self.then: Run | None = None
+
+    @property
+    def id(self) -> str:
+        """The run's name: job id, nominal instant and attempt."""
+        return f"{self.job_id}@{self.nominal}#{self.attempt}"
+
+    @property
+    def scheduled_run_time(self) -> datetime:
+        """The nominal time as an aware datetime (UTC)."""
+        return moment(self.nominal)
+
+    @property
+    def deadline(self) -> datetime | None:
+        """The time after which the run would not be started any more (``expires``), or None."""
+        expires = self.job.policy.expires if self.job is not None else None
+        return None if expires is None else moment(self.due + expires)
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from start to end, or None while there is no end."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at) / 1_000_000
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run has reached one of the end states."""
+        return self.status != CLAIMED
+
+    def cancel(self) -> None:
+        """Ask the run to stop; the job sees it as ``current_run().cancelled``."""
+        self.cancelled = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the ledger record as JSON-able data (times are ISO 8601, UTC)."""
+        return {
+            "job_id": self.job_id,
+            "scheduled": moment(self.nominal).isoformat(),
+            "last_scheduled": moment(self.last).isoformat(),
+            "count": self.count,
+            "due": moment(self.due).isoformat(),
+            "attempt": self.attempt,
+            "status": self.status,
+            "reason": self.reason,
+            "node": self.owner,
+            "executor": self.executor,
+            "claimed": _iso(self.claimed_at),
+            "started": _iso(self.started_at),
+            "finished": _iso(self.finished_at),
+            "duration": self.duration,
+            "result": summary(self.retval),
+            "error_type": self.error_type,
+            "error": self.error,
+            "traceback": self.traceback,
+        }
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id} {self.status}>"
+
+
+def succeed(run: Run, retval: Any, now: int) -> None:
+    """End a run with its return value."""
+    run.retval = retval
+    run.status = SUCCEEDED
+    run.finished_at = now
+
+
+def fail(run: Run, exception: BaseException, traceback: str, now: int) -> None:
+    """End a run with the exception that it raised."""
+    end(run, FAILED, None, now)
+    run.exception = exception
+    run.error_type = type(exception).__qualname__
+    run.error = str(exception)
+    run.traceback = traceback
+
+
+def end(run: Run, status: str, reason: str | None, now: int) -> None:
+    """End a run in the given state, for the given reason."""
+    run.status = status
+    run.reason = reason
+    run.finished_at = now
+
+
+def is_expired(run: Run, now: int) -> bool:
+    """Whether the run has waited longer than its job's ``expires`` allows."""
+    expires = run.job.policy.expires if run.job is not None else None
+    return expires is not None and now - run.due > expires
+
+
+def summary(value: Any, limit: int = 500) -> str | int | float | bool | None:
+    """Return what the ledger keeps of a return value: plain values as they are, strings cut, else the type's name.
+
+    The ledger is bounded, so it may not keep large objects alive.
+    """
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, str):
+        return value if len(value) <= limit else value[: limit - 1] + "…"
+    return f"<{type(value).__module__}.{type(value).__qualname__}>"
+
+
+def _iso(instant: int | None) -> str | None:
+    return None if instant is None else moment(instant).isoformat()

@@ -1,0 +1,233 @@
+"""Events and their codes: APScheduler 3's, and those that Rota adds above them.
+
+Plain values; nothing here knows a scheduler. Codes are bits, so that a listener's mask is an OR of them.
+"""
+
+from __future__ import annotations
+
+from .clock import moment
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Any
+
+    from .core.run import Run
+
+__all__ = (
+    "EVENT_ALL",
+    "EVENT_ALL_JOBS_REMOVED",
+    "EVENT_CLOCK_JUMPED",
+    "EVENT_EXECUTOR_ADDED",
+    "EVENT_EXECUTOR_REMOVED",
+    "EVENT_JOBSTORE_ADDED",
+    "EVENT_JOBSTORE_REMOVED",
+    "EVENT_JOB_ADDED",
+    "EVENT_JOB_CANCELLED",
+    "EVENT_JOB_ERROR",
+    "EVENT_JOB_EXECUTED",
+    "EVENT_JOB_LOST",
+    "EVENT_JOB_MAX_INSTANCES",
+    "EVENT_JOB_MISSED",
+    "EVENT_JOB_MODIFIED",
+    "EVENT_JOB_QUARANTINED",
+    "EVENT_JOB_REFUSED",
+    "EVENT_JOB_REMOVED",
+    "EVENT_JOB_RESTORED",
+    "EVENT_JOB_SUBMITTED",
+    "EVENT_SCHEDULER_DEGRADED",
+    "EVENT_SCHEDULER_PAUSED",
+    "EVENT_SCHEDULER_RECOVERED",
+    "EVENT_SCHEDULER_RESUMED",
+    "EVENT_SCHEDULER_SHUTDOWN",
+    "EVENT_SCHEDULER_START",
+    "EVENT_SCHEDULER_STARTED",
+    "ClockEvent",
+    "JobEvent",
+    "JobExecutionEvent",
+    "JobQuarantineEvent",
+    "JobSubmissionEvent",
+    "SchedulerEvent",
+    "SchedulerHealthEvent",
+)
+
+EVENT_SCHEDULER_STARTED = EVENT_SCHEDULER_START = 2**0
+EVENT_SCHEDULER_SHUTDOWN = 2**1
+EVENT_SCHEDULER_PAUSED = 2**2
+EVENT_SCHEDULER_RESUMED = 2**3
+EVENT_EXECUTOR_ADDED = 2**4
+EVENT_EXECUTOR_REMOVED = 2**5
+EVENT_JOBSTORE_ADDED = 2**6
+EVENT_JOBSTORE_REMOVED = 2**7
+EVENT_ALL_JOBS_REMOVED = 2**8
+EVENT_JOB_ADDED = 2**9
+EVENT_JOB_REMOVED = 2**10
+EVENT_JOB_MODIFIED = 2**11
+EVENT_JOB_EXECUTED = 2**12
+EVENT_JOB_ERROR = 2**13
+EVENT_JOB_MISSED = 2**14
+EVENT_JOB_SUBMITTED = 2**15
+EVENT_JOB_MAX_INSTANCES = 2**16
+#: a job cannot be restored or its trigger raises; it is kept, and not run until it is healed
+EVENT_JOB_QUARANTINED = 2**17
+#: a quarantined job can be restored again
+EVENT_JOB_RESTORED = 2**18
+#: a run whose node died was recorded as lost
+EVENT_JOB_LOST = 2**19
+#: a run was cancelled (by a shutdown that did not wait)
+EVENT_JOB_CANCELLED = 2**20
+#: the outcome of a run was refused by the store's fence: another node has taken the run over
+EVENT_JOB_REFUSED = 2**21
+#: the engine cannot do its work (a store fails); it goes on trying
+EVENT_SCHEDULER_DEGRADED = 2**22
+#: the engine works again
+EVENT_SCHEDULER_RECOVERED = 2**23
+#: the wall clock was set, or the machine slept
+EVENT_CLOCK_JUMPED = 2**24
+EVENT_ALL = 2**25 - 1
+
+
+class _Event:
+    """Shows an event's class and attributes; subclasses list their own attributes in ``__slots__``."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        names = [name for cls in reversed(type(self).__mro__) for name in getattr(cls, "__slots__", ())]
+        values = ", ".join(f"{name}={getattr(self, name)!r}" for name in names if name != "run")
+        return f"<{type(self).__name__} ({values})>"
+
+
+class SchedulerEvent(_Event):
+    """Something happened to the scheduler itself.
+
+    :ivar int code: the event code
+    :ivar str | None alias: alias of the job store or executor that was added or removed
+    """
+
+    __slots__ = ("alias", "code")
+
+    def __init__(self, code: int, alias: str | None = None) -> None:
+        self.code = code
+        self.alias = alias
+
+
+class SchedulerHealthEvent(SchedulerEvent):
+    """The engine stopped (DEGRADED) or resumed (RECOVERED) to do its work with a job store.
+
+    :ivar str | None reason: the error, for DEGRADED
+    """
+
+    __slots__ = ("reason",)
+
+    def __init__(self, code: int, alias: str | None, reason: str | None = None) -> None:
+        super().__init__(code, alias)
+        self.reason = reason
+
+
+class ClockEvent(SchedulerEvent):
+    """The wall clock moved against the monotonic clock.
+
+    :ivar float delta: seconds; positive if it jumped forward
+    """
+
+    __slots__ = ("delta",)
+
+    def __init__(self, code: int, delta: float) -> None:
+        super().__init__(code)
+        self.delta = delta
+
+
+class JobEvent(SchedulerEvent):
+    """Something happened to a job.
+
+    :ivar str job_id: the job
+    :ivar str | None jobstore: alias of the job's store
+    """
+
+    __slots__ = ("job_id", "jobstore")
+
+    def __init__(self, code: int, job_id: str, jobstore: str | None) -> None:
+        self.code = code
+        self.alias = None
+        self.job_id = job_id
+        self.jobstore = jobstore
+
+
+class JobQuarantineEvent(JobEvent):
+    """A job was put into quarantine.
+
+    :ivar str reason: what is wrong with it
+    """
+
+    __slots__ = ("reason",)
+
+    def __init__(self, code: int, job_id: str, jobstore: str | None, reason: str) -> None:
+        super().__init__(code, job_id, jobstore)
+        self.reason = reason
+
+
+class JobSubmissionEvent(JobEvent):
+    """Runs of a job were handed to an executor, or left out because the job ran already as often as it may.
+
+    :ivar list[datetime] scheduled_run_times: the nominal times
+    """
+
+    __slots__ = ("scheduled_run_times",)
+
+    def __init__(
+        self, code: int, job_id: str, jobstore: str | None, scheduled_run_times: list[datetime]
+    ) -> None:
+        super().__init__(code, job_id, jobstore)
+        self.scheduled_run_times = scheduled_run_times
+
+
+class JobExecutionEvent(JobEvent):
+    """A run has ended, and the store knows it.
+
+    :ivar datetime scheduled_run_time: the nominal time (for a range of missed times: the last one)
+    :ivar retval: the return value, for EXECUTED
+    :ivar exception: the exception, for ERROR
+    :ivar str | None traceback: the formatted traceback, for ERROR
+    :ivar Run | None run: the whole record: attempt, start, end, status, reason, count
+    """
+
+    __slots__ = ("exception", "retval", "run", "scheduled_run_time", "traceback")
+
+    def __init__(
+        self,
+        code: int,
+        job_id: str,
+        jobstore: str | None,
+        scheduled_run_time: datetime,
+        retval: Any = None,
+        exception: BaseException | None = None,
+        traceback: str | None = None,
+        run: Run | None = None,
+    ) -> None:
+        super().__init__(code, job_id, jobstore)
+        self.scheduled_run_time = scheduled_run_time
+        self.retval = retval
+        self.exception = exception
+        self.traceback = traceback
+        self.run = run
+
+    @property
+    def attempt(self) -> int:
+        """Which try of the run this was, from 1."""
+        return self.run.attempt if self.run is not None else 1
+
+    @property
+    def outcome(self) -> str | None:
+        """The run's end state, such as ``"succeeded"``."""
+        return self.run.status if self.run is not None else None
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When the run started (UTC), or None if it did not."""
+        return None if self.run is None or self.run.started_at is None else moment(self.run.started_at)
+
+    @property
+    def finished_at(self) -> datetime | None:
+        """When the run ended (UTC)."""
+        return None if self.run is None or self.run.finished_at is None else moment(self.run.finished_at)

@@ -1,0 +1,1 @@
+"""Executors: what carries runs out. One kind in each module."""

@@ -1,0 +1,321 @@
+"""The port of all executors, and the steps in which any of them carries a run out.
+
+An executor knows neither store nor scheduler: a run's end goes through the callback that came with it.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from contextvars import ContextVar, copy_context
+from threading import RLock
+
+from ..clock import SYSTEM_CLOCK, Clock, instant
+from ..core.run import CANCELLED, FAILED, MISSED, Run, end, fail, is_expired, succeed
+from ..errors import MaxInstancesReachedError, NoCurrentRunError
+from ..events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MISSED, JobExecutionEvent
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+    from contextvars import Context
+    from datetime import datetime
+    from typing import Any
+
+    from ..job import Job
+
+    #: called once for each run, from any thread, after the run has ended
+    Done = Callable[[Run], None]
+
+__all__ = (
+    "BaseExecutor",
+    "MaxInstancesReachedError",
+    "current_run",
+    "logging",  # public code is seen to import it from here
+    "run_coroutine_job",
+    "run_job",
+)
+
+#: How many runs an executor without workers of its own takes at once.
+UNBOUNDED = 1000
+
+_current: ContextVar[Run] = ContextVar("rota.current_run")
+
+
+def current_run() -> Run:
+    """Return the run that the calling code belongs to: its id, attempt, nominal time, deadline and cancel flag.
+
+    Works in threads, coroutines and worker processes, and in what they call.
+
+    :raises NoCurrentRunError: outside a run
+    """
+    try:
+        return _current.get()
+    except LookupError:
+        raise NoCurrentRunError("current_run() was called outside a run; only code that a job calls has one") from None
+
+
+class BaseExecutor(ABC):
+    """Base class of all executors.
+
+    A third-party executor implements :meth:`_do_submit_job` and calls :meth:`_run_job_success` or :meth:`_run_job_error` when the
+    job has ended, as in APScheduler 3. Rota's own executors implement :meth:`submit`.
+    """
+
+    _scheduler: Any = None
+    _logger = logging.getLogger("rota.executors")
+    _clock: Clock = SYSTEM_CLOCK
+    _context: Context
+
+    def start(self, scheduler: Any, alias: str) -> None:
+        """Make the executor ready; the scheduler calls it when it starts or when the executor is added to it.
+
+        :param scheduler: the scheduler that starts this executor
+        :param alias: alias of this executor in the scheduler
+        """
+        self._scheduler = scheduler
+        self._logger = logging.getLogger(f"rota.executors.{alias}")
+        self._clock = getattr(scheduler, "clock", None) or SYSTEM_CLOCK
+        self._context = copy_context()
+
+    def shutdown(self, wait: bool = True) -> None:  # noqa: B027  # optional to override, as in APScheduler
+        """Stop the executor; it can be started again.
+
+        :param wait: whether to wait until all runs that were handed over have ended
+        """
+
+    def cancel(self) -> None:  # noqa: B027  # an executor that cannot cancel has nothing to do
+        """Ask the runs that are under way to stop, and end those that have not started as cancelled."""
+
+    def capacity(self) -> int:
+        """Return how many more runs the executor has room for now."""
+        return UNBOUNDED
+
+    def submit(self, runs: Sequence[Run], done: Done) -> None:
+        """Carry runs out. Thread-safe; it does not wait for them.
+
+        A run whose ``then`` is set heads a group: its members are executed one after another.
+
+        :param runs: heads of groups of claimed runs, with ``job`` set
+        :param done: called once for every run (each member of a group) after it has ended
+        """
+        for head in runs:
+            self._submit_legacy(head, done)
+
+    # -- APScheduler's extension points --------------------------------------------------------------------------
+
+    @abstractmethod
+    def _do_submit_job(self, job: Job, run_times: list[datetime]) -> None:
+        """Arrange for :func:`run_job` to be called (third-party executors)."""
+
+    def submit_job(self, job: Job, run_times: list[datetime]) -> None:
+        """Execute a job for the given nominal times, without a ledger (APScheduler's interface).
+
+        :raises MaxInstancesReachedError: if the job runs as often as it may already
+        """
+        with self._legacy_lock:
+            if self._instances.get(job.id, 0) >= job.max_instances:
+                raise MaxInstancesReachedError(job)
+            self._do_submit_job(job, run_times)
+            self._instances[job.id] = self._instances.get(job.id, 0) + 1
+
+    def _run_job_success(self, job_id: str, events: list[JobExecutionEvent]) -> None:
+        """Take the events of a job that has been executed (third-party executors call it)."""
+        waiting = self._leave(job_id)
+        if waiting is None:
+            for event in events:
+                self._scheduler._dispatch_event(event)
+            return
+        by_time = {instant(event.scheduled_run_time): event for event in events}
+        head, done = waiting
+        for run in chain(head):
+            _outcome_of_event(run, by_time.get(run.nominal), self._clock.now())
+            done(run)
+
+    def _run_job_error(self, job_id: str, exc: BaseException, traceback: Any = None) -> None:
+        """Take the error that kept a job from being executed (third-party executors call it)."""
+        waiting = self._leave(job_id)
+        self._logger.error("Error running job %s", job_id, exc_info=(type(exc), exc, traceback))
+        if waiting is not None:
+            head, done = waiting
+            for run in chain(head):
+                fail(run, exc, "", self._clock.now())
+                done(run)
+
+    def _submit_legacy(self, head: Run, done: Done) -> None:
+        job = head.job
+        assert job is not None
+        runs = list(chain(head))
+        with self._legacy_lock:
+            self._waiting.setdefault(job.id, []).append((head, done))
+            self._instances[job.id] = self._instances.get(job.id, 0) + 1
+        try:
+            self._do_submit_job(job, [run.scheduled_run_time for run in runs])
+        except BaseException as exc:
+            self._run_job_error(job.id, exc, exc.__traceback__)
+
+    def _leave(self, job_id: str) -> tuple[Run, Done] | None:
+        with self._legacy_lock:
+            left = self._instances.get(job_id, 0) - 1
+            if left > 0:
+                self._instances[job_id] = left
+            else:
+                self._instances.pop(job_id, None)
+            waiting = self._waiting.get(job_id)
+            if not waiting:
+                return None
+            first = waiting.pop(0)
+            if not waiting:
+                del self._waiting[job_id]
+            return first
+
+    # Third-party executors need not call our __init__(), so this state is made when it is first asked for.
+    @property
+    def _legacy_lock(self) -> Any:
+        return self.__dict__.setdefault("_lock", RLock())
+
+    @property
+    def _instances(self) -> dict[str, int]:
+        counts: dict[str, int] = self.__dict__.setdefault("_instance_counts", {})
+        return counts
+
+    @property
+    def _waiting(self) -> dict[str, list[tuple[Run, Done]]]:
+        waiting: dict[str, list[tuple[Run, Done]]] = self.__dict__.setdefault("_waiting_runs", {})
+        return waiting
+
+
+# -- the steps of a run ------------------------------------------------------------------------------------------
+
+
+def chain(head: Run) -> Sequence[Run]:
+    """Return the members of a group, in the order of their execution."""
+    runs = [head]
+    while runs[-1].then is not None:
+        runs.append(runs[-1].then)
+    return runs
+
+
+def perform(run: Run, context: Context, clock: Clock, logger: logging.Logger) -> Any:
+    """Call a run's job and write the outcome into the run.
+
+    The steps: too late or cancelled? call, outcome. Whatever the job raises (BaseException, as in APScheduler) is its outcome.
+
+    :param context: the context variables that the job sees; a copy of it is made for the run
+    :return: None, or a coroutine that the caller has to await by :func:`perform_coroutine` (the run has not ended then)
+    """
+    job = run.job
+    now = clock.now()
+    if run.cancelled:
+        return end(run, CANCELLED, "cancelled before it started", now)
+    if is_expired(run, now):
+        return end(run, MISSED, "expired", now)
+    run.started_at = now
+    try:
+        retval = context.copy().run(_call, run, job)
+        if type(retval).__name__ == "coroutine" and hasattr(retval, "send"):
+            return retval
+    except BaseException as exc:
+        record_failure(run, exc, clock.now(), logger)
+    else:
+        succeed(run, retval, clock.now())
+    return None
+
+
+async def perform_coroutine(
+    run: Run, coroutine: Coroutine[Any, Any, Any], clock: Clock, logger: logging.Logger
+) -> None:
+    """Await the coroutine that :func:`perform` returned and write the outcome into the run."""
+    from asyncio import CancelledError
+
+    token = _current.set(run)
+    try:
+        retval = await coroutine
+    except CancelledError:
+        end(run, CANCELLED, "cancelled while it was running", clock.now())
+    except BaseException as exc:
+        record_failure(run, exc, clock.now(), logger)
+    else:
+        succeed(run, retval, clock.now())
+    finally:
+        _current.reset(token)
+
+
+def record_failure(run: Run, exc: BaseException, now: int, logger: logging.Logger) -> None:
+    """End a run with the exception that it raised, and log it with its traceback."""
+    import traceback
+
+    formatted = "".join(traceback.format_tb(exc.__traceback__))
+    fail(run, exc, formatted, now)
+    logger.error('Job "%s" raised an exception', run.job or run.job_id, exc_info=exc)
+    # Frames keep a job's locals alive through the exception that the event carries.
+    traceback.clear_frames(exc.__traceback__)
+
+
+def _call(run: Run, job: Any) -> Any:
+    _current.set(run)
+    return job.func(*job.args, **job.kwargs)
+
+
+# -- APScheduler's module functions, for third-party executors ---------------------------------------------------
+
+
+def run_job(
+    job: Job, jobstore_alias: str | None, run_times: list[datetime], logger_name: str
+) -> list[JobExecutionEvent]:
+    """Call a job once for each nominal time and return the events (APScheduler's function, for custom executors)."""
+    events = []
+    for run_time in run_times:
+        run = _run_for(job, run_time)
+        if perform(run, copy_context(), SYSTEM_CLOCK, logging.getLogger(logger_name)) is not None:
+            raise TypeError(f"{job} is a coroutine function; use run_coroutine_job()")
+        events.append(_event_of_run(run, jobstore_alias))
+    return events
+
+
+async def run_coroutine_job(
+    job: Job, jobstore_alias: str | None, run_times: list[datetime], logger_name: str
+) -> list[JobExecutionEvent]:
+    """The same as :func:`run_job` for coroutine functions."""
+    events = []
+    logger = logging.getLogger(logger_name)
+    for run_time in run_times:
+        run = _run_for(job, run_time)
+        coroutine = perform(run, copy_context(), SYSTEM_CLOCK, logger)
+        if coroutine is not None:
+            await perform_coroutine(run, coroutine, SYSTEM_CLOCK, logger)
+        events.append(_event_of_run(run, jobstore_alias))
+    return events
+
+
+def _run_for(job: Job, run_time: datetime) -> Run:
+    nominal = instant(run_time)
+    return Run(job.id, nominal, nominal, job, job.executor)
+
+
+def _event_of_run(run: Run, jobstore_alias: str | None) -> JobExecutionEvent:
+    code = {FAILED: EVENT_JOB_ERROR, MISSED: EVENT_JOB_MISSED}.get(run.status, EVENT_JOB_EXECUTED)
+    return JobExecutionEvent(
+        code,
+        run.job_id,
+        jobstore_alias,
+        run.scheduled_run_time,
+        run.retval,
+        run.exception,
+        run.traceback,
+        run,
+    )
+
+
+def _outcome_of_event(run: Run, event: JobExecutionEvent | None, now: int) -> None:
+    """Write into a run what a third-party executor reported by an event."""
+    if event is None:
+        end(run, FAILED, "the executor reported no outcome", now)
+    elif event.code == EVENT_JOB_ERROR:
+        fail(run, event.exception or RuntimeError("unknown"), event.traceback or "", now)
+    elif event.code == EVENT_JOB_MISSED:
+        end(run, MISSED, "too late", now)
+    else:
+        succeed(run, event.retval, now)
+    if event is not None and event.run is not None:
+        run.started_at, run.finished_at = event.run.started_at, event.run.finished_at

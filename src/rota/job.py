@@ -1,0 +1,355 @@
+"""The job: what to call, when, and under which policies; the user's handle to it.
+
+Validates and holds; it decides nothing and does no I/O. Its convenience methods go through the scheduler that made it.
+"""
+
+from __future__ import annotations
+
+from os import urandom
+
+from .clock import HELD, instant, moment
+from .core.plan import ACTIVE, PAUSED, QUARANTINED
+from .core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, seconds_of, with_options
+from .errors import (
+    CallableReferenceError,
+    JobTypeError,
+    JobValueError,
+    TransientJobError,
+    UnknownAttributeError,
+)
+from .triggers.base import BaseTrigger
+from .util import (
+    check_callable_args,
+    convert_to_datetime,
+    datetime_repr,
+    get_callable_name,
+    obj_to_ref,
+    ref_to_obj,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime, tzinfo
+    from typing import Any, Self
+
+_UNSET: Any = object()
+
+
+class Job:
+    """A job as add_job() returns it.
+
+    The attributes are APScheduler's: ``id``, ``name``, ``func``, ``func_ref``, ``args``, ``kwargs``, ``trigger``, ``executor``,
+    ``misfire_grace_time`` (seconds or None), ``coalesce``, ``max_instances``, ``next_run_time``. Do not construct jobs; call
+    :meth:`~rota.schedulers.base.BaseScheduler.add_job`.
+
+    :ivar int | None next_nominal: the pending nominal time (instant), None when paused
+    :ivar int | None next_due: when that run is due (instant): the nominal time plus jitter
+    :ivar int version: raised by every change in the store
+    :ivar str state: "active", "paused" or "quarantined" ("ended": only unfinished runs are left)
+    :ivar int running: runs that have been claimed and have not finished
+    :ivar str | None error: why the job is quarantined
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_jobstore_alias",
+        "_scheduler",
+        "args",
+        "error",
+        "executor",
+        "func",
+        "func_ref",
+        "id",
+        "kwargs",
+        "name",
+        "next_due",
+        "next_nominal",
+        "policy",
+        "running",
+        "state",
+        "trigger",
+        "version",
+    )
+
+    id: str
+    name: str
+    func: Callable[..., Any]
+    #: textual reference to the callable, None if it has none (memory store only)
+    func_ref: str | None
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    trigger: BaseTrigger
+    executor: str
+    policy: Policy
+    _scheduler: Any
+    _jobstore_alias: str | None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        # Stores make jobs by Job.__new__() and __setstate__(), so the bookkeeping must be there without __init__().
+        self = object.__new__(cls)
+        self._scheduler = None
+        self._jobstore_alias = None
+        self.executor = "default"
+        self.policy = DEFAULT_POLICY
+        self.next_nominal: int | None = None
+        self.next_due: int | None = None
+        self.version: int = 0
+        self.state: str = ACTIVE
+        self.running: int = 0
+        self.error: str | None = None
+        return self
+
+    def __init__(self, scheduler: Any, id: str | None = None, **kwargs: Any) -> None:
+        self._scheduler = scheduler
+        if id is not None and not isinstance(id, str):
+            raise JobTypeError(f"id must be a nonempty string, got {id!r}")
+        self.id = id or urandom(16).hex()
+        self._modify(**kwargs)
+
+    # -- what the user calls -------------------------------------------------------------------------------------
+
+    def modify(self, **changes: Any) -> Self:
+        """Change attributes of the job and save it; see :meth:`~rota.schedulers.base.BaseScheduler.modify_job`.
+
+        :return: this job, changed
+        """
+        self._refresh(self._scheduler.modify_job(self.id, self._jobstore_alias, **changes))
+        return self
+
+    def reschedule(self, trigger: str | BaseTrigger | None, **trigger_args: Any) -> Self:
+        """Give the job another trigger; see :meth:`~rota.schedulers.base.BaseScheduler.reschedule_job`.
+
+        :return: this job, changed
+        """
+        self._refresh(self._scheduler.reschedule_job(self.id, self._jobstore_alias, trigger, **trigger_args))
+        return self
+
+    def pause(self) -> Self:
+        """Stop running the job until :meth:`resume` is called.
+
+        :return: this job, changed
+        """
+        self._refresh(self._scheduler.pause_job(self.id, self._jobstore_alias))
+        return self
+
+    def resume(self) -> Self:
+        """Go on with the job's schedule from now; a job whose schedule is over is removed.
+
+        :return: this job, changed
+        """
+        self._refresh(self._scheduler.resume_job(self.id, self._jobstore_alias))
+        return self
+
+    def remove(self) -> None:
+        """Remove the job from its scheduler and store; a run that is under way goes on."""
+        self._scheduler.remove_job(self.id, self._jobstore_alias)
+
+    @property
+    def pending(self) -> bool:
+        """True while the job waits for the scheduler to start and is in no store yet."""
+        return self._jobstore_alias is None
+
+    @property
+    def next_run_time(self) -> datetime | None:
+        """When the job runs next, in its trigger's time zone; None while it is paused or not planned yet."""
+        due = self.next_nominal if self.next_due in (None, HELD) else self.next_due
+        return None if due is None or self.state != ACTIVE else moment(due, self._timezone())
+
+    @next_run_time.setter
+    def next_run_time(self, value: datetime | None) -> None:
+        self.set_next(None if value is None else instant(value))
+
+    @property
+    def misfire_grace_time(self) -> int | float | None:
+        """Seconds that a run may be late; None means that it is never too late."""
+        return seconds_of(self.policy.misfire_grace)
+
+    @property
+    def coalesce(self) -> bool:
+        """Whether several owed times become one run."""
+        return self.policy.coalesce
+
+    @property
+    def max_instances(self) -> int:
+        """How many runs of the job may be under way at once."""
+        return self.policy.max_instances
+
+    # -- what the layers below the scheduler use -----------------------------------------------------------------
+
+    def set_next(self, nominal: int | None, due: int | None = None) -> None:
+        """Set the pending nominal time and its due time (by default the same); None pauses the job."""
+        self.next_nominal = nominal
+        self.next_due = nominal if due is None else due
+        if self.state != QUARANTINED:
+            self.state = PAUSED if nominal is None else ACTIVE
+
+    def copy(self) -> Job:
+        """Return a copy that can be changed without touching this job (arguments and trigger are shared)."""
+        twin: Job = Job.__new__(type(self))
+        twin.assign(self)
+        return twin
+
+    def assign(self, other: Job) -> None:
+        """Take over all attributes of another job."""
+        for name in _ASSIGNED:
+            setattr(self, name, getattr(other, name, None))
+
+    def require_reference(self) -> str:
+        """Return the textual reference to the callable.
+
+        :raises TransientJobError: if it has none
+        """
+        if not self.func_ref:
+            raise TransientJobError(self.id)
+        return self.func_ref
+
+    def _refresh(self, changed: Job | None) -> None:
+        if changed is not None and changed is not self:
+            self.assign(changed)
+
+    def _timezone(self) -> tzinfo:
+        from datetime import UTC
+
+        trigger = getattr(self, "trigger", None)
+        timezone: tzinfo | None = getattr(trigger, "timezone", None) or getattr(self._scheduler, "timezone", None)
+        return timezone or UTC
+
+    def _modify(self, **changes: Any) -> None:
+        """Validate the changes, then make all of them or none."""
+        approved: dict[str, Any] = {}
+        if "id" in changes:
+            value = changes.pop("id")
+            if not isinstance(value, str):
+                raise JobTypeError(f"id must be a nonempty string, got {value!r}")
+            if getattr(self, "id", value) != value:
+                raise JobValueError(f"The job ID may not be changed (job {self.id!r}, new id {value!r})")
+            approved["id"] = value
+        if "func" in changes or "args" in changes or "kwargs" in changes:
+            self._check_call(changes, approved)
+        if "name" in changes:
+            value = changes.pop("name")
+            if not value or not isinstance(value, str):
+                raise JobTypeError(f"name must be a nonempty string, got {value!r}")
+            approved["name"] = value
+        if "trigger" in changes:
+            value = changes.pop("trigger")
+            if not isinstance(value, BaseTrigger):
+                raise JobTypeError(f"Expected a trigger instance, got {type(value).__name__} instead")
+            approved["trigger"] = value
+        if "executor" in changes:
+            value = changes.pop("executor")
+            if not isinstance(value, str):
+                raise JobTypeError(f"executor must be a string, got {value!r}")
+            approved["executor"] = value
+        options = {name: changes.pop(name) for name in OPTION_NAMES if name in changes}
+        if options:
+            approved["policy"] = with_options(self.policy, options)
+        following = _UNSET
+        if "next_run_time" in changes:
+            following = self._next_instant(changes.pop("next_run_time"), approved.get("trigger"))
+        if changes:
+            raise UnknownAttributeError(
+                f"The following are not modifiable attributes of Job: {', '.join(changes)}"
+            )
+        for name, value in approved.items():
+            setattr(self, name, value)
+        if following is not _UNSET:
+            if self.state == QUARANTINED:
+                self.state, self.error = ACTIVE, None
+            self.set_next(following)
+
+    def _next_instant(self, value: Any, trigger: BaseTrigger | None) -> int | None:
+        timezone = getattr(trigger, "timezone", None) or getattr(self._scheduler, "timezone", None)
+        when = convert_to_datetime(value, timezone or self._timezone(), "next_run_time")
+        return None if when is None else instant(when)
+
+    def _check_call(self, changes: dict[str, Any], approved: dict[str, Any]) -> None:
+        func = changes.pop("func") if "func" in changes else self.func
+        args = changes.pop("args") if "args" in changes else self.args
+        kwargs = changes.pop("kwargs") if "kwargs" in changes else self.kwargs
+        if isinstance(func, str):
+            func_ref: str | None = func
+            func = ref_to_obj(func)
+        elif callable(func):
+            try:
+                func_ref = obj_to_ref(func)
+            except (CallableReferenceError, ValueError):
+                func_ref = None  # the memory store can keep it all the same
+        else:
+            raise JobTypeError(f"func must be a callable or a textual reference to one, got {func!r}")
+        if changes.get("name", None) is None and not hasattr(self, "name"):
+            changes["name"] = get_callable_name(func)
+        if isinstance(args, str) or not hasattr(args, "__iter__"):
+            raise JobTypeError(f"args must be a non-string iterable, got {args!r}")
+        if isinstance(kwargs, str) or not (hasattr(kwargs, "keys") and hasattr(kwargs, "__getitem__")):
+            raise JobTypeError(f"kwargs must be a dict-like object, got {kwargs!r}")
+        check_callable_args(func, args, kwargs)
+        approved["func"] = func
+        approved["func_ref"] = func_ref
+        approved["args"] = args
+        approved["kwargs"] = kwargs
+
+    # -- APScheduler's state and text forms ----------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return APScheduler 3's state (version 1); third-party stores keep it.
+
+        :raises TransientJobError: (a ValueError) if the callable has no importable name
+        """
+        from inspect import isclass, ismethod
+
+        reference = self.require_reference()
+        args: Sequence[Any] = self.args
+        if ismethod(self.func) and not isclass(self.func.__self__) and obj_to_ref(self.func) == reference:
+            args = (self.func.__self__, *self.args)  # the reference names the function, not the bound method
+        return {
+            "version": 1,
+            "id": self.id,
+            "func": reference,
+            "trigger": self.trigger,
+            "executor": self.executor,
+            "args": args,
+            "kwargs": self.kwargs,
+            "name": self.name,
+            "misfire_grace_time": self.misfire_grace_time,
+            "coalesce": self.coalesce,
+            "max_instances": self.max_instances,
+            "next_run_time": self.next_run_time,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if state.get("version", 1) > 1:
+            raise JobValueError(f"Job has version {state['version']}, but only version 1 can be handled")
+        self.id = state["id"]
+        self.func_ref = state["func"]
+        self.func = ref_to_obj(state["func"])
+        self.args = state["args"]
+        self.kwargs = state["kwargs"]
+        self.name = state["name"]
+        self.trigger = state["trigger"]
+        self.executor = state["executor"]
+        self.policy = with_options(
+            DEFAULT_POLICY, {name: state[name] for name in OPTION_NAMES if name in state}
+        )
+        self.next_run_time = state["next_run_time"]
+
+    def __eq__(self, other: object) -> bool:
+        return self.id == other.id if isinstance(other, Job) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # as in APScheduler: equal by id, mutable
+
+    def __repr__(self) -> str:
+        return f"<Job (id={self.id} name={self.name})>"
+
+    def __str__(self) -> str:
+        if self.state == QUARANTINED:
+            status = f"quarantined: {self.error}"
+        elif self.next_nominal is not None:
+            status = "next run at: " + datetime_repr(self.next_run_time)
+        else:
+            status = "pending" if self.pending else "paused"
+        return f"{self.name} (trigger: {self.trigger}, {status})"
+
+
+_ASSIGNED = tuple(name for name in Job.__slots__ if name != "__weakref__")

@@ -1,0 +1,1 @@
+"""Job stores: where jobs and the ledger of their runs are kept. One backend in each module."""

@@ -1,0 +1,343 @@
+"""The port of all job stores: APScheduler's eight methods, and the ledger on top of them.
+
+The ledger methods have defaults that work with any store that implements the eight methods (one node, the records in memory);
+Rota's own stores implement them natively. A store keeps what it is told; it decides nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections import deque
+from threading import RLock
+
+from ..clock import HELD, instant, moment
+from ..core.plan import ACTIVE, ENDED, QUARANTINED
+from ..errors import ConflictingIdError, JobLookupError, StoreInUseError, TransientJobError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+    from typing import Any
+
+    from ..clock import Clock
+    from ..core.plan import Decision
+    from ..core.run import Run
+    from ..job import Job
+
+__all__ = ("BaseJobStore", "ConflictingIdError", "JobLookupError", "TransientJobError")
+
+#: How many ledger records the memory of a process keeps for a store.
+RING_SIZE = 10_000
+
+
+class BaseJobStore(ABC):
+    """Base class of all job stores.
+
+    A third-party store implements the eight abstract methods, as in APScheduler 3. It then runs on one node; its ledger is kept
+    in memory. The engine calls only the methods of the second half ("the ledger"), the scheduler's interface calls both.
+    """
+
+    #: whether jobs and ledger outlive the process, so that nodes must hold leases and runs can be rescued
+    durable: bool = False
+    #: whether calls may wait for a disk or a network, so that an event loop must not make them
+    does_io: bool = True
+
+    _scheduler: Any = None
+    _alias: str | None = None
+    _logger = logging.getLogger("rota.jobstores")
+
+    # -- life cycle ----------------------------------------------------------------------------------------------
+
+    def start(self, scheduler: Any, alias: str) -> None:
+        """Make the store ready for use; the scheduler calls it when it starts or when the store is added to it.
+
+        :param scheduler: the scheduler that starts this store
+        :param alias: alias of this store in the scheduler
+        """
+        self._scheduler = scheduler
+        self._alias = alias
+        self._logger = logging.getLogger(f"rota.jobstores.{alias}")
+
+    def shutdown(self) -> None:  # noqa: B027  # optional to override, as in APScheduler
+        """Free what the store opened itself. What the user passed in stays open."""
+
+    def attach(self, scheduler: Any, alias: str) -> None:
+        """Tie this store object to one scheduler.
+
+        :raises StoreInUseError: if it is tied to another scheduler
+        """
+        holder = getattr(self, "_holder", None)
+        if holder is not None and holder is not scheduler:
+            raise StoreInUseError(
+                f"This {type(self).__name__} belongs to another scheduler already (as {self._alias!r} or its like); "
+                f"make a store object for each scheduler. They may share one database"
+            )
+        self._holder = scheduler
+
+    def detach(self) -> None:
+        """Untie this store object from its scheduler."""
+        self._holder = None
+
+    # -- APScheduler's eight methods -----------------------------------------------------------------------------
+
+    @abstractmethod
+    def lookup_job(self, job_id: str) -> Job | None:
+        """Return the job of that id, or None."""
+
+    @abstractmethod
+    def get_due_jobs(self, now: datetime) -> list[Job]:
+        """Return the jobs whose next run time is not later than ``now``, earliest first."""
+
+    @abstractmethod
+    def get_next_run_time(self) -> datetime | None:
+        """Return the earliest next run time of all jobs, or None."""
+
+    @abstractmethod
+    def get_all_jobs(self) -> list[Job]:
+        """Return all jobs, sorted by next run time, those without one last."""
+
+    @abstractmethod
+    def add_job(self, job: Job) -> None:
+        """Store a new job.
+
+        :raises ConflictingIdError: if a job of that id exists
+        """
+
+    @abstractmethod
+    def update_job(self, job: Job) -> None:
+        """Replace the stored job of the same id.
+
+        :raises JobLookupError: if there is none
+        """
+
+    @abstractmethod
+    def remove_job(self, job_id: str) -> None:
+        """Delete a job.
+
+        :raises JobLookupError: if there is none
+        """
+
+    @abstractmethod
+    def remove_all_jobs(self) -> None:
+        """Delete all jobs."""
+
+    def _fix_paused_jobs_sorting(self, jobs: list[Job]) -> None:
+        """Move the jobs without a next run time from the front of the list to its end (for subclasses)."""
+        for i, job in enumerate(jobs):
+            if job.next_run_time is not None:
+                if i > 0:
+                    paused = jobs[:i]
+                    del jobs[:i]
+                    jobs.extend(paused)
+                break
+
+    # -- the ledger ----------------------------------------------------------------------------------------------
+
+    def save_job(self, job: Job, version: int) -> bool:
+        """Replace the stored job if it still has the given version; the saved job gets a higher one.
+
+        :param job: a changed copy of the job
+        :param version: the version that the copy was made from
+        :return: False if the job was changed in the meantime (nothing is stored then)
+        :raises JobLookupError: if the job is gone
+        """
+        with self._ledger.lock:
+            self.update_job(job)
+        return True
+
+    def due(self, now: int, room: Mapping[str, int]) -> list[Job]:
+        """Return active jobs that are due, earliest first.
+
+        :param now: instant
+        :param room: for each executor alias, at most how many jobs to return
+        """
+        with self._ledger.lock:
+            jobs = []
+            left = dict(room)
+            for job in self.get_due_jobs(moment(now)):
+                if left.get(job.executor, 0) > 0 and job.id not in self._ledger.held:
+                    left[job.executor] -= 1
+                    job.running = self._ledger.running.get(job.id, 0)
+                    jobs.append(job)
+            return jobs
+
+    def next_due(self, executors: Iterable[str]) -> int | None:
+        """Return the earliest due time (instant) among the active jobs of the given executors, or None."""
+        with self._ledger.lock:
+            following = self.get_next_run_time()
+        return None if following is None else instant(following)
+
+    def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
+        """Make decisions true in one atomic step: for each job whose version is unchanged, move it to its next nominal
+        time (or end or quarantine it), raise its version, count its runs as running, and write the records.
+
+        :param decisions: one for each job, at most
+        :param node: the id of the node that claims
+        :param now: instant
+        :return: the decisions that were carried out; what another node changed first is left out
+        """
+        won = []
+        with self._ledger.lock:
+            for decision in decisions:
+                job = decision.job
+                job.set_next(decision.next_nominal, decision.next_due)
+                job.state, job.error = decision.state, decision.error
+                try:
+                    if decision.state == ENDED:
+                        self.remove_job(job.id)
+                    else:
+                        self._update_legacy(job, decision)
+                except JobLookupError:
+                    continue
+                self._ledger.claim(decision, node, now)
+                won.append(decision)
+        return won
+
+    def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Write how runs ended, in one atomic step; a job that waited for them becomes due.
+
+        :param runs: ended runs
+        :param now: instant
+        :return: the runs that were refused: their fence (node, attempt) is not the store's any more
+        """
+        with self._ledger.lock:
+            for job_id in self._ledger.finish(runs):
+                job = self.lookup_job(job_id)
+                if job is not None:
+                    job.set_next(self._ledger.held.pop(job_id))
+                    self.update_job(job)
+        return []
+
+    def get_runs(
+        self,
+        job_id: str | None = None,
+        status: str | Iterable[str] | None = None,
+        limit: int = 100,
+    ) -> list[Run]:
+        """Return records of the ledger, newest first.
+
+        :param job_id: only of this job
+        :param status: only with this status, or one of these
+        :param limit: at most so many
+        """
+        return self._ledger.select(job_id, status, limit)
+
+    def renew(self, node: str, now: int, lease: int) -> bool:
+        """Renew a node's lease until ``now + lease``; the first call registers the node.
+
+        :return: False if the lease was over and the node's runs may have been taken: it must become a new node
+        """
+        return True
+
+    def rescue(self, node: str, now: int) -> list[Run]:
+        """Take over the claimed runs of nodes whose lease is over.
+
+        :return: runs that now belong to ``node`` with a raised attempt and ``job`` set, to be executed again; and ended
+            runs (status "lost") of jobs that are not to be executed again
+        """
+        return []
+
+    def leave(self, node: str, runs: Sequence[Run], now: int) -> None:  # noqa: B027  # nothing to do without leases
+        """Give back claimed runs that were not started, and end the node's lease."""
+
+    def heal(self, now: int) -> list[Job]:
+        """Make quarantined jobs active again that can be restored now; return them."""
+        return []
+
+    def prune(self, now: int) -> None:  # noqa: B027  # the ring bounds itself
+        """Delete the ledger records that are beyond the bounds of retention, in batches."""
+
+    def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
+        """Return, for each executor alias that is not among ``executors``, how many due jobs wait for it."""
+        known = set(executors)
+        waiting: dict[str, int] = {}
+        for job in self.get_all_jobs():
+            due = job.next_due
+            if job.state == ACTIVE and due is not None and due <= now and job.executor not in known:
+                waiting[job.executor] = waiting.get(job.executor, 0) + 1
+        return waiting
+
+    def on_wake(self, wake: Callable[[], None]) -> None:  # noqa: B027  # stores without push have nothing to call
+        """Give the store a function to call when another process changed something that is due soon."""
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the scheduler that this store belongs to."""
+        from ..clock import SYSTEM_CLOCK
+
+        found: Clock = getattr(self._scheduler, "clock", None) or SYSTEM_CLOCK
+        return found
+
+    @property
+    def _ledger(self) -> MemoryLedger:
+        # Third-party stores need not call our __init__().
+        ledger: MemoryLedger | None = self.__dict__.get("_memory_ledger")
+        if ledger is None:
+            ledger = self.__dict__.setdefault("_memory_ledger", MemoryLedger())
+        return ledger
+
+    def _update_legacy(self, job: Job, decision: Decision) -> None:
+        if decision.next_due == HELD:
+            # A store of eight methods knows one time only: the job is paused there, and remembered here.
+            self._ledger.held[job.id] = decision.next_nominal
+            job.set_next(None)
+        elif decision.state == QUARANTINED:
+            job.set_next(None)
+        self.update_job(job)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+class MemoryLedger:
+    """A bounded ring of ledger records and the counts of running runs, for stores that have no ledger of their own."""
+
+    def __init__(self, size: int = RING_SIZE) -> None:
+        self.lock = RLock()
+        self.running: dict[str, int] = {}
+        #: jobs that wait for their runs to finish, and their pending nominal time
+        self.held: dict[str, int | None] = {}
+        self._open: dict[int, Run] = {}
+        self._ended: deque[Run] = deque(maxlen=size)
+
+    def claim(self, decision: Decision, node: str, now: int) -> None:
+        """Take note of a decision's runs and records."""
+        for run in decision.runs:
+            run.owner = node
+            run.claimed_at = now
+            self._open[id(run)] = run
+        if decision.runs:
+            self.running[decision.job.id] = self.running.get(decision.job.id, 0) + len(decision.runs)
+        for record in decision.records:
+            record.owner = node
+            self._ended.append(record)
+
+    def finish(self, runs: Sequence[Run]) -> list[str]:
+        """Take note of ended runs; return the ids of held jobs that have no run under way any more."""
+        free = []
+        for run in runs:
+            self._open.pop(id(run), None)
+            left = self.running.get(run.job_id, 0) - 1
+            if left > 0:
+                self.running[run.job_id] = left
+            else:
+                self.running.pop(run.job_id, None)
+                if run.job_id in self.held:
+                    free.append(run.job_id)
+            self._ended.append(run)
+        return free
+
+    def select(self, job_id: str | None, status: str | Iterable[str] | None, limit: int) -> list[Run]:
+        """Return records, newest first."""
+        wanted = {status} if isinstance(status, str) else None if status is None else set(status)
+        found: list[Run] = []
+        with self.lock:
+            for runs in (reversed(list(self._open.values())), reversed(self._ended)):
+                for run in runs:
+                    if len(found) >= limit:
+                        return found
+                    if (job_id is None or run.job_id == job_id) and (wanted is None or run.status in wanted):
+                        found.append(run)
+        return found
