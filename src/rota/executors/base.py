@@ -52,14 +52,16 @@ def current_run() -> Run:
     try:
         return _current.get()
     except LookupError:
-        raise NoCurrentRunError("current_run() was called outside a run; only code that a job calls has one") from None
+        raise NoCurrentRunError(
+            "current_run() was called outside a run; only code that a job calls has one"
+        ) from None
 
 
 class BaseExecutor(ABC):
     """Base class of all executors.
 
-    A third-party executor implements :meth:`_do_submit_job` and calls :meth:`_run_job_success` or :meth:`_run_job_error` when the
-    job has ended, as in APScheduler 3. Rota's own executors implement :meth:`submit`.
+    A third-party executor implements :meth:`_do_submit_job` and calls :meth:`_run_job_success` or
+    :meth:`_run_job_error` when the job has ended, as in APScheduler 3. Rota's own are :class:`NativeExecutor`.
     """
 
     _scheduler: Any = None
@@ -116,8 +118,12 @@ class BaseExecutor(ABC):
         with self._legacy_lock:
             if self._instances.get(job.id, 0) >= job.max_instances:
                 raise MaxInstancesReachedError(job)
-            self._do_submit_job(job, run_times)
             self._instances[job.id] = self._instances.get(job.id, 0) + 1
+        try:
+            self._do_submit_job(job, run_times)
+        except BaseException:
+            self._leave(job.id)
+            raise
 
     def _run_job_success(self, job_id: str, events: list[JobExecutionEvent]) -> None:
         """Take the events of a job that has been executed (third-party executors call it)."""
@@ -151,7 +157,7 @@ class BaseExecutor(ABC):
             self._instances[job.id] = self._instances.get(job.id, 0) + 1
         try:
             self._do_submit_job(job, [run.scheduled_run_time for run in runs])
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001  # it is the outcome of the runs
             self._run_job_error(job.id, exc, exc.__traceback__)
 
     def _leave(self, job_id: str) -> tuple[Run, Done] | None:
@@ -185,6 +191,28 @@ class BaseExecutor(ABC):
         return waiting
 
 
+class NativeExecutor(BaseExecutor):
+    """Base class of Rota's own executors: they implement :meth:`submit`, and APScheduler's interface goes through it."""
+
+    @abstractmethod
+    def submit(self, runs: Sequence[Run], done: Done) -> None:
+        """Carry runs out; see :meth:`BaseExecutor.submit`."""
+
+    def _do_submit_job(self, job: Job, run_times: list[datetime]) -> None:
+        runs = [_run_for(job, run_time) for run_time in run_times]
+        for run, following in zip(runs, runs[1:], strict=False):
+            run.then = following
+        alias: str | None = getattr(job, "_jobstore_alias", None)
+        events: list[JobExecutionEvent] = []
+
+        def done(run: Run) -> None:
+            events.append(_event_of_run(run, alias))
+            if len(events) == len(runs):
+                self._run_job_success(job.id, events)
+
+        self.submit(runs[:1], done)
+
+
 # -- the steps of a run ------------------------------------------------------------------------------------------
 
 
@@ -199,7 +227,8 @@ def chain(head: Run) -> Sequence[Run]:
 def perform(run: Run, context: Context, clock: Clock, logger: logging.Logger) -> Any:
     """Call a run's job and write the outcome into the run.
 
-    The steps: too late or cancelled? call, outcome. Whatever the job raises (BaseException, as in APScheduler) is its outcome.
+    The steps: too late or cancelled? call, outcome. Whatever the job raises (BaseException too, as in APScheduler) is
+    its outcome.
 
     :param context: the context variables that the job sees; a copy of it is made for the run
     :return: None, or a coroutine that the caller has to await by :func:`perform_coroutine` (the run has not ended then)
@@ -215,7 +244,7 @@ def perform(run: Run, context: Context, clock: Clock, logger: logging.Logger) ->
         retval = context.copy().run(_call, run, job)
         if type(retval).__name__ == "coroutine" and hasattr(retval, "send"):
             return retval
-    except BaseException as exc:
+    except BaseException as exc:  # noqa: BLE001  # it is the outcome of the run
         record_failure(run, exc, clock.now(), logger)
     else:
         succeed(run, retval, clock.now())
@@ -233,7 +262,7 @@ async def perform_coroutine(
         retval = await coroutine
     except CancelledError:
         end(run, CANCELLED, "cancelled while it was running", clock.now())
-    except BaseException as exc:
+    except BaseException as exc:  # noqa: BLE001  # it is the outcome of the run
         record_failure(run, exc, clock.now(), logger)
     else:
         succeed(run, retval, clock.now())
