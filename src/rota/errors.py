@@ -5,11 +5,13 @@ May not import anything of Rota. Each class also derives from what APScheduler 3
     RotaError
     ├── ConfigurationError (ValueError)          an option of a scheduler, store or executor is wrong
     │   ├── UnknownOptionError (TypeError)       no such option; the message suggests the nearest name
+    │   ├── OptionTypeError (TypeError)          an option has the wrong type
     │   ├── AliasInUseError                      an alias is given twice
     │   └── UnknownTimezoneError (KeyError)      no such time zone
     ├── UnknownAliasError (KeyError)             no store, executor or plug-in of that name
     ├── MissingExtraError (ImportError)          an optional dependency is not installed
     ├── TriggerError (ValueError)                a trigger's parameters are wrong
+    │   ├── TriggerTypeError (TypeError)         a parameter of a trigger has the wrong type
     │   ├── CronError                            a cron expression is wrong: field, item and column
     │   └── NeverFiresError                      the trigger is well formed but has no fire time at all
     ├── InvalidJobError                          a job is refused before anything is stored
@@ -54,6 +56,10 @@ class UnknownOptionError(ConfigurationError, TypeError):
     """An option name that does not exist; the message suggests the nearest one."""
 
 
+class OptionTypeError(ConfigurationError, TypeError):
+    """An option has the wrong type."""
+
+
 class AliasInUseError(ConfigurationError):
     """A job store or executor alias is given twice."""
 
@@ -75,6 +81,10 @@ class MissingExtraError(RotaError, ImportError):
 
 class TriggerError(RotaError, ValueError):
     """The parameters of a trigger are wrong."""
+
+
+class TriggerTypeError(TriggerError, TypeError):
+    """A parameter of a trigger has the wrong type."""
 
 
 class CronError(TriggerError):

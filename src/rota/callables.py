@@ -1,0 +1,253 @@
+"""Names, references and signatures of callables.
+
+Imports user modules only in :func:`ref_to_obj`; never calls what it is given.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from types import BuiltinFunctionType, FunctionType, MethodType
+from weakref import WeakKeyDictionary
+
+from .errors import ArgumentMismatchError, CallableLookupError, CallableReferenceError, JobTypeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from inspect import Parameter, Signature
+    from typing import Any
+
+_CO_VARARGS = 0x04
+_CO_COROUTINE = 0x80
+
+_signatures: WeakKeyDictionary[Any, Signature] = WeakKeyDictionary()
+
+
+def get_callable_name(func: Any) -> str:
+    """Return the best available display name of a callable.
+
+    :raises JobTypeError: (a ``TypeError``) if the object cannot be called
+    """
+    if isinstance(func, MethodType):
+        owner = func.__self__
+        cls = owner if isinstance(owner, type) else type(owner)
+        return f"{cls.__qualname__}.{func.__name__}"
+    if isinstance(func, (type, FunctionType, BuiltinFunctionType)):
+        return func.__qualname__
+    if callable(func):
+        return type(func).__qualname__
+    raise JobTypeError(f"Unable to determine a name for {func!r} -- maybe it is not a callable?")
+
+
+def obj_to_ref(obj: Any) -> str:
+    """Return the textual reference ``module:qualified.name`` of a callable.
+
+    :raises JobTypeError: (a ``TypeError``) if the object cannot be called
+    :raises CallableReferenceError: (a ``ValueError``) if no other process could import it: a partial, a lambda,
+        a nested function, an instance with a ``__call__`` method
+    """
+    if isinstance(obj, partial):
+        raise CallableReferenceError(
+            f"Cannot create a reference to a partial() ({obj!r}); pass its function, args and kwargs"
+        )
+    name = get_callable_name(obj)
+    if "<lambda>" in name:
+        raise CallableReferenceError(
+            f"Cannot create a reference to a lambda ({obj!r}); define it as a function"
+        )
+    if "<locals>" in name:
+        raise CallableReferenceError(
+            f"Cannot create a reference to a nested function ({obj!r}); move it to the top level of its module"
+        )
+    if isinstance(obj, MethodType):
+        module = obj.__self__.__module__
+    elif isinstance(obj, (type, FunctionType, BuiltinFunctionType)):
+        module = obj.__module__
+    else:
+        raise CallableReferenceError(
+            f"Cannot create a reference to {obj!r}: an instance with a __call__ method has no importable name; "
+            f"pass a module-level function, or a bound method with the instance"
+        )
+    if not isinstance(module, str):
+        raise CallableReferenceError(f"Cannot create a reference to {obj!r}: it belongs to no module")
+    return f"{module}:{name}"
+
+
+def ref_to_obj(ref: str) -> Any:
+    """Return the object that a textual reference ``module:qualified.name`` leads to.
+
+    :raises JobTypeError: (a ``TypeError``) if the reference is no string
+    :raises CallableReferenceError: (a ``ValueError``) if it is not of the form ``module:name``
+    :raises CallableLookupError: (a ``LookupError``) if the module or the name does not exist
+    """
+    if not isinstance(ref, str):
+        raise JobTypeError(f"References must be strings, not {type(ref).__name__}")
+    module_name, colon, path = ref.partition(":")
+    if not colon or not module_name or not path:
+        raise CallableReferenceError(
+            f"Invalid reference {ref!r}: write it as 'module:name' or 'module:Class.method'"
+        )
+    try:
+        found: Any = __import__(module_name, fromlist=[path.partition(".")[0]])
+    except ImportError as exc:
+        raise CallableLookupError(
+            f"Error resolving reference {ref}: could not import module ({exc})"
+        ) from exc
+    for name in path.split("."):
+        try:
+            found = getattr(found, name)
+        except Exception as exc:
+            raise CallableLookupError(
+                f"Error resolving reference {ref}: error looking up object ({exc})"
+            ) from exc
+    return found
+
+
+def maybe_ref(ref: Any) -> Any:
+    """Return the object that a textual reference leads to; anything but a string is returned as it is."""
+    return ref_to_obj(ref) if isinstance(ref, str) else ref
+
+
+def iscoroutinefunction_partial(f: Any) -> bool:
+    """Tell whether calling ``f`` gives a coroutine; looks through partials, bound methods and ``__call__``."""
+    while isinstance(f, partial):
+        f = f.func
+    if isinstance(f, MethodType):
+        f = f.__func__
+    if isinstance(f, FunctionType):
+        if f.__code__.co_flags & _CO_COROUTINE:
+            return True
+    elif not isinstance(f, (type, BuiltinFunctionType)):
+        call = getattr(type(f), "__call__", None)  # noqa: B004 (the method itself is wanted, not whether there is one)
+        if isinstance(call, FunctionType) and call.__code__.co_flags & _CO_COROUTINE:
+            return True
+    if getattr(f, "_is_coroutine", None) is None and getattr(f, "_is_coroutine_mark", None) is None:
+        return False
+    # Marked by inspect.markcoroutinefunction(), or by the mark that asyncio used before it.
+    import inspect
+
+    if inspect.iscoroutinefunction(f):
+        return True
+    mark = getattr(sys.modules.get("asyncio.coroutines"), "_is_coroutine", None)
+    return mark is not None and getattr(f, "_is_coroutine", None) is mark
+
+
+def check_callable_args(func: Callable[..., Any], args: Collection[Any], kwargs: Mapping[str, Any]) -> None:
+    """Check that a callable can be called with the given arguments.
+
+    :param func: any callable; one without a readable signature (some builtins) is accepted as it is
+    :param args: positional arguments
+    :param kwargs: keyword arguments
+    :raises ArgumentMismatchError: (a ``ValueError``) that names all parameters with the first kind of problem found
+    """
+    if not kwargs and _fits_plain(func, len(args)):
+        return
+    try:
+        signature = _signature(func)
+    except ValueError:
+        return
+    _check(signature, len(args), kwargs)
+
+
+def _fits_plain(func: Any, count: int) -> bool:
+    """Tell quickly that ``count`` positional arguments fit a Python function; False means "look closer"."""
+    if isinstance(func, MethodType):
+        func = func.__func__
+        count += 1
+    if type(func) is not FunctionType or (func.__dict__ and "__signature__" in func.__dict__):
+        return False
+    code = func.__code__
+    if code.co_kwonlyargcount and len(func.__kwdefaults__ or ()) < code.co_kwonlyargcount:
+        return False
+    most = code.co_argcount
+    if count > most:
+        return bool(code.co_flags & _CO_VARARGS)
+    return count >= most - len(func.__defaults__ or ())
+
+
+def _signature(func: Any) -> Signature:
+    """Return the signature, remembered as long as the callable lives (for those that cannot change theirs)."""
+    if not isinstance(func, (FunctionType, BuiltinFunctionType, partial)):
+        from inspect import signature
+
+        return signature(func, follow_wrapped=False)
+    found = _signatures.get(func)
+    if found is None:
+        from inspect import signature
+
+        found = _signatures[func] = signature(func, follow_wrapped=False)
+    return found
+
+
+def _check(signature: Signature, given: int, kwargs: Mapping[str, Any]) -> None:
+    fit = _Fit(given, kwargs)
+    for parameter in signature.parameters.values():
+        fit.place(parameter)
+    fit.report(given)
+
+
+class _Fit:
+    """Where the arguments go, and what does not fit."""
+
+    __slots__ = (
+        "any_args",
+        "any_kwargs",
+        "left",
+        "missing",
+        "missing_keywords",
+        "positional_only",
+        "twice",
+        "unmatched",
+    )
+
+    def __init__(self, given: int, kwargs: Mapping[str, Any]) -> None:
+        self.left = given
+        self.unmatched = dict.fromkeys(kwargs)
+        self.twice: list[str] = []
+        self.positional_only: list[str] = []
+        self.missing: list[str] = []
+        self.missing_keywords: list[str] = []
+        self.any_args = self.any_kwargs = False
+
+    def place(self, parameter: Parameter) -> None:
+        """Give the next parameter its argument."""
+        name, kind = parameter.name, parameter.kind
+        if kind is parameter.VAR_POSITIONAL:
+            self.any_args = True
+        elif kind is parameter.VAR_KEYWORD:
+            self.any_kwargs = True
+        elif self.left and kind is not parameter.KEYWORD_ONLY:
+            self.left -= 1
+            if name in self.unmatched and kind is not parameter.POSITIONAL_ONLY:
+                del self.unmatched[name]
+                self.twice.append(name)
+        elif name in self.unmatched:
+            del self.unmatched[name]
+            if kind is parameter.POSITIONAL_ONLY:
+                self.positional_only.append(name)
+        elif parameter.default is parameter.empty:
+            (self.missing_keywords if kind is parameter.KEYWORD_ONLY else self.missing).append(name)
+
+    def report(self, given: int) -> None:
+        """Raise the first kind of problem there is, naming all parameters that have it."""
+        for names, what in (
+            (self.twice, "The following arguments are supplied in both args and kwargs"),
+            (self.positional_only, "The following arguments cannot be given as keyword arguments"),
+            (self.missing, "The following arguments have not been supplied"),
+            (
+                self.missing_keywords,
+                "The following keyword-only arguments have not been supplied in kwargs",
+            ),
+        ):
+            if names:
+                raise ArgumentMismatchError(f"{what}: {', '.join(names)}")
+        if self.left and not self.any_args:
+            raise ArgumentMismatchError(
+                f"The list of positional arguments is longer than the target callable can handle "
+                f"(allowed: {given - self.left}, given in args: {given})"
+            )
+        if self.unmatched and not self.any_kwargs:
+            raise ArgumentMismatchError(
+                f"The target callable does not accept the following keyword arguments: {', '.join(self.unmatched)}"
+            )
