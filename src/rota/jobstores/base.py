@@ -17,7 +17,7 @@ from ..errors import ConflictingIdError, JobLookupError, StoreInUseError, Transi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -41,6 +41,8 @@ class BaseJobStore(ABC):
 
     #: whether jobs and ledger outlive the process, so that nodes must hold leases and runs can be rescued
     durable: bool = False
+    #: seconds after which a scheduler looks for what other processes changed, None if nobody else can
+    poll_interval: float | None = None
     #: whether calls may wait for a disk or a network, so that an event loop must not make them
     does_io: bool = True
 
@@ -79,6 +81,13 @@ class BaseJobStore(ABC):
     def detach(self) -> None:
         """Untie this store object from its scheduler."""
         self._holder = None
+
+    def check_job(self, job: Job) -> None:  # noqa: B027  # a store of live objects takes everything
+        """Refuse a job that the store could not keep, before anything is stored.
+
+        :raises TransientJobError: if the callable has no importable name and the store needs one
+        :raises SerializationError: if an argument or the trigger cannot be serialized
+        """
 
     # -- APScheduler's eight methods -----------------------------------------------------------------------------
 
@@ -150,6 +159,9 @@ class BaseJobStore(ABC):
     def due(self, now: int, room: Mapping[str, int]) -> list[Job]:
         """Return active jobs that are due, earliest first.
 
+        A job that cannot be restored is among them with ``state`` "quarantined" and the reason in ``error``; the decision for
+        it is :func:`rota.core.plan.quarantine`.
+
         :param now: instant
         :param room: for each executor alias, at most how many jobs to return
         """
@@ -174,7 +186,8 @@ class BaseJobStore(ABC):
         time (or end or quarantine it), raise its version, count its runs as running, and write the records.
 
         :param decisions: one for each job, at most
-        :param node: the id of the node that claims
+        :param node: the id of the node that claims; in a durable store it must hold a lease (see :meth:`renew`), a node whose
+            lease is over gets nothing
         :param now: instant
         :return: the decisions that were carried out; what another node changed first is left out
         """
@@ -231,16 +244,29 @@ class BaseJobStore(ABC):
         """
         return True
 
-    def rescue(self, node: str, now: int) -> list[Run]:
-        """Take over the claimed runs of nodes whose lease is over.
+    def rescue(
+        self,
+        node: str,
+        now: int,
+        room: Mapping[str, int] | None = None,
+        known: Collection[tuple[str, int]] | None = None,
+    ) -> list[Run]:
+        """Take over the claimed runs of nodes whose lease is over, and the runs that a node gave back when it left.
 
-        :return: runs that now belong to ``node`` with a raised attempt and ``job`` set, to be executed again; and ended
-            runs (status "lost") of jobs that are not to be executed again
+        :param room: for each executor alias, at most how many runs to take; None means all of any alias
+        :param known: the keys ``(job_id, nominal)`` of all runs that ``node`` has in hand. Runs that the store holds as
+            claimed by ``node`` and that are not among them are returned too: the answer to their claim was lost on its way
+        :return: runs that now belong to ``node`` with ``job`` set, to be executed again (the attempt is raised unless the run
+            was given back unstarted), and ended runs (status "lost") of jobs that are not to be executed again. The runs of
+            one job are linked by ``then``, oldest first, so that they are executed one after another
         """
         return []
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:  # noqa: B027  # nothing to do without leases
-        """Give back claimed runs that were not started, and end the node's lease."""
+        """Give back claimed runs that were not started, and end the node's lease.
+
+        If other runs of the node are still under way, the lease is left to run out by itself.
+        """
 
     def heal(self, now: int) -> list[Job]:
         """Make quarantined jobs active again that can be restored now; return them."""
@@ -299,7 +325,7 @@ class MemoryLedger:
         self.running: dict[str, int] = {}
         #: jobs that wait for their runs to finish, and their pending nominal time
         self.held: dict[str, int | None] = {}
-        self._open: dict[int, Run] = {}
+        self.under_way: dict[int, Run] = {}
         self._ended: deque[Run] = deque(maxlen=size)
 
     def claim(self, decision: Decision, node: str, now: int) -> None:
@@ -307,18 +333,26 @@ class MemoryLedger:
         for run in decision.runs:
             run.owner = node
             run.claimed_at = now
-            self._open[id(run)] = run
+            self.under_way[id(run)] = run
         if decision.runs:
             self.running[decision.job.id] = self.running.get(decision.job.id, 0) + len(decision.runs)
-        for record in decision.records:
+        self.record(decision.records, node)
+
+    def record(self, records: Sequence[Run], node: str) -> None:
+        """Keep records of nominal times that did not run."""
+        for record in records:
             record.owner = node
-            self._ended.append(record)
+        self._ended.extend(records)
+
+    def extend(self, runs: Sequence[Run]) -> None:
+        """Keep ended runs."""
+        self._ended.extend(runs)
 
     def finish(self, runs: Sequence[Run]) -> list[str]:
         """Take note of ended runs; return the ids of held jobs that have no run under way any more."""
         free = []
         for run in runs:
-            self._open.pop(id(run), None)
+            self.under_way.pop(id(run), None)
             left = self.running.get(run.job_id, 0) - 1
             if left > 0:
                 self.running[run.job_id] = left
@@ -334,7 +368,7 @@ class MemoryLedger:
         wanted = {status} if isinstance(status, str) else None if status is None else set(status)
         found: list[Run] = []
         with self.lock:
-            for runs in (reversed(list(self._open.values())), reversed(self._ended)):
+            for runs in (reversed(list(self.under_way.values())), reversed(self._ended)):
                 for run in runs:
                     if len(found) >= limit:
                         return found
