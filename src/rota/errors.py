@@ -29,6 +29,7 @@ May not import anything of Rota. Each class also derives from what APScheduler 3
     ├── SchedulerAlreadyRunningError, SchedulerNotRunningError, ShutdownTimeoutError (TimeoutError)
     ├── MaxInstancesReachedError                 as APScheduler's
     ├── NoCurrentRunError (RuntimeError)         current_run() outside a run
+    ├── WorkerProcessError (RuntimeError)        a worker process cannot start, or its exception cannot be brought back
     └── StoreError
         ├── StoreInUseError (RuntimeError)       one store object, two schedulers
         ├── StoreNotStartedError (RuntimeError)  the store is used before start() or after shutdown()
@@ -199,6 +200,10 @@ class MaxInstancesReachedError(RotaError):
 
 class NoCurrentRunError(RotaError, RuntimeError):
     """current_run() was called outside a run."""
+
+
+class WorkerProcessError(RotaError, RuntimeError):
+    """A worker process cannot start, or a job raised something in it that cannot be brought back."""
 
 
 class StoreError(RotaError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from contextvars import ContextVar, copy_context
+from itertools import pairwise
 from threading import RLock
 
 from ..clock import SYSTEM_CLOCK, Clock, instant
@@ -92,6 +93,10 @@ class BaseExecutor(ABC):
     def capacity(self) -> int:
         """Return how many more runs the executor has room for now."""
         return UNBOUNDED
+
+    def roomy(self) -> bool:
+        """Whether so much room has come free that another pass of the engine pays."""
+        return self.capacity() > 0
 
     def submit(self, runs: Sequence[Run], done: Done) -> None:
         """Carry runs out. Thread-safe; it does not wait for them.
@@ -192,7 +197,7 @@ class BaseExecutor(ABC):
 
 
 class NativeExecutor(BaseExecutor):
-    """Base class of Rota's own executors: they implement :meth:`submit`, and APScheduler's interface goes through it."""
+    """Base class of Rota's own executors: they implement :meth:`submit`; APScheduler's interface goes through it."""
 
     @abstractmethod
     def submit(self, runs: Sequence[Run], done: Done) -> None:
@@ -200,7 +205,7 @@ class NativeExecutor(BaseExecutor):
 
     def _do_submit_job(self, job: Job, run_times: list[datetime]) -> None:
         runs = [_run_for(job, run_time) for run_time in run_times]
-        for run, following in zip(runs, runs[1:], strict=False):
+        for run, following in pairwise(runs):
             run.then = following
         alias: str | None = getattr(job, "_jobstore_alias", None)
         events: list[JobExecutionEvent] = []

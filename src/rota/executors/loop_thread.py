@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 class LoopThread:
     """Runs coroutines on a loop of its own.
 
-    The thread is made on first use, and anew after :meth:`stop`. All methods are thread-safe. A forked child forgets the
-    parent's loop.
+    The thread is made on first use, and anew after :meth:`stop`. All methods are thread-safe. A forked child forgets
+    the parent's loop.
 
     :param name: name of the thread
     """
