@@ -315,7 +315,6 @@ class MaxInstancesReachedError(Exception):
 
 class BaseExecutor:
     _scheduler = None
-    _lock = None
     _logger: object
     def __init__(self): ...
     def start(self, scheduler, alias): ...
@@ -391,6 +390,7 @@ NOT_KEPT: dict[str, str] = {
     "apscheduler.triggers.base.BaseTrigger._apply_jitter": "jitter moves the due time, not the nominal time",
     "apscheduler.triggers.cron.expressions, .fields": "another engine; CronTrigger.fields is kept for display",
     "apscheduler.triggers.combining.BaseCombiningTrigger": "an inner base class",
+    "apscheduler.executors.base.BaseExecutor._lock": "an inner detail",
     "apscheduler.executors.pool.BasePoolExecutor": "Rota's thread pool is not built on concurrent.futures",
     "apscheduler.jobstores.memory.MemoryJobStore._get_job_index": "the store is a heap",
     "apscheduler.jobstores.sqlalchemy.SQLAlchemyJobStore._get_jobs, _reconstitute_job": "rows are columns, not pickles",

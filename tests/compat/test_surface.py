@@ -1,4 +1,4 @@
-"""Every name, signature, default and constant of APScheduler 3's public surface is in Rota after the search-and-replace."""
+"""Every name, signature and constant of APScheduler 3's public surface is in Rota after the search-and-replace."""
 
 from __future__ import annotations
 
@@ -101,14 +101,13 @@ def check_class(where: str, found: Any, node: ast.ClassDef) -> None:
 def check_function(where: str, holder: Any, found: Any, node: Any, *, in_class: bool) -> None:
     is_class_method = "classmethod" in map(ast.unparse, node.decorator_list)
     assert isinstance(found, classmethod) == is_class_method, where
-    if node.name == "__init__":
-        signature = inspect.signature(holder)
-    else:
-        signature = inspect.signature(getattr(holder, node.name))
+    own_init = node.name == "__init__" and holder.__init__ is not object.__init__
+    signature = inspect.signature(
+        holder if node.name == "__init__" and not own_init else getattr(holder, node.name)
+    )
     assert inspect.iscoroutinefunction(found) == isinstance(node, ast.AsyncFunctionDef), where
-    skip_self = in_class
-    wanted = declared_parameters(node)[1 if skip_self else 0 :]
-    if in_class and node.name != "__init__" and not is_class_method:
+    wanted = declared_parameters(node)[1 if in_class else 0 :]
+    if in_class and not is_class_method and (own_init or node.name != "__init__"):
         signature = signature.replace(parameters=list(signature.parameters.values())[1:])
     compare(where, wanted, signature)
 
@@ -255,6 +254,12 @@ def test_an_executor_is_made_by_its_alias(scheduler: Any, alias: str) -> None:
     load(switched(surface.EXECUTOR_ALIASES[alias]).rpartition(".")[0])
     scheduler.add_executor(alias, "other")
     assert type(scheduler._lookup_executor("other")) is resolve(surface.EXECUTOR_ALIASES[alias])
+
+
+def test_an_executor_counts_its_running_instances_by_job() -> None:
+    from rota.executors.debug import DebugExecutor
+
+    assert dict(DebugExecutor()._instances) == {}
 
 
 @pytest.mark.parametrize("alias", surface.JOBSTORE_ALIASES)
