@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from contextvars import ContextVar, copy_context
+from functools import partial
 from itertools import pairwise
 from threading import RLock
 
@@ -39,6 +40,10 @@ __all__ = (
 
 #: How many runs an executor without workers of its own takes at once.
 UNBOUNDED = 1000
+
+#: The flag of ``async def`` in a code object, and what markcoroutinefunction() leaves on others (inspect is slow to load).
+_CO_COROUTINE = 0x80
+_COROUTINE_MARKS = ("_is_coroutine_mark", "_is_coroutine_marker", "_is_coroutine")
 
 _current: ContextVar[Run] = ContextVar("rota.current_run")
 
@@ -162,7 +167,7 @@ class BaseExecutor(ABC):
             self._instances[job.id] = self._instances.get(job.id, 0) + 1
         try:
             self._do_submit_job(job, [run.scheduled_run_time for run in runs])
-        except BaseException as exc:  # noqa: BLE001  # it is the outcome of the runs
+        except BaseException as exc:  # it is the outcome of the runs
             self._run_job_error(job.id, exc, exc.__traceback__)
 
     def _leave(self, job_id: str) -> tuple[Run, Done] | None:
@@ -229,6 +234,21 @@ def chain(head: Run) -> Sequence[Run]:
     return runs
 
 
+def is_coroutine_function(func: Any) -> bool:
+    """Whether calling something gives a coroutine; partials and objects with an async ``__call__`` count.
+
+    What it cannot know (a lambda that returns a coroutine) is found when it is called.
+    """
+    while isinstance(func, partial):
+        func = func.func
+    code = getattr(func, "__code__", None)
+    if code is None:
+        code = getattr(getattr(type(func), "__call__", None), "__code__", None)  # noqa: B004  # not whether, but which
+    if code is not None and code.co_flags & _CO_COROUTINE:
+        return True
+    return any(hasattr(func, mark) for mark in _COROUTINE_MARKS)
+
+
 def perform(run: Run, context: Context, clock: Clock, logger: logging.Logger) -> Any:
     """Call a run's job and write the outcome into the run.
 
@@ -249,7 +269,7 @@ def perform(run: Run, context: Context, clock: Clock, logger: logging.Logger) ->
         retval = context.copy().run(_call, run, job)
         if type(retval).__name__ == "coroutine" and hasattr(retval, "send"):
             return retval
-    except BaseException as exc:  # noqa: BLE001  # it is the outcome of the run
+    except BaseException as exc:  # it is the outcome of the run
         record_failure(run, exc, clock.now(), logger)
     else:
         succeed(run, retval, clock.now())
@@ -267,7 +287,7 @@ async def perform_coroutine(
         retval = await coroutine
     except CancelledError:
         end(run, CANCELLED, "cancelled while it was running", clock.now())
-    except BaseException as exc:  # noqa: BLE001  # it is the outcome of the run
+    except BaseException as exc:  # it is the outcome of the run
         record_failure(run, exc, clock.now(), logger)
     else:
         succeed(run, retval, clock.now())

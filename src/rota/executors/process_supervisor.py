@@ -249,7 +249,7 @@ class Supervisor:
         )
         try:
             _start_without_sigint(process)
-        except Exception as exc:  # noqa: BLE001  # pickling the initializer may raise anything; the pool goes on
+        except Exception as exc:  # pickling the initializer may raise anything; the pool goes on
             ours.close()
             self._start_failed(f"a worker process cannot be started: {type(exc).__name__}: {exc}")
         else:
@@ -353,7 +353,7 @@ def write_outcome(run: Run, payload: bytes, now: int, logger: logging.Logger) ->
     """Write what a worker sent into the run."""
     try:
         outcome = pickle.loads(payload)
-    except Exception as exc:  # noqa: BLE001  # unpickling may raise anything
+    except Exception as exc:  # unpickling may raise anything
         fail(
             run,
             SerializationError(f"The return value of job {run.job_id!r} cannot be unpickled here ({exc})"),
@@ -368,7 +368,7 @@ def write_outcome(run: Run, payload: bytes, now: int, logger: logging.Logger) ->
     _, pickled, type_name, text, frames, formatted = outcome
     try:
         error = pickle.loads(pickled) if pickled is not None else WorkerProcessError(f"{type_name}: {text}")
-    except Exception:  # noqa: BLE001  # unpickling may raise anything; the text is there all the same
+    except Exception:  # unpickling may raise anything; the text is there all the same
         error = WorkerProcessError(f"{type_name}: {text}")
     fail(run, error, frames, now)
     run.error_type, run.error = type_name, text

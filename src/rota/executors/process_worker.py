@@ -61,7 +61,7 @@ def _culprit(job: Job) -> str:
     for name, value in parts:
         try:
             ForkingPickler.dumps(value)
-        except Exception:  # noqa: BLE001  # pickling may raise anything; that it raises is the answer
+        except Exception:  # pickling may raise anything; that it raises is the answer
             return name
     return "one of its arguments"
 
@@ -97,7 +97,7 @@ def _initialize(
     if initializer is not None:
         try:
             initializer(*initargs)
-        except BaseException:  # noqa: BLE001  # whatever it is, the pool is told
+        except BaseException:  # whatever it is, the pool is told
             connection.send_bytes(BROKEN + traceback.format_exc().encode())
             return False
     return True
@@ -109,11 +109,11 @@ def carry_out(message: bytes) -> bytes:
         times, name, policy, func, args, kwargs = pickle.loads(message)
         run = _run(times, name, policy)
         retval = copy_context().run(_call, run, func, args, kwargs)
-    except BaseException as exc:  # noqa: BLE001  # it is the outcome of the run
+    except BaseException as exc:  # it is the outcome of the run
         return _pack_failure(exc)
     try:
         return bytes(ForkingPickler.dumps((True, retval)))
-    except Exception as exc:  # noqa: BLE001  # pickling may raise anything
+    except Exception as exc:  # pickling may raise anything
         return _pack_failure(
             SerializationError(
                 f"Job {run.job_id!r} has run, but its return value (a {type(retval).__qualname__}) cannot be pickled "
@@ -146,13 +146,13 @@ def _pack_failure(exc: BaseException) -> bytes:
     formatted = "".join(traceback.format_exception(exc))
     try:
         text = str(exc)
-    except Exception:  # noqa: BLE001  # a broken __str__ must not cost the outcome
+    except Exception:  # a broken __str__ must not cost the outcome
         text = "(its text cannot be formatted)"
     pickled = None
     try:
         pickled = bytes(ForkingPickler.dumps(exc))
         pickle.loads(pickled)
-    except Exception:  # noqa: BLE001  # many exceptions cannot be pickled, or not unpickled
+    except Exception:  # many exceptions cannot be pickled, or not unpickled
         pickled = None
     return bytes(ForkingPickler.dumps((False, pickled, type(exc).__qualname__, text, frames, formatted)))
 
