@@ -8,7 +8,7 @@ from __future__ import annotations
 from os import urandom
 
 from .clock import HELD, instant, moment
-from .core.plan import ACTIVE, PAUSED, QUARANTINED
+from .core.plan import ACTIVE, NEW, PAUSED, QUARANTINED
 from .core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, seconds_of, with_options
 from .errors import (
     CallableReferenceError,
@@ -95,7 +95,7 @@ class Job:
         self.next_nominal: int | None = None
         self.next_due: int | None = None
         self.version: int = 0
-        self.state: str = ACTIVE
+        self.state: str = NEW
         self.running: int = 0
         self.error: str | None = None
         return self

@@ -18,6 +18,8 @@ GROUP_LIMIT = 100
 #: How many later nominal times are looked at for one whose jitter has not passed yet.
 JITTER_STEPS = 100
 
+#: not planned yet
+NEW = "new"
 ACTIVE = "active"
 PAUSED = "paused"
 #: kept, visible, and not run: the job could not be restored or planned

@@ -1,0 +1,68 @@
+"""Rota: the scheduler to embed in a Python program.
+
+Exports only; each name is loaded when it is first used, so that ``import rota`` costs next to nothing.
+"""
+
+from .version import __version__, release, version, version_info
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .executors.asyncio import AsyncIOExecutor as AsyncIOExecutor
+    from .executors.base import current_run as current_run
+    from .executors.pool import ThreadPoolExecutor as ThreadPoolExecutor
+    from .executors.processpool import ProcessPoolExecutor as ProcessPoolExecutor
+    from .job import Job as Job
+    from .jobstores.memory import MemoryJobStore as MemoryJobStore
+    from .jobstores.sqlalchemy import SQLAlchemyJobStore as SQLAlchemyJobStore
+    from .schedulers.asyncio import AsyncIOScheduler as AsyncIOScheduler
+    from .schedulers.background import BackgroundScheduler as BackgroundScheduler
+    from .schedulers.blocking import BlockingScheduler as BlockingScheduler
+    from .schedulers.gevent import GeventScheduler as GeventScheduler
+    from .schedulers.qt import QtScheduler as QtScheduler
+    from .schedulers.tornado import TornadoScheduler as TornadoScheduler
+    from .schedulers.twisted import TwistedScheduler as TwistedScheduler
+    from .triggers.calendarinterval import CalendarIntervalTrigger as CalendarIntervalTrigger
+    from .triggers.combining import AndTrigger as AndTrigger
+    from .triggers.combining import OrTrigger as OrTrigger
+    from .triggers.cron import CronTrigger as CronTrigger
+    from .triggers.date import DateTrigger as DateTrigger
+    from .triggers.interval import IntervalTrigger as IntervalTrigger
+
+_WHERE = {
+    "AndTrigger": "triggers.combining",
+    "AsyncIOExecutor": "executors.asyncio",
+    "AsyncIOScheduler": "schedulers.asyncio",
+    "BackgroundScheduler": "schedulers.background",
+    "BlockingScheduler": "schedulers.blocking",
+    "CalendarIntervalTrigger": "triggers.calendarinterval",
+    "CronTrigger": "triggers.cron",
+    "DateTrigger": "triggers.date",
+    "GeventScheduler": "schedulers.gevent",
+    "IntervalTrigger": "triggers.interval",
+    "Job": "job",
+    "MemoryJobStore": "jobstores.memory",
+    "OrTrigger": "triggers.combining",
+    "ProcessPoolExecutor": "executors.processpool",
+    "QtScheduler": "schedulers.qt",
+    "SQLAlchemyJobStore": "jobstores.sqlalchemy",
+    "ThreadPoolExecutor": "executors.pool",
+    "TornadoScheduler": "schedulers.tornado",
+    "TwistedScheduler": "schedulers.twisted",
+    "current_run": "executors.base",
+}
+
+__all__ = [*_WHERE, "__version__", "release", "version", "version_info"]
+
+
+def __getattr__(name: str) -> object:
+    module = _WHERE.get(name)
+    if module is None:
+        raise AttributeError(f"module 'rota' has no attribute {name!r}")
+    from importlib import import_module
+
+    found = globals()[name] = getattr(import_module(f"rota.{module}"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,54 @@
+"""The background scheduler: runs in a thread of its own; start() returns at once.
+
+A host only: the loop is the blocking scheduler's.
+"""
+
+from __future__ import annotations
+
+from threading import Thread, current_thread
+
+from ..util import asbool
+from .base import BaseScheduler
+from .blocking import BlockingScheduler
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class BackgroundScheduler(BlockingScheduler):
+    """A scheduler that runs in the background, in a thread of its own.
+
+    Extra option:
+
+    :param daemon: whether the thread is a daemon (default True): the program then ends without waiting for it. Runs under way
+        get a few seconds to end
+    """
+
+    _thread: Thread | None = None
+    _daemon: bool = True
+
+    def start(self, paused: bool = False) -> Any:
+        """Start the scheduler and its thread.
+
+        :param paused: True: process no jobs before :meth:`resume` is called
+        """
+        self._event = self._create_event()
+        BaseScheduler.start(self, paused)
+        self._thread = Thread(target=self._main_loop, name="Rota", daemon=self._daemon)
+        self._thread.start()
+
+    def shutdown(self, wait: bool = True, timeout: float | None = None) -> Any:
+        """Stop; see :meth:`~rota.schedulers.base.BaseScheduler.shutdown`."""
+        super().shutdown(wait, timeout)
+        thread = self._thread
+        if thread is not None and thread is not current_thread() and not self._is_inside():
+            thread.join()
+            self._thread = None
+
+    def _configure(self, config: dict[str, Any]) -> None:
+        self._daemon = asbool(config.pop("daemon", True))
+        super()._configure(config)
+
+    def _host_is_alive(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()

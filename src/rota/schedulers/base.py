@@ -1,0 +1,608 @@
+"""The public facade of every scheduler: its life, its stores and executors, its listeners and its health.
+
+It delegates: the engine makes the passes, stores keep, executors run, and a host (a subclass) gives the thread of control.
+"""
+
+from __future__ import annotations
+
+import sys
+from abc import ABCMeta, abstractmethod
+from logging import Logger, getLogger
+from threading import Event, RLock, Thread, get_ident
+
+from ..clock import SECOND, SYSTEM_CLOCK, moment
+from ..core.policy import DEFAULT_POLICY, with_options
+from ..errors import (
+    AliasInUseError,
+    ConfigurationError,
+    JobTypeError,
+    SchedulerAlreadyRunningError,
+    SchedulerNotRunningError,
+)
+from ..events import (
+    EVENT_ALL,
+    EVENT_EXECUTOR_ADDED,
+    EVENT_EXECUTOR_REMOVED,
+    EVENT_JOBSTORE_ADDED,
+    EVENT_JOBSTORE_REMOVED,
+    EVENT_SCHEDULER_PAUSED,
+    EVENT_SCHEDULER_RESUMED,
+    EVENT_SCHEDULER_SHUTDOWN,
+    EVENT_SCHEDULER_STARTED,
+    SchedulerEvent,
+)
+from ..executors.base import BaseExecutor, current_run
+from ..executors.pool import ThreadPoolExecutor
+from ..jobstores.base import BaseJobStore
+from ..jobstores.memory import MemoryJobStore
+from ..util import astimezone, local_timezone, maybe_ref
+from .config import OPTIONS, check_names, default_policy, read_config
+from .engine import Engine
+from .job_methods import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, JobMethods
+from .listeners import Listeners
+from .plugins import create_plugin
+from .processes import watch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import tzinfo
+    from typing import Any
+
+    from ..job import Job
+
+__all__ = ("STATE_PAUSED", "STATE_RUNNING", "STATE_STOPPED", "BaseScheduler")
+
+#: How long runs may still work when the interpreter exits, and after a shutdown's time is over (seconds).
+EXIT_GRACE = 5.0
+CANCEL_GRACE = 1.0
+
+
+class BaseScheduler(JobMethods, metaclass=ABCMeta):
+    """Base class of all schedulers.
+
+    Options, as keyword arguments or in ``gconfig`` (dotted or nested keys with the prefix ``rota.``; ``apscheduler.`` is read as well):
+
+    :param logger: a logger or its name (``rota.scheduler``)
+    :param timezone: the default zone of triggers and naive datetimes, as object or name (the local zone)
+    :param jobstore_retry_interval: the longest wait in seconds between two tries with a store that fails (10)
+    :param job_defaults: defaults for ``misfire_grace_time``, ``coalesce``, ``max_instances``, ``expires``, ``on_lost``, ``max_attempts``
+    :param jobstores: job stores by alias: objects, or dictionaries with ``type`` (plug-in name) or ``class`` and arguments
+    :param executors: executors by alias, in the same form
+    :param clock: a :class:`rota.clock.Clock` (the system's)
+    :raises UnknownOptionError: for any other name
+    """
+
+    #: what APScheduler's constants are called as attributes of instances in some programs
+    state = STATE_STOPPED
+
+    def __init__(self, gconfig: Mapping[str, Any] = {}, **options: Any) -> None:  # noqa: B006  # APScheduler's signature; never changed
+        self.state = STATE_STOPPED
+        self.clock = SYSTEM_CLOCK
+        self._executors: dict[str, BaseExecutor] = {}
+        self._jobstores: dict[str, BaseJobStore] = {}
+        self._make_locks()
+        self._listeners = Listeners()
+        self._pending_jobs = []
+        self._pending_options = {}
+        self._default_policy = DEFAULT_POLICY
+        self._timezone: tzinfo | None = None
+        self._logger: Logger = getLogger("rota.scheduler")
+        self._engine: Engine | None = None
+        self._closed = Event()
+        self._closed.set()
+        self._drainer: Thread | None = None
+        # A subclass that overrides _dispatch_event() is to see every event.
+        self._sees_all = type(self)._dispatch_event is not BaseScheduler._dispatch_event
+        self.configure(gconfig, **options)
+
+    def __getstate__(self) -> Any:
+        raise TypeError(
+            "Schedulers cannot be serialized. Ensure that you are not passing a scheduler instance as an argument to "
+            "a job, or scheduling an instance method where the instance contains a scheduler as an attribute."
+        )
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    def configure(
+        self,
+        gconfig: Mapping[str, Any] = {},  # noqa: B006  # APScheduler's signature; never changed
+        prefix: str | None = "rota.",
+        **options: Any,
+    ) -> None:
+        """Set all options anew.
+
+        :param gconfig: a dictionary of options that may hold other people's keys too
+        :param prefix: the prefix of our keys in ``gconfig`` (``apscheduler.`` is read as well); "" or None: all keys are ours
+        :raises SchedulerAlreadyRunningError: if the scheduler is running
+        :raises ConfigurationError: (a ValueError) for a value that is wrong, UnknownOptionError for a name that is
+        """
+        if self.state != STATE_STOPPED:
+            raise SchedulerAlreadyRunningError
+        self._configure(read_config(gconfig, prefix, options))
+
+    def start(self, paused: bool = False) -> Any:
+        """Start executors and job stores, and begin to process jobs.
+
+        :param paused: True: process no jobs before :meth:`resume` is called
+        :raises SchedulerAlreadyRunningError: if the scheduler is running
+        :raises RuntimeError: under uWSGI with threads disabled
+        """
+        if self.state != STATE_STOPPED:
+            raise SchedulerAlreadyRunningError
+        self._check_uwsgi()
+        self._closed.wait()  # a shutdown that nobody waited for
+        with self._lifecycle_lock:
+            if self.state != STATE_STOPPED:
+                raise SchedulerAlreadyRunningError
+            self._open()
+            self.state = STATE_PAUSED if paused else STATE_RUNNING
+        watch(self)
+        self._logger.info("Scheduler started")
+        self._dispatch_event(SchedulerEvent(EVENT_SCHEDULER_STARTED))
+        if self.state == STATE_RUNNING:
+            self._require_engine().claiming = True
+            self.wakeup()
+
+    @abstractmethod
+    def shutdown(self, wait: bool = True, timeout: float | None = None) -> Any:
+        """Stop: claim nothing more, let the runs under way end and record them, then close executors and stores.
+
+        Called from inside a job it returns at once, and the rest happens when that job has ended.
+
+        :param wait: False: return at once; runs that have not started are given back, the others end in the background
+        :param timeout: seconds to wait at the most; runs that are still under way then are asked to cancel and given back
+        :raises SchedulerNotRunningError: if the scheduler is not running
+        """
+        self._stop_claiming()
+        if wait and not self._is_inside():
+            self._drain(True, timeout)
+        elif self._require_engine().in_flight == 0 and not self._is_inside():
+            self._drain(wait, timeout)
+        else:
+            self._drain_aside(wait, timeout)
+
+    def pause(self) -> None:
+        """Process no jobs until :meth:`resume` is called; runs under way go on.
+
+        :raises SchedulerNotRunningError: if the scheduler is not running
+        """
+        if self.state == STATE_STOPPED:
+            raise SchedulerNotRunningError
+        if self.state == STATE_RUNNING:
+            self._require_engine().claiming = False
+            self.state = STATE_PAUSED
+            self._logger.info("Paused scheduler job processing")
+            self._dispatch_event(SchedulerEvent(EVENT_SCHEDULER_PAUSED))
+
+    def resume(self) -> None:
+        """Process jobs again.
+
+        :raises SchedulerNotRunningError: if the scheduler is not running
+        """
+        if self.state == STATE_STOPPED:
+            raise SchedulerNotRunningError
+        if self.state == STATE_PAUSED:
+            self.state = STATE_RUNNING
+            self._require_engine().claiming = True
+            self._logger.info("Resumed scheduler job processing")
+            self._dispatch_event(SchedulerEvent(EVENT_SCHEDULER_RESUMED))
+            self.wakeup()
+
+    @abstractmethod
+    def wakeup(self) -> None:
+        """Make the host call :meth:`_process_jobs` soon. Thread-safe."""
+
+    @property
+    def running(self) -> bool:
+        """True from :meth:`start` to :meth:`shutdown` (while paused, too)."""
+        return self.state != STATE_STOPPED
+
+    @property
+    def timezone(self) -> tzinfo:
+        """The default time zone."""
+        if self._timezone is None:
+            self._timezone = local_timezone()
+        return self._timezone
+
+    @timezone.setter
+    def timezone(self, value: tzinfo | str) -> None:
+        self._timezone = astimezone(value)
+
+    def health(self) -> dict[str, Any]:
+        """Return how the scheduler is, as JSON-able data.
+
+        ``alive``: it runs and its last pass is not overdue; ``state``; ``node``; ``last_tick`` (ISO 8601) and ``lag`` (seconds that
+        the earliest due job waits); ``in_flight`` (runs under way); ``overdue`` (due jobs by executor alias); ``stores``: for each
+        alias ``ok``, ``error`` and ``failures``; ``executors``: for each alias its ``room``.
+        """
+        engine, now = self._engine, self.clock.now()
+        report: dict[str, Any] = {
+            "alive": False,
+            "state": ("stopped", "running", "paused")[self.state],
+            "node": None,
+            "last_tick": None,
+            "lag": 0.0,
+            "in_flight": 0,
+            "overdue": {},
+            "stores": {},
+            "executors": {},
+        }
+        if engine is None or self.state == STATE_STOPPED:
+            return report
+        report["node"], report["in_flight"] = engine.node, engine.in_flight
+        for alias, executor in list(self._executors.items()):
+            report["executors"][alias] = {"room": executor.capacity()}
+        for alias, store_state in engine.stores.items():
+            report["stores"][alias] = {
+                "ok": store_state.error is None,
+                "error": store_state.error,
+                "failures": store_state.failures,
+            }
+            try:
+                following = store_state.store.next_due(tuple(self._executors))
+                if following is not None and self.state == STATE_RUNNING:
+                    report["lag"] = max(report["lag"], (now - following) / SECOND)
+                for name, waiting in store_state.store.overdue(now, ()).items():
+                    report["overdue"][name] = report["overdue"].get(name, 0) + waiting
+            except Exception as exc:
+                report["stores"][alias].update(ok=False, error=f"{type(exc).__name__}: {exc}")
+        if engine.last_tick is not None:
+            report["last_tick"] = moment(engine.last_tick).isoformat()
+        report["alive"] = self._host_is_alive() and all(entry["ok"] for entry in report["stores"].values())
+        return report
+
+    # -- executors, stores, listeners ----------------------------------------------------------------------------
+
+    def add_executor(
+        self, executor: BaseExecutor | str, alias: str = "default", **executor_opts: Any
+    ) -> None:
+        """Add an executor; in a running scheduler it is started.
+
+        :param executor: an executor, or the name of a plug-in with its constructor's arguments in ``executor_opts``
+        :param alias: the name that jobs know it by
+        :raises AliasInUseError: (a ValueError) if the alias is taken
+        """
+        with self._executors_lock:
+            if alias in self._executors:
+                raise AliasInUseError(f'This scheduler already has an executor by the alias of "{alias}"')
+            if isinstance(executor, str):
+                executor = self._create_plugin_instance("executor", executor, executor_opts)
+            if not isinstance(executor, BaseExecutor):
+                raise JobTypeError(
+                    f"Expected an executor instance or a string, got {type(executor).__name__} instead"
+                )
+            if self.state != STATE_STOPPED:
+                executor.start(self, alias)
+            self._executors[alias] = executor
+        self._dispatch_event(SchedulerEvent(EVENT_EXECUTOR_ADDED, alias))
+        if self.state == STATE_RUNNING:
+            self.wakeup()
+
+    def remove_executor(self, alias: str, shutdown: bool = True) -> None:
+        """Remove an executor; its jobs wait until there is one of that alias again.
+
+        :param shutdown: whether to shut it down, waiting for its runs
+        :raises UnknownAliasError: (a KeyError) if there is none of that alias
+        """
+        with self._executors_lock:
+            executor = self._lookup_executor(alias)
+            del self._executors[alias]
+        if shutdown and self.state != STATE_STOPPED:
+            executor.shutdown()
+        self._dispatch_event(SchedulerEvent(EVENT_EXECUTOR_REMOVED, alias))
+
+    def add_jobstore(self, jobstore: BaseJobStore | str, alias: str = "default", **jobstore_opts: Any) -> None:
+        """Add a job store; in a running scheduler it is started.
+
+        :param jobstore: a job store, or the name of a plug-in with its constructor's arguments in ``jobstore_opts``
+        :param alias: the name that jobs know it by
+        :raises AliasInUseError: (a ValueError) if the alias is taken
+        :raises StoreInUseError: if the object belongs to another scheduler
+        """
+        with self._jobstores_lock:
+            if alias in self._jobstores:
+                raise AliasInUseError(f'This scheduler already has a job store by the alias of "{alias}"')
+            if isinstance(jobstore, str):
+                jobstore = self._create_plugin_instance("jobstore", jobstore, jobstore_opts)
+            if not isinstance(jobstore, BaseJobStore):
+                raise JobTypeError(
+                    f"Expected a job store instance or a string, got {type(jobstore).__name__} instead"
+                )
+            if self.state != STATE_STOPPED:
+                self._start_store(alias, jobstore)
+            self._jobstores[alias] = jobstore
+        self._dispatch_event(SchedulerEvent(EVENT_JOBSTORE_ADDED, alias))
+        if self.state == STATE_RUNNING:
+            self.wakeup()
+
+    def remove_jobstore(self, alias: str, shutdown: bool = True) -> None:
+        """Remove a job store; its jobs stay in it.
+
+        :param shutdown: whether to shut it down
+        :raises UnknownAliasError: (a KeyError) if there is none of that alias
+        """
+        with self._jobstores_lock:
+            store = self._lookup_jobstore(alias)
+            del self._jobstores[alias]
+            if self._engine is not None and alias in self._engine.stores:
+                self._engine.remove_store(alias)
+        if shutdown:
+            store.shutdown()
+        store.detach()
+        self._dispatch_event(SchedulerEvent(EVENT_JOBSTORE_REMOVED, alias))
+
+    def add_listener(self, callback: Callable[[Any], Any], mask: int = EVENT_ALL) -> None:
+        """Call ``callback`` with each event whose code is in ``mask``.
+
+        :param callback: a function of one argument; it is called by the thread in which the event arises
+        :param mask: an OR of event codes (:mod:`rota.events`)
+        """
+        with self._listeners_lock:
+            self._listeners.add(callback, mask)
+
+    def remove_listener(self, callback: Callable[[Any], Any]) -> None:
+        """Take a listener off the list."""
+        with self._listeners_lock:
+            self._listeners.remove(callback)
+
+    # -- APScheduler's extension points --------------------------------------------------------------------------
+
+    def _configure(self, config: dict[str, Any]) -> None:
+        """Set options from a nested dictionary; hosts take theirs out first."""
+        check_names(config, OPTIONS, type(self).__name__)
+        logger = maybe_ref(config.get("logger"))
+        self._logger = getLogger(logger) if isinstance(logger, str) else logger or getLogger("rota.scheduler")
+        self.clock = config.get("clock") or SYSTEM_CLOCK
+        self._timezone = astimezone(config.get("timezone"))
+        try:
+            self.jobstore_retry_interval = float(config.get("jobstore_retry_interval", 10))
+        except (TypeError, ValueError):
+            raise ConfigurationError(
+                f"jobstore_retry_interval must be a number of seconds, got {config['jobstore_retry_interval']!r}"
+            ) from None
+        self._default_policy = default_policy(config.get("job_defaults") or {})
+        self._executors.clear()
+        for alias, value in (config.get("executors") or {}).items():
+            self.add_executor(self._from_config("executor", alias, value), alias)
+        self._jobstores.clear()
+        for alias, value in (config.get("jobstores") or {}).items():
+            self.add_jobstore(self._from_config("jobstore", alias, value), alias)
+
+    def _create_default_executor(self) -> BaseExecutor:
+        """Return the executor that becomes "default" if none is configured."""
+        return ThreadPoolExecutor()
+
+    def _create_default_jobstore(self) -> BaseJobStore:
+        """Return the job store that becomes "default" if none is configured."""
+        return MemoryJobStore()
+
+    def _create_lock(self) -> Any:
+        """Return a re-entrant lock of the host's kind."""
+        return RLock()
+
+    def _dispatch_event(self, event: Any) -> None:
+        """Call the listeners that want this event."""
+        self._listeners.dispatch(event, self._logger)
+
+    def _process_jobs(self) -> float | None:
+        """Do what is due now; the host calls it.
+
+        :return: seconds until the next call is needed; None: only a wake-up makes one necessary
+        """
+        if self.state == STATE_STOPPED or self._engine is None:
+            return None
+        with self._tick_lock:
+            self._ticking = get_ident()
+            try:
+                return self._engine.tick()
+            except Exception:  # the loop of a host ends by shutdown() only
+                self._logger.exception("A pass over the job stores failed; trying again")
+                return 1.0
+            finally:
+                self._ticking = None
+
+    def _check_uwsgi(self) -> None:
+        if not getattr(sys.modules.get("uwsgi"), "has_threads", True):
+            raise RuntimeError(
+                "The scheduler seems to be running under uWSGI, but threads have been disabled. You must run uWSGI "
+                "with the --enable-threads option for the scheduler to work."
+            )
+
+    # -- inner life ----------------------------------------------------------------------------------------------
+
+    @property
+    def _ticks_may_block(self) -> bool:
+        """Whether a pass may wait for a disk or a network."""
+        return self._engine is not None and self._engine.does_io
+
+    def _host_is_alive(self) -> bool:
+        """Whether the thread or loop that makes the passes is still there."""
+        return True
+
+    def _wants(self, code: int) -> bool:
+        return self._sees_all or bool(self._listeners.mask & code)
+
+    def _wanted(self) -> int:
+        return EVENT_ALL if self._sees_all else self._listeners.mask
+
+    def _job_came(self, job: Job) -> None:
+        self.wakeup()
+
+    def _require_engine(self) -> Engine:
+        if self._engine is None:
+            raise SchedulerNotRunningError
+        return self._engine
+
+    def _make_locks(self) -> None:
+        self._executors_lock = self._create_lock()
+        self._jobstores_lock = self._create_lock()
+        self._listeners_lock = self._create_lock()
+        self._lifecycle_lock = self._create_lock()
+        self._tick_lock = self._create_lock()
+        self._ticking: int | None = None
+
+    def _from_config(self, kind: str, alias: str, value: Any) -> Any:
+        """Make a store or an executor from what the configuration says under an alias."""
+        if isinstance(value, (BaseExecutor, BaseJobStore)):
+            return value
+        what = f"{kind}s[{alias!r}]"
+        if not hasattr(value, "items"):
+            raise JobTypeError(f"Expected {kind} instance or dict for {what}, got {type(value).__name__} instead")
+        options = dict(value)
+        name, cls = options.pop("type", None), options.pop("class", None)
+        if name:
+            return create_plugin(kind, name, options)
+        if cls:
+            return maybe_ref(cls)(**options)
+        raise ConfigurationError(f'Cannot create {what} -- either "type" or "class" must be defined')
+
+    def _open(self) -> None:
+        """Start executors and stores and store the pending jobs; undo it all if any of it fails."""
+        if "default" not in self._executors:
+            self.add_executor(self._create_default_executor(), "default")
+        if "default" not in self._jobstores:
+            self.add_jobstore(self._create_default_jobstore(), "default")
+        for job, alias, _ in self._pending_jobs:
+            self._lookup_jobstore(alias)
+            self._lookup_executor(job.executor)
+        self._engine = Engine(
+            self.clock,
+            self._logger,
+            self._executors,
+            lambda event: self._dispatch_event(event),
+            self._wanted,
+            lambda: self.wakeup(),
+            self.jobstore_retry_interval,
+        )
+        started: list[BaseExecutor] = []
+        try:
+            for alias, executor in self._executors.items():
+                executor.start(self, alias)
+                started.append(executor)
+            for alias, store in self._jobstores.items():
+                self._start_store(alias, store)
+            self._store_pending()
+        except BaseException:
+            for executor in started:
+                executor.shutdown(wait=False)
+            self._close_stores()
+            self._engine = None
+            raise
+
+    def _start_store(self, alias: str, store: BaseJobStore) -> None:
+        store.attach(self, alias)
+        try:
+            store.start(self, alias)
+        except BaseException:
+            store.detach()
+            raise
+        self._require_engine().add_store(alias, store)
+
+    def _store_pending(self) -> None:
+        while self._pending_jobs:
+            job, alias, replace = self._pending_jobs[0]
+            job.policy = with_options(self._default_policy, self._pending_options.get(job.id, {}))
+            self._real_add_job(job, alias, replace)
+            del self._pending_jobs[0]
+            self._pending_options.pop(job.id, None)
+
+    def _stop_claiming(self) -> None:
+        """Begin to shut down: from now on no run starts, and the state is "stopped"."""
+        with self._lifecycle_lock:
+            if self.state == STATE_STOPPED:
+                raise SchedulerNotRunningError
+            self._require_engine().claiming = False
+            self._closed.clear()
+            self._announced = False
+            self.state = STATE_STOPPED
+
+    def _drain(self, wait: bool = True, timeout: float | None = None) -> None:
+        """Finish a shutdown: wait for runs (or ask them to stop), then close executors and stores."""
+        with self._tick_lock:  # a pass that is under way may still hand out runs
+            engine = self._require_engine()
+        try:
+            executors = list(self._executors.values())
+            if not wait:
+                for executor in executors:
+                    executor.cancel()
+            if not self._wait_idle(engine, timeout):
+                self._logger.warning(
+                    "%d runs were still under way after %s s; they are asked to stop", engine.in_flight, timeout
+                )
+                for executor in executors:
+                    executor.cancel()
+                self._wait_idle(engine, CANCEL_GRACE)
+            for executor in executors:
+                executor.shutdown(engine.in_flight == 0)
+            engine.leave()
+            self._close_stores()
+            self._announce_shutdown()
+        finally:
+            self._closed.set()
+
+    def _drain_aside(self, wait: bool, timeout: float | None) -> None:
+        """Finish a shutdown on a thread of its own, for callers that must not wait."""
+        if not wait:
+            self._announce_shutdown()
+        self._drainer = Thread(
+            target=self._drain, args=(wait, timeout), name="rota-shutdown", daemon=True
+        )
+        self._drainer.start()
+
+    def _announce_shutdown(self) -> None:
+        if not self._announced:
+            self._announced = True
+            self._logger.info("Scheduler has been shut down")
+            self._dispatch_event(SchedulerEvent(EVENT_SCHEDULER_SHUTDOWN))
+
+    def _wait_idle(self, engine: Engine, timeout: float | None) -> bool:
+        """Wait until no run is under way and all are recorded; return whether that is so."""
+        until = None if timeout is None else self.clock.monotonic() + int(timeout * SECOND)
+        for event in engine.idle_events():
+            left = None if until is None else max(until - self.clock.monotonic(), 0) / SECOND
+            if not event.wait(left):
+                return False
+        return True
+
+    def _close_stores(self) -> None:
+        for alias, store in self._jobstores.items():
+            if getattr(store, "_holder", None) is self:
+                try:
+                    store.shutdown()
+                except Exception:
+                    self._logger.exception("Error shutting down job store %r", alias)
+                store.detach()
+
+    def _is_inside(self) -> bool:
+        """Whether the caller is a job of this scheduler or its pass, so that waiting for them would never end."""
+        if self._ticking == get_ident():
+            return True
+        try:
+            run = current_run()
+        except Exception:
+            return False
+        return not run.ended and run.owner == self._require_engine().node
+
+    def _stop_at_exit(self) -> None:
+        """The interpreter exits: give the runs under way a moment, and hand the rest back."""
+        self._stop_claiming()
+        self._drain(True, EXIT_GRACE)
+
+    def _stop_in_child(self) -> None:
+        """The process was forked: threads and connections are the parent's; this copy is a stopped scheduler."""
+        was_running = self.state != STATE_STOPPED
+        self.state = STATE_STOPPED
+        self._engine = None
+        self._make_locks()
+        self._closed = Event()
+        self._closed.set()
+        for store in self._jobstores.values():
+            store.detach()
+        if was_running:
+            self._logger.warning(
+                "This process was forked from one with a running scheduler; the copy is stopped. "
+                "Call start() here if this process is to run jobs too"
+            )
+
+

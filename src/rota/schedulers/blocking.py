@@ -1,0 +1,78 @@
+"""The blocking scheduler: runs in the thread that calls start(), until shutdown().
+
+A host only: it waits and calls the engine; it decides nothing.
+"""
+
+from __future__ import annotations
+
+import signal
+from threading import Event, current_thread, main_thread
+
+from .base import STATE_STOPPED, BaseScheduler
+from .engine import SLICE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any
+
+
+class BlockingScheduler(BaseScheduler):
+    """A scheduler that runs in the foreground; :meth:`start` blocks until :meth:`shutdown` is called elsewhere.
+
+    Started in the main thread of a program that handles SIGTERM nowhere else, it drains on SIGTERM: it claims nothing more, lets the
+    runs under way end, and ``start()`` returns.
+    """
+
+    _event: Any = None
+
+    def start(self, paused: bool = False) -> Any:
+        """Start, and process jobs until the scheduler is shut down.
+
+        :param paused: True: process no jobs before :meth:`resume` is called
+        """
+        self._event = self._create_event()
+        previous = self._catch_sigterm()
+        try:
+            super().start(paused)
+            self._main_loop()
+            self._closed.wait()
+        finally:
+            if previous is not None:
+                signal.signal(signal.SIGTERM, previous)
+
+    def shutdown(self, wait: bool = True, timeout: float | None = None) -> Any:
+        """Stop; see :meth:`~rota.schedulers.base.BaseScheduler.shutdown`. Ends :meth:`start`."""
+        super().shutdown(wait, timeout)
+
+    def wakeup(self) -> None:
+        """Make the main loop look for due jobs now. Thread-safe."""
+        self._event.set()
+
+    def _create_event(self) -> Any:
+        return Event()
+
+    def _stop_claiming(self) -> None:
+        super()._stop_claiming()
+        self._event.set()
+
+    def _main_loop(self) -> None:
+        event = self._event
+        while self.state != STATE_STOPPED:
+            wait = self._process_jobs()
+            if wait is None or wait > 0:
+                event.wait(SLICE if wait is None else min(wait, SLICE))
+            event.clear()
+
+    def _catch_sigterm(self) -> Any:
+        """Let SIGTERM drain this scheduler; return the former handler, or None if it is not ours to replace."""
+        if current_thread() is not main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+            return None
+
+        def drain(signum: int, frame: FrameType | None) -> None:
+            self._logger.info("SIGTERM: draining")
+            if self.state != STATE_STOPPED:
+                self._stop_claiming()
+                self._drain_aside(True, None)
+
+        return signal.signal(signal.SIGTERM, drain)

@@ -1,0 +1,142 @@
+"""Completions: from the end of a run to the store's record of it, and only then to its event.
+
+Group commit: whatever has ended while the last write was under way is written together. It starts no runs.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from threading import Event, Lock
+
+from ..core.run import CANCELLED, FAILED, LOST, MISSED, SKIPPED, SUCCEEDED, TIMED_OUT, summary
+from ..events import (
+    EVENT_JOB_CANCELLED,
+    EVENT_JOB_ERROR,
+    EVENT_JOB_EXECUTED,
+    EVENT_JOB_LOST,
+    EVENT_JOB_MISSED,
+    EVENT_JOB_REFUSED,
+    JobExecutionEvent,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..core.run import Run
+    from ..jobstores.base import BaseJobStore
+    from .engine import Engine
+
+#: How many ended runs are written at once, at most.
+BATCH = 1000
+
+EVENT_OF_STATUS = {
+    SUCCEEDED: EVENT_JOB_EXECUTED,
+    FAILED: EVENT_JOB_ERROR,
+    TIMED_OUT: EVENT_JOB_ERROR,
+    MISSED: EVENT_JOB_MISSED,
+    SKIPPED: EVENT_JOB_MISSED,
+    CANCELLED: EVENT_JOB_CANCELLED,
+    LOST: EVENT_JOB_LOST,
+}
+
+
+class Completions:
+    """The ended runs of one store on their way into its ledger."""
+
+    def __init__(self, engine: Engine, store: BaseJobStore, alias: str) -> None:
+        self._engine = engine
+        self._store = store
+        self._alias = alias
+        self._ended: deque[Run] = deque()
+        self._writing = Lock()
+        #: runs handed to executors; only the engine's thread counts here
+        self.submitted = 0
+        #: runs whose end is in the store; only the holder of the lock counts here
+        self.recorded = 0
+        #: set while no run of this store is under way
+        self.idle = Event()
+        self.idle.set()
+        #: called instead of flush() by those who must not wait for the store
+        self.offload: Callable[[Callable[[], None]], None] | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """How many runs were handed out and are not recorded."""
+        return self.submitted - self.recorded
+
+    def expect(self, count: int) -> None:
+        """Take note that ``count`` runs are about to be handed to executors."""
+        self.submitted += count
+        self.idle.clear()
+
+    def done(self, run: Run) -> None:
+        """Take an ended run; the callback of all executors. Thread-safe, and it never raises."""
+        self._ended.append(run)
+        if self.offload is None:
+            self.flush()
+        elif len(self._ended) == 1:
+            self.offload(self.flush)
+
+    def flush(self) -> None:
+        """Write what has ended. One thread writes; the others leave their runs to it and go on."""
+        # Asked again after the lock is given back: a run that came in between would wait for the next one.
+        while self._ended and self._writing.acquire(blocking=False):
+            try:
+                written = self._write()
+            finally:
+                self._writing.release()
+            if not written:
+                return
+
+    def _write(self) -> bool:
+        ended = self._ended
+        batch = [ended.popleft() for _ in range(min(len(ended), BATCH))]
+        if not batch:
+            return True
+        try:
+            refused = self._store.finish(batch, self._engine.clock.now())
+        except Exception as exc:
+            ended.extendleft(reversed(batch))  # kept, and tried again by a later pass
+            self._engine.store_failed(self._alias, exc, "recording ended runs")
+            return False
+        self.recorded += len(batch)
+        try:
+            self._announce(batch, refused)
+        finally:
+            if self.submitted == self.recorded:
+                self.idle.set()
+            self._engine.room_came_free()
+        return True
+
+    def _announce(self, batch: Sequence[Run], refused: Sequence[Run]) -> None:
+        engine, alias = self._engine, self._alias
+        stale = {id(run) for run in refused}
+        for run in batch:
+            if stale and id(run) in stale:
+                engine.logger.error(
+                    "The outcome of %r (%s) was refused: another node has taken the run over", run, run.status
+                )
+                announce(engine, alias, run, EVENT_JOB_REFUSED)
+            elif engine.wanted() & EVENT_OF_STATUS[run.status]:
+                announce(engine, alias, run, EVENT_OF_STATUS[run.status])
+            # The ledger is bounded; it may not keep a job's objects alive.
+            run.job = run.then = run.exception = None
+            if run.retval is not None:
+                run.retval = summary(run.retval)
+
+
+def announce(engine: Engine, alias: str, run: Run, code: int) -> None:
+    """Send the event of an ended run."""
+    engine.dispatch(
+        JobExecutionEvent(
+            code,
+            run.job_id,
+            alias,
+            engine.local(run.job, run.last),
+            run.retval,
+            run.exception,
+            run.traceback,
+            run,
+        )
+    )

@@ -1,0 +1,116 @@
+"""Configuration: from keyword arguments, nested or dotted dictionaries to one checked structure.
+
+Pure; it makes no store and no executor, and leaves the caller's dictionaries as they are.
+"""
+
+from __future__ import annotations
+
+from ..core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, with_options
+from ..errors import ConfigurationError, JobTypeError, JobValueError, UnknownOptionError
+from ..util import asbool, asint
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+#: Prefixes of the keys that belong to us in a configuration shared with others.
+PREFIXES = ("rota.", "apscheduler.")
+
+OPTIONS = ("logger", "timezone", "jobstore_retry_interval", "job_defaults", "jobstores", "executors", "clock")
+
+_ADD_JOB_ONLY = ("id", "name", "func", "args", "kwargs", "trigger", "jobstore", "executor", "replace_existing", "next_run_time")
+
+
+def read_config(
+    gconfig: Mapping[str, Any], prefix: str | None, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return one nested dictionary of options.
+
+    :param gconfig: a dictionary that may hold other people's keys too. Keys are dotted (``rota.jobstores.default.type``) or
+        nested (``{"rota": {"jobstores": …}}``); those with another prefix are left out
+    :param prefix: the prefix of our keys; with the default one, ``apscheduler.`` is read as well. None or "": no prefix
+    :param options: keyword arguments; they win over ``gconfig``
+    """
+    config: dict[str, Any] = {}
+    prefixes = PREFIXES if prefix in PREFIXES else (prefix,) if prefix else ()
+    for key, value in gconfig.items():
+        if not prefixes:
+            _put(config, key.split("."), value)
+            continue
+        for wanted in prefixes:
+            if key.startswith(wanted):
+                _put(config, key[len(wanted) :].split("."), value)
+            elif key == wanted.rstrip(".") and hasattr(value, "items"):
+                for name, inner in value.items():
+                    _put(config, name.split("."), inner)
+    for name, value in options.items():
+        config[name] = value
+    return config
+
+
+def check_names(names: Iterable[str], known: Iterable[str], what: str) -> None:
+    """Refuse names that are not known, with a suggestion.
+
+    :raises UnknownOptionError: for the first unknown name
+    """
+    known = tuple(known)
+    for name in names:
+        if name not in known:
+            from difflib import get_close_matches
+
+            near = get_close_matches(str(name), known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known)}"
+            raise UnknownOptionError(f"{what} has no option {name!r}; {hint}")
+
+
+def default_policy(job_defaults: Mapping[str, Any]) -> Policy:
+    """Return the policy of jobs that say nothing else; strings are converted, as ini files need it.
+
+    :raises UnknownOptionError: for a name that is not a default of jobs
+    """
+    if not hasattr(job_defaults, "items"):
+        raise ConfigurationError(f"job_defaults must be a dictionary, got {job_defaults!r}")
+    for name in job_defaults:
+        if name in _ADD_JOB_ONLY:
+            raise UnknownOptionError(
+                f"job_defaults has no option {name!r}: it belongs to a single job; pass it to add_job()"
+            )
+    check_names(job_defaults, OPTION_NAMES, "job_defaults")
+    options: dict[str, Any] = {}
+    for name, value in job_defaults.items():
+        if name == "coalesce":
+            options[name] = asbool(value)
+        elif name in ("max_instances", "max_attempts"):
+            options[name] = asint(value)
+        elif isinstance(value, str) and name != "on_lost":
+            options[name] = None if value.strip().lower() in ("", "none") else _number(name, value)
+        else:
+            options[name] = value
+    try:
+        return with_options(DEFAULT_POLICY, options)
+    except (JobTypeError, JobValueError) as exc:
+        raise type(exc)(f"job_defaults: {exc}") from None
+
+
+def _number(name: str, text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        try:
+            return float(text)
+        except ValueError:
+            raise ConfigurationError(f"job_defaults: {name} must be a number of seconds, got {text!r}") from None
+
+
+def _put(config: dict[str, Any], path: list[str], value: Any) -> None:
+    for part in path[:-1]:
+        inner = config.get(part)
+        if not isinstance(inner, dict):
+            inner = config[part] = dict(inner) if hasattr(inner, "items") else {}
+        config = inner
+    last = path[-1]
+    if hasattr(value, "items") and isinstance(config.get(last), dict):
+        config[last].update(value)
+    else:
+        config[last] = dict(value) if hasattr(value, "items") else value

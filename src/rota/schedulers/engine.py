@@ -1,0 +1,458 @@
+"""The engine: one pass over the job stores at a time, from due jobs to claimed runs in the hands of executors.
+
+It carries out what ``core.plan`` decides. It starts no thread and never waits; a host calls :meth:`Engine.tick`.
+"""
+
+from __future__ import annotations
+
+from os import getpid, urandom
+from random import random
+from threading import Event
+
+from ..clock import SECOND, moment
+from ..core.plan import ENDED, QUARANTINED, plan, quarantine
+from ..core.run import MISSED, SKIPPED
+from ..events import (
+    EVENT_CLOCK_JUMPED,
+    EVENT_JOB_MAX_INSTANCES,
+    EVENT_JOB_MISSED,
+    EVENT_JOB_QUARANTINED,
+    EVENT_JOB_REMOVED,
+    EVENT_JOB_RESTORED,
+    EVENT_JOB_SUBMITTED,
+    EVENT_SCHEDULER_DEGRADED,
+    EVENT_SCHEDULER_RECOVERED,
+    ClockEvent,
+    JobEvent,
+    JobQuarantineEvent,
+    JobSubmissionEvent,
+    SchedulerHealthEvent,
+)
+from .completions import EVENT_OF_STATUS, Completions, announce
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+    from logging import Logger
+    from typing import Any
+
+    from ..clock import Clock
+    from ..core.plan import Decision
+    from ..core.run import Run
+    from ..executors.base import BaseExecutor
+    from ..job import Job
+    from ..jobstores.base import BaseJobStore
+
+#: The longest time (seconds) that a host may wait: a clock that was set is noticed after it.
+SLICE = 30.0
+#: How long a node's lease lasts, and how often it is renewed (microseconds).
+LEASE = 15 * SECOND
+RENEW = 5 * SECOND
+#: How often retention and quarantine are looked after (microseconds).
+HOUSEKEEPING = 60 * SECOND
+#: How far wall and monotonic clock may drift apart between two passes before it counts as a jump (microseconds).
+JUMP = 2 * SECOND
+#: The most jobs that one pass takes from a store for one executor.
+PASS = 1000
+
+
+class StoreState:
+    """What the engine remembers about one store: its completions, its lease, and its back-off after errors."""
+
+    __slots__ = (
+        "alias",
+        "completions",
+        "error",
+        "failures",
+        "housekept_at",
+        "renewed_at",
+        "retry_at",
+        "store",
+        "strangers",
+    )
+
+    def __init__(self, engine: Engine, alias: str, store: BaseJobStore) -> None:
+        self.alias = alias
+        self.store = store
+        self.completions = Completions(engine, store, alias)
+        self.failures = 0
+        self.error: str | None = None
+        #: monotonic microseconds; None: at once
+        self.retry_at: int | None = None
+        self.renewed_at: int | None = None
+        self.housekept_at: int | None = None
+        #: executor aliases that jobs ask for and this scheduler does not have
+        self.strangers: set[str] = set()
+
+
+class Engine:
+    """The mechanism behind every scheduler.
+
+    :param clock: the clock
+    :param logger: the scheduler's logger
+    :param executors: the scheduler's executors by alias (a live mapping)
+    :param dispatch: sends an event to the listeners
+    :param wanted: returns the mask of events that somebody listens to
+    :param wake: makes the host call :meth:`tick` soon; thread-safe
+    :param retry_interval: the longest wait (seconds) between two tries with a store that fails
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        logger: Logger,
+        executors: Mapping[str, BaseExecutor],
+        dispatch: Callable[[Any], None],
+        wanted: Callable[[], int],
+        wake: Callable[[], None],
+        retry_interval: float = 10.0,
+    ) -> None:
+        self.clock = clock
+        self.logger = logger
+        self.dispatch = dispatch
+        self.wanted = wanted
+        self.stores: dict[str, StoreState] = {}
+        #: whether due jobs are claimed; False while the scheduler is paused or stopping
+        self.claiming = False
+        self.node = ""
+        self.last_tick: int | None = None
+        self._executors = executors
+        self._wake = wake
+        self._retry_interval = retry_interval
+        self._offload: Callable[[Callable[[], None]], None] | None = None
+        self._starved = False
+        self._clocks: tuple[int, int] | None = None
+        self._no_rescue_until = 0
+        self.new_node()
+
+    # -- life cycle ----------------------------------------------------------------------------------------------
+
+    def new_node(self) -> None:
+        """Take a new incarnation id; what the old one has claimed is no longer ours to finish."""
+        self.node = f"{getpid()}-{urandom(6).hex()}"
+
+    def add_store(self, alias: str, store: BaseJobStore) -> None:
+        """Take a started store into the passes."""
+        state = StoreState(self, alias, store)
+        state.completions.offload = self._offload if store.does_io else None
+        self.stores = {**self.stores, alias: state}
+        store.on_wake(self._wake)
+
+    def remove_store(self, alias: str) -> None:
+        """Leave a store out of the passes from now on, and give back what this node holds in it."""
+        state = self.stores[alias]
+        self.stores = {name: kept for name, kept in self.stores.items() if name != alias}
+        self._leave(state)
+
+    def set_offload(self, offload: Callable[[Callable[[], None]], None] | None) -> None:
+        """Let ended runs be recorded by ``offload(call)`` in stores that do I/O (hosts that may not block)."""
+        self._offload = offload
+        for state in self.stores.values():
+            state.completions.offload = offload if state.store.does_io else None
+
+    @property
+    def does_io(self) -> bool:
+        """Whether a pass may wait for a disk or a network."""
+        return any(state.store.does_io for state in self.stores.values())
+
+    @property
+    def in_flight(self) -> int:
+        """How many runs are under way or not recorded yet."""
+        return sum(state.completions.in_flight for state in self.stores.values())
+
+    def idle_events(self) -> list[Event]:
+        """Return events that are set while nothing of their store is under way."""
+        return [state.completions.idle for state in self.stores.values()]
+
+    def leave(self) -> None:
+        """Record what has ended, and end the leases of this node."""
+        for state in self.stores.values():
+            self._leave(state)
+
+    # -- one pass ------------------------------------------------------------------------------------------------
+
+    def tick(self) -> float | None:
+        """Do what is due now.
+
+        :return: seconds until the next call is needed at the latest; None: only a wake-up makes one necessary
+        """
+        now = self.clock.now()
+        self.last_tick = now
+        self._watch_clock(now)
+        delay: float | None = None
+        for state in self.stores.values():
+            wait = self._guarded_pass(state, now)
+            if wait is not None and (delay is None or wait < delay):
+                delay = wait
+        return delay if delay is None else min(delay, SLICE)
+
+    def _guarded_pass(self, state: StoreState, now: int) -> float | None:
+        if state.retry_at is not None:
+            wait = state.retry_at - self.clock.monotonic()
+            if wait > 0:
+                return wait / SECOND
+        try:
+            wait_for = self._pass(state, now)
+        except Exception as exc:
+            self.store_failed(state.alias, exc, "looking for due jobs")
+            wait = (state.retry_at or 0) - self.clock.monotonic()
+            return max(wait, 0) / SECOND
+        if state.failures:
+            self._recovered(state)
+        return wait_for
+
+    def _pass(self, state: StoreState, now: int) -> float | None:
+        store = state.store
+        state.completions.flush()  # what a failing store did not take
+        if store.durable:
+            self._keep_lease(state, now)
+        if not self.claiming:
+            return RENEW / SECOND if store.durable else None
+        # Set before the room is read: a run that ends in between wakes us up once too often, never once too seldom.
+        self._starved = True
+        room = {alias: min(PASS, executor.capacity()) for alias, executor in list(self._executors.items())}
+        open_to = {alias: free for alias, free in room.items() if free > 0}
+        jobs = store.due(now, open_to) if open_to else []
+        if jobs:
+            self._carry_out(state, jobs, now)
+        self._starved = len(open_to) < len(room)
+        if len(jobs) >= min(open_to.values(), default=PASS):
+            # One executor may have got all it had room for; look again at once, with its new capacity.
+            open_to = {a: n for a, n in open_to.items() if self._executors[a].capacity() > 0}
+            self._starved = len(open_to) < len(room)
+        return self._wait(state, open_to)
+
+    def _wait(self, state: StoreState, open_to: Mapping[str, int]) -> float | None:
+        """Return the seconds until the store's next due time, or until it has to be looked at anyway."""
+        store = state.store
+        self._housekeep(state)
+        following = store.next_due(open_to) if open_to else None
+        wait = None if following is None else max(following - self.clock.now(), 0) / SECOND
+        if store.durable and (wait is None or wait > RENEW / SECOND):
+            wait = RENEW / SECOND
+        poll = store.poll_interval
+        return poll if poll is not None and (wait is None or wait > poll) else wait
+
+    def _carry_out(self, state: StoreState, jobs: Sequence[Job], now: int) -> None:
+        decisions = [_decide(job, now) for job in jobs]
+        won = state.store.claim(decisions, self.node, now)
+        submissions: dict[str, list[Run]] = {}
+        count = 0
+        wanted = self.wanted()
+        for decision in won:
+            runs = decision.runs
+            if runs:
+                count += len(runs)
+                alias = runs[0].executor
+                if alias in submissions:
+                    submissions[alias].append(runs[0])
+                else:
+                    submissions[alias] = [runs[0]]
+                if wanted & EVENT_JOB_SUBMITTED:
+                    self._announce_submission(state, decision, EVENT_JOB_SUBMITTED, runs)
+            if decision.records or decision.error is not None or decision.state == ENDED:
+                self._announce_rest(state, decision)
+        if count:
+            state.completions.expect(count)
+            for alias, heads in submissions.items():
+                self._submit(state, alias, heads)
+
+    def _submit(self, state: StoreState, alias: str, heads: Sequence[Run]) -> None:
+        done = state.completions.done
+        try:
+            self._executors[alias].submit(heads, done)
+        except Exception as exc:  # an executor that was removed or shut down meanwhile
+            from ..core.run import fail
+            from ..executors.base import chain
+
+            self.logger.exception('Error submitting runs to executor "%s"', alias)
+            for head in heads:
+                for run in chain(head):
+                    if not run.ended:
+                        fail(run, exc, "", self.clock.now())
+                        done(run)
+
+    # -- events --------------------------------------------------------------------------------------------------
+
+    def local(self, job: Job | None, instant: int) -> datetime:
+        """Return an instant as an aware datetime in the job's time zone."""
+        timezone = getattr(job.trigger, "timezone", None) if job is not None else None
+        return moment(instant, timezone) if timezone is not None else moment(instant)
+
+    def _announce_submission(
+        self, state: StoreState, decision: Decision, code: int, runs: Sequence[Run]
+    ) -> None:
+        times = [self.local(decision.job, run.last) for run in runs]
+        self.dispatch(JobSubmissionEvent(code, decision.job.id, state.alias, times))
+
+    def _announce_rest(self, state: StoreState, decision: Decision) -> None:
+        """Log and announce what a decision did besides handing out runs."""
+        job = decision.job
+        for record in decision.records:
+            if record.status == SKIPPED and record.reason == "max_instances":
+                self.logger.warning(
+                    'Execution of job "%s" skipped: maximum number of running instances reached (%d)',
+                    job,
+                    job.max_instances,
+                )
+                self._announce_submission(state, decision, EVENT_JOB_MAX_INSTANCES, [record])
+            elif record.status == MISSED:
+                self.logger.warning(
+                    'Run time of job "%s" was missed by %s', job, _lateness(record, self.clock.now())
+                )
+                if self.wanted() & EVENT_JOB_MISSED:
+                    announce(self, state.alias, record, EVENT_JOB_MISSED)
+            record.job = None
+        if decision.state == QUARANTINED:
+            self.logger.error(
+                'Job "%s" is quarantined: %s. It is kept; repair it or its code, or remove it', job.id, decision.error
+            )
+            self.dispatch(
+                JobQuarantineEvent(EVENT_JOB_QUARANTINED, job.id, state.alias, decision.error or "unknown")
+            )
+        elif decision.state == ENDED:
+            self.logger.debug("Removed job %s: its schedule is over", job.id)
+            self.dispatch(JobEvent(EVENT_JOB_REMOVED, job.id, state.alias))
+
+    # -- leases and housekeeping ---------------------------------------------------------------------------------
+
+    def _keep_lease(self, state: StoreState, now: int) -> None:
+        """Renew this node's lease in time; take over the runs of nodes that did not."""
+        elapsed = self.clock.monotonic()
+        if state.renewed_at is not None and elapsed - state.renewed_at < RENEW:
+            return
+        if not state.store.renew(self.node, now, LEASE):
+            self.logger.error(
+                "Node %s did not renew its lease in time; others may have taken its runs over. "
+                "It goes on as a new node",
+                self.node,
+            )
+            self.new_node()
+            state.store.renew(self.node, now, LEASE)
+        state.renewed_at = elapsed
+        if self.claiming and elapsed >= self._no_rescue_until:
+            self._rescue(state, now)
+
+    def _rescue(self, state: StoreState, now: int) -> None:
+        rescued = state.store.rescue(self.node, now)
+        rerun: dict[str, list[Run]] = {}
+        for run in rescued:
+            if run.ended:
+                self.logger.error("Run %r of a dead node was recorded as %s: %s", run, run.status, run.reason)
+                announce(self, state.alias, run, EVENT_OF_STATUS[run.status])
+            elif run.job is None or run.executor not in self._executors:
+                self.logger.error("Run %r of a dead node waits for an executor %r", run, run.executor)
+            else:
+                self.logger.warning("Run %r of a dead node is executed again", run)
+                rerun.setdefault(run.executor, []).append(run)
+        state.completions.expect(sum(len(runs) for runs in rerun.values()))
+        for alias, runs in rerun.items():
+            self._submit(state, alias, runs)
+
+    def _housekeep(self, state: StoreState) -> None:
+        elapsed = self.clock.monotonic()
+        if state.housekept_at is not None and elapsed - state.housekept_at < HOUSEKEEPING:
+            return
+        state.housekept_at = elapsed
+        now = self.clock.now()
+        for job in state.store.heal(now):
+            self.logger.info('Job "%s" left quarantine', job.id)
+            self.dispatch(JobEvent(EVENT_JOB_RESTORED, job.id, state.alias))
+        state.store.prune(now)
+        for alias, waiting in state.store.overdue(now, tuple(self._executors)).items():
+            if alias not in state.strangers:
+                state.strangers.add(alias)
+                self.logger.error(
+                    'Due jobs (%d) wait for an executor "%s" that this scheduler does not have; add it', waiting, alias
+                )
+
+    def _leave(self, state: StoreState) -> None:
+        try:
+            state.completions.flush()
+            if state.store.durable and state.renewed_at is not None:
+                state.store.leave(self.node, (), self.clock.now())
+                state.renewed_at = None
+        except Exception as exc:
+            self.store_failed(state.alias, exc, "ending the lease")
+
+    # -- trouble -------------------------------------------------------------------------------------------------
+
+    def store_failed(self, alias: str, exc: Exception, doing: str) -> None:
+        """Note an error of a store: back off (exponentially, with jitter), and say so once."""
+        state = self.stores.get(alias)
+        if state is None:
+            return
+        state.failures += 1
+        pause = min(self._retry_interval, 0.1 * 2 ** min(state.failures, 16)) * (0.75 + random() / 2)
+        state.retry_at = self.clock.monotonic() + int(pause * SECOND)
+        state.error = f"{type(exc).__name__}: {exc}"
+        self.logger.warning(
+            "Error %s in job store %r: %s (trying again in %.1f s)",
+            doing,
+            alias,
+            state.error,
+            pause,
+            exc_info=exc if state.failures == 1 else None,
+        )
+        if state.failures == 1:
+            self.dispatch(SchedulerHealthEvent(EVENT_SCHEDULER_DEGRADED, alias, state.error))
+        self._wake()
+
+    def _recovered(self, state: StoreState) -> None:
+        self.logger.info("Job store %r works again after %d errors", state.alias, state.failures)
+        state.failures, state.retry_at, state.error = 0, None, None
+        self.dispatch(SchedulerHealthEvent(EVENT_SCHEDULER_RECOVERED, state.alias))
+
+    def room_came_free(self) -> None:
+        """Wake the host if due jobs wait for an executor that has room again."""
+        if self._starved and any(executor.roomy() for executor in list(self._executors.values())):
+            self._wake()
+
+    def _watch_clock(self, now: int) -> None:
+        """Notice that the wall clock was set or the machine slept, and plan elapsed-time jobs anew."""
+        elapsed = self.clock.monotonic()
+        before, self._clocks = self._clocks, (now, elapsed)
+        if before is None:
+            return
+        delta = (now - before[0]) - (elapsed - before[1])
+        if -JUMP < delta < JUMP:
+            return
+        self.logger.warning("The clock jumped by %+.1f s", delta / SECOND)
+        # The leases of all nodes on this machine look over after a jump forward; give them time to renew.
+        self._no_rescue_until = elapsed + LEASE
+        self.dispatch(ClockEvent(EVENT_CLOCK_JUMPED, delta / SECOND))
+        if delta < 0:
+            for state in self.stores.values():
+                try:
+                    _bring_forward(state.store, now)
+                except Exception as exc:
+                    self.store_failed(state.alias, exc, "planning anew after a clock jump")
+
+
+def _decide(job: Job, now: int) -> Decision:
+    """Plan one job; whatever is wrong with it costs itself and never its neighbours."""
+    if job.state == QUARANTINED:
+        return quarantine(job, job.error or "it could not be restored")
+    try:
+        return plan(job, now)
+    except Exception as exc:
+        return quarantine(job, f"planning failed: {type(exc).__name__}: {exc}")
+
+
+def _bring_forward(store: BaseJobStore, now: int) -> None:
+    """After the clock was set back: elapsed-time jobs go on in their rhythm instead of reliving the time."""
+    for job in store.get_all_jobs():
+        if job.next_nominal is None or not getattr(job.trigger, "elapsed", False):
+            continue
+        following = job.trigger.first(now)
+        if following is not None and following < job.next_nominal:
+            changed = job.copy()
+            changed.set_next(following)
+            store.save_job(changed, job.version)
+
+
+def _lateness(record: Run, now: int) -> str:
+    from datetime import timedelta
+
+    return str(timedelta(microseconds=now - record.due))

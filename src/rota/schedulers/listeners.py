@@ -1,0 +1,47 @@
+"""The list of event listeners: who wants which events, and telling them.
+
+A listener may raise, or change the list while it is called; neither hurts anybody. No lock is held during a call.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from logging import Logger
+    from typing import Any
+
+
+class Listeners:
+    """Listeners with their masks; ``mask`` is the OR of all, so that nobody makes an event that nobody wants."""
+
+    __slots__ = ("_entries", "mask")
+
+    def __init__(self) -> None:
+        self._entries: tuple[tuple[Callable[[Any], Any], int], ...] = ()
+        self.mask = 0
+
+    def add(self, callback: Callable[[Any], Any], mask: int) -> None:
+        """Add a listener for the events in ``mask``."""
+        self._replace((*self._entries, (callback, mask)))
+
+    def remove(self, callback: Callable[[Any], Any]) -> None:
+        """Remove a listener wherever it stands in the list."""
+        self._replace(tuple(entry for entry in self._entries if entry[0] != callback))
+
+    def dispatch(self, event: Any, logger: Logger) -> None:
+        """Call the listeners that want this event, in the order in which they were added."""
+        for callback, mask in self._entries:
+            if event.code & mask:
+                try:
+                    callback(event)
+                except BaseException:  # as in APScheduler: not even SystemExit in a listener stops the scheduler
+                    logger.exception("Error notifying listener")
+
+    def _replace(self, entries: tuple[tuple[Callable[[Any], Any], int], ...]) -> None:
+        # The tuple is replaced, never changed: a dispatch under way goes on with the list that it began with.
+        self._entries = entries
+        mask = 0
+        for _, wanted in entries:
+            mask |= wanted
+        self.mask = mask
