@@ -82,6 +82,12 @@ class Job:
     trigger: BaseTrigger
     executor: str
     policy: Policy
+    next_nominal: int | None
+    next_due: int | None
+    version: int
+    state: str
+    running: int
+    error: str | None
     _scheduler: Any
     _jobstore_alias: str | None
 
@@ -92,12 +98,12 @@ class Job:
         self._jobstore_alias = None
         self.executor = "default"
         self.policy = DEFAULT_POLICY
-        self.next_nominal: int | None = None
-        self.next_due: int | None = None
-        self.version: int = 0
-        self.state: str = NEW
-        self.running: int = 0
-        self.error: str | None = None
+        self.next_nominal = None
+        self.next_due = None
+        self.version = 0
+        self.state = NEW
+        self.running = 0
+        self.error = None
         return self
 
     def __init__(self, scheduler: Any, id: str | None = None, **kwargs: Any) -> None:
@@ -212,7 +218,9 @@ class Job:
         from datetime import UTC
 
         trigger = getattr(self, "trigger", None)
-        timezone: tzinfo | None = getattr(trigger, "timezone", None) or getattr(self._scheduler, "timezone", None)
+        timezone: tzinfo | None = getattr(trigger, "timezone", None) or getattr(
+            self._scheduler, "timezone", None
+        )
         return timezone or UTC
 
     def _modify(self, **changes: Any) -> None:
@@ -227,21 +235,9 @@ class Job:
             approved["id"] = value
         if "func" in changes or "args" in changes or "kwargs" in changes:
             self._check_call(changes, approved)
-        if "name" in changes:
-            value = changes.pop("name")
-            if not value or not isinstance(value, str):
-                raise JobTypeError(f"name must be a nonempty string, got {value!r}")
-            approved["name"] = value
-        if "trigger" in changes:
-            value = changes.pop("trigger")
-            if not isinstance(value, BaseTrigger):
-                raise JobTypeError(f"Expected a trigger instance, got {type(value).__name__} instead")
-            approved["trigger"] = value
-        if "executor" in changes:
-            value = changes.pop("executor")
-            if not isinstance(value, str):
-                raise JobTypeError(f"executor must be a string, got {value!r}")
-            approved["executor"] = value
+        for name, check in _CHECKS:
+            if name in changes:
+                approved[name] = check(changes.pop(name))
         options = {name: changes.pop(name) for name in OPTION_NAMES if name in changes}
         if options:
             approved["policy"] = with_options(self.policy, options)
@@ -278,7 +274,7 @@ class Job:
                 func_ref = None  # the memory store can keep it all the same
         else:
             raise JobTypeError(f"func must be a callable or a textual reference to one, got {func!r}")
-        if changes.get("name", None) is None and not hasattr(self, "name"):
+        if changes.get("name") is None and not hasattr(self, "name"):
             changes["name"] = get_callable_name(func)
         if isinstance(args, str) or not hasattr(args, "__iter__"):
             raise JobTypeError(f"args must be a non-string iterable, got {args!r}")
@@ -352,4 +348,27 @@ class Job:
         return f"{self.name} (trigger: {self.trigger}, {status})"
 
 
+def _checked_name(value: Any) -> str:
+    if not value or not isinstance(value, str):
+        raise JobTypeError(f"name must be a nonempty string, got {value!r}")
+    return value
+
+
+def _checked_trigger(value: Any) -> BaseTrigger:
+    if not isinstance(value, BaseTrigger):
+        raise JobTypeError(f"Expected a trigger instance, got {type(value).__name__} instead")
+    return value
+
+
+def _checked_executor(value: Any) -> str:
+    if not isinstance(value, str):
+        raise JobTypeError(f"executor must be a string, got {value!r}")
+    return value
+
+
+_CHECKS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
+    ("name", _checked_name),
+    ("trigger", _checked_trigger),
+    ("executor", _checked_executor),
+)
 _ASSIGNED = tuple(name for name in Job.__slots__ if name != "__weakref__")

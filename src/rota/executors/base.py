@@ -270,29 +270,37 @@ def perform(run: Run, context: Context, clock: Clock, logger: logging.Logger) ->
         if type(retval).__name__ == "coroutine" and hasattr(retval, "send"):
             return retval
     except BaseException as exc:  # it is the outcome of the run
-        record_failure(run, exc, clock.now(), logger)
+        if _is_killed(run, exc):
+            end(run, CANCELLED, "cancelled while it was running", clock.now())
+        else:
+            record_failure(run, exc, clock.now(), logger)
     else:
         succeed(run, retval, clock.now())
     return None
 
 
+def _is_killed(run: Run, exc: BaseException) -> bool:
+    """Whether this is how gevent ends a greenlet that somebody asked to stop."""
+    return run.cancelled and type(exc).__name__ == "GreenletExit"
+
+
 async def perform_coroutine(
     run: Run, coroutine: Coroutine[Any, Any, Any], clock: Clock, logger: logging.Logger
 ) -> None:
-    """Await the coroutine that :func:`perform` returned and write the outcome into the run."""
-    from asyncio import CancelledError
+    """Await the coroutine that :func:`perform` returned and write the outcome into the run.
 
-    token = _current.set(run)
+    It needs a context of its own (a task has one), in which the run stays the current one.
+    """
+    _current.set(run)
     try:
         retval = await coroutine
-    except CancelledError:
-        end(run, CANCELLED, "cancelled while it was running", clock.now())
     except BaseException as exc:  # it is the outcome of the run
-        record_failure(run, exc, clock.now(), logger)
+        if type(exc).__name__ == "CancelledError":  # asyncio's or Twisted's, of which neither need be loaded
+            end(run, CANCELLED, "cancelled while it was running", clock.now())
+        else:
+            record_failure(run, exc, clock.now(), logger)
     else:
         succeed(run, retval, clock.now())
-    finally:
-        _current.reset(token)
 
 
 def record_failure(run: Run, exc: BaseException, now: int, logger: logging.Logger) -> None:

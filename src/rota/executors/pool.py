@@ -116,7 +116,7 @@ class ThreadPoolExecutor(BaseExecutor):
 
     def cancel(self) -> None:
         """End queued runs as cancelled, cancel coroutines, and raise the cancel flag of the runs under way."""
-        kept = []
+        kept: list[tuple[Run, Done] | None] = []
         while True:
             try:
                 item = self._queue.get_nowait()

@@ -8,10 +8,10 @@ from __future__ import annotations
 import sys
 from abc import ABCMeta, abstractmethod
 from logging import Logger, getLogger
-from threading import Event, RLock, Thread, get_ident
+from threading import Event, RLock
 
 from ..clock import SECOND, SYSTEM_CLOCK, moment
-from ..core.policy import DEFAULT_POLICY, with_options
+from ..core.policy import DEFAULT_POLICY
 from ..errors import (
     AliasInUseError,
     ConfigurationError,
@@ -27,20 +27,18 @@ from ..events import (
     EVENT_JOBSTORE_REMOVED,
     EVENT_SCHEDULER_PAUSED,
     EVENT_SCHEDULER_RESUMED,
-    EVENT_SCHEDULER_SHUTDOWN,
     EVENT_SCHEDULER_STARTED,
     SchedulerEvent,
 )
-from ..executors.base import BaseExecutor, current_run
+from ..executors.base import BaseExecutor
 from ..executors.pool import ThreadPoolExecutor
 from ..jobstores.base import BaseJobStore
 from ..jobstores.memory import MemoryJobStore
 from ..util import astimezone, local_timezone, maybe_ref
 from .config import OPTIONS, check_names, default_policy, read_config
-from .engine import Engine
-from .job_methods import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, JobMethods
+from .job_methods import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
+from .life import SchedulerLife
 from .listeners import Listeners
-from .plugins import create_plugin
 from .processes import watch
 
 TYPE_CHECKING = False
@@ -49,24 +47,20 @@ if TYPE_CHECKING:
     from datetime import tzinfo
     from typing import Any
 
-    from ..job import Job
-
 __all__ = ("STATE_PAUSED", "STATE_RUNNING", "STATE_STOPPED", "BaseScheduler")
 
-#: How long runs may still work when the interpreter exits, and after a shutdown's time is over (seconds).
-EXIT_GRACE = 5.0
-CANCEL_GRACE = 1.0
 
-
-class BaseScheduler(JobMethods, metaclass=ABCMeta):
+class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
     """Base class of all schedulers.
 
-    Options, as keyword arguments or in ``gconfig`` (dotted or nested keys with the prefix ``rota.``; ``apscheduler.`` is read as well):
+    Options, as keyword arguments or in ``gconfig`` (dotted or nested keys with the prefix ``rota.``;
+    ``apscheduler.`` is read as well):
 
     :param logger: a logger or its name (``rota.scheduler``)
     :param timezone: the default zone of triggers and naive datetimes, as object or name (the local zone)
     :param jobstore_retry_interval: the longest wait in seconds between two tries with a store that fails (10)
-    :param job_defaults: defaults for ``misfire_grace_time``, ``coalesce``, ``max_instances``, ``expires``, ``on_lost``, ``max_attempts``
+    :param job_defaults: defaults for ``misfire_grace_time``, ``coalesce``, ``max_instances``, ``expires``,
+        ``on_lost``, ``max_attempts``
     :param jobstores: job stores by alias: objects, or dictionaries with ``type`` (plug-in name) or ``class`` and arguments
     :param executors: executors by alias, in the same form
     :param clock: a :class:`rota.clock.Clock` (the system's)
@@ -76,7 +70,7 @@ class BaseScheduler(JobMethods, metaclass=ABCMeta):
     #: what APScheduler's constants are called as attributes of instances in some programs
     state = STATE_STOPPED
 
-    def __init__(self, gconfig: Mapping[str, Any] = {}, **options: Any) -> None:  # noqa: B006  # APScheduler's signature; never changed
+    def __init__(self, gconfig: Mapping[str, Any] = {}, **options: Any) -> None:  # APScheduler's signature; never changed
         self.state = STATE_STOPPED
         self.clock = SYSTEM_CLOCK
         self._executors: dict[str, BaseExecutor] = {}
@@ -88,11 +82,10 @@ class BaseScheduler(JobMethods, metaclass=ABCMeta):
         self._default_policy = DEFAULT_POLICY
         self._timezone: tzinfo | None = None
         self._logger: Logger = getLogger("rota.scheduler")
-        self._engine: Engine | None = None
+        self._engine = None
         self._closed = Event()
         self._closed.set()
-        self._drainer: Thread | None = None
-        # A subclass that overrides _dispatch_event() is to see every event.
+        self._drainer = None
         self._sees_all = type(self)._dispatch_event is not BaseScheduler._dispatch_event
         self.configure(gconfig, **options)
 
@@ -106,7 +99,7 @@ class BaseScheduler(JobMethods, metaclass=ABCMeta):
 
     def configure(
         self,
-        gconfig: Mapping[str, Any] = {},  # noqa: B006  # APScheduler's signature; never changed
+        gconfig: Mapping[str, Any] = {},  # APScheduler's signature; never changed
         prefix: str | None = "rota.",
         **options: Any,
     ) -> None:
@@ -292,7 +285,9 @@ class BaseScheduler(JobMethods, metaclass=ABCMeta):
             executor.shutdown()
         self._dispatch_event(SchedulerEvent(EVENT_EXECUTOR_REMOVED, alias))
 
-    def add_jobstore(self, jobstore: BaseJobStore | str, alias: str = "default", **jobstore_opts: Any) -> None:
+    def add_jobstore(
+        self, jobstore: BaseJobStore | str, alias: str = "default", **jobstore_opts: Any
+    ) -> None:
         """Add a job store; in a running scheduler it is started.
 
         :param jobstore: a job store, or the name of a plug-in with its constructor's arguments in ``jobstore_opts``
@@ -385,224 +380,9 @@ class BaseScheduler(JobMethods, metaclass=ABCMeta):
         """Call the listeners that want this event."""
         self._listeners.dispatch(event, self._logger)
 
-    def _process_jobs(self) -> float | None:
-        """Do what is due now; the host calls it.
-
-        :return: seconds until the next call is needed; None: only a wake-up makes one necessary
-        """
-        if self.state == STATE_STOPPED or self._engine is None:
-            return None
-        with self._tick_lock:
-            self._ticking = get_ident()
-            try:
-                return self._engine.tick()
-            except Exception:  # the loop of a host ends by shutdown() only
-                self._logger.exception("A pass over the job stores failed; trying again")
-                return 1.0
-            finally:
-                self._ticking = None
-
     def _check_uwsgi(self) -> None:
         if not getattr(sys.modules.get("uwsgi"), "has_threads", True):
             raise RuntimeError(
                 "The scheduler seems to be running under uWSGI, but threads have been disabled. You must run uWSGI "
                 "with the --enable-threads option for the scheduler to work."
             )
-
-    # -- inner life ----------------------------------------------------------------------------------------------
-
-    @property
-    def _ticks_may_block(self) -> bool:
-        """Whether a pass may wait for a disk or a network."""
-        return self._engine is not None and self._engine.does_io
-
-    def _host_is_alive(self) -> bool:
-        """Whether the thread or loop that makes the passes is still there."""
-        return True
-
-    def _wants(self, code: int) -> bool:
-        return self._sees_all or bool(self._listeners.mask & code)
-
-    def _wanted(self) -> int:
-        return EVENT_ALL if self._sees_all else self._listeners.mask
-
-    def _job_came(self, job: Job) -> None:
-        self.wakeup()
-
-    def _require_engine(self) -> Engine:
-        if self._engine is None:
-            raise SchedulerNotRunningError
-        return self._engine
-
-    def _make_locks(self) -> None:
-        self._executors_lock = self._create_lock()
-        self._jobstores_lock = self._create_lock()
-        self._listeners_lock = self._create_lock()
-        self._lifecycle_lock = self._create_lock()
-        self._tick_lock = self._create_lock()
-        self._ticking: int | None = None
-
-    def _from_config(self, kind: str, alias: str, value: Any) -> Any:
-        """Make a store or an executor from what the configuration says under an alias."""
-        if isinstance(value, (BaseExecutor, BaseJobStore)):
-            return value
-        what = f"{kind}s[{alias!r}]"
-        if not hasattr(value, "items"):
-            raise JobTypeError(f"Expected {kind} instance or dict for {what}, got {type(value).__name__} instead")
-        options = dict(value)
-        name, cls = options.pop("type", None), options.pop("class", None)
-        if name:
-            return create_plugin(kind, name, options)
-        if cls:
-            return maybe_ref(cls)(**options)
-        raise ConfigurationError(f'Cannot create {what} -- either "type" or "class" must be defined')
-
-    def _open(self) -> None:
-        """Start executors and stores and store the pending jobs; undo it all if any of it fails."""
-        if "default" not in self._executors:
-            self.add_executor(self._create_default_executor(), "default")
-        if "default" not in self._jobstores:
-            self.add_jobstore(self._create_default_jobstore(), "default")
-        for job, alias, _ in self._pending_jobs:
-            self._lookup_jobstore(alias)
-            self._lookup_executor(job.executor)
-        self._engine = Engine(
-            self.clock,
-            self._logger,
-            self._executors,
-            lambda event: self._dispatch_event(event),
-            self._wanted,
-            lambda: self.wakeup(),
-            self.jobstore_retry_interval,
-        )
-        started: list[BaseExecutor] = []
-        try:
-            for alias, executor in self._executors.items():
-                executor.start(self, alias)
-                started.append(executor)
-            for alias, store in self._jobstores.items():
-                self._start_store(alias, store)
-            self._store_pending()
-        except BaseException:
-            for executor in started:
-                executor.shutdown(wait=False)
-            self._close_stores()
-            self._engine = None
-            raise
-
-    def _start_store(self, alias: str, store: BaseJobStore) -> None:
-        store.attach(self, alias)
-        try:
-            store.start(self, alias)
-        except BaseException:
-            store.detach()
-            raise
-        self._require_engine().add_store(alias, store)
-
-    def _store_pending(self) -> None:
-        while self._pending_jobs:
-            job, alias, replace = self._pending_jobs[0]
-            job.policy = with_options(self._default_policy, self._pending_options.get(job.id, {}))
-            self._real_add_job(job, alias, replace)
-            del self._pending_jobs[0]
-            self._pending_options.pop(job.id, None)
-
-    def _stop_claiming(self) -> None:
-        """Begin to shut down: from now on no run starts, and the state is "stopped"."""
-        with self._lifecycle_lock:
-            if self.state == STATE_STOPPED:
-                raise SchedulerNotRunningError
-            self._require_engine().claiming = False
-            self._closed.clear()
-            self._announced = False
-            self.state = STATE_STOPPED
-
-    def _drain(self, wait: bool = True, timeout: float | None = None) -> None:
-        """Finish a shutdown: wait for runs (or ask them to stop), then close executors and stores."""
-        with self._tick_lock:  # a pass that is under way may still hand out runs
-            engine = self._require_engine()
-        try:
-            executors = list(self._executors.values())
-            if not wait:
-                for executor in executors:
-                    executor.cancel()
-            if not self._wait_idle(engine, timeout):
-                self._logger.warning(
-                    "%d runs were still under way after %s s; they are asked to stop", engine.in_flight, timeout
-                )
-                for executor in executors:
-                    executor.cancel()
-                self._wait_idle(engine, CANCEL_GRACE)
-            for executor in executors:
-                executor.shutdown(engine.in_flight == 0)
-            engine.leave()
-            self._close_stores()
-            self._announce_shutdown()
-        finally:
-            self._closed.set()
-
-    def _drain_aside(self, wait: bool, timeout: float | None) -> None:
-        """Finish a shutdown on a thread of its own, for callers that must not wait."""
-        if not wait:
-            self._announce_shutdown()
-        self._drainer = Thread(
-            target=self._drain, args=(wait, timeout), name="rota-shutdown", daemon=True
-        )
-        self._drainer.start()
-
-    def _announce_shutdown(self) -> None:
-        if not self._announced:
-            self._announced = True
-            self._logger.info("Scheduler has been shut down")
-            self._dispatch_event(SchedulerEvent(EVENT_SCHEDULER_SHUTDOWN))
-
-    def _wait_idle(self, engine: Engine, timeout: float | None) -> bool:
-        """Wait until no run is under way and all are recorded; return whether that is so."""
-        until = None if timeout is None else self.clock.monotonic() + int(timeout * SECOND)
-        for event in engine.idle_events():
-            left = None if until is None else max(until - self.clock.monotonic(), 0) / SECOND
-            if not event.wait(left):
-                return False
-        return True
-
-    def _close_stores(self) -> None:
-        for alias, store in self._jobstores.items():
-            if getattr(store, "_holder", None) is self:
-                try:
-                    store.shutdown()
-                except Exception:
-                    self._logger.exception("Error shutting down job store %r", alias)
-                store.detach()
-
-    def _is_inside(self) -> bool:
-        """Whether the caller is a job of this scheduler or its pass, so that waiting for them would never end."""
-        if self._ticking == get_ident():
-            return True
-        try:
-            run = current_run()
-        except Exception:
-            return False
-        return not run.ended and run.owner == self._require_engine().node
-
-    def _stop_at_exit(self) -> None:
-        """The interpreter exits: give the runs under way a moment, and hand the rest back."""
-        self._stop_claiming()
-        self._drain(True, EXIT_GRACE)
-
-    def _stop_in_child(self) -> None:
-        """The process was forked: threads and connections are the parent's; this copy is a stopped scheduler."""
-        was_running = self.state != STATE_STOPPED
-        self.state = STATE_STOPPED
-        self._engine = None
-        self._make_locks()
-        self._closed = Event()
-        self._closed.set()
-        for store in self._jobstores.values():
-            store.detach()
-        if was_running:
-            self._logger.warning(
-                "This process was forked from one with a running scheduler; the copy is stopped. "
-                "Call start() here if this process is to run jobs too"
-            )
-
-

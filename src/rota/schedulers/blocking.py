@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class BlockingScheduler(BaseScheduler):
     """A scheduler that runs in the foreground; :meth:`start` blocks until :meth:`shutdown` is called elsewhere.
 
-    Started in the main thread of a program that handles SIGTERM nowhere else, it drains on SIGTERM: it claims nothing more, lets the
-    runs under way end, and ``start()`` returns.
+    Started in the main thread of a program that handles SIGTERM nowhere else, it drains on SIGTERM: it claims
+    nothing more, lets the runs under way end, and ``start()`` returns.
     """
 
     _event: Any = None

@@ -19,12 +19,21 @@ PREFIXES = ("rota.", "apscheduler.")
 
 OPTIONS = ("logger", "timezone", "jobstore_retry_interval", "job_defaults", "jobstores", "executors", "clock")
 
-_ADD_JOB_ONLY = ("id", "name", "func", "args", "kwargs", "trigger", "jobstore", "executor", "replace_existing", "next_run_time")
+_ADD_JOB_ONLY = (
+    "id",
+    "name",
+    "func",
+    "args",
+    "kwargs",
+    "trigger",
+    "jobstore",
+    "executor",
+    "replace_existing",
+    "next_run_time",
+)
 
 
-def read_config(
-    gconfig: Mapping[str, Any], prefix: str | None, options: Mapping[str, Any]
-) -> dict[str, Any]:
+def read_config(gconfig: Mapping[str, Any], prefix: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return one nested dictionary of options.
 
     :param gconfig: a dictionary that may hold other people's keys too. Keys are dotted (``rota.jobstores.default.type``) or
@@ -100,12 +109,14 @@ def _number(name: str, text: str) -> int | float:
         try:
             return float(text)
         except ValueError:
-            raise ConfigurationError(f"job_defaults: {name} must be a number of seconds, got {text!r}") from None
+            raise ConfigurationError(
+                f"job_defaults: {name} must be a number of seconds, got {text!r}"
+            ) from None
 
 
 def _put(config: dict[str, Any], path: list[str], value: Any) -> None:
     for part in path[:-1]:
-        inner = config.get(part)
+        inner: Any = config.get(part)
         if not isinstance(inner, dict):
             inner = config[part] = dict(inner) if hasattr(inner, "items") else {}
         config = inner

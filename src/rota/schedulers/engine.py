@@ -306,7 +306,9 @@ class Engine:
             record.job = None
         if decision.state == QUARANTINED:
             self.logger.error(
-                'Job "%s" is quarantined: %s. It is kept; repair it or its code, or remove it', job.id, decision.error
+                'Job "%s" is quarantined: %s. It is kept; repair it or its code, or remove it',
+                job.id,
+                decision.error,
             )
             self.dispatch(
                 JobQuarantineEvent(EVENT_JOB_QUARANTINED, job.id, state.alias, decision.error or "unknown")
@@ -364,7 +366,9 @@ class Engine:
             if alias not in state.strangers:
                 state.strangers.add(alias)
                 self.logger.error(
-                    'Due jobs (%d) wait for an executor "%s" that this scheduler does not have; add it', waiting, alias
+                    'Due jobs (%d) wait for an executor "%s" that this scheduler does not have; add it',
+                    waiting,
+                    alias,
                 )
 
     def _leave(self, state: StoreState) -> None:

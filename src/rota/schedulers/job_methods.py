@@ -5,65 +5,30 @@ Part of the public facade: it validates and delegates to stores; it runs nothing
 
 from __future__ import annotations
 
-from ..core.plan import NEW, due_time
-from ..core.policy import OPTION_NAMES, Policy, with_options
-from ..errors import ConflictingIdError, JobLookupError, StoreConflictError, UnknownAliasError
-from ..events import (
-    EVENT_ALL_JOBS_REMOVED,
-    EVENT_JOB_ADDED,
-    EVENT_JOB_MODIFIED,
-    EVENT_JOB_REMOVED,
-    JobEvent,
-    SchedulerEvent,
-)
+from ..core.plan import NEW
+from ..core.policy import OPTION_NAMES, with_options
+from ..errors import ConflictingIdError, JobLookupError
+from ..events import EVENT_ALL_JOBS_REMOVED, EVENT_JOB_REMOVED, JobEvent, SchedulerEvent
 from ..job import Job
-from ..triggers.base import BaseTrigger
 from ..util import undefined
-from .plugins import create_plugin
+from .job_internals import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, JobInternals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import datetime, timedelta, tzinfo
-    from logging import Logger
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime, timedelta
     from typing import IO, Any, TypeVar
 
-    from ..clock import Clock
     from ..core.run import Run
-    from ..executors.base import BaseExecutor
-    from ..jobstores.base import BaseJobStore
+    from ..triggers.base import BaseTrigger
 
     Function = TypeVar("Function", bound=Callable[..., Any])
 
-STATE_STOPPED = 0
-STATE_RUNNING = 1
-STATE_PAUSED = 2
-
-#: How often a change is tried again when others change the same job at the same time.
-TRIES = 50
+__all__ = ("STATE_PAUSED", "STATE_RUNNING", "STATE_STOPPED", "JobMethods")
 
 
-class JobMethods:
+class JobMethods(JobInternals):
     """What a scheduler can do with jobs; :class:`~rota.schedulers.base.BaseScheduler` adds its own life."""
-
-    state: int
-    clock: Clock
-    timezone: tzinfo
-    _logger: Logger
-    _executors: dict[str, BaseExecutor]
-    _jobstores: dict[str, BaseJobStore]
-    _jobstores_lock: Any
-    _default_policy: Policy
-    #: job, store alias, replace_existing: added before start()
-    _pending_jobs: list[tuple[Job, str, bool]]
-    #: policies that pending jobs set themselves; the defaults are those of the time of start()
-    _pending_options: dict[str, dict[str, Any]]
-
-    def wakeup(self) -> None:
-        raise NotImplementedError
-
-    def _dispatch_event(self, event: Any) -> None:
-        raise NotImplementedError
 
     # -- adding --------------------------------------------------------------------------------------------------
 
@@ -208,7 +173,9 @@ class JobMethods:
             )
         if self.state == STATE_STOPPED:
             return [job for job, alias, _ in self._pending_jobs if jobstore in (None, alias)]
-        return [job for alias, store in self._stores(jobstore) for job in self._bound(store.get_all_jobs(), alias)]
+        return [
+            job for alias, store in self._stores(jobstore) for job in self._bound(store.get_all_jobs(), alias)
+        ]
 
     def get_runs(
         self,
@@ -376,207 +343,6 @@ class JobMethods:
         for job in jobs:
             self._real_add_job(job, jobstore, False)
 
-    # -- APScheduler's inner methods, which programs override or call ---------------------------------------------
-
-    def _create_trigger(self, trigger: BaseTrigger | str | None, trigger_args: dict[str, Any]) -> BaseTrigger:
-        """Return ``trigger`` itself, or make the trigger of that name; the scheduler's zone is the default."""
-        from ..errors import JobTypeError, UnknownOptionError
-
-        if isinstance(trigger, BaseTrigger):
-            if trigger_args:
-                raise UnknownOptionError(
-                    f"add_job() has no option {', '.join(map(repr, trigger_args))}; a trigger object takes no more arguments"
-                )
-            return trigger
-        if trigger is None:
-            trigger = "date"
-        elif not isinstance(trigger, str):
-            raise JobTypeError(f"Expected a trigger instance or string, got {type(trigger).__name__} instead")
-        trigger_args.setdefault("timezone", self.timezone)
-        if trigger in ("date", "interval"):  # those that start now start by the scheduler's clock
-            trigger_args["now"] = self.clock.now()
-        made: BaseTrigger = self._create_plugin_instance("trigger", trigger, trigger_args)
-        return made
-
-    def _create_plugin_instance(self, type_: str, alias: str, constructor_kwargs: dict[str, Any]) -> Any:
-        """Make an object of the plug-in class of that name ("trigger", "executor" or "jobstore")."""
-        return create_plugin(type_, alias, constructor_kwargs)
-
-    def _lookup_executor(self, alias: str) -> BaseExecutor:
-        """Return the executor of that alias.
-
-        :raises UnknownAliasError: (a KeyError) if there is none
-        """
-        found = self._executors.get(alias)
-        if found is None:
-            raise UnknownAliasError(_no_such("executor", alias, self._executors, "add_executor()"))
-        return found
-
-    def _lookup_jobstore(self, alias: str) -> BaseJobStore:
-        """Return the job store of that alias.
-
-        :raises UnknownAliasError: (a KeyError) if there is none
-        """
-        found = self._jobstores.get(alias)
-        if found is None:
-            raise UnknownAliasError(_no_such("job store", alias, self._jobstores, "add_jobstore()"))
-        return found
-
-    def _lookup_job(self, job_id: str, jobstore_alias: str | None) -> tuple[Job, str | None]:
-        """Return the job of that id and the alias of its store (None if the job is pending).
-
-        :raises JobLookupError: if there is none
-        """
-        if self.state == STATE_STOPPED:
-            for job, _, _ in self._pending_jobs:
-                if job.id == job_id:
-                    return job, None
-        else:
-            for alias, store in self._stores(jobstore_alias):
-                found = store.lookup_job(job_id)
-                if found is not None:
-                    return self._bound((found,), alias)[0], alias
-        raise JobLookupError(job_id)
-
-    def _real_add_job(self, job: Job, jobstore_alias: str, replace_existing: bool) -> None:
-        """Plan a job's first run and store it."""
-        store = self._lookup_jobstore(jobstore_alias)
-        self._lookup_executor(job.executor)
-        if job.state == NEW:
-            explicit = False
-            self._plan_first(job)
-        else:
-            explicit = True
-        try:
-            store.add_job(job)
-        except ConflictingIdError:
-            if not replace_existing:
-                raise
-            self._replace(store, job, explicit)
-        job._jobstore_alias = jobstore_alias
-        if self._wants(EVENT_JOB_ADDED):
-            self._dispatch_event(JobEvent(EVENT_JOB_ADDED, job.id, jobstore_alias))
-        self._logger.debug('Added job "%s" to job store "%s"', job.name, jobstore_alias)
-        if self.state == STATE_RUNNING:
-            self._job_came(job)
-
-    # -- helpers -------------------------------------------------------------------------------------------------
-
-    def _job_came(self, job: Job) -> None:
-        """Wake the host up for a new or changed job."""
-        self.wakeup()
-
-    def _wants(self, code: int) -> bool:
-        """Whether anybody listens to an event."""
-        return True
-
-    def _require_started(self, what: str) -> None:
-        if self.state == STATE_STOPPED:
-            raise RuntimeError(f"the scheduler must have been started for {what} to work; call start(paused=True)")
-
-    def _stores(self, alias: str | None) -> list[tuple[str, BaseJobStore]]:
-        """Return the stores by alias: all, or the one that is named if it exists."""
-        return [(name, store) for name, store in list(self._jobstores.items()) if alias in (None, name)]
-
-    def _bound(self, jobs: Sequence[Job], alias: str) -> Sequence[Job]:
-        """Make the handles' convenience methods work."""
-        for job in jobs:
-            job._scheduler, job._jobstore_alias = self, alias
-        return jobs
-
-    def _plan_first(self, job: Job) -> None:
-        first = job.trigger.first(self.clock.now())
-        job.set_next(first, None if first is None else due_time(job, first))
-
-    def _add_pending(self, job: Job, alias: str, replace: bool, options: dict[str, Any]) -> None:
-        """Keep a job for start(); what can be refused is refused now."""
-        store = self._jobstores.get(alias)
-        if store is not None:
-            store.check_job(job)
-        with self._jobstores_lock:
-            for i, (other, other_alias, _) in enumerate(self._pending_jobs):
-                if other.id == job.id and other_alias == alias:
-                    if not replace:
-                        raise ConflictingIdError(job.id)
-                    del self._pending_jobs[i]
-                    break
-            self._pending_jobs.append((job, alias, replace))
-            self._pending_options[job.id] = options
-        self._logger.debug("Job %s is added when the scheduler starts", job.id)
-
-    def _replace(self, store: BaseJobStore, job: Job, explicit: bool) -> None:
-        """Store a job over the one of the same id; an unchanged trigger keeps its next run (and its phase)."""
-        for _ in range(TRIES):
-            existing = store.lookup_job(job.id)
-            if existing is None:
-                store.add_job(job)
-                return
-            version = existing.version
-            if not explicit and existing.error is None and _same_schedule(existing.trigger, job.trigger):
-                job.trigger = existing.trigger
-                job.state = existing.state
-                job.next_nominal, job.next_due = existing.next_nominal, existing.next_due
-            try:
-                if store.save_job(job, version):
-                    return
-            except JobLookupError:
-                continue
-        raise StoreConflictError(f'Job "{job.id}" is changed by others all the time; try again')
-
-    def _change(self, job_id: str, jobstore: str | None, change: Callable[[Job], None]) -> Job:
-        """Apply a change to a job, again if somebody else changed it in between."""
-        for _ in range(TRIES):
-            job, alias = self._lookup_job(job_id, jobstore)
-            if alias is None:  # pending: nobody else has it
-                change(job)
-                return job
-            version = job.version
-            draft = job.copy()
-            change(draft)
-            store = self._lookup_jobstore(alias)
-            store.check_job(draft)
-            if store.save_job(draft, version):
-                if job.version == version:  # not a live object
-                    job = draft
-                if self._wants(EVENT_JOB_MODIFIED):
-                    self._dispatch_event(JobEvent(EVENT_JOB_MODIFIED, job_id, alias))
-                if self.state == STATE_RUNNING:
-                    self._job_came(job)
-                return job
-        raise StoreConflictError(f'Job "{job_id}" is changed by others all the time; try again')
-
-    def _remove(self, job_id: str, jobstore: str | None) -> str:
-        if self.state == STATE_STOPPED:
-            with self._jobstores_lock:
-                for i, (job, alias, _) in enumerate(self._pending_jobs):
-                    if job.id == job_id and jobstore in (None, alias):
-                        del self._pending_jobs[i]
-                        return alias
-        else:
-            for alias, store in self._stores(jobstore):
-                try:
-                    store.remove_job(job_id)
-                except JobLookupError:
-                    continue
-                return alias
-        raise JobLookupError(job_id)
-
 
 _OPTION_ORDER = ("misfire_grace_time", "coalesce", "max_instances", "expires", "on_lost", "max_attempts")
 assert set(_OPTION_ORDER) == set(OPTION_NAMES)
-
-
-def _same_schedule(old: BaseTrigger, new: BaseTrigger) -> bool:
-    """Whether two triggers say the same, leaving aside a start that neither of them was given."""
-    if type(old) is not type(new):
-        return False
-    same: bool = new.same_schedule(old)
-    return same
-
-
-def _no_such(what: str, alias: str, known: Iterable[str], remedy: str) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(str(alias), list(known), n=1)
-    hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(sorted(known)) or 'none'}"
-    return f"No such {what}: {alias}; {hint} (or add it by {remedy})"

@@ -35,7 +35,9 @@ class Listeners:
             if event.code & mask:
                 try:
                     callback(event)
-                except BaseException:  # as in APScheduler: not even SystemExit in a listener stops the scheduler
+                except (
+                    BaseException
+                ):  # as in APScheduler: not even SystemExit in a listener stops the scheduler
                     logger.exception("Error notifying listener")
 
     def _replace(self, entries: tuple[tuple[Callable[[Any], Any], int], ...]) -> None:

@@ -79,7 +79,9 @@ def _load(kind: str, name: str) -> type:
         raise UnknownAliasError(f'No {_WHAT[kind]} by the name "{name}" was found{hint}')
     loaded = points[name].load()
     if not (isinstance(loaded, type) and issubclass(loaded, _base_class(kind))):
-        raise JobTypeError(f'The entry point "{name}" of rota.{kind}s does not lead to a {_WHAT[kind]} class: {loaded!r}')
+        raise JobTypeError(
+            f'The entry point "{name}" of rota.{kind}s does not lead to a {_WHAT[kind]} class: {loaded!r}'
+        )
     return loaded
 
 

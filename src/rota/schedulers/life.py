@@ -1,0 +1,277 @@
+"""The inner life of a scheduler: opening, passes, draining, closing; what happens at a fork and at exit.
+
+Part of the facade that programs do not call. It makes no decision about jobs.
+"""
+
+from __future__ import annotations
+
+from threading import Event, Thread, get_ident
+
+from ..clock import SECOND
+from ..core.policy import with_options
+from ..errors import ConfigurationError, JobTypeError, SchedulerNotRunningError
+from ..events import EVENT_ALL, EVENT_SCHEDULER_SHUTDOWN, SchedulerEvent
+from ..executors.base import BaseExecutor, current_run
+from ..jobstores.base import BaseJobStore
+from ..util import maybe_ref
+from .engine import Engine
+from .job_methods import STATE_STOPPED, JobMethods
+from .listeners import Listeners
+from .plugins import create_plugin
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: How long runs may still work when the interpreter exits, and after a shutdown's time is over (seconds).
+EXIT_GRACE = 5.0
+CANCEL_GRACE = 1.0
+
+
+class SchedulerLife(JobMethods):
+    """The inner half of :class:`~rota.schedulers.base.BaseScheduler`."""
+
+    jobstore_retry_interval: float
+    _listeners: Listeners
+    _engine: Engine | None
+    #: set while no shutdown is under way
+    _closed: Event
+    _drainer: Thread | None
+    _announced: bool
+    #: True if a subclass overrides _dispatch_event() and so is to see every event
+    _sees_all: bool
+    _executors_lock: Any
+    _listeners_lock: Any
+    _lifecycle_lock: Any
+    _tick_lock: Any
+    #: identity of the thread that makes a pass now
+    _ticking: int | None
+
+    def add_executor(
+        self, executor: BaseExecutor | str, alias: str = "default", **executor_opts: Any
+    ) -> None:
+        raise NotImplementedError
+
+    def add_jobstore(
+        self, jobstore: BaseJobStore | str, alias: str = "default", **jobstore_opts: Any
+    ) -> None:
+        raise NotImplementedError
+
+    def _create_default_executor(self) -> BaseExecutor:
+        raise NotImplementedError
+
+    def _create_default_jobstore(self) -> BaseJobStore:
+        raise NotImplementedError
+
+    def _create_lock(self) -> Any:
+        raise NotImplementedError
+
+    def _process_jobs(self) -> float | None:
+        """Do what is due now; the host calls it.
+
+        :return: seconds until the next call is needed; None: only a wake-up makes one necessary
+        """
+        if self.state == STATE_STOPPED or self._engine is None:
+            return None
+        with self._tick_lock:
+            self._ticking = get_ident()
+            try:
+                return self._engine.tick()
+            except Exception:  # the loop of a host ends by shutdown() only
+                self._logger.exception("A pass over the job stores failed; trying again")
+                return 1.0
+            finally:
+                self._ticking = None
+
+    @property
+    def _ticks_may_block(self) -> bool:
+        """Whether a pass may wait for a disk or a network."""
+        return self._engine is not None and self._engine.does_io
+
+    def _host_is_alive(self) -> bool:
+        """Whether the thread or loop that makes the passes is still there."""
+        return True
+
+    def _wants(self, code: int) -> bool:
+        return self._sees_all or bool(self._listeners.mask & code)
+
+    def _wanted(self) -> int:
+        return EVENT_ALL if self._sees_all else self._listeners.mask
+
+    def _require_engine(self) -> Engine:
+        if self._engine is None:
+            raise SchedulerNotRunningError
+        return self._engine
+
+    def _make_locks(self) -> None:
+        self._executors_lock = self._create_lock()
+        self._jobstores_lock = self._create_lock()
+        self._listeners_lock = self._create_lock()
+        self._lifecycle_lock = self._create_lock()
+        self._tick_lock = self._create_lock()
+        self._ticking = None
+
+    def _from_config(self, kind: str, alias: str, value: Any) -> Any:
+        """Make a store or an executor from what the configuration says under an alias."""
+        if isinstance(value, (BaseExecutor, BaseJobStore)):
+            return value
+        what = f"{kind}s[{alias!r}]"
+        if not hasattr(value, "items"):
+            raise JobTypeError(
+                f"Expected {kind} instance or dict for {what}, got {type(value).__name__} instead"
+            )
+        options = dict(value)
+        name, cls = options.pop("type", None), options.pop("class", None)
+        if name:
+            return create_plugin(kind, name, options)
+        if cls:
+            return maybe_ref(cls)(**options)
+        raise ConfigurationError(f'Cannot create {what} -- either "type" or "class" must be defined')
+
+    def _open(self) -> None:
+        """Start executors and stores and store the pending jobs; undo it all if any of it fails."""
+        if "default" not in self._executors:
+            self.add_executor(self._create_default_executor(), "default")
+        if "default" not in self._jobstores:
+            self.add_jobstore(self._create_default_jobstore(), "default")
+        for job, alias, _ in self._pending_jobs:
+            self._lookup_jobstore(alias)
+            self._lookup_executor(job.executor)
+        self._engine = Engine(
+            self.clock,
+            self._logger,
+            self._executors,
+            self._dispatch_event,
+            self._wanted,
+            self.wakeup,
+            self.jobstore_retry_interval,
+        )
+        started: list[BaseExecutor] = []
+        try:
+            for alias, executor in self._executors.items():
+                executor.start(self, alias)
+                started.append(executor)
+            for alias, store in self._jobstores.items():
+                self._start_store(alias, store)
+            self._store_pending()
+        except BaseException:
+            for executor in started:
+                executor.shutdown(wait=False)
+            self._close_stores()
+            self._engine = None
+            raise
+
+    def _start_store(self, alias: str, store: BaseJobStore) -> None:
+        store.attach(self, alias)
+        try:
+            store.start(self, alias)
+        except BaseException:
+            store.detach()
+            raise
+        self._require_engine().add_store(alias, store)
+
+    def _store_pending(self) -> None:
+        while self._pending_jobs:
+            job, alias, replace = self._pending_jobs[0]
+            job.policy = with_options(self._default_policy, self._pending_options.get(job.id, {}))
+            self._real_add_job(job, alias, replace)
+            del self._pending_jobs[0]
+            self._pending_options.pop(job.id, None)
+
+    def _stop_claiming(self) -> None:
+        """Begin to shut down: from now on no run starts, and the state is "stopped"."""
+        with self._lifecycle_lock:
+            if self.state == STATE_STOPPED:
+                raise SchedulerNotRunningError
+            self._require_engine().claiming = False
+            self._closed.clear()
+            self._announced = False
+            self.state = STATE_STOPPED
+
+    def _drain(self, wait: bool = True, timeout: float | None = None) -> None:
+        """Finish a shutdown: wait for runs (or ask them to stop), then close executors and stores."""
+        with self._tick_lock:  # a pass that is under way may still hand out runs
+            engine = self._require_engine()
+        try:
+            executors = list(self._executors.values())
+            if not wait:
+                for executor in executors:
+                    executor.cancel()
+            if not self._wait_idle(engine, timeout):
+                self._logger.warning(
+                    "%d runs were still under way after %s s; they are asked to stop",
+                    engine.in_flight,
+                    timeout,
+                )
+                for executor in executors:
+                    executor.cancel()
+                self._wait_idle(engine, CANCEL_GRACE)
+            for executor in executors:
+                executor.shutdown(engine.in_flight == 0)
+            engine.leave()
+            self._close_stores()
+            self._announce_shutdown()
+        finally:
+            self._closed.set()
+
+    def _drain_aside(self, wait: bool, timeout: float | None) -> None:
+        """Finish a shutdown on a thread of its own, for callers that must not wait."""
+        if not wait:
+            self._announce_shutdown()
+        self._drainer = Thread(target=self._drain, args=(wait, timeout), name="rota-shutdown", daemon=True)
+        self._drainer.start()
+
+    def _announce_shutdown(self) -> None:
+        if not self._announced:
+            self._announced = True
+            self._logger.info("Scheduler has been shut down")
+            self._dispatch_event(SchedulerEvent(EVENT_SCHEDULER_SHUTDOWN))
+
+    def _wait_idle(self, engine: Engine, timeout: float | None) -> bool:
+        """Wait until no run is under way and all are recorded; return whether that is so."""
+        until = None if timeout is None else self.clock.monotonic() + int(timeout * SECOND)
+        for event in engine.idle_events():
+            left = None if until is None else max(until - self.clock.monotonic(), 0) / SECOND
+            if not event.wait(left):
+                return False
+        return True
+
+    def _close_stores(self) -> None:
+        for alias, store in self._jobstores.items():
+            if getattr(store, "_holder", None) is self:
+                try:
+                    store.shutdown()
+                except Exception:
+                    self._logger.exception("Error shutting down job store %r", alias)
+                store.detach()
+
+    def _is_inside(self) -> bool:
+        """Whether the caller is a job of this scheduler or its pass, so that waiting for them would never end."""
+        if self._ticking == get_ident():
+            return True
+        try:
+            run = current_run()
+        except Exception:
+            return False
+        return not run.ended and run.owner == self._require_engine().node
+
+    def _stop_at_exit(self) -> None:
+        """The interpreter exits: give the runs under way a moment, and hand the rest back."""
+        self._stop_claiming()
+        self._drain(True, EXIT_GRACE)
+
+    def _stop_in_child(self) -> None:
+        """The process was forked: threads and connections are the parent's; this copy is a stopped scheduler."""
+        was_running = self.state != STATE_STOPPED
+        self.state = STATE_STOPPED
+        self._engine = None
+        self._make_locks()
+        self._closed = Event()
+        self._closed.set()
+        for store in self._jobstores.values():
+            store.detach()
+        if was_running:
+            self._logger.warning(
+                "This process was forked from one with a running scheduler; the copy is stopped. "
+                "Call start() here if this process is to run jobs too"
+            )

@@ -1,0 +1,78 @@
+"""Export and import of jobs as JSON files, without pickle.
+
+Reads and writes files; it adds nothing to a store.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+
+from ..core.plan import QUARANTINED
+from ..errors import DeserializationError
+from ..jobcodec import decode_job, encode_job
+from ..version import version
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import IO, Any
+
+    from ..job import Job
+
+#: Name and version of the format.
+FORMAT = "rota.jobs"
+FORMAT_VERSION = 1
+
+
+def export_jobs(jobs: Iterable[Job], outfile: Any) -> None:
+    """Write jobs to a path or text file.
+
+    :raises TransientJobError, SerializationError: if a job cannot be written down; a file at a path is not touched then
+    """
+    content = {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "scheduler_version": version,
+        "jobs": [encode_job(job) for job in jobs],
+    }
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    with _opened(outfile, "write", "w") as file:
+        file.write(text)
+
+
+def import_jobs(infile: Any) -> list[Job]:
+    """Read the jobs of a path or text file.
+
+    :raises DeserializationError: if the file is not an export of Rota, or a job in it cannot be restored here
+    """
+    with _opened(infile, "read", "r") as file:
+        text = file.read()
+    try:
+        content = json.loads(text)
+    except ValueError as exc:
+        raise DeserializationError(f"The file with exported jobs is not JSON: {exc}") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise DeserializationError(
+            "The file was not written by export_jobs() of Rota: it lacks "
+            f'"format": "{FORMAT}" (files of APScheduler hold pickles and are not read here)'
+        )
+    if content.get("version") != FORMAT_VERSION:
+        raise DeserializationError(
+            f"The file has format version {content.get('version')!r}; this version of Rota reads {FORMAT_VERSION}"
+        )
+    jobs = [decode_job(data) for data in content["jobs"]]
+    for job in jobs:
+        if job.state == QUARANTINED:
+            raise DeserializationError(f'Job "{job.id}" of the file cannot be restored: {job.error}')
+    return jobs
+
+
+@contextmanager
+def _opened(file: Any, method: str, mode: str) -> Iterator[IO[str]]:
+    """Use an open file as it is; open and close a path."""
+    if hasattr(file, method):
+        yield file
+    else:
+        with open(file, mode, encoding="utf-8") as opened:
+            yield opened
