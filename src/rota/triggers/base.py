@@ -1,23 +1,29 @@
 """The port of all triggers: what the engine asks of them, and APScheduler's interface on top.
 
-Pure: a trigger may not read the clock, keep state between calls, or do I/O.
+Pure: a trigger may not read the clock, keep state between calls, or do I/O. (A constructor reads it where a parameter
+defaults to the current time and the caller gives no ``now``.)
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from datetime import datetime, timedelta
 
+from ..clock import SYSTEM_CLOCK, moment
 from ..clock import instant as to_instant
-from ..clock import moment
-from ..errors import TriggerError
+from ..errors import DeserializationError, TriggerError, TriggerTypeError
+from ..util import astimezone, convert_to_datetime, local_timezone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from datetime import datetime, tzinfo
+    from datetime import tzinfo
     from typing import Any
 
 #: How many occurrences the default methods walk before they give up counting one by one.
 WALK_LIMIT = 100_000
+
+#: No trigger fires later than this: 9999-12-29, the last day that every zone can show.
+LAST_INSTANT = 253402128000 * 1_000_000
 
 
 class BaseTrigger(ABC):
@@ -53,8 +59,8 @@ class BaseTrigger(ABC):
         """Return the first nominal time that is later than ``instant``, or None.
 
         :param instant: microseconds since the epoch
-        :param previous: the last nominal time that fired, where the caller knows it; it anchors the phase of an interval
-            and tells a cron trigger whether the first pass of a repeated hour has fired
+        :param previous: the last nominal time that fired, where the caller knows it; it anchors the phase of an
+            interval and tells a cron trigger whether the first pass of a repeated hour has fired
         """
         base = self._moment(instant)
         following = _instant_or_none(self.get_next_fire_time(base, base))
@@ -64,6 +70,23 @@ class BaseTrigger(ABC):
                 f"{self._moment(following).isoformat()}; get_next_fire_time() must return a later time or None"
             )
         return following
+
+    def anchor_among(self, previous: int) -> int | None:
+        """Return what a combined trigger must give :meth:`after` as ``previous``; None keeps the trigger's own grid.
+
+        :param previous: the last nominal time of the *combined* trigger, which need not be one of this trigger
+        """
+        return None
+
+    def at_or_before(self, instant: int) -> int | None:
+        """Return the last nominal time up to ``instant``, of a schedule that has always run; None if there is none.
+
+        Custom triggers need not know it.
+
+        :param instant: microseconds since the epoch
+        :raises TriggerError: if this kind of trigger cannot look back
+        """
+        raise TriggerError(f"{type(self).__name__} cannot tell its previous times")
 
     def latest(self, first: int, now: int) -> tuple[int, int]:
         """Return the last nominal time from ``first`` to ``now`` and how many there are, both ends included.
@@ -80,6 +103,13 @@ class BaseTrigger(ABC):
             last, count = following, count + 1
         return last, count
 
+    def same_schedule(self, other: BaseTrigger) -> bool:
+        """Whether a job whose trigger ``other`` is replaced by this one may keep its next run.
+
+        A start that neither of them was given does not count: it is the time of construction.
+        """
+        return type(self) is type(other) and (self == other or (self.spec() or 0) == other.spec())
+
     def spec(self) -> dict[str, Any] | None:
         """Return the trigger as JSON-able data with a ``type`` key, or None if it has no such form."""
         return None
@@ -88,5 +118,108 @@ class BaseTrigger(ABC):
         return moment(instant, self.timezone) if self.timezone is not None else moment(instant)
 
 
+class InstantTrigger(BaseTrigger):
+    """Base class of the triggers that answer on instants; equal by value, immutable."""
+
+    __slots__ = ()
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
+        """Return the next nominal time, or None if there is none; jitter is not part of it.
+
+        :param previous_fire_time: the previous nominal time, or None for a new schedule
+        :param now: the current time; earlier than the previous time means that the schedule starts again at ``now``
+        """
+        at = to_instant(now)
+        if previous_fire_time is None:
+            found = self.first(at)
+        else:
+            previous = to_instant(previous_fire_time)
+            found = self.after(at - 1) if at < previous else self.after(previous, previous)
+        return None if found is None else self._moment(found)
+
+    def first(self, now: int) -> int | None:
+        return self.after(now - 1)
+
+    @abstractmethod
+    def after(self, instant: int, previous: int | None = None) -> int | None: ...
+
+    @abstractmethod
+    def __getstate__(self) -> dict[str, Any]: ...
+
+    @abstractmethod
+    def _identity(self) -> tuple[Any, ...]:
+        """Return everything that makes two triggers equal, hashable."""
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        assert isinstance(other, InstantTrigger)
+        return self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._identity()))
+
+
 def _instant_or_none(value: datetime | None) -> int | None:
     return None if value is None else to_instant(value)
+
+
+# --------------------------------------------------------------------------------- what the constructors have in common
+
+
+def current_instant(now: int | None) -> int:
+    """Return ``now``, or the system's time where the caller gives none."""
+    return SYSTEM_CLOCK.now() if now is None else now
+
+
+def zone_for(timezone: Any, *dates: Any) -> tzinfo:
+    """Return the zone of a trigger: the one given, else that of the first aware datetime, else the local one."""
+    if timezone:
+        zone = astimezone(timezone)
+        assert zone is not None
+        return zone
+    for value in dates:
+        if isinstance(value, datetime) and value.tzinfo is not None:
+            zone = astimezone(value.tzinfo)
+            assert zone is not None
+            return zone
+    return local_timezone()
+
+
+def optional_instant(value: Any, zone: tzinfo, name: str) -> int | None:
+    """Return the instant of a datetime, date or string, None for None."""
+    return _instant_or_none(convert_to_datetime(value, zone, name))
+
+
+def checked_jitter(jitter: Any) -> float | None:
+    """Return a jitter in seconds, given as a number or timedelta; None stays None.
+
+    :raises TriggerTypeError: if it is something else
+    :raises TriggerError: if it is negative or not finite
+    """
+    if jitter is None:
+        return None
+    if isinstance(jitter, timedelta):
+        jitter = jitter.total_seconds()
+    if isinstance(jitter, bool) or not isinstance(jitter, (int, float)):
+        raise TriggerTypeError(f"jitter must be a number of seconds, not {jitter!r}")
+    if not 0 <= jitter < 10**9:
+        raise TriggerError(f"jitter must be a number of seconds from 0 up, not {jitter!r}")
+    return jitter
+
+
+def checked_state(trigger: object, state: Any, newest: int) -> dict[str, Any]:
+    """Return a pickled state if its version is known; also that of APScheduler 3.0, which is a tuple.
+
+    :raises DeserializationError: (a ``ValueError``) if the state was written by a later version
+    """
+    if isinstance(state, tuple):
+        state = state[1]
+    version = state.get("version", 1)
+    if version > newest:
+        raise DeserializationError(
+            f"Got serialized data for version {version} of {type(trigger).__name__}, but only versions up to {newest} "
+            f"can be handled; install the version of Rota that wrote it"
+        )
+    found: dict[str, Any] = state
+    return found

@@ -1,0 +1,54 @@
+"""Triggers: the rules that say when a job runs, found by alias and restored from stored specs.
+
+Imports no trigger until it is asked for one.
+"""
+
+from __future__ import annotations
+
+from ..errors import DeserializationError, UnknownAliasError, UnknownTimezoneError
+from ..util import ref_to_obj, suggestion
+from .base import BaseTrigger
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: Where the built-in triggers are, by alias.
+BUILTIN_TRIGGERS = {
+    "and": "rota.triggers.combining:AndTrigger",
+    "calendarinterval": "rota.triggers.calendarinterval:CalendarIntervalTrigger",
+    "cron": "rota.triggers.cron:CronTrigger",
+    "date": "rota.triggers.date:DateTrigger",
+    "interval": "rota.triggers.interval:IntervalTrigger",
+    "or": "rota.triggers.combining:OrTrigger",
+}
+
+
+def trigger_class(alias: str) -> type[BaseTrigger]:
+    """Return the class of a built-in trigger.
+
+    :raises UnknownAliasError: (a ``KeyError``) if there is none of that alias
+    """
+    reference = BUILTIN_TRIGGERS.get(alias)
+    if reference is None:
+        raise UnknownAliasError(
+            f'No trigger by the name "{alias}" was found{suggestion(alias, BUILTIN_TRIGGERS)}'
+        )
+    found: type[BaseTrigger] = ref_to_obj(reference)
+    return found
+
+
+def trigger_from_spec(spec: dict[str, Any]) -> BaseTrigger:
+    """Return the trigger of which ``spec`` is the :meth:`~rota.triggers.base.BaseTrigger.spec`.
+
+    :raises DeserializationError: (a ``ValueError``) if the data is no spec of a built-in trigger
+    :raises UnknownTimezoneError: if it names a time zone that this machine does not have
+    """
+    try:
+        cls: Any = trigger_class(spec["type"])
+        trigger: BaseTrigger = cls.from_spec(spec)
+    except UnknownTimezoneError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError) as exc:
+        raise DeserializationError(f"{spec!r} is not the stored form of a trigger: {exc}") from exc
+    return trigger

@@ -1,0 +1,260 @@
+"""The triggers that combine others: ``and`` fires when all agree, ``or`` when any of them fires.
+
+Pure; see the port in :mod:`rota.triggers.base`. Members keep their own grids: a time of one never moves another.
+"""
+
+from __future__ import annotations
+
+from math import gcd
+
+from ..clock import instant as to_instant
+from ..errors import NeverFiresError, TriggerError, TriggerTypeError
+from ..util import obj_to_ref, ref_to_obj
+from .base import (
+    WALK_LIMIT,
+    BaseTrigger,
+    InstantTrigger,
+    checked_jitter,
+    checked_state,
+)
+from .date import DateTrigger
+from .interval import IntervalTrigger
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import timedelta, tzinfo
+    from typing import Any
+
+#: How many times the members of an ``and`` are asked in turn before it gives up looking for a time that suits all.
+SEARCH_LIMIT = 10_000
+
+
+class BaseCombiningTrigger(InstantTrigger):
+    """What ``and`` and ``or`` have in common.
+
+    :param triggers: the triggers to combine, at least one
+    :param jitter: seconds by which a due time may come after its nominal time
+    :param timezone: the zone in which times are shown (default: that of the first member)
+    :param now: accepted because all triggers take it; members keep what they were made with
+    """
+
+    __slots__ = ("jitter", "timezone", "triggers")
+
+    #: the name of the kind in ``str()`` and in specs
+    alias = ""
+    jitter: float | None
+    timezone: tzinfo | None
+    triggers: list[BaseTrigger]
+
+    def __init__(
+        self,
+        triggers: Iterable[BaseTrigger],
+        jitter: float | timedelta | None = None,
+        *,
+        timezone: tzinfo | None = None,
+        now: int | None = None,
+    ) -> None:
+        self.triggers = list(triggers)
+        wrong = [
+            member for member in self.triggers if not callable(getattr(member, "get_next_fire_time", None))
+        ]
+        if wrong:
+            raise TriggerTypeError(f"{type(self).__name__} combines triggers, not {wrong[0]!r}")
+        if not self.triggers:
+            raise TriggerError(f"{type(self).__name__} needs at least one trigger to combine")
+        self.jitter = checked_jitter(jitter)
+        self.timezone = self._zone_of_members() or timezone
+
+    def _zone_of_members(self) -> tzinfo | None:
+        zones = (getattr(member, "timezone", None) for member in self.triggers)
+        return next((zone for zone in zones if zone is not None), None)
+
+    def _anchors(self, previous: int | None) -> list[int | None]:
+        if previous is None:
+            return [None] * len(self.triggers)
+        return [member.anchor_among(previous) for member in self.triggers]
+
+    def anchor_among(self, previous: int) -> int | None:
+        return previous
+
+    def spec(self) -> dict[str, Any] | None:
+        """Return ``{"type", "triggers": [spec, …], "jitter"}``; None if a member has no spec."""
+        members = [member.spec() for member in self.triggers]
+        if None in members:
+            return None
+        result: dict[str, Any] = {"type": self.alias, "triggers": members}
+        if self.jitter is not None:
+            result["jitter"] = self.jitter
+        return result
+
+    @classmethod
+    def from_spec(cls, spec: dict[str, Any]) -> BaseCombiningTrigger:
+        """Return the trigger of a :meth:`spec`."""
+        from . import trigger_from_spec
+
+        trigger = cls.__new__(cls)
+        trigger.triggers = [trigger_from_spec(member) for member in spec["triggers"]]
+        trigger.jitter = spec.get("jitter")
+        trigger.timezone = trigger._zone_of_members()
+        return trigger
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "version": 1,
+            "triggers": [(obj_to_ref(type(member)), member.__getstate__()) for member in self.triggers],
+            "jitter": self.jitter,
+        }
+
+    def __setstate__(self, state: Any) -> None:
+        state = checked_state(self, state, 1)
+        self.jitter = state["jitter"]
+        self.triggers = []
+        for reference, member_state in state["triggers"]:
+            cls = ref_to_obj(reference)
+            member = cls.__new__(cls)
+            member.__setstate__(member_state)
+            self.triggers.append(member)
+        self.timezone = self._zone_of_members()
+
+    def _identity(self) -> tuple[Any, ...]:
+        return (tuple(self.triggers), self.jitter)
+
+    def __str__(self) -> str:
+        return f"{self.alias}[{', '.join(str(member) for member in self.triggers)}]"
+
+    def __repr__(self) -> str:
+        jitter = f", jitter={self.jitter}" if self.jitter else ""
+        return f"<{type(self).__name__}({self.triggers}{jitter})>"
+
+
+class AndTrigger(BaseCombiningTrigger):
+    """Fires at the times on which all its members agree; ends when one of them ends. Alias: ``and``.
+
+    Cron members take the minimum for the fields below the last one given: ``hour=9`` and ``day_of_week="mon"`` never
+    agree (09:00 and 00:00), which is refused here.
+
+    :raises NeverFiresError: if it can be shown that two of the members never agree
+    """
+
+    __slots__ = ()
+    alias = "and"
+
+    def __init__(
+        self,
+        triggers: Iterable[BaseTrigger],
+        jitter: float | timedelta | None = None,
+        *,
+        timezone: tzinfo | None = None,
+        now: int | None = None,
+    ) -> None:
+        super().__init__(triggers, jitter, timezone=timezone, now=now)
+        for index, one in enumerate(self.triggers):
+            for other in self.triggers[index + 1 :]:
+                if _never_agree(one, other):
+                    raise NeverFiresError(f"{one} and {other} never fire at the same time")
+
+    def after(self, instant: int, previous: int | None = None) -> int | None:
+        """Return the first time later than ``instant`` that all members agree on, None if a member has ended.
+
+        :raises NeverFiresError: if none is found after asking ten thousand times
+        """
+        anchors = self._anchors(previous)
+        at, agreed, asked = instant + 1, 0, 0
+        while agreed < len(self.triggers):
+            which = asked % len(self.triggers)
+            found = self.triggers[which].after(at - 1, anchors[which])
+            if found is None:
+                return None
+            agreed = agreed + 1 if found == at else 1
+            at = found
+            asked += 1
+            if asked > SEARCH_LIMIT:
+                raise NeverFiresError(
+                    f"{self} has no time that suits all its triggers between {self._moment(instant)} and {self._moment(at)}"
+                )
+        return at
+
+    def at_or_before(self, instant: int) -> int | None:
+        """Return the last time up to ``instant`` that all members agree on, None if there is none near."""
+        at, agreed = instant, 0
+        for asked in range(SEARCH_LIMIT):
+            found = self.triggers[asked % len(self.triggers)].at_or_before(at)
+            if found is None:
+                return None
+            agreed = agreed + 1 if found == at else 1
+            at = found
+            if agreed >= len(self.triggers):
+                return at
+        return None
+
+
+class OrTrigger(BaseCombiningTrigger):
+    """Fires when any of its members fires (once, if several do at a time); ends with the last. Alias: ``or``."""
+
+    __slots__ = ()
+    alias = "or"
+
+    def first(self, now: int) -> int | None:
+        """Return the earliest first time of the members."""
+        return min(
+            (at for at in (member.first(now) for member in self.triggers) if at is not None), default=None
+        )
+
+    def after(self, instant: int, previous: int | None = None) -> int | None:
+        """Return the earliest time of any member that is later than ``instant``."""
+        times = (
+            member.after(instant, anchor)
+            for member, anchor in zip(self.triggers, self._anchors(previous), strict=True)
+        )
+        return min((at for at in times if at is not None), default=None)
+
+    def at_or_before(self, instant: int) -> int | None:
+        """Return the latest time of any member up to ``instant``."""
+        times = (member.at_or_before(instant) for member in self.triggers)
+        return max((at for at in times if at is not None), default=None)
+
+    def latest(self, first: int, now: int) -> tuple[int, int]:
+        """Return the last time from ``first`` to ``now``, and how many there are.
+
+        Members are counted by themselves, and what a sparser one has in common with a denser one only once. The
+        comparison stops after 100 000 times; further coincidences are then counted twice.
+        """
+        spans: list[tuple[int, int, int, BaseTrigger]] = []
+        for member, anchor in zip(self.triggers, self._anchors(first), strict=True):
+            start = member.after(first - 1, anchor)
+            if start is not None and start <= now:
+                last, count = member.latest(start, now)
+                spans.append((count, start, last, member))
+        if not spans:
+            return first, 1
+        spans.sort(key=lambda span: span[0], reverse=True)
+        total, steps = spans[0][0], 0
+        for index, (count, start, last, member) in enumerate(spans[1:], 1):
+            total += count
+            at: int | None = start
+            while at is not None and at <= last and steps < WALK_LIMIT:
+                if any(low <= at <= high and _fires_at(other, at) for _, low, high, other in spans[:index]):
+                    total -= 1
+                at = member.after(at, at)
+                steps += 1
+        return max(span[2] for span in spans), total
+
+
+def _fires_at(trigger: BaseTrigger, instant: int) -> bool:
+    return trigger.after(instant - 1) == instant
+
+
+def _never_agree(one: BaseTrigger, other: BaseTrigger) -> bool:
+    """Tell whether two triggers provably have no time in common."""
+    if isinstance(one, IntervalTrigger) and isinstance(other, IntervalTrigger):
+        distance = to_instant(one.start_date) - to_instant(other.start_date)
+        return distance % gcd(one.microseconds, other.microseconds) != 0
+    for date, member in ((one, other), (other, one)):
+        if isinstance(date, DateTrigger):
+            return not _fires_at(member, to_instant(date.run_date))
+    from .cron import CronTrigger
+
+    if isinstance(one, CronTrigger) and isinstance(other, CronTrigger):
+        return one.never_agrees_with(other)
+    return False

@@ -1,0 +1,347 @@
+"""The trigger that fires when the wall clock matches a cron expression.
+
+Pure; see the port in :mod:`rota.triggers.base`. Fields and expressions say what matches (``fields``, ``expressions``,
+``schedule``), ``crontab`` reads strings into fields, ``dst`` turns wall times into instants.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from ...clock import SECOND, moment
+from ...errors import NeverFiresError, TriggerError
+from ...util import astimezone, datetime_repr, suggestion, timezone_to_text
+from ..base import (
+    LAST_INSTANT,
+    InstantTrigger,
+    checked_jitter,
+    checked_state,
+    current_instant,
+    optional_instant,
+    zone_for,
+)
+from ..zones import zone_map
+from .crontab import parse_crontab
+from .dst import POLICIES, Rules, count_fires, last_fire, next_fire
+from .fields import DEFAULT_VALUES, BaseField, DayOfMonthField, DayOfWeekField, MonthField, WeekField
+from .schedule import Schedule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import date, timedelta, tzinfo
+    from typing import Any
+
+__all__ = ("CronTrigger",)
+
+
+class CronTrigger(InstantTrigger):
+    """Fires when all fields match the wall clock of a zone. Alias: ``cron``.
+
+    Each field takes an int or a text: ``*``, ``*/n``, ``a``, ``a/n``, ``a-b``, ``a-b/n`` and comma lists of these. Fields
+    below the least significant one that is given take their minimum, those above it ``*``; ``week`` and
+    ``day_of_week`` are ``*`` by default. For crontab strings see :meth:`from_crontab`.
+
+    :param year: 1970 to 9999
+    :param month: 1 to 12, or jan to dec
+    :param day: 1 to 31, ``last``, or ``1st`` to ``5th`` or ``last`` and a weekday (``2nd fri``)
+    :param week: ISO week, 1 to 53
+    :param day_of_week: 0 (Monday) to 6, or mon to sun; a reversed range runs over Sunday
+    :param hour: 0 to 23
+    :param minute: 0 to 59
+    :param second: 0 to 59
+    :param start_date: datetime, date or string: the earliest possible time, included
+    :param end_date: datetime, date or string: the last possible time, included; compared in UTC
+    :param timezone: name or tzinfo of the wall clock (default: that of the dates, else the local zone)
+    :param jitter: seconds by which a due time may come after its nominal time
+    :param dst: what happens where the clocks change: ``"vixie"`` (as Debian's cron: a fixed time in a gap fires once
+        right after it, a fixed time in an overlap once; expressions that begin with ``*`` in the second, minute or hour
+        follow real time), ``"wall"`` (gaps are skipped, overlaps fire twice), ``"gap-end"`` (like vixie, with
+        everything in a gap made up at its end) or ``"shift"`` (02:30 in a gap fires at 03:30)
+    :param now: accepted because all triggers take it; fields do not depend on the current time
+    :raises CronError: if a field is not understood or out of range
+    :raises NeverFiresError: if no date matches in any year (30 February)
+    """
+
+    FIELD_NAMES = ("year", "month", "day", "week", "day_of_week", "hour", "minute", "second")
+    FIELDS_MAP: dict[str, type[BaseField]] = {
+        "year": BaseField,
+        "month": MonthField,
+        "week": WeekField,
+        "day": DayOfMonthField,
+        "day_of_week": DayOfWeekField,
+        "hour": BaseField,
+        "minute": BaseField,
+        "second": BaseField,
+    }
+
+    __slots__ = ("_dst", "_end", "_extended", "_rules", "_schedule", "_start", "jitter", "timezone")
+
+    jitter: float | None
+    timezone: tzinfo
+
+    def __init__(
+        self,
+        year: int | str | None = None,
+        month: int | str | None = None,
+        day: int | str | None = None,
+        week: int | str | None = None,
+        day_of_week: int | str | None = None,
+        hour: int | str | None = None,
+        minute: int | str | None = None,
+        second: int | str | None = None,
+        start_date: datetime | date | str | None = None,
+        end_date: datetime | date | str | None = None,
+        timezone: tzinfo | str | None = None,
+        jitter: float | timedelta | None = None,
+        *,
+        dst: str = "vixie",
+        now: int | None = None,
+    ) -> None:
+        given = (year, month, day, week, day_of_week, hour, minute, second)
+        texts = tuple(None if value is None else str(value) for value in given)
+        self._set_up(texts, False, False, (start_date, end_date), timezone, jitter, dst)
+
+    @classmethod
+    def from_crontab(
+        cls,
+        expr: str,
+        timezone: tzinfo | str | None = None,
+        *,
+        dialect: str = "cron",
+        dst: str = "vixie",
+        start_date: datetime | date | str | None = None,
+        end_date: datetime | date | str | None = None,
+        jitter: float | timedelta | None = None,
+        seed: str | None = None,
+        now: int | None = None,
+    ) -> CronTrigger:
+        """Return the trigger of a crontab string, as crontab(5) reads it.
+
+        0 and 7 are Sunday; where both day and weekday are restricted, either may match.
+
+        :param expr: five fields (minute, hour, day, month, weekday), six (seconds first), seven (seconds first, year last),
+            or one of ``@yearly @annually @monthly @weekly @daily @midnight @hourly``
+        :param timezone: name or tzinfo of the wall clock (default: the local zone)
+        :param dialect: ``"cron"``; ``"quartz"`` (Sunday is 1, ``?`` in one of the day fields); or ``"apscheduler3"``, the
+            reading of APScheduler 3 (0 is Monday, day and weekday must both match)
+        :param dst: as in the constructor
+        :param start_date: as in the constructor
+        :param end_date: as in the constructor
+        :param jitter: as in the constructor
+        :param seed: what ``H`` is a hash of
+        :param now: instant that counts as the current time, for years that are over
+        :raises CronError: if anything in the string is not understood, with field, item and column
+        :raises NeverFiresError: if no time from now on matches
+        """
+        crontab = parse_crontab(expr, dialect, seed)
+        texts = tuple(crontab.texts.get(name) for name in cls.FIELD_NAMES)
+        trigger = cls.__new__(cls)
+        extended = dialect != "apscheduler3"
+        dates = (start_date, end_date)
+        trigger._set_up(texts, extended, crontab.day_or_weekday, dates, timezone, jitter, dst)
+        if texts[0] not in (None, "*") and trigger.after(current_instant(now)) is None:
+            raise NeverFiresError(f"{expr!r} never fires again: its years ({texts[0]}) are over")
+        return trigger
+
+    def _set_up(
+        self,
+        texts: tuple[str | None, ...],
+        extended: bool,
+        day_or_weekday: bool,
+        dates: tuple[Any, Any],
+        timezone: Any,
+        jitter: Any,
+        dst: str,
+    ) -> None:
+        if dst not in POLICIES:
+            raise TriggerError(
+                f"Unknown dst policy {dst!r}{suggestion(str(dst), POLICIES)}; there are {', '.join(POLICIES)}"
+            )
+        if self.FIELDS_MAP is CronTrigger.FIELDS_MAP:
+            self._schedule = _shared_schedule(texts, extended, day_or_weekday)
+        else:
+            self._schedule = Schedule(_fields(self.FIELDS_MAP, texts, extended), day_or_weekday)
+        self._extended = extended
+        self._dst = dst
+        self._rules: Rules = POLICIES[dst][self._schedule.wild]
+        start, end = dates
+        self.timezone = zone = zone_for(timezone, start, end)
+        self._start = None if start is None else optional_instant(start, zone, "start_date")
+        self._end = None if end is None else optional_instant(end, zone, "end_date")
+        self.jitter = None if jitter is None else checked_jitter(jitter)
+
+    @property
+    def fields(self) -> list[BaseField]:
+        """The eight fields, in the order of ``FIELD_NAMES``."""
+        return list(self._schedule.fields)
+
+    @property
+    def start_date(self) -> datetime | None:
+        """The earliest possible time, or None."""
+        return None if self._start is None else moment(self._start, self.timezone)
+
+    @property
+    def end_date(self) -> datetime | None:
+        """The last possible time, or None."""
+        return None if self._end is None else moment(self._end, self.timezone)
+
+    @property
+    def dst(self) -> str:
+        """The policy for where the clocks change."""
+        return self._dst
+
+    def after(self, instant: int, previous: int | None = None) -> int | None:
+        """Return the first matching time later than ``instant``.
+
+        ``previous`` tells whether the first pass of a repeated hour has fired.
+        """
+        second = instant // SECOND + 1
+        start = self._start
+        if start is not None and second * SECOND < start:
+            second = -(-start // SECOND)
+        if previous is not None:
+            previous //= SECOND
+        found = next_fire(self._schedule, zone_map(self.timezone), self._rules, second, previous)
+        if found is None:
+            return None
+        found *= SECOND
+        end = self._end
+        return None if found > LAST_INSTANT or (end is not None and found > end) else found
+
+    def anchor_among(self, previous: int) -> int | None:
+        return self.at_or_before(previous) if self._rules.hide else None
+
+    def at_or_before(self, instant: int) -> int | None:
+        """Return the last matching time up to ``instant``, of a schedule that has run since ``start_date``."""
+        return self._last(instant, None)
+
+    def latest(self, first: int, now: int) -> tuple[int, int]:
+        """Return the last time from ``first`` to ``now``, and how many there are, without walking them."""
+        last = self._last(now, first)
+        if last is None or last <= first:
+            return first, 1
+        zone = zone_map(self.timezone)
+        return last, count_fires(self._schedule, zone, self._rules, first // SECOND, last // SECOND)
+
+    def _last(self, instant: int, first: int | None) -> int | None:
+        if self._end is not None and self._end < instant:
+            instant = self._end
+        since = None if first is None else first // SECOND
+        found = last_fire(self._schedule, zone_map(self.timezone), self._rules, instant // SECOND, since)
+        if found is None or (self._start is not None and found * SECOND < self._start):
+            return None
+        return found * SECOND
+
+    def never_agrees_with(self, other: CronTrigger) -> bool:
+        """Tell whether two triggers of the same zone match no common wall time (catching up after gaps left aside)."""
+        zones = timezone_to_text(self.timezone), timezone_to_text(other.timezone)
+        return zones[0] is not None and zones[0] == zones[1] and self._schedule.never_meets(other._schedule)
+
+    # ------------------------------------------------------------------------------------------------------ storing
+
+    def spec(self) -> dict[str, Any] | None:
+        """Return ``{"type": "cron", …}`` with the fields that were given and whatever differs from the defaults.
+
+        ``crontab`` says that the fields use crontab's extensions, ``day_or_weekday`` that either of the two may match.
+        """
+        zone = timezone_to_text(self.timezone)
+        if zone is None:
+            return None
+        result: dict[str, Any] = {"type": "cron"}
+        for field in self._schedule.fields:
+            if not field.is_default:
+                result[field.name] = str(field)
+        for name, value in (("start_date", self.start_date), ("end_date", self.end_date)):
+            if value is not None:
+                result[name] = value.isoformat()
+        result["timezone"] = zone
+        if self.jitter is not None:
+            result["jitter"] = self.jitter
+        if self._dst != "vixie":
+            result["dst"] = self._dst
+        if self._extended:
+            result["crontab"] = True
+        if self._schedule.day_or_weekday:
+            result["day_or_weekday"] = True
+        return result
+
+    @classmethod
+    def from_spec(cls, spec: dict[str, Any]) -> CronTrigger:
+        """Return the trigger of a :meth:`spec`."""
+        trigger = cls.__new__(cls)
+        trigger._set_up(
+            tuple(spec.get(name) for name in cls.FIELD_NAMES),
+            bool(spec.get("crontab")),
+            bool(spec.get("day_or_weekday")),
+            (spec.get("start_date"), spec.get("end_date")),
+            spec["timezone"],
+            spec.get("jitter"),
+            spec.get("dst", "vixie"),
+        )
+        return trigger
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "version": 2,
+            "timezone": self.timezone,
+            "start_date": self.start_date,
+            "end_date": self.end_date,
+            "fields": self.fields,
+            "jitter": self.jitter,
+            "dst": self._dst,
+            "crontab": self._extended,
+            "day_or_weekday": self._schedule.day_or_weekday,
+        }
+
+    def __setstate__(self, state: Any) -> None:
+        state = checked_state(self, state, 2)
+        texts = {field.name: str(field) for field in state["fields"] if not field.is_default}
+        self._set_up(
+            tuple(texts.get(name) for name in self.FIELD_NAMES),
+            bool(state.get("crontab")),
+            bool(state.get("day_or_weekday")),
+            (state["start_date"], state["end_date"]),
+            astimezone(state["timezone"]) or UTC,
+            state.get("jitter"),
+            state.get("dst", "vixie"),
+        )
+
+    def _identity(self) -> tuple[Any, ...]:
+        schedule = self._schedule
+        texts = tuple(str(field) for field in schedule.fields)
+        zone = timezone_to_text(self.timezone)
+        return (texts, schedule.day_or_weekday, zone, self._start, self._end, self.jitter, self._dst)
+
+    def _given(self) -> list[str]:
+        return [f"{field.name}='{field}'" for field in self._schedule.fields if not field.is_default]
+
+    def __str__(self) -> str:
+        return f"cron[{', '.join(self._given())}]"
+
+    def __repr__(self) -> str:
+        options = self._given()
+        if self._start is not None:
+            options.append(f"start_date={datetime_repr(self.start_date)!r}")
+        if self._end is not None:
+            options.append(f"end_date={datetime_repr(self.end_date)!r}")
+        if self.jitter:
+            options.append(f"jitter={self.jitter}")
+        return f"<{type(self).__name__} ({', '.join(options)}, timezone='{self.timezone}')>"
+
+
+def _fields(
+    classes: dict[str, type[BaseField]], texts: tuple[str | None, ...], extended: bool
+) -> tuple[BaseField, ...]:
+    given = [index for index, text in enumerate(texts) if text is not None]
+    lowest = given[-1] if given else len(texts)
+    fields = []
+    for index, (name, text) in enumerate(zip(CronTrigger.FIELD_NAMES, texts, strict=True)):
+        default = DEFAULT_VALUES[name] if index > lowest else "*"
+        fields.append(classes[name](name, default if text is None else text, text is None, extended))
+    return tuple(fields)
+
+
+@lru_cache(maxsize=4096)
+def _shared_schedule(texts: tuple[str | None, ...], extended: bool, day_or_weekday: bool) -> Schedule:
+    return Schedule(_fields(CronTrigger.FIELDS_MAP, texts, extended), day_or_weekday)

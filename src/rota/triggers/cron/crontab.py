@@ -1,0 +1,267 @@
+"""Crontab strings, read into the texts of the keyword fields.
+
+Pure. The grammar is that of crontab(5) as cronie and Quartz have it; everything that is not understood to its last
+character is refused with the field, the item and the column. Weekdays come out as names, so that nobody has to know
+which number Sunday has.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ...errors import CronError, TriggerTypeError
+from ...util import suggestion
+from .expressions import MAX_VALUES, MIN_VALUES, MONTHS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ALIASES = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+DIALECTS = ("cron", "quartz", "apscheduler3")
+
+_FIVE = ("minute", "hour", "day", "month", "day_of_week")
+_LAYOUTS = {5: _FIVE, 6: ("second", *_FIVE), 7: ("second", *_FIVE, "year")}
+#: by crontab's numbers, in which Sunday is 0 and 7
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_HASH = re.compile(r"H(?:\((\d+)-(\d+)\))?(?:/(\d+))?", re.ASCII)
+
+
+class Crontab:
+    """What a crontab string says: the texts of the keyword fields, and how day and weekday are joined."""
+
+    __slots__ = ("day_or_weekday", "texts")
+
+    def __init__(self, texts: dict[str, str], day_or_weekday: bool) -> None:
+        self.texts = texts
+        self.day_or_weekday = day_or_weekday
+
+
+def parse_crontab(expr: str, dialect: str = "cron", seed: str | None = None) -> Crontab:
+    """Read a crontab string.
+
+    :param expr: five to seven fields, or an alias such as ``@daily``
+    :param dialect: ``"cron"``, ``"quartz"`` or ``"apscheduler3"``
+    :param seed: what ``H`` is a hash of
+    :raises CronError: if anything in the string is not understood
+    """
+    if not isinstance(expr, str):
+        raise TriggerTypeError(f"A crontab expression is a string, not {expr!r}")
+    if dialect not in DIALECTS:
+        raise CronError(
+            f"Unknown dialect {dialect!r}{suggestion(str(dialect), DIALECTS)}; there are {', '.join(DIALECTS)}"
+        )
+    text = expr.strip()
+    if text.startswith("@") and dialect == "cron":
+        if text == "@reboot":
+            raise CronError(
+                "@reboot is no time: call the function when the program starts, or use a date trigger"
+            )
+        if text not in ALIASES:
+            raise CronError(
+                f"Unknown alias {text!r}{suggestion(text, ALIASES)}; there are {', '.join(ALIASES)}"
+            )
+        expr = ALIASES[text]
+    words = [(found.group(), found.start() + 1) for found in re.finditer(r"\S+", expr)]
+    _check_count(len(words), dialect)
+    layout = _LAYOUTS[len(words)]
+    if dialect == "apscheduler3":
+        return Crontab({name: word for name, (word, _) in zip(layout, words, strict=True)}, False)
+    fields = {
+        name: _Field(name, word, column, quartz=dialect == "quartz", seed=seed)
+        for name, (word, column) in zip(layout, words, strict=True)
+    }
+    day, weekday = fields["day"], fields["day_of_week"]
+    if dialect == "quartz" and (day.word == "?") == (weekday.word == "?"):
+        raise weekday.error(
+            weekday.word, 0, "in Quartz one of the day and weekday fields is '?', and only one"
+        )
+    restricted = not any(field.word.startswith(("*", "?")) for field in (day, weekday))
+    return Crontab({name: field.keyword_text() for name, field in fields.items()}, restricted)
+
+
+def _check_count(count: int, dialect: str) -> None:
+    if dialect == "apscheduler3" and count != 5:
+        raise CronError(f"Wrong number of fields; got {count}, expected 5")
+    if dialect == "quartz" and count not in (6, 7):
+        raise CronError(f"Wrong number of fields; got {count}, expected 6 (seconds first) or 7 (year last)")
+    if count not in _LAYOUTS:
+        raise CronError(
+            f"Wrong number of fields; got {count}, expected 5 (or 6: seconds first; or 7: seconds first, year last)"
+        )
+
+
+class _Field:
+    """One field of a crontab string: its word, where that stands, and how to read it."""
+
+    def __init__(self, name: str, word: str, column: int, *, quartz: bool, seed: str | None) -> None:
+        self.name = name
+        self.word = word
+        self.column = column
+        self.quartz = quartz
+        self.seed = seed
+        self.is_weekday = name == "day_of_week"
+        self.low, self.high = MIN_VALUES[name], MAX_VALUES[name]
+        if self.is_weekday:
+            self.low, self.high = (1, 7) if quartz else (0, 7)
+
+    def error(self, item: str, at: int, why: str) -> CronError:
+        """Return the refusal of an item; ``at`` is where it begins in the word."""
+        column = self.column + at
+        message = f"{self.name}: {item!r} at column {column}: {why}"
+        return CronError(message, field=self.name, item=item, column=column)
+
+    def keyword_text(self) -> str:
+        """Return the text of the keyword field with the same meaning."""
+        if self.word == "?":
+            if self.name not in ("day", "day_of_week"):
+                raise self.error("?", 0, "only the day and weekday fields may be '?'")
+            return "*"
+        texts, at = [], 0
+        for item in self.word.split(","):
+            texts.append(self._item(item, at))
+            at += len(item) + 1
+        return ",".join(texts)
+
+    def _item(self, item: str, at: int) -> str:
+        if not item:
+            raise self.error(self.word, at, "an item of the list is empty")
+        special = self._special(item, at)
+        if special is not None:
+            return special
+        if item.startswith("H"):
+            return self._hashed(item, at)
+        body, slash, step_text = item.partition("/")
+        step = self._step(item, at, step_text) if slash else None
+        if body == "*":
+            if self.is_weekday and step:
+                return self._weekdays(range(self.low, self.high + 1, step))
+            return "*" if step is None else f"*/{step}"
+        first_text, dash, last_text = body.partition("-")
+        first = self._value(item, at, first_text)
+        last = self._value(item, at, last_text) if dash else None
+        if self.is_weekday:
+            return self._weekday_range(first, last, step)
+        if last is not None and last < first:
+            raise self.error(
+                item,
+                at,
+                f"the range runs backwards; write {first}-{self.high},{self.low}-{last} to run over the end",
+            )
+        text = str(first) if last is None else f"{first}-{last}"
+        return text if step is None else f"{text}/{step}"
+
+    def _step(self, item: str, at: int, text: str) -> int:
+        if not _is_number(text):
+            raise self.error(item, at, "a step is a whole number after the '/'")
+        step = int(text)
+        if not step:
+            raise self.error(item, at, "a step must be at least 1")
+        return step
+
+    def _value(self, item: str, at: int, text: str) -> int:
+        if _is_number(text):
+            value = int(text)
+            if not self.low <= value <= self.high:
+                raise self.error(item, at, f"{value} is out of range; {self.low} to {self.high} is allowed")
+            return value
+        name = text.lower()
+        if self.name == "month" and name in MONTHS:
+            return MONTHS.index(name) + 1
+        if self.is_weekday and name in _WEEKDAYS:
+            return _WEEKDAYS.index(name) + self.low
+        if not text:
+            raise self.error(item, at, "a number is missing")
+        known: Iterable[str] = MONTHS if self.name == "month" else _WEEKDAYS if self.is_weekday else ()
+        raise self.error(item, at, f"{text!r} is not understood{suggestion(text, known)}")
+
+    # ---------------------------------------------------------------------------------------------------- weekdays
+
+    def _weekday_range(self, first: int, last: int | None, step: int | None) -> str:
+        if last is None:
+            last = first if step is None else self.high
+        elif last < first:
+            last += 7
+        if step is None and 0 < last - first < 6:
+            return f"{self._weekday(first)}-{self._weekday(last)}"
+        return self._weekdays(range(first, last + 1, step or 1))
+
+    def _weekday(self, number: int) -> str:
+        return _WEEKDAYS[(number - self.low) % 7]
+
+    def _weekdays(self, numbers: Iterable[int]) -> str:
+        return ",".join(dict.fromkeys(self._weekday(number) for number in numbers))
+
+    # -------------------------------------------------------------------------------------------- L, W, # and H
+
+    def _special(self, item: str, at: int) -> str | None:
+        if self.name == "day":
+            return self._special_day(item.upper(), item, at)
+        if not self.is_weekday:
+            return None
+        body, sign, number = item.partition("#")
+        if sign:
+            if number not in ("1", "2", "3", "4", "5"):
+                raise self.error(item, at, "after '#' comes which one of the month it is, 1 to 5")
+            return f"{self._weekday(self._value(item, at, body))}#{number}"
+        if item.upper() == "L" and self.quartz:
+            return "sat"
+        if item[-1:] in ("L", "l") and len(item) > 1:
+            return f"{self._weekday(self._value(item, at, item[:-1]))}L"
+        return None
+
+    def _special_day(self, folded: str, item: str, at: int) -> str | None:
+        if folded == "L":
+            return "last"
+        if folded == "LW":
+            return "LW"
+        if folded.startswith("L-"):
+            if not _is_number(folded[2:]) or int(folded[2:]) > 30:
+                raise self.error(item, at, "after 'L-' comes how many days before the last day, 0 to 30")
+            return f"L-{int(folded[2:])}" if int(folded[2:]) else "last"
+        if folded.endswith("W"):
+            if not _is_number(folded[:-1]):
+                raise self.error(item, at, "'W' comes after one day of the month, as in 15W, or after L")
+            return f"{self._value(item, at, folded[:-1])}W"
+        return None
+
+    def _hashed(self, item: str, at: int) -> str:
+        found = _HASH.fullmatch(item)
+        if found is None or self.name == "year":
+            raise self.error(item, at, "a hash is written H, H(a-b) or H/n, in any field but the year")
+        if self.seed is None:
+            raise self.error(
+                item, at, "'H' is a hash of the seed; pass seed=…, for instance the id of the job"
+            )
+        # Every month has 28 days, every week seven.
+        low, high = self.low, 28 if self.name == "day" else self.low + 6 if self.is_weekday else self.high
+        if found[1]:
+            low, high = self._value(item, at, found[1]), self._value(item, at, found[2])
+            if high < low:
+                raise self.error(item, at, "the range runs backwards")
+        if not found[3]:
+            value = low + self._hash(high - low + 1)
+            return self._weekday(value) if self.is_weekday else str(value)
+        step = self._step(item, at, found[3])
+        first = low + self._hash(min(step, high - low + 1))
+        if self.is_weekday:
+            return self._weekdays(range(first, high + 1, step))
+        return f"{first}-{high}/{step}"
+
+    def _hash(self, size: int) -> int:
+        from hashlib import blake2b
+
+        digest = blake2b(f"{self.seed}\0{self.name}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest, "big") % size
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 9

@@ -1,0 +1,305 @@
+"""A cron schedule on the wall clock: which wall seconds match, found by dates and bit masks.
+
+Pure, and without time zones: *wall seconds* count what a clock shows as if it were UTC. One object is shared by all
+triggers with the same fields.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from ...errors import NeverFiresError
+from .expressions import weekday_days
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .fields import BaseField
+
+DAY = 86400
+EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+FIRST_YEAR, LAST_YEAR = 1970, 9998
+LAST_WALL = (date(LAST_YEAR, 12, 31).toordinal() - EPOCH_ORDINAL + 1) * DAY
+_WHOLE_MONTH = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+_NO_MONTHS: tuple[int, ...] = ()
+
+
+def _low(mask: int) -> int:
+    return (mask & -mask).bit_length() - 1
+
+
+class Schedule:
+    """The matching wall seconds of eight fields.
+
+    :param fields: the fields, in the order of ``CronTrigger.FIELD_NAMES``
+    :param day_or_weekday: whether a date matches by its day *or* its weekday (crontab(5), both restricted)
+    :raises NeverFiresError: if no date of the calendar matches, whatever the year
+    """
+
+    __slots__ = (
+        "_by_kind",
+        "_by_year",
+        "_days",
+        "_hours",
+        "_minutes",
+        "_months",
+        "_per_day",
+        "_seconds",
+        "_weekdays",
+        "_weeks",
+        "_years",
+        "day_or_weekday",
+        "fields",
+        "first_time",
+        "last_time",
+        "wild",
+    )
+
+    def __init__(self, fields: tuple[BaseField, ...], day_or_weekday: bool = False) -> None:
+        self.fields = fields
+        self.day_or_weekday = day_or_weekday
+        year, month, day, week, day_of_week, hour, minute, second = fields
+        every_year, every_week = str(year) == "*", str(week) == "*"
+        self._years = None if every_year else year.mask() >> FIRST_YEAR
+        self._weeks = None if every_week else week.mask()
+        self._months, self._days, self._weekdays = month.mask(), day.mask(), day_of_week.mask()
+        self._hours, self._minutes, self._seconds = hour.mask(), minute.mask(), second.mask()
+        #: whether the second, minute or hour begins with ``*`` (crontab's rule for what follows real time at DST changes)
+        self.wild = second.begins_with_star() or minute.begins_with_star() or hour.begins_with_star()
+        self.first_time = _low(self._hours) * 3600 + _low(self._minutes) * 60 + _low(self._seconds)
+        self.last_time = (
+            (self._hours.bit_length() - 1) * 3600
+            + (self._minutes.bit_length() - 1) * 60
+            + self._seconds.bit_length()
+            - 1
+        )
+        self._per_day = self._hours.bit_count() * self._minutes.bit_count() * self._seconds.bit_count()
+        self._by_year: dict[int, tuple[int, ...]] = {}
+        self._by_kind: dict[tuple[bool, int, bool], tuple[int, ...]] = {}
+        # The calendar repeats itself after 400 years.
+        if not any(any(self._dates(number)) for number in range(2000, 2400)):
+            shown = ", ".join(f"{field.name}='{field}'" for field in (month, day, week, day_of_week))
+            raise NeverFiresError(f"No date matches {shown}, in any year")
+
+    # ------------------------------------------------------------------------------------------------------- dates
+
+    def _dates(self, year: int) -> tuple[int, ...]:
+        """Return the masks of the matching days for each month (index 1 to 12), without regard to the year field."""
+        leap = _is_leap(year)
+        first_weekday = (date(year, 1, 1).toordinal() - 1) % 7
+        kind = (leap, first_weekday, _is_leap(year - 1))
+        found = self._by_kind.get(kind)
+        if found is None:
+            masks = [0]
+            for month in range(1, 13):
+                length = 29 if month == 2 and leap else _WHOLE_MONTH[month - 1]
+                masks.append(
+                    self._month(year, month, length, first_weekday) if self._months >> month & 1 else 0
+                )
+                first_weekday = (first_weekday + length) % 7
+            found = self._by_kind[kind] = tuple(masks)
+        return found
+
+    def _month(self, year: int, month: int, length: int, first_weekday: int) -> int:
+        _, _, day, _, day_of_week, *_ = self.fields
+        days = self._days | day.days(length, first_weekday)
+        weekdays = day_of_week.days(length, first_weekday)
+        for weekday in range(7):
+            if self._weekdays >> weekday & 1:
+                weekdays |= weekday_days(weekday, length, first_weekday)
+        mask = days | weekdays if self.day_or_weekday else days & weekdays
+        mask &= (2 << length) - 2
+        if self._weeks is not None:
+            for number in range(1, length + 1):
+                if mask >> number & 1 and not self._weeks >> date(year, month, number).isocalendar()[1] & 1:
+                    mask &= ~(1 << number)
+        return mask
+
+    def _masks_of(self, year: int) -> tuple[int, ...]:
+        found = self._by_year.get(year)
+        return self._masks(year) if found is None else found
+
+    def _masks(self, year: int) -> tuple[int, ...]:
+        """Return the masks of a year; empty if nothing matches in it."""
+        if year < FIRST_YEAR or (self._years is not None and not self._years >> (year - FIRST_YEAR) & 1):
+            found = _NO_MONTHS
+        else:
+            found = self._dates(year)
+            if not any(found):
+                found = _NO_MONTHS
+        self._by_year[year] = found
+        return found
+
+    # ----------------------------------------------------------------------------------------------- times of a day
+
+    def _time_from(self, second: int) -> int:
+        """Return the first matching second of a day from ``second`` on, -1 if there is none."""
+        hour, rest = divmod(second, 3600)
+        if self._hours >> hour & 1:
+            minute, rest = divmod(rest, 60)
+            if self._minutes >> minute & 1:
+                left = self._seconds >> rest
+                if left:
+                    return second + _low(left)
+            left = self._minutes >> (minute + 1)
+            if left:
+                return hour * 3600 + (minute + 1 + _low(left)) * 60 + _low(self._seconds)
+        left = self._hours >> (hour + 1)
+        if left:
+            return (hour + 1 + _low(left)) * 3600 + _low(self._minutes) * 60 + _low(self._seconds)
+        return -1
+
+    def _time_to(self, second: int) -> int:
+        """Return the last matching second of a day up to ``second``, -1 if there is none."""
+        hour, rest = divmod(second, 3600)
+        latest = self._seconds.bit_length() - 1
+        if self._hours >> hour & 1:
+            minute, rest = divmod(rest, 60)
+            if self._minutes >> minute & 1:
+                left = self._seconds & ((2 << rest) - 1)
+                if left:
+                    return hour * 3600 + minute * 60 + left.bit_length() - 1
+            left = self._minutes & ((1 << minute) - 1)
+            if left:
+                return hour * 3600 + (left.bit_length() - 1) * 60 + latest
+        left = self._hours & ((1 << hour) - 1)
+        if left:
+            return (left.bit_length() - 1) * 3600 + (self._minutes.bit_length() - 1) * 60 + latest
+        return -1
+
+    def _times_before(self, second: int) -> int:
+        """Return how many seconds of a day match before ``second``."""
+        hour, rest = divmod(second, 3600)
+        minute, rest = divmod(rest, 60)
+        per_minute = self._seconds.bit_count()
+        count = (self._hours & ((1 << hour) - 1)).bit_count() * self._minutes.bit_count() * per_minute
+        if self._hours >> hour & 1:
+            count += (self._minutes & ((1 << minute) - 1)).bit_count() * per_minute
+            if self._minutes >> minute & 1:
+                count += (self._seconds & ((1 << rest) - 1)).bit_count()
+        return count
+
+    # -------------------------------------------------------------------------------------------------- wall seconds
+
+    def next_wall(self, wall: int) -> int | None:
+        """Return the first matching wall second from ``wall`` on, None if there is none before the calendar ends."""
+        if wall < 0:
+            wall = 0
+        elif wall >= LAST_WALL:
+            return None
+        day, second = divmod(wall, DAY)
+        today = date.fromordinal(day + EPOCH_ORDINAL)
+        year, month = today.year, today.month
+        masks = self._by_year.get(year)
+        if masks is None:
+            masks = self._masks(year)
+        if masks:
+            left = masks[month] >> today.day
+            if left & 1:
+                time = self._time_from(second)
+                if time >= 0:
+                    return wall - second + time
+                left -= 1
+            if left:
+                return (day + _low(left)) * DAY + self.first_time
+        return self._first_after(year, month, masks)
+
+    def _first_after(self, year: int, month: int, masks: tuple[int, ...]) -> int | None:
+        """Return the first matching wall second after a month."""
+        while True:
+            for later, mask in enumerate(masks[month + 1 :], month + 1):
+                if mask:
+                    first = date(year, later, 1).toordinal() - EPOCH_ORDINAL
+                    return (first + _low(mask) - 1) * DAY + self.first_time
+            year += 1
+            if self._years is not None:
+                left = self._years >> (year - FIRST_YEAR)
+                year = year + _low(left) if left else LAST_YEAR + 1
+            if year > LAST_YEAR:
+                return None
+            month, masks = 0, self._masks_of(year)
+
+    def last_wall(self, wall: int) -> int | None:
+        """Return the last matching wall second up to ``wall``, None if there is none since 1970."""
+        if wall < 0:
+            return None
+        day, second = divmod(min(wall, LAST_WALL - 1), DAY)
+        today = date.fromordinal(day + EPOCH_ORDINAL)
+        year, month = today.year, today.month
+        masks = self._masks_of(year)
+        if masks:
+            if masks[month] >> today.day & 1:
+                time = self._time_to(second)
+                if time >= 0:
+                    return day * DAY + time
+            left = masks[month] & ((1 << today.day) - 1)
+            if left:
+                return (day - today.day + left.bit_length() - 1) * DAY + self.last_time
+        return self._last_before(year, month, masks)
+
+    def _last_before(self, year: int, month: int, masks: tuple[int, ...]) -> int | None:
+        """Return the last matching wall second before a month."""
+        while True:
+            for earlier in range(month - 1 if masks else 0, 0, -1):
+                if masks[earlier]:
+                    first = date(year, earlier, 1).toordinal() - EPOCH_ORDINAL
+                    return (first + masks[earlier].bit_length() - 2) * DAY + self.last_time
+            year -= 1
+            if self._years is not None:
+                year = FIRST_YEAR + (self._years & ((2 << (year - FIRST_YEAR)) - 1)).bit_length() - 1
+            if year < FIRST_YEAR:
+                return None
+            month, masks = 13, self._masks_of(year)
+
+    def count_walls(self, start: int, end: int) -> int:
+        """Return how many wall seconds match from ``start`` to before ``end``."""
+        start, end = max(start, 0), min(end, LAST_WALL - 1)
+        if end <= start:
+            return 0
+        first_day, first_second = divmod(start, DAY)
+        last_day, last_second = divmod(end, DAY)
+        count = self._days_between(first_day, last_day) * self._per_day
+        if first_second and self._day_matches(first_day):
+            count -= self._times_before(first_second)
+        if last_second and self._day_matches(last_day):
+            count += self._times_before(last_second)
+        return count
+
+    def _day_matches(self, day: int) -> bool:
+        at = date.fromordinal(day + EPOCH_ORDINAL)
+        masks = self._masks_of(at.year)
+        return bool(masks and masks[at.month] >> at.day & 1)
+
+    def _days_between(self, first: int, last: int) -> int:
+        """Return how many dates match from day ``first`` to before day ``last``."""
+        start, end = date.fromordinal(first + EPOCH_ORDINAL), date.fromordinal(last + EPOCH_ORDINAL)
+        count = 0
+        for year in range(start.year, end.year + 1):
+            masks = self._masks_of(year)
+            if not masks:
+                continue
+            count += sum(mask.bit_count() for mask in masks)
+            if year == start.year:
+                count -= sum(mask.bit_count() for mask in masks[: start.month])
+                count -= (masks[start.month] & ((1 << start.day) - 1)).bit_count()
+            if year == end.year:
+                count -= sum(mask.bit_count() for mask in masks[end.month + 1 :])
+                count -= (masks[end.month] >> end.day).bit_count()
+        return count
+
+    def never_meets(self, other: Schedule) -> bool:
+        """Tell whether two schedules provably match no common wall second."""
+        if not (
+            self._hours & other._hours and self._minutes & other._minutes and self._seconds & other._seconds
+        ):
+            return True
+        if self._years is not None and other._years is not None and not self._years & other._years:
+            return True
+        return not any(
+            one & two
+            for year in range(2000, 2400)
+            for one, two in zip(self._dates(year), other._dates(year), strict=True)
+        )
+
+
+def _is_leap(year: int) -> bool:
+    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)

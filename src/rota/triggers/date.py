@@ -1,0 +1,108 @@
+"""The trigger that fires once, at a given time.
+
+Pure; see the port in :mod:`rota.triggers.base`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from ..clock import instant as to_instant
+from ..clock import moment
+from ..util import astimezone, datetime_repr, timezone_to_text
+from .base import InstantTrigger, checked_state, current_instant, optional_instant, zone_for
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import date, tzinfo
+    from typing import Any
+
+
+class DateTrigger(InstantTrigger):
+    """Fires once, at ``run_date``. Alias: ``date``.
+
+    A time that is past when the job is added is due at once (whether that is too late is for the job's
+    ``misfire_grace_time`` to say).
+
+    :param run_date: datetime, date or string; None means the current time
+    :param timezone: name or tzinfo; the zone of a ``run_date`` that carries none (the local zone by default)
+    :param now: instant that counts as the current time (the system's time by default)
+    :raises TriggerError: if ``run_date`` is no date
+
+    A wall time in a gap is read with the offset before the gap, one in an overlap as the first (RFC 5545, 3.3.5).
+    """
+
+    __slots__ = ("_run", "timezone")
+
+    timezone: tzinfo | None
+
+    def __init__(
+        self,
+        run_date: datetime | date | str | None = None,
+        timezone: tzinfo | str | None = None,
+        *,
+        now: int | None = None,
+    ) -> None:
+        zone = zone_for(timezone)
+        run = optional_instant(run_date, zone, "run_date")
+        if isinstance(run_date, datetime) and run_date.tzinfo is not None:
+            zone = run_date.tzinfo
+        self._run = current_instant(now) if run is None else run
+        self.timezone = zone
+
+    @property
+    def run_date(self) -> datetime:
+        """When the trigger fires."""
+        return moment(self._run, self.timezone or UTC)
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
+        """Return the run date if it has not fired yet, past or not."""
+        return self.run_date if previous_fire_time is None else None
+
+    def first(self, now: int) -> int | None:
+        """Return the run date, past or not."""
+        return self._run
+
+    def after(self, instant: int, previous: int | None = None) -> int | None:
+        """Return the run date if it is later than ``instant``."""
+        return self._run if self._run > instant else None
+
+    def at_or_before(self, instant: int) -> int | None:
+        """Return the run date if it is not later than ``instant``."""
+        return self._run if self._run <= instant else None
+
+    def latest(self, first: int, now: int) -> tuple[int, int]:
+        """Return the one time there is."""
+        return first, 1
+
+    def spec(self) -> dict[str, Any] | None:
+        """Return ``{"type": "date", "run_date", "timezone"}``."""
+        zone = timezone_to_text(self.timezone or UTC)
+        if zone is None:
+            return None
+        return {"type": "date", "run_date": self.run_date.isoformat(), "timezone": zone}
+
+    @classmethod
+    def from_spec(cls, spec: dict[str, Any]) -> DateTrigger:
+        """Return the trigger of a :meth:`spec`."""
+        trigger = cls.__new__(cls)
+        trigger._run = to_instant(datetime.fromisoformat(spec["run_date"]))
+        trigger.timezone = astimezone(spec["timezone"])
+        return trigger
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"version": 1, "run_date": self.run_date}
+
+    def __setstate__(self, state: Any) -> None:
+        run_date = checked_state(self, state, 1)["run_date"]
+        self._run = to_instant(run_date)
+        self.timezone = astimezone(run_date.tzinfo)
+
+    def _identity(self) -> tuple[Any, ...]:
+        return (self._run,)
+
+    def __str__(self) -> str:
+        return f"date[{datetime_repr(self.run_date)}]"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} (run_date='{datetime_repr(self.run_date)}')>"

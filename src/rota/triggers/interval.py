@@ -1,0 +1,226 @@
+"""The trigger that fires every so much elapsed time.
+
+Pure; see the port in :mod:`rota.triggers.base`. Integer arithmetic on the grid ``start + n × interval`` throughout.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from ..clock import SECOND, microseconds, moment
+from ..clock import instant as to_instant
+from ..errors import TriggerError, TriggerTypeError
+from ..util import astimezone, datetime_repr, timezone_to_text
+from .base import (
+    LAST_INSTANT,
+    InstantTrigger,
+    checked_jitter,
+    checked_state,
+    current_instant,
+    optional_instant,
+    zone_for,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import date, tzinfo
+    from typing import Any
+
+
+class IntervalTrigger(InstantTrigger):
+    """Fires every so much elapsed time, whatever the clocks in the zone do. Alias: ``interval``.
+
+    The times lie on the grid ``start_date + n × interval``; once a job has fired, on the grid of its last nominal time.
+    Jitter never moves the grid.
+
+    :param weeks: weeks to wait
+    :param days: days to wait (of 24 hours)
+    :param hours: hours to wait
+    :param minutes: minutes to wait
+    :param seconds: seconds to wait; like the others an int or float. A sum of zero means one second
+    :param start_date: datetime, date or string: the first time (default: one interval from now)
+    :param end_date: datetime, date or string: the last possible time, included
+    :param timezone: name or tzinfo, for reading and showing dates (default: that of the dates, else the local one)
+    :param jitter: seconds by which a due time may come after its nominal time
+    :param now: instant that counts as the current time (the system's time by default)
+    :raises TriggerError: if the interval is negative, or a date or the jitter is wrong
+    :raises TriggerTypeError: if a parameter has the wrong type
+    """
+
+    __slots__ = ("_end", "_interval", "_start", "jitter", "timezone")
+
+    jitter: float | None
+    timezone: tzinfo
+
+    def __init__(
+        self,
+        weeks: float = 0,
+        days: float = 0,
+        hours: float = 0,
+        minutes: float = 0,
+        seconds: float = 0,
+        start_date: datetime | date | str | None = None,
+        end_date: datetime | date | str | None = None,
+        timezone: tzinfo | str | None = None,
+        jitter: float | timedelta | None = None,
+        *,
+        now: int | None = None,
+    ) -> None:
+        self._interval = interval = _length(weeks, days, hours, minutes, seconds)
+        self.timezone = zone = zone_for(timezone, start_date, end_date)
+        if start_date:
+            start = optional_instant(start_date, zone, "start_date")
+            assert start is not None
+            self._start = start
+        else:
+            self._start = current_instant(now) + interval
+        self._end = None if end_date is None else optional_instant(end_date, zone, "end_date")
+        self.jitter = None if jitter is None else checked_jitter(jitter)
+
+    @property
+    def interval(self) -> timedelta:
+        """The time from one nominal time to the next."""
+        return timedelta(microseconds=self._interval)
+
+    @property
+    def interval_length(self) -> float:
+        """The interval in seconds."""
+        return self._interval / SECOND
+
+    @property
+    def microseconds(self) -> int:
+        """The interval in microseconds."""
+        return self._interval
+
+    @property
+    def start_date(self) -> datetime:
+        """A time of the grid, the first one."""
+        return moment(self._start, self.timezone)
+
+    @property
+    def end_date(self) -> datetime | None:
+        """The last possible time, or None."""
+        return None if self._end is None else moment(self._end, self.timezone)
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
+        """Return the previous time plus the interval; without one, the first time of the grid that is not past."""
+        if previous_fire_time is not None:
+            found = self._bounded(to_instant(previous_fire_time) + self._interval)
+        else:
+            found = self.after(to_instant(now) - 1)
+        return None if found is None else self._moment(found)
+
+    def after(self, instant: int, previous: int | None = None) -> int | None:
+        """Return the first time later than ``instant`` on the grid: that of ``previous`` where it is known."""
+        interval = self._interval
+        if previous is None:
+            start = self._start
+            if instant < start:
+                return self._bounded(start)
+            return self._bounded(start + ((instant - start) // interval + 1) * interval)
+        if instant < previous:
+            instant = previous
+        return self._bounded(previous + ((instant - previous) // interval + 1) * interval)
+
+    def at_or_before(self, instant: int) -> int | None:
+        """Return the last time of the grid up to ``instant``."""
+        if self._end is not None and self._end < instant:
+            instant = self._end
+        if instant < self._start:
+            return None
+        return self._start + (instant - self._start) // self._interval * self._interval
+
+    def latest(self, first: int, now: int) -> tuple[int, int]:
+        """Return the last time on the grid of ``first`` up to ``now``, and how many there are: one division."""
+        if self._end is not None and self._end < now:
+            now = max(self._end, first)
+        steps = (now - first) // self._interval
+        return first + steps * self._interval, steps + 1
+
+    def spec(self) -> dict[str, Any] | None:
+        """Return ``{"type": "interval", "seconds", "start_date", "timezone"}``, with ``end_date``, ``jitter`` if given."""
+        zone = timezone_to_text(self.timezone)
+        if zone is None:
+            return None
+        whole, rest = divmod(self._interval, SECOND)
+        result: dict[str, Any] = {
+            "type": "interval",
+            "seconds": self._interval / SECOND if rest else whole,
+            "start_date": self.start_date.isoformat(),
+            "timezone": zone,
+        }
+        if self.end_date is not None:
+            result["end_date"] = self.end_date.isoformat()
+        if self.jitter is not None:
+            result["jitter"] = self.jitter
+        return result
+
+    @classmethod
+    def from_spec(cls, spec: dict[str, Any]) -> IntervalTrigger:
+        """Return the trigger of a :meth:`spec`."""
+        return cls(
+            seconds=spec["seconds"],
+            start_date=spec["start_date"],
+            end_date=spec.get("end_date"),
+            timezone=spec["timezone"],
+            jitter=spec.get("jitter"),
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "version": 2,
+            "timezone": self.timezone,
+            "start_date": self.start_date,
+            "end_date": self.end_date,
+            "interval": self.interval,
+            "jitter": self.jitter,
+        }
+
+    def __setstate__(self, state: Any) -> None:
+        state = checked_state(self, state, 2)
+        self.timezone = astimezone(state["timezone"]) or UTC
+        self._start = to_instant(state["start_date"])
+        self._end = None if state["end_date"] is None else to_instant(state["end_date"])
+        self._interval = microseconds(state["interval"])
+        self.jitter = state.get("jitter")
+
+    def _bounded(self, instant: int) -> int | None:
+        end = self._end
+        return None if instant > LAST_INSTANT or (end is not None and instant > end) else instant
+
+    def _identity(self) -> tuple[Any, ...]:
+        return (self._interval, self._start, self._end, timezone_to_text(self.timezone), self.jitter)
+
+    def __str__(self) -> str:
+        return f"interval[{self.interval!s}]"
+
+    def __repr__(self) -> str:
+        options = [f"interval={self.interval!r}", f"start_date={datetime_repr(self.start_date)!r}"]
+        if self._end is not None:
+            options.append(f"end_date={datetime_repr(self.end_date)!r}")
+        if self.jitter:
+            options.append(f"jitter={self.jitter}")
+        return f"<{type(self).__name__} ({', '.join(options)}, timezone='{self.timezone}')>"
+
+
+def _length(weeks: Any, days: Any, hours: Any, minutes: Any, seconds: Any) -> int:
+    """Return the sum in microseconds; zero counts as one second, as in APScheduler."""
+    try:
+        total = (((weeks * 7 + days) * 24 + hours) * 60 + minutes) * 60 + seconds
+        if type(total) is int:
+            length = total * SECOND
+        else:
+            length = microseconds(
+                timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+            )
+    except TypeError:
+        given = {"weeks": weeks, "days": days, "hours": hours, "minutes": minutes, "seconds": seconds}
+        wrong = {name: value for name, value in given.items() if not isinstance(value, (int, float))}
+        raise TriggerTypeError(f"An interval takes numbers; got {wrong}") from None
+    except (ValueError, OverflowError) as exc:
+        raise TriggerError(f"The interval is not a length of time that can be used: {exc}") from None
+    if length < 0:
+        raise TriggerError(f"An interval must not be negative; got {timedelta(microseconds=length)!r}")
+    if length > LAST_INSTANT:
+        raise TriggerError(f"An interval of {total} seconds is longer than the calendar")
+    return length or SECOND

@@ -1,0 +1,135 @@
+"""The offsets of a time zone as integers: where they change, and which instants show a wall time.
+
+Pure, apart from a bounded memory of what the zones answered. Everything here is in whole seconds: *seconds* count from
+the epoch in UTC, *wall seconds* count what a clock in the zone shows as if it were UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+
+from ..errors import TriggerError
+
+#: A stretch of time with one offset: first second, first second after it, offset.
+Stretch = tuple[int, int, int]
+
+DAY = 86400
+#: Answers are remembered in blocks of 2**20 seconds (12 days); each looks MARGIN beyond both of its ends, so that
+#: whatever is less than three days away needs no look at the neighbours. Offsets lie strictly between -1 and +1 day.
+BLOCK_BITS = 20
+MARGIN = 3 * DAY
+#: The offset is asked for this often: no zone of the tz database changes it and changes it back within less time.
+STEP = 3 * DAY
+
+#: The seconds in which datetime can show every offset: 0001-01-03 to 9999-12-29.
+FIRST_SECOND = -62135596800 + 2 * DAY
+LAST_SECOND = 253402300799 - 2 * DAY
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_KEPT_BLOCKS = 4096
+_KEPT_ZONES = 512
+
+_maps: dict[int, ZoneMap] = {}
+
+
+def zone_map(zone: tzinfo) -> ZoneMap:
+    """Return the map of a zone, made once per zone object."""
+    found = _maps.get(id(zone))
+    if found is None:
+        if len(_maps) >= _KEPT_ZONES:
+            _maps.clear()
+        # The map holds the zone, so the id stays its own.
+        found = _maps[id(zone)] = ZoneMap(zone)
+    return found
+
+
+class ZoneMap:
+    """The offsets of one time zone."""
+
+    __slots__ = ("_blocks", "fixed", "zone")
+
+    def __init__(self, zone: tzinfo) -> None:
+        self.zone = zone
+        self._blocks: dict[int, int | tuple[Stretch, ...]] = {}
+        #: the offset in seconds of a zone that never changes it, else None
+        self.fixed: int | None = self.offset(0) if isinstance(zone, timezone) else None
+
+    def offset(self, second: int) -> int:
+        """Return the seconds that a clock in the zone is ahead of UTC."""
+        second = min(max(second, FIRST_SECOND), LAST_SECOND)
+        delta = (_EPOCH + timedelta(seconds=second)).astimezone(self.zone).utcoffset()
+        if delta is None or delta.microseconds:
+            raise TriggerError(
+                f"The time zone {self.zone!r} has no offset in whole seconds; use another zone"
+            )
+        return delta.days * DAY + delta.seconds
+
+    def block(self, number: int) -> int | tuple[Stretch, ...]:
+        """Return the offset of a block and its margins, or its stretches if the offset changes there.
+
+        :param number: ``second >> BLOCK_BITS``
+        """
+        found = self._blocks.get(number)
+        if found is None:
+            if self.fixed is not None:
+                return self.fixed
+            if len(self._blocks) >= _KEPT_BLOCKS:
+                self._blocks.clear()
+            found = self._blocks[number] = self._survey(
+                (number << BLOCK_BITS) - MARGIN, ((number + 1) << BLOCK_BITS) + MARGIN
+            )
+        return found
+
+    def stretches(self, start: int, end: int) -> list[Stretch]:
+        """Return the stretches that make up ``start`` to ``end`` (not included); the last may reach beyond."""
+        result: list[Stretch] = []
+        for number in range(start >> BLOCK_BITS, (end >> BLOCK_BITS) + 1):
+            low, high = max(number << BLOCK_BITS, start), min((number + 1) << BLOCK_BITS, end)
+            block = self.block(number)
+            for first, last, offset in ((low, high, block),) if isinstance(block, int) else block:
+                first, last = max(first, low), min(last, high)
+                if first >= last:
+                    continue
+                if result and result[-1][2] == offset:
+                    result[-1] = (result[-1][0], last, offset)
+                else:
+                    result.append((first, last, offset))
+        return result
+
+    def seconds_of(self, wall: int) -> list[int]:
+        """Return the seconds at which clocks in the zone show a wall second: none in a gap, two in an overlap."""
+        block = self.block(wall >> BLOCK_BITS)
+        if isinstance(block, int):
+            return [wall - block]
+        return [wall - offset for start, end, offset in block if start <= wall - offset < end]
+
+    def wall_of(self, second: int) -> int:
+        """Return the wall second that clocks in the zone show at a second."""
+        block = self.block(second >> BLOCK_BITS)
+        if isinstance(block, int):
+            return second + block
+        for _, end, offset in block:
+            if second < end:
+                return second + offset
+        raise AssertionError("a block covers its seconds")
+
+    def _survey(self, start: int, end: int) -> int | tuple[Stretch, ...]:
+        found: list[Stretch] = []
+        since, offset, at = start, self.offset(start), start
+        while at < end:
+            step = min(at + STEP, end)
+            if self.offset(step) == offset:
+                at = step
+                continue
+            low, high = at, step
+            while high - low > 1:
+                middle = (low + high) // 2
+                if self.offset(middle) == offset:
+                    low = middle
+                else:
+                    high = middle
+            if high >= end:
+                break
+            found.append((since, high, offset))
+            since, offset, at = high, self.offset(high), high
+        return offset if not found else (*found, (since, end, offset))
