@@ -14,7 +14,6 @@ from ..clock import SECOND, SYSTEM_CLOCK, moment
 from ..core.policy import DEFAULT_POLICY
 from ..errors import (
     AliasInUseError,
-    ConfigurationError,
     JobTypeError,
     SchedulerAlreadyRunningError,
     SchedulerNotRunningError,
@@ -35,7 +34,8 @@ from ..executors.pool import ThreadPoolExecutor
 from ..jobstores.base import BaseJobStore
 from ..jobstores.memory import MemoryJobStore
 from ..util import astimezone, local_timezone, maybe_ref
-from .config import OPTIONS, check_names, default_policy, read_config
+from .config import OPTIONS, check_names, default_policy, read_config, seconds_option
+from .engine import LEASE
 from .job_methods import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
 from .life import SchedulerLife
 from .listeners import Listeners
@@ -64,13 +64,17 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
     :param jobstores: job stores by alias: objects, or dictionaries with ``type`` (plug-in name) or ``class`` and arguments
     :param executors: executors by alias, in the same form
     :param clock: a :class:`rota.clock.Clock` (the system's)
+    :param lease: seconds (15) after which others who share a durable store take over the runs of a scheduler that has not been
+        heard of; one that lives renews its lease three times in that time
     :raises UnknownOptionError: for any other name
     """
 
     #: what APScheduler's constants are called as attributes of instances in some programs
     state = STATE_STOPPED
 
-    def __init__(self, gconfig: Mapping[str, Any] = {}, **options: Any) -> None:  # APScheduler's signature; never changed
+    def __init__(
+        self, gconfig: Mapping[str, Any] = {}, **options: Any
+    ) -> None:  # APScheduler's signature; never changed
         self.state = STATE_STOPPED
         self.clock = SYSTEM_CLOCK
         self._executors: dict[str, BaseExecutor] = {}
@@ -350,12 +354,8 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         self._logger = getLogger(logger) if isinstance(logger, str) else logger or getLogger("rota.scheduler")
         self.clock = config.get("clock") or SYSTEM_CLOCK
         self._timezone = astimezone(config.get("timezone"))
-        try:
-            self.jobstore_retry_interval = float(config.get("jobstore_retry_interval", 10))
-        except (TypeError, ValueError):
-            raise ConfigurationError(
-                f"jobstore_retry_interval must be a number of seconds, got {config['jobstore_retry_interval']!r}"
-            ) from None
+        self.jobstore_retry_interval = seconds_option(config, "jobstore_retry_interval", 10.0)
+        self._lease = seconds_option(config, "lease", LEASE)
         self._default_policy = default_policy(config.get("job_defaults") or {})
         self._executors.clear()
         for alias, value in (config.get("executors") or {}).items():

@@ -17,7 +17,16 @@ if TYPE_CHECKING:
 #: Prefixes of the keys that belong to us in a configuration shared with others.
 PREFIXES = ("rota.", "apscheduler.")
 
-OPTIONS = ("logger", "timezone", "jobstore_retry_interval", "job_defaults", "jobstores", "executors", "clock")
+OPTIONS = (
+    "logger",
+    "timezone",
+    "jobstore_retry_interval",
+    "job_defaults",
+    "jobstores",
+    "executors",
+    "clock",
+    "lease",
+)
 
 _ADD_JOB_ONLY = (
     "id",
@@ -71,6 +80,21 @@ def check_names(names: Iterable[str], known: Iterable[str], what: str) -> None:
             near = get_close_matches(str(name), known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known)}"
             raise UnknownOptionError(f"{what} has no option {name!r}; {hint}")
+
+
+def seconds_option(config: Mapping[str, Any], name: str, default: float) -> float:
+    """Return an option that is a positive number of seconds; strings are converted, as ini files need it.
+
+    :raises ConfigurationError: (a ValueError) if it is something else
+    """
+    value = config.get(name, default)
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ConfigurationError(f"{name} must be a positive number of seconds, got {value!r}")
+    return seconds
 
 
 def default_policy(job_defaults: Mapping[str, Any]) -> Policy:

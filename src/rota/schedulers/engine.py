@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from os import getpid, urandom
 from random import random
-from threading import Event
 
-from ..clock import SECOND, moment
+from ..clock import HELD, SECOND, moment
 from ..core.plan import ENDED, QUARANTINED, plan, quarantine
 from ..core.run import MISSED, SKIPPED
 from ..events import (
@@ -46,9 +45,8 @@ if TYPE_CHECKING:
 
 #: The longest time (seconds) that a host may wait: a clock that was set is noticed after it.
 SLICE = 30.0
-#: How long a node's lease lasts, and how often it is renewed (microseconds).
-LEASE = 15 * SECOND
-RENEW = 5 * SECOND
+#: How long a node's lease lasts (seconds) unless the scheduler says otherwise; it is renewed three times in that time.
+LEASE = 15.0
 #: How often retention and quarantine are looked after (microseconds).
 HOUSEKEEPING = 60 * SECOND
 #: How far wall and monotonic clock may drift apart between two passes before it counts as a jump (microseconds).
@@ -96,7 +94,13 @@ class Engine:
     :param wanted: returns the mask of events that somebody listens to
     :param wake: makes the host call :meth:`tick` soon; thread-safe
     :param retry_interval: the longest wait (seconds) between two tries with a store that fails
+    :param lease: seconds after which other nodes take over the runs of this node if it does not renew its lease
     """
+
+    #: the longest wait that :meth:`tick` returns (seconds), None: any; and whether it looks for what others changed.
+    #: In virtual time nothing changes behind the engine's back, so the testing kit turns both off.
+    slice: float | None = SLICE
+    polls = True
 
     def __init__(
         self,
@@ -107,6 +111,7 @@ class Engine:
         wanted: Callable[[], int],
         wake: Callable[[], None],
         retry_interval: float = 10.0,
+        lease: float = LEASE,
     ) -> None:
         self.clock = clock
         self.logger = logger
@@ -120,8 +125,13 @@ class Engine:
         self._executors = executors
         self._wake = wake
         self._retry_interval = retry_interval
-        self._offload: Callable[[Callable[[], None]], None] | None = None
-        self._starved = False
+        self._lease = int(lease * SECOND)
+        self._renew = self._lease // 3
+        self._offload: Callable[[Callable[[], object]], None] | None = None
+        #: executors without room for more, as far as the last pass knows
+        self._starved: tuple[str, ...] = ()
+        #: until when the host waits; HELD while a pass is under way, so that whatever comes then wakes it up
+        self._waits_until = HELD
         self._clocks: tuple[int, int] | None = None
         self._no_rescue_until = 0
         self.new_node()
@@ -145,7 +155,7 @@ class Engine:
         self.stores = {name: kept for name, kept in self.stores.items() if name != alias}
         self._leave(state)
 
-    def set_offload(self, offload: Callable[[Callable[[], None]], None] | None) -> None:
+    def set_offload(self, offload: Callable[[Callable[[], object]], None] | None) -> None:
         """Let ended runs be recorded by ``offload(call)`` in stores that do I/O (hosts that may not block)."""
         self._offload = offload
         for state in self.stores.values():
@@ -161,9 +171,22 @@ class Engine:
         """How many runs are under way or not recorded yet."""
         return sum(state.completions.in_flight for state in self.stores.values())
 
-    def idle_events(self) -> list[Event]:
-        """Return events that are set while nothing of their store is under way."""
-        return [state.completions.idle for state in self.stores.values()]
+    def wait_idle(self, seconds: float) -> bool:
+        """Wait until no run is under way and all are recorded, at most so long; return whether that is so."""
+        for state in self.stores.values():
+            if state.completions.in_flight and not state.completions.idle.wait(seconds):
+                return False
+        return self.in_flight == 0
+
+    def flush(self) -> None:
+        """Record what has ended, as far as the stores take it."""
+        for state in self.stores.values():
+            state.completions.flush()
+
+    @property
+    def unrecorded(self) -> int:
+        """How many runs have ended that a store has not taken yet."""
+        return sum(state.completions.unrecorded for state in self.stores.values())
 
     def leave(self) -> None:
         """Record what has ended, and end the leases of this node."""
@@ -172,33 +195,35 @@ class Engine:
 
     # -- one pass ------------------------------------------------------------------------------------------------
 
-    def tick(self) -> float | None:
+    def tick(self) -> float:
         """Do what is due now.
 
-        :return: seconds until the next call is needed at the latest; None: only a wake-up makes one necessary
+        :return: seconds until the next call is needed at the latest
         """
         now = self.clock.now()
         self.last_tick = now
+        self._waits_until = HELD
         self._watch_clock(now)
         delay: float | None = None
         for state in self.stores.values():
             wait = self._guarded_pass(state, now)
             if wait is not None and (delay is None or wait < delay):
                 delay = wait
-        return delay if delay is None else min(delay, SLICE)
+        return delay if delay is None or self.slice is None else min(delay, self.slice)
 
     def _guarded_pass(self, state: StoreState, now: int) -> float | None:
         if state.retry_at is not None:
             wait = state.retry_at - self.clock.monotonic()
             if wait > 0:
                 return wait / SECOND
+        failures = state.failures
         try:
             wait_for = self._pass(state, now)
         except Exception as exc:
             self.store_failed(state.alias, exc, "looking for due jobs")
             wait = (state.retry_at or 0) - self.clock.monotonic()
             return max(wait, 0) / SECOND
-        if state.failures:
+        if failures and state.failures == failures:
             self._recovered(state)
         return wait_for
 
@@ -208,20 +233,21 @@ class Engine:
         if store.durable:
             self._keep_lease(state, now)
         if not self.claiming:
-            return RENEW / SECOND if store.durable else None
+            return self._renew / SECOND if store.durable else None
         # Set before the room is read: a run that ends in between wakes us up once too often, never once too seldom.
-        self._starved = True
+        self._starved = tuple(self._executors)
         room = {alias: min(PASS, executor.capacity()) for alias, executor in list(self._executors.items())}
         open_to = {alias: free for alias, free in room.items() if free > 0}
         jobs = store.due(now, open_to) if open_to else []
         if jobs:
             self._carry_out(state, jobs, now)
-        self._starved = len(open_to) < len(room)
-        if len(jobs) >= min(open_to.values(), default=PASS):
-            # One executor may have got all it had room for; look again at once, with its new capacity.
-            open_to = {a: n for a, n in open_to.items() if self._executors[a].capacity() > 0}
-            self._starved = len(open_to) < len(room)
+            open_to = {alias: free for alias, free in open_to.items() if self._has_room(alias)}
+        self._starved = tuple(alias for alias in room if alias not in open_to)
         return self._wait(state, open_to)
+
+    def _has_room(self, alias: str) -> bool:
+        executor = self._executors.get(alias)
+        return executor is not None and executor.capacity() > 0
 
     def _wait(self, state: StoreState, open_to: Mapping[str, int]) -> float | None:
         """Return the seconds until the store's next due time, or until it has to be looked at anyway."""
@@ -229,9 +255,9 @@ class Engine:
         self._housekeep(state)
         following = store.next_due(open_to) if open_to else None
         wait = None if following is None else max(following - self.clock.now(), 0) / SECOND
-        if store.durable and (wait is None or wait > RENEW / SECOND):
-            wait = RENEW / SECOND
-        poll = store.poll_interval
+        if store.durable and (wait is None or wait > self._renew / SECOND):
+            wait = self._renew / SECOND
+        poll = store.poll_interval if self.polls else None
         return poll if poll is not None and (wait is None or wait > poll) else wait
 
     def _carry_out(self, state: StoreState, jobs: Sequence[Job], now: int) -> None:
@@ -322,16 +348,16 @@ class Engine:
     def _keep_lease(self, state: StoreState, now: int) -> None:
         """Renew this node's lease in time; take over the runs of nodes that did not."""
         elapsed = self.clock.monotonic()
-        if state.renewed_at is not None and elapsed - state.renewed_at < RENEW:
+        if state.renewed_at is not None and elapsed - state.renewed_at < self._renew:
             return
-        if not state.store.renew(self.node, now, LEASE):
+        if not state.store.renew(self.node, now, self._lease):
             self.logger.error(
                 "Node %s did not renew its lease in time; others may have taken its runs over. "
                 "It goes on as a new node",
                 self.node,
             )
             self.new_node()
-            state.store.renew(self.node, now, LEASE)
+            state.store.renew(self.node, now, self._lease)
         state.renewed_at = elapsed
         if self.claiming and elapsed >= self._no_rescue_until:
             self._rescue(state, now)
@@ -410,8 +436,16 @@ class Engine:
 
     def room_came_free(self) -> None:
         """Wake the host if due jobs wait for an executor that has room again."""
-        if self._starved and any(executor.roomy() for executor in list(self._executors.values())):
-            self._wake()
+        for alias in self._starved:
+            executor = self._executors.get(alias)
+            if executor is not None and executor.roomy():
+                self._wake()
+                return
+
+    def is_backing_off(self, alias: str) -> bool:
+        """Whether a store is left alone for a while after an error."""
+        state = self.stores.get(alias)
+        return state is not None and state.retry_at is not None and state.retry_at > self.clock.monotonic()
 
     def _watch_clock(self, now: int) -> None:
         """Notice that the wall clock was set or the machine slept, and plan elapsed-time jobs anew."""
@@ -424,7 +458,7 @@ class Engine:
             return
         self.logger.warning("The clock jumped by %+.1f s", delta / SECOND)
         # The leases of all nodes on this machine look over after a jump forward; give them time to renew.
-        self._no_rescue_until = elapsed + LEASE
+        self._no_rescue_until = elapsed + self._lease
         self.dispatch(ClockEvent(EVENT_CLOCK_JUMPED, delta / SECOND))
         if delta < 0:
             for state in self.stores.values():

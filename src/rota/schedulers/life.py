@@ -23,15 +23,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..job import Job
+
 #: How long runs may still work when the interpreter exits, and after a shutdown's time is over (seconds).
 EXIT_GRACE = 5.0
 CANCEL_GRACE = 1.0
+#: How long a shutdown tries to record outcomes in a store that fails, and how often it looks (seconds).
+RECORD_GRACE = 10.0
+POLL = 0.25
 
 
 class SchedulerLife(JobMethods):
     """The inner half of :class:`~rota.schedulers.base.BaseScheduler`."""
 
     jobstore_retry_interval: float
+    _lease: float
     _listeners: Listeners
     _engine: Engine | None
     #: set while no shutdown is under way
@@ -98,6 +104,10 @@ class SchedulerLife(JobMethods):
     def _wanted(self) -> int:
         return EVENT_ALL if self._sees_all else self._listeners.mask
 
+    def _job_came(self, job: Job) -> None:
+        if self._engine is not None and self._engine.concerns(job.next_due):
+            self.wakeup()
+
     def _require_engine(self) -> Engine:
         if self._engine is None:
             raise SchedulerNotRunningError
@@ -145,6 +155,7 @@ class SchedulerLife(JobMethods):
             self._wanted,
             self.wakeup,
             self.jobstore_retry_interval,
+            self._lease,
         )
         started: list[BaseExecutor] = []
         try:
@@ -228,11 +239,23 @@ class SchedulerLife(JobMethods):
             self._dispatch_event(SchedulerEvent(EVENT_SCHEDULER_SHUTDOWN))
 
     def _wait_idle(self, engine: Engine, timeout: float | None) -> bool:
-        """Wait until no run is under way and all are recorded; return whether that is so."""
-        until = None if timeout is None else self.clock.monotonic() + int(timeout * SECOND)
-        for event in engine.idle_events():
-            left = None if until is None else max(until - self.clock.monotonic(), 0) / SECOND
-            if not event.wait(left):
+        """Wait until no run is under way and all are recorded; return whether that is so.
+
+        A store that does not take the outcomes is waited for a while only: those runs are executed again.
+        """
+        now = self.clock.monotonic
+        until = None if timeout is None else now() + int(timeout * SECOND)
+        give_up: int | None = None
+        while not engine.wait_idle(POLL if until is None else min(POLL, max(until - now(), 0) / SECOND)):
+            if until is not None and now() >= until:
+                return False
+            engine.flush()
+            if engine.unrecorded < engine.in_flight:
+                give_up = None
+            elif give_up is None:
+                give_up = now() + int(RECORD_GRACE * SECOND)
+            elif now() >= give_up:
+                self._logger.error("The outcomes of %d runs could not be recorded", engine.unrecorded)
                 return False
         return True
 
