@@ -1,0 +1,464 @@
+"""Typed JSON with a closed registry: what durable stores keep of arguments, triggers and results.
+
+Never imports a module and never builds a class because data names it: a class comes back only if the application registered it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode, b64encode
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from decimal import Decimal
+from enum import Enum, Flag
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from .errors import ConfigurationError, DeserializationError, SerializationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+__all__ = ("dumps", "loads", "pack", "register_type", "unpack")
+
+#: How deep values may be nested.
+MAX_DEPTH = 100
+#: One level of a value is at most so many levels of its text (``{"~type":[name,{…}]}``).
+_TEXT_LEVELS = 3
+#: Python refuses to turn longer integers into text (sys.set_int_max_str_digits).
+_MAX_BITS = 14_000
+
+_PLAIN = frozenset({type(None), bool, str})
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+
+
+class _Refused(Exception):
+    """Carries the path of a value that does not fit, from the inside out."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.path: list[str] = []
+
+
+# ---------------------------------------------------------------------------------------------------- the interface
+
+
+def dumps(value: Any, where: str = "value") -> str:
+    """Return a value as typed JSON.
+
+    Fits: None, bool, int, float, str, list, tuple, dict, set, frozenset, bytes, datetime, date, time, timedelta, time zones, UUID,
+    Decimal, triggers, and the classes given to :func:`register_type`; nothing that is merely derived from these.
+
+    :param where: what to call the value in an error message
+    :raises SerializationError: with the path and the type of the part that does not fit
+    """
+    kind = type(value)
+    if value is None:
+        return "null"
+    if (kind is list and not value) or (kind is dict and not value):
+        return "[]" if kind is list else "{}"
+    return to_text(pack(value, where), where)
+
+
+def loads(text: str) -> Any:
+    """Return the value of a text made by :func:`dumps`.
+
+    :raises DeserializationError: if the text is damaged, or names a class that is not registered
+    """
+    if text == "[]":
+        return []
+    if text == "{}":
+        return {}
+    try:
+        if text.count("[") + text.count("{") > MAX_DEPTH:
+            _check_depth(text)
+        return _decoder.decode(text)
+    except DeserializationError:
+        raise
+    except Exception as exc:  # whatever is wrong with the data, it is one error for the caller
+        raise DeserializationError(f"{_cut(text)} cannot be restored: {type(exc).__name__}: {exc}") from exc
+
+
+def pack(value: Any, where: str = "value") -> Any:
+    """Return a value as data that any JSON library writes (the form that :func:`dumps` writes).
+
+    :raises SerializationError: as :func:`dumps`
+    """
+    try:
+        return _pack(value, 0)
+    except _Refused as refused:
+        path = where + "".join(reversed(refused.path))
+        raise SerializationError(f"{path}: {refused}") from None
+
+
+def unpack(data: Any) -> Any:
+    """Return the value of data made by :func:`pack`.
+
+    :raises DeserializationError: as :func:`loads`
+    """
+    return loads(to_text(data, "data"))
+
+
+def to_text(packed: Any, where: str) -> str:
+    """Return packed data as JSON text that every database can keep."""
+    try:
+        text = _encoder.encode(packed)
+        if not text.isascii():
+            text.encode()
+    except UnicodeEncodeError:  # a lone surrogate is only kept as an escape
+        text = json.dumps(packed, separators=(",", ":"))
+    except (ValueError, TypeError, RecursionError) as exc:
+        raise SerializationError(f"{where} cannot be written as JSON: {exc}") from exc
+    return text
+
+
+def register_type(
+    cls: type,
+    name: str | None = None,
+    encode: Callable[[Any], Any] | None = None,
+    decode: Callable[[Any], Any] | None = None,
+) -> type:
+    """Let values of a class be stored; also a class decorator. Returns the class.
+
+    Enums, dataclasses, named tuples and pydantic models need nothing else; other classes need ``encode`` and ``decode``.
+
+    :param name: name in the stored data, by default ``module:qualified.name``; keep it when the class is renamed or moved
+    :param encode: makes a value that fits (e.g. a dict) out of an object
+    :param decode: makes an object out of that value
+    :raises ConfigurationError: if another class has the name, or the class needs ``encode`` and ``decode``
+    """
+    name = name or f"{cls.__module__}:{cls.__qualname__}"
+    known = _by_name.get(name)
+    if (
+        known is not None
+        and f"{known[0].__module__}:{known[0].__qualname__}" != f"{cls.__module__}:{cls.__qualname__}"
+    ):
+        raise ConfigurationError(
+            f"register_type({cls!r}): the name {name!r} belongs to {known[0]!r}; give another name=…"
+        )
+    if encode is None or decode is None:
+        encode, decode = _default_codec(cls)
+    _by_name[name] = (cls, decode)
+    _registered[cls] = (name, encode)
+    return cls
+
+
+# ---------------------------------------------------------------------------------------------- what can be registered
+
+_registered: dict[type, tuple[str, Callable[[Any], Any]]] = {}
+_by_name: dict[str, tuple[type, Callable[[Any], Any]]] = {}
+
+
+def _default_codec(cls: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    from dataclasses import fields, is_dataclass
+
+    if issubclass(cls, Flag):
+        return (lambda member: member.value), cls
+    if issubclass(cls, Enum):
+        return (lambda member: member.name), (lambda member: cls[member])
+    if hasattr(cls, "model_dump") and hasattr(cls, "model_validate"):
+        return (lambda model: model.model_dump()), cls.model_validate
+    if is_dataclass(cls) and isinstance(cls, type):
+        names = [field.name for field in fields(cls) if field.init]
+        return (lambda obj: {name: getattr(obj, name) for name in names}), (lambda data: cls(**data))
+    if issubclass(cls, tuple) and hasattr(cls, "_asdict"):
+        return (lambda obj: obj._asdict()), (lambda data: cls(**data))
+    raise ConfigurationError(
+        f"register_type({cls!r}) needs encode=… and decode=…: it is neither an enum, a dataclass, a named tuple nor a pydantic "
+        f"model"
+    )
+
+
+# ------------------------------------------------------------------------------------------------------ values to data
+
+
+def _pack(value: Any, depth: int) -> Any:
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    encode = _ENCODERS.get(kind)
+    if encode is not None:
+        return encode(value, depth)
+    entry = _registered.get(kind)
+    if entry is not None:
+        name, to_plain = entry
+        try:
+            return {"~type": [name, _pack_state(to_plain(value), depth + 1)]}
+        except (_Refused, RecursionError):
+            raise
+        except Exception as exc:  # the application's encode() may raise anything
+            raise _Refused(f"encoding {_name(kind)} failed: {type(exc).__name__}: {exc}") from exc
+    return _pack_other(value, kind)
+
+
+def _pack_state(state: Any, depth: int) -> Any:
+    """Pack what stands for an object: the path of a part reads as an attribute."""
+    if type(state) is not dict or not all(type(key) is str for key in state):
+        return _pack(state, depth)
+    return _pack_dict(state, depth, ".{}")
+
+
+def _pack_other(value: Any, kind: type) -> Any:
+    from .triggers.base import BaseTrigger
+
+    if isinstance(value, BaseTrigger):
+        from .jobcodec import trigger_spec
+
+        return {"~trigger": trigger_spec(value)}
+    if isinstance(value, tzinfo):
+        return _pack_zone(value)
+    raise _Refused(f"{_name(kind)} does not fit into JSON; {_advice(value, kind)}")
+
+
+def _advice(value: Any, kind: type) -> str:
+    from dataclasses import is_dataclass
+
+    if isinstance(value, Enum) or is_dataclass(kind) or hasattr(kind, "model_dump"):
+        return f"register the class: rota.codec.register_type({kind.__qualname__})"
+    for base in kind.__mro__[1:]:
+        if base in _PLAIN or base in _ENCODERS:
+            return f"convert it to {base.__name__}, or register its class with rota.codec.register_type()"
+    return (
+        "pass something plain (an id, a path, an address) and make the object in the job; or register its class with "
+        'rota.codec.register_type(), use serializer="pickle" for this store, or the memory store'
+    )
+
+
+def _pack_int(value: int, depth: int) -> int:
+    if value.bit_length() > _MAX_BITS:
+        raise _Refused(
+            f"int of {value.bit_length()} bits is too long (at most {_MAX_BITS}); pass it as bytes"
+        )
+    return value
+
+
+def _pack_float(value: float, depth: int) -> Any:
+    return value if value - value == 0 else {"~float": repr(value)}
+
+
+def _pack_items(items: Iterable[Any], depth: int) -> list[Any]:
+    if depth >= MAX_DEPTH:
+        raise _Refused(f"nested deeper than {MAX_DEPTH} levels (or it contains itself)")
+    packed = []
+    for index, item in enumerate(items):
+        try:
+            packed.append(_pack(item, depth + 1))
+        except _Refused as refused:
+            refused.path.append(f"[{index}]")
+            raise
+    return packed
+
+
+def _pack_dict(value: dict[Any, Any], depth: int, step: str = "[{!r}]") -> Any:
+    if depth >= MAX_DEPTH:
+        raise _Refused(f"nested deeper than {MAX_DEPTH} levels (or it contains itself)")
+    packed: dict[str, Any] = {}
+    plain = True
+    for key, item in value.items():
+        if type(key) is not str or key[:1] == "~":
+            plain = False
+            break
+        try:
+            packed[key] = _pack(item, depth + 1)
+        except _Refused as refused:
+            refused.path.append(step.format(key))
+            raise
+    return packed if plain else {"~dict": _pack_pairs(value, depth)}
+
+
+def _pack_pairs(value: dict[Any, Any], depth: int) -> list[list[Any]]:
+    pairs = []
+    for key, item in value.items():
+        try:
+            packed_key = _pack(key, depth + 1)
+        except _Refused as refused:
+            refused.path.append(f"<key {key!r:.50}>")
+            raise
+        try:
+            pairs.append([packed_key, _pack(item, depth + 1)])
+        except _Refused as refused:
+            refused.path.append(f"[{key!r:.50}]")
+            raise
+    return pairs
+
+
+def _pack_set(value: Iterable[Any], depth: int) -> list[Any]:
+    # Sorted by their text, so that equal sets have equal texts.
+    return sorted(_pack_items(value, depth), key=json.dumps)
+
+
+def _pack_zone(zone: tzinfo) -> Any:
+    if isinstance(zone, ZoneInfo) and zone.key:
+        return {"~zone": zone.key}
+    if isinstance(zone, timezone):
+        offset, *name = zone.__getinitargs__()  # type: ignore[attr-defined]  # how it is pickled
+        return {"~offset": [offset // timedelta(microseconds=1), *name]}
+    if type(zone).__module__.partition(".")[0] == "pytz":
+        if getattr(zone, "zone", None):
+            return {"~pytz": zone.zone}  # type: ignore[attr-defined]
+        fixed = zone.utcoffset(None)
+        if fixed is not None:
+            return {"~offset": [fixed // timedelta(microseconds=1)]}
+    raise _Refused(f"time zone {zone!r} has no name; use zoneinfo.ZoneInfo('Area/City')")
+
+
+def _pack_datetime(value: datetime, depth: int) -> Any:
+    zone = value.tzinfo
+    if zone is None or (type(zone) is timezone and len(zone.__getinitargs__()) == 1):  # type: ignore[attr-defined]
+        return {"~datetime": value.isoformat() if not value.fold else [value.isoformat(), None, 1]}
+    packed = _pack_zone(zone)
+    if "~pytz" in packed:  # its zones carry one offset each: the instant decides
+        return {"~datetime": [value.astimezone(UTC).replace(tzinfo=None).isoformat(), packed, value.fold]}
+    return {"~datetime": [value.replace(tzinfo=None).isoformat(), packed, value.fold]}
+
+
+def _pack_time(value: time, depth: int) -> Any:
+    zone = value.tzinfo
+    if zone is None and not value.fold:
+        return {"~time": value.isoformat()}
+    return {
+        "~time": [
+            value.replace(tzinfo=None).isoformat(),
+            None if zone is None else _pack_zone(zone),
+            value.fold,
+        ]
+    }
+
+
+_ENCODERS: dict[type, Callable[[Any, int], Any]] = {
+    int: _pack_int,
+    float: _pack_float,
+    list: _pack_items,
+    dict: _pack_dict,
+    tuple: lambda value, depth: {"~tuple": _pack_items(value, depth)},
+    set: lambda value, depth: {"~set": _pack_set(value, depth)},
+    frozenset: lambda value, depth: {"~frozenset": _pack_set(value, depth)},
+    bytes: lambda value, depth: {"~bytes": b64encode(value).decode()},
+    datetime: _pack_datetime,
+    date: lambda value, depth: {"~date": value.isoformat()},
+    time: _pack_time,
+    timedelta: lambda value, depth: {"~timedelta": [value.days, value.seconds, value.microseconds]},
+    UUID: lambda value, depth: {"~uuid": str(value)},
+    Decimal: lambda value, depth: {"~decimal": str(value)},
+}
+
+
+# ------------------------------------------------------------------------------------------------------ data to values
+
+
+def _untag(found: dict[str, Any]) -> Any:
+    """Return the value of one JSON object whose parts have their values already."""
+    if len(found) != 1:
+        return found
+    ((tag, data),) = found.items()
+    if tag[:1] != "~":
+        return found
+    decode = _DECODERS.get(tag)
+    if decode is None:
+        raise DeserializationError(
+            f"The stored data has an unknown kind of value, {tag!r}; a newer Rota may have written it"
+        )
+    return decode(data)
+
+
+def _unpack_datetime(data: Any) -> datetime:
+    if isinstance(data, str):
+        return datetime.fromisoformat(data)
+    text, zone, fold = data
+    value = datetime.fromisoformat(text)
+    if zone is None:
+        return value.replace(fold=fold)
+    if hasattr(zone, "localize"):
+        found: datetime = zone.fromutc(value)
+        return found
+    return value.replace(tzinfo=zone, fold=fold)
+
+
+def _unpack_time(data: Any) -> time:
+    if isinstance(data, str):
+        return time.fromisoformat(data)
+    text, zone, fold = data
+    return time.fromisoformat(text).replace(tzinfo=zone, fold=fold)
+
+
+def _unpack_offset(data: Any) -> timezone:
+    offset, *name = data
+    return timezone(timedelta(microseconds=offset), *name) if offset or name else UTC
+
+
+def _unpack_pytz(name: str) -> Any:
+    import pytz
+
+    return pytz.timezone(name)
+
+
+def _unpack_type(data: Any) -> Any:
+    name, state = data
+    known = _by_name.get(name)
+    if known is None:
+        raise DeserializationError(
+            f"The class {name!r} is not registered here; import the module that calls rota.codec.register_type() for it"
+        )
+    return known[1](state)
+
+
+def _unpack_trigger(spec: Any) -> Any:
+    from .jobcodec import trigger_of
+
+    return trigger_of(spec)
+
+
+def _refuse_pickle(data: Any) -> Any:
+    raise DeserializationError(
+        'This was stored by pickle; open the store with serializer="pickle" if you trust its content'
+    )
+
+
+def _refuse_constant(name: str) -> Any:
+    raise DeserializationError(f"{name} is no JSON")
+
+
+_DECODERS: dict[str, Callable[[Any], Any]] = {
+    "~float": float,
+    "~tuple": tuple,
+    "~dict": dict,
+    "~set": set,
+    "~frozenset": frozenset,
+    "~bytes": lambda data: b64decode(data, validate=True),
+    "~datetime": _unpack_datetime,
+    "~date": date.fromisoformat,
+    "~time": _unpack_time,
+    "~timedelta": lambda data: timedelta(*data),
+    "~zone": ZoneInfo,
+    "~offset": _unpack_offset,
+    "~pytz": _unpack_pytz,
+    "~uuid": UUID,
+    "~decimal": Decimal,
+    "~type": _unpack_type,
+    "~trigger": _unpack_trigger,
+    "~pickle": _refuse_pickle,
+}
+
+_encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"))
+_decoder = json.JSONDecoder(object_hook=_untag, parse_constant=_refuse_constant)
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for char in _STRING.sub("", text):
+        if char in "[{":
+            depth += 1
+            if depth > (MAX_DEPTH + 2) * _TEXT_LEVELS:
+                raise DeserializationError(f"{_cut(text)} is nested too deeply")
+        elif char in "]}":
+            depth -= 1
+
+
+def _cut(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:79] + "…")
+
+
+def _name(kind: type) -> str:
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

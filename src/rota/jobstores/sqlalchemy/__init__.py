@@ -1,0 +1,410 @@
+"""The SQL store: jobs and ledger in four tables of any database that SQLAlchemy 2 speaks.
+
+Opens transactions and keeps the order of steps; the steps are in ``jobs``, ``ledger`` and ``nodes``, the differences of databases
+in ``database``.
+"""
+
+from __future__ import annotations
+
+import pickle
+from functools import partial
+
+from ...clock import DAY, instant, moment
+from ...core.plan import PAUSED, due_time, plan
+from ...errors import (
+    ConfigurationError,
+    MissingExtraError,
+    StoreConflictError,
+    StoreError,
+    StoreNotStartedError,
+)
+from ...jobcodec import JobFormat
+from ...util import maybe_ref
+from ..base import BaseJobStore, ConflictingIdError, JobLookupError
+
+try:
+    from sqlalchemy import MetaData
+    from sqlalchemy.exc import DBAPIError
+except ImportError as exc:
+    raise MissingExtraError("SQLAlchemyJobStore", "sql") from exc
+
+from .database import Database
+from .jobs import Jobs
+from .ledger import Ledger
+from .nodes import Nodes, rescue
+from .schema import BATCH, Tables
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+    from typing import Any
+
+    from sqlalchemy import Connection, Engine
+
+    from ...core.plan import Decision
+    from ...core.run import Run
+    from ...job import Job
+
+__all__ = ("ConflictingIdError", "JobLookupError", "SQLAlchemyJobStore")
+
+#: How often an unconditional change is tried against others' changes.
+_TRIES = 10
+#: How long the row of a node is kept after its lease was over.
+_NODES_KEPT = DAY
+
+
+class SQLAlchemyJobStore(BaseJobStore):
+    """Keeps jobs and ledger in a database; any number of schedulers and processes may share it. Alias: ``sqlalchemy``.
+
+    The first seven parameters are APScheduler's, in its order. SQLite files are opened in WAL mode with full synchronization;
+    an engine that you pass in is used as it is, and stays open. Other processes' changes are noticed by a look every
+    ``poll_interval`` seconds.
+
+    :param url: database URL such as ``sqlite:///jobs.sqlite`` (``sqlite://`` is a database in memory)
+    :param engine: an engine, or a textual reference to one, used instead of ``url``
+    :param tablename: name of the jobs table; the tables for runs, nodes and the schema version take its prefix
+    :param metadata: a MetaData (or a reference to one) to register the tables in, for migration tools
+    :param pickle_protocol: protocol of pickles, if ``serializer`` is "pickle"
+    :param tableschema: database schema of the tables
+    :param engine_options: more keyword arguments for ``sqlalchemy.create_engine()``
+    :param serializer: "json" (arguments and triggers that do not fit are refused), or "pickle" (they are pickled)
+    :param create_tables: whether start() may create and migrate the tables
+    :param keep_runs: how many ended runs of each job the ledger keeps; None for no bound
+    :param keep_days: how many days ended runs are kept; None for no bound
+    :raises ConfigurationError: (a ``ValueError``) if there is neither ``url`` nor ``engine``, or an option is wrong
+    """
+
+    durable = True
+    poll_interval = 1.0
+
+    def __init__(
+        self,
+        url: str | None = None,
+        engine: Engine | str | None = None,
+        tablename: str = "rota_jobs",
+        metadata: MetaData | str | None = None,
+        pickle_protocol: int = pickle.HIGHEST_PROTOCOL,
+        tableschema: str | None = None,
+        engine_options: Mapping[str, Any] | None = None,
+        *,
+        serializer: str = "json",
+        create_tables: bool = True,
+        keep_runs: int | None = 1000,
+        keep_days: float | None = 30,
+    ) -> None:
+        if not tablename:
+            raise ConfigurationError('The "tablename" parameter must not be empty')
+        if keep_runs is not None and keep_runs < 1:
+            raise ConfigurationError(f"keep_runs must be at least 1, or None for no bound; got {keep_runs!r}")
+        if keep_days is not None and not keep_days > 0:
+            raise ConfigurationError(
+                f"keep_days must be more than 0, or None for no bound; got {keep_days!r}"
+            )
+        self._db = Database(url, maybe_ref(engine) if engine else None, engine_options)
+        self._tables = Tables(maybe_ref(metadata) or MetaData(), tablename, tableschema)
+        self._jobs = Jobs(self._tables, JobFormat(serializer, pickle_protocol))
+        self._ledger_table = Ledger(self._tables)
+        self._nodes = Nodes(self._tables)
+        self._create_tables = create_tables
+        self._keep_runs = keep_runs
+        self._keep_age = None if keep_days is None else int(keep_days * DAY)
+        self._started = False
+        #: how many records each job got since it was last pruned; None before the first look at all of them
+        self._written: dict[str, int] | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that the store uses."""
+        return self._db.engine
+
+    # -- life cycle ----------------------------------------------------------------------------------------------
+
+    def start(self, scheduler: Any, alias: str) -> None:
+        """Connect, and create or migrate the tables.
+
+        :raises StoreUnavailableError: if the database cannot be reached
+        :raises SchemaError: if its tables are not of a version that this code knows
+        """
+        super().start(scheduler, alias)
+        with self._db.reading() as conn:
+            fresh = bool(self._tables.missing(conn))
+        if fresh:
+            try:
+                with self._db.writing() as conn:
+                    self._tables.prepare(conn, self._create_tables)
+            except StoreError as exc:
+                # Another process may have created them at the same moment, where creating is no part of a transaction.
+                if not isinstance(exc.__cause__, DBAPIError):
+                    raise
+        with self._db.writing() as conn:
+            self._tables.prepare(conn, self._create_tables)
+        self._started = True
+
+    def shutdown(self) -> None:
+        """Close the connections, unless the engine was passed in."""
+        self._started = False
+        self._db.dispose()
+
+    def check_job(self, job: Job) -> None:
+        """Refuse a job that does not fit.
+
+        :raises TransientJobError: if its callable has no importable name
+        :raises SerializationError: if an argument or the trigger cannot be written
+        :raises JobValueError: if its id is too long
+        """
+        self._jobs.values_of(job, 0)
+
+    # -- APScheduler's eight methods -----------------------------------------------------------------------------
+
+    def lookup_job(self, job_id: str) -> Job | None:
+        """Return the job of that id, or None; one that cannot be restored is quarantined and says why."""
+        with self._reading() as conn:
+            row = self._jobs.one(conn, job_id)
+        return None if row is None else self._job_of(row)
+
+    def get_due_jobs(self, now: datetime) -> list[Job]:
+        """Return the active jobs that are due, earliest first; nothing is claimed."""
+        with self._reading() as conn:
+            rows = self._jobs.due(conn, instant(now), None)
+        return [self._job_of(row) for row in rows]
+
+    def get_next_run_time(self) -> datetime | None:
+        """Return the earliest next run time, or None."""
+        with self._reading() as conn:
+            following = self._jobs.next_due(conn, None)
+        if following is None:
+            return None
+        timezone = getattr(self._scheduler, "timezone", None)
+        return moment(following) if timezone is None else moment(following, timezone)
+
+    def get_all_jobs(self) -> list[Job]:
+        """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
+        with self._reading() as conn:
+            rows = self._jobs.all(conn)
+        return [self._job_of(row) for row in rows]
+
+    def add_job(self, job: Job) -> None:
+        """Store a job.
+
+        :raises ConflictingIdError: if a job of that id exists
+        :raises InvalidJobError, TransientJobError, SerializationError: as :meth:`check_job`
+        """
+        now = self.clock.now()
+        values = self._jobs.values_of(job, now)
+        with self._writing() as conn:
+            self._jobs.add(conn, job, values, now)
+
+    def update_job(self, job: Job) -> None:
+        """Replace the job of that id, whatever others have changed.
+
+        :raises JobLookupError: if there is none
+        """
+        values = self._jobs.values_of(job, self.clock.now())
+        for _ in range(_TRIES):
+            with self._writing() as conn:
+                if self._jobs.save(conn, job, values, None):
+                    return
+        raise StoreConflictError(f"Job {job.id} was changed by others {_TRIES} times in a row; try again")
+
+    def save_job(self, job: Job, version: int) -> bool:
+        """Replace the job of that id if it still has ``version``; the job gets its new version.
+
+        :raises JobLookupError: if there is none
+        """
+        values = self._jobs.values_of(job, self.clock.now())
+        with self._writing() as conn:
+            return self._jobs.save(conn, job, values, version)
+
+    def remove_job(self, job_id: str) -> None:
+        """Delete a job, also one that cannot be restored; its records stay.
+
+        :raises JobLookupError: if there is none
+        """
+        with self._writing() as conn:
+            self._jobs.remove(conn, job_id)
+
+    def remove_all_jobs(self) -> None:
+        """Delete all jobs; their records stay."""
+        with self._writing() as conn:
+            self._jobs.remove_all(conn)
+
+    # -- the ledger ----------------------------------------------------------------------------------------------
+
+    def due(self, now: int, room: Mapping[str, int]) -> list[Job]:
+        """Return due jobs, earliest first, at most so many for each executor as it has room for."""
+        with self._reading() as conn:
+            rows = self._jobs.due(conn, now, room)
+        return [self._job_of(row) for row in rows]
+
+    def next_due(self, executors: Iterable[str]) -> int | None:
+        """Return the earliest due time among the jobs of these executors."""
+        with self._reading() as conn:
+            return self._jobs.next_due(conn, executors)
+
+    def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
+        """Carry out decisions in one transaction; what was changed by others in the meantime is left out.
+
+        A run whose nominal time has a record already gets the next free microsecond as its nominal time.
+
+        :raises StoreError: if ``node`` never had a lease
+        """
+        with self._writing() as conn:
+            if not self._nodes.is_alive(conn, node, now):
+                return []
+            won = self._ledger_table.claim(conn, decisions, node, now)
+        self._count(won)
+        return won
+
+    def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Record ended runs in one transaction; return those whose fence is not the store's any more."""
+        if not runs:
+            return []
+        with self._writing() as conn:
+            return self._ledger_table.finish(conn, runs)
+
+    def get_runs(
+        self, job_id: str | None = None, status: str | Iterable[str] | None = None, limit: int = 100
+    ) -> list[Run]:
+        """Return records of the ledger, newest first."""
+        with self._reading() as conn:
+            return self._ledger_table.select(conn, job_id, status, limit)
+
+    def renew(self, node: str, now: int, lease: int) -> bool:
+        """Renew or begin a node's lease; False if it was over."""
+        with self._writing() as conn:
+            return self._nodes.renew(conn, node, now, now + lease)
+
+    def rescue(
+        self,
+        node: str,
+        now: int,
+        room: Mapping[str, int] | None = None,
+        known: Collection[tuple[str, int]] | None = None,
+    ) -> list[Run]:
+        """Take over runs that no living node owns; see the port. A run whose job is gone is lost.
+
+        A run whose job cannot be restored here is left to other nodes, or to the time when it can.
+        """
+        own = None if known is None else node
+        with self._reading() as conn:
+            # Nearly always there is nothing to do, and then nothing is written.
+            if not self._ledger_table.orphans(conn, now, own):
+                return []
+        with self._writing() as conn:
+            orphans = self._ledger_table.orphans(conn, now, own)
+            if known is not None:
+                orphans = [
+                    run for run in orphans if run.owner != node or (run.job_id, run.nominal) not in known
+                ]
+            jobs = {
+                row.id: self._job_of(row) for row in self._jobs.some(conn, {run.job_id for run in orphans})
+            }
+            return rescue(conn, self._ledger_table, orphans, jobs, node, now, room)
+
+    def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
+        """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
+        with self._writing() as conn:
+            self._ledger_table.give_back(conn, runs)
+            if not self._ledger_table.is_busy(conn, node):
+                self._nodes.remove(conn, node)
+
+    def heal(self, now: int) -> list[Job]:
+        """Let jobs out of quarantine that can be restored and planned now; return them."""
+        with self._reading() as conn:
+            rows = self._jobs.quarantined(conn)
+        fit = [job for job in map(self._healed, rows) if job is not None and _is_plannable(job, now)]
+        if not fit:
+            return []
+        with self._writing() as conn:
+            return [job for job in fit if self._jobs.heal(conn, job, now)]
+
+    def prune(self, now: int) -> None:
+        """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
+        if self._keep_age is not None:
+            self._prune(partial(self._ledger_table.older, instant=now - self._keep_age))
+        if self._keep_runs is not None:
+            keep = self._keep_runs
+            for job_id in self._crowded(keep):
+                self._prune(partial(self._ledger_table.beyond, job_id=job_id, keep=keep))
+        with self._reading() as conn:
+            gone = self._nodes.gone(conn, now - _NODES_KEPT)
+        if gone:
+            with self._writing() as conn:
+                self._nodes.remove(conn, *gone)
+
+    def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
+        """Return how many due jobs wait for executors other than these."""
+        with self._reading() as conn:
+            return self._jobs.overdue(conn, now, executors)
+
+    # -- helpers -------------------------------------------------------------------------------------------------
+
+    def _reading(self) -> AbstractContextManager[Connection]:
+        self._check_started()
+        return self._db.reading()
+
+    def _writing(self) -> AbstractContextManager[Connection]:
+        self._check_started()
+        return self._db.writing()
+
+    def _check_started(self) -> None:
+        if not self._started:
+            raise StoreNotStartedError(
+                f"{self!r} is not started; its scheduler starts it, or call start(None, 'default') to use it alone"
+            )
+
+    def _job_of(self, row: Any) -> Job:
+        return self._jobs.job_of(row, self._scheduler, self._alias)
+
+    def _healed(self, row: Any) -> Job | None:
+        return self._jobs.healed(row, self._scheduler, self._alias)
+
+    def _count(self, decisions: Iterable[Decision]) -> None:
+        written = self._written
+        if written is not None:
+            for decision in decisions:
+                job_id = decision.job.id
+                written[job_id] = written.get(job_id, 0) + len(decision.runs) + len(decision.records)
+
+    def _crowded(self, keep: int) -> list[str]:
+        """Return the jobs that may have too many records: at first all are looked at, then those that got some."""
+        written = self._written
+        if written is None:
+            self._written = {}
+            with self._reading() as conn:
+                return self._ledger_table.crowded(conn, keep)
+        # Looking costs more than some records above the bound.
+        crowded = [job_id for job_id, count in list(written.items()) if count > keep // 10]
+        for job_id in crowded:
+            written.pop(job_id, None)
+        return crowded
+
+    def _prune(self, find: Callable[[Connection], list[tuple[str, int]]]) -> None:
+        """Delete the records that ``find`` finds, in batches, so that nobody waits long."""
+        while True:
+            with self._reading() as conn:
+                keys = find(conn)
+            if keys:
+                with self._writing() as conn:
+                    self._ledger_table.forget(conn, keys)
+            if len(keys) < BATCH:
+                return
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} (url={self._db.address})>"
+
+
+def _is_plannable(job: Job, now: int) -> bool:
+    """Whether the planner can work with a job; sets the due time that it shall have outside quarantine."""
+    nominal = job.next_nominal
+    if nominal is None:
+        job.state = PAUSED
+        return True
+    try:
+        job.next_due = due_time(job, nominal)
+        plan(job, max(now, job.next_due))
+    except Exception:  # triggers may raise anything; that is what quarantine is for
+        return False
+    return True

@@ -1,0 +1,303 @@
+"""The jobs table: rows to jobs and jobs to rows.
+
+Each method is one step inside a transaction of the caller.
+"""
+
+from __future__ import annotations
+
+from os import urandom
+
+from sqlalchemy import bindparam, case, func, select
+from sqlalchemy.exc import IntegrityError
+
+from ...clock import HELD
+from ...core.plan import ACTIVE, ENDED, QUARANTINED
+from ...core.run import CLAIMED
+from ...errors import ConflictingIdError, JobLookupError, JobValueError
+from ...job import Job
+from .schema import BATCH, ID_LENGTH
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from sqlalchemy import Column, Connection
+    from sqlalchemy import Row as SqlRow
+    from sqlalchemy import Select as SqlSelect
+
+    from ...jobcodec import JobFormat
+    from .schema import Tables
+
+    Row = SqlRow[*tuple[Any, ...]]
+    Select = SqlSelect[*tuple[Any, ...]]
+
+
+class Jobs:
+    """Reads and writes the jobs of one store.
+
+    :param tables: the store's tables
+    :param format: how the parts of a job are written
+    """
+
+    def __init__(self, tables: Tables, format: JobFormat) -> None:
+        self._format = format
+        self._table = table = tables.jobs
+        runs = tables.runs
+        columns = table.c
+        #: the columns that make a job, in the order of job_of()
+        self.columns: tuple[Column[Any], ...] = (
+            columns.id,
+            columns.name,
+            columns.func,
+            columns.trigger_spec,
+            columns.args,
+            columns.kwargs,
+            columns.options,
+            columns.executor,
+            columns.next_nominal,
+            columns.next_due,
+            columns.version,
+            columns.state,
+            columns.running,
+            columns.error,
+        )
+        self._visible: Select = select(*self.columns).where(columns.state != ENDED)
+        self._one = self._visible.where(columns.id == bindparam("b_id"))
+        in_order = case((columns.next_due.is_(None), 1), else_=0), columns.next_due, columns.id
+        self._all = self._visible.order_by(*in_order)
+        active: Select = select(*self.columns).where(
+            columns.state == ACTIVE, columns.next_due <= bindparam("b_now")
+        )
+        self._due_any = active.order_by(columns.next_due)
+        self._due = (
+            active.where(columns.executor == bindparam("b_executor"))
+            .order_by(columns.next_due)
+            .limit(bindparam("b_limit"))
+        )
+        self._next = select(func.min(columns.next_due)).where(columns.state == ACTIVE)
+        self._next_of = self._next.where(columns.executor == bindparam("b_executor"))
+        self._quarantined: Select = select(*self.columns).where(columns.state == QUARANTINED)
+        # A job that was removed while it ran, and is added again, still has those runs under way.
+        under_way = (
+            select(func.count())
+            .select_from(runs)
+            .where(runs.c.job_id == bindparam("id"), runs.c.status == CLAIMED)
+            .scalar_subquery()
+        )
+        self._insert = table.insert().values(
+            {column.name: bindparam(column.name) for column in columns} | {"running": under_way}
+        )
+        parts = ("name", "func", "trigger_spec", "args", "kwargs", "options", "executor")
+        changes: dict[str, Any] = {name: bindparam(name) for name in parts}
+        changes["next_nominal"] = bindparam("next_nominal")
+        # A job may only wait for runs that are still under way.
+        changes["next_due"] = case(
+            ((bindparam("next_due") == HELD) & (columns.running <= 0), bindparam("next_nominal")),
+            else_=bindparam("next_due"),
+        )
+        changes |= {name: bindparam(name) for name in ("version", "state", "error", "updated")}
+        update = table.update().where(columns.id == bindparam("b_id")).values(changes)
+        self._save = update.where(columns.version == bindparam("b_version"), columns.state != ENDED)
+        self._revive = update.values(created=bindparam("created")).where(columns.state == ENDED)
+        self._delete = table.delete().where(columns.id == bindparam("b_id"), columns.state != ENDED)
+        self._heal = (
+            table.update()
+            .where(
+                columns.id == bindparam("b_id"),
+                columns.version == bindparam("b_version"),
+                columns.state == QUARANTINED,
+            )
+            .values(
+                state=bindparam("state"),
+                error=None,
+                next_due=bindparam("next_due"),
+                version=columns.version + 1,
+                updated=bindparam("updated"),
+            )
+        )
+        self._overdue = (
+            select(columns.executor, func.count())
+            .where(columns.state == ACTIVE, columns.next_due <= bindparam("b_now"))
+            .where(columns.executor.not_in(bindparam("b_known", expanding=True)))
+            .group_by(columns.executor)
+        )
+
+    # -- rows ----------------------------------------------------------------------------------------------------
+
+    def job_of(self, row: Sequence[Any], scheduler: Any, alias: str | None) -> Job:
+        """Return the job of a row; one that cannot be restored is quarantined, with the reason in ``error``."""
+        (
+            id,
+            name,
+            reference,
+            trigger,
+            args,
+            kwargs,
+            options,
+            executor,
+            next_nominal,
+            next_due,
+            version,
+            state,
+            running,
+            error,
+        ) = row
+        job: Job = Job.__new__(Job)
+        job._scheduler = scheduler
+        job._jobstore_alias = alias
+        job.id = id
+        job.name = name
+        job.executor = executor
+        job.next_nominal = next_nominal
+        job.next_due = next_due
+        job.version = version
+        job.state = state
+        job.running = running
+        job.error = error
+        self._format.restore(job, reference, trigger, args, kwargs, options)
+        return job
+
+    def healed(self, row: Row, scheduler: Any, alias: str | None) -> Job | None:
+        """Return the job of a row in quarantine as an active one, or None if it still cannot be restored."""
+        job = self.job_of((*row[:11], ACTIVE, row[12], None), scheduler, alias)
+        return None if job.state == QUARANTINED else job
+
+    def values_of(self, job: Job, now: int) -> dict[str, Any]:
+        """Return the values of a job's row, all but its version and its counter.
+
+        :raises JobValueError, TransientJobError, SerializationError: if the job does not fit
+        """
+        for what, text in (("id", job.id), ("executor", job.executor)):
+            if len(text) > ID_LENGTH:
+                raise JobValueError(
+                    f"{what} of job {job.id[:40]!r}… is {len(text)} characters long; this store keeps {ID_LENGTH}"
+                )
+        reference, trigger, args, kwargs, options = self._format.texts(job)
+        return {
+            "name": job.name,
+            "func": reference,
+            "trigger_spec": trigger,
+            "args": args,
+            "kwargs": kwargs,
+            "options": options,
+            "executor": job.executor,
+            "next_nominal": job.next_nominal,
+            "next_due": job.next_due,
+            "state": job.state,
+            "error": job.error,
+            "updated": now,
+        }
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def one(self, conn: Connection, job_id: str) -> Row | None:
+        """Return a job's row."""
+        return conn.execute(self._one, {"b_id": job_id}).first()
+
+    def some(self, conn: Connection, ids: Iterable[str]) -> list[Row]:
+        """Return rows by id, also those of ended jobs."""
+        found: Select = select(*self.columns).where(self._table.c.id.in_(bindparam("ids", expanding=True)))
+        wanted = sorted(ids)
+        rows: list[Row] = []
+        for start in range(0, len(wanted), BATCH):
+            rows.extend(conn.execute(found, {"ids": wanted[start : start + BATCH]}))
+        return rows
+
+    def all(self, conn: Connection) -> Sequence[Row]:
+        """Return all rows, the earliest due first, those without a due time last."""
+        return conn.execute(self._all).all()
+
+    def quarantined(self, conn: Connection) -> Sequence[Row]:
+        """Return the rows in quarantine."""
+        return conn.execute(self._quarantined).all()
+
+    def due(self, conn: Connection, now: int, room: Mapping[str, int] | None) -> list[Row]:
+        """Return due rows, the earliest first: for each executor so many as it has room for; all if that is None."""
+        if room is None:
+            return list(conn.execute(self._due_any, {"b_now": now}))
+        rows: list[Row] = []
+        for executor, limit in room.items():
+            if limit > 0:
+                values = {"b_now": now, "b_executor": executor, "b_limit": limit}
+                rows.extend(conn.execute(self._due, values))
+        if len(room) > 1:
+            rows.sort(key=lambda row: row[9])
+        return rows
+
+    def next_due(self, conn: Connection, executors: Iterable[str] | None) -> int | None:
+        """Return the earliest due time, of all jobs or of those of the given executors."""
+        if executors is None:
+            found = [conn.scalar(self._next)]
+        else:
+            found = [conn.scalar(self._next_of, {"b_executor": executor}) for executor in executors]
+        times = [time for time in found if time is not None and time != HELD]
+        return min(times, default=None)
+
+    def overdue(self, conn: Connection, now: int, known: Iterable[str]) -> dict[str, int]:
+        """Return how many due jobs wait for each executor that is not known."""
+        rows = conn.execute(self._overdue, {"b_now": now, "b_known": list(known)})
+        return {row[0]: row[1] for row in rows}
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def add(self, conn: Connection, job: Job, values: Mapping[str, Any], now: int) -> None:
+        """Insert a job, or take over the row of an ended one whose last runs are under way.
+
+        :raises ConflictingIdError: if there is a job of that id
+        """
+        # Starts anywhere, so that a decision about a removed job of the same id cannot be taken for one about this job.
+        version = int.from_bytes(urandom(5), "big")
+        row = {**values, "version": version, "created": now}
+        if values["next_due"] == HELD:
+            row["next_due"] = values["next_nominal"]
+        try:
+            with conn.begin_nested():
+                conn.execute(self._insert, {**row, "id": job.id})
+        except IntegrityError as exc:
+            if not conn.execute(self._revive, {**row, "b_id": job.id}).rowcount:
+                raise ConflictingIdError(job.id) from exc
+        job.version = version
+
+    def save(self, conn: Connection, job: Job, values: Mapping[str, Any], version: int | None) -> bool:
+        """Replace a job of the given version (of any version if None).
+
+        :return: whether the version was right
+        :raises JobLookupError: if there is no job of that id
+        """
+        stored = self.one(conn, job.id)
+        if stored is None:
+            raise JobLookupError(job.id)
+        if version is not None and stored.version != version:
+            return False
+        row = {**values, "b_id": job.id, "b_version": stored.version, "version": stored.version + 1}
+        if not conn.execute(self._save, row).rowcount:
+            return False
+        job.version = stored.version + 1
+        return True
+
+    def remove(self, conn: Connection, job_id: str) -> None:
+        """Delete a job.
+
+        :raises JobLookupError: if there is none
+        """
+        if not conn.execute(self._delete, {"b_id": job_id}).rowcount:
+            raise JobLookupError(job_id)
+
+    def remove_all(self, conn: Connection) -> None:
+        """Delete all jobs."""
+        conn.execute(self._table.delete())
+
+    def heal(self, conn: Connection, job: Job, now: int) -> bool:
+        """Let a job out of quarantine, if it is still as it was read."""
+        values = {
+            "b_id": job.id,
+            "b_version": job.version,
+            "state": job.state,
+            "next_due": job.next_due,
+            "updated": now,
+        }
+        if not conn.execute(self._heal, values).rowcount:
+            return False
+        job.version += 1
+        return True

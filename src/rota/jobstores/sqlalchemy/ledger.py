@@ -1,0 +1,374 @@
+"""The runs table and the claim protocol: claim, finish, give back, rescue, prune.
+
+Each method is one step inside a transaction of the caller; it decides nothing that the planner has decided.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from sqlalchemy import and_, bindparam, case, func, or_, select, tuple_
+from sqlalchemy.exc import IntegrityError
+
+from ...clock import HELD
+from ...codec import dumps, loads
+from ...core.plan import ENDED
+from ...core.run import CLAIMED, Run, summary
+from .schema import BATCH
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from sqlalchemy import Connection, Row
+
+    from ...core.plan import Decision
+    from .schema import Tables
+
+
+class Ledger:
+    """Reads and writes the runs of one store, and the counters of running runs on its jobs."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        jobs, runs = tables.jobs.c, tables.runs.c
+        self._look = (
+            select(jobs.id, jobs.version, jobs.running)
+            .where(jobs.id.in_(bindparam("ids", expanding=True)))
+            .with_for_update(skip_locked=True)
+        )
+        moved = ("next_nominal", "next_due", "version", "running", "state", "error", "updated")
+        self._move = (
+            tables.jobs.update()
+            .where(jobs.id == bindparam("b_id"))
+            .values({name: bindparam(name) for name in moved})
+        )
+        self._drop = tables.jobs.delete().where(jobs.id == bindparam("b_id"))
+        self._insert = tables.runs.insert().values(
+            {column.name: bindparam(column.name) for column in tables.runs.c}
+        )
+        held_no_more = case(
+            ((jobs.next_due == HELD) & (jobs.running <= bindparam("b_less")), jobs.next_nominal),
+            else_=jobs.next_due,
+        )
+        self._release = (
+            tables.jobs.update()
+            .where(jobs.id == bindparam("b_id"))
+            # In this order: MySQL uses the new value of a column in the assignments that follow.
+            .ordered_values((jobs.next_due, held_no_more), (jobs.running, jobs.running - bindparam("b_less")))
+        )
+        self._bury = tables.jobs.delete().where(jobs.state == ENDED, jobs.running <= 0)
+        fence = and_(
+            runs.job_id == bindparam("b_job"),
+            runs.nominal == bindparam("b_nominal"),
+            runs.status == CLAIMED,
+            or_(
+                runs.owner == bindparam("b_owner"), and_(runs.owner.is_(None), bindparam("b_owner").is_(None))
+            ),
+            runs.attempt == bindparam("b_attempt"),
+        )
+        ends = ("status", "reason", "started", "finished", "result", "error_type", "error", "traceback")
+        # The columns that most ends leave alone are written only where they have to be.
+        self._finish = (
+            tables.runs.update()
+            .where(fence)
+            .where(runs.owner == bindparam("b_owner"))
+            .values({name: bindparam(name) for name in ends})
+        )
+        self._take = (
+            tables.runs.update()
+            .where(fence)
+            .values(
+                owner=bindparam("owner"),
+                attempt=bindparam("attempt"),
+                claimed=bindparam("claimed"),
+                started=None,
+            )
+        )
+        self._lose = (
+            tables.runs.update()
+            .where(fence)
+            .values(status=bindparam("status"), reason=bindparam("reason"), finished=bindparam("finished"))
+        )
+        self._give_back = (
+            tables.runs.update().where(fence).where(runs.owner == bindparam("b_owner")).values(owner=None)
+        )
+        self._record = select(runs.owner, runs.attempt, runs.status, runs.finished).where(
+            runs.job_id == bindparam("b_job"), runs.nominal == bindparam("b_nominal")
+        )
+        self._taken = (
+            select(runs.nominal)
+            .where(runs.job_id == bindparam("b_job"), runs.nominal >= bindparam("b_nominal"))
+            .order_by(runs.nominal)
+            .limit(BATCH)
+        )
+
+    # -- claim ---------------------------------------------------------------------------------------------------
+
+    def claim(self, conn: Connection, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
+        """Carry out the decisions whose job is as it was when they were made; return those."""
+        won = self._unchanged(conn, decisions)
+        moves, drops, rows, records = [], [], [], []
+        for decision, running in won:
+            job = decision.job
+            running += len(decision.runs)
+            job.next_nominal, job.next_due = decision.next_nominal, decision.next_due
+            job.state, job.error = decision.state, decision.error
+            job.version, job.running = decision.version + 1, running
+            if decision.state == ENDED and running <= 0:
+                drops.append({"b_id": job.id})
+            else:
+                moves.append(
+                    {
+                        "b_id": job.id,
+                        "next_nominal": decision.next_nominal,
+                        "next_due": decision.next_due,
+                        "version": decision.version + 1,
+                        "running": running,
+                        "state": decision.state,
+                        "error": decision.error,
+                        "updated": now,
+                    }
+                )
+            for run in decision.runs:
+                run.owner, run.claimed_at = node, now
+                rows.append(_row_of(run))
+                records.append(run)
+            for record in decision.records:
+                record.owner, record.claimed_at = node, now
+                rows.append(_row_of(record))
+                records.append(record)
+        if moves:
+            conn.execute(self._move, moves)
+        if drops:
+            conn.execute(self._drop, drops)
+        if rows:
+            self._write(conn, rows, records)
+        return [decision for decision, _ in won]
+
+    def _unchanged(self, conn: Connection, decisions: Sequence[Decision]) -> list[tuple[Decision, int]]:
+        """Return the decisions whose job has the version that was looked at and room for its runs, with its counter."""
+        stored: dict[str, tuple[int, int]] = {}
+        ids = [decision.job.id for decision in decisions]
+        for start in range(0, len(ids), BATCH):
+            for id, version, running in conn.execute(self._look, {"ids": ids[start : start + BATCH]}):
+                stored[id] = (version, running)
+        won = []
+        for decision in decisions:
+            version, running = stored.get(decision.job.id, (None, 0))
+            if version != decision.version:
+                continue
+            if decision.runs and running >= decision.job.policy.max_instances:
+                continue  # the planner looks at it again
+            won.append((decision, running))
+        return won
+
+    def _write(self, conn: Connection, rows: list[dict[str, Any]], records: Sequence[Run]) -> None:
+        try:
+            with conn.begin_nested():
+                conn.execute(self._insert, rows)
+        except IntegrityError:
+            # A nominal time has its record already: the job was removed and added again, or set back by its user.
+            taken: dict[str, set[int]] = {}
+            for row, record in zip(rows, records, strict=True):
+                self._move_to_free(conn, row, record, taken.setdefault(record.job_id, set()))
+            conn.execute(self._insert, rows)
+
+    def _move_to_free(self, conn: Connection, row: dict[str, Any], record: Run, taken: set[int]) -> None:
+        """Move a record to the first microsecond from its nominal time on that has none."""
+        nominal = record.nominal
+        while True:
+            later = conn.execute(self._taken, {"b_job": record.job_id, "b_nominal": nominal}).scalars().all()
+            used = taken.union(later)
+            while nominal in used:
+                nominal += 1
+            if len(later) < BATCH or nominal < later[-1]:
+                break
+        taken.add(nominal)
+        record.nominal = row["nominal"] = nominal
+        record.last = row["last"] = max(record.last, nominal)
+
+    # -- finish --------------------------------------------------------------------------------------------------
+
+    def finish(self, conn: Connection, runs: Sequence[Run]) -> list[Run]:
+        """Write how runs ended; return those that are not the presenter's any more."""
+        rows = [_end_of(run) for run in runs]
+        refused: list[Run] = []
+        savepoint = conn.begin_nested()
+        done = conn.execute(self._finish, rows)
+        if conn.dialect.supports_sane_multi_rowcount and done.rowcount == len(rows):
+            savepoint.commit()
+            ended = Counter(run.job_id for run in runs)
+        else:
+            savepoint.rollback()
+            ended = Counter()
+            for run, row in zip(runs, rows, strict=True):
+                if conn.execute(self._finish, row).rowcount:
+                    ended[run.job_id] += 1
+                elif not self._is_recorded(conn, run):
+                    refused.append(run)
+        self.release(conn, ended)
+        return refused
+
+    def _is_recorded(self, conn: Connection, run: Run) -> bool:
+        """Whether this very end is in the ledger already: the answer to the first try was lost."""
+        row = conn.execute(self._record, {"b_job": run.job_id, "b_nominal": run.nominal}).first()
+        return row is not None and tuple(row) == (run.owner, run.attempt, run.status, run.finished_at)
+
+    def release(self, conn: Connection, ended: Mapping[str, int]) -> None:
+        """Count ended runs down; jobs that waited for them become due, and those whose schedule is over go."""
+        if ended:
+            rows = [{"b_id": job_id, "b_less": less} for job_id, less in sorted(ended.items())]
+            conn.execute(self._release, rows)
+            conn.execute(self._bury)
+
+    # -- leases --------------------------------------------------------------------------------------------------
+
+    def give_back(self, conn: Connection, runs: Sequence[Run]) -> None:
+        """Leave claimed runs, which were not started, to whoever comes first."""
+        if runs:
+            conn.execute(self._give_back, [_fence_of(run) for run in runs])
+
+    def is_busy(self, conn: Connection, node: str) -> bool:
+        """Whether runs of a node are under way."""
+        runs = self._tables.runs.c
+        found = select(runs.nominal).where(runs.status == CLAIMED, runs.owner == node).limit(1)
+        return conn.execute(found).first() is not None
+
+    def orphans(self, conn: Connection, now: int, own: str | None) -> list[Run]:
+        """Return the claimed runs that no living node owns, oldest first, and those of ``own``."""
+        runs, nodes = self._tables.runs.c, self._tables.nodes.c
+        alive = select(nodes.id).where(nodes.lease_until >= now)
+        lost = or_(runs.owner.is_(None), runs.owner.not_in(alive))
+        if own is not None:
+            lost = or_(lost, runs.owner == own)
+        found = select(self._tables.runs).where(runs.status == CLAIMED, lost).order_by(runs.nominal)
+        return [run_of(row) for row in conn.execute(found)]
+
+    def take(self, conn: Connection, run: Run, node: str, now: int) -> bool:
+        """Give a run to a node; its attempt is raised unless its last owner gave it back or is the node itself."""
+        attempt = run.attempt if run.owner in (None, node) else run.attempt + 1
+        values = {**_fence_of(run), "owner": node, "attempt": attempt, "claimed": now}
+        if not conn.execute(self._take, values).rowcount:
+            return False
+        run.owner, run.attempt, run.claimed_at, run.started_at = node, attempt, now, None
+        return True
+
+    def lose(self, conn: Connection, run: Run) -> bool:
+        """Write the end of a run that is not executed again."""
+        values = {
+            **_fence_of(run),
+            "status": run.status,
+            "reason": run.reason,
+            "finished": run.finished_at,
+        }
+        return bool(conn.execute(self._lose, values).rowcount)
+
+    # -- looking back, and forgetting ----------------------------------------------------------------------------
+
+    def select(
+        self, conn: Connection, job_id: str | None, status: str | Iterable[str] | None, limit: int
+    ) -> list[Run]:
+        """Return records, newest first."""
+        runs = self._tables.runs.c
+        found = select(self._tables.runs).order_by(runs.nominal.desc(), runs.job_id).limit(limit)
+        if job_id is not None:
+            found = found.where(runs.job_id == job_id)
+        if isinstance(status, str):
+            found = found.where(runs.status == status)
+        elif status is not None:
+            found = found.where(runs.status.in_(list(status)))
+        return [run_of(row) for row in conn.execute(found)]
+
+    def crowded(self, conn: Connection, keep: int) -> list[str]:
+        """Return the jobs that have more than ``keep`` records."""
+        runs = self._tables.runs.c
+        counts = select(runs.job_id).group_by(runs.job_id).having(func.count() > keep)
+        return list(conn.execute(counts).scalars())
+
+    def beyond(self, conn: Connection, job_id: str, keep: int) -> list[tuple[str, int]]:
+        """Return the keys of the ended runs of a job that are older than its newest ``keep``, oldest first."""
+        runs = self._tables.runs.c
+        of_job = select(runs.nominal).where(runs.job_id == job_id, runs.status != CLAIMED)
+        edge = conn.execute(of_job.order_by(runs.nominal.desc()).offset(keep).limit(1)).scalar()
+        if edge is None:
+            return []
+        old = of_job.where(runs.nominal <= edge).order_by(runs.nominal).limit(BATCH)
+        return [(job_id, nominal) for nominal in conn.execute(old).scalars()]
+
+    def older(self, conn: Connection, instant: int) -> list[tuple[str, int]]:
+        """Return the keys of some runs that ended before an instant, oldest first."""
+        runs = self._tables.runs.c
+        # A run ends after its nominal time, so the index on that leads to the old ones.
+        old = (
+            select(runs.job_id, runs.nominal)
+            .where(runs.nominal < instant, runs.finished < instant, runs.status != CLAIMED)
+            .order_by(runs.nominal)
+            .limit(BATCH)
+        )
+        return [(job_id, nominal) for job_id, nominal in conn.execute(old)]
+
+    def forget(self, conn: Connection, keys: Sequence[tuple[str, int]]) -> None:
+        """Delete records."""
+        runs = self._tables.runs
+        conn.execute(
+            runs.delete().where(tuple_(runs.c.job_id, runs.c.nominal).in_(keys), runs.c.status != CLAIMED)
+        )
+
+
+# ---------------------------------------------------------------------------------------------------- runs and rows
+
+
+def _row_of(run: Run) -> dict[str, Any]:
+    return {
+        "job_id": run.job_id,
+        "nominal": run.nominal,
+        "last": run.last,
+        "times": run.count,
+        "due": run.due,
+        "attempt": run.attempt,
+        "status": run.status,
+        "reason": run.reason,
+        "owner": run.owner,
+        "executor": run.executor,
+        "claimed": run.claimed_at,
+        "started": run.started_at,
+        "finished": run.finished_at,
+        "result": None,
+        "error_type": run.error_type,
+        "error": run.error,
+        "traceback": run.traceback,
+    }
+
+
+def _fence_of(run: Run) -> dict[str, Any]:
+    return {"b_job": run.job_id, "b_nominal": run.nominal, "b_owner": run.owner, "b_attempt": run.attempt}
+
+
+def _end_of(run: Run) -> dict[str, Any]:
+    return {
+        "b_job": run.job_id,
+        "b_nominal": run.nominal,
+        "b_owner": run.owner,
+        "b_attempt": run.attempt,
+        "status": run.status,
+        "reason": run.reason,
+        "started": run.started_at,
+        "finished": run.finished_at,
+        "result": None if run.retval is None else dumps(summary(run.retval)),
+        "error_type": run.error_type,
+        "error": run.error,
+        "traceback": run.traceback,
+    }
+
+
+def run_of(row: Row[Any]) -> Run:
+    """Return the record of a row."""
+    run = Run(row.job_id, row.nominal, row.due, None, row.executor)
+    run.last, run.count, run.attempt = row.last, row.times, row.attempt
+    run.status, run.reason, run.owner = row.status, row.reason, row.owner
+    run.claimed_at, run.started_at, run.finished_at = row.claimed, row.started, row.finished
+    run.retval = None if row.result is None else loads(row.result)
+    run.error_type, run.error, run.traceback = row.error_type, row.error, row.traceback
+    return run

@@ -1,0 +1,183 @@
+"""The tables of the SQL store, their version, and the migrations between versions.
+
+Creates and migrates tables; it may not drop anything that holds jobs or runs.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    inspect,
+    select,
+)
+
+from ...errors import SchemaError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from sqlalchemy import Connection
+
+#: Longest id of a job; also of executor aliases (191: what MySQL can index in utf8mb4, as in APScheduler).
+ID_LENGTH = 191
+#: How many keys one statement names; every database takes more.
+BATCH = 500
+SCHEMA_VERSION = 1
+_VERSION_KEY = "schema"
+
+
+class Tables:
+    """The four tables of one store: jobs, runs, nodes, meta.
+
+    :param metadata: where the tables are registered (so that e.g. Alembic knows them)
+    :param jobs: name of the jobs table; the others take its prefix: ``rota_jobs`` gives ``rota_runs``, ``tasks`` gives
+        ``tasks_runs``
+    :param schema: database schema, None for the default one
+    """
+
+    def __init__(self, metadata: MetaData, jobs: str, schema: str | None) -> None:
+        prefix = jobs.removesuffix("jobs") if jobs.endswith("jobs") else f"{jobs}_"
+        self.metadata = metadata
+        self.jobs = self._table(jobs, schema, _job_columns, jobs)
+        self.runs = self._table(f"{prefix}runs", schema, _run_columns, f"{prefix}runs")
+        self.nodes = self._table(f"{prefix}nodes", schema, _node_columns, f"{prefix}nodes")
+        self.meta = self._table(f"{prefix}meta", schema, _meta_columns, f"{prefix}meta")
+        self.all = (self.jobs, self.runs, self.nodes, self.meta)
+
+    def _table(
+        self,
+        name: str,
+        schema: str | None,
+        columns: Callable[[str], list[Any]],
+        label: str,
+    ) -> Table:
+        known = self.metadata.tables.get(f"{schema}.{name}" if schema else name)
+        return Table(name, self.metadata, *columns(label), schema=schema) if known is None else known
+
+    def missing(self, conn: Connection) -> list[str]:
+        """Return the names of the tables that the database does not have."""
+        inspector = inspect(conn)
+        return [table.name for table in self.all if not inspector.has_table(table.name, table.schema)]
+
+    def prepare(self, conn: Connection, create: bool) -> None:
+        """Create or migrate the tables, inside the caller's transaction.
+
+        :raises SchemaError: if they are missing and may not be created, or are not of a version that this code knows
+        """
+        missing = self.missing(conn)
+        names = ", ".join(table.fullname for table in self.all)
+        if len(missing) == len(self.all):
+            if not create:
+                raise SchemaError(
+                    f"The tables {names} do not exist and create_tables is False; create them by your migrations "
+                    f"(they are in the metadata that you pass as metadata=…), or let the store create them"
+                )
+            self.metadata.create_all(conn, tables=list(self.all), checkfirst=False)
+            conn.execute(self.meta.insert().values(key=_VERSION_KEY, value=str(SCHEMA_VERSION)))
+            return
+        if missing:
+            raise SchemaError(
+                f"Of the tables {names} only {', '.join(missing)} are missing: the others are not Rota's, or some were dropped. "
+                f"Give another tablename, or restore them"
+            )
+        self._migrate(conn, create)
+
+    def _migrate(self, conn: Connection, allowed: bool) -> None:
+        found = conn.scalar(select(self.meta.c.value).where(self.meta.c.key == _VERSION_KEY))
+        if found is None and not allowed:  # made by the user's migrations: the first start writes the version
+            conn.execute(self.meta.insert().values(key=_VERSION_KEY, value=str(SCHEMA_VERSION)))
+            return
+        version = int(found) if found is not None and found.isdecimal() else None
+        if version is None or version < 1 or version > SCHEMA_VERSION:
+            raise SchemaError(
+                f"The table {self.meta.fullname} says schema version {found!r}; this version of Rota knows 1 to "
+                f"{SCHEMA_VERSION}. Upgrade Rota, or give another tablename"
+            )
+        if version == SCHEMA_VERSION:
+            return
+        if not allowed:
+            raise SchemaError(
+                f"The tables {self.jobs.fullname} … have schema version {version}, {SCHEMA_VERSION} is needed, and "
+                f"create_tables is False; start once with create_tables=True to migrate them"
+            )
+        for step in range(version, SCHEMA_VERSION):
+            MIGRATIONS[step](conn, self)
+        conn.execute(
+            self.meta.update().where(self.meta.c.key == _VERSION_KEY).values(value=str(SCHEMA_VERSION))
+        )
+
+
+#: The step from a version to the one after it; each is called inside one transaction.
+MIGRATIONS: dict[int, Callable[[Connection, Tables], None]] = {}
+
+
+def _job_columns(name: str) -> list[Any]:
+    return [
+        Column("id", String(ID_LENGTH), primary_key=True),
+        Column("name", Text, nullable=False),
+        Column("func", Text, nullable=False),
+        # trigger, args, kwargs, options: JSON
+        Column("trigger_spec", Text, nullable=False),
+        Column("args", Text, nullable=False),
+        Column("kwargs", Text, nullable=False),
+        Column("options", Text, nullable=False),
+        Column("executor", String(ID_LENGTH), nullable=False),
+        # instants: microseconds since the epoch, UTC
+        Column("next_nominal", BigInteger),
+        Column("next_due", BigInteger),
+        Column("version", BigInteger, nullable=False),
+        Column("state", String(16), nullable=False),
+        Column("running", Integer, nullable=False),
+        Column("error", Text),
+        Column("created", BigInteger, nullable=False),
+        Column("updated", BigInteger, nullable=False),
+        Index(f"ix_{name}_due", "state", "executor", "next_due"),
+    ]
+
+
+def _run_columns(name: str) -> list[Any]:
+    return [
+        Column("job_id", String(ID_LENGTH), nullable=False),
+        Column("nominal", BigInteger, nullable=False, autoincrement=False),
+        Column("last", BigInteger, nullable=False),
+        # how many nominal times the record stands for, from nominal to last
+        Column("times", Integer, nullable=False),
+        Column("due", BigInteger, nullable=False),
+        Column("attempt", Integer, nullable=False),
+        Column("status", String(16), nullable=False),
+        Column("reason", Text),
+        Column("owner", String(64)),
+        Column("executor", String(ID_LENGTH), nullable=False),
+        Column("claimed", BigInteger),
+        Column("started", BigInteger),
+        Column("finished", BigInteger),
+        Column("result", Text),
+        Column("error_type", Text),
+        Column("error", Text),
+        Column("traceback", Text),
+        PrimaryKeyConstraint("job_id", "nominal", name=f"pk_{name}"),
+        Index(f"ix_{name}_status", "status", "nominal"),
+        Index(f"ix_{name}_nominal", "nominal"),
+    ]
+
+
+def _node_columns(name: str) -> list[Any]:
+    return [
+        Column("id", String(64), primary_key=True),
+        Column("lease_until", BigInteger, nullable=False),
+        Column("started", BigInteger, nullable=False),
+    ]
+
+
+def _meta_columns(name: str) -> list[Any]:
+    return [Column("key", String(64), primary_key=True), Column("value", Text, nullable=False)]
