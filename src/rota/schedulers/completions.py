@@ -58,7 +58,8 @@ class Completions:
         self.idle = Event()
         self.idle.set()
         #: called instead of flush() by those who must not wait for the store
-        self.offload: Callable[[Callable[[], None]], None] | None = None
+        self.offload: Callable[[Callable[[], object]], None] | None = None
+        self._offloaded = False
 
     @property
     def in_flight(self) -> int:
@@ -75,11 +76,18 @@ class Completions:
         self._ended.append(run)
         if self.offload is None:
             self.flush()
-        elif len(self._ended) == 1:
+        elif not self._offloaded:
+            self._offloaded = True
             self.offload(self.flush)
+
+    @property
+    def unrecorded(self) -> int:
+        """How many runs have ended and are not in the store yet."""
+        return len(self._ended)
 
     def flush(self) -> None:
         """Write what has ended. One thread writes; the others leave their runs to it and go on."""
+        self._offloaded = False
         # Asked again after the lock is given back: a run that came in between would wait for the next one.
         while self._ended and self._writing.acquire(blocking=False):
             try:
@@ -91,6 +99,8 @@ class Completions:
 
     def _write(self) -> bool:
         ended = self._ended
+        if self._engine.is_backing_off(self._alias):
+            return False
         batch = [ended.popleft() for _ in range(min(len(ended), BATCH))]
         if not batch:
             return True

@@ -195,10 +195,10 @@ class Engine:
 
     # -- one pass ------------------------------------------------------------------------------------------------
 
-    def tick(self) -> float:
+    def tick(self) -> float | None:
         """Do what is due now.
 
-        :return: seconds until the next call is needed at the latest
+        :return: seconds until the next call is needed at the latest; None: only a wake-up makes one necessary
         """
         now = self.clock.now()
         self.last_tick = now
@@ -209,7 +209,14 @@ class Engine:
             wait = self._guarded_pass(state, now)
             if wait is not None and (delay is None or wait < delay):
                 delay = wait
-        return delay if delay is None or self.slice is None else min(delay, self.slice)
+        if delay is not None and self.slice is not None:
+            delay = min(delay, self.slice)
+        self._waits_until = HELD if delay is None else now + int(delay * SECOND)
+        return delay
+
+    def concerns(self, due: int | None) -> bool:
+        """Whether a new or changed due time comes before the host's next pass, so that it has to be woken up."""
+        return due is not None and due < self._waits_until
 
     def _guarded_pass(self, state: StoreState, now: int) -> float | None:
         if state.retry_at is not None:
@@ -363,8 +370,11 @@ class Engine:
             self._rescue(state, now)
 
     def _rescue(self, state: StoreState, now: int) -> None:
-        rescued = state.store.rescue(self.node, now)
+        room = {alias: executor.capacity() for alias, executor in list(self._executors.items())}
+        rescued = state.store.rescue(self.node, now, room)
+        followers = {id(run.then) for run in rescued}
         rerun: dict[str, list[Run]] = {}
+        count = 0
         for run in rescued:
             if run.ended:
                 self.logger.error("Run %r of a dead node was recorded as %s: %s", run, run.status, run.reason)
@@ -373,10 +383,12 @@ class Engine:
                 self.logger.error("Run %r of a dead node waits for an executor %r", run, run.executor)
             else:
                 self.logger.warning("Run %r of a dead node is executed again", run)
-                rerun.setdefault(run.executor, []).append(run)
-        state.completions.expect(sum(len(runs) for runs in rerun.values()))
-        for alias, runs in rerun.items():
-            self._submit(state, alias, runs)
+                count += 1
+                if id(run) not in followers:
+                    rerun.setdefault(run.executor, []).append(run)
+        state.completions.expect(count)
+        for alias, heads in rerun.items():
+            self._submit(state, alias, heads)
 
     def _housekeep(self, state: StoreState) -> None:
         elapsed = self.clock.monotonic()
