@@ -1,0 +1,76 @@
+"""A web application on asyncio whose lifespan starts and stops the scheduler.
+
+Needs:  pip install starlette httpx
+Run:    python examples/web_starlette.py
+        uvicorn --app-dir examples web_starlette:app      (with one worker; each worker is a scheduler of its own)
+Output: GET /: {'rate': 3}; POST /refresh: 202; GET /health: True
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from rota.schedulers.asyncio import AsyncIOScheduler
+
+scheduler = AsyncIOScheduler()
+rate = 0
+
+
+async def refresh_rate() -> None:
+    """Fetch something that requests should not have to wait for."""
+    global rate
+    await asyncio.sleep(0.01)
+    rate += 1
+
+
+@asynccontextmanager
+async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    scheduler.add_job(refresh_rate, "interval", seconds=0.3, id="refresh", replace_existing=True)
+    scheduler.start()
+    yield
+    scheduler.shutdown()
+
+
+async def show(request: Request) -> Response:
+    return JSONResponse({"rate": rate})
+
+
+async def refresh(request: Request) -> Response:
+    scheduler.add_job(refresh_rate)  # now, once, without keeping the request waiting
+    return Response(status_code=202)
+
+
+async def health(request: Request) -> Response:
+    report = scheduler.health()
+    return JSONResponse(report, status_code=200 if report["alive"] else 503)
+
+
+routes = [
+    Route("/", show),
+    Route("/refresh", refresh, methods=["POST"]),
+    Route("/health", health),
+]
+app = Starlette(routes=routes, lifespan=lifespan)
+
+
+def main() -> None:
+    import time
+
+    from starlette.testclient import TestClient
+
+    with TestClient(app) as client:  # enters and leaves the lifespan
+        print("POST /refresh:", client.post("/refresh").status_code)
+        time.sleep(0.75)
+        print("GET /:", client.get("/").json())
+        print("GET /health:", client.get("/health").json()["alive"])
+
+
+if __name__ == "__main__":
+    main()
