@@ -29,8 +29,8 @@ format: $(VENV)/.ready ## write the code in the project's form
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.bench ## measure, side by side with APScheduler 3
-	@$(BIN)/python -m benchmarks $(ARGS)
+bench: .venvs/bench/.ready ## measure, side by side with APScheduler 3
+	@.venvs/bench/bin/python -m benchmarks $(ARGS)
 
 clean: ## remove what the commands above have made
 	rm -rf $(VENV) .venvs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -46,8 +46,8 @@ $(VENV)/.ready: pyproject.toml
 	@scripts/setup $(VENV) all,dev
 	@touch $@ $(VENV)/.runs
 
-$(VENV)/.bench: $(VENV)/.ready
-	@scripts/setup $(VENV) all,dev,bench
+.venvs/bench/.ready: pyproject.toml
+	@scripts/setup .venvs/bench sql,bench
 	@touch $@
 
 .venvs/%/.ready: pyproject.toml

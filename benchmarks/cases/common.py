@@ -1,0 +1,90 @@
+"""What the measured programs share: schedulers by package name, counted jobs, memory, results."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from typing import Any
+
+#: Both packages get a zone with daylight saving time: most servers' schedules are written for one.
+ZONE = "Europe/Berlin"
+
+#: Indices of the jobs that have run, in the order in which they ended; list.append() is atomic.
+executed: list[int] = []
+everything = threading.Event()
+expected = 0
+
+
+def work(index: int) -> None:
+    """The job: it does nothing but be counted."""
+    executed.append(index)
+    if len(executed) == expected:
+        everything.set()
+
+
+async def async_work(index: int) -> None:
+    """The job as a coroutine function."""
+    executed.append(index)
+    if len(executed) == expected:
+        everything.set()
+
+
+def idle() -> None:
+    """A job that is added and never due."""
+
+
+def expect(count: int) -> None:
+    global expected
+    expected = count
+
+
+def scheduler_class(package: str, kind: str, name: str) -> Any:
+    # Messages are not what is measured; both packages skip what is not logged.
+    logging.basicConfig(level=logging.CRITICAL)
+    return getattr(import_module(f"{package}.schedulers.{kind}"), name)
+
+
+def background(package: str, **options: Any) -> Any:
+    return scheduler_class(package, "background", "BackgroundScheduler")(timezone=ZONE, **options)
+
+
+def executor(package: str, module: str, name: str) -> Any:
+    return getattr(import_module(f"{package}.executors.{module}"), name)()
+
+
+def past() -> datetime:
+    """A moment that has passed when it is looked at."""
+    return datetime.now(UTC) - timedelta(milliseconds=1)
+
+
+def memory() -> int:
+    """Return the bytes of this process that are in physical memory."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+    except OSError:
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+class Watch:
+    """Wall and processor time since it was made."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self._wall
+
+    def cpu(self) -> float:
+        return time.process_time() - self._cpu
+
+
+def counted_once(jobs: int) -> int:
+    """Return how many jobs ran, or a number that cannot be right if one of them ran twice or a wrong one ran."""
+    return len(executed) if sorted(executed) == list(range(jobs)) else -len(executed)
