@@ -46,11 +46,12 @@ def zone_map(zone: tzinfo) -> ZoneMap:
 class ZoneMap:
     """The offsets of one time zone."""
 
-    __slots__ = ("_blocks", "fixed", "zone")
+    __slots__ = ("blocks", "fixed", "zone")
 
     def __init__(self, zone: tzinfo) -> None:
         self.zone = zone
-        self._blocks: dict[int, int | tuple[Stretch, ...]] = {}
+        #: what :meth:`block` remembers
+        self.blocks: dict[int, int | tuple[Stretch, ...]] = {}
         #: the offset in seconds of a zone that never changes it, else None
         self.fixed: int | None = self.offset(0) if isinstance(zone, timezone) else None
 
@@ -69,15 +70,14 @@ class ZoneMap:
 
         :param number: ``second >> BLOCK_BITS``
         """
-        found = self._blocks.get(number)
+        found = self.blocks.get(number)
         if found is None:
-            if self.fixed is not None:
-                return self.fixed
-            if len(self._blocks) >= _KEPT_BLOCKS:
-                self._blocks.clear()
-            found = self._blocks[number] = self._survey(
-                (number << BLOCK_BITS) - MARGIN, ((number + 1) << BLOCK_BITS) + MARGIN
-            )
+            if len(self.blocks) >= _KEPT_BLOCKS:
+                self.blocks.clear()
+            found = self.fixed
+            if found is None:
+                found = self._survey((number << BLOCK_BITS) - MARGIN, ((number + 1) << BLOCK_BITS) + MARGIN)
+            self.blocks[number] = found
         return found
 
     def stretches(self, start: int, end: int) -> list[Stretch]:

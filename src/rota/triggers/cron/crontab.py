@@ -8,6 +8,7 @@ which number Sunday has.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ...errors import CronError, TriggerTypeError
 from ...util import suggestion
@@ -59,6 +60,11 @@ def parse_crontab(expr: str, dialect: str = "cron", seed: str | None = None) -> 
         raise CronError(
             f"Unknown dialect {dialect!r}{suggestion(str(dialect), DIALECTS)}; there are {', '.join(DIALECTS)}"
         )
+    return _parse(expr, dialect, seed)
+
+
+@lru_cache(maxsize=1024)
+def _parse(expr: str, dialect: str, seed: str | None) -> Crontab:
     text = expr.strip()
     if text.startswith("@") and dialect == "cron":
         if text == "@reboot":

@@ -56,7 +56,9 @@ def next_fire(
     """
     while second <= LAST_SECOND:
         number = second >> BLOCK_BITS
-        block = zone.block(number)
+        block = zone.blocks.get(number)
+        if block is None:
+            block = zone.block(number)
         if isinstance(block, int):
             wall = schedule.next_wall(second + block)
             if wall is None:
@@ -66,6 +68,9 @@ def next_fire(
                 return found
             # No wall second between here and there matches, and no zone is a day off.
             second = wall - DAY
+            block = zone.block(second >> BLOCK_BITS)
+            if isinstance(block, int):
+                return wall - block
         else:
             inside = _next_inside(schedule, rules, block, second, previous)
             if inside is not None:

@@ -7,6 +7,7 @@ triggers with the same fields.
 from __future__ import annotations
 
 from datetime import date
+from functools import cache
 
 from ...errors import NeverFiresError
 from .expressions import weekday_days
@@ -39,6 +40,7 @@ class Schedule:
         "_by_kind",
         "_by_year",
         "_days",
+        "_first_second",
         "_hours",
         "_minutes",
         "_months",
@@ -65,7 +67,8 @@ class Schedule:
         self._hours, self._minutes, self._seconds = hour.mask(), minute.mask(), second.mask()
         #: whether the second, minute or hour begins with ``*`` (crontab's rule for what follows real time at DST changes)
         self.wild = second.begins_with_star() or minute.begins_with_star() or hour.begins_with_star()
-        self.first_time = _low(self._hours) * 3600 + _low(self._minutes) * 60 + _low(self._seconds)
+        self._first_second = _low(self._seconds)
+        self.first_time = _low(self._hours) * 3600 + _low(self._minutes) * 60 + self._first_second
         self.last_time = (
             (self._hours.bit_length() - 1) * 3600
             + (self._minutes.bit_length() - 1) * 60
@@ -75,8 +78,7 @@ class Schedule:
         self._per_day = self._hours.bit_count() * self._minutes.bit_count() * self._seconds.bit_count()
         self._by_year: dict[int, tuple[int, ...]] = {}
         self._by_kind: dict[tuple[bool, int, bool], tuple[int, ...]] = {}
-        # The calendar repeats itself after 400 years.
-        if not any(any(self._dates(number)) for number in range(2000, 2400)):
+        if not any(any(self._dates(number)) for number in _every_kind_of_year()):
             shown = ", ".join(f"{field.name}='{field}'" for field in (month, day, week, day_of_week))
             raise NeverFiresError(f"No date matches {shown}, in any year")
 
@@ -84,11 +86,10 @@ class Schedule:
 
     def _dates(self, year: int) -> tuple[int, ...]:
         """Return the masks of the matching days for each month (index 1 to 12), without regard to the year field."""
-        leap = _is_leap(year)
-        first_weekday = (date(year, 1, 1).toordinal() - 1) % 7
-        kind = (leap, first_weekday, _is_leap(year - 1))
+        kind = _kind(year)
         found = self._by_kind.get(kind)
         if found is None:
+            leap, first_weekday, _ = kind
             masks = [0]
             for month in range(1, 13):
                 length = 29 if month == 2 and leap else _WHOLE_MONTH[month - 1]
@@ -139,13 +140,13 @@ class Schedule:
             if self._minutes >> minute & 1:
                 left = self._seconds >> rest
                 if left:
-                    return second + _low(left)
+                    return second + (left & -left).bit_length() - 1
             left = self._minutes >> (minute + 1)
             if left:
-                return hour * 3600 + (minute + 1 + _low(left)) * 60 + _low(self._seconds)
+                return hour * 3600 + (minute + (left & -left).bit_length()) * 60 + self._first_second
         left = self._hours >> (hour + 1)
         if left:
-            return (hour + 1 + _low(left)) * 3600 + _low(self._minutes) * 60 + _low(self._seconds)
+            return (hour + (left & -left).bit_length()) * 3600 + self.first_time % 3600
         return -1
 
     def _time_to(self, second: int) -> int:
@@ -296,9 +297,24 @@ class Schedule:
             return True
         return not any(
             one & two
-            for year in range(2000, 2400)
+            for year in _every_kind_of_year()
             for one, two in zip(self._dates(year), other._dates(year), strict=True)
         )
+
+
+@cache
+def _every_kind_of_year() -> list[int]:
+    """Return a year of each kind: the calendar repeats itself after 400 years, and few of them differ."""
+    kinds = {_kind(year): year for year in range(2000, 2400)}
+    return list(kinds.values())
+
+
+def _kind(year: int) -> tuple[bool, int, bool]:
+    """Return what the dates of a year depend on: leap or not, its first weekday, and whether the year before was leap.
+
+    (The last tells whether a first of January that is a Saturday is in week 52 or 53.)
+    """
+    return _is_leap(year), (date(year, 1, 1).toordinal() - 1) % 7, _is_leap(year - 1)
 
 
 def _is_leap(year: int) -> bool:
