@@ -19,7 +19,7 @@ from ..events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MISSED, JobE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Container, Coroutine, Sequence
     from contextvars import Context
     from datetime import datetime
     from typing import Any
@@ -137,12 +137,12 @@ class BaseExecutor(ABC):
 
     def _run_job_success(self, job_id: str, events: list[JobExecutionEvent]) -> None:
         """Take the events of a job that has been executed (third-party executors call it)."""
-        waiting = self._leave(job_id)
+        by_time = {instant(event.scheduled_run_time): event for event in events}
+        waiting = self._leave(job_id, by_time)
         if waiting is None:
             for event in events:
                 self._scheduler._dispatch_event(event)
             return
-        by_time = {instant(event.scheduled_run_time): event for event in events}
         head, done = waiting
         for run in chain(head):
             _outcome_of_event(run, by_time.get(run.nominal), self._clock.now())
@@ -170,7 +170,7 @@ class BaseExecutor(ABC):
         except BaseException as exc:  # it is the outcome of the runs
             self._run_job_error(job.id, exc, exc.__traceback__)
 
-    def _leave(self, job_id: str) -> tuple[Run, Done] | None:
+    def _leave(self, job_id: str, ended: Container[int] = ()) -> tuple[Run, Done] | None:
         with self._legacy_lock:
             left = self._instances.get(job_id, 0) - 1
             if left > 0:
@@ -180,10 +180,12 @@ class BaseExecutor(ABC):
             waiting = self._waiting.get(job_id)
             if not waiting:
                 return None
-            first = waiting.pop(0)
+            # Overlapping runs end in any order. An error does not tell which one it was: then the oldest is meant.
+            index = next((i for i, (head, _) in enumerate(waiting) if head.nominal in ended), 0)
+            found = waiting.pop(index)
             if not waiting:
                 del self._waiting[job_id]
-            return first
+            return found
 
     # Third-party executors need not call our __init__(), so this state is made when it is first asked for.
     @property
