@@ -12,8 +12,8 @@ from asyncio import _get_running_loop as running_loop
 from collections import deque
 from functools import partial
 
-from ..core.run import CANCELLED, MISSED, Run, end, fail, is_expired, succeed
-from .base import UNBOUNDED, NativeExecutor, _current, chain, is_coroutine_function, record_failure
+from ..core.run import CANCELLED, Run, end, fail
+from .base import UNBOUNDED, NativeExecutor, chain, is_coroutine_function, perform, perform_coroutine
 from .pool import ThreadPoolExecutor
 
 TYPE_CHECKING = False
@@ -91,7 +91,7 @@ class LoopExecutor(NativeExecutor):
 
     def carry(self, run: Run, coroutine: Coroutine[Any, Any, Any], done: Done) -> None:
         """Await on the loop what a plain function returned in its thread."""
-        work = self._await(run, coroutine)
+        work = perform_coroutine(run, coroutine, self._clock, self._logger)
         if not self._on_loop(partial(self._start_task, run, done, None, work)):
             work.close()
             coroutine.close()
@@ -132,35 +132,9 @@ class LoopExecutor(NativeExecutor):
             task.add_done_callback(self._task_ended)
 
     async def _carry_out(self, run: Run) -> None:
-        now = self._clock.now()
-        if run.cancelled:
-            end(run, CANCELLED, "cancelled before it started", now)
-        elif is_expired(run, now):
-            end(run, MISSED, "expired", now)
-        else:
-            run.started_at = now
-            _current.set(run)
-            try:
-                retval = await run.job.func(*run.job.args, **run.job.kwargs)  # type: ignore[union-attr]
-            except BaseException as exc:  # it is the outcome of the run
-                self._failed(run, exc)
-            else:
-                succeed(run, retval, self._clock.now())
-
-    async def _await(self, run: Run, coroutine: Coroutine[Any, Any, Any]) -> None:
-        _current.set(run)
-        try:
-            retval = await coroutine
-        except BaseException as exc:  # it is the outcome of the run
-            self._failed(run, exc)
-        else:
-            succeed(run, retval, self._clock.now())
-
-    def _failed(self, run: Run, exc: BaseException) -> None:
-        if isinstance(exc, asyncio.CancelledError):
-            end(run, CANCELLED, "cancelled while it was running", self._clock.now())
-        else:
-            record_failure(run, exc, self._clock.now(), self._logger)
+        coroutine = perform(run, self._context, self._clock, self._logger)
+        if coroutine is not None:
+            await perform_coroutine(run, coroutine, self._clock, self._logger)
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         waiting = self._tasks.pop(task, None)

@@ -33,10 +33,19 @@ class LoopThread:
     the parent's loop.
 
     :param name: name of the thread
+    :param make_thread: makes the thread, as :class:`threading.Thread` does
+    :param make_loop: makes the loop, by default asyncio's
     """
 
-    def __init__(self, name: str = "rota-loop") -> None:
+    def __init__(
+        self,
+        name: str = "rota-loop",
+        make_thread: Callable[..., Any] = Thread,
+        make_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+    ) -> None:
         self._name = name
+        self._make_thread = make_thread
+        self._make_loop = make_loop
         self._forget()
 
     def _forget(self) -> None:
@@ -66,7 +75,7 @@ class LoopThread:
         with self._lock:
             running = self._running
             if running is None:
-                running = self._running = _RunningLoop(self._name)
+                running = self._running = _RunningLoop(self._name, self._make_thread, self._make_loop)
             running.add((run, coroutine, finish, clock, logger, context))
 
     def cancel_all(self) -> None:
@@ -93,14 +102,21 @@ class LoopThread:
 class _RunningLoop:
     """One loop, one thread, from their start to their end."""
 
-    def __init__(self, name: str) -> None:
-        from asyncio import new_event_loop
+    def __init__(
+        self,
+        name: str,
+        make_thread: Callable[..., Any],
+        make_loop: Callable[[], asyncio.AbstractEventLoop] | None,
+    ) -> None:
+        if make_loop is None:
+            from asyncio import new_event_loop
 
-        self.loop = new_event_loop()
+            make_loop = new_event_loop
+        self.loop = make_loop()
         self.incoming: deque[Item] = deque()
         self.tasks: dict[asyncio.Task[None], Item] = {}
         self.woken = False
-        self.thread = Thread(target=self._main, name=name, daemon=True)
+        self.thread = make_thread(target=self._main, name=name, daemon=True)
         self.thread.start()
 
     def add(self, item: Item) -> None:

@@ -1,0 +1,166 @@
+"""The executor of GeventScheduler: each run is a greenlet; coroutine functions run on a private event loop.
+
+That loop has a native thread even if the program has patched threading, so that it never blocks the hub.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from ..core.run import Run
+from ..errors import MissingExtraError
+from .base import NativeExecutor, chain, perform
+
+try:
+    import gevent
+    from gevent.event import Event
+    from gevent.monkey import get_original
+    from gevent.threadpool import ThreadPool
+except ImportError as exc:
+    raise MissingExtraError("GeventExecutor", "gevent") from exc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable, Coroutine, Sequence
+    from typing import Any
+
+    from .base import Done
+    from .loop_thread import LoopThread
+
+__all__ = ("GeventExecutor",)
+
+#: Seconds between two looks of a native thread that waits for greenlets to end.
+_POLL = 0.01
+
+
+class GeventExecutor(NativeExecutor):
+    """Runs each job in a greenlet of the scheduler's hub."""
+
+    def __init__(self) -> None:
+        self._greenlets: dict[gevent.Greenlet[..., Any], Run] = {}
+        self._awaited = 0
+        self._idle = Event()
+        self._idle.set()
+        self._loop_thread: LoopThread | None = None
+
+    def start(self, scheduler: Any, alias: str) -> None:
+        """Make the executor ready; runs go to the hub of the thread that calls this."""
+        super().start(scheduler, alias)
+        self._hub = gevent.get_hub()
+        self._thread = _native_ident()
+
+    def submit(self, runs: Sequence[Run], done: Done) -> None:
+        """Carry runs out, each group in a greenlet."""
+        self._on_hub(self._spawn_all, tuple(runs), done)
+
+    def shutdown(self, wait: bool = True) -> None:
+        """Stop the executor; what is under way goes on, and with ``wait`` this waits for it."""
+        if wait:
+            self._wait()
+        if self._loop_thread is not None and not self._awaited:
+            loop_thread, self._loop_thread = self._loop_thread, None
+            loop_thread.stop()
+
+    def cancel(self) -> None:
+        """Kill the greenlets that have begun and cancel the coroutines; the others end as cancelled."""
+        self._on_hub(self._cancel_all)
+
+    def _on_hub(self, call: Callable[..., None], *args: Any) -> None:
+        """Call something on the hub's thread: at once if this is it, else soon."""
+        if _native_ident() == self._thread:
+            call(*args)
+        else:
+            self._hub.loop.run_callback_threadsafe(call, *args)
+
+    def _wait(self) -> None:
+        if _native_ident() != self._thread:
+            sleep = get_original("time", "sleep")
+            while self._greenlets or self._awaited:
+                sleep(_POLL)
+        elif gevent.getcurrent() is not self._hub:
+            current = gevent.getcurrent()
+            gevent.joinall([greenlet for greenlet in list(self._greenlets) if greenlet is not current])
+            self._idle.wait()
+
+    # -- on the hub's thread -------------------------------------------------------------------------------------
+
+    def _spawn_all(self, heads: Sequence[Run], done: Done) -> None:
+        for head in heads:
+            self._spawn(head, done)
+
+    def _spawn(self, head: Run, done: Done) -> None:
+        greenlet = gevent.Greenlet(self._work, head, done)
+        self._greenlets[greenlet] = head
+        greenlet.start()
+
+    def _work(self, head: Run, done: Done) -> None:
+        run: Run | None = head
+        try:
+            while run is not None:
+                then = run.then
+                coroutine = perform(run, self._context, self._clock, self._logger)
+                if coroutine is not None:
+                    self._await(run, coroutine, then, done)
+                    return
+                done(run)
+                run = then
+        finally:
+            self._greenlets.pop(gevent.getcurrent(), None)
+
+    def _await(self, run: Run, coroutine: Coroutine[Any, Any, Any], then: Run | None, done: Done) -> None:
+        if self._loop_thread is None:
+            from .loop_thread import LoopThread
+
+            self._loop_thread = LoopThread(make_thread=_NativeThread, make_loop=_native_loop)
+        self._awaited += 1
+        self._idle.clear()
+        finish = partial(
+            self._hub.loop.run_callback_threadsafe, gevent.spawn, self._awaited_ended, run, then, done
+        )
+        self._loop_thread.submit(run, coroutine, finish, self._clock, self._logger, self._context)
+
+    def _awaited_ended(self, run: Run, then: Run | None, done: Done) -> None:
+        done(run)
+        if then is not None:
+            self._spawn(then, done)
+        self._awaited -= 1
+        if not self._awaited:
+            self._idle.set()
+
+    def _cancel_all(self) -> None:
+        for greenlet, head in list(self._greenlets.items()):
+            begun = any(run.started_at is not None for run in chain(head))
+            for run in chain(head):
+                run.cancel()
+            if begun:  # the others see the mark when they begin
+                greenlet.kill(block=False)
+        if self._loop_thread is not None:
+            self._loop_thread.cancel_all()
+
+
+def _native_ident() -> int:
+    ident: int = get_original("_thread", "get_ident")()
+    return ident
+
+
+def _native_loop() -> AbstractEventLoop:
+    """Return an event loop that waits in the operating system, not in a hub, even where gevent has patched selectors."""
+    from asyncio import SelectorEventLoop
+
+    return SelectorEventLoop(get_original("selectors", "DefaultSelector")())
+
+
+class _NativeThread:
+    """A thread of the operating system, started and joined without blocking the hub."""
+
+    def __init__(self, target: Callable[[], None], name: str, daemon: bool) -> None:
+        self._target = target
+        self._pool = ThreadPool(1)
+
+    def start(self) -> None:
+        self._ended = self._pool.spawn(self._target)
+
+    def join(self) -> None:
+        self._ended.wait()
+        self._pool.kill()

@@ -1,0 +1,232 @@
+"""The executor of TwistedScheduler: plain functions run in the reactor's thread pool, coroutine functions on the reactor.
+
+On the asyncio reactor a coroutine may await asyncio's futures and Deferreds; on any other reactor it awaits Deferreds.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from ..core.admission import Pace, ahead
+from ..core.run import CANCELLED, Run, end, fail
+from ..errors import MissingExtraError
+from .base import NativeExecutor, chain, is_coroutine_function, perform, perform_coroutine
+
+try:
+    from twisted.internet.defer import Deferred
+except ImportError as exc:
+    raise MissingExtraError("TwistedExecutor", "twisted") from exc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable, Coroutine, Generator, Sequence
+    from typing import Any
+
+    from .base import Done
+
+__all__ = ("TwistedExecutor",)
+
+
+class TwistedExecutor(NativeExecutor):
+    """Runs plain functions in the reactor's thread pool and coroutine functions on the reactor.
+
+    ``async def`` jobs may await Deferreds. Where the reactor is Twisted's asyncio reactor they may await anything that
+    asyncio offers as well; for such jobs on another reactor, give them a ``threadpool`` executor, which has a loop.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._in_flight = 0
+        self._ended = 0
+        self._busy = 0
+        self._pace = Pace()
+        #: heads of groups that wait for a thread or work in one
+        self._threaded: set[Run] = set()
+        #: how to cancel the coroutines that are under way
+        self._cancels: dict[Run, Callable[[], object]] = {}
+        self._working = threading.local()
+
+    def start(self, scheduler: Any, alias: str) -> None:
+        """Make the executor ready to work on the scheduler's reactor."""
+        super().start(scheduler, alias)
+        self._reactor = scheduler._reactor
+        self._loop: AbstractEventLoop | None = getattr(self._reactor, "_asyncioEventloop", None)
+
+    def capacity(self) -> int:
+        """Return room for the free threads and about a tenth of a second of work, at the pace of the runs so far."""
+        return max(0, self._threads + self._ahead() - len(self._threaded))
+
+    def roomy(self) -> bool:
+        """Whether so much room has come free that another pass of the engine pays."""
+        return len(self._threaded) <= self._threads + self._ahead() // 2
+
+    @property
+    def _threads(self) -> int:
+        return int(self._reactor.getThreadPool().max)
+
+    def _ahead(self) -> int:
+        with self._changed:
+            self._pace.update(self._busy, self._ended)
+        return ahead(self._threads, self._pace.average)
+
+    def submit(self, runs: Sequence[Run], done: Done) -> None:
+        """Carry runs out: plain functions in the reactor's threads, coroutine functions on the reactor."""
+        with self._changed:
+            self._in_flight += sum(len(chain(head)) for head in runs)
+        coroutines: deque[Run] = deque()
+        for head in runs:
+            assert head.job is not None
+            if is_coroutine_function(head.job.func):
+                coroutines.append(head)
+            else:
+                self._to_thread(head, done)
+        if coroutines:
+            self._reactor.callFromThread(self._begin_all, coroutines, done)
+
+    def shutdown(self, wait: bool = True) -> None:
+        """Stop the executor; on the reactor's thread, or without ``wait``, what is under way goes on by itself."""
+        from twisted.python.threadable import isInIOThread
+
+        if wait and not isInIOThread():  # type: ignore[no-untyped-call]
+            own = getattr(self._working, "runs", 0)  # a run does not wait for itself
+            with self._changed:
+                self._changed.wait_for(lambda: self._in_flight <= own)
+
+    def cancel(self) -> None:
+        """Cancel the coroutines, and ask the plain functions to stop; those that have not started will not."""
+        for head in list(self._threaded):
+            for run in chain(head):
+                run.cancel()
+        self._reactor.callFromThread(self._cancel_coroutines)
+
+    def _finish(self, run: Run, done: Done) -> None:
+        with self._changed:
+            self._in_flight -= 1
+            self._ended += 1
+            if run.started_at is not None and run.finished_at is not None:
+                self._busy += run.finished_at - run.started_at
+            self._changed.notify_all()
+        done(run)
+
+    # -- plain functions, in the reactor's threads ---------------------------------------------------------------
+
+    def _to_thread(self, head: Run, done: Done) -> None:
+        self._threaded.add(head)
+        try:
+            self._reactor.getThreadPool().callInThread(self._work, head, done)
+        except Exception as exc:  # the reactor's pool has been stopped
+            self._threaded.discard(head)
+            for run in chain(head):
+                fail(run, exc, "", self._clock.now())
+                self._finish(run, done)
+
+    def _work(self, head: Run, done: Done) -> None:
+        run: Run | None = head
+        self._working.runs = 1
+        try:
+            while run is not None:
+                then = run.then
+                coroutine = perform(run, self._context, self._clock, self._logger)
+                if coroutine is not None:
+                    work = perform_coroutine(run, coroutine, self._clock, self._logger)
+                    self._reactor.callFromThread(self._begin, run, then, done, work, self._to_thread)
+                    return
+                self._finish(run, done)
+                run = then
+        finally:
+            self._working.runs = 0
+            self._threaded.discard(head)
+
+    # -- coroutines, on the reactor's thread ---------------------------------------------------------------------
+
+    def _begin_all(self, heads: Sequence[Run], done: Done) -> None:
+        for head in heads:
+            self._begin_function(head, done)
+
+    def _begin_function(self, run: Run, done: Done) -> None:
+        self._begin(run, run.then, done, self._carry_out(run), self._begin_function)
+
+    async def _carry_out(self, run: Run) -> None:
+        coroutine = perform(run, self._context, self._clock, self._logger)
+        if coroutine is not None:
+            await perform_coroutine(run, coroutine, self._clock, self._logger)
+
+    def _begin(
+        self,
+        run: Run,
+        then: Run | None,
+        done: Done,
+        work: Coroutine[Any, Any, None],
+        go_on: Callable[[Run, Done], None],
+    ) -> None:
+        """Drive a coroutine; when it has ended, the next run of its group goes to ``go_on``."""
+
+        def ended(_: object) -> None:
+            self._cancels.pop(run, None)
+            if not run.ended:
+                end(run, CANCELLED, "cancelled before it started", self._clock.now())
+            self._finish(run, done)
+            if then is not None:
+                go_on(then, done)
+
+        context = self._context.copy()
+        if self._loop is not None:
+            task = self._loop.create_task(_either(work, self._loop), context=context)
+            self._cancels[run] = task.cancel
+            task.add_done_callback(ended)
+        else:
+            deferred = context.run(Deferred.fromCoroutine, work)
+            if not deferred.called:
+                self._cancels[run] = deferred.cancel
+            deferred.addBoth(ended)
+
+    def _cancel_coroutines(self) -> None:
+        for run, cancel in list(self._cancels.items()):
+            run.cancel()
+            cancel()
+
+
+async def _either(work: Coroutine[Any, Any, None], loop: AbstractEventLoop) -> None:
+    """Let a coroutine on the asyncio reactor await Deferreds as well as asyncio's futures."""
+    await _Either(work, loop)
+
+
+class _Either:
+    def __init__(self, work: Coroutine[Any, Any, None], loop: AbstractEventLoop) -> None:
+        self._work = work
+        self._loop = loop
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        error: BaseException | None = None
+        while True:
+            try:
+                awaited = self._work.send(None) if error is None else self._work.throw(error)
+            except StopIteration:
+                return
+            error = None
+            try:
+                if isinstance(awaited, Deferred):
+                    yield from self._fired(awaited).__await__()
+                else:
+                    yield awaited
+            except BaseException as exc:  # it belongs to the coroutine
+                error = exc
+
+    async def _fired(self, deferred: Deferred[Any]) -> None:
+        """Wait until a Deferred has a result, which it keeps: its awaiter takes it."""
+        future = self._loop.create_future()
+
+        def fire(result: Any) -> Any:
+            if not future.done():
+                future.set_result(None)
+            return result
+
+        deferred.addBoth(fire)
+        try:
+            await future
+        except BaseException:
+            deferred.cancel()
+            deferred.addErrback(lambda failure: None)  # nobody else will look at it
+            raise
