@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from threading import RLock
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
@@ -17,6 +18,7 @@ from ...errors import ConfigurationError, JobValueError, MissingExtraError, Stor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _thread import RLock as RLockType
     from collections.abc import Iterator, Mapping
     from typing import Any
 
@@ -98,6 +100,10 @@ def _preset_sqlite(connection: Any, record: Any) -> None:
 _CAPABILITIES: Mapping[str, type[Capabilities]] = {"sqlite": _Sqlite}
 
 
+#: One lock for each engine: stores may share one.
+_locks: WeakKeyDictionary[Engine, RLockType] = WeakKeyDictionary()
+
+
 class Database:
     """An engine, and how this store reads and writes through it.
 
@@ -120,8 +126,10 @@ class Database:
         if self._own:
             self.can.prepare(engine)
         # One connection for all threads takes one transaction at a time, reading or writing.
-        self._read_lock = RLock() if isinstance(engine.pool, StaticPool) else None
-        self._write_lock = self._read_lock or (RLock() if self.can.one_writer else None)
+        lock = _locks.setdefault(engine, RLock())
+        shared = isinstance(engine.pool, StaticPool)
+        self._read_lock = lock if shared else None
+        self._write_lock = lock if shared or self.can.one_writer else None
 
     @property
     def address(self) -> str:

@@ -1,0 +1,65 @@
+"""The contract suite of job stores, on every store that needs no server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rota.jobstores.memory import MemoryJobStore
+from rota.testing.contracts import JobStoreContract, SharedJobStoreContract
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rota.jobstores.base import BaseJobStore
+
+
+class TestMemoryJobStore(JobStoreContract):
+    @pytest.fixture
+    def make_store(self) -> Callable[[], BaseJobStore]:
+        def make() -> BaseJobStore:
+            store = MemoryJobStore()
+            store.start(None, "default")
+            return store
+
+        return make
+
+
+class TestSQLiteFile(SharedJobStoreContract):
+    @pytest.fixture
+    def make_store(self, tmp_path: Any) -> Iterator[Callable[[], BaseJobStore]]:
+        from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
+
+        stores: list[BaseJobStore] = []
+
+        def make() -> BaseJobStore:
+            store = SQLAlchemyJobStore(f"sqlite:///{tmp_path / 'jobs.sqlite'}")
+            store.start(None, "default")
+            stores.append(store)
+            return store
+
+        yield make
+        for store in stores:
+            store.shutdown()
+
+
+class TestSQLiteInMemory(SharedJobStoreContract):
+    """Two store objects share one engine, which they may not close."""
+
+    @pytest.fixture
+    def make_store(self) -> Iterator[Callable[[], BaseJobStore]]:
+        from sqlalchemy import create_engine
+        from sqlalchemy.pool import StaticPool
+
+        from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
+
+        engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+
+        def make() -> BaseJobStore:
+            store = SQLAlchemyJobStore(engine=engine)
+            store.start(None, "default")
+            return store
+
+        yield make
+        engine.dispose()
