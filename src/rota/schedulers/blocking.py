@@ -5,7 +5,6 @@ A host only: it waits and calls the engine; it decides nothing.
 
 from __future__ import annotations
 
-import signal
 from threading import Event, current_thread, main_thread
 
 from .base import STATE_STOPPED, BaseScheduler
@@ -39,7 +38,9 @@ class BlockingScheduler(BaseScheduler):
             self._closed.wait()
         finally:
             if previous is not None:
-                signal.signal(signal.SIGTERM, previous)
+                from signal import SIGTERM, signal
+
+                signal(SIGTERM, previous)
 
     def shutdown(self, wait: bool = True, timeout: float | None = None) -> Any:
         """Stop; see :meth:`~rota.schedulers.base.BaseScheduler.shutdown`. Ends :meth:`start`."""
@@ -66,7 +67,9 @@ class BlockingScheduler(BaseScheduler):
 
     def _catch_sigterm(self) -> Any:
         """Let SIGTERM drain this scheduler; return the former handler, or None if it is not ours to replace."""
-        if current_thread() is not main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        from signal import SIG_DFL, SIGTERM, getsignal, signal
+
+        if current_thread() is not main_thread() or getsignal(SIGTERM) is not SIG_DFL:
             return None
 
         def drain(signum: int, frame: FrameType | None) -> None:
@@ -75,4 +78,4 @@ class BlockingScheduler(BaseScheduler):
                 self._stop_claiming()
                 self._drain_aside(True, None)
 
-        return signal.signal(signal.SIGTERM, drain)
+        return signal(SIGTERM, drain)

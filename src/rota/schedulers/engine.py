@@ -6,7 +6,6 @@ It carries out what ``core.plan`` decides. It starts no thread and never waits; 
 from __future__ import annotations
 
 from os import getpid, urandom
-from random import random
 
 from ..clock import HELD, SECOND, moment
 from ..core.plan import ENDED, QUARANTINED, plan, quarantine
@@ -422,6 +421,8 @@ class Engine:
 
     def store_failed(self, alias: str, exc: Exception, doing: str) -> None:
         """Note an error of a store: back off (exponentially, with jitter), and say so once."""
+        from random import random
+
         state = self.stores.get(alias)
         if state is None:
             return
