@@ -213,7 +213,7 @@ def timezone_to_text(zone: tzinfo) -> str | None:
         return key
     try:
         offset = zone.utcoffset(None)
-    except Exception:  # noqa: BLE001 (a foreign zone may only answer for a datetime)
+    except Exception:  # a foreign zone may only answer for a datetime
         offset = None
     if offset is not None:
         return "UTC" if not offset else _offset_text(offset)
