@@ -1,0 +1,51 @@
+"""What Rota offers to tests: virtual time, a scheduler moved by hand, contract suites, and a simulation.
+
+Exports only; each name is loaded when it is first used, because the contract suites need pytest.
+
+========================  ======================================================================================
+``VirtualClock``          a clock that stands still until it is moved
+``ManualScheduler``       a scheduler in virtual time: ``advance(hours=3)`` runs what becomes due
+``VirtualLoop``           the asyncio loop in virtual time on which it runs coroutines
+``VirtualExecutor``       its executor
+``JobStoreContract``      what every job store must do, as a class of tests to derive from
+``ExecutorContract``      the same for executors
+``HostContract``          the same for schedulers
+``simulate``              many schedulers on one store, crashes and lost answers included, from one seed
+========================  ======================================================================================
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .clock import VirtualClock as VirtualClock
+    from .manual import ManualScheduler as ManualScheduler
+    from .virtual_loop import VirtualExecutor as VirtualExecutor
+    from .virtual_loop import VirtualLoop as VirtualLoop
+
+_WHERE = {
+    "ExecutorContract": "executor_contract",
+    "HostContract": "host_contract",
+    "JobStoreContract": "contracts",
+    "ManualScheduler": "manual",
+    "VirtualClock": "clock",
+    "VirtualExecutor": "virtual_loop",
+    "VirtualLoop": "virtual_loop",
+    "simulate": "simulation",
+}
+
+__all__ = list(_WHERE)
+
+
+def __getattr__(name: str) -> object:
+    module = _WHERE.get(name)
+    if module is None:
+        raise AttributeError(f"module 'rota.testing' has no attribute {name!r}")
+    from importlib import import_module
+
+    found = globals()[name] = getattr(import_module(f"rota.testing.{module}"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
