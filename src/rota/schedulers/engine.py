@@ -494,7 +494,7 @@ def _decide(job: Job, now: int) -> Decision:
 def _bring_forward(store: BaseJobStore, now: int) -> None:
     """After the clock was set back: elapsed-time jobs go on in their rhythm instead of reliving the time."""
     for job in store.get_all_jobs():
-        if job.next_nominal is None or not getattr(job.trigger, "elapsed", False):
+        if job.next_nominal is None or not job.trigger.elapsed:
             continue
         following = job.trigger.first(now)
         if following is not None and following < job.next_nominal:

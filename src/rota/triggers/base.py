@@ -42,6 +42,10 @@ class BaseTrigger(ABC):
     jitter: float | None = None
     #: the zone in which the trigger's wall times are meant, or None
     timezone: tzinfo | None = None
+    #: whether the user chose the start; False where it is the time of construction
+    start_given: bool = True
+    #: whether the trigger measures elapsed time, so that a clock that is set back must not delay it
+    elapsed: bool = False
 
     @abstractmethod
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
@@ -109,9 +113,17 @@ class BaseTrigger(ABC):
     def same_schedule(self, other: BaseTrigger) -> bool:
         """Whether a job whose trigger ``other`` is replaced by this one may keep its next run.
 
-        A start that neither of them was given does not count: it is the time of construction.
+        A start that this one was not given does not count: it would only be the time of construction.
         """
-        return type(self) is type(other) and (self == other or (self.spec() or 0) == other.spec())
+        if type(self) is not type(other):
+            return False
+        mine, theirs = self.spec(), other.spec()
+        if mine is None or theirs is None:
+            return self == other
+        if not self.start_given:
+            mine.pop("start_date", None)
+            theirs.pop("start_date", None)
+        return mine == theirs
 
     def spec(self) -> dict[str, Any] | None:
         """Return the trigger as JSON-able data with a ``type`` key, or None if it has no such form."""

@@ -60,6 +60,7 @@ class CalendarIntervalTrigger(InstantTrigger):
         "jitter",
         "months",
         "start_date",
+        "start_given",
         "timezone",
         "weeks",
         "years",
@@ -95,6 +96,7 @@ class CalendarIntervalTrigger(InstantTrigger):
             _whole("hour", hour, 23) * 3600 + _whole("minute", minute, 59) * 60 + _whole("second", second, 59)
         )
         start = self._date("start_date", start_date)
+        self.start_given = start is not None
         self.start_date: date = start or moment(current_instant(now), self.timezone).date()
         self.end_date = self._date("end_date", end_date)
         if self.end_date is not None and self.start_date > self.end_date:
@@ -190,6 +192,7 @@ class CalendarIntervalTrigger(InstantTrigger):
         hour, minute, second = state["time"]
         self._second_of_day = hour * 3600 + minute * 60 + second
         self.start_date = state["start_date"]
+        self.start_given = True
         self.end_date = state["end_date"]
         self.timezone = astimezone(state["timezone"]) or UTC
         self.jitter = state["jitter"]

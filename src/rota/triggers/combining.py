@@ -78,6 +78,17 @@ class BaseCombiningTrigger(InstantTrigger):
     def anchor_among(self, previous: int) -> int | None:
         return previous
 
+    def same_schedule(self, other: BaseTrigger) -> bool:
+        return (
+            isinstance(other, BaseCombiningTrigger)
+            and type(self) is type(other)
+            and self.jitter == other.jitter
+            and len(self.triggers) == len(other.triggers)
+            and all(
+                mine.same_schedule(theirs) for mine, theirs in zip(self.triggers, other.triggers, strict=True)
+            )
+        )
+
     def spec(self) -> dict[str, Any] | None:
         """Return ``{"type", "triggers": [spec, …], "jitter"}``; None if a member has no spec."""
         members = [member.spec() for member in self.triggers]

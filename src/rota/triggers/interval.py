@@ -47,9 +47,11 @@ class IntervalTrigger(InstantTrigger):
     :raises TriggerTypeError: if a parameter has the wrong type
     """
 
-    __slots__ = ("_end", "_interval", "_start", "jitter", "timezone")
+    __slots__ = ("_end", "_interval", "_start", "jitter", "start_given", "timezone")
 
+    elapsed = True
     jitter: float | None
+    start_given: bool
     timezone: tzinfo
 
     def __init__(
@@ -68,6 +70,7 @@ class IntervalTrigger(InstantTrigger):
     ) -> None:
         self._interval = interval = _length(weeks, days, hours, minutes, seconds)
         self.timezone = zone = zone_for(timezone, start_date, end_date)
+        self.start_given = bool(start_date)
         if start_date:
             start = optional_instant(start_date, zone, "start_date")
             assert start is not None
@@ -180,6 +183,7 @@ class IntervalTrigger(InstantTrigger):
         state = checked_state(self, state, 2)
         self.timezone = astimezone(state["timezone"]) or UTC
         self._start = to_instant(state["start_date"])
+        self.start_given = True
         self._end = None if state["end_date"] is None else to_instant(state["end_date"])
         self._interval = microseconds(state["interval"])
         self.jitter = state.get("jitter")
