@@ -121,6 +121,8 @@ def _plan_many(decision: Decision, nominal: int, now: int, busy: bool) -> int | 
         first = trigger.after(before, before)
     while first is not None and first <= last and len(decision.runs) < GROUP_LIMIT:
         due = due_time_of(job, first)
+        if due > now:  # its jitter has not passed yet
+            break
         if grace is not None and now - due > grace:
             decision.records.append(_record(job, first, first, 1, MISSED, "too late", now))
         else:
