@@ -29,7 +29,9 @@ May not import anything of Rota. Each class also derives from what APScheduler 3
     ├── SchedulerAlreadyRunningError, SchedulerNotRunningError, ShutdownTimeoutError (TimeoutError)
     ├── MaxInstancesReachedError                 as APScheduler's
     ├── NoCurrentRunError (RuntimeError)         current_run() outside a run
+    ├── NoEventLoopError (RuntimeError)          a scheduler on a loop is started where there is none
     ├── WorkerProcessError (RuntimeError)        a worker process cannot start, or its exception cannot be brought back
+    ├── CommandError (RuntimeError)              a command that a job runs did not exit with 0
     └── StoreError
         ├── StoreInUseError (RuntimeError)       one store object, two schedulers
         ├── StoreNotStartedError (RuntimeError)  the store is used before start() or after shutdown()
@@ -202,8 +204,16 @@ class NoCurrentRunError(RotaError, RuntimeError):
     """current_run() was called outside a run."""
 
 
+class NoEventLoopError(RotaError, RuntimeError):
+    """A scheduler that lives on an event loop is started where there is none."""
+
+
 class WorkerProcessError(RotaError, RuntimeError):
     """A worker process cannot start, or a job raised something in it that cannot be brought back."""
+
+
+class CommandError(RotaError, RuntimeError):
+    """A command that a job runs (:mod:`rota.commands`) did not exit with 0; the message ends with its last output."""
 
 
 class StoreError(RotaError):

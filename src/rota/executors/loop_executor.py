@@ -12,7 +12,7 @@ from asyncio import _get_running_loop as running_loop
 from collections import deque
 from functools import partial
 
-from ..core.run import CANCELLED, Run, end, fail
+from ..core.run import CANCELLED, Run, end
 from .base import UNBOUNDED, NativeExecutor, chain, is_coroutine_function, perform, perform_coroutine
 from .pool import ThreadPoolExecutor
 
@@ -81,12 +81,15 @@ class LoopExecutor(NativeExecutor):
         if wait:
             self._idle.clear()
             if self._on_loop(self._tell_idle):
-                while not self._idle.wait(_HEARTBEAT) and self._loop.is_running():
+                while self._loop.is_running() and not self._idle.wait(_HEARTBEAT):
                     pass
 
     def cancel(self) -> None:
         """Cancel the tasks, and ask the plain functions to stop."""
-        self._on_loop(self._cancel_all)
+        if self._loop.is_running():
+            self._on_loop(self._cancel_all)
+        else:
+            self._abandon()
         self._threads.cancel()
 
     def carry(self, run: Run, coroutine: Coroutine[Any, Any, Any], done: Done) -> None:
@@ -95,7 +98,7 @@ class LoopExecutor(NativeExecutor):
         if not self._on_loop(partial(self._start_task, run, done, None, work)):
             work.close()
             coroutine.close()
-            end(run, CANCELLED, "the event loop is closed", self._clock.now())
+            end(run, CANCELLED, "the event loop has ended", self._clock.now())
             done(run)
 
     def _on_loop(self, callback: Callable[[], None]) -> bool:
@@ -105,8 +108,8 @@ class LoopExecutor(NativeExecutor):
                 self._loop.call_soon(callback)
             else:
                 self._loop.call_soon_threadsafe(callback)
-        except RuntimeError as exc:
-            self._abandon(exc)
+        except RuntimeError:
+            self._abandon()
             return False
         return True
 
@@ -171,16 +174,16 @@ class LoopExecutor(NativeExecutor):
         if not self._tasks and not self._incoming:
             self._idle.set()
 
-    def _abandon(self, why: RuntimeError) -> None:
-        """End what a closed loop will not carry out."""
+    def _abandon(self) -> None:
+        """End what a loop that has ended will not carry out."""
         self._woken = False
-        lost = [(head, done) for head, done, _ in self._tasks.values()]
+        left = [(run, done) for run, done, _ in self._tasks.values()]
         self._tasks.clear()
         while self._incoming:
-            lost.append(self._incoming.popleft())
-        for head, done in lost:
+            left.append(self._incoming.popleft())
+        for head, done in left:
             for run in chain(head):
-                fail(run, why, "", self._clock.now())
+                end(run, CANCELLED, "the event loop has ended", self._clock.now())
                 done(run)
 
 

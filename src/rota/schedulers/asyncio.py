@@ -1,0 +1,84 @@
+"""The asyncio scheduler: lives on an asyncio event loop.
+
+A host only: everything but the loop's own calls is in loop.py.
+"""
+
+from __future__ import annotations
+
+from asyncio import _get_running_loop as running_loop
+
+from ..errors import NoEventLoopError
+from ..util import maybe_ref
+from .loop import LoopScheduler
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable
+    from typing import Any
+
+    from ..executors.base import BaseExecutor
+
+
+class AsyncIOScheduler(LoopScheduler):
+    """A scheduler that runs on an asyncio event loop.
+
+    Coroutine functions run on the loop, plain functions in threads. ``await scheduler.shutdown()`` waits until the runs
+    under way have ended; not awaiting it is fine, too.
+
+    Extra option:
+
+    :param event_loop: the loop, or a textual reference to it; by default the one that runs when :meth:`start` is called
+    """
+
+    _eventloop: AbstractEventLoop | None = None
+    _given_loop: AbstractEventLoop | None = None
+
+    def _configure(self, config: dict[str, Any]) -> None:
+        self._given_loop = self._eventloop = maybe_ref(config.pop("event_loop", None))
+        super()._configure(config)
+
+    def _create_default_executor(self) -> BaseExecutor:
+        from ..executors.asyncio import AsyncIOExecutor
+
+        return AsyncIOExecutor()
+
+    def _find_loop(self) -> None:
+        loop = self._given_loop or running_loop()
+        if loop is None:
+            raise NoEventLoopError(
+                "There is no running event loop: call start() inside a coroutine (asyncio.run(main())), or give the "
+                "scheduler a loop by AsyncIOScheduler(event_loop=…)"
+            )
+        if loop.is_closed():
+            raise NoEventLoopError(f"The event loop {loop!r} is closed; give the scheduler another one")
+        self._eventloop = loop
+
+    def _loop(self) -> AbstractEventLoop:
+        assert self._eventloop is not None
+        return self._eventloop
+
+    def _post(self, callback: Callable[[], None]) -> None:
+        loop = self._loop()
+        if running_loop() is loop:
+            loop.call_soon(callback, context=self._base_context)
+        else:
+            loop.call_soon_threadsafe(callback, context=self._base_context)
+
+    def _call_later(self, seconds: float, callback: Callable[[], None]) -> Callable[[], object]:
+        return self._loop().call_later(seconds, callback, context=self._base_context).cancel
+
+    def _on_loop(self) -> bool:
+        return self._eventloop is not None and running_loop() is self._eventloop
+
+    def _host_is_alive(self) -> bool:
+        return self._eventloop is not None and self._eventloop.is_running()
+
+    def _finish_signal(self) -> tuple[Any, Callable[[], None] | None]:
+        future = self._loop().create_future()
+
+        def finished() -> None:
+            if not future.done():
+                future.set_result(None)
+
+        return future, finished

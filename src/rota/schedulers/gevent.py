@@ -1,0 +1,187 @@
+"""The gevent scheduler: runs in a greenlet.
+
+A host only: the loop is the blocking scheduler's; here its waits give way to other greenlets.
+"""
+
+from __future__ import annotations
+
+from threading import get_ident
+
+from ..errors import MissingExtraError
+from .base import STATE_STOPPED, BaseScheduler
+from .blocking import BlockingScheduler
+from .engine import SLICE
+from .loop import ENGINE_EVENTS
+
+try:
+    import gevent
+    from gevent.event import Event
+    from gevent.lock import RLock
+    from gevent.monkey import get_original, is_module_patched
+except ImportError as exc:
+    raise MissingExtraError("GeventScheduler", "gevent") from exc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from ..executors.base import BaseExecutor
+    from .engine import Engine
+
+#: Seconds between two looks for the end of a shutdown.
+_POLL = 0.01
+
+
+class GeventScheduler(BlockingScheduler):
+    """A scheduler that runs as a greenlet; jobs are greenlets, too.
+
+    A pass over a store that does I/O does not block the hub: in a program with patched sockets the store's own waits give
+    way, in others the pass is made by a thread of the hub's pool.
+    """
+
+    _greenlet: Any = None
+    _hub: Any = None
+    #: the hub's thread
+    _thread: int | None = None
+
+    def __init__(
+        self, gconfig: Mapping[str, Any] = {}, **options: Any
+    ) -> None:  # APScheduler's signature; never changed
+        #: set while no pass is under way
+        self._at_rest = Event()
+        self._at_rest.set()
+        super().__init__(gconfig, **options)
+        self._sees_all = type(self)._dispatch_event is not GeventScheduler._dispatch_event
+
+    def start(self, paused: bool = False) -> Any:
+        """Start the scheduler in a greenlet of the calling thread's hub.
+
+        :param paused: True: process no jobs before :meth:`resume` is called
+        :return: the greenlet; it ends when the scheduler has been shut down
+        """
+        while not self._closed.is_set():  # a shutdown that nobody waited for
+            gevent.sleep(_POLL)
+        self._hub = gevent.get_hub()
+        self._thread = _native_ident()
+        self._event = Event()
+        BaseScheduler.start(self, paused)
+        self._greenlet = gevent.spawn(self._main_loop)
+        return self._greenlet
+
+    def shutdown(self, wait: bool = True, timeout: float | None = None) -> Any:
+        """Stop; see :meth:`~rota.schedulers.base.BaseScheduler.shutdown`. Other greenlets run while it waits."""
+        if self._on_other_thread():
+            self._call_on_hub(self.shutdown, wait, timeout)
+            return
+        BaseScheduler.shutdown(self, wait, timeout)
+        greenlet = self._greenlet
+        if greenlet is not None and gevent.getcurrent() is not greenlet and not self._is_inside():
+            greenlet.join()
+
+    def wakeup(self) -> None:
+        """Make the greenlet look for due jobs now. Thread-safe."""
+        if self._hub is not None:
+            self._hub.loop.run_callback_threadsafe(self._event.set)
+
+    def _create_lock(self) -> Any:
+        return RLock()
+
+    def _create_default_executor(self) -> BaseExecutor:
+        from ..executors.gevent import GeventExecutor
+
+        return GeventExecutor()
+
+    def _dispatch_event(self, event: Any) -> None:
+        """Call the listeners in the hub's thread, whatever thread of a pool the event arises in."""
+        if self._on_other_thread() and (event.code & ENGINE_EVENTS or self._ticking == get_ident()):
+            self._hub.loop.run_callback_threadsafe(gevent.spawn, super()._dispatch_event, event)
+        else:
+            super()._dispatch_event(event)
+
+    # -- passes --------------------------------------------------------------------------------------------------
+
+    def _main_loop(self) -> None:
+        event = self._event
+        while self.state != STATE_STOPPED:
+            event.clear()
+            wait = self._guarded_pass()
+            if wait is None or wait > 0:
+                event.wait(SLICE if wait is None else min(wait, SLICE))
+            else:
+                gevent.sleep(0)
+
+    def _guarded_pass(self) -> float | None:
+        self._at_rest.clear()
+        try:
+            if self._ticks_may_block and not _patched():
+                waited: float | None = self._hub.threadpool.apply(self._process_jobs)
+                return waited
+            return self._process_jobs()
+        except Exception:
+            # An overridden _process_jobs() may raise anything; the next pass must come all the same.
+            self._logger.exception("A pass over the job stores failed; trying again")
+            return 1.0
+        finally:
+            self._at_rest.set()
+
+    def _offload(self, work: Callable[[], object]) -> None:
+        """Record ended runs where waiting for the store does not block the hub."""
+        if _patched():
+            self._hub.loop.run_callback_threadsafe(gevent.spawn, work)
+        else:
+            self._hub.loop.run_callback_threadsafe(self._hub.threadpool.spawn, work)
+
+    # -- the ends of a life --------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        super()._open()
+        self._require_engine().set_offload(self._offload)
+
+    def _drain(self, wait: bool = True, timeout: float | None = None) -> None:
+        if not self._on_other_thread():
+            self._at_rest.wait()
+        super()._drain(wait, timeout)
+
+    def _drain_aside(self, wait: bool, timeout: float | None) -> None:
+        if not wait:
+            self._announce_shutdown()
+        gevent.spawn(self._drain, wait, timeout)
+
+    def _wait_idle(self, engine: Engine, timeout: float | None) -> bool:
+        if is_module_patched("threading") or self._on_other_thread():
+            return super()._wait_idle(engine, timeout)
+        idle: bool = self._hub.threadpool.apply(super()._wait_idle, (engine, timeout))
+        return idle
+
+    def _on_other_thread(self) -> bool:
+        return self._thread is not None and _native_ident() != self._thread
+
+    def _call_on_hub(self, call: Callable[..., None], *args: Any) -> None:
+        """Call something in a greenlet of the hub from another thread, and wait for its end."""
+        ended = get_original("threading", "Event")()
+        errors: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                call(*args)
+            except BaseException as exc:  # it belongs to the waiting thread
+                errors.append(exc)
+            finally:
+                ended.set()
+
+        self._hub.loop.run_callback_threadsafe(gevent.spawn, run)
+        ended.wait()
+        if errors:
+            raise errors[0]
+
+
+def _native_ident() -> int:
+    ident: int = get_original("_thread", "get_ident")()
+    return ident
+
+
+def _patched() -> bool:
+    """Whether what waits for a socket gives way to other greenlets."""
+    patched: bool = is_module_patched("socket")
+    return patched

@@ -1,0 +1,298 @@
+"""What all schedulers share that live on somebody else's event loop: asyncio, Tornado, Twisted, Qt.
+
+A host only: it calls the engine when it is due and never blocks the loop; with a store that does I/O, passes and records
+are made on one helper thread, and only the timer is touched on the loop.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from contextvars import copy_context
+from functools import partial
+from queue import SimpleQueue
+from threading import Event, Lock, Thread, current_thread, get_ident
+
+from ..errors import SchedulerAlreadyRunningError
+from ..events import (
+    EVENT_CLOCK_JUMPED,
+    EVENT_JOB_CANCELLED,
+    EVENT_JOB_ERROR,
+    EVENT_JOB_EXECUTED,
+    EVENT_JOB_LOST,
+    EVENT_JOB_MAX_INSTANCES,
+    EVENT_JOB_MISSED,
+    EVENT_JOB_QUARANTINED,
+    EVENT_JOB_REFUSED,
+    EVENT_JOB_RESTORED,
+    EVENT_JOB_SUBMITTED,
+    EVENT_SCHEDULER_DEGRADED,
+    EVENT_SCHEDULER_RECOVERED,
+)
+from .base import STATE_STOPPED, BaseScheduler
+from .engine import SLICE
+from .life import EXIT_GRACE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+#: The events that arise in no caller's thread; listeners get them on the loop's.
+ENGINE_EVENTS = (
+    EVENT_JOB_SUBMITTED
+    | EVENT_JOB_MAX_INSTANCES
+    | EVENT_JOB_EXECUTED
+    | EVENT_JOB_ERROR
+    | EVENT_JOB_MISSED
+    | EVENT_JOB_CANCELLED
+    | EVENT_JOB_LOST
+    | EVENT_JOB_REFUSED
+    | EVENT_JOB_QUARANTINED
+    | EVENT_JOB_RESTORED
+    | EVENT_CLOCK_JUMPED
+    | EVENT_SCHEDULER_DEGRADED
+    | EVENT_SCHEDULER_RECOVERED
+)
+#: Seconds that shutdown() in another thread waits for the loop to call the listeners.
+_DELIVERY = 1.0
+#: Seconds until the next pass after one that failed outside the engine's own guard.
+_RETRY = 1.0
+
+
+class LoopScheduler(BaseScheduler):
+    """Base class of the schedulers on a foreign event loop.
+
+    A host says how to post a callback to its loop (thread-safe), how to call one later, whether the caller is on the
+    loop's thread, and where its loop is.
+    """
+
+    _timer: Callable[[], object] | None = None
+    _woken = False
+    #: tells the caller of shutdown() on the loop that all is done
+    _notify: Callable[[], None] | None = None
+
+    def __init__(
+        self, gconfig: Mapping[str, Any] = {}, **options: Any
+    ) -> None:  # APScheduler's signature; never changed
+        self._helper = _HelperThread()
+        super().__init__(gconfig, **options)
+        self._sees_all = type(self)._dispatch_event is not LoopScheduler._dispatch_event
+
+    def start(self, paused: bool = False) -> Any:
+        """Start on the loop; jobs are processed as soon as the loop runs.
+
+        :param paused: True: process no jobs before :meth:`resume` is called
+        :raises SchedulerAlreadyRunningError: if the scheduler is running, or a shutdown needs the loop to end
+        """
+        if self.state != STATE_STOPPED:
+            raise SchedulerAlreadyRunningError
+        if not self._closed.is_set() and self._on_loop():
+            raise SchedulerAlreadyRunningError(
+                "The scheduler is still shutting down, and waiting for that here would block the loop; await what "
+                "shutdown() returned before you call start()"
+            )
+        self._find_loop()
+        self._base_context = copy_context()
+        self._helper = _HelperThread()
+        self._aside = self._again = self._woken = False
+        super().start(paused)
+        self.wakeup()  # a paused scheduler looks after its stores, too
+
+    def shutdown(self, wait: bool = True, timeout: float | None = None) -> Any:
+        """Stop; see :meth:`~rota.schedulers.base.BaseScheduler.shutdown`.
+
+        On the loop's thread it returns at once, since the runs under way may need the loop to end: no run starts any
+        more, and the rest happens while the loop goes on. In any other thread it waits as other schedulers do.
+        """
+        if not self._on_loop():
+            super().shutdown(wait, timeout)
+            if self._closed.is_set() and self._host_is_alive():
+                delivered = Event()
+                self._post_if_alive(delivered.set)
+                delivered.wait(_DELIVERY)
+            return None
+        self._stop_claiming()
+        signal, self._notify = self._finish_signal()
+        if self._is_inside():
+            self._drain_aside(wait, timeout)
+            if self._notify is not None:
+                self._notify()  # the caller cannot wait for its own end
+        elif self._require_engine().in_flight or self._ticks_may_block:
+            self._drain_aside(wait, timeout)
+        else:
+            self._drain(wait, timeout)
+        return signal
+
+    def wakeup(self) -> None:
+        """Make the loop look for due jobs soon. Thread-safe."""
+        if not self._woken and self.state != STATE_STOPPED:
+            self._woken = True
+            try:
+                self._post(self._tick)
+            except RuntimeError as exc:
+                self._logger.warning(
+                    "The event loop of the scheduler is gone (%s); no more jobs are processed", exc
+                )
+
+    def _dispatch_event(self, event: Any) -> None:
+        """Call the listeners on the loop's thread if the event is the engine's, else in the caller's."""
+        if not self._on_loop() and (event.code & ENGINE_EVENTS or self._in_own_thread()):
+            try:
+                self._post(partial(super()._dispatch_event, event))
+                return
+            except RuntimeError:
+                pass  # the loop is closed; the listeners get the event all the same
+        super()._dispatch_event(event)
+
+    def _in_own_thread(self) -> bool:
+        return self._helper.is_current() or self._ticking == get_ident() or self._drainer is current_thread()
+
+    # -- what a host implements ----------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _find_loop(self) -> None:
+        """Take hold of the loop at every start; raise if there is none."""
+
+    @abstractmethod
+    def _post(self, callback: Callable[[], None]) -> None:
+        """Call something on the loop's thread soon. Thread-safe; raises RuntimeError if the loop is closed."""
+
+    @abstractmethod
+    def _call_later(self, seconds: float, callback: Callable[[], None]) -> Callable[[], object]:
+        """Call something on the loop after a time; only used on the loop's thread.
+
+        :return: a function that calls it off
+        """
+
+    @abstractmethod
+    def _on_loop(self) -> bool:
+        """Whether the caller is on the loop's thread."""
+
+    def _finish_signal(self) -> tuple[Any, Callable[[], None] | None]:
+        """Return what shutdown() gives its caller to wait for (or None), and what makes it come true on the loop."""
+        return None, None
+
+    # -- passes --------------------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        """Make a pass, here or on the helper thread; called on the loop's thread only."""
+        self._woken = False
+        self._stop_timer()
+        if self.state == STATE_STOPPED:
+            return
+        if self._aside:
+            self._again = True
+        elif self._ticks_may_block:
+            self._aside = True
+            self._helper.call(self._tick_aside)
+        else:
+            self._start_timer(self._guarded_pass())
+
+    def _tick_aside(self) -> None:
+        wait = self._guarded_pass()
+        self._post_if_alive(lambda: self._after_tick_aside(wait))
+
+    def _after_tick_aside(self, wait: float | None) -> None:
+        self._aside = False
+        if self._again:
+            self._again = False
+            self._tick()
+        elif not self._woken:
+            self._start_timer(wait)
+
+    def _guarded_pass(self) -> float | None:
+        try:
+            return self._base_context.copy().run(self._process_jobs)
+        except BaseException:
+            # An overridden _process_jobs() may raise anything; the next pass must come all the same.
+            self._logger.exception("A pass over the job stores failed; trying again")
+            return _RETRY
+
+    def _start_timer(self, wait: float | None) -> None:
+        self._stop_timer()
+        if self.state != STATE_STOPPED:
+            seconds = SLICE if wait is None else min(max(wait, 0.0), SLICE)
+            self._timer = self._call_later(seconds, self._tick)
+
+    def _stop_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer()
+
+    def _post_if_alive(self, callback: Callable[[], None]) -> None:
+        try:
+            self._post(callback)
+        except RuntimeError:
+            pass  # the loop is closed: it has no timer any more, and nobody on it waits
+
+    # -- the ends of a life --------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        super()._open()
+        self._require_engine().set_offload(self._helper.call)
+
+    def _stop_claiming(self) -> None:
+        super()._stop_claiming()
+        self._post_if_alive(self._stop_idle_timer)
+
+    def _stop_idle_timer(self) -> None:
+        if self.state == STATE_STOPPED:
+            self._stop_timer()
+
+    def _drain(self, wait: bool = True, timeout: float | None = None) -> None:
+        # Once it is over, start() may make the next life's helper and signal.
+        helper, notify = self._helper, self._notify
+        self._notify = None
+        try:
+            super()._drain(wait, timeout)
+        finally:
+            helper.stop()
+            if notify is not None:
+                self._post_if_alive(notify)
+
+    def _stop_at_exit(self) -> None:
+        self._stop_claiming()
+        # Where the loop has ended, what was under way on it ends only if it is cancelled.
+        self._drain(self._host_is_alive(), EXIT_GRACE)
+
+    def _stop_in_child(self) -> None:
+        super()._stop_in_child()
+        self._timer = self._notify = None
+
+
+class _HelperThread:
+    """One thread that does what may block, in the order in which it is asked; it is started when there is something."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._thread: Thread | None = None
+        self._calls: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+
+    def call(self, work: Callable[[], object]) -> None:
+        """Do something on the thread, after everything before it; does not wait. Thread-safe."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = Thread(target=self._main, name="rota-helper", daemon=True)
+                self._thread.start()
+            self._calls.put(work)
+
+    def stop(self) -> None:
+        """End the thread after what it has been asked for; waits, except on the thread itself."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            if thread is not None:
+                self._calls.put(None)
+        if thread is not None and thread is not current_thread():
+            thread.join()
+
+    def is_current(self) -> bool:
+        """Whether the caller is on this thread."""
+        return self._thread is current_thread()
+
+    def _main(self) -> None:
+        while True:
+            work = self._calls.get()
+            if work is None:
+                return
+            work()
+            del work  # a waiting thread keeps nothing alive

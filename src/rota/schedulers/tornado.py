@@ -1,0 +1,83 @@
+"""The Tornado scheduler: lives on a Tornado IOLoop.
+
+A host only: everything but the loop's own calls is in loop.py.
+"""
+
+from __future__ import annotations
+
+from asyncio import _get_running_loop as running_loop
+from functools import partial
+
+from ..errors import MissingExtraError
+from ..util import maybe_ref
+from .loop import LoopScheduler
+
+try:
+    from tornado.ioloop import IOLoop
+except ImportError as exc:
+    raise MissingExtraError("TornadoScheduler", "tornado") from exc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ..executors.base import BaseExecutor
+
+
+class TornadoScheduler(LoopScheduler):
+    """A scheduler that runs on a Tornado IOLoop.
+
+    Coroutine functions run on the loop, plain functions in threads. ``await scheduler.shutdown()`` waits until the runs
+    under way have ended; not awaiting it is fine, too.
+
+    Extra option:
+
+    :param io_loop: the IOLoop, or a textual reference to it; by default the current one when :meth:`start` is called
+    """
+
+    _ioloop: IOLoop | None = None
+    _given_loop: IOLoop | None = None
+
+    def _configure(self, config: dict[str, Any]) -> None:
+        self._given_loop = self._ioloop = maybe_ref(config.pop("io_loop", None))
+        super()._configure(config)
+
+    def _create_default_executor(self) -> BaseExecutor:
+        from ..executors.tornado import TornadoExecutor
+
+        return TornadoExecutor()
+
+    def _find_loop(self) -> None:
+        self._ioloop = self._given_loop or IOLoop.current()
+
+    def _loop(self) -> IOLoop:
+        assert self._ioloop is not None
+        return self._ioloop
+
+    def _post(self, callback: Callable[[], None]) -> None:
+        self._loop().add_callback(callback)
+
+    def _call_later(self, seconds: float, callback: Callable[[], None]) -> Callable[[], object]:
+        loop = self._loop()
+        return partial(loop.remove_timeout, loop.call_later(seconds, callback))
+
+    def _asyncio_loop(self) -> Any:
+        return getattr(self._ioloop, "asyncio_loop", None)
+
+    def _on_loop(self) -> bool:
+        loop = self._asyncio_loop()
+        return loop is not None and running_loop() is loop
+
+    def _host_is_alive(self) -> bool:
+        loop = self._asyncio_loop()
+        return loop is not None and bool(loop.is_running())
+
+    def _finish_signal(self) -> tuple[Any, Callable[[], None] | None]:
+        future = self._asyncio_loop().create_future()
+
+        def finished() -> None:
+            if not future.done():
+                future.set_result(None)
+
+        return future, finished

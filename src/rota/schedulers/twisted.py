@@ -1,0 +1,78 @@
+"""The Twisted scheduler: lives on a Twisted reactor.
+
+A host only: everything but the reactor's own calls is in loop.py.
+"""
+
+from __future__ import annotations
+
+from ..errors import MissingExtraError
+from ..util import maybe_ref
+from .loop import LoopScheduler
+
+try:
+    from twisted.internet.defer import Deferred
+    from twisted.python.threadable import isInIOThread
+except ImportError as exc:
+    raise MissingExtraError("TwistedScheduler", "twisted") from exc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ..executors.base import BaseExecutor
+
+
+class TwistedScheduler(LoopScheduler):
+    """A scheduler that runs on a Twisted reactor.
+
+    Plain functions run in the reactor's thread pool, coroutine functions on the reactor. On the reactor's thread
+    :meth:`shutdown` returns a Deferred that fires when the runs under way have ended.
+
+    Extra option:
+
+    :param reactor: the reactor, or a textual reference to it; by default the global one, which is installed when
+        :meth:`start` is called if the program has not chosen one by then
+    """
+
+    _reactor: Any = None
+    _given_reactor: Any = None
+
+    def _configure(self, config: dict[str, Any]) -> None:
+        self._given_reactor = self._reactor = maybe_ref(config.pop("reactor", None))
+        super()._configure(config)
+
+    def _create_default_executor(self) -> BaseExecutor:
+        from ..executors.twisted import TwistedExecutor
+
+        return TwistedExecutor()
+
+    def _find_loop(self) -> None:
+        if self._given_reactor is not None:
+            self._reactor = self._given_reactor
+        else:
+            from twisted.internet import reactor
+
+            self._reactor = reactor
+
+    def _post(self, callback: Callable[[], None]) -> None:
+        self._reactor.callFromThread(callback)
+
+    def _call_later(self, seconds: float, callback: Callable[[], None]) -> Callable[[], object]:
+        delayed = self._reactor.callLater(seconds, callback)
+
+        def call_off() -> None:
+            if delayed.active():
+                delayed.cancel()
+
+        return call_off
+
+    def _on_loop(self) -> bool:
+        return self._reactor is not None and self._reactor.running and bool(isInIOThread())  # type: ignore[no-untyped-call]
+
+    def _host_is_alive(self) -> bool:
+        return self._reactor is not None and bool(self._reactor.running)
+
+    def _finish_signal(self) -> tuple[Any, Callable[[], None] | None]:
+        finished: Deferred[None] = Deferred()
+        return finished, lambda: finished.callback(None)
