@@ -243,7 +243,7 @@ class Job:
             approved["policy"] = with_options(self.policy, options)
         following = _UNSET
         if "next_run_time" in changes:
-            following = self._next_instant(changes.pop("next_run_time"), approved.get("trigger"))
+            following = self._next_instant(changes.pop("next_run_time"))
         if changes:
             raise UnknownAttributeError(
                 f"The following are not modifiable attributes of Job: {', '.join(changes)}"
@@ -255,9 +255,10 @@ class Job:
                 self.state, self.error = ACTIVE, None
             self.set_next(following)
 
-    def _next_instant(self, value: Any, trigger: BaseTrigger | None) -> int | None:
-        timezone = getattr(trigger, "timezone", None) or getattr(self._scheduler, "timezone", None)
-        when = convert_to_datetime(value, timezone or self._timezone(), "next_run_time")
+    def _next_instant(self, value: Any) -> int | None:
+        # A naive time is meant in the scheduler's zone, whatever the trigger's is (as in APScheduler).
+        timezone = getattr(self._scheduler, "timezone", None) or self._timezone()
+        when = convert_to_datetime(value, timezone, "next_run_time")
         return None if when is None else instant(when)
 
     def _check_call(self, changes: dict[str, Any], approved: dict[str, Any]) -> None:

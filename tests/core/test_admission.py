@@ -1,0 +1,38 @@
+"""Admission: how much work an executor is given ahead."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rota.core.admission import AHEAD, FIRST_GUESS, MOST_AHEAD, Pace, ahead
+
+
+@given(st.integers(1, 500), st.integers(0, 10**9))
+def test_the_work_ahead_is_bounded_in_time_and_number(workers, average):
+    number = ahead(workers, average)
+    assert 0 <= number <= MOST_AHEAD
+    assert number * average <= workers * AHEAD
+
+
+def test_long_runs_leave_nothing_waiting_and_short_ones_a_lot():
+    assert ahead(9, 10**6) == 0
+    assert ahead(10, 10_000) == 100
+    assert ahead(10, 0) == MOST_AHEAD
+
+
+def test_the_pace_follows_many_runs_at_once_and_few_slowly():
+    pace = Pace()
+    assert pace.average == FIRST_GUESS
+    pace.update(1000 * 100, 1000)
+    assert pace.average == 100
+    pace.update(1000 * 100 + 10**6, 1001)
+    assert pace.average == (100 * 9 + 10**6) // 10
+
+
+def test_no_new_run_changes_nothing():
+    pace = Pace()
+    pace.update(500, 5)
+    before = pace.average
+    pace.update(500, 5)
+    assert pace.average == before

@@ -1,0 +1,60 @@
+"""Instants: exact conversions, and clocks that tell the same time as the system."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rota.clock import SYSTEM_CLOCK, instant, microseconds, moment
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@given(st.datetimes(timezones=st.sampled_from([UTC, BERLIN, timezone(timedelta(hours=-9, minutes=-30))])))
+def test_an_instant_is_exact_to_the_microsecond_and_comes_back_as_the_same_time(value):
+    there = instant(value)
+    assert isinstance(there, int)
+    if datetime(1, 1, 3, tzinfo=UTC) < value.astimezone(UTC) < datetime(9999, 12, 29, tzinfo=UTC):
+        assert moment(there) == value.astimezone(UTC)
+        assert instant(moment(there, BERLIN)) == there
+
+
+def test_the_two_passes_of_a_repeated_hour_are_an_hour_apart():
+    first = datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN)
+    assert instant(first.replace(fold=1)) - instant(first) == 3600 * 10**6
+
+
+def test_a_naive_datetime_has_no_instant():
+    with pytest.raises(TypeError):
+        instant(datetime(2029, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("duration", "expected"),
+    [
+        (1, 10**6),
+        (0.1, 100_000),
+        (1e-6, 1),
+        (timedelta(days=1, microseconds=1), 86_400_000_001),
+        (-2, -2 * 10**6),
+    ],
+)
+def test_durations_become_whole_microseconds(duration, expected):
+    assert microseconds(duration) == expected
+
+
+def test_a_time_outside_the_calendar_is_refused():
+    with pytest.raises(OverflowError):
+        moment(2**62)
+
+
+def test_the_system_clock_tells_the_system_s_time():
+    before = time.time()
+    now = SYSTEM_CLOCK.now() / 10**6
+    assert before - 0.001 <= now <= time.time() + 0.001
+    assert SYSTEM_CLOCK.monotonic() <= SYSTEM_CLOCK.monotonic()
