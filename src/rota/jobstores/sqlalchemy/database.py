@@ -35,8 +35,11 @@ class Capabilities:
     one_writer = False
 
     @contextmanager
-    def transaction(self, conn: Connection) -> Iterator[Connection]:
-        """Make what is done inside one transaction that is going to write."""
+    def transaction(self, conn: Connection, foreign: bool) -> Iterator[Connection]:
+        """Make what is done inside one transaction that is going to write.
+
+        :param foreign: whether the application chose how its connections begin transactions
+        """
         with conn.begin():
             yield conn
 
@@ -52,24 +55,24 @@ class _Sqlite(Capabilities):
     one_writer = True
 
     @contextmanager
-    def transaction(self, conn: Connection) -> Iterator[Connection]:
+    def transaction(self, conn: Connection, foreign: bool) -> Iterator[Connection]:
         # The driver would begin by itself, too late; and without IMMEDIATE, two transactions that read before they write fail
-        # each other. So the driver is told to keep out of it.
-        if conn.get_isolation_level() != "AUTOCOMMIT":
+        # each other. So the driver is told to keep out of it (our own engines tell it when they connect).
+        if foreign:
             conn = conn.execution_options(isolation_level="AUTOCOMMIT")
-            with conn.begin():
-                if conn.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
-                    conn.exec_driver_sql("ROLLBACK")  # an event handler of the application began one
-        conn.exec_driver_sql("BEGIN IMMEDIATE")
-        try:
-            yield conn
-            conn.exec_driver_sql("COMMIT")
-        except BaseException:
+        with conn.begin():
+            if foreign and conn.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+                conn.exec_driver_sql("ROLLBACK")  # an event handler of the application began one
+            conn.exec_driver_sql("BEGIN IMMEDIATE")
             try:
-                conn.exec_driver_sql("ROLLBACK")
-            except DBAPIError:
-                pass  # SQLite has rolled back already (disk full, connection lost)
-            raise
+                yield conn
+                conn.exec_driver_sql("COMMIT")
+            except BaseException:
+                try:
+                    conn.exec_driver_sql("ROLLBACK")
+                except DBAPIError:
+                    pass  # SQLite has rolled back already (disk full, connection lost)
+                raise
 
     def engine_options(self, url: URL) -> dict[str, Any]:
         options: dict[str, Any] = {
@@ -119,6 +122,8 @@ class Database:
         options: Mapping[str, Any] | None = None,
     ) -> None:
         self._own = engine is None
+        #: whether connections come in a transaction mode that the store did not choose
+        self._foreign = engine is not None or "isolation_level" in (options or {})
         if engine is None:
             engine = _make_engine(url, options or {})
         self.engine: Engine = engine
@@ -163,7 +168,7 @@ class Database:
         if lock is not None:
             lock.acquire()
         try:
-            with self.engine.connect() as plain, self.can.transaction(plain) as conn:
+            with self.engine.connect() as plain, self.can.transaction(plain, self._foreign) as conn:
                 yield conn
         except (DBAPIError, TimeoutError) as exc:
             raise self._translated(exc) from exc

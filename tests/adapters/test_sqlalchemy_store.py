@@ -1,0 +1,552 @@
+"""The SQL store on SQLite: schema, preset, errors, retention, threads and processes."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import MetaData, create_engine, event, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import StaticPool
+
+from rota.clock import DAY, SECOND
+from rota.core.run import CLAIMED, SUCCEEDED
+from rota.errors import (
+    ConfigurationError,
+    JobValueError,
+    SchemaError,
+    StoreNotStartedError,
+    StoreUnavailableError,
+)
+from rota.jobstores.sqlalchemy import SQLAlchemyJobStore, database, schema
+from rota.testing.contracts import LEASE, NODE, START, Worker, claim, decide, finish, make_job, statuses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "jobs.sqlite"
+
+
+@pytest.fixture
+def open_store(path: Path) -> Iterator[Callable[..., SQLAlchemyJobStore]]:
+    """Return a function that opens a started store on the file."""
+    stores: list[SQLAlchemyJobStore] = []
+
+    def make(url: str | None = f"sqlite:///{path}", **options: Any) -> SQLAlchemyJobStore:
+        store = SQLAlchemyJobStore(None if "engine" in options else url, **options)
+        stores.append(store)
+        store.start(None, "default")
+        return store
+
+    yield make
+    for store in stores:
+        store.shutdown()
+
+
+# ------------------------------------------------------------------------------------------------------- construction
+
+
+def test_the_constructor_takes_apschedulers_parameters_in_its_order() -> None:
+    from inspect import Parameter, signature
+
+    parameters = signature(SQLAlchemyJobStore).parameters.values()
+    positional = [p.name for p in parameters if p.kind is Parameter.POSITIONAL_OR_KEYWORD]
+    assert positional == [
+        "url",
+        "engine",
+        "tablename",
+        "metadata",
+        "pickle_protocol",
+        "tableschema",
+        "engine_options",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "engine.*url"),
+        ({"url": "no url"}, "URL"),
+        ({"url": "nosuchdb://x"}, "nosuchdb"),
+        ({"url": "sqlite://", "engine_options": {"no_such_option": 1}}, "no_such_option"),
+        ({"url": "sqlite://", "serializer": "yaml"}, "serializer"),
+        ({"url": "sqlite://", "tablename": ""}, "tablename"),
+        ({"url": "sqlite://", "keep_runs": 0}, "keep_runs"),
+        ({"url": "sqlite://", "keep_days": 0}, "keep_days"),
+    ],
+)
+def test_a_wrong_option_is_refused_at_once(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        SQLAlchemyJobStore(**options)
+
+
+def test_a_store_that_is_not_started_says_so() -> None:
+    store = SQLAlchemyJobStore("sqlite://")
+    with pytest.raises(StoreNotStartedError, match="start"):
+        store.get_all_jobs()
+
+
+def test_a_store_can_be_stopped_and_started_again(open_store: Callable[..., SQLAlchemyJobStore]) -> None:
+    store = open_store()
+    store.add_job(make_job())
+    store.shutdown()
+    with pytest.raises(StoreNotStartedError):
+        store.get_all_jobs()
+    store.start(None, "default")
+    assert [job.id for job in store.get_all_jobs()] == ["job"]
+
+
+def test_an_engine_that_was_passed_in_stays_open_and_unchanged(
+    path: Path, open_store: Callable[..., SQLAlchemyJobStore]
+) -> None:
+    engine = create_engine(f"sqlite:///{path}", poolclass=StaticPool)
+    with engine.connect() as conn:
+        conn.exec_driver_sql("CREATE TEMP TABLE mine (x)")
+        conn.commit()
+    store = open_store(engine=engine)
+    store.add_job(make_job())
+    store.shutdown()
+    with engine.begin() as conn:
+        assert (
+            conn.exec_driver_sql("SELECT count(*) FROM mine").scalar() == 0
+        )  # the same connection, still open
+        assert conn.exec_driver_sql("PRAGMA journal_mode").scalar() == "delete"
+        assert conn.get_isolation_level() == "SERIALIZABLE"
+        conn.exec_driver_sql("INSERT INTO mine VALUES (1)")
+        conn.rollback()
+    engine.dispose()
+
+
+def test_an_engine_with_the_recipe_of_sqlalchemys_manual_works(
+    path: Path, open_store: Callable[..., SQLAlchemyJobStore]
+) -> None:
+    engine = create_engine(f"sqlite:///{path}")
+
+    @event.listens_for(engine, "connect")
+    def leave_transactions_alone(connection: Any, record: Any) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def begin(conn: Any) -> None:
+        conn.exec_driver_sql("BEGIN")
+
+    store = open_store(engine=engine)
+    store.add_job(make_job())
+    assert finish(store, claim(store)) == []
+    assert statuses(store) == [SUCCEEDED]
+    engine.dispose()
+
+
+# ----------------------------------------------------------------------------------------------------- schema and preset
+
+
+def test_the_tables_take_their_prefix_from_the_table_name(
+    open_store: Callable[..., SQLAlchemyJobStore],
+) -> None:
+    store = open_store()
+    other = open_store(tablename="billing")
+    names = set(inspect(store.engine).get_table_names())
+    assert names == {
+        *("rota_jobs", "rota_runs", "rota_nodes", "rota_meta"),
+        *("billing", "billing_runs", "billing_nodes", "billing_meta"),
+    }
+    store.add_job(make_job())
+    assert other.get_all_jobs() == []
+
+
+def test_the_tables_are_registered_in_the_metadata_that_was_passed_in(
+    open_store: Callable[..., SQLAlchemyJobStore],
+) -> None:
+    metadata = MetaData()
+    open_store(metadata=metadata)
+    open_store(metadata=metadata)
+    assert set(metadata.tables) == {"rota_jobs", "rota_runs", "rota_nodes", "rota_meta"}
+
+
+def test_a_file_database_is_opened_in_wal_mode_with_full_synchronization(
+    open_store: Callable[..., SQLAlchemyJobStore],
+) -> None:
+    with open_store().engine.connect() as conn:
+        settings = {
+            name: conn.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "busy_timeout", "foreign_keys")
+        }
+    assert settings == {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "busy_timeout": database.BUSY_TIMEOUT,
+        "foreign_keys": 0,
+    }
+
+
+def test_due_jobs_are_found_by_an_index(open_store: Callable[..., SQLAlchemyJobStore]) -> None:
+    store = open_store()
+    statement = str(store._jobs._due.compile(store.engine, compile_kwargs={"render_postcompile": True}))
+    with store.engine.connect() as conn:
+        steps = conn.exec_driver_sql("EXPLAIN QUERY PLAN " + statement, ("active", 1, "default", 5, 0)).all()
+    assert [str(step[3]) for step in steps] == [
+        "SEARCH rota_jobs USING INDEX ix_rota_jobs_due (state=? AND executor=? AND next_due<?)"
+    ]
+
+
+@pytest.mark.parametrize("version", ["0", "999", "x"])
+def test_an_unknown_schema_version_is_refused_and_nothing_is_touched(
+    path: Path, open_store: Callable[..., SQLAlchemyJobStore], version: str
+) -> None:
+    store = open_store()
+    store.add_job(make_job())
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE rota_meta SET value = ?", (version,))
+    connection.close()
+    with pytest.raises(SchemaError, match=f"schema version '{version}'"):
+        open_store()
+    assert [job.id for job in store.get_all_jobs()] == ["job"]
+
+
+def test_tables_of_somebody_else_are_refused(
+    path: Path, open_store: Callable[..., SQLAlchemyJobStore]
+) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE rota_jobs (id, next_run_time, job_state)")
+    connection.close()
+    with pytest.raises(SchemaError, match="another tablename"):
+        open_store()
+
+
+def test_without_leave_to_create_tables_they_must_exist(
+    open_store: Callable[..., SQLAlchemyJobStore],
+) -> None:
+    with pytest.raises(SchemaError, match="create_tables"):
+        open_store(create_tables=False)
+    metadata = MetaData()
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    SQLAlchemyJobStore(engine=engine, metadata=metadata)
+    metadata.create_all(engine)  # as the application's migrations do
+    store = open_store(engine=engine, create_tables=False)
+    store.add_job(make_job())
+    assert [job.id for job in open_store(engine=engine).get_all_jobs()] == ["job"]
+    engine.dispose()
+
+
+def test_an_old_schema_is_migrated_step_by_step(
+    open_store: Callable[..., SQLAlchemyJobStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_store().add_job(make_job())
+    steps: list[int] = []
+
+    def migrate(conn: Any, tables: schema.Tables) -> None:
+        steps.append(len(steps) + 1)
+        conn.execute(text(f"ALTER TABLE rota_jobs ADD COLUMN extra{len(steps)} TEXT"))
+
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", 3)
+    monkeypatch.setattr(schema, "MIGRATIONS", {1: migrate, 2: migrate})
+    with pytest.raises(SchemaError, match="create_tables=True"):
+        open_store(create_tables=False)
+    store = open_store()
+    open_store()
+    assert steps == [1, 2]
+    assert [job.id for job in store.get_all_jobs()] == ["job"]
+    columns = {column["name"] for column in inspect(store.engine).get_columns("rota_jobs")}
+    assert {"extra1", "extra2"} <= columns
+
+
+def test_a_migration_that_fails_leaves_the_schema_as_it_was(
+    open_store: Callable[..., SQLAlchemyJobStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store()
+
+    def migrate(conn: Any, tables: schema.Tables) -> None:
+        conn.execute(text("ALTER TABLE rota_jobs ADD COLUMN extra TEXT"))
+        raise RuntimeError("half way")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "SCHEMA_VERSION", 2)
+        patch.setattr(schema, "MIGRATIONS", {1: migrate})
+        with pytest.raises(RuntimeError, match="half way"):
+            open_store()
+    assert "extra" not in {column["name"] for column in inspect(store.engine).get_columns("rota_jobs")}
+    open_store()
+
+
+# --------------------------------------------------------------------------------------------------------------- errors
+
+
+def test_a_file_that_cannot_be_opened_is_a_store_that_is_unavailable(tmp_path: Path) -> None:
+    store = SQLAlchemyJobStore(f"sqlite:///{tmp_path / 'no' / 'such' / 'folder.sqlite'}")
+    with pytest.raises(StoreUnavailableError, match=r"folder\.sqlite.*unable to open"):
+        store.start(None, "default")
+
+
+def test_a_password_is_not_shown() -> None:
+    class Engine:
+        url = make_url("nosql://user:secret@host/db")
+        dialect = create_engine("sqlite://").dialect
+        pool = None
+
+    address = database.Database(engine=Engine()).address  # type: ignore[arg-type]
+    assert "secret" not in address
+    assert "***" in address
+
+
+def test_a_locked_file_is_a_store_that_is_unavailable(
+    path: Path, open_store: Callable[..., SQLAlchemyJobStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT", 1)
+    store = open_store()
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnavailableError, match="locked"):
+        store.add_job(make_job())
+    assert store.get_all_jobs() == []  # reading goes on
+    connection.execute("ROLLBACK")
+    connection.close()
+    store.add_job(make_job())
+
+
+def test_a_transaction_that_fails_leaves_nothing_behind(
+    open_store: Callable[..., SQLAlchemyJobStore],
+) -> None:
+    store = open_store()
+    store.add_job(make_job())
+    store.renew(NODE, START, LEASE)
+    decisions = decide(store)
+    decisions[0].runs[0].executor = None  # type: ignore[assignment]  # the ledger refuses it after the job was moved
+    with pytest.raises(Exception, match="NOT NULL"):
+        store.claim(decisions, NODE, START)
+    assert len(claim(store)) == 1
+
+
+@pytest.mark.parametrize("attribute", ["id", "executor"])
+def test_what_is_too_long_is_refused_when_it_is_added(
+    open_store: Callable[..., SQLAlchemyJobStore], attribute: str
+) -> None:
+    store = open_store()
+    with pytest.raises(JobValueError, match=f"{attribute} .*192 characters"):
+        store.add_job(make_job(**{attribute: "x" * 192}))
+    store.add_job(make_job(**{attribute: "x" * 191}))
+
+
+# ---------------------------------------------------------------------------------------------------------- serializers
+
+
+def test_a_store_with_pickle_keeps_any_object_and_one_without_does_not_read_it(
+    open_store: Callable[..., SQLAlchemyJobStore],
+) -> None:
+    store = open_store(serializer="pickle", pickle_protocol=2)
+    store.add_job(make_job(args=(Worker(),)))
+    found = store.lookup_job("job")
+    assert found is not None
+    assert isinstance(found.args[0], Worker)
+    (job,) = open_store().get_all_jobs()
+    assert job.state == "quarantined"
+    assert 'serializer="pickle"' in (job.error or "")
+
+
+def test_jobs_are_readable_without_rota(path: Path, open_store: Callable[..., SQLAlchemyJobStore]) -> None:
+    open_store().add_job(make_job(args=("a",), name="greeting"))
+    connection = sqlite3.connect(path)
+    row = connection.execute("SELECT id, name, func, args, next_due, state FROM rota_jobs").fetchone()
+    connection.close()
+    assert row == ("job", "greeting", "rota.testing.contracts:task", '["a"]', START, "active")
+
+
+# ------------------------------------------------------------------------------------------------------------ retention
+
+
+def run_many(store: SQLAlchemyJobStore, times: int, start: int = START) -> None:
+    """Let all jobs run so many times, a second apart."""
+    for number in range(times):
+        assert finish(store, claim(store, start + number * SECOND), start + number * SECOND) == []
+
+
+def test_only_the_newest_records_of_each_job_are_kept(open_store: Callable[..., SQLAlchemyJobStore]) -> None:
+    store = open_store(keep_runs=10)
+    store.add_job(make_job("often", every=1))
+    store.add_job(make_job("seldom", every=3600))
+    run_many(store, 14)
+    store.prune(START + 20 * SECOND)
+    assert [run.nominal for run in store.get_runs("often")] == [START + n * SECOND for n in range(13, 3, -1)]
+    assert len(store.get_runs("seldom")) == 1
+    run_many(store, 5, START + 14 * SECOND)
+    store.prune(START + 20 * SECOND)
+    assert len(store.get_runs("often")) == 10
+
+
+def test_old_records_are_deleted_in_batches(
+    open_store: Callable[..., SQLAlchemyJobStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rota.jobstores.sqlalchemy.BATCH", 4)
+    monkeypatch.setattr("rota.jobstores.sqlalchemy.ledger.BATCH", 4)
+    store = open_store(keep_days=2)
+    store.add_job(make_job(every=1))
+    run_many(store, 14)
+    store.prune(START + 2 * DAY + 11 * SECOND)
+    assert [run.nominal for run in store.get_runs()] == [START + n * SECOND for n in (13, 12, 11, 10)]
+
+
+def test_dead_nodes_are_remembered_for_a_day(open_store: Callable[..., SQLAlchemyJobStore]) -> None:
+    store = open_store()
+    store.renew(NODE, START, LEASE)
+    store.prune(START + LEASE + DAY)
+    assert not store.renew(NODE, START + LEASE + DAY, LEASE)
+    store.prune(START + LEASE + DAY + 1)
+    assert store.renew(NODE, START + LEASE + DAY + 1, LEASE)
+
+
+def test_reading_writes_nothing(path: Path, open_store: Callable[..., SQLAlchemyJobStore]) -> None:
+    store = open_store()
+    store.add_job(make_job(func="rota.testing.contracts:task"))
+    store.add_job(make_job("broken"))
+    watcher = sqlite3.connect(path)
+    watcher.execute("UPDATE rota_jobs SET func = 'gone:f' WHERE id = 'broken'")
+    watcher.commit()
+    before = watcher.execute("PRAGMA data_version").fetchone()
+    store.get_all_jobs()
+    store.lookup_job("broken")
+    store.due(START, {"default": 10})
+    store.next_due(["default"])
+    store.overdue(START, [])
+    store.get_runs()
+    store.rescue(NODE, START)
+    store.heal(START)
+    assert watcher.execute("PRAGMA data_version").fetchone() == before
+    watcher.close()
+
+
+# ---------------------------------------------------------------------------------------------- many hands, one database
+
+
+@pytest.mark.parametrize("url", ["file", "sqlite://", "sqlite:///:memory:"])
+def test_threads_share_a_store(path: Path, open_store: Callable[..., SQLAlchemyJobStore], url: str) -> None:
+    store = open_store(f"sqlite:///{path}" if url == "file" else url)
+    for number in range(200):
+        store.add_job(make_job(f"job{number}"))
+    claimed: list[str] = []
+    failures: list[BaseException] = []
+
+    def work(node: str) -> None:
+        try:
+            store.renew(node, START, LEASE)
+            while jobs := store.due(START, {"default": 7}):
+                from rota.core.plan import plan
+
+                won = store.claim([plan(job, START) for job in jobs], node, START)
+                runs = [run for decision in won for run in decision.runs]
+                claimed.extend(run.job_id for run in runs)
+                assert finish(store, runs) == []
+                store.get_runs(limit=3)
+        except BaseException as exc:
+            failures.append(exc)
+
+    threads = [threading.Thread(target=work, args=(f"node-{number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert failures == []
+    assert sorted(claimed) == sorted(f"job{number}" for number in range(200))
+    assert {job.running for job in store.get_all_jobs()} == {0}
+
+
+WORKER_PROGRAM = """
+import sys
+from rota.core.plan import plan
+from rota.core.run import succeed
+from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
+from rota.testing.contracts import LEASE, START
+
+store = SQLAlchemyJobStore(sys.argv[1])
+store.start(None, "default")
+node = sys.argv[2]
+store.renew(node, START, LEASE)
+print("ready", flush=True)
+sys.stdin.readline()
+count = 0
+while jobs := store.due(START, {"default": 50}):
+    won = store.claim([plan(job, START) for job in jobs], node, START)
+    runs = [run for decision in won for run in decision.runs]
+    for run in runs:
+        succeed(run, None, START)
+    assert store.finish(runs, START) == []
+    count += len(runs)
+print(count, flush=True)
+"""
+
+
+def test_two_processes_claim_every_due_job_exactly_once(
+    path: Path, open_store: Callable[..., SQLAlchemyJobStore]
+) -> None:
+    store = open_store()
+    with store.engine.connect() as conn:
+        conn.exec_driver_sql("PRAGMA synchronous = OFF")
+    for number in range(2000):
+        store.add_job(make_job(f"job{number}"))
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER_PROGRAM, f"sqlite:///{path}", f"process-{number}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(2)
+    ]
+    try:
+        for worker in workers:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == "ready\n"
+        for worker in workers:
+            assert worker.stdin is not None
+            worker.stdin.write("go\n")
+            worker.stdin.flush()
+        counts = [int(worker.communicate(timeout=50)[0]) for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.communicate()
+    assert sum(counts) == 2000
+    runs = store.get_runs(limit=5000)
+    assert len({run.job_id for run in runs}) == len(runs) == 2000
+    assert {run.status for run in runs} == {SUCCEEDED}
+    assert {job.running for job in store.get_all_jobs()} == {0}
+    by_owner = [sum(run.owner == f"process-{number}" for run in runs) for number in range(2)]
+    assert by_owner == counts
+
+
+def test_a_process_that_is_killed_in_a_transaction_leaves_no_half_claim(
+    path: Path, open_store: Callable[..., SQLAlchemyJobStore]
+) -> None:
+    store = open_store()
+    store.add_job(make_job())
+    program = WORKER_PROGRAM.replace(
+        "    assert store.finish(runs, START) == []\n",
+        "    print('claimed', flush=True)\n    sys.stdin.readline()\n",
+    )
+    worker = subprocess.Popen(
+        [sys.executable, "-c", program, f"sqlite:///{path}", "victim"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+        assert [worker.stdout.readline() for _ in range(2)] == ["ready\n", "claimed\n"]
+    finally:
+        worker.kill()
+        worker.communicate()
+    assert statuses(store) == [CLAIMED]
+    later = START + LEASE + 1
+    store.renew(NODE, later, LEASE)
+    (run,) = store.rescue(NODE, later)
+    assert finish(store, [run], later) == []
+    assert statuses(store) == [SUCCEEDED]
