@@ -1,0 +1,264 @@
+"""The commands of ``rota``: their options, help texts and exit codes.
+
+Reads the command line and hands over; what a command does is in the other files of this package.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import RotaError
+from ..util import astimezone, local_timezone
+from ..version import __version__
+from .output import CliError, fail
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import tzinfo
+
+#: click's exceptions, wherever this version of Typer has them from.
+_Usage: Any = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
+
+app = typer.Typer(
+    name="rota",
+    help="Run schedulers and crontab files, and look into job stores.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class _Options:
+    """What was given before the command."""
+
+    store: str | None = None
+    debug = False
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Carry out a command line and return the exit code; errors become a message on stderr."""
+    _Options.store, _Options.debug = None, False
+    try:
+        code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except typer.Exit as exc:
+        return exc.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        return 130
+    except _Usage as exc:
+        context = getattr(exc, "ctx", None)
+        fail(exc.format_message())
+        if context is not None:
+            print(f"see: {context.command_path} --help", file=sys.stderr)
+        code = exc.exit_code
+    except BrokenPipeError:  # the reader of a pipe went away, and nobody wants to hear about it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (CliError, RotaError, OSError) as exc:
+        if _Options.debug:
+            raise
+        fail(str(exc))
+        code = exc.code if isinstance(exc, CliError) else 1
+    return int(code)
+
+
+# -- options that several commands have --------------------------------------------------------------------------
+
+Store = Annotated[
+    str | None,
+    typer.Option(
+        "--jobstore",
+        "-s",
+        metavar="URL",
+        envvar="ROTA_JOBSTORE",
+        help="URL of the job store, such as sqlite:///jobs.sqlite.",
+    ),
+]
+Table = Annotated[str, typer.Option("--table", metavar="NAME", help="Name of the jobs table in it.")]
+Zone = Annotated[
+    str | None,
+    typer.Option(
+        "--timezone", "--tz", metavar="ZONE", help="Zone for times, such as Europe/Berlin (the local one)."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"rota {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    jobstore: Store = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    _Options.store, _Options.debug = jobstore, debug
+
+
+@app.command("run")
+def _run(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET", help="package.module[:attribute], file.py[:attribute], or a crontab file."
+        ),
+    ],
+    jobstore: Store = None,
+    timezone: Zone = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Print a line for each outcome instead of a table.")
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object on a line for each event.")
+    ] = False,
+    log_level: Annotated[
+        str, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning, error or critical.")
+    ] = "warning",
+    seconds: Annotated[
+        float | None, typer.Option("--for", metavar="SECONDS", min=0, help="Stop after so much time.")
+    ] = None,
+) -> int:
+    """Run a scheduler, or the commands of a crontab file, in the foreground.
+
+    A Python target is imported; its scheduler is the attribute, or the only one among the module's global names. A crontab file
+    has the format of crontab(5) without a user column; output and exit code of its commands go to the ledger.
+
+    SIGTERM and Ctrl-C drain: nothing more is started, and the program ends after what is running. A second one stops it at once.
+    """
+    from .running import run_target
+
+    return run_target(
+        target,
+        jobstore or _Options.store,
+        timezone,
+        plain=plain,
+        as_json=json,
+        log_level=log_level,
+        seconds=seconds,
+    )
+
+
+@app.command("jobs")
+def _jobs(
+    jobstore: Store = None, table: Table = "rota_jobs", timezone: Zone = None, json: Json = False
+) -> None:
+    """List the jobs in a store."""
+    from .stores import show_jobs
+
+    show_jobs(jobstore or _Options.store, table, _zone(timezone), json)
+
+
+@app.command("runs")
+def _runs(
+    jobstore: Store = None,
+    job: Annotated[
+        str | None, typer.Option("--job", "-j", metavar="ID", help="Only runs of this job.")
+    ] = None,
+    status: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--status",
+            metavar="STATUS",
+            help="Only runs that are claimed, succeeded, failed, missed, … (repeatable).",
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many.")] = 50,
+    table: Table = "rota_jobs",
+    timezone: Zone = None,
+    json: Json = False,
+) -> None:
+    """List what became of the jobs' times, newest first: each one ran, or it says why not."""
+    from .stores import show_runs
+
+    show_runs(jobstore or _Options.store, table, job, status or [], limit, _zone(timezone), json)
+
+
+def _change(what: str, job: str, jobstore: str | None, table: str, timezone: str | None, json: bool) -> None:
+    from .stores import change
+
+    change(what, jobstore or _Options.store, table, job, _zone(timezone), json)
+
+
+@app.command("pause")
+def _pause(
+    job: JobId, jobstore: Store = None, table: Table = "rota_jobs", timezone: Zone = None, json: Json = False
+) -> None:
+    """Stop running a job until it is resumed."""
+    _change("pause", job, jobstore, table, timezone, json)
+
+
+@app.command("resume")
+def _resume(
+    job: JobId, jobstore: Store = None, table: Table = "rota_jobs", timezone: Zone = None, json: Json = False
+) -> None:
+    """Go on with a job's schedule from now; also lets it out of quarantine."""
+    _change("resume", job, jobstore, table, timezone, json)
+
+
+@app.command("trigger")
+def _trigger(
+    job: JobId, jobstore: Store = None, table: Table = "rota_jobs", timezone: Zone = None, json: Json = False
+) -> None:
+    """Have a job run once, soon, by whoever runs the store; its schedule stays as it is."""
+    _change("trigger", job, jobstore, table, timezone, json)
+
+
+@app.command("remove")
+def _remove(
+    job: JobId, jobstore: Store = None, table: Table = "rota_jobs", timezone: Zone = None, json: Json = False
+) -> None:
+    """Remove a job from its store; the records of its runs stay."""
+    _change("remove", job, jobstore, table, timezone, json)
+
+
+@app.command("next")
+def _next(
+    trigger: Annotated[
+        str,
+        typer.Argument(
+            metavar="TRIGGER",
+            help="'*/5 * * * *', @daily, interval:minutes=5, cron:hour=3,minute=*/5, date:…",
+        ),
+    ],
+    count: Annotated[int, typer.Option("--count", "-n", metavar="N", min=1, help="How many times.")] = 10,
+    timezone: Zone = None,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Begin at this ISO 8601 time instead of now.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Tell the next times of a trigger: a crontab expression, or a trigger's name and its arguments."""
+    from .next_times import show_next
+
+    show_next(trigger, count, timezone, start, json)
+
+
+def _zone(name: str | None) -> tzinfo:
+    return astimezone(name) or local_timezone()
+
+
+def log_level_of(name: str) -> int:
+    """Return the number of a log level.
+
+    :raises CliError: if there is none of that name
+    """
+    level = logging.getLevelNamesMapping().get(name.upper())
+    if level is None:
+        raise CliError(
+            f"--log-level: there is no level {name!r}; there are debug, info, warning, error, critical", 2
+        )
+    return level

@@ -1,0 +1,128 @@
+"""How the command line speaks: errors, JSON, columns, and times as people read them.
+
+Formats and prints; it knows no scheduler.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ..clock import SECOND, moment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import tzinfo
+
+
+class CliError(Exception):
+    """Something that the user has to put right; the message says what and how."""
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def fail(message: str) -> None:
+    """Print an error on stderr."""
+    print(f"error: {message}", file=sys.stderr)
+
+
+def note(message: str) -> None:
+    """Print something that is neither result nor error on stderr."""
+    print(message, file=sys.stderr)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as indented JSON."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def print_columns(head: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> None:
+    """Print a table: cut to the width of a terminal, in full where the output goes elsewhere.
+
+    :param empty: what to print instead of a table without rows
+    """
+    if not rows:
+        print(empty)
+    elif sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        for name in head:
+            table.add_column(Text(name), no_wrap=True, overflow="ellipsis")
+        for row in rows:
+            table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
+        Console().print(table)
+    else:
+        lines = [head, *rows]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+        for line in lines:
+            print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+#: The colours of states and outcomes.
+STYLES = {
+    "succeeded": "green",
+    "failed": "bold red",
+    "timed_out": "bold red",
+    "lost": "bold red",
+    "quarantined": "bold red",
+    "missed": "yellow",
+    "skipped": "yellow",
+    "cancelled": "yellow",
+    "paused": "yellow",
+    "claimed": "cyan",
+    "running": "cyan",
+}
+
+
+def iso(instant: int | None, zone: tzinfo) -> str | None:
+    """Return an instant in ISO 8601 with seconds, or None."""
+    return None if instant is None else moment(instant, zone).isoformat(timespec="seconds")
+
+
+def local_time(instant: int, zone: tzinfo, now: int) -> str:
+    """Return an instant as a wall time: without its date if that is today's."""
+    at, today = moment(instant, zone), moment(now, zone)
+    return f"{at:%H:%M:%S}" if at.date() == today.date() else f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def duration(microseconds: int | float) -> str:
+    """Return a length of time in its two largest units: ``20 ms``, ``4.51 s``, ``3 min 5 s``, ``2 h``, ``4 d 1 h``."""
+    seconds = microseconds / SECOND
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    whole = round(seconds)
+    for (size, unit), (smaller, smaller_unit) in (
+        ((86400, "d"), (3600, "h")),
+        ((3600, "h"), (60, "min")),
+        ((60, "min"), (1, "s")),
+    ):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {unit}" + (f" {rest} {smaller_unit}" if rest else "")
+    return f"{whole} s"
+
+
+def until(instant: int, now: int) -> str:
+    """Return how far an instant is away: ``in 5 s``, ``2 d 3 h ago``."""
+    seconds = (instant - now) // SECOND
+    if seconds >= 0:
+        return f"in {_rough(seconds)}"
+    return f"{_rough(-seconds)} ago"
+
+
+def _rough(seconds: int) -> str:
+    return f"{seconds} s" if seconds < 10 else duration(seconds * SECOND)
+
+
+def one_line(text: str, limit: int = 0) -> str:
+    """Return a text on one line, cut to ``limit`` characters if that is not 0."""
+    joined = " ".join(text.split())
+    return joined if not limit or len(joined) <= limit else joined[: limit - 1] + "…"

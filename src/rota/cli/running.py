@@ -1,0 +1,172 @@
+"""``rota run`` from its arguments to its exit code: the target's scheduler, logging, and what is shown.
+
+Puts the parts together: targets, crontab, foreground, reports.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ..errors import AliasInUseError, CommandError, RotaError
+from ..executors.pool import ThreadPoolExecutor
+from ..schedulers.background import BackgroundScheduler
+from ..util import astimezone, local_timezone
+from .app import log_level_of
+from .crontab import Crontab, add_jobs
+from .foreground import Foreground, host_of
+from .output import CliError
+from .reports import JsonReport, PlainReport, Report
+from .stores import make_store
+from .targets import crontab_path, find_scheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import tzinfo
+    from pathlib import Path
+
+    from ..schedulers.base import BaseScheduler
+
+#: How many commands of a crontab may run at once.
+_COMMANDS = 64
+
+
+def run_target(
+    target: str,
+    jobstore: str | None,
+    timezone: str | None,
+    *,
+    plain: bool,
+    as_json: bool,
+    log_level: str,
+    seconds: float | None,
+) -> int:
+    """Run a target in the foreground and return the exit code."""
+    level = log_level_of(log_level)
+    zone = astimezone(timezone) or local_timezone()
+    path = crontab_path(target)
+    if path is not None:
+        scheduler, prepare = _of_crontab(path, jobstore, astimezone(timezone))
+    else:
+        scheduler, prepare = _of_python(target, jobstore), None
+    host_of(scheduler)  # refused before anything is shown
+    _set_up_logging(level)
+    foreground: Foreground | None = None
+
+    def closed() -> None:
+        if foreground is not None:
+            foreground.stop()
+
+    report = _report(zone, closed, plain, as_json)
+    report.attach(scheduler, target)
+    foreground = Foreground(scheduler, report, seconds)
+    if prepare is not None:
+        scheduler.start(paused=True)
+        try:
+            prepare(report)
+        except BaseException:
+            scheduler.shutdown()
+            raise
+        scheduler.resume()
+    return foreground.run()
+
+
+def _of_python(target: str, jobstore: str | None) -> BaseScheduler:
+    try:
+        scheduler = find_scheduler(target)
+    except (CliError, KeyboardInterrupt, SystemExit, RotaError):
+        raise
+    except BaseException as exc:
+        if "--debug" in sys.argv:
+            raise
+        raise CliError(
+            f"{target} cannot be imported: {type(exc).__name__}: {exc}{_place(exc)} (rota --debug run … shows all)"
+        ) from exc
+    if jobstore is not None:
+        if scheduler.running:
+            raise CliError(f"{target} has started its scheduler itself, so --jobstore comes too late")
+        try:
+            scheduler.add_jobstore(make_store(jobstore, "rota_jobs", True))
+        except AliasInUseError:
+            raise CliError(
+                f"the scheduler in {target} has a default job store already; leave --jobstore (ROTA_JOBSTORE) out"
+            ) from None
+    return scheduler
+
+
+def _of_crontab(
+    path: Path, jobstore: str | None, zone: tzinfo | None
+) -> tuple[BaseScheduler, Callable[[Report], None]]:
+    crontab = Crontab(path)
+    crontab.jobs(zone)  # faults of the file come before anything is started
+    options: dict[str, Any] = {"executors": {"default": ThreadPoolExecutor(_COMMANDS)}}
+    if jobstore is not None:
+        options["jobstores"] = {"default": make_store(jobstore, "rota_jobs", True)}
+    if zone is not None:
+        options["timezone"] = zone
+    scheduler = BackgroundScheduler(**options)
+
+    def prepare(report: Report) -> None:
+        for text in crontab.notes:
+            report.note(text)
+        for id in add_jobs(scheduler, crontab, zone):
+            report.note(f"removed {id}: its line is no longer in {path}")
+        if not crontab.lines:
+            report.note(f"{path} has no commands")
+
+    return scheduler, prepare
+
+
+def _report(zone: tzinfo, closed: Callable[[], None], plain: bool, as_json: bool) -> Report:
+    if as_json:
+        return JsonReport(zone, closed)
+    if plain or not sys.stdout.isatty():
+        return PlainReport(zone, closed)
+    from .live import LiveReport
+
+    return LiveReport(zone, closed)
+
+
+def _place(exc: BaseException) -> str:
+    """Return where in the user's file an exception arose: the innermost frame that is no importlib's."""
+    place = ""
+    traceback = exc.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if not code.co_filename.startswith("<frozen"):
+            place = f" ({code.co_filename}, line {traceback.tb_lineno})"
+        traceback = traceback.tb_next
+    return place
+
+
+class _ToStderr(logging.StreamHandler[Any]):
+    """Writes to whatever stderr is at the time: the live view puts itself in its place."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> Any:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: Any) -> None:
+        raise AttributeError("the stream is always sys.stderr")
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a log record says more than the line of the outcome: a command's exit code needs no traceback."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, CommandError)
+
+
+def _set_up_logging(level: int) -> None:
+    """Log to stderr, unless the program has set up logging itself."""
+    root = logging.getLogger()
+    if not root.handlers:
+        handler = _ToStderr()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handler.addFilter(_is_news)
+        root.addHandler(handler)
+    logging.getLogger("rota").setLevel(level)

@@ -1,0 +1,286 @@
+"""Commands on a job store: list jobs and runs, pause, resume, remove, and ask for a run now.
+
+It opens the store of other processes as their guest: no pass is made, so no lease is held, no job claimed, healed or run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..clock import HELD, SECOND, SYSTEM_CLOCK
+from ..core.plan import ACTIVE, PAUSED, QUARANTINED, Decision
+from ..core.run import CLAIMED, END_STATES, Run
+from ..errors import JobLookupError, SchemaError
+from ..schedulers.base import BaseScheduler
+from ..util import suggestion
+from .output import CliError, duration, iso, local_time, note, one_line, print_columns, print_json, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import tzinfo
+
+    from ..job import Job
+    from ..jobstores.base import BaseJobStore
+
+_SQLITE = re.compile(r"sqlite(?:\+\w+)?:///([^?]+)")
+#: How long the claim of a requested run may take before others may rescue it (microseconds).
+_LEASE = 15 * SECOND
+_TRIES = 10
+
+
+class Guest(BaseScheduler):
+    """A scheduler without a host: it opens its stores and never makes a pass over them."""
+
+    def wakeup(self) -> None:
+        """Do nothing: whoever runs the store notices the change."""
+
+    def shutdown(self, wait: bool = True, timeout: float | None = None) -> Any:
+        """Close the stores."""
+        return super().shutdown(wait, timeout)
+
+
+def make_store(url: str, tablename: str, create: bool) -> BaseJobStore:
+    """Return the job store at a URL.
+
+    :param create: whether a file and tables that are missing may be made
+    :raises CliError: if it is no URL, or there is nothing at it
+    """
+    if "://" not in url:
+        raise CliError(f"{url!r} is no URL of a job store; for an SQLite file write sqlite:///{url}", 2)
+    file = _SQLITE.fullmatch(url)
+    if file:
+        path = Path(file[1])
+        if not create and not path.exists():
+            raise CliError(f"there is no file {path}")
+        if create and not path.parent.is_dir():
+            raise CliError(f"there is no folder {path.parent} for {path.name}; make it first")
+    from ..jobstores.sqlalchemy import SQLAlchemyJobStore
+
+    return SQLAlchemyJobStore(url=url, tablename=tablename, create_tables=create)
+
+
+@contextmanager
+def opened(url: str | None, tablename: str) -> Iterator[tuple[Guest, BaseJobStore]]:
+    """Open the store at a URL, and close it at the end.
+
+    :raises CliError: if there is no URL, or no jobs of Rota at it
+    """
+    if not url:
+        raise CliError(
+            "which job store? Give its URL by --jobstore (-s) or in ROTA_JOBSTORE, for example: -s sqlite:///jobs.sqlite",
+            2,
+        )
+    store = make_store(url, tablename, False)
+    guest = Guest(jobstores={"default": store})
+    try:
+        guest.start(paused=True)
+    except SchemaError as exc:
+        raise CliError(f"no job store of Rota at {url}: {exc}") from exc
+    try:
+        yield guest, store
+    finally:
+        guest.shutdown()
+
+
+# -- looking -----------------------------------------------------------------------------------------------------
+
+
+def show_jobs(url: str | None, tablename: str, zone: tzinfo, as_json: bool) -> None:
+    """Print the jobs of a store."""
+    with opened(url, tablename) as (guest, _):
+        jobs = guest.get_jobs()
+    now = SYSTEM_CLOCK.now()
+    if as_json:
+        print_json([job_data(job, zone) for job in jobs])
+        return
+    rows = []
+    reasons = []
+    unknown = 0
+    for job in jobs:
+        state = stored_state(job)
+        due = _due(job)
+        rows.append(
+            (
+                job.id,
+                state if not job.running else "running",
+                "" if due is None or state != ACTIVE else local_time(due, zone, now),
+                "" if due is None or state != ACTIVE else until(due, now),
+                one_line(str(job.trigger), 60),
+                job.func_ref or "",
+            )
+        )
+        if state == QUARANTINED:
+            reasons.append(f"{job.id} is quarantined: {job.error}")
+        elif job.state == QUARANTINED:
+            unknown += 1
+    print_columns(("ID", "STATE", "NEXT RUN", "", "TRIGGER", "CALLS"), rows, "no jobs")
+    for reason in reasons:
+        note(reason)
+    if unknown:
+        note(f"({unknown} of them call code that this command cannot import; whoever runs them can tell)")
+
+
+def show_runs(
+    url: str | None,
+    tablename: str,
+    job_id: str | None,
+    status: list[str],
+    limit: int,
+    zone: tzinfo,
+    as_json: bool,
+) -> None:
+    """Print records of the ledger, newest first."""
+    known = (CLAIMED, *END_STATES)
+    for word in status:
+        if word not in known:
+            raise CliError(
+                f"--status: there is no status {word!r}{suggestion(word, known)}; there are {', '.join(known)}",
+                2,
+            )
+    with opened(url, tablename) as (guest, _):
+        runs = guest.get_runs(job_id, status or None, limit)
+        if not runs and job_id is not None and guest.get_job(job_id) is None:
+            raise JobLookupError(job_id)
+    if as_json:
+        print_json([run.to_dict() for run in runs])
+        return
+    rows = [
+        (
+            iso(run.nominal, zone) or "",
+            run.job_id,
+            run.status,
+            str(run.attempt) if run.attempt > 1 else "",
+            "" if run.duration is None else duration(run.duration * SECOND),
+            outcome(run, zone),
+        )
+        for run in runs
+    ]
+    print_columns(("SCHEDULED", "JOB", "STATUS", "TRY", "TOOK", "OUTCOME"), rows, "no runs")
+
+
+def outcome(run: Run, zone: tzinfo) -> str:
+    """Return what a run came to, on one line: its result, its error, or why it did not run."""
+    if run.error is not None:
+        text = run.error if run.error_type == "CommandError" else f"{run.error_type}: {run.error}"
+    elif run.retval is not None:
+        text = str(run.to_dict()["result"])
+    else:
+        text = run.reason or ""
+    if run.count > 1:
+        text = f"{run.count} times up to {iso(run.last, zone)}: {text}"
+    return one_line(text, 200)
+
+
+def stored_state(job: Job) -> str:
+    """Return the state that a job has in its store.
+
+    A job whose code cannot be imported here is read as quarantined; but one that really is has no due time.
+    """
+    if job.state != QUARANTINED:
+        return job.state
+    if job.next_nominal is None:
+        return PAUSED
+    return QUARANTINED if job.next_due is None else ACTIVE
+
+
+def job_data(job: Job, zone: tzinfo) -> dict[str, Any]:
+    """Return a job as JSON-able data."""
+    state = stored_state(job)
+    return {
+        "id": job.id,
+        "name": job.name,
+        "func": job.func_ref,
+        "trigger": str(job.trigger),
+        "executor": job.executor,
+        "state": state,
+        "next_run_time": iso(_due(job), zone) if state == ACTIVE else None,
+        "running": job.running,
+        "error": job.error,
+    }
+
+
+def _due(job: Job) -> int | None:
+    return job.next_nominal if job.next_due in (None, HELD) else job.next_due
+
+
+# -- changing ----------------------------------------------------------------------------------------------------
+
+
+def change(what: str, url: str | None, tablename: str, job_id: str, zone: tzinfo, as_json: bool) -> None:
+    """Pause, resume, remove or trigger a job and say so.
+
+    :param what: "pause", "resume", "remove" or "trigger"
+    """
+    with opened(url, tablename) as (guest, store):
+        known = [job.id for job in guest.get_jobs()]
+        if job_id not in known:
+            raise CliError(f"there is no job {job_id!r} in the store{suggestion(job_id, known)}")
+        run: Run | None = None
+        if what == "pause":
+            guest.pause_job(job_id)
+        elif what == "resume":
+            guest.resume_job(job_id)
+        elif what == "remove":
+            guest.remove_job(job_id)
+        else:
+            run = request_run(store, job_id)
+        job = guest.get_job(job_id)
+    if as_json:
+        data: dict[str, Any] = {
+            "id": job_id,
+            "did": what,
+            "job": None if job is None else job_data(job, zone),
+        }
+        if run is not None:
+            data["run"] = run.to_dict()
+        print_json(data)
+    elif run is not None:
+        print(f"{job_id}: a run is asked for; whoever runs this store takes it within seconds")
+    elif job is None:
+        print(f"{job_id}: removed" + (", its schedule is over" if what == "resume" else ""))
+    elif what == "pause":
+        print(f"{job_id}: paused")
+    else:
+        due = _due(job)
+        print(f"{job_id}: active, next run {iso(due, zone)}")
+
+
+def request_run(store: BaseJobStore, job_id: str) -> Run:
+    """Ask for one run of a job now, without a change to its schedule.
+
+    The run is claimed and given back unstarted, so that the next node that looks takes it: by the same steps as what a node
+    leaves behind when it shuts down.
+
+    :return: the run
+    :raises CliError: if the job runs as often as it may, or is quarantined
+    """
+    node = f"request-{os.getpid()}-{os.urandom(6).hex()}"
+    store.renew(node, SYSTEM_CLOCK.now(), _LEASE)
+    given_back: list[Run] = []
+    try:
+        for _ in range(_TRIES):
+            job = store.lookup_job(job_id)
+            if job is None:
+                raise JobLookupError(job_id)
+            state = stored_state(job)
+            if state == QUARANTINED:
+                raise CliError(f"{job_id} is quarantined: {job.error}")
+            if job.running >= job.max_instances:
+                raise CliError(
+                    f"{job_id} runs already (or is waiting to), and may run {job.max_instances} times at once"
+                )
+            now = SYSTEM_CLOCK.now()
+            decision = Decision(job)
+            decision.runs.append(Run(job.id, now, now, job, job.executor))
+            decision.next_nominal, decision.next_due = job.next_nominal, job.next_due
+            decision.state = state
+            if store.claim([decision], node, now):
+                given_back = decision.runs
+                return decision.runs[0]
+        raise CliError(f"{job_id} is changed by others all the time; try again")
+    finally:
+        store.leave(node, given_back, SYSTEM_CLOCK.now())
