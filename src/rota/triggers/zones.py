@@ -18,7 +18,7 @@ DAY = 86400
 #: whatever is less than three days away needs no look at the neighbours. Offsets lie strictly between -1 and +1 day.
 BLOCK_BITS = 20
 MARGIN = 3 * DAY
-#: The offset is asked for this often: no zone of the tz database changes it and changes it back within less time.
+#: The offset is asked for this often. The shortest change there and back in the tz database takes 6.9 days (Gaza).
 STEP = 3 * DAY
 
 #: The seconds in which datetime can show every offset: 0001-01-03 to 9999-12-29.

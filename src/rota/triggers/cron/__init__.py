@@ -140,8 +140,8 @@ class CronTrigger(InstantTrigger):
         extended = dialect != "apscheduler3"
         dates = (start_date, end_date)
         trigger._set_up(texts, extended, crontab.day_or_weekday, dates, timezone, jitter, dst)
-        if texts[0] not in (None, "*") and trigger.after(current_instant(now)) is None:
-            raise NeverFiresError(f"{expr!r} never fires again: its years ({texts[0]}) are over")
+        if texts[0] not in (None, "*") and trigger.after(current_instant(now) - 1) is None:
+            raise NeverFiresError(f"{expr!r} has no time from now on; its years are {texts[0]}")
         return trigger
 
     def _set_up(
