@@ -68,6 +68,7 @@ class ThreadPoolExecutor(BaseExecutor):
         self._busy = [0] * (self.max_workers + 1)
         self._under_way: dict[int, Run] = {}
         self._pace = Pace()
+        self._roomy_at = self.max_workers
         self._loop_thread: LoopThread | None = None
 
     def start(self, scheduler: Any, alias: str) -> None:
@@ -78,11 +79,13 @@ class ThreadPoolExecutor(BaseExecutor):
 
     def capacity(self) -> int:
         """Return room for about a tenth of a second of work, at the pace of the runs so far; at least the free workers."""
-        return max(0, self.max_workers + self._ahead() - self.in_flight)
+        waiting = self._ahead()
+        self._roomy_at = self.max_workers + waiting // 2
+        return max(0, self.max_workers + waiting - self.in_flight)
 
     def roomy(self) -> bool:
         """Whether so much room has come free that another pass of the engine pays."""
-        return self.in_flight <= self.max_workers + self._ahead() // 2
+        return self.in_flight <= self._roomy_at
 
     @property
     def in_flight(self) -> int:

@@ -48,7 +48,9 @@ class BlockingScheduler(BaseScheduler):
 
     def wakeup(self) -> None:
         """Make the main loop look for due jobs now. Thread-safe."""
-        self._event.set()
+        # A set event stays set until the loop has begun its next pass, and setting it again takes a lock.
+        if not self._event.is_set():
+            self._event.set()
 
     def _create_event(self) -> Any:
         return Event()

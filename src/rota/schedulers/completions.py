@@ -89,7 +89,7 @@ class Completions:
         """Write what has ended. One thread writes; the others leave their runs to it and go on."""
         self._offloaded = False
         # Asked again after the lock is given back: a run that came in between would wait for the next one.
-        while self._ended and self._writing.acquire(blocking=False):
+        while self._ended and self._writing.acquire(False):
             try:
                 written = self._write()
             finally:
@@ -98,17 +98,19 @@ class Completions:
                 return
 
     def _write(self) -> bool:
-        ended = self._ended
-        if self._engine.is_backing_off(self._alias):
+        ended, engine = self._ended, self._engine
+        if engine.is_backing_off(self._alias):
             return False
-        batch = [ended.popleft() for _ in range(min(len(ended), BATCH))]
+        batch: list[Run] = []
+        while ended and len(batch) < BATCH:
+            batch.append(ended.popleft())
         if not batch:
             return True
         try:
-            refused = self._store.finish(batch, self._engine.clock.now())
+            refused = self._store.finish(batch, engine.clock.now())
         except Exception as exc:
             ended.extendleft(reversed(batch))  # kept, and tried again by a later pass
-            self._engine.store_failed(self._alias, exc, "recording ended runs")
+            engine.store_failed(self._alias, exc, "recording ended runs")
             return False
         self.recorded += len(batch)
         try:
@@ -116,19 +118,20 @@ class Completions:
         finally:
             if self.submitted == self.recorded:
                 self.idle.set()
-            self._engine.room_came_free()
+            engine.room_came_free()
         return True
 
     def _announce(self, batch: Sequence[Run], refused: Sequence[Run]) -> None:
         engine, alias = self._engine, self._alias
-        stale = {id(run) for run in refused}
+        wanted = engine.wanted()
+        stale = {id(run) for run in refused} if refused else None
         for run in batch:
             if stale and id(run) in stale:
                 engine.logger.error(
                     "The outcome of %r (%s) was refused: another node has taken the run over", run, run.status
                 )
                 announce(engine, alias, run, EVENT_JOB_REFUSED)
-            elif engine.wanted() & EVENT_OF_STATUS[run.status]:
+            elif wanted and wanted & EVENT_OF_STATUS[run.status]:
                 announce(engine, alias, run, EVENT_OF_STATUS[run.status])
             # The ledger is bounded; it may not keep a job's objects alive.
             run.job = run.then = run.exception = None
