@@ -295,12 +295,16 @@ def convert_to_datetime(input: Any, tz: tzinfo | str | None, arg_name: str) -> d
 
 
 def _parse_datetime(text: str, arg_name: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)  # many times faster than what follows, and nearly always enough
+    except ValueError as exc:
+        problem = exc
     import re
 
     found = re.fullmatch(_DATE_PATTERN, text, re.ASCII)
     try:
         if found is None:
-            return datetime.fromisoformat(text)
+            raise problem
         *numbers, fraction, zone = found.groups()
         year, month, day, hour, minute, second = (int(number or 0) for number in numbers)
         # APScheduler reads the fraction as a number of microseconds; as digits after a point it is a fraction.
