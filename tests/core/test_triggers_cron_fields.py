@@ -51,6 +51,7 @@ def next_after(trigger: CronTrigger, text: str) -> str | None:
         ({"day_of_week": "5-1"}, "2026-11-03 00:00:01", "2026-11-07 00:00:00"),
         ({"day": "6-10", "day_of_week": "0,4", "month": 1}, "2009-01-01", "2009-01-09 00:00:00"),
         ({"minute": "*/5"}, "2026-11-03 10:02:03", "2026-11-03 10:05:00"),
+        ({"hour": "0-0/3"}, "2026-11-03 10:02:03", "2026-11-04 00:00:00"),
         ({"hour": "5/2"}, "2026-11-03 06:00", "2026-11-03 07:00:00"),
         ({"second": "*/10"}, "2026-11-03 10:02:03.5", "2026-11-03 10:02:10"),
         ({"minute": 0, "second": "30 , 45"}, "2026-11-03 10:00:31", "2026-11-03 10:00:45"),
@@ -90,13 +91,48 @@ def test_start_and_end_are_included():
     [
         ({"year": "2-fap"}, 'Unrecognized expression "2-fap" for field "year"', "2-fap", 1),
         ({"second": "5,*/0"}, "Increment must be higher than 0", "*/0", 3),
-        ({"day": "*/31"}, "Error validating expression '*/31': the step value (31) is higher than the total range of the expression (30)", "*/31", 1),
-        ({"day": "4-6/3"}, "Error validating expression '4-6/3': the step value (3) is higher than the total range of the expression (2)", "4-6/3", 1),
-        ({"hour": "0-24"}, "Error validating expression '0-24': the last value (24) is higher than the maximum value (23)", "0-24", 1),
-        ({"hour": 24}, "Error validating expression '24': the last value (24) is higher than the maximum value (23)", "24", 1),
-        ({"day": "0-3"}, "Error validating expression '0-3': the first value (0) is lower than the minimum value (1)", "0-3", 1),
-        ({"year": "2009-2008"}, "The minimum value in a range must not be higher than the maximum", "2009-2008", 1),
-        ({"month": "dec-jan"}, "The minimum value in a range must not be higher than the maximum", "dec-jan", 1),
+        (
+            {"day": "*/31"},
+            "Error validating expression '*/31': the step value (31) is higher than the total range of the expression (30)",
+            "*/31",
+            1,
+        ),
+        (
+            {"day": "4-6/3"},
+            "Error validating expression '4-6/3': the step value (3) is higher than the total range of the expression (2)",
+            "4-6/3",
+            1,
+        ),
+        (
+            {"hour": "0-24"},
+            "Error validating expression '0-24': the last value (24) is higher than the maximum value (23)",
+            "0-24",
+            1,
+        ),
+        (
+            {"hour": 24},
+            "Error validating expression '24': the last value (24) is higher than the maximum value (23)",
+            "24",
+            1,
+        ),
+        (
+            {"day": "0-3"},
+            "Error validating expression '0-3': the first value (0) is lower than the minimum value (1)",
+            "0-3",
+            1,
+        ),
+        (
+            {"year": "2009-2008"},
+            "The minimum value in a range must not be higher than the maximum",
+            "2009-2008",
+            1,
+        ),
+        (
+            {"month": "dec-jan"},
+            "The minimum value in a range must not be higher than the maximum",
+            "dec-jan",
+            1,
+        ),
         ({"month": "foo"}, 'Invalid month name "foo"', "foo", 1),
         ({"day_of_week": "fri-xyz"}, 'Invalid weekday name "xyz"', "fri-xyz", 1),
         ({"day": "2nd foo"}, 'Invalid weekday name "foo"', "2nd foo", 1),
@@ -108,7 +144,7 @@ def test_start_and_end_are_included():
         ({"hour": True}, 'Unrecognized expression "True"', "True", 1),
         ({"hour": -1}, 'Unrecognized expression "-1"', "-1", 1),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_field_is_refused_with_field_item_and_column(fields, message, item, column):
     with pytest.raises(CronError) as caught:
         CronTrigger(**fields, timezone=UTC)
@@ -145,8 +181,13 @@ def test_unknown_fields_and_policies_are_refused():
 
 @pytest.mark.parametrize(
     "fields",
-    [{"month": 2, "day": 30}, {"month": "4,6", "day": 31}, {"week": 1, "month": 6}, {"month": 2, "day": "5th mon", "week": 1}],
-)  # fmt: skip
+    [
+        {"month": 2, "day": 30},
+        {"month": "4,6", "day": 31},
+        {"week": 1, "month": 6},
+        {"month": 2, "day": "5th mon", "week": 1},
+    ],
+)
 def test_a_date_that_no_year_has_is_refused(fields):
     with pytest.raises(NeverFiresError, match="in any year"):
         CronTrigger(**fields, timezone=UTC)

@@ -33,20 +33,51 @@ TRIGGERS = [
     DateTrigger("2026-12-24", now=NOW),
     IntervalTrigger(seconds=5, timezone="UTC"),
     IntervalTrigger(seconds=0.05, timezone=FIXED, jitter=1.5, end_date="2030-01-01"),
-    IntervalTrigger(weeks=1, days=2, hours=3, minutes=4, seconds=5.000001, start_date="2026-10-25 02:30:00", timezone="Europe/Berlin"),
+    IntervalTrigger(
+        weeks=1,
+        days=2,
+        hours=3,
+        minutes=4,
+        seconds=5.000001,
+        start_date="2026-10-25 02:30:00",
+        timezone="Europe/Berlin",
+    ),
     CalendarIntervalTrigger(days=1, timezone="Europe/Berlin"),
-    CalendarIntervalTrigger(years=1, months=2, weeks=3, days=4, hour=5, minute=6, second=7, start_date="2026-01-31", end_date="2030-01-01", timezone="UTC", jitter=8),
+    CalendarIntervalTrigger(
+        years=1,
+        months=2,
+        weeks=3,
+        days=4,
+        hour=5,
+        minute=6,
+        second=7,
+        start_date="2026-01-31",
+        end_date="2030-01-01",
+        timezone="UTC",
+        jitter=8,
+    ),
     CronTrigger(timezone="UTC"),
     CronTrigger(day="2nd fri", hour="*/3", timezone="Europe/Berlin", jitter=5, dst="shift"),
     CronTrigger(year="2026-2030", week="1-20/2", day_of_week="sat-mon", second=30, timezone=FIXED),
-    CronTrigger(hour=3, start_date="2026-10-25 02:30:00", end_date=datetime(2026, 10, 25, 1, 30, tzinfo=UTC), timezone="Europe/Berlin"),
+    CronTrigger(
+        hour=3,
+        start_date="2026-10-25 02:30:00",
+        end_date=datetime(2026, 10, 25, 1, 30, tzinfo=UTC),
+        timezone="Europe/Berlin",
+    ),
     CronTrigger.from_crontab("*/90 9 13 * fri", "Europe/Berlin"),
     CronTrigger.from_crontab("0 0 L-3,LW,15W * fri#2,sunL", "UTC", dst="wall"),
     CronTrigger.from_crontab("30 0 12 ? * 2-6 2030", "UTC", dialect="quartz"),
     CronTrigger.from_crontab("H H * * H", "UTC", seed="job"),
-    AndTrigger([CronTrigger(hour=3, timezone="UTC"), IntervalTrigger(hours=1, start_date="2026-01-01", timezone="UTC")], jitter=3),
+    AndTrigger(
+        [
+            CronTrigger(hour=3, timezone="UTC"),
+            IntervalTrigger(hours=1, start_date="2026-01-01", timezone="UTC"),
+        ],
+        jitter=3,
+    ),
     OrTrigger([CronTrigger(hour=3, timezone="UTC"), AndTrigger([DateTrigger("2027-01-01", "UTC")])]),
-]  # fmt: skip
+]
 IDS = [f"{number}-{type(trigger).__name__}" for number, trigger in enumerate(TRIGGERS)]
 
 
@@ -136,8 +167,13 @@ def test_a_zone_that_this_machine_lacks_is_named():
 def test_built_in_triggers_are_found_by_alias():
     assert trigger_class("cron") is CronTrigger
     assert {trigger_class(alias) for alias in BUILTIN_TRIGGERS} == {
-        DateTrigger, IntervalTrigger, CronTrigger, CalendarIntervalTrigger, AndTrigger, OrTrigger,
-    }  # fmt: skip
+        DateTrigger,
+        IntervalTrigger,
+        CronTrigger,
+        CalendarIntervalTrigger,
+        AndTrigger,
+        OrTrigger,
+    }
     with pytest.raises(UnknownAliasError, match="did you mean 'interval'"):
         trigger_class("intervall")
 
@@ -216,9 +252,18 @@ def test_states_of_apscheduler_3_are_read(wrap):
     assert both == OrTrigger([date_trigger])
     calendar = restored(
         CalendarIntervalTrigger,
-        wrap({"version": 1, "interval": [0, 1, 0, 0], "time": [3, 0, 0], "start_date": date(2015, 7, 1),
-              "end_date": None, "timezone": berlin, "jitter": None}),
-    )  # fmt: skip
+        wrap(
+            {
+                "version": 1,
+                "interval": [0, 1, 0, 0],
+                "time": [3, 0, 0],
+                "start_date": date(2015, 7, 1),
+                "end_date": None,
+                "timezone": berlin,
+                "jitter": None,
+            }
+        ),
+    )
     assert calendar == CalendarIntervalTrigger(
         months=1, hour=3, start_date="2015-07-01", timezone="Europe/Berlin"
     )

@@ -213,7 +213,18 @@ def test_dates_in_all_forms_become_aware_datetimes(given, wanted):
         assert (found and found.isoformat()) == wanted
 
 
-@pytest.mark.parametrize("text", ["", "soon", "19700-12-1", "2026-13-01", "2026-02-30", "2026-01-01 25:00:00", "2026-01-01 00:00:00+99:00"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "soon",
+        "19700-12-1",
+        "2026-13-01",
+        "2026-02-30",
+        "2026-01-01 25:00:00",
+        "2026-01-01 00:00:00+99:00",
+    ],
+)
 def test_what_is_no_date_is_refused(text):
     with pytest.raises(ValueError, match=f"^Invalid date string {text!r} for run_date".replace("+", r"\+")):
         util.convert_to_datetime(text, UTC, "run_date")
@@ -380,18 +391,48 @@ def test_arguments_that_fit_are_accepted(func, args, kwargs):
 @pytest.mark.parametrize(
     ("func", "args", "kwargs", "message"),
     [
-        (lambda x, y, z=1: None, (1, 2), {"x": 1, "y": 2}, "The following arguments are supplied in both args and kwargs: x, y"),
+        (
+            lambda x, y, z=1: None,
+            (1, 2),
+            {"x": 1, "y": 2},
+            "The following arguments are supplied in both args and kwargs: x, y",
+        ),
         (lambda x, y, z=1: None, (), {}, "The following arguments have not been supplied: x, y"),
         (lambda x, y: None, (1,), {}, "The following arguments have not been supplied: y"),
-        (lambda x: None, (1, 2), {}, "The list of positional arguments is longer than the target callable can handle (allowed: 1, given in args: 2)"),
-        (lambda x: None, (), {"x": 1, "y": 2, "z": 3}, "The target callable does not accept the following keyword arguments: y, z"),
-        (lambda x, *, y, z: None, (1,), {}, "The following keyword-only arguments have not been supplied in kwargs: y, z"),
-        (lambda x, y, /: None, (), {"x": 1, "y": 2}, "The following arguments cannot be given as keyword arguments: x, y"),
-        (lambda: None, (1,), {}, "The list of positional arguments is longer than the target callable can handle (allowed: 0, given in args: 1)"),
+        (
+            lambda x: None,
+            (1, 2),
+            {},
+            "The list of positional arguments is longer than the target callable can handle (allowed: 1, given in args: 2)",
+        ),
+        (
+            lambda x: None,
+            (),
+            {"x": 1, "y": 2, "z": 3},
+            "The target callable does not accept the following keyword arguments: y, z",
+        ),
+        (
+            lambda x, *, y, z: None,
+            (1,),
+            {},
+            "The following keyword-only arguments have not been supplied in kwargs: y, z",
+        ),
+        (
+            lambda x, y, /: None,
+            (),
+            {"x": 1, "y": 2},
+            "The following arguments cannot be given as keyword arguments: x, y",
+        ),
+        (
+            lambda: None,
+            (1,),
+            {},
+            "The list of positional arguments is longer than the target callable can handle (allowed: 0, given in args: 1)",
+        ),
         (Service().run, (), {}, "The following arguments have not been supplied: a"),
         (Service().run, (1, 2, 3), {}, "(allowed: 2, given in args: 3)"),
     ],
-)  # fmt: skip
+)
 def test_all_arguments_that_do_not_fit_are_named(func, args, kwargs, message):
     with pytest.raises(ArgumentMismatchError) as caught:
         util.check_callable_args(func, args, kwargs)
@@ -424,6 +465,11 @@ def test_the_memory_of_signatures_keeps_no_function_alive():
 def test_importing_util_stays_light():
     heavy = ["zoneinfo", "inspect", "asyncio", "re", "tzlocal", "difflib", "typing", "dataclasses"]
     code = f"import sys; import rota.util; print([name for name in {heavy} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True,
-                          env={"PYTHONPATH": str(Path(util.__file__).parents[1]), "PYTHONDONTWRITEBYTECODE": "1"})  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(Path(util.__file__).parents[1]), "PYTHONDONTWRITEBYTECODE": "1"},
+    )
     assert done.stdout.strip() == "[]"

@@ -342,6 +342,6 @@ def _fields(
     return tuple(fields)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _shared_schedule(texts: tuple[str | None, ...], extended: bool, day_or_weekday: bool) -> Schedule:
     return Schedule(_fields(CronTrigger.FIELDS_MAP, texts, extended), day_or_weekday)

@@ -154,7 +154,8 @@ class RangeExpression(AllExpression):
             raise TriggerError(
                 f"the last value ({max(self.first, last)}) is higher than the maximum value ({high})"
             )
-        self._check_step(last - self.first if last >= self.first else last - self.first + high + 1)
+        if last or self.first:  # APScheduler lets 0-0/n pass
+            self._check_step(last - self.first if last >= self.first else last - self.first + high + 1)
 
     def values(self, field_name: str) -> Iterable[int]:
         low, high = MIN_VALUES[field_name], MAX_VALUES[field_name]
