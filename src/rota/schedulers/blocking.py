@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from threading import Event, current_thread, main_thread
 
+from ..errors import SchedulerAlreadyRunningError
 from .base import STATE_STOPPED, BaseScheduler
 from .engine import SLICE
 
@@ -30,6 +31,8 @@ class BlockingScheduler(BaseScheduler):
 
         :param paused: True: process no jobs before :meth:`resume` is called
         """
+        if self.state != STATE_STOPPED:  # before anything that the running loop uses is replaced
+            raise SchedulerAlreadyRunningError
         self._event = self._create_event()
         previous = self._catch_sigterm()
         try:

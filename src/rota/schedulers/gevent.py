@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from threading import get_ident
 
-from ..errors import MissingExtraError
+from ..errors import MissingExtraError, SchedulerAlreadyRunningError
 from .base import STATE_STOPPED, BaseScheduler
 from .blocking import BlockingScheduler
 from .engine import SLICE
@@ -60,6 +60,8 @@ class GeventScheduler(BlockingScheduler):
         :param paused: True: process no jobs before :meth:`resume` is called
         :return: the greenlet; it ends when the scheduler has been shut down
         """
+        if self.state != STATE_STOPPED:  # before anything that the running loop uses is replaced
+            raise SchedulerAlreadyRunningError
         while not self._closed.is_set():  # a shutdown that nobody waited for
             gevent.sleep(_POLL)
         self._hub = gevent.get_hub()

@@ -1,5 +1,7 @@
 """Starting twice, stopping twice, starting again, and asking for the state."""
 
+import threading
+
 from apscheduler.schedulers import SchedulerAlreadyRunningError, SchedulerNotRunningError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.schedulers.base import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
@@ -20,6 +22,9 @@ assert refused(scheduler.resume, SchedulerNotRunningError)
 scheduler.start()
 assert scheduler.state == STATE_RUNNING
 assert refused(scheduler.start, SchedulerAlreadyRunningError)
+ran = threading.Event()
+scheduler.add_job(ran.set, "interval", seconds=0.05)
+assert ran.wait(20), "a refused start() left the scheduler deaf"
 scheduler.pause()
 assert scheduler.state == STATE_PAUSED
 scheduler.resume()
