@@ -30,7 +30,7 @@ def work() -> None:
 
 
 def main() -> None:
-    reactor.suggestThreadPoolSize(2)  # type: ignore[attr-defined]
+    reactor.suggestThreadPoolSize(2)
     scheduler = TwistedScheduler(executors={"default": TwistedExecutor()})
     scheduler.start()
     for _ in range(6):
@@ -39,10 +39,10 @@ def main() -> None:
     def stop() -> None:
         print("at most", most, "runs at the same time")
         scheduler.shutdown()
-        reactor.stop()  # type: ignore[attr-defined]
+        reactor.stop()
 
-    reactor.callLater(1, stop)  # type: ignore[attr-defined]
-    reactor.run()  # type: ignore[attr-defined]
+    reactor.callLater(1, stop)
+    reactor.run()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from itertools import count
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QApplication, QLabel
 
 from rota.schedulers.qt import QtScheduler
@@ -28,7 +28,13 @@ def main() -> None:
     label = QLabel("no sample yet")
     label.show()
     samples = Samples()
-    samples.taken.connect(label.setText)
+
+    def show(sample: str) -> None:
+        label.setText(sample)
+        if sample == "sample 3":
+            application.quit()
+
+    samples.taken.connect(show)
 
     def take_sample() -> None:
         samples.taken.emit(f"sample {next(numbers)}")
@@ -37,7 +43,6 @@ def main() -> None:
     scheduler.add_job(take_sample, "interval", seconds=0.4)
     scheduler.start()
 
-    QTimer.singleShot(1500, application.quit)
     application.exec()
     scheduler.shutdown()
     print("the label shows:", label.text())

@@ -27,11 +27,11 @@ def count() -> None:
 
 def stop() -> None:
     scheduler.shutdown()
-    reactor.stop()  # type: ignore[attr-defined]
+    reactor.stop()
 
 
 if __name__ == "__main__":
     scheduler.start()
-    reactor.callLater(1.2, stop)  # type: ignore[attr-defined]
-    reactor.run()  # type: ignore[attr-defined]
+    reactor.callLater(1.2, stop)
+    reactor.run()
     print("the reactor has stopped")

@@ -1,12 +1,12 @@
 """The memory store: any callable, any argument, nothing survives the process. It is the default.
 
 Run:    python examples/store_memory.py
-Output: a lambda with a live object: ['kept']; 1 run in the ledger: succeeded
+Output: a lambda with a live object: kept; 1 run in the ledger: succeeded
 """
 
 from __future__ import annotations
 
-import threading
+from queue import Queue
 
 from rota.jobstores.memory import MemoryJobStore
 from rota.schedulers.background import BackgroundScheduler
@@ -16,11 +16,9 @@ def main() -> None:
     scheduler = BackgroundScheduler(jobstores={"default": MemoryJobStore()})
     scheduler.start()
 
-    live: list[str] = []
-    done = threading.Event()
-    scheduler.add_job(lambda: (live.append("kept"), done.set()), id="lambda")
-    done.wait()
-    print("a lambda with a live object:", live)
+    queue: Queue[str] = Queue()  # nothing that a file could keep
+    scheduler.add_job(lambda: queue.put("kept"), id="lambda")
+    print("a lambda with a live object:", queue.get(timeout=10))
 
     scheduler.shutdown()
     runs = scheduler.get_runs("lambda")

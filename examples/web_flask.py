@@ -3,7 +3,7 @@
 Needs:  pip install flask
 Run:    python examples/web_flask.py
         flask --app examples/web_flask run      (not with --reload or --debug: the reloader starts a second process)
-Output: GET /: 2 cleanings so far; POST /jobs/cleaning/pause: paused
+Output: cleanings so far; POST /jobs/cleaning/pause: paused
 """
 
 from __future__ import annotations
