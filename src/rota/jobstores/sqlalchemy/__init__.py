@@ -24,7 +24,7 @@ from ..base import BaseJobStore, ConflictingIdError, JobLookupError
 
 try:
     from sqlalchemy import MetaData
-    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.exc import DBAPIError, IntegrityError
 except ImportError as exc:
     raise MissingExtraError("SQLAlchemyJobStore", "sql") from exc
 
@@ -192,9 +192,15 @@ class SQLAlchemyJobStore(BaseJobStore):
         :raises InvalidJobError, TransientJobError, SerializationError: as :meth:`check_job`
         """
         now = self.clock.now()
-        values = self._jobs.values_of(job, now)
-        with self._writing() as conn:
-            self._jobs.add(conn, job, values, now)
+        row = self._jobs.new_row(job, self._jobs.values_of(job, now), now)
+        try:
+            with self._writing() as conn:
+                self._jobs.insert(conn, row)
+        except IntegrityError as exc:
+            with self._writing() as conn:
+                if not self._jobs.revive(conn, row):
+                    raise ConflictingIdError(job.id) from exc
+        job.version = row["version"]
 
     def update_job(self, job: Job) -> None:
         """Replace the job of that id, whatever others have changed.

@@ -11,7 +11,14 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError, TimeoutError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    TimeoutError,
+)
 from sqlalchemy.pool import StaticPool
 
 from ...errors import ConfigurationError, JobValueError, MissingExtraError, StoreError, StoreUnavailableError
@@ -170,6 +177,8 @@ class Database:
         try:
             with self.engine.connect() as plain, self.can.transaction(plain, self._foreign) as conn:
                 yield conn
+        except IntegrityError:
+            raise  # the caller knows what it means
         except (DBAPIError, TimeoutError) as exc:
             raise self._translated(exc) from exc
         finally:

@@ -8,12 +8,11 @@ from __future__ import annotations
 from os import urandom
 
 from sqlalchemy import bindparam, case, func, select
-from sqlalchemy.exc import IntegrityError
 
 from ...clock import HELD
 from ...core.plan import ACTIVE, ENDED, QUARANTINED
 from ...core.run import CLAIMED
-from ...errors import ConflictingIdError, JobLookupError, JobValueError
+from ...errors import JobLookupError, JobValueError
 from ...job import Job
 from .schema import BATCH, ID_LENGTH
 
@@ -241,23 +240,25 @@ class Jobs:
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def add(self, conn: Connection, job: Job, values: Mapping[str, Any], now: int) -> None:
-        """Insert a job, or take over the row of an ended one whose last runs are under way.
-
-        :raises ConflictingIdError: if there is a job of that id
-        """
+    def new_row(self, job: Job, values: Mapping[str, Any], now: int) -> dict[str, Any]:
+        """Return the row of a job that is to be added."""
         # Starts anywhere, so that a decision about a removed job of the same id cannot be taken for one about this job.
         version = int.from_bytes(urandom(5), "big")
-        row = {**values, "version": version, "created": now}
+        row = {**values, "id": job.id, "b_id": job.id, "version": version, "created": now}
         if values["next_due"] == HELD:
             row["next_due"] = values["next_nominal"]
-        try:
-            with conn.begin_nested():
-                conn.execute(self._insert, {**row, "id": job.id})
-        except IntegrityError as exc:
-            if not conn.execute(self._revive, {**row, "b_id": job.id}).rowcount:
-                raise ConflictingIdError(job.id) from exc
-        job.version = version
+        return row
+
+    def insert(self, conn: Connection, row: Mapping[str, Any]) -> None:
+        """Insert a row.
+
+        :raises IntegrityError: if there is one of that id
+        """
+        conn.execute(self._insert, row)
+
+    def revive(self, conn: Connection, row: Mapping[str, Any]) -> bool:
+        """Take over the row of a job whose schedule is over and whose last runs are under way, if there is one."""
+        return bool(conn.execute(self._revive, row).rowcount)
 
     def save(self, conn: Connection, job: Job, values: Mapping[str, Any], version: int | None) -> bool:
         """Replace a job of the given version (of any version if None).

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 
-from sqlalchemy import and_, bindparam, case, func, or_, select, tuple_
+from sqlalchemy import bindparam, case, func, or_, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
 from ...clock import HELD
 from ...codec import dumps, loads
 from ...core.plan import ENDED
 from ...core.run import CLAIMED, Run, summary
+from .prepared import Prepared
 from .schema import BATCH
 
 TYPE_CHECKING = False
@@ -39,61 +40,52 @@ class Ledger:
             .with_for_update(skip_locked=True)
         )
         moved = ("next_nominal", "next_due", "version", "running", "state", "error", "updated")
-        self._move = (
+        self._move = Prepared(
             tables.jobs.update()
             .where(jobs.id == bindparam("b_id"))
-            .values({name: bindparam(name) for name in moved})
+            .values({name: bindparam(name) for name in moved}),
+            *moved,
+            "b_id",
         )
-        self._drop = tables.jobs.delete().where(jobs.id == bindparam("b_id"))
-        self._insert = tables.runs.insert().values(
-            {column.name: bindparam(column.name) for column in tables.runs.c}
+        self._drop = Prepared(tables.jobs.delete().where(jobs.id == bindparam("b_id")), "b_id")
+        columns = [column.name for column in tables.runs.c]
+        self._insert = Prepared(
+            tables.runs.insert().values({name: bindparam(name) for name in columns}), *columns
         )
         held_no_more = case(
             ((jobs.next_due == HELD) & (jobs.running <= bindparam("b_less")), jobs.next_nominal),
             else_=jobs.next_due,
         )
-        self._release = (
+        self._release = Prepared(
             tables.jobs.update()
             .where(jobs.id == bindparam("b_id"))
             # In this order: MySQL uses the new value of a column in the assignments that follow.
-            .ordered_values((jobs.next_due, held_no_more), (jobs.running, jobs.running - bindparam("b_less")))
+            .ordered_values(
+                (jobs.next_due, held_no_more), (jobs.running, jobs.running - bindparam("b_less"))
+            ),
+            "b_id",
+            "b_less",
         )
         self._bury = tables.jobs.delete().where(jobs.state == ENDED, jobs.running <= 0)
-        fence = and_(
+        claimed = tables.runs.update().where(
             runs.job_id == bindparam("b_job"),
             runs.nominal == bindparam("b_nominal"),
             runs.status == CLAIMED,
-            or_(
-                runs.owner == bindparam("b_owner"), and_(runs.owner.is_(None), bindparam("b_owner").is_(None))
-            ),
             runs.attempt == bindparam("b_attempt"),
         )
+        fence = ("b_job", "b_nominal", "b_attempt", "b_owner")
         ends = ("status", "reason", "started", "finished", "result", "error_type", "error", "traceback")
-        # The columns that most ends leave alone are written only where they have to be.
-        self._finish = (
-            tables.runs.update()
-            .where(fence)
-            .where(runs.owner == bindparam("b_owner"))
-            .values({name: bindparam(name) for name in ends})
+        owned = claimed.where(runs.owner == bindparam("b_owner"))
+        self._finish = Prepared(owned.values({name: bindparam(name) for name in ends}), *ends, *fence)
+        self._give_back = Prepared(owned.values(owner=None), *fence)
+        # A run that was given back has no owner.
+        orphan = claimed.where(runs.owner.is_not_distinct_from(bindparam("b_owner")))
+        taken = ("owner", "attempt", "claimed")
+        self._take = Prepared(
+            orphan.values({name: bindparam(name) for name in taken} | {"started": None}), *taken, *fence
         )
-        self._take = (
-            tables.runs.update()
-            .where(fence)
-            .values(
-                owner=bindparam("owner"),
-                attempt=bindparam("attempt"),
-                claimed=bindparam("claimed"),
-                started=None,
-            )
-        )
-        self._lose = (
-            tables.runs.update()
-            .where(fence)
-            .values(status=bindparam("status"), reason=bindparam("reason"), finished=bindparam("finished"))
-        )
-        self._give_back = (
-            tables.runs.update().where(fence).where(runs.owner == bindparam("b_owner")).values(owner=None)
-        )
+        lost = ("status", "reason", "finished")
+        self._lose = Prepared(orphan.values({name: bindparam(name) for name in lost}), *lost, *fence)
         self._record = select(runs.owner, runs.attempt, runs.status, runs.finished).where(
             runs.job_id == bindparam("b_job"), runs.nominal == bindparam("b_nominal")
         )
@@ -109,42 +101,32 @@ class Ledger:
     def claim(self, conn: Connection, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
         """Carry out the decisions whose job is as it was when they were made; return those."""
         won = self._unchanged(conn, decisions)
-        moves, drops, rows, records = [], [], [], []
+        moves: list[tuple[Any, ...]] = []
+        drops: list[tuple[Any, ...]] = []
+        records: list[Run] = []
         for decision, running in won:
             job = decision.job
             running += len(decision.runs)
-            job.next_nominal, job.next_due = decision.next_nominal, decision.next_due
-            job.state, job.error = decision.state, decision.error
-            job.version, job.running = decision.version + 1, running
-            if decision.state == ENDED and running <= 0:
-                drops.append({"b_id": job.id})
+            job.next_nominal, job.next_due = following = decision.next_nominal, decision.next_due
+            job.state, job.error = state, error = decision.state, decision.error
+            job.version = version = decision.version + 1
+            job.running = running
+            if state == ENDED and running <= 0:
+                drops.append((job.id,))
             else:
-                moves.append(
-                    {
-                        "b_id": job.id,
-                        "next_nominal": decision.next_nominal,
-                        "next_due": decision.next_due,
-                        "version": decision.version + 1,
-                        "running": running,
-                        "state": decision.state,
-                        "error": decision.error,
-                        "updated": now,
-                    }
-                )
+                moves.append((*following, version, running, state, error, now, job.id))
             for run in decision.runs:
                 run.owner, run.claimed_at = node, now
-                rows.append(_row_of(run))
                 records.append(run)
             for record in decision.records:
                 record.owner, record.claimed_at = node, now
-                rows.append(_row_of(record))
                 records.append(record)
         if moves:
-            conn.execute(self._move, moves)
+            self._move.run(conn, moves)
         if drops:
-            conn.execute(self._drop, drops)
-        if rows:
-            self._write(conn, rows, records)
+            self._drop.run(conn, drops)
+        if records:
+            self._write(conn, records)
         return [decision for decision, _ in won]
 
     def _unchanged(self, conn: Connection, decisions: Sequence[Decision]) -> list[tuple[Decision, int]]:
@@ -164,18 +146,18 @@ class Ledger:
             won.append((decision, running))
         return won
 
-    def _write(self, conn: Connection, rows: list[dict[str, Any]], records: Sequence[Run]) -> None:
+    def _write(self, conn: Connection, records: Sequence[Run]) -> None:
         try:
             with conn.begin_nested():
-                conn.execute(self._insert, rows)
+                self._insert.run(conn, [_row_of(record) for record in records])
         except IntegrityError:
             # A nominal time has its record already: the job was removed and added again, or set back by its user.
             taken: dict[str, set[int]] = {}
-            for row, record in zip(rows, records, strict=True):
-                self._move_to_free(conn, row, record, taken.setdefault(record.job_id, set()))
-            conn.execute(self._insert, rows)
+            for record in records:
+                self._move_to_free(conn, record, taken.setdefault(record.job_id, set()))
+            self._insert.run(conn, [_row_of(record) for record in records])
 
-    def _move_to_free(self, conn: Connection, row: dict[str, Any], record: Run, taken: set[int]) -> None:
+    def _move_to_free(self, conn: Connection, record: Run, taken: set[int]) -> None:
         """Move a record to the first microsecond from its nominal time on that has none."""
         nominal = record.nominal
         while True:
@@ -186,8 +168,8 @@ class Ledger:
             if len(later) < BATCH or nominal < later[-1]:
                 break
         taken.add(nominal)
-        record.nominal = row["nominal"] = nominal
-        record.last = row["last"] = max(record.last, nominal)
+        record.nominal = nominal
+        record.last = max(record.last, nominal)
 
     # -- finish --------------------------------------------------------------------------------------------------
 
@@ -196,7 +178,7 @@ class Ledger:
         rows = [_end_of(run) for run in runs]
         refused: list[Run] = []
         savepoint = conn.begin_nested()
-        done = conn.execute(self._finish, rows)
+        done = self._finish.run(conn, rows)
         if conn.dialect.supports_sane_multi_rowcount and done.rowcount == len(rows):
             savepoint.commit()
             ended = Counter(run.job_id for run in runs)
@@ -204,7 +186,7 @@ class Ledger:
             savepoint.rollback()
             ended = Counter()
             for run, row in zip(runs, rows, strict=True):
-                if conn.execute(self._finish, row).rowcount:
+                if self._finish.run(conn, [row]).rowcount:
                     ended[run.job_id] += 1
                 elif not self._is_recorded(conn, run):
                     refused.append(run)
@@ -219,8 +201,7 @@ class Ledger:
     def release(self, conn: Connection, ended: Mapping[str, int]) -> None:
         """Count ended runs down; jobs that waited for them become due, and those whose schedule is over go."""
         if ended:
-            rows = [{"b_id": job_id, "b_less": less} for job_id, less in sorted(ended.items())]
-            conn.execute(self._release, rows)
+            self._release.run(conn, sorted(ended.items()))
             conn.execute(self._bury)
 
     # -- leases --------------------------------------------------------------------------------------------------
@@ -228,7 +209,7 @@ class Ledger:
     def give_back(self, conn: Connection, runs: Sequence[Run]) -> None:
         """Leave claimed runs, which were not started, to whoever comes first."""
         if runs:
-            conn.execute(self._give_back, [_fence_of(run) for run in runs])
+            self._give_back.run(conn, [_fence_of(run) for run in runs])
 
     def is_busy(self, conn: Connection, node: str) -> bool:
         """Whether runs of a node are under way."""
@@ -249,21 +230,15 @@ class Ledger:
     def take(self, conn: Connection, run: Run, node: str, now: int) -> bool:
         """Give a run to a node; its attempt is raised unless its last owner gave it back or is the node itself."""
         attempt = run.attempt if run.owner in (None, node) else run.attempt + 1
-        values = {**_fence_of(run), "owner": node, "attempt": attempt, "claimed": now}
-        if not conn.execute(self._take, values).rowcount:
+        if not self._take.run(conn, [(node, attempt, now, *_fence_of(run))]).rowcount:
             return False
         run.owner, run.attempt, run.claimed_at, run.started_at = node, attempt, now, None
         return True
 
     def lose(self, conn: Connection, run: Run) -> bool:
         """Write the end of a run that is not executed again."""
-        values = {
-            **_fence_of(run),
-            "status": run.status,
-            "reason": run.reason,
-            "finished": run.finished_at,
-        }
-        return bool(conn.execute(self._lose, values).rowcount)
+        row = (run.status, run.reason, run.finished_at, *_fence_of(run))
+        return bool(self._lose.run(conn, [row]).rowcount)
 
     # -- looking back, and forgetting ----------------------------------------------------------------------------
 
@@ -320,47 +295,48 @@ class Ledger:
 # ---------------------------------------------------------------------------------------------------- runs and rows
 
 
-def _row_of(run: Run) -> dict[str, Any]:
-    return {
-        "job_id": run.job_id,
-        "nominal": run.nominal,
-        "last": run.last,
-        "times": run.count,
-        "due": run.due,
-        "attempt": run.attempt,
-        "status": run.status,
-        "reason": run.reason,
-        "owner": run.owner,
-        "executor": run.executor,
-        "claimed": run.claimed_at,
-        "started": run.started_at,
-        "finished": run.finished_at,
-        "result": None,
-        "error_type": run.error_type,
-        "error": run.error,
-        "traceback": run.traceback,
-    }
+def _row_of(run: Run) -> tuple[Any, ...]:
+    """Return the columns of a run's row, in their order in the table."""
+    return (
+        run.job_id,
+        run.nominal,
+        run.last,
+        run.count,
+        run.due,
+        run.attempt,
+        run.status,
+        run.reason,
+        run.owner,
+        run.executor,
+        run.claimed_at,
+        run.started_at,
+        run.finished_at,
+        None,  # the result comes with the end
+        run.error_type,
+        run.error,
+        run.traceback,
+    )
 
 
-def _fence_of(run: Run) -> dict[str, Any]:
-    return {"b_job": run.job_id, "b_nominal": run.nominal, "b_owner": run.owner, "b_attempt": run.attempt}
+def _fence_of(run: Run) -> tuple[Any, ...]:
+    return (run.job_id, run.nominal, run.attempt, run.owner)
 
 
-def _end_of(run: Run) -> dict[str, Any]:
-    return {
-        "b_job": run.job_id,
-        "b_nominal": run.nominal,
-        "b_owner": run.owner,
-        "b_attempt": run.attempt,
-        "status": run.status,
-        "reason": run.reason,
-        "started": run.started_at,
-        "finished": run.finished_at,
-        "result": None if run.retval is None else dumps(summary(run.retval)),
-        "error_type": run.error_type,
-        "error": run.error,
-        "traceback": run.traceback,
-    }
+def _end_of(run: Run) -> tuple[Any, ...]:
+    return (
+        run.status,
+        run.reason,
+        run.started_at,
+        run.finished_at,
+        None if run.retval is None else dumps(summary(run.retval)),
+        run.error_type,
+        run.error,
+        run.traceback,
+        run.job_id,
+        run.nominal,
+        run.attempt,
+        run.owner,
+    )
 
 
 def run_of(row: Row[Any]) -> Run:
