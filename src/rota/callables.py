@@ -122,7 +122,7 @@ def iscoroutinefunction_partial(f: Any) -> bool:
         call = getattr(type(f), "__call__", None)  # noqa: B004 (the method itself is wanted, not whether there is one)
         if isinstance(call, FunctionType) and call.__code__.co_flags & _CO_COROUTINE:
             return True
-    if getattr(f, "_is_coroutine", None) is None and getattr(f, "_is_coroutine_mark", None) is None:
+    if getattr(f, "_is_coroutine", None) is None and getattr(f, "_is_coroutine_marker", None) is None:
         return False
     # Marked by inspect.markcoroutinefunction(), or by the mark that asyncio used before it.
     import inspect
