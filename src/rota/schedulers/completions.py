@@ -23,6 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ..core.plan import Decision
     from ..core.run import Run
     from ..jobstores.base import BaseJobStore
     from .engine import Engine
@@ -54,9 +55,11 @@ class Completions:
         self.submitted = 0
         #: runs whose end is in the store; only the holder of the lock counts here
         self.recorded = 0
-        #: set while no run of this store is under way
-        self.idle = Event()
-        self.idle.set()
+        #: keys of the runs that were handed out and are not recorded; None for a store that dies with the process
+        self.in_hand: set[tuple[str, int]] | None = set() if store.durable else None
+        #: claimed runs of a durable store that a shutdown kept from starting; they are given back
+        self.unstarted: list[Run] = []
+        self._idle = Event()
         #: called instead of flush() by those who must not wait for the store
         self.offload: Callable[[Callable[[], object]], None] | None = None
         self._offloaded = False
@@ -66,10 +69,22 @@ class Completions:
         """How many runs were handed out and are not recorded."""
         return self.submitted - self.recorded
 
-    def expect(self, count: int) -> None:
-        """Take note that ``count`` runs are about to be handed to executors."""
+    def expect(self, count: int, decisions: Sequence[Decision]) -> None:
+        """Take note that the ``count`` runs of these decisions are about to be handed to executors."""
         self.submitted += count
-        self.idle.clear()
+        if self.in_hand is not None:
+            self.in_hand.update((run.job_id, run.nominal) for decision in decisions for run in decision.runs)
+
+    def expect_run(self, run: Run) -> None:
+        """Take note that a rescued run is about to be handed to an executor."""
+        self.submitted += 1
+        if self.in_hand is not None:
+            self.in_hand.add((run.job_id, run.nominal))
+
+    def wait_idle(self, seconds: float) -> bool:
+        """Wait until no run is under way and all are recorded, at most so long; return whether that is so."""
+        self._idle.clear()
+        return not self.in_flight or (self._idle.wait(seconds) and not self.in_flight)
 
     def done(self, run: Run) -> None:
         """Take an ended run; the callback of all executors. Thread-safe, and it never raises."""
@@ -106,20 +121,31 @@ class Completions:
             batch.append(ended.popleft())
         if not batch:
             return True
+        ended_now = batch if self.in_hand is None else self._without_unstarted(batch)
         try:
-            refused = self._store.finish(batch, engine.clock.now())
+            refused = self._store.finish(ended_now, engine.clock.now()) if ended_now else ()
         except Exception as exc:
-            ended.extendleft(reversed(batch))  # kept, and tried again by a later pass
+            ended.extendleft(reversed(ended_now))  # kept, and tried again by a later pass
+            self.recorded += len(batch) - len(ended_now)
             engine.store_failed(self._alias, exc, "recording ended runs")
             return False
         self.recorded += len(batch)
+        if self.in_hand is not None:
+            self.in_hand.difference_update([(run.job_id, run.nominal) for run in batch])
         try:
-            self._announce(batch, refused)
+            self._announce(ended_now, refused)
         finally:
-            if self.submitted == self.recorded:
-                self.idle.set()
+            if self.submitted == self.recorded and not self._idle.is_set():
+                self._idle.set()
             engine.room_came_free()
         return True
+
+    def _without_unstarted(self, batch: list[Run]) -> list[Run]:
+        """Put the runs aside that a shutdown cancelled before they started: a durable store gets them back."""
+        ended = [run for run in batch if run.status != CANCELLED or run.started_at is not None]
+        if len(ended) < len(batch):
+            self.unstarted += [run for run in batch if run.status == CANCELLED and run.started_at is None]
+        return ended
 
     def _announce(self, batch: Sequence[Run], refused: Sequence[Run]) -> None:
         engine, alias = self._engine, self._alias

@@ -5,8 +5,6 @@ It carries out what ``core.plan`` decides. It starts no thread and never waits; 
 
 from __future__ import annotations
 
-from os import getpid, urandom
-
 from ..clock import HELD, SECOND, moment
 from ..core.plan import ENDED, QUARANTINED, plan, quarantine
 from ..core.run import MISSED, SKIPPED
@@ -27,6 +25,7 @@ from ..events import (
     SchedulerHealthEvent,
 )
 from .completions import EVENT_OF_STATUS, Completions, announce
+from .lease import Lease, new_node_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,21 +62,22 @@ class StoreState:
         "error",
         "failures",
         "housekept_at",
-        "renewed_at",
+        "lease",
         "retry_at",
         "store",
         "strangers",
     )
 
-    def __init__(self, engine: Engine, alias: str, store: BaseJobStore) -> None:
+    def __init__(self, engine: Engine, alias: str, store: BaseJobStore, lease: Lease | None) -> None:
         self.alias = alias
         self.store = store
+        #: None for a store that dies with the process
+        self.lease = lease
         self.completions = Completions(engine, store, alias)
         self.failures = 0
         self.error: str | None = None
         #: monotonic microseconds; None: at once
         self.retry_at: int | None = None
-        self.renewed_at: int | None = None
         self.housekept_at: int | None = None
         #: executor aliases that jobs ask for and this scheduler does not have
         self.strangers: set[str] = set()
@@ -119,13 +119,13 @@ class Engine:
         self.stores: dict[str, StoreState] = {}
         #: whether due jobs are claimed; False while the scheduler is paused or stopping
         self.claiming = False
-        self.node = ""
+        #: the id of this node in stores that need no lease
+        self.node = new_node_id()
         self.last_tick: int | None = None
         self._executors = executors
         self._wake = wake
         self._retry_interval = retry_interval
         self._lease = int(lease * SECOND)
-        self._renew = self._lease // 3
         self._offload: Callable[[Callable[[], object]], None] | None = None
         #: executors without room for more, as far as the last pass knows
         self._starved: tuple[str, ...] = ()
@@ -133,17 +133,13 @@ class Engine:
         self._waits_until = HELD
         self._clocks: tuple[int, int] | None = None
         self._no_rescue_until = 0
-        self.new_node()
 
     # -- life cycle ----------------------------------------------------------------------------------------------
 
-    def new_node(self) -> None:
-        """Take a new incarnation id; what the old one has claimed is no longer ours to finish."""
-        self.node = f"{getpid()}-{urandom(6).hex()}"
-
     def add_store(self, alias: str, store: BaseJobStore) -> None:
         """Take a started store into the passes."""
-        state = StoreState(self, alias, store)
+        lease = Lease(store, self.clock, self.logger, self._lease) if store.durable else None
+        state = StoreState(self, alias, store, lease)
         state.completions.offload = self._offload if store.does_io else None
         self.stores = {**self.stores, alias: state}
         store.on_wake(self._wake)
@@ -170,10 +166,16 @@ class Engine:
         """How many runs are under way or not recorded yet."""
         return sum(state.completions.in_flight for state in self.stores.values())
 
+    def owns(self, node: str | None) -> bool:
+        """Whether a node id is one of this engine's, now or formerly."""
+        return node == self.node or any(
+            state.lease is not None and node in state.lease.nodes for state in self.stores.values()
+        )
+
     def wait_idle(self, seconds: float) -> bool:
         """Wait until no run is under way and all are recorded, at most so long; return whether that is so."""
         for state in self.stores.values():
-            if state.completions.in_flight and not state.completions.idle.wait(seconds):
+            if not state.completions.wait_idle(seconds):
                 return False
         return self.in_flight == 0
 
@@ -236,10 +238,11 @@ class Engine:
     def _pass(self, state: StoreState, now: int) -> float | None:
         store = state.store
         state.completions.flush()  # what a failing store did not take
-        if store.durable:
-            self._keep_lease(state, now)
+        lease = state.lease
+        if lease is not None and (lease.keep(now) or lease.in_doubt):
+            self._rescue(state, lease, now)
         if not self.claiming:
-            return self._renew / SECOND if store.durable else None
+            return None if lease is None else lease.every / SECOND
         # Set before the room is read: a run that ends in between wakes us up once too often, never once too seldom.
         self._starved = tuple(self._executors)
         room = {alias: min(PASS, executor.capacity()) for alias, executor in list(self._executors.items())}
@@ -261,14 +264,14 @@ class Engine:
         self._housekeep(state)
         following = store.next_due(open_to) if open_to else None
         wait = None if following is None else max(following - self.clock.now(), 0) / SECOND
-        if store.durable and (wait is None or wait > self._renew / SECOND):
-            wait = self._renew / SECOND
+        if state.lease is not None and (wait is None or wait > state.lease.every / SECOND):
+            wait = state.lease.every / SECOND
         poll = store.poll_interval if self.polls else None
         return poll if poll is not None and (wait is None or wait > poll) else wait
 
     def _carry_out(self, state: StoreState, jobs: Sequence[Job], now: int) -> None:
         decisions = [_decide(job, now) for job in jobs]
-        won = state.store.claim(decisions, self.node, now)
+        won = self._claim(state, decisions, now)
         submissions: dict[str, list[Run]] = {}
         count = 0
         wanted = self.wanted()
@@ -286,9 +289,19 @@ class Engine:
             if decision.records or decision.error is not None or decision.state == ENDED:
                 self._announce_rest(state, decision)
         if count:
-            state.completions.expect(count)
+            state.completions.expect(count, won)
             for alias, heads in submissions.items():
                 self._submit(state, alias, heads)
+
+    def _claim(self, state: StoreState, decisions: Sequence[Decision], now: int) -> list[Decision]:
+        lease = state.lease
+        if lease is None:
+            return state.store.claim(decisions, self.node, now)
+        # An error does not tell whether the claim was stored, so it leaves a doubt.
+        lease.in_doubt = True
+        won = state.store.claim(decisions, lease.node, now)
+        lease.in_doubt = False
+        return won
 
     def _submit(self, state: StoreState, alias: str, heads: Sequence[Run]) -> None:
         done = state.completions.done
@@ -351,29 +364,14 @@ class Engine:
 
     # -- leases and housekeeping ---------------------------------------------------------------------------------
 
-    def _keep_lease(self, state: StoreState, now: int) -> None:
-        """Renew this node's lease in time; take over the runs of nodes that did not."""
-        elapsed = self.clock.monotonic()
-        if state.renewed_at is not None and elapsed - state.renewed_at < self._renew:
+    def _rescue(self, state: StoreState, lease: Lease, now: int) -> None:
+        """Take over the runs of nodes that did not renew their lease, and hand them to the executors."""
+        if not self.claiming or self.clock.monotonic() < self._no_rescue_until:
             return
-        if not state.store.renew(self.node, now, self._lease):
-            self.logger.error(
-                "Node %s did not renew its lease in time; others may have taken its runs over. "
-                "It goes on as a new node",
-                self.node,
-            )
-            self.new_node()
-            state.store.renew(self.node, now, self._lease)
-        state.renewed_at = elapsed
-        if self.claiming and elapsed >= self._no_rescue_until:
-            self._rescue(state, now)
-
-    def _rescue(self, state: StoreState, now: int) -> None:
         room = {alias: executor.capacity() for alias, executor in list(self._executors.items())}
-        rescued = state.store.rescue(self.node, now, room)
+        rescued = lease.rescue(now, room, state.completions.in_hand or ())
         followers = {id(run.then) for run in rescued}
         rerun: dict[str, list[Run]] = {}
-        count = 0
         for run in rescued:
             if run.ended:
                 self.logger.error("Run %r of a dead node was recorded as %s: %s", run, run.status, run.reason)
@@ -382,10 +380,9 @@ class Engine:
                 self.logger.error("Run %r of a dead node waits for an executor %r", run, run.executor)
             else:
                 self.logger.warning("Run %r of a dead node is executed again", run)
-                count += 1
+                state.completions.expect_run(run)
                 if id(run) not in followers:
                     rerun.setdefault(run.executor, []).append(run)
-        state.completions.expect(count)
         for alias, heads in rerun.items():
             self._submit(state, alias, heads)
 
@@ -411,9 +408,8 @@ class Engine:
     def _leave(self, state: StoreState) -> None:
         try:
             state.completions.flush()
-            if state.store.durable and state.renewed_at is not None:
-                state.store.leave(self.node, (), self.clock.now())
-                state.renewed_at = None
+            if state.lease is not None:
+                state.lease.end(state.completions.unstarted, self.clock.now())
         except Exception as exc:
             self.store_failed(state.alias, exc, "ending the lease")
 
@@ -472,6 +468,9 @@ class Engine:
         self.logger.warning("The clock jumped by %+.1f s", delta / SECOND)
         # The leases of all nodes on this machine look over after a jump forward; give them time to renew.
         self._no_rescue_until = elapsed + self._lease
+        for state in self.stores.values():
+            if state.lease is not None:
+                state.lease.renewed_at = None
         self.dispatch(ClockEvent(EVENT_CLOCK_JUMPED, delta / SECOND))
         if delta < 0:
             for state in self.stores.values():

@@ -71,7 +71,11 @@ class JobInternals:
         elif not isinstance(trigger, str):
             raise JobTypeError(f"Expected a trigger instance or string, got {type(trigger).__name__} instead")
         trigger_args.setdefault("timezone", self.timezone)
-        if trigger in ("date", "interval", "calendarinterval"):  # those that start now start by the scheduler's clock
+        if trigger in (
+            "date",
+            "interval",
+            "calendarinterval",
+        ):  # those that start now start by the scheduler's clock
             trigger_args["now"] = self.clock.now()
         made: BaseTrigger = self._create_plugin_instance("trigger", trigger, trigger_args)
         return made

@@ -276,7 +276,7 @@ class SchedulerLife(JobMethods):
             run = current_run()
         except Exception:
             return False
-        return not run.ended and run.owner == self._require_engine().node
+        return not run.ended and self._require_engine().owns(run.owner)
 
     def _stop_at_exit(self) -> None:
         """The interpreter exits: give the runs under way a moment, and hand the rest back."""
