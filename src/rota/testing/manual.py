@@ -238,8 +238,11 @@ class ManualScheduler(BaseScheduler):
                 )
 
     def _virtual_runs(self) -> int:
-        executors = list(self._executors.values())
-        return sum(executor.under_way for executor in executors if isinstance(executor, VirtualExecutor))
+        """Return how many runs wait for virtual time, or for a test that holds them in an executor of its own.
+
+        Such an executor tells their number by an attribute ``under_way``.
+        """
+        return sum(getattr(executor, "under_way", 0) for executor in list(self._executors.values()))
 
     def _wait_idle(self, engine: Engine, timeout: float | None) -> bool:
         until = None if timeout is None else self.clock.monotonic() + int(timeout * SECOND)

@@ -13,7 +13,7 @@ from itertools import count
 
 from ..clock import SECOND
 from ..core.run import CANCELLED, end
-from ..executors.base import NativeExecutor, perform, perform_coroutine
+from ..executors.base import NativeExecutor, chain, perform, perform_coroutine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -165,16 +165,20 @@ class VirtualExecutor(NativeExecutor):
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop
         self._tasks: dict[asyncio.Task[None], Run] = {}
-
-    @property
-    def under_way(self) -> int:
-        """How many coroutines have started and not ended."""
-        return len(self._tasks)
+        #: how many runs have been handed over and have not ended
+        self.under_way = 0
 
     def submit(self, runs: Sequence[Run], done: Done) -> None:
         """Call plain functions, and start coroutines."""
+
+        def ended(run: Run) -> None:
+            self.under_way -= 1
+            done(run)
+
         for head in runs:
-            self._go_on(head, done)
+            self.under_way += len(chain(head))
+        for head in runs:
+            self._go_on(head, ended)
 
     def cancel(self) -> None:
         """Cancel the coroutines that are under way."""
