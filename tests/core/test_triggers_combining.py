@@ -191,6 +191,18 @@ def test_a_custom_trigger_may_be_combined():
     assert EveryTenSeconds().latest(NOW, NOW + 65 * SECOND) == (NOW + 60 * SECOND, 7)
 
 
+class Jittery(EveryTenSeconds):
+    def __init__(self):
+        self.jitter = 8
+
+    def get_next_fire_time(self, previous_fire_time, now):
+        return self._apply_jitter(super().get_next_fire_time(previous_fire_time, now), self.jitter, now)
+
+
+def test_a_custom_trigger_with_jitter_keeps_its_nominal_times():
+    assert [(at - NOW) // SECOND for at in walk(Jittery(), NOW, 3)] == [10, 20, 30]
+
+
 def test_a_custom_trigger_that_goes_back_in_time_is_found_out():
     with pytest.raises(TriggerError, match="went back in time"):
         Backwards().after(NOW)

@@ -129,6 +129,15 @@ class BaseTrigger(ABC):
         """Return the trigger as JSON-able data with a ``type`` key, or None if it has no such form."""
         return None
 
+    def _apply_jitter(
+        self, next_fire_time: datetime | None, jitter: float | None, now: datetime
+    ) -> datetime | None:
+        """Return the time as it is; custom triggers of APScheduler call this.
+
+        The engine adds the jitter of the ``jitter`` attribute to the due time, so that nominal times stay on their grid.
+        """
+        return next_fire_time
+
     def _moment(self, instant: int) -> datetime:
         zone = self.timezone or UTC
         if not instant % SECOND and 0 <= instant < _QUICK_LIMIT:
