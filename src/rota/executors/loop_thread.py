@@ -84,17 +84,18 @@ class LoopThread:
         if running is not None and self._pid == getpid():
             running.cancel_all()
 
-    def stop(self, wait: bool = True) -> None:
-        """Cancel what is under way and end the thread.
+    def stop(self, wait: bool = True, cancel: bool = True) -> None:
+        """End the thread.
 
         :param wait: whether to wait for the thread's end (never done on the thread itself)
+        :param cancel: whether to cancel what is under way; else the thread ends after it
         """
         if self._pid != getpid():
             self._forget()
         with self._lock:
             running, self._running = self._running, None
         if running is not None:
-            running.stop()
+            running.stop(cancel)
             if wait and running.thread is not current_thread():
                 running.thread.join()
 
@@ -116,6 +117,7 @@ class _RunningLoop:
         self.incoming: deque[Item] = deque()
         self.tasks: dict[asyncio.Task[None], Item] = {}
         self.woken = False
+        self.cancel_at_end = True
         self.thread = make_thread(target=self._main, name=name, daemon=True)
         self.thread.start()
 
@@ -128,7 +130,8 @@ class _RunningLoop:
     def cancel_all(self) -> None:
         self._call(self._cancel_all)
 
-    def stop(self) -> None:
+    def stop(self, cancel: bool) -> None:
+        self.cancel_at_end = cancel
         self._call(self.loop.stop)
 
     def _call(self, callback: Callable[[], None]) -> None:
@@ -145,7 +148,9 @@ class _RunningLoop:
         asyncio.set_event_loop(self.loop)
         try:
             self.loop.run_forever()
-            self._cancel_all()
+            self._take()
+            if self.cancel_at_end:
+                self._cancel_all()
             while self.tasks:
                 self.loop.run_until_complete(asyncio.wait(self.tasks))
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())

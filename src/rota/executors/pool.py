@@ -115,7 +115,7 @@ class ThreadPoolExecutor(BaseExecutor):
                 if thread is not threading.current_thread():
                     thread.join()
             if self._loop_thread is not None:
-                self._loop_thread.stop()
+                self._loop_thread.stop(cancel=False)
 
     def cancel(self) -> None:
         """End queued runs as cancelled, cancel coroutines, and raise the cancel flag of the runs under way."""
@@ -205,7 +205,7 @@ class ThreadPoolExecutor(BaseExecutor):
             if then is not None:
                 self._queue.put((then, done))
 
-        self._loop_thread.submit(run, coroutine, finish, self._clock, self._logger)
+        self._loop_thread.submit(run, coroutine, finish, self._clock, self._logger, self._context)
 
     def _cancel_group(self, head: Run, done: Done) -> None:
         now = self._clock.now()

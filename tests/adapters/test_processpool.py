@@ -1,0 +1,396 @@
+"""The process pool: what dies, what cannot be pickled, what is left behind."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from rota.core.run import CANCELLED, FAILED, LOST, SUCCEEDED
+from rota.errors import ConfigurationError, SerializationError, UnknownOptionError, WorkerProcessError
+from rota.executors.base import chain
+from rota.executors.pool import ProcessPoolExecutor
+from rota.testing.executor_contract import PATIENCE, Ended, ExecutorContract, add, wait_for_file
+
+helper = ExecutorContract()
+METHODS = [
+    method for method in ("spawn", "forkserver", "fork") if method in multiprocessing.get_all_start_methods()
+]
+
+
+# What the worker processes call.
+
+
+def pid():
+    return os.getpid()
+
+
+def tell_pid_and_wait(folder):
+    (Path(folder) / f"{os.getpid()}.pid").touch()
+    return wait_for_file(str(Path(folder) / "gate"))
+
+
+def end_process(code):
+    os._exit(code)
+
+
+def fork_and_die(folder):
+    """Leave a grandchild behind that keeps all pipes open, and die."""
+    if os.fork() == 0:
+        (Path(folder) / "grandchild").touch()
+        wait = time.monotonic() + PATIENCE
+        while not (Path(folder) / "gate").exists() and time.monotonic() < wait:
+            time.sleep(0.01)
+        os._exit(0)
+    while not (Path(folder) / "grandchild").exists():
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Unpicklable(Exception):
+    def __init__(self, first, second):
+        super().__init__(f"{first} and {second}")
+        self.lock = threading.Lock()
+
+
+class Unrestorable(Exception):
+    """Pickling works, unpickling does not: its constructor takes other arguments than it keeps."""
+
+    def __init__(self, first, second):
+        super().__init__(f"{first} and {second}")
+
+
+def raise_error(error_class):
+    raise error_class("one", "two")
+
+
+def return_lock():
+    return threading.Lock()
+
+
+def return_secret():
+    return Secret()
+
+
+class Secret:
+    def __reduce__(self):
+        return (refuse, (os.getpid(),))
+
+
+def refuse(where):
+    if os.getpid() != where:
+        raise RuntimeError("not for you")
+
+
+def remember(value):
+    os.environ["ROTA_TEST_VALUE"] = value
+
+
+def recall():
+    return os.environ.get("ROTA_TEST_VALUE")
+
+
+def break_down():
+    raise RuntimeError("no licence")
+
+
+def signal_state():
+    return signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
+@pytest.fixture
+def pool_of():
+    pools = []
+
+    def make(workers=2, **options):
+        pool = ProcessPoolExecutor(workers, options)
+        pool.start(None, "default")
+        pools.append(pool)
+        return pool
+
+    yield make
+    for pool in pools:
+        pool.cancel()
+        pool.shutdown()
+    assert not [
+        process for process in multiprocessing.active_children() if process.name.startswith("rota-worker")
+    ]
+
+
+def worker_pids(folder, count):
+    """Return the ids of the workers that are in tell_pid_and_wait()."""
+    helper.wait_until(lambda: len(list(folder.glob("*.pid"))) >= count, f"{count} workers work")
+    return [int(path.stem) for path in folder.glob("*.pid")]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_killed_worker_costs_its_own_run_and_no_other(pool_of, tmp_path, method):
+    pool, ended = pool_of(2, mp_context=method), Ended()
+    runs = [helper.run_of(tell_pid_and_wait, str(tmp_path)) for _ in range(2)]
+    runs += [helper.run_of(add, number) for number in range(20)]
+    pool.submit(runs, ended)
+    victim = worker_pids(tmp_path, 2)[0]
+    os.kill(victim, signal.SIGKILL)
+    helper.wait(ended, 21)  # all but the one that waits at the gate: there is a new worker already
+    (tmp_path / "gate").touch()
+    helper.wait(ended, 22)
+    (lost,) = [run for run in runs if run.status == LOST]
+    assert lost.job.func is tell_pid_and_wait
+    assert lost.reason == f"worker process {victim} was killed by SIGKILL (exit code -9)"
+    assert [run.status for run in runs if run is not lost] == [SUCCEEDED] * 21
+
+
+def test_a_worker_that_exits_is_replaced_and_its_run_is_lost_with_the_exit_code(pool_of):
+    pool = pool_of(1)
+    runs = [helper.run_of(pid), helper.run_of(end_process, 7), helper.run_of(pid)]
+    helper.carry_out(pool, *runs)
+    assert [run.status for run in runs] == [SUCCEEDED, LOST, SUCCEEDED]
+    assert runs[1].reason == f"worker process {runs[0].retval} ended with exit code 7"
+    assert runs[2].retval != runs[0].retval
+
+
+def test_the_rest_of_a_group_is_carried_out_after_a_lost_run(pool_of):
+    pool = pool_of(2)
+    head = helper.group_of(pid, pid, pid)
+    head.then.job.func, head.then.job.args = end_process, (1,)
+    helper.carry_out(pool, head)
+    assert [run.status for run in chain(head)] == [SUCCEEDED, LOST, SUCCEEDED]
+
+
+def test_an_idle_worker_that_is_killed_is_replaced_without_a_loss(pool_of):
+    pool = pool_of(1)
+    (first,) = helper.carry_out(pool, helper.run_of(pid))
+    os.kill(first.retval, signal.SIGKILL)
+    (second,) = helper.carry_out(pool, helper.run_of(pid))
+    # The message may reach the pipe of a worker that is about to die; then the run is lost, and says so.
+    assert second.status in (SUCCEEDED, LOST)
+    (third,) = helper.carry_out(pool, helper.run_of(pid))
+    assert third.status == SUCCEEDED
+    assert third.retval != first.retval
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_dead_worker_is_noticed_although_its_child_keeps_the_pipe_open(pool_of, tmp_path):
+    pool = pool_of(1)
+    (run,) = helper.carry_out(pool, helper.run_of(fork_and_die, str(tmp_path)))
+    (tmp_path / "gate").touch()
+    assert run.status == LOST
+    assert "SIGKILL" in run.reason
+
+
+@pytest.mark.parametrize(
+    ("func", "args", "culprit"),
+    [(lambda: None, (), "its function"), (add, (1, threading.Lock()), "args[1]")],
+    ids=["function", "argument"],
+)
+def test_what_cannot_be_pickled_fails_with_an_error_that_names_it(pool_of, func, args, culprit):
+    pool = pool_of(1)
+    run, other = helper.run_of(func, *args), helper.run_of(add, 1)
+    helper.carry_out(pool, run, other)
+    assert (run.status, type(run.exception)) == (FAILED, SerializationError)
+    assert culprit in run.error and run.job_id in run.error
+    assert other.status == SUCCEEDED
+
+
+def test_a_keyword_argument_that_cannot_be_pickled_is_named(pool_of):
+    run = helper.run_of(add, 1)
+    run.job.kwargs = {"right": threading.Lock()}
+    helper.carry_out(pool_of(1), run)
+    assert "kwargs['right']" in run.error
+
+
+def test_a_return_value_that_cannot_be_pickled_is_a_failure_that_says_so(pool_of):
+    (run,) = helper.carry_out(pool_of(1), helper.run_of(return_lock))
+    assert (run.status, type(run.exception)) == (FAILED, SerializationError)
+    assert "has run, but its return value (a lock)" in run.error
+
+
+def test_a_return_value_that_cannot_be_unpickled_here_is_a_failure_that_says_so(pool_of):
+    pool = pool_of(1)
+    (run,) = helper.carry_out(pool, helper.run_of(return_secret))
+    assert (run.status, type(run.exception)) == (FAILED, SerializationError)
+    assert "not for you" in run.error
+    (run,) = helper.carry_out(pool, helper.run_of(add, 1))
+    assert run.status == SUCCEEDED
+
+
+@pytest.mark.parametrize("error_class", [Unpicklable, Unrestorable])
+def test_an_exception_that_cannot_be_pickled_comes_back_as_type_text_and_traceback(pool_of, error_class):
+    (run,) = helper.carry_out(pool_of(1), helper.run_of(raise_error, error_class))
+    assert (run.status, run.error_type, run.error) == (FAILED, error_class.__name__, "one and two")
+    assert "raise_error" in run.traceback
+    assert type(run.exception) is WorkerProcessError
+
+
+def test_the_parent_logs_the_traceback_of_a_job(pool_of, caplog):
+    helper.carry_out(pool_of(1), helper.run_of(raise_error, Unpicklable))
+    assert "raised an exception" in caplog.text
+    assert 'raise error_class("one", "two")' in caplog.text
+
+
+def test_the_initializer_runs_in_each_worker(pool_of):
+    pool = pool_of(2, initializer=remember, initargs=("seven",))
+    assert {run.retval for run in helper.carry_out(pool, *[helper.run_of(recall) for _ in range(10)])} == {
+        "seven"
+    }
+
+
+def test_an_initializer_that_fails_fails_the_waiting_runs_and_not_the_pool(pool_of):
+    pool = pool_of(2, initializer=break_down)
+    for _ in range(2):
+        runs = helper.carry_out(pool, *[helper.run_of(add, 1) for _ in range(5)])
+        assert {(run.status, run.error_type) for run in runs} == {(FAILED, "WorkerProcessError")}
+        assert "no licence" in runs[0].error
+
+
+def test_a_worker_retires_after_its_number_of_tasks(pool_of):
+    pool = pool_of(1, max_tasks_per_child=2)
+    pids = [run.retval for run in helper.carry_out(pool, *[helper.run_of(pid) for _ in range(6)])]
+    assert pids[0] == pids[1] != pids[2] == pids[3] != pids[4] == pids[5]
+
+
+def test_workers_ignore_ctrl_c(pool_of):
+    (run,) = helper.carry_out(pool_of(1), helper.run_of(signal_state))
+    assert run.retval is True
+
+
+def test_no_more_workers_are_started_than_there_is_work_for(pool_of):
+    pool = pool_of(10)
+    helper.carry_out(pool, helper.run_of(add, 1))
+    helper.carry_out(pool, helper.run_of(add, 1))
+    names = [
+        child.name for child in multiprocessing.active_children() if child.name.startswith("rota-worker")
+    ]
+    assert len(names) == 1
+
+
+def test_cancel_terminates_the_workers_that_are_busy(pool_of, tmp_path):
+    pool, ended = pool_of(1), Ended()
+    runs = [helper.run_of(tell_pid_and_wait, str(tmp_path)) for _ in range(3)]
+    pool.submit(runs, ended)
+    (victim,) = worker_pids(tmp_path, 1)
+    pool.cancel()
+    helper.wait(ended, 3)
+    assert [run.status for run in runs] == [CANCELLED] * 3
+    assert runs[0].reason.startswith(f"cancelled while it was running; worker process {victim} was killed")
+    assert {run.reason for run in runs[1:]} == {"cancelled before it started"}
+
+
+def test_shutdown_leaves_no_process_and_no_thread(pool_of):
+    pool = pool_of(2)
+    pids = {run.retval for run in helper.carry_out(pool, *[helper.run_of(pid) for _ in range(10)])}
+    pool.shutdown()
+    assert not [thread for thread in threading.enumerate() if thread.name == "rota-processes"]
+    for number in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(number, 0)  # a zombie would still be there
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"max_workers": 0}, ConfigurationError),
+        ({"pool_kwargs": {"max_tasks_per_child": 0}}, ConfigurationError),
+        ({"pool_kwargs": {"mp_context": "teleport"}}, ConfigurationError),
+        ({"pool_kwargs": {"max_taks_per_child": 1}}, UnknownOptionError),
+    ],
+)
+def test_wrong_options_are_refused(arguments, error):
+    with pytest.raises(error):
+        ProcessPoolExecutor(**arguments)
+
+
+PROGRAM = """
+import signal, sys, threading, time
+from rota.executors.pool import ProcessPoolExecutor
+from rota.testing.executor_contract import ExecutorContract, add, wait_for_file
+
+def idle(pool, helper):
+    ended = []
+    pool.submit([helper.run_of(add, 1) for _ in range(4)], ended.append)
+    while len(ended) < 4:
+        time.sleep(0.01)
+    print("idle", flush=True)
+    time.sleep(60)
+
+def main():
+    pool = ProcessPoolExecutor(2)
+    pool.start(None, "default")
+    helper = ExecutorContract()
+    runs = [helper.run_of(wait_for_file, "/nonexistent/gate") for _ in range(2)]
+    pool.submit(runs, lambda run: print(run.status, flush=True))
+    while not all(run.ended or run.started_at for run in runs):
+        time.sleep(0.01)
+    {then}
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+@contextmanager
+def run_program(tmp_path, then, guard=True):
+    """Run the program in a process group of its own, of which nothing is left in the end."""
+    source = PROGRAM.replace("{then}", then)
+    if not guard:
+        source = source.replace('if __name__ == "__main__":\n    main()', "main()")
+    path = tmp_path / "program.py"
+    path.write_text(source)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, str(path)], start_new_session=True, **pipes) as program:
+        try:
+            yield program
+        finally:
+            if is_there(program):
+                os.killpg(program.pid, signal.SIGKILL)
+
+
+def is_there(program):
+    """Whether any process of the program's group is left."""
+    try:
+        os.killpg(program.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_program_that_ends_without_a_shutdown_ends_its_workers(tmp_path):
+    with run_program(tmp_path, "print('leaving', flush=True)") as program:
+        out, err = program.communicate(timeout=30)
+        assert (program.returncode, out.split(), err) == (0, ["leaving", "cancelled", "cancelled"], "")
+        helper.wait_until(lambda: not is_there(program), "no process of the program is left")
+
+
+def test_ctrl_c_is_for_the_program_and_not_for_its_workers(tmp_path):
+    then = (
+        "signal.signal(signal.SIGINT, lambda *_: None); print('ready', flush=True); signal.pause(); "
+        "print('still', [run.status for run in runs], flush=True); pool.cancel(); pool.shutdown()"
+    )
+    with run_program(tmp_path, then) as program:
+        assert program.stdout.readline() == "ready\n"
+        os.killpg(program.pid, signal.SIGINT)
+        out, err = program.communicate(timeout=30)
+        assert (program.returncode, err) == (0, "")
+        assert out.splitlines() == ["still ['claimed', 'claimed']", "cancelled", "cancelled"]
+
+
+def test_idle_workers_end_when_their_program_is_killed(tmp_path):
+    with run_program(tmp_path, "pool.cancel(); idle(pool, helper)") as program:
+        assert [program.stdout.readline() for _ in range(3)][-1] == "idle\n"
+        program.kill()
+        program.wait()
+        helper.wait_until(lambda: not is_there(program), "no process of the program is left")
+
+
+def test_a_main_module_without_a_guard_is_reported_and_not_started_for_ever(tmp_path):
+    with run_program(tmp_path, "", guard=False) as program:
+        out, err = program.communicate(timeout=30)
+    assert "failed" in out, err

@@ -1,0 +1,276 @@
+"""Rota's executors keep the contract of executors."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from rota.executors.asyncio import AsyncIOExecutor
+from rota.executors.debug import DebugExecutor
+from rota.executors.pool import ProcessPoolExecutor, ThreadPoolExecutor
+from rota.testing.executor_contract import PATIENCE, ExecutorContract, wait_for_file
+from tests.needs import need
+
+
+class TestThreadPool(ExecutorContract):
+    """The thread pool."""
+
+    @pytest.fixture
+    def make(self):
+        def make():
+            executor = ThreadPoolExecutor()
+            executor.start(None, "default")
+            return executor
+
+        return make
+
+
+class TestDebug(ExecutorContract):
+    """The debug executor."""
+
+    inline = True
+
+    @pytest.fixture
+    def make(self):
+        def make():
+            executor = DebugExecutor()
+            executor.start(None, "default")
+            return executor
+
+        return make
+
+
+class TestProcessPool(ExecutorContract):
+    """The process pool."""
+
+    pickles = True
+
+    @pytest.fixture
+    def make(self):
+        def make():
+            executor = ProcessPoolExecutor(2)
+            executor.start(None, "default")
+            return executor
+
+        return make
+
+
+class LoopInThread:
+    """An asyncio loop that runs in a thread while a test lasts."""
+
+    def __init__(self):
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self._run, name="loop")
+        self.thread.start()
+
+    def _run(self):
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+    def close(self):
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.loop.close()
+
+
+class OnLoop(ExecutorContract):
+    """What holds for executors on an asyncio loop besides."""
+
+    @pytest.fixture
+    def host(self):
+        running = LoopInThread()
+        yield running
+        running.close()
+
+    @pytest.fixture
+    def make(self, host):
+        self.scheduler = self.scheduler_on(host.loop)
+
+        def make():
+            executor = self.executor_class()
+            executor.start(self.scheduler, "default")
+            return executor
+
+        return make
+
+    def restart(self, executor):
+        executor.start(self.scheduler, "default")
+
+    def test_coroutines_run_on_the_scheduler_s_loop(self, host, executor):
+        async def where():
+            return asyncio.get_running_loop()
+
+        def returns_coroutine():
+            return where()
+
+        runs = self.carry_out(executor, self.run_of(where), self.run_of(returns_coroutine))
+        assert [run.retval for run in runs] == [host.loop, host.loop]
+
+    def test_a_plain_function_never_blocks_the_loop(self, host, executor, tmp_path):
+        runs = [self.run_of(wait_for_file, str(tmp_path / "gate")) for _ in range(20)]
+        assert self.beats_while(host, executor, runs) >= 10
+        (tmp_path / "gate").touch()
+
+    def beats_while(self, host, executor, runs):
+        """Return how often the loop went round between the submission, made on it, and a moment later."""
+        beats = 0
+
+        async def beat():
+            nonlocal beats
+            executor.submit(runs, lambda run: None)
+            for _ in range(20):
+                await asyncio.sleep(0.001)
+                beats += 1
+
+        asyncio.run_coroutine_threadsafe(beat(), host.loop).result(PATIENCE)
+        return beats
+
+    def test_a_task_that_others_cancel_is_a_cancelled_run(self, host, executor):
+        async def cancel_me():
+            asyncio.current_task().cancel()
+            await asyncio.sleep(PATIENCE)
+
+        (run,) = self.carry_out(executor, self.run_of(cancel_me))
+        assert (run.status, run.reason) == ("cancelled", "cancelled while it was running")
+
+    def test_tasks_that_are_cancelled_before_their_first_step_end_too(self, host, executor):
+        async def never():
+            raise AssertionError
+
+        from rota.testing.executor_contract import Ended
+
+        ended = Ended()
+
+        def submit_and_cancel():
+            executor.submit([self.run_of(never)], ended)
+            executor._take()
+            for task in asyncio.all_tasks(host.loop):
+                task.cancel()
+
+        host.loop.call_soon_threadsafe(submit_and_cancel)
+        (run,) = self.wait(ended, 1)
+        assert run.status in ("cancelled", "failed")  # an eager task has had its first step
+
+    def test_runs_that_are_left_on_a_closed_loop_end(self, host):
+        from rota.testing.executor_contract import Ended
+
+        executor = self.executor_class()
+        other = LoopInThread()
+        executor.start(self.scheduler_on(other.loop), "default")
+        ended = Ended()
+        under_way, late = self.run_of(self.wait_async), self.run_of(self.wait_async)
+        executor.submit([under_way], ended)
+        self.wait_until(lambda: under_way.started_at, "the run has started")
+        tasks = list(executor._tasks)
+        other.close()
+        executor.submit([late], ended)
+        runs = self.wait(ended, 2)
+        assert {(run.status, run.reason) for run in runs} == {("cancelled", "the event loop has ended")}
+        executor.shutdown()
+        for task in tasks:
+            task.get_coro().close()
+            task._log_destroy_pending = False
+
+
+class TestAsyncIO(OnLoop):
+    """The asyncio executor."""
+
+    executor_class = AsyncIOExecutor
+
+    def scheduler_on(self, loop):
+        return SimpleNamespace(_eventloop=loop)
+
+
+class TestTornado(OnLoop):
+    """The Tornado executor."""
+
+    @property
+    def executor_class(self):
+        need("tornado", "tornado")
+        from rota.executors.tornado import TornadoExecutor
+
+        return TornadoExecutor
+
+    def scheduler_on(self, loop):
+        return SimpleNamespace(_ioloop=SimpleNamespace(asyncio_loop=loop))
+
+
+def wait_for_file_in_greenlet(path):
+    """Do what wait_for_file() does, without blocking the hub."""
+    from pathlib import Path
+
+    import gevent
+
+    from rota.executors.base import current_run
+
+    with gevent.Timeout(PATIENCE):
+        while not Path(path).exists():
+            if current_run().cancelled:
+                return "cancelled"
+            gevent.sleep(0.005)
+    return "found"
+
+
+class TestGevent(ExecutorContract):
+    """The gevent executor, on the hub of the test's own thread."""
+
+    wait_for_file = staticmethod(wait_for_file_in_greenlet)
+
+    @pytest.fixture
+    def make(self):
+        need("gevent", "gevent")
+        from rota.executors.gevent import GeventExecutor
+
+        def make():
+            executor = GeventExecutor()
+            executor.start(None, "default")
+            return executor
+
+        return make
+
+    def wait(self, ended, count):
+        import gevent
+
+        until = time.monotonic() + PATIENCE
+        while ended.count() < count:
+            assert time.monotonic() < until, f"only {ended.count()} of {count} runs have ended"
+            gevent.sleep(0.001)
+        return ended.runs
+
+    def pause(self, seconds):
+        import gevent
+
+        gevent.sleep(seconds)
+
+    def test_other_greenlets_run_while_a_coroutine_waits(self, executor):
+        import gevent
+
+        async def wait():
+            await asyncio.sleep(0.05)
+
+        runs = [self.run_of(wait)]
+        beats = 0
+        executor.submit(runs, lambda run: None)
+        while not runs[0].ended:
+            gevent.sleep(0.001)
+            beats += 1
+            assert beats < 10_000
+        assert beats >= 5
+
+
+def test_the_gevent_executor_keeps_its_contract_in_a_patched_program():
+    need("gevent", "gevent")
+    program = (
+        "import sys; from gevent import monkey; monkey.patch_all(); import pytest;"
+        f"sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', '-k', 'TestGevent', {__file__!r}]))"
+    )
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
