@@ -24,7 +24,7 @@ from rota.errors import (
     StoreUnavailableError,
 )
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore, database, schema
-from rota.testing.contracts import LEASE, NODE, START, Worker, claim, decide, finish, make_job, statuses
+from rota.testing.contract_jobs import LEASE, NODE, START, Worker, claim, decide, finish, make_job, statuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -355,7 +355,7 @@ def test_jobs_are_readable_without_rota(path: Path, open_store: Callable[..., SQ
     connection = sqlite3.connect(path)
     row = connection.execute("SELECT id, name, func, args, next_due, state FROM rota_jobs").fetchone()
     connection.close()
-    assert row == ("job", "greeting", "rota.testing.contracts:task", '["a"]', START, "active")
+    assert row == ("job", "greeting", "rota.testing.contract_jobs:task", '["a"]', START, "active")
 
 
 # ------------------------------------------------------------------------------------------------------------ retention
@@ -403,7 +403,7 @@ def test_dead_nodes_are_remembered_for_a_day(open_store: Callable[..., SQLAlchem
 
 def test_reading_writes_nothing(path: Path, open_store: Callable[..., SQLAlchemyJobStore]) -> None:
     store = open_store()
-    store.add_job(make_job(func="rota.testing.contracts:task"))
+    store.add_job(make_job(func="rota.testing.contract_jobs:task"))
     store.add_job(make_job("broken"))
     watcher = sqlite3.connect(path)
     watcher.execute("UPDATE rota_jobs SET func = 'gone:f' WHERE id = 'broken'")
@@ -461,7 +461,7 @@ import sys
 from rota.core.plan import plan
 from rota.core.run import succeed
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
-from rota.testing.contracts import LEASE, START
+from rota.testing.contract_jobs import LEASE, START
 
 store = SQLAlchemyJobStore(sys.argv[1])
 store.start(None, "default")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rota.jobstores.memory import MemoryJobStore
-from rota.testing.contracts import JobStoreContract, SharedJobStoreContract
+from rota.testing import JobStoreContract, SharedJobStoreContract
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

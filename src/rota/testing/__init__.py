@@ -8,6 +8,8 @@ Exports only; each name is loaded when it is first used, because the contract su
 ``VirtualLoop``           the asyncio loop in virtual time on which it runs coroutines
 ``VirtualExecutor``       its executor
 ``JobStoreContract``      what every job store must do, as a class of tests to derive from
+``SharedJobStoreContract``
+                          what it must do besides if several processes may use its data at once
 ``ExecutorContract``      the same for executors
 ``HostContract``          the same for schedulers
 ``simulate``              many schedulers on one store, crashes and lost answers included, from one seed
@@ -28,6 +30,7 @@ _WHERE = {
     "HostContract": "host_contract",
     "JobStoreContract": "contracts",
     "ManualScheduler": "manual",
+    "SharedJobStoreContract": "shared_contract",
     "VirtualClock": "clock",
     "VirtualExecutor": "virtual_loop",
     "VirtualLoop": "virtual_loop",
@@ -41,8 +44,14 @@ def __getattr__(name: str) -> object:
     module = _WHERE.get(name)
     if module is None:
         raise AttributeError(f"module 'rota.testing' has no attribute {name!r}")
+    import sys
     from importlib import import_module
 
+    if name.endswith("Contract"):
+        import pytest
+
+        suites = {f"rota.testing.{where}" for suite, where in _WHERE.items() if suite.endswith("Contract")}
+        pytest.register_assert_rewrite(*suites.difference(sys.modules))  # failed assertions show their values
     found = globals()[name] = getattr(import_module(f"rota.testing.{module}"), name)
     return found
 

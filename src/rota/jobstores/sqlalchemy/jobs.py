@@ -5,6 +5,7 @@ Each method is one step inside a transaction of the caller.
 
 from __future__ import annotations
 
+from operator import itemgetter
 from os import urandom
 
 from sqlalchemy import bindparam, case, func, select
@@ -14,6 +15,7 @@ from ...core.plan import ACTIVE, ENDED, QUARANTINED
 from ...core.run import CLAIMED
 from ...errors import JobLookupError, JobValueError
 from ...job import Job
+from .prepared import Prepared
 from .schema import BATCH, ID_LENGTH
 
 TYPE_CHECKING = False
@@ -84,9 +86,11 @@ class Jobs:
             .where(runs.c.job_id == bindparam("id"), runs.c.status == CLAIMED)
             .scalar_subquery()
         )
-        self._insert = table.insert().values(
-            {column.name: bindparam(column.name) for column in columns} | {"running": under_way}
+        names = [column.name for column in columns if column.name != "running"]
+        self._insert = Prepared(
+            table.insert().values({name: bindparam(name) for name in names} | {"running": under_way}), *names
         )
+        self._in_order = itemgetter(*names)
         parts = ("name", "func", "trigger_spec", "args", "kwargs", "options", "executor")
         changes: dict[str, Any] = {name: bindparam(name) for name in parts}
         changes["next_nominal"] = bindparam("next_nominal")
@@ -254,7 +258,7 @@ class Jobs:
 
         :raises IntegrityError: if there is one of that id
         """
-        conn.execute(self._insert, row)
+        self._insert.run(conn, [self._in_order(row)])
 
     def revive(self, conn: Connection, row: Mapping[str, Any]) -> bool:
         """Take over the row of a job whose schedule is over and whose last runs are under way, if there is one."""

@@ -1,0 +1,357 @@
+"""What a job store must do that several processes may use at once, one sentence for each invariant; for pytest.
+
+Knows the port only, no store. See :mod:`rota.testing.contracts` for how to use it.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+import pytest
+
+from ..clock import SECOND
+from ..core.plan import ACTIVE, QUARANTINED, quarantine
+from ..core.run import CLAIMED, LOST, SUCCEEDED
+from ..errors import SerializationError, StoreError, TransientJobError
+from .contract_jobs import (
+    LEASE,
+    NODE,
+    OTHER,
+    START,
+    BrokenTrigger,
+    Worker,
+    claim,
+    decide,
+    due_ids,
+    finish,
+    make_job,
+    running,
+    statuses,
+    task,
+)
+from .contracts import JobStoreContract
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ..jobstores.base import BaseJobStore
+
+
+class SharedJobStoreContract(JobStoreContract):
+    """What a durable store must do besides, which several processes may use at once."""
+
+    @pytest.fixture
+    def other(self, store: BaseJobStore, make_store: Callable[[], BaseJobStore]) -> BaseJobStore:
+        """Return a second store object on the same data."""
+        return make_store()
+
+    # -- two stores, one database --------------------------------------------------------------------------------
+
+    def test_what_one_store_adds_the_other_sees(self, store: BaseJobStore, other: BaseJobStore) -> None:
+        store.add_job(make_job())
+        assert due_ids(other) == ["job"]
+        other.remove_job("job")
+        assert store.get_all_jobs() == []
+
+    def test_of_two_nodes_that_claim_the_same_due_time_one_wins(
+        self, store: BaseJobStore, other: BaseJobStore
+    ) -> None:
+        for number in range(20):
+            store.add_job(make_job(f"job{number}"))
+        store.renew(NODE, START, LEASE)
+        other.renew(OTHER, START, LEASE)
+        mine, yours = decide(store), decide(other)
+        won = store.claim(mine[:10], NODE, START), other.claim(yours, OTHER, START)
+        assert [len(decisions) for decisions in won] == [10, 10]
+        assert len({run.job_id for run in store.get_runs()}) == len(store.get_runs()) == 20
+
+    def test_a_limit_of_instances_holds_across_nodes(self, store: BaseJobStore, other: BaseJobStore) -> None:
+        store.add_job(make_job(every=1))
+        claim(store)
+        other.renew(OTHER, START, LEASE)
+        (decision,) = decide(other, START + SECOND)
+        assert decision.runs == []
+        assert [record.reason for record in decision.records] == ["max_instances"]
+
+    def test_a_change_by_one_store_defeats_a_claim_by_the_other(
+        self, store: BaseJobStore, other: BaseJobStore
+    ) -> None:
+        store.add_job(make_job())
+        store.renew(NODE, START, LEASE)
+        decisions = decide(store)
+        found = other.lookup_job("job")
+        assert found is not None
+        found.set_next(None)
+        assert other.save_job(found, found.version)
+        assert store.claim(decisions, NODE, START) == []
+
+    # -- leases --------------------------------------------------------------------------------------------------
+
+    def test_a_lease_can_be_renewed_until_it_is_over(self, store: BaseJobStore) -> None:
+        assert store.renew(NODE, START, LEASE)
+        assert store.renew(NODE, START + LEASE, LEASE)
+        assert not store.renew(NODE, START + 2 * LEASE + 1, LEASE)
+        assert not store.renew(NODE, START + 2 * LEASE + 2, LEASE)
+        assert store.renew(OTHER, START + 2 * LEASE + 2, LEASE)
+
+    def test_a_node_whose_lease_is_over_claims_nothing(self, store: BaseJobStore) -> None:
+        store.add_job(make_job())
+        store.renew(NODE, START, LEASE)
+        later = START + LEASE + 1
+        assert store.claim(decide(store, later), NODE, later) == []
+        assert due_ids(store, later) == ["job"]
+
+    def test_a_node_that_never_had_a_lease_is_told_so(self, store: BaseJobStore) -> None:
+        store.add_job(make_job())
+        with pytest.raises(StoreError, match="renew"):
+            store.claim(decide(store), NODE, START)
+
+    def test_the_runs_of_a_living_node_are_not_rescued(
+        self, store: BaseJobStore, other: BaseJobStore
+    ) -> None:
+        store.add_job(make_job())
+        claim(store)
+        other.renew(OTHER, START, LEASE)
+        assert other.rescue(OTHER, START + LEASE) == []
+
+    def test_a_run_of_a_dead_node_is_taken_over_with_a_raised_attempt(
+        self, store: BaseJobStore, other: BaseJobStore
+    ) -> None:
+        store.add_job(make_job(args=(1,)))
+        (stale,) = claim(store)
+        later = START + LEASE + 1
+        other.renew(OTHER, later, LEASE)
+        (run,) = other.rescue(OTHER, later)
+        assert (run.nominal, run.attempt, run.owner, run.status) == (START, 2, OTHER, CLAIMED)
+        assert run.job is not None
+        assert tuple(run.job.args) == (1,)
+        assert other.rescue(OTHER, later) == []
+        assert [refused.attempt for refused in finish(store, [stale], later)] == [1]
+        assert running(store) == 1
+        assert finish(other, [run], later) == []
+        assert running(store) == 0
+        (record,) = store.get_runs("job")
+        assert (record.attempt, record.owner, record.status) == (2, OTHER, SUCCEEDED)
+
+    def test_a_run_that_ended_before_it_was_rescued_is_accepted(
+        self, store: BaseJobStore, other: BaseJobStore
+    ) -> None:
+        store.add_job(make_job())
+        runs = claim(store)
+        later = START + LEASE + 1
+        assert finish(store, runs, later) == []
+        other.renew(OTHER, later, LEASE)
+        assert other.rescue(OTHER, later) == []
+
+    def test_an_end_that_is_presented_twice_counts_once(self, store: BaseJobStore) -> None:
+        store.add_job(make_job(every=5, max_instances=3))
+        (run,) = claim(store)
+        claim(store, START + 5 * SECOND)
+        assert finish(store, [run]) == []
+        assert finish(store, [run]) == []  # the answer to the first was lost on its way
+        assert running(store) == 1
+
+    def test_a_refused_run_does_not_hold_up_its_neighbours(
+        self, store: BaseJobStore, other: BaseJobStore
+    ) -> None:
+        store.add_job(make_job("stale"))
+        stale = claim(store)
+        later = START + LEASE + 1
+        other.renew(OTHER, later, LEASE)
+        other.rescue(OTHER, later)
+        other.add_job(make_job("fresh", later))
+        fresh = claim(other, later, OTHER)
+        assert finish(store, [*stale, *fresh], later) == stale
+        assert statuses(store, "fresh") == [SUCCEEDED]
+        assert (running(store, "fresh"), running(store, "stale")) == (0, 1)
+
+    @pytest.mark.parametrize("options", [{"on_lost": "lost"}, {"max_attempts": 1}])
+    def test_a_run_that_may_not_be_repeated_is_lost(
+        self, store: BaseJobStore, options: dict[str, Any]
+    ) -> None:
+        store.add_job(make_job(**options))
+        claim(store)
+        later = START + LEASE + 1
+        store.renew(OTHER, later, LEASE)
+        (run,) = store.rescue(OTHER, later)
+        assert run.status == LOST
+        assert NODE in (run.reason or "")
+        assert statuses(store) == [LOST]
+        assert running(store) == 0
+
+    def test_a_run_of_a_dead_node_whose_job_was_removed_is_lost(self, store: BaseJobStore) -> None:
+        store.add_job(make_job())
+        claim(store)
+        store.remove_job("job")
+        later = START + LEASE + 1
+        store.renew(OTHER, later, LEASE)
+        (run,) = store.rescue(OTHER, later)
+        assert run.status == LOST
+        assert statuses(store) == [LOST]
+
+    def test_the_last_run_of_an_ended_job_is_rescued_too(self, store: BaseJobStore) -> None:
+        store.add_job(make_job(every=None))
+        claim(store)
+        later = START + LEASE + 1
+        store.renew(OTHER, later, LEASE)
+        runs = store.rescue(OTHER, later)
+        assert [run.status for run in runs] == [CLAIMED]
+        finish(store, runs, later)
+        assert statuses(store) == [SUCCEEDED]
+        store.add_job(make_job())
+        assert running(store) == 0
+
+    def test_rescued_runs_of_one_job_are_executed_one_after_another(self, store: BaseJobStore) -> None:
+        store.add_job(make_job(every=1, coalesce=False))
+        store.add_job(make_job("single"))
+        claim(store, START + 2 * SECOND)
+        later = START + 2 * SECOND + LEASE + 1
+        store.renew(OTHER, later, LEASE)
+        runs = store.rescue(OTHER, later)
+        followers = {id(run.then) for run in runs}
+        assert sorted(run.job_id for run in runs if id(run) not in followers) == ["job", "single"]
+        assert [run.nominal for run in runs if run.job_id == "job"] == [START + n * SECOND for n in range(3)]
+
+    def test_no_more_runs_are_rescued_than_there_is_room_for(self, store: BaseJobStore) -> None:
+        for number in range(5):
+            store.add_job(make_job(f"job{number}"))
+        claim(store)
+        later = START + LEASE + 1
+        store.renew(OTHER, later, LEASE)
+        assert len(store.rescue(OTHER, later, {"default": 2})) == 2
+        assert store.rescue(OTHER, later, {"elsewhere": 2}) == []
+        assert len(store.rescue(OTHER, later, {"default": 9})) == 3
+
+    def test_a_run_that_was_given_back_is_taken_at_once_with_its_attempt(
+        self, store: BaseJobStore, other: BaseJobStore
+    ) -> None:
+        store.add_job(make_job(on_lost="lost", max_attempts=1))
+        runs = claim(store)
+        store.leave(NODE, runs, START)
+        other.renew(OTHER, START, LEASE)
+        (run,) = other.rescue(OTHER, START)
+        assert (run.status, run.attempt, run.owner) == (CLAIMED, 1, OTHER)
+        assert finish(store, runs) == runs
+        assert finish(other, [run]) == []
+
+    def test_a_node_that_leaves_keeps_its_lease_for_what_is_under_way(
+        self, store: BaseJobStore, other: BaseJobStore
+    ) -> None:
+        store.add_job(make_job("given back"))
+        store.add_job(make_job("under way"))
+        runs = claim(store)
+        store.leave(NODE, [run for run in runs if run.job_id == "given back"], START)
+        other.renew(OTHER, START, LEASE)
+        assert [run.job_id for run in other.rescue(OTHER, START)] == ["given back"]
+        assert finish(store, [run for run in runs if run.job_id == "under way"]) == []
+
+    def test_runs_whose_claim_was_not_answered_are_found_again(self, store: BaseJobStore) -> None:
+        store.add_job(make_job("known"))
+        (known,) = claim(store)
+        store.add_job(make_job("unknown"))
+        claim(store)
+        assert store.rescue(NODE, START) == []
+        (run,) = store.rescue(NODE, START, known={(known.job_id, known.nominal)})
+        assert (run.job_id, run.attempt, run.owner) == ("unknown", 1, NODE)
+        assert finish(store, [run, known]) == []
+
+    # -- unique records ------------------------------------------------------------------------------------------
+
+    def test_a_second_run_of_a_nominal_time_moves_by_a_microsecond_and_is_not_dropped(
+        self, store: BaseJobStore
+    ) -> None:
+        store.add_job(make_job("neighbour"))
+        for expected in range(3):
+            store.add_job(make_job())
+            runs = {run.job_id: run for run in claim(store)}
+            assert runs["job"].nominal == START + expected
+            assert finish(store, list(runs.values())) == []
+            store.remove_job("job")
+        assert [run.nominal for run in store.get_runs("job")] == [START + 2, START + 1, START]
+        assert len(store.get_runs("neighbour")) == 1
+
+    # -- what cannot be restored ---------------------------------------------------------------------------------
+
+    @pytest.fixture
+    def volatile(self) -> Any:
+        """Give a module whose content can go away."""
+        module = ModuleType("rota_contract_volatile")
+        module.task = task  # type: ignore[attr-defined]
+        sys.modules[module.__name__] = module
+        yield module
+        del sys.modules[module.__name__]
+
+    def test_a_job_whose_code_is_gone_is_quarantined_and_healed_when_it_is_back(
+        self, store: BaseJobStore, other: BaseJobStore, volatile: Any
+    ) -> None:
+        store.add_job(make_job(func="rota_contract_volatile:task", args=("kept",)))
+        del volatile.task
+        (job,) = other.due(START, {"default": 10})
+        assert job.state == QUARANTINED
+        assert "rota_contract_volatile:task" in (job.error or "")
+        (listed,) = other.get_all_jobs()
+        assert (listed.state, listed.error, listed.name) == (QUARANTINED, job.error, "task")
+        other.renew(NODE, START, LEASE)
+        assert len(other.claim([quarantine(job, job.error or "")], NODE, START)) == 1
+        assert due_ids(other) == []
+        assert other.heal(START) == []
+        volatile.task = task
+        assert [healed.id for healed in other.heal(START)] == ["job"]
+        (healed,) = store.due(START, {"default": 10})
+        assert (healed.state, healed.error, healed.func, tuple(healed.args)) == (
+            ACTIVE,
+            None,
+            task,
+            ("kept",),
+        )
+
+    def test_a_change_of_a_job_that_cannot_be_restored_keeps_its_data(
+        self, store: BaseJobStore, volatile: Any
+    ) -> None:
+        store.add_job(make_job(func="rota_contract_volatile:task", args=("kept",)))
+        del volatile.task
+        broken = store.lookup_job("job")
+        assert broken is not None
+        broken.name = "renamed"
+        assert store.save_job(broken, broken.version)
+        volatile.task = task
+        store.heal(START)
+        (job,) = store.due(START, {"default": 10})
+        assert (job.name, job.func, tuple(job.args)) == ("renamed", task, ("kept",))
+
+    def test_a_job_that_cannot_be_planned_is_not_healed(self, store: BaseJobStore) -> None:
+        store.add_job(make_job("good"))
+        broken = make_job("broken", trigger=BrokenTrigger())
+        store.add_job(broken)
+        store.renew(NODE, START, LEASE)
+        decisions = [quarantine(job, "planning failed") for job in store.due(START, {"default": 10})]
+        store.claim(decisions, NODE, START)
+        assert [job.id for job in store.heal(START)] == ["good"]
+        (found,) = [job for job in store.get_all_jobs() if job.id == "broken"]
+        assert (found.state, found.error) == (QUARANTINED, "planning failed")
+
+    def test_a_job_that_does_not_fit_is_refused_before_anything_is_stored(self, store: BaseJobStore) -> None:
+        with pytest.raises(SerializationError, match=r"args\[1\]\['conn'\].*Worker"):
+            store.add_job(make_job(args=(1, {"conn": Worker()})))
+        with pytest.raises(TransientJobError):
+            store.add_job(make_job(func=lambda: None))
+        assert store.get_all_jobs() == []
+
+    def test_what_is_refused_when_it_is_added_is_refused_when_it_is_checked(
+        self, store: BaseJobStore
+    ) -> None:
+        store.check_job(make_job())
+        with pytest.raises(SerializationError, match=r"kwargs\['x'\]"):
+            store.check_job(make_job(kwargs={"x": Worker()}))
+        assert store.get_all_jobs() == []
+
+    # -- retention -----------------------------------------------------------------------------------------------
+
+    def test_pruning_leaves_runs_that_are_under_way(self, store: BaseJobStore) -> None:
+        store.add_job(make_job())
+        claim(store)
+        store.prune(START + 10**15)
+        assert statuses(store) == [CLAIMED]
