@@ -323,7 +323,10 @@ class Engine:
     def local(self, job: Job | None, instant: int) -> datetime:
         """Return an instant as an aware datetime in the job's time zone."""
         timezone = getattr(job.trigger, "timezone", None) if job is not None else None
-        return moment(instant, timezone) if timezone is not None else moment(instant)
+        try:
+            return moment(instant, timezone) if timezone is not None else moment(instant)
+        except Exception:  # a zone that fails costs the event its zone, not the run its start
+            return moment(instant)
 
     def _announce_submission(
         self, state: StoreState, decision: Decision, code: int, runs: Sequence[Run]
@@ -493,13 +496,14 @@ def _decide(job: Job, now: int) -> Decision:
 def _bring_forward(store: BaseJobStore, now: int) -> None:
     """After the clock was set back: elapsed-time jobs go on in their rhythm instead of reliving the time."""
     for job in store.get_all_jobs():
-        if job.next_nominal is None or not job.trigger.elapsed:
+        nominal, interval = job.next_nominal, getattr(job.trigger, "microseconds", 0)
+        if nominal is None or not job.trigger.elapsed or nominal - now <= interval:
             continue
-        following = job.trigger.first(now)
-        if following is not None and following < job.next_nominal:
-            changed = job.copy()
-            changed.set_next(following)
-            store.save_job(changed, job.version)
+        if job.trigger.start_given and job.trigger.first(now) == nominal:
+            continue  # it waits for the start that it was given
+        changed = job.copy()
+        changed.set_next(nominal - (nominal - now - 1) // interval * interval)
+        store.save_job(changed, job.version)
 
 
 def _lateness(record: Run, now: int) -> str:

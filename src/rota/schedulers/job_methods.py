@@ -253,6 +253,7 @@ class JobMethods(JobInternals):
 
         def change(draft: Job) -> None:
             draft._modify(trigger=new)
+            draft.state, draft.error = NEW, None  # the new trigger may be the repair that a quarantined job waits for
             self._plan_first(draft)
 
         return self._change(job_id, jobstore, change)

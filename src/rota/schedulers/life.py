@@ -108,6 +108,13 @@ class SchedulerLife(JobMethods):
         if self._engine is not None and self._engine.concerns(job.next_due):
             self.wakeup()
 
+    def _tell(self, event: Any) -> None:
+        """Call a program's own _dispatch_event(); if it raises, the claimed runs must start and end all the same."""
+        try:
+            self._dispatch_event(event)
+        except Exception:
+            self._logger.exception("_dispatch_event() failed for %r", event)
+
     def _require_engine(self) -> Engine:
         if self._engine is None:
             raise SchedulerNotRunningError
@@ -151,7 +158,7 @@ class SchedulerLife(JobMethods):
             self.clock,
             self._logger,
             self._executors,
-            self._dispatch_event,
+            self._tell if self._sees_all else self._dispatch_event,
             self._wanted,
             self.wakeup,
             self.jobstore_retry_interval,

@@ -1,0 +1,282 @@
+"""The engine in trouble: whatever is broken costs itself and never its neighbours."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+
+import pytest
+
+from rota.errors import RotaError
+from rota.events import EVENT_JOB_EXECUTED, EVENT_JOB_REMOVED, EVENT_JOB_SUBMITTED
+from rota.testing import ManualScheduler
+from rota.triggers.base import BaseTrigger
+from rota.triggers.interval import IntervalTrigger
+from tests.core.engine_kit import FlakyStore, Gate, names, outcomes, started
+
+MIDNIGHT = datetime(2029, 1, 1, tzinfo=UTC)
+
+
+class MinuteTrigger(BaseTrigger):
+    """Fires each minute, and raises or goes back after some time."""
+
+    def __init__(self, until=None, backwards=False):
+        self.until = until
+        self.backwards = backwards
+
+    def get_next_fire_time(self, previous_fire_time, now):
+        following = (previous_fire_time or now) + timedelta(minutes=1)
+        if self.until is not None and following > self.until:
+            if self.backwards:
+                return previous_fire_time
+            raise ZeroDivisionError("division by zero in the trigger")
+        return following
+
+    def __str__(self):
+        return "each minute"
+
+
+# ---------------------------------------------------------------------------------------------- broken triggers
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_trigger_that_fails_puts_its_own_job_into_quarantine_and_no_other(backwards):
+    scheduler, log = started()
+    trigger = MinuteTrigger(MIDNIGHT + timedelta(minutes=2), backwards)
+    scheduler.add_job(int, trigger, id="bad")
+    scheduler.add_job(int, "interval", minutes=1, id="good")
+    scheduler.advance(minutes=5)
+    bad = scheduler.get_job("bad")
+    assert bad.state == "quarantined"
+    assert ("went back in time" if backwards else "ZeroDivisionError: division by zero") in bad.error
+    assert len(outcomes(scheduler, "bad")) == 1
+    assert outcomes(scheduler, "good") == [("succeeded", None, 1)] * 5
+    (event,) = [event for name, event in log if name == "JOB_QUARANTINED"]
+    assert (event.job_id, event.reason) == ("bad", bad.error)
+
+
+def test_a_job_in_quarantine_runs_again_after_it_has_been_repaired():
+    scheduler, _ = started()
+    scheduler.add_job(int, MinuteTrigger(MIDNIGHT + timedelta(minutes=1)), id="bad")
+    scheduler.advance(minutes=5)
+    assert scheduler.get_job("bad").state == "quarantined"
+    scheduler.reschedule_job("bad", trigger="interval", minutes=1)
+    scheduler.advance(minutes=2)
+    assert scheduler.get_job("bad").state == "active"
+    assert outcomes(scheduler, "bad") == [("succeeded", None, 1)] * 2
+
+
+def test_a_trigger_that_raises_when_the_job_is_added_refuses_the_job():
+    scheduler, _ = started()
+    with pytest.raises(ZeroDivisionError):
+        scheduler.add_job(int, MinuteTrigger(MIDNIGHT - timedelta(days=1)), id="bad")
+    assert scheduler.get_jobs() == []
+
+
+def test_a_zone_that_fails_does_not_keep_a_claimed_run_from_starting():
+    class Broken(tzinfo):
+        def utcoffset(self, when):
+            raise RuntimeError("no such table")
+
+        dst = tzname = utcoffset
+
+    scheduler, log = started()
+    trigger = IntervalTrigger(minutes=1, start_date=MIDNIGHT)
+    trigger.timezone = Broken()
+    scheduler.add_job(int, trigger, id="bad")
+    scheduler.run_pending()
+    assert outcomes(scheduler, "bad") == [("succeeded", None, 1)]
+    assert names(log, "JOB_SUBMITTED", "JOB_EXECUTED") == ["JOB_SUBMITTED", "JOB_EXECUTED"]
+
+
+def test_a_dispatcher_of_the_program_s_own_that_raises_does_not_lose_runs():
+    class Scheduler(ManualScheduler):
+        def _dispatch_event(self, event):
+            if event.code & (EVENT_JOB_SUBMITTED | EVENT_JOB_EXECUTED | EVENT_JOB_REMOVED):
+                raise RuntimeError("no listeners today")
+
+    scheduler = Scheduler()
+    scheduler.start()
+    scheduler.add_job(int, "interval", minutes=1, id="j")
+    scheduler.add_job(int, "date", run_date=MIDNIGHT + timedelta(minutes=1), id="k")
+    scheduler.advance(minutes=3)
+    assert outcomes(scheduler, "j") == [("succeeded", None, 1)] * 3
+    assert outcomes(scheduler, "k") == [("succeeded", None, 1)]
+
+
+# ------------------------------------------------------------------------------------------------ failing stores
+
+
+@pytest.mark.parametrize("method", ["due", "claim", "finish"])
+def test_a_store_that_fails_is_left_alone_for_a_while_and_recovers_without_losing_anything(method):
+    store = FlakyStore()
+    scheduler, log = started(jobstores={"default": store})
+    scheduler.add_job(int, "interval", minutes=1, id="j", coalesce=False)
+    store.broken = {method}
+    scheduler.advance(minutes=3)
+    assert names(log, "SCHEDULER_DEGRADED", "SCHEDULER_RECOVERED") == ["SCHEDULER_DEGRADED"]
+    assert not scheduler.health()["alive"]
+    assert "failed" in scheduler.health()["stores"]["default"]["error"]
+    store.broken = set()
+    scheduler.advance(minutes=2)
+    assert names(log, "SCHEDULER_DEGRADED", "SCHEDULER_RECOVERED") == [
+        "SCHEDULER_DEGRADED",
+        "SCHEDULER_RECOVERED",
+    ]
+    assert scheduler.health()["alive"]
+    counts = {}
+    for status, _, count in outcomes(scheduler, "j"):
+        counts[status] = counts.get(status, 0) + count
+    if method == "finish":  # while an outcome could not be recorded, its run counted as under way
+        assert counts.pop("skipped", 0) + counts.pop("succeeded") == 5
+        assert counts == {}
+    else:
+        assert counts == {"succeeded": 5}
+
+
+def test_the_pauses_between_tries_grow_up_to_the_retry_interval():
+    store = FlakyStore()
+    scheduler, _ = started(jobstores={"default": store}, jobstore_retry_interval=10)
+    scheduler.add_job(int, "interval", minutes=1)
+    store.broken = {"due"}
+    scheduler.advance(hours=1)
+    assert 3600 / 12.5 <= store.tries <= 3600 / 7.5 + 10
+
+
+def test_a_store_that_fails_does_not_hold_up_another():
+    bad, good = FlakyStore(), FlakyStore()
+    scheduler, _ = started(jobstores={"default": bad, "good": good})
+    ran = []
+    scheduler.add_job(int, "interval", minutes=1)
+    scheduler.add_job(lambda: ran.append(scheduler.clock.datetime()), "interval", minutes=1, jobstore="good")
+    bad.broken = {"due"}
+    scheduler.advance(minutes=3)
+    assert ran == [MIDNIGHT + timedelta(minutes=n) for n in (1, 2, 3)]
+
+
+def test_a_run_whose_outcome_could_not_be_recorded_is_announced_once_it_is():
+    store = FlakyStore()
+    scheduler, log = started(jobstores={"default": store})
+    scheduler.add_job(int, id="j")
+    store.broken = {"finish"}
+    scheduler.run_pending()
+    assert "JOB_EXECUTED" not in names(log)
+    store.broken = set()
+    scheduler.advance(minutes=1)
+    assert names(log).count("JOB_EXECUTED") == 1
+    assert outcomes(scheduler, "j") == [("succeeded", None, 1)]
+
+
+def test_shutdown_does_not_wait_for_ever_for_a_store_that_takes_no_outcomes():
+    store = FlakyStore()
+    scheduler, _ = started(jobstores={"default": store})
+    scheduler.add_job(int, id="j")
+    store.broken = {"finish"}
+    scheduler.run_pending()
+    scheduler.shutdown()
+    assert not scheduler.running
+
+
+# ------------------------------------------------------------------------------------------------- clock jumps
+
+
+def test_a_clock_set_forward_by_a_week_makes_no_burst():
+    scheduler, log = started()
+    ran = []
+    scheduler.add_job(lambda: ran.append(1), "interval", seconds=1, id="j")
+    scheduler.advance(seconds=3)
+    scheduler.clock.set(scheduler.clock.datetime() + timedelta(days=7))
+    scheduler.run_pending()
+    assert len(ran) == 4
+    (jump,) = [event for name, event in log if name == "CLOCK_JUMPED"]
+    assert jump.delta == 7 * 86400
+    scheduler.advance(seconds=3)
+    assert len(ran) == 7
+
+
+def test_a_clock_set_back_by_a_day_makes_no_stall():
+    scheduler, log = started()
+    ran = []
+    scheduler.add_job(lambda: ran.append(scheduler.clock.datetime()), "interval", minutes=1, id="j")
+    scheduler.add_job(lambda: ran.append("cron"), "cron", minute="*", id="c")
+    scheduler.advance(minutes=3)
+    assert (len(ran), ran.count("cron")) == (7, 4)
+    scheduler.clock.set(MIDNIGHT - timedelta(days=1))
+    scheduler.run_pending()
+    assert names(log).count("CLOCK_JUMPED") == 1
+    ran.clear()
+    scheduler.advance(minutes=3)
+    # Elapsed time goes on; a wall time that was past already does not come twice.
+    assert len([entry for entry in ran if entry != "cron"]) == 3
+    assert "cron" not in ran
+
+
+def test_a_small_correction_of_the_clock_is_no_jump():
+    scheduler, log = started()
+    scheduler.add_job(int, "interval", minutes=1)
+    scheduler.advance(minutes=1)
+    scheduler.clock.set(scheduler.clock.datetime() + timedelta(seconds=1))
+    scheduler.advance(minutes=1)
+    assert "CLOCK_JUMPED" not in names(log)
+
+
+def test_a_host_is_never_told_to_wait_longer_than_it_takes_to_notice_a_jump():
+    from rota.schedulers.engine import SLICE, Engine
+
+    scheduler, _ = started()
+    scheduler._engine.slice = Engine.slice
+    scheduler.add_job(int, "interval", days=1)
+    assert scheduler.tick() == SLICE == 30
+
+
+# ------------------------------------------------------------------------------------------------- wake-ups
+
+
+def test_only_what_comes_before_the_next_pass_wakes_the_host():
+    scheduler, _ = started()
+    scheduler.add_job(int, "interval", minutes=1, id="soon")
+    scheduler.run_pending()
+    scheduler.add_job(int, "interval", minutes=5)
+    assert not scheduler._woken
+    scheduler.add_job(int, "interval", seconds=10)
+    assert scheduler._woken
+
+
+def test_room_that_comes_free_wakes_the_host_only_if_somebody_waits_for_it():
+    gate = Gate(room=1)
+    scheduler, _ = started(executors={"default": gate})
+    scheduler.add_job(int, id="a")
+    scheduler.add_job(int, id="b")
+    scheduler.run_pending()
+    assert not scheduler._woken
+    gate.release(1)
+    assert scheduler._woken
+    scheduler.run_pending()
+    gate.release(1)
+    scheduler.run_pending()
+    assert outcomes(scheduler) == [("succeeded", None, 1)] * 2
+
+
+def test_every_error_of_rota_is_of_one_family():
+    from rota import errors
+
+    classes = [value for value in vars(errors).values() if isinstance(value, type)]
+    assert all(issubclass(cls, RotaError) for cls in classes)
+
+
+def test_an_interval_that_waits_for_a_given_start_waits_for_it_after_the_clock_was_set_back():
+    scheduler, _ = started()
+    start = MIDNIGHT + timedelta(hours=1)
+    scheduler.add_job(int, "interval", minutes=1, start_date=start, id="j")
+    scheduler.advance(minutes=1)
+    scheduler.clock.set(MIDNIGHT - timedelta(days=1))
+    scheduler.run_pending()
+    assert scheduler.get_job("j").next_run_time == start
+
+
+def test_a_paused_job_stays_paused_when_the_clock_is_set_back():
+    scheduler, _ = started()
+    scheduler.add_job(int, "interval", minutes=1, id="j", next_run_time=None)
+    scheduler.clock.set(MIDNIGHT - timedelta(days=1))
+    scheduler.advance(minutes=5)
+    assert scheduler.get_job("j").next_run_time is None
+    assert scheduler.get_runs() == []
