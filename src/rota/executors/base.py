@@ -204,7 +204,20 @@ class BaseExecutor(ABC):
 
 
 class NativeExecutor(BaseExecutor):
-    """Base class of Rota's own executors: they implement :meth:`submit`; APScheduler's interface goes through it."""
+    """Base class of Rota's own executors: they implement :meth:`submit`; APScheduler's interface goes through it.
+
+    A program's subclass that overrides :meth:`_do_submit_job` alone is given each job by that method, as in APScheduler.
+    """
+
+    #: the class whose ``submit()`` carries runs out
+    _native: type[NativeExecutor]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "submit" in cls.__dict__:
+            cls._native = cls
+        elif "_do_submit_job" in cls.__dict__:
+            cls.submit = BaseExecutor.submit  # type: ignore[method-assign]
 
     @abstractmethod
     def submit(self, runs: Sequence[Run], done: Done) -> None:
@@ -222,7 +235,7 @@ class NativeExecutor(BaseExecutor):
             if len(events) == len(runs):
                 self._run_job_success(job.id, events)
 
-        self.submit(runs[:1], done)
+        self._native.submit(self, runs[:1], done)
 
 
 # -- the steps of a run ------------------------------------------------------------------------------------------

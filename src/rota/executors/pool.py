@@ -11,15 +11,13 @@ from queue import Empty, SimpleQueue
 from ..core.admission import Pace, ahead
 from ..core.run import CANCELLED, Run, end
 from ..errors import ConfigurationError, UnknownOptionError
-from .base import BaseExecutor, chain, perform
+from .base import NativeExecutor, chain, perform
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
-    from datetime import datetime
     from typing import Any
 
-    from ..job import Job
     from .base import Done
     from .loop_thread import LoopThread
     from .processpool import ProcessPoolExecutor
@@ -37,7 +35,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-class ThreadPoolExecutor(BaseExecutor):
+class ThreadPoolExecutor(NativeExecutor):
     """Runs jobs in a pool of threads; coroutine functions run on a private event loop in one more thread.
 
     :param max_workers: the maximum number of threads (they are started when there is work for them)
@@ -135,20 +133,6 @@ class ThreadPoolExecutor(BaseExecutor):
             run.cancel()
         if self._loop_thread is not None:
             self._loop_thread.cancel_all()
-
-    def _do_submit_job(self, job: Job, run_times: list[datetime]) -> None:
-        """Execute the job without a ledger (APScheduler's ``submit_job()``)."""
-        from .base import run_job
-
-        def call() -> None:
-            try:
-                events = run_job(job, job._jobstore_alias, run_times, self._logger.name)
-            except BaseException as exc:
-                self._run_job_error(job.id, exc, exc.__traceback__)
-            else:
-                self._run_job_success(job.id, events)
-
-        threading.Thread(target=call, name=f"{self._name}-direct", daemon=True).start()
 
     def _ahead(self) -> int:
         self._pace.update(sum(self._busy), sum(self._ended))

@@ -148,9 +148,24 @@ class BaseTrigger(ABC):
 
 
 class InstantTrigger(BaseTrigger):
-    """Base class of the triggers that answer on instants; equal by value, immutable."""
+    """Base class of the triggers that answer on instants; equal by value, immutable.
+
+    A program's subclass that overrides :meth:`get_next_fire_time` alone is asked by that method only, as in APScheduler; through
+    ``super()`` it reaches the answers of the class that it derives from.
+    """
 
     __slots__ = ()
+
+    #: the class whose ``after()`` answers
+    _native: type[InstantTrigger]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "after" in cls.__dict__:
+            cls._native = cls
+        elif "get_next_fire_time" in cls.__dict__:
+            for name in ("first", "after", "at_or_before", "latest", "anchor_among"):
+                setattr(cls, name, getattr(BaseTrigger, name))
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
         """Return the next nominal time, or None if there is none; jitter is not part of it.
@@ -158,16 +173,16 @@ class InstantTrigger(BaseTrigger):
         :param previous_fire_time: the previous nominal time, or None for a new schedule
         :param now: the current time; earlier than the previous time means that the schedule starts again at ``now``
         """
-        at = to_instant(now)
+        at, native = to_instant(now), self._native
         if previous_fire_time is None:
-            found = self.first(at)
+            found = native.first(self, at)
         else:
             previous = at if previous_fire_time is now else to_instant(previous_fire_time)
-            found = self.after(at - 1) if at < previous else self.after(previous, previous)
+            found = native.after(self, at - 1) if at < previous else native.after(self, previous, previous)
         return None if found is None else self._moment(found)
 
     def first(self, now: int) -> int | None:
-        return self.after(now - 1)
+        return self._native.after(self, now - 1)
 
     @abstractmethod
     def after(self, instant: int, previous: int | None = None) -> int | None: ...

@@ -110,7 +110,7 @@ class IntervalTrigger(InstantTrigger):
         if previous_fire_time is not None:
             found = self._bounded(to_instant(previous_fire_time) + self._interval)
         else:
-            found = self.after(to_instant(now) - 1)
+            found = self._native.after(self, to_instant(now) - 1)
         return None if found is None else self._moment(found)
 
     def after(self, instant: int, previous: int | None = None) -> int | None:
