@@ -56,8 +56,12 @@ class LoopExecutor(NativeExecutor):
         raise NotImplementedError
 
     def capacity(self) -> int:
-        """Return room for any number of coroutines, less the plain functions that wait for a thread."""
-        return max(0, UNBOUNDED - self._threads.in_flight)
+        """Return room for any number of coroutines, but for no more of them at once than the loop starts between two passes.
+
+        Were more taken, they would come due again before they have started, and the loop would only ever skip them.
+        """
+        unstarted = len(self._incoming)
+        return max(0, max(_SLICE, UNBOUNDED - unstarted) - self._threads.in_flight)
 
     def submit(self, runs: Sequence[Run], done: Done) -> None:
         """Carry runs out: coroutine functions on the loop, plain functions in threads."""
