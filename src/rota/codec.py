@@ -8,13 +8,23 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode, b64encode
-from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum, Flag
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from .errors import ConfigurationError, DeserializationError, SerializationError
+from .timecodec import (
+    Refused,
+    pack_datetime,
+    pack_time,
+    pack_zone,
+    unpack_datetime,
+    unpack_offset,
+    unpack_pytz,
+    unpack_time,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,14 +42,6 @@ _MAX_BITS = 14_000
 
 _PLAIN = frozenset({type(None), bool, str})
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
-
-
-class _Refused(Exception):
-    """Carries the path of a value that does not fit, from the inside out."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.path: list[str] = []
 
 
 # ---------------------------------------------------------------------------------------------------- the interface
@@ -88,7 +90,7 @@ def pack(value: Any, where: str = "value") -> Any:
     """
     try:
         return _pack(value, 0)
-    except _Refused as refused:
+    except Refused as refused:
         path = where + "".join(reversed(refused.path))
         raise SerializationError(f"{path}: {refused}") from None
 
@@ -186,10 +188,10 @@ def _pack(value: Any, depth: int) -> Any:
         name, to_plain = entry
         try:
             return {"~type": [name, _pack_state(to_plain(value), depth + 1)]}
-        except (_Refused, RecursionError):
+        except (Refused, RecursionError):
             raise
         except Exception as exc:  # the application's encode() may raise anything
-            raise _Refused(f"encoding {_name(kind)} failed: {type(exc).__name__}: {exc}") from exc
+            raise Refused(f"encoding {_name(kind)} failed: {type(exc).__name__}: {exc}") from exc
     return _pack_other(value, kind)
 
 
@@ -208,8 +210,8 @@ def _pack_other(value: Any, kind: type) -> Any:
 
         return {"~trigger": trigger_spec(value)}
     if isinstance(value, tzinfo):
-        return _pack_zone(value)
-    raise _Refused(f"{_name(kind)} does not fit into JSON; {_advice(value, kind)}")
+        return pack_zone(value)
+    raise Refused(f"{_name(kind)} does not fit into JSON; {_advice(value, kind)}")
 
 
 def _advice(value: Any, kind: type) -> str:
@@ -228,9 +230,7 @@ def _advice(value: Any, kind: type) -> str:
 
 def _pack_int(value: int, depth: int) -> int:
     if value.bit_length() > _MAX_BITS:
-        raise _Refused(
-            f"int of {value.bit_length()} bits is too long (at most {_MAX_BITS}); pass it as bytes"
-        )
+        raise Refused(f"int of {value.bit_length()} bits is too long (at most {_MAX_BITS}); pass it as bytes")
     return value
 
 
@@ -240,12 +240,12 @@ def _pack_float(value: float, depth: int) -> Any:
 
 def _pack_items(items: Iterable[Any], depth: int) -> list[Any]:
     if depth >= MAX_DEPTH:
-        raise _Refused(f"nested deeper than {MAX_DEPTH} levels (or it contains itself)")
+        raise Refused(f"nested deeper than {MAX_DEPTH} levels (or it contains itself)")
     packed = []
     for index, item in enumerate(items):
         try:
             packed.append(_pack(item, depth + 1))
-        except _Refused as refused:
+        except Refused as refused:
             refused.path.append(f"[{index}]")
             raise
     return packed
@@ -253,7 +253,7 @@ def _pack_items(items: Iterable[Any], depth: int) -> list[Any]:
 
 def _pack_dict(value: dict[Any, Any], depth: int, step: str = "[{!r}]") -> Any:
     if depth >= MAX_DEPTH:
-        raise _Refused(f"nested deeper than {MAX_DEPTH} levels (or it contains itself)")
+        raise Refused(f"nested deeper than {MAX_DEPTH} levels (or it contains itself)")
     packed: dict[str, Any] = {}
     plain = True
     for key, item in value.items():
@@ -262,7 +262,7 @@ def _pack_dict(value: dict[Any, Any], depth: int, step: str = "[{!r}]") -> Any:
             break
         try:
             packed[key] = _pack(item, depth + 1)
-        except _Refused as refused:
+        except Refused as refused:
             refused.path.append(step.format(key))
             raise
     return packed if plain else {"~dict": _pack_pairs(value, depth)}
@@ -273,12 +273,12 @@ def _pack_pairs(value: dict[Any, Any], depth: int) -> list[list[Any]]:
     for key, item in value.items():
         try:
             packed_key = _pack(key, depth + 1)
-        except _Refused as refused:
+        except Refused as refused:
             refused.path.append(f"<key {key!r:.50}>")
             raise
         try:
             pairs.append([packed_key, _pack(item, depth + 1)])
-        except _Refused as refused:
+        except Refused as refused:
             refused.path.append(f"[{key!r:.50}]")
             raise
     return pairs
@@ -287,44 +287,6 @@ def _pack_pairs(value: dict[Any, Any], depth: int) -> list[list[Any]]:
 def _pack_set(value: Iterable[Any], depth: int) -> list[Any]:
     # Sorted by their text, so that equal sets have equal texts.
     return sorted(_pack_items(value, depth), key=json.dumps)
-
-
-def _pack_zone(zone: tzinfo) -> Any:
-    if isinstance(zone, ZoneInfo) and zone.key:
-        return {"~zone": zone.key}
-    if isinstance(zone, timezone):
-        offset, *name = zone.__getinitargs__()  # type: ignore[attr-defined]  # how it is pickled
-        return {"~offset": [offset // timedelta(microseconds=1), *name]}
-    if type(zone).__module__.partition(".")[0] == "pytz":
-        if getattr(zone, "zone", None):
-            return {"~pytz": zone.zone}  # type: ignore[attr-defined]
-        fixed = zone.utcoffset(None)
-        if fixed is not None:
-            return {"~offset": [fixed // timedelta(microseconds=1)]}
-    raise _Refused(f"time zone {zone!r} has no name; use zoneinfo.ZoneInfo('Area/City')")
-
-
-def _pack_datetime(value: datetime, depth: int) -> Any:
-    zone = value.tzinfo
-    if zone is None or (type(zone) is timezone and len(zone.__getinitargs__()) == 1):  # type: ignore[attr-defined]
-        return {"~datetime": value.isoformat() if not value.fold else [value.isoformat(), None, 1]}
-    packed = _pack_zone(zone)
-    if "~pytz" in packed:  # its zones carry one offset each: the instant decides
-        return {"~datetime": [value.astimezone(UTC).replace(tzinfo=None).isoformat(), packed, value.fold]}
-    return {"~datetime": [value.replace(tzinfo=None).isoformat(), packed, value.fold]}
-
-
-def _pack_time(value: time, depth: int) -> Any:
-    zone = value.tzinfo
-    if zone is None and not value.fold:
-        return {"~time": value.isoformat()}
-    return {
-        "~time": [
-            value.replace(tzinfo=None).isoformat(),
-            None if zone is None else _pack_zone(zone),
-            value.fold,
-        ]
-    }
 
 
 _ENCODERS: dict[type, Callable[[Any, int], Any]] = {
@@ -336,9 +298,9 @@ _ENCODERS: dict[type, Callable[[Any, int], Any]] = {
     set: lambda value, depth: {"~set": _pack_set(value, depth)},
     frozenset: lambda value, depth: {"~frozenset": _pack_set(value, depth)},
     bytes: lambda value, depth: {"~bytes": b64encode(value).decode()},
-    datetime: _pack_datetime,
+    datetime: pack_datetime,
     date: lambda value, depth: {"~date": value.isoformat()},
-    time: _pack_time,
+    time: pack_time,
     timedelta: lambda value, depth: {"~timedelta": [value.days, value.seconds, value.microseconds]},
     UUID: lambda value, depth: {"~uuid": str(value)},
     Decimal: lambda value, depth: {"~decimal": str(value)},
@@ -361,37 +323,6 @@ def _untag(found: dict[str, Any]) -> Any:
             f"The stored data has an unknown kind of value, {tag!r}; a newer Rota may have written it"
         )
     return decode(data)
-
-
-def _unpack_datetime(data: Any) -> datetime:
-    if isinstance(data, str):
-        return datetime.fromisoformat(data)
-    text, zone, fold = data
-    value = datetime.fromisoformat(text)
-    if zone is None:
-        return value.replace(fold=fold)
-    if hasattr(zone, "localize"):
-        found: datetime = zone.fromutc(value)
-        return found
-    return value.replace(tzinfo=zone, fold=fold)
-
-
-def _unpack_time(data: Any) -> time:
-    if isinstance(data, str):
-        return time.fromisoformat(data)
-    text, zone, fold = data
-    return time.fromisoformat(text).replace(tzinfo=zone, fold=fold)
-
-
-def _unpack_offset(data: Any) -> timezone:
-    offset, *name = data
-    return timezone(timedelta(microseconds=offset), *name) if offset or name else UTC
-
-
-def _unpack_pytz(name: str) -> Any:
-    import pytz
-
-    return pytz.timezone(name)
 
 
 def _unpack_type(data: Any) -> Any:
@@ -427,13 +358,13 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "~set": set,
     "~frozenset": frozenset,
     "~bytes": lambda data: b64decode(data, validate=True),
-    "~datetime": _unpack_datetime,
+    "~datetime": unpack_datetime,
     "~date": date.fromisoformat,
-    "~time": _unpack_time,
+    "~time": unpack_time,
     "~timedelta": lambda data: timedelta(*data),
     "~zone": ZoneInfo,
-    "~offset": _unpack_offset,
-    "~pytz": _unpack_pytz,
+    "~offset": unpack_offset,
+    "~pytz": unpack_pytz,
     "~uuid": UUID,
     "~decimal": Decimal,
     "~type": _unpack_type,
