@@ -52,7 +52,7 @@ async def main() -> None:
     await everyone_waits.wait()
     print(waiting, "coroutines at the same time")
     print(await calculated)
-    scheduler.shutdown()
+    await scheduler.shutdown()  # waits for the runs under way
 
 
 if __name__ == "__main__":

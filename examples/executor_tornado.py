@@ -34,7 +34,7 @@ async def main() -> None:
     scheduler.add_job(coroutine, "interval", seconds=0.3)
     scheduler.add_job(function, "interval", seconds=0.3)
     await asyncio.sleep(1)
-    scheduler.shutdown()
+    await scheduler.shutdown()  # waits for the runs under way
 
 
 if __name__ == "__main__":

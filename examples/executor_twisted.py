@@ -38,8 +38,7 @@ def main() -> None:
 
     def stop() -> None:
         print("at most", most, "runs at the same time")
-        scheduler.shutdown()
-        reactor.stop()
+        scheduler.shutdown().addCallback(lambda _: reactor.stop())
 
     reactor.callLater(1, stop)
     reactor.run()

@@ -36,7 +36,7 @@ async def main() -> None:
     scheduler.add_job(compress, "interval", seconds=0.6)
     await enough.wait()
     print(len(answers), "answers")
-    scheduler.shutdown()
+    await scheduler.shutdown()  # waits for the runs under way
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ async def main() -> None:
     port = sockets[0].getsockname()[1]
     answer = await AsyncHTTPClient().fetch(f"http://127.0.0.1:{port}/")
     print("the page says:", answer.body.decode())
-    scheduler.shutdown()
+    await scheduler.shutdown()  # waits for the runs under way
     server.stop()
 
 

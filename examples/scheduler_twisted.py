@@ -26,8 +26,8 @@ def count() -> None:
 
 
 def stop() -> None:
-    scheduler.shutdown()
-    reactor.stop()
+    ended = scheduler.shutdown()  # a Deferred: it waits for the runs under way
+    ended.addCallback(lambda _: reactor.stop())
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ Output: cleanings so far; POST /jobs/cleaning/pause: paused
 
 from __future__ import annotations
 
-import atexit
-
 from flask import Flask, abort
 
 from rota.schedulers.background import BackgroundScheduler
@@ -27,8 +25,7 @@ def create_app() -> Flask:
             app.logger.info("cleaned up")
 
     scheduler.add_job(clean_up, "interval", seconds=0.4, id="cleaning", name="Clean up")
-    scheduler.start()
-    atexit.register(lambda: scheduler.running and scheduler.shutdown())
+    scheduler.start()  # it shuts down by itself when the program ends
 
     @app.get("/")
     def index() -> str:

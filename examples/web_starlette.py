@@ -35,7 +35,7 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
     scheduler.add_job(refresh_rate, "interval", seconds=0.3, id="refresh", replace_existing=True)
     scheduler.start()
     yield
-    scheduler.shutdown()
+    await scheduler.shutdown()  # waits for the runs under way
 
 
 async def show(request: Request) -> Response:
