@@ -130,11 +130,12 @@ def _about_the_run() -> dict[str, str]:
 
 def _write(pipe: IO[bytes] | None, data: bytes) -> None:
     assert pipe is not None
-    try:
-        pipe.write(data)
-        pipe.close()
-    except BrokenPipeError:
-        pass  # it did not want to read all of it
+    with pipe:
+        while data:
+            try:
+                data = data[os.write(pipe.fileno(), data) :]
+            except BrokenPipeError:  # the command did not want to read all of it
+                return
 
 
 def _ending(code: int) -> str:

@@ -45,7 +45,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command line and return the exit code; errors become a message on stderr."""
     _Options.store, _Options.debug = None, False
     try:
-        code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+        code = app(
+            args=None if arguments is None else list(arguments), prog_name="rota", standalone_mode=False
+        )
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except typer.Exit as exc:
@@ -66,6 +68,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
             raise
         fail(str(exc))
         code = exc.code if isinstance(exc, CliError) else 1
+    except Exception as exc:
+        if _Options.debug:
+            raise
+        fail(f"{type(exc).__name__}: {exc} (rota --debug … shows where)")
+        code = 1
     return int(code)
 
 

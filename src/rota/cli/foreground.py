@@ -128,13 +128,14 @@ class Foreground:
             if under_way != said:
                 said = under_way
                 self.report.note(
-                    f"draining: {said} run{'s' if said > 1 else ''} under way; Ctrl-C or SIGTERM once more stops now"
+                    f"draining: {said} run{'s' if said > 1 else ''} under way; Ctrl-C again stops at once"
                 )
         if not self._now.is_set():
             if scheduler.running:
+                self.report.settle()
                 scheduler.shutdown(wait=True)
             return
-        self.report.note("stopping now; what is cut short is left to the job's policy (on_lost)")
+        self.report.note("stopping at once")
         self.code = 128 + self._signals[-1]
         if stop_commands():
             self._wait_for_commands()
@@ -213,16 +214,17 @@ def _run_asyncio(foreground: Foreground) -> None:
 
 
 def _run_gevent(foreground: Foreground) -> None:
-    greenlet = foreground.scheduler.start() if not foreground.scheduler.running else None
+    # The hub runs while its thread waits by gevent's own means; its libraries are loaded by their schedulers only.
+    sleep = import_module("gevent").sleep
+    if not foreground.scheduler.running:
+        foreground.scheduler.start()
     foreground.watch(lambda: None)
-    if greenlet is None:
-        foreground.wait()
-    while greenlet is not None and not foreground.is_over():
-        greenlet.join(_LOOK)
+    while not foreground.is_over():
+        sleep(_LOOK)
 
 
 def _run_twisted(foreground: Foreground) -> None:
-    reactor: Any = import_module("twisted.internet").reactor
+    reactor: Any = import_module("twisted.internet.reactor")
 
     def begin() -> None:
         foreground.scheduler.start()

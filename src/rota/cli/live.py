@@ -14,11 +14,11 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from ..clock import SECOND, SYSTEM_CLOCK, moment
+from ..clock import SECOND, SYSTEM_CLOCK, instant, moment
 from ..core.plan import ACTIVE
 from ..core.run import CLAIMED, END_STATES
 from ..version import __version__
-from .output import STYLES, duration, local_time, one_line, until
+from .output import STYLES, duration, local_time, one_line, trigger_text, until
 from .reports import Report
 from .stores import outcome
 
@@ -82,24 +82,32 @@ class LiveReport(Report):
             self._thread.join(2)
         self._live.stop()
 
+    def settle(self) -> None:
+        """Draw once more: the outcomes of the runs that were waited for are in."""
+        self._look()
+
     def _draw(self) -> None:
         while True:
             began = SYSTEM_CLOCK.monotonic()
-            try:
-                snapshot = Snapshot(self._scheduler, 100)
-            except Exception as exc:  # a store in trouble; the view goes on
-                self._status = one_line(f"{type(exc).__name__}: {exc}", 200)
-            else:
-                if self._scheduler.running:
-                    self._live.update(self.render(snapshot, self._console.height), refresh=True)
+            self._look()
             took = (SYSTEM_CLOCK.monotonic() - began) / SECOND
             if self._over.wait(max(_PERIOD, _REST * took)):
                 return
 
+    def _look(self) -> None:
+        with self._lock:
+            try:
+                found = Snapshot(self._scheduler, 100)
+            except Exception as exc:  # a store in trouble; the view goes on
+                self._status = one_line(f"{type(exc).__name__}: {exc}", 200)
+            else:
+                if self._scheduler.running:
+                    self._live.update(self.render(found, *self._console.size), refresh=True)
+
     # -- drawing -------------------------------------------------------------------------------------------------
 
-    def render(self, found: Snapshot, height: int) -> Group:
-        """Return the view of a snapshot, for a terminal of so many lines."""
+    def render(self, found: Snapshot, width: int, height: int) -> Group:
+        """Return the view of a snapshot, for a terminal of this size."""
         for run in reversed(found.ended):
             self._last[run.job_id] = run
         while len(self._last) > _REMEMBERED:
@@ -116,7 +124,7 @@ class LiveReport(Report):
         if ended:
             parts += [Rule("last outcomes", align="left", style="dim"), self._outcomes(ended, found.now)]
         parts.append(Rule(style="dim"))
-        parts.append(self._health(found))
+        parts.append(self._health(found, width))
         return Group(*parts)
 
     def _head(self, found: Snapshot) -> Table:
@@ -138,12 +146,16 @@ class LiveReport(Report):
         for job in jobs:
             when = job.next_run_time
             if job.state == ACTIVE and when is not None:
-                due = int(when.timestamp() * SECOND)
+                due = instant(when)
                 at, left = Text(local_time(due, self.zone, found.now)), _left(due, found.now)
             else:
                 at, left = Text(job.state, style=STYLES.get(job.state, "")), Text("")
             table.add_row(
-                at, left, job.id, Text(one_line(str(job.trigger)), style="dim"), self._last_of(job, found.now)
+                at,
+                left,
+                Text(job.id),
+                Text(trigger_text(job.trigger), style="dim"),
+                self._last_of(job, found.now),
             )
         return table
 
@@ -163,7 +175,7 @@ class LiveReport(Report):
             table.add_row(
                 Text(local_time(since, self.zone, now)),
                 Text(f"for {duration(max(now - since, 0))}"),
-                run.job_id,
+                Text(run.job_id),
                 "",
                 "",
             )
@@ -176,29 +188,23 @@ class LiveReport(Report):
             table.add_row(
                 Text(local_time(run.finished_at or run.nominal, self.zone, now)),
                 Text(run.status, style=STYLES.get(run.status, "")),
-                run.job_id,
+                Text(run.job_id),
                 Text("" if run.duration is None else duration(run.duration * SECOND), style="dim"),
                 Text(outcome(run, self.zone)),
             )
         return table
 
-    def _health(self, found: Snapshot) -> Text:
+    def _health(self, found: Snapshot, width: int) -> Text:
         health = found.health
-        stores = [
-            f"{alias}: {entry['error']}" for alias, entry in health["stores"].items() if not entry["ok"]
-        ]
-        lag = health["lag"]
-        line = Text(no_wrap=True, overflow="ellipsis")
-        if health["alive"]:
-            line.append("healthy", style="green")
-        else:
-            line.append("in trouble", style="bold red")
-        line.append(f"  {health['state']}, {health['in_flight']} running", style="dim")
-        if lag > 1:
-            line.append(f", {duration(lag * SECOND)} behind", style="yellow")
-        for text in stores:
-            line.append(f"  {one_line(text)}", style="red")
+        line = Text(no_wrap=True)
+        line.append(*(("healthy", "green") if health["alive"] else ("in trouble", "bold red")))
+        if health["lag"] > 1:
+            line.append(f", {duration(health['lag'] * SECOND)} behind", style="yellow")
+        for alias, entry in health["stores"].items():
+            if not entry["ok"]:
+                line.append(f"  {alias}: {one_line(entry['error'] or '')}", style="red")
         line.append(f"  {self._status or 'Ctrl-C drains and stops'}", style="" if self._status else "dim")
+        line.truncate(width - 3, overflow="ellipsis")  # there is room for the terminal's ^C
         return line
 
 

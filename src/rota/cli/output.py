@@ -6,6 +6,7 @@ Formats and prints; it knows no scheduler.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -86,9 +87,9 @@ def iso(instant: int | None, zone: tzinfo) -> str | None:
 
 
 def local_time(instant: int, zone: tzinfo, now: int) -> str:
-    """Return an instant as a wall time: without its date if that is today's."""
+    """Return an instant as a wall time: without its date if that is today's, without its seconds if it is not."""
     at, today = moment(instant, zone), moment(now, zone)
-    return f"{at:%H:%M:%S}" if at.date() == today.date() else f"{at:%Y-%m-%d %H:%M:%S}"
+    return f"{at:%H:%M:%S}" if at.date() == today.date() else f"{at:%Y-%m-%d %H:%M}"
 
 
 def duration(microseconds: int | float) -> str:
@@ -111,7 +112,7 @@ def duration(microseconds: int | float) -> str:
 
 
 def until(instant: int, now: int) -> str:
-    """Return how far an instant is away: ``in 5 s``, ``2 d 3 h ago``."""
+    """Return how far an instant is away: in its largest unit: ``in 5 s``, ``2 d ago``."""
     seconds = (instant - now) // SECOND
     if seconds >= 0:
         return f"in {_rough(seconds)}"
@@ -119,7 +120,25 @@ def until(instant: int, now: int) -> str:
 
 
 def _rough(seconds: int) -> str:
-    return f"{seconds} s" if seconds < 10 else duration(seconds * SECOND)
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def trigger_text(trigger: object) -> str:
+    """Return a trigger's text form without what says nothing: ``cron minute=*/5``, ``interval 0:00:05``."""
+    text = one_line(str(trigger))
+    found = re.fullmatch(r"(cron|interval|date)\[(.*)\]", text)
+    if found is None:
+        return re.sub(
+            r"^CalendarIntervalTrigger\((.*?)(?:, start_date=.*)?\)$", r"calendarinterval \1", text
+        ).replace("'", "")
+    name, rest = found[1], found[2].replace("'", "")
+    if name == "cron":
+        fields = rest.split(", ")
+        rest = ", ".join(field for field in fields if not field.endswith("=*")) or fields[-1]
+    return f"{name} {rest}"
 
 
 def one_line(text: str, limit: int = 0) -> str:

@@ -86,6 +86,9 @@ class Report:
         """Tell something about the program itself, such as that it drains."""
         print(text, file=sys.stderr, flush=True)
 
+    def settle(self) -> None:
+        """All runs have ended; the scheduler is about to close."""
+
     def end(self) -> None:
         """Nothing comes any more."""
 

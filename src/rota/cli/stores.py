@@ -17,7 +17,18 @@ from ..core.run import CLAIMED, END_STATES, Run
 from ..errors import JobLookupError, SchemaError
 from ..schedulers.base import BaseScheduler
 from ..util import suggestion
-from .output import CliError, duration, iso, local_time, note, one_line, print_columns, print_json, until
+from .output import (
+    CliError,
+    duration,
+    iso,
+    local_time,
+    note,
+    one_line,
+    print_columns,
+    print_json,
+    trigger_text,
+    until,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,7 +120,7 @@ def show_jobs(url: str | None, tablename: str, zone: tzinfo, as_json: bool) -> N
                 state if not job.running else "running",
                 "" if due is None or state != ACTIVE else local_time(due, zone, now),
                 "" if due is None or state != ACTIVE else until(due, now),
-                one_line(str(job.trigger), 60),
+                trigger_text(job.trigger),
                 job.func_ref or "",
             )
         )
