@@ -145,6 +145,12 @@ def test_an_engine_with_the_recipe_of_sqlalchemys_manual_works(
     engine.dispose()
 
 
+def test_without_sqlalchemy_the_store_says_what_to_install() -> None:
+    program = "import sys; sys.modules['sqlalchemy'] = None; import rota.jobstores.sqlalchemy"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "pip install 'rota[sql]'" in result.stderr
+
+
 # ----------------------------------------------------------------------------------------------------- schema and preset
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from ..clock import SECOND
 from ..core.plan import ACTIVE, QUARANTINED, quarantine
-from ..core.run import CLAIMED, LOST, SUCCEEDED
-from ..errors import SerializationError, StoreError, TransientJobError
+from ..core.run import CLAIMED, LOST, SUCCEEDED, fail, succeed
+from ..errors import JobValueError, SerializationError, StoreError, TransientJobError
 from .contract_jobs import (
     LEASE,
     NODE,
@@ -332,6 +332,11 @@ class SharedJobStoreContract(JobStoreContract):
         assert [job.id for job in store.heal(START)] == ["good"]
         (found,) = [job for job in store.get_all_jobs() if job.id == "broken"]
         assert (found.state, found.error) == (QUARANTINED, "planning failed")
+        repaired = found.copy()
+        repaired.trigger = make_job().trigger
+        assert store.save_job(repaired, found.version)
+        assert [job.id for job in store.heal(START)] == ["broken"]
+        assert set(due_ids(store)) == {"good", "broken"}
 
     def test_a_job_that_does_not_fit_is_refused_before_anything_is_stored(self, store: BaseJobStore) -> None:
         with pytest.raises(SerializationError, match=r"args\[1\]\['conn'\].*Worker"):
@@ -347,6 +352,35 @@ class SharedJobStoreContract(JobStoreContract):
         with pytest.raises(SerializationError, match=r"kwargs\['x'\]"):
             store.check_job(make_job(kwargs={"x": Worker()}))
         assert store.get_all_jobs() == []
+
+    @pytest.mark.parametrize("attributes", [{"id": "\ud800"}, {"name": "a\0b"}, {"executor": "\udfff"}])
+    def test_a_text_that_cannot_be_stored_is_refused(
+        self, store: BaseJobStore, attributes: dict[str, Any]
+    ) -> None:
+        with pytest.raises(JobValueError):
+            store.add_job(make_job(**attributes))
+        assert store.get_all_jobs() == []
+
+    def test_ids_and_names_may_be_any_other_text(self, store: BaseJobStore) -> None:
+        store.add_job(make_job("việc 1/2 'quoted\" %s", name="表\n✓"))
+        runs = claim(store)
+        assert finish(store, runs) == []
+        assert [(job.id, job.name) for job in store.get_all_jobs()] == [("việc 1/2 'quoted\" %s", "表\n✓")]
+
+    def test_no_error_text_keeps_a_run_from_being_recorded(self, store: BaseJobStore) -> None:
+        for id in ("odd", "long", "good"):
+            store.add_job(make_job(id))
+        runs = {run.job_id: run for run in claim(store)}
+        fail(runs["odd"], ValueError("caf\udce9 \0 ✓"), "Traceback \ud800", START + 1)
+        fail(runs["long"], ValueError("x" * 1_000_000), "y" * 1_000_000, START + 1)
+        succeed(runs["good"], "\ud800", START + 1)
+        assert store.finish(list(runs.values()), START + 1) == []
+        (odd,) = store.get_runs("odd")
+        assert "caf" in (odd.error or "")
+        assert "✓" in (odd.error or "")
+        (long,) = store.get_runs("long")
+        assert 1000 < len(long.error or "") < 200_000
+        assert store.get_runs("good")[0].retval == "\ud800"
 
     # -- retention -----------------------------------------------------------------------------------------------
 

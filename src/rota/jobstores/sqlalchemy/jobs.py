@@ -16,7 +16,7 @@ from ...core.run import CLAIMED
 from ...errors import JobLookupError, JobValueError
 from ...job import Job
 from .prepared import Prepared
-from .schema import BATCH, ID_LENGTH
+from .schema import BATCH, ID_LENGTH, storable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -176,6 +176,9 @@ class Jobs:
                 raise JobValueError(
                     f"{what} of job {job.id[:40]!r}… is {len(text)} characters long; this store keeps {ID_LENGTH}"
                 )
+        for what, text in (("id", job.id), ("name", job.name), ("executor", job.executor)):
+            if not text.isascii() or "\0" in text:
+                _check_text(what, text)
         reference, trigger, args, kwargs, options = self._format.texts(job)
         return {
             "name": job.name,
@@ -188,7 +191,7 @@ class Jobs:
             "next_nominal": job.next_nominal,
             "next_due": job.next_due,
             "state": job.state,
-            "error": job.error,
+            "error": storable(job.error),
             "updated": now,
         }
 
@@ -306,3 +309,12 @@ class Jobs:
             return False
         job.version += 1
         return True
+
+
+def _check_text(what: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise JobValueError(f"{what} {text!a} of the job cannot be stored: {exc.reason}") from None
+    if "\0" in text:
+        raise JobValueError(f"{what} {text!a} of the job cannot be stored: databases take no NUL characters")

@@ -15,7 +15,7 @@ from ...codec import dumps, loads
 from ...core.plan import ENDED
 from ...core.run import CLAIMED, Run, summary
 from .prepared import Prepared
-from .schema import BATCH
+from .schema import BATCH, storable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Ledger:
             if state == ENDED and running <= 0:
                 drops.append((job.id,))
             else:
-                moves.append((*following, version, running, state, error, now, job.id))
+                moves.append((*following, version, running, state, storable(error), now, job.id))
             for run in decision.runs:
                 run.owner, run.claimed_at = node, now
                 records.append(run)
@@ -237,7 +237,7 @@ class Ledger:
 
     def lose(self, conn: Connection, run: Run) -> bool:
         """Write the end of a run that is not executed again."""
-        row = (run.status, run.reason, run.finished_at, *_fence_of(run))
+        row = (run.status, storable(run.reason), run.finished_at, *_fence_of(run))
         return bool(self._lose.run(conn, [row]).rowcount)
 
     # -- looking back, and forgetting ----------------------------------------------------------------------------
@@ -305,7 +305,7 @@ def _row_of(run: Run) -> tuple[Any, ...]:
         run.due,
         run.attempt,
         run.status,
-        run.reason,
+        storable(run.reason),
         run.owner,
         run.executor,
         run.claimed_at,
@@ -313,8 +313,8 @@ def _row_of(run: Run) -> tuple[Any, ...]:
         run.finished_at,
         None,  # the result comes with the end
         run.error_type,
-        run.error,
-        run.traceback,
+        storable(run.error),
+        storable(run.traceback),
     )
 
 
@@ -325,13 +325,13 @@ def _fence_of(run: Run) -> tuple[Any, ...]:
 def _end_of(run: Run) -> tuple[Any, ...]:
     return (
         run.status,
-        run.reason,
+        storable(run.reason),
         run.started_at,
         run.finished_at,
         None if run.retval is None else dumps(summary(run.retval)),
         run.error_type,
-        run.error,
-        run.traceback,
+        storable(run.error),
+        storable(run.traceback),
         run.job_id,
         run.nominal,
         run.attempt,

@@ -32,8 +32,20 @@ if TYPE_CHECKING:
 ID_LENGTH = 191
 #: How many keys one statement names; every database takes more.
 BATCH = 500
+#: How much of an error text or traceback is kept, in characters.
+TEXT_LENGTH = 50_000
 SCHEMA_VERSION = 1
 _VERSION_KEY = "schema"
+
+
+def storable(text: str | None) -> str | None:
+    """Return an error text as every database can keep it: no lone surrogates, no NUL, not longer than TEXT_LENGTH."""
+    if text is None or (len(text) <= TEXT_LENGTH and text.isascii() and "\0" not in text):
+        return text
+    if len(text) > TEXT_LENGTH:
+        half = TEXT_LENGTH // 2
+        text = f"{text[:half]} … {text[-half:]}"
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
 class Tables:
