@@ -11,7 +11,6 @@ from .clock import HELD, instant, moment
 from .core.plan import ACTIVE, NEW, PAUSED, QUARANTINED
 from .core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, seconds_of, with_options
 from .errors import (
-    CallableReferenceError,
     JobTypeError,
     JobValueError,
     TransientJobError,
@@ -25,6 +24,7 @@ from .util import (
     get_callable_name,
     obj_to_ref,
     ref_to_obj,
+    undefined,
 )
 
 TYPE_CHECKING = False
@@ -106,12 +106,33 @@ class Job:
         self.error = None
         return self
 
-    def __init__(self, scheduler: Any, id: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        scheduler: Any,
+        id: str | None = None,
+        *,
+        func: Callable[..., Any] | str,
+        args: Any,
+        kwargs: Any,
+        trigger: BaseTrigger,
+        executor: str = "default",
+        name: str | None = None,
+        next_run_time: Any = undefined,
+        **options: Any,
+    ) -> None:
         self._scheduler = scheduler
         if id is not None and not isinstance(id, str):
             raise JobTypeError(f"id must be a nonempty string, got {id!r}")
         self.id = id or urandom(16).hex()
-        self._modify(**kwargs)
+        self.func, self.func_ref = _checked_call(func, args, kwargs)
+        self.args, self.kwargs = args, kwargs
+        self.name = get_callable_name(self.func) if name is None else _checked_name(name)
+        self.trigger = _checked_trigger(trigger)
+        self.executor = _checked_executor(executor)
+        if next_run_time is not undefined:
+            self.set_next(self._next_instant(next_run_time))
+        if options:
+            self._modify(**options)
 
     # -- what the user calls -------------------------------------------------------------------------------------
 
@@ -234,7 +255,11 @@ class Job:
                 raise JobValueError(f"The job ID may not be changed (job {self.id!r}, new id {value!r})")
             approved["id"] = value
         if "func" in changes or "args" in changes or "kwargs" in changes:
-            self._check_call(changes, approved)
+            args = approved["args"] = changes.pop("args", self.args)
+            kwargs = approved["kwargs"] = changes.pop("kwargs", self.kwargs)
+            approved["func"], approved["func_ref"] = _checked_call(
+                changes.pop("func", self.func), args, kwargs
+            )
         for name, check in _CHECKS:
             if name in changes:
                 approved[name] = check(changes.pop(name))
@@ -260,32 +285,6 @@ class Job:
         timezone = getattr(self._scheduler, "timezone", None) or self._timezone()
         when = convert_to_datetime(value, timezone, "next_run_time")
         return None if when is None else instant(when)
-
-    def _check_call(self, changes: dict[str, Any], approved: dict[str, Any]) -> None:
-        func = changes.pop("func") if "func" in changes else self.func
-        args = changes.pop("args") if "args" in changes else self.args
-        kwargs = changes.pop("kwargs") if "kwargs" in changes else self.kwargs
-        if isinstance(func, str):
-            func_ref: str | None = func
-            func = ref_to_obj(func)
-        elif callable(func):
-            try:
-                func_ref = obj_to_ref(func)
-            except (CallableReferenceError, ValueError):
-                func_ref = None  # the memory store can keep it all the same
-        else:
-            raise JobTypeError(f"func must be a callable or a textual reference to one, got {func!r}")
-        if changes.get("name") is None and not hasattr(self, "name"):
-            changes["name"] = get_callable_name(func)
-        if isinstance(args, str) or not hasattr(args, "__iter__"):
-            raise JobTypeError(f"args must be a non-string iterable, got {args!r}")
-        if isinstance(kwargs, str) or not (hasattr(kwargs, "keys") and hasattr(kwargs, "__getitem__")):
-            raise JobTypeError(f"kwargs must be a dict-like object, got {kwargs!r}")
-        check_callable_args(func, args, kwargs)
-        approved["func"] = func
-        approved["func_ref"] = func_ref
-        approved["args"] = args
-        approved["kwargs"] = kwargs
 
     # -- APScheduler's state and text forms ----------------------------------------------------------------------
 
@@ -365,6 +364,26 @@ def _checked_executor(value: Any) -> str:
     if not isinstance(value, str):
         raise JobTypeError(f"executor must be a string, got {value!r}")
     return value
+
+
+def _checked_call(func: Any, args: Any, kwargs: Any) -> tuple[Callable[..., Any], str | None]:
+    """Return a callable and its textual reference (None if it has none), if the arguments are such that it takes them."""
+    if isinstance(func, str):
+        func_ref: str | None = func
+        func = ref_to_obj(func)
+    elif callable(func):
+        try:
+            func_ref = obj_to_ref(func)
+        except ValueError:
+            func_ref = None  # the memory store can keep it all the same
+    else:
+        raise JobTypeError(f"func must be a callable or a textual reference to one, got {func!r}")
+    if isinstance(args, str) or not hasattr(args, "__iter__"):
+        raise JobTypeError(f"args must be a non-string iterable, got {args!r}")
+    if isinstance(kwargs, str) or not (hasattr(kwargs, "keys") and hasattr(kwargs, "__getitem__")):
+        raise JobTypeError(f"kwargs must be a dict-like object, got {kwargs!r}")
+    check_callable_args(func, args, kwargs)
+    return func, func_ref
 
 
 _CHECKS: tuple[tuple[str, Callable[[Any], Any]], ...] = (

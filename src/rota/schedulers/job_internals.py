@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from ..core.plan import NEW, due_time
 from ..core.policy import Policy
-from ..errors import ConflictingIdError, JobLookupError, StoreConflictError, UnknownAliasError
+from ..errors import (
+    ConflictingIdError,
+    JobLookupError,
+    JobTypeError,
+    StoreConflictError,
+    UnknownAliasError,
+    UnknownOptionError,
+)
 from ..events import EVENT_JOB_ADDED, EVENT_JOB_MODIFIED, JobEvent
 from ..triggers.base import BaseTrigger
 from .plugins import create_plugin
@@ -58,18 +65,18 @@ class JobInternals:
 
     def _create_trigger(self, trigger: BaseTrigger | str | None, trigger_args: dict[str, Any]) -> BaseTrigger:
         """Return ``trigger`` itself, or make the trigger of that name; the scheduler's zone is the default."""
-        from ..errors import JobTypeError, UnknownOptionError
-
-        if isinstance(trigger, BaseTrigger):
+        if trigger is None:
+            trigger = "date"
+        elif not isinstance(trigger, str):
+            if not isinstance(trigger, BaseTrigger):
+                raise JobTypeError(
+                    f"Expected a trigger instance or string, got {type(trigger).__name__} instead"
+                )
             if trigger_args:
                 raise UnknownOptionError(
                     f"add_job() has no option {', '.join(map(repr, trigger_args))}; a trigger object takes no more arguments"
                 )
             return trigger
-        if trigger is None:
-            trigger = "date"
-        elif not isinstance(trigger, str):
-            raise JobTypeError(f"Expected a trigger instance or string, got {type(trigger).__name__} instead")
         trigger_args.setdefault("timezone", self.timezone)
         if trigger in (
             "date",

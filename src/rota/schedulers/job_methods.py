@@ -83,17 +83,17 @@ class JobMethods(JobInternals):
             for option, value in zip(_OPTION_ORDER, given, strict=True)
             if value is not undefined
         }
-        attributes: dict[str, Any] = {
-            "trigger": self._create_trigger(trigger, trigger_args),
-            "executor": executor,
-            "func": func,
-            "args": () if args is None else tuple(args) if not isinstance(args, str) else args,
-            "kwargs": {} if kwargs is None else dict(kwargs) if hasattr(kwargs, "keys") else kwargs,
-            "name": name,
-        }
-        if next_run_time is not undefined:
-            attributes["next_run_time"] = next_run_time
-        job = Job(self, id, **attributes)
+        job = Job(
+            self,
+            id,
+            func=func,
+            args=() if args is None else tuple(args) if not isinstance(args, str) else args,
+            kwargs={} if kwargs is None else dict(kwargs) if hasattr(kwargs, "keys") else kwargs,
+            trigger=self._create_trigger(trigger, trigger_args),
+            executor=executor,
+            name=name,
+            next_run_time=next_run_time,
+        )
         job.policy = with_options(self._default_policy, options)
         if self.state == STATE_STOPPED:
             self._add_pending(job, jobstore, replace_existing, options)
@@ -253,7 +253,10 @@ class JobMethods(JobInternals):
 
         def change(draft: Job) -> None:
             draft._modify(trigger=new)
-            draft.state, draft.error = NEW, None  # the new trigger may be the repair that a quarantined job waits for
+            draft.state, draft.error = (
+                NEW,
+                None,
+            )  # the new trigger may be the repair that a quarantined job waits for
             self._plan_first(draft)
 
         return self._change(job_id, jobstore, change)
