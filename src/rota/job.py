@@ -111,10 +111,10 @@ class Job:
         scheduler: Any,
         id: str | None = None,
         *,
-        func: Callable[..., Any] | str,
-        args: Any,
-        kwargs: Any,
-        trigger: BaseTrigger,
+        func: Any = None,
+        args: Any = (),
+        kwargs: Any = None,
+        trigger: Any = None,
         executor: str = "default",
         name: str | None = None,
         next_run_time: Any = undefined,
@@ -124,8 +124,9 @@ class Job:
         if id is not None and not isinstance(id, str):
             raise JobTypeError(f"id must be a nonempty string, got {id!r}")
         self.id = id or urandom(16).hex()
+        self.args = args
+        self.kwargs = kwargs = {} if kwargs is None else kwargs
         self.func, self.func_ref = _checked_call(func, args, kwargs)
-        self.args, self.kwargs = args, kwargs
         self.name = get_callable_name(self.func) if name is None else _checked_name(name)
         self.trigger = _checked_trigger(trigger)
         self.executor = _checked_executor(executor)
