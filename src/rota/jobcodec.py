@@ -81,13 +81,16 @@ class JobFormat:
     :param serializer: "json", or "pickle": what does not fit into JSON is pickled. Unpickling executes what the data says, so
         use it only where nobody else can write to the store
     :param pickle_protocol: protocol version of those pickles
+    :param imports: False: import no code of users. Callables, arguments and custom triggers keep their texts, so that jobs can be
+        looked at and repaired, and not run
     """
 
-    def __init__(self, serializer: str = "json", pickle_protocol: int = -1) -> None:
+    def __init__(self, serializer: str = "json", pickle_protocol: int = -1, imports: bool = True) -> None:
         if serializer not in ("json", "pickle"):
             raise ConfigurationError(f'serializer must be "json" or "pickle", not {serializer!r}')
         self.pickles = serializer == "pickle"
         self._protocol = pickle_protocol
+        self._imports = imports
 
     def texts(self, job: Job) -> tuple[str, str, str, str, str]:
         """Return the texts of a job: callable reference, trigger, args, kwargs and options.
@@ -116,6 +119,9 @@ class JobFormat:
     def restore(self, job: Job, reference: str, trigger: str, args: str, kwargs: str, options: str) -> None:
         """Set the parts of a job from their texts; if one fails, the job becomes quarantined and keeps the text."""
         job.func_ref = reference
+        if not self._imports:
+            self._describe(job, trigger, args, kwargs, options)
+            return
         try:
             job.func = callable_of(reference)
             job.trigger = _triggers.get(trigger) or self._trigger_of_text(trigger)
@@ -130,12 +136,20 @@ class JobFormat:
     ) -> None:
         job.state = QUARANTINED
         job.error = f"it could not be restored: {type(exc).__name__}: {exc}"
+        self._describe(job, trigger, args, kwargs, options)
         job.func = _try(lambda: callable_of(job.func_ref or ""), _unrestored)
-        job.trigger = _try(lambda: self._trigger_of_text(trigger), UnrestoredTrigger(trigger))
-        lost_args, lost_kwargs = _UnrestoredArgs(), _UnrestoredKwargs()
-        lost_args.text, lost_kwargs.text = args, kwargs
-        job.args = _try(lambda: tuple(self._load(args)), lost_args)
-        job.kwargs = _try(lambda: dict(self._load(kwargs)), lost_kwargs)
+        job.trigger = _try(lambda: self._trigger_of_text(trigger), job.trigger)
+        job.args = _try(lambda: tuple(self._load(args)), job.args)
+        job.kwargs = _try(lambda: dict(self._load(kwargs)), job.kwargs)
+
+    def _describe(self, job: Job, trigger: str, args: str, kwargs: str, options: str) -> None:
+        """Set the parts of a job as far as that imports nothing; the others keep their texts."""
+        kept_args, kept_kwargs = _UnrestoredArgs(), _UnrestoredKwargs()
+        kept_args.text, kept_kwargs.text = args, kwargs
+        job.func, job.args, job.kwargs = _unrestored, kept_args, kept_kwargs
+        job.trigger = UnrestoredTrigger(trigger)
+        if '"custom"' not in trigger and not trigger.startswith(_PICKLED):
+            job.trigger = _try(lambda: self._trigger_of_text(trigger), job.trigger)
         job.policy = _try(lambda: _policy_of_text(options), DEFAULT_POLICY)
 
     def _dump(self, value: Any, where: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -103,18 +104,19 @@ def test_looking_changes_nothing_even_where_code_cannot_be_imported(capsys, fill
 
 
 def test_a_job_whose_code_is_elsewhere_is_listed_as_its_store_has_it(capsys, filled):
+    before = jobs(capsys, filled)["count"]
     forget_code(filled, "count")
-    code, out, err = rota(capsys, "-s", filled, "jobs")
-    assert code == 0
-    (line,) = (line for line in out.splitlines() if line.startswith("count"))
-    assert "active" in line
-    assert "elsewhere.tasks:work" in line
-    assert "interval 1:00:00" in line
-    assert "1 of them" in err
-    code, out, _ = rota(capsys, "-s", filled, "jobs", "--json")
-    (job,) = (job for job in json.loads(out) if job["id"] == "count")
-    assert job["state"] == "active"
-    assert "elsewhere" in job["error"]
+    assert jobs(capsys, filled)["count"] == {**before, "func": "elsewhere.tasks:work"}
+
+
+def test_looking_and_changing_import_no_code_of_the_jobs(capsys, filled, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "tasks.py").write_text("raise SystemExit('imported')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    forget_code(filled, "count")
+    for command in (["jobs"], ["runs"], ["pause", "count"], ["resume", "count"], ["trigger", "count"]):
+        assert rota(capsys, "-s", filled, *command)[0] == 0
+    assert "elsewhere" not in sys.modules
 
 
 def test_a_quarantined_job_is_listed_with_the_reason(capsys, filled):

@@ -87,7 +87,7 @@ def _of_python(target: str, jobstore: str | None) -> BaseScheduler:
         if scheduler.running:
             raise CliError(f"{target} has started its scheduler itself, so --jobstore comes too late")
         try:
-            scheduler.add_jobstore(make_store(jobstore, "rota_jobs", True))
+            scheduler.add_jobstore(make_store(jobstore))
         except AliasInUseError:
             raise CliError(
                 f"the scheduler in {target} has a default job store already; leave --jobstore (ROTA_JOBSTORE) out"
@@ -102,7 +102,7 @@ def _of_crontab(
     crontab.jobs(zone)  # faults of the file come before anything is started
     options: dict[str, Any] = {"executors": {"default": ThreadPoolExecutor(_COMMANDS)}}
     if jobstore is not None:
-        options["jobstores"] = {"default": make_store(jobstore, "rota_jobs", True)}
+        options["jobstores"] = {"default": make_store(jobstore)}
     if zone is not None:
         options["timezone"] = zone
     scheduler = BackgroundScheduler(**options)

@@ -1,6 +1,7 @@
 """Commands on a job store: list jobs and runs, pause, resume, remove, and ask for a run now.
 
-It opens the store of other processes as their guest: no pass is made, so no lease is held, no job claimed, healed or run.
+It opens the store of other processes as their guest: no pass is made, so no job is claimed, healed or run, and no code of jobs is
+imported.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..clock import HELD, SECOND, SYSTEM_CLOCK
-from ..core.plan import ACTIVE, PAUSED, QUARANTINED, Decision
+from ..core.plan import ACTIVE, QUARANTINED, Decision
 from ..core.run import CLAIMED, END_STATES, Run
 from ..errors import JobLookupError, SchemaError
 from ..schedulers.base import BaseScheduler
@@ -54,10 +55,10 @@ class Guest(BaseScheduler):
         return super().shutdown(wait, timeout)
 
 
-def make_store(url: str, tablename: str, create: bool) -> BaseJobStore:
+def make_store(url: str, tablename: str = "rota_jobs", guest: bool = False) -> BaseJobStore:
     """Return the job store at a URL.
 
-    :param create: whether a file and tables that are missing may be made
+    :param guest: whether it is somebody else's: what is missing is not made, and the code of its jobs is not imported
     :raises CliError: if it is no URL, or there is nothing at it
     """
     if "://" not in url:
@@ -65,13 +66,13 @@ def make_store(url: str, tablename: str, create: bool) -> BaseJobStore:
     file = _SQLITE.fullmatch(url)
     if file:
         path = Path(file[1])
-        if not create and not path.exists():
+        if guest and not path.exists():
             raise CliError(f"there is no file {path}")
-        if create and not path.parent.is_dir():
+        if not guest and not path.parent.is_dir():
             raise CliError(f"there is no folder {path.parent} for {path.name}; make it first")
     from ..jobstores.sqlalchemy import SQLAlchemyJobStore
 
-    return SQLAlchemyJobStore(url=url, tablename=tablename, create_tables=create)
+    return SQLAlchemyJobStore(url=url, tablename=tablename, create_tables=not guest, imports=not guest)
 
 
 @contextmanager
@@ -85,7 +86,7 @@ def opened(url: str | None, tablename: str) -> Iterator[tuple[Guest, BaseJobStor
             "which job store? Give its URL by --jobstore (-s) or in ROTA_JOBSTORE, for example: -s sqlite:///jobs.sqlite",
             2,
         )
-    store = make_store(url, tablename, False)
+    store = make_store(url, tablename, guest=True)
     guest = Guest(jobstores={"default": store})
     try:
         guest.start(paused=True)
@@ -109,30 +110,22 @@ def show_jobs(url: str | None, tablename: str, zone: tzinfo, as_json: bool) -> N
         print_json([job_data(job, zone) for job in jobs])
         return
     rows = []
-    reasons = []
-    unknown = 0
     for job in jobs:
-        state = stored_state(job)
-        due = _due(job)
+        due = _due(job) if job.state == ACTIVE else None
         rows.append(
             (
                 job.id,
-                state if not job.running else "running",
-                "" if due is None or state != ACTIVE else local_time(due, zone, now),
-                "" if due is None or state != ACTIVE else until(due, now),
+                "running" if job.running else job.state,
+                "" if due is None else local_time(due, zone, now),
+                "" if due is None else until(due, now),
                 trigger_text(job.trigger),
                 job.func_ref or "",
             )
         )
-        if state == QUARANTINED:
-            reasons.append(f"{job.id} is quarantined: {job.error}")
-        elif job.state == QUARANTINED:
-            unknown += 1
     print_columns(("ID", "STATE", "NEXT RUN", "", "TRIGGER", "CALLS"), rows, "no jobs")
-    for reason in reasons:
-        note(reason)
-    if unknown:
-        note(f"({unknown} of them call code that this command cannot import; whoever runs them can tell)")
+    for job in jobs:
+        if job.state == QUARANTINED:
+            note(f"{job.id} is quarantined: {job.error}")
 
 
 def show_runs(
@@ -186,29 +179,16 @@ def outcome(run: Run, zone: tzinfo) -> str:
     return one_line(text, 200)
 
 
-def stored_state(job: Job) -> str:
-    """Return the state that a job has in its store.
-
-    A job whose code cannot be imported here is read as quarantined; but one that really is has no due time.
-    """
-    if job.state != QUARANTINED:
-        return job.state
-    if job.next_nominal is None:
-        return PAUSED
-    return QUARANTINED if job.next_due is None else ACTIVE
-
-
 def job_data(job: Job, zone: tzinfo) -> dict[str, Any]:
     """Return a job as JSON-able data."""
-    state = stored_state(job)
     return {
         "id": job.id,
         "name": job.name,
         "func": job.func_ref,
         "trigger": str(job.trigger),
         "executor": job.executor,
-        "state": state,
-        "next_run_time": iso(_due(job), zone) if state == ACTIVE else None,
+        "state": job.state,
+        "next_run_time": iso(_due(job), zone) if job.state == ACTIVE else None,
         "running": job.running,
         "error": job.error,
     }
@@ -277,8 +257,7 @@ def request_run(store: BaseJobStore, job_id: str) -> Run:
             job = store.lookup_job(job_id)
             if job is None:
                 raise JobLookupError(job_id)
-            state = stored_state(job)
-            if state == QUARANTINED:
+            if job.state == QUARANTINED:
                 raise CliError(f"{job_id} is quarantined: {job.error}")
             if job.running >= job.max_instances:
                 raise CliError(
@@ -288,7 +267,7 @@ def request_run(store: BaseJobStore, job_id: str) -> Run:
             decision = Decision(job)
             decision.runs.append(Run(job.id, now, now, job, job.executor))
             decision.next_nominal, decision.next_due = job.next_nominal, job.next_due
-            decision.state = state
+            decision.state = job.state
             if store.claim([decision], node, now):
                 given_back = decision.runs
                 return decision.runs[0]
