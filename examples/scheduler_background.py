@@ -6,15 +6,15 @@ Output: measured; the main program does its own work; next run at
 
 from __future__ import annotations
 
-import os
+import shutil
 import time
 
 from rota.schedulers.background import BackgroundScheduler
 
 
 def measure(disk: str) -> float:
-    usage = os.statvfs(disk)
-    free = usage.f_bavail / usage.f_blocks
+    usage = shutil.disk_usage(disk)
+    free = usage.free / usage.total
     print(f"measured {disk}: {free:.0%} free")
     return free
 
