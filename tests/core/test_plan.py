@@ -22,6 +22,7 @@ from rota.core.policy import DEFAULT_POLICY, with_options
 from rota.core.run import CLAIMED, MISSED, SKIPPED
 from rota.job import Job
 from rota.triggers.base import BaseTrigger
+from rota.triggers.cron import CronTrigger
 from rota.triggers.interval import IntervalTrigger
 
 START = 1_861_920_000 * SECOND  # 2029-01-01
@@ -219,6 +220,18 @@ def test_the_grace_time_counts_from_the_due_time():
     job = make_job(every(100, jitter=50), START, at(40), misfire_grace_time=5)
     assert [run.nominal for run in plan(job, at(45)).runs] == [START]
     assert [record.status for record in plan(job, at(46)).records] == [MISSED]
+
+
+@pytest.mark.parametrize("coalesce", [True, False])
+def test_a_first_run_that_its_user_set_beside_the_trigger_s_times_is_counted_too(coalesce):
+    job = make_job(CronTrigger(second="*/7", timezone=UTC), at(3), coalesce=coalesce)
+    decision = plan(job, at(15))
+    if coalesce:
+        (record,) = decision.records
+        assert (*seconds((record.nominal, record.last)), record.count) == (3, 7, 2)
+        assert seconds(run.nominal for run in decision.runs) == [14]
+    else:
+        assert seconds(run.nominal for run in decision.runs) == [3, 7, 14]
 
 
 def test_a_trigger_that_raises_is_not_caught_here():

@@ -11,6 +11,7 @@ from .run import MISSED, SKIPPED, Run, end
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..job import Job
+    from ..triggers.base import BaseTrigger
 
 #: How many missed times of one job are handed out together when they are not coalesced.
 GROUP_LIMIT = 100
@@ -108,7 +109,7 @@ def _plan_many(decision: Decision, nominal: int, now: int, busy: bool) -> int | 
             decision.records.append(_record(job, nominal, last, count, MISSED, "too late", now))
         else:
             if count > 1:
-                before, skipped = trigger.latest(nominal, last - 1)
+                before, skipped = _latest(trigger, nominal, last - 1)
                 decision.records.append(_record(job, nominal, before, skipped, SKIPPED, "coalesced", now))
             decision.runs.append(Run(job.id, last, due_time_of(job, last), job, job.executor))
         return trigger.after(last, last)
@@ -116,7 +117,7 @@ def _plan_many(decision: Decision, nominal: int, now: int, busy: bool) -> int | 
     if grace is not None and now - due_time_of(job, nominal) > grace:
         # Jitter makes a due time later, so only what is too late by the whole jitter is missed without a look at it.
         surely = now - grace - 1 - int((trigger.jitter or 0) * SECOND)
-        before, missed = trigger.latest(nominal, max(nominal, surely))
+        before, missed = _latest(trigger, nominal, max(nominal, surely))
         decision.records.append(_record(job, nominal, before, missed, MISSED, "too late", now))
         first = trigger.after(before, before)
     while first is not None and first <= last and len(decision.runs) < GROUP_LIMIT:
@@ -142,15 +143,27 @@ def due_time_of(job: Job, nominal: int) -> int:
 
 def _last_due(job: Job, nominal: int, now: int) -> tuple[int, int]:
     """Return the last nominal time that is due at ``now``, and how many there are from ``nominal`` on."""
-    last, count = job.trigger.latest(nominal, now)
+    last, count = _latest(job.trigger, nominal, now)
     if job.trigger.jitter:
         for _ in range(JITTER_STEPS):
             if last <= nominal or due_time_of(job, last) <= now:
                 break
-            last, count = job.trigger.latest(nominal, last - 1)
+            last, count = _latest(job.trigger, nominal, last - 1)
         else:
             last, count = nominal, 1
     return last, count
+
+
+def _latest(trigger: BaseTrigger, first: int, now: int) -> tuple[int, int]:
+    """Return the last nominal time from ``first`` to ``now``, and how many there are.
+
+    ``first`` need not be one of the trigger's own times: a user may have set it (``next_run_time``).
+    """
+    following = trigger.after(first, first)
+    if following is None or following > now:
+        return first, 1
+    last, count = trigger.latest(following, now)
+    return last, count + 1
 
 
 def _record(job: Job, first: int, last: int, count: int, status: str, reason: str, now: int) -> Run:
