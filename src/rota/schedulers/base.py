@@ -56,7 +56,7 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
     Options, as keyword arguments or in ``gconfig`` (dotted or nested keys with the prefix ``rota.``;
     ``apscheduler.`` is read as well):
 
-    :param logger: a logger or its name (``rota.scheduler``)
+    :param logger: a logger, its name (``rota.scheduler``), or a reference to one (``package.module:name``)
     :param timezone: the default zone of triggers and naive datetimes, as object or name (the local zone)
     :param jobstore_retry_interval: the longest wait in seconds between two tries with a store that fails (10)
     :param job_defaults: defaults for ``misfire_grace_time``, ``coalesce``, ``max_instances``, ``expires``,
@@ -350,8 +350,9 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
     def _configure(self, config: dict[str, Any]) -> None:
         """Set options from a nested dictionary; hosts take theirs out first."""
         check_names(config, OPTIONS, type(self).__name__)
-        logger = maybe_ref(config.get("logger"))
-        self._logger = getLogger(logger) if isinstance(logger, str) else logger or getLogger("rota.scheduler")
+        logger = config.get("logger") or "rota.scheduler"
+        is_name = isinstance(logger, str) and ":" not in logger
+        self._logger = getLogger(logger) if is_name else maybe_ref(logger)
         self.clock = config.get("clock") or SYSTEM_CLOCK
         self._timezone = astimezone(config.get("timezone"))
         self.jobstore_retry_interval = seconds_option(config, "jobstore_retry_interval", 10.0)
