@@ -16,8 +16,11 @@ from ..util import astimezone, convert_to_datetime, local_timezone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from datetime import tzinfo
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import date, tzinfo
     from typing import Any
+
+    from .lint import Finding
 
 #: How many occurrences the default methods walk before they give up counting one by one.
 WALK_LIMIT = 100_000
@@ -128,6 +131,61 @@ class BaseTrigger(ABC):
     def spec(self) -> dict[str, Any] | None:
         """Return the trigger as JSON-able data with a ``type`` key, or None if it has no such form."""
         return None
+
+    def parts(self) -> Sequence[BaseTrigger]:
+        """Return the triggers that this one combines; none for a simple one."""
+        return ()
+
+    # ------------------------------------------------------------------------------------------------ looking ahead
+
+    def occurrences(
+        self, start: datetime | date | str | None = None, end: datetime | date | str | None = None
+    ) -> Iterator[datetime]:
+        """Yield the nominal times from ``start`` to ``end``, both included, one by one as they are asked for.
+
+        The schedule counts as one that begins at ``start``; jitter and spread are no part of nominal times.
+
+        :param start: datetime, date or ISO string, read in the trigger's zone where it carries none (default: now)
+        :param end: the same; None means without an end
+        :raises TriggerError: if one of them is no date
+        """
+        from .preview import occurrences
+
+        return occurrences(self, start, end)
+
+    def next(self, n: int = 1, start: datetime | date | str | None = None) -> list[datetime]:
+        """Return the next ``n`` nominal times; fewer if the trigger ends before.
+
+        :param n: how many, 0 or more
+        :param start: datetime, date or ISO string: the earliest time, included (default: now)
+        :raises TriggerError: if ``n`` is no such number or ``start`` is no date
+        """
+        from .preview import next_times
+
+        return next_times(self, n, start)
+
+    def explain(self, language: str = "en") -> str:
+        """Return in a sentence when the trigger fires.
+
+        :param language: ``"en"`` (English) or ``"vi"`` (Vietnamese)
+        :raises TriggerError: if the language is not known
+        """
+        from .explain import explain
+
+        return explain(self, language)
+
+    def lint(
+        self, zone: tzinfo | str | None = None, years: int | Iterable[int] | None = None
+    ) -> list[Finding]:
+        """Return the dates on which a change of the clocks changes what happens: see :class:`rota.triggers.lint.Finding`.
+
+        :param zone: zone to look at (default: the trigger's own); a cron trigger is read in it instead
+        :param years: a year or several (default: this year and the four that follow)
+        :raises TriggerError: if a year is out of range
+        """
+        from .lint import lint
+
+        return lint(self, zone, years)
 
     def _apply_jitter(
         self, next_fire_time: datetime | None, jitter: float | None, now: datetime

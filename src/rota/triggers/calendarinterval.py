@@ -5,7 +5,8 @@ Pure; see the port in :mod:`rota.triggers.base`. Counts in dates; only the last 
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as dt_time
 
 from ..clock import SECOND, moment
 from ..errors import TriggerError, TriggerTypeError
@@ -143,12 +144,25 @@ class CalendarIntervalTrigger(InstantTrigger):
                 return found * SECOND
         return None
 
+    def walls_between(self, low: int, high: int) -> list[int]:
+        """Return the wall seconds of the series from ``low`` to before ``high``, whether clocks show them or not."""
+        found: list[int] = []
+        at: date | None = self._skip(self.start_date, low // DAY + _EPOCH_ORDINAL - 1)
+        while at is not None and (self.end_date is None or at <= self.end_date):
+            wall = (at.toordinal() - _EPOCH_ORDINAL) * DAY + self._second_of_day
+            if wall >= high:
+                break
+            if wall >= low:
+                found.append(wall)
+            at = self._step(at)
+        return found
+
     def spec(self) -> dict[str, Any] | None:
         """Return ``{"type": "calendarinterval", …}`` with the parameters that are not zero or None."""
         zone = timezone_to_text(self.timezone)
         if zone is None:
             return None
-        at = self._time()
+        at = self.time
         result: dict[str, Any] = {"type": "calendarinterval"}
         for name, value in (
             ("years", self.years),
@@ -175,7 +189,7 @@ class CalendarIntervalTrigger(InstantTrigger):
         return cls(**{name: value for name, value in spec.items() if name != "type"})
 
     def __getstate__(self) -> dict[str, Any]:
-        at = self._time()
+        at = self.time
         return {
             "version": 1,
             "interval": [self.years, self.months, self.weeks, self.days],
@@ -244,9 +258,11 @@ class CalendarIntervalTrigger(InstantTrigger):
             raise TriggerTypeError(f"{name} must be a date or an ISO string, not {value!r}")
         return value
 
-    def _time(self) -> time:
+    @property
+    def time(self) -> dt_time:
+        """The wall clock time of every date."""
         minute, second = divmod(self._second_of_day, 60)
-        return time(minute // 60, minute % 60, second)
+        return dt_time(minute // 60, minute % 60, second)
 
     def _identity(self) -> tuple[Any, ...]:
         return (
@@ -260,7 +276,7 @@ class CalendarIntervalTrigger(InstantTrigger):
             for name in ("years", "months", "weeks", "days")
             if getattr(self, name)
         ]
-        fields.append(f"time={self._time().isoformat()!r}")
+        fields.append(f"time={self.time.isoformat()!r}")
         fields.append(f"start_date='{self.start_date}'")
         if self.end_date is not None:
             fields.append(f"end_date='{self.end_date}'")

@@ -70,6 +70,10 @@ class BaseCombiningTrigger(InstantTrigger):
         zones = (getattr(member, "timezone", None) for member in self.triggers)
         return next((zone for zone in zones if zone is not None), None)
 
+    def parts(self) -> list[BaseTrigger]:
+        """Return the members."""
+        return self.triggers
+
     def _anchors(self, previous: int | None) -> list[int | None]:
         if previous is None:
             return [None] * len(self.triggers)

@@ -23,7 +23,7 @@ from ..base import (
 )
 from ..zones import zone_map
 from .crontab import parse_crontab
-from .dst import POLICIES, Rules, count_fires, last_fire, next_fire
+from .dst import POLICIES, Rules, count_fires, effect_of, last_fire, next_fire
 from .fields import DEFAULT_VALUES, BaseField, DayOfMonthField, DayOfWeekField, MonthField, WeekField
 from .schedule import Schedule
 
@@ -187,6 +187,11 @@ class CronTrigger(InstantTrigger):
         return None if self._end is None else moment(self._end, self.timezone)
 
     @property
+    def day_or_weekday(self) -> bool:
+        """Whether a date matches by its day *or* its weekday, as in crontab where both are restricted."""
+        return self._schedule.day_or_weekday
+
+    @property
     def dst(self) -> str:
         """The policy for where the clocks change."""
         return self._dst
@@ -232,6 +237,10 @@ class CronTrigger(InstantTrigger):
         if found is None or (self._start is not None and found * SECOND < self._start):
             return None
         return found * SECOND
+
+    def at_change(self, at: int, before: int, after: int, most: int) -> tuple[str, list[int], int]:
+        """Return what happens where the clocks change: see :func:`rota.triggers.cron.dst.effect_of`."""
+        return effect_of(self._schedule, self._rules, at, before, after, most)
 
     def never_agrees_with(self, other: CronTrigger) -> bool:
         """Tell whether two triggers of the same zone match no common wall time (catching up after gaps left aside)."""

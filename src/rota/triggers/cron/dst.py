@@ -239,3 +239,31 @@ def _last_shifted(schedule: Schedule, stretches: tuple[Stretch, ...], index: int
         return None
     wall = schedule.last_wall(min(second + before, gap[1] - 1))
     return wall - before if wall is not None and wall >= gap[0] else None
+
+
+# ------------------------------------------------------------------------------------------------------ looking ahead
+
+
+def effect_of(
+    schedule: Schedule, rules: Rules, at: int, before: int, after: int, most: int
+) -> tuple[str, list[int], int]:
+    """Return what happens where an offset changes, the wall seconds it happens to (at most so many), and their number.
+
+    Nothing is told where the change cannot be noticed: every pass of a schedule that is the same in every hour.
+
+    :param at: the first second of the new offset
+    """
+    low, high = at + min(before, after), at + max(before, after)
+    if after > before:
+        caught_up = high - low <= rules.catch_up
+        effect = "shifted" if rules.shift else "caught up" if caught_up else "skipped"
+    else:
+        effect = "first pass only" if high - low <= rules.hide else "both passes"
+    if effect != "first pass only" and high - low < DAY and schedule.is_periodic(high - low):
+        return effect, [], 0
+    walls: list[int] = []
+    wall = schedule.next_wall(low)
+    while wall is not None and wall < high and len(walls) < most:
+        walls.append(wall)
+        wall = schedule.next_wall(wall + 1)
+    return effect, walls, schedule.count_walls(low, high)

@@ -287,6 +287,14 @@ class Schedule:
                 count -= (masks[end.month] >> end.day).bit_count()
         return count
 
+    def is_periodic(self, length: int) -> bool:
+        """Tell whether the times of a day are the same after so many seconds: in every hour, and within the hour."""
+        minutes, seconds = divmod(length % 3600, 60)
+        if self._hours != (1 << 24) - 1 or seconds:
+            return False
+        whole = (1 << 60) - 1
+        return self._minutes == (self._minutes << minutes | self._minutes >> (60 - minutes)) & whole
+
     def never_meets(self, other: Schedule) -> bool:
         """Tell whether two schedules provably match no common wall second."""
         if not (
