@@ -61,7 +61,7 @@ def obj_to_ref(obj: Any) -> str:
             f"Cannot create a reference to a nested function ({obj!r}); move it to the top level of its module"
         )
     if isinstance(obj, MethodType):
-        module = obj.__self__.__module__
+        module = getattr(obj.__self__, "__module__", None)  # objects of C extensions may have none
     elif isinstance(obj, (type, FunctionType, BuiltinFunctionType)):
         module = obj.__module__
     else:

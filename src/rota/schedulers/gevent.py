@@ -73,13 +73,20 @@ class GeventScheduler(BlockingScheduler):
 
     def shutdown(self, wait: bool = True, timeout: float | None = None) -> Any:
         """Stop; see :meth:`~rota.schedulers.base.BaseScheduler.shutdown`. Other greenlets run while it waits."""
+        inside = self.state != STATE_STOPPED and self._is_inside()
         if self._on_other_thread():
-            self._call_on_hub(self.shutdown, wait, timeout)
+            self._call_on_hub(self._shut_down, wait, timeout, inside)
+        else:
+            self._shut_down(wait, timeout, inside)
+
+    def _shut_down(self, wait: bool, timeout: float | None, inside: bool) -> None:
+        if inside:
+            self._stop_claiming()
+            self._drain_aside(wait, timeout)
             return
         BaseScheduler.shutdown(self, wait, timeout)
-        greenlet = self._greenlet
-        if greenlet is not None and gevent.getcurrent() is not greenlet and not self._is_inside():
-            greenlet.join()
+        if self._greenlet is not None and gevent.getcurrent() is not self._greenlet:
+            self._greenlet.join()
 
     def wakeup(self) -> None:
         """Make the greenlet look for due jobs now. Thread-safe."""
@@ -120,7 +127,9 @@ class GeventScheduler(BlockingScheduler):
                 waited: float | None = self._hub.threadpool.apply(self._process_jobs)
                 return waited
             return self._process_jobs()
-        except Exception:
+        except gevent.GreenletExit:
+            raise  # somebody kills the greenlet
+        except BaseException:
             # An overridden _process_jobs() may raise anything; the next pass must come all the same.
             self._logger.exception("A pass over the job stores failed; trying again")
             return 1.0

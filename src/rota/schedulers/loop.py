@@ -95,6 +95,7 @@ class LoopScheduler(BaseScheduler):
         self._base_context = copy_context()
         self._helper = _HelperThread()
         self._aside = self._again = self._woken = False
+        self._timer = None  # one that an ended loop has left behind
         super().start(paused)
         self.wakeup()  # a paused scheduler looks after its stores, too
 
@@ -112,12 +113,14 @@ class LoopScheduler(BaseScheduler):
                 delivered.wait(_DELIVERY)
             return None
         self._stop_claiming()
-        signal, self._notify = self._finish_signal()
+        signal, notify = self._finish_signal()
         if self._is_inside():
             self._drain_aside(wait, timeout)
-            if self._notify is not None:
-                self._notify()  # the caller cannot wait for its own end
-        elif self._require_engine().in_flight or self._ticks_may_block:
+            if notify is not None:
+                notify()  # the caller cannot wait for its own end
+            return signal
+        self._notify = notify
+        if self._require_engine().in_flight or self._ticks_may_block:
             self._drain_aside(wait, timeout)
         else:
             self._drain(wait, timeout)

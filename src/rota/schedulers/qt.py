@@ -6,6 +6,7 @@ A host only: everything but the loop's own calls is in loop.py.
 from __future__ import annotations
 
 import sys
+from collections import deque
 from math import ceil
 
 from ..errors import MissingExtraError
@@ -34,16 +35,15 @@ class QtScheduler(LoopScheduler):
 
     def _find_loop(self) -> None:
         core = _qt_core()
-        if self._bridge is not None:
-            self._bridge.deleteLater()
-        self._bridge = _bridge_class(core)(self._logger)
-        self._current_thread = core.QThread.currentThread
         application = core.QCoreApplication.instance()
-        if application is not None:
-            self._bridge.moveToThread(application.thread())
+        thread = core.QThread.currentThread() if application is None else application.thread()
+        if self._bridge is None or self._bridge.thread() != thread:
+            self._bridge = _bridge_class(core)(self._logger)
+            self._bridge.moveToThread(thread)
+        self._current_thread = core.QThread.currentThread
 
     def _post(self, callback: Callable[[], None]) -> None:
-        self._bridge.posted.emit(callback)
+        self._bridge.post(callback)
 
     def _call_later(self, seconds: float, callback: Callable[[], None]) -> Callable[[], object]:
         return self._bridge.call_later(min(ceil(seconds * 1000), _LONGEST), callback)  # type: ignore[no-any-return]
@@ -66,17 +66,24 @@ def _qt_core() -> ModuleType:
 
 def _bridge_class(core: Any) -> Any:
     """Return a class of objects through which other threads reach the thread of a Qt event loop."""
-    signal = getattr(core, "Signal", None) or core.pyqtSignal
+    post_event, event_class = core.QCoreApplication.postEvent, core.QEvent
+    user_event = event_class.Type.User
 
     class Bridge(core.QObject):  # type: ignore[misc]
-        posted = signal(object)
-
         def __init__(self, logger: Any) -> None:
             super().__init__()
             self._logger = logger
+            self._posted: deque[Callable[[], None]] = deque()
             self._timers: dict[int, Callable[[], None]] = {}
-            # A queued connection runs the slot in the thread to which this object belongs.
-            self.posted.connect(self._call, core.Qt.ConnectionType.QueuedConnection)
+
+        def post(self, callback: Callable[[], None]) -> None:
+            # An event, and no signal: PySide6 6.12 spoils Python's reference counts each time a signal is emitted.
+            self._posted.append(callback)
+            post_event(self, event_class(user_event))
+
+        def customEvent(self, event: Any) -> None:  # noqa: N802  # Qt's name
+            if self._posted:
+                self._call(self._posted.popleft())
 
         def _call(self, callback: Callable[[], None]) -> None:
             try:

@@ -1,0 +1,258 @@
+"""AsyncIOScheduler keeps the contract of hosts, and lives well with asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import warnings
+
+import pytest
+
+from rota.errors import NoEventLoopError, SchedulerAlreadyRunningError
+from rota.events import EVENT_JOB_EXECUTED
+from rota.schedulers.asyncio import AsyncIOScheduler
+from rota.testing.host_contract import PATIENCE, Host, HostContract, SlowStore
+
+
+class AsyncIOHost(Host):
+    """An asyncio loop in a thread of its own."""
+
+    scheduler_class = AsyncIOScheduler
+
+    def __init__(self):
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self._run, name="loop")
+        self.thread.start()
+
+    def _run(self):
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+    def call(self, func, *args, **kwargs):
+        async def call():
+            return func(*args, **kwargs)
+
+        return self.run(call())
+
+    def run(self, coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(PATIENCE)
+
+    def shutdown(self, scheduler, **options):
+        async def shutdown():
+            await scheduler.shutdown(**options)
+
+        self.run(shutdown())
+
+    def close(self):
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.loop.close()
+
+
+class TestAsyncIO(HostContract):
+    """On a loop in another thread."""
+
+    @pytest.fixture
+    def host(self):
+        host = AsyncIOHost()
+        yield host
+        host.close()
+
+    def test_listeners_are_called_on_the_loop_s_thread(self, host):
+        scheduler = host.make(jobstores={"default": SlowStore()})
+        names = []
+        scheduler.add_listener(
+            lambda event: names.append(threading.current_thread().name), EVENT_JOB_EXECUTED
+        )
+
+        async def work():
+            pass
+
+        host.start(scheduler)
+        host.call(scheduler.add_job, work)
+        host.in_thread(scheduler.add_job, int)
+        host.wait_until(lambda: len(names) == 2, "both events have come")
+        host.shutdown(scheduler)
+        assert names == ["loop", "loop"]
+
+
+async def until_closed(scheduler):
+    async with asyncio.timeout(PATIENCE):
+        while not scheduler._closed.is_set():  # noqa: ASYNC110  # set by another thread
+            await asyncio.sleep(0.001)
+
+
+def test_awaiting_shutdown_waits_for_the_runs():
+    ended = []
+
+    async def work():
+        await asyncio.sleep(0.05)
+        ended.append("work")
+
+    async def main():
+        scheduler = AsyncIOScheduler()
+        scheduler.start()
+        scheduler.add_job(work)
+        await asyncio.sleep(0.01)
+        await scheduler.shutdown()
+        ended.append("shutdown")
+        scheduler.start()  # at once, since all is over
+        await scheduler.shutdown()
+
+    asyncio.run(main())
+    assert ended == ["work", "shutdown"]
+
+
+def test_ignoring_what_shutdown_returns_warns_nobody():
+    async def main():
+        scheduler = AsyncIOScheduler()
+        scheduler.start()
+        scheduler.shutdown()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        asyncio.run(main(), debug=True)
+
+
+def test_a_timeout_of_the_caller_does_not_disturb_the_shutdown():
+    async def main():
+        gate = asyncio.Event()
+        scheduler = AsyncIOScheduler()
+        scheduler.start()
+        scheduler.add_job(gate.wait)
+        await asyncio.sleep(0.01)
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(scheduler.shutdown(), 0.01)
+        assert not scheduler._closed.is_set()
+        gate.set()
+        await until_closed(scheduler)
+
+    asyncio.run(main())
+
+
+def test_a_job_that_awaits_the_end_of_its_own_scheduler_does_not_wait_for_itself():
+    async def main():
+        scheduler = AsyncIOScheduler()
+        scheduler.start()
+        went_on = asyncio.Event()
+
+        async def work():
+            await scheduler.shutdown()
+            went_on.set()
+
+        scheduler.add_job(work)
+        await asyncio.wait_for(went_on.wait(), PATIENCE)
+        await until_closed(scheduler)
+
+    asyncio.run(main())
+
+
+def test_starting_while_a_shutdown_needs_the_loop_is_refused_and_not_a_deadlock():
+    async def main():
+        gate = asyncio.Event()
+        scheduler = AsyncIOScheduler()
+        scheduler.start()
+        scheduler.add_job(gate.wait)
+        await asyncio.sleep(0.01)
+        finished = scheduler.shutdown()
+        with pytest.raises(SchedulerAlreadyRunningError, match="still shutting down"):
+            scheduler.start()
+        gate.set()
+        await finished
+        scheduler.start()
+        await scheduler.shutdown()
+
+    asyncio.run(main())
+
+
+def test_starting_without_a_loop_says_what_to_do():
+    with pytest.raises(NoEventLoopError, match="inside a coroutine"):
+        AsyncIOScheduler().start()
+
+
+def test_a_closed_loop_is_refused():
+    loop = asyncio.new_event_loop()
+    loop.close()
+    with pytest.raises(NoEventLoopError, match="closed"):
+        AsyncIOScheduler(event_loop=loop).start()
+
+
+def test_a_loop_may_be_given_that_does_not_run_yet():
+    loop = asyncio.new_event_loop()
+    try:
+        scheduler = AsyncIOScheduler(event_loop=loop)
+        ran = asyncio.Event()
+
+        async def work():
+            ran.set()
+
+        scheduler.add_job(work)
+        scheduler.start()
+
+        async def main():
+            await asyncio.wait_for(ran.wait(), PATIENCE)
+            await scheduler.shutdown()
+
+        loop.run_until_complete(main())
+    finally:
+        loop.close()
+
+
+def test_a_scheduler_follows_the_program_from_loop_to_loop():
+    scheduler = AsyncIOScheduler()
+
+    async def main():
+        ran = asyncio.Event()
+
+        async def work():
+            ran.set()
+
+        scheduler.start()
+        scheduler.add_job(work)
+        await asyncio.wait_for(ran.wait(), PATIENCE)
+        await scheduler.shutdown()
+
+    for _ in range(3):
+        asyncio.run(main())
+
+
+def test_a_loop_that_ends_before_its_scheduler_ends_the_runs_on_it(caplog):
+    scheduler = AsyncIOScheduler()
+    statuses = []
+    scheduler.add_listener(lambda event: statuses.append(event.code))
+
+    async def main():
+        scheduler.start()
+        scheduler.add_job(asyncio.sleep, args=(PATIENCE,), id="long")
+        await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+    assert scheduler.running
+    assert not scheduler.health()["alive"]
+    scheduler.shutdown()  # and this does not wait for ever
+    assert [run.status for run in scheduler.get_runs("long")] == ["cancelled"]
+
+
+def test_context_variables_of_the_caller_do_not_reach_the_jobs_of_others():
+    from rota.executors.base import current_run
+
+    async def main():
+        scheduler = AsyncIOScheduler()
+        scheduler.start()
+        ids, both = [], asyncio.Event()
+
+        async def second():
+            ids.append(current_run().job_id)
+            both.set()
+
+        async def first():
+            ids.append(current_run().job_id)
+            scheduler.add_job(second, id="second")
+
+        scheduler.add_job(first, id="first")
+        await asyncio.wait_for(both.wait(), PATIENCE)
+        await scheduler.shutdown()
+        return ids
+
+    assert asyncio.run(main()) == ["first", "second"]

@@ -1,0 +1,95 @@
+"""GeventScheduler keeps the contract of hosts, in plain and in monkey-patched programs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from rota.errors import MissingExtraError
+from rota.executors.base import current_run
+from rota.testing.host_contract import PATIENCE, Host, HostContract, SlowStore
+from tests.needs import need
+
+gevent = need("gevent", "gevent")
+PATCHED = os.environ.get("ROTA_TEST_PATCHED") == "1"
+
+
+class GeventHost(Host):
+    """The hub of the test's own thread."""
+
+    def __init__(self):
+        from rota.schedulers.gevent import GeventScheduler
+
+        self.scheduler_class = GeventScheduler
+
+    def pause(self, seconds):
+        gevent.sleep(seconds)
+
+    def block(self, gate):
+        with gevent.Timeout(PATIENCE):
+            while not gate.is_set() and not current_run().cancelled:
+                gevent.sleep(0.002)
+        return gate.is_set()
+
+
+class TestGevent(HostContract):
+    """In this thread."""
+
+    @pytest.fixture
+    def host(self):
+        return GeventHost()
+
+
+def test_start_returns_the_greenlet_which_ends_with_the_scheduler():
+    scheduler = GeventHost().make()
+    greenlet = scheduler.start()
+    assert isinstance(greenlet, gevent.Greenlet)
+    gevent.sleep(0.01)
+    assert not greenlet.dead
+    scheduler.shutdown()
+    assert greenlet.dead
+
+
+def test_listeners_are_called_in_the_hub_s_thread():
+    host = GeventHost()
+    scheduler = host.make(jobstores={"default": SlowStore()})
+    names = []
+    scheduler.add_listener(lambda event: names.append(threading.get_ident()))
+    scheduler.start()
+    scheduler.add_job(int)
+    host.wait_until(lambda: len(names) >= 6, "the events have come")
+    scheduler.shutdown()
+    if not PATCHED:  # there, each greenlet is a thread of its own
+        assert set(names) == {threading.get_ident()}
+
+
+if not PATCHED:
+
+    def test_all_this_holds_in_a_patched_program_too():
+        program = (
+            "import sys; from gevent import monkey; monkey.patch_all(); import pytest;"
+            f"sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', {__file__!r}]))"
+        )
+        ended = subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "ROTA_TEST_PATCHED": "1"},
+            capture_output=True,
+            text=True,
+            timeout=55,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_without_gevent_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gevent", None)
+    for name in ("rota.schedulers.gevent", "rota.executors.gevent"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with pytest.raises(MissingExtraError, match=r"rota\[gevent\]"):
+        import rota.schedulers.gevent
+    with pytest.raises(MissingExtraError, match=r"rota\[gevent\]"):
+        import rota.executors.gevent  # noqa: F401
