@@ -77,6 +77,12 @@ def test_it_shows_next_runs_running_runs_and_outcomes(scheduler):
     go.set()
 
 
+def test_a_job_without_an_id_of_its_own_is_shown_by_its_name(scheduler):
+    job = scheduler.add_job(print, "interval", hours=1, name="count things")
+    (line,) = (line for line in shown(scheduler, 100) if "interval" in line)
+    assert f"count things {job.id[:6]}  " in line
+
+
 def test_many_jobs_and_outcomes_are_cut_to_the_terminal(scheduler):
     for number in range(50):
         scheduler.add_job(

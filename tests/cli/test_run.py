@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from textwrap import dedent
@@ -182,6 +183,19 @@ def test_a_programs_jobs_can_be_kept_in_a_store_from_the_command_line(tmp_path, 
     assert [(job["id"], job["func"]) for job in json.loads(out)] == [("work", "app:work")]
 
 
+def test_a_store_of_the_programs_own_is_not_replaced(tmp_path):
+    need("sqlalchemy", "sql")
+    program(tmp_path, "app.py", WORK + "scheduler.add_jobstore('memory')\n")
+    with Rota("run", "app.py", "-s", "sqlite:///x.sqlite", cwd=tmp_path) as process:
+        assert process.end() == 1
+    assert "has a default job store already; leave --jobstore out" in process.errors
+    with Rota("run", "app.py", cwd=tmp_path, ROTA_JOBSTORE="sqlite:///x.sqlite") as process:
+        process.wait_for("succeeded")
+        process.signal(signal.SIGTERM)
+        assert process.end() == 0, process.told()
+    assert not (tmp_path / "x.sqlite").exists()
+
+
 # -- what is printed ---------------------------------------------------------------------------------------------
 
 
@@ -331,6 +345,34 @@ def test_a_durable_crontab_keeps_its_history_and_forgets_lines_that_are_gone(tmp
     runs = json.loads(out)
     assert [(run["status"], run["result"]) for run in runs] == [("succeeded", "exit 0, 1 line: first")] * 2
     assert len({run["job_id"] for run in runs}) == 1
+
+
+def test_what_a_durable_crontab_missed_while_nobody_was_there_is_accounted_for(tmp_path, capsys):
+    need("sqlalchemy", "sql")
+    url = f"sqlite:///{tmp_path}/cron.sqlite"
+    (tmp_path / "crontab").write_text("@reboot echo up\n* * * * * echo minute\n")
+    with Rota("run", "crontab", "-s", url, cwd=tmp_path) as process:
+        process.wait_for("up")
+        process.signal(signal.SIGTERM)
+        assert process.end() == 0, process.told()
+    hour = 3600 * 1_000_000
+    with sqlite3.connect(tmp_path / "cron.sqlite") as db:
+        db.execute(f"UPDATE rota_jobs SET next_nominal = next_nominal - {hour}, next_due = next_due - {hour}")
+        db.execute("DELETE FROM rota_runs")
+    db.close()
+    with Rota("-s", url, "run", "crontab", cwd=tmp_path) as process:
+        process.wait_for("1 line: minute")
+        process.signal(signal.SIGTERM)
+        assert process.end() == 0, process.told()
+    _, out, _ = rota(capsys, "-s", url, "runs", "--json")
+    runs = [
+        run
+        for run in reversed(json.loads(out))
+        if run["job_id"].startswith("echo") and run["result"] != "exit 0, 1 line: up"
+    ]
+    assert [run["status"] for run in runs][:2] == ["skipped", "succeeded"]
+    assert runs[0]["reason"] == "coalesced"
+    assert 58 <= runs[0]["count"] <= 62
 
 
 def test_a_drain_waits_for_a_command_and_ctrl_c_does_not_reach_it(tmp_path):

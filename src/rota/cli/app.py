@@ -38,12 +38,14 @@ class _Options:
     """What was given before the command."""
 
     store: str | None = None
+    #: whether the store was named on the command line, and not only by the environment
+    store_is_meant = False
     debug = False
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command line and return the exit code; errors become a message on stderr."""
-    _Options.store, _Options.debug = None, False
+    _Options.store, _Options.store_is_meant, _Options.debug = None, False, False
     try:
         code = app(
             args=None if arguments is None else list(arguments), prog_name="rota", standalone_mode=False
@@ -88,6 +90,15 @@ Store = Annotated[
         help="URL of the job store, such as sqlite:///jobs.sqlite.",
     ),
 ]
+OwnStore = Annotated[
+    str | None,
+    typer.Option(
+        "--jobstore",
+        "-s",
+        metavar="URL",
+        help="Keep the jobs in this store, such as sqlite:///jobs.sqlite (in memory otherwise).",
+    ),
+]
 Table = Annotated[str, typer.Option("--table", metavar="NAME", help="Name of the jobs table in it.")]
 Zone = Annotated[
     str | None,
@@ -107,6 +118,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _top(
+    context: typer.Context,
     jobstore: Store = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
@@ -114,6 +126,7 @@ def _top(
     ] = False,
 ) -> None:
     _Options.store, _Options.debug = jobstore, debug
+    _Options.store_is_meant = getattr(context.get_parameter_source("jobstore"), "name", "") == "COMMANDLINE"
 
 
 @app.command("run")
@@ -124,7 +137,7 @@ def _run(
             metavar="TARGET", help="package.module[:attribute], file.py[:attribute], or a crontab file."
         ),
     ],
-    jobstore: Store = None,
+    jobstore: OwnStore = None,
     timezone: Zone = None,
     plain: Annotated[
         bool, typer.Option("--plain", help="Print a line for each outcome instead of a table.")
@@ -148,14 +161,10 @@ def _run(
     """
     from .running import run_target
 
+    # The environment names the store to look into; which one a program uses is its own affair.
+    store = jobstore or (_Options.store if _Options.store_is_meant else None)
     return run_target(
-        target,
-        jobstore or _Options.store,
-        timezone,
-        plain=plain,
-        as_json=json,
-        log_level=log_level,
-        seconds=seconds,
+        target, store, timezone, plain=plain, as_json=json, log_level=log_level, seconds=seconds
     )
 
 

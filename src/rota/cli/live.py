@@ -5,6 +5,7 @@ Looks at the scheduler through its public methods, now and then; it changes noth
 
 from __future__ import annotations
 
+import re
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,10 @@ _REST = 20
 _REMEMBERED = 1000
 
 
+#: The form of the ids that jobs get which were given none.
+_RANDOM = re.compile("[0-9a-f]{32}")
+
+
 class Snapshot:
     """What one look at the scheduler found."""
 
@@ -59,6 +64,7 @@ class LiveReport(Report):
         self._thread: Thread | None = None
         self._last: dict[str, Run] = {}
         self._status = ""
+        self._labels: dict[str, str] = {}
 
     def attach(self, scheduler: BaseScheduler, title: str) -> None:
         """Remember what to look at."""
@@ -112,6 +118,7 @@ class LiveReport(Report):
             self._last[run.job_id] = run
         while len(self._last) > _REMEMBERED:
             del self._last[next(iter(self._last))]
+        self._labels = {job.id: _label(job) for job in found.jobs if _RANDOM.fullmatch(job.id)}
         room = max(height - 8, 6)
         running = found.running[: max(room // 4, 1)]
         jobs = found.jobs[: max((room - len(running)) // 2, 3)]
@@ -153,11 +160,14 @@ class LiveReport(Report):
             table.add_row(
                 at,
                 left,
-                Text(job.id),
+                self._called(job.id),
                 Text(trigger_text(job.trigger), style="dim"),
                 self._last_of(job, found.now),
             )
         return table
+
+    def _called(self, job_id: str) -> Text:
+        return Text(self._labels.get(job_id) or (job_id[:8] if _RANDOM.fullmatch(job_id) else job_id))
 
     def _last_of(self, job: Job, now: int) -> Text:
         run = self._last.get(job.id)
@@ -175,7 +185,7 @@ class LiveReport(Report):
             table.add_row(
                 Text(local_time(since, self.zone, now)),
                 Text(f"for {duration(max(now - since, 0))}"),
-                Text(run.job_id),
+                self._called(run.job_id),
                 "",
                 "",
             )
@@ -188,7 +198,7 @@ class LiveReport(Report):
             table.add_row(
                 Text(local_time(run.finished_at or run.nominal, self.zone, now)),
                 Text(run.status, style=STYLES.get(run.status, "")),
-                Text(run.job_id),
+                self._called(run.job_id),
                 Text("" if run.duration is None else duration(run.duration * SECOND), style="dim"),
                 Text(outcome(run, self.zone)),
             )
@@ -220,6 +230,10 @@ def _table(*heads: str) -> Table:
     for head in heads or ("",) * 5:
         table.add_column(head, no_wrap=True, overflow="ellipsis")
     return table
+
+
+def _label(job: Job) -> str:
+    return f"{job.name} {job.id[:6]}"
 
 
 def _left(due: int, now: int) -> Text:

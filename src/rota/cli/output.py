@@ -40,29 +40,51 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
-def print_columns(head: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> None:
+def print_columns(head: Sequence[str], rows: Sequence[Sequence[str]], empty: str, stretch: int) -> None:
     """Print a table: cut to the width of a terminal, in full where the output goes elsewhere.
 
     :param empty: what to print instead of a table without rows
+    :param stretch: how many columns at the end give way on a terminal; if one of them gets too narrow, the last is left out
     """
     if not rows:
         print(empty)
-    elif sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        for name in head:
-            table.add_column(Text(name), no_wrap=True, overflow="ellipsis")
-        for row in rows:
-            table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
-        Console().print(table)
-    else:
-        lines = [head, *rows]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-        for line in lines:
+        return
+    widths = [max(len(line[i]) for line in (head, *rows)) for i in range(len(head))]
+    if not sys.stdout.isatty():
+        for line in (head, *rows):
             print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    used = [i for i in range(len(head)) if any(row[i] for row in rows)]
+    head, rows = [head[i] for i in used], [[row[i] for i in used] for row in rows]
+    stretch -= sum(i not in used for i in range(len(widths) - stretch, len(widths)))
+    widths = [widths[i] for i in used]
+    widths = _fitted(widths, stretch, console.width)
+    for line in (head, *rows):
+        text = Text(style="bold" if line is head else "")
+        for cell, width in zip(line, widths, strict=False):
+            shown = cell if len(cell) <= width else cell[: max(width - 1, 0)] + "…"
+            text.append(shown.ljust(width + 2), STYLES.get(cell, ""))
+        text.rstrip()
+        console.print(text, no_wrap=True, overflow="ellipsis", crop=True)
+
+
+def _fitted(widths: list[int], stretch: int, total: int) -> list[int]:
+    """Return the widths of columns on a terminal, of which the last ``stretch`` share what the others leave."""
+    fixed, flexible = widths[: len(widths) - stretch], widths[len(widths) - stretch :]
+    left = total - sum(fixed) - 2 * len(fixed) - 2 * (stretch - 1)
+    if stretch > 1 and left < sum(flexible) and left < 25 * stretch:
+        return _fitted(widths[:-1], stretch - 1, total)
+    found = []
+    for i, width in enumerate(flexible):
+        others = sum(flexible[i + 1 :])
+        share = max(min(width, max(left - others, left // (stretch - i))), 8)
+        found.append(share)
+        left -= share
+    return fixed + found
 
 
 #: The colours of states and outcomes.

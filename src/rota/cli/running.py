@@ -90,7 +90,7 @@ def _of_python(target: str, jobstore: str | None) -> BaseScheduler:
             scheduler.add_jobstore(make_store(jobstore))
         except AliasInUseError:
             raise CliError(
-                f"the scheduler in {target} has a default job store already; leave --jobstore (ROTA_JOBSTORE) out"
+                f"the scheduler in {target} has a default job store already; leave --jobstore out"
             ) from None
     return scheduler
 

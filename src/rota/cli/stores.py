@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..clock import HELD, SECOND, SYSTEM_CLOCK
+from ..clock import HELD, SECOND, SYSTEM_CLOCK, moment
 from ..core.plan import ACTIVE, QUARANTINED, Decision
 from ..core.run import CLAIMED, END_STATES, Run
 from ..errors import JobLookupError, SchemaError
@@ -122,7 +122,7 @@ def show_jobs(url: str | None, tablename: str, zone: tzinfo, as_json: bool) -> N
                 job.func_ref or "",
             )
         )
-    print_columns(("ID", "STATE", "NEXT RUN", "", "TRIGGER", "CALLS"), rows, "no jobs")
+    print_columns(("ID", "STATE", "NEXT RUN", "", "TRIGGER", "CALLS"), rows, "no jobs", 2)
     for job in jobs:
         if job.state == QUARANTINED:
             note(f"{job.id} is quarantined: {job.error}")
@@ -154,7 +154,7 @@ def show_runs(
         return
     rows = [
         (
-            iso(run.nominal, zone) or "",
+            f"{moment(run.nominal, zone):%Y-%m-%d %H:%M:%S %z}",
             run.job_id,
             run.status,
             str(run.attempt) if run.attempt > 1 else "",
@@ -163,7 +163,7 @@ def show_runs(
         )
         for run in runs
     ]
-    print_columns(("SCHEDULED", "JOB", "STATUS", "TRY", "TOOK", "OUTCOME"), rows, "no runs")
+    print_columns(("SCHEDULED", "JOB", "STATUS", "TRY", "TOOK", "OUTCOME"), rows, "no runs", 1)
 
 
 def outcome(run: Run, zone: tzinfo) -> str:
