@@ -1,10 +1,20 @@
-"""What all tests share: the settings of hypothesis and Qt, and the reader of ROTA_REQUIRE_SERVICES."""
+"""What all tests share: the settings of hypothesis and Qt, and the servers."""
 
 from __future__ import annotations
 
 import os
 
 from hypothesis import HealthCheck, settings
+
+from tests.servers import (  # noqa: F401  # fixtures
+    etcd_server,
+    mariadb,
+    mariadb_url,
+    postgresql,
+    postgresql_url,
+    redis_server,
+    zookeeper_server,
+)
 
 # Qt draws nowhere; it must be said before Qt is loaded.
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")

@@ -1,0 +1,109 @@
+"""Real servers for the tests, each started privately by the test session that first asks for it.
+
+How to: take the fixture ``postgresql``, ``mariadb``, ``redis_server``, ``etcd_server`` or ``zookeeper_server`` as an
+argument of a test or fixture (tests/conftest.py makes them known to all tests). It is a running server object, started once
+for each pytest process (so each xdist worker has its own), on loopback and a free port, with its own data folder, and is
+ended with the session, also when pytest is killed. ``server.port`` is its port; ``server.url()``, ``.address`` or
+``.hosts`` are what clients want. Other tests of the process use the same server, one after another: take your own database,
+key prefix or path, or empty it first. Fault tests that stop, ``kill()``, ``suspend()`` or ``restart()`` a server start it
+again before they end (port and data stay the same), or better make their own one with ``with private(Redis) as server:``.
+``postgresql_url`` and ``mariadb_url`` give a fresh, empty database for each test. A server that is not installed is a
+visible skip, with ROTA_REQUIRE_SERVICES=1 a failure. A new kind of server is a subclass of ``Server`` in kinds.py, a
+fixture here, an import in tests/conftest.py and a package in .ci/run.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from itertools import count
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.needs import need
+
+from .kinds import Etcd, MariaDB, PostgreSQL, Redis, ZooKeeper
+from .process import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .process import Server
+
+__all__ = (
+    "Etcd",
+    "MariaDB",
+    "PostgreSQL",
+    "Redis",
+    "ZooKeeper",
+    "etcd_server",
+    "mariadb",
+    "mariadb_url",
+    "postgresql",
+    "postgresql_url",
+    "private",
+    "redis_server",
+    "zookeeper_server",
+)
+
+#: Make a server for one test: ``with private(Redis) as server:``.
+private = contextmanager(opened)
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """A PostgreSQL server."""
+    yield from opened(PostgreSQL)
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Server]:
+    """A MariaDB server."""
+    yield from opened(MariaDB)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Server]:
+    """A Redis server."""
+    yield from opened(Redis)
+
+
+@pytest.fixture(scope="session")
+def etcd_server() -> Iterator[Server]:
+    """An etcd server."""
+    yield from opened(Etcd)
+
+
+@pytest.fixture(scope="session")
+def zookeeper_server() -> Iterator[Server]:
+    """A ZooKeeper server."""
+    yield from opened(ZooKeeper)
+
+
+@pytest.fixture
+def postgresql_url(postgresql: PostgreSQL) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database, dropped after the test."""
+    psycopg = need("psycopg", "postgresql")
+    name = f"rota{next(_numbers)}"
+    with psycopg.connect(postgresql.url(), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+    yield postgresql.url(name)
+    with psycopg.connect(postgresql.url(), autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def mariadb_url(mariadb: MariaDB) -> Iterator[str]:
+    """The URL of an empty MariaDB database, dropped after the test."""
+    pymysql = need("pymysql", "mysql")
+    name = f"rota{next(_numbers)}"
+    admin = pymysql.connect(host="127.0.0.1", port=mariadb.port, user="root", autocommit=True)
+    try:
+        admin.cursor().execute(f"CREATE DATABASE {name}")
+        yield mariadb.url(name)
+        admin.ping()
+        admin.cursor().execute(f"DROP DATABASE {name}")
+    finally:
+        admin.close()

@@ -1,0 +1,230 @@
+"""How each server is started and asked whether it is up; nothing here needs a client library."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import struct
+import urllib.request
+from glob import glob
+from pathlib import Path
+
+from tests.needs import missing
+
+from .process import PATHS, Server, ask, find_program, free_port
+
+
+class PostgreSQL(Server):
+    """PostgreSQL; user ``rota`` with the password ``secret`` may do everything."""
+
+    name = "PostgreSQL"
+    package = "postgresql"
+    stop_signal = signal.SIGINT  # fast: ends the connections
+    user = "postgres"  # it refuses to run as root
+
+    def find(self) -> str:
+        homes = sorted(glob("/usr/lib/postgresql/*/bin"), key=lambda path: int(path.split("/")[4]))
+        return find_program(self.name, self.package, "postgres", paths=os.pathsep.join([*homes[::-1], PATHS]))
+
+    def prepare(self) -> None:
+        # Programs beside a link are not found through it.
+        initdb = Path(self.program).resolve().with_name("initdb")
+        password = self.folder / "password"
+        password.write_text("secret")
+        password.chmod(0o644)
+        self.run(
+            str(initdb),
+            f"--pgdata={self.folder / 'data'}",
+            "--username=rota",
+            f"--pwfile={password}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--no-locale",
+            "--no-sync",
+        )
+
+    def command(self) -> list[str]:
+        # A killed server loses nothing without fsync; only a machine without power would.
+        settings = ["listen_addresses=127.0.0.1", f"unix_socket_directories={self.folder}", "fsync=off"]
+        options = [word for setting in [*settings, "max_connections=200"] for word in ("-c", setting)]
+        return [self.program, "-D", str(self.folder / "data"), "-p", str(self.port), *options]
+
+    def answers(self) -> bool:
+        body = struct.pack("!i", 196608) + b"user\0rota\0database\0postgres\0\0"
+        return ask(self.port, struct.pack("!i", len(body) + 4) + body)[:1] == b"R"
+
+    def url(self, database: str = "postgres") -> str:
+        """Return the URL of a database of this server."""
+        return f"postgresql://rota:secret@127.0.0.1:{self.port}/{database}"
+
+
+class MariaDB(Server):
+    """MariaDB with its own defaults (latin1, so that tables must say what they need); user ``root`` without a password."""
+
+    name = "MariaDB"
+    package = "mariadb-server"
+
+    def find(self) -> str:
+        return find_program(self.name, self.package, "mariadbd")
+
+    def prepare(self) -> None:
+        install = find_program("mariadb-install-db", self.package, "mariadb-install-db")
+        self.run(
+            install,
+            "--no-defaults",
+            f"--datadir={self.folder / 'data'}",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+            "--skip-name-resolve",
+            *self._as_user(),
+        )
+
+    def command(self) -> list[str]:
+        return [
+            self.program,
+            "--no-defaults",
+            f"--datadir={self.folder / 'data'}",
+            "--bind-address=127.0.0.1",
+            f"--port={self.port}",
+            f"--socket={self.folder / 's'}",
+            "--skip-name-resolve",
+            "--innodb-buffer-pool-size=64M",
+            "--innodb-flush-log-at-trx-commit=2",
+            *self._as_user(),
+        ]
+
+    def _as_user(self) -> list[str]:
+        return ["--user=root"] if os.geteuid() == 0 else []
+
+    def answers(self) -> bool:
+        return ask(self.port, b"")[4:5] == b"\x0a"
+
+    def url(self, database: str = "mysql") -> str:
+        """Return the URL of a database of this server."""
+        return f"mariadb://root@127.0.0.1:{self.port}/{database}"
+
+
+class Redis(Server):
+    """Redis; every write is in the append-only file before it is answered, so that a restart keeps all."""
+
+    name = "Redis"
+    package = "redis-server"
+
+    def find(self) -> str:
+        return find_program(self.name, self.package, "redis-server", "valkey-server")
+
+    def command(self) -> list[str]:
+        options = {
+            "bind": "127.0.0.1",
+            "port": self.port,
+            "dir": self.folder,
+            "save": "",
+            "appendonly": "yes",
+        }
+        return [
+            self.program,
+            *(word for key, value in options.items() for word in (f"--{key}", str(value))),
+        ]
+
+    def answers(self) -> bool:
+        return ask(self.port, b"PING\r\n").startswith(b"+PONG")
+
+    def url(self, database: int = 0) -> str:
+        """Return the URL of one of its 16 databases."""
+        return f"redis://127.0.0.1:{self.port}/{database}"
+
+
+class Etcd(Server):
+    """etcd, one member."""
+
+    name = "etcd"
+    package = "etcd-server"
+
+    def find(self) -> str:
+        return find_program(self.name, self.package, "etcd")
+
+    def prepare(self) -> None:
+        self._peers = f"http://127.0.0.1:{free_port()}"
+
+    def command(self) -> list[str]:
+        clients = f"http://127.0.0.1:{self.port}"
+        return [
+            self.program,
+            f"--data-dir={self.folder / 'data'}",
+            f"--listen-client-urls={clients}",
+            f"--advertise-client-urls={clients}",
+            f"--listen-peer-urls={self._peers}",
+            f"--initial-advertise-peer-urls={self._peers}",
+            f"--initial-cluster=default={self._peers}",
+            "--logger=zap",
+            "--log-level=warn",
+        ]
+
+    def answers(self) -> bool:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=2) as answer:
+            return json.load(answer).get("health") == "true"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Return host and port."""
+        return "127.0.0.1", self.port
+
+
+class ZooKeeper(Server):
+    """ZooKeeper, one member, without the admin server."""
+
+    name = "ZooKeeper"
+    package = "zookeeper and default-jre-headless"
+    JARS = "/usr/share/java"
+
+    def find(self) -> str:
+        if not Path(self.JARS, "zookeeper.jar").exists():
+            missing(self.name, f"install the packages {self.package}")
+        return find_program("java", "default-jre-headless", "java")
+
+    def prepare(self) -> None:
+        (self.folder / "data").mkdir()
+
+    def command(self) -> list[str]:
+        # Written at each start: the port may have changed.
+        (self.folder / "zoo.cfg").write_text(
+            f"tickTime=500\ndataDir={self.folder / 'data'}\nclientPort={self.port}\nclientPortAddress=127.0.0.1\n"
+            "admin.enableServer=false\n4lw.commands.whitelist=*\nmaxClientCnxns=0\n"
+        )
+        # Debian's launcher names these; java leaves out what is not there.
+        jars = [jar for pattern in _ZOOKEEPER_JARS for jar in sorted(glob(f"{self.JARS}/{pattern}.jar"))]
+        return [
+            self.program,
+            "-Xmx256m",
+            "-Dzookeeper.admin.enableServer=false",
+            "-cp",
+            ":".join(jars),
+            "org.apache.zookeeper.server.ZooKeeperServerMain",
+            "zoo.cfg",
+        ]
+
+    def answers(self) -> bool:
+        return ask(self.port, b"ruok") == b"imok"
+
+    @property
+    def hosts(self) -> str:
+        """Return the address in kazoo's form."""
+        return f"127.0.0.1:{self.port}"
+
+
+_ZOOKEEPER_JARS = (
+    "zookeeper",
+    "zookeeper-jute",
+    "log4j-1.2",
+    "slf4j-api",
+    "slf4j-simple",
+    "slf4j-reload4j",
+    "reload4j",
+    "netty*",
+    "jline2",
+    "metrics-core",
+    "snappy-java",
+    "commons-cli",
+    "jackson-*",
+)
