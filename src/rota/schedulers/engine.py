@@ -239,7 +239,7 @@ class Engine:
         store = state.store
         state.completions.flush()  # what a failing store did not take
         lease = state.lease
-        if lease is not None and (lease.keep(now) or lease.in_doubt):
+        if lease is not None and (lease.keep(now) or lease.in_doubt or lease.more):
             self._rescue(state, lease, now)
         if not self.claiming:
             return None if lease is None else lease.every / SECOND

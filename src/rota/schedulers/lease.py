@@ -28,7 +28,7 @@ class Lease:
     :param length: how long the lease lasts after each renewal (microseconds); it is renewed three times in that time
     """
 
-    __slots__ = ("_clock", "_logger", "_store", "in_doubt", "length", "node", "nodes", "renewed_at")
+    __slots__ = ("_clock", "_logger", "_store", "in_doubt", "length", "more", "node", "nodes", "renewed_at")
 
     def __init__(self, store: BaseJobStore, clock: Clock, logger: Logger, length: int) -> None:
         self._store = store
@@ -42,6 +42,8 @@ class Lease:
         self.renewed_at: int | None = None
         #: True while the answer to a claim is missing: the store may hold runs for this node that it does not know of
         self.in_doubt = False
+        #: True while the last rescue took something: what there was no room for may be waiting
+        self.more = False
 
     @property
     def every(self) -> int:
@@ -75,6 +77,7 @@ class Lease:
         self.in_doubt = True
         runs = self._store.rescue(self.node, now, room, known)
         self.in_doubt = False
+        self.more = bool(runs)
         return runs
 
     def end(self, unstarted: list[Run], now: int) -> None:
