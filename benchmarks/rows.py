@@ -64,6 +64,19 @@ CASES = (
         ),
     ),
     Case(
+        "import-start",
+        "imports:background",
+        (
+            Row(
+                "import, make and start it",
+                "ms",
+                "ms",
+                "The whole way to a running scheduler, with all that is only loaded when it is needed.",
+            ),
+        ),
+        {"start": "yes"},
+    ),
+    Case(
         "add-interval",
         "adding:interval",
         (

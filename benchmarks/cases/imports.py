@@ -4,10 +4,17 @@ import os
 import time
 
 
-def background(package: str) -> dict[str, object]:
-    before, cpu, start = _memory(), time.process_time(), time.perf_counter()
+def background(package: str, start: str = "no") -> dict[str, object]:
+    """Import the class; with ``start`` "yes", make a scheduler and start it as well."""
+    before, cpu, begin = _memory(), time.process_time(), time.perf_counter()
     module = __import__(f"{package}.schedulers.background", fromlist=["BackgroundScheduler"])
-    seconds, used, after = time.perf_counter() - start, time.process_time() - cpu, _memory()
+    scheduler = None
+    if start == "yes":
+        scheduler = module.BackgroundScheduler()
+        scheduler.start()
+    seconds, used, after = time.perf_counter() - begin, time.process_time() - cpu, _memory()
+    if scheduler is not None:
+        scheduler.shutdown()
     found = hasattr(module, "BackgroundScheduler")
     return {
         "figures": {"ms": seconds * 1e3, "mb": (after - before) / 1e6},

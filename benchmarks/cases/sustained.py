@@ -61,7 +61,8 @@ async def _sustain(package: str, jobs: int, seconds: int, grace: str) -> dict[st
             "p50": gaps[len(gaps) // 2] if gaps else None,
             "p99": gaps[len(gaps) * 99 // 100] if gaps else None,
         },
-        "cpu": cpu / max(len(gaps), 1),
+        # Processor time for each run; it says nothing where next to nothing ran.
+        "cpu": cpu / len(gaps) if len(gaps) > owed / 20 else None,
         # More runs than nominal times would be as wrong as none.
         "count": min(len(gaps), int(owed * 1.02)),
         "expected": len(gaps),
