@@ -65,7 +65,11 @@ class BlockingScheduler(BaseScheduler):
     def _main_loop(self) -> None:
         event = self._event
         while self.state != STATE_STOPPED:
-            wait = self._process_jobs()
+            try:
+                wait = self._process_jobs()
+            except Exception:  # an overridden _process_jobs() may raise anything
+                self._logger.exception("A pass over the job stores failed; trying again")
+                wait = 1.0
             if wait is None or wait > 0:
                 event.wait(SLICE if wait is None else min(wait, SLICE))
             event.clear()

@@ -127,10 +127,7 @@ class GeventScheduler(BlockingScheduler):
                 waited: float | None = self._hub.threadpool.apply(self._process_jobs)
                 return waited
             return self._process_jobs()
-        except gevent.GreenletExit:
-            raise  # somebody kills the greenlet
-        except BaseException:
-            # An overridden _process_jobs() may raise anything; the next pass must come all the same.
+        except Exception:  # an overridden _process_jobs() may raise anything
             self._logger.exception("A pass over the job stores failed; trying again")
             return 1.0
         finally:

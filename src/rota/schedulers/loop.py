@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from contextvars import copy_context
 from functools import partial
+from logging import Logger, getLogger
 from queue import SimpleQueue
 from threading import Event, Lock, Thread, current_thread, get_ident
 
@@ -74,7 +75,7 @@ class LoopScheduler(BaseScheduler):
     def __init__(
         self, gconfig: Mapping[str, Any] = {}, **options: Any
     ) -> None:  # APScheduler's signature; never changed
-        self._helper = _HelperThread()
+        self._helper = _HelperThread(getLogger("rota.scheduler"))
         super().__init__(gconfig, **options)
         self._sees_all = type(self)._dispatch_event is not LoopScheduler._dispatch_event
 
@@ -93,7 +94,7 @@ class LoopScheduler(BaseScheduler):
             )
         self._find_loop()
         self._base_context = copy_context()
-        self._helper = _HelperThread()
+        self._helper = _HelperThread(self._logger)
         self._aside = self._again = self._woken = False
         self._timer = None  # one that an ended loop has left behind
         super().start(paused)
@@ -189,11 +190,18 @@ class LoopScheduler(BaseScheduler):
             self._aside = True
             self._helper.call(self._tick_aside)
         else:
-            self._start_timer(self._guarded_pass())
+            wait: float | None = _RETRY
+            try:
+                wait = self._guarded_pass()
+            finally:  # Ctrl-C goes through, and the next pass comes all the same
+                self._start_timer(wait)
 
     def _tick_aside(self) -> None:
-        wait = self._guarded_pass()
-        self._post_if_alive(lambda: self._after_tick_aside(wait))
+        wait: float | None = _RETRY
+        try:
+            wait = self._guarded_pass()
+        finally:
+            self._post_if_alive(lambda: self._after_tick_aside(wait))
 
     def _after_tick_aside(self, wait: float | None) -> None:
         self._aside = False
@@ -206,8 +214,7 @@ class LoopScheduler(BaseScheduler):
     def _guarded_pass(self) -> float | None:
         try:
             return self._base_context.copy().run(self._process_jobs)
-        except BaseException:
-            # An overridden _process_jobs() may raise anything; the next pass must come all the same.
+        except Exception:  # an overridden _process_jobs() may raise anything
             self._logger.exception("A pass over the job stores failed; trying again")
             return _RETRY
 
@@ -266,7 +273,8 @@ class LoopScheduler(BaseScheduler):
 class _HelperThread:
     """One thread that does what may block, in the order in which it is asked; it is started when there is something."""
 
-    def __init__(self) -> None:
+    def __init__(self, logger: Logger) -> None:
+        self._logger = logger
         self._lock = Lock()
         self._thread: Thread | None = None
         self._calls: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
@@ -297,5 +305,8 @@ class _HelperThread:
             work = self._calls.get()
             if work is None:
                 return
-            work()
+            try:
+                work()
+            except BaseException:
+                self._logger.exception("Error in the helper thread of the scheduler")
             del work  # a waiting thread keeps nothing alive

@@ -496,7 +496,7 @@ class HostContract:
 
     def test_an_overridden_pass_that_raises_is_made_again(self, host: Host) -> None:
         """Programs override _process_jobs(); what it raises does not end the host."""
-        failures = [ValueError("once"), SystemExit("twice")]
+        failures = [ValueError("once"), OSError("twice")]
 
         class Overridden(host.scheduler_class):  # type: ignore[misc,name-defined]
             def _process_jobs(self) -> Any:
