@@ -35,7 +35,7 @@ def shown(scheduler, width=80, height=24, status=""):
     console = Console(file=io.StringIO(), width=width, height=height, force_terminal=False)
     report = LiveReport(UTC, lambda: None, console)
     report.attach(scheduler, "app.py")
-    report.note(status)
+    report._status = status
     console.print(report.render(Snapshot(scheduler, 100), width, height))
     return console.file.getvalue().splitlines()
 

@@ -405,6 +405,38 @@ def test_a_second_signal_ends_the_commands_too_and_the_ledger_says_so(tmp_path, 
     assert (run["status"], run["error"]) == ("failed", "ended by SIGTERM, no output")
 
 
+def test_a_command_whose_process_was_killed_is_recorded_as_lost_and_not_started_again(tmp_path, capsys):
+    need("sqlalchemy", "sql")
+    url = f"sqlite:///{tmp_path}/cron.sqlite"
+    (tmp_path / "crontab").write_text("@reboot echo $$ >> pid; exec sleep 600\n")
+    with Rota("run", "crontab", "-s", url, cwd=tmp_path) as process:
+        wait_for_file(tmp_path / "pid")
+        process.signal(signal.SIGKILL)
+        assert process.end() == -signal.SIGKILL
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+    with sqlite3.connect(tmp_path / "cron.sqlite") as db:
+        db.execute("UPDATE rota_nodes SET lease_until = 0")
+    db.close()
+    (tmp_path / "crontab").write_text("# nothing\n")
+    with Rota("run", "crontab", "-s", url, cwd=tmp_path) as process:
+        line = process.wait_for("echo-")
+        process.signal(signal.SIGTERM)
+        assert process.end() == 0, process.told()
+    assert line.split()[1] == "lost"
+    _, out, _ = rota(capsys, "-s", url, "runs", "--json")
+    (run,) = json.loads(out)
+    assert (run["status"], run["attempt"]) == ("lost", 1)
+    assert len((tmp_path / "pid").read_text().split()) == 1
+
+
+def test_a_closed_terminal_drains_too(tmp_path):
+    program(tmp_path, "app.py", WORK)
+    with Rota("run", "app.py", cwd=tmp_path) as process:
+        process.wait_for("succeeded")
+        process.signal(signal.SIGHUP)
+        assert process.end() == 0, process.told()
+
+
 def wait_for_file(path):
     import threading
     import time

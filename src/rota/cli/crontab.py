@@ -161,6 +161,8 @@ def add_jobs(scheduler: BaseScheduler, crontab: Crontab, zone: tzinfo | None) ->
             id=id,
             name=line.command[:200],
             replace_existing=True,
+            # As with cron, a command is started once: it may have outlived the process that started it.
+            on_lost="lost",
         )
     return gone
 

@@ -1,4 +1,4 @@
-"""``rota run``: keeps a scheduler in the foreground, whatever its host, and drains it on SIGTERM and Ctrl-C.
+"""``rota run``: keeps a scheduler in the foreground, whatever its host, and drains it on SIGTERM, SIGHUP and Ctrl-C.
 
 The host's loop has the main thread; a thread of its own waits for the end and shuts down. It shows nothing itself.
 """
@@ -55,7 +55,10 @@ class Foreground:
 
     def run(self) -> int:
         """Run until the scheduler has ended; return the exit code."""
-        previous = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # not under nohup
+            numbers.append(signal.SIGHUP)
+        previous = {number: signal.signal(number, self._handle) for number in numbers}
         self.scheduler.add_listener(self._on_shutdown, EVENT_SCHEDULER_SHUTDOWN)
         try:
             host_of(self.scheduler)(self)

@@ -78,15 +78,21 @@ class LiveReport(Report):
         self._thread.start()
 
     def note(self, text: str) -> None:
-        """Show a text in the last line."""
-        self._status = text
+        """Show a text in the last line; before the view begins, above it."""
+        if self._thread is None:
+            super().note(text)
+        else:
+            self._status = text
 
     def end(self) -> None:
         """Draw for the last time and give the terminal back."""
         self._over.set()
         if self._thread is not None and self._thread.is_alive():
             self._thread.join(2)
-        self._live.stop()
+        try:
+            self._live.stop()
+        except OSError:  # the terminal is gone
+            pass
 
     def settle(self) -> None:
         """Draw once more: the outcomes of the runs that were waited for are in."""
@@ -106,9 +112,14 @@ class LiveReport(Report):
                 found = Snapshot(self._scheduler, 100)
             except Exception as exc:  # a store in trouble; the view goes on
                 self._status = one_line(f"{type(exc).__name__}: {exc}", 200)
-            else:
-                if self._scheduler.running:
-                    self._live.update(self.render(found, *self._console.size), refresh=True)
+                return
+            if not self._scheduler.running:
+                return
+            try:
+                self._live.update(self.render(found, *self._console.size), refresh=True)
+            except OSError:  # the terminal is gone
+                self._over.set()
+                self._closed()
 
     # -- drawing -------------------------------------------------------------------------------------------------
 
