@@ -32,7 +32,7 @@ from .output import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import tzinfo
 
     from ..job import Job
@@ -251,7 +251,7 @@ def request_run(store: BaseJobStore, job_id: str) -> Run:
     """
     node = f"request-{os.getpid()}-{os.urandom(6).hex()}"
     store.renew(node, SYSTEM_CLOCK.now(), _LEASE)
-    given_back: list[Run] = []
+    given_back: Sequence[Run] = ()
     try:
         for _ in range(_TRIES):
             job = store.lookup_job(job_id)
@@ -265,12 +265,13 @@ def request_run(store: BaseJobStore, job_id: str) -> Run:
                 )
             now = SYSTEM_CLOCK.now()
             decision = Decision(job)
-            decision.runs.append(Run(job.id, now, now, job, job.executor))
+            run = Run(job.id, now, now, job, job.executor)
+            decision.runs = [run]
             decision.next_nominal, decision.next_due = job.next_nominal, job.next_due
             decision.state = job.state
             if store.claim([decision], node, now):
                 given_back = decision.runs
-                return decision.runs[0]
+                return run
         raise CliError(f"{job_id} is changed by others all the time; try again")
     finally:
         store.leave(node, given_back, SYSTEM_CLOCK.now())
