@@ -140,6 +140,8 @@ class LoopScheduler(BaseScheduler):
 
     def _dispatch_event(self, event: Any) -> None:
         """Call the listeners on the loop's thread if the event is the engine's, else in the caller's."""
+        if not event.code & self._listeners.mask:
+            return
         if not self._on_loop() and (event.code & ENGINE_EVENTS or self._in_own_thread()):
             try:
                 self._post(partial(super()._dispatch_event, event))
