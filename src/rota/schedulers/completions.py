@@ -55,8 +55,9 @@ class Completions:
         self.submitted = 0
         #: runs whose end is in the store; only the holder of the lock counts here
         self.recorded = 0
-        #: keys of the runs that were handed out and are not recorded; None for a store that dies with the process
-        self.in_hand: set[tuple[str, int]] | None = set() if store.durable else None
+        #: the runs that were handed out and are not recorded; None for a store that dies with the process. After a lost lease
+        #: the same nominal time may be in hand twice: the rescued run is the one that is kept here
+        self.in_hand: dict[tuple[str, int], Run] | None = {} if store.durable else None
         #: claimed runs of a durable store that a shutdown kept from starting; they are given back
         self.unstarted: list[Run] = []
         self._idle = Event()
@@ -73,13 +74,15 @@ class Completions:
         """Take note that the ``count`` runs of these decisions are about to be handed to executors."""
         self.submitted += count
         if self.in_hand is not None:
-            self.in_hand.update((run.job_id, run.nominal) for decision in decisions for run in decision.runs)
+            for decision in decisions:
+                for run in decision.runs:
+                    self.in_hand[run.job_id, run.nominal] = run
 
     def expect_run(self, run: Run) -> None:
         """Take note that a rescued run is about to be handed to an executor."""
         self.submitted += 1
         if self.in_hand is not None:
-            self.in_hand.add((run.job_id, run.nominal))
+            self.in_hand[run.job_id, run.nominal] = run
 
     def wait_idle(self, seconds: float) -> bool:
         """Wait until no run is under way and all are recorded, at most so long; return whether that is so."""
@@ -131,7 +134,10 @@ class Completions:
             return False
         self.recorded += len(batch)
         if self.in_hand is not None:
-            self.in_hand.difference_update([(run.job_id, run.nominal) for run in batch])
+            for run in batch:
+                key = (run.job_id, run.nominal)
+                if self.in_hand.get(key) is run:
+                    del self.in_hand[key]
         try:
             self._announce(ended_now, refused)
         finally:

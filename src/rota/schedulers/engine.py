@@ -239,8 +239,10 @@ class Engine:
         store = state.store
         state.completions.flush()  # what a failing store did not take
         lease = state.lease
-        if lease is not None and (lease.keep(now) or lease.in_doubt or lease.more):
-            self._rescue(state, lease, now)
+        if lease is not None:
+            more = lease.may_rescue_more(state.completions.in_hand or {})
+            if lease.keep(now) or lease.in_doubt or more:
+                self._rescue(state, lease, now)
         if not self.claiming:
             return None if lease is None else lease.every / SECOND
         # Set before the room is read: a run that ends in between wakes us up once too often, never once too seldom.
@@ -372,7 +374,7 @@ class Engine:
         if not self.claiming or self.clock.monotonic() < self._no_rescue_until:
             return
         room = {alias: executor.capacity() for alias, executor in list(self._executors.items())}
-        rescued = lease.rescue(now, room, state.completions.in_hand or ())
+        rescued = lease.rescue(now, room, state.completions.in_hand or {})
         followers = {id(run.then) for run in rescued}
         rerun: dict[str, list[Run]] = {}
         for run in rescued:

@@ -28,7 +28,7 @@ class Lease:
     :param length: how long the lease lasts after each renewal (microseconds); it is renewed three times in that time
     """
 
-    __slots__ = ("_clock", "_logger", "_store", "in_doubt", "length", "more", "node", "nodes", "renewed_at")
+    __slots__ = ("_clock", "_logger", "_rescued", "_store", "in_doubt", "length", "node", "nodes", "renewed_at")
 
     def __init__(self, store: BaseJobStore, clock: Clock, logger: Logger, length: int) -> None:
         self._store = store
@@ -42,8 +42,8 @@ class Lease:
         self.renewed_at: int | None = None
         #: True while the answer to a claim is missing: the store may hold runs for this node that it does not know of
         self.in_doubt = False
-        #: True while the last rescue took something: what there was no room for may be waiting
-        self.more = False
+        #: rescued runs that have not ended yet, as far as is known
+        self._rescued: set[tuple[str, int]] = set()
 
     @property
     def every(self) -> int:
@@ -70,15 +70,26 @@ class Lease:
         self.renewed_at = elapsed
         return True
 
-    def rescue(self, now: int, room: Mapping[str, int], in_hand: Collection[tuple[str, int]]) -> list[Run]:
+    def rescue(self, now: int, room: Mapping[str, int], in_hand: Mapping[tuple[str, int], Run]) -> list[Run]:
         """Take over the runs of dead nodes, and those of this node whose claim was answered by an error."""
-        known = set(in_hand) if self.in_doubt else None
+        known = None
+        if self.in_doubt:
+            # Not what a former incarnation has in hand: this one may own the same times without knowing.
+            known = {(run.job_id, run.nominal) for run in list(in_hand.values()) if run.owner == self.node}
         # An error leaves the doubt: what was taken may be ours all the same.
         self.in_doubt = True
         runs = self._store.rescue(self.node, now, room, known)
         self.in_doubt = False
-        self.more = bool(runs)
+        self._rescued.update((run.job_id, run.nominal) for run in runs)
         return runs
+
+    def may_rescue_more(self, in_hand: Collection[tuple[str, int]]) -> bool:
+        """Whether rescued runs have ended since the last look, so that there is room for what had to wait."""
+        if not self._rescued:
+            return False
+        before = len(self._rescued)
+        self._rescued = {key for key in self._rescued if key in in_hand}
+        return len(self._rescued) < before
 
     def end(self, unstarted: list[Run], now: int) -> None:
         """Give back the runs that were not started, and end the lease."""

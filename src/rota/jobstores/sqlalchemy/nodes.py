@@ -87,6 +87,7 @@ def rescue(
     found: list[Run] = []
     last: dict[str, Run] = {}
     lost: Counter[str] = Counter()
+    orphaned = Counter(run.job_id for run in orphans)
     for run in orphans:
         job = jobs.get(run.job_id)
         reason = _why_lost(run, job, node)
@@ -99,6 +100,8 @@ def rescue(
             continue
         if job is None or not can_run(job):
             continue
+        if job.running - orphaned[job.id] >= job.policy.max_instances:
+            continue  # what living nodes run of it comes first, such as the beginning of the same group
         if left is not None:
             if left.get(run.executor, 0) <= 0:
                 continue
