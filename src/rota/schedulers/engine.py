@@ -377,6 +377,7 @@ class Engine:
         rescued = lease.rescue(now, room, state.completions.in_hand or {})
         followers = {id(run.then) for run in rescued}
         rerun: dict[str, list[Run]] = {}
+        again = 0
         for run in rescued:
             if run.ended:
                 self.logger.error("Run %r of a dead node was recorded as %s: %s", run, run.status, run.reason)
@@ -384,10 +385,13 @@ class Engine:
             elif run.job is None or run.executor not in self._executors:
                 self.logger.error("Run %r of a dead node waits for an executor %r", run, run.executor)
             else:
-                self.logger.warning("Run %r of a dead node is executed again", run)
+                again += run.attempt > 1
+                self.logger.debug("Run %r is taken over", run)
                 state.completions.expect_run(run)
                 if id(run) not in followers:
                     rerun.setdefault(run.executor, []).append(run)
+        if again:
+            self.logger.warning("%d runs of dead nodes are executed again (job store %r)", again, state.alias)
         for alias, heads in rerun.items():
             self._submit(state, alias, heads)
 
