@@ -100,12 +100,13 @@ def rescue(
             continue
         if job is None or not can_run(job):
             continue
-        if job.running - orphaned[job.id] >= job.policy.max_instances:
-            continue  # what living nodes run of it comes first, such as the beginning of the same group
-        if left is not None:
-            if left.get(run.executor, 0) <= 0:
-                continue
-            left[run.executor] -= 1
+        if run.owner != node:  # what is the node's own already has been given its room
+            if job.running - orphaned[job.id] >= job.policy.max_instances:
+                continue  # what living nodes run of it comes first, such as the beginning of the same group
+            if left is not None:
+                if left.get(run.executor, 0) <= 0:
+                    continue
+                left[run.executor] -= 1
         if ledger.take(conn, run, node, now):
             run.job = job
             if run.job_id in last:
