@@ -256,3 +256,22 @@ def test_context_variables_of_the_caller_do_not_reach_the_jobs_of_others():
         return ids
 
     assert asyncio.run(main()) == ["first", "second"]
+
+
+def test_ending_a_process_pool_does_not_block_the_loop():
+    from rota.executors.pool import ProcessPoolExecutor
+    from rota.testing.executor_contract import stamp
+
+    async def main():
+        scheduler = AsyncIOScheduler(executors={"default": ProcessPoolExecutor(1)})
+        ran = asyncio.Event()
+        scheduler.add_listener(lambda event: ran.set(), EVENT_JOB_EXECUTED)
+        scheduler.start()
+        scheduler.add_job(stamp)
+        await asyncio.wait_for(ran.wait(), PATIENCE)
+        finished = scheduler.shutdown()
+        assert not finished.done()  # the workers are ended by another thread
+        await finished
+        assert scheduler._closed.is_set()
+
+    asyncio.run(main())

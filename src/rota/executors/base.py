@@ -70,6 +70,8 @@ class BaseExecutor(ABC):
     :meth:`_run_job_error` when the job has ended, as in APScheduler 3. Rota's own are :class:`NativeExecutor`.
     """
 
+    #: whether shutdown() takes a while even when nothing is under way; a host on a loop then does it aside
+    slow_to_stop = False
     _scheduler: Any = None
     _logger = logging.getLogger("rota.executors")
     _clock: Clock = SYSTEM_CLOCK

@@ -40,6 +40,8 @@ class ProcessPoolExecutor(NativeExecutor):
     :raises UnknownOptionError: if ``pool_kwargs`` holds anything else
     """
 
+    slow_to_stop = True
+
     def __init__(self, max_workers: int = 10, pool_kwargs: Mapping[str, Any] | None = None) -> None:
         self.max_workers = int(max_workers)
         if self.max_workers <= 0:

@@ -121,11 +121,16 @@ class LoopScheduler(BaseScheduler):
                 notify()  # the caller cannot wait for its own end
             return signal
         self._notify = notify
-        if self._require_engine().in_flight or self._ticks_may_block:
+        if self._draining_takes_time():
             self._drain_aside(wait, timeout)
         else:
             self._drain(wait, timeout)
         return signal
+
+    def _draining_takes_time(self) -> bool:
+        if self._require_engine().in_flight or self._ticks_may_block:
+            return True
+        return any(executor.slow_to_stop for executor in self._executors.values())
 
     def wakeup(self) -> None:
         """Make the loop look for due jobs soon. Thread-safe."""

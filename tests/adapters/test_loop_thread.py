@@ -1,0 +1,109 @@
+"""The private event loop for coroutine jobs: made when needed, ended without leftovers, forgotten by forked children."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+
+import pytest
+
+from rota.clock import SYSTEM_CLOCK
+from rota.core.run import Run
+from rota.executors.loop_thread import LoopThread
+from rota.testing.executor_contract import PATIENCE
+
+LOGGER = logging.getLogger("rota.test")
+
+
+@pytest.fixture
+def loop_thread():
+    thread = LoopThread("test-loop")
+    yield thread
+    thread.stop()
+
+
+def submit(loop_thread, coroutine):
+    """Submit a coroutine; return its run and the event of its end."""
+    run, ended = Run("job", 0, 0), threading.Event()
+    loop_thread.submit(run, coroutine, ended.set, SYSTEM_CLOCK, LOGGER)
+    return run, ended
+
+
+def threads():
+    return [thread for thread in threading.enumerate() if thread.name == "test-loop"]
+
+
+async def give(value):
+    await asyncio.sleep(0)
+    return value
+
+
+def test_there_is_no_thread_before_the_first_coroutine_and_one_for_all(loop_thread):
+    assert threads() == []
+    for value in range(3):
+        run, ended = submit(loop_thread, give(value))
+        assert ended.wait(PATIENCE)
+        assert run.retval == value
+        assert len(threads()) == 1
+
+
+def test_it_is_made_anew_after_a_stop(loop_thread):
+    for _ in range(3):
+        _, ended = submit(loop_thread, give(1))
+        assert ended.wait(PATIENCE)
+        loop_thread.stop()
+        assert threads() == []
+
+
+def test_stopping_cancels_what_is_under_way(loop_thread):
+    runs = [submit(loop_thread, asyncio.sleep(PATIENCE)) for _ in range(5)]
+    loop_thread.stop()
+    assert all(ended.is_set() for _, ended in runs)
+    assert {run.status for run, _ in runs} == {"cancelled"}
+
+
+def test_stopping_without_cancelling_waits(loop_thread):
+    run, ended = submit(loop_thread, asyncio.sleep(0.05, "slept"))
+    loop_thread.stop(cancel=False)
+    assert ended.is_set()
+    assert run.retval == "slept"
+
+
+def test_it_may_be_stopped_from_its_own_thread(loop_thread):
+    stopped = threading.Event()
+
+    async def stop():
+        loop_thread.stop()
+        stopped.set()
+
+    _, ended = submit(loop_thread, stop())
+    assert stopped.wait(PATIENCE)
+    assert ended.wait(PATIENCE)
+
+
+def test_a_callback_that_raises_costs_the_others_nothing(loop_thread, caplog):
+    def fail():
+        raise ValueError("a callback")
+
+    loop_thread.submit(Run("job", 0, 0), give(1), fail, SYSTEM_CLOCK, LOGGER)
+    run, ended = submit(loop_thread, give(2))
+    assert ended.wait(PATIENCE)
+    assert run.retval == 2
+    assert "a callback" in caplog.text
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_makes_a_loop_of_its_own(loop_thread):
+    _, ended = submit(loop_thread, give(1))
+    assert ended.wait(PATIENCE)
+    child = os.fork()
+    if child == 0:
+        run, ended = submit(loop_thread, give(7))
+        ended.wait(PATIENCE)
+        os._exit(run.retval or 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    run, ended = submit(loop_thread, give(2))
+    assert ended.wait(PATIENCE)
+    assert run.retval == 2
