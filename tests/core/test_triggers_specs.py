@@ -22,7 +22,9 @@ from rota.triggers.cron import CronTrigger
 from rota.triggers.cron.expressions import AllExpression, RangeExpression
 from rota.triggers.cron.fields import BaseField, DayOfMonthField, DayOfWeekField, MonthField, WeekField
 from rota.triggers.date import DateTrigger
+from rota.triggers.filters import BetweenTrigger, WeekdaysTrigger
 from rota.triggers.interval import IntervalTrigger
+from rota.triggers.streams import BoundedTrigger, LimitTrigger, MinusTrigger, OffsetTrigger
 
 NOW = int(datetime(2026, 11, 2, 10, 0, 0, tzinfo=UTC).timestamp()) * 1_000_000
 FIXED = timezone(timedelta(hours=5, minutes=30))
@@ -77,6 +79,11 @@ TRIGGERS = [
         jitter=3,
     ),
     OrTrigger([CronTrigger(hour=3, timezone="UTC"), AndTrigger([DateTrigger("2027-01-01", "UTC")])]),
+    CronTrigger(minute=5, timezone="UTC") - CronTrigger(hour=3, minute=5, timezone="UTC"),
+    CronTrigger(minute=5, timezone="UTC", jitter=3).between("22:00", "5:30").on("fri-mon", timezone=FIXED),
+    CronTrigger(minute=5, timezone="UTC").between("22:00:01.5", "24:00", timezone="Europe/Berlin"),
+    CronTrigger(minute=5, timezone="UTC").offset(-0.25).starting("2026-10-25 02:30:00").limit(7),
+    CronTrigger(minute=5, timezone="Europe/Berlin").offset(days=3).until("2026-12-25"),
 ]
 IDS = [f"{number}-{type(trigger).__name__}" for number, trigger in enumerate(TRIGGERS)]
 
@@ -173,6 +180,12 @@ def test_built_in_triggers_are_found_by_alias():
         CalendarIntervalTrigger,
         AndTrigger,
         OrTrigger,
+        MinusTrigger,
+        BetweenTrigger,
+        WeekdaysTrigger,
+        OffsetTrigger,
+        LimitTrigger,
+        BoundedTrigger,
     }
     with pytest.raises(UnknownAliasError, match="did you mean 'interval'"):
         trigger_class("intervall")
@@ -181,7 +194,7 @@ def test_built_in_triggers_are_found_by_alias():
 def test_asking_for_no_trigger_loads_none():
     code = "import rota.triggers, sys; print([m for m in sys.modules if m.startswith('rota.triggers.')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['rota.triggers.base']"
+    assert done.stdout.strip() == "['rota.triggers.operators', 'rota.triggers.base']"
 
 
 # ----------------------------------------------------------------------------------------- states of APScheduler

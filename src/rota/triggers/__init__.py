@@ -16,10 +16,16 @@ if TYPE_CHECKING:
 #: Where the built-in triggers are, by alias.
 BUILTIN_TRIGGERS = {
     "and": "rota.triggers.combining:AndTrigger",
+    "between": "rota.triggers.filters:BetweenTrigger",
+    "bounded": "rota.triggers.streams:BoundedTrigger",
     "calendarinterval": "rota.triggers.calendarinterval:CalendarIntervalTrigger",
     "cron": "rota.triggers.cron:CronTrigger",
     "date": "rota.triggers.date:DateTrigger",
     "interval": "rota.triggers.interval:IntervalTrigger",
+    "limit": "rota.triggers.streams:LimitTrigger",
+    "minus": "rota.triggers.streams:MinusTrigger",
+    "offset": "rota.triggers.streams:OffsetTrigger",
+    "on": "rota.triggers.filters:WeekdaysTrigger",
     "or": "rota.triggers.combining:OrTrigger",
 }
 

@@ -13,6 +13,7 @@ from ..clock import SECOND, SYSTEM_CLOCK, moment
 from ..clock import instant as to_instant
 from ..errors import DeserializationError, TriggerError, TriggerTypeError
 from ..util import astimezone, convert_to_datetime, local_timezone
+from .operators import TriggerOperators
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _QUICK_LIMIT = 32_503_680_000 * SECOND
 LAST_INSTANT = 253402128000 * 1_000_000
 
 
-class BaseTrigger(ABC):
+class BaseTrigger(TriggerOperators, ABC):
     """Base class of all triggers.
 
     A custom trigger implements :meth:`get_next_fire_time` (APScheduler's interface); it is enough. The engine asks
@@ -43,6 +44,8 @@ class BaseTrigger(ABC):
 
     #: seconds by which a due time may come after its nominal time, or None
     jitter: float | None = None
+    #: seconds over which jobs are spread by their ids, or None
+    spread: float | None = None
     #: the zone in which the trigger's wall times are meant, or None
     timezone: tzinfo | None = None
     #: whether the user chose the start; False where it is the time of construction
@@ -86,6 +89,10 @@ class BaseTrigger(ABC):
 
         :param previous: the last nominal time of the *combined* trigger, which need not be one of this trigger
         """
+        return None
+
+    def origin(self) -> int | None:
+        """Return the instant at which the schedule starts, as far as the trigger says so; None if it has no start."""
         return None
 
     def at_or_before(self, instant: int) -> int | None:
@@ -299,15 +306,24 @@ def checked_jitter(jitter: Any) -> float | None:
     :raises TriggerTypeError: if it is something else
     :raises TriggerError: if it is negative or not finite
     """
-    if jitter is None:
+    return _checked_seconds("jitter", jitter)
+
+
+def checked_spread(spread: Any) -> float | None:
+    """Return a spread in seconds, as :func:`checked_jitter` does a jitter."""
+    return _checked_seconds("spread", spread)
+
+
+def _checked_seconds(name: str, value: Any) -> float | None:
+    if value is None:
         return None
-    if isinstance(jitter, timedelta):
-        jitter = jitter.total_seconds()
-    if isinstance(jitter, bool) or not isinstance(jitter, (int, float)):
-        raise TriggerTypeError(f"jitter must be a number of seconds, not {jitter!r}")
-    if not 0 <= jitter < 10**9:
-        raise TriggerError(f"jitter must be a number of seconds from 0 up, not {jitter!r}")
-    return jitter
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TriggerTypeError(f"{name} must be a number of seconds, not {value!r}")
+    if not 0 <= value < 10**9:
+        raise TriggerError(f"{name} must be a number of seconds from 0 up, not {value!r}")
+    return value
 
 
 def checked_state(trigger: object, state: Any, newest: int) -> dict[str, Any]:

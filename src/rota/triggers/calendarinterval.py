@@ -157,6 +157,10 @@ class CalendarIntervalTrigger(InstantTrigger):
             at = self._step(at)
         return found
 
+    def origin(self) -> int | None:
+        wall = (self.start_date.toordinal() - _EPOCH_ORDINAL) * DAY
+        return zone_map(self.timezone).second_of(wall) * SECOND
+
     def spec(self) -> dict[str, Any] | None:
         """Return ``{"type": "calendarinterval", …}`` with the parameters that are not zero or None."""
         zone = timezone_to_text(self.timezone)

@@ -9,22 +9,25 @@ from math import gcd
 
 from ..clock import instant as to_instant
 from ..errors import NeverFiresError, TriggerError, TriggerTypeError
-from ..util import obj_to_ref, ref_to_obj
 from .base import (
     WALK_LIMIT,
     BaseTrigger,
     InstantTrigger,
     checked_jitter,
+    checked_spread,
     checked_state,
 )
 from .date import DateTrigger
+from .derived import fires_at, following, member_of_state, member_state
 from .interval import IntervalTrigger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import timedelta, tzinfo
-    from typing import Any
+    from typing import Any, TypeVar
+
+    C = TypeVar("C", "AndTrigger", "OrTrigger")
 
 #: How many times the members of an ``and`` are asked in turn before it gives up looking for a time that suits all.
 SEARCH_LIMIT = 10_000
@@ -36,14 +39,16 @@ class BaseCombiningTrigger(InstantTrigger):
     :param triggers: the triggers to combine, at least one
     :param jitter: seconds by which a due time may come after its nominal time
     :param timezone: the zone in which times are shown (default: that of the first member)
+    :param spread: seconds over which jobs with this trigger are spread by their ids
     :param now: accepted because all triggers take it; members keep what they were made with
     """
 
-    __slots__ = ("jitter", "timezone", "triggers")
+    __slots__ = ("jitter", "spread", "timezone", "triggers")
 
     #: the name of the kind in ``str()`` and in specs
     alias = ""
     jitter: float | None
+    spread: float | None
     timezone: tzinfo | None
     triggers: list[BaseTrigger]
 
@@ -53,6 +58,7 @@ class BaseCombiningTrigger(InstantTrigger):
         jitter: float | timedelta | None = None,
         *,
         timezone: tzinfo | None = None,
+        spread: float | timedelta | None = None,
         now: int | None = None,
     ) -> None:
         self.triggers = list(triggers)
@@ -64,6 +70,7 @@ class BaseCombiningTrigger(InstantTrigger):
         if not self.triggers:
             raise TriggerError(f"{type(self).__name__} needs at least one trigger to combine")
         self.jitter = checked_jitter(jitter)
+        self.spread = checked_spread(spread)
         self.timezone = self._zone_of_members() or timezone
 
     def _zone_of_members(self) -> tzinfo | None:
@@ -86,7 +93,7 @@ class BaseCombiningTrigger(InstantTrigger):
         return (
             isinstance(other, BaseCombiningTrigger)
             and type(self) is type(other)
-            and self.jitter == other.jitter
+            and (self.jitter, self.spread) == (other.jitter, other.spread)
             and len(self.triggers) == len(other.triggers)
             and all(
                 mine.same_schedule(theirs) for mine, theirs in zip(self.triggers, other.triggers, strict=True)
@@ -101,6 +108,8 @@ class BaseCombiningTrigger(InstantTrigger):
         result: dict[str, Any] = {"type": self.alias, "triggers": members}
         if self.jitter is not None:
             result["jitter"] = self.jitter
+        if self.spread is not None:
+            result["spread"] = self.spread
         return result
 
     @classmethod
@@ -111,36 +120,35 @@ class BaseCombiningTrigger(InstantTrigger):
         trigger = cls.__new__(cls)
         trigger.triggers = [trigger_from_spec(member) for member in spec["triggers"]]
         trigger.jitter = spec.get("jitter")
+        trigger.spread = spec.get("spread")
         trigger.timezone = trigger._zone_of_members()
         return trigger
 
     def __getstate__(self) -> dict[str, Any]:
         return {
             "version": 1,
-            "triggers": [(obj_to_ref(type(member)), member.__getstate__()) for member in self.triggers],
+            "triggers": [member_state(member) for member in self.triggers],
             "jitter": self.jitter,
+            "spread": self.spread,
         }
 
     def __setstate__(self, state: Any) -> None:
         state = checked_state(self, state, 1)
         self.jitter = state["jitter"]
-        self.triggers = []
-        for reference, member_state in state["triggers"]:
-            cls = ref_to_obj(reference)
-            member = cls.__new__(cls)
-            member.__setstate__(member_state)
-            self.triggers.append(member)
+        self.spread = state.get("spread")
+        self.triggers = [member_of_state(*member) for member in state["triggers"]]
         self.timezone = self._zone_of_members()
 
     def _identity(self) -> tuple[Any, ...]:
-        return (tuple(self.triggers), self.jitter)
+        return (tuple(self.triggers), self.jitter, self.spread)
 
     def __str__(self) -> str:
         return f"{self.alias}[{', '.join(str(member) for member in self.triggers)}]"
 
     def __repr__(self) -> str:
         jitter = f", jitter={self.jitter}" if self.jitter else ""
-        return f"<{type(self).__name__}({self.triggers}{jitter})>"
+        spread = f", spread={self.spread}" if self.spread else ""
+        return f"<{type(self).__name__}({self.triggers}{jitter}{spread})>"
 
 
 class AndTrigger(BaseCombiningTrigger):
@@ -161,9 +169,10 @@ class AndTrigger(BaseCombiningTrigger):
         jitter: float | timedelta | None = None,
         *,
         timezone: tzinfo | None = None,
+        spread: float | timedelta | None = None,
         now: int | None = None,
     ) -> None:
-        super().__init__(triggers, jitter, timezone=timezone, now=now)
+        super().__init__(triggers, jitter, timezone=timezone, spread=spread, now=now)
         for index, one in enumerate(self.triggers):
             for other in self.triggers[index + 1 :]:
                 if _never_agree(one, other):
@@ -178,7 +187,8 @@ class AndTrigger(BaseCombiningTrigger):
         at, agreed, asked = instant + 1, 0, 0
         while agreed < len(self.triggers):
             which = asked % len(self.triggers)
-            found = self.triggers[which].after(at - 1, anchors[which])
+            member = self.triggers[which]
+            found = member.after(instant, anchors[which]) if at == instant + 1 else following(member, at - 1)
             if found is None:
                 return None
             agreed = agreed + 1 if found == at else 1
@@ -189,6 +199,11 @@ class AndTrigger(BaseCombiningTrigger):
                     f"{self} has no time that suits all its triggers between {self._moment(instant)} and {self._moment(at)}"
                 )
         return at
+
+    def origin(self) -> int | None:
+        return max(
+            (at for at in (member.origin() for member in self.triggers) if at is not None), default=None
+        )
 
     def at_or_before(self, instant: int) -> int | None:
         """Return the last time up to ``instant`` that all members agree on, None if there is none near."""
@@ -224,6 +239,10 @@ class OrTrigger(BaseCombiningTrigger):
         )
         return min((at for at in times if at is not None), default=None)
 
+    def origin(self) -> int | None:
+        starts = [member.origin() for member in self.triggers]
+        return None if None in starts else min(at for at in starts if at is not None)
+
     def at_or_before(self, instant: int) -> int | None:
         """Return the latest time of any member up to ``instant``."""
         times = (member.at_or_before(instant) for member in self.triggers)
@@ -249,15 +268,25 @@ class OrTrigger(BaseCombiningTrigger):
             total += count
             at: int | None = start
             while at is not None and at <= last and steps < WALK_LIMIT:
-                if any(low <= at <= high and _fires_at(other, at) for _, low, high, other in spans[:index]):
+                if any(low <= at <= high and fires_at(other, at) for _, low, high, other in spans[:index]):
                     total -= 1
                 at = member.after(at, at)
                 steps += 1
         return max(span[2] for span in spans), total
 
 
-def _fires_at(trigger: BaseTrigger, instant: int) -> bool:
-    return trigger.after(instant - 1) == instant
+def combine(cls: type[C], one: BaseTrigger, other: BaseTrigger) -> C:
+    """Return the combination of two triggers; one of the same kind is taken apart, so that chains stay flat."""
+    if not isinstance(other, BaseTrigger):
+        return NotImplemented
+    members = [
+        member
+        for trigger in (one, other)
+        for member in (trigger.triggers if type(trigger) is cls else (trigger,))
+    ]
+    jitters = [trigger.jitter for trigger in (one, other) if trigger.jitter is not None]
+    spreads = [trigger.spread for trigger in (one, other) if trigger.spread is not None]
+    return cls(members, max(jitters, default=None), spread=max(spreads, default=None))
 
 
 def _never_agree(one: BaseTrigger, other: BaseTrigger) -> bool:
@@ -267,7 +296,7 @@ def _never_agree(one: BaseTrigger, other: BaseTrigger) -> bool:
         return distance % gcd(one.microseconds, other.microseconds) != 0
     for date, member in ((one, other), (other, one)):
         if isinstance(date, DateTrigger):
-            return not _fires_at(member, to_instant(date.run_date))
+            return not fires_at(member, to_instant(date.run_date))
     from .cron import CronTrigger
 
     if isinstance(one, CronTrigger) and isinstance(other, CronTrigger):

@@ -71,6 +71,9 @@ class DateTrigger(InstantTrigger):
         """Return the run date if it is not later than ``instant``."""
         return self._run if self._run <= instant else None
 
+    def origin(self) -> int | None:
+        return self._run
+
     def latest(self, first: int, now: int) -> tuple[int, int]:
         """Return the one time there is."""
         return first, 1

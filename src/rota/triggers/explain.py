@@ -125,6 +125,7 @@ def _dates(fields: dict[str, BaseField], either: bool, words: Language) -> list[
         weekdays = words.on_weekdays(
             _weekday_shape(numbers) if numbers else (),
             [_special(item, words) for item in _specials(day_of_week)],
+            words.either if days and not either else words.joint,
         )
     if days and weekdays:
         parts = [words.one_or_other(days, weekdays) if either else words.only_if(days, weekdays)]

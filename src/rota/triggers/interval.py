@@ -133,6 +133,9 @@ class IntervalTrigger(InstantTrigger):
             return None
         return self._start + (instant - self._start) // self._interval * self._interval
 
+    def origin(self) -> int | None:
+        return self._start
+
     def latest(self, first: int, now: int) -> tuple[int, int]:
         """Return the last time on the grid of ``first`` up to ``now``, and how many there are: one division."""
         if self._end is not None and self._end < now:

@@ -21,7 +21,7 @@ class Words:
     either: str
 
     def listed(self, items: Sequence[str], joint: str | None = None) -> str:
-        """Return ``a, b and c``."""
+        """Return ``a, b and c``, or with another joint."""
         if len(items) < 2:
             return "".join(items)
         return f"{', '.join(items[:-1])} {joint or self.joint} {items[-1]}"
@@ -111,10 +111,10 @@ class English(Words):
             return "the last working day (Monday to Friday)"
         return f"the working day (Monday to Friday) nearest to day {day}"
 
-    def on_weekdays(self, shape: Shape, items: Sequence[str]) -> str:
+    def on_weekdays(self, shape: Shape, items: Sequence[str], joint: str) -> str:
         named = [] if not shape else self._weekdays(shape)
         special = [f"{item} of the month" for item in items]
-        return f"on {self.listed([*named, *special])}"
+        return f"on {self.listed([*named, *special], joint)}"
 
     def _weekdays(self, shape: Shape) -> list[str]:
         kind, *values = shape
@@ -261,10 +261,10 @@ class Vietnamese(Words):
             return "ngày làm việc cuối (thứ Hai đến thứ Sáu)"
         return f"ngày làm việc (thứ Hai đến thứ Sáu) gần ngày {day} nhất"
 
-    def on_weekdays(self, shape: Shape, items: Sequence[str]) -> str:
+    def on_weekdays(self, shape: Shape, items: Sequence[str], joint: str) -> str:
         named = [] if not shape else self._weekdays(shape)
         special = [f"{item} của tháng" for item in items]
-        return f"vào {self.listed([*named, *special])}"
+        return f"vào {self.listed([*named, *special], joint)}"
 
     def _weekdays(self, shape: Shape) -> list[str]:
         kind, *values = shape

@@ -7,6 +7,7 @@ the epoch in UTC, *wall seconds* count what a clock in the zone shows as if it w
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from itertools import pairwise
 
 from ..errors import TriggerError
 
@@ -95,6 +96,26 @@ class ZoneMap:
                 else:
                     result.append((first, last, offset))
         return result
+
+    def stretch(self, second: int) -> Stretch:
+        """Return a stretch with one offset that holds a second; the offset may last longer than the stretch."""
+        if self.fixed is not None:
+            return FIRST_SECOND, LAST_SECOND, self.fixed
+        number = second >> BLOCK_BITS
+        block = self.block(number)
+        if isinstance(block, int):
+            return (number << BLOCK_BITS) - MARGIN, ((number + 1) << BLOCK_BITS) + MARGIN, block
+        return next(stretch for stretch in block if second < stretch[1])
+
+    def second_of(self, wall: int) -> int:
+        """Return the second that a wall second stands for (RFC 5545 3.3.5: gap, the offset before it; overlap, the first)."""
+        found = self.seconds_of(wall)
+        if found:
+            return min(found)
+        block = self.block(wall >> BLOCK_BITS)
+        assert not isinstance(block, int)
+        before = next(one[2] for one, two in pairwise(block) if one[1] + one[2] <= wall < two[0] + two[2])
+        return wall - before
 
     def seconds_of(self, wall: int) -> list[int]:
         """Return the seconds at which clocks in the zone show a wall second: none in a gap, two in an overlap."""

@@ -217,6 +217,9 @@ class CronTrigger(InstantTrigger):
     def anchor_among(self, previous: int) -> int | None:
         return self.at_or_before(previous) if self._rules.hide else None
 
+    def origin(self) -> int | None:
+        return self._start
+
     def at_or_before(self, instant: int) -> int | None:
         """Return the last matching time up to ``instant``, of a schedule that has run since ``start_date``."""
         return self._last(instant, None)

@@ -1,0 +1,142 @@
+"""What the triggers have in common that are made of another one.
+
+Pure; see the port in :mod:`rota.triggers.base`. The stream of the inner trigger is that of a schedule which has always
+run, so a derived trigger means the same whatever has fired so far.
+"""
+
+from __future__ import annotations
+
+from ..errors import NeverFiresError, TriggerTypeError
+from ..util import obj_to_ref, ref_to_obj
+from .base import BaseTrigger, InstantTrigger, checked_state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import tzinfo
+    from typing import Any
+
+#: How many times of the inner trigger are looked at before the search for one that suits is given up.
+SEARCH_LIMIT = 10_000
+
+
+def following(trigger: BaseTrigger, instant: int) -> int | None:
+    """Return the first time later than ``instant`` of a trigger that has always run."""
+    return trigger.after(instant, trigger.anchor_among(instant))
+
+
+def fires_at(trigger: BaseTrigger, instant: int) -> bool:
+    """Tell whether an instant is one of the times of a trigger that has always run."""
+    return following(trigger, instant - 1) == instant
+
+
+def member_state(trigger: BaseTrigger) -> tuple[str, Any]:
+    """Return a trigger as the reference to its class and its state."""
+    state = trigger.__getstate__()
+    if isinstance(state, tuple) and len(state) == 2 and not hasattr(trigger, "__setstate__"):
+        state = {**(state[0] or {}), **state[1]}  # attributes from the instance's dictionary and from slots
+    return obj_to_ref(type(trigger)), state
+
+
+def member_of_state(reference: str, state: Any) -> BaseTrigger:
+    """Return the trigger of a :func:`member_state`."""
+    cls: type[BaseTrigger] = ref_to_obj(reference)
+    member = cls.__new__(cls)
+    restore = getattr(member, "__setstate__", None)
+    if restore is not None:
+        restore(state)
+    elif state is not None:
+        for name, value in state.items():
+            setattr(member, name, value)
+    return member
+
+
+class DerivedTrigger(InstantTrigger):
+    """Base class of the triggers that are made of one other trigger.
+
+    A subclass has a constructor that takes the inner trigger and the keywords that :meth:`_parameters` returns.
+
+    :param trigger: the inner trigger
+    """
+
+    __slots__ = ("jitter", "spread", "timezone", "trigger")
+
+    #: the name of the kind in specs
+    alias = ""
+    jitter: float | None
+    spread: float | None
+    timezone: tzinfo | None
+    trigger: BaseTrigger
+
+    def __init__(self, trigger: BaseTrigger) -> None:
+        if not isinstance(trigger, BaseTrigger):
+            raise TriggerTypeError(f"{type(self).__name__} is made of a trigger, not of {trigger!r}")
+        self.trigger = trigger
+        self.timezone = trigger.timezone
+        self.jitter = trigger.jitter
+        self.spread = trigger.spread
+
+    def parts(self) -> list[BaseTrigger]:
+        """Return the inner trigger."""
+        return [self.trigger]
+
+    def anchor_among(self, previous: int) -> int | None:
+        return previous
+
+    def origin(self) -> int | None:
+        return self.trigger.origin()
+
+    def same_schedule(self, other: BaseTrigger) -> bool:
+        return (
+            isinstance(other, DerivedTrigger)
+            and type(self) is type(other)
+            and self._parameters() == other._parameters()
+            and self.trigger.same_schedule(other.trigger)
+        )
+
+    def spec(self) -> dict[str, Any] | None:
+        """Return ``{"type", "trigger": spec of the inner trigger, …}`` with the parameters; None if that has no spec."""
+        inner = self.trigger.spec()
+        return None if inner is None else {"type": self.alias, "trigger": inner, **self._parameters()}
+
+    @classmethod
+    def from_spec(cls, spec: dict[str, Any]) -> DerivedTrigger:
+        """Return the trigger of a :meth:`spec`."""
+        from . import trigger_from_spec
+
+        parameters = {name: value for name, value in spec.items() if name not in ("type", "trigger")}
+        return cls(trigger_from_spec(spec["trigger"]), **parameters)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"version": 1, "trigger": member_state(self.trigger), "parameters": self._parameters()}
+
+    def __setstate__(self, state: Any) -> None:
+        state = checked_state(self, state, 1)
+        type(self).__init__(self, member_of_state(*state["trigger"]), **state["parameters"])
+
+    def _parameters(self) -> dict[str, Any]:
+        """Return the other parameters of the constructor, as JSON-able data."""
+        raise NotImplementedError
+
+    def _anchor(self, previous: int | None) -> int | None:
+        """Return what the inner trigger must be given as its previous time."""
+        return None if previous is None else self.trigger.anchor_among(previous)
+
+    def _no_time(self, one: int, other: int) -> NeverFiresError:
+        first, last = sorted((one, other))
+        return NeverFiresError(
+            f"{self} has no time between {self._moment(first)} and {self._moment(last)}: the search was given up, none "
+            f"of the many times of {self.trigger} suits"
+        )
+
+    def _identity(self) -> tuple[Any, ...]:
+        return (self.trigger, repr(self._parameters()))
+
+    def _shown(self) -> str:
+        """Return the call that makes the trigger of the inner one."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return f"{self.trigger}.{self._shown()}"
+
+    def __repr__(self) -> str:
+        return f"{self.trigger!r}.{self._shown()}"
