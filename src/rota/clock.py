@@ -29,6 +29,9 @@ class Clock:
 
     __slots__ = ()
 
+    #: whether it shows another time than the world's, so that nobody else's clock can be compared with it
+    virtual = False
+
     def now(self) -> int:
         """Return the current instant in microseconds since the epoch (UTC); it jumps when the clock is set."""
         return time.time_ns() // 1000

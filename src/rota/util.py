@@ -46,6 +46,7 @@ __all__ = (
     "timezone_to_text",
     "undefined",
     "utc_timestamp_to_datetime",
+    "without_secrets",
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -76,6 +77,14 @@ undefined: Any = _Undefined()
 
 
 # ------------------------------------------------------------------------------------------------------------ values
+
+
+def without_secrets(text: str) -> str:
+    """Return a text with the passwords of the URLs in it replaced by ``***``; for messages, logs and ``repr()``."""
+    import re
+
+    text = re.sub(r"(?<=://)([^/?#@\s:]*):[^/\s]*@", r"\1:***@", text)
+    return re.sub(r"(?i)([?&][^=&#\s]*(?:pass|pwd|secret|token)[^=&#\s]*=)[^&#\s]*", r"\1***", text)
 
 
 def asint(text: Any) -> int | None:

@@ -23,7 +23,7 @@ from rota.errors import (
     StoreNotStartedError,
     StoreUnavailableError,
 )
-from rota.jobstores.sqlalchemy import SQLAlchemyJobStore, database, schema
+from rota.jobstores.sqlalchemy import SQLAlchemyJobStore, capabilities, database, schema
 from rota.testing.contract_jobs import LEASE, NODE, START, Worker, claim, decide, finish, make_job, statuses
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def test_a_file_database_is_opened_in_wal_mode_with_full_synchronization(
     assert settings == {
         "journal_mode": "wal",
         "synchronous": 2,
-        "busy_timeout": database.BUSY_TIMEOUT,
+        "busy_timeout": capabilities.BUSY_TIMEOUT,
         "foreign_keys": 0,
     }
 
@@ -305,7 +305,7 @@ def test_a_password_is_not_shown() -> None:
 def test_a_locked_file_is_a_store_that_is_unavailable(
     path: Path, open_store: Callable[..., SQLAlchemyJobStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BUSY_TIMEOUT", 1)
+    monkeypatch.setattr(capabilities, "BUSY_TIMEOUT", 1)
     store = open_store()
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
@@ -389,7 +389,7 @@ def test_only_the_newest_records_of_each_job_are_kept(open_store: Callable[..., 
 def test_old_records_are_deleted_in_batches(
     open_store: Callable[..., SQLAlchemyJobStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rota.jobstores.sqlalchemy.BATCH", 4)
+    monkeypatch.setattr("rota.jobstores.sqlalchemy.retention.BATCH", 4)
     monkeypatch.setattr("rota.jobstores.sqlalchemy.ledger.BATCH", 4)
     store = open_store(keep_days=2)
     store.add_job(make_job(every=1))

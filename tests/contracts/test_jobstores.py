@@ -1,4 +1,4 @@
-"""The contract suite of job stores, on every store that needs no server."""
+"""The contract suite of job stores, on memory and on databases."""
 
 from __future__ import annotations
 
@@ -63,3 +63,39 @@ class TestSQLiteInMemory(SharedJobStoreContract):
 
         yield make
         engine.dispose()
+
+
+class SQLServerContract(SharedJobStoreContract):
+    """Store objects of their own connections on an empty database of a server."""
+
+    @pytest.fixture
+    def url(self) -> str:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def make_store(self, url: str) -> Iterator[Callable[[], BaseJobStore]]:
+        from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
+
+        stores: list[BaseJobStore] = []
+
+        def make() -> BaseJobStore:
+            store = SQLAlchemyJobStore(url)
+            store.start(None, "default")
+            stores.append(store)
+            return store
+
+        yield make
+        for store in stores:
+            store.shutdown()
+
+
+class TestPostgreSQL(SQLServerContract):
+    @pytest.fixture
+    def url(self, postgresql_url: str) -> str:
+        return postgresql_url
+
+
+class TestMariaDB(SQLServerContract):
+    @pytest.fixture
+    def url(self, mariadb_url: str) -> str:
+        return mariadb_url

@@ -82,6 +82,11 @@ class BaseJobStore(ABC):
         """Untie this store object from its scheduler."""
         self._holder = None
 
+    def forked(self) -> None:
+        """Forget what belongs to the parent process; called in a forked child before anything else."""
+        self.__dict__.pop("_memory_ledger", None)
+        self.detach()
+
     def check_job(self, job: Job) -> None:  # noqa: B027  # a store of live objects takes everything
         """Refuse a job that the store could not keep, before anything is stored.
 
@@ -289,6 +294,11 @@ class BaseJobStore(ABC):
 
     def on_wake(self, wake: Callable[[], None]) -> None:  # noqa: B027  # stores without push have nothing to call
         """Give the store a function to call when another process changed something that is due soon."""
+
+    @property
+    def clock_offset(self) -> int | None:
+        """Microseconds that the store's clock is ahead of this node's; None if it has none, or it was not measured."""
+        return None
 
     @property
     def clock(self) -> Clock:

@@ -34,6 +34,8 @@ class VirtualClock(Clock):
 
     __slots__ = ("_elapsed", "_wall")
 
+    virtual = True
+
     def __init__(self, start: Time | None = None) -> None:
         self._wall = _to_instant(START if start is None else start)
         self._elapsed = 1000 * SECOND

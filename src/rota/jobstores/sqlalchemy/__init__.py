@@ -32,20 +32,23 @@ from .database import Database
 from .jobs import Jobs
 from .ledger import Ledger
 from .nodes import Nodes, rescue
-from .schema import BATCH, Tables
+from .offset import Offset
+from .retention import Retention
+from .schema import Tables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-    from contextlib import AbstractContextManager
     from datetime import datetime
-    from typing import Any
+    from typing import Any, TypeVar
 
     from sqlalchemy import Connection, Engine
 
     from ...core.plan import Decision
     from ...core.run import Run
     from ...job import Job
+
+    Result = TypeVar("Result")
 
 __all__ = ("ConflictingIdError", "JobLookupError", "SQLAlchemyJobStore")
 
@@ -110,16 +113,20 @@ class SQLAlchemyJobStore(BaseJobStore):
         self._ledger_table = Ledger(self._tables)
         self._nodes = Nodes(self._tables)
         self._create_tables = create_tables
-        self._keep_runs = keep_runs
-        self._keep_age = None if keep_days is None else int(keep_days * DAY)
+        age = None if keep_days is None else int(keep_days * DAY)
+        self._retention = Retention(self._db, self._ledger_table, keep_runs, age)
+        self._offset = Offset(self._db.can.clock)
         self._started = False
-        #: how many records each job got since it was last pruned; None before the first look at all of them
-        self._written: dict[str, int] | None = None
 
     @property
     def engine(self) -> Engine:
         """The engine that the store uses."""
         return self._db.engine
+
+    @property
+    def clock_offset(self) -> int | None:
+        """Microseconds that the database's clock is ahead; None if that is not known, or the database has no clock."""
+        return self._offset.measured
 
     # -- life cycle ----------------------------------------------------------------------------------------------
 
@@ -130,19 +137,21 @@ class SQLAlchemyJobStore(BaseJobStore):
         :raises SchemaError: if its tables are not of a version that this code knows
         """
         super().start(scheduler, alias)
-        with self._db.reading() as conn:
-            fresh = bool(self._tables.missing(conn))
-        if fresh:
+        if self._db.read(self._tables.missing):
             try:
-                with self._db.writing() as conn:
-                    self._tables.prepare(conn, self._create_tables)
+                self._db.write(self._prepare)
             except StoreError as exc:
                 # Another process may have created them at the same moment, where creating is no part of a transaction.
                 if not isinstance(exc.__cause__, DBAPIError):
                     raise
-        with self._db.writing() as conn:
-            self._tables.prepare(conn, self._create_tables)
+        self._db.write(self._prepare)
+        self._offset = Offset(self._db.can.clock)
         self._started = True
+
+    def _prepare(self, conn: Connection) -> None:
+        can = self._db.can
+        with can.alone(conn, self._tables.meta.fullname):
+            self._tables.prepare(conn, self._create_tables, not can.transactional_ddl)
 
     def shutdown(self) -> None:
         """Close the connections, unless the engine was passed in."""
@@ -162,20 +171,17 @@ class SQLAlchemyJobStore(BaseJobStore):
 
     def lookup_job(self, job_id: str) -> Job | None:
         """Return the job of that id, or None; one that cannot be restored is quarantined and says why."""
-        with self._reading() as conn:
-            row = self._jobs.one(conn, job_id)
+        row = self._read(partial(self._jobs.one, job_id=job_id))
         return None if row is None else self._job_of(row)
 
     def get_due_jobs(self, now: datetime) -> list[Job]:
         """Return the active jobs that are due, earliest first; nothing is claimed."""
-        with self._reading() as conn:
-            rows = self._jobs.due(conn, instant(now), None)
+        rows = self._read(partial(self._jobs.due, now=instant(now), room=None))
         return [self._job_of(row) for row in rows]
 
     def get_next_run_time(self) -> datetime | None:
         """Return the earliest next run time, or None."""
-        with self._reading() as conn:
-            following = self._jobs.next_due(conn, None)
+        following = self._read(partial(self._jobs.next_due, executors=None))
         if following is None:
             return None
         timezone = getattr(self._scheduler, "timezone", None)
@@ -183,8 +189,7 @@ class SQLAlchemyJobStore(BaseJobStore):
 
     def get_all_jobs(self) -> list[Job]:
         """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
-        with self._reading() as conn:
-            rows = self._jobs.all(conn)
+        rows = self._read(self._jobs.all)
         return [self._job_of(row) for row in rows]
 
     def add_job(self, job: Job) -> None:
@@ -196,12 +201,10 @@ class SQLAlchemyJobStore(BaseJobStore):
         now = self.clock.now()
         row = self._jobs.new_row(job, self._jobs.values_of(job, now), now)
         try:
-            with self._writing() as conn:
-                self._jobs.insert(conn, row)
+            self._write(partial(self._jobs.insert, row=row))
         except IntegrityError as exc:
-            with self._writing() as conn:
-                if not self._jobs.revive(conn, row):
-                    raise ConflictingIdError(job.id) from exc
+            if not self._write(partial(self._jobs.revive, row=row)):
+                raise ConflictingIdError(job.id) from exc
         job.version = row["version"]
 
     def update_job(self, job: Job) -> None:
@@ -211,9 +214,8 @@ class SQLAlchemyJobStore(BaseJobStore):
         """
         values = self._jobs.values_of(job, self.clock.now())
         for _ in range(_TRIES):
-            with self._writing() as conn:
-                if self._jobs.save(conn, job, values, None):
-                    return
+            if self._write(partial(self._jobs.save, job=job, values=values, version=None)):
+                return
         raise StoreConflictError(f"Job {job.id} was changed by others {_TRIES} times in a row; try again")
 
     def save_job(self, job: Job, version: int) -> bool:
@@ -222,34 +224,29 @@ class SQLAlchemyJobStore(BaseJobStore):
         :raises JobLookupError: if there is none
         """
         values = self._jobs.values_of(job, self.clock.now())
-        with self._writing() as conn:
-            return self._jobs.save(conn, job, values, version)
+        return self._write(partial(self._jobs.save, job=job, values=values, version=version))
 
     def remove_job(self, job_id: str) -> None:
         """Delete a job, also one that cannot be restored; its records stay.
 
         :raises JobLookupError: if there is none
         """
-        with self._writing() as conn:
-            self._jobs.remove(conn, job_id)
+        self._write(partial(self._jobs.remove, job_id=job_id))
 
     def remove_all_jobs(self) -> None:
         """Delete all jobs; their records stay."""
-        with self._writing() as conn:
-            self._jobs.remove_all(conn)
+        self._write(self._jobs.remove_all)
 
     # -- the ledger ----------------------------------------------------------------------------------------------
 
     def due(self, now: int, room: Mapping[str, int]) -> list[Job]:
         """Return due jobs, earliest first, at most so many for each executor as it has room for."""
-        with self._reading() as conn:
-            rows = self._jobs.due(conn, now, room)
+        rows = self._read(partial(self._jobs.due, now=now, room=room))
         return [self._job_of(row) for row in rows]
 
     def next_due(self, executors: Iterable[str]) -> int | None:
         """Return the earliest due time among the jobs of these executors."""
-        with self._reading() as conn:
-            return self._jobs.next_due(conn, executors)
+        return self._read(partial(self._jobs.next_due, executors=executors))
 
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
         """Carry out decisions in one transaction; what was changed by others in the meantime is left out.
@@ -258,31 +255,37 @@ class SQLAlchemyJobStore(BaseJobStore):
 
         :raises StoreError: if ``node`` never had a lease
         """
-        with self._writing() as conn:
-            if not self._nodes.is_alive(conn, node, now):
+
+        def work(conn: Connection) -> list[Decision]:
+            if not self._nodes.is_alive(conn, node, self._offset.at(now)):
                 return []
-            won = self._ledger_table.claim(conn, decisions, node, now)
-        self._count(won)
+            return self._ledger_table.claim(conn, decisions, node, now)
+
+        won = self._write(work)
+        self._retention.count(won)
         return won
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Record ended runs in one transaction; return those whose fence is not the store's any more."""
         if not runs:
             return []
-        with self._writing() as conn:
-            return self._ledger_table.finish(conn, runs)
+        return self._write(partial(self._ledger_table.finish, runs=runs))
 
     def get_runs(
         self, job_id: str | None = None, status: str | Iterable[str] | None = None, limit: int = 100
     ) -> list[Run]:
         """Return records of the ledger, newest first."""
-        with self._reading() as conn:
-            return self._ledger_table.select(conn, job_id, status, limit)
+        return self._read(partial(self._ledger_table.select, job_id=job_id, status=status, limit=limit))
 
     def renew(self, node: str, now: int, lease: int) -> bool:
-        """Renew or begin a node's lease; False if it was over."""
-        with self._writing() as conn:
-            return self._nodes.renew(conn, node, now, now + lease)
+        """Renew or begin a node's lease; False if it was over. The database's clock decides, if it has one."""
+
+        def work(conn: Connection) -> bool:
+            self._offset.measure(conn, self.clock)
+            there = self._offset.at(now)
+            return self._nodes.renew(conn, node, there, there + lease)
+
+        return self._write(work)
 
     def rescue(
         self,
@@ -296,66 +299,61 @@ class SQLAlchemyJobStore(BaseJobStore):
         A run whose job cannot be restored here is left to other nodes, or to the time when it can.
         """
         own = None if known is None else node
-        with self._reading() as conn:
-            # Nearly always there is nothing to do, and then nothing is written.
-            if not self._ledger_table.orphans(conn, now, own):
-                return []
-        with self._writing() as conn:
-            orphans = self._ledger_table.orphans(conn, now, own)
-            if known is not None:
-                orphans = [
-                    run for run in orphans if run.owner != node or (run.job_id, run.nominal) not in known
-                ]
-            jobs = {
-                row.id: self._job_of(row) for row in self._jobs.some(conn, {run.job_id for run in orphans})
-            }
-            return rescue(conn, self._ledger_table, orphans, jobs, node, now, room)
+        orphans = partial(self._ledger_table.orphans, now=self._offset.at(now), own=own)
+        # Nearly always there is nothing to do, and then nothing is written.
+        if not self._read(orphans):
+            return []
+
+        def work(conn: Connection) -> list[Run]:
+            unknown = [
+                run
+                for run in orphans(conn)
+                if known is None or run.owner != node or (run.job_id, run.nominal) not in known
+            ]
+            ids = {run.job_id for run in unknown}
+            jobs = {row.id: self._job_of(row) for row in self._jobs.some(conn, ids)}
+            return rescue(conn, self._ledger_table, unknown, jobs, node, now, room)
+
+        return self._write(work)
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
-        with self._writing() as conn:
+
+        def work(conn: Connection) -> None:
             self._ledger_table.give_back(conn, runs)
             if not self._ledger_table.is_busy(conn, node):
                 self._nodes.remove(conn, node)
 
+        self._write(work)
+
     def heal(self, now: int) -> list[Job]:
         """Let jobs out of quarantine that can be restored and planned now; return them."""
-        with self._reading() as conn:
-            rows = self._jobs.quarantined(conn)
+        rows = self._read(self._jobs.quarantined)
         fit = [job for job in map(self._healed, rows) if job is not None and _is_plannable(job, now)]
         if not fit:
             return []
-        with self._writing() as conn:
-            return [job for job in fit if self._jobs.heal(conn, job, now)]
+        return self._write(lambda conn: [job for job in fit if self._jobs.heal(conn, job, now)])
 
     def prune(self, now: int) -> None:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
-        if self._keep_age is not None:
-            self._prune(partial(self._ledger_table.older, instant=now - self._keep_age))
-        if self._keep_runs is not None:
-            keep = self._keep_runs
-            for job_id in self._crowded(keep):
-                self._prune(partial(self._ledger_table.beyond, job_id=job_id, keep=keep))
-        with self._reading() as conn:
-            gone = self._nodes.gone(conn, now - _NODES_KEPT)
+        self._retention.prune(now)
+        gone = self._read(partial(self._nodes.gone, instant=self._offset.at(now) - _NODES_KEPT))
         if gone:
-            with self._writing() as conn:
-                self._nodes.remove(conn, *gone)
+            self._write(lambda conn: self._nodes.remove(conn, *gone))
 
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return how many due jobs wait for executors other than these."""
-        with self._reading() as conn:
-            return self._jobs.overdue(conn, now, executors)
+        return self._read(partial(self._jobs.overdue, now=now, known=executors))
 
     # -- helpers -------------------------------------------------------------------------------------------------
 
-    def _reading(self) -> AbstractContextManager[Connection]:
+    def _read(self, work: Callable[[Connection], Result]) -> Result:
         self._check_started()
-        return self._db.reading()
+        return self._db.read(work)
 
-    def _writing(self) -> AbstractContextManager[Connection]:
+    def _write(self, work: Callable[[Connection], Result]) -> Result:
         self._check_started()
-        return self._db.writing()
+        return self._db.write(work)
 
     def _check_started(self) -> None:
         if not self._started:
@@ -368,37 +366,6 @@ class SQLAlchemyJobStore(BaseJobStore):
 
     def _healed(self, row: Any) -> Job | None:
         return self._jobs.healed(row, self._scheduler, self._alias)
-
-    def _count(self, decisions: Iterable[Decision]) -> None:
-        written = self._written
-        if written is not None:
-            for decision in decisions:
-                job_id = decision.job.id
-                written[job_id] = written.get(job_id, 0) + len(decision.runs) + len(decision.records)
-
-    def _crowded(self, keep: int) -> list[str]:
-        """Return the jobs that may have too many records: at first all are looked at, then those that got some."""
-        written = self._written
-        if written is None:
-            self._written = {}
-            with self._reading() as conn:
-                return self._ledger_table.crowded(conn, keep)
-        # Looking costs more than some records above the bound.
-        crowded = [job_id for job_id, count in list(written.items()) if count > keep // 10]
-        for job_id in crowded:
-            written.pop(job_id, None)
-        return crowded
-
-    def _prune(self, find: Callable[[Connection], list[tuple[str, int]]]) -> None:
-        """Delete the records that ``find`` finds, in batches, so that nobody waits long."""
-        while True:
-            with self._reading() as conn:
-                keys = find(conn)
-            if keys:
-                with self._writing() as conn:
-                    self._ledger_table.forget(conn, keys)
-            if len(keys) < BATCH:
-                return
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (url={self._db.address})>"

@@ -1,114 +1,50 @@
-"""Connections, transactions and errors of the SQL store, and the one place for what databases do differently.
+"""Connections, transactions and errors of the SQL store.
 
-Knows no table; the rest of the store asks for capabilities and never for the name of a database.
+Knows no table. What databases do differently is in ``capabilities``.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from importlib.util import find_spec
 from threading import RLock
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
     DataError,
     DBAPIError,
     IntegrityError,
+    InterfaceError,
+    InternalError,
     NoSuchModuleError,
+    OperationalError,
     TimeoutError,
 )
 from sqlalchemy.pool import StaticPool
 
 from ...errors import ConfigurationError, JobValueError, MissingExtraError, StoreError, StoreUnavailableError
+from ...util import without_secrets
+from .capabilities import capabilities_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _thread import RLock as RLockType
-    from collections.abc import Iterator, Mapping
-    from typing import Any
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any, TypeVar
 
-#: How long SQLite waits for another process that writes, in milliseconds.
-BUSY_TIMEOUT = 30_000
+    Result = TypeVar("Result")
 
-
-class Capabilities:
-    """What a database can do, and how a transaction that writes begins.
-
-    :ivar bool one_writer: whether only one connection can write at a time, so that threads had better queue in the process
-    """
-
-    one_writer = False
-
-    @contextmanager
-    def transaction(self, conn: Connection, foreign: bool) -> Iterator[Connection]:
-        """Make what is done inside one transaction that is going to write.
-
-        :param foreign: whether the application chose how its connections begin transactions
-        """
-        with conn.begin():
-            yield conn
-
-    def engine_options(self, url: URL) -> dict[str, Any]:
-        """Return options for create_engine()."""
-        return {"pool_pre_ping": True}
-
-    def prepare(self, engine: Engine) -> None:
-        """Set up an engine that the store made itself."""
-
-
-class _Sqlite(Capabilities):
-    one_writer = True
-
-    @contextmanager
-    def transaction(self, conn: Connection, foreign: bool) -> Iterator[Connection]:
-        # The driver would begin by itself, too late; and without IMMEDIATE, two transactions that read before they write fail
-        # each other. So the driver is told to keep out of it (our own engines tell it when they connect).
-        if foreign:
-            conn = conn.execution_options(isolation_level="AUTOCOMMIT")
-        with conn.begin():
-            if foreign and conn.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
-                conn.exec_driver_sql("ROLLBACK")  # an event handler of the application began one
-            conn.exec_driver_sql("BEGIN IMMEDIATE")
-            try:
-                yield conn
-                conn.exec_driver_sql("COMMIT")
-            except BaseException:
-                try:
-                    conn.exec_driver_sql("ROLLBACK")
-                except DBAPIError:
-                    pass  # SQLite has rolled back already (disk full, connection lost)
-                raise
-
-    def engine_options(self, url: URL) -> dict[str, Any]:
-        options: dict[str, Any] = {
-            "isolation_level": "AUTOCOMMIT",
-            "connect_args": {"check_same_thread": False, "timeout": BUSY_TIMEOUT / 1000},
-        }
-        if url.database in (None, "", ":memory:") or url.query.get("mode") == "memory":
-            options["poolclass"] = StaticPool
-        return options
-
-    def prepare(self, engine: Engine) -> None:
-        event.listen(engine, "connect", _preset_sqlite)
-
-
-def _preset_sqlite(connection: Any, record: Any) -> None:
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
-    cursor.execute("PRAGMA foreign_keys = OFF")
-    try:
-        cursor.execute("PRAGMA journal_mode = WAL")
-    except connection.OperationalError:
-        pass  # another process is switching it at this moment; the mode is the file's, so it holds for us too
-    # A commit that was answered survives a power failure.
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.close()
-
-
-_CAPABILITIES: Mapping[str, type[Capabilities]] = {"sqlite": _Sqlite}
-
+#: How often a transaction that lost against others is tried.
+TRIES = 10
+#: The driver that a URL without one means, and the extra that brings it; a driver that is not installed is left to SQLAlchemy.
+DRIVERS = {
+    "postgresql": ("psycopg", "psycopg", "postgresql"),
+    "mysql": ("pymysql", "pymysql", "mysql"),
+    "mariadb": ("pymysql", "pymysql", "mysql"),
+}
 
 #: One lock for each engine: stores may share one.
 _locks: WeakKeyDictionary[Engine, RLockType] = WeakKeyDictionary()
@@ -134,7 +70,7 @@ class Database:
         if engine is None:
             engine = _make_engine(url, options or {})
         self.engine: Engine = engine
-        self.can = _CAPABILITIES.get(engine.dialect.name, Capabilities)()
+        self.can = capabilities_of(engine.dialect.name)
         if self._own:
             self.can.prepare(engine)
         # One connection for all threads takes one transaction at a time, reading or writing.
@@ -146,47 +82,87 @@ class Database:
     @property
     def address(self) -> str:
         """The URL without its password."""
-        return self.engine.url.render_as_string(hide_password=True)
+        return without_secrets(self.engine.url.render_as_string(hide_password=True))
 
     def dispose(self) -> None:
         """Close the connections, if the engine is the store's own."""
         if self._own:
             self.engine.dispose()
 
+    def read(self, work: Callable[[Connection], Result]) -> Result:
+        """Return what ``work(connection)`` returns; it only reads, and may be called again if the connection was cut.
+
+        :raises StoreUnavailableError, StoreError, JobValueError: what the database said
+        """
+        return self._repeated(work, self._reading)
+
+    def write(self, work: Callable[[Connection], Result]) -> Result:
+        """Return what ``work(connection)`` returns, in one transaction: committed at the end, rolled back if an exception comes.
+
+        It is called again if the transaction lost against others, or if the connection was cut before the commit. When it
+        is cut while the commit is under way, nobody knows whether that was done, and the error says so.
+
+        :raises IntegrityError: if a row exists already; the caller knows what it means
+        :raises StoreUnavailableError, StoreError, JobValueError: what the database said
+        """
+        return self._repeated(work, self._writing)
+
+    def _repeated(
+        self,
+        work: Callable[[Connection], Result],
+        transaction: Callable[[], Any],
+    ) -> Result:
+        tries = 0
+        while True:
+            finished = False
+            try:
+                with transaction() as conn:
+                    result = work(conn)
+                    finished = True
+                return result
+            except IntegrityError:
+                raise
+            except (DBAPIError, TimeoutError) as exc:
+                tries += 1
+                if not self._may_repeat(exc, finished, tries):
+                    raise self._translated(exc) from exc
+
+    def _may_repeat(self, exc: DBAPIError | TimeoutError, finished: bool, tries: int) -> bool:
+        if tries >= TRIES or isinstance(exc, TimeoutError):
+            return False
+        # A pooled connection may have been cut long ago; the pool throws its like away, so the next one is new.
+        cut = exc.connection_invalidated and not finished and tries == 1
+        return cut or self.can.is_passing(exc)
+
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Give a connection to read with."""
+    def _reading(self) -> Iterator[Connection]:
         lock = self._read_lock
         if lock is not None:
             lock.acquire()
         try:
             with self.engine.connect() as conn:
                 yield conn
-        except (DBAPIError, TimeoutError) as exc:
-            raise self._translated(exc) from exc
         finally:
             if lock is not None:
                 lock.release()
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """Give a connection inside a transaction that is committed at the end, or rolled back if an exception comes."""
+    def _writing(self) -> Iterator[Connection]:
         lock = self._write_lock
         if lock is not None:
             lock.acquire()
         try:
             with self.engine.connect() as plain, self.can.transaction(plain, self._foreign) as conn:
                 yield conn
-        except IntegrityError:
-            raise  # the caller knows what it means
-        except (DBAPIError, TimeoutError) as exc:
-            raise self._translated(exc) from exc
         finally:
             if lock is not None:
                 lock.release()
 
     def _translated(self, exc: DBAPIError | TimeoutError) -> Exception:
-        cause = getattr(exc, "orig", None) or exc
+        cause = str(getattr(exc, "orig", None) or exc)
+        password = self.engine.url.password
+        if password:
+            cause = cause.replace(str(password), "***")
         if isinstance(exc, DataError):
             return JobValueError(f"The database {self.address} refused a value: {cause}")
         if isinstance(exc, TimeoutError) or _is_environmental(exc):
@@ -195,8 +171,6 @@ class Database:
 
 
 def _is_environmental(exc: DBAPIError) -> bool:
-    from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
-
     return exc.connection_invalidated or isinstance(exc, (OperationalError, InterfaceError, InternalError))
 
 
@@ -205,17 +179,24 @@ def _make_engine(url: str | URL | None, options: Mapping[str, Any]) -> Engine:
         raise ConfigurationError(
             'Need either "engine" or "url": pass url="sqlite:///jobs.sqlite" or the like'
         )
+    extra = "sql"
     try:
         parsed = make_url(url)
-        can = _CAPABILITIES.get(parsed.get_backend_name(), Capabilities)()
-        merged = can.engine_options(parsed)
+        if parsed.drivername == "postgres":  # as hosting providers write it
+            parsed = parsed.set(drivername="postgresql")
+        if parsed.drivername in DRIVERS:
+            driver, module, extra = DRIVERS[parsed.drivername]
+            if find_spec(module) is not None:
+                parsed = parsed.set(drivername=f"{parsed.drivername}+{driver}")
+        merged = capabilities_of(parsed.get_backend_name()).engine_options(parsed)
         for name, value in options.items():
             if name == "connect_args":
                 merged[name] = {**merged.get(name, {}), **value}
             else:
                 merged[name] = value
         return create_engine(parsed, **merged)
-    except (ArgumentError, NoSuchModuleError, TypeError) as exc:
-        raise ConfigurationError(f"Cannot use this database URL or these engine options: {exc}") from exc
+    except (ArgumentError, NoSuchModuleError, TypeError, ValueError) as exc:
+        said = str(exc).replace(str(url), without_secrets(str(url)))
+        raise ConfigurationError(f"Cannot use this database URL or these engine options: {said}") from None
     except ImportError as exc:
-        raise MissingExtraError(f"The database driver for this URL ({exc})", "sql") from exc
+        raise MissingExtraError(f"The database driver for this URL ({exc})", extra) from exc

@@ -12,18 +12,17 @@ from sqlalchemy import (
     Integer,
     MetaData,
     PrimaryKeyConstraint,
-    String,
     Table,
-    Text,
     inspect,
     select,
 )
 
 from ...errors import SchemaError
+from .capabilities import Exact, Long
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from sqlalchemy import Connection
@@ -81,12 +80,17 @@ class Tables:
         inspector = inspect(conn)
         return [table.name for table in self.all if not inspector.has_table(table.name, table.schema)]
 
-    def prepare(self, conn: Connection, create: bool) -> None:
+    def prepare(self, conn: Connection, create: bool, unfinished: bool = False) -> None:
         """Create or migrate the tables, inside the caller's transaction.
 
+        :param unfinished: whether somebody may have died between two tables: the database creates them one by one
         :raises SchemaError: if they are missing and may not be created, or are not of a version that this code knows
         """
         missing = self.missing(conn)
+        if unfinished and create and self._is_begun(conn, missing):
+            self.metadata.create_all(conn, tables=list(self.all))
+            conn.execute(self.meta.insert().values(key=_VERSION_KEY, value=str(SCHEMA_VERSION)))
+            return
         names = ", ".join(table.fullname for table in self.all)
         if len(missing) == len(self.all):
             if not create:
@@ -103,6 +107,18 @@ class Tables:
                 f"Give another tablename, or restore them"
             )
         self._migrate(conn, create)
+
+    def _is_begun(self, conn: Connection, missing: Sequence[str]) -> bool:
+        """Whether the tables are our own without their version, which is written last."""
+        there = [table for table in self.all if table.name not in missing]
+        if not there or (self.meta in there and conn.execute(select(self.meta.c.value)).first() is not None):
+            return False
+        inspector = inspect(conn)
+        return all(
+            {column["name"] for column in inspector.get_columns(table.name, table.schema)}
+            == {column.name for column in table.columns}
+            for table in there
+        )
 
     def _migrate(self, conn: Connection, allowed: bool) -> None:
         found = conn.scalar(select(self.meta.c.value).where(self.meta.c.key == _VERSION_KEY))
@@ -135,22 +151,22 @@ MIGRATIONS: dict[int, Callable[[Connection, Tables], None]] = {}
 
 def _job_columns(name: str) -> list[Any]:
     return [
-        Column("id", String(ID_LENGTH), primary_key=True),
-        Column("name", Text, nullable=False),
-        Column("func", Text, nullable=False),
+        Column("id", Exact(ID_LENGTH), primary_key=True),
+        Column("name", Long(), nullable=False),
+        Column("func", Long(), nullable=False),
         # trigger, args, kwargs, options: JSON
-        Column("trigger_spec", Text, nullable=False),
-        Column("args", Text, nullable=False),
-        Column("kwargs", Text, nullable=False),
-        Column("options", Text, nullable=False),
-        Column("executor", String(ID_LENGTH), nullable=False),
+        Column("trigger_spec", Long(), nullable=False),
+        Column("args", Long(), nullable=False),
+        Column("kwargs", Long(), nullable=False),
+        Column("options", Long(), nullable=False),
+        Column("executor", Exact(ID_LENGTH), nullable=False),
         # instants: microseconds since the epoch, UTC
         Column("next_nominal", BigInteger),
         Column("next_due", BigInteger),
         Column("version", BigInteger, nullable=False),
-        Column("state", String(16), nullable=False),
+        Column("state", Exact(16), nullable=False),
         Column("running", Integer, nullable=False),
-        Column("error", Text),
+        Column("error", Long()),
         Column("created", BigInteger, nullable=False),
         Column("updated", BigInteger, nullable=False),
         Index(f"ix_{name}_due", "state", "executor", "next_due"),
@@ -159,24 +175,24 @@ def _job_columns(name: str) -> list[Any]:
 
 def _run_columns(name: str) -> list[Any]:
     return [
-        Column("job_id", String(ID_LENGTH), nullable=False),
+        Column("job_id", Exact(ID_LENGTH), nullable=False),
         Column("nominal", BigInteger, nullable=False, autoincrement=False),
         Column("last", BigInteger, nullable=False),
         # how many nominal times the record stands for, from nominal to last
         Column("times", Integer, nullable=False),
         Column("due", BigInteger, nullable=False),
         Column("attempt", Integer, nullable=False),
-        Column("status", String(16), nullable=False),
-        Column("reason", Text),
-        Column("owner", String(64)),
-        Column("executor", String(ID_LENGTH), nullable=False),
+        Column("status", Exact(16), nullable=False),
+        Column("reason", Long()),
+        Column("owner", Exact(64)),
+        Column("executor", Exact(ID_LENGTH), nullable=False),
         Column("claimed", BigInteger),
         Column("started", BigInteger),
         Column("finished", BigInteger),
-        Column("result", Text),
-        Column("error_type", Text),
-        Column("error", Text),
-        Column("traceback", Text),
+        Column("result", Long()),
+        Column("error_type", Long()),
+        Column("error", Long()),
+        Column("traceback", Long()),
         PrimaryKeyConstraint("job_id", "nominal", name=f"pk_{name}"),
         Index(f"ix_{name}_status", "status", "nominal"),
         Index(f"ix_{name}_nominal", "nominal"),
@@ -185,11 +201,11 @@ def _run_columns(name: str) -> list[Any]:
 
 def _node_columns(name: str) -> list[Any]:
     return [
-        Column("id", String(64), primary_key=True),
+        Column("id", Exact(64), primary_key=True),
         Column("lease_until", BigInteger, nullable=False),
         Column("started", BigInteger, nullable=False),
     ]
 
 
 def _meta_columns(name: str) -> list[Any]:
-    return [Column("key", String(64), primary_key=True), Column("value", Text, nullable=False)]
+    return [Column("key", Exact(64), primary_key=True), Column("value", Long(), nullable=False)]

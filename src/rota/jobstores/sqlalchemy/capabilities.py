@@ -1,0 +1,215 @@
+"""What databases do differently: how transactions begin, which errors pass, how ids are compared, who has a clock or can push.
+
+The rest of the store asks for these capabilities and never for the name of a database. Knows no table of the store.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, String, Text, TextClause, event, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.pool import StaticPool
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from sqlalchemy.engine import URL
+
+#: How long SQLite waits for another process that writes, in milliseconds.
+BUSY_TIMEOUT = 30_000
+#: How long a connection may take to come about, and how long an answer may take, in seconds.
+CONNECT_TIMEOUT = 10
+READ_TIMEOUT = 60
+#: How long processes wait for another one that makes or migrates the tables, in seconds.
+SCHEMA_TIMEOUT = 60
+
+
+class Exact(String):
+    """Text that is compared byte by byte, so that ``job``, ``Job`` and ``job␠`` are three ids."""
+
+    inherit_cache = True
+
+
+class Long(Text):
+    """Text of any length."""
+
+    inherit_cache = True
+
+
+@compiles(Exact, "mysql")
+@compiles(Exact, "mariadb")
+def _exact_in_mysql(element: Exact, compiler: Any, **kw: Any) -> str:
+    # The other binary collations ignore blanks at the end.
+    collation = "utf8mb4_nopad_bin" if compiler.dialect.is_mariadb else "utf8mb4_0900_bin"
+    return f"VARCHAR({element.length}) CHARACTER SET utf8mb4 COLLATE {collation}"
+
+
+@compiles(Exact, "postgresql")
+def _exact_in_postgresql(element: Exact, compiler: Any, **kw: Any) -> str:
+    return f'VARCHAR({element.length}) COLLATE "C"'
+
+
+@compiles(Long, "mysql")
+@compiles(Long, "mariadb")
+def _long_in_mysql(element: Long, compiler: Any, **kw: Any) -> str:
+    return "LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+
+
+class Capabilities:
+    """What a database can do, and how a transaction that writes begins; these are the defaults.
+
+    :ivar one_writer: whether only one connection can write at a time, so that threads had better queue in the process
+    :ivar transactional_ddl: whether tables are created all or not at all
+    :ivar clock: selects the server's time as an instant; None if the database has no clock of its own
+    :ivar notify: selects that whoever listens to the channel ``:channel`` gets ``:payload`` after the commit; None without push
+    """
+
+    one_writer = False
+    transactional_ddl = True
+    clock: TextClause | None = None
+    notify: TextClause | None = None
+
+    @contextmanager
+    def transaction(self, conn: Connection, foreign: bool) -> Iterator[Connection]:
+        """Make what is done inside one transaction that is going to write.
+
+        :param foreign: whether the application chose how its connections begin transactions
+        """
+        with conn.begin():
+            yield conn
+
+    def engine_options(self, url: URL) -> dict[str, Any]:
+        """Return options for create_engine()."""
+        return {}
+
+    def prepare(self, engine: Engine) -> None:
+        """Set up an engine that the store made itself."""
+
+    def is_passing(self, exc: DBAPIError) -> bool:
+        """Whether the transaction lost against others (a deadlock, or not serializable), so that it is worth repeating."""
+        return False
+
+    @contextmanager
+    def alone(self, conn: Connection, name: str) -> Iterator[None]:
+        """Keep others who ask with the same name out, inside a transaction."""
+        yield
+
+
+class _Sqlite(Capabilities):
+    one_writer = True
+
+    @contextmanager
+    def transaction(self, conn: Connection, foreign: bool) -> Iterator[Connection]:
+        # The driver would begin by itself, too late; and without IMMEDIATE, two transactions that read before they write fail
+        # each other. So the driver is told to keep out of it (our own engines tell it when they connect).
+        if foreign:
+            conn = conn.execution_options(isolation_level="AUTOCOMMIT")
+        with conn.begin():
+            if foreign and conn.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+                conn.exec_driver_sql("ROLLBACK")  # an event handler of the application began one
+            conn.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield conn
+                conn.exec_driver_sql("COMMIT")
+            except BaseException:
+                try:
+                    conn.exec_driver_sql("ROLLBACK")
+                except DBAPIError:
+                    pass  # SQLite has rolled back already (disk full, connection lost)
+                raise
+
+    def engine_options(self, url: URL) -> dict[str, Any]:
+        options: dict[str, Any] = {
+            "isolation_level": "AUTOCOMMIT",
+            "connect_args": {"check_same_thread": False, "timeout": BUSY_TIMEOUT / 1000},
+        }
+        if url.database in (None, "", ":memory:") or url.query.get("mode") == "memory":
+            options["poolclass"] = StaticPool
+        return options
+
+    def prepare(self, engine: Engine) -> None:
+        event.listen(engine, "connect", _preset_sqlite)
+
+
+def _preset_sqlite(connection: Any, record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
+    cursor.execute("PRAGMA foreign_keys = OFF")
+    try:
+        cursor.execute("PRAGMA journal_mode = WAL")
+    except connection.OperationalError:
+        pass  # another process is switching it at this moment; the mode is the file's, so it holds for us too
+    # A commit that was answered survives a power failure.
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.close()
+
+
+class _PostgreSQL(Capabilities):
+    clock = text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)")
+    notify = text("SELECT pg_notify(:channel, :payload)")
+
+    def engine_options(self, url: URL) -> dict[str, Any]:
+        if url.get_driver_name() not in ("psycopg", "psycopg2"):
+            return {}
+        # A server that has vanished without a word is noticed within half a minute.
+        alive = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+        return {
+            "connect_args": {"connect_timeout": CONNECT_TIMEOUT, "tcp_user_timeout": 30_000, **alive},
+        }
+
+    def is_passing(self, exc: DBAPIError) -> bool:
+        return getattr(exc.orig, "sqlstate", None) in ("40001", "40P01")
+
+    @contextmanager
+    def alone(self, conn: Connection, name: str) -> Iterator[None]:
+        # Held until the transaction is over.
+        conn.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": name})
+        yield
+
+
+class _MySQL(Capabilities):
+    transactional_ddl = False
+    clock = text("SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))")
+
+    def engine_options(self, url: URL) -> dict[str, Any]:
+        # Its default would lock the gaps between rows, and look at old rows.
+        options: dict[str, Any] = {"isolation_level": "READ COMMITTED"}
+        if url.get_driver_name() in ("pymysql", "mysqldb"):
+            options["connect_args"] = {
+                "connect_timeout": CONNECT_TIMEOUT,
+                "read_timeout": READ_TIMEOUT,
+                "write_timeout": READ_TIMEOUT,
+            }
+        return options
+
+    def is_passing(self, exc: DBAPIError) -> bool:
+        args: tuple[Any, ...] = getattr(exc.orig, "args", ())
+        # Deadlock; record changed since it was read; waited too long for a lock.
+        return bool(args) and args[0] in (1213, 1020, 1205)
+
+    @contextmanager
+    def alone(self, conn: Connection, name: str) -> Iterator[None]:
+        # Not bound to the transaction: creating a table ends that.
+        name = name[-64:]
+        conn.execute(text("SELECT GET_LOCK(:name, :wait)"), {"name": name, "wait": SCHEMA_TIMEOUT}).all()
+        try:
+            yield
+        finally:
+            conn.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": name}).all()
+
+
+_OF_BACKEND: Mapping[str, type[Capabilities]] = {
+    "sqlite": _Sqlite,
+    "postgresql": _PostgreSQL,
+    "mysql": _MySQL,
+    "mariadb": _MySQL,
+}
+
+
+def capabilities_of(backend: str) -> Capabilities:
+    """Return what the database of that name (SQLAlchemy's) can do."""
+    return _OF_BACKEND.get(backend, Capabilities)()

@@ -1,0 +1,259 @@
+"""The SQL store on servers: what PostgreSQL and MariaDB do differently from SQLite, and must not show."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rota.clock import MINUTE, SECOND, SYSTEM_CLOCK, Clock
+from rota.core.run import SUCCEEDED, fail
+from rota.errors import ConflictingIdError, StoreUnavailableError
+from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
+from rota.testing.contract_jobs import START, claim, decide, due_ids, finish, make_job, running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture(params=["postgresql_url", "mariadb_url"])
+def url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database, on each server."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def open_store(url: str) -> Iterator[Callable[..., SQLAlchemyJobStore]]:
+    """Return a function that opens a started store on the database."""
+    stores: list[SQLAlchemyJobStore] = []
+
+    def make(scheduler: Any = None, **options: Any) -> SQLAlchemyJobStore:
+        store = SQLAlchemyJobStore(url, **options)
+        stores.append(store)
+        store.start(scheduler, "default")
+        return store
+
+    yield make
+    for store in stores:
+        store.shutdown()
+
+
+def cut_connections(store: SQLAlchemyJobStore) -> None:
+    """End the server's side of all other connections to the store's database, as an administrator does."""
+    with store.engine.connect() as conn:
+        if conn.dialect.name == "postgresql":
+            conn.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        else:
+            rows = conn.exec_driver_sql(
+                "SELECT id FROM information_schema.processlist WHERE db = database() AND id <> connection_id()"
+            )
+            for (id,) in rows.all():
+                conn.exec_driver_sql(f"KILL {id}")
+
+
+def test_ids_differ_in_case_blanks_and_accents(open_store: Callable[..., SQLAlchemyJobStore]) -> None:
+    store = open_store()
+    ids = ["job", "Job", "job ", " job", "jób", "jo\u0301b", "straße", "strasse"]
+    for id in ids:
+        store.add_job(make_job(id))
+    with pytest.raises(ConflictingIdError):
+        store.add_job(make_job("Job"))
+    store.remove_job("Job")
+    assert sorted(job.id for job in store.get_all_jobs()) == sorted(set(ids) - {"Job"})
+    assert store.lookup_job("JOB") is None
+
+
+def test_texts_may_be_long_and_use_every_plane_of_unicode(
+    open_store: Callable[..., SQLAlchemyJobStore],
+) -> None:
+    store = open_store()
+    text = "💡" * 100_000
+    store.add_job(make_job(args=(text,), name="💡"))
+    (run,) = claim(store)
+    fail(run, ValueError(text), text, START)
+    assert store.finish([run], START) == []
+    found = store.lookup_job("job")
+    assert found is not None
+    assert tuple(found.args) == (text,)
+    assert "💡" in (store.get_runs("job")[0].traceback or "")
+
+
+def test_processes_that_start_at_once_make_the_tables_once(
+    open_store: Callable[..., SQLAlchemyJobStore],
+) -> None:
+    together = threading.Barrier(4)
+    failures: list[BaseException] = []
+
+    def start() -> None:
+        together.wait()
+        try:
+            open_store().get_all_jobs()
+        except BaseException as exc:
+            failures.append(exc)
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert failures == []
+
+
+def test_a_start_that_died_between_two_tables_is_completed(mariadb_url: str) -> None:
+    first = SQLAlchemyJobStore(mariadb_url)
+    first.start(None, "default")
+    with first.engine.begin() as conn:
+        conn.exec_driver_sql("DROP TABLE rota_meta")
+        conn.exec_driver_sql("DROP TABLE rota_nodes")
+    first.shutdown()
+    second = SQLAlchemyJobStore(mariadb_url)
+    second.start(None, "default")
+    assert finish(second, claim(second)) == []
+    second.shutdown()
+
+
+def test_connections_that_were_cut_while_nobody_used_them_are_not_noticed(
+    open_store: Callable[..., SQLAlchemyJobStore],
+) -> None:
+    store, other = open_store(), open_store()
+    for number in range(3):
+        cut_connections(other)
+        store.add_job(make_job(f"job{number}"))
+        cut_connections(other)
+        assert len(store.get_all_jobs()) == number + 1
+
+
+def test_a_connection_that_is_cut_inside_a_transaction_has_it_done_again(
+    open_store: Callable[..., SQLAlchemyJobStore],
+) -> None:
+    store, other = open_store(), open_store()
+    seen = []
+
+    def work(conn: Any) -> None:
+        conn.exec_driver_sql("DELETE FROM rota_runs")
+        seen.append(conn)
+        if len(seen) == 1:
+            cut_connections(other)
+        conn.exec_driver_sql("DELETE FROM rota_runs")
+
+    store._db.write(work)
+    assert len(seen) == 2
+
+
+def test_a_connection_that_is_cut_at_the_commit_is_an_error_and_nothing_is_done_twice(
+    open_store: Callable[..., SQLAlchemyJobStore],
+) -> None:
+    store, other = open_store(), open_store()
+    seen = []
+
+    def work(conn: Any) -> None:
+        seen.append(conn)
+        conn.exec_driver_sql("DELETE FROM rota_runs")
+        cut_connections(other)
+
+    with pytest.raises(StoreUnavailableError):
+        store._db.write(work)
+    assert len(seen) == 1
+    assert store.get_all_jobs() == []
+
+
+def test_a_transaction_that_loses_a_deadlock_is_repeated(
+    open_store: Callable[..., SQLAlchemyJobStore],
+) -> None:
+    store = open_store()
+    for id in "ab":
+        store.add_job(make_job(id))
+    both_hold_one = threading.Barrier(2)
+    tries: list[str] = []
+
+    def change(order: str) -> None:
+        mine: list[int] = []
+
+        def work(conn: Any) -> None:
+            tries.append(order)
+            mine.append(0)
+            conn.exec_driver_sql(f"UPDATE rota_jobs SET running = running + 1 WHERE id = '{order[0]}'")
+            if len(mine) == 1:
+                both_hold_one.wait(20)
+            conn.exec_driver_sql(f"UPDATE rota_jobs SET running = running + 1 WHERE id = '{order[1]}'")
+
+        store._db.write(work)
+
+    threads = [threading.Thread(target=change, args=(order,)) for order in ("ab", "ba")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(tries) == 3
+    assert [running(store, id) for id in "ab"] == [2, 2]
+
+
+def test_a_batch_is_recorded_in_full(open_store: Callable[..., SQLAlchemyJobStore]) -> None:
+    store = open_store()
+    for number in range(300):
+        store.add_job(make_job(f"job{number}"))
+    assert finish(store, claim(store)) == []
+    assert [run.status for run in store.get_runs(limit=1000)] == [SUCCEEDED] * 300
+    assert due_ids(store) == []
+
+
+class ShiftedClock(Clock):
+    """The system's clock, set wrong."""
+
+    __slots__ = ("shift",)
+
+    def __init__(self, shift: int) -> None:
+        self.shift = shift
+
+    def now(self) -> int:
+        return super().now() + self.shift
+
+
+class Node:
+    """As much of a scheduler as a store asks for."""
+
+    timezone = None
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+
+
+@pytest.mark.parametrize("shift", [-600 * SECOND, 600 * SECOND])
+def test_leases_are_kept_by_the_servers_clock(
+    open_store: Callable[..., SQLAlchemyJobStore], shift: int
+) -> None:
+    lease = MINUTE
+    right, wrong = open_store(Node(SYSTEM_CLOCK)), open_store(Node(ShiftedClock(shift)))
+    now = SYSTEM_CLOCK.now()
+    right.add_job(make_job("right", now))
+    wrong.add_job(make_job("wrong", now - abs(shift)))
+    assert right.renew("right", now, lease)
+    assert wrong.renew("wrong", now + shift, lease)
+    assert right.claim(decide(right, now), "right", now)
+    # The node whose clock is wrong takes nothing from one that lives, and nobody takes anything from it.
+    assert wrong.rescue("wrong", now + shift) == []
+    assert right.rescue("right", now) == []
+    assert wrong.renew("wrong", now + shift + lease // 2, lease)
+    assert abs((wrong.clock_offset or 0) + shift) < 5 * SECOND
+    assert abs(right.clock_offset or 0) < 5 * SECOND
+
+
+def test_a_server_that_is_not_there_is_named_without_its_password(url: str) -> None:
+    from sqlalchemy.engine import make_url
+
+    gone = make_url(url).set(port=9, username="rota", password="topsecret")
+    store = SQLAlchemyJobStore(gone.render_as_string(hide_password=False))
+    with pytest.raises(StoreUnavailableError, match=r"rota:\*\*\*@127\.0\.0\.1:9") as caught:
+        store.start(None, "default")
+    assert "topsecret" not in str(caught.value) + repr(store)
+
+
+def test_a_password_that_is_refused_is_not_shown(postgresql_url: str) -> None:
+    store = SQLAlchemyJobStore(postgresql_url.replace("secret", "topsecret"))
+    with pytest.raises(StoreUnavailableError, match="password authentication failed") as caught:
+        store.start(None, "default")
+    assert "topsecret" not in str(caught.value) + repr(store)
