@@ -8,7 +8,7 @@ from __future__ import annotations
 from os import urandom
 
 from .clock import HELD, instant, moment
-from .core.plan import ACTIVE, NEW, PAUSED, QUARANTINED
+from .core.plan import ACTIVE, ENDED, NEW, PAUSED, QUARANTINED
 from .core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, seconds_of, with_options
 from .errors import (
     JobTypeError,
@@ -342,6 +342,8 @@ class Job:
     def __str__(self) -> str:
         if self.state == QUARANTINED:
             status = f"quarantined: {self.error}"
+        elif self.state == ENDED:
+            status = "schedule over"
         elif self.next_nominal is not None:
             status = "next run at: " + datetime_repr(self.next_run_time)
         else:

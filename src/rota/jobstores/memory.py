@@ -47,6 +47,14 @@ class MemoryJobStore(BaseJobStore):
         self._mutex = Lock()
         self._runs = MemoryLedger()
 
+    def forked(self) -> None:
+        """Keep the jobs; the runs that were under way are the parent's."""
+        self._mutex = Lock()
+        self._runs = MemoryLedger()
+        for job in self._jobs.values():
+            job.running = 0
+        self.detach()
+
     # -- APScheduler's eight methods -----------------------------------------------------------------------------
 
     def lookup_job(self, job_id: str) -> Job | None:
@@ -184,7 +192,7 @@ class MemoryJobStore(BaseJobStore):
                     self._runs.record(decision.records, node)
                 if decision.state == ENDED:
                     del self._jobs[job.id]
-                    job.version = _GONE
+                    job.version, job.state = _GONE, ENDED
                 else:
                     job.state, job.error = decision.state, decision.error
                     self._push(job)

@@ -15,6 +15,7 @@ from ..core.policy import DEFAULT_POLICY
 from ..errors import (
     AliasInUseError,
     JobTypeError,
+    OptionTypeError,
     SchedulerAlreadyRunningError,
     SchedulerNotRunningError,
 )
@@ -34,11 +35,12 @@ from ..executors.pool import ThreadPoolExecutor
 from ..jobstores.base import BaseJobStore
 from ..jobstores.memory import MemoryJobStore
 from ..util import astimezone, local_timezone, maybe_ref
-from .config import OPTIONS, check_names, default_policy, read_config, seconds_option
+from .config import OPTIONS, default_policy, read_config, seconds_option
 from .engine import LEASE
 from .job_methods import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
 from .life import SchedulerLife
 from .listeners import Listeners
+from .names import check_names
 from .processes import watch
 
 TYPE_CHECKING = False
@@ -336,7 +338,10 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
 
         :param callback: a function of one argument; it is called by the thread in which the event arises
         :param mask: an OR of event codes (:mod:`rota.events`)
+        :raises OptionTypeError: if ``callback`` cannot be called
         """
+        if not callable(callback):
+            raise OptionTypeError(f"A listener must be callable with one argument, got {callback!r}")
         with self._listeners_lock:
             self._listeners.add(callback, mask)
 

@@ -64,7 +64,8 @@ class BlockingScheduler(BaseScheduler):
 
     def _main_loop(self) -> None:
         event = self._event
-        while self.state != STATE_STOPPED:
+        # A start() in another thread, right after the shutdown, makes an event and a loop of its own.
+        while self.state != STATE_STOPPED and self._event is event:
             try:
                 wait = self._process_jobs()
             except Exception:  # an overridden _process_jobs() may raise anything

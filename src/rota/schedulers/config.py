@@ -8,10 +8,11 @@ from __future__ import annotations
 from ..core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, with_options
 from ..errors import ConfigurationError, JobTypeError, JobValueError, UnknownOptionError
 from ..util import asbool, asint
+from .names import check_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
 #: Prefixes of the keys that belong to us in a configuration shared with others.
@@ -65,21 +66,6 @@ def read_config(gconfig: Mapping[str, Any], prefix: str | None, options: Mapping
     for name, value in options.items():
         config[name] = value
     return config
-
-
-def check_names(names: Iterable[str], known: Iterable[str], what: str) -> None:
-    """Refuse names that are not known, with a suggestion.
-
-    :raises UnknownOptionError: for the first unknown name
-    """
-    known = tuple(known)
-    for name in names:
-        if name not in known:
-            from difflib import get_close_matches
-
-            near = get_close_matches(str(name), known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known)}"
-            raise UnknownOptionError(f"{what} has no option {name!r}; {hint}")
 
 
 def seconds_option(config: Mapping[str, Any], name: str, default: float) -> float:

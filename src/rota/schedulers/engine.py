@@ -5,6 +5,8 @@ It carries out what ``core.plan`` decides. It starts no thread and never waits; 
 
 from __future__ import annotations
 
+from logging import DEBUG, WARNING
+
 from ..clock import HELD, SECOND, moment
 from ..core.plan import ENDED, QUARANTINED, plan, quarantine
 from ..core.run import MISSED, SKIPPED
@@ -64,6 +66,7 @@ class StoreState:
         "housekept_at",
         "lease",
         "retry_at",
+        "skipping",
         "store",
         "strangers",
     )
@@ -79,6 +82,8 @@ class StoreState:
         #: monotonic microseconds; None: at once
         self.retry_at: int | None = None
         self.housekept_at: int | None = None
+        #: jobs whose last time was skipped because they were still running; that is logged once in a row
+        self.skipping: set[str] = set()
         #: executor aliases that jobs ask for and this scheduler does not have
         self.strangers: set[str] = set()
 
@@ -281,6 +286,8 @@ class Engine:
             runs = decision.runs
             if runs:
                 count += len(runs)
+                if state.skipping:
+                    state.skipping.discard(decision.job.id)
                 alias = runs[0].executor
                 if alias in submissions:
                     submissions[alias].append(runs[0])
@@ -341,11 +348,13 @@ class Engine:
         job = decision.job
         for record in decision.records:
             if record.status == SKIPPED and record.reason == "max_instances":
-                self.logger.warning(
+                self.logger.log(
+                    DEBUG if job.id in state.skipping else WARNING,
                     'Execution of job "%s" skipped: maximum number of running instances reached (%d)',
                     job,
                     job.max_instances,
                 )
+                state.skipping.add(job.id)
                 self._announce_submission(state, decision, EVENT_JOB_MAX_INSTANCES, [record])
             elif record.status == MISSED:
                 self.logger.warning(

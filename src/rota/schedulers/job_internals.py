@@ -13,15 +13,15 @@ from ..errors import (
     JobTypeError,
     StoreConflictError,
     UnknownAliasError,
-    UnknownOptionError,
 )
 from ..events import EVENT_JOB_ADDED, EVENT_JOB_MODIFIED, JobEvent
 from ..triggers.base import BaseTrigger
+from .names import check_names, no_such
 from .plugins import create_plugin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import tzinfo
     from logging import Logger
     from typing import Any
@@ -50,6 +50,8 @@ class JobInternals:
     _jobstores: dict[str, BaseJobStore]
     _jobstores_lock: Any
     _default_policy: Policy
+    #: the names of the parameters of add_job(), for suggestions
+    _job_options: tuple[str, ...] = ()
     #: job, store alias, replace_existing: added before start()
     _pending_jobs: list[tuple[Job, str, bool]]
     #: policies that pending jobs set themselves; the defaults are those of the time of start()
@@ -72,10 +74,7 @@ class JobInternals:
                 raise JobTypeError(
                     f"Expected a trigger instance or string, got {type(trigger).__name__} instead"
                 )
-            if trigger_args:
-                raise UnknownOptionError(
-                    f"add_job() has no option {', '.join(map(repr, trigger_args))}; a trigger object takes no more arguments"
-                )
+            check_names(trigger_args, self._job_options, "add_job() with a trigger object")
             return trigger
         trigger_args.setdefault("timezone", self.timezone)
         if trigger in (
@@ -89,7 +88,9 @@ class JobInternals:
 
     def _create_plugin_instance(self, type_: str, alias: str, constructor_kwargs: dict[str, Any]) -> Any:
         """Make an object of the plug-in class of that name ("trigger", "executor" or "jobstore")."""
-        return create_plugin(type_, alias, constructor_kwargs)
+        return create_plugin(
+            type_, alias, constructor_kwargs, self._job_options if type_ == "trigger" else ()
+        )
 
     def _lookup_executor(self, alias: str) -> BaseExecutor:
         """Return the executor of that alias.
@@ -98,7 +99,7 @@ class JobInternals:
         """
         found = self._executors.get(alias)
         if found is None:
-            raise UnknownAliasError(_no_such("executor", alias, self._executors, "add_executor()"))
+            raise UnknownAliasError(no_such("executor", alias, self._executors, "add_executor()"))
         return found
 
     def _lookup_jobstore(self, alias: str) -> BaseJobStore:
@@ -108,7 +109,7 @@ class JobInternals:
         """
         found = self._jobstores.get(alias)
         if found is None:
-            raise UnknownAliasError(_no_such("job store", alias, self._jobstores, "add_jobstore()"))
+            raise UnknownAliasError(no_such("job store", alias, self._jobstores, "add_jobstore()"))
         return found
 
     def _lookup_job(self, job_id: str, jobstore_alias: str | None) -> tuple[Job, str | None]:
@@ -176,7 +177,10 @@ class JobInternals:
         return jobs
 
     def _plan_first(self, job: Job) -> None:
+        """Plan the first run from now; a trigger whose times are all over leaves the job paused, as in APScheduler."""
         first = job.trigger.first(self.clock.now())
+        if first is None:
+            self._logger.warning('Job "%s" is paused: %s has no time to come', job.name, job.trigger)
         job.set_next(first, None if first is None else due_time(job, first))
 
     def _add_pending(self, job: Job, alias: str, replace: bool, options: dict[str, Any]) -> None:
@@ -251,11 +255,3 @@ class JobInternals:
                     continue
                 return alias
         raise JobLookupError(job_id)
-
-
-def _no_such(what: str, alias: str, known: Iterable[str], remedy: str) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(str(alias), list(known), n=1)
-    hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(sorted(known)) or 'none'}"
-    return f"No such {what}: {alias}; {hint} (or add it by {remedy})"

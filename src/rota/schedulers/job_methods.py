@@ -5,9 +5,10 @@ Part of the public facade: it validates and delegates to stores; it runs nothing
 
 from __future__ import annotations
 
-from ..core.plan import NEW
+from ..core.plan import NEW, QUARANTINED
 from ..core.policy import OPTION_NAMES, with_options
-from ..errors import ConflictingIdError, JobLookupError
+from ..core.run import CLAIMED, END_STATES
+from ..errors import ConflictingIdError, JobLookupError, JobValueError, OptionTypeError
 from ..events import EVENT_ALL_JOBS_REMOVED, EVENT_JOB_REMOVED, JobEvent, SchedulerEvent
 from ..job import Job
 from ..util import undefined
@@ -87,7 +88,7 @@ class JobMethods(JobInternals):
             self,
             id,
             func=func,
-            args=() if args is None else tuple(args) if not isinstance(args, str) else args,
+            args=() if args is None else tuple(args) if _is_series(args) else args,
             kwargs={} if kwargs is None else dict(kwargs) if hasattr(kwargs, "keys") else kwargs,
             trigger=self._create_trigger(trigger, trigger_args),
             executor=executor,
@@ -191,7 +192,13 @@ class JobMethods(JobInternals):
             "skipped", "timed_out", "cancelled", "lost")
         :param limit: at most so many
         :param jobstore: only from this store
+        :raises OptionTypeError: for a status that runs do not have
+        :raises UnknownAliasError: if there is no such store
         """
+        if jobstore is not None:
+            self._lookup_jobstore(jobstore)
+        if status is not None:
+            _check_status(status)
         runs = [run for _, store in self._stores(jobstore) for run in store.get_runs(job_id, status, limit)]
         runs.sort(key=lambda run: run.nominal, reverse=True)
         return runs[:limit]
@@ -274,8 +281,11 @@ class JobMethods(JobInternals):
 
         :return: the changed job, or None if its schedule is over and it was removed
         :raises JobLookupError: if there is no such job
+        :raises JobValueError: if it is quarantined and its code or data is still missing
         """
         job, _ = self._lookup_job(job_id, jobstore)
+        if job.state == QUARANTINED:
+            _check_restored(job)
         if job.trigger.first(self.clock.now()) is None:
             self.remove_job(job_id, jobstore)
             return None
@@ -350,3 +360,27 @@ class JobMethods(JobInternals):
 
 _OPTION_ORDER = ("misfire_grace_time", "coalesce", "max_instances", "expires", "on_lost", "max_attempts")
 assert set(_OPTION_ORDER) == set(OPTION_NAMES)
+JobMethods._job_options = (
+    *("trigger", "args", "kwargs", "id", "name", "next_run_time", "jobstore", "executor", "replace_existing"),
+    *_OPTION_ORDER,
+)
+
+
+def _check_restored(job: Job) -> None:
+    """Refuse to resume a job whose code or data is still missing."""
+    from ..jobcodec import can_run
+
+    if not can_run(job):
+        raise JobValueError(f'Job "{job.id}" cannot be resumed while it cannot be restored: {job.error}')
+
+
+def _is_series(args: Any) -> bool:
+    return type(args) is tuple or (hasattr(args, "__iter__") and not isinstance(args, str))
+
+
+def _check_status(status: str | Iterable[str]) -> None:
+    for name in (status,) if isinstance(status, str) else status:
+        if name not in (CLAIMED, *END_STATES):
+            raise OptionTypeError(
+                f"Runs have no status {name!r}; they have {', '.join((CLAIMED, *END_STATES))}"
+            )

@@ -28,7 +28,17 @@ class Lease:
     :param length: how long the lease lasts after each renewal (microseconds); it is renewed three times in that time
     """
 
-    __slots__ = ("_clock", "_logger", "_rescued", "_store", "in_doubt", "length", "node", "nodes", "renewed_at")
+    __slots__ = (
+        "_clock",
+        "_logger",
+        "_rescued",
+        "_store",
+        "in_doubt",
+        "length",
+        "node",
+        "nodes",
+        "renewed_at",
+    )
 
     def __init__(self, store: BaseJobStore, clock: Clock, logger: Logger, length: int) -> None:
         self._store = store

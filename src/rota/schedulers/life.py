@@ -299,7 +299,7 @@ class SchedulerLife(JobMethods):
         self._closed = Event()
         self._closed.set()
         for store in self._jobstores.values():
-            store.detach()
+            store.forked()
         if was_running:
             self._logger.warning(
                 "This process was forked from one with a running scheduler; the copy is stopped. "

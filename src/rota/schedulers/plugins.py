@@ -6,10 +6,11 @@ Built-ins are found without entry points, so that frozen programs work; entry po
 from __future__ import annotations
 
 from ..errors import JobTypeError, UnknownAliasError
+from .names import check_names, nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
 BUILT_IN: dict[str, dict[str, str]] = {
@@ -54,9 +55,28 @@ def plugin_class(kind: str, name: str) -> type:
     return found
 
 
-def create_plugin(kind: str, name: str, options: Mapping[str, Any]) -> Any:
-    """Make an object of the plug-in class of that name with the given constructor arguments."""
-    return plugin_class(kind, name)(**options)
+def create_plugin(kind: str, name: str, options: Mapping[str, Any], others: Iterable[str] = ()) -> Any:
+    """Make an object of the plug-in class of that name with the given constructor arguments.
+
+    :param others: names that could have been meant besides the constructor's, for the suggestion
+    :raises UnknownOptionError: (a TypeError) for an argument that the constructor does not have
+    """
+    cls = plugin_class(kind, name)
+    try:
+        return cls(**options)
+    except TypeError:
+        _refuse_unknown(cls, f'The {_WHAT[kind]} "{name}"', options, others)
+        raise
+
+
+def _refuse_unknown(cls: type, what: str, options: Iterable[str], others: Iterable[str]) -> None:
+    """Raise a better error if one of the options is not a parameter of the class."""
+    from inspect import Parameter, signature
+
+    parameters = signature(cls).parameters.values()
+    if not any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters):
+        known = [parameter.name for parameter in parameters if parameter.name != "now"]
+        check_names((option for option in options if option != "now"), known, what, others)
 
 
 def _load(kind: str, name: str) -> type:
@@ -71,11 +91,9 @@ def _load(kind: str, name: str) -> type:
 
     points = {point.name: point for point in entry_points(group=f"rota.{kind}s")}
     if name not in points:
-        from difflib import get_close_matches
-
         known = sorted({*BUILT_IN[kind], *points})
-        near = get_close_matches(str(name), known, n=1)
-        hint = f'; did you mean "{near[0]}"?' if near else f"; there are {', '.join(known)}"
+        near = nearest(name, known)
+        hint = f'; did you mean "{near}"?' if near else f"; there are {', '.join(known)}"
         raise UnknownAliasError(f'No {_WHAT[kind]} by the name "{name}" was found{hint}')
     loaded = points[name].load()
     if not (isinstance(loaded, type) and issubclass(loaded, _base_class(kind))):

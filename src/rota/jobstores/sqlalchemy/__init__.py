@@ -158,6 +158,12 @@ class SQLAlchemyJobStore(BaseJobStore):
         self._started = False
         self._db.dispose()
 
+    def forked(self) -> None:
+        """Leave the connections to the parent process."""
+        self._started = False
+        self._db.forked()
+        self.detach()
+
     def check_job(self, job: Job) -> None:
         """Refuse a job that does not fit.
 

@@ -74,10 +74,17 @@ class Database:
         if self._own:
             self.can.prepare(engine)
         # One connection for all threads takes one transaction at a time, reading or writing.
-        lock = _locks.setdefault(engine, RLock())
-        shared = isinstance(engine.pool, StaticPool)
+        self._share_lock(_locks.setdefault(engine, RLock()))
+
+    def _share_lock(self, lock: RLock) -> None:
+        shared = isinstance(self.engine.pool, StaticPool)
         self._read_lock = lock if shared else None
         self._write_lock = lock if shared or self.can.one_writer else None
+
+    def forked(self) -> None:
+        """Leave the parent's connections to it, and its locks: whoever held one is not in this process."""
+        self.engine.dispose(close=False)
+        self._share_lock(RLock())
 
     @property
     def address(self) -> str:

@@ -1,0 +1,46 @@
+"""Names that users give: options and aliases, refused with a suggestion where there is no such thing.
+
+Pure; it knows no scheduler.
+"""
+
+from __future__ import annotations
+
+from ..errors import UnknownOptionError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def check_names(names: Iterable[str], known: Iterable[str], what: str, others: Iterable[str] = ()) -> None:
+    """Refuse names that are not known, with a suggestion.
+
+    :param what: whose names they are, for the message
+    :param others: names that are not known here but could have been meant
+    :raises UnknownOptionError: for the first unknown name
+    """
+    known = tuple(known)
+    for name in names:
+        if name not in known:
+            near = nearest(name, (*known, *others))
+            hint = f"did you mean {near!r}?" if near else f"it takes {', '.join(known)}"
+            raise UnknownOptionError(f"{what} has no option {name!r}; {hint}")
+
+
+def no_such(what: str, alias: str, known: Iterable[str], remedy: str) -> str:
+    """Return the message for an alias that does not exist.
+
+    :param remedy: how such a thing is added
+    """
+    known = sorted(known)
+    near = nearest(alias, known)
+    hint = f'did you mean "{near}"?' if near else f"there are {', '.join(known) or 'none'}"
+    return f"No such {what}: {alias}; {hint} (or add it by {remedy})"
+
+
+def nearest(name: object, known: Iterable[str]) -> str | None:
+    """Return the known name that is most like this one, or None if none is."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(str(name), list(known), n=1)
+    return near[0] if near else None

@@ -1,0 +1,94 @@
+"""What the scheduler's interface refuses at the door, and with which words."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import pytest
+
+from rota.errors import JobTypeError, OptionTypeError, UnknownAliasError, UnknownOptionError
+from rota.schedulers.background import BackgroundScheduler
+from rota.testing import ManualScheduler
+
+
+def nothing() -> None:
+    pass
+
+
+@pytest.fixture
+def scheduler():
+    scheduler = ManualScheduler()
+    scheduler.start()
+    yield scheduler
+    scheduler.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        ({"trigger": "date", "replace_exisiting": True}, "replace_existing"),
+        ({"trigger": "interval", "seconds": 1, "max_instance": 3}, "max_instances"),
+        ({"trigger": "interval", "second": 1}, "seconds"),
+        ({"trigger": "cron", "hours": 1}, "hour"),
+    ],
+)
+def test_an_option_that_does_not_exist_is_refused_with_the_one_that_was_meant(scheduler, arguments, meant):
+    with pytest.raises(UnknownOptionError, match=f"did you mean '{meant}'"):
+        scheduler.add_job(nothing, **arguments)
+    assert scheduler.get_jobs() == []
+
+
+def test_an_option_of_an_executor_that_does_not_exist_is_refused():
+    with pytest.raises(UnknownOptionError, match="did you mean 'max_workers'"):
+        BackgroundScheduler(executors={"default": {"type": "threadpool", "workers": 3}})
+
+
+@pytest.mark.parametrize("arguments", [{"args": 5}, {"args": "ab"}, {"kwargs": 5}])
+def test_arguments_that_are_no_series_are_refused(scheduler, arguments):
+    with pytest.raises(JobTypeError):
+        scheduler.add_job(nothing, **arguments)
+
+
+def test_a_plug_in_or_alias_that_does_not_exist_is_refused_with_a_suggestion(scheduler):
+    with pytest.raises(UnknownAliasError, match='did you mean "cron"'):
+        scheduler.add_job(nothing, "crn")
+    with pytest.raises(UnknownAliasError, match='did you mean "default"'):
+        scheduler.add_job(nothing, executor="defaul")
+    with pytest.raises(UnknownAliasError, match="No such job store: x"):
+        scheduler.get_runs(jobstore="x")
+
+
+def test_a_status_that_runs_do_not_have_is_refused(scheduler):
+    with pytest.raises(OptionTypeError, match="no status 'sucess'"):
+        scheduler.get_runs(status="sucess")
+
+
+def test_a_listener_that_cannot_be_called_is_refused(scheduler):
+    with pytest.raises(OptionTypeError, match="got 3"):
+        scheduler.add_listener(3)
+
+
+def test_a_trigger_whose_times_are_over_leaves_the_job_paused_and_says_so(scheduler, caplog):
+    with caplog.at_level(logging.WARNING, "rota.scheduler"):
+        job = scheduler.add_job(nothing, "cron", year=2001)
+    assert job.next_run_time is None
+    assert "has no time to come" in caplog.text
+
+
+def test_a_job_whose_schedule_is_over_says_so(scheduler):
+    job = scheduler.add_job(nothing)
+    scheduler.run_pending()
+    assert str(job).endswith("schedule over)")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_store_forgets_the_runs_of_its_parent():
+    scheduler = ManualScheduler()
+    scheduler.start(paused=True)
+    job = scheduler.add_job(nothing, "interval", minutes=1, id="j")
+    job.running = scheduler._jobstores["default"]._ledger.running["j"] = 1
+    scheduler._stop_in_child()
+    scheduler.start()
+    scheduler.advance(minutes=1)
+    assert [run.status for run in scheduler.get_runs("j")] == ["succeeded"]
