@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
+    from sqlalchemy import Dialect
     from sqlalchemy.engine import URL
 
 #: How long SQLite waits for another process that writes, in milliseconds.
@@ -208,6 +209,11 @@ _OF_BACKEND: Mapping[str, type[Capabilities]] = {
     "mysql": _MySQL,
     "mariadb": _MySQL,
 }
+
+
+def takes_arrays(dialect: Dialect) -> bool:
+    """Whether one statement can have arrays of values as its parameters, and use them as a set of rows."""
+    return dialect.name == "postgresql" and dialect.driver == "psycopg"
 
 
 def capabilities_of(backend: str) -> Capabilities:

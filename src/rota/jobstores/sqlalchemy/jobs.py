@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
-    from sqlalchemy import Column, Connection
+    from sqlalchemy import Column, Connection, Insert
     from sqlalchemy import Row as SqlRow
     from sqlalchemy import Select as SqlSelect
 
     from ...jobcodec import JobFormat
+    from .prepared import Values
     from .schema import Tables
 
     Row = SqlRow[*tuple[Any, ...]]
@@ -79,17 +80,19 @@ class Jobs:
         self._next = select(func.min(columns.next_due)).where(columns.state == ACTIVE)
         self._next_of = self._next.where(columns.executor == bindparam("b_executor"))
         self._quarantined: Select = select(*self.columns).where(columns.state == QUARANTINED)
-        # A job that was removed while it ran, and is added again, still has those runs under way.
-        under_way = (
-            select(func.count())
-            .select_from(runs)
-            .where(runs.c.job_id == bindparam("id"), runs.c.status == CLAIMED)
-            .scalar_subquery()
-        )
         names = [column.name for column in columns if column.name != "running"]
-        self._insert = Prepared(
-            table.insert().values({name: bindparam(name) for name in names} | {"running": under_way}), *names
-        )
+
+        def inserted(value: Values) -> Insert:
+            # A job that was removed while it ran, and is added again, still has those runs under way.
+            under_way = (
+                select(func.count())
+                .select_from(runs)
+                .where(runs.c.job_id == value("id"), runs.c.status == CLAIMED)
+                .scalar_subquery()
+            )
+            return value.inserted(table, **{name: value(name) for name in names}, running=under_way)
+
+        self._insert = Prepared(inserted, *names)
         self._in_order = itemgetter(*names)
         parts = ("name", "func", "trigger_spec", "args", "kwargs", "options", "executor")
         changes: dict[str, Any] = {name: bindparam(name) for name in parts}

@@ -6,6 +6,7 @@ Each method is one step inside a transaction of the caller; it decides nothing t
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 from sqlalchemy import bindparam, case, func, or_, select, tuple_
 from sqlalchemy.exc import IntegrityError
@@ -22,10 +23,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Connection, Row, Table, Update
 
     from ...core.plan import Decision
+    from .prepared import Values
     from .schema import Tables
+
+#: The columns that statements set, in the order in which rows give their values.
+_MOVED = ("next_nominal", "next_due", "version", "running", "state", "error", "updated")
+_ENDS = ("status", "reason", "started", "finished", "result", "error_type", "error", "traceback")
+_TAKEN = ("owner", "attempt", "claimed")
+_LOST = ("status", "reason", "finished")
+#: The values that a run is found by.
+_FENCE = ("b_job", "b_nominal", "b_attempt", "b_owner")
 
 
 class Ledger:
@@ -39,53 +49,37 @@ class Ledger:
             .where(jobs.id.in_(bindparam("ids", expanding=True)))
             .with_for_update(skip_locked=True)
         )
-        moved = ("next_nominal", "next_due", "version", "running", "state", "error", "updated")
         self._move = Prepared(
-            tables.jobs.update()
-            .where(jobs.id == bindparam("b_id"))
-            .values({name: bindparam(name) for name in moved}),
-            *moved,
+            lambda value: (
+                tables.jobs.update()
+                .where(jobs.id == value("b_id"))
+                .values({name: value(name) for name in _MOVED})
+            ),
+            *_MOVED,
             "b_id",
         )
-        self._drop = Prepared(tables.jobs.delete().where(jobs.id == bindparam("b_id")), "b_id")
+        self._drop = Prepared(lambda value: tables.jobs.delete().where(jobs.id == value("b_id")), "b_id")
         columns = [column.name for column in tables.runs.c]
         self._insert = Prepared(
-            tables.runs.insert().values({name: bindparam(name) for name in columns}), *columns
+            lambda value: value.inserted(tables.runs, **{name: value(name) for name in columns}), *columns
         )
-        held_no_more = case(
-            ((jobs.next_due == HELD) & (jobs.running <= bindparam("b_less")), jobs.next_nominal),
-            else_=jobs.next_due,
-        )
-        self._release = Prepared(
-            tables.jobs.update()
-            .where(jobs.id == bindparam("b_id"))
-            # In this order: MySQL uses the new value of a column in the assignments that follow.
-            .ordered_values(
-                (jobs.next_due, held_no_more), (jobs.running, jobs.running - bindparam("b_less"))
-            ),
-            "b_id",
-            "b_less",
-        )
+        self._release = Prepared(partial(_release, tables.jobs), "b_id", "b_less")
         self._bury = tables.jobs.delete().where(jobs.state == ENDED, jobs.running <= 0)
-        claimed = tables.runs.update().where(
-            runs.job_id == bindparam("b_job"),
-            runs.nominal == bindparam("b_nominal"),
-            runs.status == CLAIMED,
-            runs.attempt == bindparam("b_attempt"),
-        )
-        fence = ("b_job", "b_nominal", "b_attempt", "b_owner")
-        ends = ("status", "reason", "started", "finished", "result", "error_type", "error", "traceback")
-        owned = claimed.where(runs.owner == bindparam("b_owner"))
-        self._finish = Prepared(owned.values({name: bindparam(name) for name in ends}), *ends, *fence)
-        self._give_back = Prepared(owned.values(owner=None), *fence)
+        owned = partial(_claimed, tables.runs, False)
         # A run that was given back has no owner.
-        orphan = claimed.where(runs.owner.is_not_distinct_from(bindparam("b_owner")))
-        taken = ("owner", "attempt", "claimed")
-        self._take = Prepared(
-            orphan.values({name: bindparam(name) for name in taken} | {"started": None}), *taken, *fence
+        orphan = partial(_claimed, tables.runs, True)
+        self._finish = Prepared(
+            lambda value: owned(value).values({name: value(name) for name in _ENDS}), *_ENDS, *_FENCE
         )
-        lost = ("status", "reason", "finished")
-        self._lose = Prepared(orphan.values({name: bindparam(name) for name in lost}), *lost, *fence)
+        self._give_back = Prepared(lambda value: owned(value).values(owner=None), *_FENCE)
+        self._take = Prepared(
+            lambda value: orphan(value).values({name: value(name) for name in _TAKEN} | {"started": None}),
+            *_TAKEN,
+            *_FENCE,
+        )
+        self._lose = Prepared(
+            lambda value: orphan(value).values({name: value(name) for name in _LOST}), *_LOST, *_FENCE
+        )
         self._record = select(runs.owner, runs.attempt, runs.status, runs.finished).where(
             runs.job_id == bindparam("b_job"), runs.nominal == bindparam("b_nominal")
         )
@@ -178,15 +172,14 @@ class Ledger:
         rows = [_end_of(run) for run in runs]
         refused: list[Run] = []
         savepoint = conn.begin_nested()
-        done = self._finish.run(conn, rows)
-        if conn.dialect.supports_sane_multi_rowcount and done.rowcount == len(rows):
+        if self._finish.run(conn, rows) == len(rows):
             savepoint.commit()
             ended = Counter(run.job_id for run in runs)
         else:
             savepoint.rollback()
             ended = Counter()
             for run, row in zip(runs, rows, strict=True):
-                if self._finish.run(conn, [row]).rowcount:
+                if self._finish.run(conn, [row]):
                     ended[run.job_id] += 1
                 elif not self._is_recorded(conn, run):
                     refused.append(run)
@@ -230,7 +223,7 @@ class Ledger:
     def take(self, conn: Connection, run: Run, node: str, now: int) -> bool:
         """Give a run to a node; its attempt is raised unless its last owner gave it back or is the node itself."""
         attempt = run.attempt if run.owner in (None, node) else run.attempt + 1
-        if not self._take.run(conn, [(node, attempt, now, *_fence_of(run))]).rowcount:
+        if not self._take.run(conn, [(node, attempt, now, *_fence_of(run))]):
             return False
         run.owner, run.attempt, run.claimed_at, run.started_at = node, attempt, now, None
         return True
@@ -238,7 +231,7 @@ class Ledger:
     def lose(self, conn: Connection, run: Run) -> bool:
         """Write the end of a run that is not executed again."""
         row = (run.status, storable(run.reason), run.finished_at, *_fence_of(run))
-        return bool(self._lose.run(conn, [row]).rowcount)
+        return bool(self._lose.run(conn, [row]))
 
     # -- looking back, and forgetting ----------------------------------------------------------------------------
 
@@ -290,6 +283,36 @@ class Ledger:
         conn.execute(
             runs.delete().where(tuple_(runs.c.job_id, runs.c.nominal).in_(keys), runs.c.status != CLAIMED)
         )
+
+
+# ------------------------------------------------------------------------------------------------------- statements
+
+
+def _claimed(table: Table, orphan: bool, value: Values) -> Update:
+    """Return an UPDATE of claimed runs by their fence; that of an orphan may be without an owner."""
+    runs, owner = table.c, value("b_owner")
+    return table.update().where(
+        runs.job_id == value("b_job"),
+        runs.nominal == value("b_nominal"),
+        runs.status == CLAIMED,
+        runs.attempt == value("b_attempt"),
+        runs.owner.is_not_distinct_from(owner) if orphan else runs.owner == owner,
+    )
+
+
+def _release(table: Table, value: Values) -> Update:
+    """Return the UPDATE that counts ended runs down on their jobs, and makes jobs due that waited for them."""
+    jobs, less = table.c, value("b_less")
+    due = case(
+        ((jobs.next_due == HELD) & (jobs.running <= less), jobs.next_nominal),
+        else_=jobs.next_due,
+    )
+    return (
+        table.update()
+        .where(jobs.id == value("b_id"))
+        # In this order: MySQL uses the new value of a column in the assignments that follow.
+        .ordered_values((jobs.next_due, due), (jobs.running, jobs.running - less))
+    )
 
 
 # ---------------------------------------------------------------------------------------------------- runs and rows
