@@ -149,7 +149,8 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
 
         Called from inside a job it returns at once, and the rest happens when that job has ended.
 
-        :param wait: False: return at once; runs that have not started are given back, the others end in the background
+        :param wait: False: return at once; runs that have not started are given back, coroutines, greenlets and worker
+            processes are cancelled, and threads are asked to stop and end in the background
         :param timeout: seconds to wait at the most; runs that are still under way then are asked to cancel and given back
         :raises SchedulerNotRunningError: if the scheduler is not running
         """
