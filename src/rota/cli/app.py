@@ -264,6 +264,26 @@ def _next(
     show_next(trigger, count, timezone, start, json)
 
 
+@app.command("explain")
+def _explain(
+    trigger: Annotated[str, typer.Argument(metavar="TRIGGER", help="As for `rota next`.")],
+    timezone: Zone = None,
+    language: Annotated[
+        str, typer.Option("--language", "-l", metavar="LANGUAGE", help="en (English) or vi (Vietnamese).")
+    ] = "en",
+    count: Annotated[int, typer.Option("--count", "-n", metavar="N", min=0, help="How many next times.")] = 3,
+    years: Annotated[
+        int,
+        typer.Option("--years", metavar="N", min=0, max=100, help="Years in which to look at clock changes."),
+    ] = 2,
+    json: Json = False,
+) -> None:
+    """Say in a sentence when a trigger fires, and on which dates a change of the clocks changes that."""
+    from .explaining import show_explanation
+
+    show_explanation(trigger, timezone, language, years, count, json)
+
+
 def _zone(name: str | None) -> tzinfo:
     return astimezone(name) or local_timezone()
 

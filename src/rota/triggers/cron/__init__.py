@@ -252,6 +252,17 @@ class CronTrigger(InstantTrigger):
 
     # ------------------------------------------------------------------------------------------------------ storing
 
+    def to_crontab(self) -> str:
+        """Return the crontab string that :meth:`from_crontab` reads as this schedule.
+
+        It says the fields only: zone, policy, dates and jitter are parameters beside it.
+
+        :raises TriggerError: if there is none, with the reason (an ISO week; a day *and* a weekday that must both match)
+        """
+        from .writing import to_crontab
+
+        return to_crontab(self)
+
     def spec(self) -> dict[str, Any] | None:
         """Return ``{"type": "cron", …}`` with the fields that were given and whatever differs from the defaults.
 

@@ -166,7 +166,9 @@ class RangeExpression(AllExpression):
         return [low + (value - low) % size for value in range(self.first, last + 1, self.step or 1)]
 
     def __str__(self) -> str:
-        text = str(self.first) if self.last in (None, self.first) else f"{self.first}-{self.last}"
+        # With a step, 7-7 is not 7: that would run to the end of the field.
+        single = self.last is None or (self.last == self.first and not self.step)
+        text = str(self.first) if single else f"{self.first}-{self.last}"
         return f"{text}/{self.step}" if self.step else text
 
     def __repr__(self) -> str:

@@ -1,0 +1,164 @@
+"""Crontab files as data: what is in them, line by line, and what is wrong with them.
+
+Reads text and runs nothing. The format is that of crontab(5), the user's crontab without a user column.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import UTC
+from hashlib import blake2b
+from pathlib import Path
+
+from .errors import CronError, RotaError
+from .triggers.cron import CronTrigger
+from .util import astimezone
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import tzinfo
+    from typing import Any
+
+__all__ = ("CrontabEntry", "read_crontab")
+
+_ASSIGNMENT = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([A-Za-z_][A-Za-z0-9_]*))\s*=\s*(.*?)\s*""")
+_LINE = re.compile(r"(\s*)(@\S+|\S+(?:\s+\S+){4})(?:\s+(.*))?")
+
+
+class CrontabEntry:
+    """One command of a crontab: when, what, and with which settings.
+
+    :ivar int number: the number of its line
+    :ivar str text: the line
+    :ivar str schedule: the five fields or the alias; ``@reboot`` is no time
+    :ivar str command: what the shell is to do
+    :ivar str | None input: text for the command's standard input (what follows the first ``%``)
+    :ivar dict settings: the assignments that hold for it
+    :ivar dict settings_at: on which lines these are, by name
+    :ivar str id: the command's first word and a hash of the line and of the crontab's name: the same as long as the line is
+    """
+
+    __slots__ = ("command", "id", "input", "number", "path", "schedule", "settings", "settings_at", "text")
+
+    def __init__(
+        self, path: str, number: int, text: str, schedule: str, command: str, settings: dict[str, str]
+    ) -> None:
+        self.path = path
+        self.number = number
+        self.text = text
+        self.schedule = schedule
+        self.command, self.input = _split_percent(command)
+        self.settings = settings
+        self.settings_at: dict[str, int] = {}
+        self.id = ""
+
+    def trigger(self, timezone: tzinfo | str | None = None) -> CronTrigger:
+        """Return when the command runs, by the clock of the crontab's ``CRON_TZ``, else of the given zone.
+
+        :param timezone: name or tzinfo (default: the local zone)
+        :raises CronError: for ``@reboot``, and for a schedule that is not understood, with line and column
+        """
+        try:
+            zone = astimezone(self.settings.get("CRON_TZ")) or timezone
+            return CronTrigger.from_crontab(self.schedule, zone, seed=self.id)
+        except RotaError as exc:
+            raise self._error(exc) from exc
+
+    def arguments(self, crontab: str) -> dict[str, Any]:
+        """Return the keyword arguments with which :func:`rota.commands.run_command` runs the command.
+
+        :param crontab: name of the crontab
+        """
+        own = {name: value for name, value in self.settings.items() if name not in ("SHELL", "CRON_TZ")}
+        found: dict[str, Any] = {"crontab": crontab}
+        if "SHELL" in self.settings:
+            found["shell"] = self.settings["SHELL"]
+        if own:
+            found["environment"] = own
+        if "HOME" in self.settings:
+            found["directory"] = self.settings["HOME"]
+        if self.input is not None:
+            found["input"] = self.input
+        return found
+
+    def _error(self, exc: RotaError) -> CronError:
+        where = f"{self.path}:{self.number}"
+        if not isinstance(exc, CronError) or exc.column is None:
+            return CronError(f"{where}: {exc}\n  {self.text}")
+        column = exc.column + len(self.text) - len(self.text.lstrip())
+        message = f"{where}:{column}: {exc}\n  {self.text.expandtabs(1)}\n  {' ' * (column - 1)}^"
+        return CronError(message, field=exc.field, item=exc.item, column=column)
+
+    def __repr__(self) -> str:
+        return f"<CrontabEntry {self.path}:{self.number} {self.schedule!r} {self.command!r}>"
+
+
+def read_crontab(source: str | Path, *, name: str | None = None) -> list[CrontabEntry]:
+    """Return the commands of a crontab.
+
+    Every schedule is understood when this returns, or it raises.
+
+    :param source: the text of a crontab, or the :class:`~pathlib.Path` of a file
+    :param name: what the crontab is called in messages and in the ids of its entries (default: the file's name, or ``crontab``)
+    :raises CronError: (a ``ValueError``) with line and column, if a line is not understood
+    :raises OSError: if the file cannot be read
+    """
+    if isinstance(source, Path):
+        text, path = source.read_text(encoding="utf-8"), str(source)
+        name = name or source.name
+    else:
+        text, path = source, name or "crontab"
+    entries: list[CrontabEntry] = []
+    settings: dict[str, str] = {}
+    settings_at: dict[str, int] = {}
+    seen: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if not stripped or stripped.startswith("#"):
+            continue
+        assignment = _ASSIGNMENT.fullmatch(line)
+        if assignment:
+            key = assignment[1] or assignment[2] or assignment[3] or ""
+            settings = {**settings, key: _unquoted(assignment[4])}
+            settings_at = {**settings_at, key: number}
+            continue
+        found = _LINE.fullmatch(line)
+        if found is None or not found[3]:
+            raise CronError(
+                f"{path}:{number}: not understood; a line is a comment, NAME=value, or a schedule of five fields "
+                f"(or @daily and the like) and a command\n  {line}"
+            )
+        entry = CrontabEntry(path, number, line, found[2], found[3].strip(), settings)
+        entry.settings_at = settings_at
+        entry.id = _identity(entry, name or "crontab", seen)
+        if entry.schedule != "@reboot":
+            entry.trigger(UTC)  # for its errors
+        entries.append(entry)
+    return entries
+
+
+def _identity(entry: CrontabEntry, name: str, seen: dict[str, int]) -> str:
+    words = f"{name}\n{' '.join(entry.schedule.split())} {entry.command}\n{entry.input or ''}"
+    id = f"{_label(entry.command)}-{blake2b(words.encode(), digest_size=4).hexdigest()}"
+    seen[id] = seen.get(id, 0) + 1
+    return id if seen[id] == 1 else f"{id}-{seen[id]}"  # the same line once more
+
+
+def _split_percent(command: str) -> tuple[str, str | None]:
+    r"""Return a command and its standard input, which begins at the first ``%``; further ones are line ends, ``\%`` is a ``%``."""
+    parts = [part.replace("\\%", "%") for part in re.split(r"(?<!\\)%", command)]
+    return parts[0], "\n".join(parts[1:]) + "\n" if len(parts) > 1 else None
+
+
+def _unquoted(value: str) -> str:
+    if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
+        return value[1:-1]
+    return value
+
+
+def _label(command: str) -> str:
+    """Return the name of the program that a command starts, as far as its first word tells."""
+    word = next((word for word in command.split() if "=" not in word), "command")
+    name = os.path.basename(word.strip("\"'();&|"))
+    return re.sub(r"[^A-Za-z0-9._-]+", "", name)[:40] or "command"

@@ -1,0 +1,88 @@
+"""Cron triggers as crontab strings, where one exists that is read as the same schedule.
+
+Pure. Loaded when it is asked for.
+"""
+
+from __future__ import annotations
+
+from ...errors import TriggerError
+from .expressions import LastDayOfMonthExpression, WeekdayPositionExpression
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from . import CronTrigger
+    from .fields import BaseField
+
+#: in crontab's order
+_NAMES = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_EVERY_DAY = (1 << 7) - 1
+
+
+def to_crontab(trigger: CronTrigger) -> str:
+    """Return the crontab string of a trigger; see :meth:`CronTrigger.to_crontab`."""
+    fields = {field.name: field for field in trigger.fields}
+    if str(fields["week"]) != "*":
+        raise _none(trigger, f"crontab has no field for the ISO week ({fields['week']})")
+    day, weekday = _dates(trigger, fields["day"], fields["day_of_week"])
+    texts = [str(fields["minute"]), str(fields["hour"]), day, str(fields["month"]), weekday]
+    second, year = str(fields["second"]), str(fields["year"])
+    if year != "*":
+        return " ".join([second, *texts, year])
+    return " ".join(texts if second == "0" else [second, *texts])
+
+
+def _dates(trigger: CronTrigger, day: BaseField, day_of_week: BaseField) -> tuple[str, str]:
+    positions = [item for item in day.expressions if isinstance(item, WeekdayPositionExpression)]
+    others = [
+        "L" if isinstance(item, LastDayOfMonthExpression) else str(item)
+        for item in day.expressions
+        if item not in positions
+    ]
+    day_text, weekday_text = ",".join(others), _weekdays(day_of_week)
+    if positions:
+        # A position of a weekday stands in crontab's weekday field, and either of the two fields may match.
+        if weekday_text != "*" or day_text.startswith("*"):
+            raise _none(trigger, f"crontab cannot join day={str(day)!r} and day_of_week={str(day_of_week)!r}")
+        shown = [
+            _NAMES[(item.weekday + 1) % 7] + ("L" if item.option_num == 5 else f"#{item.option_num + 1}")
+            for item in positions
+        ]
+        return day_text or "*", ",".join(shown)
+    if weekday_text == "*":
+        return "*" if trigger.day_or_weekday else day_text, "*"
+    if trigger.day_or_weekday:
+        return day_text, weekday_text
+    if not day_text.startswith("*"):
+        weekday_text = _starred(day_of_week) or weekday_text
+        if not weekday_text.startswith("*"):
+            raise _none(
+                trigger,
+                f"crontab fires when either of day={str(day)!r} and day_of_week={str(day_of_week)!r} matches",
+            )
+    return day_text, weekday_text
+
+
+def _weekdays(field: BaseField) -> str:
+    """Return a weekday field by names; a star only where it matches every day anyway."""
+    mask = field.mask()
+    if mask == _EVERY_DAY:
+        return "*"
+    names = [name for number, name in enumerate(_NAMES) if mask >> (number - 1) % 7 & 1]
+    if "-".join(names) in "-".join(_NAMES) and len(names) > 2:
+        names = [f"{names[0]}-{names[-1]}"]
+    special = [str(item) for item in field.expressions if not any(True for _ in item.values(field.name))]
+    return ",".join([*names, *special])
+
+
+def _starred(field: BaseField) -> str | None:
+    """Return the form ``*/n`` of a weekday field, counted from Sunday, if it has one."""
+    numbers = {number for number in range(7) if field.mask() >> (number - 1) % 7 & 1}
+    if any(field.days(length, first) for length in (28, 31) for first in range(7)):
+        return None
+    return next(
+        (f"*/{step}" for step in range(2, 9) if {at % 7 for at in range(0, 8, step)} == numbers), None
+    )
+
+
+def _none(trigger: CronTrigger, why: str) -> TriggerError:
+    return TriggerError(f"{trigger} cannot be written as a crontab string: {why}")
