@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import pickle
 from functools import partial
+from os import urandom
+from zlib import crc32
 
-from ...clock import DAY, instant, moment
+from ...clock import DAY, HELD, MINUTE, instant, moment
 from ...core.plan import PAUSED, due_time, plan
 from ...errors import (
     ConfigurationError,
@@ -31,6 +33,7 @@ except ImportError as exc:
 from .database import Database
 from .jobs import Jobs
 from .ledger import Ledger
+from .listener import Listener, can_listen
 from .nodes import Nodes, rescue
 from .offset import Offset
 from .retention import Retention
@@ -56,14 +59,19 @@ __all__ = ("ConflictingIdError", "JobLookupError", "SQLAlchemyJobStore")
 _TRIES = 10
 #: How long the row of a node is kept after its lease was over.
 _NODES_KEPT = DAY
+#: Others are told of what is due within this time; everything later they find by themselves.
+_SOON = MINUTE
+#: Seconds between two looks of a scheduler that hears of changes.
+_HEARING_INTERVAL = 10.0
 
 
 class SQLAlchemyJobStore(BaseJobStore):
     """Keeps jobs and ledger in a database; any number of schedulers and processes may share it. Alias: ``sqlalchemy``.
 
     The first seven parameters are APScheduler's, in its order. SQLite files are opened in WAL mode with full synchronization;
-    an engine that you pass in is used as it is, and stays open. Other processes' changes are noticed by a look every
-    ``poll_interval`` seconds.
+    an engine that you pass in is used as it is, and stays open. On PostgreSQL (with psycopg 3) the processes that share a
+    store tell each other at once what is due soon; elsewhere changes are noticed by a look every ``poll_interval`` seconds.
+    Leases are kept by the server's clock where there is a server.
 
     :param url: database URL such as ``sqlite:///jobs.sqlite`` (``sqlite://`` is a database in memory)
     :param engine: an engine, or a textual reference to one, used instead of ``url``
@@ -117,6 +125,11 @@ class SQLAlchemyJobStore(BaseJobStore):
         self._retention = Retention(self._db, self._ledger_table, keep_runs, age)
         self._offset = Offset(self._db.can.clock)
         self._started = False
+        self._wake: Callable[[], None] | None = None
+        self._listener: Listener | None = None
+        #: where the processes that share the store hear of each other, and what this one says there
+        self._channel = f"rota_{crc32(self._tables.jobs.fullname.encode()):08x}"
+        self._token = urandom(8).hex()
 
     @property
     def engine(self) -> Engine:
@@ -156,11 +169,14 @@ class SQLAlchemyJobStore(BaseJobStore):
     def shutdown(self) -> None:
         """Close the connections, unless the engine was passed in."""
         self._started = False
+        self._wake = None
+        self._stop_listening()
         self._db.dispose()
 
     def forked(self) -> None:
         """Leave the connections to the parent process."""
         self._started = False
+        self._wake = self._listener = None
         self._db.forked()
         self.detach()
 
@@ -206,8 +222,13 @@ class SQLAlchemyJobStore(BaseJobStore):
         """
         now = self.clock.now()
         row = self._jobs.new_row(job, self._jobs.values_of(job, now), now)
+
+        def work(conn: Connection) -> None:
+            self._jobs.insert(conn, row)
+            self._tell(conn, job.next_due)
+
         try:
-            self._write(partial(self._jobs.insert, row=row))
+            self._write(work)
         except IntegrityError as exc:
             if not self._write(partial(self._jobs.revive, row=row)):
                 raise ConflictingIdError(job.id) from exc
@@ -220,7 +241,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         """
         values = self._jobs.values_of(job, self.clock.now())
         for _ in range(_TRIES):
-            if self._write(partial(self._jobs.save, job=job, values=values, version=None)):
+            if self._save(job, values, None):
                 return
         raise StoreConflictError(f"Job {job.id} was changed by others {_TRIES} times in a row; try again")
 
@@ -230,7 +251,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         :raises JobLookupError: if there is none
         """
         values = self._jobs.values_of(job, self.clock.now())
-        return self._write(partial(self._jobs.save, job=job, values=values, version=version))
+        return self._save(job, values, version)
 
     def remove_job(self, job_id: str) -> None:
         """Delete a job, also one that cannot be restored; its records stay.
@@ -275,7 +296,18 @@ class SQLAlchemyJobStore(BaseJobStore):
         """Record ended runs in one transaction; return those whose fence is not the store's any more."""
         if not runs:
             return []
-        return self._write(partial(self._ledger_table.finish, runs=runs))
+        held = any(run.job is not None and run.job.next_due == HELD for run in runs)
+
+        def work(conn: Connection) -> tuple[list[Run], bool]:
+            refused, due = self._ledger_table.finish(conn, runs, now)
+            if due or held:
+                self._tell(conn, now)
+            return refused, due
+
+        refused, due = self._write(work)
+        if (due or held) and self._wake is not None:
+            self._wake()
+        return refused
 
     def get_runs(
         self, job_id: str | None = None, status: str | Iterable[str] | None = None, limit: int = 100
@@ -347,6 +379,15 @@ class SQLAlchemyJobStore(BaseJobStore):
         if gone:
             self._write(lambda conn: self._nodes.remove(conn, *gone))
 
+    def on_wake(self, wake: Callable[[], None]) -> None:
+        """Take the function to call when another process changed something that is due soon."""
+        self._wake = wake
+        if self._db.can.notify is not None and can_listen(self._db.engine):
+            self._stop_listening()
+            self._listener = Listener(
+                self._db.engine, self._channel, self._token, wake, self._listens, self._logger
+            )
+
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return how many due jobs wait for executors other than these."""
         return self._read(partial(self._jobs.overdue, now=now, known=executors))
@@ -360,6 +401,29 @@ class SQLAlchemyJobStore(BaseJobStore):
     def _write(self, work: Callable[[Connection], Result]) -> Result:
         self._check_started()
         return self._db.write(work)
+
+    def _save(self, job: Job, values: Mapping[str, Any], version: int | None) -> bool:
+        def work(conn: Connection) -> bool:
+            saved = self._jobs.save(conn, job, values, version)
+            if saved:
+                self._tell(conn, job.next_due)
+            return saved
+
+        return self._write(work)
+
+    def _tell(self, conn: Connection, due: int | None) -> None:
+        """Let the processes that share the store know, with this transaction, that there is something due soon."""
+        question = self._db.can.notify
+        if question is not None and due is not None and due <= self.clock.now() + _SOON:
+            conn.execute(question, {"channel": self._channel, "payload": self._token})
+
+    def _listens(self, connected: bool) -> None:
+        self.poll_interval = _HEARING_INTERVAL if connected else type(self).poll_interval
+
+    def _stop_listening(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.stop()
 
     def _check_started(self) -> None:
         if not self._started:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
-    from sqlalchemy import Connection, Row, Table, Update
+    from sqlalchemy import Connection, Row, Table, Update, UpdateBase
 
     from ...core.plan import Decision
     from .prepared import Values
@@ -167,8 +167,11 @@ class Ledger:
 
     # -- finish --------------------------------------------------------------------------------------------------
 
-    def finish(self, conn: Connection, runs: Sequence[Run]) -> list[Run]:
-        """Write how runs ended; return those that are not the presenter's any more."""
+    def finish(self, conn: Connection, runs: Sequence[Run], now: int) -> tuple[list[Run], bool]:
+        """Write how runs ended.
+
+        :return: the runs that are not the presenter's any more, and whether a job has become due that waited for these
+        """
         rows = [_end_of(run) for run in runs]
         refused: list[Run] = []
         savepoint = conn.begin_nested()
@@ -183,19 +186,24 @@ class Ledger:
                     ended[run.job_id] += 1
                 elif not self._is_recorded(conn, run):
                     refused.append(run)
-        self.release(conn, ended)
-        return refused
+        return refused, self.release(conn, ended, now)
 
     def _is_recorded(self, conn: Connection, run: Run) -> bool:
         """Whether this very end is in the ledger already: the answer to the first try was lost."""
         row = conn.execute(self._record, {"b_job": run.job_id, "b_nominal": run.nominal}).first()
         return row is not None and tuple(row) == (run.owner, run.attempt, run.status, run.finished_at)
 
-    def release(self, conn: Connection, ended: Mapping[str, int]) -> None:
-        """Count ended runs down; jobs that waited for them become due, and those whose schedule is over go."""
-        if ended:
-            self._release.run(conn, sorted(ended.items()))
-            conn.execute(self._bury)
+    def release(self, conn: Connection, ended: Mapping[str, int], now: int) -> bool:
+        """Count ended runs down; jobs that waited for them become due, and those whose schedule is over go.
+
+        :return: whether one of the jobs is due now, as far as the database tells
+        """
+        if not ended:
+            return False
+        result = self._release.execute(conn, sorted(ended.items()))
+        due = result.scalars().all() if result.returns_rows else ()
+        conn.execute(self._bury)
+        return any(time is not None and time <= now for time in due)
 
     # -- leases --------------------------------------------------------------------------------------------------
 
@@ -300,19 +308,20 @@ def _claimed(table: Table, orphan: bool, value: Values) -> Update:
     )
 
 
-def _release(table: Table, value: Values) -> Update:
+def _release(table: Table, value: Values) -> UpdateBase:
     """Return the UPDATE that counts ended runs down on their jobs, and makes jobs due that waited for them."""
     jobs, less = table.c, value("b_less")
     due = case(
         ((jobs.next_due == HELD) & (jobs.running <= less), jobs.next_nominal),
         else_=jobs.next_due,
     )
-    return (
+    released = (
         table.update()
         .where(jobs.id == value("b_id"))
         # In this order: MySQL uses the new value of a column in the assignments that follow.
         .ordered_values((jobs.next_due, due), (jobs.running, jobs.running - less))
     )
+    return released.returning(jobs.next_due) if value.is_set else released
 
 
 # ---------------------------------------------------------------------------------------------------- runs and rows

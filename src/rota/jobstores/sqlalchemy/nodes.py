@@ -113,7 +113,7 @@ def rescue(
                 last[run.job_id].then = run
             last[run.job_id] = run
             found.append(run)
-    ledger.release(conn, lost)
+    ledger.release(conn, lost, now)
     return found
 
 
