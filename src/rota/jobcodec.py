@@ -19,6 +19,7 @@ from .errors import (
     SerializationError,
 )
 from .job import Job
+from .triggers import trigger_from_spec
 from .triggers.base import BaseTrigger
 from .util import obj_to_ref, ref_to_obj
 
@@ -244,10 +245,7 @@ def trigger_of(spec: Mapping[str, Any]) -> BaseTrigger:
     if not isinstance(spec, dict) or "type" not in spec:
         raise DeserializationError(f"{spec!r:.80} describes no trigger")
     if spec["type"] != "custom":
-        from .triggers import trigger_from_spec
-
-        found: BaseTrigger = trigger_from_spec(spec)
-        return found
+        return trigger_from_spec(spec)
     cls = ref_to_obj(spec["class"])
     if not (isinstance(cls, type) and issubclass(cls, BaseTrigger)):
         raise DeserializationError(
