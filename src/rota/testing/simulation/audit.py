@@ -1,0 +1,334 @@
+"""What must hold in a simulation: a model of the ledger that each answer of a store is compared with.
+
+It watches; it calls nothing but the observer's reading methods.
+"""
+
+from __future__ import annotations
+
+from ...clock import HELD, moment
+from ...core.plan import ACTIVE, ENDED
+from ...core.run import END_STATES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+    from typing import Any
+
+    from ...core.plan import Decision
+    from ...core.run import Run
+    from ...jobstores.base import BaseJobStore
+    from ...triggers.base import BaseTrigger
+
+    #: job id, nominal instant
+    Key = tuple[str, int]
+
+
+class Violation(AssertionError):
+    """An invariant does not hold."""
+
+
+class Snapshot:
+    """What the store says about a job at one moment."""
+
+    __slots__ = (
+        "max_attempts",
+        "max_instances",
+        "next_due",
+        "next_nominal",
+        "running",
+        "state",
+        "trigger",
+        "version",
+    )
+
+    def __init__(self, job: Any) -> None:
+        self.version: int = job.version
+        self.state: str = job.state
+        self.next_nominal: int | None = job.next_nominal
+        self.next_due: int | None = job.next_due
+        self.running: int = job.running
+        self.trigger: BaseTrigger = job.trigger
+        self.max_instances: int = job.policy.max_instances
+        self.max_attempts: int = job.policy.max_attempts
+
+
+class Segment:
+    """A part of a job's life in which its trigger alone gave the times: from ``first`` up to ``end``, which is not included."""
+
+    __slots__ = ("end", "exhausted", "first", "trigger")
+
+    def __init__(self, first: int, trigger: BaseTrigger) -> None:
+        self.first = first
+        self.trigger = trigger
+        self.end: int | None = None
+        self.exhausted = False
+
+
+class Audit:
+    """The model, and the checks.
+
+    :param observer: a store object on the same data, through which only the audit looks
+    """
+
+    def __init__(self, observer: BaseJobStore) -> None:
+        # Past what stands between a scheduler and its store, if this object serves one too.
+        self.lookup = type(observer).lookup_job.__get__(observer)
+        self.get_runs = type(observer).get_runs.__get__(observer)
+        self.durable = observer.durable
+        #: runs that have not ended: owner and attempt, the fence
+        self.claimed: dict[Key, tuple[str | None, int]] = {}
+        #: ended runs: owner, attempt, status, end
+        self.ended: dict[Key, tuple[str | None, int, str, int | None]] = {}
+        #: until when each node's lease lasts, by the node's own clock
+        self.leases: dict[str, int] = {}
+        self.segments: dict[str, list[Segment]] = {}
+        self.started: set[tuple[str, int, int]] = set()
+        self.violation: Violation | None = None
+        #: counts for the report
+        self.counts: dict[str, int] = {}
+
+    def require(self, condition: object, message: str) -> None:
+        """Raise :class:`Violation` unless the condition holds; and remember it, because engines catch what stores raise."""
+        if not condition:
+            self.violation = self.violation or Violation(message)
+            raise self.violation
+
+    def count(self, what: str, number: int = 1) -> None:
+        """Add to a number of the report."""
+        self.counts[what] = self.counts.get(what, 0) + number
+
+    def look(self, job_id: str) -> Snapshot | None:
+        """Return what the store says about a job, or None."""
+        job = self.lookup(job_id)
+        return None if job is None else Snapshot(job)
+
+    # -- changes of jobs -----------------------------------------------------------------------------------------
+
+    def changed(self, job_id: str, before: Snapshot | None, after: Snapshot | None, by_whom: str) -> None:
+        """Take note that a job was added, changed or removed."""
+        if before is not None and after is not None:
+            self.require(
+                after.version != before.version, f"{by_whom} of {job_id} left its version at {after.version}"
+            )
+            same = (after.next_nominal, after.state, after.trigger) == (
+                before.next_nominal,
+                before.state,
+                before.trigger,
+            )
+            if same:
+                return
+        segments = self.segments.setdefault(job_id, [])
+        if before is not None and before.next_nominal is not None and segments:
+            segments[-1].end = before.next_nominal
+        if after is not None and after.next_nominal is not None:
+            segments.append(Segment(after.next_nominal, after.trigger))
+
+    # -- the protocol --------------------------------------------------------------------------------------------
+
+    def claim(
+        self, before: dict[str, Snapshot | None], won: Sequence[Decision], node: str, now: int, running: bool
+    ) -> None:
+        """Check a claim that was stored."""
+        self.require(running or not won, f"{node} claimed while its scheduler was paused or stopped")
+        for decision in won:
+            job_id = decision.job.id
+            seen = before[job_id]
+            self.require(seen is not None, f"{node} claimed {job_id}, which was not in the store")
+            assert seen is not None
+            self.require(seen.version == decision.version, f"{node} claimed {job_id} at an old version")
+            self.require(seen.state == ACTIVE, f"{node} claimed {job_id} while it was {seen.state}")
+            self.require(decision.error is None, f"{job_id} was quarantined: {decision.error}")
+            if decision.runs:
+                self.require(
+                    seen.running < seen.max_instances,
+                    f"{node} claimed a run of {job_id} beside {seen.running} others (max_instances={seen.max_instances})",
+                )
+            for run in decision.runs:
+                key = (job_id, run.nominal)
+                self.require(
+                    key not in self.claimed and key not in self.ended, f"{name(key)} was claimed twice"
+                )
+                self.require(
+                    run.due <= now, f"{name(key)} was claimed {(run.due - now) / 1e6} s before it was due"
+                )
+                self.require(run.owner == node, f"{name(key)} belongs to {run.owner}, not to {node}")
+                self.claimed[key] = (node, run.attempt)
+            self.count("claimed", len(decision.runs))
+            for record in decision.records:
+                self.ended[job_id, record.nominal] = (node, record.attempt, record.status, record.finished_at)
+                self.count(record.status, record.count)
+            if decision.state == ENDED:
+                self.segments[job_id][-1].exhausted = True
+
+    def finish(self, runs: Sequence[Run], refused: Collection[Run]) -> None:
+        """Check outcomes that were stored, and those that were refused."""
+        stale = {id(run) for run in refused}
+        for run in runs:
+            key = (run.job_id, run.nominal)
+            fence = (run.owner, run.attempt)
+            outcome = (*fence, run.status, run.finished_at)
+            if self.claimed.get(key) == fence:
+                self.require(
+                    id(run) not in stale,
+                    f"the outcome of {name(key)} by {fence} was refused though it owns the run",
+                )
+                del self.claimed[key]
+                self.ended[key] = outcome
+                self.count(run.status)
+            elif self.ended.get(key) == outcome:
+                self.require(
+                    id(run) not in stale,
+                    f"the outcome of {name(key)} was refused though it had been recorded",
+                )
+            else:
+                self.require(id(run) in stale, f"the stale outcome of {name(key)} by {fence} was not refused")
+                self.count("refused")
+
+    def renew(self, node: str, now: int, lease: int, renewed: bool) -> None:
+        """Check the answer to a renewal."""
+        until = self.leases.get(node)
+        self.require(
+            renewed == (until is None or until >= now),
+            f"the lease of {node} (until {until}) was {'' if renewed else 'not '}renewed at {now}",
+        )
+        if renewed:
+            self.leases[node] = now + lease
+
+    def rescue(self, node: str, now: int, known: Collection[Key] | None, runs: Iterable[Run]) -> None:
+        """Check what was taken over."""
+        for run in runs:
+            key = (run.job_id, run.nominal)
+            self.require(key in self.claimed, f"{name(key)} was rescued though it was not under way")
+            owner, attempt = self.claimed[key]
+            mine = owner == node and known is not None and key not in known
+            dead = owner is not None and owner != node and self.leases.get(owner, -1) < now
+            self.require(
+                owner is None or mine or dead,
+                f"{name(key)} was taken from {owner}, which is alive, by {node}",
+            )
+            if run.ended:
+                del self.claimed[key]
+                self.ended[key] = (owner, attempt, run.status, run.finished_at)
+                self.count(run.status)
+                continue
+            expected = attempt + 1 if dead else attempt
+            self.require(run.attempt == expected, f"{name(key)} has attempt {run.attempt}, not {expected}")
+            self.require(run.owner == node, f"{name(key)} belongs to {run.owner}, not to {node}")
+            assert run.job is not None
+            self.require(
+                run.attempt <= run.job.policy.max_attempts, f"{name(key)} is tried {run.attempt} times"
+            )
+            self.claimed[key] = (node, run.attempt)
+            self.count("rescued")
+
+    def leave(self, node: str, runs: Iterable[Run]) -> None:
+        """Take note of what was given back."""
+        for run in runs:
+            key = (run.job_id, run.nominal)
+            if self.claimed.get(key) == (run.owner, run.attempt):
+                self.claimed[key] = (None, run.attempt)
+                self.count("given back")
+        if not any(owner == node for owner, _ in self.claimed.values()):
+            self.leases.pop(node, None)
+
+    # -- execution -----------------------------------------------------------------------------------------------
+
+    def start(self, run: Run, executing: Iterable[Run], latest: int) -> None:
+        """Check a run that an executor starts.
+
+        :param executing: the runs that have been started and have not ended, on all nodes
+        :param latest: the instant that the fastest clock shows
+        """
+        key = (run.job_id, run.nominal)
+        self.require(
+            (*key, run.attempt) not in self.started, f"{name(key)} was started twice as attempt {run.attempt}"
+        )
+        self.started.add((*key, run.attempt))
+        self.count("started")
+        if not self.is_rightful(run, latest):
+            self.count("started by a zombie")
+            return
+        assert run.job is not None
+        beside = sum(other.job_id == run.job_id and self.is_rightful(other, latest) for other in executing)
+        limit = run.job.policy.max_instances
+        self.require(
+            beside < limit, f"{name(key)} was started beside {beside} others (max_instances={limit})"
+        )
+
+    def is_rightful(self, run: Run, latest: int) -> bool:
+        """Whether a run's outcome would be taken, and its node's lease is not over by anybody's clock.
+
+        A node that does not know yet that its lease is over may go on with a group of which another has taken the beginning.
+        """
+        if self.claimed.get((run.job_id, run.nominal)) != (run.owner, run.attempt):
+            return False
+        return not self.durable or (run.owner is not None and self.leases.get(run.owner, -1) >= latest)
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def is_in_time(self, job_id: str, now: int) -> None:
+        """Check that a job does not wait for anything but its time or its own runs."""
+        job = self.look(job_id)
+        if job is None or job.state != ACTIVE:
+            return
+        under_way = sum(1 for id, _ in self.claimed if id == job_id)
+        self.require(
+            job.running == under_way, f"{job_id} counts {job.running} runs under way; there are {under_way}"
+        )
+        if job.next_due == HELD:
+            self.require(under_way, f"{job_id} waits for runs that have ended")
+        else:
+            self.require(
+                job.next_due is not None and job.next_due > now, f"{job_id} is overdue: {job.next_due}"
+            )
+
+    def balance(self) -> None:
+        """Check that the ledger adds up, after all runs have ended and all jobs have been paused."""
+        for job_id, segments in self.segments.items():
+            job = self.look(job_id)
+            self.require(job is None or job.running == 0, f"{job_id} counts runs under way; there are none")
+            records = self.get_runs(job_id, limit=1_000_000)
+            for record in records:
+                self.require(record.status in END_STATES, f"{record!r} has not ended")
+                key = (job_id, record.nominal)
+                written = (record.owner, record.attempt, record.status, record.finished_at)
+                self.require(
+                    self.ended.get(key) == written,
+                    f"{name(key)} is recorded as {written}, not as {self.ended.get(key)}",
+                )
+            covered = {record.nominal: record for record in records}
+            for segment in sorted(segments, key=lambda segment: segment.first):
+                self._walk(job_id, segment, covered)
+            self.require(
+                not covered, f"{job_id} has records of times that it never had: {list(covered.values())[:3]}"
+            )
+
+    def _walk(self, job_id: str, segment: Segment, covered: dict[int, Run]) -> None:
+        """Check that each nominal time of a segment is in exactly one record, and take those off the list."""
+        nominal: int | None = segment.first
+        while nominal is not None and (segment.exhausted or segment.end is None or nominal < segment.end):
+            record = covered.pop(nominal, None)
+            self.require(record is not None, f"{name((job_id, nominal))} is in no record")
+            assert record is not None
+            last, number = nominal, 1
+            while last < record.last:
+                following = segment.trigger.after(last, last)
+                self.require(
+                    following is not None and following <= record.last, f"{record!r} ends between two times"
+                )
+                assert following is not None
+                last, number = following, number + 1
+            self.require(
+                number == record.count, f"{record!r} stands for {number} times, but counts {record.count}"
+            )
+            nominal = segment.trigger.after(last, last)
+
+
+def name(key: tuple[str, int]) -> str:
+    """Return a run's name for messages."""
+    return f"{key[0]}@{time(key[1])}"
+
+
+def time(instant: int) -> str:
+    """Return an instant's time of day."""
+    return moment(instant).strftime("%H:%M:%S.%f")

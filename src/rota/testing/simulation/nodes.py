@@ -1,0 +1,186 @@
+"""The nodes of a simulation: schedulers with clocks of their own, and executors whose runs end when the simulation says so.
+
+They know the world that they live in, and no store by name.
+"""
+
+from __future__ import annotations
+
+from ...clock import SECOND
+from ...core.run import CANCELLED, MISSED, end, fail, is_expired, succeed
+from ...executors.base import NativeExecutor, chain
+from ...schedulers.base import STATE_STOPPED
+from ..clock import VirtualClock
+from ..manual import ManualScheduler
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from random import Random
+    from typing import Any
+
+    from ...core.run import Run
+    from ...executors.base import Done
+    from ...jobstores.base import BaseJobStore
+    from .audit import Audit
+
+
+#: How far a node's clock may be off (microseconds).
+SKEW = 2 * SECOND
+
+
+def work() -> None:
+    """Be the job of a simulation; it is never called, its runs end as the simulation says."""
+
+
+class NodeClock(VirtualClock):
+    """A node's view of the world's time: it goes ahead or behind by a constant."""
+
+    __slots__ = ("_world", "skew")
+
+    def __init__(self, world: VirtualClock, skew: int) -> None:
+        super().__init__()
+        self._world = world
+        self.skew = skew
+
+    def now(self) -> int:
+        return self._world.now() + self.skew
+
+    def monotonic(self) -> int:
+        return self._world.monotonic()
+
+    def _move(self, length: int) -> None:
+        self._world._move(length)
+
+
+class HeldExecutor(NativeExecutor):
+    """Takes runs and keeps them until the simulation starts and ends them; the runs of a group one after another.
+
+    :param room: how many runs it takes at once
+    """
+
+    _clock: NodeClock
+
+    def __init__(self, room: int, audit: Audit, executing: list[Run]) -> None:
+        self._room = room
+        self._audit = audit
+        #: all runs of the world that have been started and have not ended
+        self._executing = executing
+        #: what is left of each group, its head first
+        self.groups: list[tuple[list[Run], Done]] = []
+
+    @property
+    def under_way(self) -> int:
+        """How many runs it holds."""
+        return sum(len(runs) for runs, _ in self.groups)
+
+    def capacity(self) -> int:
+        """Return how many more runs it takes."""
+        return max(0, self._room - self.under_way)
+
+    def submit(self, runs: Sequence[Run], done: Done) -> None:
+        """Keep runs."""
+        self.groups.extend((list(chain(head)), done) for head in runs)
+
+    def step(self, rng: Random) -> None:
+        """Start a run, or end one that has been started."""
+        group = rng.choice(self.groups)
+        run = group[0][0]
+        now = self._clock.now()
+        if run.started_at is not None:
+            if rng.random() < 0.2:
+                fail(run, RuntimeError("as the simulation wants it"), "", now)
+            else:
+                succeed(run, None, now)
+            self._drop(group)
+        elif is_expired(run, now):
+            end(run, MISSED, "expired", now)
+            self._drop(group)
+        else:
+            self._audit.start(run, self._executing, now - self._clock.skew + SKEW)
+            run.started_at = now
+            self._executing.append(run)
+
+    def cancel(self) -> None:
+        """End everything as cancelled."""
+        while self.groups:
+            run = self.groups[0][0][0]
+            end(run, CANCELLED, "cancelled by the simulation", self._clock.now())
+            self._drop(self.groups[0])
+
+    def forget(self) -> None:
+        """Die: nothing that was under way ends."""
+        for runs, _ in self.groups:
+            for run in runs:
+                self._end(run)
+        self.groups.clear()
+
+    def _drop(self, group: tuple[list[Run], Done]) -> None:
+        runs, done = group
+        run = runs.pop(0)
+        if not runs:
+            self.groups.remove(group)
+        self._end(run)
+        done(run)
+
+    def _end(self, run: Run) -> None:
+        self._executing[:] = [other for other in self._executing if other is not run]
+
+
+class Node:
+    """One process of the simulated world.
+
+    :param name: its name in the trace
+    :param store: its store object
+    :param skew: how far its clock is ahead of the world's (microseconds)
+    """
+
+    def __init__(
+        self,
+        name: str,
+        store: BaseJobStore,
+        world: VirtualClock,
+        skew: int,
+        executor: HeldExecutor,
+        lease: float,
+    ) -> None:
+        self.name = name
+        self.store = store
+        self.skew = skew
+        self.executor = executor
+        #: it does nothing before this world time (instant)
+        self.suspended_until = 0
+        self.scheduler = ManualScheduler(
+            clock=NodeClock(world, skew),
+            jobstores={"default": store},
+            executors={"default": executor},
+            lease=lease,
+            jobstore_retry_interval=2,
+            logger="rota.testing.simulation",
+        )
+
+    @property
+    def now(self) -> int:
+        """The instant that its clock shows."""
+        return self.scheduler.clock.now()
+
+    def crash(self) -> None:
+        """Die as by SIGKILL."""
+        self.executor.forget()
+        self.scheduler.state = STATE_STOPPED
+        self.store.detach()
+
+    def __repr__(self) -> str:
+        return f"{self.name}{self.skew / SECOND:+.1f}s"
+
+
+def instrument(
+    store: BaseJobStore, names: Sequence[str], call: Callable[[str, Callable[..., Any], tuple[Any, ...]], Any]
+) -> None:
+    """Let ``call(name, original, arguments)`` stand between a scheduler and some methods of its store object."""
+    for method in names:
+        original = getattr(type(store), method).__get__(store)
+
+        def through(*args: Any, _name: str = method, _original: Callable[..., Any] = original) -> Any:
+            return call(_name, _original, args)
+
+        setattr(store, method, through)

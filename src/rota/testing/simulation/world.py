@@ -1,0 +1,416 @@
+"""A world of several nodes on one store, in virtual time, driven by one seed.
+
+Chooses at random what happens next; the audit decides whether it may.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+
+from ...clock import SECOND, moment
+from ...core.plan import ACTIVE
+from ...errors import RotaError
+from ...schedulers.base import STATE_PAUSED, STATE_RUNNING
+from ...triggers.cron import CronTrigger
+from ...triggers.date import DateTrigger
+from ...triggers.interval import IntervalTrigger
+from ..clock import VirtualClock
+from .audit import Audit, Violation, name, time
+from .nodes import SKEW, HeldExecutor, Node, instrument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ...jobstores.base import BaseJobStore
+    from ...triggers.base import BaseTrigger
+
+LEASE = 15.0
+#: How many things happen in a seed, unless somebody wants another number.
+STEPS = 120
+#: How many nodes and jobs there are at most.
+NODES = 3
+JOBS = 3
+#: How deep one node's work may be interrupted by that of others.
+DEPTH = 2
+
+WORK = "rota.testing.simulation.nodes:work"
+#: The store's methods in which something may go wrong, or somebody may come in between.
+WATCHED = (
+    "add_job",
+    "claim",
+    "due",
+    "finish",
+    "leave",
+    "lookup_job",
+    "next_due",
+    "remove_all_jobs",
+    "remove_job",
+    "renew",
+    "rescue",
+    "save_job",
+)
+#: Those among them that depend on what was read before; others like to come in between.
+CONDITIONAL = ("claim", "rescue", "save_job")
+#: What happens how often.
+WEIGHTS = {
+    "tick": 40,
+    "work": 40,
+    "pass time": 16,
+    "change a job": 12,
+    "crash": 2,
+    "suspend": 2,
+    "shut down": 2,
+    "pause or resume": 2,
+    "start a node": 4,
+    "begin or end trouble": 3,
+}
+#: What a store that forgets everything with its process is not put through.
+DURABLE_ONLY = ("crash", "suspend", "shut down", "start a node")
+
+
+class World:
+    """One seed's world.
+
+    :param seed: decides everything
+    :param make_store: returns a new store object on the same data (for a store that cannot be shared: always the same one)
+    :param observer: one more such object, started, for the audit
+    :param steps: how many things happen
+    """
+
+    def __init__(
+        self, seed: int, make_store: Callable[[], BaseJobStore], observer: BaseJobStore, steps: int = STEPS
+    ) -> None:
+        self.rng = random.Random(seed)
+        self.seed = seed
+        self.steps = steps
+        self.clock = VirtualClock()
+        self.clock.advance(self.rng.randrange(60))
+        self.audit = Audit(observer)
+        self.executing: list[Any] = []
+        self.nodes: list[Node] = []
+        self.trace: list[str] = []
+        self._make_store = make_store
+        self._durable = observer.durable
+        self._born = 0
+        self._ticks_of_phase = 0
+        #: how likely an answer of the store is an error
+        self._trouble = 0.0
+        self._depth = 0
+        #: the nodes that are in the middle of a pass
+        self._ticking: list[Node] = []
+        self._policies = [self._policy() for _ in range(JOBS)]
+
+    def run(self) -> None:
+        """Let everything happen, then let it come to rest, and check the balance.
+
+        :raises Violation: if something is wrong
+        """
+        happenings, weights = list(WEIGHTS), list(WEIGHTS.values())
+        if not self._durable:
+            weights = [0 if what in DURABLE_ONLY else weight for what, weight in WEIGHTS.items()]
+        self._start_node()
+        for _ in range(JOBS):
+            self._change_job()
+        for what in self.rng.choices(happenings, weights, k=self.steps):
+            self._do(what)
+            if self.audit.violation is not None:
+                raise self.audit.violation
+        self._come_to_rest()
+        if self.audit.violation is not None:
+            raise self.audit.violation
+
+    # -- what happens --------------------------------------------------------------------------------------------
+
+    def _do(self, what: str) -> None:
+        rng, node = self.rng, self._awake()
+        if what == "pass time":
+            self._pass_time(rng.choice((0.2, 1, 1, 3, 3, 6, 20)) * rng.random())
+        elif what == "start a node":
+            if len(self.nodes) < NODES:
+                self._start_node()
+        elif what == "change a job":
+            self._change_job()
+        elif what == "begin or end trouble":
+            self._trouble = 0.0 if self._trouble else rng.choice((0.05, 0.2, 0.5))
+        elif node is None:
+            self._pass_time(1)
+        elif what == "tick":
+            self._tick(node)
+        elif what == "work":
+            self._work(node)
+        elif what == "crash":
+            self._say(f"{node} crashes with {node.executor.under_way} runs")
+            self.nodes.remove(node)
+            node.crash()
+        elif what == "suspend":
+            length = rng.choice((3, 10, 30)) * rng.random() + 1
+            self._say(f"{node} is suspended for {length:.1f} s")
+            node.suspended_until = self.clock.now() + int(length * SECOND)
+        elif what == "shut down":
+            self._say(f"{node} shuts down with {node.executor.under_way} runs")
+            self.nodes.remove(node)
+            node.scheduler.shutdown(timeout=0)
+            node.crash()  # a store that failed may have kept something
+        elif what == "pause or resume":
+            if node.scheduler.state == STATE_RUNNING:
+                self._say(f"{node} pauses")
+                node.scheduler.pause()
+            elif node.scheduler.state == STATE_PAUSED:
+                self._say(f"{node} resumes")
+                node.scheduler.resume()
+
+    def _start_node(self) -> None:
+        rng = self.rng
+        store = self._make_store()
+        self._born += 1
+        executor = HeldExecutor(rng.choice((1, 2, 5, 500)), self.audit, self.executing)
+        skew = rng.choice((0, 0, rng.randint(-SKEW, SKEW))) if self._durable else 0
+        node = Node(f"n{self._born}", store, self.clock, skew, executor, LEASE)
+        instrument(store, WATCHED, lambda method, original, args: self._call(node, method, original, args))
+        self._say(f"{node} starts")
+        node.scheduler.start()
+        self.nodes.append(node)
+
+    def _awake(self) -> Node | None:
+        awake = [node for node in self.nodes if node.suspended_until <= self.clock.now()]
+        return self.rng.choice(awake) if awake else None
+
+    def _tick(self, node: Node) -> None:
+        self._say(f"{node} ticks")
+        self._ticking.append(node)
+        node.scheduler.tick()
+        self._ticking.remove(node)
+
+    def _work(self, node: Node) -> None:
+        if node.executor.groups:
+            run = node.executor.groups[0][0][0]
+            self._say(f"{node} works, such as on {run!r}")
+            node.executor.step(self.rng)
+
+    def _pass_time(self, seconds: float) -> None:
+        self.clock.advance(round(seconds, 3))
+        self._say("")
+
+    # -- users ---------------------------------------------------------------------------------------------------
+
+    def _policy(self) -> dict[str, Any]:
+        rng = self.rng
+        return {
+            "coalesce": rng.random() < 0.5,
+            "max_instances": rng.choice((1, 1, 2, 3)),
+            "misfire_grace_time": rng.choice((None, None, 3, 10)),
+            "on_lost": rng.choice(("rerun", "rerun", "rerun", "lost")),
+            "max_attempts": rng.choice((1, 2, 3)),
+            "expires": rng.choice((None, None, None, 8)),
+        }
+
+    def _trigger(self, now: int) -> BaseTrigger:
+        """Return a trigger whose times no other trigger of this world has: its microseconds are its own."""
+        rng = self.rng
+        self._ticks_of_phase += 1
+        start = moment((now // SECOND + rng.randint(-3, 10)) * SECOND + self._ticks_of_phase)
+        kind = rng.random()
+        jitter = rng.choice((None, None, 4))
+        if kind < 0.1:
+            return DateTrigger(start)
+        if kind < 0.2:
+            return CronTrigger(second=f"*/{rng.choice((2, 7, 20))}", timezone="UTC", jitter=jitter)
+        length = rng.choice((1, 2, 5, 13)) * rng.choice((1, 1, 0.25))
+        end = moment(now + rng.randint(1, 60) * SECOND) if rng.random() < 0.2 else None
+        return IntervalTrigger(seconds=length, start_date=start, end_date=end, jitter=jitter)
+
+    def _change_job(self) -> None:
+        """Be a user who does something with a job, through the node whose clock is the most ahead."""
+        rng = self.rng
+        awake = [node for node in self.nodes if node.suspended_until <= self.clock.now()]
+        if not awake or max(node.skew for node in self.nodes) > max(node.skew for node in awake):
+            return
+        node = max(awake, key=lambda node: node.skew)
+        scheduler, number = node.scheduler, rng.randrange(JOBS)
+        job_id = f"{self.seed}.{number}"
+        kind = rng.choice(
+            ("add", "add", "remove", "pause", "resume", "resume", "reschedule", "modify", "run at", "replace")
+        )
+        self._say(f"{node}: a user wants to {kind} {job_id}")
+        try:
+            if kind == "add":
+                scheduler.add_job(WORK, self._trigger(node.now), id=job_id, **self._policies[number])
+            elif kind == "remove":
+                if rng.random() < 0.3:
+                    scheduler.remove_all_jobs()
+                else:
+                    scheduler.remove_job(job_id)
+            elif kind == "pause":
+                scheduler.pause_job(job_id)
+            elif kind == "resume":
+                if self._is_paused(job_id):
+                    scheduler.resume_job(job_id)
+            elif kind == "reschedule":
+                scheduler.reschedule_job(job_id, trigger=self._trigger(node.now + 10 * SECOND))
+            elif kind == "modify":
+                scheduler.modify_job(job_id, name=f"renamed at {self.clock.now()}")
+            elif kind == "run at":
+                self._ticks_of_phase += 1
+                when = (node.now // SECOND + rng.randint(5, 20)) * SECOND + self._ticks_of_phase
+                scheduler.modify_job(job_id, next_run_time=moment(when))
+            elif kind == "replace":
+                job = self.audit.lookup(job_id)
+                if job is not None:
+                    scheduler.add_job(
+                        WORK, job.trigger, id=job_id, replace_existing=True, **self._policies[number]
+                    )
+        except (RotaError, ConnectionError) as exc:
+            self._say(f"   which fails: {type(exc).__name__}")
+
+    def _is_paused(self, job_id: str) -> bool:
+        seen = self.audit.look(job_id)
+        return seen is not None and seen.state != ACTIVE
+
+    # -- between a scheduler and its store -----------------------------------------------------------------------
+
+    def _call(self, node: Node, method: str, original: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        rng = self.rng
+        if self._depth < DEPTH and rng.random() < (0.4 if method in CONDITIONAL else 0.05):
+            self._interrupt(node)
+        fault = rng.random()
+        if fault < self._trouble / 2:
+            self._say(f"   {method} of {node} fails")
+            raise ConnectionError(f"{method}: the connection was refused")
+        result = self._watched(node, method, original, args)
+        # What a store that lives in the process has done is never in doubt.
+        if fault < self._trouble and self._durable:
+            self._say(f"   the answer to {method} of {node} is lost")
+            raise ConnectionError(f"{method}: the connection was lost before the answer came")
+        return result
+
+    def _interrupt(self, node: Node) -> None:
+        """Let somebody do something between two steps of a node."""
+        somebody = self._awake()
+        if somebody is None:
+            return
+        self._depth += 1
+        # A node's workers may end a run in the middle of its pass, but there is one pass at a time.
+        if somebody is not node and somebody not in self._ticking and self.rng.random() < 0.6:
+            self._tick(somebody)
+        else:
+            self._work(somebody)
+        self._depth -= 1
+
+    def _watched(self, node: Node, method: str, original: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """Call the store, and let the audit see what it did."""
+        audit = self.audit
+        if method == "claim":
+            decisions, owner, now = args
+            before = {decision.job.id: audit.look(decision.job.id) for decision in decisions}
+            won = original(*args)
+            # A pass that is under way when its scheduler is paused may still claim; here none ever is.
+            audit.claim(before, won, owner, now, node.scheduler.state == STATE_RUNNING)
+            return won
+        if method in ("add_job", "save_job", "remove_job"):
+            job_id = args[0] if method == "remove_job" else args[0].id
+            seen = audit.look(job_id)
+            result = original(*args)
+            if result is not False:
+                audit.changed(job_id, seen, audit.look(job_id), method)
+            return result
+        if method == "remove_all_jobs":
+            all_before = {job_id: audit.look(job_id) for job_id in audit.segments}
+            original(*args)
+            for job_id, seen in all_before.items():
+                if seen is not None:
+                    audit.changed(job_id, seen, audit.look(job_id), method)
+            return None
+        result = original(*args)
+        if method == "finish":
+            audit.finish(args[0], result)
+        elif method == "renew":
+            audit.renew(args[0], args[1], args[2], result)
+        elif method == "rescue":
+            audit.rescue(args[0], args[1], args[3] if len(args) > 3 else None, result)
+        elif method == "leave":
+            audit.leave(args[0], args[1])
+        return result
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def _come_to_rest(self) -> None:
+        """End all trouble, let every run end, and check the balance."""
+        self._trouble, self._depth = 0.0, DEPTH
+        self._say("-- everything comes to rest")
+        if not self.nodes:
+            self._start_node()
+        for node in self.nodes:
+            node.suspended_until = 0
+            if node.scheduler.state == STATE_PAUSED:
+                node.scheduler.resume()
+        self._pass_time(4)  # nobody leaves the store alone for longer after an error
+        begin = set(self.audit.claimed)
+        self._rest_until(lambda: not begin & set(self.audit.claimed), "runs that were under way")
+        for job_id in self.audit.segments:
+            self.audit.is_in_time(job_id, self.nodes[0].now)
+        for job_id in self.audit.segments:
+            seen = self.audit.look(job_id)
+            if seen is not None and seen.state == ACTIVE:
+                self.nodes[0].scheduler.pause_job(job_id)
+        self._rest_until(lambda: not self.audit.claimed, "the last runs")
+        self.audit.balance()
+
+    def _rest_until(self, reached: Callable[[], bool], what: str) -> None:
+        for _ in range(12):  # longer than a lease, the pauses after errors and a rescue
+            self._drain()
+            if reached():
+                return
+            self._pass_time(4)
+        self.audit.require(False, f"{what} never ended: {[name(key) for key in self.audit.claimed]}")
+
+    def _drain(self) -> None:
+        """Let all nodes do what they can do at this moment."""
+        for node in self.nodes:
+            for _ in range(5000):
+                self._say(f"{node} ticks")
+                wait = node.scheduler.tick()
+                if not node.executor.groups and wait != 0:
+                    break
+                while node.executor.groups:
+                    node.executor.step(self.rng)
+            else:
+                self.audit.require(False, f"{node} does not come to an end")
+
+    def _say(self, what: str) -> None:
+        if what:
+            self.trace.append(f"{time(self.clock.now())}  {what}")
+
+
+def simulate(
+    seed: int, make_store: Callable[[], BaseJobStore], observer: BaseJobStore, steps: int = STEPS
+) -> dict[str, int]:
+    """Simulate one seed.
+
+    :param seed: decides everything that happens; the same seed gives the same events
+    :param make_store: returns a new store object on the same data each time; a store that cannot be shared is always the same
+        object
+    :param observer: one more such object, started, through which the audit looks (for a store that cannot be shared: the same)
+    :param steps: how many things happen
+    :return: how often what happened
+    :raises Violation: (an AssertionError) if an invariant does not hold; its message has the seed and what happened last
+    """
+    logger = logging.getLogger("rota.testing.simulation")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    before = random.getstate()
+    random.seed(seed)  # the engine's back-off has jitter
+    world = World(seed, make_store, observer, steps)
+    try:
+        world.run()
+    except Violation as exc:
+        last = "\n".join(world.trace[-60:])
+        raise Violation(f"seed {seed}: {exc}\n{last}") from None
+    finally:
+        for node in world.nodes:
+            node.crash()
+        random.setstate(before)
+        logger.setLevel(level)
+    return world.audit.counts

@@ -1,0 +1,178 @@
+"""Many schedulers on one store, in virtual time, from seeds: the ledger adds up whatever happens.
+
+``ROTA_SEEDS=2000`` simulates more seeds, ``ROTA_SEED=17`` one alone.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from rota.core.run import LOST
+from rota.jobstores.memory import MemoryJobStore
+from rota.testing.simulation import Violation, simulate, simulate_seeds
+from rota.testing.simulation.__main__ import main
+from rota.testing.simulation.arenas import memory, sql
+from tests.needs import need
+
+SEEDS = int(os.environ.get("ROTA_SEEDS", "400"))
+#: Seeds are simulated in parts, so that several processes can share them.
+PARTS = 8
+
+
+def seeds_of(part):
+    """Return the seeds of one part, or the one seed that is asked for."""
+    one = os.environ.get("ROTA_SEED")
+    if one is not None:
+        return [int(one)] if int(one) % PARTS == part else []
+    return range(part, SEEDS, PARTS)
+
+
+def check(store, seeds):
+    failures, counts = simulate_seeds(store, seeds)
+    if failures:
+        numbers = ", ".join(str(failure).split(":", 1)[0] for failure in failures)
+        pytest.fail(
+            f"{failures[0]}\n\nAll that failed: {numbers}; ROTA_SEED=… simulates one alone", pytrace=False
+        )
+    return counts
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_several_nodes_on_one_database_lose_nothing_and_double_nothing(part):
+    need("sqlalchemy", "sql")
+    check("sqlite", seeds_of(part))
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_one_node_in_memory_loses_nothing_and_doubles_nothing(part):
+    check("memory", seeds_of(part))
+
+
+def test_a_database_file_serves_as_well_as_memory(tmp_path):
+    need("sqlalchemy", "sql")
+    check(f"sqlite:///{tmp_path}/simulation.sqlite", range(3))
+
+
+def test_the_seeds_reach_everything_that_can_happen_to_a_run():
+    need("sqlalchemy", "sql")
+    counts = check("sqlite", range(10_000, 10_060))
+    for what in (
+        "succeeded",
+        "failed",
+        "missed",
+        "skipped",
+        LOST,
+        "cancelled",
+        "rescued",
+        "given back",
+        "refused",
+    ):
+        assert counts.get(what, 0) > 0, f"no run was {what} in sixty seeds"
+    assert counts["started by a zombie"] > 0
+
+
+def test_a_seed_gives_the_same_events_every_time():
+    need("sqlalchemy", "sql")
+    assert simulate(5, *sql()) == simulate(5, *sql())
+    assert simulate(5, *memory()) == simulate(5, *memory())
+
+
+# ------------------------------------------------------------------- the simulation finds what it is meant to find
+
+
+def first_failure(monkeypatch, store_class, method, broken, seeds=range(300)):
+    """Return the message of the first seed that fails with a method of a store replaced by a broken one."""
+    monkeypatch.setattr(store_class, method, broken)
+    arena = "memory" if store_class is MemoryJobStore else "sqlite"
+    for seed in seeds:
+        failures, _ = simulate_seeds(arena, [seed])
+        if failures:
+            return str(failures[0])
+    pytest.fail(f"{len(seeds)} seeds did not find that {method} is broken")
+
+
+def sql_store():
+    need("sqlalchemy", "sql")
+    from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
+
+    return SQLAlchemyJobStore
+
+
+def test_a_store_that_forgets_records_is_found_out(monkeypatch):
+    original = MemoryJobStore.claim
+
+    def claim(self, decisions, node, now):
+        for decision in decisions:
+            decision.records.clear()
+        return original(self, decisions, node, now)
+
+    assert "is in no record" in first_failure(monkeypatch, MemoryJobStore, "claim", claim)
+
+
+def test_a_store_that_does_not_look_at_versions_is_found_out(monkeypatch):
+    store = sql_store()
+    from rota.jobstores.sqlalchemy.ledger import Ledger
+
+    original = Ledger._unchanged
+
+    def lenient(self, conn, decisions):
+        for job_id, version, _ in conn.execute(
+            self._look, {"ids": [each.job.id for each in decisions]}
+        ).all():
+            for decision in decisions:
+                if decision.job.id == job_id:
+                    decision.version = version
+        return original(self, conn, decisions)
+
+    monkeypatch.setattr(Ledger, "_unchanged", lenient)
+    assert first_failure(monkeypatch, store, "claim", store.claim)
+
+
+def test_a_store_without_a_fence_is_found_out(monkeypatch):
+    store = sql_store()
+    original = store.finish
+
+    def finish(self, runs, now):
+        original(self, runs, now)
+        return []
+
+    assert "was not refused" in first_failure(monkeypatch, store, "finish", finish)
+
+
+def test_a_store_that_rescues_the_living_is_found_out(monkeypatch):
+    store = sql_store()
+    original = store.rescue
+
+    def rescue(self, node, now, room=None, known=None):
+        return original(self, node, now + 12_000_000, room, known)
+
+    assert "which is alive" in first_failure(monkeypatch, store, "rescue", rescue)
+
+
+def test_a_store_that_never_rescues_is_found_out(monkeypatch):
+    store = sql_store()
+    assert "never ended" in first_failure(monkeypatch, store, "rescue", lambda *args: [])
+
+
+def test_a_failing_seed_says_which_it_was_and_what_happened(monkeypatch):
+    message = first_failure(monkeypatch, sql_store(), "rescue", lambda *args: [])
+    assert message.startswith("seed ")
+    assert "ticks" in message
+    with pytest.raises(Violation):
+        raise Violation(message)
+
+
+# ------------------------------------------------------------------------------------------------- the command
+
+
+def test_the_command_tells_how_it_went(capsys):
+    assert main(["--seeds", "3", "--start", "7", "--store", "memory"]) == 0
+    assert "3 seeds on memory: 0 failed" in capsys.readouterr().out
+
+
+def test_the_command_fails_with_a_failing_seed(capsys, monkeypatch):
+    monkeypatch.setattr(MemoryJobStore, "get_runs", lambda *args, **kwargs: [])
+    assert main(["--seeds", "3", "--store", "memory"]) == 1
+    assert "seed 1:" in capsys.readouterr().out
