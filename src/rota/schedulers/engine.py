@@ -99,6 +99,7 @@ class Engine:
     :param wake: makes the host call :meth:`tick` soon; thread-safe
     :param retry_interval: the longest wait (seconds) between two tries with a store that fails
     :param lease: seconds after which other nodes take over the runs of this node if it does not renew its lease
+    :param runs_jobs: False: this is no node; nothing is claimed, and no lease is taken
     """
 
     #: the longest wait that :meth:`tick` returns (seconds), None: any; and whether it looks for what others changed.
@@ -116,6 +117,7 @@ class Engine:
         wake: Callable[[], None],
         retry_interval: float = 10.0,
         lease: float = LEASE,
+        runs_jobs: bool = True,
     ) -> None:
         self.clock = clock
         self.logger = logger
@@ -131,8 +133,11 @@ class Engine:
         self._wake = wake
         self._retry_interval = retry_interval
         self._lease = int(lease * SECOND)
+        self._runs_jobs = runs_jobs
         self._offload: Callable[[Callable[[], object]], None] | None = None
-        #: executors without room for more, as far as the last pass knows
+        #: executors that a pass of the tick under way found without room
+        self._full: set[str] = set()
+        #: the same of the last tick: when they have room again, the host is woken up
         self._starved: tuple[str, ...] = ()
         #: until when the host waits; HELD while a pass is under way, so that whatever comes then wakes it up
         self._waits_until = HELD
@@ -143,11 +148,13 @@ class Engine:
 
     def add_store(self, alias: str, store: BaseJobStore) -> None:
         """Take a started store into the passes."""
-        lease = Lease(store, self.clock, self.logger, self._lease) if store.durable else None
+        is_node = store.durable and self._runs_jobs
+        lease = Lease(store, self.clock, self.logger, self._lease) if is_node else None
         state = StoreState(self, alias, store, lease)
         state.completions.offload = self._offload if store.does_io else None
         self.stores = {**self.stores, alias: state}
-        store.on_wake(self._wake)
+        if self._runs_jobs:
+            store.on_wake(self._wake)
 
     def remove_store(self, alias: str) -> None:
         """Leave a store out of the passes from now on, and give back what this node holds in it."""
@@ -211,10 +218,16 @@ class Engine:
         self._waits_until = HELD
         self._watch_clock(now)
         delay: float | None = None
+        self._starved = ()  # runs that end meanwhile wake nobody; the room that they leave is looked at below
+        self._full.clear()
         for state in self.stores.values():
             wait = self._guarded_pass(state, now)
             if wait is not None and (delay is None or wait < delay):
                 delay = wait
+        # In this order: a run that ends later finds its executor here, and one that ended earlier has left room.
+        self._starved = tuple(self._full)
+        if any(self._has_room(alias) for alias in self._roomy()):
+            delay = 0.0
         if delay is not None and self.slice is not None:
             delay = min(delay, self.slice)
         self._waits_until = HELD if delay is None else now + int(delay * SECOND)
@@ -250,15 +263,13 @@ class Engine:
                 self._rescue(state, lease, now)
         if not self.claiming:
             return None if lease is None else lease.every / SECOND
-        # Set before the room is read: a run that ends in between wakes us up once too often, never once too seldom.
-        self._starved = tuple(self._executors)
         room = {alias: min(PASS, executor.capacity()) for alias, executor in list(self._executors.items())}
         open_to = {alias: free for alias, free in room.items() if free > 0}
         jobs = store.due(now, open_to) if open_to else []
         if jobs:
             self._carry_out(state, jobs, now)
             open_to = {alias: free for alias, free in open_to.items() if self._has_room(alias)}
-        self._starved = tuple(alias for alias in room if alias not in open_to)
+        self._full.update(alias for alias in room if alias not in open_to)
         return self._wait(state, open_to)
 
     def _has_room(self, alias: str) -> bool:
@@ -463,11 +474,13 @@ class Engine:
 
     def room_came_free(self) -> None:
         """Wake the host if due jobs wait for an executor that has room again."""
-        for alias in self._starved:
-            executor = self._executors.get(alias)
-            if executor is not None and executor.roomy():
-                self._wake()
-                return
+        if self._starved and self._roomy():
+            self._wake()
+
+    def _roomy(self) -> list[str]:
+        """Return the starved executors in which so much room has come free that another pass pays."""
+        starved = [(alias, self._executors.get(alias)) for alias in self._starved]
+        return [alias for alias, executor in starved if executor is not None and executor.roomy()]
 
     def is_backing_off(self, alias: str) -> bool:
         """Whether a store is left alone for a while after an error."""
