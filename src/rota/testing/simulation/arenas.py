@@ -8,6 +8,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from ...jobstores.base import BaseJobStore
 
@@ -24,23 +25,18 @@ def memory() -> Arena:
 
 
 def sql(url: str = "sqlite://") -> Arena:
-    """Return SQL stores that share one database, emptied for each seed.
+    """Return SQL stores that share one database, which must be empty at first.
 
     :param url: a database URL; without one it is SQLite in memory
     """
-    from sqlalchemy import create_engine
-    from sqlalchemy.pool import StaticPool
-
     from ...jobstores.sqlalchemy import SQLAlchemyJobStore
 
-    if url == "sqlite://":
-        engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
-    else:
-        engine = create_engine(url)
+    def new(**where: Any) -> BaseJobStore:
+        return SQLAlchemyJobStore(tablename="rota_simulation", keep_runs=None, keep_days=None, **where)
 
-    def new() -> BaseJobStore:
-        return SQLAlchemyJobStore(engine=engine, tablename="rota_simulation", keep_runs=None, keep_days=None)
-
+    observer = new(url=url)
+    observer.start(None, "observer")
+    engine = observer.engine  # type: ignore[attr-defined]  # SQLite in memory is one connection's own
     stores: list[BaseJobStore] = []
 
     def make() -> BaseJobStore:
@@ -48,11 +44,9 @@ def sql(url: str = "sqlite://") -> Arena:
         for store in stores:
             if getattr(store, "_holder", None) is None:
                 return store
-        stores.append(new())
+        stores.append(new(engine=engine))
         return stores[-1]
 
-    observer = new()
-    observer.start(None, "observer")
     return make, observer
 
 

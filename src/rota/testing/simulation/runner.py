@@ -22,7 +22,7 @@ def simulate_seeds(
 ) -> tuple[list[Violation], dict[str, int]]:
     """Simulate seeds; go on after one that fails.
 
-    :param store: "memory", "sqlite" (in memory), or the URL of a database that may be written to
+    :param store: "memory", "sqlite" (in memory), or the URL of an empty database
     :param seeds: the seeds; each gives the same events every time
     :param steps: how many things happen in each
     :return: the violations, and how often what happened in all seeds
