@@ -284,7 +284,7 @@ def perform(run: Run, context: Context, clock: Clock, logger: logging.Logger) ->
     run.started_at = now
     try:
         retval = context.copy().run(_call, run, job)
-        if type(retval).__name__ == "coroutine" and hasattr(retval, "send"):
+        if retval is not None and type(retval).__name__ == "coroutine" and hasattr(retval, "send"):
             return retval
     except BaseException as exc:  # it is the outcome of the run
         if _is_killed(run, exc):

@@ -5,7 +5,7 @@ It starts no thread, except for coroutines that are submitted from a running eve
 
 from __future__ import annotations
 
-from .base import NativeExecutor, chain, perform, perform_coroutine
+from .base import NativeExecutor, perform, perform_coroutine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,11 +24,14 @@ class DebugExecutor(NativeExecutor):
     def submit(self, runs: Sequence[Run], done: Done) -> None:
         """Carry runs out, one after another; they have ended when this returns."""
         for head in runs:
-            for run in chain(head):
+            run: Run | None = head
+            while run is not None:
+                then = run.then  # done() unlinks the run
                 coroutine = perform(run, self._context, self._clock, self._logger)
                 if coroutine is not None:
                     self._complete(run, coroutine)
                 done(run)
+                run = then
 
     def _complete(self, run: Run, coroutine: Coroutine[Any, Any, Any]) -> None:
         from asyncio import Runner, _get_running_loop
