@@ -8,11 +8,13 @@ import pytest
 
 from rota.jobstores.memory import MemoryJobStore
 from rota.testing import JobStoreContract, SharedJobStoreContract
+from tests.needs import need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rota.jobstores.base import BaseJobStore
+    from tests.servers import Redis
 
 
 class TestMemoryJobStore(JobStoreContract):
@@ -99,3 +101,26 @@ class TestMariaDB(SQLServerContract):
     @pytest.fixture
     def url(self, mariadb_url: str) -> str:
         return mariadb_url
+
+
+class TestRedis(SharedJobStoreContract):
+    """Each test has keys of its own on one server."""
+
+    @pytest.fixture
+    def make_store(
+        self, redis_server: Redis, request: pytest.FixtureRequest
+    ) -> Iterator[Callable[[], BaseJobStore]]:
+        need("redis", "redis")
+        from rota.jobstores.redis import RedisJobStore
+
+        stores: list[BaseJobStore] = []
+
+        def make() -> BaseJobStore:
+            store = RedisJobStore(url=redis_server.url(), jobs_key=f"{request.node.nodeid}.jobs")
+            store.start(None, "default")
+            stores.append(store)
+            return store
+
+        yield make
+        for store in stores:
+            store.shutdown()

@@ -33,6 +33,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
     "jobstore": {
         "memory": "rota.jobstores.memory:MemoryJobStore",
+        "redis": "rota.jobstores.redis:RedisJobStore",
         "sqlalchemy": "rota.jobstores.sqlalchemy:SQLAlchemyJobStore",
     },
 }

@@ -1,0 +1,157 @@
+"""Jobs and runs as plain data, for the stores that keep documents; and what all stores check before they keep anything.
+
+Pure conversions; knows no store and no third-party library.
+"""
+
+from __future__ import annotations
+
+from ..codec import dumps, loads
+from ..core.plan import ACTIVE, PAUSED, QUARANTINED, due_time, plan
+from ..core.run import Run, summary
+from ..errors import DeserializationError, JobValueError
+from ..job import Job
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from ..jobcodec import JobFormat
+
+#: How much of an error text or traceback is kept, in characters.
+TEXT_LENGTH = 50_000
+
+
+# ---------------------------------------------------------------------------------------------------------------- jobs
+
+
+def parts_of(job: Job, format: JobFormat) -> tuple[str, str, str, str, str, str, str, str]:
+    """Return what a job is: id, name, callable reference, trigger, args, kwargs, options and executor, all texts.
+
+    :raises JobValueError, TransientJobError, SerializationError: if the job does not fit
+    """
+    for what, text in (("id", job.id), ("name", job.name), ("executor", job.executor)):
+        if not text.isascii() or "\0" in text:
+            _check_text(what, text)
+    reference, trigger, args, kwargs, options = format.texts(job)
+    return job.id, job.name, reference, trigger, args, kwargs, options, job.executor
+
+
+def job_of(
+    parts: Sequence[str],
+    format: JobFormat,
+    scheduler: Any,
+    alias: str | None,
+    *,
+    version: int,
+    running: int,
+    state: str,
+    nominal: int | None,
+    due: int | None,
+    error: str | None,
+) -> Job:
+    """Return the job of its parts; one that cannot be restored is quarantined, with the reason in ``error``."""
+    job: Job = Job.__new__(Job)
+    job._scheduler, job._jobstore_alias = scheduler, alias
+    job.id, job.name, reference, trigger, args, kwargs, options, job.executor = parts
+    job.version, job.running, job.state = version, running, state
+    job.next_nominal, job.next_due, job.error = nominal, due, error
+    format.restore(job, reference, trigger, args, kwargs, options)
+    return job
+
+
+def heal(job: Job, now: int) -> bool:
+    """Make a job out of quarantine active (or paused) if its data could be restored and the planner can work with it.
+
+    :param job: a job whose state was set to "active" before it was restored; it is left unusable if the answer is False
+    """
+    if job.state == QUARANTINED:
+        return False
+    job.error = None
+    nominal = job.next_nominal
+    if nominal is None:
+        job.state = PAUSED
+        return True
+    job.state = ACTIVE
+    try:
+        job.next_due = due_time(job, nominal)
+        plan(job, max(now, job.next_due))
+    except Exception:  # triggers may raise anything; that is what quarantine is for
+        return False
+    return True
+
+
+def in_order(job: Job) -> tuple[bool, int, str]:
+    """Return the sort key of listings: the earliest due first, those without a due time last."""
+    due = job.next_due
+    return due is None, due or 0, job.id
+
+
+def storable(text: str | None) -> str | None:
+    """Return an error text as every database can keep it: no lone surrogates, no NUL, not longer than TEXT_LENGTH."""
+    if text is None or (len(text) <= TEXT_LENGTH and text.isascii() and "\0" not in text):
+        return text
+    if len(text) > TEXT_LENGTH:
+        half = TEXT_LENGTH // 2
+        text = f"{text[:half]} … {text[-half:]}"
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+
+
+def _check_text(what: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise JobValueError(f"{what} {text!a} of the job cannot be stored: {exc.reason}") from None
+    if "\0" in text:
+        raise JobValueError(f"{what} {text!a} of the job cannot be stored: databases take no NUL characters")
+
+
+# ---------------------------------------------------------------------------------------------------------------- runs
+
+
+def fields_of(run: Run) -> dict[str, Any]:
+    """Return the record of a run as a flat document; what is None is left out, the result is a text (typed JSON)."""
+    fields = {
+        "job_id": run.job_id,
+        "nominal": run.nominal,
+        "last": run.last,
+        "count": run.count,
+        "due": run.due,
+        "attempt": run.attempt,
+        "status": run.status,
+        "reason": storable(run.reason),
+        "owner": run.owner,
+        "executor": run.executor,
+        "claimed": run.claimed_at,
+        "started": run.started_at,
+        "finished": run.finished_at,
+        "result": None if run.retval is None else dumps(summary(run.retval)),
+        "error_type": run.error_type,
+        "error": storable(run.error),
+        "traceback": storable(run.traceback),
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def run_of(fields: Mapping[str, Any]) -> Run:
+    """Return the run of such a document.
+
+    :raises DeserializationError: if the document is no record of a run
+    """
+    try:
+        run = Run(fields["job_id"], fields["nominal"], fields["due"], None, fields["executor"])
+        run.last, run.count = fields.get("last", run.nominal), fields.get("count", 1)
+        run.attempt, run.status, run.owner = fields["attempt"], fields["status"], fields.get("owner")
+        result = fields.get("result")
+        run.retval = None if result is None else loads(result)
+    except (KeyError, TypeError) as exc:
+        raise DeserializationError(f"{fields!r:.80} is no record of a run: {exc!r}") from exc
+    get = fields.get
+    run.claimed_at, run.started_at, run.finished_at = get("claimed"), get("started"), get("finished")
+    run.reason, run.error_type, run.error, run.traceback = (
+        get("reason"),
+        get("error_type"),
+        get("error"),
+        get("traceback"),
+    )
+    return run

@@ -1,0 +1,85 @@
+"""What becomes of claimed runs that no living node owns: executed again by the node that finds them, or lost.
+
+Pure decisions on run objects; a store reads the orphans and makes the decisions true.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ..core.run import CLAIMED, LOST, end
+from ..jobcodec import can_run
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ..core.run import Run
+    from ..job import Job
+
+
+def sort_out(
+    orphans: Sequence[Run], jobs: Mapping[str, Job], node: str, now: int, room: Mapping[str, int] | None
+) -> list[Run]:
+    """Decide which orphaned runs a node takes and which are lost; return those, changed accordingly.
+
+    Runs are left alone if their job cannot be restored here, if living nodes run the job as often as it may, or if there is no
+    room for them.
+
+    :param orphans: claimed runs that no living node owns, or that ``node`` owns without knowing, oldest first
+    :param jobs: the jobs of these runs, by id; also jobs whose schedule is over
+    :param room: how many runs of others the node can take for each executor, None for any number
+    """
+    left = None if room is None else dict(room)
+    orphaned = Counter(run.job_id for run in orphans)
+    changed: list[Run] = []
+    for run in orphans:
+        job = jobs.get(run.job_id)
+        reason = _why_lost(run, job, node)
+        if reason is not None:
+            end(run, LOST, reason, now)
+        elif job is None or not can_run(job) or not _is_open(run, job, orphaned[job.id], node, left):
+            continue
+        else:
+            if run.owner not in (None, node):
+                run.attempt += 1
+            run.owner, run.claimed_at, run.started_at = node, now, None
+        run.job = job
+        changed.append(run)
+    return changed
+
+
+def linked(runs: Iterable[Run]) -> None:
+    """Link the taken runs of each job by ``then``, so that they are executed one after another."""
+    last: dict[str, Run] = {}
+    for run in runs:
+        if run.status == CLAIMED:
+            if run.job_id in last:
+                last[run.job_id].then = run
+            last[run.job_id] = run
+
+
+def _is_open(run: Run, job: Job, orphaned: int, node: str, left: dict[str, int] | None) -> bool:
+    """Whether a run may be taken; counts the room that it needs."""
+    if run.owner == node:  # what is the node's own already has been given its room
+        return True
+    if job.running - orphaned >= job.policy.max_instances:
+        return False  # what living nodes run of it comes first, such as the beginning of the same group
+    if left is not None:
+        if left.get(run.executor, 0) <= 0:
+            return False
+        left[run.executor] -= 1
+    return True
+
+
+def _why_lost(run: Run, job: Job | None, node: str) -> str | None:
+    """Return why a run is not executed again, or None."""
+    if job is None:
+        return f"its job was removed; it was claimed by node {run.owner}"
+    if run.owner in (None, node):  # it was never started
+        return None
+    if job.policy.on_lost == LOST:
+        return f"node {run.owner} is gone"
+    if run.attempt >= job.policy.max_attempts:
+        return f"node {run.owner} is gone, and the run was tried {run.attempt} times (max_attempts)"
+    return None

@@ -1,0 +1,372 @@
+"""The Redis store: jobs and ledger in hashes and sorted sets, every step one script on the server.
+
+Turns jobs and runs into texts and back, and keeps the order of steps; the steps themselves are in ``scripts``, the connection in
+``server``.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from os import urandom
+
+from ...clock import DAY, HELD, instant, moment
+from ...core.plan import ENDED
+from ...core.run import CLAIMED
+from ...errors import (
+    ConfigurationError,
+    MissingExtraError,
+    SchemaError,
+    StoreError,
+    StoreNotStartedError,
+)
+from ...jobcodec import JobFormat
+from ...util import maybe_ref
+from ..base import BaseJobStore, ConflictingIdError, JobLookupError
+from ..documents import heal, in_order, parts_of
+from ..offset import Offset
+from ..orphans import linked, sort_out
+
+try:
+    import redis  # noqa: F401  # whether it is here
+except ImportError as exc:
+    raise MissingExtraError("RedisJobStore", "redis") from exc
+
+from . import scripts
+from .keys import SCHEMA_VERSION, Keys
+from .ledger import TRIES, Ledger
+from .records import jobs_of, state_of, time_of
+from .server import Server, texts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+    from typing import Any
+
+    from ...core.plan import Decision
+    from ...core.run import Run
+    from ...job import Job
+
+__all__ = ("ConflictingIdError", "JobLookupError", "RedisJobStore")
+
+#: How long the entry of a node is kept after its lease was over.
+_NODES_KEPT = DAY
+
+
+class RedisJobStore(BaseJobStore):
+    """Keeps jobs and ledger in a Redis or Valkey server; any number of schedulers and processes may share it. Alias: ``redis``.
+
+    The first four parameters and ``connect_args`` are APScheduler's. Other processes are woken up through a channel when something
+    comes up that is due before what they wait for. How much of the last second survives a crash of the server depends on its
+    settings: ``appendonly yes`` with ``appendfsync always`` loses nothing that was answered.
+
+    On a cluster, give both keys one hash tag: ``jobs_key="{rota}.jobs", run_times_key="{rota}.run_times"``.
+
+    :param db: number of the database
+    :param jobs_key: key of the hash of the jobs; the keys of everything else take its prefix
+    :param run_times_key: the keys of the sorted sets of due times begin so
+    :param pickle_protocol: protocol of pickles, if ``serializer`` is "pickle"
+    :param url: ``redis://``, ``rediss://`` or ``unix://`` URL, instead of host, port and so on
+    :param client: a ``redis.Redis`` (or a textual reference to one) to be used instead; it stays open
+    :param serializer: "json" (arguments and triggers that do not fit are refused), or "pickle" (they are pickled)
+    :param imports: False: jobs are read without importing their code, to be looked at and repaired, and not to be run
+    :param keep_runs: how many ended runs of each job the ledger keeps; None for no bound
+    :param keep_days: how many days ended runs are kept; None for no bound
+    :param connect_args: more keyword arguments for ``redis.Redis()``: host, port, username, password, ssl …
+    :raises ConfigurationError: (a ``ValueError``) if an option is wrong
+    """
+
+    durable = True
+    poll_interval = 1.0
+
+    def __init__(
+        self,
+        db: int = 0,
+        jobs_key: str = "rota.jobs",
+        run_times_key: str = "rota.run_times",
+        pickle_protocol: int = pickle.HIGHEST_PROTOCOL,
+        *,
+        url: str | None = None,
+        client: Any = None,
+        serializer: str = "json",
+        imports: bool = True,
+        keep_runs: int | None = 100,
+        keep_days: float | None = 30,
+        **connect_args: Any,
+    ) -> None:
+        if keep_runs is not None and keep_runs < 1:
+            raise ConfigurationError(f"keep_runs must be at least 1, or None for no bound; got {keep_runs!r}")
+        if keep_days is not None and not keep_days > 0:
+            raise ConfigurationError(
+                f"keep_days must be more than 0, or None for no bound; got {keep_days!r}"
+            )
+        self._server = Server(maybe_ref(client), url, db, connect_args)
+        self._keys = Keys(jobs_key, run_times_key, self._server.db)
+        self._format = JobFormat(serializer, pickle_protocol, imports)
+        self._offset = Offset()
+        self._keep_runs = keep_runs
+        self._keep_age = None if keep_days is None else int(keep_days * DAY)
+        self._ledger_keys = Ledger(self._run)
+        self._started = False
+
+    @property
+    def redis(self) -> Any:
+        """The client that the store uses."""
+        return self._server.client
+
+    @property
+    def clock_offset(self) -> int | None:
+        """Microseconds that the server's clock is ahead; None if that is not known."""
+        return self._offset.measured
+
+    # -- life cycle ----------------------------------------------------------------------------------------------
+
+    def start(self, scheduler: Any, alias: str) -> None:
+        """Connect, and take possession of the keys.
+
+        :raises StoreUnavailableError: if the server cannot be reached
+        :raises SchemaError: if the keys are somebody else's, or of a version that this code does not know
+        :raises ConfigurationError: if a cluster would spread the keys over its nodes
+        """
+        super().start(scheduler, alias)
+        self._server.check_slots(self._keys.names)
+        try:
+            version = self._keys.run(self._server, scripts.PREPARE, ())
+        except StoreError as exc:
+            if "WRONGTYPE" not in str(exc):
+                raise
+            version = "foreign"
+        if version == "foreign":
+            raise SchemaError(
+                f"Some of the keys {', '.join(self._keys.names)} exist on {self._server.address} and are not Rota's; give another "
+                f"jobs_key"
+            )
+        if version != str(SCHEMA_VERSION):
+            raise SchemaError(
+                f"The keys {self._keys.jobs} … on {self._server.address} have schema version {version!r}; this version of "
+                f"Rota knows {SCHEMA_VERSION}. Upgrade Rota, or give another jobs_key"
+            )
+        self._offset = Offset()
+        self._started = True
+
+    def shutdown(self) -> None:
+        """Stop listening, and close the connections unless the client was passed in."""
+        self._started = False
+        self._server.close()
+
+    def on_wake(self, wake: Callable[[], None]) -> None:
+        """Call ``wake`` when another process has added, changed or freed a job that is due before all others."""
+        self._server.listen(self._keys.wake, wake)
+
+    def check_job(self, job: Job) -> None:
+        """Refuse a job that does not fit.
+
+        :raises TransientJobError: if its callable has no importable name
+        :raises SerializationError: if an argument or the trigger cannot be written
+        :raises JobValueError: if a text of it cannot be stored
+        """
+        parts_of(job, self._format)
+
+    # -- APScheduler's eight methods -----------------------------------------------------------------------------
+
+    def lookup_job(self, job_id: str) -> Job | None:
+        """Return the job of that id, or None; one that cannot be restored is quarantined and says why."""
+        jobs = [job for job in self._jobs(self._run(scripts.LOOK_UP, job_id)) if job.state != ENDED]
+        return jobs[0] if jobs else None
+
+    def get_due_jobs(self, now: datetime) -> list[Job]:
+        """Return the active jobs that are due, earliest first; nothing is claimed."""
+        return sorted(self._jobs(self._run(scripts.DUE, str(instant(now)))), key=in_order)
+
+    def get_next_run_time(self) -> datetime | None:
+        """Return the earliest next run time, or None."""
+        following = self.next_due(())
+        if following is None:
+            return None
+        timezone = getattr(self._scheduler, "timezone", None)
+        return moment(following) if timezone is None else moment(following, timezone)
+
+    def get_all_jobs(self) -> list[Job]:
+        """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
+        found: dict[str, Job] = {}
+        cursor = "0"
+        while True:
+            cursor, part = texts(self._run(scripts.LIST, cursor))
+            found.update((job.id, job) for job in self._jobs(part) if job.state != ENDED)
+            if cursor == "0":
+                return sorted(found.values(), key=in_order)
+
+    def add_job(self, job: Job) -> None:
+        """Store a job.
+
+        :raises ConflictingIdError: if a job of that id exists
+        :raises InvalidJobError, TransientJobError, SerializationError: as :meth:`check_job`
+        """
+        spec = json.dumps(parts_of(job, self._format))
+        # Starts anywhere, so that a decision about a removed job of the same id cannot be taken for one about this job.
+        version = int.from_bytes(urandom(5), "big")
+        due = job.next_nominal if job.next_due == HELD else job.next_due
+        rest = state_of(job.state, job.next_nominal, due, job.executor, job.error)
+        if self._run(scripts.ADD, job.id, spec, str(version), rest, job.executor, time_of(job.state, due)):
+            raise ConflictingIdError(job.id)
+        job.version = version
+
+    def update_job(self, job: Job) -> None:
+        """Replace the job of that id, whatever others have changed.
+
+        :raises JobLookupError: if there is none
+        """
+        self._save(job, "")
+
+    def save_job(self, job: Job, version: int) -> bool:
+        """Replace the job of that id if it still has ``version``; the job gets its new version.
+
+        :raises JobLookupError: if there is none
+        """
+        return self._save(job, str(version))
+
+    def remove_job(self, job_id: str) -> None:
+        """Delete a job, also one that cannot be restored; its records stay.
+
+        :raises JobLookupError: if there is none
+        """
+        if not self._run(scripts.REMOVE, job_id):
+            raise JobLookupError(job_id)
+
+    def remove_all_jobs(self) -> None:
+        """Delete all jobs; their records stay."""
+        self._run(scripts.REMOVE_ALL)
+
+    # -- the ledger ----------------------------------------------------------------------------------------------
+
+    def due(self, now: int, room: Mapping[str, int]) -> list[Job]:
+        """Return due jobs, earliest first, at most so many for each executor as it has room for."""
+        wanted = [text for alias, limit in room.items() if limit > 0 for text in (alias, str(limit))]
+        if not wanted:
+            return []
+        jobs = list(self._jobs(self._run(scripts.DUE, str(now), *wanted)))
+        return sorted(jobs, key=in_order) if len(wanted) > 2 else jobs
+
+    def next_due(self, executors: Iterable[str]) -> int | None:
+        """Return the earliest due time among the jobs of these executors."""
+        found = self._run(scripts.NEXT, *executors)
+        return int(float(found)) if found else None
+
+    def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
+        """Carry out decisions in one step; what was changed by others in the meantime is left out.
+
+        A run whose nominal time has a record already gets the next free microsecond as its nominal time.
+
+        :raises StoreError: if ``node`` never had a lease
+        """
+        return self._ledger_keys.claim(decisions, node, now, self._offset.at(now))
+
+    def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Record ended runs in one step; return those whose fence is not the store's any more."""
+        return self._ledger_keys.finish(runs)
+
+    def get_runs(
+        self, job_id: str | None = None, status: str | Iterable[str] | None = None, limit: int = 100
+    ) -> list[Run]:
+        """Return records of the ledger, newest first."""
+        return self._ledger_keys.select(job_id, status, limit)
+
+    def renew(self, node: str, now: int, lease: int) -> bool:
+        """Renew or begin a node's lease; False if it was over. The server's clock decides."""
+        self._offset.measure(self._server.time, self.clock)
+        there = self._offset.at(now)
+        return bool(self._run(scripts.RENEW, node, str(there), str(there + lease)))
+
+    def rescue(
+        self,
+        node: str,
+        now: int,
+        room: Mapping[str, int] | None = None,
+        known: Collection[tuple[str, int]] | None = None,
+    ) -> list[Run]:
+        """Take over runs that no living node owns; see the port. A run whose job is gone is lost.
+
+        A run whose job cannot be restored here is left to other nodes, or to the time when it can.
+        """
+        found: list[Run] = []
+        left = None if room is None else dict(room)
+        own = None if known is None else set(known)
+        for _ in range(TRIES):
+            orphans = self._ledger_keys.orphans(
+                self._offset.at(now), None if own is None else node, own or ()
+            )
+            jobs = {job.id: job for job in self._jobs(orphans.jobs)}
+            changed = sort_out(orphans.runs, jobs, node, now, left)
+            if not changed:
+                break
+            taken = self._ledger_keys.take(changed, orphans, node)
+            for run in taken:
+                if own is not None:
+                    own.add((run.job_id, run.nominal))
+                if left is not None and run.status == CLAIMED:
+                    left[run.executor] = left.get(run.executor, 0) - 1
+            found += taken
+            if len(taken) == len(changed):
+                break
+        linked(found)
+        return found
+
+    def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
+        """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
+        self._ledger_keys.leave(node, runs)
+
+    def heal(self, now: int) -> list[Job]:
+        """Let jobs out of quarantine that can be restored and planned now; return them."""
+        jobs = list(self._jobs(self._run(scripts.BROKEN_JOBS), healing=True))
+        return [job for job in jobs if self._is_healed(job, now)]
+
+    def prune(self, now: int) -> None:
+        """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
+        if self._keep_age is not None:
+            self._ledger_keys.prune_old(now - self._keep_age)
+        if self._keep_runs is not None:
+            self._ledger_keys.prune_many(self._keep_runs)
+        self._run(scripts.BURY, str(self._offset.at(now) - _NODES_KEPT))
+
+    def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
+        """Return how many due jobs wait for executors other than these."""
+        found = texts(self._run(scripts.OVERDUE, str(now), *executors))
+        return {alias: int(count) for alias, count in zip(found[::2], found[1::2], strict=True)}
+
+    # -- helpers -------------------------------------------------------------------------------------------------
+
+    def _run(self, script: str, *fields: str) -> Any:
+        """Carry out a script with these fields; its answer is a text, a number, or a list of either."""
+        if not self._started:
+            raise StoreNotStartedError(
+                f"{self!r} is not started; its scheduler starts it, or call start(None, 'default') to use it alone"
+            )
+        return self._keys.run(self._server, script, fields)
+
+    def _jobs(self, text: str, healing: bool = False) -> Iterator[Job]:
+        return jobs_of(text, self._format, self._scheduler, self._alias, healing)
+
+    def _save(self, job: Job, version: str, spec: str | None = None) -> bool:
+        if spec is None:
+            spec = json.dumps(parts_of(job, self._format))
+        rest = state_of(job.state, job.next_nominal, job.next_due, job.executor, job.error)
+        due = time_of(job.state, job.next_due)
+        answer = self._run(scripts.SAVE, job.id, version, spec, rest, job.executor, due)
+        if answer == "gone":
+            raise JobLookupError(job.id)
+        if answer == "changed":
+            return False
+        job.version = int(answer)
+        return True
+
+    def _is_healed(self, job: Job, now: int) -> bool:
+        if not heal(job, now):
+            return False
+        try:
+            return self._save(job, str(job.version), spec="")
+        except JobLookupError:
+            return False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} (server={self._server.address}, jobs_key={self._keys.jobs!r})>"

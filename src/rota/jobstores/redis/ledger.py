@@ -1,0 +1,242 @@
+"""The claim protocol of the Redis store: decisions and runs to fields of scripts, and answers to runs.
+
+It decides nothing; the atomic steps are in ``scripts``.
+"""
+
+from __future__ import annotations
+
+from os import urandom
+
+from ...core.run import CLAIMED, END_STATES
+from ...errors import DeserializationError, StoreConflictError, StoreError
+from . import scripts
+from .records import fence_of, number_of, padded, record_of, run_of_text, state_of, time_of
+from .server import texts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from typing import Any
+
+    from ...core.plan import Decision
+    from ...core.run import Run
+
+#: How often a claim or a rescue is tried against others' changes.
+TRIES = 10
+#: How many records are deleted in one step.
+BATCH = 500
+
+
+class Orphans:
+    """Runs that no living node owns, as they were found.
+
+    :ivar runs: the runs, oldest first
+    :ivar jobs: their jobs, in the form of an answer
+    """
+
+    __slots__ = ("_documents", "_states", "jobs", "runs")
+
+    def __init__(self, runs: str, jobs: str, known: Collection[tuple[str, int]]) -> None:
+        self._documents: dict[tuple[str, int], str] = {}
+        self.runs: list[Run] = []
+        for run, document in _records(runs):
+            if (run.job_id, run.nominal) not in known:
+                self.runs.append(run)
+                self._documents[run.job_id, run.nominal] = document
+        parts = jobs.split("\0")
+        self._states = dict(zip(parts[::3], parts[1::3], strict=False))
+        found = zip(parts[::3], parts[2::3], parts[1::3], strict=False)
+        self.jobs = "".join(f"{id}\0{spec}\0{state}\0" for id, spec, state in found if spec and state)
+
+    def expected(self, job_id: str, runs: Sequence[Run]) -> Iterator[str]:
+        """Return the fields of a step that changes these runs of a job, if everything is as it was found."""
+        yield from (job_id, self._states.get(job_id, ""), str(len(runs)))
+        for run in runs:
+            before = self._documents[job_id, run.nominal]
+            yield from (padded(run.nominal), str(run.nominal), before, run.status, record_of(run))
+
+
+class Ledger:
+    """Reads and writes the runs of one store.
+
+    :param run: carries out a script with some fields
+    """
+
+    def __init__(self, run: Callable[..., Any]) -> None:
+        self._run = run
+        #: how many records each job got since it was last pruned; None before the first look at all of them
+        self._written: dict[str, int] | None = None
+
+    def claim(self, decisions: Sequence[Decision], node: str, now: int, there: int) -> list[Decision]:
+        """Carry out the decisions whose job is as it was when they were made; return those.
+
+        :param there: the same instant as ``now``, by the server's clock
+        :raises StoreError: if the node never had a lease
+        """
+        for decision in decisions:
+            for run in (*decision.runs, *decision.records):
+                run.owner, run.claimed_at = node, now
+        for _ in range(TRIES):
+            answer = self._run(scripts.CLAIM, node, str(there), _token(), *_claim_of(decisions))
+            if answer[0] != "=":
+                break
+            self._move_to_free(decisions, {int(place) for place in answer[1:].split(",")})
+        else:
+            raise StoreConflictError(f"The nominal times of runs were taken by others {TRIES} times in a row")
+        if answer == "?":
+            raise StoreError(f"Node {node} has no lease; a node calls renew() before it claims anything")
+        won = [decision for decision, bit in zip(decisions, answer, strict=False) if bit == "1"]
+        written = self._written
+        for decision in won:
+            job, runs = decision.job, decision.runs
+            job.next_nominal, job.next_due = decision.next_nominal, decision.next_due
+            job.state, job.error = decision.state, decision.error
+            job.version = decision.version + 1
+            job.running += len(runs)
+            if written is not None:
+                written[job.id] = written.get(job.id, 0) + len(runs) + len(decision.records)
+        return won
+
+    def _move_to_free(self, decisions: Sequence[Decision], places: Collection[int]) -> None:
+        """Move some records to the first microsecond from their nominal time on that has none.
+
+        A nominal time has its record already: the job was removed and added again, or set back by its user.
+        """
+        records = [record for decision in decisions for record in (*decision.runs, *decision.records)]
+        used = {(record.job_id, record.nominal) for record in records}
+        for place in sorted(places):
+            record = records[place]
+            while (record.job_id, record.nominal) in used:
+                taken = texts(self._run(scripts.TIMES_FROM, record.job_id, padded(record.nominal)))
+                used.update((record.job_id, number_of(text)) for text in taken)
+                while (record.job_id, record.nominal) in used:
+                    record.nominal += 1
+                if len(taken) < 500 or record.nominal < number_of(taken[-1]):
+                    break
+            used.add((record.job_id, record.nominal))
+            record.last = max(record.last, record.nominal)
+
+    def finish(self, runs: Sequence[Run]) -> list[Run]:
+        """Write how runs ended; return those that are not the presenter's any more."""
+        if not runs:
+            return []
+        fields: list[str] = []
+        for run in runs:
+            nominal = run.nominal
+            fields += (
+                run.job_id,
+                padded(nominal),
+                str(nominal),
+                run.status,
+                fence_of(run),
+                record_of(run),
+            )
+        answer = self._run(scripts.FINISH, *fields)
+        return [run for run, bit in zip(runs, answer, strict=True) if bit == "0"] if "0" in answer else []
+
+    def select(self, job_id: str | None, status: str | Iterable[str] | None, limit: int) -> list[Run]:
+        """Return records, newest first."""
+        if limit <= 0 or job_id == "":
+            return []
+        wanted = (
+            (status,) if isinstance(status, str) else (CLAIMED, *END_STATES) if status is None else status
+        )
+        return [run for run, _ in _records(self._run(scripts.RUNS, job_id or "", str(limit), *wanted))]
+
+    # -- leases --------------------------------------------------------------------------------------------------
+
+    def orphans(self, there: int, own: str | None, known: Collection[tuple[str, int]]) -> Orphans:
+        """Return the claimed runs that no living node owns, and those of ``own`` that are not known."""
+        runs, jobs = texts(self._run(scripts.ORPHANS, str(there), own or ""))
+        return Orphans(runs, jobs, known)
+
+    def take(self, changed: Sequence[Run], orphans: Orphans, node: str) -> list[Run]:
+        """Make changes of orphaned runs true; return those, without the runs of jobs that others changed meanwhile."""
+        of_job: dict[str, list[Run]] = {}
+        for run in changed:
+            of_job.setdefault(run.job_id, []).append(run)
+        fields = [field for job_id, runs in of_job.items() for field in orphans.expected(job_id, runs)]
+        answer = self._run(scripts.TAKE, node, _token(), *fields)
+        return [run for runs, bit in zip(of_job.values(), answer, strict=True) if bit == "1" for run in runs]
+
+    def leave(self, node: str, runs: Sequence[Run]) -> None:
+        """Leave runs to whoever comes first, and end a lease unless other runs of the node are under way."""
+        fields = [node]
+        for run in runs:
+            fence = fence_of(run)
+            run.owner = None
+            fields += (run.job_id, padded(run.nominal), fence, fence_of(run))
+            run.owner = node
+        self._run(scripts.LEAVE, *fields)
+
+    # -- forgetting ----------------------------------------------------------------------------------------------
+
+    def prune_old(self, instant: int) -> None:
+        """Delete the runs that ended before an instant, in batches."""
+        for status in END_STATES:
+            kept = 0
+            while True:
+                step = self._run(scripts.PRUNE_OLD, status, str(instant), str(kept), str(BATCH))
+                seen, deleted = int(step[0]), int(step[1])
+                kept += seen - deleted
+                if seen < BATCH:
+                    break
+
+    def prune_many(self, keep: int) -> None:
+        """Delete the runs beyond the newest ``keep`` of each job, in batches."""
+        for job_id in self._crowded(keep):
+            while self._run(scripts.PRUNE_MANY, job_id, str(keep), str(BATCH)) == BATCH:
+                pass
+
+    def _crowded(self, keep: int) -> list[str]:
+        """Return the jobs that may have too many records: at first all are looked at, then those that got some."""
+        written = self._written
+        if written is None:
+            self._written = {}
+            found: list[str] = []
+            following = ""
+            while True:
+                following, *more = texts(self._run(scripts.CROWDED, following, str(keep)))
+                found += more
+                if not following:
+                    return found
+        # Looking costs more than some records above the bound.
+        crowded = [job_id for job_id, count in list(written.items()) if count > keep // 10]
+        for job_id in crowded:
+            written.pop(job_id, None)
+        return crowded
+
+
+def _claim_of(decisions: Sequence[Decision]) -> list[str]:
+    fields: list[str] = []
+    for decision in decisions:
+        job, runs, due = decision.job, decision.runs, decision.next_due
+        executor, state = job.executor, decision.state
+        fields += (
+            job.id,
+            str(decision.version),
+            str(len(runs)),
+            str(job.policy.max_instances),
+            state_of(state, decision.next_nominal, due, executor, decision.error),
+            executor,
+            time_of(state, due),
+            str(len(runs) + len(decision.records)),
+        )
+        for run in (*runs, *decision.records) if decision.records else runs:
+            fields += (padded(run.nominal), str(run.nominal), run.status, record_of(run))
+    return fields
+
+
+def _records(text: str) -> Iterator[tuple[Run, str]]:
+    """Return the runs of an answer (id, nominal time and document in turn); what is damaged is passed over."""
+    parts = text.split("\0")
+    for job_id, nominal, document in zip(parts[::3], parts[1::3], parts[2::3], strict=False):
+        try:
+            yield run_of_text(job_id, nominal, document), document
+        except DeserializationError:
+            continue
+
+
+def _token() -> str:
+    """Return what tells one request from its repetition by a client that got no answer."""
+    return urandom(8).hex()

@@ -1,0 +1,159 @@
+"""What the Redis store's values look like: texts of jobs, states and runs.
+
+Pure; the other side of the formats is in ``scripts``.
+"""
+
+from __future__ import annotations
+
+import json
+
+from ...clock import HELD
+from ...codec import dumps, loads
+from ...core.plan import ACTIVE, QUARANTINED
+from ...core.run import summary
+from ...errors import DeserializationError
+from ..documents import job_of, run_of, storable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from ...core.run import Run
+    from ...job import Job
+    from ...jobcodec import JobFormat
+
+_quoted = json.encoder.encode_basestring_ascii
+#: What a padded number is shorter than; enough for every instant.
+_DIGITS = 19
+
+
+# ---------------------------------------------------------------------------------------------------------------- jobs
+
+
+def state_of(state: str, nominal: int | None, due: int | None, executor: str, error: str | None) -> str:
+    """Return how a job stands, without its version and its count of runs."""
+    due_text = "null" if due is None else '"held"' if due == HELD else due
+    nominal_text = "null" if nominal is None else nominal
+    error_text = "null" if error is None else _quoted(storable(error) or "")
+    return f'"{state}",{nominal_text},{due_text},{_quoted(executor)},{error_text}]'
+
+
+def time_of(state: str, due: int | None) -> str:
+    """Return the time by which a job is looked up when it is due; nothing if it is not going to be."""
+    return "" if due is None or due == HELD or state != ACTIVE else str(due)
+
+
+def jobs_of(
+    text: str, format: JobFormat, scheduler: Any, alias: str | None, healing: bool = False
+) -> Iterator[Job]:
+    """Return the jobs of an answer (id, spec and state in turn); what is damaged is in quarantine.
+
+    :param healing: take jobs out of quarantine, if they can be restored
+    """
+    parts = text.split("\0")
+    for id, spec, state in zip(parts[::3], parts[1::3], parts[2::3], strict=False):
+        try:
+            texts = json.loads(spec)
+            version, running, how, nominal, due, _, error = json.loads(state)
+            if healing:
+                how, error = ACTIVE, None
+            yield job_of(
+                texts,
+                format,
+                scheduler,
+                alias,
+                version=version,
+                running=running,
+                state=how,
+                nominal=nominal,
+                due=HELD if due == "held" else due,
+                error=error,
+            )
+        except (ValueError, TypeError) as exc:
+            yield _damaged(id, spec, state, exc, format, scheduler, alias)
+
+
+def _damaged(
+    id: str, spec: str, state: str, exc: Exception, format: JobFormat, scheduler: Any, alias: str | None
+) -> Job:
+    try:
+        version, _, _, nominal, _, executor, _ = json.loads(state)
+    except (ValueError, TypeError):
+        version, nominal, executor = 0, None, "default"
+    return job_of(
+        (id, id, "", spec, "[]", "{}", "{}", executor),
+        format,
+        scheduler,
+        alias,
+        version=version,
+        running=0,
+        state=QUARANTINED,
+        nominal=nominal,
+        due=None,
+        error=f"its stored data is damaged: {exc}",
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------- runs
+
+
+def padded(nominal: int) -> str:
+    """Return a number as a text that sorts like it."""
+    return f"{nominal:019d}" if nominal >= 0 else f"-{10**_DIGITS + nominal:019d}"
+
+
+def number_of(text: str) -> int:
+    """Return the number of such a text."""
+    return int(text[1:]) - 10**_DIGITS if text[0] == "-" else int(text)
+
+
+def fence_of(run: Run) -> str:
+    """Return how the document of a claimed run begins as long as it is this node's in this attempt."""
+    return f'{{"status":"claimed","attempt":{run.attempt},"owner":{_quoted(run.owner or "")}'
+
+
+def record_of(run: Run) -> str:
+    """Return the document of a run: JSON; what is None, or follows from its key, is left out."""
+    text = (
+        f'{{"status":"{run.status}","attempt":{run.attempt},"owner":{_quoted(run.owner or "")},'
+        f'"due":{run.due},"executor":{_quoted(run.executor)}'
+    )
+    if run.last != run.nominal or run.count != 1:
+        text += f',"last":{run.last},"count":{run.count}'
+    if run.claimed_at is not None:
+        text += f',"claimed":{run.claimed_at}'
+    if run.started_at is not None:
+        text += f',"started":{run.started_at}'
+    if run.finished_at is not None:
+        text += f',"finished":{run.finished_at}'
+    if run.retval is not None:
+        text += f',"result":{dumps(summary(run.retval))}'
+    if run.reason is not None:
+        text += f',"reason":{_quoted(storable(run.reason) or "")}'
+    if run.error_type is not None:
+        text += f',"error_type":{_quoted(run.error_type)}'
+        text += f',"error":{_quoted(storable(run.error) or "")}'
+        text += f',"traceback":{_quoted(storable(run.traceback) or "")}'
+    return text + "}"
+
+
+def end_of(run: Run) -> tuple[str, str, str, str, str, str]:
+    """Return the fields by which a run is finished."""
+    nominal = run.nominal
+    return run.job_id, padded(nominal), str(nominal), run.status, fence_of(run), record_of(run)
+
+
+def run_of_text(job_id: str, nominal: str, text: str) -> Run:
+    """Return the run of a document.
+
+    :raises DeserializationError: if it is none
+    """
+    fields = loads(text)
+    if not isinstance(fields, dict):
+        raise DeserializationError(f"{text!r:.80} is no record of a run")
+    result = fields.pop("result", None)
+    run = run_of({**fields, "job_id": job_id, "nominal": number_of(nominal)})
+    run.retval = result
+    run.owner = run.owner or None
+    return run
