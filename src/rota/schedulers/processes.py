@@ -38,4 +38,7 @@ def _after_fork() -> None:
 def _at_exit() -> None:
     for scheduler in list(_started):
         if scheduler.running:
-            scheduler._stop_at_exit()
+            try:
+                scheduler._stop_at_exit()
+            except Exception:  # the others get their moment all the same
+                scheduler._logger.exception("Error shutting down at exit")

@@ -1,0 +1,143 @@
+"""Forks and the end of the interpreter, in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+
+def run(program, timeout=20):
+    """Run a program in a fresh interpreter; return what it printed, line by line."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+
+
+@needs_fork
+def test_a_forked_copy_is_stopped_says_so_and_can_be_started():
+    lines = run(
+        """
+        import logging, os, sys, threading
+        from rota.schedulers.background import BackgroundScheduler
+        logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.WARNING)
+        scheduler = BackgroundScheduler()
+        scheduler.start()
+        scheduler.add_job(int, "interval", hours=1, id="kept")
+        if os.fork() == 0:
+            print("child runs:", scheduler.running)
+            ran = threading.Event()
+            scheduler.start()
+            scheduler.add_job(ran.set)
+            print("child ran:", ran.wait(10))
+            scheduler.shutdown()
+            sys.stdout.flush()
+            os._exit(0)
+        os.wait()
+        ran = threading.Event()
+        scheduler.add_job(ran.set)
+        print("parent ran:", ran.wait(10), scheduler.running)
+        scheduler.shutdown()
+        """
+    )
+    assert any("forked" in line and "start()" in line for line in lines)
+    assert "child runs: False" in lines
+    assert "child ran: True" in lines
+    assert lines[-1] == "parent ran: True True"
+
+
+@needs_fork
+def test_a_fork_in_the_middle_of_runs_neither_hangs_nor_ends_them_twice():
+    lines = run(
+        """
+        import os, sys, threading
+        from rota.schedulers.background import BackgroundScheduler
+        scheduler = BackgroundScheduler(logger="quiet")
+        scheduler.start()
+        stop, count = threading.Event(), []
+        scheduler.add_job(lambda: count.append(1), "interval", seconds=0.001, max_instances=50)
+        statuses = []
+        for _ in range(20):
+            child = os.fork()
+            if child == 0:
+                scheduler.start()
+                scheduler.get_jobs()
+                scheduler.shutdown()
+                os._exit(0)
+            statuses.append(os.waitpid(child, 0)[1])
+        print(set(statuses))
+        before = len(count)
+        for _ in range(1000):
+            if len(count) > before:
+                break
+            stop.wait(0.01)
+        print(len(count) > before)
+        scheduler.shutdown()
+        """
+    )
+    assert lines == ["{0}", "True"]
+
+
+def test_a_program_ends_by_itself_and_its_runs_get_a_moment_to_end():
+    lines = run(
+        """
+        import threading, time
+        from rota.schedulers.background import BackgroundScheduler
+        scheduler = BackgroundScheduler()
+        begun = threading.Event()
+        def work():
+            begun.set()
+            time.sleep(0.3)
+            print("ended", flush=True)
+        scheduler.add_listener(lambda event: print("recorded", flush=True), 2**12)
+        scheduler.start()
+        scheduler.add_job(work)
+        begun.wait(10)
+        print("main is over", flush=True)
+        """
+    )
+    assert lines == ["main is over", "ended", "recorded"]
+
+
+def test_one_scheduler_that_cannot_end_does_not_keep_another_from_ending():
+    lines = run(
+        """
+        import sys
+        from rota.testing import ManualScheduler
+        class Broken(ManualScheduler):
+            def _drain(self, *args):
+                raise RuntimeError("cannot end")
+        kept = [Broken(), ManualScheduler(), Broken()]
+        for scheduler in kept:
+            scheduler.add_listener(lambda event: print("shut down", flush=True), 2)
+            scheduler.start()
+        """
+    )
+    assert lines == ["shut down"]
+
+
+def test_a_scheduler_refuses_to_start_where_uwsgi_has_no_threads():
+    lines = run(
+        """
+        import sys, types
+        sys.modules["uwsgi"] = types.SimpleNamespace(has_threads=False)
+        from rota.schedulers.background import BackgroundScheduler
+        try:
+            BackgroundScheduler().start()
+        except RuntimeError as exc:
+            print("--enable-threads" in str(exc))
+        """
+    )
+    assert lines == ["True"]
