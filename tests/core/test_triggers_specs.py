@@ -16,6 +16,8 @@ import pytz
 from rota.errors import DeserializationError, UnknownAliasError, UnknownTimezoneError
 from rota.triggers import BUILTIN_TRIGGERS, trigger_class, trigger_from_spec
 from rota.triggers.base import InstantTrigger
+from rota.triggers.business import BusinessDaysTrigger, RollTrigger
+from rota.triggers.business_day import BusinessDayTrigger
 from rota.triggers.calendarinterval import CalendarIntervalTrigger
 from rota.triggers.combining import AndTrigger, OrTrigger
 from rota.triggers.cron import CronTrigger
@@ -24,6 +26,7 @@ from rota.triggers.cron.fields import BaseField, DayOfMonthField, DayOfWeekField
 from rota.triggers.date import DateTrigger
 from rota.triggers.filters import BetweenTrigger, WeekdaysTrigger
 from rota.triggers.interval import IntervalTrigger
+from rota.triggers.rrule import RRuleTrigger
 from rota.triggers.streams import BoundedTrigger, LimitTrigger, MinusTrigger, OffsetTrigger
 
 NOW = int(datetime(2026, 11, 2, 10, 0, 0, tzinfo=UTC).timestamp()) * 1_000_000
@@ -186,6 +189,10 @@ def test_built_in_triggers_are_found_by_alias():
         OffsetTrigger,
         LimitTrigger,
         BoundedTrigger,
+        BusinessDaysTrigger,
+        RollTrigger,
+        BusinessDayTrigger,
+        RRuleTrigger,
     }
     with pytest.raises(UnknownAliasError, match="did you mean 'interval'"):
         trigger_class("intervall")

@@ -18,6 +18,8 @@ BUILTIN_TRIGGERS = {
     "and": "rota.triggers.combining:AndTrigger",
     "between": "rota.triggers.filters:BetweenTrigger",
     "bounded": "rota.triggers.streams:BoundedTrigger",
+    "business_day": "rota.triggers.business_day:BusinessDayTrigger",
+    "business_days": "rota.triggers.business:BusinessDaysTrigger",
     "calendarinterval": "rota.triggers.calendarinterval:CalendarIntervalTrigger",
     "cron": "rota.triggers.cron:CronTrigger",
     "date": "rota.triggers.date:DateTrigger",
@@ -27,6 +29,8 @@ BUILTIN_TRIGGERS = {
     "offset": "rota.triggers.streams:OffsetTrigger",
     "on": "rota.triggers.filters:WeekdaysTrigger",
     "or": "rota.triggers.combining:OrTrigger",
+    "roll": "rota.triggers.business:RollTrigger",
+    "rrule": "rota.triggers.rrule:RRuleTrigger",
 }
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from datetime import time
 
+from ..calendars.weekdays import weekday_numbers, weekdays_text
 from ..clock import DAY as MICROSECONDS_A_DAY
 from ..clock import SECOND
 from ..errors import TriggerError, TriggerTypeError
-from ..util import astimezone, local_timezone, suggestion, timezone_to_text
+from ..util import astimezone, local_timezone, timezone_to_text
 from .base import LAST_INSTANT, WALK_LIMIT, BaseTrigger
 from .derived import SEARCH_LIMIT, DerivedTrigger, following
 from .zones import DAY, FIRST_SECOND, ZoneMap, zone_map
@@ -23,15 +24,11 @@ if TYPE_CHECKING:
     from datetime import tzinfo
     from typing import Any
 
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
+class ZonedTrigger(DerivedTrigger):
+    """Base class of the derived triggers that read the clock of a zone.
 
-class FilterTrigger(DerivedTrigger):
-    """Base class of the triggers that keep the times at which the clock of a zone fits.
-
-    A wall time is the number of microseconds since the epoch that the clock shows, as if it were UTC.
-
-    :param trigger: the filtered trigger
+    :param trigger: the inner trigger
     :param timezone: name or tzinfo of the zone of the clock (default: that of the trigger, else the local one)
     """
 
@@ -45,6 +42,30 @@ class FilterTrigger(DerivedTrigger):
         # Without a zone anywhere, the local one is part of the trigger: it is stored.
         self._zone_given = given is not None or self.timezone is None
         self.zone = given or self.timezone or local_timezone()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if self._zone_given:
+            state["parameters"]["timezone"] = self.zone
+        return state
+
+    def _parameters(self) -> dict[str, Any]:
+        return {"timezone": timezone_to_text(self.zone)} if self._zone_given else {}
+
+    def spec(self) -> dict[str, Any] | None:
+        return None if timezone_to_text(self.zone) is None else super().spec()
+
+    def _zone_shown(self) -> str:
+        return f", timezone='{self.zone}'" if self._zone_given else ""
+
+
+class FilterTrigger(ZonedTrigger):
+    """Base class of the triggers that keep the times at which the clock of a zone fits.
+
+    A wall time is the number of microseconds since the epoch that the clock shows, as if it were UTC.
+    """
+
+    __slots__ = ()
 
     @abstractmethod
     def _next_wall(self, wall: int) -> int | None:
@@ -112,21 +133,6 @@ class FilterTrigger(DerivedTrigger):
                 break
             at = found
         return last, count
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
-        if self._zone_given:
-            state["parameters"]["timezone"] = self.zone
-        return state
-
-    def _parameters(self) -> dict[str, Any]:
-        return {"timezone": timezone_to_text(self.zone)} if self._zone_given else {}
-
-    def spec(self) -> dict[str, Any] | None:
-        return None if timezone_to_text(self.zone) is None else super().spec()
-
-    def _zone_shown(self) -> str:
-        return f", timezone='{self.zone}'" if self._zone_given else ""
 
 
 def first_from(zone: ZoneMap, at: int, next_wall: Callable[[int], int | None]) -> int | None:
@@ -298,57 +304,6 @@ class WeekdaysTrigger(DayFilterTrigger):
 
 
 # ------------------------------------------------------------------------------------------------- reading and writing
-
-
-def weekday_numbers(value: Any) -> frozenset[int]:
-    """Return the numbers (0 = Monday) of weekdays given as names, ranges, lists or numbers.
-
-    :raises TriggerError: if a day is not understood
-    :raises TriggerTypeError: if a value has the wrong type
-    """
-    if isinstance(value, str):
-        return frozenset(day for item in value.split(",") for day in _weekday_range(item.strip(), value))
-    if isinstance(value, int) and not isinstance(value, bool):
-        if not 0 <= value <= 6:
-            raise TriggerError(f"weekday {value} is out of range; 0 is Monday, 6 is Sunday")
-        return frozenset((value,))
-    if isinstance(value, bool) or not hasattr(value, "__iter__"):
-        raise TriggerTypeError(
-            f"a weekday is a name such as 'mon' or a number from 0 (Monday), not {value!r}"
-        )
-    return frozenset(day for item in value for day in weekday_numbers(item))
-
-
-def weekdays_text(days: frozenset[int]) -> str:
-    """Return weekdays as names and ranges; a week that runs over Sunday as one range (``fri-mon``)."""
-    if len(days) == 7:
-        return "mon-sun"
-    starts = sorted(day for day in days if (day - 1) % 7 not in days)
-    parts = []
-    for start in starts:
-        end = start
-        while (end + 1) % 7 in days:
-            end = (end + 1) % 7
-        parts.append(WEEKDAYS[start] if start == end else f"{WEEKDAYS[start]}-{WEEKDAYS[end]}")
-    return ",".join(parts)
-
-
-def _weekday_range(item: str, text: str) -> Iterable[int]:
-    first, dash, last = item.partition("-")
-    low = _weekday(first, text)
-    high = _weekday(last, text) if dash else low
-    return (day % 7 for day in range(low, high + 1 if high >= low else high + 8))
-
-
-def _weekday(name: str, text: str) -> int:
-    folded = name.strip().lower()
-    if folded in WEEKDAYS:
-        return WEEKDAYS.index(folded)
-    if folded.isascii() and folded.isdigit() and len(folded) == 1 and int(folded) <= 6:
-        return int(folded)
-    raise TriggerError(
-        f"weekday {name!r} in {text!r} is not understood{suggestion(folded, WEEKDAYS)}; write mon to sun, or 0 (Monday) to 6"
-    )
 
 
 def _time_of_day(name: str, value: Any) -> int:

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date, datetime, time, timedelta, tzinfo
 
+    from ..calendars import BusinessCalendar
     from .base import BaseTrigger
+    from .business import BusinessDaysTrigger, RollTrigger
     from .combining import AndTrigger, OrTrigger
     from .filters import BetweenTrigger, WeekdaysTrigger
     from .streams import BoundedTrigger, LimitTrigger, MinusTrigger, OffsetTrigger
@@ -132,6 +134,39 @@ class TriggerOperators:
         from .streams import BoundedTrigger
 
         return BoundedTrigger(_trigger(self), None, end)
+
+    def on_business_days(
+        self, calendar: BusinessCalendar, *, timezone: tzinfo | str | None = None
+    ) -> BusinessDaysTrigger:
+        """Return the trigger that keeps the times on business days; the others are left out.
+
+        :param calendar: says which days those are
+        :param timezone: zone in which the day is read (default: the trigger's own zone, else the local one)
+        """
+        from .business import BusinessDaysTrigger
+
+        return BusinessDaysTrigger(_trigger(self), calendar, timezone)
+
+    def roll(
+        self,
+        calendar: BusinessCalendar,
+        convention: str = "next",
+        *,
+        days: int = 0,
+        timezone: tzinfo | str | None = None,
+    ) -> RollTrigger:
+        """Return the trigger whose times on other days are moved to a business day, at the same wall clock time.
+
+        :param calendar: says which days are business days
+        :param convention: ``"next"``, ``"previous"``, ``"modified_following"`` (the next, unless that is in another
+            month: then the previous one), ``"modified_previous"`` or ``"none"`` (not moved)
+        :param days: business days by which the time is moved after that; negative: back (``2``: two days after the trade)
+        :param timezone: zone in which the day is read (default: the trigger's own zone, else the local one)
+        :raises TriggerError: if there is no such convention
+        """
+        from .business import RollTrigger
+
+        return RollTrigger(_trigger(self), calendar, convention, days, timezone)
 
 
 def _trigger(operand: TriggerOperators) -> BaseTrigger:

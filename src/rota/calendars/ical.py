@@ -1,0 +1,86 @@
+"""The days of the all-day events of an iCalendar file, through the ``icalendar`` library.
+
+The only module that imports it; nothing else may.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+
+from ..clock import instant, moment
+from ..errors import MissingExtraError, TriggerError
+
+try:
+    from icalendar import Calendar
+except ImportError as exc:
+    raise MissingExtraError("Reading an iCalendar file", "icalendar") from exc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from os import PathLike
+    from typing import Any
+
+
+def dates_of(source: str | bytes | PathLike[str], first_year: int, last_year: int) -> list[date]:
+    """Return the days of all-day events; see :func:`rota.calendars.ical_dates`."""
+    if not 1970 <= first_year <= last_year <= 9000:
+        raise TriggerError(f"the years {first_year} to {last_year} are no range within 1970 to 9000")
+    content = source if isinstance(source, bytes) else Path(source).read_bytes()
+    try:
+        calendar = Calendar.from_ical(content)
+    except ValueError as exc:
+        shown = "the content" if isinstance(source, bytes) else str(source)
+        raise TriggerError(f"{shown} is no iCalendar: {exc}") from None
+    first, last = date(first_year, 1, 1), date(last_year, 12, 31)
+    events: list[Any] = [event for event in calendar.walk("VEVENT") if _is_day(event.get("DTSTART"))]
+    moved = {
+        (str(event.get("UID")), event["RECURRENCE-ID"].dt) for event in events if "RECURRENCE-ID" in event
+    }
+    days: set[date] = set()
+    for event in events:
+        if str(event.get("STATUS", "")).upper() == "CANCELLED":
+            continue
+        uid, length = str(event.get("UID")), _length(event)
+        for start in _starts(event, first - timedelta(days=length), last):
+            if "RECURRENCE-ID" not in event and (uid, start) in moved:
+                continue
+            days.update(start + timedelta(days=number) for number in range(length))
+    return sorted(day for day in days if first <= day <= last)
+
+
+def _is_day(value: Any) -> bool:
+    value = getattr(value, "dt", None)
+    return isinstance(value, date) and not isinstance(value, datetime)
+
+
+def _length(event: Any) -> int:
+    """Return how many days an event lasts; RFC 5545 3.6.1: one, if nothing says so."""
+    start: date = event["DTSTART"].dt
+    if _is_day(event.get("DTEND")):
+        end: date = event["DTEND"].dt
+        return max((end - start).days, 1)
+    duration = event.get("DURATION")
+    days: int = 1 if duration is None else duration.dt.days
+    return max(days, 1)
+
+
+def _starts(event: Any, first: date, last: date) -> Iterator[date]:
+    start: date = event["DTSTART"].dt
+    if not ("RRULE" in event or "RDATE" in event or "EXDATE" in event):
+        yield start
+        return
+    from ..triggers.rrule import RRuleTrigger
+
+    lines = [f"DTSTART:{start:%Y%m%d}"]
+    for name in ("RRULE", "RDATE", "EXDATE"):
+        values = event.get(name, [])
+        for value in values if isinstance(values, list) else [values]:
+            date_only = "" if name == "RRULE" else ";VALUE=DATE"
+            lines.append(f"{name}{date_only}:{value.to_ical().decode()}")
+    trigger = RRuleTrigger("\n".join(lines), timezone=UTC)
+    at = trigger.after(instant(datetime.combine(max(first, start), time(), UTC)) - 1)
+    while at is not None and (day := moment(at).date()) <= last:
+        yield day
+        at = trigger.after(at)

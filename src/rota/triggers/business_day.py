@@ -1,0 +1,219 @@
+"""The trigger of the n-th business day of each month, quarter or year.
+
+Pure but for what the calendar looks up; see :mod:`rota.calendars`.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from ..calendars import BusinessCalendar
+from ..clock import SECOND, moment
+from ..errors import NeverFiresError, TriggerError
+from ..util import datetime_repr, suggestion, timezone_repr, timezone_to_text
+from .base import (
+    InstantTrigger,
+    checked_jitter,
+    checked_spread,
+    checked_state,
+    optional_instant,
+    zone_for,
+)
+from .business import checked_calendar, checked_whole, date_of, day_of
+from .zones import DAY, zone_map
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import timedelta, tzinfo
+    from typing import Any
+
+#: How many months each kind of period has.
+PERIODS = {"month": 1, "quarter": 3, "half-year": 6, "year": 12}
+#: How many periods without an n-th business day are looked at.
+SEARCH_PERIODS = 500
+
+
+class BusinessDayTrigger(InstantTrigger):
+    """Fires on the n-th business day of each month, quarter or year. Alias: ``business_day``.
+
+    A period that has no n-th business day is left out. A wall time in a gap is read with the offset before the gap, one in
+    an overlap as the first (RFC 5545, 3.3.5).
+
+    :param nth: 1 for the first business day, 2 for the second; -1 for the last, -2 for the one before it
+    :param calendar: says which days are business days (default: Monday to Friday)
+    :param of: ``"month"``, ``"quarter"``, ``"half-year"`` or ``"year"``
+    :param hour: hour of the day, 0 to 23
+    :param minute: 0 to 59
+    :param second: 0 to 59
+    :param start_date: datetime, date or string: the earliest possible time, included
+    :param end_date: datetime, date or string: the last possible time, included
+    :param timezone: name or tzinfo of the wall clock (default: that of the dates, else the local zone)
+    :param jitter: seconds by which a due time may come after its nominal time
+    :param spread: seconds over which jobs with this trigger are spread by their ids
+    :param now: accepted because all triggers take it
+    :raises TriggerError: if a parameter is out of range
+    :raises TriggerTypeError: if a parameter has the wrong type
+    """
+
+    __slots__ = (
+        "_clock",
+        "_end",
+        "_start",
+        "calendar",
+        "jitter",
+        "nth",
+        "of",
+        "spread",
+        "timezone",
+    )
+
+    jitter: float | None
+    spread: float | None
+    timezone: tzinfo
+
+    def __init__(
+        self,
+        nth: int = -1,
+        calendar: BusinessCalendar | dict[str, Any] | None = None,
+        of: str = "month",
+        *,
+        hour: int = 0,
+        minute: int = 0,
+        second: int = 0,
+        start_date: datetime | date | str | None = None,
+        end_date: datetime | date | str | None = None,
+        timezone: tzinfo | str | None = None,
+        jitter: float | timedelta | None = None,
+        spread: float | timedelta | None = None,
+        now: int | None = None,
+    ) -> None:
+        if of not in PERIODS:
+            raise TriggerError(
+                f"There is no period {of!r}{suggestion(str(of), PERIODS)}; there are {', '.join(PERIODS)}"
+            )
+        self.of = of
+        self.nth = checked_whole("nth", nth, -31 * PERIODS[of], 31 * PERIODS[of])
+        if not nth:
+            raise TriggerError("nth: 1 is the first business day, -1 the last; there is no 0th")
+        self.calendar = BusinessCalendar() if calendar is None else checked_calendar(calendar)
+        self._clock = (
+            checked_whole("hour", hour, 0, 23) * 3600
+            + checked_whole("minute", minute, 0, 59) * 60
+            + checked_whole("second", second, 0, 59)
+        )
+        self.timezone = zone = zone_for(timezone, start_date, end_date)
+        self._start = optional_instant(start_date, zone, "start_date")
+        self._end = optional_instant(end_date, zone, "end_date")
+        self.jitter = checked_jitter(jitter)
+        self.spread = checked_spread(spread)
+
+    def after(self, instant: int, previous: int | None = None) -> int | None:
+        """Return the first time later than ``instant``.
+
+        :raises NeverFiresError: if five hundred periods one after another have no n-th business day
+        """
+        if self._start is not None and instant < self._start:
+            instant = self._start - 1
+        return self._search(instant, 1)
+
+    def at_or_before(self, instant: int) -> int | None:
+        """Return the last time up to ``instant``, in 1970 or later.
+
+        :raises NeverFiresError: if five hundred periods one after another have no n-th business day
+        """
+        return self._search(instant if self._end is None else min(instant, self._end), -1)
+
+    def origin(self) -> int | None:
+        return self._start
+
+    def _search(self, instant: int, step: int) -> int | None:
+        today = date_of(zone_map(self.timezone).wall_of(instant // SECOND) // DAY - step)
+        months = PERIODS[self.of]
+        period = (today.year * 12 + today.month - 1) // months
+        if step > 0:
+            period = max(period, 1970 * 12 // months)
+        for _ in range(SEARCH_PERIODS):
+            first = period * months
+            if not 1970 * 12 <= first < 9999 * 12:
+                return None
+            found = self._fire_in(first, months)
+            period += step
+            if found is None or (found <= instant if step > 0 else found > instant):
+                continue
+            outside = self._end is not None and found > self._end
+            return None if outside or (self._start is not None and found < self._start) else found
+        raise NeverFiresError(f"{self} has no time in {SEARCH_PERIODS} periods near {self._moment(instant)}")
+
+    def _fire_in(self, first: int, months: int) -> int | None:
+        """Return the time in a period, given by its first month (months since the year 0), if it has one."""
+        start, end = _month_start(first), _month_start(first + months)
+        left = abs(self.nth)
+        for day in range(start, end) if self.nth > 0 else range(end - 1, start - 1, -1):
+            if self.calendar.is_business_day(date_of(day)):
+                left -= 1
+                if not left:
+                    return zone_map(self.timezone).second_of(day * DAY + self._clock) * SECOND
+        return None
+
+    def spec(self) -> dict[str, Any] | None:
+        """Return ``{"type": "business_day", "nth", "calendar", …}``."""
+        zone = timezone_to_text(self.timezone)
+        if zone is None:
+            return None
+        result: dict[str, Any] = {"type": "business_day", "nth": self.nth, "calendar": self.calendar.spec()}
+        if self.of != "month":
+            result["of"] = self.of
+        minutes, second = divmod(self._clock, 60)
+        for name, value in (("hour", minutes // 60), ("minute", minutes % 60), ("second", second)):
+            if value:
+                result[name] = value
+        for name, at in (("start_date", self._start), ("end_date", self._end)):
+            if at is not None:
+                result[name] = moment(at, self.timezone).isoformat()
+        result["timezone"] = zone
+        for name, seconds in (("jitter", self.jitter), ("spread", self.spread)):
+            if seconds is not None:
+                result[name] = seconds
+        return result
+
+    @classmethod
+    def from_spec(cls, spec: dict[str, Any]) -> BusinessDayTrigger:
+        """Return the trigger of a :meth:`spec`."""
+        return cls(**{name: value for name, value in spec.items() if name != "type"})
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"version": 1, **{name: getattr(self, name) for name in self.__slots__}}
+
+    def __setstate__(self, state: Any) -> None:
+        state = checked_state(self, state, 1)
+        for name in self.__slots__:
+            setattr(self, name, state[name])
+
+    def _identity(self) -> tuple[Any, ...]:
+        zone = timezone_to_text(self.timezone)
+        return (
+            (self.nth, self.of, self.calendar, self._clock, zone),
+            (self._start, self._end, self.jitter, self.spread),
+        )
+
+    def _shown(self) -> list[str]:
+        minutes, second = divmod(self._clock, 60)
+        of = [f"of='{self.of}'"] if self.of != "month" else []
+        return [f"nth={self.nth}", *of, f"time='{minutes // 60:02}:{minutes % 60:02}:{second:02}'"]
+
+    def __str__(self) -> str:
+        return f"business_day[{', '.join(self._shown())}]"
+
+    def __repr__(self) -> str:
+        options = [*self._shown(), f"calendar={self.calendar!r}"]
+        for name, at in (("start_date", self._start), ("end_date", self._end)):
+            if at is not None:
+                options.append(f"{name}={datetime_repr(moment(at, self.timezone))!r}")
+        for name, seconds in (("jitter", self.jitter), ("spread", self.spread)):
+            if seconds:
+                options.append(f"{name}={seconds}")
+        return f"<{type(self).__name__} ({', '.join(options)}, timezone='{timezone_repr(self.timezone)}')>"
+
+
+def _month_start(month: int) -> int:
+    return day_of(date(month // 12, month % 12 + 1, 1))

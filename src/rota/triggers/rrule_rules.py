@@ -1,0 +1,251 @@
+"""The times of one recurrence rule, from any point on.
+
+Pure. Rules of weeks and longer are expanded by the ``dateutil`` library, which no other module imports; in a rule of days
+or less it finds the dates, and the times of a day are arithmetic.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_left
+from datetime import datetime, timedelta
+
+from ..errors import MissingExtraError, TriggerError
+from .zones import DAY, ZoneMap
+
+try:
+    from dateutil.rrule import rrule, rrulestr
+except ImportError as exc:
+    raise MissingExtraError("A trigger of recurrence rules", "rrule") from exc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+_EPOCH = datetime(1970, 1, 1)
+_LAST_WALL = datetime(9999, 12, 28)
+_SECOND = timedelta(seconds=1)
+_UNITS = {"SECONDLY": 1, "MINUTELY": 60, "HOURLY": 3600, "DAILY": DAY, "WEEKLY": 7 * DAY}
+#: The parts that choose among the times of a day; a rule of less than a day leaves the others to a rule of days.
+_OF_A_DAY = ("FREQ", "INTERVAL", "COUNT", "BYHOUR", "BYMINUTE", "BYSECOND", "BYSETPOS")
+#: For how many years the next time is looked for. The calendar repeats after 400 years; what depends on dates alone recurs
+#: within 40.
+_SEARCH_YEARS = {"YEARLY": 400, "MONTHLY": 400, "WEEKLY": 100}
+_SEARCH_YEARS_OF_DAYS = 60
+#: How many periods of a rule without a time are looked at, one after another; 86 400 show all that a day can.
+SEARCH_PERIODS = 200_000
+
+
+class Rule:
+    """One ``RRULE``.
+
+    :param text: the rule without ``UNTIL``, checked
+    :param start: wall time of the start
+    :param until: the last possible second, included
+    """
+
+    __slots__ = ("_counted", "_expand", "_search", "period", "text", "until")
+
+    def __init__(self, text: str, start: datetime, until: int | None) -> None:
+        self.text = text
+        self.until = until
+        parts = dict(part.split("=") for part in text.split(";"))
+        frequency, interval = parts["FREQ"], int(parts.get("INTERVAL", "1"))
+        months = {"MONTHLY": 1, "YEARLY": 12}.get(frequency, 0) * interval
+        #: the length of a period in seconds; of months, the longest
+        self.period = months * 31 * DAY or _UNITS[frequency] * interval
+        years = _SEARCH_YEARS.get(frequency, _SEARCH_YEARS_OF_DAYS)
+        self._search = timedelta(seconds=min(years * 366 * DAY + 8 * self.period, 8000 * 366 * DAY))
+        count = parts.pop("COUNT", None)
+        self._expand: _Days | _Times
+        if frequency in ("SECONDLY", "MINUTELY", "HOURLY", "DAILY"):
+            self._expand = _Times(parts, start)
+        else:
+            self._expand = _Days(parts, start, months)
+        #: all wall times of a rule with COUNT, which are counted from the start
+        self._counted: tuple[int, ...] | None = None
+        if count is not None:
+            found = self._expand.walls(_wall(start), _later(start, self._search))
+            self._counted = tuple(at for _, at in zip(range(int(count)), found, strict=False))
+
+    def seconds(self, second: int, zone: ZoneMap) -> Iterator[int]:
+        """Yield the seconds of the rule in order: all that are later than ``second``, and perhaps some that are not."""
+        waiting: list[int] = []
+        for wall in self._walls(zone.wall_of(second) - 3 * _reach(zone, second)):
+            found = zone.second_of(wall)
+            if self.until is not None and found > self.until:
+                break
+            # Close to a gap, later wall times may stand for earlier seconds.
+            if _reach(zone, found):
+                heapq.heappush(waiting, found)
+                continue
+            while waiting:
+                yield heapq.heappop(waiting)
+            yield found
+        while waiting:
+            yield heapq.heappop(waiting)
+
+    def _walls(self, since: int) -> Iterator[int]:
+        if self._counted is not None:
+            return iter(self._counted[bisect_left(self._counted, since) :])
+        since = max(since, self._expand.start)
+        return self._expand.walls(since, _later(_EPOCH + since * _SECOND, self._search))
+
+
+class _Days:
+    """The wall times of a rule of weeks, months or years.
+
+    :param parts: the parts of the rule, without ``COUNT`` and ``UNTIL``
+    :param start: wall time of the start
+    :param months: the length of a period in months, or 0
+    """
+
+    __slots__ = ("_months", "_period", "_rrule", "_start", "start")
+
+    def __init__(self, parts: dict[str, str], start: datetime, months: int) -> None:
+        text = ";".join(f"{name}={value}" for name, value in parts.items())
+        try:
+            made = rrulestr(text, dtstart=start)
+        except (ValueError, TypeError) as exc:
+            raise TriggerError(f"RRULE:{text} is not understood: {exc}") from None
+        assert isinstance(made, rrule)
+        self._rrule = made
+        self._start = start
+        self._months = months
+        self._period = _UNITS.get(parts["FREQ"], 0) * int(parts.get("INTERVAL", "1")) * _SECOND
+        self.start = _wall(start)
+
+    def walls(self, since: int, until: datetime) -> Iterator[int]:
+        """Yield the wall seconds from ``since`` on, as long as the search for the next one does not go beyond ``until``."""
+        first = _EPOCH + since * _SECOND
+        span = until - first
+        while True:
+            last = None
+            for at in self._rrule.replace(dtstart=self._start_near(first), until=_later(first, span)):
+                if at >= first:
+                    last = at
+                    yield _wall(at)
+            if last is None or last >= _LAST_WALL - timedelta(days=400):
+                return
+            first = last + _SECOND
+
+    def _start_near(self, since: datetime) -> datetime:
+        """Return a start that is a whole number of periods later than the rule's, so that it has the same times from there on."""
+        start = self._start
+        if not self._months:
+            steps = max((since - start) // self._period - 1, 0)
+            return start + steps * self._period
+        steps = ((since.year - start.year) * 12 + since.month - start.month) // self._months - 1
+        while steps > 0:
+            month = start.year * 12 + start.month - 1 + steps * self._months
+            try:
+                return start.replace(year=month // 12, month=month % 12 + 1)
+            except ValueError:
+                steps -= 1  # that month has no such day
+        return start
+
+
+class _Times:
+    """The wall times of a rule of days, hours, minutes or seconds.
+
+    :param parts: the parts of the rule, without ``COUNT`` and ``UNTIL``
+    :param start: wall time of the start
+    """
+
+    __slots__ = ("_days", "_interval", "_kept", "_periods", "_positions", "_unit", "_within", "start")
+
+    def __init__(self, parts: dict[str, str], start: datetime) -> None:
+        self._unit = unit = _UNITS[parts["FREQ"]]
+        self._interval = int(parts.get("INTERVAL", "1"))
+        self.start = _wall(start)
+        hours, minutes, seconds = (_numbers(parts.get(name)) for name in ("BYHOUR", "BYMINUTE", "BYSECOND"))
+        #: the seconds of a period at which it fires
+        self._within = [
+            (hour * 60 + minute) * 60 + second
+            for hour in (hours or [start.hour] if unit == DAY else [0])
+            for minute in (minutes or [start.minute] if unit >= 3600 else [0])
+            for second in (seconds or [start.second] if unit >= 60 else [0])
+        ]
+        #: the periods of a day that are not left out, by their number
+        self._periods: Sequence[int] = range(DAY // unit)
+        if unit < DAY and (hours or minutes or seconds):
+            self._periods = [
+                number
+                for number in self._periods
+                if (not hours or number * unit // 3600 in hours)
+                and (unit == 3600 or not minutes or number * unit // 60 % 60 in minutes)
+                and (unit > 1 or not seconds or number % 60 in seconds)
+            ]
+        self._kept = frozenset(self._periods) if isinstance(self._periods, list) else self._periods
+        self._positions = _numbers(parts.get("BYSETPOS"))
+        #: the rule that chooses the dates, if any does
+        self._days: _Days | None = None
+        of_dates = {name: value for name, value in parts.items() if name not in _OF_A_DAY}
+        if of_dates.keys() - {"WKST"}:
+            # Without one of these a rule of years takes the day of its start.
+            if not of_dates.keys() & {"BYDAY", "BYMONTHDAY", "BYYEARDAY"}:
+                of_dates["BYMONTHDAY"] = ",".join(map(str, range(1, 32)))
+            self._days = _Days({"FREQ": "YEARLY", **of_dates}, datetime(start.year, 1, 1), 12)
+
+    def walls(self, since: int, until: datetime) -> Iterator[int]:
+        """Yield the wall seconds from ``since`` on, as long as the search for the next one does not go beyond ``until``."""
+        chosen = self._chosen()
+        if not chosen:
+            return
+        span = _wall(until) - since
+        limit, empty = since + span, 0
+        for day in self._dates(since // DAY * DAY, until):
+            if day > limit or empty > SEARCH_PERIODS:
+                return
+            for number in self._periods_of(day, max(since - day, 0) // self._unit):
+                empty += 1
+                if number not in self._kept:
+                    continue
+                for second in chosen:
+                    wall = day + number * self._unit + second
+                    if wall >= since:
+                        limit, empty = wall + span, 0
+                        yield wall
+
+    def _periods_of(self, day: int, begin: int) -> Iterable[int]:
+        """Return the periods of a day that the interval reaches, by their number, from ``begin`` on."""
+        if self._interval == 1:
+            return self._periods[bisect_left(self._periods, begin) :] if begin else self._periods
+        first = self.start // self._unit - day // self._unit
+        return range(begin + (first - begin) % self._interval, DAY // self._unit, self._interval)
+
+    def _dates(self, since: int, until: datetime) -> Iterator[int]:
+        if self._days is None:
+            return iter(range(since, _wall(_LAST_WALL), DAY))
+        return self._days.walls(since, until)
+
+    def _chosen(self) -> Sequence[int]:
+        within = sorted(self._within)
+        if not self._positions:
+            return within
+        size = len(within)
+        places = {place - 1 if place > 0 else size + place for place in self._positions}
+        return [second for place, second in enumerate(within) if place in places]
+
+
+def _numbers(text: str | None) -> list[int]:
+    return [] if text is None else sorted({int(item) for item in text.split(",")})
+
+
+def _wall(at: datetime) -> int:
+    return (at - _EPOCH) // _SECOND
+
+
+def _reach(zone: ZoneMap, second: int) -> int:
+    """Return how far wall times may lie out of order near a second: 0 where the clocks do not change soon."""
+    start, end, offset = zone.stretch(second)
+    jumps = abs(zone.offset(start - 1) - offset), abs(zone.offset(end) - offset)
+    distances = second - start, end - second
+    return max((jump for jump, distance in zip(jumps, distances, strict=True) if distance <= jump), default=0)
+
+
+def _later(at: datetime, distance: timedelta) -> datetime:
+    try:
+        return min(at + distance, _LAST_WALL)
+    except OverflowError:
+        return _LAST_WALL
