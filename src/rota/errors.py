@@ -151,11 +151,13 @@ class JobLookupError(RotaError, KeyError):
 
 
 class ConflictingIdError(RotaError, KeyError):
-    """A job of that id exists already."""
+    """A job of that id exists already; where several are added at once, ``job_ids`` are all ids of which that is so."""
 
-    def __init__(self, job_id: str) -> None:
+    def __init__(self, job_id: str, *more: str) -> None:
+        self.job_ids = (job_id, *more)
+        listed = ", ".join(self.job_ids[:10]) + (f" and {len(more) - 9} more" if len(more) > 9 else "")
         super().__init__(
-            f"Job identifier ({job_id}) conflicts with an existing job; "
+            f"Job identifier ({listed}) conflicts with an existing job; "
             f"pass replace_existing=True to replace it, or give another id"
         )
         self.job_id = job_id

@@ -13,7 +13,13 @@ from threading import RLock
 
 from ..clock import HELD, instant, moment
 from ..core.plan import ACTIVE, ENDED, QUARANTINED
-from ..errors import ConflictingIdError, JobLookupError, StoreInUseError, TransientJobError
+from ..errors import (
+    ConfigurationError,
+    ConflictingIdError,
+    JobLookupError,
+    StoreInUseError,
+    TransientJobError,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -148,6 +154,51 @@ class BaseJobStore(ABC):
                 break
 
     # -- the ledger ----------------------------------------------------------------------------------------------
+
+    def add_jobs(
+        self,
+        jobs: Sequence[Job],
+        replace: Callable[[Job, Job], None] | None = None,
+        connection: Any = None,
+    ) -> None:
+        """Store jobs of different ids: all of them or none.
+
+        :param jobs: new jobs
+        :param replace: called with a job and the stored one of the same id, which it then replaces; None: that is a conflict
+        :param connection: the caller's connection, in whose transaction the jobs are added; stores that share none refuse it
+        :raises ConflictingIdError: if ids exist already; it names them
+        :raises ConfigurationError: if the store cannot use the connection
+        """
+        if connection is not None:
+            raise ConfigurationError(
+                f"{type(self).__name__} cannot add a job inside a transaction of yours; a SQLAlchemyJobStore on the same "
+                f"database can. Leave connection= out, and add the job after your commit"
+            )
+        with self._ledger.lock:
+            for job in jobs:
+                self.check_job(job)
+            existing = {job.id: self.lookup_job(job.id) for job in jobs}
+            conflicts = [job_id for job_id, stored in existing.items() if stored is not None]
+            if conflicts and replace is None:
+                raise ConflictingIdError(*conflicts)
+            before = {job_id: stored.copy() for job_id, stored in existing.items() if stored is not None}
+            done: list[Job] = []
+            try:
+                for job in jobs:
+                    stored = existing[job.id]
+                    if stored is None or replace is None:
+                        self.add_job(job)
+                    else:
+                        replace(job, stored)
+                        self.update_job(job)
+                    done.append(job)
+            except BaseException:
+                for job in done:
+                    if job.id in before:
+                        self.update_job(before[job.id])
+                    else:
+                        self.remove_job(job.id)
+                raise
 
     def save_job(self, job: Job, version: int) -> bool:
         """Replace the stored job if it still has the given version; the saved job gets a higher one.

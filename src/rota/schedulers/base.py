@@ -34,7 +34,7 @@ from ..executors.base import BaseExecutor
 from ..executors.pool import ThreadPoolExecutor
 from ..jobstores.base import BaseJobStore
 from ..jobstores.memory import MemoryJobStore
-from ..util import astimezone, local_timezone, maybe_ref
+from ..util import asbool, astimezone, local_timezone, maybe_ref
 from .config import OPTIONS, default_policy, read_config, seconds_option
 from .engine import LEASE
 from .job_methods import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
@@ -63,11 +63,14 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
     :param jobstore_retry_interval: the longest wait in seconds between two tries with a store that fails (10)
     :param job_defaults: defaults for ``misfire_grace_time``, ``coalesce``, ``max_instances``, ``expires``,
         ``on_lost``, ``max_attempts``
-    :param jobstores: job stores by alias: objects, or dictionaries with ``type`` (plug-in name) or ``class`` and arguments
-    :param executors: executors by alias, in the same form
+    :param jobstores: job stores by alias: objects, URLs (``postgresql://…``), or dictionaries with ``type`` (plug-in name),
+        ``class`` or ``url`` and arguments
+    :param executors: executors by alias: objects, or dictionaries with ``type`` or ``class`` and arguments
     :param clock: a :class:`rota.clock.Clock` (the system's)
     :param lease: seconds (15) after which others who share a durable store take over the runs of a scheduler that has not been
         heard of; one that lives renews its lease three times in that time
+    :param runs_jobs: False: jobs are only added and changed here, for others to run who share the store (True). Nothing is
+        claimed, no executor is started, and jobs may name executors that only the others have
     :raises UnknownOptionError: for any other name
     """
 
@@ -140,7 +143,7 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         self._logger.info("Scheduler started")
         self._dispatch_event(SchedulerEvent(EVENT_SCHEDULER_STARTED))
         if self.state == STATE_RUNNING:
-            self._require_engine().claiming = True
+            self._require_engine().claiming = self._runs_jobs
             self.wakeup()
 
     @abstractmethod
@@ -184,7 +187,7 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
             raise SchedulerNotRunningError
         if self.state == STATE_PAUSED:
             self.state = STATE_RUNNING
-            self._require_engine().claiming = True
+            self._require_engine().claiming = self._runs_jobs
             self._logger.info("Resumed scheduler job processing")
             self._dispatch_event(SchedulerEvent(EVENT_SCHEDULER_RESUMED))
             self.wakeup()
@@ -214,7 +217,8 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
 
         ``alive``: it runs and its last pass is not overdue; ``state``; ``node``; ``last_tick`` (ISO 8601) and ``lag`` (seconds that
         the earliest due job waits); ``in_flight`` (runs under way); ``overdue`` (due jobs by executor alias); ``stores``: for each
-        alias ``ok``, ``error`` and ``failures``; ``executors``: for each alias its ``room``.
+        alias ``ok``, ``error``, ``failures`` and ``clock_offset`` (seconds that its clock is ahead of ours, None if it has none);
+        ``executors``: for each alias its ``room``.
         """
         engine, now = self._engine, self.clock.now()
         report: dict[str, Any] = {
@@ -234,16 +238,18 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         for alias, executor in list(self._executors.items()):
             report["executors"][alias] = {"room": executor.capacity()}
         for alias, store_state in engine.stores.items():
+            store = store_state.store
             report["stores"][alias] = {
                 "ok": store_state.error is None,
                 "error": store_state.error,
                 "failures": store_state.failures,
+                "clock_offset": None if store.clock_offset is None else store.clock_offset / SECOND,
             }
             try:
-                following = store_state.store.next_due(tuple(self._executors))
+                following = store.next_due(tuple(self._executors))
                 if following is not None and self.state == STATE_RUNNING:
                     report["lag"] = max(report["lag"], (now - following) / SECOND)
-                for name, waiting in store_state.store.overdue(now, ()).items():
+                for name, waiting in store.overdue(now, ()).items():
                     report["overdue"][name] = report["overdue"].get(name, 0) + waiting
             except Exception as exc:
                 report["stores"][alias].update(ok=False, error=f"{type(exc).__name__}: {exc}")
@@ -272,7 +278,7 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
                 raise JobTypeError(
                     f"Expected an executor instance or a string, got {type(executor).__name__} instead"
                 )
-            if self.state != STATE_STOPPED:
+            if self.state != STATE_STOPPED and self._runs_jobs:
                 executor.start(self, alias)
             self._executors[alias] = executor
         self._dispatch_event(SchedulerEvent(EVENT_EXECUTOR_ADDED, alias))
@@ -288,7 +294,7 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         with self._executors_lock:
             executor = self._lookup_executor(alias)
             del self._executors[alias]
-        if shutdown and self.state != STATE_STOPPED:
+        if shutdown and self.state != STATE_STOPPED and self._runs_jobs:
             executor.shutdown()
         self._dispatch_event(SchedulerEvent(EVENT_EXECUTOR_REMOVED, alias))
 
@@ -297,7 +303,7 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
     ) -> None:
         """Add a job store; in a running scheduler it is started.
 
-        :param jobstore: a job store, or the name of a plug-in with its constructor's arguments in ``jobstore_opts``
+        :param jobstore: a job store, or its URL or the name of a plug-in with its constructor's arguments in ``jobstore_opts``
         :param alias: the name that jobs know it by
         :raises AliasInUseError: (a ValueError) if the alias is taken
         :raises StoreInUseError: if the object belongs to another scheduler
@@ -363,6 +369,7 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         self._timezone = astimezone(config.get("timezone"))
         self.jobstore_retry_interval = seconds_option(config, "jobstore_retry_interval", 10.0)
         self._lease = seconds_option(config, "lease", LEASE)
+        self._runs_jobs = asbool(config.get("runs_jobs", True))
         self._default_policy = default_policy(config.get("job_defaults") or {})
         self._executors.clear()
         for alias, value in (config.get("executors") or {}).items():

@@ -27,6 +27,7 @@ OPTIONS = (
     "executors",
     "clock",
     "lease",
+    "runs_jobs",
 )
 
 _ADD_JOB_ONLY = (

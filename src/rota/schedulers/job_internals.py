@@ -5,6 +5,8 @@ Holds APScheduler's inner methods, which programs override or call. It starts no
 
 from __future__ import annotations
 
+from functools import partial
+
 from ..core.plan import NEW, due_time
 from ..core.policy import Policy
 from ..errors import (
@@ -21,7 +23,7 @@ from .plugins import create_plugin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from datetime import tzinfo
     from logging import Logger
     from typing import Any
@@ -50,6 +52,8 @@ class JobInternals:
     _jobstores: dict[str, BaseJobStore]
     _jobstores_lock: Any
     _default_policy: Policy
+    #: False: jobs are added and changed here for others to run
+    _runs_jobs: bool = True
     #: the names of the parameters of add_job(), for suggestions
     _job_options: tuple[str, ...] = ()
     #: job, store alias, replace_existing: added before start()
@@ -131,7 +135,7 @@ class JobInternals:
     def _real_add_job(self, job: Job, jobstore_alias: str, replace_existing: bool) -> None:
         """Plan a job's first run and store it."""
         store = self._lookup_jobstore(jobstore_alias)
-        self._lookup_executor(job.executor)
+        self._check_executor(job.executor)
         if job.state == NEW:
             explicit = False
             self._plan_first(job)
@@ -149,6 +153,14 @@ class JobInternals:
         self._logger.debug('Added job "%s" to job store "%s"', job.name, jobstore_alias)
         if self.state == STATE_RUNNING:
             self._job_came(job)
+
+    def _check_executor(self, alias: str) -> None:
+        """Refuse a job whose executor does not exist here, unless others run it.
+
+        :raises UnknownAliasError: (a KeyError) if there is none
+        """
+        if self._runs_jobs:
+            self._lookup_executor(alias)
 
     # -- helpers -------------------------------------------------------------------------------------------------
 
@@ -199,6 +211,40 @@ class JobInternals:
             self._pending_options[job.id] = options
         self._logger.debug("Job %s is added when the scheduler starts", job.id)
 
+    def _add_all_pending(self, made: Sequence[tuple[Job, dict[str, Any]]], alias: str, replace: bool) -> None:
+        """Keep several jobs for start(): all of them or none."""
+        with self._jobstores_lock:
+            before = list(self._pending_jobs), dict(self._pending_options)
+            try:
+                _check_unique([job for job, _ in made])
+                for job, options in made:
+                    self._add_pending(job, alias, replace, options)
+            except BaseException:
+                self._pending_jobs[:], self._pending_options = before
+                raise
+
+    def _add_together(self, jobs: Sequence[Job], alias: str, replace: bool, connection: Any) -> None:
+        """Plan the first runs of several jobs and store them, all or none; in the caller's transaction if there is one."""
+        self._require_started("adding jobs by a connection")
+        store = self._lookup_jobstore(alias)
+        _check_unique(jobs)
+        planned = set()
+        for job in jobs:
+            self._check_executor(job.executor)
+            if job.state == NEW:
+                self._plan_first(job)
+                planned.add(job.id)
+        keep = partial(_keep_schedule, only=planned) if replace else None
+        store.add_jobs(jobs, keep, connection)
+        for job in jobs:
+            job._jobstore_alias = alias
+            if connection is None and self._wants(EVENT_JOB_ADDED):
+                self._dispatch_event(JobEvent(EVENT_JOB_ADDED, job.id, alias))
+        self._logger.debug('Added %d jobs to job store "%s"', len(jobs), alias)
+        due = [job for job in jobs if job.next_due is not None]
+        if self.state == STATE_RUNNING and due and connection is None:
+            self._job_came(min(due, key=lambda job: job.next_due or 0))
+
     def _replace(self, store: BaseJobStore, job: Job, explicit: bool) -> None:
         """Store a job over the one of the same id; an unchanged trigger keeps its next run (and its phase)."""
         for _ in range(TRIES):
@@ -207,10 +253,8 @@ class JobInternals:
                 store.add_job(job)
                 return
             version = existing.version
-            if not explicit and existing.error is None and job.trigger.same_schedule(existing.trigger):
-                job.trigger = existing.trigger
-                job.state = existing.state
-                job.next_nominal, job.next_due = existing.next_nominal, existing.next_due
+            if not explicit:
+                _keep_schedule(job, existing)
             try:
                 if store.save_job(job, version):
                     return
@@ -255,3 +299,20 @@ class JobInternals:
                     continue
                 return alias
         raise JobLookupError(job_id)
+
+
+def _keep_schedule(job: Job, existing: Job, only: Collection[str] | None = None) -> None:
+    """Let a job that replaces another go on in its schedule, if the trigger is unchanged and nobody said otherwise."""
+    if only is not None and job.id not in only:
+        return
+    if existing.error is None and job.trigger.same_schedule(existing.trigger):
+        job.trigger = existing.trigger
+        job.state = existing.state
+        job.next_nominal, job.next_due = existing.next_nominal, existing.next_due
+
+
+def _check_unique(jobs: Sequence[Job]) -> None:
+    seen: set[str] = set()
+    twice = [job.id for job in jobs if job.id in seen or seen.add(job.id)]  # type: ignore[func-returns-value]
+    if twice:
+        raise ConflictingIdError(*twice)

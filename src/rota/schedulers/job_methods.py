@@ -1,4 +1,4 @@
-"""The scheduler's methods that concern jobs: add, look up, change, remove, print, export, import.
+"""The scheduler's methods that concern jobs: look up, change, remove, print, export, import.
 
 Part of the public facade: it validates and delegates to stores; it runs nothing.
 """
@@ -6,18 +6,16 @@ Part of the public facade: it validates and delegates to stores; it runs nothing
 from __future__ import annotations
 
 from ..core.plan import NEW, QUARANTINED
-from ..core.policy import OPTION_NAMES, with_options
 from ..core.run import CLAIMED, END_STATES
 from ..errors import ConflictingIdError, JobLookupError, JobValueError, OptionTypeError
 from ..events import EVENT_ALL_JOBS_REMOVED, EVENT_JOB_REMOVED, JobEvent, SchedulerEvent
 from ..job import Job
-from ..util import undefined
-from .job_internals import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, JobInternals
+from .adding import AddingMethods
+from .job_internals import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from datetime import datetime, timedelta
+    from collections.abc import Callable, Iterable
     from typing import IO, Any, TypeVar
 
     from ..core.run import Run
@@ -28,120 +26,8 @@ if TYPE_CHECKING:
 __all__ = ("STATE_PAUSED", "STATE_RUNNING", "STATE_STOPPED", "JobMethods")
 
 
-class JobMethods(JobInternals):
+class JobMethods(AddingMethods):
     """What a scheduler can do with jobs; :class:`~rota.schedulers.base.BaseScheduler` adds its own life."""
-
-    # -- adding --------------------------------------------------------------------------------------------------
-
-    def add_job(
-        self,
-        func: Callable[..., Any] | str,
-        trigger: BaseTrigger | str | None = None,
-        args: Iterable[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        id: str | None = None,
-        name: str | None = None,
-        misfire_grace_time: float | timedelta | None = undefined,
-        coalesce: bool = undefined,
-        max_instances: int = undefined,
-        next_run_time: datetime | str | None = undefined,
-        jobstore: str = "default",
-        executor: str = "default",
-        replace_existing: bool = False,
-        expires: float | timedelta | None = undefined,
-        on_lost: str = undefined,
-        max_attempts: int = undefined,
-        **trigger_args: Any,
-    ) -> Job:
-        """Add a job and wake the scheduler up.
-
-        :param func: what to call: a callable (plain or ``async def``) or a reference to one (``"package.module:name"``)
-        :param trigger: a trigger, or the name of one with its arguments in ``trigger_args``; None: run once, now
-        :param args: positional arguments for ``func``
-        :param kwargs: keyword arguments for ``func``
-        :param id: the job's identifier (a random one if None); unique in its store
-        :param name: a description for people (the callable's name if None)
-        :param misfire_grace_time: seconds that a run may be late and still run; None: never too late (the default)
-        :param coalesce: True (the default): several owed times become one run, for the latest; False: each is run
-        :param max_instances: how many runs of the job may be under way at once (default 1)
-        :param next_run_time: the first run, instead of the trigger's; None adds the job paused
-        :param jobstore: alias of the store that is to keep the job
-        :param executor: alias of the executor that is to run it
-        :param replace_existing: replace a job of the same id; if its trigger is unchanged, its next run is kept
-        :param expires: seconds after the due time at which a run that still waits in a queue is not started any more
-        :param on_lost: what happens to a run whose process died (durable stores): "rerun" (the default) or "lost"
-        :param max_attempts: how often such a run is started at most (default 3)
-        :param trigger_args: the arguments of the trigger that ``trigger`` names
-        :return: the job
-        :raises InvalidJobError: (its subclasses) for whatever is wrong with the job
-        :raises TriggerError: if the trigger's arguments are wrong
-        :raises ConflictingIdError: if a job of that id exists and ``replace_existing`` is False
-        :raises UnknownAliasError: if the store or the executor does not exist in a scheduler that runs
-        """
-        given = (misfire_grace_time, coalesce, max_instances, expires, on_lost, max_attempts)
-        options = {
-            option: value
-            for option, value in zip(_OPTION_ORDER, given, strict=True)
-            if value is not undefined
-        }
-        job = Job(
-            self,
-            id,
-            func=func,
-            args=() if args is None else tuple(args) if _is_series(args) else args,
-            kwargs={} if kwargs is None else dict(kwargs) if hasattr(kwargs, "keys") else kwargs,
-            trigger=self._create_trigger(trigger, trigger_args),
-            executor=executor,
-            name=name,
-            next_run_time=next_run_time,
-        )
-        job.policy = with_options(self._default_policy, options)
-        if self.state == STATE_STOPPED:
-            self._add_pending(job, jobstore, replace_existing, options)
-        else:
-            self._real_add_job(job, jobstore, replace_existing)
-        return job
-
-    def scheduled_job(
-        self,
-        trigger: BaseTrigger | str | None,
-        args: Iterable[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        id: str | None = None,
-        name: str | None = None,
-        misfire_grace_time: float | timedelta | None = undefined,
-        coalesce: bool = undefined,
-        max_instances: int = undefined,
-        next_run_time: datetime | str | None = undefined,
-        jobstore: str = "default",
-        executor: str = "default",
-        **trigger_args: Any,
-    ) -> Callable[[Function], Function]:
-        """Return a decorator that adds a function as a job; the parameters are those of :meth:`add_job`.
-
-        A job of the same ``id`` is replaced (its next run is kept if the trigger is unchanged).
-        """
-
-        def decorate(func: Function) -> Function:
-            self.add_job(
-                func,
-                trigger,
-                args,
-                kwargs,
-                id,
-                name,
-                misfire_grace_time,
-                coalesce,
-                max_instances,
-                next_run_time,
-                jobstore,
-                executor,
-                True,
-                **trigger_args,
-            )
-            return func
-
-        return decorate
 
     # -- looking up ----------------------------------------------------------------------------------------------
 
@@ -240,7 +126,7 @@ class JobMethods(JobInternals):
         :raises UnknownAttributeError: (an AttributeError) for a name that jobs do not have
         """
         if "executor" in changes and self.state != STATE_STOPPED:
-            self._lookup_executor(changes["executor"])
+            self._check_executor(changes["executor"])
         return self._change(job_id, jobstore, lambda draft: draft._modify(**dict(changes)))
 
     def reschedule_job(
@@ -358,24 +244,12 @@ class JobMethods(JobInternals):
             self._real_add_job(job, jobstore, False)
 
 
-_OPTION_ORDER = ("misfire_grace_time", "coalesce", "max_instances", "expires", "on_lost", "max_attempts")
-assert set(_OPTION_ORDER) == set(OPTION_NAMES)
-JobMethods._job_options = (
-    *("trigger", "args", "kwargs", "id", "name", "next_run_time", "jobstore", "executor", "replace_existing"),
-    *_OPTION_ORDER,
-)
-
-
 def _check_restored(job: Job) -> None:
     """Refuse to resume a job whose code or data is still missing."""
     from ..jobcodec import can_run
 
     if not can_run(job):
         raise JobValueError(f'Job "{job.id}" cannot be resumed while it cannot be restored: {job.error}')
-
-
-def _is_series(args: Any) -> bool:
-    return type(args) is tuple or (hasattr(args, "__iter__") and not isinstance(args, str))
 
 
 def _check_status(status: str | Iterable[str]) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from os import getpid, urandom
 
+from ..clock import SECOND
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -30,6 +32,7 @@ class Lease:
 
     __slots__ = (
         "_clock",
+        "_clocks_differ",
         "_logger",
         "_rescued",
         "_store",
@@ -44,6 +47,7 @@ class Lease:
         self._store = store
         self._clock = clock
         self._logger = logger
+        self._clocks_differ = False
         self.length = length
         self.node = new_node_id()
         #: this node and its former incarnations
@@ -78,7 +82,20 @@ class Lease:
             self.in_doubt = False
             self._store.renew(self.node, now, self.length)
         self.renewed_at = elapsed
+        self._compare_clocks()
         return True
+
+    def _compare_clocks(self) -> None:
+        """Say once when the store's clock shows another time: jobs run by this node's, leases last by the store's."""
+        offset = self._store.clock_offset or 0
+        wrong = abs(offset) > SECOND
+        if wrong and not self._clocks_differ:
+            self._logger.warning(
+                "The clock of %r is %+.1f s ahead of this machine's; jobs run by this machine's. Set the clocks by NTP",
+                self._store,
+                offset / SECOND,
+            )
+        self._clocks_differ = wrong
 
     def rescue(self, now: int, room: Mapping[str, int], in_hand: Mapping[tuple[str, int], Run]) -> list[Run]:
         """Take over the runs of dead nodes, and those of this node whose claim was answered by an error."""

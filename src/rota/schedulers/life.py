@@ -132,6 +132,8 @@ class SchedulerLife(JobMethods):
         """Make a store or an executor from what the configuration says under an alias."""
         if isinstance(value, (BaseExecutor, BaseJobStore)):
             return value
+        if kind == "jobstore" and isinstance(value, str) and "://" in value:
+            return create_plugin(kind, value, {})
         what = f"{kind}s[{alias!r}]"
         if not hasattr(value, "items"):
             raise JobTypeError(
@@ -143,17 +145,21 @@ class SchedulerLife(JobMethods):
             return create_plugin(kind, name, options)
         if cls:
             return maybe_ref(cls)(**options)
+        if kind == "jobstore" and isinstance(options.get("url"), str):
+            return create_plugin(kind, options.pop("url"), options)
         raise ConfigurationError(f'Cannot create {what} -- either "type" or "class" must be defined')
 
     def _open(self) -> None:
         """Start executors and stores and store the pending jobs; undo it all if any of it fails."""
-        if "default" not in self._executors:
+        if self._runs_jobs and "default" not in self._executors:
             self.add_executor(self._create_default_executor(), "default")
-        if "default" not in self._jobstores:
+        if not self._runs_jobs:
+            self._check_others()
+        elif "default" not in self._jobstores:
             self.add_jobstore(self._create_default_jobstore(), "default")
         for job, alias, _ in self._pending_jobs:
             self._lookup_jobstore(alias)
-            self._lookup_executor(job.executor)
+            self._check_executor(job.executor)
         self._engine = Engine(
             self.clock,
             self._logger,
@@ -163,10 +169,11 @@ class SchedulerLife(JobMethods):
             self.wakeup,
             self.jobstore_retry_interval,
             self._lease,
+            self._runs_jobs,
         )
         started: list[BaseExecutor] = []
         try:
-            for alias, executor in self._executors.items():
+            for alias, executor in self._executors.items() if self._runs_jobs else ():
                 executor.start(self, alias)
                 started.append(executor)
             for alias, store in self._jobstores.items():
@@ -178,6 +185,20 @@ class SchedulerLife(JobMethods):
             self._close_stores()
             self._engine = None
             raise
+
+    def _check_others(self) -> None:
+        """Refuse to add jobs for others to a store that nobody else can see."""
+        if not self._jobstores:
+            raise ConfigurationError(
+                "A scheduler with runs_jobs=False adds jobs for others to run, so it needs a job store that they share; "
+                'for example jobstores={"default": "postgresql://…"}'
+            )
+        for alias, store in self._jobstores.items():
+            if not store.does_io:
+                raise ConfigurationError(
+                    f"A scheduler with runs_jobs=False adds jobs for others to run, and nobody else sees the job store "
+                    f"{alias!r} ({type(store).__name__}) of this process"
+                )
 
     def _start_store(self, alias: str, store: BaseJobStore) -> None:
         store.attach(self, alias)
@@ -211,7 +232,7 @@ class SchedulerLife(JobMethods):
         with self._tick_lock:  # a pass that is under way may still hand out runs
             engine = self._require_engine()
         try:
-            executors = list(self._executors.values())
+            executors = list(self._executors.values()) if self._runs_jobs else []
             if not wait:
                 for executor in executors:
                     executor.cancel()

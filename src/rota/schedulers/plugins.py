@@ -38,6 +38,17 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
 }
 
+#: Job stores by the scheme of their URL (what comes before ``+`` or ``://``); other schemes are looked for among the names.
+URL_SCHEMES = {
+    "mariadb": "sqlalchemy",
+    "mssql": "sqlalchemy",
+    "mysql": "sqlalchemy",
+    "oracle": "sqlalchemy",
+    "postgres": "sqlalchemy",
+    "postgresql": "sqlalchemy",
+    "sqlite": "sqlalchemy",
+}
+
 _WHAT = {"trigger": "trigger", "executor": "executor", "jobstore": "job store"}
 _loaded: dict[tuple[str, str], type] = {}
 
@@ -59,9 +70,14 @@ def plugin_class(kind: str, name: str) -> type:
 def create_plugin(kind: str, name: str, options: Mapping[str, Any], others: Iterable[str] = ()) -> Any:
     """Make an object of the plug-in class of that name with the given constructor arguments.
 
+    :param name: its name; or the URL of a job store, which is passed to the class of its scheme as ``url``
     :param others: names that could have been meant besides the constructor's, for the suggestion
     :raises UnknownOptionError: (a TypeError) for an argument that the constructor does not have
     """
+    if kind == "jobstore" and "://" in name:
+        options = {**options, "url": name}
+        scheme = name.partition("://")[0].partition("+")[0].lower()
+        name = URL_SCHEMES.get(scheme, scheme)
     cls = plugin_class(kind, name)
     try:
         return cls(**options)

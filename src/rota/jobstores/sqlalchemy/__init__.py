@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import pickle
 from functools import partial
-from os import urandom
-from zlib import crc32
 
 from ...clock import DAY, HELD, MINUTE, instant, moment
 from ...core.plan import PAUSED, due_time, plan
@@ -30,12 +28,12 @@ try:
 except ImportError as exc:
     raise MissingExtraError("SQLAlchemyJobStore", "sql") from exc
 
-from .database import Database
+from .database import Database, check_connection
 from .jobs import Jobs
 from .ledger import Ledger
-from .listener import Listener, can_listen
 from .nodes import Nodes, rescue
 from .offset import Offset
+from .others import Others
 from .retention import Retention
 from .schema import Tables
 
@@ -125,11 +123,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         self._retention = Retention(self._db, self._ledger_table, keep_runs, age)
         self._offset = Offset(self._db.can.clock)
         self._started = False
-        self._wake: Callable[[], None] | None = None
-        self._listener: Listener | None = None
-        #: where the processes that share the store hear of each other, and what this one says there
-        self._channel = f"rota_{crc32(self._tables.jobs.fullname.encode()):08x}"
-        self._token = urandom(8).hex()
+        self._others = Others(self._db, self._tables.jobs.fullname)
 
     @property
     def engine(self) -> Engine:
@@ -169,14 +163,13 @@ class SQLAlchemyJobStore(BaseJobStore):
     def shutdown(self) -> None:
         """Close the connections, unless the engine was passed in."""
         self._started = False
-        self._wake = None
-        self._stop_listening()
+        self._others.stop_listening()
         self._db.dispose()
 
     def forked(self) -> None:
         """Leave the connections to the parent process."""
         self._started = False
-        self._wake = self._listener = None
+        self._others.forked()
         self._db.forked()
         self.detach()
 
@@ -233,6 +226,51 @@ class SQLAlchemyJobStore(BaseJobStore):
             if not self._write(partial(self._jobs.revive, row=row)):
                 raise ConflictingIdError(job.id) from exc
         job.version = row["version"]
+
+    def add_jobs(
+        self,
+        jobs: Sequence[Job],
+        replace: Callable[[Job, Job], None] | None = None,
+        connection: Any = None,
+    ) -> None:
+        """Store jobs in one transaction, or inside one of the caller's; see the port.
+
+        In the caller's transaction the jobs exist exactly if that is committed; on PostgreSQL the others are told by the commit.
+        """
+        now = self.clock.now()
+        rows = {job.id: self._jobs.new_row(job, self._jobs.values_of(job, now), now) for job in jobs}
+        look = connection is not None or replace is not None
+
+        def work(conn: Connection) -> None:
+            existing = self._jobs.some(conn, rows) if look else ()
+            self._jobs.put(conn, jobs, rows, {row.id: row for row in existing}, self._merge(replace, now))
+            self._tell(conn, min((job.next_due for job in jobs if job.next_due is not None), default=None))
+
+        if connection is not None:
+            check_connection(connection, self._db.engine, self)
+            self._check_started()
+            work(connection)
+            return
+        try:
+            self._write(work)
+        except IntegrityError:
+            look = True
+            try:
+                self._write(work)
+            except IntegrityError as exc:
+                raise StoreConflictError("Others add jobs of the same ids at this moment; try again") from exc
+
+    def _merge(
+        self, replace: Callable[[Job, Job], None] | None, now: int
+    ) -> Callable[[Job, Any], dict[str, Any]] | None:
+        if replace is None:
+            return None
+
+        def merged(job: Job, row: Any) -> dict[str, Any]:
+            replace(job, self._job_of(row))
+            return self._jobs.values_of(job, now)
+
+        return merged
 
     def update_job(self, job: Job) -> None:
         """Replace the job of that id, whatever others have changed.
@@ -305,8 +343,8 @@ class SQLAlchemyJobStore(BaseJobStore):
             return refused, due
 
         refused, due = self._write(work)
-        if (due or held) and self._wake is not None:
-            self._wake()
+        if due or held:
+            self._others.wake()
         return refused
 
     def get_runs(
@@ -381,12 +419,7 @@ class SQLAlchemyJobStore(BaseJobStore):
 
     def on_wake(self, wake: Callable[[], None]) -> None:
         """Take the function to call when another process changed something that is due soon."""
-        self._wake = wake
-        if self._db.can.notify is not None and can_listen(self._db.engine):
-            self._stop_listening()
-            self._listener = Listener(
-                self._db.engine, self._channel, self._token, wake, self._listens, self._logger
-            )
+        self._others.listen(wake, self._listens, self._logger)
 
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return how many due jobs wait for executors other than these."""
@@ -413,17 +446,11 @@ class SQLAlchemyJobStore(BaseJobStore):
 
     def _tell(self, conn: Connection, due: int | None) -> None:
         """Let the processes that share the store know, with this transaction, that there is something due soon."""
-        question = self._db.can.notify
-        if question is not None and due is not None and due <= self.clock.now() + _SOON:
-            conn.execute(question, {"channel": self._channel, "payload": self._token})
+        if due is not None and due <= self.clock.now() + _SOON:
+            self._others.tell(conn)
 
     def _listens(self, connected: bool) -> None:
         self.poll_interval = _HEARING_INTERVAL if connected else type(self).poll_interval
-
-    def _stop_listening(self) -> None:
-        listener, self._listener = self._listener, None
-        if listener is not None:
-            listener.stop()
 
     def _check_started(self) -> None:
         if not self._started:

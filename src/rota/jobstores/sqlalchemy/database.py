@@ -177,6 +177,22 @@ class Database:
         return StoreError(f"The database {self.address} refused a statement: {cause}")
 
 
+def check_connection(connection: Any, engine: Engine, store: object) -> None:
+    """Refuse what cannot be a connection to the store's database.
+
+    :raises ConfigurationError: saying what to pass instead
+    """
+    if not isinstance(connection, Connection):
+        raise ConfigurationError(
+            f"connection must be a SQLAlchemy Connection, got {type(connection).__name__}; of a session, pass "
+            f"session.connection(); of an AsyncConnection, call add_job() inside its run_sync()"
+        )
+    if connection.dialect.name != engine.dialect.name:
+        raise ConfigurationError(
+            f"connection leads to a {connection.dialect.name} database, and {store!r} keeps its jobs elsewhere"
+        )
+
+
 def _is_environmental(exc: DBAPIError) -> bool:
     return exc.connection_invalidated or isinstance(exc, (OperationalError, InterfaceError, InternalError))
 

@@ -53,52 +53,40 @@ class Prepared:
         self._make = make
         self._names = names
         self._statement = make(Values())
-        self._sql: str | None = None
-        self._constants: tuple[Any, ...] = ()
-        #: brings a row into the driver's order; None if it has that order, or the driver takes names
-        self._arrange: Callable[[tuple[Any, ...]], Any] | None = None
-        #: the constants of the one statement for all rows; None where there is none
-        self._of_set: dict[str, Any] | None = None
-        self._compiled = False
+        #: for each driver: an application's own connections may have another one
+        self._forms: dict[tuple[str, str, str], Form] = {}
 
     def run(self, conn: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
         """Execute the statement for each row; return how many rows of the table it met, -1 if nobody knows."""
+        dialect = conn.dialect
         result = self.execute(conn, rows)
-        known = self._of_set is not None or len(rows) == 1 or conn.dialect.supports_sane_multi_rowcount
+        known = len(rows) == 1 or dialect.supports_sane_multi_rowcount or takes_arrays(dialect)
         return result.rowcount if known else -1
 
     def execute(self, conn: Connection, rows: Sequence[tuple[Any, ...]]) -> CursorResult[Any]:
         """Execute the statement for each row; return what SQLAlchemy returns."""
-        if not self._compiled:
-            self._compile(conn)
-        if self._sql is None:
+        dialect = conn.dialect
+        key = (dialect.name, dialect.driver, dialect.paramstyle)
+        form = self._forms.get(key)
+        if form is None:
+            form = self._forms[key] = self._form(dialect)
+        if form.sql is None or conn.get_execution_options().get("schema_translate_map"):
             return conn.execute(self._statement, [dict(zip(self._names, row, strict=True)) for row in rows])
-        if self._of_set is not None:
-            lists = dict(zip(self._names, map(list, zip(*rows, strict=True)), strict=True))
-            return conn.exec_driver_sql(self._sql, self._of_set | lists)
-        arrange, constants = self._arrange, self._constants
-        if arrange is not None:
-            rows = [arrange(row + constants) for row in rows] if constants else list(map(arrange, rows))
-        return conn.exec_driver_sql(self._sql, list(rows))
+        return conn.exec_driver_sql(form.sql, form.arranged(rows))
 
-    def _compile(self, conn: Connection) -> None:
-        compiled: Any = self._statement.compile(dialect=conn.dialect, column_keys=None)
-        if conn.get_execution_options().get("schema_translate_map"):
-            pass  # translated each time
-        elif takes_arrays(conn.dialect):
-            self._compile_set(conn.dialect, compiled)
-        elif not compiled._bind_processors and compiled.positiontup is not None:
-            given = {name: index for index, name in enumerate(self._names)}
-            constants = [name for name in compiled.positiontup if name not in given]
-            given |= {name: len(self._names) + index for index, name in enumerate(constants)}
-            self._constants = tuple(compiled.params[name] for name in constants)
-            order = [given[name] for name in compiled.positiontup]
-            if order != list(range(len(self._names))):
-                self._arrange = itemgetter(*order)
-            self._sql = str(compiled)
-        self._compiled = True
+    def _form(self, dialect: Dialect) -> Form:
+        compiled: Any = self._statement.compile(dialect=dialect, column_keys=None)
+        if takes_arrays(dialect):
+            return self._set_form(dialect, compiled)
+        if compiled._bind_processors or compiled.positiontup is None:
+            return Form(None)
+        given = {name: index for index, name in enumerate(self._names)}
+        constants = [name for name in compiled.positiontup if name not in given]
+        given |= {name: len(self._names) + index for index, name in enumerate(constants)}
+        order = [given[name] for name in compiled.positiontup]
+        return Form(str(compiled), order, tuple(compiled.params[name] for name in constants))
 
-    def _compile_set(self, dialect: Dialect, single: Any) -> None:
+    def _set_form(self, dialect: Dialect, single: Any) -> Form:
         types: dict[str, Any] = {
             name: BigInteger() if isinstance(single.binds[name].type, Integer) else Text()
             for name in self._names
@@ -107,5 +95,39 @@ class Prepared:
         rows = func.unnest(*arrays).table_valued(*(column(name, types[name]) for name in self._names))
         values = Values({column.name: column for column in rows.alias("given").render_derived().c})
         compiled: Any = self._make(values).compile(dialect=dialect)
-        self._of_set = {name: value for name, value in compiled.params.items() if name not in types}
-        self._sql = str(compiled)
+        constants = {name: value for name, value in compiled.params.items() if name not in types}
+        return SetForm(str(compiled), self._names, constants)
+
+
+class Form:
+    """A statement as a driver takes it, once for each row.
+
+    :param sql: its text; None: SQLAlchemy has to convert each value
+    :param order: for each parameter its index in the row, constants last
+    :param constants: values that are not in the rows
+    """
+
+    def __init__(self, sql: str | None, order: Sequence[int] = (), constants: tuple[Any, ...] = ()) -> None:
+        self.sql = sql
+        self._constants = constants
+        self._arrange = None if list(order) == list(range(len(order))) else itemgetter(*order)
+
+    def arranged(self, rows: Sequence[tuple[Any, ...]]) -> Any:
+        """Return the parameters for these rows."""
+        arrange, constants = self._arrange, self._constants
+        if arrange is None:
+            return list(rows)
+        return [arrange(row + constants) for row in rows] if constants else list(map(arrange, rows))
+
+
+class SetForm(Form):
+    """A statement that takes all rows at once, as an array for each column."""
+
+    def __init__(self, sql: str, names: Sequence[str], constants: dict[str, Any]) -> None:
+        super().__init__(sql)
+        self._names = names
+        self._others = constants
+
+    def arranged(self, rows: Sequence[tuple[Any, ...]]) -> Any:
+        """Return the parameters for these rows."""
+        return dict(zip(self._names, map(list, zip(*rows, strict=True)), strict=True)) | self._others

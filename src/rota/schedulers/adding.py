@@ -1,0 +1,237 @@
+"""The scheduler's methods that add jobs: one, many, and functions by a decorator.
+
+Part of the public facade: it makes jobs of arguments and hands them to stores; it runs nothing.
+"""
+
+from __future__ import annotations
+
+from ..core.policy import OPTION_NAMES, with_options
+from ..errors import OptionTypeError
+from ..job import Job
+from ..util import undefined
+from .job_internals import STATE_STOPPED, JobInternals
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime, timedelta
+    from typing import Any, TypeVar
+
+    from ..triggers.base import BaseTrigger
+
+    Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class AddingMethods(JobInternals):
+    """How jobs come into a scheduler."""
+
+    def add_job(
+        self,
+        func: Callable[..., Any] | str,
+        trigger: BaseTrigger | str | None = None,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        id: str | None = None,
+        name: str | None = None,
+        misfire_grace_time: float | timedelta | None = undefined,
+        coalesce: bool = undefined,
+        max_instances: int = undefined,
+        next_run_time: datetime | str | None = undefined,
+        jobstore: str = "default",
+        executor: str = "default",
+        replace_existing: bool = False,
+        expires: float | timedelta | None = undefined,
+        on_lost: str = undefined,
+        max_attempts: int = undefined,
+        connection: Any = None,
+        **trigger_args: Any,
+    ) -> Job:
+        """Add a job and wake the scheduler up.
+
+        :param func: what to call: a callable (plain or ``async def``) or a reference to one (``"package.module:name"``)
+        :param trigger: a trigger, or the name of one with its arguments in ``trigger_args``; None: run once, now
+        :param args: positional arguments for ``func``
+        :param kwargs: keyword arguments for ``func``
+        :param id: the job's identifier (a random one if None); unique in its store
+        :param name: a description for people (the callable's name if None)
+        :param misfire_grace_time: seconds that a run may be late and still run; None: never too late (the default)
+        :param coalesce: True (the default): several owed times become one run, for the latest; False: each is run
+        :param max_instances: how many runs of the job may be under way at once (default 1)
+        :param next_run_time: the first run, instead of the trigger's; None adds the job paused
+        :param jobstore: alias of the store that is to keep the job
+        :param executor: alias of the executor that is to run it
+        :param replace_existing: replace a job of the same id; if its trigger is unchanged, its next run is kept
+        :param expires: seconds after the due time at which a run that still waits in a queue is not started any more
+        :param on_lost: what happens to a run whose process died (durable stores): "rerun" (the default) or "lost"
+        :param max_attempts: how often such a run is started at most (default 3)
+        :param connection: (SQL stores) a SQLAlchemy ``Connection`` with a transaction of yours on the store's database: the job is
+            added inside it, and exists exactly if you commit. No event is sent, as nobody here learns whether you do
+        :param trigger_args: the arguments of the trigger that ``trigger`` names
+        :return: the job
+        :raises InvalidJobError: (its subclasses) for whatever is wrong with the job
+        :raises TriggerError: if the trigger's arguments are wrong
+        :raises ConflictingIdError: if a job of that id exists and ``replace_existing`` is False
+        :raises UnknownAliasError: if the store or the executor does not exist in a scheduler that runs
+        :raises ConfigurationError: if there is a ``connection`` and the store cannot use it
+        :raises RuntimeError: if there is a ``connection`` and the scheduler was not started
+        """
+        job, options = self._new_job(
+            func,
+            trigger,
+            args,
+            kwargs,
+            id,
+            name,
+            misfire_grace_time,
+            coalesce,
+            max_instances,
+            next_run_time,
+            executor,
+            expires,
+            on_lost,
+            max_attempts,
+            **trigger_args,
+        )
+        if connection is not None:
+            self._add_together([job], jobstore, replace_existing, connection)
+        elif self.state == STATE_STOPPED:
+            self._add_pending(job, jobstore, replace_existing, options)
+        else:
+            self._real_add_job(job, jobstore, replace_existing)
+        return job
+
+    def add_jobs(
+        self,
+        jobs: Iterable[Mapping[str, Any]],
+        jobstore: str = "default",
+        replace_existing: bool = False,
+        connection: Any = None,
+    ) -> list[Job]:
+        """Add many jobs at once: all of them or, if one is wrong, none; in SQL stores in one round trip.
+
+        :param jobs: for each job a dictionary of arguments of :meth:`add_job`, with the arguments of its trigger
+        :param jobstore: alias of the store that is to keep them
+        :param replace_existing: replace jobs of the same ids; where the trigger is unchanged, the next run is kept
+        :param connection: as for :meth:`add_job`
+        :return: the jobs, in the same order
+        :raises ConflictingIdError: if an id exists already or is given twice; it names the ids
+        :raises OptionTypeError: if something is no dictionary, or says itself what belongs to all of them
+        :raises InvalidJobError, TriggerError, SerializationError: as :meth:`add_job`
+        """
+        made = []
+        for number, arguments in enumerate(jobs):
+            _check_arguments(number, arguments)
+            made.append(self._new_job(**arguments))
+        new = [job for job, _ in made]
+        if self.state != STATE_STOPPED or connection is not None:
+            self._add_together(new, jobstore, replace_existing, connection)
+        else:
+            self._add_all_pending(made, jobstore, replace_existing)
+        return new
+
+    def _new_job(
+        self,
+        func: Callable[..., Any] | str,
+        trigger: BaseTrigger | str | None = None,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        id: str | None = None,
+        name: str | None = None,
+        misfire_grace_time: float | timedelta | None = undefined,
+        coalesce: bool = undefined,
+        max_instances: int = undefined,
+        next_run_time: datetime | str | None = undefined,
+        executor: str = "default",
+        expires: float | timedelta | None = undefined,
+        on_lost: str = undefined,
+        max_attempts: int = undefined,
+        **trigger_args: Any,
+    ) -> tuple[Job, dict[str, Any]]:
+        """Make a job that is not stored yet; return it and the options of its policy that were given."""
+        given = (misfire_grace_time, coalesce, max_instances, expires, on_lost, max_attempts)
+        options = {
+            option: value
+            for option, value in zip(_OPTION_ORDER, given, strict=True)
+            if value is not undefined
+        }
+        job = Job(
+            self,
+            id,
+            func=func,
+            args=() if args is None else tuple(args) if _is_series(args) else args,
+            kwargs={} if kwargs is None else dict(kwargs) if hasattr(kwargs, "keys") else kwargs,
+            trigger=self._create_trigger(trigger, trigger_args),
+            executor=executor,
+            name=name,
+            next_run_time=next_run_time,
+        )
+        job.policy = with_options(self._default_policy, options)
+        return job, options
+
+    def scheduled_job(
+        self,
+        trigger: BaseTrigger | str | None,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        id: str | None = None,
+        name: str | None = None,
+        misfire_grace_time: float | timedelta | None = undefined,
+        coalesce: bool = undefined,
+        max_instances: int = undefined,
+        next_run_time: datetime | str | None = undefined,
+        jobstore: str = "default",
+        executor: str = "default",
+        **trigger_args: Any,
+    ) -> Callable[[Function], Function]:
+        """Return a decorator that adds a function as a job; the parameters are those of :meth:`add_job`.
+
+        A job of the same ``id`` is replaced (its next run is kept if the trigger is unchanged).
+        """
+
+        def decorate(func: Function) -> Function:
+            self.add_job(
+                func,
+                trigger,
+                args,
+                kwargs,
+                id,
+                name,
+                misfire_grace_time,
+                coalesce,
+                max_instances,
+                next_run_time,
+                jobstore,
+                executor,
+                True,
+                **trigger_args,
+            )
+            return func
+
+        return decorate
+
+
+_OPTION_ORDER = ("misfire_grace_time", "coalesce", "max_instances", "expires", "on_lost", "max_attempts")
+assert set(_OPTION_ORDER) == set(OPTION_NAMES)
+AddingMethods._job_options = (
+    *("trigger", "args", "kwargs", "id", "name", "next_run_time", "jobstore", "executor", "replace_existing"),
+    *_OPTION_ORDER,
+)
+
+
+def _is_series(args: Any) -> bool:
+    return type(args) is tuple or (hasattr(args, "__iter__") and not isinstance(args, str))
+
+
+def _check_arguments(number: int, arguments: Any) -> None:
+    """Refuse what add_jobs() cannot use as the arguments of one job."""
+    if not hasattr(arguments, "keys"):
+        raise OptionTypeError(
+            f"jobs[{number}] must be a dictionary of arguments of add_job(), got {arguments!r}"
+        )
+    for name in ("jobstore", "replace_existing", "connection"):
+        if name in arguments:
+            raise OptionTypeError(
+                f"jobs[{number}] has {name!r}, which is the same for all jobs: give it to add_jobs() itself"
+            )
+    if "func" not in arguments:
+        raise OptionTypeError(f"jobs[{number}] has no 'func': what is to be called?")
