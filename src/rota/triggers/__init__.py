@@ -33,18 +33,22 @@ BUILTIN_TRIGGERS = {
     "rrule": "rota.triggers.rrule:RRuleTrigger",
 }
 
+_loaded: dict[str, type[BaseTrigger]] = {}
+
 
 def trigger_class(alias: str) -> type[BaseTrigger]:
     """Return the class of a built-in trigger.
 
     :raises UnknownAliasError: (a ``KeyError``) if there is none of that alias
     """
-    reference = BUILTIN_TRIGGERS.get(alias)
-    if reference is None:
-        raise UnknownAliasError(
-            f'No trigger by the name "{alias}" was found{suggestion(alias, BUILTIN_TRIGGERS)}'
-        )
-    found: type[BaseTrigger] = ref_to_obj(reference)
+    found = _loaded.get(alias)
+    if found is None:
+        reference = BUILTIN_TRIGGERS.get(alias)
+        if reference is None:
+            raise UnknownAliasError(
+                f'No trigger by the name "{alias}" was found{suggestion(alias, BUILTIN_TRIGGERS)}'
+            )
+        found = _loaded[alias] = ref_to_obj(reference)
     return found
 
 
