@@ -21,7 +21,12 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .clock import VirtualClock as VirtualClock
+    from .contracts import JobStoreContract as JobStoreContract
+    from .executor_contract import ExecutorContract as ExecutorContract
+    from .host_contract import HostContract as HostContract
     from .manual import ManualScheduler as ManualScheduler
+    from .shared_contract import SharedJobStoreContract as SharedJobStoreContract
+    from .simulation import simulate as simulate
     from .virtual_loop import VirtualExecutor as VirtualExecutor
     from .virtual_loop import VirtualLoop as VirtualLoop
 
