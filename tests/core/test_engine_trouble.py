@@ -8,6 +8,7 @@ import pytest
 
 from rota.errors import RotaError
 from rota.events import EVENT_JOB_EXECUTED, EVENT_JOB_REMOVED, EVENT_JOB_SUBMITTED
+from rota.jobstores.memory import MemoryJobStore
 from rota.testing import ManualScheduler
 from rota.triggers.base import BaseTrigger
 from rota.triggers.interval import IntervalTrigger
@@ -238,6 +239,24 @@ def test_only_what_comes_before_the_next_pass_wakes_the_host():
     scheduler.add_job(int, "interval", minutes=5)
     assert not scheduler._woken
     scheduler.add_job(int, "interval", seconds=10)
+    assert scheduler._woken
+
+
+def test_a_pass_that_takes_long_does_not_keep_the_host_asleep_past_a_new_job():
+    class Slow(MemoryJobStore):
+        clock = None
+
+        def due(self, now, room):
+            self.clock.advance(5)
+            return super().due(now, room)
+
+    store = Slow()
+    scheduler, _ = started(jobstores={"default": store})
+    store.clock = scheduler.clock
+    scheduler.add_job(int, "interval", seconds=20)
+    scheduler._woken = False
+    wait = scheduler.tick()
+    scheduler.add_job(int, "date", run_date=scheduler.clock.datetime() + timedelta(seconds=wait - 1))
     assert scheduler._woken
 
 

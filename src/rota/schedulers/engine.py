@@ -230,7 +230,8 @@ class Engine:
             delay = 0.0
         if delay is not None and self.slice is not None:
             delay = min(delay, self.slice)
-        self._waits_until = HELD if delay is None else now + int(delay * SECOND)
+        # The host waits from now on, not from the beginning of a pass that may have taken long.
+        self._waits_until = HELD if delay is None else self.clock.now() + int(delay * SECOND)
         return delay
 
     def concerns(self, due: int | None) -> bool:
