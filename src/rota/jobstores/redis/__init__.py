@@ -1,7 +1,7 @@
 """The Redis store: jobs and ledger in hashes and sorted sets, every step one script on the server.
 
-Turns jobs and runs into texts and back, and keeps the order of steps; the steps themselves are in ``scripts``, the connection in
-``server``.
+Turns jobs and runs into texts and back, and keeps the order of steps; the steps themselves are in ``job_scripts`` and
+``run_scripts``, the connection is in ``server``.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import json
 import pickle
 from os import urandom
 
-from ...clock import DAY, HELD, instant, moment
+from ...clock import DAY, instant, moment
 from ...core.plan import ENDED
 from ...core.run import CLAIMED
 from ...errors import (
     ConfigurationError,
     MissingExtraError,
     SchemaError,
+    StoreConflictError,
     StoreError,
     StoreNotStartedError,
 )
@@ -32,7 +33,8 @@ try:
 except ImportError as exc:
     raise MissingExtraError("RedisJobStore", "redis") from exc
 
-from . import scripts
+from . import job_scripts as scripts
+from . import run_scripts
 from .keys import SCHEMA_VERSION, Keys
 from .ledger import TRIES, Ledger
 from .records import jobs_of, state_of, time_of
@@ -40,7 +42,7 @@ from .server import Server, texts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
 
 __all__ = ("ConflictingIdError", "JobLookupError", "RedisJobStore")
 
+#: How often a scheduler looks for changes by others while it hears of them (seconds): what was not heard is found then.
+_HEARING_INTERVAL = 10.0
 #: How long the entry of a node is kept after its lease was over.
 _NODES_KEPT = DAY
 
@@ -71,6 +75,8 @@ class RedisJobStore(BaseJobStore):
     :param client: a ``redis.Redis`` (or a textual reference to one) to be used instead; it stays open
     :param serializer: "json" (arguments and triggers that do not fit are refused), or "pickle" (they are pickled)
     :param imports: False: jobs are read without importing their code, to be looked at and repaired, and not to be run
+    :param signing_key: a key of 16 bytes or more, or a list of keys: jobs are signed by the first, and a job that none of
+        them has signed is quarantined, and nothing of it is decoded
     :param keep_runs: how many ended runs of each job the ledger keeps; None for no bound
     :param keep_days: how many days ended runs are kept; None for no bound
     :param connect_args: more keyword arguments for ``redis.Redis()``: host, port, username, password, ssl …
@@ -91,6 +97,7 @@ class RedisJobStore(BaseJobStore):
         client: Any = None,
         serializer: str = "json",
         imports: bool = True,
+        signing_key: str | bytes | Sequence[str | bytes] | None = None,
         keep_runs: int | None = 100,
         keep_days: float | None = 30,
         **connect_args: Any,
@@ -103,7 +110,7 @@ class RedisJobStore(BaseJobStore):
             )
         self._server = Server(maybe_ref(client), url, db, connect_args)
         self._keys = Keys(jobs_key, run_times_key, self._server.db)
-        self._format = JobFormat(serializer, pickle_protocol, imports)
+        self._format = JobFormat(serializer, pickle_protocol, imports, signing_key)
         self._offset = Offset()
         self._keep_runs = keep_runs
         self._keep_age = None if keep_days is None else int(keep_days * DAY)
@@ -155,9 +162,19 @@ class RedisJobStore(BaseJobStore):
         self._started = False
         self._server.close()
 
+    def forked(self) -> None:
+        """Forget the parent's thread; redis-py opens connections of its own in a child."""
+        self._server.forked()
+        self._started = False
+        super().forked()
+
     def on_wake(self, wake: Callable[[], None]) -> None:
         """Call ``wake`` when another process has added, changed or freed a job that is due before all others."""
-        self._server.listen(self._keys.wake, wake)
+
+        def listening(connected: bool) -> None:
+            self.poll_interval = _HEARING_INTERVAL if connected else type(self).poll_interval
+
+        self._server.listen(self._keys.wake, wake, listening)
 
     def check_job(self, job: Job) -> None:
         """Refuse a job that does not fit.
@@ -203,14 +220,37 @@ class RedisJobStore(BaseJobStore):
         :raises ConflictingIdError: if a job of that id exists
         :raises InvalidJobError, TransientJobError, SerializationError: as :meth:`check_job`
         """
-        spec = json.dumps(parts_of(job, self._format))
-        # Starts anywhere, so that a decision about a removed job of the same id cannot be taken for one about this job.
-        version = int.from_bytes(urandom(5), "big")
-        due = job.next_nominal if job.next_due == HELD else job.next_due
-        rest = state_of(job.state, job.next_nominal, due, job.executor, job.error)
-        if self._run(scripts.ADD, job.id, spec, str(version), rest, job.executor, time_of(job.state, due)):
+        if self._run(scripts.ADD, *self._new(job, None)):
             raise ConflictingIdError(job.id)
-        job.version = version
+
+    def add_jobs(
+        self,
+        jobs: Sequence[Job],
+        replace: Callable[[Job, Job], None] | None = None,
+        connection: Any = None,
+    ) -> None:
+        """Store jobs in one step; see the port."""
+        if connection is not None or not jobs:
+            super().add_jobs((), None, connection)
+            return
+        stored: dict[str, Job] = {}
+        for _ in range(TRIES):
+            fields = [field for job in jobs for field in self._new(job, stored.get(job.id))]
+            conflicts = texts(self._run(scripts.ADD, *fields))
+            if not conflicts:
+                return
+            if replace is None:
+                raise ConflictingIdError(*conflicts)
+            by_id = {job.id: job for job in jobs}
+            for job_id in conflicts:
+                stored.pop(job_id, None)
+            for found in self._jobs(self._run(scripts.LOOK_UP, *conflicts)):
+                if found.state != ENDED:
+                    replace(by_id[found.id], found)
+                    stored[found.id] = found
+        raise StoreConflictError(
+            f"Some of {len(jobs)} jobs were changed by others {TRIES} times in a row; try again"
+        )
 
     def update_job(self, job: Job) -> None:
         """Replace the job of that id, whatever others have changed.
@@ -245,7 +285,7 @@ class RedisJobStore(BaseJobStore):
         wanted = [text for alias, limit in room.items() if limit > 0 for text in (alias, str(limit))]
         if not wanted:
             return []
-        jobs = list(self._jobs(self._run(scripts.DUE, str(now), *wanted)))
+        jobs = self._jobs(self._run(scripts.DUE, str(now), *wanted))
         return sorted(jobs, key=in_order) if len(wanted) > 2 else jobs
 
     def next_due(self, executors: Iterable[str]) -> int | None:
@@ -276,7 +316,7 @@ class RedisJobStore(BaseJobStore):
         """Renew or begin a node's lease; False if it was over. The server's clock decides."""
         self._offset.measure(self._server.time, self.clock)
         there = self._offset.at(now)
-        return bool(self._run(scripts.RENEW, node, str(there), str(there + lease)))
+        return bool(self._run(run_scripts.RENEW, node, str(there), str(there + lease)))
 
     def rescue(
         self,
@@ -318,7 +358,7 @@ class RedisJobStore(BaseJobStore):
 
     def heal(self, now: int) -> list[Job]:
         """Let jobs out of quarantine that can be restored and planned now; return them."""
-        jobs = list(self._jobs(self._run(scripts.BROKEN_JOBS), healing=True))
+        jobs = self._jobs(self._run(scripts.BROKEN_JOBS), healing=True)
         return [job for job in jobs if self._is_healed(job, now)]
 
     def prune(self, now: int) -> None:
@@ -327,7 +367,7 @@ class RedisJobStore(BaseJobStore):
             self._ledger_keys.prune_old(now - self._keep_age)
         if self._keep_runs is not None:
             self._ledger_keys.prune_many(self._keep_runs)
-        self._run(scripts.BURY, str(self._offset.at(now) - _NODES_KEPT))
+        self._run(run_scripts.BURY, str(self._offset.at(now) - _NODES_KEPT))
 
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return how many due jobs wait for executors other than these."""
@@ -344,8 +384,21 @@ class RedisJobStore(BaseJobStore):
             )
         return self._keys.run(self._server, script, fields)
 
-    def _jobs(self, text: str, healing: bool = False) -> Iterator[Job]:
+    def _jobs(self, text: str, healing: bool = False) -> list[Job]:
         return jobs_of(text, self._format, self._scheduler, self._alias, healing)
+
+    def _new(self, job: Job, stored: Job | None) -> tuple[str, ...]:
+        """Return the fields of a job that is added, or takes the place of a stored one; sets its version."""
+        spec = json.dumps(parts_of(job, self._format))
+        if stored is None:
+            # Starts anywhere, so that a decision about a removed job of the same id cannot be taken for one about this job.
+            job.version = int.from_bytes(urandom(5), "big")
+        else:
+            job.version = stored.version + 1
+        rest = state_of(job.state, job.next_nominal, job.next_due, job.executor, job.error)
+        due = time_of(job.state, job.next_due)
+        before = "" if stored is None else str(stored.version)
+        return job.id, spec, str(job.version), rest, job.executor, due, before
 
     def _save(self, job: Job, version: str, spec: str | None = None) -> bool:
         if spec is None:

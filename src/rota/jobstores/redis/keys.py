@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...errors import ConfigurationError
-from .scripts import Script, quoted
+from .lua import Script, quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Keys:
             "STATES": f"{prefix}states",
             "EXECUTORS": f"{prefix}executors",
             "BROKEN": f"{prefix}quarantined",
+            "CLAIMED": f"{prefix}claimed",
             "RUNS": f"{prefix}runs",
             "BY_JOB": f"{prefix}runs_by_job",
             "STATUS": f"{prefix}runs:",

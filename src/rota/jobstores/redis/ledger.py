@@ -1,16 +1,17 @@
 """The claim protocol of the Redis store: decisions and runs to fields of scripts, and answers to runs.
 
-It decides nothing; the atomic steps are in ``scripts``.
+It decides nothing; the atomic steps are in ``run_scripts``.
 """
 
 from __future__ import annotations
 
+from operator import attrgetter
 from os import urandom
 
 from ...core.run import CLAIMED, END_STATES
 from ...errors import DeserializationError, StoreConflictError, StoreError
-from . import scripts
-from .records import fence_of, number_of, padded, record_of, run_of_text, state_of, time_of
+from . import run_scripts as scripts
+from .records import fence_of, padded, record_of, run_of_text, state_of, time_of
 from .server import texts
 
 TYPE_CHECKING = False
@@ -43,6 +44,7 @@ class Orphans:
             if (run.job_id, run.nominal) not in known:
                 self.runs.append(run)
                 self._documents[run.job_id, run.nominal] = document
+        self.runs.sort(key=attrgetter("nominal"))
         parts = jobs.split("\0")
         self._states = dict(zip(parts[::3], parts[1::3], strict=False))
         found = zip(parts[::3], parts[2::3], parts[1::3], strict=False)
@@ -53,7 +55,7 @@ class Orphans:
         yield from (job_id, self._states.get(job_id, ""), str(len(runs)))
         for run in runs:
             before = self._documents[job_id, run.nominal]
-            yield from (padded(run.nominal), str(run.nominal), before, run.status, record_of(run))
+            yield from (padded(run.nominal), before, run.status, record_of(run))
 
 
 class Ledger:
@@ -106,13 +108,16 @@ class Ledger:
         used = {(record.job_id, record.nominal) for record in records}
         for place in sorted(places):
             record = records[place]
-            while (record.job_id, record.nominal) in used:
-                taken = texts(self._run(scripts.TIMES_FROM, record.job_id, padded(record.nominal)))
-                used.update((record.job_id, number_of(text)) for text in taken)
-                while (record.job_id, record.nominal) in used:
-                    record.nominal += 1
-                if len(taken) < 500 or record.nominal < number_of(taken[-1]):
-                    break
+            free, step = 0, 10
+            while not free:
+                tried = [
+                    time
+                    for time in range(record.nominal, record.nominal + step)
+                    if (record.job_id, time) not in used
+                ]
+                free = self._run(scripts.FREE, record.job_id, *map(padded, tried)) if tried else 0
+                record.nominal = tried[free - 1] if free else record.nominal + step
+                step *= 10
             used.add((record.job_id, record.nominal))
             record.last = max(record.last, record.nominal)
 
@@ -122,15 +127,7 @@ class Ledger:
             return []
         fields: list[str] = []
         for run in runs:
-            nominal = run.nominal
-            fields += (
-                run.job_id,
-                padded(nominal),
-                str(nominal),
-                run.status,
-                fence_of(run),
-                record_of(run),
-            )
+            fields += (run.job_id, padded(run.nominal), run.status, fence_of(run), record_of(run))
         answer = self._run(scripts.FINISH, *fields)
         return [run for run, bit in zip(runs, answer, strict=True) if bit == "0"] if "0" in answer else []
 
@@ -141,7 +138,9 @@ class Ledger:
         wanted = (
             (status,) if isinstance(status, str) else (CLAIMED, *END_STATES) if status is None else status
         )
-        return [run for run, _ in _records(self._run(scripts.RUNS, job_id or "", str(limit), *wanted))]
+        found = [run for run, _ in _records(self._run(scripts.RUNS, job_id or "", str(limit), *wanted))]
+        found.sort(key=attrgetter("nominal"), reverse=True)
+        return found[:limit]
 
     # -- leases --------------------------------------------------------------------------------------------------
 
@@ -223,7 +222,7 @@ def _claim_of(decisions: Sequence[Decision]) -> list[str]:
             str(len(runs) + len(decision.records)),
         )
         for run in (*runs, *decision.records) if decision.records else runs:
-            fields += (padded(run.nominal), str(run.nominal), run.status, record_of(run))
+            fields += (padded(run.nominal), run.status, record_of(run))
     return fields
 
 

@@ -23,7 +23,7 @@ from redis.retry import Retry
 
 from ...errors import ConfigurationError, StoreError, StoreUnavailableError
 from ...util import without_secrets
-from .scripts import Script
+from .lua import Script
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,10 +125,18 @@ class Server:
             raise self._translated(exc) from exc
         return int(seconds) * 1_000_000 + int(micros)
 
-    def listen(self, channel: str, wake: Callable[[], None]) -> None:
-        """Call ``wake`` soon after others have published something, from a thread of its own."""
+    def listen(self, channel: str, wake: Callable[[], None], listening: Callable[[bool], None]) -> None:
+        """Call ``wake`` soon after others have published something, from a thread of its own.
+
+        :param listening: called with True when that begins, and with False when the connection is lost
+        """
         self.stop_listening()
-        self._listener = Listener(self.client, channel, self.origin, wake)
+        self._listener = Listener(self.client, channel, self.origin, wake, listening)
+
+    def forked(self) -> None:
+        """Forget the parent's thread, and its name."""
+        self._listener = None
+        self.origin = urandom(8).hex()
 
     def stop_listening(self) -> None:
         """End that thread."""
@@ -155,13 +163,22 @@ class Listener:
     """A thread that waits for wake-ups. Whatever happens to the connection, it comes back.
 
     :param origin: what this process publishes; it need not be woken up by itself
+    :param listening: called with True when it listens and with False when it does not any more
     """
 
-    def __init__(self, client: Any, channel: str, origin: str, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        client: Any,
+        channel: str,
+        origin: str,
+        wake: Callable[[], None],
+        listening: Callable[[bool], None],
+    ) -> None:
         self._client = client
         self._channel = channel
         self._origin = origin.encode()
         self._wake = wake
+        self._listening = listening
         self._stopped = Event()
         self._thread = Thread(target=self._run, name="rota-redis-wakeups", daemon=True)
         self._thread.start()
@@ -184,13 +201,15 @@ class Listener:
                 self._stopped.wait(LISTEN)
 
     def _listen(self) -> None:
-        subscription = self._client.pubsub(ignore_subscribe_messages=True)
+        subscription = self._client.pubsub()
         try:
             subscription.subscribe(self._channel, f"{self._channel}:{self._origin.decode()}")
-            self._wake()  # something may have been published before
             while not self._stopped.is_set():
                 message = subscription.get_message(timeout=LISTEN)
-                if message is not None and _encoded(message["data"]) != self._origin:
+                if message is not None and message["type"] == "subscribe":
+                    self._listening(True)
+                    self._wake()  # something may have been published before
+                elif message is not None and _encoded(message["data"]) != self._origin:
                     self._wake()
         finally:
             subscription.close()

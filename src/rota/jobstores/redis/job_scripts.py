@@ -1,0 +1,180 @@
+"""The scripts for jobs: add, save, remove, look up, list, and what is due."""
+
+from __future__ import annotations
+
+#: Take possession of the keys. Returns the schema version, or "foreign".
+PREPARE = """
+local kind = call('TYPE', META)['ok']
+if kind ~= 'none' and kind ~= 'hash' then return 'foreign' end
+local version = call('HGET', META, 'schema')
+if version then return version end
+if call('EXISTS', META, JOBS, STATES, EXECUTORS, CLAIMED, RUNS, BY_JOB, NODES, ANSWERS, BROKEN) > 0 then return 'foreign' end
+call('HSET', META, 'schema', VERSION)
+return VERSION
+"""
+
+_PUT = """
+local function put(id, spec, version, running, rest, executor, due, before)
+  if running <= 0 then
+    local nominal
+    rest, nominal = released(rest)
+    if nominal and starts(rest, '"active"') then due = nominal end
+  end
+  local old = before and executor_of(before)
+  if old and old ~= executor then call('ZREM', TIMES .. old, id) end
+  if spec ~= '' then call('HSET', JOBS, id, spec) end
+  call('HSET', STATES, id, make(version, running, rest))
+  call('SADD', EXECUTORS, executor)
+  if starts(rest, '"quarantined"') then call('SADD', BROKEN, id) elseif before then call('SREM', BROKEN, id) end
+  place(id, executor, due)
+end
+"""
+
+#: Add or replace jobs (id, spec, version, rest, executor, due, version to be replaced or nothing …), all or none. Returns the ids
+#: of those that exist already, or are not as they are to be replaced.
+ADD = f"""{_PUT}
+local f, n = fields(ARGV[1])
+local refused, running, before = {{}}, {{}}, {{}}
+for i = 1, n, 7 do
+  local state = call('HGET', STATES, f[i])
+  running[i] = 0
+  if state then
+    local version, under_way, rest = parse(state)
+    local ended = is_ended(rest)
+    -- The very same request may come twice.
+    local fits = version == f[i + 2] or (f[i + 6] == '' and ended) or (version == f[i + 6] and not ended)
+    if not fits then refused[#refused + 1] = f[i] end
+    running[i] = under_way
+    before[i] = state
+  elseif f[i + 6] ~= '' then
+    refused[#refused + 1] = f[i]
+  end
+end
+if #refused > 0 then return refused end
+call('HSETNX', META, 'schema', VERSION)
+for i = 1, n, 7 do put(f[i], f[i + 1], f[i + 2], running[i], f[i + 3], f[i + 4], f[i + 5], before[i]) end
+return refused
+"""
+
+#: Replace a job (id, version or nothing, spec or nothing, rest, executor, due). Returns "gone", "changed" or the new version.
+SAVE = f"""{_PUT}
+local f = fields(ARGV[1])
+local id, expected, spec, rest, executor, due = unpack(f)
+local state = call('HGET', STATES, id)
+if not state then return 'gone' end
+local version, running, before = parse(state)
+if is_ended(before) then return 'gone' end
+if expected ~= '' and expected ~= version then return 'changed' end
+version = raised(version)
+put(id, spec, version, running, rest, executor, due, state)
+return version
+"""
+
+_REMOVE = """
+local function remove(id, state)
+  local version, running = parse(state)
+  forget(id)
+  if running > 0 then
+    local executor = cjson.encode(executor_of(state))
+    call('HSET', STATES, id, make(raised(version), running, '"ended",null,null,' .. executor .. ',null]'))
+  end
+end
+"""
+
+#: Remove a job (id); what counts its unfinished runs stays until they have ended. Returns 1, or 0 if there is none.
+REMOVE = f"""{_REMOVE}
+local id = fields(ARGV[1])[1]
+local state = call('HGET', STATES, id)
+if not state then return 0 end
+local _, _, rest = parse(state)
+if is_ended(rest) then return 0 end
+remove(id, state)
+return 1
+"""
+
+REMOVE_ALL = f"""{_REMOVE}
+local all = call('HGETALL', STATES)
+for i = 1, #all, 2 do remove(all[i], all[i + 1]) end
+return #all
+"""
+
+#: Return jobs (ids …) as id, spec and state in turn.
+LOOK_UP = """
+local ids = fields(ARGV[1])
+local states, specs, found = get(STATES, ids), get(JOBS, ids), {}
+for i = 1, #ids do
+  if states[i] and specs[i] then show(found, ids[i], specs[i], states[i]) end
+end
+return table.concat(found)
+"""
+
+#: Return the jobs in quarantine, in the same form.
+BROKEN_JOBS = """
+local ids, found = call('SMEMBERS', BROKEN), {}
+local states, specs = get(STATES, ids), get(JOBS, ids)
+for i = 1, #ids do
+  if states[i] and specs[i] then show(found, ids[i], specs[i], states[i]) end
+end
+return table.concat(found)
+"""
+
+#: Return a part of all jobs as id, spec and state in turn, from a cursor on, and the next cursor.
+LIST = """
+local step = call('HSCAN', STATES, fields(ARGV[1])[1], 'COUNT', 1000)
+local ids, states, found = {}, {}, {}
+for i = 1, #step[2], 2 do ids[#ids + 1] = step[2][i]; states[#states + 1] = step[2][i + 1] end
+local specs = get(JOBS, ids)
+for i = 1, #ids do
+  if specs[i] then show(found, ids[i], specs[i], states[i]) end
+end
+return {step[1], table.concat(found)}
+"""
+
+#: Return what is due (now, then executor and limit …; without any, of all executors) as id, spec and state in turn.
+DUE = """
+local f, n = fields(ARGV[1])
+local now, found = f[1], {}
+if n == 1 then
+  for _, executor in ipairs(call('SMEMBERS', EXECUTORS)) do f[n + 1] = executor; f[n + 2] = '-1'; n = n + 2 end
+end
+for e = 2, n, 2 do
+  local ids = call('ZRANGEBYSCORE', TIMES .. f[e], '-inf', now, 'LIMIT', 0, f[e + 1])
+  if #ids > 0 then
+    local states, specs = get(STATES, ids), get(JOBS, ids)
+    for i = 1, #ids do
+      if states[i] and specs[i] then
+        show(found, ids[i], specs[i], states[i])
+      else
+        call('ZREM', TIMES .. f[e], ids[i])
+      end
+    end
+  end
+end
+return table.concat(found)
+"""
+
+#: Return the earliest due time of the given executors (of all without any), or nothing.
+NEXT = """
+local names, n = fields(ARGV[1])
+if n == 0 then names = call('SMEMBERS', EXECUTORS) end
+local earliest
+for _, name in ipairs(names) do
+  local first = call('ZRANGE', TIMES .. name, 0, 0, 'WITHSCORES')
+  if first[1] and (not earliest or tonumber(first[2]) < tonumber(earliest)) then earliest = first[2] end
+end
+return earliest
+"""
+
+#: Return how many jobs are due (now, known executors …) for executors that are not known: name and number in turn.
+OVERDUE = """
+local f, n = fields(ARGV[1])
+local known, found = {}, {}
+for i = 2, n do known[f[i]] = true end
+for _, name in ipairs(call('SMEMBERS', EXECUTORS)) do
+  if not known[name] then
+    local waiting = call('ZCOUNT', TIMES .. name, '-inf', f[1])
+    if waiting > 0 then found[#found + 1] = name; found[#found + 1] = waiting end
+  end
+end
+return found
+"""

@@ -1,0 +1,311 @@
+"""The scripts of the claim protocol: claim, finish, leases, orphans; and reading and deleting records."""
+
+from __future__ import annotations
+
+#: Carry out decisions (node, now, token; then id, version, runs, limit, rest, executor, due, number of records, and for each
+#: record nominal, status, document). Returns "1" or "0" for each; "?" for a node without a lease; "-" if its lease is over;
+#: "=" and the places of the records whose nominal time has one already (then nothing is done).
+CLAIM = """
+local f, n = fields(ARGV[1])
+local node, now, token = f[1], tonumber(f[2]), f[3]
+local answered = call('HGET', ANSWERS, node)
+if answered and starts(answered, token) then return sub(answered, #token + 1) end
+local lease = call('ZSCORE', NODES, node)
+if not lease then return '?' end
+if tonumber(lease) < now then return '-' end
+local at, ids, i = {}, {}, 4
+while i <= n do
+  at[#at + 1] = i
+  ids[#ids + 1] = f[i]
+  i = i + 8 + 3 * tonumber(f[i + 7])
+end
+local states, won = get(STATES, ids), {}
+local keys, places, claimed = {}, {}, {}
+local ended, documents, of_status = {}, {}, {}
+local changed, gone, broken, due, done = {}, {}, {}, {}, {}
+local records = 0
+for d, i in ipairs(at) do
+  local id, state, count = ids[d], states[d], tonumber(f[i + 7])
+  won[d] = '0'
+  if state then
+    local version, running = parse(state)
+    local runs, rest = tonumber(f[i + 2]), f[i + 4]
+    if version == f[i + 1] and (runs == 0 or running < tonumber(f[i + 3])) then
+      won[d] = '1'
+      running = running + runs
+      if running <= 0 and is_ended(rest) then
+        gone[#gone + 1] = id
+      else
+        changed[#changed + 1] = id
+        changed[#changed + 1] = make(raised(version), running, rest)
+      end
+      if f[i + 6] == '' then add(done, f[i + 5], id) else add(due, f[i + 5], f[i + 6]); add(due, f[i + 5], id) end
+      if starts(rest, '"quarantined"') then broken[#broken + 1] = id end
+      for r = 0, count - 1 do
+        local first = i + 8 + 3 * r
+        local key, status = id .. '\\0' .. f[first], f[first + 1]
+        keys[#keys + 1] = key
+        places[#places + 1] = records + r
+        if status == 'claimed' then
+          claimed[#claimed + 1] = key
+          claimed[#claimed + 1] = f[first + 2]
+        else
+          ended[#ended + 1] = key
+          documents[#documents + 1] = key
+          documents[#documents + 1] = f[first + 2]
+          add(of_status, status, score(f[first]))
+          add(of_status, status, key)
+        end
+      end
+    end
+  end
+  records = records + count
+end
+local over, under_way, taken = get(RUNS, keys), get(CLAIMED, keys), {}
+for r = 1, #keys do
+  if over[r] or under_way[r] then taken[#taken + 1] = places[r] end
+end
+if #taken > 0 then return '=' .. table.concat(taken, ',') end
+each('HSET', STATES, changed)
+each('HDEL', STATES, gone)
+each('HDEL', JOBS, gone)
+each('SADD', BROKEN, broken)
+each('HSET', CLAIMED, claimed)
+for executor, values in pairs(due) do each('ZADD', TIMES .. executor, values) end
+for executor, values in pairs(done) do each('ZREM', TIMES .. executor, values) end
+write(ended, documents, of_status)
+local answer = table.concat(won)
+call('HSET', ANSWERS, node, token .. answer)
+return answer
+"""
+
+#: Return the place of the first of some nominal times (id, times …) that has no record of this job; 0 if all have one.
+FREE = """
+local f, n = fields(ARGV[1])
+for i = 2, n do
+  local key = f[1] .. '\\0' .. f[i]
+  if call('HEXISTS', RUNS, key) + call('HEXISTS', CLAIMED, key) == 0 then return i - 1 end
+end
+return 0
+"""
+
+#: Write how runs ended (id, nominal, status, fence, document …). Returns "1" or "0" (refused) for each.
+FINISH = """
+local f, n = fields(ARGV[1])
+local keys = {}
+for i = 1, n, 5 do keys[#keys + 1] = f[i] .. '\\0' .. f[i + 1] end
+local known, answer, ended = get(CLAIMED, keys), {}, {}
+local over, documents, of_status = {}, {}, {}
+for r, key in ipairs(keys) do
+  local i = 5 * r - 4
+  local document = known[r]
+  if document and starts(document, f[i + 3]) then
+    answer[r] = '1'
+    over[#over + 1] = key
+    documents[#documents + 1] = key
+    documents[#documents + 1] = f[i + 4]
+    add(of_status, f[i + 2], score(f[i + 1]))
+    add(of_status, f[i + 2], key)
+    ended[f[i]] = (ended[f[i]] or 0) + 1
+  else
+    answer[r] = call('HGET', RUNS, key) == f[i + 4] and '1' or '0'
+  end
+end
+each('HDEL', CLAIMED, over)
+write(over, documents, of_status)
+count_down(ended)
+return table.concat(answer)
+"""
+
+#: Begin or prolong a lease (node, now, until). Returns 1, or 0 if it was over.
+RENEW = """
+local f = fields(ARGV[1])
+call('HSETNX', META, 'schema', VERSION)
+local before = call('ZSCORE', NODES, f[1])
+if before and tonumber(before) < tonumber(f[2]) then return 0 end
+call('ZADD', NODES, f[3], f[1])
+return 1
+"""
+
+_OWNER = """
+local function owner_of(document)
+  return match(document, '"owner":"([%w%-%._]*)"') or cjson.decode(document)['owner']
+end
+"""
+
+#: Give back runs (node; then id, nominal, fence, fence without a node …), and end the node's lease unless other runs of it are
+#: under way.
+LEAVE = f"""{_OWNER}
+local f, n = fields(ARGV[1])
+for i = 2, n, 4 do
+  local key = f[i] .. '\\0' .. f[i + 1]
+  local document = call('HGET', CLAIMED, key)
+  if document and starts(document, f[i + 2]) then
+    call('HSET', CLAIMED, key, f[i + 3] .. sub(document, #f[i + 2] + 1))
+  end
+end
+for _, document in ipairs(call('HVALS', CLAIMED)) do
+  if owner_of(document) == f[1] then return 0 end
+end
+call('ZREM', NODES, f[1])
+call('HDEL', ANSWERS, f[1])
+return 1
+"""
+
+#: Return the claimed runs that no living node owns (now, and a node whose runs count too): key and document in turn;
+#: then the jobs of these runs: id, state and spec in turn.
+ORPHANS = f"""{_OWNER}
+local f = fields(ARGV[1])
+local alive, runs, ids, seen = {{}}, {{}}, {{}}, {{}}
+alive[''] = false
+local all = call('HGETALL', CLAIMED)
+for i = 1, #all, 2 do
+  local key, document = all[i], all[i + 1]
+  local owner = owner_of(document)
+  if alive[owner] == nil then
+    local lease = call('ZSCORE', NODES, owner)
+    alive[owner] = owner ~= f[2] and lease and tonumber(lease) >= tonumber(f[1]) or false
+  end
+  if not alive[owner] then
+    runs[#runs + 1] = key .. '\\0' .. document .. '\\0'
+    local id = match(key, '^[^%z]*')
+    if not seen[id] then seen[id] = true; ids[#ids + 1] = id end
+  end
+end
+local states, specs, jobs = get(STATES, ids), get(JOBS, ids), {{}}
+for i, id in ipairs(ids) do jobs[i] = table.concat({{id, states[i] or '', specs[i] or '', ''}}, '\\0') end
+return {{table.concat(runs), table.concat(jobs)}}
+"""
+
+#: Take or lose runs (node, token; then id, expected state, number of runs, and for each its nominal, expected document, status and
+#: new document). A job of which anything is not as expected is left alone. Returns "1" or "0" for each job.
+TAKE = """
+local f, n = fields(ARGV[1])
+local node, token = f[1], f[2]
+local answered = call('HGET', ANSWERS, node)
+if answered and starts(answered, token) then return sub(answered, #token + 1) end
+local i, answer, lost = 3, {}, {}
+while i <= n do
+  local id, count = f[i], tonumber(f[i + 2])
+  local fits = (call('HGET', STATES, id) or '') == f[i + 1]
+  for first = i + 3, i + 4 * count - 1, 4 do
+    fits = fits and call('HGET', CLAIMED, id .. '\\0' .. f[first]) == f[first + 1]
+  end
+  answer[#answer + 1] = fits and '1' or '0'
+  if fits then
+    for first = i + 3, i + 4 * count - 1, 4 do
+      local key, status, document = id .. '\\0' .. f[first], f[first + 2], f[first + 3]
+      if status == 'claimed' then
+        call('HSET', CLAIMED, key, document)
+      else
+        call('HDEL', CLAIMED, key)
+        write({key}, {key, document}, {[status] = {score(f[first]), key}})
+        lost[id] = (lost[id] or 0) + 1
+      end
+    end
+  end
+  i = i + 3 + 4 * count
+end
+count_down(lost)
+local won = table.concat(answer)
+call('HSET', ANSWERS, node, token .. won)
+return won
+"""
+
+#: Return records (job id or nothing, limit, statuses …), at most so many of each kind: key and document in turn.
+RUNS = """
+local f, n = fields(ARGV[1])
+local limit, wanted, found = tonumber(f[2]), {}, {}
+for i = 3, n do wanted[f[i]] = true end
+if wanted['claimed'] then
+  local all, beginning = call('HGETALL', CLAIMED), f[1] .. '\\0'
+  for i = 1, #all, 2 do
+    if f[1] == '' or starts(all[i], beginning) then found[#found + 1] = all[i] .. '\\0' .. all[i + 1] .. '\\0' end
+  end
+end
+if f[1] == '' then
+  for i = 3, n do
+    local keys = call('ZREVRANGE', STATUS .. f[i], 0, limit - 1)
+    local documents = get(RUNS, keys)
+    for k, key in ipairs(keys) do
+      if documents[k] then found[#found + 1] = key .. '\\0' .. documents[k] .. '\\0' end
+    end
+  end
+  return table.concat(found)
+end
+local offset, count = 0, 0
+while count < limit do
+  local keys = call('ZREVRANGEBYLEX', BY_JOB, '(' .. f[1] .. '\\1', '[' .. f[1] .. '\\0', 'LIMIT', offset, 500)
+  local documents = get(RUNS, keys)
+  for i, key in ipairs(keys) do
+    local document = documents[i]
+    if document and count < limit and wanted[match(document, '^{"status":"([%l_]+)"')] then
+      found[#found + 1] = key .. '\\0' .. document .. '\\0'
+      count = count + 1
+    end
+  end
+  if #keys < 500 then break end
+  offset = offset + 500
+end
+return table.concat(found)
+"""
+
+_DELETE = """
+local function delete(status, keys)
+  each('ZREM', STATUS .. status, keys)
+  each('ZREM', BY_JOB, keys)
+  each('HDEL', RUNS, keys)
+end
+"""
+
+#: Delete records that ended before an instant (status, instant, offset, limit). Returns how many were looked at, and deleted.
+PRUNE_OLD = f"""{_DELETE}
+local f = fields(ARGV[1])
+local keys = call('ZRANGEBYSCORE', STATUS .. f[1], '-inf', '(' .. f[2], 'LIMIT', f[3], f[4])
+local documents, old = get(RUNS, keys), {{}}
+for i, key in ipairs(keys) do
+  local finished = documents[i] and match(documents[i], '"finished":(%-?%d+)')
+  if not finished or tonumber(finished) < tonumber(f[2]) then old[#old + 1] = key end
+end
+delete(f[1], old)
+return {{#keys, #old}}
+"""
+
+#: Delete the oldest ended records of a job beyond a number (id, number, limit). Returns how many were deleted.
+PRUNE_MANY = f"""{_DELETE}
+local f = fields(ARGV[1])
+local from, to = '[' .. f[1] .. '\\0', '(' .. f[1] .. '\\1'
+local excess = math.min(call('ZLEXCOUNT', BY_JOB, from, to) - tonumber(f[2]), tonumber(f[3]))
+if excess <= 0 then return 0 end
+local keys = call('ZRANGEBYLEX', BY_JOB, from, to, 'LIMIT', 0, excess)
+local documents, of_status = get(RUNS, keys), {{}}
+for i, key in ipairs(keys) do
+  add(of_status, documents[i] and match(documents[i], '^{{"status":"([%l_]+)"') or '', key)
+end
+for status, old in pairs(of_status) do delete(status, old) end
+return #keys
+"""
+
+#: Return jobs that have more records than a number, from a job on (id, number): the job to go on with, and ids.
+CROWDED = """
+local f = fields(ARGV[1])
+local found = {''}
+local from = f[1] == '' and '-' or '(' .. f[1] .. '\\1'
+for _ = 1, 500 do
+  local key = call('ZRANGEBYLEX', BY_JOB, from, '+', 'LIMIT', 0, 1)[1]
+  if not key then found[1] = '' break end
+  local id = match(key, '^[^%z]*')
+  if call('ZLEXCOUNT', BY_JOB, '[' .. id .. '\\0', '(' .. id .. '\\1') > tonumber(f[2]) then found[#found + 1] = id end
+  found[1] = id
+  from = '(' .. id .. '\\1'
+end
+return found
+"""
+
+#: Forget nodes whose lease was over before an instant. Returns how many.
+BURY = """
+local gone = call('ZRANGEBYSCORE', NODES, '-inf', '(' .. fields(ARGV[1])[1])
+each('ZREM', NODES, gone)
+each('HDEL', ANSWERS, gone)
+return #gone
+"""
