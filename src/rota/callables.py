@@ -71,7 +71,7 @@ def obj_to_ref(obj: Any) -> str:
         )
     if not isinstance(module, str):
         raise CallableReferenceError(f"Cannot create a reference to {obj!r}: it belongs to no module")
-    return f"{module}:{name}"
+    return sys.intern(f"{module}:{name}")  # many jobs call one function
 
 
 def ref_to_obj(ref: str) -> Any:

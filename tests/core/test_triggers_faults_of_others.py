@@ -19,7 +19,7 @@ from rota.job import Job
 from rota.triggers.calendarinterval import CalendarIntervalTrigger
 from rota.triggers.combining import OrTrigger
 from rota.triggers.cron import CronTrigger
-from rota.triggers.cron.schedule import Schedule
+from rota.triggers.cron.dates import Dates
 from rota.triggers.interval import IntervalTrigger
 
 START = instant(datetime(2026, 1, 1, tzinfo=UTC))
@@ -88,9 +88,9 @@ def test_every_five_seconds_with_jitter_of_ten_loses_no_run():
 
 def test_never_is_known_after_looking_at_each_kind_of_year_once(monkeypatch):
     looked = []
-    month = Schedule._month
+    month = Dates._month
     monkeypatch.setattr(
-        Schedule, "_month", lambda self, year, *rest: looked.append(year) or month(self, year, *rest)
+        Dates, "_month", lambda self, year, *rest: looked.append(year) or month(self, year, *rest)
     )
     for fields in (
         {"month": 2, "day": 30},

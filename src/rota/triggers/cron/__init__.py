@@ -7,7 +7,6 @@ Pure; see the port in :mod:`rota.triggers.base`. Fields and expressions say what
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import lru_cache
 
 from ...clock import SECOND, moment
 from ...errors import NeverFiresError, TriggerError
@@ -24,13 +23,14 @@ from ..base import (
 from ..zones import zone_map
 from .crontab import parse_crontab
 from .dst import POLICIES, Rules, count_fires, effect_of, last_fire, next_fire
-from .fields import DEFAULT_VALUES, BaseField, DayOfMonthField, DayOfWeekField, MonthField, WeekField
-from .schedule import Schedule
+from .shared import FIELD_NAMES, FIELDS_MAP, own_schedule, shared_schedule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import date, timedelta, tzinfo
     from typing import Any
+
+    from .fields import BaseField
 
 __all__ = ("CronTrigger",)
 
@@ -63,19 +63,10 @@ class CronTrigger(InstantTrigger):
     :raises NeverFiresError: if no date matches in any year (30 February)
     """
 
-    FIELD_NAMES = ("year", "month", "day", "week", "day_of_week", "hour", "minute", "second")
-    FIELDS_MAP: dict[str, type[BaseField]] = {
-        "year": BaseField,
-        "month": MonthField,
-        "week": WeekField,
-        "day": DayOfMonthField,
-        "day_of_week": DayOfWeekField,
-        "hour": BaseField,
-        "minute": BaseField,
-        "second": BaseField,
-    }
+    FIELD_NAMES = FIELD_NAMES
+    FIELDS_MAP = FIELDS_MAP
 
-    __slots__ = ("_dst", "_end", "_extended", "_rules", "_schedule", "_start", "jitter", "timezone")
+    __slots__ = ("_end", "_rules", "_schedule", "_start", "jitter", "timezone")
 
     jitter: float | None
     timezone: tzinfo
@@ -135,7 +126,7 @@ class CronTrigger(InstantTrigger):
         :raises NeverFiresError: if no time from now on matches
         """
         crontab = parse_crontab(expr, dialect, seed)
-        texts = tuple(crontab.texts.get(name) for name in cls.FIELD_NAMES)
+        texts = crontab.texts
         trigger = cls.__new__(cls)
         extended = dialect != "apscheduler3"
         dates = (start_date, end_date)
@@ -158,12 +149,10 @@ class CronTrigger(InstantTrigger):
             raise TriggerError(
                 f"Unknown dst policy {dst!r}{suggestion(str(dst), POLICIES)}; there are {', '.join(POLICIES)}"
             )
-        if self.FIELDS_MAP is CronTrigger.FIELDS_MAP:
-            self._schedule = _shared_schedule(texts, extended, day_or_weekday)
+        if self.FIELDS_MAP is FIELDS_MAP:
+            self._schedule = shared_schedule(texts, extended, day_or_weekday)
         else:
-            self._schedule = Schedule(_fields(self.FIELDS_MAP, texts, extended), day_or_weekday)
-        self._extended = extended
-        self._dst = dst
+            self._schedule = own_schedule(self.FIELDS_MAP, texts, extended, day_or_weekday)
         self._rules: Rules = POLICIES[dst][self._schedule.wild]
         start, end = dates
         self.timezone = zone = zone_for(timezone, start, end)
@@ -194,7 +183,7 @@ class CronTrigger(InstantTrigger):
     @property
     def dst(self) -> str:
         """The policy for where the clocks change."""
-        return self._dst
+        return self._rules.policy
 
     def after(self, instant: int, previous: int | None = None) -> int | None:
         """Return the first matching time later than ``instant``.
@@ -281,9 +270,9 @@ class CronTrigger(InstantTrigger):
         result["timezone"] = zone
         if self.jitter is not None:
             result["jitter"] = self.jitter
-        if self._dst != "vixie":
-            result["dst"] = self._dst
-        if self._extended:
+        if self._rules.policy != "vixie":
+            result["dst"] = self._rules.policy
+        if self._schedule.extended:
             result["crontab"] = True
         if self._schedule.day_or_weekday:
             result["day_or_weekday"] = True
@@ -312,8 +301,8 @@ class CronTrigger(InstantTrigger):
             "end_date": self.end_date,
             "fields": self.fields,
             "jitter": self.jitter,
-            "dst": self._dst,
-            "crontab": self._extended,
+            "dst": self._rules.policy,
+            "crontab": self._schedule.extended,
             "day_or_weekday": self._schedule.day_or_weekday,
         }
 
@@ -334,7 +323,7 @@ class CronTrigger(InstantTrigger):
         schedule = self._schedule
         texts = tuple(str(field) for field in schedule.fields)
         zone = timezone_to_text(self.timezone)
-        return (texts, schedule.day_or_weekday, zone, self._start, self._end, self.jitter, self._dst)
+        return (texts, schedule.day_or_weekday, zone, self._start, self._end, self.jitter, self._rules.policy)
 
     def _given(self) -> list[str]:
         return [f"{field.name}='{field}'" for field in self._schedule.fields if not field.is_default]
@@ -351,20 +340,3 @@ class CronTrigger(InstantTrigger):
         if self.jitter:
             options.append(f"jitter={self.jitter}")
         return f"<{type(self).__name__} ({', '.join(options)}, timezone='{self.timezone}')>"
-
-
-def _fields(
-    classes: dict[str, type[BaseField]], texts: tuple[str | None, ...], extended: bool
-) -> tuple[BaseField, ...]:
-    given = [index for index, text in enumerate(texts) if text is not None]
-    lowest = given[-1] if given else len(texts)
-    fields = []
-    for index, (name, text) in enumerate(zip(CronTrigger.FIELD_NAMES, texts, strict=True)):
-        default = DEFAULT_VALUES[name] if index > lowest else "*"
-        fields.append(classes[name](name, default if text is None else text, text is None, extended))
-    return tuple(fields)
-
-
-@lru_cache(maxsize=1024)
-def _shared_schedule(texts: tuple[str | None, ...], extended: bool, day_or_weekday: bool) -> Schedule:
-    return Schedule(_fields(CronTrigger.FIELDS_MAP, texts, extended), day_or_weekday)

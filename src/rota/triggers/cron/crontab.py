@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from ...errors import CronError, TriggerTypeError
 from ...util import suggestion
-from .expressions import MAX_VALUES, MIN_VALUES, MONTHS
+from .expressions import LONGEST_TEXT, MAX_VALUES, MIN_VALUES, MONTHS, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ _HASH = re.compile(r"H(?:\((\d+)-(\d+)\))?(?:/(\d+))?", re.ASCII)
 
 
 class Crontab:
-    """What a crontab string says: the texts of the keyword fields, and how day and weekday are joined."""
+    """What a crontab string says: the texts of the eight keyword fields, and how day and weekday are joined."""
 
     __slots__ = ("day_or_weekday", "texts")
 
-    def __init__(self, texts: dict[str, str], day_or_weekday: bool) -> None:
+    def __init__(self, texts: tuple[str | None, ...], day_or_weekday: bool) -> None:
         self.texts = texts
         self.day_or_weekday = day_or_weekday
 
@@ -60,6 +60,10 @@ def parse_crontab(expr: str, dialect: str = "cron", seed: str | None = None) -> 
         raise CronError(
             f"Unknown dialect {dialect!r}{suggestion(str(dialect), DIALECTS)}; there are {', '.join(DIALECTS)}"
         )
+    if len(expr) > LONGEST_TEXT:
+        raise CronError(
+            f"{shown(expr)} has {len(expr)} characters; a crontab expression has {LONGEST_TEXT} at the most"
+        )
     return _parse(expr, dialect, seed)
 
 
@@ -73,36 +77,65 @@ def _parse(expr: str, dialect: str, seed: str | None) -> Crontab:
             )
         if text not in ALIASES:
             raise CronError(
-                f"Unknown alias {text!r}{suggestion(text, ALIASES)}; there are {', '.join(ALIASES)}"
+                f"Unknown alias {shown(text)}{suggestion(text[:20], ALIASES)}; there are {', '.join(ALIASES)}"
             )
         expr = ALIASES[text]
-    words = [(found.group(), found.start() + 1) for found in re.finditer(r"\S+", expr)]
-    _check_count(len(words), dialect)
-    layout = _LAYOUTS[len(words)]
+    words = expr.split()
+    layout = _LAYOUTS.get(len(words), ())
+    if (
+        (dialect == "apscheduler3" and len(words) != 5)
+        or len(words) < (6 if dialect == "quartz" else 5)
+        or not layout
+    ):
+        raise _wrong_count(len(words), dialect)
     if dialect == "apscheduler3":
-        return Crontab({name: word for name, (word, _) in zip(layout, words, strict=True)}, False)
-    fields = {
-        name: _Field(name, word, column, quartz=dialect == "quartz", seed=seed)
-        for name, (word, column) in zip(layout, words, strict=True)
-    }
-    day, weekday = fields["day"], fields["day_of_week"]
-    if dialect == "quartz" and (day.word == "?") == (weekday.word == "?"):
-        raise weekday.error(
-            weekday.word, 0, "in Quartz one of the day and weekday fields is '?', and only one"
+        return Crontab(_by_keyword(dict(zip(layout, words, strict=True))), False)
+    quartz = dialect == "quartz"
+    texts: dict[str, str] = {}
+    for name, word in zip(layout, words, strict=True):
+        try:
+            texts[name] = _keyword_text(name, word, quartz, seed if "H" in word else None)
+        except CronError:
+            column = _columns(expr)[len(texts)]
+            texts[name] = _Field(name, word, column, quartz=quartz, seed=seed).keyword_text()
+    first = len(words) != 5  # the seconds
+    day, weekday = words[first + 2], words[first + 4]
+    if quartz and (day == "?") == (weekday == "?"):
+        raise _Field("day_of_week", weekday, _columns(expr)[5], quartz=True, seed=None).error(
+            weekday, 0, "in Quartz one of the day and weekday fields is '?', and only one"
         )
-    restricted = not any(field.word.startswith(("*", "?")) for field in (day, weekday))
-    return Crontab({name: field.keyword_text() for name, field in fields.items()}, restricted)
+    return Crontab(_by_keyword(texts), not (day[0] in "*?" or weekday[0] in "*?"))
 
 
-def _check_count(count: int, dialect: str) -> None:
-    if dialect == "apscheduler3" and count != 5:
-        raise CronError(f"Wrong number of fields; got {count}, expected 5")
-    if dialect == "quartz" and count not in (6, 7):
-        raise CronError(f"Wrong number of fields; got {count}, expected 6 (seconds first) or 7 (year last)")
-    if count not in _LAYOUTS:
-        raise CronError(
-            f"Wrong number of fields; got {count}, expected 5 (or 6: seconds first; or 7: seconds first, year last)"
-        )
+def _by_keyword(texts: dict[str, str]) -> tuple[str | None, ...]:
+    get = texts.get
+    return (
+        *(get("year"), get("month"), get("day"), None, get("day_of_week")),
+        *(get("hour"), get("minute"), get("second")),
+    )
+
+
+def _columns(expr: str) -> list[int]:
+    """Return at which columns the words begin."""
+    return [found.start() + 1 for found in re.finditer(r"\S+", expr)]
+
+
+@lru_cache(maxsize=4096)
+def _keyword_text(name: str, word: str, quartz: bool, seed: str | None) -> str:
+    if word == "*":
+        return word
+    if name != "day_of_week" and _is_number(word) and MIN_VALUES[name] <= int(word) <= MAX_VALUES[name]:
+        return str(int(word))
+    return _Field(name, word, 1, quartz=quartz, seed=seed).keyword_text()
+
+
+def _wrong_count(count: int, dialect: str) -> CronError:
+    expected = {
+        "apscheduler3": "5",
+        "quartz": "6 (seconds first) or 7 (year last)",
+        "cron": "5 (or 6: seconds first; or 7: seconds first, year last)",
+    }[dialect]
+    return CronError(f"Wrong number of fields; got {count}, expected {expected}")
 
 
 class _Field:
@@ -122,7 +155,7 @@ class _Field:
     def error(self, item: str, at: int, why: str) -> CronError:
         """Return the refusal of an item; ``at`` is where it begins in the word."""
         column = self.column + at
-        message = f"{self.name}: {item!r} at column {column}: {why}"
+        message = f"{self.name}: {shown(item)} at column {column}: {why}"
         return CronError(message, field=self.name, item=item, column=column)
 
     def keyword_text(self) -> str:
@@ -187,7 +220,7 @@ class _Field:
         if not text:
             raise self.error(item, at, "a number is missing")
         known: Iterable[str] = MONTHS if self.name == "month" else _WEEKDAYS if self.is_weekday else ()
-        raise self.error(item, at, f"{text!r} is not understood{suggestion(text, known)}")
+        raise self.error(item, at, f"{shown(text)} is not understood{suggestion(text[:20], known)}")
 
     # ---------------------------------------------------------------------------------------------------- weekdays
 

@@ -21,17 +21,19 @@ _ANY_LENGTH = 10 * DAY
 class Rules:
     """What a policy does at the joints.
 
+    :param policy: its name
     :param catch_up: the longest gap (seconds) whose times fire once at its end
     :param hide: the longest overlap in which the second pass is left out, where the first has fired
     :param hide_unfired: whether the second pass is left out even if the schedule began after the first
     :param shift: whether times in a gap fire as far after its beginning as they lie in it
     """
 
-    __slots__ = ("catch_up", "hide", "hide_unfired", "shift")
+    __slots__ = ("catch_up", "hide", "hide_unfired", "policy", "shift")
 
     def __init__(
-        self, catch_up: int = 0, hide: int = 0, hide_unfired: bool = False, shift: bool = False
+        self, policy: str, catch_up: int = 0, hide: int = 0, hide_unfired: bool = False, shift: bool = False
     ) -> None:
+        self.policy = policy
         self.catch_up = catch_up
         self.hide = hide
         self.hide_unfired = hide_unfired
@@ -40,10 +42,13 @@ class Rules:
 
 #: For each policy, the rules of fixed and of wild schedules.
 POLICIES = {
-    "vixie": (Rules(catch_up=_THREE_HOURS, hide=_THREE_HOURS), Rules()),
-    "wall": (Rules(), Rules()),
-    "gap-end": (Rules(catch_up=_ANY_LENGTH, hide=_THREE_HOURS), Rules(catch_up=_ANY_LENGTH)),
-    "shift": (Rules(hide=_ANY_LENGTH, hide_unfired=True, shift=True), Rules(shift=True)),
+    "vixie": (Rules("vixie", catch_up=_THREE_HOURS, hide=_THREE_HOURS), Rules("vixie")),
+    "wall": (Rules("wall"), Rules("wall")),
+    "gap-end": (
+        Rules("gap-end", catch_up=_ANY_LENGTH, hide=_THREE_HOURS),
+        Rules("gap-end", catch_up=_ANY_LENGTH),
+    ),
+    "shift": (Rules("shift", hide=_ANY_LENGTH, hide_unfired=True, shift=True), Rules("shift", shift=True)),
 }
 
 

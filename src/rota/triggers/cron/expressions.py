@@ -53,6 +53,15 @@ MAX_VALUES = {
 }
 
 
+#: A text longer than this is no schedule; what is read is also remembered.
+LONGEST_TEXT = 4000
+
+
+def shown(text: str) -> str:
+    """Return a text as it is quoted in messages: in quotes, cut if it is long."""
+    return repr(text if len(text) <= 60 else f"{text[:57]}…")
+
+
 def mask_of(values: Iterable[int]) -> int:
     """Return the integer that has the bits of the given values."""
     result = 0

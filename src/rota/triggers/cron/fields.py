@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ...errors import CronError, TriggerError
 from .expressions import (
+    LONGEST_TEXT,
     MAX_VALUES,
     MIN_VALUES,
     AllExpression,
@@ -22,6 +23,7 @@ from .expressions import (
     WeekdayPositionExpression,
     WeekdayRangeExpression,
     mask_of,
+    shown,
 )
 
 __all__ = (
@@ -51,6 +53,9 @@ DEFAULT_VALUES = {
 }
 
 
+_ALL = AllExpression()
+
+
 class BaseField:
     """A field and its expressions.
 
@@ -69,8 +74,13 @@ class BaseField:
     def __init__(self, name: str, exprs: Any, is_default: bool = False, extended: bool = False) -> None:
         self.name = name
         self.is_default = is_default
-        self.expressions: list[Expression] = []
         text = str(exprs)
+        if text == "*" and AllExpression in self.COMPILERS:
+            self.expressions: list[Expression] = [_ALL]
+            return
+        self.expressions = []
+        if len(text) > LONGEST_TEXT:
+            raise self._error(f"The text has {len(text)} characters; {LONGEST_TEXT} is the most", text, 1)
         column = 1
         for item in text.split(","):
             stripped = item.strip()
@@ -92,18 +102,22 @@ class BaseField:
                 try:
                     expression.validate_range(self.name)
                 except TriggerError as exc:
-                    raise self._error(f"Error validating expression {item!r}: {exc}", item, column) from None
+                    raise self._error(
+                        f"Error validating expression {shown(item)}: {exc}", item, column
+                    ) from None
             return expression
         raise CronError(
-            f'Unrecognized expression "{item}" for field "{self.name}" (column {column})',
+            f'Unrecognized expression "{item[:60]}" for field "{self.name}" (column {column})',
             field=self.name,
             item=item,
             column=column,
         )
 
     def _error(self, message: str, item: str, column: int) -> CronError:
+        if len(message) > 300:  # a number of a thousand digits
+            message = f"{message[:200]}…"
         return CronError(
-            f'{message} (field "{self.name}", item {item!r}, column {column})',
+            f'{message} (field "{self.name}", item {shown(item)}, column {column})',
             field=self.name,
             item=item,
             column=column,
@@ -111,7 +125,13 @@ class BaseField:
 
     def mask(self) -> int:
         """Return the mask of the values that match in every month."""
-        return mask_of(value for expression in self.expressions for value in expression.values(self.name))
+        found: int | None = self.__dict__.get("_mask")
+        if found is None:
+            found = 0
+            for expression in self.expressions:
+                found |= mask_of(expression.values(self.name))
+            self._mask = found
+        return found
 
     def days(self, length: int, first_weekday: int) -> int:
         """Return the mask of the days that match in a month because of its length and first weekday."""
@@ -123,6 +143,9 @@ class BaseField:
     def begins_with_star(self) -> bool:
         """Tell whether the text begins with ``*``."""
         return type(self.expressions[0]) is AllExpression
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"name": self.name, "is_default": self.is_default, "expressions": self.expressions}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BaseField) and (self.name, self.expressions) == (

@@ -7,10 +7,9 @@ triggers with the same fields.
 from __future__ import annotations
 
 from datetime import date
-from functools import cache
 
 from ...errors import NeverFiresError
-from .expressions import weekday_days
+from .dates import FIRST_YEAR, LAST_YEAR, Dates
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,10 +17,7 @@ if TYPE_CHECKING:
 
 DAY = 86400
 EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
-FIRST_YEAR, LAST_YEAR = 1970, 9998
 LAST_WALL = (date(LAST_YEAR, 12, 31).toordinal() - EPOCH_ORDINAL + 1) * DAY
-_WHOLE_MONTH = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
-_NO_MONTHS: tuple[int, ...] = ()
 
 
 def _low(mask: int) -> int:
@@ -33,102 +29,56 @@ class Schedule:
 
     :param fields: the fields, in the order of ``CronTrigger.FIELD_NAMES``
     :param day_or_weekday: whether a date matches by its day *or* its weekday (crontab(5), both restricted)
+    :param dates: the dates of the first five fields, where there is an object for them already
+    :param extended: whether the fields use the crontab extensions
     :raises NeverFiresError: if no date of the calendar matches, whatever the year
     """
 
     __slots__ = (
-        "_by_kind",
         "_by_year",
-        "_days",
         "_first_second",
         "_hours",
         "_minutes",
-        "_months",
         "_per_day",
         "_seconds",
-        "_weekdays",
-        "_weeks",
-        "_years",
+        "dates",
         "day_or_weekday",
+        "extended",
         "fields",
         "first_time",
         "last_time",
         "wild",
     )
 
-    def __init__(self, fields: tuple[BaseField, ...], day_or_weekday: bool = False) -> None:
+    def __init__(
+        self,
+        fields: tuple[BaseField, ...],
+        day_or_weekday: bool = False,
+        dates: Dates | None = None,
+        extended: bool = False,
+    ) -> None:
         self.fields = fields
         self.day_or_weekday = day_or_weekday
-        year, month, day, week, day_of_week, hour, minute, second = fields
-        every_year, every_week = str(year) == "*", str(week) == "*"
-        self._years = None if every_year else year.mask() >> FIRST_YEAR
-        self._weeks = None if every_week else week.mask()
-        self._months, self._days, self._weekdays = month.mask(), day.mask(), day_of_week.mask()
-        self._hours, self._minutes, self._seconds = hour.mask(), minute.mask(), second.mask()
+        self.extended = extended
+        self.dates = Dates(fields[:5], day_or_weekday) if dates is None else dates
+        self._by_year = self.dates.by_year
+        _, month, day, week, day_of_week, hour, minute, second = fields
+        self._hours, self._minutes, self._seconds = hours, minutes, seconds = (
+            hour.mask(),
+            minute.mask(),
+            second.mask(),
+        )
         #: whether the second, minute or hour begins with ``*`` (crontab's rule for what follows real time at DST changes)
         self.wild = second.begins_with_star() or minute.begins_with_star() or hour.begins_with_star()
-        self._first_second = _low(self._seconds)
-        self.first_time = _low(self._hours) * 3600 + _low(self._minutes) * 60 + self._first_second
+        self._first_second = _low(seconds)
+        self.first_time = _low(hours) * 3600 + _low(minutes) * 60 + self._first_second
         self.last_time = (
-            (self._hours.bit_length() - 1) * 3600
-            + (self._minutes.bit_length() - 1) * 60
-            + self._seconds.bit_length()
-            - 1
+            (hours.bit_length() - 1) * 3600 + (minutes.bit_length() - 1) * 60 + seconds.bit_length() - 1
         )
-        self._per_day = self._hours.bit_count() * self._minutes.bit_count() * self._seconds.bit_count()
-        self._by_year: dict[int, tuple[int, ...]] = {}
-        self._by_kind: dict[tuple[bool, int, bool], tuple[int, ...]] = {}
-        if not any(any(self._dates(number)) for number in _every_kind_of_year()):
+        self._per_day = hours.bit_count() * minutes.bit_count() * seconds.bit_count()
+        if dates is None and not self.dates.match_some():
             shown = ", ".join(f"{field.name}='{field}'" for field in (month, day, week, day_of_week))
             raise NeverFiresError(f"No date matches {shown}, in any year")
-
-    # ------------------------------------------------------------------------------------------------------- dates
-
-    def _dates(self, year: int) -> tuple[int, ...]:
-        """Return the masks of the matching days for each month (index 1 to 12), without regard to the year field."""
-        kind = _kind(year)
-        found = self._by_kind.get(kind)
-        if found is None:
-            leap, first_weekday, _ = kind
-            masks = [0]
-            for month in range(1, 13):
-                length = 29 if month == 2 and leap else _WHOLE_MONTH[month - 1]
-                masks.append(
-                    self._month(year, month, length, first_weekday) if self._months >> month & 1 else 0
-                )
-                first_weekday = (first_weekday + length) % 7
-            found = self._by_kind[kind] = tuple(masks)
-        return found
-
-    def _month(self, year: int, month: int, length: int, first_weekday: int) -> int:
-        _, _, day, _, day_of_week, *_ = self.fields
-        days = self._days | day.days(length, first_weekday)
-        weekdays = day_of_week.days(length, first_weekday)
-        for weekday in range(7):
-            if self._weekdays >> weekday & 1:
-                weekdays |= weekday_days(weekday, length, first_weekday)
-        mask = days | weekdays if self.day_or_weekday else days & weekdays
-        mask &= (2 << length) - 2
-        if self._weeks is not None:
-            for number in range(1, length + 1):
-                if mask >> number & 1 and not self._weeks >> date(year, month, number).isocalendar()[1] & 1:
-                    mask &= ~(1 << number)
-        return mask
-
-    def _masks_of(self, year: int) -> tuple[int, ...]:
-        found = self._by_year.get(year)
-        return self._masks(year) if found is None else found
-
-    def _masks(self, year: int) -> tuple[int, ...]:
-        """Return the masks of a year; empty if nothing matches in it."""
-        if year < FIRST_YEAR or (self._years is not None and not self._years >> (year - FIRST_YEAR) & 1):
-            found = _NO_MONTHS
-        else:
-            found = self._dates(year)
-            if not any(found):
-                found = _NO_MONTHS
-        self._by_year[year] = found
-        return found
 
     # ----------------------------------------------------------------------------------------------- times of a day
 
@@ -192,7 +142,7 @@ class Schedule:
         year, month = today.year, today.month
         masks = self._by_year.get(year)
         if masks is None:
-            masks = self._masks(year)
+            masks = self.dates.of_year(year)
         if masks:
             left = masks[month] >> today.day
             if left & 1:
@@ -206,18 +156,19 @@ class Schedule:
 
     def _first_after(self, year: int, month: int, masks: tuple[int, ...]) -> int | None:
         """Return the first matching wall second after a month."""
+        years = self.dates.years
         while True:
             for later, mask in enumerate(masks[month + 1 :], month + 1):
                 if mask:
                     first = date(year, later, 1).toordinal() - EPOCH_ORDINAL
                     return (first + _low(mask) - 1) * DAY + self.first_time
             year += 1
-            if self._years is not None:
-                left = self._years >> (year - FIRST_YEAR)
+            if years is not None:
+                left = years >> (year - FIRST_YEAR)
                 year = year + _low(left) if left else LAST_YEAR + 1
             if year > LAST_YEAR:
                 return None
-            month, masks = 0, self._masks_of(year)
+            month, masks = 0, self._of_year(year)
 
     def last_wall(self, wall: int) -> int | None:
         """Return the last matching wall second up to ``wall``, None if there is none since 1970."""
@@ -226,7 +177,7 @@ class Schedule:
         day, second = divmod(min(wall, LAST_WALL - 1), DAY)
         today = date.fromordinal(day + EPOCH_ORDINAL)
         year, month = today.year, today.month
-        masks = self._masks_of(year)
+        masks = self._of_year(year)
         if masks:
             if masks[month] >> today.day & 1:
                 time = self._time_to(second)
@@ -239,17 +190,18 @@ class Schedule:
 
     def _last_before(self, year: int, month: int, masks: tuple[int, ...]) -> int | None:
         """Return the last matching wall second before a month."""
+        years = self.dates.years
         while True:
             for earlier in range(month - 1 if masks else 0, 0, -1):
                 if masks[earlier]:
                     first = date(year, earlier, 1).toordinal() - EPOCH_ORDINAL
                     return (first + masks[earlier].bit_length() - 2) * DAY + self.last_time
             year -= 1
-            if self._years is not None:
-                year = FIRST_YEAR + (self._years & ((2 << (year - FIRST_YEAR)) - 1)).bit_length() - 1
+            if years is not None:
+                year = FIRST_YEAR + (years & ((2 << (year - FIRST_YEAR)) - 1)).bit_length() - 1
             if year < FIRST_YEAR:
                 return None
-            month, masks = 13, self._masks_of(year)
+            month, masks = 13, self._of_year(year)
 
     def count_walls(self, start: int, end: int) -> int:
         """Return how many wall seconds match from ``start`` to before ``end``."""
@@ -267,7 +219,7 @@ class Schedule:
 
     def _day_matches(self, day: int) -> bool:
         at = date.fromordinal(day + EPOCH_ORDINAL)
-        masks = self._masks_of(at.year)
+        masks = self._of_year(at.year)
         return bool(masks and masks[at.month] >> at.day & 1)
 
     def _days_between(self, first: int, last: int) -> int:
@@ -275,7 +227,7 @@ class Schedule:
         start, end = date.fromordinal(first + EPOCH_ORDINAL), date.fromordinal(last + EPOCH_ORDINAL)
         count = 0
         for year in range(start.year, end.year + 1):
-            masks = self._masks_of(year)
+            masks = self._of_year(year)
             if not masks:
                 continue
             count += sum(mask.bit_count() for mask in masks)
@@ -301,29 +253,8 @@ class Schedule:
             self._hours & other._hours and self._minutes & other._minutes and self._seconds & other._seconds
         ):
             return True
-        if self._years is not None and other._years is not None and not self._years & other._years:
-            return True
-        return not any(
-            one & two
-            for year in _every_kind_of_year()
-            for one, two in zip(self._dates(year), other._dates(year), strict=True)
-        )
+        return self.dates.never_meet(other.dates)
 
-
-@cache
-def _every_kind_of_year() -> list[int]:
-    """Return a year of each kind: the calendar repeats itself after 400 years, and few of them differ."""
-    kinds = {_kind(year): year for year in range(2000, 2400)}
-    return list(kinds.values())
-
-
-def _kind(year: int) -> tuple[bool, int, bool]:
-    """Return what the dates of a year depend on: leap or not, its first weekday, and whether the year before was leap.
-
-    (The last tells whether a first of January that is a Saturday is in week 52 or 53.)
-    """
-    return _is_leap(year), (date(year, 1, 1).toordinal() - 1) % 7, _is_leap(year - 1)
-
-
-def _is_leap(year: int) -> bool:
-    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    def _of_year(self, year: int) -> tuple[int, ...]:
+        found = self._by_year.get(year)
+        return self.dates.of_year(year) if found is None else found
