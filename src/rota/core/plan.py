@@ -82,17 +82,34 @@ def quarantine(job: Job, error: str) -> Decision:
 
 
 def due_time(job: Job, nominal: int) -> int:
-    """Return the due time of a nominal time: later by the trigger's jitter, the same on every node.
+    """Return the due time of a nominal time: later by the trigger's jitter and spread, the same on every node.
 
-    APScheduler adds uniform random seconds from 0 to ``jitter``; so do we, drawn by a hash of job and time.
+    Jitter: APScheduler adds uniform random seconds from 0 to ``jitter``; so do we, drawn by a hash of job and time.
+    Spread: the place of the job among others, drawn by a hash of the job alone; always before the next nominal time.
     """
-    jitter = job.trigger.jitter
-    if not jitter:
-        return nominal
+    trigger = job.trigger
+    jitter, spread = trigger.jitter, trigger.spread
+    due = nominal
+    if jitter:
+        due += _part(f"{job.id}@{nominal}", int(jitter * SECOND))
+    if spread:
+        room = int(spread * SECOND)
+        following = trigger.after(nominal, nominal)
+        due += _part(job.id, room if following is None else min(room, following - nominal))
+    return due
+
+
+def _part(key: str, whole: int) -> int:
+    """Return a number from 0 to ``whole`` (not included), the same for the same key everywhere and for ever."""
     from hashlib import blake2b
 
-    digest = blake2b(f"{job.id}@{nominal}".encode(), digest_size=8).digest()
-    return nominal + int.from_bytes(digest, "big") * int(jitter * SECOND) // 2**64
+    return int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "big") * whole // 2**64
+
+
+def _most_late(job: Job) -> int:
+    """Return by how many microseconds a due time of the job can come after its nominal time."""
+    trigger = job.trigger
+    return int((trigger.jitter or 0) * SECOND) + int((trigger.spread or 0) * SECOND)
 
 
 def _plan_many(decision: Decision, nominal: int, now: int, busy: bool) -> int | None:
@@ -116,7 +133,7 @@ def _plan_many(decision: Decision, nominal: int, now: int, busy: bool) -> int | 
     first: int | None = nominal
     if grace is not None and now - due_time_of(job, nominal) > grace:
         # Jitter makes a due time later, so only what is too late by the whole jitter is missed without a look at it.
-        surely = now - grace - 1 - int((trigger.jitter or 0) * SECOND)
+        surely = now - grace - 1 - _most_late(job)
         before, missed = _latest(trigger, nominal, max(nominal, surely))
         decision.records.append(_record(job, nominal, before, missed, MISSED, "too late", now))
         first = trigger.after(before, before)
@@ -144,7 +161,7 @@ def due_time_of(job: Job, nominal: int) -> int:
 def _last_due(job: Job, nominal: int, now: int) -> tuple[int, int]:
     """Return the last nominal time that is due at ``now``, and how many there are from ``nominal`` on."""
     last, count = _latest(job.trigger, nominal, now)
-    if job.trigger.jitter:
+    if _most_late(job):
         for _ in range(JITTER_STEPS):
             if last <= nominal or due_time_of(job, last) <= now:
                 break

@@ -75,6 +75,7 @@ class AddingMethods(JobInternals):
         :raises ConfigurationError: if there is a ``connection`` and the store cannot use it
         :raises RuntimeError: if there is a ``connection`` and the scheduler was not started
         """
+        self._check_callable(func, jobstore)
         job, options = self._new_job(
             func,
             trigger,
@@ -121,6 +122,7 @@ class AddingMethods(JobInternals):
         made = []
         for number, arguments in enumerate(jobs):
             _check_arguments(number, arguments)
+            self._check_callable(arguments["func"], jobstore)
             made.append(self._new_job(**arguments))
         new = [job for job, _ in made]
         if self.state != STATE_STOPPED or connection is not None:
@@ -154,6 +156,8 @@ class AddingMethods(JobInternals):
             for option, value in zip(_OPTION_ORDER, given, strict=True)
             if value is not undefined
         }
+        if trigger == "crontab" and id is not None:
+            trigger_args.setdefault("seed", id)  # of H, so that each job has its own place
         job = Job(
             self,
             id,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from logging import Logger
     from typing import Any
 
+    from ..allowlist import AllowList
     from ..clock import Clock
     from ..executors.base import BaseExecutor
     from ..job import Job
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 STATE_STOPPED = 0
 STATE_RUNNING = 1
 STATE_PAUSED = 2
+
+#: The triggers that may start now: they start by the scheduler's clock.
+_STARTING_NOW = ("date", "interval", "calendarinterval", "crontab", "rrule")
 
 #: How often a change is tried again when others change the same job at the same time.
 TRIES = 50
@@ -54,6 +58,8 @@ class JobInternals:
     _default_policy: Policy
     #: False: jobs are added and changed here for others to run
     _runs_jobs: bool = True
+    #: which callables the jobs in durable stores may name
+    _allowed_callables: AllowList | None = None
     #: the names of the parameters of add_job(), for suggestions
     _job_options: tuple[str, ...] = ()
     #: job, store alias, replace_existing: added before start()
@@ -81,11 +87,7 @@ class JobInternals:
             check_names(trigger_args, self._job_options, "add_job() with a trigger object")
             return trigger
         trigger_args.setdefault("timezone", self.timezone)
-        if trigger in (
-            "date",
-            "interval",
-            "calendarinterval",
-        ):  # those that start now start by the scheduler's clock
+        if trigger in _STARTING_NOW:
             trigger_args["now"] = self.clock.now()
         made: BaseTrigger = self._create_plugin_instance("trigger", trigger, trigger_args)
         return made
@@ -187,6 +189,17 @@ class JobInternals:
         for job in jobs:
             job._scheduler, job._jobstore_alias = self, alias
         return jobs
+
+    def _check_callable(self, func: Any, alias: str | None) -> None:
+        """Refuse the name of a callable that jobs in that store may not have, before anything is imported for it."""
+        store = self._jobstores.get(alias or "")
+        if (
+            self._allowed_callables is not None
+            and isinstance(func, str)
+            and store is not None
+            and store.durable
+        ):
+            self._allowed_callables.check_reference(func)
 
     def _plan_first(self, job: Job) -> None:
         """Plan the first run from now; a trigger whose times are all over leaves the job paused, as in APScheduler."""

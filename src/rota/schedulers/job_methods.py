@@ -127,6 +127,8 @@ class JobMethods(AddingMethods):
         """
         if "executor" in changes and self.state != STATE_STOPPED:
             self._check_executor(changes["executor"])
+        if isinstance(changes.get("func"), str):
+            self._check_callable(changes["func"], self._lookup_job(job_id, jobstore)[1])
         return self._change(job_id, jobstore, lambda draft: draft._modify(**dict(changes)))
 
     def reschedule_job(
@@ -142,6 +144,8 @@ class JobMethods(AddingMethods):
         :return: the changed job
         :raises JobLookupError: if there is no such job
         """
+        if trigger == "crontab":
+            trigger_args.setdefault("seed", job_id)
         new = self._create_trigger(trigger, trigger_args)
 
         def change(draft: Job) -> None:

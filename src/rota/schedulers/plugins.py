@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 BUILT_IN: dict[str, dict[str, str]] = {
     "trigger": {
         "and": "rota.triggers.combining:AndTrigger",
+        "business_day": "rota.triggers.business_day:BusinessDayTrigger",
         "calendarinterval": "rota.triggers.calendarinterval:CalendarIntervalTrigger",
         "cron": "rota.triggers.cron:CronTrigger",
+        "crontab": "rota.triggers.crontab:CrontabTrigger",
         "date": "rota.triggers.date:DateTrigger",
         "interval": "rota.triggers.interval:IntervalTrigger",
         "or": "rota.triggers.combining:OrTrigger",
+        "rrule": "rota.triggers.rrule:RRuleTrigger",
     },
     "executor": {
         "asyncio": "rota.executors.asyncio:AsyncIOExecutor",

@@ -15,6 +15,7 @@ from .base import (
     LAST_INSTANT,
     InstantTrigger,
     checked_jitter,
+    checked_spread,
     checked_state,
     current_instant,
     zone_for,
@@ -49,6 +50,7 @@ class CalendarIntervalTrigger(InstantTrigger):
     :param end_date: date or ISO string: the last possible date, included
     :param timezone: name or tzinfo (default: the local zone)
     :param jitter: seconds by which a due time may come after its nominal time
+    :param spread: seconds over which jobs with this trigger are spread by their ids
     :param now: instant that counts as the current time (the system's time by default)
     :raises TriggerError: if the interval is not at least one day, or a parameter is out of range
     :raises TriggerTypeError: if a parameter has the wrong type
@@ -60,6 +62,7 @@ class CalendarIntervalTrigger(InstantTrigger):
         "end_date",
         "jitter",
         "months",
+        "spread",
         "start_date",
         "start_given",
         "timezone",
@@ -68,6 +71,7 @@ class CalendarIntervalTrigger(InstantTrigger):
     )
 
     jitter: float | None
+    spread: float | None
     timezone: tzinfo
 
     def __init__(
@@ -84,6 +88,7 @@ class CalendarIntervalTrigger(InstantTrigger):
         end_date: date | str | None = None,
         timezone: tzinfo | str | None = None,
         jitter: float | timedelta | None = None,
+        spread: float | timedelta | None = None,
         now: int | None = None,
     ) -> None:
         self.timezone = zone_for(timezone)
@@ -105,6 +110,7 @@ class CalendarIntervalTrigger(InstantTrigger):
                 f"end_date cannot be earlier than start_date; got {self.start_date} to {self.end_date}"
             )
         self.jitter = checked_jitter(jitter)
+        self.spread = checked_spread(spread)
 
     def after(self, instant: int, previous: int | None = None) -> int | None:
         """Return the first time later than ``instant``, in the series of ``previous`` or else of ``start_date``."""
@@ -185,6 +191,8 @@ class CalendarIntervalTrigger(InstantTrigger):
         result["timezone"] = zone
         if self.jitter is not None:
             result["jitter"] = self.jitter
+        if self.spread is not None:
+            result["spread"] = self.spread
         return result
 
     @classmethod
@@ -194,7 +202,7 @@ class CalendarIntervalTrigger(InstantTrigger):
 
     def __getstate__(self) -> dict[str, Any]:
         at = self.time
-        return {
+        state = {
             "version": 1,
             "interval": [self.years, self.months, self.weeks, self.days],
             "time": [at.hour, at.minute, at.second],
@@ -203,6 +211,7 @@ class CalendarIntervalTrigger(InstantTrigger):
             "timezone": self.timezone,
             "jitter": self.jitter,
         }
+        return state if self.spread is None else {**state, "spread": self.spread}
 
     def __setstate__(self, state: Any) -> None:
         state = checked_state(self, state, 1)
@@ -214,6 +223,7 @@ class CalendarIntervalTrigger(InstantTrigger):
         self.end_date = state["end_date"]
         self.timezone = astimezone(state["timezone"]) or UTC
         self.jitter = state["jitter"]
+        self.spread = state.get("spread")
 
     def _second_on(self, at: date) -> int | None:
         """Return the second at which the time is first shown on a date, None if the clocks jump over it."""
@@ -271,7 +281,7 @@ class CalendarIntervalTrigger(InstantTrigger):
     def _identity(self) -> tuple[Any, ...]:
         return (
             (self.years, self.months, self.weeks, self.days, self._second_of_day),
-            (self.start_date, self.end_date, timezone_to_text(self.timezone), self.jitter),
+            (self.start_date, self.end_date, timezone_to_text(self.timezone), self.jitter, self.spread),
         )
 
     def __repr__(self) -> str:
@@ -286,6 +296,8 @@ class CalendarIntervalTrigger(InstantTrigger):
             fields.append(f"end_date='{self.end_date}'")
         if self.jitter:
             fields.append(f"jitter={self.jitter}")
+        if self.spread:
+            fields.append(f"spread={self.spread}")
         fields.append(f"timezone={timezone_repr(self.timezone)!r}")
         return f"{type(self).__name__}({', '.join(fields)})"
 

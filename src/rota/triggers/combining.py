@@ -125,12 +125,12 @@ class BaseCombiningTrigger(InstantTrigger):
         return trigger
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
+        state = {
             "version": 1,
             "triggers": [member_state(member) for member in self.triggers],
             "jitter": self.jitter,
-            "spread": self.spread,
         }
+        return state if self.spread is None else {**state, "spread": self.spread}
 
     def __setstate__(self, state: Any) -> None:
         state = checked_state(self, state, 1)

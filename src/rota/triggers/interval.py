@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from ..clock import SECOND, microseconds, moment
+from ..clock import DAY, SECOND, microseconds, moment
 from ..clock import instant as to_instant
 from ..errors import TriggerError, TriggerTypeError
 from ..util import astimezone, datetime_repr, timezone_to_text
@@ -15,6 +15,7 @@ from .base import (
     LAST_INSTANT,
     InstantTrigger,
     checked_jitter,
+    checked_spread,
     checked_state,
     current_instant,
     optional_instant,
@@ -27,30 +28,39 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+#: The epoch was a Thursday; weeks are aligned to Mondays.
+_MONDAY = 4 * DAY
+
+
 class IntervalTrigger(InstantTrigger):
     """Fires every so much elapsed time, whatever the clocks in the zone do. Alias: ``interval``.
 
     The times lie on the grid ``start_date + n × interval``; once a job has fired, on the grid of its last nominal time.
-    Jitter never moves the grid.
+    Jitter and spread never move the grid.
 
     :param weeks: weeks to wait
     :param days: days to wait (of 24 hours)
     :param hours: hours to wait
     :param minutes: minutes to wait
     :param seconds: seconds to wait; like the others an int or float. A sum of zero means one second
-    :param start_date: datetime, date or string: the first time (default: one interval from now)
+    :param start_date: datetime, date or string: the first time (default: as ``first`` says)
     :param end_date: datetime, date or string: the last possible time, included
     :param timezone: name or tzinfo, for reading and showing dates (default: that of the dates, else the local one)
     :param jitter: seconds by which a due time may come after its nominal time
+    :param first: the first time where there is no ``start_date``: ``"after"`` one interval (as in APScheduler), ``"now"``, or
+        ``"aligned"``: at the next multiple of the interval on the clock of the zone, counted from a Monday at midnight
+        (every 15 minutes at :00, :15, :30, :45; each process that starts comes to the same grid)
+    :param spread: seconds over which jobs with this trigger are spread by their ids
     :param now: instant that counts as the current time (the system's time by default)
-    :raises TriggerError: if the interval is negative, or a date or the jitter is wrong
+    :raises TriggerError: if the interval is negative, ``first`` is not known, or a date or the jitter is wrong
     :raises TriggerTypeError: if a parameter has the wrong type
     """
 
-    __slots__ = ("_end", "_interval", "_start", "jitter", "start_given", "timezone")
+    __slots__ = ("_end", "_interval", "_start", "jitter", "spread", "start_given", "timezone")
 
     elapsed = True
     jitter: float | None
+    spread: float | None
     start_given: bool
     timezone: tzinfo
 
@@ -66,6 +76,8 @@ class IntervalTrigger(InstantTrigger):
         timezone: tzinfo | str | None = None,
         jitter: float | timedelta | None = None,
         *,
+        first: str = "after",
+        spread: float | timedelta | None = None,
         now: int | None = None,
     ) -> None:
         self._interval = interval = _length(weeks, days, hours, minutes, seconds)
@@ -75,10 +87,15 @@ class IntervalTrigger(InstantTrigger):
             start = optional_instant(start_date, zone, "start_date")
             assert start is not None
             self._start = start
+            if first != "after":
+                raise TriggerError(
+                    f"first={first!r} is for an interval without start_date, which says when it begins"
+                )
         else:
-            self._start = current_instant(now) + interval
+            self._start = _first(first, current_instant(now), interval, zone)
         self._end = None if end_date is None else optional_instant(end_date, zone, "end_date")
         self.jitter = None if jitter is None else checked_jitter(jitter)
+        self.spread = None if spread is None else checked_spread(spread)
 
     @property
     def interval(self) -> timedelta:
@@ -144,7 +161,7 @@ class IntervalTrigger(InstantTrigger):
         return first + steps * self._interval, steps + 1
 
     def spec(self) -> dict[str, Any] | None:
-        """Return ``{"type": "interval", "seconds", "start_date", "timezone"}``, with ``end_date``, ``jitter`` if given."""
+        """Return ``{"type": "interval", "seconds", "start_date", "timezone"}``, and what else was given."""
         zone = timezone_to_text(self.timezone)
         if zone is None:
             return None
@@ -159,6 +176,8 @@ class IntervalTrigger(InstantTrigger):
             result["end_date"] = self.end_date.isoformat()
         if self.jitter is not None:
             result["jitter"] = self.jitter
+        if self.spread is not None:
+            result["spread"] = self.spread
         return result
 
     @classmethod
@@ -170,10 +189,11 @@ class IntervalTrigger(InstantTrigger):
             end_date=spec.get("end_date"),
             timezone=spec["timezone"],
             jitter=spec.get("jitter"),
+            spread=spec.get("spread"),
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
+        state = {
             "version": 2,
             "timezone": self.timezone,
             "start_date": self.start_date,
@@ -181,6 +201,7 @@ class IntervalTrigger(InstantTrigger):
             "interval": self.interval,
             "jitter": self.jitter,
         }
+        return state if self.spread is None else {**state, "spread": self.spread}
 
     def __setstate__(self, state: Any) -> None:
         state = checked_state(self, state, 2)
@@ -190,13 +211,21 @@ class IntervalTrigger(InstantTrigger):
         self._end = None if state["end_date"] is None else to_instant(state["end_date"])
         self._interval = microseconds(state["interval"])
         self.jitter = state.get("jitter")
+        self.spread = state.get("spread")
 
     def _bounded(self, instant: int) -> int | None:
         end = self._end
         return None if instant > LAST_INSTANT or (end is not None and instant > end) else instant
 
     def _identity(self) -> tuple[Any, ...]:
-        return (self._interval, self._start, self._end, timezone_to_text(self.timezone), self.jitter)
+        return (
+            self._interval,
+            self._start,
+            self._end,
+            timezone_to_text(self.timezone),
+            self.jitter,
+            self.spread,
+        )
 
     def __str__(self) -> str:
         return f"interval[{self.interval!s}]"
@@ -207,7 +236,23 @@ class IntervalTrigger(InstantTrigger):
             options.append(f"end_date={datetime_repr(self.end_date)!r}")
         if self.jitter:
             options.append(f"jitter={self.jitter}")
+        if self.spread:
+            options.append(f"spread={self.spread}")
         return f"<{type(self).__name__} ({', '.join(options)}, timezone='{self.timezone}')>"
+
+
+def _first(first: str, now: int, interval: int, zone: tzinfo) -> int:
+    """Return the start of an interval that has been given none."""
+    if first == "after":
+        return now + interval
+    if first == "now":
+        return now
+    if first != "aligned":
+        raise TriggerError(f"There is no first={first!r}; it is 'after', 'now' or 'aligned'")
+    from .zones import zone_map
+
+    offset = zone_map(zone).offset(now // SECOND) * SECOND
+    return now + (_MONDAY - now - offset) % interval
 
 
 def _length(weeks: Any, days: Any, hours: Any, minutes: Any, seconds: Any) -> int:

@@ -15,6 +15,7 @@ from ..base import (
     LAST_INSTANT,
     InstantTrigger,
     checked_jitter,
+    checked_spread,
     checked_state,
     current_instant,
     optional_instant,
@@ -58,6 +59,7 @@ class CronTrigger(InstantTrigger):
         right after it, a fixed time in an overlap once; expressions that begin with ``*`` in the second, minute or hour
         follow real time), ``"wall"`` (gaps are skipped, overlaps fire twice), ``"gap-end"`` (like vixie, with
         everything in a gap made up at its end) or ``"shift"`` (02:30 in a gap fires at 03:30)
+    :param spread: seconds over which jobs with this trigger are spread by their ids
     :param now: accepted because all triggers take it; fields do not depend on the current time
     :raises CronError: if a field is not understood or out of range
     :raises NeverFiresError: if no date matches in any year (30 February)
@@ -66,9 +68,10 @@ class CronTrigger(InstantTrigger):
     FIELD_NAMES = FIELD_NAMES
     FIELDS_MAP = FIELDS_MAP
 
-    __slots__ = ("_end", "_rules", "_schedule", "_start", "jitter", "timezone")
+    __slots__ = ("_end", "_rules", "_schedule", "_start", "jitter", "spread", "timezone")
 
     jitter: float | None
+    spread: float | None
     timezone: tzinfo
 
     def __init__(
@@ -87,11 +90,13 @@ class CronTrigger(InstantTrigger):
         jitter: float | timedelta | None = None,
         *,
         dst: str = "vixie",
+        spread: float | timedelta | None = None,
         now: int | None = None,
     ) -> None:
         given = (year, month, day, week, day_of_week, hour, minute, second)
         texts = tuple(None if value is None else str(value) for value in given)
         self._set_up(texts, False, False, (start_date, end_date), timezone, jitter, dst)
+        self.spread = None if spread is None else checked_spread(spread)
 
     @classmethod
     def from_crontab(
@@ -104,6 +109,7 @@ class CronTrigger(InstantTrigger):
         start_date: datetime | date | str | None = None,
         end_date: datetime | date | str | None = None,
         jitter: float | timedelta | None = None,
+        spread: float | timedelta | None = None,
         seed: str | None = None,
         now: int | None = None,
     ) -> CronTrigger:
@@ -120,7 +126,8 @@ class CronTrigger(InstantTrigger):
         :param start_date: as in the constructor
         :param end_date: as in the constructor
         :param jitter: as in the constructor
-        :param seed: what ``H`` is a hash of
+        :param spread: as in the constructor
+        :param seed: what ``H`` is a hash of (``add_job(func, "crontab", expr=…, id=…)`` takes the id)
         :param now: instant that counts as the current time, for years that are over
         :raises CronError: if anything in the string is not understood, with field, item and column
         :raises NeverFiresError: if no time from now on matches
@@ -131,6 +138,7 @@ class CronTrigger(InstantTrigger):
         extended = dialect != "apscheduler3"
         dates = (start_date, end_date)
         trigger._set_up(texts, extended, crontab.day_or_weekday, dates, timezone, jitter, dst)
+        trigger.spread = None if spread is None else checked_spread(spread)
         if texts[0] not in (None, "*") and trigger.after(current_instant(now) - 1) is None:
             raise NeverFiresError(f"{expr!r} has no time from now on; its years are {texts[0]}")
         return trigger
@@ -270,6 +278,8 @@ class CronTrigger(InstantTrigger):
         result["timezone"] = zone
         if self.jitter is not None:
             result["jitter"] = self.jitter
+        if self.spread is not None:
+            result["spread"] = self.spread
         if self._rules.policy != "vixie":
             result["dst"] = self._rules.policy
         if self._schedule.extended:
@@ -291,10 +301,11 @@ class CronTrigger(InstantTrigger):
             spec.get("jitter"),
             spec.get("dst", "vixie"),
         )
+        trigger.spread = spec.get("spread")
         return trigger
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
+        state = {
             "version": 2,
             "timezone": self.timezone,
             "start_date": self.start_date,
@@ -305,6 +316,7 @@ class CronTrigger(InstantTrigger):
             "crontab": self._schedule.extended,
             "day_or_weekday": self._schedule.day_or_weekday,
         }
+        return state if self.spread is None else {**state, "spread": self.spread}
 
     def __setstate__(self, state: Any) -> None:
         state = checked_state(self, state, 2)
@@ -318,12 +330,22 @@ class CronTrigger(InstantTrigger):
             state.get("jitter"),
             state.get("dst", "vixie"),
         )
+        self.spread = state.get("spread")
 
     def _identity(self) -> tuple[Any, ...]:
         schedule = self._schedule
         texts = tuple(str(field) for field in schedule.fields)
         zone = timezone_to_text(self.timezone)
-        return (texts, schedule.day_or_weekday, zone, self._start, self._end, self.jitter, self._rules.policy)
+        return (
+            texts,
+            schedule.day_or_weekday,
+            zone,
+            self._start,
+            self._end,
+            self.jitter,
+            self.spread,
+            self._rules.policy,
+        )
 
     def _given(self) -> list[str]:
         return [f"{field.name}='{field}'" for field in self._schedule.fields if not field.is_default]
@@ -339,4 +361,6 @@ class CronTrigger(InstantTrigger):
             options.append(f"end_date={datetime_repr(self.end_date)!r}")
         if self.jitter:
             options.append(f"jitter={self.jitter}")
+        if self.spread:
+            options.append(f"spread={self.spread}")
         return f"<{type(self).__name__} ({', '.join(options)}, timezone='{self.timezone}')>"
