@@ -248,9 +248,11 @@ class BaseJobStore(ABC):
         :return: the decisions that were carried out; what another node changed first is left out
         """
         won = []
+        error: Exception | None = None
         with self._ledger.lock:
             for decision in decisions:
                 job = decision.job
+                before = job.copy()
                 job.set_next(decision.next_nominal, decision.next_due)
                 job.state, job.error = decision.state, decision.error
                 try:
@@ -260,8 +262,15 @@ class BaseJobStore(ABC):
                         self._update_legacy(job, decision)
                 except JobLookupError:
                     continue
+                except Exception as exc:
+                    job.assign(before)
+                    error = exc
+                    self._logger.warning("Error moving job %s to its next run; it stays due: %r", job.id, exc)
+                    continue
                 self._ledger.claim(decision, node, now)
                 won.append(decision)
+        if error is not None and not won:  # else what was claimed has to be executed
+            raise error
         return won
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:

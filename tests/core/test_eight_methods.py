@@ -1,0 +1,109 @@
+"""Stores of APScheduler's eight methods: the port's defaults give them a ledger, on one node."""
+
+from __future__ import annotations
+
+from rota.job import Job
+from rota.jobstores.base import BaseJobStore, ConflictingIdError, JobLookupError
+from tests.core.engine_kit import Gate, outcomes, started
+
+
+class EightMethods(BaseJobStore):
+    """Keeps jobs as APScheduler 3's states, as third-party stores do."""
+
+    def __init__(self):
+        self.states = {}
+        self.broken_job = None
+
+    def _restored(self, state):
+        job = Job.__new__(Job)
+        job.__setstate__(state)
+        job._scheduler, job._jobstore_alias = self._scheduler, self._alias
+        return job
+
+    def _require(self, job_id):
+        if job_id == self.broken_job:
+            raise ConnectionError("the server is gone")
+        if job_id not in self.states:
+            raise JobLookupError(job_id)
+
+    def lookup_job(self, job_id):
+        return self._restored(self.states[job_id]) if job_id in self.states else None
+
+    def get_due_jobs(self, now):
+        return [
+            job for job in self.get_all_jobs() if job.next_run_time is not None and job.next_run_time <= now
+        ]
+
+    def get_next_run_time(self):
+        return min((job.next_run_time for job in self.get_all_jobs() if job.next_run_time), default=None)
+
+    def get_all_jobs(self):
+        jobs = [self._restored(state) for state in self.states.values()]
+        return sorted(jobs, key=lambda job: (job.next_run_time is None, job.next_run_time or 0))
+
+    def add_job(self, job):
+        if job.id in self.states:
+            raise ConflictingIdError(job.id)
+        self.states[job.id] = job.__getstate__()
+
+    def update_job(self, job):
+        self._require(job.id)
+        self.states[job.id] = job.__getstate__()
+
+    def remove_job(self, job_id):
+        self._require(job_id)
+        del self.states[job_id]
+
+    def remove_all_jobs(self):
+        self.states.clear()
+
+
+def work():
+    """Be a job."""
+
+
+def test_jobs_of_such_a_store_run_and_have_records():
+    scheduler, _ = started(jobstores={"default": EightMethods()})
+    scheduler.add_job(work, "interval", minutes=1, id="j")
+    scheduler.advance(minutes=3)
+    assert outcomes(scheduler, "j") == [("succeeded", None, 1)] * 3
+
+
+def test_its_runs_do_not_overlap():
+    gate = Gate()
+    scheduler, _ = started(jobstores={"default": EightMethods()}, executors={"default": gate})
+    scheduler.add_job(work, "interval", minutes=1, id="j")
+    scheduler.advance(minutes=3)
+    assert len(gate.held) == 1
+    gate.release()
+    scheduler.advance(minutes=1)
+    assert len(gate.held) == 1
+
+
+def test_a_group_of_missed_runs_holds_its_job_until_it_has_ended():
+    gate = Gate()
+    scheduler, _ = started(jobstores={"default": EightMethods()}, executors={"default": gate})
+    scheduler.add_job(work, "interval", minutes=1, id="j", coalesce=False)
+    scheduler.clock.advance(minutes=150)
+    scheduler.run_pending()
+    assert len(gate.held) == 100
+    scheduler.run_pending()
+    assert len(gate.held) == 100
+    gate.release()
+    scheduler.run_pending()
+    assert len(gate.held) == 50
+
+
+def test_an_error_in_the_middle_of_a_batch_costs_only_the_job_that_it_happened_to():
+    store = EightMethods()
+    scheduler, _ = started(jobstores={"default": store})
+    for name in "abc":
+        scheduler.add_job(work, "interval", minutes=1, id=name)
+    store.broken_job = "b"
+    scheduler.advance(minutes=1)
+    assert outcomes(scheduler, "a") == outcomes(scheduler, "c") == [("succeeded", None, 1)]
+    store.broken_job = None
+    scheduler.advance(minutes=1)
+    for name in "abc":
+        assert sum(count for _, _, count in outcomes(scheduler, name)) == 2, name
+        assert {status for status, _, _ in outcomes(scheduler, name)} <= {"succeeded", "skipped"}
