@@ -83,6 +83,19 @@ def loads(text: str) -> Any:
         raise DeserializationError(f"{_cut(text)} cannot be restored: {type(exc).__name__}: {exc}") from exc
 
 
+def raw(text: str) -> Any:
+    """Return the JSON data of such a text as it stands, without making values of it.
+
+    :raises DeserializationError: if the text is damaged
+    """
+    try:
+        if text.count("[") + text.count("{") > MAX_DEPTH:
+            _check_depth(text)
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as exc:
+        raise DeserializationError(f"{_cut(text)} is no JSON: {exc}") from exc
+
+
 def pack(value: Any, where: str = "value") -> Any:
     """Return a value as data that any JSON library writes (the form that :func:`dumps` writes).
 
@@ -206,7 +219,7 @@ def _pack_other(value: Any, kind: type) -> Any:
     from .triggers.base import BaseTrigger
 
     if isinstance(value, BaseTrigger):
-        from .jobcodec import trigger_spec
+        from .jobparts import trigger_spec
 
         return {"~trigger": trigger_spec(value)}
     if isinstance(value, tzinfo):
@@ -336,7 +349,7 @@ def _unpack_type(data: Any) -> Any:
 
 
 def _unpack_trigger(spec: Any) -> Any:
-    from .jobcodec import trigger_of
+    from .jobparts import trigger_of
 
     return trigger_of(spec)
 

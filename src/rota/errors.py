@@ -20,6 +20,7 @@ May not import anything of Rota. Each class also derives from what APScheduler 3
     │   ├── UnknownAttributeError (AttributeError)
     │   ├── CallableReferenceError (ValueError)  the callable has no importable name
     │   ├── CallableLookupError (LookupError)    a textual reference leads nowhere
+    │   ├── CallableNotAllowedError (ValueError) the callable is not among the allowed_callables
     │   └── ArgumentMismatchError (ValueError)   arguments do not fit the callable's signature
     ├── SerializationError (ValueError, TypeError)  a value does not fit the store's format
     ├── DeserializationError (ValueError)        stored data cannot be restored (it is kept)
@@ -128,6 +129,10 @@ class CallableReferenceError(InvalidJobError, ValueError):
 
 class CallableLookupError(InvalidJobError, LookupError):
     """A textual reference (``module:qualname``) leads nowhere."""
+
+
+class CallableNotAllowedError(InvalidJobError, ValueError):
+    """The callable of a job is not among the ``allowed_callables`` of the scheduler."""
 
 
 class ArgumentMismatchError(InvalidJobError, ValueError):

@@ -67,6 +67,7 @@ class Job:
         "next_nominal",
         "policy",
         "running",
+        "sealed",
         "state",
         "trigger",
         "version",
@@ -88,6 +89,8 @@ class Job:
     state: str
     running: int
     error: str | None
+    #: the signed options that the job came with, where its signature is not ours to renew (:mod:`rota.jobcodec`)
+    sealed: str | None
     _scheduler: Any
     _jobstore_alias: str | None
 
@@ -104,6 +107,7 @@ class Job:
         self.state = NEW
         self.running = 0
         self.error = None
+        self.sealed = None
         return self
 
     def __init__(

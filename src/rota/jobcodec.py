@@ -5,23 +5,31 @@ Reads and writes data, no store. What cannot be restored comes back as a quarant
 
 from __future__ import annotations
 
-import sys
-
 from .clock import HELD, instant, moment
-from .codec import dumps, loads, pack, to_text
+from .codec import dumps, loads, to_text
 from .core.plan import QUARANTINED
-from .core.policy import DEFAULT_POLICY, Policy, seconds_of, with_options
+from .core.policy import DEFAULT_POLICY
 from .errors import (
     CallableLookupError,
+    CallableNotAllowedError,
     ConfigurationError,
     DeserializationError,
     JobTypeError,
     SerializationError,
 )
 from .job import Job
-from .triggers import trigger_from_spec
+from .jobparts import (
+    CACHE_SIZE,
+    callable_of,
+    class_references,
+    options_of,
+    policy_of_text,
+    trigger_of,
+    trigger_spec,
+)
+from .signing import MARK, joined, separated, signer_of
 from .triggers.base import BaseTrigger
-from .util import obj_to_ref, ref_to_obj
+from .util import obj_to_ref
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,10 +37,11 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
+    from .allowlist import AllowList
+
 __all__ = ("JobFormat", "decode_job", "encode_job", "trigger_of", "trigger_spec")
 
-#: How many decoded triggers and option sets are kept; jobs with equal texts share one object.
-_CACHE_SIZE = 20_000
+_triggers: dict[str, BaseTrigger] = {}
 _PICKLED = '{"~pickle":"'
 
 
@@ -57,6 +66,18 @@ class _UnrestoredArgs(tuple):  # type: ignore[type-arg]
 
 class _UnrestoredKwargs(dict):  # type: ignore[type-arg]
     text = ""
+
+
+def _kept_args(text: str) -> _UnrestoredArgs:
+    kept = _UnrestoredArgs()
+    kept.text = text
+    return kept
+
+
+def _kept_kwargs(text: str) -> _UnrestoredKwargs:
+    kept = _UnrestoredKwargs()
+    kept.text = text
+    return kept
 
 
 def _unrestored(*args: Any, **kwargs: Any) -> None:
@@ -84,53 +105,124 @@ class JobFormat:
     :param pickle_protocol: protocol version of those pickles
     :param imports: False: import no code of users. Callables, arguments and custom triggers keep their texts, so that jobs can be
         looked at and repaired, and not run
+    :param signing_key: a key (text or bytes, 16 bytes or more), or a list of keys: what is written is signed by the first, and
+        what none of them has signed is quarantined before anything of it is decoded
     """
 
-    def __init__(self, serializer: str = "json", pickle_protocol: int = -1, imports: bool = True) -> None:
+    def __init__(
+        self,
+        serializer: str = "json",
+        pickle_protocol: int = -1,
+        imports: bool = True,
+        signing_key: str | bytes | Sequence[str | bytes] | None = None,
+    ) -> None:
         if serializer not in ("json", "pickle"):
             raise ConfigurationError(f'serializer must be "json" or "pickle", not {serializer!r}')
         self.pickles = serializer == "pickle"
         self._protocol = pickle_protocol
         self._imports = imports
+        self._signer = signer_of(signing_key)
+        self._allowed: AllowList | None = None
+
+    def restrict(self, allowed: AllowList | None) -> None:
+        """Take the callables that jobs may name; None: all.
+
+        :raises ConfigurationError: if that would protect nothing, as the store unpickles what anybody has written
+        """
+        if allowed is not None and self.pickles and self._signer is None:
+            raise ConfigurationError(
+                'allowed_callables protects nothing in a store with serializer="pickle": whoever writes to the store has it '
+                "execute anything. Give the store a signing_key as well, or use JSON"
+            )
+        self._allowed = allowed
 
     def texts(self, job: Job) -> tuple[str, str, str, str, str]:
         """Return the texts of a job: callable reference, trigger, args, kwargs and options.
 
         :raises TransientJobError: if the callable has no importable name
+        :raises CallableNotAllowedError: if the callable or the class of the trigger is not among those that are allowed
         :raises SerializationError: if an argument or the trigger does not fit
         """
         reference = job.require_reference()
+        if self._allowed is not None and job.func is not _unrestored:
+            self._allowed.check(reference, job.func)
         args: Any = job.args
         kwargs: Any = job.kwargs
         owner = getattr(job.func, "__self__", None)
         if owner is not None and _is_bound(job.func, owner) and obj_to_ref(job.func) == reference:
             args = (owner, *args)  # the reference names the function, not the bound method
-        return (
-            reference,
-            self._trigger_text(job.trigger),
-            args.text if type(args) is _UnrestoredArgs else self._dump(list(args), "args") if args else "[]",
-            kwargs.text
-            if type(kwargs) is _UnrestoredKwargs
-            else self._dump(dict(kwargs), "kwargs")
-            if kwargs
-            else "{}",
-            "{}" if job.policy is DEFAULT_POLICY else to_text(_options(job.policy), "options"),
+        trigger = self._trigger_text(job.trigger)
+        args = (
+            args.text if type(args) is _UnrestoredArgs else self._dump(list(args), "args") if args else "[]"
         )
+        if type(kwargs) is _UnrestoredKwargs:
+            kwargs = kwargs.text
+        else:
+            kwargs = self._dump(dict(kwargs), "kwargs") if kwargs else "{}"
+        options = "{}" if job.policy is DEFAULT_POLICY else to_text(options_of(job.policy), "options")
+        if self._allowed is not None and job.func is not _unrestored:
+            self._check_classes(trigger, args, kwargs)
+        if self._signer is not None or job.sealed is not None:
+            options = self._sealed(job, reference, trigger, args, kwargs, options)
+        return reference, trigger, args, kwargs, options
+
+    def _sealed(self, job: Job, reference: str, trigger: str, args: str, kwargs: str, options: str) -> str:
+        """Return options with their signature: a new one, or that which the job came with if it is not ours to renew."""
+        if self._signer is None:
+            return joined(separated(job.sealed or "")[0], options)
+        if job.sealed is not None:  # refused: whatever becomes of the job, it is not signed on its way
+            return job.sealed
+        return self._signer.signed((job.id, reference, trigger, args, kwargs, options, job.executor))
 
     def restore(self, job: Job, reference: str, trigger: str, args: str, kwargs: str, options: str) -> None:
         """Set the parts of a job from their texts; if one fails, the job becomes quarantined and keeps the text."""
         job.func_ref = reference
+        if self._signer is not None or options.startswith(MARK):
+            signature, plain = separated(options)
+            if not self._accepts(job, signature, reference, trigger, args, kwargs, plain):
+                job.sealed = options
+                job.trigger = UnrestoredTrigger(trigger)
+                job.func, job.args, job.kwargs = _unrestored, _kept_args(args), _kept_kwargs(kwargs)
+                return
+            options = plain
         if not self._imports:
             self._describe(job, trigger, args, kwargs, options)
             return
         try:
-            job.func = callable_of(reference)
+            job.func = self._callable_of(reference, trigger, args, kwargs)
             job.trigger = _triggers.get(trigger) or self._trigger_of_text(trigger)
             job.args = () if args == "[]" else tuple(self._load(args))
             job.kwargs = {} if kwargs == "{}" else dict(self._load(kwargs))
-            job.policy = DEFAULT_POLICY if options == "{}" else _policy_of_text(options)
+            job.policy = DEFAULT_POLICY if options == "{}" else policy_of_text(options)
         except (Exception, SystemExit) as exc:  # modules of users may do anything when they are imported
             self._quarantine(job, exc, trigger, args, kwargs, options)
+
+    def _accepts(self, job: Job, signature: str | None, *texts: str) -> bool:
+        """Whether a signature is right, or nobody asks; a job whose is not becomes quarantined."""
+        if self._signer is None:
+            job.sealed = joined(signature, "{}")  # for those who have the key
+            return True
+        refusal = self._signer.refusal(signature, (job.id, *texts, job.executor))
+        if refusal is not None:
+            job.state, job.error = QUARANTINED, f"it is not trusted: {refusal}"
+        return refusal is None
+
+    def _callable_of(self, reference: str, trigger: str, args: str, kwargs: str) -> Callable[..., Any]:
+        """Return the callable of a stored job; nothing is imported for one that is not allowed."""
+        allowed = self._allowed
+        if allowed is None:
+            return callable_of(reference)
+        allowed.check_reference(reference)
+        self._check_classes(trigger, args, kwargs)
+        found = callable_of(reference)
+        allowed.check(reference, found)
+        return found
+
+    def _check_classes(self, *texts: str) -> None:
+        for text in texts:
+            if self._allowed is not None and not text.startswith(_PICKLED):
+                for name in class_references(text):
+                    self._allowed.check_trigger_class(name)
 
     def _quarantine(
         self, job: Job, exc: BaseException, trigger: str, args: str, kwargs: str, options: str
@@ -138,6 +230,8 @@ class JobFormat:
         job.state = QUARANTINED
         job.error = f"it could not be restored: {type(exc).__name__}: {exc}"
         self._describe(job, trigger, args, kwargs, options)
+        if isinstance(exc, CallableNotAllowedError):
+            return
         job.func = _try(lambda: callable_of(job.func_ref or ""), _unrestored)
         job.trigger = _try(lambda: self._trigger_of_text(trigger), job.trigger)
         job.args = _try(lambda: tuple(self._load(args)), job.args)
@@ -145,13 +239,11 @@ class JobFormat:
 
     def _describe(self, job: Job, trigger: str, args: str, kwargs: str, options: str) -> None:
         """Set the parts of a job as far as that imports nothing; the others keep their texts."""
-        kept_args, kept_kwargs = _UnrestoredArgs(), _UnrestoredKwargs()
-        kept_args.text, kept_kwargs.text = args, kwargs
-        job.func, job.args, job.kwargs = _unrestored, kept_args, kept_kwargs
+        job.func, job.args, job.kwargs = _unrestored, _kept_args(args), _kept_kwargs(kwargs)
         job.trigger = UnrestoredTrigger(trigger)
-        if '"custom"' not in trigger and not trigger.startswith(_PICKLED):
+        if not trigger.startswith(_PICKLED) and _try(lambda: not class_references(trigger), False):
             job.trigger = _try(lambda: self._trigger_of_text(trigger), job.trigger)
-        job.policy = _try(lambda: _policy_of_text(options), DEFAULT_POLICY)
+        job.policy = _try(lambda: policy_of_text(options), DEFAULT_POLICY)
 
     def _dump(self, value: Any, where: str) -> str:
         try:
@@ -197,7 +289,7 @@ class JobFormat:
             return found
         trigger = trigger_of(found)
         if found["type"] != "custom":  # the built-in triggers are immutable values, others may not be
-            if len(_triggers) >= _CACHE_SIZE:
+            if len(_triggers) >= CACHE_SIZE:
                 _triggers.clear()
             _triggers[text] = trigger
         return trigger
@@ -214,108 +306,6 @@ def _try(restore: Callable[[], Any], otherwise: Any) -> Any:
         return restore()
     except (Exception, SystemExit):  # the reason is known: the job is quarantined already
         return otherwise
-
-
-# ------------------------------------------------------------------------------------------------------------ triggers
-
-_triggers: dict[str, BaseTrigger] = {}
-
-
-def trigger_spec(trigger: BaseTrigger) -> dict[str, Any]:
-    """Return a trigger as JSON-able data; a trigger without a spec is written by its class name and its packed state.
-
-    :raises SerializationError: if the state does not fit
-    """
-    cls = type(trigger)
-    # A user's class derived from a built-in one must not come back as the built-in one.
-    spec = trigger.spec() if cls.__module__.startswith("rota.triggers.") or "spec" in cls.__dict__ else None
-    if spec is not None:
-        return spec
-    state = trigger.__getstate__()
-    if isinstance(state, tuple) and len(state) == 2 and not hasattr(trigger, "__setstate__"):
-        state = {**(state[0] or {}), **state[1]}  # attributes from the instance's dictionary and from slots
-    return {"type": "custom", "class": obj_to_ref(cls), "state": pack(state, "trigger")}
-
-
-def trigger_of(spec: Mapping[str, Any]) -> BaseTrigger:
-    """Return the trigger of an unpacked spec.
-
-    :raises DeserializationError: if it leads to no trigger
-    """
-    if not isinstance(spec, dict) or "type" not in spec:
-        raise DeserializationError(f"{spec!r:.80} describes no trigger")
-    if spec["type"] != "custom":
-        return trigger_from_spec(spec)
-    cls = ref_to_obj(spec["class"])
-    if not (isinstance(cls, type) and issubclass(cls, BaseTrigger)):
-        raise DeserializationError(
-            f"{spec['class']} is no trigger class; a trigger derives from rota.triggers.base.BaseTrigger"
-        )
-    trigger = cls.__new__(cls)
-    state = spec["state"]
-    if hasattr(trigger, "__setstate__"):
-        trigger.__setstate__(state)
-    elif state is not None:
-        for name, value in state.items():
-            setattr(trigger, name, value)
-    return trigger
-
-
-# ------------------------------------------------------------------------------------------------ callables and options
-
-#: reference: (module name, first name in the module, what it was then, the callable)
-_callables: dict[str, tuple[str, str, Any, Callable[..., Any]]] = {}
-_policies: dict[str, Policy] = {}
-
-
-def callable_of(reference: str) -> Callable[..., Any]:
-    """Return the callable of a reference; a reloaded module gives its new one.
-
-    :raises CallableLookupError: if the reference leads to no callable
-    """
-    known = _callables.get(reference)
-    if known is not None:
-        module = sys.modules.get(known[0])
-        if module is not None and module.__dict__.get(known[1]) is known[2]:
-            return known[3]
-    found = ref_to_obj(reference)
-    if not callable(found):
-        raise CallableLookupError(
-            f"The reference {reference} leads to a {type(found).__name__}, which cannot be called"
-        )
-    name, _, path = reference.partition(":")
-    first = path.partition(".")[0]
-    if len(_callables) >= _CACHE_SIZE:
-        _callables.clear()
-    _callables[reference] = (name, first, getattr(sys.modules.get(name), first, None), found)
-    return found  # type: ignore[no-any-return]
-
-
-def _options(policy: Policy) -> dict[str, Any]:
-    """Return the options that differ from the defaults, as add_job() takes them."""
-    options = {
-        "misfire_grace_time": seconds_of(policy.misfire_grace),
-        "coalesce": policy.coalesce,
-        "max_instances": policy.max_instances,
-        "expires": seconds_of(policy.expires),
-        "on_lost": policy.on_lost,
-        "max_attempts": policy.max_attempts,
-    }
-    return {name: value for name, value in options.items() if value != _DEFAULTS.get(name)}
-
-
-def _policy_of_text(text: str) -> Policy:
-    policy = _policies.get(text)
-    if policy is None:
-        policy = with_options(DEFAULT_POLICY, loads(text))
-        if len(_policies) >= _CACHE_SIZE:
-            _policies.clear()
-        _policies[text] = policy
-    return policy
-
-
-_DEFAULTS: dict[str, Any] = {}
-_DEFAULTS.update(_options(DEFAULT_POLICY))
 
 
 # ---------------------------------------------------------------------------------------------------- job as a document

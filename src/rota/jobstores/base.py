@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
+    from ..allowlist import AllowList
     from ..clock import Clock
     from ..core.plan import Decision
     from ..core.run import Run
@@ -92,6 +93,18 @@ class BaseJobStore(ABC):
         """Forget what belongs to the parent process; called in a forked child before anything else."""
         self.__dict__.pop("_memory_ledger", None)
         self.detach()
+
+    def restrict(self, allowed: AllowList | None) -> None:
+        """Take the callables that jobs may name, from the scheduler that the store is added to; None: all.
+
+        A durable store of Rota writes and reads jobs by the :class:`~rota.jobcodec.JobFormat` in its attribute ``_format``,
+        which keeps to the list in both directions. A store of live objects takes every callable.
+
+        :raises ConfigurationError: if the list would protect nothing
+        """
+        format = getattr(self, "_format", None)
+        if format is not None:
+            format.restrict(allowed)
 
     def check_job(self, job: Job) -> None:  # noqa: B027  # a store of live objects takes everything
         """Refuse a job that the store could not keep, before anything is stored.

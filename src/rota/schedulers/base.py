@@ -10,6 +10,7 @@ from abc import ABCMeta, abstractmethod
 from logging import Logger, getLogger
 from threading import Event, RLock
 
+from ..allowlist import allow_list_of
 from ..clock import SECOND, SYSTEM_CLOCK, moment
 from ..core.policy import DEFAULT_POLICY
 from ..errors import (
@@ -71,6 +72,8 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         heard of; one that lives renews its lease three times in that time
     :param runs_jobs: False: jobs are only added and changed here, for others to run who share the store (True). Nothing is
         claimed, no executor is started, and jobs may name executors that only the others have
+    :param allowed_callables: which callables the jobs in durable stores may name: a list of ``"package.*"``, ``"package.module:*"``
+        and ``"package.module:function"`` (all)
     :raises UnknownOptionError: for any other name
     """
 
@@ -317,6 +320,7 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
                 raise JobTypeError(
                     f"Expected a job store instance or a string, got {type(jobstore).__name__} instead"
                 )
+            jobstore.restrict(self._allowed_callables)
             if self.state != STATE_STOPPED:
                 self._start_store(alias, jobstore)
             self._jobstores[alias] = jobstore
@@ -370,6 +374,7 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         self.jobstore_retry_interval = seconds_option(config, "jobstore_retry_interval", 10.0)
         self._lease = seconds_option(config, "lease", LEASE)
         self._runs_jobs = asbool(config.get("runs_jobs", True))
+        self._allowed_callables = allow_list_of(config.get("allowed_callables"))
         self._default_policy = default_policy(config.get("job_defaults") or {})
         self._executors.clear()
         for alias, value in (config.get("executors") or {}).items():

@@ -28,6 +28,7 @@ OPTIONS = (
     "clock",
     "lease",
     "runs_jobs",
+    "allowed_callables",
 )
 
 _ADD_JOB_ONLY = (

@@ -6,7 +6,7 @@ run, so a derived trigger means the same whatever has fired so far.
 
 from __future__ import annotations
 
-from ..errors import NeverFiresError, TriggerTypeError
+from ..errors import DeserializationError, NeverFiresError, TriggerTypeError
 from ..util import obj_to_ref, ref_to_obj
 from .base import BaseTrigger, InstantTrigger, checked_state
 
@@ -38,8 +38,13 @@ def member_state(trigger: BaseTrigger) -> tuple[str, Any]:
 
 
 def member_of_state(reference: str, state: Any) -> BaseTrigger:
-    """Return the trigger of a :func:`member_state`."""
-    cls: type[BaseTrigger] = ref_to_obj(reference)
+    """Return the trigger of a :func:`member_state`.
+
+    :raises DeserializationError: (a ``ValueError``) if the reference leads to no trigger class
+    """
+    cls = ref_to_obj(reference)
+    if not (isinstance(cls, type) and issubclass(cls, BaseTrigger)):
+        raise DeserializationError(f"{reference} is no trigger class, so it cannot be part of a trigger")
     member = cls.__new__(cls)
     restore = getattr(member, "__setstate__", None)
     if restore is not None:

@@ -81,6 +81,8 @@ class SQLAlchemyJobStore(BaseJobStore):
     :param serializer: "json" (arguments and triggers that do not fit are refused), or "pickle" (they are pickled)
     :param create_tables: whether start() may create and migrate the tables
     :param imports: False: jobs are read without importing their code, to be looked at and repaired, and not to be run
+    :param signing_key: a key of 16 bytes or more, or a list of keys: jobs are signed by the first, and a job that none of
+        them has signed is quarantined, and nothing of it is decoded
     :param keep_runs: how many ended runs of each job the ledger keeps; None for no bound
     :param keep_days: how many days ended runs are kept; None for no bound
     :raises ConfigurationError: (a ``ValueError``) if there is neither ``url`` nor ``engine``, or an option is wrong
@@ -102,6 +104,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         serializer: str = "json",
         create_tables: bool = True,
         imports: bool = True,
+        signing_key: str | bytes | Sequence[str | bytes] | None = None,
         keep_runs: int | None = 1000,
         keep_days: float | None = 30,
     ) -> None:
@@ -115,7 +118,8 @@ class SQLAlchemyJobStore(BaseJobStore):
             )
         self._db = Database(url, maybe_ref(engine) if engine else None, engine_options)
         self._tables = Tables(maybe_ref(metadata) or MetaData(), tablename, tableschema)
-        self._jobs = Jobs(self._tables, JobFormat(serializer, pickle_protocol, imports))
+        self._format = JobFormat(serializer, pickle_protocol, imports, signing_key)
+        self._jobs = Jobs(self._tables, self._format)
         self._ledger_table = Ledger(self._tables)
         self._nodes = Nodes(self._tables)
         self._create_tables = create_tables

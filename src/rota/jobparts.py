@@ -1,0 +1,154 @@
+"""The parts of a stored job: triggers, callables and options, from what is written down and back.
+
+Imports what references name; it decides nothing about whether that may be.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from .codec import loads, pack, raw
+from .core.policy import DEFAULT_POLICY, Policy, seconds_of, with_options
+from .errors import CallableLookupError, DeserializationError
+from .triggers import trigger_from_spec
+from .triggers.base import BaseTrigger
+from .util import obj_to_ref, ref_to_obj
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+#: How many decoded triggers, callables and option sets are kept; jobs with equal texts share one object.
+CACHE_SIZE = 20_000
+
+
+# ------------------------------------------------------------------------------------------------------------ triggers
+
+
+def trigger_spec(trigger: BaseTrigger) -> dict[str, Any]:
+    """Return a trigger as JSON-able data; a trigger without a spec is written by its class name and its packed state.
+
+    :raises SerializationError: if the state does not fit
+    """
+    cls = type(trigger)
+    # A user's class derived from a built-in one must not come back as the built-in one.
+    spec = trigger.spec() if cls.__module__.startswith("rota.triggers.") or "spec" in cls.__dict__ else None
+    if spec is not None:
+        return spec
+    state = trigger.__getstate__()
+    if isinstance(state, tuple) and len(state) == 2 and not hasattr(trigger, "__setstate__"):
+        state = {**(state[0] or {}), **state[1]}  # attributes from the instance's dictionary and from slots
+    return {"type": "custom", "class": obj_to_ref(cls), "state": pack(state, "trigger")}
+
+
+def trigger_of(spec: Mapping[str, Any]) -> BaseTrigger:
+    """Return the trigger of an unpacked spec.
+
+    :raises DeserializationError: if it leads to no trigger
+    """
+    if not isinstance(spec, dict) or "type" not in spec:
+        raise DeserializationError(f"{spec!r:.80} describes no trigger")
+    if spec["type"] != "custom":
+        return trigger_from_spec(spec)
+    cls = ref_to_obj(spec["class"])
+    if not (isinstance(cls, type) and issubclass(cls, BaseTrigger)):
+        raise DeserializationError(
+            f"{spec['class']} is no trigger class; a trigger derives from rota.triggers.base.BaseTrigger"
+        )
+    trigger = cls.__new__(cls)
+    state = spec["state"]
+    if hasattr(trigger, "__setstate__"):
+        trigger.__setstate__(state)
+    elif state is not None:
+        for name, value in state.items():
+            setattr(trigger, name, value)
+    return trigger
+
+
+def class_references(text: str) -> list[str]:
+    """Return the names of the classes that restoring this text would look up: those of custom triggers in it.
+
+    A combined or derived trigger of Rota with a custom one in it is written by its state, so every name in such a state counts.
+
+    :raises DeserializationError: if the text is no JSON
+    """
+    # An escape may hide the word, as in "c\\u0075stom".
+    if '"custom"' not in text and "\\u" not in text:
+        return []
+    names: list[str] = []
+    rest: list[tuple[Any, bool]] = [(raw(text), False)]
+    while rest:
+        item, inside = rest.pop()
+        if isinstance(item, dict):
+            if item.get("type") == "custom":
+                inside = True
+            rest.extend((part, inside) for part in item.values())
+        elif isinstance(item, list):
+            rest.extend((part, inside) for part in item)
+        elif inside and isinstance(item, str) and _is_reference(item):
+            names.append(item)
+    return names
+
+
+def _is_reference(text: str) -> bool:
+    module, colon, name = text.partition(":")
+    return bool(colon) and all(part.isidentifier() for part in (*module.split("."), *name.split(".")))
+
+
+# ------------------------------------------------------------------------------------------------ callables and options
+
+#: reference: (module name, first name in the module, what it was then, the callable)
+_callables: dict[str, tuple[str, str, Any, Callable[..., Any]]] = {}
+_policies: dict[str, Policy] = {}
+
+
+def callable_of(reference: str) -> Callable[..., Any]:
+    """Return the callable of a reference; a reloaded module gives its new one.
+
+    :raises CallableLookupError: if the reference leads to no callable
+    """
+    known = _callables.get(reference)
+    if known is not None:
+        module = sys.modules.get(known[0])
+        if module is not None and module.__dict__.get(known[1]) is known[2]:
+            return known[3]
+    found = ref_to_obj(reference)
+    if not callable(found):
+        raise CallableLookupError(
+            f"The reference {reference} leads to a {type(found).__name__}, which cannot be called"
+        )
+    name, _, path = reference.partition(":")
+    first = path.partition(".")[0]
+    if len(_callables) >= CACHE_SIZE:
+        _callables.clear()
+    _callables[reference] = (name, first, getattr(sys.modules.get(name), first, None), found)
+    return found  # type: ignore[no-any-return]
+
+
+def options_of(policy: Policy) -> dict[str, Any]:
+    """Return the options that differ from the defaults, as add_job() takes them."""
+    options = {
+        "misfire_grace_time": seconds_of(policy.misfire_grace),
+        "coalesce": policy.coalesce,
+        "max_instances": policy.max_instances,
+        "expires": seconds_of(policy.expires),
+        "on_lost": policy.on_lost,
+        "max_attempts": policy.max_attempts,
+    }
+    return {name: value for name, value in options.items() if value != _DEFAULTS.get(name)}
+
+
+def policy_of_text(text: str) -> Policy:
+    """Return the policy that a text of options means."""
+    policy = _policies.get(text)
+    if policy is None:
+        policy = with_options(DEFAULT_POLICY, loads(text))
+        if len(_policies) >= CACHE_SIZE:
+            _policies.clear()
+        _policies[text] = policy
+    return policy
+
+
+_DEFAULTS: dict[str, Any] = {}
+_DEFAULTS.update(options_of(DEFAULT_POLICY))
