@@ -58,7 +58,7 @@ def use(trigger: CronTrigger) -> None:
     except RotaError:
         return
     try:
-        written = CronTrigger.from_crontab(text, "Europe/Berlin", now=0)
+        written = CronTrigger.from_crontab(text, trigger.timezone, dst=trigger.dst, now=0)
     except RotaError as exc:
         assert trigger.after(0) is None, f"{trigger!r} is written as {text!r}: {exc}"
         return

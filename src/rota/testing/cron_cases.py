@@ -114,7 +114,7 @@ def random_case(seed: str, among: tuple[str, ...] = ()) -> Case:
 
 def _in_notation(random: Random, texts: dict[str, str], notation: str) -> dict[str, str]:
     if notation == "keyword":
-        kept = {name: _with_small_steps(name, text) for name, text in texts.items()}
+        kept = {name: with_small_steps(name, text) for name, text in texts.items()}
         return {name: text for name, text in kept.items() if text != "*" or random.random() < 0.5} or {
             "minute": "*"
         }
@@ -129,7 +129,7 @@ def _in_notation(random: Random, texts: dict[str, str], notation: str) -> dict[s
     return result
 
 
-def _with_small_steps(name: str, text: str) -> str:
+def with_small_steps(name: str, text: str) -> str:
     """Return a text without the steps that are longer than their range, which the keyword interface refuses."""
     low, high = LIMITS[name]
     items = []
