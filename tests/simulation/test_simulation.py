@@ -18,7 +18,7 @@ from tests.needs import need
 
 SEEDS = int(os.environ.get("ROTA_SEEDS", "400"))
 #: Seeds are simulated in parts, so that several processes can share them.
-PARTS = 8
+PARTS = 20
 
 
 def seeds_of(part):
