@@ -35,6 +35,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "twisted": "rota.executors.twisted:TwistedExecutor",
     },
     "jobstore": {
+        "etcd": "rota.jobstores.etcd:EtcdJobStore",
         "memory": "rota.jobstores.memory:MemoryJobStore",
         "redis": "rota.jobstores.redis:RedisJobStore",
         "sqlalchemy": "rota.jobstores.sqlalchemy:SQLAlchemyJobStore",
@@ -43,6 +44,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
 
 #: Job stores by the scheme of their URL (what comes before ``+`` or ``://``); other schemes are looked for among the names.
 URL_SCHEMES = {
+    "etcds": "etcd",
     "mariadb": "sqlalchemy",
     "mssql": "sqlalchemy",
     "mysql": "sqlalchemy",

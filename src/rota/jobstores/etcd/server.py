@@ -1,0 +1,314 @@
+"""The connection of the etcd store, through the JSON gateway of etcd: ranges, transactions, the watch for wake-ups.
+
+Knows no job. A client that the application passed in is used as it is, and only closed if that was asked for.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from contextlib import contextmanager
+from os import urandom
+from urllib.parse import urlsplit
+
+from etcd3gw import Etcd3Client
+from etcd3gw.exceptions import (
+    ApiVersionDiscoveryFailedError,
+    ConnectionFailedError,
+    ConnectionTimeoutError,
+    Etcd3Exception,
+)
+from requests import RequestException
+
+from ...clock import SECOND, instant
+from ...errors import ConfigurationError, StoreError, StoreUnavailableError
+from ...util import without_secrets
+from ..tree.layout import WAKE
+from ..tree.port import KEEP, Entry, Tree
+from .listener import ANSWER_TIMEOUT, Listener, encoded, value_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Any
+
+    from ...clock import Clock
+    from ..tree.port import Change
+
+#: The most operations of one transaction (etcd's --max-txn-ops).
+OPERATIONS = 128
+#: How many entries are read at once.
+PAGE = 500
+#: What etcd answers when it cannot work at the moment.
+_PASSING = (
+    "no leader",
+    "leader changed",
+    "timed out",
+    "unavailable",
+    "too many requests",
+    "space exceeded",
+    "not capable",
+)
+
+
+def options_of_url(url: str, path: str) -> tuple[dict[str, Any], str]:
+    """Return the client's options and the path in an ``etcd://`` or ``etcds://`` URL; the given path if it has none."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("etcd", "etcds") or parts.username or parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"{without_secrets(url)!r} is no URL of an etcd store; it looks like etcd://host:2379/path"
+        )
+    try:
+        options: dict[str, Any] = {"protocol": "https" if parts.scheme == "etcds" else "http"}
+        if parts.hostname:
+            options["host"] = parts.hostname
+        if parts.port:
+            options["port"] = parts.port
+    except ValueError as exc:
+        raise ConfigurationError(f"{without_secrets(url)!r} is no URL of an etcd store: {exc}") from None
+    return options, parts.path.rstrip("/") or path
+
+
+class Server(Tree):
+    """An etcd cluster, or a client that the application made.
+
+    :param path: prefix of all keys
+    :param client: used instead of an own one, if it is not None
+    :param close: whether a client that was passed in is closed
+    :param options: keyword arguments for ``Etcd3Client()``
+    """
+
+    max_changes = OPERATIONS - 4
+    max_bytes = 1_000_000
+
+    def __init__(self, path: str, client: Any, close: bool, options: Mapping[str, Any]) -> None:
+        self._path = path
+        self._own = client is None
+        self._close = close or client is None
+        self._options = {"timeout": ANSWER_TIMEOUT, **options}
+        self.client: Any = self._make_client() if client is None else client
+        #: names this object among those that use the same path
+        self._origin = urandom(8).hex()
+        self._listener: Listener | None = None
+
+    def _make_client(self) -> Etcd3Client:
+        try:
+            return Etcd3Client(**self._options)
+        except TypeError as exc:
+            raise ConfigurationError(f"Cannot use these connection options for etcd: {exc}") from None
+
+    @property
+    def address(self) -> str:  # type: ignore[override]
+        """Where the server is."""
+        return without_secrets(str(getattr(self.client, "base_url", type(self.client).__name__)))
+
+    # -- connection ----------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        if self.client is None:
+            self.client = self._make_client()
+
+    def close(self) -> None:
+        self._stop_listening()
+        if self._close and self.client is not None:
+            self.client.session.close()
+
+    def forked(self) -> None:
+        self._listener = None
+        if self._own:
+            self.client = None
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (ConnectionFailedError, ConnectionTimeoutError, ApiVersionDiscoveryFailedError) as exc:
+            raise self._unavailable(exc) from exc
+        except Etcd3Exception as exc:
+            if any(word in f"{exc} {exc.detail_text}".lower() for word in _PASSING):
+                raise self._unavailable(exc) from exc
+            raise StoreError(f"etcd at {self.address} said: {_said(exc)}") from exc
+        except (
+            RequestException,
+            OSError,
+            ValueError,
+        ) as exc:  # a connection that broke in the middle of an answer
+            raise self._unavailable(exc) from exc
+
+    def _unavailable(self, exc: Exception) -> StoreUnavailableError:
+        return StoreUnavailableError(f"etcd at {self.address} is not available: {_said(exc)}")
+
+    def _transact(self, success: list[Any], compare: Sequence[Any] = ()) -> Any:
+        if self.client is None:
+            raise StoreUnavailableError(
+                "The connection to etcd was left to the parent process; start the store again"
+            )
+        with self._errors():
+            return self.client.transaction({"compare": list(compare), "success": success, "failure": []})
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def read(self, keys: Sequence[str]) -> list[Entry]:
+        ranges = [{"key": self._key(key)} for key in keys]
+        return [_entry(found[0]) if found else Entry(None, 0) for found in self._ranges(ranges)]
+
+    def entries(self, folder: str, prefix: str = "") -> dict[str, Entry]:
+        return {name: _entry(pair) for name, pair in self._scan(folder, prefix, False)}
+
+    def names(self, folder: str) -> list[str]:
+        return [name for name, _ in self._scan(folder, "", True)]
+
+    def below(self, folder: str) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for tail, _ in self._scan(folder, "", True):
+            part, _, name = tail.partition("/")
+            found.setdefault(part, []).append(name)
+        return found
+
+    def folders(self, folder: str) -> list[str]:
+        # From the first key of one folder to the first key after it.
+        start, end = _bounds(folder)
+        found: list[str] = []
+        while True:
+            wanted = {"key": self._key(start), "range_end": self._key(end), "limit": "1", "keys_only": True}
+            (pairs,) = self._ranges([wanted])
+            if not pairs:
+                return found
+            part, slash, _ = self._tail(pairs[0], folder).partition("/")
+            if slash:
+                found.append(part)
+            parent = f"{folder}/" if folder else ""
+            start = f"{parent}{part}0" if slash else f"{parent}{part}\0"
+
+    def first(
+        self, folders: Sequence[str], below: str | None, limits: Sequence[int | None]
+    ) -> list[list[str]]:
+        ranges = []
+        for folder, limit in zip(folders, limits, strict=True):
+            start, end = _bounds(folder)
+            wanted = {
+                "key": self._key(start),
+                "range_end": self._key(end if below is None else start + below),
+                "keys_only": True,
+            }
+            if limit is not None:
+                wanted["limit"] = str(limit)
+            ranges.append(wanted)
+        return [
+            [self._tail(pair, folder) for pair in pairs]
+            for folder, pairs in zip(folders, self._ranges(ranges), strict=True)
+        ]
+
+    def last(self, folders: Sequence[str]) -> list[str | None]:
+        ranges = []
+        for start, end in map(_bounds, folders):
+            bounds = {"key": self._key(start), "range_end": self._key(end)}
+            ranges.append(
+                {**bounds, "keys_only": True, "limit": "1", "sort_order": "DESCEND", "sort_target": "KEY"}
+            )
+        found = self._ranges(ranges)
+        return [
+            self._tail(pairs[0], folder) if pairs else None
+            for folder, pairs in zip(folders, found, strict=True)
+        ]
+
+    def _ranges(self, ranges: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+        """Return the pairs in each of these ranges; a hundred ranges are one request."""
+        found: list[list[Any]] = []
+        for start in range(0, len(ranges), OPERATIONS):
+            some = [{"request_range": wanted} for wanted in ranges[start : start + OPERATIONS]]
+            answers = self._transact(some)["responses"]
+            found.extend(answer["response_range"].get("kvs", []) for answer in answers)
+        return found
+
+    def _scan(self, folder: str, prefix: str, keys_only: bool) -> Iterator[tuple[str, Any]]:
+        start, end = _bounds(folder)
+        if prefix:
+            start, end = start + prefix, start + _after(prefix)
+        while True:
+            wanted = {
+                "key": self._key(start),
+                "range_end": self._key(end),
+                "limit": str(PAGE if not keys_only else 10 * PAGE),
+                "keys_only": keys_only,
+            }
+            (answer,) = self._transact([{"request_range": wanted}])["responses"]
+            pairs = answer["response_range"].get("kvs", [])
+            for pair in pairs:
+                yield self._tail(pair, folder), pair
+            if not answer["response_range"].get("more"):
+                return
+            start = f"{folder}/{self._tail(pairs[-1], folder)}\0"
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def commit(self, changes: Sequence[Change], tell: bool = False) -> bool:
+        compare, operations = [], []
+        for change in changes:
+            key = self._key(change.key)
+            if change.rev is not None:
+                condition = {"target": "MOD", "result": "EQUAL", "mod_revision": str(change.rev)}
+                compare.append({"key": key, **condition})
+            if change.value is None:
+                operations.append({"request_delete_range": {"key": key}})
+            elif change.value != KEEP:
+                operations.append({"request_put": {"key": key, "value": encoded(change.value)}})
+        if tell:
+            put = {"key": self._key(WAKE), "value": encoded(self._origin)}
+            operations.append({"request_put": put})
+        return bool(self._transact(operations, compare).get("succeeded"))
+
+    # -- the others ----------------------------------------------------------------------------------------------
+
+    def time(self, clock: Clock) -> int | None:
+        from email.utils import parsedate_to_datetime
+
+        before = clock.now()
+        with self._errors():
+            url = f"{self.client.base_url}/version"
+            answer = self.client.session.get(url, timeout=self.client.timeout)
+        date = answer.headers.get("Date")
+        if date is None:
+            return None
+        second = instant(parsedate_to_datetime(date))
+        # The answer shows whole seconds: a clock that shows the same second is not wrong as far as anybody knows.
+        if before - SECOND <= second <= clock.now():
+            return (before + clock.now()) // 2
+        return second + SECOND // 2
+
+    def listen(self, wake: Callable[[], None], hears: Callable[[bool], None]) -> None:
+        self._stop_listening()
+        self._listener = Listener(self.client, self._key(WAKE), self._origin, wake, hears)
+
+    def _stop_listening(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.stop()
+
+    # -- keys ----------------------------------------------------------------------------------------------------
+
+    def _key(self, key: str) -> str:
+        return encoded(f"{self._path}/{key}")
+
+    def _tail(self, pair: Any, folder: str) -> str:
+        """Return the name of a pair's key in a folder."""
+        key = b64decode(pair["key"]).decode(errors="backslashreplace")
+        return key[len(self._path) + 1 + (len(folder) + 1 if folder else 0) :]
+
+
+def _bounds(folder: str) -> tuple[str, str]:
+    """Return the first key of a folder, and the first one after it."""
+    return (f"{folder}/", f"{folder}0") if folder else ("", "\x7f")
+
+
+def _after(prefix: str) -> str:
+    """Return the first text after all those that begin with a prefix."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
+
+
+def _entry(pair: Mapping[str, str]) -> Entry:
+    return Entry(value_of(pair), int(pair["mod_revision"]))
+
+
+def _said(exc: Exception) -> str:
+    detail = getattr(exc, "detail_text", None) or str(exc)
+    return without_secrets(f"{type(exc).__name__}: {detail}")

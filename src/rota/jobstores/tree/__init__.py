@@ -1,0 +1,365 @@
+"""A job store on a tree of keys with revisions, such as etcd and ZooKeeper keep: what both have in common.
+
+Keeps the order of steps; the steps are in ``jobs``, ``ledger`` and ``records``, the server is behind the port in ``port``.
+"""
+
+from __future__ import annotations
+
+from ...clock import DAY, MINUTE, instant, moment
+from ...errors import ConfigurationError, StoreConflictError, StoreError, StoreNotStartedError
+from ..base import BaseJobStore
+from ..documents import in_order
+from ..offset import Offset
+from .jobs import TRIES, Jobs
+from .layout import DUE, NODES, due_folder, due_of, node_key, number, unquoted
+from .ledger import Ledger
+from .port import Change
+from .records import Records
+from .schema import take_possession
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
+    from typing import Any
+
+    from ...core.plan import Decision
+    from ...core.run import Run
+    from ...job import Job
+    from ...jobcodec import JobFormat
+    from .docs import Doc
+    from .port import Entry, Tree
+
+#: How long the entry of a node is kept after its lease was over.
+_NODES_KEPT = DAY
+#: Others are told of what is due within this time; everything later they find by themselves.
+_SOON = MINUTE
+#: Seconds between two looks of a scheduler that hears of changes.
+_HEARING_INTERVAL = 10.0
+
+
+class TreeJobStore(BaseJobStore):
+    """What EtcdJobStore and ZooKeeperJobStore share.
+
+    :param tree: the server
+    :param path: where the store's keys are
+    :param format: how the parts of jobs are written
+    :param keep_runs: how many ended runs of each job the ledger keeps; None for no bound
+    :param keep_days: how many days ended runs are kept; None for no bound
+    :raises ConfigurationError: (a ``ValueError``) if a bound is wrong
+    """
+
+    durable = True
+    poll_interval = 1.0
+
+    def __init__(
+        self, tree: Tree, path: str, format: JobFormat, keep_runs: int | None, keep_days: float | None
+    ) -> None:
+        if keep_runs is not None and keep_runs < 1:
+            raise ConfigurationError(f"keep_runs must be at least 1, or None for no bound; got {keep_runs!r}")
+        if keep_days is not None and not keep_days > 0:
+            raise ConfigurationError(
+                f"keep_days must be more than 0, or None for no bound; got {keep_days!r}"
+            )
+        self.path = path
+        self._tree = tree
+        self._format = format
+        self._jobs = Jobs(tree, format)
+        self._runs = Ledger(tree, self._jobs)
+        age = None if keep_days is None else int(keep_days * DAY)
+        self._records = Records(tree, self._runs, keep_runs, age)
+        self._offset = Offset()
+        #: until when the leases last that this object has renewed
+        self._leases: dict[str, int] = {}
+        #: the documents of what was due lately
+        self._seen: dict[str, Doc] = {}
+        self._wake: Callable[[], None] | None = None
+        self._started = False
+
+    @property
+    def clock_offset(self) -> int | None:
+        """Microseconds that the server's clock is ahead; None if that is not known."""
+        return self._offset.measured
+
+    # -- life cycle ----------------------------------------------------------------------------------------------
+
+    def start(self, scheduler: Any, alias: str) -> None:
+        """Connect, and take possession of the path.
+
+        :raises StoreUnavailableError: if the server cannot be reached
+        :raises SchemaError: if the path holds something else, or a layout of a version that this code does not know
+        """
+        super().start(scheduler, alias)
+        self._tree.open()
+        try:
+            take_possession(self._tree, self.path)
+        except BaseException:
+            self._tree.close()
+            raise
+        self._offset = Offset()
+        self._leases, self._seen = {}, {}
+        self._started = True
+
+    def shutdown(self) -> None:
+        """Stop listening, and close the connection if it is the store's own."""
+        self._started = False
+        self._wake = None
+        self._tree.close()
+
+    def forked(self) -> None:
+        """Leave the connection to the parent process."""
+        self._started = False
+        self._wake = None
+        self._tree.forked()
+        self.detach()
+
+    def on_wake(self, wake: Callable[[], None]) -> None:
+        """Call ``wake`` when another process has added, changed or freed a job that is due soon."""
+        self._wake = wake
+        self._tree.listen(wake, self._hears)
+
+    def _hears(self, connected: bool) -> None:
+        self.poll_interval = _HEARING_INTERVAL if connected else type(self).poll_interval
+
+    def check_job(self, job: Job) -> None:
+        """Refuse a job that does not fit.
+
+        :raises TransientJobError: if its callable has no importable name
+        :raises SerializationError: if an argument or the trigger cannot be written
+        :raises JobValueError: if a text of it cannot be stored, or is too long
+        """
+        self._jobs.parts_of(job)
+
+    # -- APScheduler's eight methods -----------------------------------------------------------------------------
+
+    def lookup_job(self, job_id: str) -> Job | None:
+        """Return the job of that id, or None; one that cannot be restored is quarantined and says why."""
+        self._check_started()
+        doc = self._jobs.one(job_id)
+        return None if doc is None else self._job_of(doc)
+
+    def get_due_jobs(self, now: datetime) -> list[Job]:
+        """Return the active jobs that are due, earliest first; nothing is claimed."""
+        self._check_started()
+        return self._due(instant(now), dict.fromkeys(map(unquoted, self._tree.folders(DUE))))
+
+    def get_next_run_time(self) -> datetime | None:
+        """Return the earliest next run time, or None."""
+        self._check_started()
+        following = self.next_due(map(unquoted, self._tree.folders(DUE)))
+        if following is None:
+            return None
+        timezone = getattr(self._scheduler, "timezone", None)
+        return moment(following) if timezone is None else moment(following, timezone)
+
+    def get_all_jobs(self) -> list[Job]:
+        """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
+        self._check_started()
+        return sorted(map(self._job_of, self._jobs.all()), key=in_order)
+
+    def add_job(self, job: Job) -> None:
+        """Store a job.
+
+        :raises ConflictingIdError: if a job of that id exists
+        :raises InvalidJobError, TransientJobError, SerializationError: as :meth:`check_job`
+        """
+        self.add_jobs([job])
+
+    def add_jobs(
+        self,
+        jobs: Sequence[Job],
+        replace: Callable[[Job, Job], None] | None = None,
+        connection: Any = None,
+    ) -> None:
+        """Store jobs, as many in one transaction as the server takes; see the port.
+
+        If others come in between with one of the ids, what was stored already is taken away again.
+        """
+        self._check_started()
+        if connection is not None or replace is not None:
+            super().add_jobs(jobs, replace, connection)
+            return
+        self._jobs.add(jobs, self.clock.now(), any(self._is_soon(job.next_due) for job in jobs))
+
+    def update_job(self, job: Job) -> None:
+        """Replace the job of that id, whatever others have changed.
+
+        :raises JobLookupError: if there is none
+        """
+        self._check_started()
+        self._jobs.save(job, None, self.clock.now(), self._is_soon)
+
+    def save_job(self, job: Job, version: int) -> bool:
+        """Replace the job of that id if it still has ``version``; the job gets its new version.
+
+        :raises JobLookupError: if there is none
+        """
+        self._check_started()
+        return self._jobs.save(job, version, self.clock.now(), self._is_soon)
+
+    def remove_job(self, job_id: str) -> None:
+        """Delete a job, also one that cannot be restored; its records stay.
+
+        :raises JobLookupError: if there is none
+        """
+        self._check_started()
+        self._jobs.remove(job_id)
+
+    def remove_all_jobs(self) -> None:
+        """Delete all jobs; their records stay."""
+        self._check_started()
+        self._jobs.remove_all()
+
+    # -- the ledger ----------------------------------------------------------------------------------------------
+
+    def due(self, now: int, room: Mapping[str, int]) -> list[Job]:
+        """Return due jobs, earliest first, at most so many for each executor as it has room for."""
+        self._check_started()
+        return self._due(now, {alias: limit for alias, limit in room.items() if limit > 0})
+
+    def _due(self, now: int, limits: Mapping[str, int | None]) -> list[Job]:
+        docs = self._jobs.due(now, limits, self._logger)
+        self._seen = {doc.id: doc for doc in docs}
+        return list(map(self._job_of, docs))
+
+    def next_due(self, executors: Iterable[str]) -> int | None:
+        """Return the earliest due time among the jobs of these executors."""
+        self._check_started()
+        folders = [due_folder(alias) for alias in executors]
+        found = self._tree.first(folders, None, [1] * len(folders)) if folders else []
+        return min((due_of(names[0])[0] for names in found if names), default=None)
+
+    def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
+        """Carry out decisions, each in one step, many in one transaction; what others changed meanwhile is left out.
+
+        A run whose nominal time has a record already gets the next free microsecond as its nominal time.
+
+        :raises StoreError: if ``node`` never had a lease
+        """
+        self._check_started()
+        until = self._leases.get(node)
+        if until is None:
+            (entry,) = self._tree.read([node_key(node)])
+            until = _until(entry)
+            if until is None:
+                raise StoreError(f"Node {node} has no lease; a node calls renew() before it claims anything")
+        if until < self._offset.at(now):
+            return []
+        return self._runs.claim(decisions, node, now, self._seen)
+
+    def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Record ended runs; return those whose fence is not the store's any more.
+
+        Each record is written in one step with its job's counter; those of many jobs share a transaction.
+        """
+        self._check_started()
+        refused, freed = self._runs.finish(runs, self._is_soon)
+        if freed and self._wake is not None:
+            self._wake()
+        return refused
+
+    def get_runs(
+        self, job_id: str | None = None, status: str | Iterable[str] | None = None, limit: int = 100
+    ) -> list[Run]:
+        """Return records of the ledger, newest first.
+
+        Without a job id the names of all records are read.
+        """
+        self._check_started()
+        return self._records.select(job_id, status, limit, self._logger)
+
+    def renew(self, node: str, now: int, lease: int) -> bool:
+        """Renew or begin a node's lease; False if it was over. The server's clock decides."""
+        self._check_started()
+        self._offset.measure(lambda: self._tree.time(self.clock), self.clock)
+        there = self._offset.at(now)
+        for _ in range(TRIES):
+            (entry,) = self._tree.read([node_key(node)])
+            until = _until(entry)
+            if until is not None and until < there:
+                self._leases.pop(node, None)
+                return False
+            if self._tree.commit([Change(node_key(node), str(there + lease), entry.rev)]):
+                self._leases[node] = there + lease
+                return True
+        raise StoreConflictError(f"The lease of node {node} is changed by others all the time")
+
+    def rescue(
+        self,
+        node: str,
+        now: int,
+        room: Mapping[str, int] | None = None,
+        known: Collection[tuple[str, int]] | None = None,
+    ) -> list[Run]:
+        """Take over runs that no living node owns; see the port. A run whose job is gone is lost.
+
+        A run whose job cannot be restored here is left to other nodes, or to the time when it can.
+        """
+        self._check_started()
+
+        def alive() -> set[str]:
+            there = self._offset.at(now)
+            return {name for name, until in self._nodes().items() if until >= there}
+
+        return self._runs.rescue(node, now, alive, room, known, self._job_of, self._logger)
+
+    def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
+        """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
+        self._check_started()
+        self._runs.give_back(runs)
+        if not self._runs.is_busy(node):
+            self._leases.pop(node, None)
+            self._tree.delete([node_key(node)])
+
+    def heal(self, now: int) -> list[Job]:
+        """Let jobs out of quarantine that can be restored and planned now; return them."""
+        self._check_started()
+        return self._jobs.heal(now, self._job_of)
+
+    def prune(self, now: int) -> None:
+        """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
+        self._check_started()
+        self._records.prune(now)
+        edge = self._offset.at(now) - _NODES_KEPT
+        self._tree.delete([node_key(node) for node, until in self._nodes().items() if until < edge])
+
+    def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
+        """Return how many due jobs wait for executors other than these."""
+        self._check_started()
+        known = set(executors)
+        others = [alias for alias in map(unquoted, self._tree.folders(DUE)) if alias not in known]
+        folders = [due_folder(alias) for alias in others]
+        found = self._tree.first(folders, number(now + 1), [None] * len(folders)) if folders else []
+        return {alias: len(names) for alias, names in zip(others, found, strict=True) if names}
+
+    # -- helpers -------------------------------------------------------------------------------------------------
+
+    def _check_started(self) -> None:
+        if not self._started:
+            raise StoreNotStartedError(
+                f"{self!r} is not started; its scheduler starts it, or call start(None, 'default') to use it alone"
+            )
+
+    def _job_of(self, doc: Doc, healing: bool = False) -> Job:
+        return doc.job(self._format, self._scheduler, self._alias, healing)
+
+    def _nodes(self) -> dict[str, int]:
+        """Return until when the lease of each node lasts."""
+        found = {unquoted(name): _until(entry) for name, entry in self._tree.entries(NODES).items()}
+        return {node: until for node, until in found.items() if until is not None}
+
+    def _is_soon(self, due: int | None) -> bool:
+        return due is not None and due <= self.clock.now() + _SOON
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} (server={self._tree.address}, path={self.path!r})>"
+
+
+def _until(entry: Entry) -> int | None:
+    """Return until when a lease lasts, None if there is none."""
+    if entry.value is None:
+        return None
+    try:
+        return int(entry.value)
+    except ValueError:
+        return None

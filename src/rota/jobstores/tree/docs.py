@@ -1,0 +1,177 @@
+"""A job's document: what the tree store keeps of a job under one key, and what keys follow from it.
+
+Pure conversions. The document's revision guards everything about the job: whatever adds a run, ends one or moves the job to
+another time, writes the document too.
+"""
+
+from __future__ import annotations
+
+import json
+
+from ...clock import HELD
+from ...core.plan import ACTIVE, ENDED, QUARANTINED
+from ..documents import job_of
+from .layout import due_folder, due_name, job_key, quarantined_key
+from .port import Change
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ...job import Job
+    from ...jobcodec import JobFormat
+    from .port import Entry
+
+#: The job was removed while runs of it were under way; they keep its document until they have ended.
+REMOVED = "removed"
+
+_PARTS = ("id", "name", "func", "trigger", "args", "kwargs", "options", "executor")
+_NUMBERS = ("version", "running", "created", "updated")
+
+
+class Doc:
+    """One job's document.
+
+    :ivar parts: what the job is, see :func:`rota.jobstores.documents.parts_of`
+    :ivar recorded: the latest nominal time that has a run or record; None: that is not known yet
+    :ivar rev: the revision of its key
+    :ivar unreadable: why this is no job of ours; None for a good one
+    """
+
+    __slots__ = (
+        "created",
+        "due",
+        "error",
+        "id",
+        "nominal",
+        "parts",
+        "recorded",
+        "rev",
+        "running",
+        "state",
+        "unreadable",
+        "updated",
+        "version",
+    )
+
+    def __init__(self, id: str, rev: int) -> None:
+        self.id = id
+        self.rev = rev
+        self.parts: tuple[str, ...] = (id, id, "", "", "", "", "", "default")
+        self.version = self.running = self.created = self.updated = 0
+        self.state = QUARANTINED
+        self.nominal: int | None = None
+        self.due: int | None = None
+        self.error: str | None = None
+        self.recorded: int | None = None
+        self.unreadable: str | None = None
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether there is a job, and not only the end of one."""
+        return self.state not in (ENDED, REMOVED)
+
+    @property
+    def key(self) -> str:
+        """The key of the document."""
+        return job_key(self.id)
+
+    @property
+    def index(self) -> str | None:
+        """The key under which the job is looked up, None if it waits for nothing."""
+        if self.state == ACTIVE and self.due is not None and self.due != HELD:
+            return f"{due_folder(self.parts[7])}/{due_name(self.due, self.id)}"
+        return quarantined_key(self.id) if self.state == QUARANTINED else None
+
+    def copy(self) -> Doc:
+        """Return a copy to be changed."""
+        other = Doc.__new__(Doc)
+        for name in Doc.__slots__:
+            setattr(other, name, getattr(self, name))
+        return other
+
+    def text(self) -> str:
+        """Return the document as JSON."""
+        data: dict[str, Any] = dict(zip(_PARTS, self.parts, strict=True))
+        data |= {"next": self.nominal, "due": self.due, "state": self.state, "error": self.error}
+        data |= {name: getattr(self, name) for name in _NUMBERS}
+        data["recorded"] = self.recorded
+        return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+    def release(self, ended: int) -> Doc | None:
+        """Return the document after so many runs have ended, None if nothing keeps it any more."""
+        new = self.copy()
+        new.running = max(self.running - ended, 0)
+        if new.running == 0:
+            if not new.is_visible:
+                return None
+            if new.due == HELD:  # it waited for these
+                new.due = new.nominal
+        return new
+
+    def job(self, format: JobFormat, scheduler: Any, alias: str | None, healing: bool = False) -> Job:
+        """Return the job; one that cannot be restored is quarantined, with the reason in ``error``.
+
+        :param healing: look at a job in quarantine as if it were not
+        """
+        job = job_of(
+            self.parts,
+            format,
+            scheduler,
+            alias,
+            version=self.version,
+            running=self.running,
+            state=ACTIVE if healing else self.state,
+            nominal=self.nominal,
+            due=self.due,
+            error=None if healing else self.error,
+        )
+        if self.unreadable is not None:
+            job.state, job.error = QUARANTINED, self.unreadable
+        return job
+
+
+def doc_of(id: str, entry: Entry) -> Doc | None:
+    """Return the document in an entry, None if there is none; what is no document of ours gives an unreadable one."""
+    if entry.value is None:
+        return None
+    doc = Doc(id, entry.rev)
+    try:
+        data = json.loads(entry.value)
+        parts = tuple(data[name] for name in _PARTS)
+        numbers = [data[name] for name in _NUMBERS]
+        times = [data["next"], data["due"], data["recorded"]]
+        if not all(isinstance(part, str) for part in (*parts, data["state"])):
+            raise TypeError("a part of it is no text")
+        if not all(type(value) is int for value in (*numbers, *(time for time in times if time is not None))):
+            raise TypeError("a number of it is none")
+        if parts[0] != id:
+            raise ValueError(f"it is of job {parts[0]!r}")
+    except (ValueError, KeyError, TypeError) as exc:
+        doc.unreadable = f"what is stored as this job is no job: {type(exc).__name__}: {exc}"
+        return doc
+    doc.parts = parts
+    doc.version, doc.running, doc.created, doc.updated = numbers
+    doc.nominal, doc.due, doc.recorded = times
+    doc.state, doc.error = data["state"], data["error"]
+    return doc
+
+
+def changes_of(old: Doc | None, new: Doc | None, absent: int | None = None) -> list[Change]:
+    """Return the changes of keys from one document of a job to another; None: there is none.
+
+    :param absent: the revision of the missing document
+    """
+    if new is not None:
+        changes = [Change(new.key, new.text(), absent if old is None else old.rev)]
+    else:
+        assert old is not None
+        changes = [Change(old.key, None, old.rev)]
+    before = None if old is None or old.unreadable is not None else old.index
+    after = None if new is None else new.index
+    if before != after:
+        if before is not None:
+            changes.append(Change(before, None))
+        if after is not None:
+            changes.append(Change(after, ""))
+    return changes

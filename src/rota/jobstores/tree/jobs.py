@@ -1,0 +1,247 @@
+"""The jobs of a tree: added, saved, removed, looked up when they are due, and let out of quarantine.
+
+Each step reads, and commits under the condition that nobody has changed the job since.
+"""
+
+from __future__ import annotations
+
+import json
+from os import urandom
+
+from ...clock import HELD
+from ...errors import (
+    ConflictingIdError,
+    DeserializationError,
+    JobLookupError,
+    JobValueError,
+    StoreConflictError,
+)
+from ..documents import heal, parts_of, storable
+from .docs import REMOVED, Doc, changes_of, doc_of
+from .layout import JOBS, QUARANTINED_JOBS, due_folder, job_key, number, unquoted
+from .port import KEEP, Change, Step, carry_out
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from logging import Logger
+
+    from ...job import Job
+    from ...jobcodec import JobFormat
+    from .port import Entry, Tree
+
+    Parts = tuple[str, ...]
+
+#: How often a step is tried against others' changes.
+TRIES = 20
+#: The longest id and executor alias, in characters; and how many bytes a job may take.
+ID_LENGTH = 500
+JOB_SIZE = 500_000
+
+
+class Jobs:
+    """Reads and writes the documents of one tree."""
+
+    def __init__(self, tree: Tree, format: JobFormat) -> None:
+        self._tree = tree
+        self._format = format
+
+    def parts_of(self, job: Job) -> Parts:
+        """Return what a job is.
+
+        :raises JobValueError, TransientJobError, SerializationError: if the job does not fit
+        """
+        parts = parts_of(job, self._format)
+        for what, text in (("id", job.id), ("executor", job.executor)):
+            if len(text) > ID_LENGTH:
+                raise JobValueError(
+                    f"{what} of job {job.id[:40]!r}… is {len(text)} characters long; this store keeps {ID_LENGTH}"
+                )
+        size = sum(len(json.dumps(part, ensure_ascii=False).encode()) for part in parts)
+        if size > JOB_SIZE:
+            raise JobValueError(
+                f"Job {job.id[:40]!r} takes {size} bytes, and this store keeps {JOB_SIZE} of each; put large arguments "
+                f"elsewhere and pass their place"
+            )
+        return parts
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def one(self, job_id: str) -> Doc | None:
+        """Return the document of a job, None if there is no job of that id."""
+        (entry,) = self._tree.read([job_key(job_id)])
+        doc = doc_of(job_id, entry)
+        return doc if doc is not None and doc.is_visible else None
+
+    def some(self, ids: Iterable[str]) -> dict[str, Doc | None]:
+        """Return documents, also those of jobs that have ended or were removed."""
+        wanted = list(dict.fromkeys(ids))
+        found = self._tree.read([job_key(job_id) for job_id in wanted])
+        return {job_id: doc_of(job_id, entry) for job_id, entry in zip(wanted, found, strict=True)}
+
+    def all(self) -> list[Doc]:
+        """Return the documents of all jobs."""
+        found = (doc_of(unquoted(name), entry) for name, entry in self._tree.entries(JOBS).items())
+        return [doc for doc in found if doc is not None and doc.is_visible]
+
+    def due(self, now: int, limits: Mapping[str, int | None], logger: Logger) -> list[Doc]:
+        """Return what is due, the earliest first: for each executor at most so many."""
+        folders = [due_folder(alias) for alias in limits]
+        found = self._tree.first(folders, number(now + 1), list(limits.values())) if folders else []
+        keys = sorted(
+            (name, f"{folder}/{name}") for folder, names in zip(folders, found, strict=True) for name in names
+        )
+        entries = self._tree.read([f"{JOBS}/{name.partition('-')[2]}" for name, _ in keys])
+        docs: list[Doc] = []
+        for (name, key), entry in zip(keys, entries, strict=True):
+            doc = doc_of(unquoted(name.partition("-")[2]), entry)
+            if doc is not None and doc.unreadable is None and doc.index == key:
+                docs.append(doc)
+            else:
+                self._mend(key, name, entry, logger)
+        return docs
+
+    def _mend(self, key: str, name: str, entry: Entry, logger: Logger) -> None:
+        """Take away a due time that no document has; nothing happens if the job was changed while it was read."""
+        (again,) = self._tree.read([key])
+        keep = Change(f"{JOBS}/{name.partition('-')[2]}", KEEP, entry.rev)
+        if again.value is not None and self._tree.commit([keep, Change(key, None)]):
+            logger.error("%s on %s led to no job that is due then, and was deleted", key, self._tree.address)
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def add(self, jobs: Sequence[Job], now: int, tell: bool) -> None:
+        """Store jobs of different ids: all or none.
+
+        :raises ConflictingIdError: if ids exist already
+        """
+        done: list[Job] = []
+        pending = [(job, self.parts_of(job)) for job in jobs]
+        try:
+            for _ in range(TRIES):
+                pending = self._add(pending, now, tell, done)
+                if not pending:
+                    return
+        except BaseException:
+            for job in done:
+                self.remove(job.id)
+            raise
+        for job in done:
+            self.remove(job.id)
+        raise StoreConflictError("Others add and remove jobs of the same ids all the time; try again")
+
+    def _add(
+        self, pending: Sequence[tuple[Job, Parts]], now: int, tell: bool, done: list[Job]
+    ) -> list[tuple[Job, Parts]]:
+        """Store what nobody has changed since it was read; return the others."""
+        entries = self._tree.read([job_key(job.id) for job, _ in pending])
+        docs = [doc_of(job.id, entry) for (job, _), entry in zip(pending, entries, strict=True)]
+        conflicts = [doc.id for doc in docs if doc is not None and doc.is_visible]
+        if conflicts:
+            raise ConflictingIdError(*conflicts)
+        steps = [
+            _addition(job, parts, doc, entry, now, done)
+            for (job, parts), doc, entry in zip(pending, docs, entries, strict=True)
+        ]
+        refused = {id(step.about) for step in carry_out(steps, self._tree, tell)}
+        return [pair for pair in pending if id(pair[0]) in refused]
+
+    def save(self, job: Job, version: int | None, now: int, is_soon: Callable[[int | None], bool]) -> bool:
+        """Replace a job of the given version (of any version if None).
+
+        :return: whether the version was right
+        :raises JobLookupError: if there is no job of that id
+        """
+        parts = self.parts_of(job)
+        for _ in range(TRIES):
+            doc = self.one(job.id)
+            if doc is None:
+                raise JobLookupError(job.id)
+            if doc.unreadable is not None:
+                raise DeserializationError(
+                    f"Job {job.id} is not overwritten: {doc.unreadable}; remove it first"
+                )
+            if version is not None and doc.version != version:
+                return False
+            new = _filled(doc.copy(), job, parts, now)
+            new.version = doc.version + 1
+            if self._tree.commit(changes_of(doc, new), is_soon(new.due)):
+                job.version = new.version
+                return True
+        raise StoreConflictError(f"Job {job.id} was changed by others {TRIES} times in a row; try again")
+
+    def remove(self, job_id: str) -> None:
+        """Delete a job.
+
+        :raises JobLookupError: if there is none
+        """
+        for _ in range(TRIES):
+            doc = self.one(job_id)
+            if doc is None:
+                raise JobLookupError(job_id)
+            if self._tree.commit(_removal(doc)):
+                return
+        raise StoreConflictError(f"Job {job_id} was changed by others {TRIES} times in a row; try again")
+
+    def remove_all(self) -> None:
+        """Delete all jobs."""
+        for _ in range(TRIES):
+            if not carry_out([Step(doc, _removal(doc)) for doc in self.all()], self._tree):
+                return
+        raise StoreConflictError(f"Others changed jobs {TRIES} times while they were removed; try again")
+
+    def heal(self, now: int, job_of: Callable[[Doc, bool], Job]) -> list[Job]:
+        """Let jobs out of quarantine that can be restored and planned now; return them."""
+        ids = list(map(unquoted, self._tree.names(QUARANTINED_JOBS)))
+        steps = []
+        for doc in self.some(ids).values():
+            if doc is None or doc.unreadable is not None:
+                continue
+            job = job_of(doc, True)
+            if heal(job, now):
+                new = doc.copy()
+                new.state, new.error, new.due = job.state, None, job.next_due
+                new.version, new.updated = doc.version + 1, now
+                job.version = new.version
+                steps.append(Step(job, changes_of(doc, new)))
+        refused = {id(step.about) for step in carry_out(steps, self._tree)}
+        return [step.about for step in steps if id(step.about) not in refused]
+
+
+def _addition(job: Job, parts: Parts, old: Doc | None, entry: Entry, now: int, done: list[Job]) -> Step:
+    # The document of a job that has ended or was removed while runs of it are under way goes on.
+    new = Doc(job.id, entry.rev) if old is None else old.copy()
+    new.created = now
+    # Starts anywhere, so that a decision about a removed job of the same id cannot be taken for one about this job.
+    new.version = int.from_bytes(urandom(5), "big")
+    _filled(new, job, parts, now)
+
+    def added() -> None:
+        job.version = new.version
+        done.append(job)
+
+    return Step(job, changes_of(old, new, entry.rev), added)
+
+
+def _filled(doc: Doc, job: Job, parts: Parts, now: int) -> Doc:
+    """Write into a document what a job is."""
+    doc.parts = parts
+    doc.nominal, doc.due, doc.state, doc.error = (
+        job.next_nominal,
+        job.next_due,
+        job.state,
+        storable(job.error),
+    )
+    if doc.due == HELD and doc.running == 0:  # a job may only wait for runs that are still under way
+        doc.due = doc.nominal
+    doc.updated = now
+    return doc
+
+
+def _removal(doc: Doc) -> list[Change]:
+    """Return the changes that remove a job; runs that are under way keep its document until they have ended."""
+    if doc.running <= 0:
+        return changes_of(doc, None)
+    new = doc.copy()
+    new.state = REMOVED
+    return changes_of(doc, new)

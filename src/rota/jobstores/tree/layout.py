@@ -1,0 +1,109 @@
+"""The keys of the tree store, and how ids and instants are written in them.
+
+::
+
+    meta                              what the path is, and the version of its layout
+    wake                              who has told the others last
+    jobs/<id>                         a job's document
+    due/<executor>/<due>-<id>         an active job with a due time
+    quarantined/<id>                  a job in quarantine
+    active/<id>@<nominal>             a claimed run
+    ended/<id>/<nominal>              the record of a run that has ended
+    nodes/<node>                      when a node's lease is over
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, unquote
+
+META = "meta"
+WAKE = "wake"
+JOBS = "jobs"
+DUE = "due"
+QUARANTINED_JOBS = "quarantined"
+ACTIVE_RUNS = "active"
+ENDED_RUNS = "ended"
+NODES = "nodes"
+
+#: Makes every instant that a datetime can show, and more, a number without a sign.
+_SHIFT = 2**62
+_plain = re.compile(r"[A-Za-z0-9_]+").fullmatch
+
+
+def quoted(text: str) -> str:
+    """Return a text as one part of a key; only letters and digits, ``_`` and ``%`` remain."""
+    if _plain(text):
+        return text
+    return quote(text, safe="").replace(".", "%2E").replace("~", "%7E").replace("-", "%2D")
+
+
+def unquoted(part: str) -> str:
+    """Return the text of a part of a key."""
+    return unquote(part)
+
+
+def number(instant: int) -> str:
+    """Return an instant in a form that sorts as text; all are equally long."""
+    return f"{instant + _SHIFT:019d}"
+
+
+def instant_of(text: str) -> int:
+    """Return the instant of such a number."""
+    return int(text) - _SHIFT
+
+
+def job_key(job_id: str) -> str:
+    """Return the key of a job's document."""
+    return f"jobs/{quoted(job_id)}"
+
+
+def due_folder(executor: str) -> str:
+    """Return the folder of the due times of an executor's jobs."""
+    return f"due/{quoted(executor)}"
+
+
+def due_name(due: int, job_id: str) -> str:
+    """Return the name of a due time in such a folder."""
+    return f"{number(due)}-{quoted(job_id)}"
+
+
+def due_of(name: str) -> tuple[int, str]:
+    """Return due time and job id of such a name.
+
+    :raises ValueError: if it is none
+    """
+    text, dash, part = name.partition("-")
+    if not dash:
+        raise ValueError(f"{name!r} is no due time")
+    return instant_of(text), unquoted(part)
+
+
+def quarantined_key(job_id: str) -> str:
+    """Return the key that a job in quarantine has besides its document."""
+    return f"quarantined/{quoted(job_id)}"
+
+
+def active_prefix(job_id: str) -> str:
+    """Return how the names of a job's claimed runs begin."""
+    return f"{quoted(job_id)}@"
+
+
+def active_key(job_id: str, nominal: int) -> str:
+    """Return the key of a claimed run."""
+    return f"active/{quoted(job_id)}@{number(nominal)}"
+
+
+def ended_folder(job_id: str) -> str:
+    """Return the folder of a job's records."""
+    return f"ended/{quoted(job_id)}"
+
+
+def ended_key(job_id: str, nominal: int) -> str:
+    """Return the key of a record."""
+    return f"ended/{quoted(job_id)}/{number(nominal)}"
+
+
+def node_key(node: str) -> str:
+    """Return the key of a node's lease."""
+    return f"nodes/{quoted(node)}"

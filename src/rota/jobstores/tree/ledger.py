@@ -1,0 +1,383 @@
+"""The claim protocol on a tree: claim, finish, rescue, give back; each step reads, decides, and commits under conditions.
+
+What somebody else has changed in between is read and decided again. It decides nothing that the planner has decided.
+"""
+
+from __future__ import annotations
+
+import json
+
+from ...core.plan import ENDED
+from ...core.run import CLAIMED
+from ...errors import DeserializationError, StoreConflictError
+from ..documents import fields_of, run_of, storable
+from ..orphans import linked, sort_out
+from .docs import REMOVED, changes_of
+from .jobs import TRIES
+from .layout import (
+    ACTIVE_RUNS,
+    active_key,
+    active_prefix,
+    ended_folder,
+    ended_key,
+    instant_of,
+)
+from .port import Change, Step, carry_out
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from logging import Logger
+
+    from ...core.plan import Decision
+    from ...core.run import Run
+    from ...job import Job
+    from .docs import Doc
+    from .jobs import Jobs
+    from .port import Entry, Tree
+
+#: Less than every nominal time.
+_NEVER = -(2**62)
+
+
+class Ledger:
+    """Runs and their records in one tree, and the counters of running runs in the jobs' documents."""
+
+    def __init__(self, tree: Tree, jobs: Jobs) -> None:
+        self._tree = tree
+        self._jobs = jobs
+        #: how many records each job got since its bounds were last looked at
+        self.written: dict[str, int] = {}
+
+    # -- claim ---------------------------------------------------------------------------------------------------
+
+    def claim(
+        self, decisions: Sequence[Decision], node: str, now: int, seen: Mapping[str, Doc]
+    ) -> list[Decision]:
+        """Carry out the decisions whose job is as it was when they were made; return those.
+
+        :param seen: documents as they were lately; what has changed since is noticed
+        """
+        won: set[int] = set()
+        pending = list(decisions)
+        docs: dict[str, Doc | None] = {}
+        for decision in pending:
+            doc = seen.get(decision.job.id)
+            if doc is not None and doc.version == decision.version:
+                docs[doc.id] = doc
+        for _ in range(TRIES):
+            docs |= self._jobs.some(
+                decision.job.id for decision in pending if docs.get(decision.job.id) is None
+            )
+            open_ones = [decision for decision in pending if _is_open(decision, docs[decision.job.id])]
+            self._look_back(open_ones, docs)
+            steps = [
+                self._claim_step(decision, docs[decision.job.id], node, now, won)  # type: ignore[arg-type]
+                for decision in open_ones
+            ]
+            pending = [step.about for step in carry_out(steps, self._tree)]
+            if not pending:
+                break
+            docs = {}
+        return [decision for decision in decisions if id(decision) in won]
+
+    def _look_back(self, decisions: Iterable[Decision], docs: Mapping[str, Doc | None]) -> None:
+        """Find out the latest recorded time of jobs that have not claimed anything since they were added."""
+        new = [doc for decision in decisions if (doc := docs[decision.job.id]) and doc.recorded is None]
+        found = self._tree.last([ended_folder(doc.id) for doc in new]) if new else []
+        for doc, name in zip(new, found, strict=True):
+            doc.recorded = _NEVER if name is None else instant_of(name)
+
+    def _claim_step(self, decision: Decision, doc: Doc, node: str, now: int, won: set[int]) -> Step:
+        if len(decision.runs) + len(decision.records) + 5 > self._tree.max_changes:
+            decision.records = _joined(decision.records)
+        records = [*decision.runs, *decision.records]
+        self._move_to_free(records, doc)
+        new = doc.copy()
+        new.running += len(decision.runs)
+        new.nominal, new.due = decision.next_nominal, decision.next_due
+        new.state, new.error = decision.state, storable(decision.error)
+        new.version, new.updated = doc.version + 1, now
+        new.recorded = max([record.last for record in records], default=doc.recorded or _NEVER)
+        new.recorded = max(new.recorded, doc.recorded or _NEVER)
+        stays = new.state != ENDED or new.running > 0
+        changes = changes_of(doc, new if stays else None)
+        for record in records:
+            record.owner, record.claimed_at = node, now
+            key = ended_key if record.ended else active_key
+            changes.append(Change(key(record.job_id, record.nominal), _text(record)))
+
+        def done() -> None:
+            job = decision.job
+            job.set_next(decision.next_nominal, decision.next_due)
+            job.state, job.error = decision.state, decision.error
+            job.version, job.running = new.version, new.running
+            won.add(id(decision))
+            self._count(job.id, len(decision.records))
+
+        return Step(decision, changes, done)
+
+    def _move_to_free(self, records: Sequence[Run], doc: Doc) -> None:
+        """Move records whose nominal time has one already to the next microsecond that has none.
+
+        That is so if the job was removed and added again, or set back by its user.
+        """
+        recorded = _NEVER if doc.recorded is None else doc.recorded
+        if all(record.nominal > recorded for record in records):
+            return
+        prefix = active_prefix(doc.id)
+        taken = {instant_of(name) for name in self._tree.names(ended_folder(doc.id))}
+        taken |= {instant_of(name.removeprefix(prefix)) for name in self._tree.entries(ACTIVE_RUNS, prefix)}
+        for record in records:
+            while record.nominal in taken:
+                record.nominal += 1
+            taken.add(record.nominal)
+            record.last = max(record.last, record.nominal)
+
+    # -- finish --------------------------------------------------------------------------------------------------
+
+    def finish(self, runs: Sequence[Run], due: Callable[[int | None], bool]) -> tuple[list[Run], bool]:
+        """Write how runs ended, those of one job together.
+
+        :param due: whether a due time is one that others should be told
+        :return: the runs that are not the presenter's any more, and whether a job came free that waited for these
+        """
+        refused: list[Run] = []
+        freed: list[Doc] = []
+        pending = list(runs)
+        tries = 0
+        while pending:
+            before = len(pending)
+            pending = self._finish(pending, refused, freed, due)
+            tries = tries + 1 if len(pending) == before else 0
+            if tries == TRIES:
+                raise StoreConflictError(
+                    f"The outcomes of {len(pending)} runs could not be written: others changed their jobs each time"
+                )
+        stale = {id(run) for run in refused}
+        return [run for run in runs if id(run) in stale], bool(freed)
+
+    def _finish(
+        self, runs: Sequence[Run], refused: list[Run], freed: list[Doc], due: Callable[[int | None], bool]
+    ) -> list[Run]:
+        """Write what can be written in one round; return the other runs."""
+        active = dict(zip(map(id, runs), self._tree.read(list(map(_active_key, runs))), strict=True))
+        mine = [run for run in runs if _is_owner(run, active[id(run)])]
+        if len(mine) < len(runs):
+            owned = set(map(id, mine))
+            refused += self._unrecorded([run for run in runs if id(run) not in owned])
+        docs = self._jobs.some(run.job_id for run in mine)
+        later: list[Run] = []
+        steps: list[Step] = []
+        tell = False
+        for job_id, group in _by_job(mine).items():
+            some = group[: (self._tree.max_changes - 5) // 2]
+            later += group[len(some) :]
+            doc = docs[job_id]
+            new = None if doc is None else doc.release(len(some))
+            changes = [] if doc is None else changes_of(doc, new)
+            for run in some:
+                changes.append(Change(_active_key(run), None, active[id(run)].rev))
+                changes.append(Change(ended_key(run.job_id, run.nominal), _text(run)))
+            is_free = doc is not None and new is not None and new.due != doc.due
+            tell = tell or (is_free and due(new.due if new else None))
+            steps.append(
+                Step(some, changes, self._finished(job_id, len(some), freed, new if is_free else None))
+            )
+        return later + [run for step in carry_out(steps, self._tree, tell) for run in step.about]
+
+    def _finished(self, job_id: str, count: int, freed: list[Doc], doc: Doc | None) -> Callable[[], None]:
+        def done() -> None:
+            self._count(job_id, count)
+            if doc is not None:
+                freed.append(doc)
+
+        return done
+
+    def _unrecorded(self, runs: Sequence[Run]) -> list[Run]:
+        """Return those of which this very end is not in the ledger: the answer to the first try may have been lost."""
+        found = self._tree.read([ended_key(run.job_id, run.nominal) for run in runs])
+        return [
+            run
+            for run, entry in zip(runs, found, strict=True)
+            if (kept := _run_of(entry)) is None
+            or (kept.owner, kept.attempt, kept.status, kept.finished_at)
+            != (run.owner, run.attempt, run.status, run.finished_at)
+        ]
+
+    # -- leases --------------------------------------------------------------------------------------------------
+
+    def rescue(
+        self,
+        node: str,
+        now: int,
+        alive: Callable[[], Collection[str]],
+        room: Mapping[str, int] | None,
+        known: Collection[tuple[str, int]] | None,
+        job_of: Callable[[Doc], Job],
+        logger: Logger,
+    ) -> list[Run]:
+        """Take over runs that no living node owns, and those of ``node`` that are not among ``known``.
+
+        :param alive: returns the nodes whose lease is not over
+        """
+        found: list[Run] = []
+        left = None if room is None else dict(room)
+        own = set(known or ())
+        for _ in range(TRIES):
+            entries = self._tree.entries(ACTIVE_RUNS)
+            living = alive() if entries else ()
+            orphans: dict[str, Run] = {}
+            for name, entry in entries.items():
+                try:
+                    run = readable(entry.value)
+                except DeserializationError as exc:
+                    logger.error("The claimed run %s is left alone: %s", name, exc)
+                    continue
+                if run is None or (run.owner in living and (run.owner != node or known is None)):
+                    continue
+                if run.owner != node or (run.job_id, run.nominal) not in own:
+                    orphans[name] = run
+            if not orphans:
+                break
+            taken, all_done = self._take(orphans, entries, node, now, left, job_of)
+            found += taken
+            for run in taken:
+                if run.status == CLAIMED:
+                    own.add((run.job_id, run.nominal))
+                    if left is not None:
+                        left[run.executor] = left.get(run.executor, 0) - 1
+            if all_done:
+                break
+        found.sort(key=lambda run: run.nominal)
+        linked(found)
+        return found
+
+    def _take(
+        self,
+        orphans: Mapping[str, Run],
+        entries: Mapping[str, Entry],
+        node: str,
+        now: int,
+        left: Mapping[str, int] | None,
+        job_of: Callable[[Doc], Job],
+    ) -> tuple[list[Run], bool]:
+        """Give orphans to a node, or end them; return those, and whether nothing was left for another look."""
+        revs = {id(run): entries[name].rev for name, run in orphans.items()}
+        docs = self._jobs.some(run.job_id for run in orphans.values())
+        jobs = {doc.id: job_of(doc) for doc in docs.values() if doc is not None and doc.state != REMOVED}
+        oldest_first = sorted(orphans.values(), key=lambda run: run.nominal)
+        changed = sort_out(oldest_first, jobs, node, now, left)
+        all_done = True
+        taken: list[Run] = []
+        steps: list[Step] = []
+        for job_id, group in _by_job(changed).items():
+            some = self._first_of(group)
+            all_done = all_done and len(some) == len(group)
+            doc = docs[job_id]
+            lost = sum(run.ended for run in some)
+            # Written even if nothing in it changes: two nodes may not both count the same room.
+            changes = [] if doc is None else changes_of(doc, doc.release(lost) if lost else doc)
+            for run in some:
+                gone = run.ended
+                changes.append(Change(_active_key(run), None if gone else _text(run), revs[id(run)]))
+                if gone:
+                    changes.append(Change(ended_key(run.job_id, run.nominal), _text(run)))
+            steps.append(Step(some, changes, lambda some=some: taken.extend(some)))  # type: ignore[misc]
+        refused = carry_out(steps, self._tree)
+        return taken, all_done and not refused
+
+    def _first_of(self, group: Sequence[Run]) -> Sequence[Run]:
+        """Return as many of these runs as one step can take or end."""
+        room = self._tree.max_changes - 5
+        for number, run in enumerate(group):
+            room -= 2 if run.ended else 1
+            if room < 0:
+                return group[:number]
+        return group
+
+    def give_back(self, runs: Sequence[Run]) -> None:
+        """Leave claimed runs, which were not started, to whoever comes first."""
+        found = self._tree.read(list(map(_active_key, runs)))
+        steps = []
+        for run, entry in zip(runs, found, strict=True):
+            kept = _run_of(entry)
+            if kept is not None and _is_owner(run, entry):
+                kept.owner = None
+                steps.append(Step(run, [Change(_active_key(run), _text(kept), entry.rev)]))
+        carry_out(steps, self._tree)
+
+    def is_busy(self, node: str) -> bool:
+        """Whether runs of a node are under way."""
+        return any(
+            (run := _run_of(entry)) is not None and run.owner == node
+            for entry in self._tree.entries(ACTIVE_RUNS).values()
+        )
+
+    def _count(self, job_id: str, records: int) -> None:
+        if records:
+            self.written[job_id] = self.written.get(job_id, 0) + records
+
+
+def _is_open(decision: Decision, doc: Doc | None) -> bool:
+    """Whether a decision is about the job as it is, and there is room for its runs."""
+    if doc is None or not doc.is_visible or doc.unreadable is not None or doc.version != decision.version:
+        return False
+    return not decision.runs or doc.running < decision.job.policy.max_instances
+
+
+def _joined(records: Sequence[Run]) -> list[Run]:
+    """Return records with those of one status and reason put together into one range."""
+    found: dict[tuple[str, str | None], Run] = {}
+    for record in records:
+        first = found.setdefault((record.status, record.reason), record)
+        if first is not record:
+            first.last = max(first.last, record.last)
+            first.count += record.count
+    return list(found.values())
+
+
+def _by_job(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.job_id, []).append(run)
+    return groups
+
+
+def _active_key(run: Run) -> str:
+    return active_key(run.job_id, run.nominal)
+
+
+def _is_owner(run: Run, entry: Entry) -> bool:
+    """Whether a run's fence is that of the claimed run in the store."""
+    kept = _run_of(entry)
+    return kept is not None and (kept.owner, kept.attempt) == (run.owner, run.attempt)
+
+
+def _text(run: Run) -> str:
+    return json.dumps(fields_of(run), ensure_ascii=False, separators=(",", ":"))
+
+
+def readable(value: str | None) -> Run | None:
+    """Return the run of a record.
+
+    :return: None if there is none: it was pruned, or has ended in between
+    :raises DeserializationError: if the text is no record
+    """
+    if value is None:
+        return None
+    try:
+        data = json.loads(value)
+    except ValueError as exc:
+        raise DeserializationError(f"{value!r:.80} is no record of a run: {exc}") from exc
+    if not isinstance(data, dict):
+        raise DeserializationError(f"{value!r:.80} is no record of a run")
+    return run_of(data)
+
+
+def _run_of(entry: Entry) -> Run | None:
+    """Return the run in an entry, None if there is none, or something else."""
+    try:
+        return readable(entry.value)
+    except DeserializationError:
+        return None

@@ -1,0 +1,178 @@
+"""What the tree store needs of a server: keys with revisions, read in order and changed together under conditions.
+
+Values only; a server's file implements :class:`Tree`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any
+
+    from ...clock import Clock
+
+#: The value of a change that changes nothing, and only makes sure of the revision.
+KEEP = "\0keep"
+
+
+class Entry:
+    """What a key holds: its value (None: there is none) and the revision that a change of it has to present."""
+
+    __slots__ = ("rev", "value")
+
+    def __init__(self, value: str | None, rev: int) -> None:
+        self.value = value
+        self.rev = rev
+
+
+class Change:
+    """A new value for a key.
+
+    :param value: the value; None to delete the key; :data:`KEEP` to leave it as it is
+    :param rev: the revision that the key must have, None for any
+    """
+
+    __slots__ = ("key", "rev", "value")
+
+    def __init__(self, key: str, value: str | None, rev: int | None = None) -> None:
+        self.key = key
+        self.value = value
+        self.rev = rev
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes in a request."""
+        return len(self.key) + len((self.value or "").encode()) + 60
+
+
+class Tree(ABC):
+    """A server that keeps texts under keys such as ``jobs/cleanup``; keys are relative to the store's path.
+
+    Reads see everything that was committed before they began, by whomever. All methods may be called by several threads.
+
+    :raises StoreUnavailableError: (from every method) if the server cannot be reached, or cannot work at the moment
+    :raises StoreError: if it answers with another error
+    """
+
+    #: how many changes, and about how many bytes, one commit may have
+    max_changes: int
+    max_bytes: int
+    #: where the server is, without user and password
+    address: str
+
+    @abstractmethod
+    def open(self) -> None:
+        """Connect."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop listening and disconnect, unless the connection is the application's."""
+
+    @abstractmethod
+    def forked(self) -> None:
+        """Leave the connections to the parent process; :meth:`open` makes new ones."""
+
+    @abstractmethod
+    def read(self, keys: Sequence[str]) -> list[Entry]:
+        """Return what the keys hold, in their order."""
+
+    @abstractmethod
+    def entries(self, folder: str, prefix: str = "") -> dict[str, Entry]:
+        """Return what is in a folder, by name, in the order of the names; those that begin with ``prefix``."""
+
+    @abstractmethod
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the entries in a folder, in order."""
+
+    @abstractmethod
+    def folders(self, folder: str) -> list[str]:
+        """Return the names of the folders in a folder."""
+
+    @abstractmethod
+    def first(
+        self, folders: Sequence[str], below: str | None, limits: Sequence[int | None]
+    ) -> list[list[str]]:
+        """Return for each of these folders its first names in order.
+
+        :param below: only names less than this
+        :param limits: for each folder at most how many, None for all
+        """
+
+    @abstractmethod
+    def last(self, folders: Sequence[str]) -> list[str | None]:
+        """Return for each of these folders its last name in order, None if it is empty."""
+
+    @abstractmethod
+    def below(self, folder: str) -> dict[str, list[str]]:
+        """Return the names of the entries in each folder of a folder, in order."""
+
+    @abstractmethod
+    def commit(self, changes: Sequence[Change], tell: bool = False) -> bool:
+        """Make all the changes, or none if a key has not the revision that its change presents.
+
+        :param tell: wake up the other processes that listen
+        :return: whether they were made
+        """
+
+    @abstractmethod
+    def time(self, clock: Clock) -> int | None:
+        """Return the server's time as an instant, None if it cannot tell.
+
+        :param clock: the clock of this node
+        """
+
+    @abstractmethod
+    def listen(self, wake: Callable[[], None], hears: Callable[[bool], None]) -> None:
+        """Call ``wake`` when another process has told; ``hears`` whenever that begins or ceases to work."""
+
+    def sweep(self) -> None:  # noqa: B027  # most servers need none
+        """Delete what the server keeps of deleted keys; called now and then."""
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete keys, in batches."""
+        for batch in packed((Step(key, [Change(key, None)]) for key in keys), self):
+            self.commit([change for step in batch for change in step.changes])
+
+
+class Step:
+    """Changes that must be made together, and what they are about."""
+
+    __slots__ = ("about", "changes", "done")
+
+    def __init__(self, about: Any, changes: list[Change], done: Callable[[], None] | None = None) -> None:
+        self.about = about
+        self.changes = changes
+        #: called when they have been made
+        self.done = done
+
+
+def packed(steps: Iterable[Step], tree: Tree) -> Iterator[list[Step]]:
+    """Put steps into batches that the server takes in one commit."""
+    batch: list[Step] = []
+    count = size = 0
+    for step in steps:
+        more = sum(change.size for change in step.changes)
+        if batch and (count + len(step.changes) > tree.max_changes or size + more > tree.max_bytes):
+            yield batch
+            batch, count, size = [], 0, 0
+        batch.append(step)
+        count += len(step.changes)
+        size += more
+    if batch:
+        yield batch
+
+
+def carry_out(steps: Iterable[Step], tree: Tree, tell: bool = False) -> list[Step]:
+    """Commit steps in as few batches as possible; return those whose batch was refused."""
+    refused: list[Step] = []
+    for batch in packed(steps, tree):
+        if not tree.commit([change for step in batch for change in step.changes], tell):
+            refused += batch
+            continue
+        for step in batch:
+            if step.done is not None:
+                step.done()
+    return refused
