@@ -13,6 +13,7 @@ from tests.servers import (  # noqa: F401  # fixtures
     postgresql,
     postgresql_url,
     redis_server,
+    redis_url,
     zookeeper_server,
 )
 

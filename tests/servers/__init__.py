@@ -7,7 +7,7 @@ ended with the session, also when pytest is killed. ``server.port`` is its port;
 ``.hosts`` are what clients want. Other tests of the process use the same server, one after another: take your own database,
 key prefix or path, or empty it first. Fault tests that stop, ``kill()``, ``suspend()`` or ``restart()`` a server start it
 again before they end (port and data stay the same), or better make their own one with ``with private(Redis) as server:``.
-``postgresql_url`` and ``mariadb_url`` give a fresh, empty database for each test. A server that is not installed is a
+``postgresql_url``, ``mariadb_url`` and ``redis_url`` give an empty database for each test. A server that is not installed is a
 visible skip, with ROTA_REQUIRE_SERVICES=1 a failure. A new kind of server is a subclass of ``Server`` in kinds.py, a
 fixture here, an import in tests/conftest.py and a package in .ci/run.
 """
@@ -43,6 +43,7 @@ __all__ = (
     "postgresql_url",
     "private",
     "redis_server",
+    "redis_url",
     "zookeeper_server",
 )
 
@@ -107,3 +108,13 @@ def mariadb_url(mariadb: MariaDB) -> Iterator[str]:
         admin.cursor().execute(f"DROP DATABASE {name}")
     finally:
         admin.close()
+
+
+@pytest.fixture
+def redis_url(redis_server: Redis) -> str:
+    """The URL of an empty Redis database."""
+    redis = need("redis", "redis")
+    url = redis_server.url(1 + next(_numbers) % 15)
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    return url

@@ -51,6 +51,7 @@ URL_SCHEMES = {
     "oracle": "sqlalchemy",
     "postgres": "sqlalchemy",
     "postgresql": "sqlalchemy",
+    "rediss": "redis",
     "sqlite": "sqlalchemy",
 }
 

@@ -64,7 +64,11 @@ local state = call('HGET', STATES, id)
 if not state then return 'gone' end
 local version, running, before = parse(state)
 if is_ended(before) then return 'gone' end
-if expected ~= '' and expected ~= version then return 'changed' end
+if expected ~= '' and expected ~= version then
+  -- The very same request may come twice.
+  local again = version == raised(expected) and state == make(version, running, rest) and call('HGET', JOBS, id) == spec
+  return again and version or 'changed'
+end
 version = raised(version)
 put(id, spec, version, running, rest, executor, due, state)
 return version

@@ -11,7 +11,7 @@ from os import urandom
 from ...core.run import CLAIMED, END_STATES
 from ...errors import DeserializationError, StoreConflictError, StoreError
 from . import run_scripts as scripts
-from .records import fence_of, padded, record_of, run_of_text, state_of, time_of
+from .records import fence, fence_of, padded, record_of, run_of_text, state_of, time_of
 from .server import texts
 
 TYPE_CHECKING = False
@@ -162,10 +162,7 @@ class Ledger:
         """Leave runs to whoever comes first, and end a lease unless other runs of the node are under way."""
         fields = [node]
         for run in runs:
-            fence = fence_of(run)
-            run.owner = None
-            fields += (run.job_id, padded(run.nominal), fence, fence_of(run))
-            run.owner = node
+            fields += (run.job_id, padded(run.nominal), fence_of(run), fence(run.attempt, None))
         self._run(scripts.LEAVE, *fields)
 
     # -- forgetting ----------------------------------------------------------------------------------------------

@@ -110,21 +110,27 @@ def _damaged(
     id: str, spec: str, standing: str, exc: Exception, format: JobFormat, scheduler: Any, alias: str | None
 ) -> Job:
     try:
-        version, _, _, nominal, _, executor, _ = json.loads(standing)
+        version, running, _, nominal, _, executor, _ = json.loads(standing)
     except (ValueError, TypeError):
-        version, nominal, executor = 0, None, "default"
-    return job_of(
-        (id, id, "", spec, "[]", "{}", "{}", executor),
+        version, running, nominal, executor = 0, 0, None, "default"
+    try:
+        _, name, reference, trigger, args, kwargs, options, executor = json.loads(spec)
+    except (ValueError, TypeError):
+        name, reference, trigger, args, kwargs, options = id, "", spec, "[]", "{}", "{}"
+    job = job_of(
+        (id, name, reference, trigger, args, kwargs, options, executor),
         format,
         scheduler,
         alias,
         version=version,
-        running=0,
+        running=running,
         state=QUARANTINED,
         nominal=nominal,
         due=None,
-        error=f"its stored data is damaged: {exc}",
+        error=None,
     )
+    job.state, job.error = QUARANTINED, f"its stored data is damaged: {type(exc).__name__}: {exc}"
+    return job
 
 
 # ---------------------------------------------------------------------------------------------------------------- runs
@@ -142,7 +148,12 @@ def number_of(text: str) -> int:
 
 def fence_of(run: Run) -> str:
     """Return how the document of a claimed run begins as long as it is this node's in this attempt."""
-    return f'{{"status":"claimed","attempt":{run.attempt},"owner":{_quoted(run.owner or "")}'
+    return fence(run.attempt, run.owner)
+
+
+def fence(attempt: int, owner: str | None) -> str:
+    """Return how the document of a run begins that this node has claimed, in this attempt; None for a run that was given back."""
+    return f'{{"status":"claimed","attempt":{attempt},"owner":{_quoted(owner or "")}'
 
 
 def record_of(run: Run) -> str:

@@ -14,9 +14,7 @@ from redis.exceptions import (
     ClusterError,
     ConnectionError,
     NoScriptError,
-    ReadOnlyError,
     RedisError,
-    ResponseError,
     TimeoutError,
 )
 from redis.retry import Retry
@@ -37,18 +35,10 @@ ANSWER_TIMEOUT = 30
 LISTEN = 1.0
 #: How often an idle connection is tried, in seconds: a server that has vanished without a word is noticed then.
 CHECK = 15
-#: What a server answers that cannot work at the moment: full, a replica, still loading …
-_PASSING = (
-    "OOM",
-    "READONLY",
-    "LOADING",
-    "MASTERDOWN",
-    "CLUSTERDOWN",
-    "TRYAGAIN",
-    "MISCONF",
-    "NOREPLICAS",
-    "BUSY",
-)
+#: What a server answers that cannot work at the moment: full, a replica, loading, a changing cluster, busy with a long script …
+#: redis-py has classes for some of them, which leave the first word out.
+_PASSING_TYPES = ("OutOfMemoryError", "ReadOnlyError", "TryAgainError")
+_PASSING_WORDS = ("OOM", "READONLY", "LOADING", "MASTERDOWN", "TRYAGAIN", "MISCONF", "NOREPLICAS", "BUSY")
 
 
 class Server:
@@ -152,9 +142,7 @@ class Server:
 
     def _translated(self, exc: RedisError) -> StoreError:
         said = without_secrets(str(exc))
-        if isinstance(exc, (ConnectionError, TimeoutError, ReadOnlyError, ClusterError)) or (
-            isinstance(exc, ResponseError) and _is_passing(said)
-        ):
+        if isinstance(exc, (ConnectionError, TimeoutError, ClusterError)) or _is_passing(exc, said):
             return StoreUnavailableError(f"The Redis server {self.address} is not available: {said}")
         return StoreError(f"The Redis server {self.address} said: {type(exc).__name__}: {said}")
 
@@ -219,9 +207,11 @@ def _encoded(data: Any) -> bytes:
     return data.encode() if isinstance(data, str) else bytes(data)
 
 
-def _is_passing(said: str) -> bool:
+def _is_passing(exc: RedisError, said: str) -> bool:
+    if type(exc).__name__ in _PASSING_TYPES:
+        return True
     # Errors inside a script are quoted in the middle of the answer.
-    return said.startswith(_PASSING) or any(f"-{code} " in said for code in _PASSING)
+    return said.startswith(_PASSING_WORDS) or any(f"-{word} " in said for word in _PASSING_WORDS)
 
 
 def texts(values: Iterable[Any]) -> list[str]:

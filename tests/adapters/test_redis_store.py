@@ -1,0 +1,727 @@
+"""The Redis store on a real server: connection, keys, damage, retention, repeated requests, wake-ups, processes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rota.clock import DAY, SECOND, SYSTEM_CLOCK, moment
+from rota.core.plan import plan, quarantine
+from rota.core.run import CLAIMED, SUCCEEDED
+from rota.errors import (
+    ConfigurationError,
+    ConflictingIdError,
+    JobLookupError,
+    SchemaError,
+    StoreNotStartedError,
+    StoreUnavailableError,
+)
+from rota.schedulers.background import BackgroundScheduler
+from rota.testing.contract_jobs import (
+    LEASE,
+    NODE,
+    OTHER,
+    START,
+    Worker,
+    claim,
+    decide,
+    due_ids,
+    finish,
+    make_job,
+    running,
+    statuses,
+)
+from tests.needs import need
+from tests.servers import Redis, private
+from tests.servers.process import free_port
+
+redis = need("redis", "redis")
+
+from rota.jobstores.redis import RedisJobStore  # noqa: E402
+from rota.jobstores.redis.records import number_of, padded  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Open = Callable[..., RedisJobStore]
+
+PATIENCE = 20
+
+
+@pytest.fixture
+def open_store(redis_url: str) -> Iterator[Open]:
+    """Return a function that opens a started store on an empty database."""
+    stores: list[RedisJobStore] = []
+
+    def make(**options: Any) -> RedisJobStore:
+        if "client" not in options:
+            options = {"url": redis_url, **options}
+        store = RedisJobStore(**options)
+        stores.append(store)
+        store.start(None, "default")
+        return store
+
+    yield make
+    for store in stores:
+        store.shutdown()
+
+
+# ------------------------------------------------------------------------------------------------------- construction
+
+
+def test_the_constructor_takes_apschedulers_parameters_in_its_order() -> None:
+    from inspect import Parameter, signature
+
+    parameters = signature(RedisJobStore).parameters.values()
+    positional = {p.name: p.default for p in parameters if p.kind is Parameter.POSITIONAL_OR_KEYWORD}
+    assert list(positional) == ["db", "jobs_key", "run_times_key", "pickle_protocol"]
+    assert (positional["jobs_key"], positional["run_times_key"]) == ("rota.jobs", "rota.run_times")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"url": "ftp://x"}, "URL"),
+        ({"no_such_option": 1}, "no_such_option"),
+        ({"db": "one"}, "one"),
+        ({"jobs_key": ""}, "jobs_key"),
+        ({"run_times_key": ""}, "run_times_key"),
+        ({"jobs_key": "x.jobs", "run_times_key": "x.runs"}, "twice"),
+        ({"serializer": "yaml"}, "serializer"),
+        ({"keep_runs": 0}, "keep_runs"),
+        ({"keep_days": 0}, "keep_days"),
+    ],
+)
+def test_a_wrong_option_is_refused_at_once(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        RedisJobStore(**options)
+
+
+def test_host_port_and_database_can_be_given_as_in_apscheduler(redis_server: Redis) -> None:
+    store = RedisJobStore(3, "k.jobs", "k.times", host="127.0.0.1", port=redis_server.port)
+    store.redis.flushdb()
+    store.start(None, "default")
+    store.add_job(make_job())
+    assert store.redis.zscore("k.times:default", "job") == START
+    assert str(redis_server.port) in repr(store)
+    assert repr(store).endswith("/3, jobs_key='k.jobs')>")
+    store.shutdown()
+
+
+def test_a_store_that_is_not_started_says_so() -> None:
+    with pytest.raises(StoreNotStartedError, match="start"):
+        RedisJobStore().get_all_jobs()
+
+
+def test_a_store_can_be_stopped_and_started_again(open_store: Open) -> None:
+    store = open_store()
+    store.add_job(make_job())
+    store.shutdown()
+    with pytest.raises(StoreNotStartedError):
+        store.get_all_jobs()
+    store.start(None, "default")
+    assert [job.id for job in store.get_all_jobs()] == ["job"]
+
+
+@pytest.mark.parametrize("decodes", [False, True])
+def test_a_client_that_was_passed_in_stays_open(redis_url: str, open_store: Open, decodes: bool) -> None:
+    with redis.Redis.from_url(redis_url, decode_responses=decodes) as client:
+        store = open_store(client=client)
+        store.add_job(make_job("việc"))
+        finish(store, claim(store))
+        assert [job.id for job in store.get_all_jobs()] == ["việc"]
+        assert store.overdue(START + DAY, []) == {"default": 1}
+        store.prune(START)
+        store.shutdown()
+        assert client.connection_pool._available_connections
+        assert all(c.is_connected for c in client.connection_pool._available_connections)
+
+
+def test_stores_with_other_keys_do_not_see_each_other(open_store: Open) -> None:
+    one, two = open_store(), open_store(jobs_key="two.jobs")
+    one.add_job(make_job("one"))
+    two.add_job(make_job("two"))
+    claim(one)
+    assert due_ids(two) == ["two"]
+    two.remove_all_jobs()
+    assert [job.id for job in one.get_all_jobs()] == ["one"]
+    assert [run.job_id for run in one.get_runs()] == ["one"]
+
+
+def test_keys_that_a_cluster_would_spread_are_refused(redis_url: str) -> None:
+    class Cluster(redis.Redis):
+        def keyslot(self, key: str) -> int:
+            tag = key[key.index("{") + 1 : key.index("}")] if "{" in key else key
+            return redis.crc.key_slot(tag.encode())
+
+    with Cluster.from_url(redis_url) as client:
+        with pytest.raises(ConfigurationError, match="hash tag"):
+            RedisJobStore(client=client).start(None, "default")
+        store = RedisJobStore(client=client, jobs_key="{app}.jobs", run_times_key="{app}.run_times")
+        store.start(None, "default")
+        store.shutdown()
+
+
+# ------------------------------------------------------------------------------------------------------------- errors
+
+
+def test_a_server_that_cannot_be_reached_is_named_without_its_password() -> None:
+    port = free_port()
+    store = RedisJobStore(url=f"redis://me:top%20secret@127.0.0.1:{port}/2")
+    with pytest.raises(StoreUnavailableError, match=f"redis://127.0.0.1:{port}/2") as caught:
+        store.start(None, "default")
+    assert "secret" not in f"{caught.value}{store!r}"
+
+
+@pytest.fixture
+def own_server() -> Iterator[Any]:
+    """A server of the test's own."""
+    with private(Redis) as server:
+        yield server
+
+
+def test_a_wrong_password_is_an_error_that_says_so(own_server: Redis) -> None:
+    with redis.Redis.from_url(own_server.url()) as admin:
+        admin.config_set("requirepass", "right")
+    store = RedisJobStore(url=own_server.url(), password="wrong secret")
+    with pytest.raises(StoreUnavailableError, match="password") as caught:
+        store.start(None, "default")
+    assert "secret" not in str(caught.value)
+    store = RedisJobStore(url=own_server.url().replace("://", "://:right@"))
+    store.start(None, "default")
+    assert "right" not in repr(store)
+    store.shutdown()
+
+
+def test_a_server_that_is_full_is_unavailable_until_there_is_room(own_server: Redis) -> None:
+    store = RedisJobStore(url=own_server.url())
+    store.start(None, "default")
+    store.add_job(make_job())
+    store.redis.config_set("maxmemory", 1)
+    with pytest.raises(StoreUnavailableError, match="maxmemory"):
+        store.add_job(make_job("other"))
+    assert due_ids(store) == ["job"]
+    store.redis.config_set("maxmemory", 0)
+    store.add_job(make_job("other"))
+    assert due_ids(store) == ["job", "other"]
+    store.shutdown()
+
+
+@pytest.mark.parametrize("version", ["0", "999", "x"])
+def test_an_unknown_schema_version_is_refused_and_nothing_is_touched(open_store: Open, version: str) -> None:
+    store = open_store()
+    store.add_job(make_job())
+    store.redis.hset("rota.meta", "schema", version)
+    with pytest.raises(SchemaError, match=f"schema version '{version}'"):
+        open_store()
+    assert [job.id for job in store.get_all_jobs()] == ["job"]
+
+
+@pytest.mark.parametrize("key", ["rota.jobs", "rota.meta", "rota.runs"])
+def test_keys_of_somebody_else_are_refused(redis_url: str, open_store: Open, key: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.set(key, "mine")
+        with pytest.raises(SchemaError, match="jobs_key"):
+            open_store()
+        assert client.get(key) == b"mine"
+
+
+def test_a_server_that_lost_its_data_can_be_used_again(open_store: Open) -> None:
+    store = open_store()
+    store.add_job(make_job())
+    store.redis.flushdb()
+    assert store.get_all_jobs() == []
+    store.add_job(make_job())
+    assert due_ids(open_store()) == ["job"]
+
+
+# ------------------------------------------------------------------------------------------- data, damaged and otherwise
+
+
+def test_a_store_with_pickle_keeps_any_object_and_one_without_does_not_read_it(open_store: Open) -> None:
+    store = open_store(serializer="pickle", pickle_protocol=2)
+    store.add_job(make_job(args=(Worker(),)))
+    found = store.lookup_job("job")
+    assert found is not None
+    assert isinstance(found.args[0], Worker)
+    (job,) = open_store().get_all_jobs()
+    assert job.state == "quarantined"
+    assert 'serializer="pickle"' in (job.error or "")
+
+
+def test_jobs_and_runs_are_readable_without_rota(open_store: Open) -> None:
+    store = open_store()
+    store.add_job(make_job(args=("a",), name="greeting"))
+    finish(store, claim(store))
+    spec = json.loads(store.redis.hget("rota.jobs", "job"))
+    assert spec[:3] == ["job", "greeting", "rota.testing.contract_jobs:task"]
+    assert json.loads(store.redis.hget("rota.states", "job"))[2:5] == ["active", *[START + 60 * SECOND] * 2]
+    (document,) = store.redis.hgetall("rota.runs").values()
+    assert json.loads(document)["status"] == SUCCEEDED
+
+
+@pytest.mark.parametrize("key", ["rota.jobs", "rota.states"])
+@pytest.mark.parametrize("text", ["{not json", "[]", "[1,2]", '"x"', "null"])
+def test_a_damaged_job_costs_itself_and_can_be_removed(open_store: Open, key: str, text: str) -> None:
+    store = open_store()
+    store.add_job(make_job("damaged"))
+    store.add_job(make_job("good"))
+    store.redis.hset(key, "damaged", text)
+    found = {job.id: job for job in store.get_all_jobs()}
+    assert (found["damaged"].state, found["good"].state) == ("quarantined", "active")
+    assert "damaged" in (found["damaged"].error or "")
+    store.renew(NODE, START, LEASE)
+    jobs = store.due(START, {"default": 10})
+    decisions = [
+        quarantine(job, job.error or "") if job.state == "quarantined" else plan(job, START) for job in jobs
+    ]
+    assert len(store.claim(decisions, NODE, START)) == 2
+    assert due_ids(store) == [], "it would be looked at again and again"
+    store.heal(START)
+    assert due_ids(store) == []
+    store.remove_job("damaged")
+    assert [job.id for job in store.get_all_jobs()] == ["good"]
+
+
+def test_a_damaged_record_is_passed_over(open_store: Open) -> None:
+    store = open_store()
+    store.add_job(make_job())
+    finish(store, claim(store))
+    (key,) = store.redis.hkeys("rota.runs")
+    store.redis.hset("rota.runs", key, "{")
+    assert store.get_runs() == []
+    later = START + 60 * SECOND
+    finish(store, claim(store, later, OTHER), later)
+    assert statuses(store) == [SUCCEEDED]
+
+
+def test_padded_numbers_sort_as_numbers() -> None:
+    numbers = [-(2**62), -START, -10, -9, -1, 0, 1, 9, 10, START, 2**62]
+    assert sorted(map(padded, numbers)) == [padded(number) for number in numbers]
+    assert [number_of(padded(number)) for number in numbers] == numbers
+
+
+def test_times_before_1970_are_kept_in_order(open_store: Open) -> None:
+    store = open_store()
+    for id, due in (("a", -5 * SECOND), ("b", -START), ("c", SECOND)):
+        store.add_job(make_job(id, due, every=None))
+    assert due_ids(store, 0) == ["b", "a"]
+    finish(store, claim(store, 2 * SECOND), 2 * SECOND)
+    assert [run.nominal for run in store.get_runs()] == [SECOND, -5 * SECOND, -START]
+
+
+def test_reading_writes_nothing(open_store: Open) -> None:
+    store = open_store()
+    store.add_job(make_job())
+    store.add_job(make_job("broken"))
+    spec = json.loads(store.redis.hget("rota.jobs", "broken"))
+    spec[2] = "gone:f"
+    store.redis.hset("rota.jobs", "broken", json.dumps(spec))
+
+    def changes() -> int:
+        count: int = store.redis.info("persistence")["rdb_changes_since_last_save"]
+        return count
+
+    before = changes()
+    store.get_all_jobs()
+    store.lookup_job("broken")
+    store.due(START, {"default": 10})
+    store.get_due_jobs(moment(START))
+    store.next_due(["default"])
+    store.overdue(START, [])
+    store.get_runs()
+    store.get_runs("broken", SUCCEEDED)
+    store.rescue(NODE, START)
+    store.heal(START)
+    assert changes() == before
+
+
+# ----------------------------------------------------------------------------------------------------- many jobs at once
+
+
+def test_many_jobs_are_added_all_or_none(open_store: Open) -> None:
+    store = open_store()
+    store.add_job(make_job("job1", name="first"))
+    with pytest.raises(ConflictingIdError, match="job1"):
+        store.add_jobs([make_job(f"job{number}") for number in range(3)])
+    assert [job.id for job in store.get_all_jobs()] == ["job1"]
+    claim(store)
+
+    def replace(job: Any, stored: Any) -> None:
+        job.name = f"{job.name} after {stored.name}"
+
+    store.add_jobs([make_job(f"job{number}", name="second") for number in range(3)], replace)
+    assert {job.id: job.name for job in store.get_all_jobs()} == {
+        "job0": "second",
+        "job1": "second after first",
+        "job2": "second",
+    }
+    assert running(store, "job1") == 1
+    assert due_ids(store) == ["job0", "job1", "job2"]
+    found = store.lookup_job("job1")
+    assert found is not None
+    assert store.save_job(found, found.version)
+
+
+def test_a_transaction_of_the_caller_is_refused(open_store: Open) -> None:
+    with pytest.raises(ConfigurationError, match="connection"):
+        open_store().add_jobs([make_job()], connection=object())
+
+
+# ------------------------------------------------------------------------------------------------------------ retention
+
+
+def run_many(store: RedisJobStore, times: int, start: int = START) -> None:
+    """Let all jobs run so many times, a second apart."""
+    for number in range(times):
+        assert finish(store, claim(store, start + number * SECOND), start + number * SECOND) == []
+
+
+def test_only_the_newest_records_of_each_job_are_kept(open_store: Open) -> None:
+    store = open_store(keep_runs=10)
+    store.add_job(make_job("often", every=1))
+    store.add_job(make_job("oft", every=3600))
+    run_many(store, 14)
+    store.prune(START + 20 * SECOND)
+    assert [run.nominal for run in store.get_runs("often")] == [START + n * SECOND for n in range(13, 3, -1)]
+    assert len(store.get_runs("oft")) == 1
+    run_many(store, 5, START + 14 * SECOND)
+    store.prune(START + 20 * SECOND)
+    assert len(store.get_runs("often")) == 10
+    assert store.redis.zcard("rota.runs_by_job") == store.redis.hlen("rota.runs") == 11
+    assert store.redis.zcard("rota.runs:succeeded") == 11
+
+
+def test_old_records_are_deleted_in_batches(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rota.jobstores.redis.ledger.BATCH", 4)
+    store = open_store(keep_days=2, keep_runs=None)
+    store.add_job(make_job(every=1))
+    run_many(store, 14)
+    store.prune(START + 2 * DAY + 11 * SECOND)
+    assert [run.nominal for run in store.get_runs()] == [START + n * SECOND for n in (13, 12, 11, 10)]
+
+
+def test_dead_nodes_are_remembered_for_a_day(open_store: Open) -> None:
+    store = open_store()
+    store.renew(NODE, START, LEASE)
+    store.prune(START + LEASE + DAY)
+    assert not store.renew(NODE, START + LEASE + DAY, LEASE)
+    store.prune(START + LEASE + DAY + 1)
+    assert store.renew(NODE, START + LEASE + DAY + 1, LEASE)
+
+
+# ----------------------------------------------------------------------------------------------------- repeated requests
+
+
+class Repeating(redis.Redis):
+    """A client that asks everything twice, as one does that got no answer to the first."""
+
+    def evalsha(self, *args: Any) -> Any:
+        super().evalsha(*args)
+        return super().evalsha(*args)
+
+    def eval(self, *args: Any) -> Any:
+        super().eval(*args)
+        return super().eval(*args)
+
+
+def test_a_client_that_repeats_its_requests_does_no_harm(redis_url: str, open_store: Open) -> None:
+    with Repeating.from_url(redis_url) as client:
+        store = open_store(client=client)
+        store.add_job(make_job("one", every=5, max_instances=3))
+        store.add_job(make_job("two", every=5))
+        found = store.lookup_job("two")
+        assert found is not None
+        found.name = "renamed"
+        assert store.save_job(found, found.version)
+        runs = claim(store)
+        assert sorted(run.job_id for run in runs) == ["one", "two"]
+        assert (running(store, "one"), running(store, "two")) == (1, 1)
+        assert finish(store, runs[:1]) == []
+        assert sorted((running(store, "one"), running(store, "two"))) == [0, 1]
+        later = START + LEASE + 1
+        assert store.renew(OTHER, later, LEASE)
+        (rescued,) = store.rescue(OTHER, later)
+        assert rescued.attempt == 2
+        assert finish(store, [rescued], later) == []
+        assert (running(store, "one"), running(store, "two")) == (0, 0)
+        assert {run.status for run in store.get_runs()} == {SUCCEEDED}
+
+
+# ------------------------------------------------------------------------------------------------------------- wake-ups
+
+
+class Ear:
+    """Hears wake-ups."""
+
+    def __init__(self) -> None:
+        self.heard = threading.Event()
+
+    def __call__(self) -> None:
+        self.heard.set()
+
+    def wait(self, why: str) -> None:
+        assert self.heard.wait(PATIENCE), why
+        self.heard.clear()
+
+
+@pytest.fixture
+def listening(open_store: Open) -> tuple[RedisJobStore, Ear]:
+    """Return a store that listens, and what hears it."""
+    store, ear = open_store(), Ear()
+    store.on_wake(ear)
+    ear.wait("it does not listen")
+    return store, ear
+
+
+def test_a_job_that_comes_first_wakes_the_others_and_not_oneself(
+    open_store: Open, listening: tuple[RedisJobStore, Ear]
+) -> None:
+    store, ear = listening
+    ear.heard.wait(0.2)
+    ear.heard.clear()
+    other = open_store()
+    now = SYSTEM_CLOCK.now()
+    store.add_job(make_job("mine", now + 10 * SECOND))
+    other.add_job(make_job("later", now + 20 * SECOND))
+    assert not ear.heard.wait(0.3)
+    other.add_job(make_job("sooner", now + SECOND))
+    ear.wait("a new job woke nobody")
+    other.add_job(make_job("elsewhere", now + 30 * SECOND, executor="other"))
+    ear.wait("a new job of another executor woke nobody")
+
+
+def test_a_change_wakes_the_others(open_store: Open, listening: tuple[RedisJobStore, Ear]) -> None:
+    _, ear = listening
+    other = open_store()
+    now = SYSTEM_CLOCK.now()
+    other.add_job(make_job("job", now + 86_400 * SECOND))
+    ear.wait("a new job woke nobody")
+    job = other.lookup_job("job")
+    assert job is not None
+    job.set_next(now)
+    assert other.save_job(job, job.version)
+    ear.wait("a change woke nobody")
+
+
+def test_a_job_that_waited_for_a_run_elsewhere_wakes_everybody_when_that_ends(
+    open_store: Open, listening: tuple[RedisJobStore, Ear]
+) -> None:
+    store, ear = listening
+    other = open_store()
+    now = SYSTEM_CLOCK.now()
+    store.add_job(make_job("backlog", now - 1000 * SECOND, every=1, coalesce=False))
+    runs = claim(store, now)
+    ear.heard.clear()
+    assert finish(other, runs, now) == []
+    ear.wait("the end of the runs woke nobody")
+
+
+def test_wake_ups_survive_a_restart_of_the_server() -> None:
+    with private(Redis) as server:
+        store, ear = RedisJobStore(url=server.url()), Ear()
+        store.start(None, "default")
+        store.on_wake(ear)
+        ear.wait("it does not listen")
+        slow = store.poll_interval
+        server.restart()
+        ear.wait("it does not listen again")
+        assert store.poll_interval == slow
+        other = RedisJobStore(url=server.url())
+        other.start(None, "default")
+        ear.heard.wait(0.3)
+        ear.heard.clear()
+        other.add_job(make_job("job", SYSTEM_CLOCK.now()))
+        ear.wait("a new job woke nobody after the restart")
+        other.shutdown()
+        store.shutdown()
+        deadline = time.monotonic() + PATIENCE
+        while "rota-redis-wakeups" in [thread.name for thread in threading.enumerate()]:
+            assert time.monotonic() < deadline, "the listener does not end"
+            time.sleep(0.02)
+
+
+ADD = """
+import sys
+from rota.jobstores.redis import RedisJobStore
+from rota.clock import SYSTEM_CLOCK
+from rota.testing.contract_jobs import make_job
+store = RedisJobStore(url=sys.argv[1])
+store.start(None, "default")
+print("ready", flush=True)
+sys.stdin.readline()
+store.add_job(make_job("job", SYSTEM_CLOCK.now(), every=None))
+store.shutdown()
+"""
+
+
+def test_a_job_of_another_process_runs_before_the_next_look(redis_url: str) -> None:
+    scheduler = BackgroundScheduler(jobstores={"default": redis_url}, lease=3600)
+    scheduler.start()
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-c", ADD, redis_url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            process.communicate("\n", timeout=PATIENCE)
+        deadline = time.monotonic() + 5  # half of the time after which it looks by itself
+        while not scheduler.get_runs("job", SUCCEEDED):
+            assert time.monotonic() < deadline, "nobody ran the job"
+            time.sleep(0.02)
+    finally:
+        scheduler.shutdown()
+
+
+# ---------------------------------------------------------------------------------------------- many hands, one database
+
+
+def test_leases_are_kept_by_the_servers_clock(open_store: Open) -> None:
+    class Wrong:
+        def now(self) -> int:
+            return SYSTEM_CLOCK.now() + 100 * SECOND
+
+        virtual = False
+
+    class Scheduler:
+        clock = Wrong()
+
+    store, other = open_store(), open_store()
+    store.start(Scheduler(), "default")
+    assert store.renew(NODE, Wrong().now(), LEASE)
+    assert store.clock_offset is not None
+    assert -101 * SECOND < store.clock_offset < -99 * SECOND
+    now = SYSTEM_CLOCK.now()
+    assert other.renew(OTHER, now, LEASE)
+    other.add_job(make_job(due=now))
+    claim(other, now, OTHER)
+    assert store.rescue(NODE, Wrong().now()) == []
+
+
+def test_threads_share_a_store(open_store: Open) -> None:
+    store = open_store()
+    for number in range(200):
+        store.add_job(make_job(f"job{number}"))
+    claimed: list[str] = []
+    failures: list[BaseException] = []
+
+    def work(node: str) -> None:
+        try:
+            store.renew(node, START, LEASE)
+            while jobs := store.due(START, {"default": 7}):
+                won = store.claim([plan(job, START) for job in jobs], node, START)
+                runs = [run for decision in won for run in decision.runs]
+                claimed.extend(run.job_id for run in runs)
+                assert finish(store, runs) == []
+                store.get_runs(limit=3)
+        except BaseException as exc:
+            failures.append(exc)
+
+    threads = [threading.Thread(target=work, args=(f"node-{number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert failures == []
+    assert sorted(claimed) == sorted(f"job{number}" for number in range(200))
+    assert {job.running for job in store.get_all_jobs()} == {0}
+
+
+WORKER_PROGRAM = """
+import sys
+from rota.core.plan import plan
+from rota.core.run import succeed
+from rota.jobstores.redis import RedisJobStore
+from rota.testing.contract_jobs import LEASE, START
+
+store = RedisJobStore(url=sys.argv[1])
+store.start(None, "default")
+node = sys.argv[2]
+store.renew(node, START, LEASE)
+print("ready", flush=True)
+sys.stdin.readline()
+count = 0
+while jobs := store.due(START, {"default": 50}):
+    won = store.claim([plan(job, START) for job in jobs], node, START)
+    runs = [run for decision in won for run in decision.runs]
+    for run in runs:
+        succeed(run, None, START)
+    assert store.finish(runs, START) == []
+    count += len(runs)
+print(count, flush=True)
+"""
+
+
+def test_two_processes_claim_every_due_job_exactly_once(redis_url: str, open_store: Open) -> None:
+    store = open_store()
+    store.add_jobs([make_job(f"job{number}") for number in range(4000)])
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER_PROGRAM, redis_url, f"process-{number}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(2)
+    ]
+    try:
+        for worker in workers:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == "ready\n"
+        for worker in workers:
+            assert worker.stdin is not None
+            worker.stdin.write("go\n")
+            worker.stdin.flush()
+        counts = [int(worker.communicate(timeout=50)[0]) for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.communicate()
+    assert sum(counts) == 4000
+    runs = store.get_runs(limit=5000)
+    assert len({run.job_id for run in runs}) == len(runs) == 4000
+    assert {run.status for run in runs} == {SUCCEEDED}
+    assert {job.running for job in store.get_all_jobs()} == {0}
+    by_owner = [sum(run.owner == f"process-{number}" for run in runs) for number in range(2)]
+    assert by_owner == counts
+
+
+def test_two_nodes_that_rescue_at_once_share_and_never_double(open_store: Open) -> None:
+    store, other = open_store(), open_store()
+    for number in range(50):
+        store.add_job(make_job(f"job{number}"))
+    assert len(claim(store)) == 50
+    later = START + LEASE + 1
+    taken: dict[str, list[str]] = {}
+
+    def rescue(node: str, through: RedisJobStore) -> None:
+        through.renew(node, later, LEASE)
+        taken[node] = [run.job_id for run in through.rescue(node, later)]
+
+    threads = [threading.Thread(target=rescue, args=arguments) for arguments in (("a", store), ("b", other))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(taken["a"] + taken["b"]) == sorted(f"job{number}" for number in range(50))
+    assert {run.attempt for run in store.get_runs(status=CLAIMED)} == {2}
+
+
+def test_a_job_that_was_removed_is_gone_for_all(open_store: Open) -> None:
+    store, other = open_store(), open_store()
+    store.add_job(make_job())
+    decisions = decide(other)
+    store.remove_job("job")
+    with pytest.raises(JobLookupError):
+        other.remove_job("job")
+    other.renew(NODE, START, LEASE)
+    assert other.claim(decisions, NODE, START) == []
