@@ -400,7 +400,7 @@ def _page(
         f"{version('APScheduler')}, croniter {version('croniter')} and cronsim {version('cronsim')} on Python "
         f"{platform.python_version()}. The cases are those on which Rota's cron triggers are held against an oracle (see "
         "[how it is proven](cron.md#how-it-is-proven)), as far as the other library has the notation: "
-        "they are made to lie around changes of the clocks and to use every corner of the notation, so the shares say nothing about "
+        "they are made to lie around changes of the clocks and to use every corner of the notation, so the shares tell nothing of "
         'ordinary schedules on ordinary days. Rota uses its default policy, `dst="vixie"`; a case counts once, by the first time '
         "that differs."
     )
