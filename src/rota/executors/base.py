@@ -5,7 +5,6 @@ An executor knows neither store nor scheduler: a run's end goes through the call
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from contextvars import ContextVar, copy_context
 from functools import partial
@@ -16,9 +15,11 @@ from ..clock import SYSTEM_CLOCK, Clock, instant
 from ..core.run import CANCELLED, FAILED, MISSED, Run, end, fail, is_expired, succeed
 from ..errors import MaxInstancesReachedError, NoCurrentRunError
 from ..events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MISSED, JobExecutionEvent
+from ..logs import ClassLogger, get_logger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable, Container, Coroutine, Sequence
     from contextvars import Context
     from datetime import datetime
@@ -33,7 +34,7 @@ __all__ = (
     "BaseExecutor",
     "MaxInstancesReachedError",
     "current_run",
-    "logging",  # public code is seen to import it from here
+    "logging",
     "run_coroutine_job",
     "run_job",
 )
@@ -44,6 +45,15 @@ UNBOUNDED = 1000
 #: The flag of ``async def`` in a code object, and what markcoroutinefunction() leaves on others (inspect is slow to load).
 _CO_COROUTINE = 0x80
 _COROUTINE_MARKS = ("_is_coroutine_mark", "_is_coroutine_marker", "_is_coroutine")
+
+
+def __getattr__(name: str) -> Any:
+    if name == "logging":  # public code is seen to import it from here; see rota.logs
+        import logging
+
+        return logging
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 _current: ContextVar[Run] = ContextVar("rota.current_run")
 
@@ -73,7 +83,7 @@ class BaseExecutor(ABC):
     #: whether shutdown() takes a while even when nothing is under way; a host on a loop then does it aside
     slow_to_stop = False
     _scheduler: Any = None
-    _logger = logging.getLogger("rota.executors")
+    _logger: Any = ClassLogger("rota.executors")
     _clock: Clock = SYSTEM_CLOCK
     _context: Context
 
@@ -84,7 +94,7 @@ class BaseExecutor(ABC):
         :param alias: alias of this executor in the scheduler
         """
         self._scheduler = scheduler
-        self._logger = logging.getLogger(f"rota.executors.{alias}")
+        self._logger = get_logger(f"rota.executors.{alias}")
         self._clock = getattr(scheduler, "clock", None) or SYSTEM_CLOCK
         self._context = copy_context()
 
@@ -346,7 +356,7 @@ def run_job(
     events = []
     for run_time in run_times:
         run = _run_for(job, run_time)
-        if perform(run, copy_context(), SYSTEM_CLOCK, logging.getLogger(logger_name)) is not None:
+        if perform(run, copy_context(), SYSTEM_CLOCK, get_logger(logger_name)) is not None:
             raise TypeError(f"{job} is a coroutine function; use run_coroutine_job()")
         events.append(_event_of_run(run, jobstore_alias))
     return events
@@ -357,7 +367,7 @@ async def run_coroutine_job(
 ) -> list[JobExecutionEvent]:
     """The same as :func:`run_job` for coroutine functions."""
     events = []
-    logger = logging.getLogger(logger_name)
+    logger = get_logger(logger_name)
     for run_time in run_times:
         run = _run_for(job, run_time)
         coroutine = perform(run, copy_context(), SYSTEM_CLOCK, logger)

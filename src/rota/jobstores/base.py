@@ -6,7 +6,6 @@ Rota's own stores implement them natively. A store keeps what it is told; it dec
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from threading import RLock
@@ -20,6 +19,7 @@ from ..errors import (
     StoreInUseError,
     TransientJobError,
 )
+from ..logs import ClassLogger, get_logger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +39,14 @@ __all__ = ("BaseJobStore", "ConflictingIdError", "JobLookupError", "TransientJob
 RING_SIZE = 10_000
 
 
+def __getattr__(name: str) -> Any:
+    if name == "logging":  # as in APScheduler; see rota.logs
+        import logging
+
+        return logging
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 class BaseJobStore(ABC):
     """Base class of all job stores.
 
@@ -55,7 +63,7 @@ class BaseJobStore(ABC):
 
     _scheduler: Any = None
     _alias: str | None = None
-    _logger = logging.getLogger("rota.jobstores")
+    _logger: Any = ClassLogger("rota.jobstores")
 
     # -- life cycle ----------------------------------------------------------------------------------------------
 
@@ -67,7 +75,7 @@ class BaseJobStore(ABC):
         """
         self._scheduler = scheduler
         self._alias = alias
-        self._logger = logging.getLogger(f"rota.jobstores.{alias}")
+        self._logger = get_logger(f"rota.jobstores.{alias}")
 
     def shutdown(self) -> None:  # noqa: B027  # optional to override, as in APScheduler
         """Free what the store opened itself. What the user passed in stays open."""

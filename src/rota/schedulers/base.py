@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from abc import ABCMeta, abstractmethod
-from logging import Logger, getLogger
 from threading import Event, RLock
 
 from ..allowlist import allow_list_of
@@ -32,9 +31,9 @@ from ..events import (
     SchedulerEvent,
 )
 from ..executors.base import BaseExecutor
-from ..executors.pool import ThreadPoolExecutor
 from ..jobstores.base import BaseJobStore
 from ..jobstores.memory import MemoryJobStore
+from ..logs import get_logger
 from ..util import asbool, astimezone, local_timezone, maybe_ref
 from .config import OPTIONS, default_policy, read_config, seconds_option
 from .engine import LEASE
@@ -93,7 +92,6 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         self._pending_options = {}
         self._default_policy = DEFAULT_POLICY
         self._timezone: tzinfo | None = None
-        self._logger: Logger = getLogger("rota.scheduler")
         self._engine = None
         self._closed = Event()
         self._closed.set()
@@ -368,7 +366,7 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         check_names(config, OPTIONS, type(self).__name__)
         logger = config.get("logger") or "rota.scheduler"
         is_name = isinstance(logger, str) and ":" not in logger
-        self._logger = getLogger(logger) if is_name else maybe_ref(logger)
+        self._logger = get_logger(logger) if is_name else maybe_ref(logger)
         self.clock = config.get("clock") or SYSTEM_CLOCK
         self._timezone = astimezone(config.get("timezone"))
         self.jobstore_retry_interval = seconds_option(config, "jobstore_retry_interval", 10.0)
@@ -385,6 +383,8 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
 
     def _create_default_executor(self) -> BaseExecutor:
         """Return the executor that becomes "default" if none is configured."""
+        from ..executors.pool import ThreadPoolExecutor  # half of the schedulers have a default of their own
+
         return ThreadPoolExecutor()
 
     def _create_default_jobstore(self) -> BaseJobStore:

@@ -5,8 +5,6 @@ It carries out what ``core.plan`` decides. It starts no thread and never waits; 
 
 from __future__ import annotations
 
-from logging import DEBUG, WARNING
-
 from ..clock import HELD, SECOND, moment
 from ..core.plan import ENDED, QUARANTINED, plan, quarantine
 from ..core.run import MISSED, SKIPPED
@@ -26,6 +24,7 @@ from ..events import (
     JobSubmissionEvent,
     SchedulerHealthEvent,
 )
+from ..logs import DEBUG, WARNING
 from .completions import EVENT_OF_STATUS, Completions, announce
 from .lease import Lease, new_node_id
 
