@@ -8,7 +8,7 @@ from __future__ import annotations
 from os import urandom
 
 from .clock import HELD, instant, moment
-from .core.plan import ACTIVE, ENDED, NEW, PAUSED, QUARANTINED
+from .core.plan import ACTIVE, AFTER_RUN, ENDED, NEW, PAUSED, QUARANTINED
 from .core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, seconds_of, with_options
 from .errors import (
     JobTypeError,
@@ -184,7 +184,12 @@ class Job:
 
     @property
     def next_run_time(self) -> datetime | None:
-        """When the job runs next, in its trigger's time zone; None while it is paused or not planned yet."""
+        """When the job runs next, in its trigger's time zone; None while it is paused or not planned.
+
+        An interval with ``mode="delay"`` is planned when the run that is under way has ended.
+        """
+        if self.next_due == HELD and self.next_nominal == AFTER_RUN:
+            return None
         due = self.next_nominal if self.next_due in (None, HELD) else self.next_due
         return None if due is None or self.state != ACTIVE else moment(due, self._timezone())
 
@@ -348,6 +353,8 @@ class Job:
             status = f"quarantined: {self.error}"
         elif self.state == ENDED:
             status = "schedule over"
+        elif self.next_nominal == AFTER_RUN:
+            status = "next run counted from the end of this one"
         elif self.next_nominal is not None:
             status = "next run at: " + datetime_repr(self.next_run_time)
         else:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..clock import HELD, SECOND, SYSTEM_CLOCK, moment
-from ..core.plan import ACTIVE, QUARANTINED, Decision
+from ..core.plan import ACTIVE, AFTER_RUN, QUARANTINED, Decision
 from ..core.run import CLAIMED, END_STATES, Run
 from ..errors import JobLookupError, SchemaError
 from ..schedulers.base import BaseScheduler
@@ -195,7 +195,8 @@ def job_data(job: Job, zone: tzinfo) -> dict[str, Any]:
 
 
 def _due(job: Job) -> int | None:
-    return job.next_nominal if job.next_due in (None, HELD) else job.next_due
+    due = job.next_nominal if job.next_due in (None, HELD) else job.next_due
+    return None if due == AFTER_RUN else due
 
 
 # -- changing ----------------------------------------------------------------------------------------------------

@@ -19,6 +19,10 @@ GROUP_LIMIT = 100
 #: How many later nominal times are looked at for one whose jitter has not passed yet.
 JITTER_STEPS = 100
 
+#: Stands for the nominal time of a job that is to be planned when its run has ended. Long past, so that the job is due as
+#: soon as its store does not hold it any more.
+AFTER_RUN = 0
+
 #: not planned yet
 NEW = "new"
 ACTIVE = "active"
@@ -61,9 +65,15 @@ def plan(job: Job, now: int) -> Decision:
         decision.next_nominal, decision.next_due = nominal, due
         return decision
     trigger = job.trigger
+    if nominal == AFTER_RUN:  # the run that it waited for has ended
+        _set_next(decision, trigger.after(now, now), now)
+        return decision
     following = trigger.after(nominal, nominal)
     busy = job.running >= policy.max_instances
     late = policy.misfire_grace is not None and now - due > policy.misfire_grace
+    if trigger.follows_end:
+        _plan_after_end(decision, nominal, now, busy, late)
+        return decision
     if busy or late or (following is not None and following <= now):
         following = _plan_many(decision, nominal, now, busy)
     else:
@@ -110,6 +120,24 @@ def _most_late(job: Job) -> int:
     """Return by how many microseconds a due time of the job can come after its nominal time."""
     trigger = job.trigger
     return int((trigger.jitter or 0) * SECOND) + int((trigger.spread or 0) * SECOND)
+
+
+def _plan_after_end(decision: Decision, nominal: int, now: int, busy: bool, late: bool) -> None:
+    """Decide for a job whose next time is counted from the end of its run: one time is owed, and the job is held."""
+    job = decision.job
+    following = job.trigger.after(now, now)
+    if late and not busy:
+        decision.records.append(_record(job, nominal, nominal, 1, MISSED, "too late", now))
+        _set_next(decision, following, now)
+        return
+    if busy:
+        decision.records.append(_record(job, nominal, nominal, 1, SKIPPED, "max_instances", now))
+    else:
+        decision.runs.append(Run(job.id, nominal, due_time_of(job, nominal), job, job.executor))
+    if following is None:
+        decision.state = ENDED
+    else:
+        decision.next_nominal, decision.next_due = AFTER_RUN, HELD
 
 
 def _plan_many(decision: Decision, nominal: int, now: int, busy: bool) -> int | None:

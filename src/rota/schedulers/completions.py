@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from threading import Event, Lock
 
+from ..clock import HELD
 from ..core.run import CANCELLED, FAILED, LOST, MISSED, SKIPPED, SUCCEEDED, TIMED_OUT, summary
 from ..events import (
     EVENT_JOB_CANCELLED,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from ..core.plan import Decision
     from ..core.run import Run
+    from ..job import Job
     from ..jobstores.base import BaseJobStore
     from .engine import Engine
 
@@ -125,6 +127,7 @@ class Completions:
         if not batch:
             return True
         ended_now = batch if self.in_hand is None else self._without_unstarted(batch)
+        waiting = any(run.job is not None and _is_held(run.job) for run in ended_now)
         try:
             refused = self._store.finish(ended_now, engine.clock.now()) if ended_now else ()
         except Exception as exc:
@@ -144,6 +147,8 @@ class Completions:
             if self.submitted == self.recorded and not self._idle.is_set():
                 self._idle.set()
             engine.room_came_free()
+            if waiting:
+                engine.job_came_free()
         return True
 
     def _without_unstarted(self, batch: list[Run]) -> list[Run]:
@@ -169,6 +174,11 @@ class Completions:
             run.job = run.then = run.exception = None
             if run.retval is not None:
                 run.retval = summary(run.retval)
+
+
+def _is_held(job: Job) -> bool:
+    """Whether a job waits for the end of its runs; stores of eight methods do not tell by the due time."""
+    return job.next_due == HELD or job.trigger.follows_end
 
 
 def announce(engine: Engine, alias: str, run: Run, code: int) -> None:

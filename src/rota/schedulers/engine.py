@@ -472,6 +472,10 @@ class Engine:
         state.failures, state.retry_at, state.error = 0, None, None
         self.dispatch(SchedulerHealthEvent(EVENT_SCHEDULER_RECOVERED, state.alias))
 
+    def job_came_free(self) -> None:
+        """Wake the host for a job that waited for the end of its runs."""
+        self._wake()
+
     def room_came_free(self) -> None:
         """Wake the host if due jobs wait for an executor that has room again."""
         if self._starved and self._roomy():

@@ -28,9 +28,11 @@ from ..clock import HELD, SECOND, moment
 from ..core.plan import ACTIVE, PAUSED, QUARANTINED, quarantine
 from ..core.run import CANCELLED, CLAIMED, FAILED, SKIPPED, SUCCEEDED, end, fail, succeed
 from ..errors import ConflictingIdError, JobLookupError
+from ..triggers.interval import IntervalTrigger
 from .contract_jobs import (
     LEASE,
     NODE,
+    OTHER,
     START,
     claim,
     decide,
@@ -271,6 +273,23 @@ class JobStoreContract:
         finish(store, runs[:1], now)
         assert store.next_due(["default"]) == START + 100 * SECOND
         assert due_ids(store, now) == ["job"]
+
+    def test_a_job_that_counts_from_the_end_of_its_run_is_planned_when_that_has_ended(
+        self, store: BaseJobStore
+    ) -> None:
+        trigger = IntervalTrigger(seconds=60, start_date=moment(START), timezone="UTC", mode="delay")
+        store.add_job(make_job(trigger=trigger))
+        runs = claim(store)
+        assert len(runs) == 1
+        assert due_ids(store, START + 1000 * SECOND) == []
+        finish(store, runs, START + 4 * SECOND)
+        planned = START + 6 * SECOND
+        assert claim(store, planned) == []
+        assert store.next_due(["default"]) == planned + 60 * SECOND
+        again = claim(store, planned + 60 * SECOND, OTHER)
+        assert [run.nominal for run in again] == [planned + 60 * SECOND]
+        finish(store, again, planned + 61 * SECOND)
+        assert statuses(store) == [SUCCEEDED, SUCCEEDED]
 
     def test_a_job_whose_schedule_is_over_disappears_and_its_last_run_can_end(
         self, store: BaseJobStore

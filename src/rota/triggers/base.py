@@ -52,6 +52,9 @@ class BaseTrigger(TriggerOperators, ABC):
     start_given: bool = True
     #: whether the trigger measures elapsed time, so that a clock that is set back must not delay it
     elapsed: bool = False
+    #: whether the next time is counted from the end of the run, so that :meth:`after` only tells what it would be for a run
+    #: that takes no time
+    follows_end: bool = False
 
     @abstractmethod
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:

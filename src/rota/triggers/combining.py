@@ -18,7 +18,7 @@ from .base import (
     checked_state,
 )
 from .date import DateTrigger
-from .derived import fires_at, following, member_of_state, member_state
+from .derived import fires_at, following, member_of_state, member_state, refuse_delay
 from .interval import IntervalTrigger
 
 TYPE_CHECKING = False
@@ -69,6 +69,8 @@ class BaseCombiningTrigger(InstantTrigger):
             raise TriggerTypeError(f"{type(self).__name__} combines triggers, not {wrong[0]!r}")
         if not self.triggers:
             raise TriggerError(f"{type(self).__name__} needs at least one trigger to combine")
+        for member in self.triggers:
+            refuse_delay(member)
         self.jitter = checked_jitter(jitter)
         self.spread = checked_spread(spread)
         self.timezone = self._zone_of_members() or timezone

@@ -6,7 +6,7 @@ run, so a derived trigger means the same whatever has fired so far.
 
 from __future__ import annotations
 
-from ..errors import DeserializationError, NeverFiresError, TriggerTypeError
+from ..errors import DeserializationError, NeverFiresError, TriggerError, TriggerTypeError
 from ..util import obj_to_ref, ref_to_obj
 from .base import BaseTrigger, InstantTrigger, checked_state
 
@@ -55,6 +55,18 @@ def member_of_state(reference: str, state: Any) -> BaseTrigger:
     return member
 
 
+def refuse_delay(trigger: BaseTrigger) -> None:
+    """Refuse to make another trigger of one whose times depend on when runs end.
+
+    :raises TriggerError: if it is one of these
+    """
+    if getattr(trigger, "follows_end", False):
+        raise TriggerError(
+            f"{trigger} counts from the end of its runs, so its times are not known before and cannot be combined or "
+            f"filtered; use mode='rate'"
+        )
+
+
 class DerivedTrigger(InstantTrigger):
     """Base class of the triggers that are made of one other trigger.
 
@@ -75,6 +87,7 @@ class DerivedTrigger(InstantTrigger):
     def __init__(self, trigger: BaseTrigger) -> None:
         if not isinstance(trigger, BaseTrigger):
             raise TriggerTypeError(f"{type(self).__name__} is made of a trigger, not of {trigger!r}")
+        refuse_delay(trigger)
         self.trigger = trigger
         self.timezone = trigger.timezone
         self.jitter = trigger.jitter

@@ -50,15 +50,18 @@ class IntervalTrigger(InstantTrigger):
     :param first: the first time where there is no ``start_date``: ``"after"`` one interval (as in APScheduler), ``"now"``, or
         ``"aligned"``: at the next multiple of the interval on the clock of the zone, counted from a Monday at midnight
         (every 15 minutes at :00, :15, :30, :45; each process that starts comes to the same grid)
+    :param mode: ``"rate"``: the times lie on the grid, however long runs take; ``"delay"``: the interval is counted from the end
+        of a run (once the scheduler has recorded it) to the next, so that there is one run at a time and none is made up for
     :param spread: seconds over which jobs with this trigger are spread by their ids
     :param now: instant that counts as the current time (the system's time by default)
-    :raises TriggerError: if the interval is negative, ``first`` is not known, or a date or the jitter is wrong
+    :raises TriggerError: if the interval is negative, ``first`` or ``mode`` is not known, or a date or the jitter is wrong
     :raises TriggerTypeError: if a parameter has the wrong type
     """
 
-    __slots__ = ("_end", "_interval", "_start", "jitter", "spread", "start_given", "timezone")
+    __slots__ = ("_end", "_interval", "_start", "follows_end", "jitter", "spread", "start_given", "timezone")
 
     elapsed = True
+    follows_end: bool
     jitter: float | None
     spread: float | None
     start_given: bool
@@ -77,6 +80,7 @@ class IntervalTrigger(InstantTrigger):
         jitter: float | timedelta | None = None,
         *,
         first: str = "after",
+        mode: str = "rate",
         spread: float | timedelta | None = None,
         now: int | None = None,
     ) -> None:
@@ -93,6 +97,9 @@ class IntervalTrigger(InstantTrigger):
                 )
         else:
             self._start = _first(first, current_instant(now), interval, zone)
+        if mode not in ("rate", "delay"):
+            raise TriggerError(f"There is no mode={mode!r}; it is 'rate' or 'delay'")
+        self.follows_end = mode == "delay"
         self._end = None if end_date is None else optional_instant(end_date, zone, "end_date")
         self.jitter = None if jitter is None else checked_jitter(jitter)
         self.spread = None if spread is None else checked_spread(spread)
@@ -111,6 +118,11 @@ class IntervalTrigger(InstantTrigger):
     def microseconds(self) -> int:
         """The interval in microseconds."""
         return self._interval
+
+    @property
+    def mode(self) -> str:
+        """``"rate"`` or ``"delay"``."""
+        return "delay" if self.follows_end else "rate"
 
     @property
     def start_date(self) -> datetime:
@@ -178,6 +190,8 @@ class IntervalTrigger(InstantTrigger):
             result["jitter"] = self.jitter
         if self.spread is not None:
             result["spread"] = self.spread
+        if self.follows_end:
+            result["mode"] = "delay"
         return result
 
     @classmethod
@@ -190,10 +204,11 @@ class IntervalTrigger(InstantTrigger):
             timezone=spec["timezone"],
             jitter=spec.get("jitter"),
             spread=spec.get("spread"),
+            mode=spec.get("mode", "rate"),
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {
+        state: dict[str, Any] = {
             "version": 2,
             "timezone": self.timezone,
             "start_date": self.start_date,
@@ -201,7 +216,11 @@ class IntervalTrigger(InstantTrigger):
             "interval": self.interval,
             "jitter": self.jitter,
         }
-        return state if self.spread is None else {**state, "spread": self.spread}
+        if self.spread is not None:
+            state["spread"] = self.spread
+        if self.follows_end:
+            state["mode"] = "delay"
+        return state
 
     def __setstate__(self, state: Any) -> None:
         state = checked_state(self, state, 2)
@@ -212,6 +231,7 @@ class IntervalTrigger(InstantTrigger):
         self._interval = microseconds(state["interval"])
         self.jitter = state.get("jitter")
         self.spread = state.get("spread")
+        self.follows_end = state.get("mode") == "delay"
 
     def _bounded(self, instant: int) -> int | None:
         end = self._end
@@ -225,6 +245,7 @@ class IntervalTrigger(InstantTrigger):
             timezone_to_text(self.timezone),
             self.jitter,
             self.spread,
+            self.follows_end,
         )
 
     def __str__(self) -> str:
@@ -238,6 +259,8 @@ class IntervalTrigger(InstantTrigger):
             options.append(f"jitter={self.jitter}")
         if self.spread:
             options.append(f"spread={self.spread}")
+        if self.follows_end:
+            options.append("mode='delay'")
         return f"<{type(self).__name__} ({', '.join(options)}, timezone='{self.timezone}')>"
 
 
