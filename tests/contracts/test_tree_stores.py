@@ -39,3 +39,25 @@ class TestEtcd(SharedJobStoreContract):
         yield make
         for store in stores:
             store.shutdown()
+
+
+class TestZooKeeper(SharedJobStoreContract):
+    """Store objects of their own connections on a path of a server."""
+
+    @pytest.fixture
+    def make_store(self, zookeeper_server: Any) -> Iterator[Callable[[], BaseJobStore]]:
+        need("kazoo", "zookeeper")
+        from rota.jobstores.zookeeper import ZooKeeperJobStore
+
+        path = f"/contract{next(_numbers)}"
+        stores: list[BaseJobStore] = []
+
+        def make() -> BaseJobStore:
+            store = ZooKeeperJobStore(path, hosts=zookeeper_server.hosts)
+            store.start(None, "default")
+            stores.append(store)
+            return store
+
+        yield make
+        for store in stores:
+            store.shutdown()

@@ -39,6 +39,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "memory": "rota.jobstores.memory:MemoryJobStore",
         "redis": "rota.jobstores.redis:RedisJobStore",
         "sqlalchemy": "rota.jobstores.sqlalchemy:SQLAlchemyJobStore",
+        "zookeeper": "rota.jobstores.zookeeper:ZooKeeperJobStore",
     },
 }
 
@@ -53,6 +54,7 @@ URL_SCHEMES = {
     "postgresql": "sqlalchemy",
     "rediss": "redis",
     "sqlite": "sqlalchemy",
+    "zk": "zookeeper",
 }
 
 _WHAT = {"trigger": "trigger", "executor": "executor", "jobstore": "job store"}

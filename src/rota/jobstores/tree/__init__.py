@@ -10,10 +10,10 @@ from ...errors import ConfigurationError, StoreConflictError, StoreError, StoreN
 from ..base import BaseJobStore
 from ..documents import in_order
 from ..offset import Offset
-from .jobs import TRIES, Jobs
+from .jobs import Jobs
 from .layout import DUE, NODES, due_folder, due_of, node_key, number, unquoted
 from .ledger import Ledger
-from .port import Change
+from .port import Change, tries
 from .records import Records
 from .schema import take_possession
 
@@ -273,7 +273,7 @@ class TreeJobStore(BaseJobStore):
         self._check_started()
         self._offset.measure(lambda: self._tree.time(self.clock), self.clock)
         there = self._offset.at(now)
-        for _ in range(TRIES):
+        for _ in tries():
             (entry,) = self._tree.read([node_key(node)])
             until = _until(entry)
             if until is not None and until < there:

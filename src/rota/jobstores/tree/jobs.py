@@ -19,7 +19,7 @@ from ...errors import (
 from ..documents import heal, parts_of, storable
 from .docs import REMOVED, Doc, changes_of, doc_of
 from .layout import JOBS, QUARANTINED_JOBS, due_folder, job_key, number, unquoted
-from .port import KEEP, Change, Step, carry_out
+from .port import KEEP, TRIES, Change, Step, carry_out, tries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     Parts = tuple[str, ...]
 
-#: How often a step is tried against others' changes.
-TRIES = 20
 #: The longest id and executor alias, in characters; and how many bytes a job may take.
 ID_LENGTH = 500
 JOB_SIZE = 500_000
@@ -118,7 +116,7 @@ class Jobs:
         done: list[Job] = []
         pending = [(job, self.parts_of(job)) for job in jobs]
         try:
-            for _ in range(TRIES):
+            for _ in tries():
                 pending = self._add(pending, now, tell, done)
                 if not pending:
                     return
@@ -153,7 +151,7 @@ class Jobs:
         :raises JobLookupError: if there is no job of that id
         """
         parts = self.parts_of(job)
-        for _ in range(TRIES):
+        for _ in tries():
             doc = self.one(job.id)
             if doc is None:
                 raise JobLookupError(job.id)
@@ -175,7 +173,7 @@ class Jobs:
 
         :raises JobLookupError: if there is none
         """
-        for _ in range(TRIES):
+        for _ in tries():
             doc = self.one(job_id)
             if doc is None:
                 raise JobLookupError(job_id)
@@ -185,7 +183,7 @@ class Jobs:
 
     def remove_all(self) -> None:
         """Delete all jobs."""
-        for _ in range(TRIES):
+        for _ in tries():
             if not carry_out([Step(doc, _removal(doc)) for doc in self.all()], self._tree):
                 return
         raise StoreConflictError(f"Others changed jobs {TRIES} times while they were removed; try again")

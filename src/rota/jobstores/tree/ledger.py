@@ -13,7 +13,6 @@ from ...errors import DeserializationError, StoreConflictError
 from ..documents import fields_of, run_of, storable
 from ..orphans import linked, sort_out
 from .docs import REMOVED, changes_of
-from .jobs import TRIES
 from .layout import (
     ACTIVE_RUNS,
     active_key,
@@ -22,7 +21,7 @@ from .layout import (
     ended_key,
     instant_of,
 )
-from .port import Change, Step, carry_out
+from .port import Change, Step, carry_out, tries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ class Ledger:
             doc = seen.get(decision.job.id)
             if doc is not None and doc.version == decision.version:
                 docs[doc.id] = doc
-        for _ in range(TRIES):
+        for _ in tries():
             docs |= self._jobs.some(
                 decision.job.id for decision in pending if docs.get(decision.job.id) is None
             )
@@ -145,15 +144,17 @@ class Ledger:
         refused: list[Run] = []
         freed: list[Doc] = []
         pending = list(runs)
-        tries = 0
-        while pending:
-            before = len(pending)
-            pending = self._finish(pending, refused, freed, due)
-            tries = tries + 1 if len(pending) == before else 0
-            if tries == TRIES:
-                raise StoreConflictError(
-                    f"The outcomes of {len(pending)} runs could not be written: others changed their jobs each time"
-                )
+        for _ in tries():
+            before = len(pending) + 1
+            while pending and len(pending) < before:  # those of one job that do not fit into one step
+                before = len(pending)
+                pending = self._finish(pending, refused, freed, due)
+            if not pending:
+                break
+        else:
+            raise StoreConflictError(
+                f"The outcomes of {len(pending)} runs could not be written: others changed their jobs each time"
+            )
         stale = {id(run) for run in refused}
         return [run for run in runs if id(run) in stale], bool(freed)
 
@@ -224,7 +225,7 @@ class Ledger:
         found: list[Run] = []
         left = None if room is None else dict(room)
         own = set(known or ())
-        for _ in range(TRIES):
+        for _ in tries():
             entries = self._tree.entries(ACTIVE_RUNS)
             living = alive() if entries else ()
             orphans: dict[str, Run] = {}

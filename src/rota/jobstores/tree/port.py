@@ -6,6 +6,8 @@ Values only; a server's file implements :class:`Tree`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from random import random
+from time import sleep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 
     from ...clock import Clock
 
+#: How often a step is tried against others' changes, and the longest pause before a try, in seconds.
+TRIES = 20
+LONGEST_PAUSE = 0.1
 #: The value of a change that changes nothing, and only makes sure of the revision.
 KEEP = "\0keep"
 
@@ -135,6 +140,14 @@ class Tree(ABC):
         """Delete keys, in batches."""
         for batch in packed((Step(key, [Change(key, None)]) for key in keys), self):
             self.commit([change for step in batch for change in step.changes])
+
+
+def tries() -> Iterator[int]:
+    """Count tries against others' changes, with a little longer random pause before each but the first."""
+    for number in range(TRIES):
+        if number:
+            sleep(random() * min(0.001 * 2**number, LONGEST_PAUSE))
+        yield number
 
 
 class Step:

@@ -1,0 +1,444 @@
+"""The connection of the ZooKeeper store: nodes as keys, multi-operations as commits.
+
+Knows no job. A client that the application passed in is used as it is, and only stopped if that was asked for.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from os import urandom
+from urllib.parse import urlsplit
+
+from kazoo.client import KazooClient
+from kazoo.exceptions import (
+    BadVersionError,
+    ConnectionLoss,
+    KazooException,
+    NodeExistsError,
+    NoNodeError,
+    NotEmptyError,
+    NotReadOnlyCallError,
+    OperationTimeoutError,
+    QuotaExceededError,
+    RequestTimeoutError,
+    RolledBackError,
+    RuntimeInconsistency,
+    SessionExpiredError,
+    SessionMovedError,
+    ThrottledOpError,
+    ZookeeperStoppedError,
+)
+from kazoo.handlers.threading import KazooTimeoutError
+from kazoo.protocol.states import KazooState
+
+from ...clock import HOUR
+from ...errors import ConfigurationError, StoreConflictError, StoreError, StoreUnavailableError
+from ...util import without_secrets
+from ..tree.layout import DUE, ENDED_RUNS, JOBS, WAKE
+from ..tree.port import KEEP, Change, Entry, Tree
+from .listener import Listener
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import Any
+
+    from ...clock import Clock
+
+#: How long an answer may take, and how long a call waits for a connection that was lost, in seconds.
+ANSWER_TIMEOUT = 10
+PATIENCE = 3
+#: How many questions are asked at once.
+PAGE = 1000
+#: How much of a due time names the node it is in: those of 100 seconds are together.
+BUCKET = 11
+#: How long the empty node of a removed job is kept: the versions of a new node would begin again, and somebody may still hold
+#: one of the old ones.
+TOMBSTONES_KEPT = HOUR
+#: How many nodes are known to be there.
+FOLDERS_KNOWN = 50_000
+#: What an operation gets when another one of its commit has failed.
+_BYSTANDERS = (RolledBackError, RuntimeInconsistency)
+_PASSING = (
+    ConnectionLoss,
+    SessionExpiredError,
+    SessionMovedError,
+    OperationTimeoutError,
+    RequestTimeoutError,
+    NotReadOnlyCallError,
+    QuotaExceededError,
+    ThrottledOpError,
+    ZookeeperStoppedError,
+    KazooTimeoutError,
+)
+
+
+def options_of_url(url: str, path: str) -> tuple[dict[str, Any], str]:
+    """Return the client's options and the path in a ``zookeeper://`` or ``zk://`` URL; the given path if it has none."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("zookeeper", "zk") or "@" in parts.netloc or parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"{without_secrets(url)!r} is no URL of a ZooKeeper store; it looks like zookeeper://host:2181,host2:2181/path"
+        )
+    return {"hosts": parts.netloc} if parts.netloc else {}, parts.path.rstrip("/") or path
+
+
+class Server(Tree):
+    """A ZooKeeper ensemble, or a client that the application made.
+
+    :param path: the node that everything is below
+    :param client: used instead of an own one, if it is not None
+    :param close: whether a client that was passed in is stopped
+    :param options: keyword arguments for ``KazooClient()``
+    """
+
+    max_changes = 500
+    # The server takes requests of 1 MiB (jute.maxbuffer).
+    max_bytes = 800_000
+
+    def __init__(self, path: str, client: Any, close: bool, options: Mapping[str, Any]) -> None:
+        self._path = path
+        self._own = client is None
+        self._close = close or client is None
+        self._options = dict(options)
+        self.client: Any = self._make_client() if client is None else client
+        #: names this object among those that use the same path
+        self._origin = urandom(8).hex()
+        self._connected: Any = None
+        self._listener: Listener | None = None
+        #: nodes that are there only to have others below them, as far as is known
+        self._folders: set[str] = set()
+
+    def _make_client(self) -> Any:
+        try:
+            return KazooClient(**self._options)
+        except (TypeError, ValueError, KazooException) as exc:
+            raise ConfigurationError(f"Cannot use these connection options for ZooKeeper: {exc}") from None
+
+    @property
+    def address(self) -> str:  # type: ignore[override]
+        """Where the server is."""
+        hosts = getattr(self.client, "hosts", None) or ()
+        return ",".join(f"{host[0]}:{host[1]}" for host in hosts) or type(self.client).__name__
+
+    # -- connection ----------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        if self.client is None:
+            self.client = self._make_client()
+        self._connected = self.client.handler.event_object()
+        self.client.add_listener(self._state_changed)
+        self._folders.clear()
+        with self._errors():
+            if not self.client.connected:
+                self.client.start(timeout=self._options.get("timeout", ANSWER_TIMEOUT))
+        self._connected.set()
+
+    def _state_changed(self, state: str) -> None:
+        if state == KazooState.CONNECTED:
+            self._connected.set()
+        else:
+            self._connected.clear()
+
+    def close(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.stop()
+        client = self.client
+        if client is None:
+            return
+        client.remove_listener(self._state_changed)
+        if self._close:
+            client.stop()
+            client.close()
+        if self._own:
+            self.client = None  # it is made anew by open()
+
+    def forked(self) -> None:
+        self._listener = self._connected = None
+        if self._own:
+            self.client = None
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (*_PASSING, OSError) as exc:
+            raise StoreUnavailableError(
+                f"ZooKeeper at {self.address} is not available: {type(exc).__name__}: {exc}"
+            ) from exc
+        except KazooException as exc:
+            raise StoreError(f"ZooKeeper at {self.address} said: {type(exc).__name__}: {exc}") from exc
+
+    def _reachable(self) -> Any:
+        """Return the client as soon as it is connected. It would keep what is asked before, and do it at any time later."""
+        client, connected = self.client, self._connected
+        if client is None or connected is None:
+            raise StoreUnavailableError(
+                "The connection to ZooKeeper was left to the parent process; start the store again"
+            )
+        if not connected.is_set() and not connected.wait(PATIENCE):
+            raise StoreUnavailableError(f"ZooKeeper at {self.address} is not available: no connection")
+        return client
+
+    def _ask(self, call: str, paths: Sequence[str]) -> list[Any]:
+        """Ask something of each path, all at once; return the answers, None where there is no node.
+
+        They are as new as the leader knows, whichever server is asked.
+        """
+        found: list[Any] = []
+        for start in range(0, len(paths), PAGE):
+            client = self._reachable()
+            with self._errors():
+                client.sync_async(self._path)
+                ask = getattr(client, f"{call}_async")
+                pending = [ask(path) for path in paths[start : start + PAGE]]
+                for answer in pending:
+                    try:
+                        found.append(answer.get(timeout=ANSWER_TIMEOUT))
+                    except NoNodeError:
+                        found.append(None)
+        return found
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def read(self, keys: Sequence[str]) -> list[Entry]:
+        found = self._ask("get", list(map(self._path_of, keys)))
+        return [_entry(answer, key.startswith(f"{JOBS}/")) for key, answer in zip(keys, found, strict=True)]
+
+    def entries(self, folder: str, prefix: str = "") -> dict[str, Entry]:
+        names = [name for name in self.names(folder) if name.startswith(prefix)]
+        entries = self.read([f"{folder}/{name}" for name in names])
+        return {name: entry for name, entry in zip(names, entries, strict=True) if entry.value is not None}
+
+    def names(self, folder: str) -> list[str]:
+        (names,) = self._children([self._path_of(folder)])
+        return names
+
+    def folders(self, folder: str) -> list[str]:
+        return self.names(folder)
+
+    def below(self, folder: str) -> dict[str, list[str]]:
+        parts = self.names(folder)
+        found = self._children([self._path_of(f"{folder}/{part}") for part in parts])
+        return {part: names for part, names in zip(parts, found, strict=True) if names}
+
+    def last(self, folders: Sequence[str]) -> list[str | None]:
+        return [max(names, default=None) for names in self._children(list(map(self._path_of, folders)))]
+
+    def first(
+        self, folders: Sequence[str], below: str | None, limits: Sequence[int | None]
+    ) -> list[list[str]]:
+        found = []
+        buckets = self._children([f"{self._path}/{folder}" for folder in folders])
+        for folder, names, limit in zip(folders, buckets, limits, strict=True):
+            paths = [
+                f"{self._path}/{folder}/{name}" for name in names if below is None or name <= below[:BUCKET]
+            ]
+            found.append(self._first_in(paths, below, limit))
+        return found
+
+    def _first_in(self, paths: Sequence[str], below: str | None, limit: int | None) -> list[str]:
+        """Return the first due times in nodes of due times."""
+        found: list[str] = []
+        start, step = 0, 1
+        while start < len(paths) and (limit is None or len(found) < limit):
+            some = paths[start : start + step]
+            for path, names in zip(some, self._children(some), strict=True):
+                found += names if below is None else [name for name in names if name < below]
+                if not names and below is not None and not path.endswith(below[:BUCKET]):
+                    self._reachable().delete_async(path)  # nobody needs it; one that has got a job stays
+            start, step = start + step, step * 4
+        return found[:limit]
+
+    def _children(self, paths: Sequence[str]) -> list[list[str]]:
+        return [sorted(names or ()) for names in self._ask("get_children", paths)]
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def commit(self, changes: Sequence[Change], tell: bool = False) -> bool:
+        operations = [operation for change in changes for operation in self._operations(change)]
+        if tell:
+            operations.append(_Operation("set", self._path_of(WAKE), self._origin.encode(), -1, True))
+        # Each round finds out that a node is there, or not there.
+        for _ in range(len(operations) + 10):
+            if not operations:
+                return True
+            self._make_folders(operations)
+            failed, error = self._try(operations)
+            if failed is None:
+                return True
+            if isinstance(error, NoNodeError) and failed.kind == "create":
+                self._folders.clear()  # somebody has deleted one
+            elif not failed.free:
+                return False
+            elif isinstance(error, NoNodeError) and failed.kind == "delete":
+                operations.remove(failed)
+            elif isinstance(error, NoNodeError):
+                failed.kind = "create"
+            else:  # a node that was to be created is there
+                failed.kind = "set"
+        raise StoreConflictError(f"Others change nodes below {self._path} on {self.address} all the time")
+
+    def _make_folders(self, operations: Iterable[_Operation]) -> None:
+        """Create the nodes that new ones will be below, as far as they are not known."""
+        wanted: set[str] = set()
+        for operation in operations:
+            folder = operation.path.rpartition("/")[0] if operation.kind == "create" else ""
+            while len(folder) > len(self._path) and folder not in self._folders and folder not in wanted:
+                wanted.add(folder)
+                folder = folder.rpartition("/")[0]
+        if not wanted and self._path in self._folders:
+            return
+        with self._errors():
+            client = self._reachable()
+            if self._path not in self._folders:
+                client.ensure_path(self._path)
+            # All at once; they are made in this order, the higher ones first.
+            for answer in [client.create_async(path) for path in sorted(wanted)]:
+                try:
+                    answer.get(timeout=ANSWER_TIMEOUT)
+                except (NodeExistsError, NoNodeError):
+                    pass
+        if len(self._folders) > FOLDERS_KNOWN:
+            self._folders.clear()
+        self._folders |= {self._path, *wanted}
+
+    def _try(self, operations: Sequence[_Operation]) -> tuple[_Operation | None, Exception | None]:
+        """Commit; return which operation failed, and why."""
+        with self._errors():
+            request = self._reachable().transaction()
+            for operation in operations:
+                operation.add(request)
+            results = request.commit_async().get(timeout=ANSWER_TIMEOUT)
+            for operation, result in zip(operations, results, strict=True):
+                if isinstance(result, (NoNodeError, NodeExistsError, BadVersionError)):
+                    return operation, result
+                if isinstance(result, Exception) and not isinstance(result, _BYSTANDERS):
+                    raise result
+            for result in results:
+                if isinstance(result, Exception):
+                    raise result
+        return None, None
+
+    def _operations(self, change: Change) -> Iterator[_Operation]:
+        path, rev, free = self._path_of(change.key), change.rev, change.rev is None
+        is_job = change.key.startswith(f"{JOBS}/")
+        version = -1 if rev is None else rev
+        if change.value == KEEP:
+            if rev == -1:  # there is none, and shall be none
+                yield _Operation("create", path)
+                yield _Operation("delete", path)
+            else:
+                yield _Operation("check", path, version=version)
+        elif change.value is None:
+            # What is kept of a job is nothing, in a node whose versions go on.
+            yield _Operation("set" if is_job else "delete", path, b"", version, free)
+        elif rev == -1 or (rev is None and not is_job):
+            yield _Operation("create", path, change.value.encode(), free=free)
+        else:
+            yield _Operation("set", path, change.value.encode(), version, free)
+
+    def sweep(self) -> None:
+        """Delete the nodes of jobs that were removed some time ago, and those of records that are all forgotten."""
+        now = self._now()
+        jobs = [self._path_of(f"{JOBS}/{name}") for name in self.names(JOBS)]
+        stats = self._ask("exists", jobs)
+        old = [
+            (path, stat.version)
+            for path, stat in zip(jobs, stats, strict=True)
+            if stat is not None and stat.dataLength == 0 and stat.mtime * 1000 < now - TOMBSTONES_KEPT
+        ]
+        folders = [self._path_of(f"{ENDED_RUNS}/{name}") for name in self.names(ENDED_RUNS)]
+        stats = self._ask("exists", folders)
+        old += [
+            (path, -1)
+            for path, stat in zip(folders, stats, strict=True)
+            if stat is not None and stat.numChildren == 0
+        ]
+        self._delete(old)
+
+    def _delete(self, nodes: Iterable[tuple[str, int]]) -> None:
+        """Delete nodes, unless they are used again."""
+        client = self._reachable()
+        with self._errors():
+            for answer in [client.delete_async(path, version) for path, version in nodes]:
+                try:
+                    answer.get(timeout=ANSWER_TIMEOUT)
+                except (NoNodeError, BadVersionError, NotEmptyError):
+                    pass
+
+    # -- the others ----------------------------------------------------------------------------------------------
+
+    def time(self, clock: Clock) -> int | None:
+        return self._now()
+
+    def _now(self) -> int:
+        """Return the time of the ensemble's leader: what it writes into a node that is changed."""
+        path = f"{self._path}/clock"
+        client = self._reachable()
+        with self._errors():
+            try:
+                stat = client.set_async(path, b"").get(timeout=ANSWER_TIMEOUT)
+            except NoNodeError:
+                client.ensure_path(path)
+                stat = client.set_async(path, b"").get(timeout=ANSWER_TIMEOUT)
+        return int(stat.mtime) * 1000
+
+    def listen(self, wake: Callable[[], None], hears: Callable[[bool], None]) -> None:
+        if self._listener is not None:
+            self._listener.stop()
+        path = self._path_of(WAKE)
+        with self._errors():
+            client = self._reachable()
+            client.ensure_path(path)
+        self._listener = Listener(client, path, self._origin, wake, hears)
+
+    # -- paths ---------------------------------------------------------------------------------------------------
+
+    def _path_of(self, key: str) -> str:
+        if not key:
+            return self._path
+        if key.startswith(f"{DUE}/"):
+            folder, slash, name = key[len(DUE) + 1 :].partition("/")
+            if slash:
+                return f"{self._path}/{DUE}/{folder}/{name[:BUCKET]}/{name}"
+        return f"{self._path}/{key}"
+
+
+class _Operation:
+    """One operation of a commit.
+
+    :ivar free: whether it does not matter if the node is there
+    """
+
+    __slots__ = ("free", "kind", "path", "value", "version")
+
+    def __init__(
+        self, kind: str, path: str, value: bytes = b"", version: int = -1, free: bool = False
+    ) -> None:
+        self.kind = kind
+        self.path = path
+        self.value = value
+        self.version = version
+        self.free = free
+
+    def add(self, request: Any) -> None:
+        """Put it into a request."""
+        if self.kind == "create":
+            request.create(self.path, self.value)
+        elif self.kind == "set":
+            request.set_data(self.path, self.value, self.version)
+        elif self.kind == "delete":
+            request.delete(self.path, self.version)
+        else:
+            request.check(self.path, self.version)
+
+
+def _entry(answer: tuple[bytes, Any] | None, is_job: bool) -> Entry:
+    if answer is None:
+        return Entry(None, -1)
+    value, stat = answer
+    if is_job and not value:
+        return Entry(None, stat.version)
+    return Entry(value.decode(errors="backslashreplace"), stat.version)
