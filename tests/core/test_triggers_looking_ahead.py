@@ -10,17 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rota.calendars import CONVENTIONS, BusinessCalendar
 from rota.clock import SECOND, instant, moment
 from rota.errors import NeverFiresError, TriggerError, TriggerTypeError
 from rota.triggers.base import BaseTrigger
+from rota.triggers.business_day import BusinessDayTrigger
 from rota.triggers.calendarinterval import CalendarIntervalTrigger
 from rota.triggers.combining import AndTrigger, OrTrigger
 from rota.triggers.cron import CronTrigger
 from rota.triggers.date import DateTrigger
-from rota.triggers.explain import shape
+from rota.triggers.explain import LANGUAGES, shape
 from rota.triggers.interval import IntervalTrigger
 from rota.triggers.lint import Finding
-from rota.triggers.words import LANGUAGES
 from rota.triggers.zones import zone_map
 
 BERLIN = "Europe/Berlin"
@@ -168,6 +169,61 @@ def test_a_crontab_is_explained_by_what_it_matches(expr, english, vietnamese):
 def test_every_kind_of_trigger_explains_itself_in_two_languages(trigger, english, vietnamese):
     assert trigger.explain() == trigger.explain("en") == english
     assert trigger.explain(language="vi") == vietnamese
+
+
+NINE = CronTrigger(hour=9, timezone=UTC)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "english", "vietnamese"),
+    [
+        (NINE.on("mon-fri"), "only on Monday to Friday", "chỉ vào thứ Hai đến thứ Sáu"),
+        (NINE.between("8:00", "10:30"), "only from 08:00 to 10:30", "chỉ từ 08:00 đến 10:30"),
+        (NINE.offset(-90), "each time 1 minute and 30 seconds earlier", "mỗi lần sớm hơn 1 phút và 30 giây"),
+        (NINE.offset(3600), "each time one hour later", "mỗi lần muộn hơn 1 giờ"),
+        (NINE.until("2027-01-01"), "until 2027-01-01 00:00:00 UTC", "cho đến 2027-01-01 00:00:00 UTC"),
+        (NINE.starting("2026-01-01"), "from 2026-01-01 00:00:00 UTC on", "bắt đầu từ 2026-01-01 00:00:00 UTC"),
+        (
+            NINE - CronTrigger(day=24, hour=9, timezone=UTC),
+            "except when this comes: (at 09:00, on day 24 of the month (UTC))",
+            "trừ khi điều sau xảy ra: (lúc 09:00, vào ngày 24 của tháng (UTC))",
+        ),
+        (NINE.on_business_days(BusinessCalendar()), "only on business days", "chỉ vào ngày làm việc"),
+        (
+            NINE.roll(BusinessCalendar(), "previous", days=-2),
+            "what falls on another day than a business day comes on the one before it, then 2 business days earlier",
+            "nếu không rơi vào ngày làm việc thì lùi về ngày làm việc trước đó, rồi trước 2 ngày làm việc",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_derived_trigger_does_follows_what_the_inner_one_says(trigger, english, vietnamese):
+    assert trigger.explain() == f"{NINE.explain()}; {english}"
+    assert trigger.explain("vi") == f"{NINE.explain('vi')}; {vietnamese}"
+
+
+def test_business_days_and_calendar_rules_explain_themselves():
+    assert (
+        BusinessDayTrigger(-1, hour=17, timezone=UTC).explain()
+        == "At 17:00, on the last business day of the month (UTC)"
+    )
+    assert (
+        BusinessDayTrigger(2, of="quarter", timezone=UTC).explain("vi")
+        == "Lúc 00:00, vào ngày làm việc thứ 2 của quý (UTC)"
+    )
+    assert (
+        NINE.starting("2026-01-01")
+        .limit(3)
+        .explain()
+        .endswith("; from 2026-01-01 00:00:00 UTC on; 3 times in all")
+    )
+
+
+@pytest.mark.parametrize("convention", sorted(set(CONVENTIONS.values())))
+def test_every_roll_convention_has_words(convention):
+    for language, words in LANGUAGES.items():
+        said = words.rolled(convention, 1, "")
+        assert said, language
+        assert repr(convention) not in said
 
 
 def test_a_language_that_is_not_known_is_refused():

@@ -24,17 +24,19 @@ from .cron.expressions import (
 )
 from .date import DateTrigger
 from .interval import IntervalTrigger
-from .words import LANGUAGES
+from .words import English
+from .words_vi import Vietnamese
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .base import BaseTrigger
     from .cron.expressions import Expression
     from .cron.fields import BaseField
-    from .words import English, Shape, Vietnamese
+    from .words import Shape
 
     Language = English | Vietnamese
 
+LANGUAGES: dict[str, English | Vietnamese] = {"en": English(), "vi": Vietnamese()}
 #: Up to so many times of a day are listed instead of described.
 _LISTED_TIMES = 6
 
@@ -67,9 +69,17 @@ def describe(trigger: BaseTrigger, words: Language) -> str:
         else:
             parts = [words.all_of(members) if isinstance(trigger, AndTrigger) else words.any_of(members)]
     else:
-        parts = [words.own_rule(str(trigger))]
+        from .explain_derived import describe_derived
+
+        found = describe_derived(trigger, words)
+        if found is not None and trigger.parts():
+            return "; ".join(found)  # jitter and spread are those of the inner trigger, which tells of them
+        parts = [words.own_rule(str(trigger))] if found is None else found
     if trigger.jitter:
         parts.append(words.jitter(trigger.jitter))
+    spread: float | None = getattr(trigger, "spread", None)
+    if spread:
+        parts.append(words.spread(spread))
     return ", ".join(parts)
 
 
@@ -123,7 +133,7 @@ def _dates(fields: dict[str, BaseField], either: bool, words: Language) -> list[
     if not _is_everything(day_of_week):
         numbers = _values(day_of_week)
         weekdays = words.on_weekdays(
-            _weekday_shape(numbers) if numbers else (),
+            weekday_shape(numbers) if numbers else (),
             [_special(item, words) for item in _specials(day_of_week)],
             words.either if days and not either else words.joint,
         )
@@ -198,7 +208,7 @@ def _listed(values: list[int], low: int, high: int) -> Shape:
     return found if found[0] in ("range", "steps") and len(values) > 2 else ("list", *values)
 
 
-def _weekday_shape(values: list[int]) -> Shape:
+def weekday_shape(values: list[int]) -> Shape:
     """Return a range of weekdays, which may run over Sunday, or a list."""
     if len(values) > 2:
         for first in values:
@@ -211,20 +221,21 @@ def _weekday_shape(values: list[int]) -> Shape:
 # --------------------------------------------------------------------------------------------------- other triggers
 
 
-def _interval(trigger: IntervalTrigger, words: Language) -> list[str]:
-    rest = (
-        trigger.microseconds / 1_000_000
-        if trigger.microseconds % 1_000_000
-        else trigger.microseconds // 1_000_000
-    )
+def length_of(seconds: float) -> list[tuple[str, float]]:
+    """Return a length of time as units in the plural and how many there are of each."""
+    rest: float = int(seconds) if seconds == int(seconds) else seconds
     units: list[tuple[str, float]] = []
-    for unit, seconds in (("weeks", 604800), ("days", 86400), ("hours", 3600), ("minutes", 60)):
-        number, rest = divmod(rest, seconds)
+    for unit, size in (("weeks", 604800), ("days", 86400), ("hours", 3600), ("minutes", 60)):
+        number, rest = divmod(rest, size)
         if number:
             units.append((unit, number))
-    if rest:
+    if rest or not units:
         units.append(("seconds", rest))
-    length = words.length(units)
+    return units
+
+
+def _interval(trigger: IntervalTrigger, words: Language) -> list[str]:
+    length = words.length(length_of(trigger.microseconds / 1_000_000))
     if getattr(trigger, "mode", "rate") == "delay":
         parts = [words.after_end(length)]
     else:

@@ -1,0 +1,85 @@
+"""In plain language: triggers made of others (filters, moves, bounds), business days and calendar rules.
+
+Pure. Part of :mod:`rota.triggers.explain`; loaded when such a trigger is explained.
+"""
+
+from __future__ import annotations
+
+from ..calendars import BusinessCalendar
+from ..calendars.weekdays import weekday_numbers
+from ..util import datetime_repr, timezone_repr, timezone_to_text
+from .business import BusinessDaysTrigger, RollTrigger
+from .business_day import BusinessDayTrigger
+from .explain import describe, length_of, weekday_shape
+from .filters import BetweenTrigger, WeekdaysTrigger
+from .rrule import RRuleTrigger
+from .streams import BoundedTrigger, LimitTrigger, MinusTrigger, OffsetTrigger
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .base import BaseTrigger
+    from .explain import Language
+
+
+def describe_derived(trigger: BaseTrigger, words: Language) -> list[str] | None:
+    """Return the parts of a sentence about a trigger, None for a kind that is not known here."""
+    if isinstance(trigger, MinusTrigger):
+        of, without = trigger.triggers
+        return [describe(of, words), words.without(describe(without, words))]
+    if isinstance(trigger, BusinessDayTrigger):
+        return _business_day(trigger, words)
+    if isinstance(trigger, RRuleTrigger):
+        rule = str(trigger).removeprefix("rrule[").removesuffix("]")
+        return [f"{words.calendar_rule(rule)} {_zone(trigger)}"]
+    said = _said(trigger, words)
+    if said is None:
+        return None
+    return [describe(trigger.parts()[0], words), said]
+
+
+def _said(trigger: BaseTrigger, words: Language) -> str | None:
+    """Return what a derived trigger does to the one that it is made of."""
+    if isinstance(trigger, BetweenTrigger):
+        shown = trigger._parameters()
+        return words.only_between(shown["start"], shown["end"])
+    if isinstance(trigger, WeekdaysTrigger):
+        shape = weekday_shape(sorted(weekday_numbers(trigger.weekdays)))
+        return words.only(words.on_weekdays(shape, [], words.joint))
+    if isinstance(trigger, BusinessDaysTrigger):
+        return words.only(words.business_days(_calendar(trigger.calendar, words)))
+    if isinstance(trigger, RollTrigger):
+        return words.rolled(trigger.convention, trigger.days, _calendar(trigger.calendar, words))
+    if isinstance(trigger, OffsetTrigger):
+        seconds = trigger.delta.total_seconds()
+        return words.moved(words.length(length_of(abs(seconds))), seconds >= 0)
+    if isinstance(trigger, LimitTrigger):
+        return words.limited(trigger.count)
+    if isinstance(trigger, BoundedTrigger):
+        bounds = trigger._texts()
+        named = {"start": words.beginning, "end": words.ending}
+        return ", ".join(named[name](datetime_repr(at)) for name, at in bounds.items())
+    return None
+
+
+def _business_day(trigger: BusinessDayTrigger, words: Language) -> list[str]:
+    clock = trigger._clock
+    time = f"{clock // 3600:02}:{clock // 60 % 60:02}:{clock % 60:02}".removesuffix(":00")
+    parts = [
+        words.at_times([time]),
+        words.nth_business_day(trigger.nth, trigger.of) + _calendar(trigger.calendar, words),
+    ]
+    spec = trigger.spec() or {}
+    if "start_date" in spec:
+        parts.append(words.beginning(spec["start_date"]))
+    if "end_date" in spec:
+        parts.append(words.ending(spec["end_date"]))
+    parts[-1] += f" {_zone(trigger)}"
+    return parts
+
+
+def _calendar(calendar: BusinessCalendar, words: Language) -> str:
+    return words.calendar([*calendar.countries, *calendar.markets])
+
+
+def _zone(trigger: BusinessDayTrigger | RRuleTrigger) -> str:
+    return f"({timezone_to_text(trigger.timezone) or timezone_repr(trigger.timezone)})"
