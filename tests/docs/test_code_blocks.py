@@ -18,7 +18,14 @@ from tests.needs import need
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("README*.md"), *(ROOT / "docs").rglob("*.md")])
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LIBRARIES = {"sqlalchemy": "sql", "tornado": "tornado", "twisted": "twisted", "gevent": "gevent"}
+#: what a program that names it needs: the module and the extra that brings it
+LIBRARIES = {
+    "gevent": ("gevent", "gevent"),
+    "rrule": ("dateutil", "rrule"),
+    "sqlalchemy": ("sqlalchemy", "sql"),
+    "tornado": ("tornado", "tornado"),
+    "twisted": ("twisted", "twisted"),
+}
 
 
 def blocks_as_program(page: Path) -> str:
@@ -45,8 +52,8 @@ PROGRAMS = {page: blocks_as_program(page) for page in PAGES}
 )
 def test_the_code_of_the_page_runs(page: Path, tmp_path: Path) -> None:
     program = PROGRAMS[page]
-    for library, extra in LIBRARIES.items():
-        if library in program:
+    for name, (library, extra) in LIBRARIES.items():
+        if name in program:
             need(library, extra)
     # The name of the page is what tracebacks show; the module is the main one, as it is for a reader who tries it.
     script = tmp_path / f"{page.stem}.py"
