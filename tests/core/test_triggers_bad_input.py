@@ -31,7 +31,7 @@ def used(trigger: CronTrigger) -> None:
     assert (again, again.after(NOW)) == (trigger, first)
 
 
-@settings(max_examples=400, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(
     st.lists(TEXTS, min_size=1, max_size=7).map(" ".join), st.sampled_from(["cron", "quartz", "apscheduler3"])
 )
@@ -55,7 +55,7 @@ def test_a_crontab_string_is_understood_whole_or_refused_at_a_column(text, diale
         used(trigger)
 
 
-@settings(max_examples=300, derandomize=True)
+@settings(max_examples=120, derandomize=True)
 @given(
     st.dictionaries(
         st.sampled_from(CronTrigger.FIELD_NAMES), TEXTS | st.integers(-5, 10**12), min_size=1, max_size=4
@@ -76,7 +76,7 @@ def test_a_keyword_field_is_understood_whole_or_refused_at_a_column(fields):
         used(trigger)
 
 
-@settings(max_examples=200, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(st.lists(TEXTS, max_size=6).map("\n".join))
 def test_a_crontab_file_is_read_or_refused(text):
     try:

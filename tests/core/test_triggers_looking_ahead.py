@@ -232,7 +232,7 @@ def test_a_language_that_is_not_known_is_refused():
 
 
 @given(st.sets(st.integers(0, 59), min_size=1))
-@settings(max_examples=200, derandomize=True)
+@settings(max_examples=80, derandomize=True)
 def test_the_form_of_a_set_of_numbers_holds_just_these_numbers(values):
     kind, *numbers = shape(sorted(values), 0, 59)
     held = {
