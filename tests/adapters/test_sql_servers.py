@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rota.clock import MINUTE, SECOND, SYSTEM_CLOCK, Clock
-from rota.core.run import SUCCEEDED, fail
+from rota.core.run import SUCCEEDED, fail, succeed
 from rota.errors import ConflictingIdError, StoreUnavailableError
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.testing.contract_jobs import START, claim, decide, due_ids, finish, make_job, running
@@ -199,6 +199,77 @@ def test_a_batch_is_recorded_in_full(open_store: Callable[..., SQLAlchemyJobStor
     assert finish(store, claim(store)) == []
     assert [run.status for run in store.get_runs(limit=1000)] == [SUCCEEDED] * 300
     assert due_ids(store) == []
+
+
+def test_texts_of_a_batch_come_back_as_they_were(open_store: Callable[..., SQLAlchemyJobStore]) -> None:
+    store = open_store()
+    texts = [
+        "NULL",
+        "None",
+        '"',
+        "\\",
+        '\\"',
+        "{a,b}",
+        "a,b",
+        "'",
+        "%s",
+        "%(id)s",
+        " ",
+        "\n",
+        "\x01",
+        "việc 💡",
+        "\\0",
+    ]
+    store.add_jobs([make_job(f"{number}{text}", name=text) for number, text in enumerate(texts)])
+    assert finish(store, claim(store)) == []
+    assert sorted(job.id for job in store.get_all_jobs()) == sorted(f"{n}{t}" for n, t in enumerate(texts))
+    assert {job.name for job in store.get_all_jobs()} == set(texts)
+    assert {run.job_id for run in store.get_runs()} == {job.id for job in store.get_all_jobs()}
+
+
+def test_ends_with_and_without_errors_come_back_as_they_were(
+    open_store: Callable[..., SQLAlchemyJobStore],
+) -> None:
+    store = open_store()
+    store.add_jobs([make_job(f"job{number}") for number in range(4)])
+    runs = {run.job_id: run for run in claim(store)}
+    fail(runs["job1"], ValueError('None "quoted"'), "Traceback\n\\", START)
+    fail(runs["job3"], ValueError("NULL"), "", START)
+    for id in ("job0", "job2"):
+        succeed(runs[id], "NULL", START)
+    assert store.finish(list(runs.values()), START) == []
+    found = {run.job_id: run for run in store.get_runs()}
+    assert [found[f"job{n}"].error for n in range(4)] == [None, 'None "quoted"', None, "NULL"]
+    assert (found["job1"].traceback, found["job0"].retval) == (
+        "Traceback\n\\",
+        "NULL",
+    )
+
+
+def test_a_job_that_is_stored_while_the_connection_is_cut_is_no_conflict_with_itself(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, other = SQLAlchemyJobStore(postgresql_url), SQLAlchemyJobStore(postgresql_url)
+    for each in (store, other):
+        each.start(None, "default")
+    insert = store._jobs.insert
+    tries: list[Any] = []
+
+    def insert_and_lose_the_answer(conn: Any, row: Any) -> None:
+        tries.append(row)
+        insert(conn, row)
+        if len(tries) == 1:
+            cut_connections(other)
+            conn.exec_driver_sql("SELECT 1")
+
+    monkeypatch.setattr(store._jobs, "insert", insert_and_lose_the_answer)
+    store.add_job(make_job("job"))
+    assert len(tries) == 2
+    assert [job.id for job in other.get_all_jobs()] == ["job"]
+    with pytest.raises(ConflictingIdError):
+        store.add_job(make_job("job"))
+    for each in (store, other):
+        each.shutdown()
 
 
 class ShiftedClock(Clock):

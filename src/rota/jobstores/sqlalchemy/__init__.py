@@ -219,17 +219,21 @@ class SQLAlchemyJobStore(BaseJobStore):
         """
         now = self.clock.now()
         row = self._jobs.new_row(job, self._jobs.values_of(job, now), now)
-
-        def work(conn: Connection) -> None:
-            self._jobs.insert(conn, row)
-            self._tell(conn, job.next_due)
-
+        self._check_started()
         try:
-            self._write(work)
+            self._db.write_at_once(partial(self._jobs.insert, row=row))
         except IntegrityError as exc:
-            if not self._write(partial(self._jobs.revive, row=row)):
+            stored = self._read(partial(self._jobs.one, job_id=job.id))
+            # Our own row is there if the answer to a first try was lost.
+            is_ours = stored is not None and stored.version == row["version"]
+            if not is_ours and not self._write(partial(self._jobs.revive, row=row)):
                 raise ConflictingIdError(job.id) from exc
         job.version = row["version"]
+        if self._is_soon(job.next_due):
+            try:
+                self._db.write_at_once(self._others.tell)
+            except StoreError as exc:  # the job is stored, and the others will find it
+                self._logger.warning("Job %s was added and nobody could be told: %s", job.id, exc)
 
     def add_jobs(
         self,
@@ -450,8 +454,14 @@ class SQLAlchemyJobStore(BaseJobStore):
 
     def _tell(self, conn: Connection, due: int | None) -> None:
         """Let the processes that share the store know, with this transaction, that there is something due soon."""
-        if due is not None and due <= self.clock.now() + _SOON:
+        if self._is_soon(due):
             self._others.tell(conn)
+
+    def _is_soon(self, due: int | None) -> bool:
+        """Whether the others have to be told of a due time."""
+        if self._db.can.notify is None or due is None:
+            return False
+        return due <= self.clock.now() + _SOON
 
     def _listens(self, connected: bool) -> None:
         self.poll_interval = _HEARING_INTERVAL if connected else type(self).poll_interval

@@ -27,7 +27,7 @@ from sqlalchemy.pool import StaticPool
 
 from ...errors import ConfigurationError, JobValueError, MissingExtraError, StoreError, StoreUnavailableError
 from ...util import without_secrets
-from .capabilities import capabilities_of
+from .capabilities import capabilities_of, takes_arrays
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,6 +114,13 @@ class Database:
         """
         return self._repeated(work, self._writing)
 
+    def write_at_once(self, work: Callable[[Connection], Result]) -> Result:
+        """Like :meth:`write` for a single statement, which is its own transaction where that saves journeys to the server.
+
+        It may be executed twice if the connection is cut, so the caller must be able to tell.
+        """
+        return self._repeated(work, self._at_once if takes_arrays(self.engine.dialect) else self._writing)
+
     def _repeated(
         self,
         work: Callable[[Connection], Result],
@@ -164,6 +171,12 @@ class Database:
         finally:
             if lock is not None:
                 lock.release()
+
+    @contextmanager
+    def _at_once(self) -> Iterator[Connection]:
+        with self.engine.connect() as conn:
+            # With this driver, that is an attribute and no statement.
+            yield conn.execution_options(isolation_level="AUTOCOMMIT")
 
     def _translated(self, exc: DBAPIError | TimeoutError) -> Exception:
         cause = str(getattr(exc, "orig", None) or exc)

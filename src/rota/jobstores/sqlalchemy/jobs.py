@@ -229,7 +229,7 @@ class Jobs:
         for executor, limit in room.items():
             if limit > 0:
                 values = {"b_now": now, "b_executor": executor, "b_limit": limit}
-                rows.extend(conn.execute(self._due, values))
+                rows += conn.execute(self._due, values).all()
         if len(room) > 1:
             rows.sort(key=lambda row: row[9])
         return rows

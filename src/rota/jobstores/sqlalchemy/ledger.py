@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections import Counter
 from functools import partial
 
-from sqlalchemy import bindparam, case, func, or_, select, tuple_
+from sqlalchemy import ARRAY, Text, bindparam, case, cast, func, or_, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
 from ...clock import HELD
 from ...codec import dumps, loads
 from ...core.plan import ENDED
 from ...core.run import CLAIMED, Run, summary
-from .prepared import Prepared
+from .capabilities import takes_arrays
+from .prepared import Prepared, array_literal
 from .schema import BATCH, storable
 
 TYPE_CHECKING = False
@@ -44,11 +45,11 @@ class Ledger:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         jobs, runs = tables.jobs.c, tables.runs.c
-        self._look = (
-            select(jobs.id, jobs.version, jobs.running)
-            .where(jobs.id.in_(bindparam("ids", expanding=True)))
-            .with_for_update(skip_locked=True)
-        )
+        look = select(jobs.id, jobs.version, jobs.running).with_for_update(skip_locked=True)
+        self._look = look.where(jobs.id.in_(bindparam("ids", expanding=True)))
+        #: the same where the ids can be one parameter
+        ids = func.unnest(cast(bindparam("ids", type_=Text()), ARRAY(Text())))
+        self._look_set = look.where(jobs.id.in_(select(ids)))
         self._move = Prepared(
             lambda value: (
                 tables.jobs.update()
@@ -65,6 +66,14 @@ class Ledger:
         )
         self._release = Prepared(partial(_release, tables.jobs), "b_id", "b_less")
         self._bury = tables.jobs.delete().where(jobs.state == ENDED, jobs.running <= 0)
+        #: the same before the runs are counted down, so that these jobs need not be written once more
+        self._bury_first = Prepared(
+            lambda value: tables.jobs.delete().where(
+                jobs.id == value("b_id"), jobs.state == ENDED, jobs.running <= value("b_less")
+            ),
+            "b_id",
+            "b_less",
+        )
         owned = partial(_claimed, tables.runs, False)
         # A run that was given back has no owner.
         orphan = partial(_claimed, tables.runs, True)
@@ -127,9 +136,14 @@ class Ledger:
         """Return the decisions whose job has the version that was looked at and room for its runs, with its counter."""
         stored: dict[str, tuple[int, int]] = {}
         ids = [decision.job.id for decision in decisions]
-        for start in range(0, len(ids), BATCH):
-            for id, version, running in conn.execute(self._look, {"ids": ids[start : start + BATCH]}):
-                stored[id] = (version, running)
+        if takes_arrays(conn.dialect):
+            found = conn.execute(self._look_set, {"ids": array_literal(ids)}).all()
+        else:
+            found = []
+            for start in range(0, len(ids), BATCH):
+                found += conn.execute(self._look, {"ids": ids[start : start + BATCH]}).all()
+        for id, version, running in found:
+            stored[id] = (version, running)
         won = []
         for decision in decisions:
             version, running = stored.get(decision.job.id, (None, 0))
@@ -200,10 +214,15 @@ class Ledger:
         """
         if not ended:
             return False
-        result = self._release.execute(conn, sorted(ended.items()))
-        due = result.scalars().all() if result.returns_rows else ()
+        rows = sorted(ended.items())
+        if takes_arrays(conn.dialect):
+            if self._bury_first.run(conn, rows) == len(rows):
+                return False
+            due = self._release.execute(conn, rows).scalars()
+            return any(time is not None and time <= now for time in due)
+        self._release.run(conn, rows)
         conn.execute(self._bury)
-        return any(time is not None and time <= now for time in due)
+        return False
 
     # -- leases --------------------------------------------------------------------------------------------------
 

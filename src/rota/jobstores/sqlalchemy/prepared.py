@@ -72,7 +72,9 @@ class Prepared:
             form = self._forms[key] = self._form(dialect)
         if form.sql is None or conn.get_execution_options().get("schema_translate_map"):
             return conn.execute(self._statement, [dict(zip(self._names, row, strict=True)) for row in rows])
-        return conn.exec_driver_sql(form.sql, form.arranged(rows))
+        if len(rows) == 1 and form.one is not None:
+            form = form.one
+        return conn.exec_driver_sql(form.sql or "", form.arranged(rows))
 
     def _form(self, dialect: Dialect) -> Form:
         compiled: Any = self._statement.compile(dialect=dialect, column_keys=None)
@@ -96,7 +98,13 @@ class Prepared:
         values = Values({column.name: column for column in rows.alias("given").render_derived().c})
         compiled: Any = self._make(values).compile(dialect=dialect)
         constants = {name: value for name, value in compiled.params.items() if name not in types}
-        return SetForm(str(compiled), self._names, constants)
+        numbers = [isinstance(types[name], BigInteger) for name in self._names]
+        form = SetForm(str(compiled), self._names, numbers, constants)
+        if not compiled.effective_returning:
+            # Planning a set costs the server more than a row does.
+            others = {name: value for name, value in single.params.items() if name not in types}
+            form.one = OneForm(str(single), self._names, others)
+        return form
 
 
 class Form:
@@ -109,6 +117,8 @@ class Form:
 
     def __init__(self, sql: str | None, order: Sequence[int] = (), constants: tuple[Any, ...] = ()) -> None:
         self.sql = sql
+        #: what to take for a single row instead
+        self.one: Form | None = None
         self._constants = constants
         self._arrange = None if list(order) == list(range(len(order))) else itemgetter(*order)
 
@@ -120,8 +130,8 @@ class Form:
         return [arrange(row + constants) for row in rows] if constants else list(map(arrange, rows))
 
 
-class SetForm(Form):
-    """A statement that takes all rows at once, as an array for each column."""
+class OneForm(Form):
+    """A statement for one row, by the names of its values."""
 
     def __init__(self, sql: str, names: Sequence[str], constants: dict[str, Any]) -> None:
         super().__init__(sql)
@@ -129,5 +139,44 @@ class SetForm(Form):
         self._others = constants
 
     def arranged(self, rows: Sequence[tuple[Any, ...]]) -> Any:
+        """Return the parameters for the row."""
+        return dict(zip(self._names, rows[0], strict=True)) | self._others
+
+
+class SetForm(Form):
+    """A statement that takes all rows at once, as an array for each column.
+
+    :param numbers: for each name, whether its values are integers; else they are text
+    """
+
+    def __init__(
+        self, sql: str, names: Sequence[str], numbers: Sequence[bool], constants: dict[str, Any]
+    ) -> None:
+        super().__init__(sql)
+        self._names = names
+        self._literals = [_of_numbers if number else array_literal for number in numbers]
+        self._others = constants
+
+    def arranged(self, rows: Sequence[tuple[Any, ...]]) -> Any:
         """Return the parameters for these rows."""
-        return dict(zip(self._names, map(list, zip(*rows, strict=True)), strict=True)) | self._others
+        columns = zip(self._names, self._literals, zip(*rows, strict=True), strict=True)
+        return {name: literal(values) for name, literal, values in columns} | self._others
+
+
+def _of_numbers(values: Sequence[int | None]) -> str:
+    text = ",".join(map(str, values))
+    return "{" + (text.replace("None", "NULL") if None in values else text) + "}"
+
+
+def array_literal(values: Sequence[str | None]) -> str:
+    """Return texts as PostgreSQL writes an array of them; the driver would look at each of them by itself.
+
+    :param values: texts without NUL characters (PostgreSQL keeps none), or None
+    """
+    if None in values:
+        return "{" + ",".join("NULL" if value is None else f'"{_escaped(value)}"' for value in values) + "}"
+    return '{"' + _escaped("\0".join(values)).replace("\0", '","') + '"}'  # type: ignore[arg-type]
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
