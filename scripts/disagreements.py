@@ -177,7 +177,10 @@ WHY = {
         "jump is longer than three hours; or a fixed one at another time than right after the gap."
     ),
     "skips a time": "A real, matching time is left out.",
-    "invents a time": ("The package fires at a time that the expression does not match, or once too often."),
+    "invents a time": (
+        "The package fires once too often, or at a time that the expression does not match "
+        "(where it reads it otherwise, which the same walk in UTC did not show)."
+    ),
 }
 
 
