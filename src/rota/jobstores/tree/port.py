@@ -62,7 +62,7 @@ class Tree(ABC):
     :raises StoreError: if it answers with another error
     """
 
-    #: how many changes, and about how many bytes, one commit may have
+    #: how many changes, and about how many bytes, one commit may have; at least 110, which a group of runs takes, and 800 kB
     max_changes: int
     max_bytes: int
     #: where the server is, without user and password
