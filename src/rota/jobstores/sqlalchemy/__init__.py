@@ -10,7 +10,6 @@ import pickle
 from functools import partial
 
 from ...clock import DAY, HELD, MINUTE, instant, moment
-from ...core.plan import PAUSED, due_time, plan
 from ...errors import (
     ConfigurationError,
     MissingExtraError,
@@ -21,6 +20,7 @@ from ...errors import (
 from ...jobcodec import JobFormat
 from ...util import maybe_ref
 from ..base import BaseJobStore, ConflictingIdError, JobLookupError
+from ..offset import Offset
 
 try:
     from sqlalchemy import MetaData
@@ -29,10 +29,9 @@ except ImportError as exc:
     raise MissingExtraError("SQLAlchemyJobStore", "sql") from exc
 
 from .database import Database, check_connection
-from .jobs import Jobs
+from .jobs import Jobs, is_plannable
 from .ledger import Ledger
 from .nodes import Nodes, rescue
-from .offset import Offset
 from .others import Others
 from .retention import Retention
 from .schema import Tables
@@ -125,7 +124,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         self._create_tables = create_tables
         age = None if keep_days is None else int(keep_days * DAY)
         self._retention = Retention(self._db, self._ledger_table, keep_runs, age)
-        self._offset = Offset(self._db.can.clock)
+        self._offset = Offset()
         self._started = False
         self._others = Others(self._db, self._tables.jobs.fullname)
 
@@ -156,7 +155,7 @@ class SQLAlchemyJobStore(BaseJobStore):
                 if not isinstance(exc.__cause__, DBAPIError):
                     raise
         self._db.write(self._prepare)
-        self._offset = Offset(self._db.can.clock)
+        self._offset = Offset()
         self._started = True
 
     def _prepare(self, conn: Connection) -> None:
@@ -365,7 +364,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         """Renew or begin a node's lease; False if it was over. The database's clock decides, if it has one."""
 
         def work(conn: Connection) -> bool:
-            self._offset.measure(conn, self.clock)
+            self._offset.measure(partial(self._db.can.time_of, conn), self.clock)
             there = self._offset.at(now)
             return self._nodes.renew(conn, node, there, there + lease)
 
@@ -413,7 +412,7 @@ class SQLAlchemyJobStore(BaseJobStore):
     def heal(self, now: int) -> list[Job]:
         """Let jobs out of quarantine that can be restored and planned now; return them."""
         rows = self._read(self._jobs.quarantined)
-        fit = [job for job in map(self._healed, rows) if job is not None and _is_plannable(job, now)]
+        fit = [job for job in map(self._healed, rows) if job is not None and is_plannable(job, now)]
         if not fit:
             return []
         return self._write(lambda conn: [job for job in fit if self._jobs.heal(conn, job, now)])
@@ -480,17 +479,3 @@ class SQLAlchemyJobStore(BaseJobStore):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (url={self._db.address})>"
-
-
-def _is_plannable(job: Job, now: int) -> bool:
-    """Whether the planner can work with a job; sets the due time that it shall have outside quarantine."""
-    nominal = job.next_nominal
-    if nominal is None:
-        job.state = PAUSED
-        return True
-    try:
-        job.next_due = due_time(job, nominal)
-        plan(job, max(now, job.next_due))
-    except Exception:  # triggers may raise anything; that is what quarantine is for
-        return False
-    return True

@@ -90,6 +90,10 @@ class Capabilities:
     def prepare(self, engine: Engine) -> None:
         """Set up an engine that the store made itself."""
 
+    def time_of(self, conn: Connection) -> int | None:
+        """Return the server's time as an instant, None if there is no such clock."""
+        return None if self.clock is None else int(conn.execute(self.clock).scalar_one())
+
     def is_passing(self, exc: DBAPIError) -> bool:
         """Whether the transaction lost against others (a deadlock, or not serializable), so that it is worth repeating."""
         return False

@@ -11,7 +11,7 @@ from os import urandom
 from sqlalchemy import bindparam, case, func, select
 
 from ...clock import HELD
-from ...core.plan import ACTIVE, ENDED, QUARANTINED
+from ...core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED, due_time, plan
 from ...core.run import CLAIMED
 from ...errors import ConflictingIdError, JobLookupError, JobValueError
 from ...job import Job
@@ -353,3 +353,17 @@ def _check_text(what: str, text: str) -> None:
         raise JobValueError(f"{what} {text!a} of the job cannot be stored: {exc.reason}") from None
     if "\0" in text:
         raise JobValueError(f"{what} {text!a} of the job cannot be stored: databases take no NUL characters")
+
+
+def is_plannable(job: Job, now: int) -> bool:
+    """Whether the planner can work with a job; sets the due time that it shall have outside quarantine."""
+    nominal = job.next_nominal
+    if nominal is None:
+        job.state = PAUSED
+        return True
+    try:
+        job.next_due = due_time(job, nominal)
+        plan(job, max(now, job.next_due))
+    except Exception:  # triggers may raise anything; that is what quarantine is for
+        return False
+    return True
