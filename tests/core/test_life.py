@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import logging
+import types
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -367,8 +367,12 @@ def test_the_job_that_add_job_returns_is_live():
 
 
 def test_a_coroutine_that_is_thrown_away_is_a_cancelled_run_and_no_error(caplog):
+    @types.coroutine
+    def pause():
+        yield
+
     async def forever() -> None:
-        await asyncio.Event().wait()
+        await pause()
 
     run = Run("j", 0, 0)
     work = perform_coroutine(run, forever(), VirtualClock(), logging.getLogger("rota.executors.default"))
