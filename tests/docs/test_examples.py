@@ -1,7 +1,8 @@
 """Every file in ``examples`` runs as its docstring says, and shows what its docstring promises.
 
 A docstring has a line ``Run:``; ``Output:`` names texts, separated by semicolons, that the program prints; ``Needs:`` names
-what has to be installed. A new file is tested without being named here.
+what has to be installed; ``Server:`` names the server whose URL the program takes as its argument.
+A new file is tested without being named here.
 """
 
 from __future__ import annotations
@@ -23,11 +24,18 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 APART = {"main_job.py"}
 #: import names of what the extras, or packages by another name, bring
 MODULES = {
+    "etcd": "etcd3gw",
     "gevent": "gevent",
     "qt": "PySide6",
     "sql": "sqlalchemy",
     "tornado": "tornado",
     "twisted": "twisted",
+    "zookeeper": "kazoo",
+}
+#: what an example says under ``Server``: the fixture, and the URL of an example's own place on the server
+SERVERS = {
+    "etcd": ("etcd_server", "etcd://127.0.0.1:{port}/example"),
+    "zookeeper": ("zookeeper_server", "zookeeper://127.0.0.1:{port}/example"),
 }
 
 
@@ -47,10 +55,16 @@ def test_the_docstring_says_how_to_run_it_and_what_it_shows(path: Path) -> None:
 @pytest.mark.parametrize(
     "path", [pytest.param(path, id=path.stem) for path in EXAMPLES if path.name not in APART]
 )
-def test_the_example_runs_and_shows_what_it_promises(path: Path, tmp_path: Path) -> None:
-    for package in field(path, "Needs").removeprefix("pip install ").split():
+def test_the_example_runs_and_shows_what_it_promises(
+    path: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    for package in field(path, "Needs").partition(",")[0].removeprefix("pip install ").split():
         extra = re.sub(r".*\[(.*)\].*", r"\1", package)
         need(MODULES.get(extra, extra), extra)
+    arguments = []
+    if server := field(path, "Server"):
+        fixture, url = SERVERS[server]
+        arguments.append(url.format(port=request.getfixturevalue(fixture).port))
     environment = {
         **os.environ,
         "QT_QPA_PLATFORM": "offscreen",
@@ -58,7 +72,7 @@ def test_the_example_runs_and_shows_what_it_promises(path: Path, tmp_path: Path)
         "PYTHONUNBUFFERED": "1",
     }
     result = subprocess.run(
-        [sys.executable, str(path)],
+        [sys.executable, str(path), *arguments],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
