@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..clock import HELD, SECOND, moment
 from ..core.plan import ENDED, QUARANTINED, plan, quarantine
 from ..core.run import MISSED, SKIPPED
+from ..errors import StoreError
 from ..events import (
     EVENT_CLOCK_JUMPED,
     EVENT_JOB_MAX_INSTANCES,
@@ -461,7 +462,7 @@ class Engine:
             alias,
             state.error,
             pause,
-            exc_info=exc if state.failures == 1 else None,
+            exc_info=exc if state.failures == 1 and not isinstance(exc, StoreError) else None,
         )
         if state.failures == 1:
             self.dispatch(SchedulerHealthEvent(EVENT_SCHEDULER_DEGRADED, alias, state.error))
