@@ -10,10 +10,12 @@ from tests.servers import (  # noqa: F401  # fixtures
     etcd_server,
     mariadb,
     mariadb_url,
+    mongodb_url,
     postgresql,
     postgresql_url,
     redis_server,
     redis_url,
+    secantusdb,
     zookeeper_server,
 )
 

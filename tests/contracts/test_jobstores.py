@@ -124,3 +124,23 @@ class TestRedis(SharedJobStoreContract):
         yield make
         for store in stores:
             store.shutdown()
+
+
+class TestMongoDB(SharedJobStoreContract):
+    """On the server that ROTA_TEST_MONGODB_URL names; else on SecantusDB, which speaks the same protocol."""
+
+    @pytest.fixture
+    def make_store(self, mongodb_url: str) -> Iterator[Callable[[], BaseJobStore]]:
+        from rota.jobstores.mongodb import MongoDBJobStore
+
+        stores: list[BaseJobStore] = []
+
+        def make() -> BaseJobStore:
+            store = MongoDBJobStore(url=mongodb_url)
+            store.start(None, "default")
+            stores.append(store)
+            return store
+
+        yield make
+        for store in stores:
+            store.shutdown()

@@ -7,22 +7,25 @@ ended with the session, also when pytest is killed. ``server.port`` is its port;
 ``.hosts`` are what clients want. Other tests of the process use the same server, one after another: take your own database,
 key prefix or path, or empty it first. Fault tests that stop, ``kill()``, ``suspend()`` or ``restart()`` a server start it
 again before they end (port and data stay the same), or better make their own one with ``with private(Redis) as server:``.
-``postgresql_url``, ``mariadb_url`` and ``redis_url`` give an empty database for each test. A server that is not installed is a
+``postgresql_url``, ``mariadb_url``, ``redis_url`` and ``mongodb_url`` give an empty database for each test; the last one
+on the server that ROTA_TEST_MONGODB_URL names, or else on SecantusDB. A server that is not installed is a
 visible skip, with ROTA_REQUIRE_SERVICES=1 a failure. A new kind of server is a subclass of ``Server`` in kinds.py, a
 fixture here, an import in tests/conftest.py and a package in .ci/run.
 """
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
 from tests.needs import need
 
-from .kinds import Etcd, MariaDB, PostgreSQL, Redis, ZooKeeper
+from .kinds import Etcd, MariaDB, PostgreSQL, Redis, SecantusDB, ZooKeeper
 from .process import opened
 
 if TYPE_CHECKING:
@@ -35,15 +38,18 @@ __all__ = (
     "MariaDB",
     "PostgreSQL",
     "Redis",
+    "SecantusDB",
     "ZooKeeper",
     "etcd_server",
     "mariadb",
     "mariadb_url",
+    "mongodb_url",
     "postgresql",
     "postgresql_url",
     "private",
     "redis_server",
     "redis_url",
+    "secantusdb",
     "zookeeper_server",
 )
 
@@ -118,3 +124,25 @@ def redis_url(redis_server: Redis) -> str:
     with redis.Redis.from_url(url) as client:
         client.flushdb()
     return url
+
+
+@pytest.fixture(scope="session")
+def secantusdb() -> Iterator[Server]:
+    """A SecantusDB server."""
+    yield from opened(SecantusDB)
+
+
+@pytest.fixture
+def mongodb_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of an empty MongoDB database, dropped after the test."""
+    pymongo = need("pymongo", "mongodb")
+    name = f"rota_{os.getpid()}_{next(_numbers)}"
+    named = os.environ.get("ROTA_TEST_MONGODB_URL")
+    if named:
+        parts = urlsplit(named)
+        url = urlunsplit(parts._replace(path=f"/{name}"))
+    else:
+        url = request.getfixturevalue("secantusdb").url(name)
+    yield url
+    with pymongo.MongoClient(url) as admin:
+        admin.drop_database(name)

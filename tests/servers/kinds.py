@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import socket
 import struct
+import sys
 import urllib.request
 from glob import glob
 from pathlib import Path
@@ -133,6 +136,31 @@ class Redis(Server):
     def url(self, database: int = 0) -> str:
         """Return the URL of one of its 16 databases."""
         return f"redis://127.0.0.1:{self.port}/{database}"
+
+
+class SecantusDB(Server):
+    """SecantusDB: speaks MongoDB's protocol and keeps what was answered. What passes on it may fail on a real mongod."""
+
+    name = "SecantusDB"
+    package = "secantusdb"
+
+    def find(self) -> str:
+        beside = str(Path(sys.executable).parent)
+        # Debian has no MongoDB.
+        program = shutil.which("secantusd-py", path=os.pathsep.join([beside, PATHS]))
+        return program or missing(self.name, "install it with: pip install 'rota[dev]'")
+
+    def command(self) -> list[str]:
+        place = ["--host", "127.0.0.1", "--port", str(self.port), "--storage-path", str(self.folder / "data")]
+        return [self.program, *place, "--standalone", "--sync-on-commit", "--log-level", "WARNING"]
+
+    def answers(self) -> bool:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=2):
+            return True
+
+    def url(self, database: str = "test") -> str:
+        """Return the URL of one of its databases."""
+        return f"mongodb://127.0.0.1:{self.port}/{database}"
 
 
 class Etcd(Server):

@@ -1,0 +1,372 @@
+"""The MongoDB store: jobs with their unfinished runs in one collection, records in another.
+
+Keeps the order of steps; the steps are in ``jobs`` and ``ledger``, the connection is in ``server``.
+"""
+
+from __future__ import annotations
+
+import pickle
+
+from ...clock import DAY, instant, moment
+from ...core.run import CLAIMED
+from ...errors import ConfigurationError, MissingExtraError, StoreNotStartedError
+from ...jobcodec import JobFormat
+from ...util import maybe_ref
+from ..base import BaseJobStore, ConflictingIdError, JobLookupError
+from ..documents import heal, in_order, parts_of
+from ..offset import Offset
+from ..orphans import linked, sort_out
+
+try:
+    from pymongo.errors import DuplicateKeyError
+except ImportError as exc:
+    raise MissingExtraError("MongoDBJobStore", "mongodb") from exc
+
+from .jobs import Jobs
+from .ledger import Ledger
+from .server import Server
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
+    from typing import Any
+
+    from ...core.plan import Decision
+    from ...core.run import Run
+    from ...job import Job
+
+__all__ = ("ConflictingIdError", "JobLookupError", "MongoDBJobStore")
+
+#: How often a rescue is tried against others' changes.
+_TRIES = 10
+#: How long the document of a node is kept after its lease was over.
+_NODES_KEPT = DAY
+
+
+class MongoDBJobStore(BaseJobStore):
+    """Keeps jobs and ledger in MongoDB (4.2 or later); any number of schedulers and processes may share it. Alias: ``mongodb``.
+
+    The first four parameters and ``connect_args`` are APScheduler's. Other processes' changes are noticed by a look every
+    ``poll_interval`` seconds. Leases are kept by the server's clock. Use write concern "majority" (the server's default) on a
+    replica set: what was not written to most members may be rolled back.
+
+    :param database: name of the database; by default that of ``url``, or "rota"
+    :param collection: name of the collection of jobs; those of runs, nodes and the schema version take its prefix
+    :param client: a ``pymongo.MongoClient`` (or a textual reference to one) to be used; it stays open
+    :param pickle_protocol: protocol of pickles, if ``serializer`` is "pickle"
+    :param url: ``mongodb://`` or ``mongodb+srv://`` URL
+    :param serializer: "json" (arguments and triggers that do not fit are refused), or "pickle" (they are pickled)
+    :param imports: False: jobs are read without importing their code, to be looked at and repaired, and not to be run
+    :param signing_key: a key of 16 bytes or more, or a list of keys: jobs are signed by the first, and a job that none of
+        them has signed is quarantined, and nothing of it is decoded
+    :param keep_runs: how many ended runs of each job the ledger keeps; None for no bound
+    :param keep_days: how many days ended runs are kept; None for no bound
+    :param connect_args: keyword arguments for ``pymongo.MongoClient()``: host, port, username, password, tls …
+    :raises ConfigurationError: (a ``ValueError``) if an option is wrong
+    """
+
+    durable = True
+    poll_interval = 1.0
+
+    def __init__(
+        self,
+        database: str = "rota",
+        collection: str = "jobs",
+        client: Any = None,
+        pickle_protocol: int = pickle.HIGHEST_PROTOCOL,
+        *,
+        url: str | None = None,
+        serializer: str = "json",
+        imports: bool = True,
+        signing_key: str | bytes | Sequence[str | bytes] | None = None,
+        keep_runs: int | None = 1000,
+        keep_days: float | None = 30,
+        **connect_args: Any,
+    ) -> None:
+        if keep_runs is not None and keep_runs < 1:
+            raise ConfigurationError(f"keep_runs must be at least 1, or None for no bound; got {keep_runs!r}")
+        if keep_days is not None and not keep_days > 0:
+            raise ConfigurationError(
+                f"keep_days must be more than 0, or None for no bound; got {keep_days!r}"
+            )
+        self._server = Server(maybe_ref(client), url, database, collection, connect_args)
+        self._format = JobFormat(serializer, pickle_protocol, imports, signing_key)
+        self._jobs = Jobs(self._server, self._format)
+        self._runs = Ledger(self._server)
+        self._offset = Offset()
+        self._keep_runs = keep_runs
+        self._keep_age = None if keep_days is None else int(keep_days * DAY)
+        self._started = False
+
+    @property
+    def client(self) -> Any:
+        """The client that the store uses."""
+        return self._server.client
+
+    @property
+    def collection(self) -> Any:
+        """The collection of jobs."""
+        return self._server.jobs
+
+    @property
+    def clock_offset(self) -> int | None:
+        """Microseconds that the server's clock is ahead; None if that is not known."""
+        return self._offset.measured
+
+    # -- life cycle ----------------------------------------------------------------------------------------------
+
+    def start(self, scheduler: Any, alias: str) -> None:
+        """Connect, take possession of the collections and create their indexes.
+
+        :raises StoreUnavailableError: if the server cannot be reached
+        :raises SchemaError: if the collections are somebody else's, or of a version that this code does not know
+        """
+        super().start(scheduler, alias)
+        self._server.prepare()
+        self._offset = Offset()
+        self._started = True
+
+    def shutdown(self) -> None:
+        """Close the connections, unless the client was passed in."""
+        self._started = False
+        self._server.close()
+
+    def forked(self) -> None:
+        """Leave the parent's connections alone."""
+        self._started = False
+        self._server.forked()
+        super().forked()
+
+    def check_job(self, job: Job) -> None:
+        """Refuse a job that does not fit.
+
+        :raises TransientJobError: if its callable has no importable name
+        :raises SerializationError: if an argument or the trigger cannot be written
+        :raises JobValueError: if a text of it cannot be stored
+        """
+        parts_of(job, self._format)
+
+    # -- APScheduler's eight methods -----------------------------------------------------------------------------
+
+    def lookup_job(self, job_id: str) -> Job | None:
+        """Return the job of that id, or None; one that cannot be restored is quarantined and says why."""
+        self._check_started()
+        found = self._jobs.find({"_id": job_id})
+        return self._job_of(found[0]) if found else None
+
+    def get_due_jobs(self, now: datetime) -> list[Job]:
+        """Return the active jobs that are due, earliest first; nothing is claimed."""
+        self._check_started()
+        return [self._job_of(document) for document in self._jobs.due(instant(now), None, 0)]
+
+    def get_next_run_time(self) -> datetime | None:
+        """Return the earliest next run time, or None."""
+        self._check_started()
+        following = self._jobs.next_due(None)
+        if following is None:
+            return None
+        timezone = getattr(self._scheduler, "timezone", None)
+        return moment(following) if timezone is None else moment(following, timezone)
+
+    def get_all_jobs(self) -> list[Job]:
+        """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
+        self._check_started()
+        return sorted(map(self._job_of, self._jobs.find({})), key=in_order)
+
+    def add_job(self, job: Job) -> None:
+        """Store a job.
+
+        :raises ConflictingIdError: if a job of that id exists
+        :raises InvalidJobError, TransientJobError, SerializationError: as :meth:`check_job`
+        """
+        self._check_started()
+        self._jobs.add(job)
+
+    def add_jobs(
+        self,
+        jobs: Sequence[Job],
+        replace: Callable[[Job, Job], None] | None = None,
+        connection: Any = None,
+    ) -> None:
+        """Store jobs, all of them or none; in one step unless there are jobs of these ids."""
+        self._check_started()
+        if connection is None and jobs:
+            try:
+                self._jobs.add_many(jobs)
+                return
+            except ConflictingIdError:
+                pass  # it may be a job that is over, or one to be replaced
+        super().add_jobs(jobs, replace, connection)
+
+    def update_job(self, job: Job) -> None:
+        """Replace the job of that id, whatever others have changed.
+
+        :raises JobLookupError: if there is none
+        """
+        self._check_started()
+        self._jobs.save(job, None)
+
+    def save_job(self, job: Job, version: int) -> bool:
+        """Replace the job of that id if it still has ``version``; the job gets its new version.
+
+        :raises JobLookupError: if there is none
+        """
+        self._check_started()
+        return self._jobs.save(job, version)
+
+    def remove_job(self, job_id: str) -> None:
+        """Delete a job, also one that cannot be restored; its records stay.
+
+        :raises JobLookupError: if there is none
+        """
+        self._check_started()
+        self._jobs.remove(job_id)
+
+    def remove_all_jobs(self) -> None:
+        """Delete all jobs; their records stay."""
+        self._check_started()
+        self._jobs.remove_all()
+
+    # -- the ledger ----------------------------------------------------------------------------------------------
+
+    def due(self, now: int, room: Mapping[str, int]) -> list[Job]:
+        """Return due jobs, earliest first, at most so many for each executor as it has room for."""
+        self._check_started()
+        found = [
+            document
+            for alias, limit in room.items()
+            if limit > 0
+            for document in self._jobs.due(now, alias, limit)
+        ]
+        self._runs.note(found)
+        jobs = list(map(self._job_of, found))
+        return sorted(jobs, key=in_order) if len(room) > 1 else jobs
+
+    def next_due(self, executors: Iterable[str]) -> int | None:
+        """Return the earliest due time among the jobs of these executors."""
+        self._check_started()
+        times = [time for time in map(self._jobs.next_due, executors) if time is not None]
+        return min(times, default=None)
+
+    def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
+        """Carry out decisions, each in one step; what was changed by others in the meantime is left out.
+
+        A run whose nominal time has a record already gets the next free microsecond as its nominal time.
+
+        :raises StoreError: if ``node`` never had a lease
+        """
+        self._check_started()
+        if not self._runs.check_alive(node, self._offset.at(now)) or not decisions:
+            return []
+        return self._runs.claim(decisions, node, now)
+
+    def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Record ended runs; return those whose fence is not the store's any more."""
+        self._check_started()
+        return self._runs.finish(runs)
+
+    def get_runs(
+        self, job_id: str | None = None, status: str | Iterable[str] | None = None, limit: int = 100
+    ) -> list[Run]:
+        """Return records of the ledger, newest first."""
+        self._check_started()
+        return self._runs.select(job_id, status, limit)
+
+    def renew(self, node: str, now: int, lease: int) -> bool:
+        """Renew or begin a node's lease; False if it was over. The server's clock decides."""
+        self._check_started()
+        self._offset.measure(self._server.time, self.clock)
+        there = self._offset.at(now)
+        nodes = self._server.nodes
+        with self._server.translated():
+            alive = {"_id": node, "lease_until": {"$gte": there}}
+            if nodes.update_one(alive, {"$set": {"lease_until": there + lease}}).matched_count:
+                return True
+            try:
+                nodes.insert_one({"_id": node, "lease_until": there + lease, "started": there})
+            except DuplicateKeyError:
+                return False
+        return True
+
+    def rescue(
+        self,
+        node: str,
+        now: int,
+        room: Mapping[str, int] | None = None,
+        known: Collection[tuple[str, int]] | None = None,
+    ) -> list[Run]:
+        """Take over runs that no living node owns; see the port. A run whose job is gone is lost.
+
+        A run whose job cannot be restored here is left to other nodes, or to the time when it can.
+        """
+        self._check_started()
+        found: list[Run] = []
+        left = None if room is None else dict(room)
+        own = None if known is None else set(known)
+        for _ in range(_TRIES):
+            documents = self._runs.busy()
+            self._runs.file_leftovers(documents)
+            orphans = self._runs.orphans(
+                documents, self._offset.at(now), None if own is None else node, own or ()
+            )
+            if not orphans:
+                break
+            by_id = {document["_id"]: document for document in documents}
+            found_jobs = self._jobs.some({run.job_id for run in orphans})
+            jobs = {job.id: job for job in map(self._job_of, found_jobs)}
+            changed = sort_out(orphans, jobs, node, now, left)
+            taken = self._runs.take(changed, by_id)
+            for run in taken:
+                if own is not None:
+                    own.add((run.job_id, run.nominal))
+                if left is not None and run.status == CLAIMED:
+                    left[run.executor] = left.get(run.executor, 0) - 1
+            found += taken
+            if len(taken) == len(changed):
+                break
+        linked(found)
+        return found
+
+    def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
+        """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
+        self._check_started()
+        self._runs.leave(node, runs)
+
+    def heal(self, now: int) -> list[Job]:
+        """Let jobs out of quarantine that can be restored and planned now; return them."""
+        self._check_started()
+        documents = self._jobs.find({"state": "quarantined"})
+        jobs = [self._jobs.job_of(document, self._scheduler, self._alias, True) for document in documents]
+        return [job for job in jobs if heal(job, now) and self._jobs.heal(job)]
+
+    def prune(self, now: int) -> None:
+        """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
+        self._check_started()
+        self._runs.file_leftovers(self._runs.busy())
+        if self._keep_age is not None:
+            self._runs.prune_old(now - self._keep_age)
+        if self._keep_runs is not None:
+            self._runs.prune_many(self._keep_runs)
+        with self._server.translated():
+            gone = {"lease_until": {"$lt": self._offset.at(now) - _NODES_KEPT}}
+            self._server.nodes.delete_many(gone)
+
+    def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
+        """Return how many due jobs wait for executors other than these."""
+        self._check_started()
+        return self._jobs.overdue(now, executors)
+
+    # -- helpers -------------------------------------------------------------------------------------------------
+
+    def _check_started(self) -> None:
+        if not self._started:
+            raise StoreNotStartedError(
+                f"{self!r} is not started; its scheduler starts it, or call start(None, 'default') to use it alone"
+            )
+
+    def _job_of(self, document: Mapping[str, Any]) -> Job:
+        return self._jobs.job_of(document, self._scheduler, self._alias)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} (url={self._server.address})>"

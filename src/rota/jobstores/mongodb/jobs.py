@@ -1,0 +1,252 @@
+"""The documents of jobs: to jobs and back, and the changes of them that users make.
+
+A job's document holds its unfinished runs, so that one conditional update changes both; see ``ledger``.
+"""
+
+from __future__ import annotations
+
+from os import urandom
+
+from pymongo import UpdateMany
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from ...clock import HELD
+from ...core.plan import ACTIVE, ENDED, QUARANTINED
+from ...errors import ConflictingIdError, JobLookupError
+from ..documents import job_of, parts_of, storable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from ...job import Job
+    from ...jobcodec import JobFormat
+    from .server import Server
+
+#: The state of a job that was removed while runs of it were under way.
+REMOVED = "removed"
+#: The states of documents that are no jobs any more; only their runs keep them.
+OVER = (ENDED, REMOVED)
+
+_PARTS = ("_id", "name", "func", "trigger", "args", "kwargs", "options", "executor")
+
+
+def release(ids: Sequence[str]) -> list[UpdateMany]:
+    """Return the updates that let jobs become due that waited for runs which have ended."""
+    held = {"_id": {"$in": ids}, "next_due": HELD, "under_way": []}
+    return [UpdateMany(held, [{"$set": {"next_due": "$next_nominal"}}])]
+
+
+class Jobs:
+    """Reads and writes the jobs of one store.
+
+    :param server: where they are
+    :param format: how the parts of a job are written
+    """
+
+    def __init__(self, server: Server, format: JobFormat) -> None:
+        self._server = server
+        self._format = format
+
+    # -- documents -----------------------------------------------------------------------------------------------
+
+    def job_of(
+        self, document: Mapping[str, Any], scheduler: Any, alias: str | None, healing: bool = False
+    ) -> Job:
+        """Return the job of a document; one that is damaged or cannot be restored is quarantined, and says why.
+
+        :param healing: take the job out of quarantine, if it can be restored
+        """
+        get = document.get
+        standing: dict[str, Any] = {
+            "version": get("version", 0),
+            "running": len(get("under_way") or ()),
+            "state": ACTIVE if healing else get("state", QUARANTINED),
+            "nominal": get("next_nominal"),
+            "due": get("next_due"),
+            "error": None if healing else get("error"),
+        }
+        missing = [name for name in _PARTS if not isinstance(get(name), str)]
+        parts = [str(get(name, "")) for name in _PARTS]
+        job = job_of(parts, self._format, scheduler, alias, **standing)
+        if missing:
+            job.state, job.error = QUARANTINED, f"its stored data is damaged: {', '.join(missing)} is no text"
+        return job
+
+    def values_of(self, job: Job) -> dict[str, Any]:
+        """Return the fields of a job, all but its version and its runs.
+
+        :raises JobValueError, TransientJobError, SerializationError: if the job does not fit
+        """
+        values: dict[str, Any] = dict(zip(_PARTS[1:], parts_of(job, self._format)[1:], strict=True))
+        values["next_nominal"], values["next_due"] = job.next_nominal, job.next_due
+        values["state"], values["error"] = job.state, storable(job.error)
+        return values
+
+    def new_values(self, job: Job) -> dict[str, Any]:
+        """Return the fields of a job that is to be added."""
+        values = self.values_of(job)
+        if values["next_due"] == HELD:
+            values["next_due"] = values["next_nominal"]
+        # Starts anywhere, so that a decision about a removed job of the same id cannot be taken for one about this job.
+        values["version"] = int.from_bytes(urandom(5), "big")
+        return values
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def find(self, condition: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the documents of jobs that are not over."""
+        with self._server.translated():
+            return list(self._server.jobs.find({"state": {"$nin": OVER}, **condition}))
+
+    def some(self, ids: Iterable[str]) -> list[dict[str, Any]]:
+        """Return documents by id, also of jobs whose schedule is over."""
+        with self._server.translated():
+            return list(self._server.jobs.find({"_id": {"$in": list(ids)}, "state": {"$ne": REMOVED}}))
+
+    def due(self, now: int, executor: str | None, limit: int) -> list[dict[str, Any]]:
+        """Return the documents of due jobs, the earliest first.
+
+        :param executor: alias, None for all
+        :param limit: at most so many, 0 for all
+        """
+        condition: dict[str, Any] = {"state": ACTIVE, "next_due": {"$lte": now}}
+        if executor is not None:
+            condition["executor"] = executor
+        with self._server.translated():
+            return list(self._server.jobs.find(condition).sort("next_due", 1).limit(limit))
+
+    def next_due(self, executor: str | None) -> int | None:
+        """Return the earliest due time, of the jobs of an executor or of all."""
+        condition: dict[str, Any] = {"state": ACTIVE, "next_due": {"$lt": HELD}}
+        if executor is not None:
+            condition["executor"] = executor
+        with self._server.translated():
+            for document in self._server.jobs.find(condition, {"next_due": 1}).sort("next_due", 1).limit(1):
+                return int(document["next_due"])
+        return None
+
+    def overdue(self, now: int, known: Iterable[str]) -> dict[str, int]:
+        """Return how many due jobs wait for each executor that is not known."""
+        due = {"state": ACTIVE, "next_due": {"$lte": now}, "executor": {"$nin": list(known)}}
+        counted = [{"$match": due}, {"$group": {"_id": "$executor", "count": {"$sum": 1}}}]
+        with self._server.translated():
+            return {group["_id"]: group["count"] for group in self._server.jobs.aggregate(counted)}
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def add(self, job: Job) -> None:
+        """Insert a job.
+
+        :raises ConflictingIdError: if there is one of that id
+        """
+        values = self.new_values(job)
+        with self._server.translated():
+            while not self._insert(job.id, values):
+                # The runs of a job that is over may be under way.
+                over = {"_id": job.id, "state": {"$in": OVER}}
+                if self._server.jobs.update_one(over, {"$set": values}).matched_count:
+                    break
+                if self._server.jobs.find_one({"_id": job.id}, {"_id": 1}) is not None:
+                    raise ConflictingIdError(job.id)
+        job.version = values["version"]
+
+    def _insert(self, job_id: str, values: Mapping[str, Any]) -> bool:
+        try:
+            self._server.jobs.insert_one({"_id": job_id, **values, "under_way": [], "pending": []})
+        except DuplicateKeyError:
+            return False
+        return True
+
+    def add_many(self, jobs: Sequence[Job]) -> None:
+        """Insert jobs, all of them or none.
+
+        :raises ConflictingIdError: if there are some of these ids, also of jobs that are over
+        """
+        fresh = {job.id: self.new_values(job) for job in jobs}
+        documents = [{"_id": id, **values, "under_way": [], "pending": []} for id, values in fresh.items()]
+        with self._server.translated():
+            taken = [
+                found["_id"] for found in self._server.jobs.find({"_id": {"$in": list(fresh)}}, {"_id": 1})
+            ]
+            if taken:
+                raise ConflictingIdError(*taken)
+            try:
+                self._server.jobs.insert_many(documents, ordered=False)
+            except BulkWriteError as exc:
+                # Others added some of them at the same moment: take the rest back, unless somebody has changed it.
+                for id, values in fresh.items():
+                    mine = {"_id": id, "version": values["version"], "under_way": []}
+                    self._server.jobs.delete_one(mine)
+                refused = [
+                    error["keyValue"]["_id"] for error in exc.details["writeErrors"] if "keyValue" in error
+                ]
+                raise ConflictingIdError(*(refused or list(fresh))) from exc
+        for job in jobs:
+            job.version = fresh[job.id]["version"]
+
+    def save(self, job: Job, version: int | None) -> bool:
+        """Replace a job of the given version (of any version if None).
+
+        :return: whether the version was right
+        :raises JobLookupError: if there is no job of that id
+        """
+        values = self.values_of(job)
+        condition: dict[str, Any] = {"_id": job.id, "state": {"$nin": OVER}}
+        with self._server.translated():
+            if version is not None:
+                condition["version"] = version
+            change = {"$set": values, "$inc": {"version": 1}}
+            after = self._server.jobs.find_one_and_update(
+                condition, change, projection={"version": 1}, return_document=True
+            )
+            if after is None:
+                if version is not None and self.find({"_id": job.id}):
+                    return False
+                raise JobLookupError(job.id)
+            if job.next_due == HELD:
+                self._server.jobs.bulk_write(release([job.id]))
+        job.version = after["version"]
+        return True
+
+    def remove(self, job_id: str) -> None:
+        """Delete a job; what holds its unfinished runs stays until they have ended.
+
+        :raises JobLookupError: if there is none
+        """
+        living = {"_id": job_id, "state": {"$nin": OVER}}
+        with self._server.translated():
+            if self._server.jobs.delete_one({**living, "busy": {"$exists": False}}).deleted_count:
+                return
+            if not self._server.jobs.update_one(living, _REMOVAL).matched_count:
+                raise JobLookupError(job_id)
+        self.bury([job_id])
+
+    def remove_all(self) -> None:
+        """Delete all jobs."""
+        with self._server.translated():
+            self._server.jobs.delete_many({"busy": {"$exists": False}})
+            self._server.jobs.update_many({}, _REMOVAL)
+
+    def bury(self, ids: Sequence[str]) -> None:
+        """Delete the documents of jobs that are over and have no unfinished runs any more."""
+        over = {"_id": {"$in": list(ids)}, "state": {"$in": OVER}, "under_way": [], "pending": []}
+        with self._server.translated():
+            self._server.jobs.delete_many(over)
+
+    def heal(self, job: Job) -> bool:
+        """Let a job out of quarantine, if it is still as it was read."""
+        condition = {"_id": job.id, "version": job.version, "state": QUARANTINED}
+        change = {
+            "$set": {"state": job.state, "error": None, "next_due": job.next_due},
+            "$inc": {"version": 1},
+        }
+        with self._server.translated():
+            if not self._server.jobs.update_one(condition, change).matched_count:
+                return False
+        job.version += 1
+        return True
+
+
+_REMOVAL = {"$set": {"state": REMOVED, "next_due": None}, "$inc": {"version": 1}}

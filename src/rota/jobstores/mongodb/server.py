@@ -1,0 +1,173 @@
+"""The connection of the MongoDB store: collections and indexes, errors in Rota's words, the schema version.
+
+Knows the names of fields, and nothing of what is done with jobs. What the application passed in is never closed.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+from pymongo import ASCENDING, DESCENDING, MongoClient
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    DocumentTooLarge,
+    DuplicateKeyError,
+    InvalidURI,
+    PyMongoError,
+)
+from pymongo.errors import ConfigurationError as DriverConfigurationError
+
+from ...errors import ConfigurationError, JobValueError, SchemaError, StoreError, StoreUnavailableError
+from ...util import without_secrets
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+SCHEMA_VERSION = 1
+DATABASE = "rota"
+#: How long a server is looked for, in milliseconds.
+SELECTION_TIMEOUT = 10_000
+#: Codes of answers that pass: the primary steps down, is shutting down, or nobody knows who it is.
+_PASSING = frozenset({91, 189, 10107, 11600, 11602, 13435, 13436, 50, 262, 9001})
+
+
+class Server:
+    """A MongoDB server, or a client that the application made, and the four collections of one store.
+
+    :param client: used instead of ``url`` and ``options``, if it is not None
+    :param url: ``mongodb://`` URL; its database is used unless another one is given
+    :param options: keyword arguments for ``pymongo.MongoClient()``
+    """
+
+    def __init__(
+        self, client: Any, url: str | None, database: str, collection: str, options: Mapping[str, Any]
+    ) -> None:
+        if not database:
+            raise ConfigurationError('The "database" parameter must not be empty')
+        if not collection:
+            raise ConfigurationError('The "collection" parameter must not be empty')
+        self._own = client is None
+        self._url, self._options = url, options
+        self.client: Any = _make_client(url, options) if client is None else client
+        if url is not None and client is None and database == DATABASE:
+            database = self.client.get_default_database(DATABASE).name
+        self._names = (database, collection)
+        self._bind()
+
+    def _bind(self) -> None:
+        database, collection = self._names
+        prefix = collection.removesuffix("jobs") if collection.endswith("jobs") else f"{collection}_"
+        found = self.client[database]
+        self.jobs = found[collection]
+        self.runs = found[f"{prefix}runs"]
+        self.nodes = found[f"{prefix}nodes"]
+        self.meta = found[f"{prefix}meta"]
+
+    @property
+    def address(self) -> str:
+        """Where the data is, without user and password."""
+        try:
+            hosts = ",".join(
+                sorted(
+                    f"{host}:{port}" for host, port in self.client.topology_description.server_descriptions()
+                )
+            )
+        except Exception:  # only for a message
+            hosts = "?"
+        return f"mongodb://{hosts}/{self.jobs.full_name.replace('.', '/', 1)}"
+
+    def prepare(self) -> None:
+        """Take possession of the collections, and create their indexes.
+
+        :raises SchemaError: if they are somebody else's, or of a version that this code does not know
+        """
+        with self.translated():
+            found = self.meta.find_one({"_id": "schema"})
+            if found is None:
+                self._refuse_foreign()
+                try:
+                    self.meta.insert_one({"_id": "schema", "version": SCHEMA_VERSION})
+                except DuplicateKeyError:
+                    pass  # another process was faster
+            elif found.get("version") != SCHEMA_VERSION:
+                raise SchemaError(
+                    f"The collections of {self.address} have schema version {found.get('version')!r}; this version of Rota knows "
+                    f"{SCHEMA_VERSION}. Upgrade Rota, or give another collection"
+                )
+            self.jobs.create_index([("state", ASCENDING), ("executor", ASCENDING), ("next_due", ASCENDING)])
+            # Only jobs with runs that have not ended, or are not filed away, have this field.
+            self.jobs.create_index([("busy", ASCENDING)], sparse=True)
+            self.runs.create_index([("job_id", ASCENDING), ("nominal", DESCENDING)])
+            self.runs.create_index([("status", ASCENDING), ("nominal", DESCENDING)])
+            self.runs.create_index([("nominal", DESCENDING)])
+            self.nodes.create_index([("lease_until", ASCENDING)])
+
+    def _refuse_foreign(self) -> None:
+        for collection in (self.jobs, self.runs, self.nodes):
+            if collection.find_one({}, {"_id": 1}) is not None:
+                raise SchemaError(
+                    f"The collection {collection.full_name} on {self.address} is not empty and not Rota's; give another "
+                    f"collection, or another database"
+                )
+
+    def time(self) -> int | None:
+        """Return the server's time as an instant, exact to the millisecond."""
+        from ...clock import instant
+
+        with self.translated():
+            there = self.client.admin.command("hello").get("localTime")
+        if there is None:
+            return None
+        if there.tzinfo is None:
+            from datetime import UTC
+
+            there = there.replace(tzinfo=UTC)
+        return instant(there)
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Raise what the driver raises in Rota's words.
+
+        :raises StoreUnavailableError, StoreError, JobValueError: what the server said
+        """
+        try:
+            yield
+        except DocumentTooLarge as exc:
+            raise JobValueError(f"{self.address} takes no document of that length: {exc}") from exc
+        except PyMongoError as exc:
+            said = without_secrets(str(exc))
+            if isinstance(exc, BulkWriteError):
+                said = without_secrets(str(exc.details.get("writeErrors") or exc))[:1000]
+            if isinstance(exc, ConnectionFailure) or getattr(exc, "code", None) in _PASSING:
+                raise StoreUnavailableError(f"The server of {self.address} is not available: {said}") from exc
+            raise StoreError(f"The server of {self.address} said: {type(exc).__name__}: {said}") from exc
+
+    def forked(self) -> None:
+        """Make a new client of one's own in a forked process; connections cannot be shared."""
+        if self._own:
+            self.client = _make_client(self._url, self._options)
+            self._bind()
+
+    def close(self) -> None:
+        """Close the connections, unless the client was passed in; the next start makes new ones."""
+        if self._own:
+            self.client.close()
+            self.client = _make_client(self._url, self._options)
+            self._bind()
+
+
+def _make_client(url: str | None, options: Mapping[str, Any]) -> Any:
+    merged = {"serverSelectionTimeoutMS": SELECTION_TIMEOUT, "connect": False, **options}
+    if url is not None:
+        merged["host"] = url
+    try:
+        client: Any = MongoClient(**merged)
+    except (DriverConfigurationError, InvalidURI, TypeError, ValueError) as exc:
+        said = str(exc).replace(str(url), without_secrets(str(url)))
+        raise ConfigurationError(
+            f"Cannot use this MongoDB URL or these connection options: {without_secrets(said)}"
+        ) from None
+    return client
