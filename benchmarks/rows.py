@@ -198,6 +198,12 @@ CASES = (
                 "How regularly a one-second job runs (1.0 is ideal); only jobs that ran again are counted here.",
                 bound=1.5,
             ),
+            Row(
+                "… processor time that the process got",
+                "core",
+                "of a core",
+                "Where this is far below 100% and runs are missing, the machine was busy with something else.",
+            ),
         ),
         {"jobs": 30_000, "seconds": 8},
         most_rounds=3,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -134,5 +135,7 @@ def _today() -> str:
 
 
 def _arguments() -> str:
-    arguments = " ".join(sys.argv[1:])
+    # Where the answers go is not a condition.
+    arguments = " ".join(sys.argv[1:]).replace("--page", "")
+    arguments = re.sub(r"--json[ =]\S+", "", arguments).strip()
     return f' ARGS="{arguments}"' if arguments else ""

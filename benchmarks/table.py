@@ -92,7 +92,8 @@ def _generated(report: dict[str, Any]) -> str:
         parts.append("Not reached, as measured here:\n")
         parts.append(
             "".join(
-                f"- {line.row.title}: {line.ratio or line.rota}, target {line.target}\n" for line in missed
+                f"- {line.row.title}: {line.ratio if line.row.ratio else line.rota}, target {line.target}\n"
+                for line in missed
             )
         )
     return "\n".join(parts)
@@ -109,7 +110,7 @@ def _conditions(found: dict[str, Any]) -> str:
 
 def _line(case: Case, row: Row, answers: dict[str, list[dict[str, Any]]]) -> Line:
     ours, theirs = (_values(answers.get(package, []), row.figure) for package in BOTH)
-    ratio, low, high = _ratio(row, ours, theirs)
+    ratio, low, high = (None, 0.0, 0.0) if row.figure == "core" else _ratio(row, ours, theirs)
     note = _note(answers.get("apscheduler", []))
     if ours and note and "limit" in case.settings:
         # What did not finish took longer than its limit: a lower bound of the ratio.
@@ -124,7 +125,7 @@ def _line(case: Case, row: Row, answers: dict[str, list[dict[str, Any]]]) -> Lin
         _shown(ours, row.unit, answers.get("rota", [])),
         _shown(theirs, row.unit, answers.get("apscheduler", [])),
         ratio_text,
-        "" if processor is None or row.figure in ("mb", "bytes", "p99") else f"{_number(processor)}×",
+        "" if processor is None or row.figure in ("mb", "bytes", "p99", "core") else f"{_number(processor)}×",
         _target(row),
         _reached(row, ours, ratio),
     )
@@ -198,7 +199,7 @@ def _with_unit(value: float, unit: str) -> str:
 
 
 def _number(value: float, unit: str = "") -> str:
-    if unit == "of those due":
+    if unit in ("of those due", "of a core"):
         return f"{value:.0%}"
     if value >= 1000:
         return f"{value:,.0f}".replace(",", " ")

@@ -58,6 +58,7 @@ async def _sustain(package: str, jobs: int, seconds: int, grace: str) -> dict[st
     return {
         "figures": {
             "share": len(gaps) / owed,
+            "core": cpu / took,
             "p50": gaps[len(gaps) // 2] if gaps else None,
             "p99": gaps[len(gaps) * 99 // 100] if gaps else None,
         },
