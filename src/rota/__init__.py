@@ -7,6 +7,7 @@ from .version import __version__, release, version, version_info
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .calendars import BusinessCalendar as BusinessCalendar
     from .executors.asyncio import AsyncIOExecutor as AsyncIOExecutor
     from .executors.base import current_run as current_run
     from .executors.pool import ThreadPoolExecutor as ThreadPoolExecutor
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
     from .schedulers.qt import QtScheduler as QtScheduler
     from .schedulers.tornado import TornadoScheduler as TornadoScheduler
     from .schedulers.twisted import TwistedScheduler as TwistedScheduler
+    from .triggers.business_day import BusinessDayTrigger as BusinessDayTrigger
     from .triggers.calendarinterval import CalendarIntervalTrigger as CalendarIntervalTrigger
     from .triggers.combining import AndTrigger as AndTrigger
     from .triggers.combining import OrTrigger as OrTrigger
     from .triggers.cron import CronTrigger as CronTrigger
     from .triggers.date import DateTrigger as DateTrigger
     from .triggers.interval import IntervalTrigger as IntervalTrigger
+    from .triggers.rrule import RRuleTrigger as RRuleTrigger
 
 _WHERE = {
     "AndTrigger": "triggers.combining",
@@ -34,6 +37,8 @@ _WHERE = {
     "AsyncIOScheduler": "schedulers.asyncio",
     "BackgroundScheduler": "schedulers.background",
     "BlockingScheduler": "schedulers.blocking",
+    "BusinessCalendar": "calendars",
+    "BusinessDayTrigger": "triggers.business_day",
     "CalendarIntervalTrigger": "triggers.calendarinterval",
     "CronTrigger": "triggers.cron",
     "DateTrigger": "triggers.date",
@@ -44,6 +49,7 @@ _WHERE = {
     "OrTrigger": "triggers.combining",
     "ProcessPoolExecutor": "executors.processpool",
     "QtScheduler": "schedulers.qt",
+    "RRuleTrigger": "triggers.rrule",
     "SQLAlchemyJobStore": "jobstores.sqlalchemy",
     "ThreadPoolExecutor": "executors.pool",
     "TornadoScheduler": "schedulers.tornado",

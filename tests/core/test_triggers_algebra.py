@@ -14,12 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rota.calendars import BusinessCalendar
 from rota.clock import HOUR, MINUTE, SECOND, instant, moment
 from rota.codec import loads, to_text
 from rota.errors import NeverFiresError, TriggerError, TriggerTypeError
 from rota.jobcodec import trigger_of, trigger_spec
 from rota.triggers import trigger_from_spec
-from rota.triggers.base import BaseTrigger
+from rota.triggers.base import LAST_INSTANT, BaseTrigger
+from rota.triggers.business_day import BusinessDayTrigger
 from rota.triggers.calendarinterval import CalendarIntervalTrigger
 from rota.triggers.combining import AndTrigger, OrTrigger
 from rota.triggers.cron import CronTrigger
@@ -289,6 +291,24 @@ def test_wrong_arguments_are_refused_with_what_to_write(make, error, says):
         make(IntervalTrigger(hours=1, start_date=START))
 
 
+DAILY = IntervalTrigger(days=1, start_date="2026-01-01", timezone=UTC)
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        DAILY.on("mon"), DAILY.between("0:00", "1:00"), DAILY.offset(5), DAILY.offset(-5), DAILY.limit(5),
+        DAILY.until("2027-01-01"), DAILY.starting("2027-01-01"), DAILY - CronTrigger(day=1, timezone=UTC),
+        DAILY.on_business_days(BusinessCalendar()), DAILY.roll(BusinessCalendar()), BusinessDayTrigger(timezone=UTC),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_beyond_the_calendar_there_is_nothing(trigger):
+    for at in (-(2**62), -(10**17), -1, 0, LAST_INSTANT - 1, LAST_INSTANT, LAST_INSTANT + 1, 2**62):
+        for found in (trigger.after(at), trigger.at_or_before(at)):
+            assert found is None or 0 < found <= LAST_INSTANT
+
+
 # ------------------------------------------------------------------------------------------------------ as data
 
 
@@ -444,7 +464,7 @@ def until(draw, one, ones, depth):
 OPERATIONS = [either, both, without, between, on, offset, limit, starting, until]
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(streams(), st.integers(0, 6 * 48))
 def test_every_stream_has_the_times_that_the_definition_gives_it(drawn, half_hours):
     trigger, wanted = drawn

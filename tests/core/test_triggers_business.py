@@ -303,7 +303,7 @@ def test_they_come_back_from_spec_and_pickle(trigger):
 # ---------------------------------------------------------------------------------------------------------- the oracle
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(
     st.sets(st.integers(0, 60), max_size=25),
     st.sets(st.integers(0, 60), max_size=5),
@@ -335,7 +335,7 @@ def test_a_roll_moves_each_time_as_its_definition_says(closed, opened, conventio
         assert trigger.latest(past[0], now) == (past[-1], len(past))
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(
     st.integers(-24, 24).filter(bool),
     st.sets(st.integers(0, 200), max_size=60),

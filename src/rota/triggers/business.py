@@ -13,7 +13,7 @@ from ..errors import NeverFiresError, TriggerError, TriggerTypeError
 from .base import LAST_INSTANT, BaseTrigger
 from .derived import SEARCH_LIMIT, following
 from .filters import DayFilterTrigger, ZonedTrigger
-from .zones import DAY, zone_map
+from .zones import DAY, FIRST_SECOND, zone_map
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+#: Between these a roll looks for times: what it moves to has to have a date.
+_FIRST = (FIRST_SECOND + 5 * 366 * DAY) * SECOND
+_LAST = LAST_INSTANT - 5 * 366 * DAY * SECOND
 _LAST_DAY = date(9999, 12, 28).toordinal() - _EPOCH_ORDINAL
 
 
@@ -103,6 +106,9 @@ class RollTrigger(ZonedTrigger):
 
         :raises NeverFiresError: if ten thousand times of the trigger do not decide which it is
         """
+        if instant > _LAST:
+            return None
+        instant = max(instant, _FIRST)
         # Moved days are in the order of the days that they come from. A day more is for clocks that go back over midnight.
         day = self._day_of(instant) - 1
         at = following(self.trigger, _instant_before(self._first_source(day)))
@@ -125,7 +131,9 @@ class RollTrigger(ZonedTrigger):
 
         :raises NeverFiresError: if ten thousand times of the trigger do not decide which it is
         """
-        day = self._day_of(instant) + 1
+        if instant < _FIRST:
+            return None
+        day = self._day_of(min(instant, _LAST)) + 1
         at = self.trigger.at_or_before(_instant_before(self._last_source(day) + 3))
         best: tuple[int, int] | None = None
         for _ in range(SEARCH_LIMIT):

@@ -12,6 +12,7 @@ from ..clock import SECOND, moment
 from ..errors import NeverFiresError, TriggerError
 from ..util import datetime_repr, suggestion, timezone_repr, timezone_to_text
 from .base import (
+    LAST_INSTANT,
     InstantTrigger,
     checked_jitter,
     checked_spread,
@@ -114,14 +115,15 @@ class BusinessDayTrigger(InstantTrigger):
         """
         if self._start is not None and instant < self._start:
             instant = self._start - 1
-        return self._search(instant, 1)
+        return None if instant >= LAST_INSTANT else self._search(max(instant, 0), 1)
 
     def at_or_before(self, instant: int) -> int | None:
         """Return the last time up to ``instant``, in 1970 or later.
 
         :raises NeverFiresError: if five hundred periods one after another have no n-th business day
         """
-        return self._search(instant if self._end is None else min(instant, self._end), -1)
+        instant = min(instant, LAST_INSTANT if self._end is None else self._end)
+        return None if instant < 0 else self._search(instant, -1)
 
     def origin(self) -> int | None:
         return self._start

@@ -156,8 +156,7 @@ class IntervalTrigger(InstantTrigger):
 
     def at_or_before(self, instant: int) -> int | None:
         """Return the last time of the grid up to ``instant``."""
-        if self._end is not None and self._end < instant:
-            instant = self._end
+        instant = min(instant, LAST_INSTANT if self._end is None else self._end)
         if instant < self._start:
             return None
         return self._start + (instant - self._start) // self._interval * self._interval

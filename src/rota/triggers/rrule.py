@@ -122,11 +122,11 @@ class RRuleTrigger(InstantTrigger):
 
     def after(self, instant: int, previous: int | None = None) -> int | None:
         """Return the first time later than ``instant``."""
-        return next(self._times(instant), None)
+        return None if instant >= LAST_INSTANT else next(self._times(instant), None)
 
     def at_or_before(self, instant: int) -> int | None:
         """Return the last time up to ``instant``."""
-        start = self.origin()
+        start, instant = self.origin(), min(instant, LAST_INSTANT)
         span = max((rule.period for rule in self._rules), default=DAY) * 4 * SECOND
         while True:
             last = None

@@ -100,7 +100,7 @@ class ZoneMap:
     def stretch(self, second: int) -> Stretch:
         """Return a stretch with one offset that holds a second; the offset may last longer than the stretch."""
         if self.fixed is not None:
-            return FIRST_SECOND, LAST_SECOND, self.fixed
+            return 2 * FIRST_SECOND, 2 * LAST_SECOND, self.fixed  # beyond whatever is asked for
         number = second >> BLOCK_BITS
         block = self.block(number)
         if isinstance(block, int):
