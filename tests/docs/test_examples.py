@@ -26,6 +26,7 @@ APART = {"main_job.py"}
 MODULES = {
     "etcd": "etcd3gw",
     "gevent": "gevent",
+    "mongodb": "pymongo",
     "qt": "PySide6",
     "sql": "sqlalchemy",
     "tornado": "tornado",
@@ -35,6 +36,8 @@ MODULES = {
 #: what an example says under ``Server``: the fixture, and the URL of an example's own place on the server
 SERVERS = {
     "etcd": ("etcd_server", "etcd://127.0.0.1:{port}/example"),
+    "mongodb": ("secantusdb", "mongodb://127.0.0.1:{port}/example"),
+    "redis": ("redis_server", "redis://127.0.0.1:{port}/0"),
     "zookeeper": ("zookeeper_server", "zookeeper://127.0.0.1:{port}/example"),
 }
 

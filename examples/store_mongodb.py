@@ -1,0 +1,50 @@
+"""The MongoDB store: several processes share jobs and ledger.
+
+This program starts two schedulers on one server, as two processes would: one only adds jobs, the other one runs them.
+It uses collections of the database that the URL names.
+
+Needs:  pip install 'rota[mongodb]', and a MongoDB server
+Server: mongodb
+Run:    python examples/store_mongodb.py [URL]   (default: mongodb://127.0.0.1:27017/example)
+Output: added; succeeded; result: 42
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+from rota.events import EVENT_JOB_EXECUTED
+from rota.jobstores.mongodb import MongoDBJobStore
+from rota.schedulers.background import BackgroundScheduler
+
+
+def answer(question: str) -> int:
+    """Jobs in a durable store are kept by reference, so the function stands at the top of a module."""
+    return len(question)
+
+
+def scheduler(url: str, **options: bool) -> BackgroundScheduler:
+    # A store object for each scheduler.
+    return BackgroundScheduler(jobstores={"default": MongoDBJobStore(url=url)}, **options)
+
+
+def main(url: str) -> None:
+    worker, web = scheduler(url), scheduler(url, runs_jobs=False)
+    worker.start()
+    web.start()
+    done = threading.Event()
+    worker.add_listener(lambda event: done.set(), EVENT_JOB_EXECUTED)
+
+    job = web.add_job(answer, args=["the question about life, the universe, all"])
+    print("added by a scheduler that runs nothing:", job.name)
+    done.wait(10)
+    for run in web.get_runs(job.id):
+        print(f"{run.status} on node {run.owner}, result: {run.retval}")
+
+    web.shutdown()
+    worker.shutdown()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "mongodb://127.0.0.1:27017/example")
