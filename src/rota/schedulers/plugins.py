@@ -37,6 +37,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "jobstore": {
         "etcd": "rota.jobstores.etcd:EtcdJobStore",
         "memory": "rota.jobstores.memory:MemoryJobStore",
+        "mongodb": "rota.jobstores.mongodb:MongoDBJobStore",
         "redis": "rota.jobstores.redis:RedisJobStore",
         "sqlalchemy": "rota.jobstores.sqlalchemy:SQLAlchemyJobStore",
         "zookeeper": "rota.jobstores.zookeeper:ZooKeeperJobStore",
