@@ -284,6 +284,63 @@ def _explain(
     show_explanation(trigger, timezone, language, years, count, json)
 
 
+imports = typer.Typer(help="Take over the jobs of another scheduler.", no_args_is_help=True)
+app.add_typer(imports, name="import")
+
+
+@imports.command("apscheduler")
+def _import_apscheduler(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="sqlite:///…, postgresql://…, redis://…, mongodb://…/database, or a file of export_jobs().",
+        ),
+    ],
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="URL", help="The job store to write to (the one of --jobstore)."),
+    ] = None,
+    table: Table = "rota_jobs",
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="NAME", help="Table, key or collection of the source's jobs."),
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace jobs that are in the store and differ.")
+    ] = False,
+    keep_grace: Annotated[
+        bool, typer.Option("--keep-grace", help="Keep a misfire_grace_time of 1 s, APScheduler's default.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Write without asking.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and write nothing.")] = False,
+    timezone: Zone = None,
+    json: Json = False,
+) -> int:
+    """Take over the jobs of APScheduler 3, from its job stores in place or from its export files.
+
+    The source is only read, and nothing in it is executed: neither its pickles nor the code of its jobs. A plan is shown first;
+    jobs that are in the store already are left alone, so the command may be repeated. The exit code is 1 if a job cannot be
+    taken over.
+    """
+    from .importing import import_apscheduler
+
+    if yes and dry_run:
+        raise CliError("--yes and --dry-run contradict each other", 2)
+    return import_apscheduler(
+        source,
+        name,
+        to or _Options.store,
+        table,
+        _zone(timezone),
+        replace=replace,
+        keep_grace=keep_grace,
+        yes=yes,
+        dry_run=dry_run,
+        as_json=json,
+    )
+
+
 def _zone(name: str | None) -> tzinfo:
     return astimezone(name) or local_timezone()
 

@@ -17,7 +17,8 @@ from ..core.plan import ACTIVE, AFTER_RUN, QUARANTINED, Decision
 from ..core.run import CLAIMED, END_STATES, Run
 from ..errors import JobLookupError, SchemaError
 from ..schedulers.base import BaseScheduler
-from ..util import suggestion
+from ..schedulers.plugins import URL_SCHEMES, create_plugin
+from ..util import suggestion, without_secrets
 from .output import (
     CliError,
     duration,
@@ -55,10 +56,18 @@ class Guest(BaseScheduler):
         return super().shutdown(wait, timeout)
 
 
-def make_store(url: str, tablename: str = "rota_jobs", guest: bool = False) -> BaseJobStore:
+def signing_keys() -> list[str] | None:
+    """Return the keys that ``ROTA_SIGNING_KEY`` gives, with spaces between them; None if there is none."""
+    return os.environ.get("ROTA_SIGNING_KEY", "").split() or None
+
+
+def make_store(
+    url: str, tablename: str = "rota_jobs", guest: bool = False, fills: bool = False
+) -> BaseJobStore:
     """Return the job store at a URL.
 
     :param guest: whether it is somebody else's: what is missing is not made, and the code of its jobs is not imported
+    :param fills: whether it is only written to: what is missing is made, and the code of its jobs is not imported
     :raises CliError: if it is no URL, or there is nothing at it
     """
     if "://" not in url:
@@ -70,9 +79,13 @@ def make_store(url: str, tablename: str = "rota_jobs", guest: bool = False) -> B
             raise CliError(f"there is no file {path}")
         if not guest and not path.parent.is_dir():
             raise CliError(f"there is no folder {path.parent} for {path.name}; make it first")
+    options: dict[str, Any] = {"imports": not (guest or fills), "signing_key": signing_keys()}
+    if URL_SCHEMES.get(url.partition("://")[0].partition("+")[0].lower(), "sqlalchemy") != "sqlalchemy":
+        store: BaseJobStore = create_plugin("jobstore", url, options)
+        return store
     from ..jobstores.sqlalchemy import SQLAlchemyJobStore
 
-    return SQLAlchemyJobStore(url=url, tablename=tablename, create_tables=not guest, imports=not guest)
+    return SQLAlchemyJobStore(url=url, tablename=tablename, create_tables=not guest, **options)
 
 
 @contextmanager
@@ -91,7 +104,7 @@ def opened(url: str | None, tablename: str) -> Iterator[tuple[Guest, BaseJobStor
     try:
         guest.start(paused=True)
     except SchemaError as exc:
-        raise CliError(f"no job store of Rota at {url}: {exc}") from exc
+        raise CliError(f"no job store of Rota at {without_secrets(url)}: {exc}") from exc
     try:
         yield guest, store
     finally:

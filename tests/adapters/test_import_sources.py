@@ -1,0 +1,366 @@
+"""Where the importer reads: SQL tables, Redis, MongoDB; and stores that APScheduler makes at this moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from rota.clock import instant, moment
+from rota.core.plan import PAUSED
+from rota.errors import SchemaError, StoreError, StoreUnavailableError
+from rota.importers.apscheduler import ADD, DIFFERS, REFUSED, REPLACE, SAME, plan_import
+from rota.schedulers.background import BackgroundScheduler
+from tests.needs import need
+
+need("sqlalchemy", "sql")
+
+from rota.jobstores.sqlalchemy import SQLAlchemyJobStore  # noqa: E402
+
+DATA = Path(__file__).parents[1] / "data" / "apscheduler3"
+STATES = json.loads((DATA / "states-3.11.3.json").read_text())["states"]
+MAKER = DATA / "make.py"
+
+
+@pytest.fixture
+def database(tmp_path):
+    """A database that APScheduler 3.11.3 has made."""
+    path = tmp_path / "old.sqlite"
+    with sqlite3.connect(path) as db:
+        db.executescript((DATA / "sqlite-3.11.3.sql").read_text())
+    db.close()
+    return path
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = SQLAlchemyJobStore(f"sqlite:///{tmp_path / 'new.sqlite'}", imports=False)
+    store.start(None, "default")
+    yield store
+    store.shutdown()
+
+
+def changed(database, *statement):
+    with sqlite3.connect(database) as db:
+        db.execute(*statement)
+    db.close()
+
+
+def contents(path):
+    with sqlite3.connect(path) as db:
+        found = list(db.iterdump())
+    db.close()
+    return found
+
+
+def make(kind, target):
+    """Have APScheduler make its jobs, in a process of its own."""
+    need("apscheduler", "dev")
+    subprocess.run(
+        [sys.executable, str(MAKER), kind, str(target)], check=True, timeout=60, capture_output=True
+    )
+
+
+# -- SQL and what is done with the plan -----------------------------------------------------------------------------
+
+
+def test_a_table_of_apscheduler_is_read_in_place_and_left_as_it_is(database, store):
+    before = contents(database)
+    plan = plan_import(f"sqlite:///{database}", store).carry_out(store)
+    assert {job.id: job.action for job in plan} == {id: REFUSED if id == "foreign" else ADD for id in STATES}
+    assert contents(database) == before
+    jobs = {job.id: job for job in store.get_all_jobs()}
+    assert set(jobs) == set(STATES) - {"foreign"}
+    assert jobs["interval"].func_ref == "shop:bill"
+    assert jobs["interval"].next_run_time.isoformat() == "2031-05-05T19:00:00+07:00"
+    assert (jobs["bounded"].misfire_grace_time, jobs["bounded"].coalesce) == (3600, False)
+    assert jobs["paused"].state == PAUSED
+    assert "shop" not in sys.modules
+
+
+def test_a_second_import_changes_nothing(database, store):
+    url = f"sqlite:///{database}"
+    plan_import(url, store).carry_out(store)
+    before = {job.id: (job.version, job.next_due) for job in store.get_all_jobs()}
+    again = plan_import(url, store, replace=True).carry_out(store)
+    assert {job.action for job in again} == {SAME, REFUSED}
+    assert {job.id: (job.version, job.next_due) for job in store.get_all_jobs()} == before
+
+
+def test_a_job_that_differs_is_kept_unless_it_is_to_be_replaced(database, store):
+    url = f"sqlite:///{database}"
+    plan_import(url, store).carry_out(store)
+    job = store.lookup_job("interval")
+    job.name = "changed"
+    job.set_next(job.next_nominal + 300_000_000)  # it has run meanwhile
+    store.update_job(job)
+    later = job.next_due
+    kept = {job.id: job for job in plan_import(url, store).carry_out(store)}["interval"]
+    assert (kept.action, kept.differences) == (DIFFERS, ["name"])
+    assert store.lookup_job("interval").name == "changed"
+    replaced = {job.id: job for job in plan_import(url, store, replace=True).carry_out(store)}["interval"]
+    assert replaced.action == REPLACE
+    found = store.lookup_job("interval")
+    assert (found.name, found.next_due) == ("bill", later), "the trigger is the same, so the schedule goes on"
+
+
+def test_a_job_that_comes_or_goes_between_plan_and_writing_is_left_as_it_is(database, store):
+    url = f"sqlite:///{database}"
+    plan, other = plan_import(url, store), plan_import(url, store)
+    other.carry_out(store)
+    plan.carry_out(store)
+    assert {job.action for job in plan} == {DIFFERS, REFUSED}
+    changes = plan_import(url, store, replace=True, keep_grace=True)
+    assert changes.counts()[REPLACE] > 1
+    store.remove_all_jobs()
+    changes.carry_out(store)
+    assert changes.counts()[REPLACE] == 0
+    assert store.get_all_jobs() == []
+
+
+def test_imported_jobs_run_in_a_scheduler_that_has_their_code(database, tmp_path, store, monkeypatch):
+    plan_import(f"sqlite:///{database}", store).carry_out(store)
+    (tmp_path / "shop.py").write_text("def bill(*args, **kwargs): return [args, kwargs]\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    scheduler = BackgroundScheduler(
+        jobstores={"default": f"sqlite:///{tmp_path / 'new.sqlite'}"}, timezone="UTC"
+    )
+    scheduler.start(paused=True)
+    try:
+        jobs = {job.id: job for job in scheduler.get_jobs()}
+        assert all(job.error is None for job in jobs.values())
+        assert jobs["interval"].func(*jobs["interval"].args) == [("a", 1, 2.5, None, True), {}]
+    finally:
+        scheduler.shutdown()
+        sys.modules.pop("shop", None)
+
+
+def test_the_table_of_another_name_is_read(database):
+    changed(database, "ALTER TABLE apscheduler_jobs RENAME TO my_jobs")
+    with pytest.raises(SchemaError, match=r"no table 'apscheduler_jobs'; there are: my_jobs"):
+        plan_import(f"sqlite:///{database}")
+    assert len(plan_import(f"sqlite:///{database}", name="my_jobs")) == len(STATES)
+    assert len(plan_import(f"sqlite:///{database}", name="main.my_jobs")) == len(STATES)
+
+
+def test_a_job_that_was_paused_in_the_table_is_paused(database):
+    changed(database, "UPDATE apscheduler_jobs SET next_run_time = NULL WHERE id = 'interval'")
+    job = next(job for job in plan_import(f"sqlite:///{database}") if job.id == "interval")
+    assert job.next_run_time is None
+    assert any("the one beside it counts" in change for change in job.changes)
+
+
+def test_a_damaged_row_costs_itself(database):
+    changed(database, "UPDATE apscheduler_jobs SET job_state = x'80040102' WHERE id = 'cron'")
+    changed(database, "UPDATE apscheduler_jobs SET job_state = 'text' WHERE id = 'weeks'")
+    plan = {job.id: job for job in plan_import(f"sqlite:///{database}")}
+    assert {id for id, job in plan.items() if job.action == REFUSED} == {"cron", "weeks", "foreign"}
+    assert "no intact pickle" in plan["cron"].problem
+
+
+def test_what_is_no_table_of_apscheduler_is_refused(database, tmp_path, store):
+    with pytest.raises(SchemaError, match=r"not one of APScheduler 3: it has no job_state, next_run_time"):
+        plan_import(f"sqlite:///{tmp_path / 'new.sqlite'}", name="rota_jobs")
+    with pytest.raises(StoreError, match="There is no file"):
+        plan_import(f"sqlite:///{tmp_path / 'nothing.sqlite'}")
+    assert not (tmp_path / "nothing.sqlite").exists()
+    with pytest.raises(StoreError, match="database URL"):
+        plan_import("nodatabase://user:secret@host/x")
+    (tmp_path / "junk").write_bytes(b"junk" * 1000)
+    with pytest.raises(StoreUnavailableError, match="cannot be read"):
+        plan_import(f"sqlite:///{tmp_path / 'junk'}")
+
+
+def test_no_password_of_a_source_is_shown():
+    need("psycopg", "postgresql")
+    need("redis", "redis")
+    for url in (
+        "postgresql://user:secret@127.0.0.1:1/db",
+        "redis://user:secret@127.0.0.1:1/0",
+        "redis://user:secret@127.0.0.1:notaport/0",
+        "nodatabase://user:secret@host/x",
+        "no-url-user:secret@host",
+    ):
+        with pytest.raises(Exception) as caught:
+            plan_import(url)
+        error = caught.value
+        while error is not None:
+            if "no-url" not in url:
+                assert "secret" not in str(error), url
+            error = None if error.__suppress_context__ else error.__context__
+
+
+@pytest.mark.parametrize("url", ["postgresql_url", "mariadb_url"])
+def test_servers_are_read_as_files_are(url, request):
+    need("psycopg", "postgresql")
+    need("pymysql", "mysql")
+    from sqlalchemy import Column, Float, LargeBinary, MetaData, Table, Unicode, create_engine
+
+    address = request.getfixturevalue(url)
+    driver = address.replace("postgresql://", "postgresql+psycopg://").replace(
+        "mariadb://", "mysql+pymysql://"
+    )
+    engine, metadata = create_engine(driver), MetaData()
+    # The columns are APScheduler's.
+    jobs = Table(
+        "apscheduler_jobs",
+        metadata,
+        Column("id", Unicode(191), primary_key=True),
+        Column("next_run_time", Float(25), index=True),
+        Column("job_state", LargeBinary, nullable=False),
+    )
+    metadata.create_all(engine)
+    with engine.begin() as conn:
+        for id, data in STATES.items():
+            conn.execute(jobs.insert().values(id=id, next_run_time=None, job_state=bytes.fromhex(data["5"])))
+    engine.dispose()
+    plan = {job.id: job for job in plan_import(address)}
+    assert set(plan) == set(STATES)
+    assert {job.action for job in plan.values()} == {ADD, REFUSED}
+    assert plan["interval"].next_run_time is None
+
+
+# -- Redis and MongoDB ---------------------------------------------------------------------------------------------
+
+
+def test_a_hash_in_redis_is_read_in_place(redis_server):
+    redis = need("redis", "redis")
+    client = redis.Redis(port=redis_server.port, db=9)
+    client.flushdb()
+    try:
+        for id, data in STATES.items():
+            client.hset("apscheduler.jobs", id, bytes.fromhex(data["5"]))
+        client.zadd("apscheduler.run_times", {"interval": 1935748800.0, "cron": 1935748860.0})
+        client.set("other.jobs", "no hash")
+        url = redis_server.url(9)
+        plan = {job.id: job for job in plan_import(url)}
+        assert set(plan) == set(STATES)
+        assert plan["interval"].next_run_time.timestamp() == 1935748800.0
+        assert plan["cron"].next_run_time.timestamp() == 1935748860.0
+        assert plan["weeks"].next_run_time is None, "not among the run times, so APScheduler has it paused"
+        assert len(plan_import(url, name="nothing.jobs")) == 0
+        with pytest.raises(SchemaError, match="no hash"):
+            plan_import(url, name="other.jobs")
+    finally:
+        client.flushdb()
+        client.close()
+
+
+@pytest.fixture
+def mongodb():
+    """A MongoDB that the environment names."""
+    pymongo = need("pymongo", "mongodb")
+    url = os.environ.get("ROTA_TEST_MONGODB_URL")
+    if not url:
+        pytest.skip("name a MongoDB server in ROTA_TEST_MONGODB_URL")
+    client = pymongo.MongoClient(url, serverSelectionTimeoutMS=5000)
+    name = f"rota_import_{os.getpid()}"
+    yield client[name], url.rstrip("/").partition("?")[0] + f"/{name}"
+    client.drop_database(name)
+    client.close()
+
+
+def test_a_collection_in_mongodb_is_read_in_place(mongodb):
+    database, url = mongodb
+    for id, data in STATES.items():
+        database["jobs"].insert_one(
+            {"_id": id, "next_run_time": 1935748800.0, "job_state": bytes.fromhex(data["5"])}
+        )
+    plan = {job.id: job for job in plan_import(url)}
+    assert set(plan) == set(STATES)
+    assert plan["interval"].next_run_time.timestamp() == 1935748800.0
+    assert len(plan_import(url, name="nothing")) == 0
+
+
+def test_documents_of_mongodb_are_read_as_rows(monkeypatch):
+    need("pymongo", "mongodb")
+    from rota.importers import source_mongodb
+
+    class Client:
+        """Gives what PyMongo gives: documents with bytes in them."""
+
+        def __init__(self, url, **options):
+            self.closed = False
+
+        def get_default_database(self, default):
+            assert default == "apscheduler"
+            return {"jobs": self}
+
+        def find(self, conditions, fields):
+            return [
+                {"_id": id, "next_run_time": None, "job_state": bytes.fromhex(data["5"])}
+                for id, data in STATES.items()
+            ] + [{"_id": 5}]
+
+        def close(self):
+            self.closed = True
+
+    monkeypatch.setattr(source_mongodb, "MongoClient", Client)
+    plan = {job.id: job for job in plan_import("mongodb://host/")}
+    assert set(plan) == {*STATES, "5"}
+    assert plan["5"].action == REFUSED
+    assert plan["interval"].next_run_time is None
+
+
+# -- what APScheduler makes now --------------------------------------------------------------------------------------
+
+
+def test_stores_that_apscheduler_makes_now_are_what_the_kept_data_is(tmp_path, database):
+    make("sqlite", tmp_path / "live.sqlite")
+    live = {job.id: job for job in plan_import(f"sqlite:///{tmp_path / 'live.sqlite'}")}
+    kept = {job.id: job for job in plan_import(f"sqlite:///{database}")}
+    assert {id: job.to_dict() for id, job in live.items()} == {id: job.to_dict() for id, job in kept.items()}
+    make("export", tmp_path / "live.json")
+    exported = {job.id: job.to_dict() for job in plan_import(str(tmp_path / "live.json"))}
+    assert exported == {id: job.to_dict() for id, job in kept.items()}
+
+
+def test_a_redis_store_that_apscheduler_makes_now_is_read(redis_server, database):
+    redis = need("redis", "redis")
+    client = redis.Redis(port=redis_server.port)
+    client.delete("apscheduler.jobs", "apscheduler.run_times")
+    try:
+        make("redis", redis_server.port)
+        live = {job.id: job.to_dict() for job in plan_import(redis_server.url())}
+    finally:
+        client.delete("apscheduler.jobs", "apscheduler.run_times")
+        client.close()
+    assert live == {job.id: job.to_dict() for job in plan_import(f"sqlite:///{database}")}
+
+
+def test_imported_triggers_fire_when_those_of_apscheduler_do(tmp_path):
+    need("apscheduler", "dev")
+    program = (
+        "import sys, json; sys.path.insert(0, sys.argv[1]); import make; from datetime import datetime, timezone\n"
+        "now, found = datetime(2031, 4, 5, 12, tzinfo=timezone.utc), {}\n"
+        "for job in make.started().get_jobs():\n"
+        "    previous, times = None, []\n"
+        "    for _ in range(0 if job.id == 'either' else 40):\n"
+        "        previous = job.trigger.get_next_fire_time(previous, previous or now)\n"
+        "        if previous is None: break\n"
+        "        times.append(previous.timestamp())\n"
+        "    found[job.id] = times\n"
+        "print(json.dumps(found))\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program, str(DATA)], check=True, timeout=60, capture_output=True, text=True
+    )
+    theirs = json.loads(said.stdout)
+    make("sqlite", tmp_path / "live.sqlite")
+    now = instant(datetime.fromisoformat("2031-04-05T12:00:00+00:00"))
+    for job in plan_import(f"sqlite:///{tmp_path / 'live.sqlite'}"):
+        if job.trigger is None or job.id in ("either", "foreign"):  # jitter is random
+            continue
+        # Their calendar intervals begin at the start date, whatever the time is.
+        at, ours = job.trigger.first(0 if job.id == "monthly" else now), []
+        while at is not None and len(ours) < 40:
+            ours.append(moment(at).timestamp())
+            at = job.trigger.after(at, at)
+        assert ours == pytest.approx(theirs[job.id], abs=0.001), job.id
+    assert len(theirs) == len(STATES)
