@@ -232,6 +232,20 @@ def test_a_store_can_be_started_again(open_store: Any) -> None:
     assert due_ids(store) == ["job"]
 
 
+def test_a_forked_store_leaves_the_connection_to_its_parent(kind: Any, open_store: Any) -> None:
+    store = open_store()
+    store.add_job(make_job())
+    parents = store.client
+    store.forked()
+    with pytest.raises(StoreNotStartedError, match=str(kind.server.port)):
+        store.get_all_jobs()
+    store.start(None, "default")
+    assert due_ids(store) == ["job"]
+    assert store.client is not parents
+    assert kind.works(parents)
+    kind.end(parents)
+
+
 def test_a_server_that_is_not_there_is_named(kind: Any, path: str) -> None:
     port = free_port()
     store = kind.make(path, **kind.unreachable(port))

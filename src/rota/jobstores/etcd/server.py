@@ -99,7 +99,8 @@ class Server(Tree):
     @property
     def address(self) -> str:  # type: ignore[override]
         """Where the server is."""
-        return without_secrets(str(getattr(self.client, "base_url", type(self.client).__name__)))
+        client = self._make_client() if self.client is None else self.client
+        return without_secrets(str(getattr(client, "base_url", type(client).__name__)))
 
     # -- connection ----------------------------------------------------------------------------------------------
 

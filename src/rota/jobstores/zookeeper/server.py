@@ -118,8 +118,10 @@ class Server(Tree):
     @property
     def address(self) -> str:  # type: ignore[override]
         """Where the server is."""
-        hosts = getattr(self.client, "hosts", None) or ()
-        return ",".join(f"{host[0]}:{host[1]}" for host in hosts) or type(self.client).__name__
+        hosts = getattr(self.client, "hosts", None)
+        if hosts:
+            return ",".join(f"{host[0]}:{host[1]}" for host in hosts)
+        return str(self._options.get("hosts", type(self.client).__name__))
 
     # -- connection ----------------------------------------------------------------------------------------------
 
