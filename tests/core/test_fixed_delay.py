@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 from datetime import UTC, datetime
@@ -166,6 +167,31 @@ def test_a_run_that_fails_delays_the_next_like_any_other():
 
 def task():
     """Be a job that a store can name."""
+
+
+_exported = io.StringIO()
+
+
+def export():
+    """Be a job during which the jobs are exported."""
+    _exported.truncate(_exported.seek(0))
+    _schedulers[0].export_jobs(_exported)
+
+
+_schedulers = []
+
+
+def test_a_job_that_is_exported_during_its_run_goes_on_where_it_is_imported():
+    _schedulers[:] = [ManualScheduler()]
+    _schedulers[0].add_job(export, "interval", minutes=1, mode="delay", first="now", id="work")
+    _schedulers[0].start()
+    _schedulers[0].advance(seconds=1)
+    assert '"due": "held"' in _exported.getvalue()
+    other = ManualScheduler()
+    other.start()
+    other.import_jobs(io.StringIO(_exported.getvalue()))
+    other.advance(minutes=2, seconds=1)
+    assert [run.status for run in other.get_runs("work")] == ["succeeded"] * 2
 
 
 def test_a_store_of_eight_methods_keeps_the_delay_too():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 
+from ..clock import HELD
 from ..core.plan import QUARANTINED
 from ..errors import DeserializationError
 from ..jobcodec import decode_job, encode_job
@@ -65,6 +66,8 @@ def import_jobs(infile: Any) -> list[Job]:
     for job in jobs:
         if job.state == QUARANTINED:
             raise DeserializationError(f'Job "{job.id}" of the file cannot be restored: {job.error}')
+        if job.next_due == HELD:  # the runs that it waited for were another scheduler's
+            job.set_next(job.next_nominal)
     return jobs
 
 
