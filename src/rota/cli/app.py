@@ -242,6 +242,18 @@ def _remove(
     _change("remove", job, jobstore, table, timezone, json)
 
 
+@app.command("sign")
+def _sign(
+    jobstore: Store = None,
+    table: Table = "rota_jobs",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Sign what is shown.")] = False,
+) -> int:
+    """Sign the jobs of a store by the key in ROTA_SIGNING_KEY: those without a signature, and those of earlier keys."""
+    from .signing import sign_jobs
+
+    return sign_jobs(jobstore or _Options.store, table, yes)
+
+
 @app.command("next")
 def _next(
     trigger: Annotated[

@@ -43,6 +43,7 @@ _SQLITE = re.compile(r"sqlite(?:\+\w+)?:///([^?]+)")
 #: How long the claim of a requested run may take before others may rescue it (microseconds).
 _LEASE = 15 * SECOND
 _TRIES = 10
+_FROM_ENVIRONMENT: list[str] = []
 
 
 class Guest(BaseScheduler):
@@ -62,11 +63,16 @@ def signing_keys() -> list[str] | None:
 
 
 def make_store(
-    url: str, tablename: str = "rota_jobs", guest: bool = False, fills: bool = False
+    url: str,
+    tablename: str = "rota_jobs",
+    guest: bool = False,
+    fills: bool = False,
+    keys: list[str] | None = _FROM_ENVIRONMENT,
 ) -> BaseJobStore:
     """Return the job store at a URL.
 
     :param guest: whether it is somebody else's: what is missing is not made, and the code of its jobs is not imported
+    :param keys: the keys of its signatures
     :param fills: whether it is only written to: what is missing is made, and the code of its jobs is not imported
     :raises CliError: if it is no URL, or there is nothing at it
     """
@@ -79,7 +85,10 @@ def make_store(
             raise CliError(f"there is no file {path}")
         if not guest and not path.parent.is_dir():
             raise CliError(f"there is no folder {path.parent} for {path.name}; make it first")
-    options: dict[str, Any] = {"imports": not (guest or fills), "signing_key": signing_keys()}
+    options: dict[str, Any] = {
+        "imports": not (guest or fills),
+        "signing_key": signing_keys() if keys is _FROM_ENVIRONMENT else keys,
+    }
     if URL_SCHEMES.get(url.partition("://")[0].partition("+")[0].lower(), "sqlalchemy") != "sqlalchemy":
         store: BaseJobStore = create_plugin("jobstore", url, options)
         return store
