@@ -56,7 +56,7 @@ def import_jobs(infile: Any) -> list[Job]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DeserializationError(
             "The file was not written by export_jobs() of Rota: it lacks "
-            f'"format": "{FORMAT}" (files of APScheduler hold pickles and are not read here)'
+            f'"format": "{FORMAT}" (files of APScheduler hold pickles; `rota import apscheduler` takes them over)'
         )
     if content.get("version") != FORMAT_VERSION:
         raise DeserializationError(
