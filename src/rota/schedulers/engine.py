@@ -226,7 +226,7 @@ class Engine:
                 delay = wait
         # In this order: a run that ends later finds its executor here, and one that ended earlier has left room.
         self._starved = tuple(self._full)
-        if any(self._has_room(alias) for alias in self._roomy()):
+        if self._roomy():
             delay = 0.0
         if delay is not None and self.slice is not None:
             delay = min(delay, self.slice)
@@ -264,18 +264,19 @@ class Engine:
                 self._rescue(state, lease, now)
         if not self.claiming:
             return None if lease is None else lease.every / SECOND
-        room = {alias: min(PASS, executor.capacity()) for alias, executor in list(self._executors.items())}
+        room = {alias: self._room(alias) for alias in list(self._executors)}
         open_to = {alias: free for alias, free in room.items() if free > 0}
         jobs = store.due(now, open_to) if open_to else []
         if jobs:
             self._carry_out(state, jobs, now)
-            open_to = {alias: free for alias, free in open_to.items() if self._has_room(alias)}
+            open_to = {alias: free for alias, free in open_to.items() if self._room(alias)}
         self._full.update(alias for alias in room if alias not in open_to)
         return self._wait(state, open_to)
 
-    def _has_room(self, alias: str) -> bool:
+    def _room(self, alias: str) -> int:
+        """Return how many jobs to take for an executor; none for so little room that a pass would not pay."""
         executor = self._executors.get(alias)
-        return executor is not None and executor.capacity() > 0
+        return min(PASS, executor.capacity()) if executor is not None and executor.roomy() else 0
 
     def _wait(self, state: StoreState, open_to: Mapping[str, int]) -> float | None:
         """Return the seconds until the store's next due time, or until it has to be looked at anyway."""
@@ -479,13 +480,12 @@ class Engine:
 
     def room_came_free(self) -> None:
         """Wake the host if due jobs wait for an executor that has room again."""
-        if self._starved and self._roomy():
+        if self._roomy():
             self._wake()
 
-    def _roomy(self) -> list[str]:
-        """Return the starved executors in which so much room has come free that another pass pays."""
-        starved = [(alias, self._executors.get(alias)) for alias in self._starved]
-        return [alias for alias, executor in starved if executor is not None and executor.roomy()]
+    def _roomy(self) -> bool:
+        """Whether so much room has come free in a starved executor that another pass pays."""
+        return any(self._room(alias) for alias in self._starved)
 
     def is_backing_off(self, alias: str) -> bool:
         """Whether a store is left alone for a while after an error."""

@@ -59,6 +59,22 @@ class Ledger:
             *_MOVED,
             "b_id",
         )
+        #: the same for a job that nobody has changed and that may run more; it counts up what is stored
+        self._move_unchanged = Prepared(
+            lambda value: (
+                tables.jobs.update()
+                .where(
+                    jobs.id == value("b_id"),
+                    jobs.version == value("b_version"),
+                    jobs.running <= value("b_most"),
+                )
+                .values({name: value(name) for name in _MOVED} | {"running": jobs.running + value("running")})
+            ),
+            *_MOVED,
+            "b_id",
+            "b_version",
+            "b_most",
+        )
         self._drop = Prepared(lambda value: tables.jobs.delete().where(jobs.id == value("b_id")), "b_id")
         columns = [column.name for column in tables.runs.c]
         self._insert = Prepared(
@@ -103,6 +119,9 @@ class Ledger:
 
     def claim(self, conn: Connection, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
         """Carry out the decisions whose job is as it was when they were made; return those."""
+        if self._move_all(conn, decisions, now):
+            self._write(conn, [run for decision in decisions for run in _marked(decision, node, now)])
+            return list(decisions)
         won = self._unchanged(conn, decisions)
         moves: list[tuple[Any, ...]] = []
         drops: list[tuple[Any, ...]] = []
@@ -118,19 +137,40 @@ class Ledger:
                 drops.append((job.id,))
             else:
                 moves.append((*following, version, running, state, storable(error), now, job.id))
-            for run in decision.runs:
-                run.owner, run.claimed_at = node, now
-                records.append(run)
-            for record in decision.records:
-                record.owner, record.claimed_at = node, now
-                records.append(record)
+            records += _marked(decision, node, now)
         if moves:
             self._move.run(conn, moves)
         if drops:
             self._drop.run(conn, drops)
-        if records:
-            self._write(conn, records)
+        self._write(conn, records)
         return [decision for decision, _ in won]
+
+    def _move_all(self, conn: Connection, decisions: Sequence[Decision], now: int) -> bool:
+        """Move all jobs without reading them first, which is most of the times right; change nothing if it was not."""
+        if takes_arrays(conn.dialect) or not conn.dialect.supports_sane_multi_rowcount:
+            return False
+        rows = []
+        for decision in decisions:
+            job, more = decision.job, len(decision.runs)
+            if decision.state == ENDED and not more:
+                return False  # whether such a job goes depends on its counter
+            most = job.policy.max_instances - 1 if more else HELD
+            following = (decision.next_nominal, decision.next_due, decision.version + 1, more)
+            rows.append(
+                (*following, decision.state, storable(decision.error), now, job.id, decision.version, most)
+            )
+        savepoint = conn.begin_nested()
+        if self._move_unchanged.run(conn, rows) != len(rows):
+            savepoint.rollback()
+            return False
+        savepoint.commit()
+        for decision in decisions:
+            job = decision.job
+            job.next_nominal, job.next_due = decision.next_nominal, decision.next_due
+            job.state, job.error = decision.state, decision.error
+            job.version = decision.version + 1
+            job.running += len(decision.runs)
+        return True
 
     def _unchanged(self, conn: Connection, decisions: Sequence[Decision]) -> list[tuple[Decision, int]]:
         """Return the decisions whose job has the version that was looked at and room for its runs, with its counter."""
@@ -155,6 +195,8 @@ class Ledger:
         return won
 
     def _write(self, conn: Connection, records: Sequence[Run]) -> None:
+        if not records:
+            return
         try:
             with conn.begin_nested():
                 self._insert.run(conn, [_row_of(record) for record in records])
@@ -200,24 +242,26 @@ class Ledger:
                     ended[run.job_id] += 1
                 elif not self._is_recorded(conn, run):
                     refused.append(run)
-        return refused, self.release(conn, ended, now)
+        over = all(run.job is not None and run.job.state == ENDED for run in runs)
+        return refused, self.release(conn, ended, now, over)
 
     def _is_recorded(self, conn: Connection, run: Run) -> bool:
         """Whether this very end is in the ledger already: the answer to the first try was lost."""
         row = conn.execute(self._record, {"b_job": run.job_id, "b_nominal": run.nominal}).first()
         return row is not None and tuple(row) == (run.owner, run.attempt, run.status, run.finished_at)
 
-    def release(self, conn: Connection, ended: Mapping[str, int], now: int) -> bool:
+    def release(self, conn: Connection, ended: Mapping[str, int], now: int, over: bool = False) -> bool:
         """Count ended runs down; jobs that waited for them become due, and those whose schedule is over go.
 
+        :param over: whether the schedules of all these jobs are thought to be over
         :return: whether one of the jobs is due now, as far as the database tells
         """
         if not ended:
             return False
         rows = sorted(ended.items())
+        if over and self._bury_first.run(conn, rows) == len(rows):
+            return False
         if takes_arrays(conn.dialect):
-            if self._bury_first.run(conn, rows) == len(rows):
-                return False
             due = self._release.execute(conn, rows).scalars()
             return any(time is not None and time <= now for time in due)
         self._release.run(conn, rows)
@@ -344,6 +388,14 @@ def _release(table: Table, value: Values) -> UpdateBase:
 
 
 # ---------------------------------------------------------------------------------------------------- runs and rows
+
+
+def _marked(decision: Decision, node: str, now: int) -> list[Run]:
+    """Return the runs and records of a decision, as claimed by a node."""
+    runs = decision.runs + decision.records
+    for run in runs:
+        run.owner, run.claimed_at = node, now
+    return runs
 
 
 def _row_of(run: Run) -> tuple[Any, ...]:
