@@ -76,7 +76,9 @@ def loads(text: str) -> Any:
     try:
         if text.count("[") + text.count("{") > MAX_DEPTH:
             _check_depth(text)
-        if text[0] in '[{"':  # as dumps() writes it; decode() looks for white space around it by regular expressions
+        if (
+            text[0] in '[{"'
+        ):  # as dumps() writes it; decode() looks for white space around it by regular expressions
             value, end = _decoder.raw_decode(text)
             if end == len(text):
                 return value

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from rota.core.run import Run
 from rota.errors import (
     AliasInUseError,
     ConfigurationError,
@@ -22,7 +23,6 @@ from rota.errors import (
     UnknownAliasError,
     UnknownOptionError,
 )
-from rota.core.run import Run
 from rota.executors.base import perform_coroutine
 from rota.executors.debug import DebugExecutor
 from rota.jobstores.memory import MemoryJobStore
