@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -252,60 +251,19 @@ def test_a_hash_in_redis_is_read_in_place(redis_server):
         client.close()
 
 
-@pytest.fixture
-def mongodb():
-    """A MongoDB that the environment names."""
+def test_a_collection_in_mongodb_is_read_in_place(mongodb_url):
     pymongo = need("pymongo", "mongodb")
-    url = os.environ.get("ROTA_TEST_MONGODB_URL")
-    if not url:
-        pytest.skip("name a MongoDB server in ROTA_TEST_MONGODB_URL")
-    client = pymongo.MongoClient(url, serverSelectionTimeoutMS=5000)
-    name = f"rota_import_{os.getpid()}"
-    yield client[name], url.rstrip("/").partition("?")[0] + f"/{name}"
-    client.drop_database(name)
-    client.close()
-
-
-def test_a_collection_in_mongodb_is_read_in_place(mongodb):
-    database, url = mongodb
-    for id, data in STATES.items():
-        database["jobs"].insert_one(
-            {"_id": id, "next_run_time": 1935748800.0, "job_state": bytes.fromhex(data["5"])}
-        )
-    plan = {job.id: job for job in plan_import(url)}
-    assert set(plan) == set(STATES)
-    assert plan["interval"].next_run_time.timestamp() == 1935748800.0
-    assert len(plan_import(url, name="nothing")) == 0
-
-
-def test_documents_of_mongodb_are_read_as_rows(monkeypatch):
-    need("pymongo", "mongodb")
-    from rota.importers import source_mongodb
-
-    class Client:
-        """Gives what PyMongo gives: documents with bytes in them."""
-
-        def __init__(self, url, **options):
-            self.closed = False
-
-        def get_default_database(self, default):
-            assert default == "apscheduler"
-            return {"jobs": self}
-
-        def find(self, conditions, fields):
-            return [
-                {"_id": id, "next_run_time": None, "job_state": bytes.fromhex(data["5"])}
-                for id, data in STATES.items()
-            ] + [{"_id": 5}]
-
-        def close(self):
-            self.closed = True
-
-    monkeypatch.setattr(source_mongodb, "MongoClient", Client)
-    plan = {job.id: job for job in plan_import("mongodb://host/")}
+    with pymongo.MongoClient(mongodb_url) as client:
+        collection = client.get_default_database()["jobs"]
+        for id, data in STATES.items():
+            state = bytes.fromhex(data["5"])
+            collection.insert_one({"_id": id, "next_run_time": 1935748800.0, "job_state": state})
+        collection.insert_one({"_id": 5})
+    plan = {job.id: job for job in plan_import(mongodb_url)}
     assert set(plan) == {*STATES, "5"}
     assert plan["5"].action == REFUSED
-    assert plan["interval"].next_run_time is None
+    assert plan["interval"].next_run_time.timestamp() == 1935748800.0
+    assert len(plan_import(mongodb_url, name="nothing")) == 0
 
 
 # -- what APScheduler makes now --------------------------------------------------------------------------------------
@@ -331,6 +289,12 @@ def test_a_redis_store_that_apscheduler_makes_now_is_read(redis_server, database
     finally:
         client.delete("apscheduler.jobs", "apscheduler.run_times")
         client.close()
+    assert live == {job.id: job.to_dict() for job in plan_import(f"sqlite:///{database}")}
+
+
+def test_a_mongodb_store_that_apscheduler_makes_now_is_read(mongodb_url, database):
+    make("mongodb", mongodb_url)
+    live = {job.id: job.to_dict() for job in plan_import(mongodb_url)}
     assert live == {job.id: job.to_dict() for job in plan_import(f"sqlite:///{database}")}
 
 

@@ -16,7 +16,7 @@ KEY, OTHER = "the-first-of-two-keys", "the-second-of-two-keys"
 numbers = count()
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb", "redis", "etcd", "zookeeper"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb", "redis", "mongodb", "etcd", "zookeeper"])
 def make(request, tmp_path):
     """Return a function that opens the same store again and again, with more options."""
     kind, number = request.param, next(numbers)
@@ -33,6 +33,9 @@ def make(request, tmp_path):
         base = {"url": request.getfixturevalue("redis_server").url(), "jobs_key": f"trust{number}.jobs"}
         base["run_times_key"] = f"trust{number}.run_times"
         plugin = "redis"
+    elif kind == "mongodb":
+        base = {"url": request.getfixturevalue("mongodb_url")}
+        plugin = "mongodb"
     elif kind == "etcd":
         need("etcd3gw", "etcd")
         server = request.getfixturevalue("etcd_server")
@@ -93,6 +96,7 @@ def test_a_callable_beside_the_list_is_refused_and_quarantined(make):
             scheduler.add_job("builtins:max", "interval", args=[[1]], hours=1)
 
     with_scheduler(make(), look, allowed_callables=["myapp.*"])
-    with_scheduler(
+    error = with_scheduler(
         make(), lambda scheduler: scheduler.get_job("job").error, allowed_callables=["builtins:len"]
     )
+    assert error is None
