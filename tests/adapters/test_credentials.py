@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from rota.errors import ConfigurationError
 from rota.schedulers.background import BackgroundScheduler
 from rota.schedulers.plugins import create_plugin
 from rota.util import without_secrets
@@ -17,6 +18,9 @@ LIBRARIES = {
     "postgresql": ("psycopg", "postgresql"),
     "mysql": ("pymysql", "mysql"),
     "redis": ("redis", "redis"),
+    "mongodb": ("pymongo", "mongodb"),
+    "etcd": ("etcd3gw", "etcd"),
+    "zk": ("kazoo", "zookeeper"),
     "rediss": ("redis", "redis"),
 }
 URLS = [
@@ -65,6 +69,27 @@ def test_a_store_shows_neither_its_password_nor_its_key(url, caplog):
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        f"mongodb://user:{SECRET}@127.0.0.1:1/db",
+        f"etcd://user:{SECRET}@127.0.0.1:1/tree",
+        f"zk://user:{SECRET}@127.0.0.1:1/tree",
+    ],
+)
+def test_stores_whose_clients_wait_long_for_a_server_show_neither(url):
+    try:
+        store = store_at(url)
+    except ConfigurationError as error:  # its URLs take no passwords
+        shown = texts_of(error)
+    else:
+        shown = [repr(store), repr(vars(store)), str(store)]
+        store.shutdown()
+    for text in shown:
+        assert SECRET not in text
+        assert KEY not in text
+
+
+@pytest.mark.parametrize(
     "jobstores",
     [
         {"default": f"nothing://user:{SECRET}@host/db"},
@@ -74,12 +99,16 @@ def test_a_store_shows_neither_its_password_nor_its_key(url, caplog):
         {"default": {"type": "sqlalchemy", "urll": f"postgresql://user:{SECRET}@host/db"}},
         {"default": {"type": "sqlalchemy", "url": "sqlite://", "signing_key": KEY[:10]}},
         {"default": {"type": "sqlalchemy", "url": "sqlite://", "signing_keys": KEY}},
+        {"default": f"mongodb://user:{SECRET}@host:port/db"},
+        {"default": f"etcd://user:{SECRET}@host/db?nothing=1"},
+        {"default": f"zk://user:{SECRET}@host/db?nothing=1"},
         {"default": [f"postgresql://user:{SECRET}@host/db"]},
     ],
 )
 def test_a_mistake_in_the_configuration_shows_neither(jobstores):
     need("sqlalchemy", "sql")
-    need("psycopg", "postgresql")
+    for library in ("psycopg", "pymongo", "etcd3gw", "kazoo"):
+        need(library, "all")
     with pytest.raises(Exception) as caught:
         BackgroundScheduler(jobstores=jobstores)
     for text in texts_of(caught.value):
