@@ -73,7 +73,10 @@ class Tables:
         label: str,
     ) -> Table:
         known = self.metadata.tables.get(f"{schema}.{name}" if schema else name)
-        return Table(name, self.metadata, *columns(label), schema=schema) if known is None else known
+        if known is not None:
+            return known
+        # Keyed by text: in SQLite a row number beside it would only be one more tree to write.
+        return Table(name, self.metadata, *columns(label), schema=schema, sqlite_with_rowid=False)
 
     def missing(self, conn: Connection) -> list[str]:
         """Return the names of the tables that the database does not have."""
