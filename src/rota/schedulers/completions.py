@@ -9,16 +9,11 @@ from collections import deque
 from threading import Event, Lock
 
 from ..clock import HELD
-from ..core.run import CANCELLED, FAILED, LOST, MISSED, SKIPPED, SUCCEEDED, TIMED_OUT, summary
+from ..core.run import CANCELLED, summary
 from ..events import (
-    EVENT_JOB_CANCELLED,
-    EVENT_JOB_ERROR,
-    EVENT_JOB_EXECUTED,
-    EVENT_JOB_LOST,
-    EVENT_JOB_MISSED,
     EVENT_JOB_REFUSED,
-    JobExecutionEvent,
 )
+from .announcing import EVENT_OF_STATUS, announce
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,16 +27,6 @@ if TYPE_CHECKING:
 
 #: How many ended runs are written at once, at most.
 BATCH = 1000
-
-EVENT_OF_STATUS = {
-    SUCCEEDED: EVENT_JOB_EXECUTED,
-    FAILED: EVENT_JOB_ERROR,
-    TIMED_OUT: EVENT_JOB_ERROR,
-    MISSED: EVENT_JOB_MISSED,
-    SKIPPED: EVENT_JOB_MISSED,
-    CANCELLED: EVENT_JOB_CANCELLED,
-    LOST: EVENT_JOB_LOST,
-}
 
 
 class Completions:
@@ -179,19 +164,3 @@ class Completions:
 def _is_held(job: Job) -> bool:
     """Whether a job waits for the end of its runs; stores of eight methods do not tell by the due time."""
     return job.next_due == HELD or job.trigger.follows_end
-
-
-def announce(engine: Engine, alias: str, run: Run, code: int) -> None:
-    """Send the event of an ended run."""
-    engine.dispatch(
-        JobExecutionEvent(
-            code,
-            run.job_id,
-            alias,
-            engine.local(run.job, run.last),
-            run.retval,
-            run.exception,
-            run.traceback,
-            run,
-        )
-    )

@@ -5,34 +5,26 @@ It carries out what ``core.plan`` decides. It starts no thread and never waits; 
 
 from __future__ import annotations
 
-from ..clock import HELD, SECOND, moment
+from ..clock import HELD, SECOND
 from ..core.plan import ENDED, QUARANTINED, plan, quarantine
-from ..core.run import MISSED, SKIPPED
 from ..errors import StoreError
 from ..events import (
     EVENT_CLOCK_JUMPED,
-    EVENT_JOB_MAX_INSTANCES,
-    EVENT_JOB_MISSED,
-    EVENT_JOB_QUARANTINED,
-    EVENT_JOB_REMOVED,
     EVENT_JOB_RESTORED,
     EVENT_JOB_SUBMITTED,
     EVENT_SCHEDULER_DEGRADED,
     EVENT_SCHEDULER_RECOVERED,
     ClockEvent,
     JobEvent,
-    JobQuarantineEvent,
-    JobSubmissionEvent,
     SchedulerHealthEvent,
 )
-from ..logs import DEBUG, WARNING
-from .completions import EVENT_OF_STATUS, Completions, announce
+from .announcing import EVENT_OF_STATUS, announce, announce_rest, announce_submission
 from .lease import Lease, new_node_id
+from .store_state import StoreState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
     from logging import Logger
     from typing import Any
 
@@ -53,39 +45,6 @@ HOUSEKEEPING = 60 * SECOND
 JUMP = 2 * SECOND
 #: The most jobs that one pass takes from a store for one executor.
 PASS = 1000
-
-
-class StoreState:
-    """What the engine remembers about one store: its completions, its lease, and its back-off after errors."""
-
-    __slots__ = (
-        "alias",
-        "completions",
-        "error",
-        "failures",
-        "housekept_at",
-        "lease",
-        "retry_at",
-        "skipping",
-        "store",
-        "strangers",
-    )
-
-    def __init__(self, engine: Engine, alias: str, store: BaseJobStore, lease: Lease | None) -> None:
-        self.alias = alias
-        self.store = store
-        #: None for a store that dies with the process
-        self.lease = lease
-        self.completions = Completions(engine, store, alias)
-        self.failures = 0
-        self.error: str | None = None
-        #: monotonic microseconds; None: at once
-        self.retry_at: int | None = None
-        self.housekept_at: int | None = None
-        #: jobs whose last time was skipped because they were still running; that is logged once in a row
-        self.skipping: set[str] = set()
-        #: executor aliases that jobs ask for and this scheduler does not have
-        self.strangers: set[str] = set()
 
 
 class Engine:
@@ -307,9 +266,9 @@ class Engine:
                 else:
                     submissions[alias] = [runs[0]]
                 if wanted & EVENT_JOB_SUBMITTED:
-                    self._announce_submission(state, decision, EVENT_JOB_SUBMITTED, runs)
+                    announce_submission(self, state.alias, decision.job, EVENT_JOB_SUBMITTED, runs)
             if decision.records or decision.error is not None or decision.state == ENDED:
-                self._announce_rest(state, decision)
+                announce_rest(self, state, decision)
         if count:
             state.completions.expect(count, won)
             for alias, heads in submissions.items():
@@ -339,55 +298,6 @@ class Engine:
                     if not run.ended:
                         fail(run, exc, "", self.clock.now())
                         done(run)
-
-    # -- events --------------------------------------------------------------------------------------------------
-
-    def local(self, job: Job | None, instant: int) -> datetime:
-        """Return an instant as an aware datetime in the job's time zone."""
-        timezone = getattr(job.trigger, "timezone", None) if job is not None else None
-        try:
-            return moment(instant, timezone) if timezone is not None else moment(instant)
-        except Exception:  # a zone that fails costs the event its zone, not the run its start
-            return moment(instant)
-
-    def _announce_submission(
-        self, state: StoreState, decision: Decision, code: int, runs: Sequence[Run]
-    ) -> None:
-        times = [self.local(decision.job, run.last) for run in runs]
-        self.dispatch(JobSubmissionEvent(code, decision.job.id, state.alias, times))
-
-    def _announce_rest(self, state: StoreState, decision: Decision) -> None:
-        """Log and announce what a decision did besides handing out runs."""
-        job = decision.job
-        for record in decision.records:
-            if record.status == SKIPPED and record.reason == "max_instances":
-                self.logger.log(
-                    DEBUG if job.id in state.skipping else WARNING,
-                    'Execution of job "%s" skipped: maximum number of running instances reached (%d)',
-                    job,
-                    job.max_instances,
-                )
-                state.skipping.add(job.id)
-                self._announce_submission(state, decision, EVENT_JOB_MAX_INSTANCES, [record])
-            elif record.status == MISSED:
-                self.logger.warning(
-                    'Run time of job "%s" was missed by %s', job, _lateness(record, self.clock.now())
-                )
-                if self.wanted() & EVENT_JOB_MISSED:
-                    announce(self, state.alias, record, EVENT_JOB_MISSED)
-            record.job = None
-        if decision.state == QUARANTINED:
-            self.logger.error(
-                'Job "%s" is quarantined: %s. It is kept; repair it or its code, or remove it',
-                job.id,
-                decision.error,
-            )
-            self.dispatch(
-                JobQuarantineEvent(EVENT_JOB_QUARANTINED, job.id, state.alias, decision.error or "unknown")
-            )
-        elif decision.state == ENDED:
-            self.logger.debug("Removed job %s: its schedule is over", job.id)
-            self.dispatch(JobEvent(EVENT_JOB_REMOVED, job.id, state.alias))
 
     # -- leases and housekeeping ---------------------------------------------------------------------------------
 
@@ -537,9 +447,3 @@ def _bring_forward(store: BaseJobStore, now: int) -> None:
         changed = job.copy()
         changed.set_next(nominal - (nominal - now - 1) // interval * interval)
         store.save_job(changed, job.version)
-
-
-def _lateness(record: Run, now: int) -> str:
-    from datetime import timedelta
-
-    return str(timedelta(microseconds=now - record.due))

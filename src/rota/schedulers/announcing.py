@@ -1,0 +1,113 @@
+"""Events and log lines about what became of jobs and runs.
+
+It tells; it decides nothing and stores nothing.
+"""
+
+from __future__ import annotations
+
+from ..clock import moment
+from ..core.plan import ENDED, QUARANTINED
+from ..core.run import CANCELLED, FAILED, LOST, MISSED, SKIPPED, SUCCEEDED, TIMED_OUT
+from ..events import (
+    EVENT_JOB_CANCELLED,
+    EVENT_JOB_ERROR,
+    EVENT_JOB_EXECUTED,
+    EVENT_JOB_LOST,
+    EVENT_JOB_MAX_INSTANCES,
+    EVENT_JOB_MISSED,
+    EVENT_JOB_QUARANTINED,
+    EVENT_JOB_REMOVED,
+    JobEvent,
+    JobExecutionEvent,
+    JobQuarantineEvent,
+    JobSubmissionEvent,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from ..core.plan import Decision
+    from ..core.run import Run
+    from ..job import Job
+    from .engine import Engine
+    from .store_state import StoreState
+
+EVENT_OF_STATUS = {
+    SUCCEEDED: EVENT_JOB_EXECUTED,
+    FAILED: EVENT_JOB_ERROR,
+    TIMED_OUT: EVENT_JOB_ERROR,
+    MISSED: EVENT_JOB_MISSED,
+    SKIPPED: EVENT_JOB_MISSED,
+    CANCELLED: EVENT_JOB_CANCELLED,
+    LOST: EVENT_JOB_LOST,
+}
+
+
+def announce(engine: Engine, alias: str, run: Run, code: int) -> None:
+    """Send the event of an ended run."""
+    engine.dispatch(
+        JobExecutionEvent(
+            code,
+            run.job_id,
+            alias,
+            local(run.job, run.last),
+            run.retval,
+            run.exception,
+            run.traceback,
+            run,
+        )
+    )
+
+
+def announce_submission(engine: Engine, alias: str, job: Job, code: int, runs: Sequence[Run]) -> None:
+    """Send the event that runs were handed to an executor, or left out."""
+    times = [local(job, run.last) for run in runs]
+    engine.dispatch(JobSubmissionEvent(code, job.id, alias, times))
+
+
+def announce_rest(engine: Engine, state: StoreState, decision: Decision) -> None:
+    """Log and announce what a decision did besides handing out runs."""
+    job, alias, logger = decision.job, state.alias, engine.logger
+    for record in decision.records:
+        if record.status == SKIPPED and record.reason == "max_instances":
+            log = logger.debug if job.id in state.skipping else logger.warning
+            log(
+                'Execution of job "%s" skipped: maximum number of running instances reached (%d)',
+                job,
+                job.max_instances,
+            )
+            state.skipping.add(job.id)
+            announce_submission(engine, alias, job, EVENT_JOB_MAX_INSTANCES, [record])
+        elif record.status == MISSED:
+            logger.warning(
+                'Run time of job "%s" was missed by %s', job, _lateness(record, engine.clock.now())
+            )
+            if engine.wanted() & EVENT_JOB_MISSED:
+                announce(engine, alias, record, EVENT_JOB_MISSED)
+        record.job = None
+    if decision.state == QUARANTINED:
+        reason = decision.error or "unknown"
+        logger.error(
+            'Job "%s" is quarantined: %s. It is kept; repair it or its code, or remove it', job.id, reason
+        )
+        engine.dispatch(JobQuarantineEvent(EVENT_JOB_QUARANTINED, job.id, alias, reason))
+    elif decision.state == ENDED:
+        logger.debug("Removed job %s: its schedule is over", job.id)
+        engine.dispatch(JobEvent(EVENT_JOB_REMOVED, job.id, alias))
+
+
+def local(job: Job | None, instant: int) -> datetime:
+    """Return an instant as an aware datetime in the job's time zone."""
+    timezone = getattr(job.trigger, "timezone", None) if job is not None else None
+    try:
+        return moment(instant, timezone) if timezone is not None else moment(instant)
+    except Exception:  # a zone that fails costs the event its zone, not the run its start
+        return moment(instant)
+
+
+def _lateness(record: Run, now: int) -> str:
+    from datetime import timedelta
+
+    return str(timedelta(microseconds=now - record.due))

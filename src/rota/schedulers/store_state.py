@@ -1,0 +1,47 @@
+"""What the engine remembers about one of its stores.
+
+Holds; the engine decides.
+"""
+
+from __future__ import annotations
+
+from .completions import Completions
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..jobstores.base import BaseJobStore
+    from .engine import Engine
+    from .lease import Lease
+
+
+class StoreState:
+    """What the engine remembers about one store: its completions, its lease, and its back-off after errors."""
+
+    __slots__ = (
+        "alias",
+        "completions",
+        "error",
+        "failures",
+        "housekept_at",
+        "lease",
+        "retry_at",
+        "skipping",
+        "store",
+        "strangers",
+    )
+
+    def __init__(self, engine: Engine, alias: str, store: BaseJobStore, lease: Lease | None) -> None:
+        self.alias = alias
+        self.store = store
+        #: None for a store that dies with the process
+        self.lease = lease
+        self.completions = Completions(engine, store, alias)
+        self.failures = 0
+        self.error: str | None = None
+        #: monotonic microseconds; None: at once
+        self.retry_at: int | None = None
+        self.housekept_at: int | None = None
+        #: jobs whose last time was skipped because they were still running; that is logged once in a row
+        self.skipping: set[str] = set()
+        #: executor aliases that jobs ask for and this scheduler does not have
+        self.strangers: set[str] = set()
