@@ -1,4 +1,7 @@
-"""The simulation on stores of real servers: the ledger adds up there too. ``ROTA_SEEDS=2000`` simulates more seeds."""
+"""The simulation on stores of real servers: the ledger adds up there too.
+
+``ROTA_SERVER_SEEDS=2000`` simulates more seeds: a server needs seconds for what memory does in milliseconds.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ _numbers = count()
 
 def seeds_of(part: int, usual: int) -> Iterable[int]:
     """Return the seeds of one part."""
-    return range(part, int(os.environ.get("ROTA_SEEDS", usual)), PARTS)
+    return range(part, int(os.environ.get("ROTA_SERVER_SEEDS", usual)), PARTS)
 
 
 def check(make: Make, seeds: Iterable[int]) -> None:

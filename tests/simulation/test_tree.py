@@ -1,6 +1,6 @@
 """The simulation on the protocol of the etcd and ZooKeeper stores, with a tree in memory: the ledger adds up there too.
 
-Some seeds run on the real servers too. ``ROTA_SEEDS=2000`` simulates more of them.
+Some seeds run on the real servers too. ``ROTA_SERVER_SEEDS=2000`` simulates more of them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from rota.jobstores.tree.port import Change
 
-SEEDS = int(os.environ.get("ROTA_SEEDS", "160"))
+SEEDS = int(os.environ.get("ROTA_SERVER_SEEDS", "160"))
 PARTS = 4
 
 
