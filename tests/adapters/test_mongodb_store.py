@@ -106,6 +106,23 @@ def test_a_database_that_is_given_goes_before_that_of_the_url(mongodb_url: str) 
         store.shutdown()
 
 
+@pytest.mark.parametrize(
+    ("url", "options", "journal"),
+    [
+        ("mongodb://h/d", {}, True),
+        ("mongodb://h/d?journal=false", {}, False),
+        ("mongodb://h/d", {"journal": False}, False),
+        ("mongodb://h/d?w=0", {}, None),
+    ],
+)
+def test_writes_wait_for_the_journal_unless_something_else_is_said(
+    url: str, options: dict[str, Any], journal: bool | None
+) -> None:
+    store = MongoDBJobStore(url=url, **options)
+    assert store.collection.write_concern.document.get("j") is journal
+    store.shutdown()
+
+
 def test_a_store_that_is_not_started_says_so() -> None:
     store = MongoDBJobStore(connect=False)
     with pytest.raises(StoreNotStartedError, match="start"):

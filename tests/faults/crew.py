@@ -134,7 +134,7 @@ def audit(runs: list[Run], ids: list[str], trace: Path) -> int:
     assert {run.status for run in runs} == {SUCCEEDED}
     executions = Counter(trace.read_text().splitlines())
     twice = {line: count for line, count in executions.items() if count > 1}
-    assert not twice, "an attempt was executed by two nodes"
+    assert not twice, f"an attempt was executed by two nodes: {twice}"
     executed = Counter(line.split()[0] for line in executions)
     last = {run.job_id: run.attempt for run in runs}
     for id in ids:

@@ -1,6 +1,6 @@
 """Servers and processes that die under way, with the MongoDB store: afterwards the ledger adds up.
 
-The server that is stopped and killed is SecantusDB, which keeps what it has answered, as mongod does with journaling.
+The server that is stopped and killed is SecantusDB; the store waits for its journal, as it does with mongod.
 """
 
 from __future__ import annotations

@@ -139,7 +139,7 @@ class Redis(Server):
 
 
 class SecantusDB(Server):
-    """SecantusDB: speaks MongoDB's protocol and keeps what was answered. What passes on it may fail on a real mongod."""
+    """SecantusDB: speaks MongoDB's protocol. What passes on it may fail on a real mongod."""
 
     name = "SecantusDB"
     package = "secantusdb"
@@ -152,7 +152,7 @@ class SecantusDB(Server):
 
     def command(self) -> list[str]:
         place = ["--host", "127.0.0.1", "--port", str(self.port), "--storage-path", str(self.folder / "data")]
-        return [self.program, *place, "--standalone", "--sync-on-commit", "--log-level", "WARNING"]
+        return [self.program, *place, "--standalone", "--log-level", "WARNING"]
 
     def answers(self) -> bool:
         with socket.create_connection(("127.0.0.1", self.port), timeout=2):

@@ -339,7 +339,8 @@ class BaseJobStore(ABC):
     ) -> list[Run]:
         """Take over the claimed runs of nodes whose lease is over, and the runs that a node gave back when it left.
 
-        Runs of a job are only taken while those that living nodes have under way are fewer than its ``max_instances``.
+        A node whose lease is over gets nothing, not even what is its own: it must become a new node first. Runs of a job are only
+        taken while those that living nodes have under way are fewer than its ``max_instances``.
 
         :param room: for each executor alias, at most how many runs of others to take; None means all of any alias
         :param known: the keys ``(job_id, nominal)`` of all runs that ``node`` has in hand. Runs that the store holds as

@@ -117,6 +117,16 @@ class SharedJobStoreContract(JobStoreContract):
         other.renew(OTHER, START, LEASE)
         assert other.rescue(OTHER, START + LEASE) == []
 
+    def test_a_node_whose_lease_is_over_rescues_nothing_not_even_its_own(
+        self, store: BaseJobStore, other: BaseJobStore
+    ) -> None:
+        store.add_job(make_job())
+        runs = claim(store)
+        later = START + LEASE + 1
+        assert store.rescue(NODE, later) == []
+        assert store.rescue(NODE, later, known=[]) == []
+        assert finish(store, runs, later) == []
+
     def test_a_run_of_a_dead_node_is_taken_over_with_a_raised_attempt(
         self, store: BaseJobStore, other: BaseJobStore
     ) -> None:

@@ -48,8 +48,9 @@ class MongoDBJobStore(BaseJobStore):
     """Keeps jobs and ledger in MongoDB (4.2 or later); any number of schedulers and processes may share it. Alias: ``mongodb``.
 
     The first four parameters and ``connect_args`` are APScheduler's. Other processes' changes are noticed by a look every
-    ``poll_interval`` seconds. Leases are kept by the server's clock. Use write concern "majority" (the server's default) on a
-    replica set: what was not written to most members may be rolled back.
+    ``poll_interval`` seconds. Leases are kept by the server's clock. Writes wait for the server's journal, unless the URL or
+    ``connect_args`` say otherwise (``journal=False``) or you pass in a client. Use write concern "majority" (the server's
+    default) on a replica set: what was not written to most members may be rolled back.
 
     :param database: name of the database; by default that of ``url``, or "rota"
     :param collection: name of the collection of jobs; those of runs, nodes and the schema version take its prefix
@@ -307,9 +308,7 @@ class MongoDBJobStore(BaseJobStore):
         for _ in range(_TRIES):
             documents = self._runs.busy()
             self._runs.file_leftovers(documents)
-            orphans = self._runs.orphans(
-                documents, self._offset.at(now), None if own is None else node, own or ()
-            )
+            orphans = self._runs.orphans(documents, self._offset.at(now), node, own)
             if not orphans:
                 break
             by_id = {document["_id"]: document for document in documents}

@@ -189,19 +189,26 @@ class Ledger:
         self,
         documents: Iterable[Mapping[str, Any]],
         now: int,
-        own: str | None,
-        known: Collection[tuple[str, int]],
+        node: str,
+        known: Collection[tuple[str, int]] | None,
     ) -> list[Run]:
-        """Return the runs in these documents that no living node owns, oldest first, and those of ``own`` that are not known."""
+        """Return the runs in these documents that no living node owns, oldest first.
+
+        Those of ``node`` that are not among the known ones are returned too, if these are given. A node whose lease is over finds
+        nothing.
+        """
         with self._server.translated():
-            alive = {
-                node["_id"] for node in self._server.nodes.find({"lease_until": {"$gte": now}}, {"_id": 1})
-            }
-        alive.discard(own)
+            living = self._server.nodes.find({"lease_until": {"$gte": now}}, {"_id": 1})
+            alive = {document["_id"] for document in living}
+        if node not in alive:
+            return []
+        if known is not None:
+            alive.remove(node)
         found: dict[tuple[str, int], Run] = {}
         for document in documents:
             for entry in document.get("under_way", ()):
-                if entry.get("owner") not in alive and (document["_id"], entry.get("nominal")) not in known:
+                key = (document["_id"], entry.get("nominal"))
+                if entry.get("owner") not in alive and (known is None or key not in known):
                     _collect(found, {**entry, "job_id": document["_id"]})
         return sorted(found.values(), key=attrgetter("nominal"))
 

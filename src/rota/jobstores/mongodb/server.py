@@ -5,6 +5,7 @@ Knows the names of fields, and nothing of what is done with jobs. What the appli
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 
 from pymongo import ASCENDING, DESCENDING, MongoClient
@@ -32,6 +33,8 @@ DATABASE = "rota"
 SELECTION_TIMEOUT = 10_000
 #: Codes of answers that pass: the primary steps down, is shutting down, or nobody knows who it is.
 _PASSING = frozenset({91, 189, 10107, 11600, 11602, 13435, 13436, 50, 262, 9001})
+
+_JOURNAL = re.compile(r"(?i)[?&](journal|j|w)=")
 
 
 class Server:
@@ -161,6 +164,8 @@ class Server:
 
 def _make_client(url: str | None, options: Mapping[str, Any]) -> Any:
     merged = {"serverSelectionTimeoutMS": SELECTION_TIMEOUT, "connect": False, **options}
+    if not {"journal", "j"} & {name.lower() for name in options} and not _JOURNAL.search(url or ""):
+        merged["journal"] = True  # what was answered survives a crash of the server
     if url is not None:
         merged["host"] = url
     try:

@@ -333,9 +333,7 @@ class RedisJobStore(BaseJobStore):
         left = None if room is None else dict(room)
         own = None if known is None else set(known)
         for _ in range(TRIES):
-            orphans = self._ledger_keys.orphans(
-                self._offset.at(now), None if own is None else node, own or ()
-            )
+            orphans = self._ledger_keys.orphans(self._offset.at(now), node, own)
             jobs = {job.id: job for job in self._jobs(orphans.jobs)}
             changed = sort_out(orphans.runs, jobs, node, now, left)
             if not changed:

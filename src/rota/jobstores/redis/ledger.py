@@ -144,10 +144,13 @@ class Ledger:
 
     # -- leases --------------------------------------------------------------------------------------------------
 
-    def orphans(self, there: int, own: str | None, known: Collection[tuple[str, int]]) -> Orphans:
-        """Return the claimed runs that no living node owns, and those of ``own`` that are not known."""
-        runs, jobs = texts(self._run(scripts.ORPHANS, str(there), own or ""))
-        return Orphans(runs, jobs, known)
+    def orphans(self, there: int, node: str, known: Collection[tuple[str, int]] | None) -> Orphans:
+        """Return the claimed runs that no living node owns; and those of ``node`` that are not known, if the known ones are given.
+
+        A node whose lease is over finds nothing.
+        """
+        runs, jobs = texts(self._run(scripts.ORPHANS, str(there), node, "" if known is None else node))
+        return Orphans(runs, jobs, known or ())
 
     def take(self, changed: Sequence[Run], orphans: Orphans, node: str) -> list[Run]:
         """Make changes of orphaned runs true; return those, without the runs of jobs that others changed meanwhile."""

@@ -152,10 +152,13 @@ call('HDEL', ANSWERS, f[1])
 return 1
 """
 
-#: Return the claimed runs that no living node owns (now, and a node whose runs count too): key and document in turn;
+#: Return the claimed runs that no living node owns (now, the node that asks, and a node whose runs count too): key and document in
+#: turn; nothing if the lease of the node that asks is over;
 #: then the jobs of these runs: id, state and spec in turn.
 ORPHANS = f"""{_OWNER}
 local f = fields(ARGV[1])
+local mine = call('ZSCORE', NODES, f[2])
+if not mine or tonumber(mine) < tonumber(f[1]) then return {{'', ''}} end
 local alive, runs, ids, seen = {{}}, {{}}, {{}}, {{}}
 alive[''] = false
 local all = call('HGETALL', CLAIMED)
@@ -164,7 +167,7 @@ for i = 1, #all, 2 do
   local owner = owner_of(document)
   if alive[owner] == nil then
     local lease = call('ZSCORE', NODES, owner)
-    alive[owner] = owner ~= f[2] and lease and tonumber(lease) >= tonumber(f[1]) or false
+    alive[owner] = owner ~= f[3] and lease and tonumber(lease) >= tonumber(f[1]) or false
   end
   if not alive[owner] then
     runs[#runs + 1] = key .. '\\0' .. document .. '\\0'

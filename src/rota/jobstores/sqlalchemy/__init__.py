@@ -388,6 +388,8 @@ class SQLAlchemyJobStore(BaseJobStore):
             return []
 
         def work(conn: Connection) -> list[Run]:
+            if not self._nodes.is_alive(conn, node, self._offset.at(now)):
+                return []  # its own runs are not its own any more
             unknown = [
                 run
                 for run in orphans(conn)

@@ -228,6 +228,8 @@ class Ledger:
         for _ in tries():
             entries = self._tree.entries(ACTIVE_RUNS)
             living = alive() if entries else ()
+            if node not in living:
+                break  # nothing is claimed; or its own runs are not its own any more
             orphans: dict[str, Run] = {}
             for name, entry in entries.items():
                 try:
