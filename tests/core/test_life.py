@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-import types
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -26,7 +25,7 @@ from rota.errors import (
 from rota.executors.base import perform_coroutine
 from rota.executors.debug import DebugExecutor
 from rota.jobstores.memory import MemoryJobStore
-from rota.testing import ManualScheduler, VirtualClock
+from rota.testing import ManualScheduler
 from tests.core.engine_kit import Gate, names, outcomes, started
 
 MIDNIGHT = datetime(2029, 1, 1, tzinfo=UTC)
@@ -364,19 +363,3 @@ def test_the_job_that_add_job_returns_is_live():
     assert job.resume().reschedule("interval", hours=1).next_run_time == MIDNIGHT + timedelta(minutes=62)
     job.remove()
     assert scheduler.get_jobs() == []
-
-
-def test_a_coroutine_that_is_thrown_away_is_a_cancelled_run_and_no_error(caplog):
-    @types.coroutine
-    def pause():
-        yield
-
-    async def forever() -> None:
-        await pause()
-
-    run = Run("j", 0, 0)
-    work = perform_coroutine(run, forever(), VirtualClock(), logging.getLogger("rota.executors.default"))
-    work.send(None)
-    work.close()
-    assert (run.status, run.reason) == ("cancelled", "the event loop has ended")
-    assert not caplog.records

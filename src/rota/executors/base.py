@@ -321,9 +321,6 @@ async def perform_coroutine(
     _current.set(run)
     try:
         retval = await coroutine
-    except GeneratorExit:  # the loop or the interpreter has ended and throws the coroutine away
-        end(run, CANCELLED, "the event loop has ended", clock.now())
-        raise
     except BaseException as exc:  # it is the outcome of the run
         if type(exc).__name__ == "CancelledError":  # asyncio's or Twisted's, of which neither need be loaded
             end(run, CANCELLED, "cancelled while it was running", clock.now())
