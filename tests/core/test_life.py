@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rota.core.run import Run
 from rota.errors import (
     AliasInUseError,
     ConfigurationError,
@@ -22,7 +21,6 @@ from rota.errors import (
     UnknownAliasError,
     UnknownOptionError,
 )
-from rota.executors.base import perform_coroutine
 from rota.executors.debug import DebugExecutor
 from rota.jobstores.memory import MemoryJobStore
 from rota.testing import ManualScheduler
