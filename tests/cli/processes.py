@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -26,6 +27,11 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(SOURCES / "src"), "PYTHONUNBUFFERED": "1", "TZ": "UTC", **more}
 
 
+def hang_up_as_usual() -> None:
+    """Let a program hear SIGHUP also where the tests themselves were started by nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Rota:
     """A process of the command line."""
 
@@ -40,6 +46,7 @@ class Rota:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=hang_up_as_usual if hasattr(signal, "SIGHUP") else None,
         )
         self._readers = [
             threading.Thread(target=self._read_output, daemon=True),
