@@ -46,7 +46,7 @@ class Rota:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=hang_up_as_usual if hasattr(signal, "SIGHUP") else None,
+            preexec_fn=hang_up_as_usual if hasattr(signal, "SIGHUP") else None,  # noqa: PLW1509  # it takes no lock
         )
         self._readers = [
             threading.Thread(target=self._read_output, daemon=True),
