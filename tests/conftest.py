@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
 
@@ -18,6 +19,11 @@ from tests.servers import (  # noqa: F401  # fixtures
     secantusdb,
     zookeeper_server,
 )
+
+# Whoever starts the tests in the background or under nohup has them ignore these, and so would the programs that they start.
+for name, usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+    if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:
+        signal.signal(getattr(signal, name), usual)
 
 # Qt draws nowhere; it must be said before Qt is loaded.
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")

@@ -119,6 +119,8 @@ class Ledger:
 
     def claim(self, conn: Connection, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
         """Carry out the decisions whose job is as it was when they were made; return those."""
+        if not decisions:
+            return []
         if self._move_all(conn, decisions, now):
             self._write(conn, [run for decision in decisions for run in _marked(decision, node, now)])
             return list(decisions)
