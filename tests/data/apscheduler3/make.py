@@ -193,7 +193,11 @@ def main(kind, target):
         stores = {
             "sqlite": lambda: {"type": "sqlalchemy", "url": "sqlite:///" + target},
             "redis": lambda: {"type": "redis", "port": int(target)},
-            "mongodb": lambda: {"type": "mongodb", "host": target, "database": target.rpartition("/")[2].partition("?")[0]},
+            "mongodb": lambda: {
+                "type": "mongodb",
+                "host": target,
+                "database": target.rpartition("/")[2].partition("?")[0],
+            },
         }
         started(**stores[kind]()).shutdown()
 
