@@ -106,7 +106,8 @@ VALUES = [
     ),
     [1, [2, (3, {"a": {4}})]],
     {1: "a", "b": (1, 2), (1, 2): None, 2.5: b"x"},
-    frozenset({"a"}),  # one element: the order of several, and so the test's name, differs from process to process
+    # One element: the order of several, and so the test's name, would differ from process to process.
+    frozenset({"a"}),
     datetime(2026, 7, 1, 12, 30, 15, 123456),
     datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=ZoneInfo("Europe/Berlin")),
     datetime(2026, 7, 1, tzinfo=UTC),
