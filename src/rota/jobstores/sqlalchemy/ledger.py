@@ -275,7 +275,7 @@ class Ledger:
     def give_back(self, conn: Connection, runs: Sequence[Run]) -> None:
         """Leave claimed runs, which were not started, to whoever comes first."""
         if runs:
-            self._give_back.run(conn, [_fence_of(run) for run in runs])
+            self._give_back.run(conn, [fence_of(run) for run in runs])
 
     def is_busy(self, conn: Connection, node: str) -> bool:
         """Whether runs of a node are under way."""
@@ -293,18 +293,11 @@ class Ledger:
         found = select(self._tables.runs).where(runs.status == CLAIMED, lost).order_by(runs.nominal)
         return [run_of(row) for row in conn.execute(found)]
 
-    def take(self, conn: Connection, run: Run, node: str, now: int) -> bool:
-        """Give a run to a node; its attempt is raised unless its last owner gave it back or is the node itself."""
-        attempt = run.attempt if run.owner in (None, node) else run.attempt + 1
-        if not self._take.run(conn, [(node, attempt, now, *_fence_of(run))]):
-            return False
-        run.owner, run.attempt, run.claimed_at, run.started_at = node, attempt, now, None
-        return True
-
-    def lose(self, conn: Connection, run: Run) -> bool:
-        """Write the end of a run that is not executed again."""
-        row = (run.status, storable(run.reason), run.finished_at, *_fence_of(run))
-        return bool(self._lose.run(conn, [row]))
+    def settle(self, conn: Connection, run: Run, fence: tuple[Any, ...]) -> bool:
+        """Write what became of an orphan that was found with a fence: its new owner, or its end; False if it has changed."""
+        if run.ended:
+            return bool(self._lose.run(conn, [(run.status, storable(run.reason), run.finished_at, *fence)]))
+        return bool(self._take.run(conn, [(run.owner, run.attempt, run.claimed_at, *fence)]))
 
     # -- looking back, and forgetting ----------------------------------------------------------------------------
 
@@ -423,7 +416,8 @@ def _row_of(run: Run) -> tuple[Any, ...]:
     )
 
 
-def _fence_of(run: Run) -> tuple[Any, ...]:
+def fence_of(run: Run) -> tuple[Any, ...]:
+    """Return the values by which a claimed run is found as long as it is its owner's."""
     return (run.job_id, run.nominal, run.attempt, run.owner)
 
 

@@ -9,9 +9,9 @@ from collections import Counter
 
 from sqlalchemy import bindparam, select
 
-from ...core.run import LOST, end
 from ...errors import StoreError
-from ...jobcodec import can_run
+from ..orphans import linked, sort_out
+from .ledger import fence_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,55 +76,13 @@ def rescue(
     now: int,
     room: Mapping[str, int] | None,
 ) -> list[Run]:
-    """Give orphaned runs to a node, or record them as lost, as their jobs' policies say.
+    """Give orphaned runs to a node, or record them as lost, as :func:`~rota.jobstores.orphans.sort_out` decides.
 
-    :param orphans: claimed runs that no living node owns, or that ``node`` owns without knowing
-    :param jobs: the jobs of these runs, by id; also jobs whose schedule is over
-    :param room: how many runs the node can take for each executor, None for any number
     :return: what was taken, linked by ``then`` where it is of one job, and what was lost
     """
-    left = None if room is None else dict(room)
-    found: list[Run] = []
-    last: dict[str, Run] = {}
-    lost: Counter[str] = Counter()
-    orphaned = Counter(run.job_id for run in orphans)
-    for run in orphans:
-        job = jobs.get(run.job_id)
-        reason = _why_lost(run, job, node)
-        if reason is not None:
-            end(run, LOST, reason, now)
-            if ledger.lose(conn, run):
-                lost[run.job_id] += 1
-                run.job = job
-                found.append(run)
-            continue
-        if job is None or not can_run(job):
-            continue
-        if run.owner != node:  # what is the node's own already has been given its room
-            if job.running - orphaned[job.id] >= job.policy.max_instances:
-                continue  # what living nodes run of it comes first, such as the beginning of the same group
-            if left is not None:
-                if left.get(run.executor, 0) <= 0:
-                    continue
-                left[run.executor] -= 1
-        if ledger.take(conn, run, node, now):
-            run.job = job
-            if run.job_id in last:
-                last[run.job_id].then = run
-            last[run.job_id] = run
-            found.append(run)
-    ledger.release(conn, lost, now)
+    fences = {id(run): fence_of(run) for run in orphans}  # before they change hands
+    changed = sort_out(orphans, jobs, node, now, room)
+    found = [run for run in changed if ledger.settle(conn, run, fences[id(run)])]
+    ledger.release(conn, Counter(run.job_id for run in found if run.ended), now)
+    linked(found)
     return found
-
-
-def _why_lost(run: Run, job: Job | None, node: str) -> str | None:
-    """Return why a run is not executed again, or None."""
-    if job is None:
-        return f"its job was removed; it was claimed by node {run.owner}"
-    if run.owner in (None, node):  # it was never started
-        return None
-    if job.policy.on_lost == LOST:
-        return f"node {run.owner} is gone"
-    if run.attempt >= job.policy.max_attempts:
-        return f"node {run.owner} is gone, and the run was tried {run.attempt} times (max_attempts)"
-    return None
