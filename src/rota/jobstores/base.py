@@ -7,8 +7,6 @@ Rota's own stores implement them natively. A store keeps what it is told; it dec
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import deque
-from threading import RLock
 
 from ..clock import HELD, instant, moment
 from ..core.plan import ACTIVE, ENDED, QUARANTINED
@@ -20,6 +18,7 @@ from ..errors import (
     TransientJobError,
 )
 from ..logs import ClassLogger, get_logger
+from .memory_ledger import MemoryLedger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,9 +33,6 @@ if TYPE_CHECKING:
     from ..job import Job
 
 __all__ = ("BaseJobStore", "ConflictingIdError", "JobLookupError", "TransientJobError")
-
-#: How many ledger records the memory of a process keeps for a store.
-RING_SIZE = 10_000
 
 
 def __getattr__(name: str) -> Any:
@@ -409,63 +405,3 @@ class BaseJobStore(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
-
-
-class MemoryLedger:
-    """A bounded ring of ledger records and the counts of running runs, for stores that have no ledger of their own."""
-
-    def __init__(self, size: int = RING_SIZE) -> None:
-        self.lock = RLock()
-        self.running: dict[str, int] = {}
-        #: jobs that wait for their runs to finish, and their pending nominal time
-        self.held: dict[str, int | None] = {}
-        self.under_way: dict[int, Run] = {}
-        self._ended: deque[Run] = deque(maxlen=size)
-
-    def claim(self, decision: Decision, node: str, now: int) -> None:
-        """Take note of a decision's runs and records."""
-        for run in decision.runs:
-            run.owner = node
-            run.claimed_at = now
-            self.under_way[id(run)] = run
-        if decision.runs:
-            self.running[decision.job.id] = self.running.get(decision.job.id, 0) + len(decision.runs)
-        self.record(decision.records, node)
-
-    def record(self, records: Sequence[Run], node: str) -> None:
-        """Keep records of nominal times that did not run."""
-        for record in records:
-            record.owner = node
-        self._ended.extend(records)
-
-    def extend(self, runs: Sequence[Run]) -> None:
-        """Keep ended runs."""
-        self._ended.extend(runs)
-
-    def finish(self, runs: Sequence[Run]) -> list[str]:
-        """Take note of ended runs; return the ids of held jobs that have no run under way any more."""
-        free = []
-        for run in runs:
-            self.under_way.pop(id(run), None)
-            left = self.running.get(run.job_id, 0) - 1
-            if left > 0:
-                self.running[run.job_id] = left
-            else:
-                self.running.pop(run.job_id, None)
-                if run.job_id in self.held:
-                    free.append(run.job_id)
-            self._ended.append(run)
-        return free
-
-    def select(self, job_id: str | None, status: str | Iterable[str] | None, limit: int) -> list[Run]:
-        """Return records, newest first."""
-        wanted = {status} if isinstance(status, str) else None if status is None else set(status)
-        found: list[Run] = []
-        with self.lock:
-            for runs in (reversed(list(self.under_way.values())), reversed(self._ended)):
-                for run in runs:
-                    if len(found) >= limit:
-                        return found
-                    if (job_id is None or run.job_id == job_id) and (wanted is None or run.status in wanted):
-                        found.append(run)
-        return found

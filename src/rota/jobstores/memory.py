@@ -12,7 +12,8 @@ from threading import Lock
 from ..clock import HELD, instant, moment
 from ..core.plan import ACTIVE, ENDED
 from ..errors import ConflictingIdError, JobLookupError
-from .base import BaseJobStore, MemoryLedger
+from .base import BaseJobStore
+from .memory_ledger import MemoryLedger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
