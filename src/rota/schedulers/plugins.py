@@ -6,6 +6,7 @@ Built-ins are found without entry points, so that frozen programs work; entry po
 from __future__ import annotations
 
 from ..errors import JobTypeError, UnknownAliasError
+from ..triggers import NAMED_TRIGGERS
 from .names import check_names, nearest
 
 TYPE_CHECKING = False
@@ -14,17 +15,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 BUILT_IN: dict[str, dict[str, str]] = {
-    "trigger": {
-        "and": "rota.triggers.combining:AndTrigger",
-        "business_day": "rota.triggers.business_day:BusinessDayTrigger",
-        "calendarinterval": "rota.triggers.calendarinterval:CalendarIntervalTrigger",
-        "cron": "rota.triggers.cron:CronTrigger",
-        "crontab": "rota.triggers.crontab:CrontabTrigger",
-        "date": "rota.triggers.date:DateTrigger",
-        "interval": "rota.triggers.interval:IntervalTrigger",
-        "or": "rota.triggers.combining:OrTrigger",
-        "rrule": "rota.triggers.rrule:RRuleTrigger",
-    },
+    # A crontab string makes a cron trigger, and is stored as one.
+    "trigger": {**NAMED_TRIGGERS, "crontab": "rota.triggers.crontab:CrontabTrigger"},
     "executor": {
         "asyncio": "rota.executors.asyncio:AsyncIOExecutor",
         "debug": "rota.executors.debug:DebugExecutor",

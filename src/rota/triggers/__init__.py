@@ -13,24 +13,29 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: Where the built-in triggers are, by alias.
-BUILTIN_TRIGGERS = {
+#: The triggers that are made by name and arguments, as in ``add_job(func, "cron", hour=3)``: where they are.
+NAMED_TRIGGERS = {
     "and": "rota.triggers.combining:AndTrigger",
-    "between": "rota.triggers.filters:BetweenTrigger",
-    "bounded": "rota.triggers.streams:BoundedTrigger",
     "business_day": "rota.triggers.business_day:BusinessDayTrigger",
-    "business_days": "rota.triggers.business:BusinessDaysTrigger",
     "calendarinterval": "rota.triggers.calendarinterval:CalendarIntervalTrigger",
     "cron": "rota.triggers.cron:CronTrigger",
     "date": "rota.triggers.date:DateTrigger",
     "interval": "rota.triggers.interval:IntervalTrigger",
+    "or": "rota.triggers.combining:OrTrigger",
+    "rrule": "rota.triggers.rrule:RRuleTrigger",
+}
+
+#: All built-in triggers by the name in their stored form, those included that the methods of other triggers make.
+BUILTIN_TRIGGERS = {
+    **NAMED_TRIGGERS,
+    "between": "rota.triggers.filters:BetweenTrigger",
+    "bounded": "rota.triggers.streams:BoundedTrigger",
+    "business_days": "rota.triggers.business:BusinessDaysTrigger",
     "limit": "rota.triggers.streams:LimitTrigger",
     "minus": "rota.triggers.streams:MinusTrigger",
     "offset": "rota.triggers.streams:OffsetTrigger",
     "on": "rota.triggers.filters:WeekdaysTrigger",
-    "or": "rota.triggers.combining:OrTrigger",
     "roll": "rota.triggers.business:RollTrigger",
-    "rrule": "rota.triggers.rrule:RRuleTrigger",
 }
 
 _loaded: dict[str, type[BaseTrigger]] = {}
