@@ -154,6 +154,31 @@ def test_a_store_that_fails_does_not_hold_up_another():
     assert ran == [MIDNIGHT + timedelta(minutes=n) for n in (1, 2, 3)]
 
 
+def test_no_store_is_given_a_time_from_before_something_slow():
+    class Slow(MemoryJobStore):
+        def due(self, now, room):
+            scheduler.clock.advance(20)
+            return super().due(now, room)
+
+    class Shared(MemoryJobStore):
+        durable = True
+
+        def renew(self, node, now, lease):
+            lags.append(scheduler.clock.now() - now)
+            scheduler.clock.advance(20)
+            return True
+
+        def due(self, now, room):
+            lags.append(scheduler.clock.now() - now)
+            return super().due(now, room)
+
+    lags = []
+    scheduler = ManualScheduler(jobstores={"default": Slow(), "shared": Shared()}, lease=15)
+    scheduler.start()
+    scheduler.tick()
+    assert lags == [0, 0]
+
+
 def test_a_run_whose_outcome_could_not_be_recorded_is_announced_once_it_is():
     store = FlakyStore()
     scheduler, log = started(jobstores={"default": store})

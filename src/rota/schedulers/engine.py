@@ -180,7 +180,7 @@ class Engine:
         self._starved = ()  # runs that end meanwhile wake nobody; the room that they leave is looked at below
         self._full.clear()
         for state in self.stores.values():
-            wait = self._guarded_pass(state, now)
+            wait = self._guarded_pass(state)
             if wait is not None and (delay is None or wait < delay):
                 delay = wait
         # In this order: a run that ends later finds its executor here, and one that ended earlier has left room.
@@ -197,14 +197,14 @@ class Engine:
         """Whether a new or changed due time comes before the host's next pass, so that it has to be woken up."""
         return due is not None and due < self._waits_until
 
-    def _guarded_pass(self, state: StoreState, now: int) -> float | None:
+    def _guarded_pass(self, state: StoreState) -> float | None:
         if state.retry_at is not None:
             wait = state.retry_at - self.clock.monotonic()
             if wait > 0:
                 return wait / SECOND
         failures = state.failures
         try:
-            wait_for = self._pass(state, now)
+            wait_for = self._pass(state)
         except Exception as exc:
             self.store_failed(state.alias, exc, "looking for due jobs")
             wait = (state.retry_at or 0) - self.clock.monotonic()
@@ -213,11 +213,12 @@ class Engine:
             self._recovered(state)
         return wait_for
 
-    def _pass(self, state: StoreState, now: int) -> float | None:
+    def _pass(self, state: StoreState) -> float | None:
         store = state.store
         state.completions.flush()  # what a failing store did not take
         lease = state.lease
         if lease is not None:
+            now = self.clock.now()
             more = lease.may_rescue_more(state.completions.in_hand or {})
             if lease.keep(now) or lease.in_doubt or more:
                 self._rescue(state, lease, now)
@@ -225,6 +226,7 @@ class Engine:
             return None if lease is None else lease.every / SECOND
         room = {alias: self._room(alias) for alias in list(self._executors)}
         open_to = {alias: free for alias, free in room.items() if free > 0}
+        now = self.clock.now()  # anew: leases and claims may not be judged by the time before something slow
         jobs = store.due(now, open_to) if open_to else []
         if jobs:
             self._carry_out(state, jobs, now)
