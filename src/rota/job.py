@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from datetime import datetime, tzinfo
     from typing import Any, Self
 
+    from .core.run import Run
+
 _UNSET: Any = object()
 
 
@@ -172,6 +174,14 @@ class Job:
         """
         self._refresh(self._scheduler.resume_job(self.id, self._jobstore_alias))
         return self
+
+    def run_now(self) -> Run:
+        """Have the job run once, now, apart from its schedule; see :meth:`~rota.schedulers.base.BaseScheduler.run_job`.
+
+        :return: the run as it was asked for
+        """
+        run: Run = self._scheduler.run_job(self.id, self._jobstore_alias)
+        return run
 
     def remove(self) -> None:
         """Remove the job from its scheduler and store; a run that is under way goes on."""

@@ -274,7 +274,7 @@ def test_a_job_that_runs_as_often_as_it_may_is_not_triggered_again(capsys, fille
     assert rota(capsys, "-s", filled, "trigger", "count")[0] == 0
     code, _, err = rota(capsys, "-s", filled, "trigger", "count")
     assert code == 1
-    assert err == "error: count runs already (or is waiting to), and may run 1 times at once\n"
+    assert err == 'error: Job "count" has already reached its maximum number of instances (1)\n'
     assert len(rows(filled)["rota_runs"]) == 1
     assert rows(filled)["rota_nodes"] == []
 

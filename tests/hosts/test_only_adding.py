@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rota.events import EVENT_JOB_EXECUTED
 from rota.schedulers.asyncio import AsyncIOScheduler
+from rota.schedulers.background import BackgroundScheduler
 from rota.schedulers.blocking import BlockingScheduler
 from tests.needs import need
 
@@ -100,3 +102,24 @@ def test_with_greenlets(url: str, request: pytest.FixtureRequest) -> None:
         cwd=request.config.rootpath,
     )
     assert result.stdout == "done\n", result.stderr
+
+
+@pytest.mark.parametrize(("by", "lease"), [("the one that runs jobs", 600), ("another", 0.3)])
+def test_a_run_that_is_asked_for_is_executed_by_the_one_that_runs_jobs(
+    url: str, by: str, lease: float
+) -> None:
+    executed = threading.Event()
+    runner = BackgroundScheduler(jobstores={"default": url}, lease=lease)
+    runner.add_listener(lambda event: executed.set(), EVENT_JOB_EXECUTED)
+    asking = BackgroundScheduler(jobstores={"default": url}, runs_jobs=False)
+    runner.start()
+    asking.start()
+    try:
+        runner.add_job(task, "interval", days=1, id="j")
+        (runner if by == "the one that runs jobs" else asking).run_job("j")
+        assert executed.wait(20)
+        (run,) = asking.get_runs()
+        assert (run.status, run.reason, run.attempt) == ("succeeded", "manual", 1)
+    finally:
+        asking.shutdown()
+        runner.shutdown()

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..clock import HELD, SECOND, SYSTEM_CLOCK, moment
-from ..core.plan import ACTIVE, AFTER_RUN, QUARANTINED, Decision
-from ..core.run import CLAIMED, END_STATES, Run
+from ..core.plan import ACTIVE, AFTER_RUN, QUARANTINED
+from ..core.run import CLAIMED, END_STATES
 from ..errors import JobLookupError, SchemaError
 from ..schedulers.base import BaseScheduler
 from ..schedulers.plugins import URL_SCHEMES, create_plugin
@@ -33,16 +33,14 @@ from .output import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from datetime import tzinfo
 
+    from ..core.run import Run
     from ..job import Job
     from ..jobstores.base import BaseJobStore
 
 _SQLITE = re.compile(r"sqlite(?:\+\w+)?:///([^?]+)")
-#: How long the claim of a requested run may take before others may rescue it (microseconds).
-_LEASE = 15 * SECOND
-_TRIES = 10
 _FROM_ENVIRONMENT: list[str] = []
 
 
@@ -229,7 +227,7 @@ def change(what: str, url: str | None, tablename: str, job_id: str, zone: tzinfo
 
     :param what: "pause", "resume", "remove" or "trigger"
     """
-    with opened(url, tablename) as (guest, store):
+    with opened(url, tablename) as (guest, _):
         known = [job.id for job in guest.get_jobs()]
         if job_id not in known:
             raise CliError(f"there is no job {job_id!r} in the store{suggestion(job_id, known)}")
@@ -241,7 +239,7 @@ def change(what: str, url: str | None, tablename: str, job_id: str, zone: tzinfo
         elif what == "remove":
             guest.remove_job(job_id)
         else:
-            run = request_run(store, job_id)
+            run = guest.run_job(job_id)
         job = guest.get_job(job_id)
     if as_json:
         data: dict[str, Any] = {
@@ -261,40 +259,3 @@ def change(what: str, url: str | None, tablename: str, job_id: str, zone: tzinfo
     else:
         due = _due(job)
         print(f"{job_id}: active, next run {iso(due, zone)}")
-
-
-def request_run(store: BaseJobStore, job_id: str) -> Run:
-    """Ask for one run of a job now, without a change to its schedule.
-
-    The run is claimed and given back unstarted, so that the next node that looks takes it: by the same steps as what a node
-    leaves behind when it shuts down.
-
-    :return: the run
-    :raises CliError: if the job runs as often as it may, or is quarantined
-    """
-    node = f"request-{os.getpid()}-{os.urandom(6).hex()}"
-    store.renew(node, SYSTEM_CLOCK.now(), _LEASE)
-    given_back: Sequence[Run] = ()
-    try:
-        for _ in range(_TRIES):
-            job = store.lookup_job(job_id)
-            if job is None:
-                raise JobLookupError(job_id)
-            if job.state == QUARANTINED:
-                raise CliError(f"{job_id} is quarantined: {job.error}")
-            if job.running >= job.max_instances:
-                raise CliError(
-                    f"{job_id} runs already (or is waiting to), and may run {job.max_instances} times at once"
-                )
-            now = SYSTEM_CLOCK.now()
-            decision = Decision(job)
-            run = Run(job.id, now, now, job, job.executor)
-            decision.runs = [run]
-            decision.next_nominal, decision.next_due = job.next_nominal, job.next_due
-            decision.state = job.state
-            if store.claim([decision], node, now):
-                given_back = decision.runs
-                return run
-        raise CliError(f"{job_id} is changed by others all the time; try again")
-    finally:
-        store.leave(node, given_back, SYSTEM_CLOCK.now())

@@ -6,7 +6,7 @@ Pure: a decision is a value; a store makes it true, an executor carries it out.
 from __future__ import annotations
 
 from ..clock import HELD, SECOND
-from .run import MISSED, SKIPPED, Run, end
+from .run import MANUAL, MISSED, SKIPPED, Run, end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,6 +79,17 @@ def plan(job: Job, now: int) -> Decision:
     else:
         decision.runs.append(Run(job.id, nominal, due, job, job.executor))
     _set_next(decision, following, now)
+    return decision
+
+
+def once_more(job: Job, now: int) -> Decision:
+    """Return the decision to run a job now, apart from its schedule, which stays as it is."""
+    decision = Decision(job)
+    run = Run(job.id, now, now, job, job.executor)
+    run.reason = MANUAL
+    decision.runs.append(run)
+    decision.next_nominal, decision.next_due = job.next_nominal, job.next_due
+    decision.state, decision.error = job.state, job.error
     return decision
 
 

@@ -24,6 +24,9 @@ TIMED_OUT = "timed_out"
 CANCELLED = "cancelled"
 LOST = "lost"
 
+#: The reason of a run that somebody asked for, apart from the schedule.
+MANUAL = "manual"
+
 #: The states in which a run can end; each run ends in exactly one.
 END_STATES = (SUCCEEDED, FAILED, MISSED, SKIPPED, TIMED_OUT, CANCELLED, LOST)
 
@@ -72,7 +75,7 @@ class Run:
         #: 1 for the first try; it is the fence that a node presents to finish the run
         self.attempt = 1
         self.status = CLAIMED
-        #: why the run ended as it did, where the status alone does not tell
+        #: why there is this run ("manual"), or why it ended as it did, where the status alone does not tell
         self.reason: str | None = None
         #: the node that claimed the run
         self.owner: str | None = None
@@ -157,7 +160,7 @@ def succeed(run: Run, retval: Any, now: int) -> None:
 
 def fail(run: Run, exception: BaseException, traceback: str, now: int) -> None:
     """End a run with the exception that it raised."""
-    end(run, FAILED, None, now)
+    end(run, FAILED, run.reason, now)
     run.exception = exception
     run.error_type = type(exception).__qualname__
     run.error = str(exception)

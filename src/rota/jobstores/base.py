@@ -269,6 +269,9 @@ class BaseJobStore(ABC):
         with self._ledger.lock:
             for decision in decisions:
                 job = decision.job
+                job.running = self._ledger.running.get(job.id, 0)
+                if decision.runs and job.running >= job.policy.max_instances:
+                    continue
                 before = job.copy()
                 job.set_next(decision.next_nominal, decision.next_due)
                 job.state, job.error = decision.state, decision.error

@@ -20,6 +20,7 @@ from ..events import (
 )
 from .announcing import EVENT_OF_STATUS, announce, announce_rest, announce_submission
 from .lease import Lease, new_node_id
+from .requests import cancel
 from .store_state import StoreState
 
 TYPE_CHECKING = False
@@ -220,10 +221,12 @@ class Engine:
         if lease is not None:
             now = self.clock.now()
             more = lease.may_rescue_more(state.completions.in_hand or {})
-            if lease.keep(now) or lease.in_doubt or more:
+            if lease.keep(now) or lease.in_doubt or lease.asked or more:
                 self._rescue(state, lease, now)
         if not self.claiming:
             return None if lease is None else lease.every / SECOND
+        if state.requested:
+            self._hand_over(state, [state.requested.popleft() for _ in range(len(state.requested))])
         room = {alias: self._room(alias) for alias in list(self._executors)}
         open_to = {alias: free for alias, free in room.items() if free > 0}
         now = self.clock.now()  # anew: leases and claims may not be judged by the time before something slow
@@ -301,6 +304,19 @@ class Engine:
                         fail(run, exc, "", self.clock.now())
                         done(run)
 
+    def _hand_over(self, state: StoreState, runs: Sequence[Run]) -> None:
+        """Give claimed runs that no plan of this pass has made to their executors."""
+        followers = {id(run.then) for run in runs}
+        heads: dict[str, list[Run]] = {}
+        for run in runs:
+            state.completions.expect_run(run)
+            if run.job is not None and self.wanted() & EVENT_JOB_SUBMITTED:
+                announce_submission(self, state.alias, run.job, EVENT_JOB_SUBMITTED, [run])
+            if id(run) not in followers:
+                heads.setdefault(run.executor, []).append(run)
+        for alias, some in heads.items():
+            self._submit(state, alias, some)
+
     # -- leases and housekeeping ---------------------------------------------------------------------------------
 
     def _rescue(self, state: StoreState, lease: Lease, now: int) -> None:
@@ -309,8 +325,7 @@ class Engine:
             return
         room = {alias: executor.capacity() for alias, executor in list(self._executors.items())}
         rescued = lease.rescue(now, room, state.completions.in_hand or {})
-        followers = {id(run.then) for run in rescued}
-        rerun: dict[str, list[Run]] = {}
+        taken = []
         again = 0
         for run in rescued:
             if run.ended:
@@ -321,13 +336,10 @@ class Engine:
             else:
                 again += run.attempt > 1
                 self.logger.debug("Run %r is taken over", run)
-                state.completions.expect_run(run)
-                if id(run) not in followers:
-                    rerun.setdefault(run.executor, []).append(run)
+                taken.append(run)
         if again:
             self.logger.warning("%d runs of dead nodes are executed again (job store %r)", again, state.alias)
-        for alias, heads in rerun.items():
-            self._submit(state, alias, heads)
+        self._hand_over(state, taken)
 
     def _housekeep(self, state: StoreState) -> None:
         elapsed = self.clock.monotonic()
@@ -351,6 +363,7 @@ class Engine:
     def _leave(self, state: StoreState) -> None:
         try:
             state.completions.flush()
+            cancel(self, state)
             if state.lease is not None:
                 state.lease.end(state.completions.unstarted, self.clock.now())
         except Exception as exc:

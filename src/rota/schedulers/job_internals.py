@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from ..allowlist import AllowList
     from ..clock import Clock
+    from ..core.plan import Decision
     from ..executors.base import BaseExecutor
     from ..job import Job
     from ..jobstores.base import BaseJobStore
@@ -170,6 +171,10 @@ class JobInternals:
         """Wake the host up for a new or changed job."""
         self.wakeup()
 
+    def _request_run(self, alias: str, decision: Decision) -> bool:
+        """Claim the run of a decision; False if the job was changed meanwhile, or runs as often as it may."""
+        raise NotImplementedError
+
     def _wants(self, code: int) -> bool:
         """Whether anybody listens to an event."""
         return True
@@ -273,7 +278,7 @@ class JobInternals:
                     return
             except JobLookupError:
                 continue
-        raise StoreConflictError(f'Job "{job.id}" is changed by others all the time; try again')
+        raise changed_all_the_time(job.id)
 
     def _change(self, job_id: str, jobstore: str | None, change: Callable[[Job], None]) -> Job:
         """Apply a change to a job, again if somebody else changed it in between."""
@@ -295,7 +300,7 @@ class JobInternals:
                 if self.state == STATE_RUNNING:
                     self._job_came(job)
                 return job
-        raise StoreConflictError(f'Job "{job_id}" is changed by others all the time; try again')
+        raise changed_all_the_time(job_id)
 
     def _remove(self, job_id: str, jobstore: str | None) -> str:
         if self.state == STATE_STOPPED:
@@ -312,6 +317,11 @@ class JobInternals:
                     continue
                 return alias
         raise JobLookupError(job_id)
+
+
+def changed_all_the_time(job_id: str) -> StoreConflictError:
+    """Return the error of a change that met others' changes again and again."""
+    return StoreConflictError(f'Job "{job_id}" is changed by others all the time; try again')
 
 
 def _keep_schedule(job: Job, existing: Job, only: Collection[str] | None = None) -> None:

@@ -5,13 +5,20 @@ Part of the public facade: it validates and delegates to stores; it runs nothing
 
 from __future__ import annotations
 
-from ..core.plan import NEW, QUARANTINED
+from ..core.plan import NEW, QUARANTINED, once_more
 from ..core.run import CLAIMED, END_STATES
-from ..errors import ConflictingIdError, JobLookupError, JobValueError, OptionTypeError
+from ..errors import (
+    ConflictingIdError,
+    JobLookupError,
+    JobValueError,
+    MaxInstancesReachedError,
+    OptionTypeError,
+    SchedulerNotRunningError,
+)
 from ..events import EVENT_ALL_JOBS_REMOVED, EVENT_JOB_REMOVED, JobEvent, SchedulerEvent
 from ..job import Job
 from .adding import AddingMethods
-from .job_internals import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
+from .job_internals import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, TRIES, changed_all_the_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -185,6 +192,38 @@ class JobMethods(AddingMethods):
             self._plan_first(draft)
 
         return self._change(job_id, jobstore, change)
+
+    def run_job(self, job_id: str, jobstore: str | None = None) -> Run:
+        """Have a job run once, now, apart from its schedule, which stays as it is.
+
+        The run is one like any other: it counts as one of the job's ``max_instances``, and it is recorded (its ``reason`` is
+        "manual"), with its events. A paused job runs, too. A scheduler that is paused starts the run when it is resumed.
+        In a durable store, any node that knows the job's executor may take the run: this one at once, others when they renew
+        their leases (every five seconds, unless ``lease`` says otherwise).
+
+        :return: the run as it was asked for; :meth:`get_runs` tells what became of it
+        :raises JobLookupError: if there is no such job
+        :raises MaxInstancesReachedError: if it runs as often as it may already
+        :raises JobValueError: if it is quarantined
+        :raises UnknownAliasError: if nobody has its executor
+        :raises RuntimeError: if the scheduler was not started
+        """
+        self._require_started("a run by hand")
+        for _ in range(TRIES):
+            job, alias = self._lookup_job(job_id, jobstore)
+            if alias is None:  # stopped meanwhile
+                raise SchedulerNotRunningError
+            if job.state == QUARANTINED:
+                raise JobValueError(f'Job "{job_id}" is quarantined and cannot run: {job.error}')
+            if not self._lookup_jobstore(alias).durable:
+                self._check_executor(job.executor)
+            decision = once_more(job, self.clock.now())
+            if job.running < job.max_instances and self._request_run(alias, decision):
+                self._logger.debug('A run of job "%s" was asked for', job_id)
+                return decision.runs[0]
+            if job.running >= job.max_instances:
+                raise MaxInstancesReachedError(job)
+        raise changed_all_the_time(job_id)
 
     def remove_job(self, job_id: str, jobstore: str | None = None) -> None:
         """Remove a job; a run that is under way goes on, and its record stays.

@@ -36,6 +36,7 @@ class Lease:
         "_logger",
         "_rescued",
         "_store",
+        "asked",
         "in_doubt",
         "length",
         "node",
@@ -56,6 +57,8 @@ class Lease:
         self.renewed_at: int | None = None
         #: True while the answer to a claim is missing: the store may hold runs for this node that it does not know of
         self.in_doubt = False
+        #: True once somebody has asked for a run that this node may take at once
+        self.asked = False
         #: rescued runs that have not ended yet, as far as is known
         self._rescued: set[tuple[str, int]] = set()
 
@@ -105,6 +108,7 @@ class Lease:
             known = {(run.job_id, run.nominal) for run in list(in_hand.values()) if run.owner == self.node}
         # An error leaves the doubt: what was taken may be ours all the same.
         self.in_doubt = True
+        self.asked = False
         runs = self._store.rescue(self.node, now, room, known)
         self.in_doubt = False
         self._rescued.update((run.job_id, run.nominal) for run in runs)

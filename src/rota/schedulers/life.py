@@ -18,11 +18,13 @@ from .engine import Engine
 from .job_methods import STATE_STOPPED, JobMethods
 from .listeners import Listeners
 from .plugins import create_plugin
+from .requests import request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..core.plan import Decision
     from ..job import Job
 
 #: How long runs may still work when the interpreter exits, and after a shutdown's time is over (seconds).
@@ -107,6 +109,12 @@ class SchedulerLife(JobMethods):
     def _job_came(self, job: Job) -> None:
         if self._engine is not None and self._engine.concerns(job.next_due):
             self.wakeup()
+
+    def _request_run(self, alias: str, decision: Decision) -> bool:
+        if not request(self._require_engine(), alias, decision):
+            return False
+        self.wakeup()
+        return True
 
     def _tell(self, event: Any) -> None:
         """Call a program's own _dispatch_event(); if it raises, the claimed runs must start and end all the same."""

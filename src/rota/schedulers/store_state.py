@@ -5,10 +5,13 @@ Holds; the engine decides.
 
 from __future__ import annotations
 
+from collections import deque
+
 from .completions import Completions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..core.run import Run
     from ..jobstores.base import BaseJobStore
     from .engine import Engine
     from .lease import Lease
@@ -24,6 +27,7 @@ class StoreState:
         "failures",
         "housekept_at",
         "lease",
+        "requested",
         "retry_at",
         "skipping",
         "store",
@@ -41,6 +45,8 @@ class StoreState:
         #: monotonic microseconds; None: at once
         self.retry_at: int | None = None
         self.housekept_at: int | None = None
+        #: claimed runs that somebody has asked for, for the next pass to start
+        self.requested: deque[Run] = deque()
         #: jobs whose last time was skipped because they were still running; that is logged once in a row
         self.skipping: set[str] = set()
         #: executor aliases that jobs ask for and this scheduler does not have

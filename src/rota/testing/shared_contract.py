@@ -11,8 +11,8 @@ from types import ModuleType
 import pytest
 
 from ..clock import SECOND
-from ..core.plan import ACTIVE, QUARANTINED, quarantine
-from ..core.run import CLAIMED, LOST, SUCCEEDED, fail, succeed
+from ..core.plan import ACTIVE, QUARANTINED, once_more, quarantine
+from ..core.run import CLAIMED, LOST, MANUAL, SUCCEEDED, fail, succeed
 from ..errors import JobValueError, SerializationError, StoreError, TransientJobError
 from .contract_jobs import (
     LEASE,
@@ -246,6 +246,29 @@ class SharedJobStoreContract(JobStoreContract):
         assert (run.status, run.attempt, run.owner) == (CLAIMED, 1, OTHER)
         assert finish(store, runs) == runs
         assert finish(other, [run]) == []
+
+    @pytest.mark.parametrize("due", [START + 5 * SECOND, None])
+    def test_a_run_that_was_asked_for_leaves_the_schedule_as_it_is(
+        self, store: BaseJobStore, due: int | None
+    ) -> None:
+        store.add_job(make_job(due=due))
+        job = store.lookup_job("job")
+        assert job is not None
+        store.renew(OTHER, START, LEASE)
+        asked = once_more(job, START)
+        assert store.claim([asked], OTHER, START) == [asked]
+        store.leave(OTHER, asked.runs, START)
+        store.renew(NODE, START, LEASE)
+        taken = store.rescue(NODE, START)
+        assert finish(store, taken) == []
+        assert [(run.status, run.reason, run.attempt) for run in store.get_runs()] == [(SUCCEEDED, MANUAL, 1)]
+        after = store.lookup_job("job")
+        assert after is not None
+        assert (after.next_nominal, after.next_due, after.state) == (
+            job.next_nominal,
+            job.next_due,
+            job.state,
+        )
 
     def test_a_node_that_leaves_keeps_its_lease_for_what_is_under_way(
         self, store: BaseJobStore, other: BaseJobStore
