@@ -75,14 +75,16 @@ def test_a_trigger_that_raises_when_the_job_is_added_refuses_the_job():
 
 def test_a_zone_that_fails_does_not_keep_a_claimed_run_from_starting():
     class Broken(tzinfo):
+        table = {"offset": timedelta(0)}
+
         def utcoffset(self, when):
-            raise RuntimeError("no such table")
+            return self.table["offset"]
 
         dst = tzname = utcoffset
 
     scheduler, log = started()
-    trigger = IntervalTrigger(minutes=1, start_date=MIDNIGHT)
-    trigger.timezone = Broken()
+    trigger = IntervalTrigger(minutes=1, start_date=MIDNIGHT, timezone=Broken())
+    Broken.table.clear()
     scheduler.add_job(int, trigger, id="bad")
     scheduler.run_pending()
     assert outcomes(scheduler, "bad") == [("succeeded", None, 1)]

@@ -6,6 +6,7 @@ Pure; see the port in :mod:`rota.triggers.base`. Integer arithmetic on the grid 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from ..clock import DAY, SECOND, microseconds, moment
 from ..clock import instant as to_instant
@@ -13,7 +14,6 @@ from ..errors import TriggerError, TriggerTypeError
 from ..util import astimezone, datetime_repr, timezone_to_text
 from .base import (
     LAST_INSTANT,
-    InstantTrigger,
     checked_jitter,
     checked_spread,
     checked_state,
@@ -21,6 +21,7 @@ from .base import (
     optional_instant,
     zone_for,
 )
+from .terms import TriggerWithTerms, terms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 _MONDAY = 4 * DAY
 
 
-class IntervalTrigger(InstantTrigger):
+class IntervalTrigger(TriggerWithTerms):
     """Fires every so much elapsed time, whatever the clocks in the zone do. Alias: ``interval``.
 
     The times lie on the grid ``start_date + n × interval``; once a job has fired, on the grid of its last nominal time.
@@ -58,14 +59,9 @@ class IntervalTrigger(InstantTrigger):
     :raises TriggerTypeError: if a parameter has the wrong type
     """
 
-    __slots__ = ("_end", "_interval", "_start", "follows_end", "jitter", "spread", "start_given", "timezone")
+    __slots__ = ("_interval", "_start", "_terms")
 
     elapsed = True
-    follows_end: bool
-    jitter: float | None
-    spread: float | None
-    start_given: bool
-    timezone: tzinfo
 
     def __init__(
         self,
@@ -84,25 +80,45 @@ class IntervalTrigger(InstantTrigger):
         spread: float | timedelta | None = None,
         now: int | None = None,
     ) -> None:
-        self._interval = interval = _length(weeks, days, hours, minutes, seconds)
-        self.timezone = zone = zone_for(timezone, start_date, end_date)
-        self.start_given = bool(start_date)
+        interval = _length(weeks, days, hours, minutes, seconds)
+        zone = zone_for(timezone, start_date, end_date)
         if start_date:
             start = optional_instant(start_date, zone, "start_date")
             assert start is not None
-            self._start = start
             if first != "after":
                 raise TriggerError(
                     f"first={first!r} is for an interval without start_date, which says when it begins"
                 )
         else:
-            self._start = _first(first, current_instant(now), interval, zone)
+            start = _first(first, current_instant(now), interval, zone)
         if mode not in ("rate", "delay"):
             raise TriggerError(f"There is no mode={mode!r}; it is 'rate' or 'delay'")
-        self.follows_end = mode == "delay"
-        self._end = None if end_date is None else optional_instant(end_date, zone, "end_date")
-        self.jitter = None if jitter is None else checked_jitter(jitter)
-        self.spread = None if spread is None else checked_spread(spread)
+        end = None if end_date is None else optional_instant(end_date, zone, "end_date")
+        jitter, spread = checked_jitter(jitter), checked_spread(spread)
+        self._set_up(interval, start, zone, end, jitter, spread, (mode == "delay", bool(start_date)))
+
+    def _set_up(
+        self,
+        interval: int,
+        start: int,
+        zone: tzinfo,
+        end: int | None,
+        jitter: float | None,
+        spread: float | None,
+        manner: tuple[bool, bool],
+    ) -> None:
+        self._interval, self._start = _shared_number(interval), start
+        self._terms = terms(zone, None, end, jitter, spread, manner)
+
+    @property
+    def follows_end(self) -> bool:  # type: ignore[override]  # it does not change
+        """Whether the interval is counted from the end of a run."""
+        return self._terms.manner[0] is True
+
+    @property
+    def start_given(self) -> bool:  # type: ignore[override]  # it does not change
+        """Whether there was a ``start_date``."""
+        return self._terms.manner[1] is True
 
     @property
     def interval(self) -> timedelta:
@@ -129,11 +145,6 @@ class IntervalTrigger(InstantTrigger):
         """A time of the grid, the first one."""
         return moment(self._start, self.timezone)
 
-    @property
-    def end_date(self) -> datetime | None:
-        """The last possible time, or None."""
-        return None if self._end is None else moment(self._end, self.timezone)
-
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
         """Return the previous time plus the interval; without one, the first time of the grid that is not past."""
         if previous_fire_time is not None:
@@ -156,7 +167,8 @@ class IntervalTrigger(InstantTrigger):
 
     def at_or_before(self, instant: int) -> int | None:
         """Return the last time of the grid up to ``instant``."""
-        instant = min(instant, LAST_INSTANT if self._end is None else self._end)
+        end = self._terms.end
+        instant = min(instant, LAST_INSTANT if end is None else end)
         if instant < self._start:
             return None
         return self._start + (instant - self._start) // self._interval * self._interval
@@ -166,8 +178,9 @@ class IntervalTrigger(InstantTrigger):
 
     def latest(self, first: int, now: int) -> tuple[int, int]:
         """Return the last time on the grid of ``first`` up to ``now``, and how many there are: one division."""
-        if self._end is not None and self._end < now:
-            now = max(self._end, first)
+        end = self._terms.end
+        if end is not None and end < now:
+            now = max(end, first)
         steps = (now - first) // self._interval
         return first + steps * self._interval, steps + 1
 
@@ -223,24 +236,25 @@ class IntervalTrigger(InstantTrigger):
 
     def __setstate__(self, state: Any) -> None:
         state = checked_state(self, state, 2)
-        self.timezone = astimezone(state["timezone"]) or UTC
-        self._start = to_instant(state["start_date"])
-        self.start_given = True
-        self._end = None if state["end_date"] is None else to_instant(state["end_date"])
-        self._interval = microseconds(state["interval"])
-        self.jitter = state.get("jitter")
-        self.spread = state.get("spread")
-        self.follows_end = state.get("mode") == "delay"
+        self._set_up(
+            microseconds(state["interval"]),
+            to_instant(state["start_date"]),
+            astimezone(state["timezone"]) or UTC,
+            None if state["end_date"] is None else to_instant(state["end_date"]),
+            state.get("jitter"),
+            state.get("spread"),
+            (state.get("mode") == "delay", True),
+        )
 
     def _bounded(self, instant: int) -> int | None:
-        end = self._end
+        end = self._terms.end
         return None if instant > LAST_INSTANT or (end is not None and instant > end) else instant
 
     def _identity(self) -> tuple[Any, ...]:
         return (
             self._interval,
             self._start,
-            self._end,
+            self._terms.end,
             timezone_to_text(self.timezone),
             self.jitter,
             self.spread,
@@ -252,7 +266,7 @@ class IntervalTrigger(InstantTrigger):
 
     def __repr__(self) -> str:
         options = [f"interval={self.interval!r}", f"start_date={datetime_repr(self.start_date)!r}"]
-        if self._end is not None:
+        if self.end_date is not None:
             options.append(f"end_date={datetime_repr(self.end_date)!r}")
         if self.jitter:
             options.append(f"jitter={self.jitter}")
@@ -261,6 +275,10 @@ class IntervalTrigger(InstantTrigger):
         if self.follows_end:
             options.append("mode='delay'")
         return f"<{type(self).__name__} ({', '.join(options)}, timezone='{self.timezone}')>"
+
+
+#: Returns the same object for equal numbers: many jobs have few intervals.
+_shared_number = lru_cache(maxsize=512)(int)
 
 
 def _first(first: str, now: int, interval: int, zone: tzinfo) -> int:

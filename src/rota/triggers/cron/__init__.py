@@ -13,7 +13,6 @@ from ...errors import NeverFiresError, TriggerError
 from ...util import astimezone, datetime_repr, suggestion, timezone_to_text
 from ..base import (
     LAST_INSTANT,
-    InstantTrigger,
     checked_jitter,
     checked_spread,
     checked_state,
@@ -21,10 +20,11 @@ from ..base import (
     optional_instant,
     zone_for,
 )
-from ..zones import zone_map
+from ..terms import TriggerWithTerms, terms
 from .crontab import parse_crontab
-from .dst import POLICIES, Rules, count_fires, effect_of, last_fire, next_fire
-from .shared import FIELD_NAMES, FIELDS_MAP, own_schedule, shared_schedule
+from .dst import POLICIES, count_fires, effect_of, last_fire, next_fire
+from .schedule import Schedule
+from .shared import FIELD_NAMES, FIELDS_MAP, dates_and_times
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ("CronTrigger",)
 
 
-class CronTrigger(InstantTrigger):
+class CronTrigger(Schedule, TriggerWithTerms):
     """Fires when all fields match the wall clock of a zone. Alias: ``cron``.
 
     Each field takes an int or a text: ``*``, ``*/n``, ``a``, ``a/n``, ``a-b``, ``a-b/n`` and comma lists of these. Fields
@@ -68,11 +68,7 @@ class CronTrigger(InstantTrigger):
     FIELD_NAMES = FIELD_NAMES
     FIELDS_MAP = FIELDS_MAP
 
-    __slots__ = ("_end", "_rules", "_schedule", "_start", "jitter", "spread", "timezone")
-
-    jitter: float | None
-    spread: float | None
-    timezone: tzinfo
+    __slots__ = ("_terms",)
 
     def __init__(
         self,
@@ -95,8 +91,7 @@ class CronTrigger(InstantTrigger):
     ) -> None:
         given = (year, month, day, week, day_of_week, hour, minute, second)
         texts = tuple(None if value is None else str(value) for value in given)
-        self._set_up(texts, False, False, (start_date, end_date), timezone, jitter, dst)
-        self.spread = None if spread is None else checked_spread(spread)
+        self._set_up(texts, False, False, (start_date, end_date), timezone, jitter, spread, dst)
 
     @classmethod
     def from_crontab(
@@ -137,8 +132,7 @@ class CronTrigger(InstantTrigger):
         trigger = cls.__new__(cls)
         extended = dialect != "apscheduler3"
         dates = (start_date, end_date)
-        trigger._set_up(texts, extended, crontab.day_or_weekday, dates, timezone, jitter, dst)
-        trigger.spread = None if spread is None else checked_spread(spread)
+        trigger._set_up(texts, extended, crontab.day_or_weekday, dates, timezone, jitter, spread, dst)
         if texts[0] not in (None, "*") and trigger.after(current_instant(now) - 1) is None:
             raise NeverFiresError(f"{expr!r} has no time from now on; its years are {texts[0]}")
         return trigger
@@ -151,71 +145,70 @@ class CronTrigger(InstantTrigger):
         dates: tuple[Any, Any],
         timezone: Any,
         jitter: Any,
+        spread: Any,
         dst: str,
     ) -> None:
         if dst not in POLICIES:
             raise TriggerError(
                 f"Unknown dst policy {dst!r}{suggestion(str(dst), POLICIES)}; there are {', '.join(POLICIES)}"
             )
-        if self.FIELDS_MAP is FIELDS_MAP:
-            self._schedule = shared_schedule(texts, extended, day_or_weekday)
-        else:
-            self._schedule = own_schedule(self.FIELDS_MAP, texts, extended, day_or_weekday)
-        self._rules: Rules = POLICIES[dst][self._schedule.wild]
+        self.dates, self.times = dates_and_times(texts, extended, day_or_weekday, self.FIELDS_MAP)
         start, end = dates
-        self.timezone = zone = zone_for(timezone, start, end)
-        self._start = None if start is None else optional_instant(start, zone, "start_date")
-        self._end = None if end is None else optional_instant(end, zone, "end_date")
-        self.jitter = None if jitter is None else checked_jitter(jitter)
+        zone = zone_for(timezone, start, end)
+        self._terms = terms(
+            zone,
+            None if start is None else optional_instant(start, zone, "start_date"),
+            None if end is None else optional_instant(end, zone, "end_date"),
+            None if jitter is None else checked_jitter(jitter),
+            None if spread is None else checked_spread(spread),
+            POLICIES[dst][self.times.wild],
+        )
 
     @property
     def fields(self) -> list[BaseField]:
         """The eight fields, in the order of ``FIELD_NAMES``."""
-        return list(self._schedule.fields)
+        return [*self.dates.fields, *self.times.fields]
 
     @property
     def start_date(self) -> datetime | None:
         """The earliest possible time, or None."""
-        return None if self._start is None else moment(self._start, self.timezone)
-
-    @property
-    def end_date(self) -> datetime | None:
-        """The last possible time, or None."""
-        return None if self._end is None else moment(self._end, self.timezone)
+        start = self._terms.start
+        return None if start is None else moment(start, self.timezone)
 
     @property
     def day_or_weekday(self) -> bool:
         """Whether a date matches by its day *or* its weekday, as in crontab where both are restricted."""
-        return self._schedule.day_or_weekday
+        return self.dates.either
 
     @property
     def dst(self) -> str:
         """The policy for where the clocks change."""
-        return self._rules.policy
+        policy: str = self._terms.manner.policy
+        return policy
 
     def after(self, instant: int, previous: int | None = None) -> int | None:
         """Return the first matching time later than ``instant``.
 
         ``previous`` tells whether the first pass of a repeated hour has fired.
         """
+        terms = self._terms
         second = instant // SECOND + 1
-        start = self._start
+        start, end = terms.start, terms.end
         if start is not None and second * SECOND < start:
             second = -(-start // SECOND)
         if previous is not None:
             previous //= SECOND
-        found = next_fire(self._schedule, zone_map(self.timezone), self._rules, second, previous)
+        found = next_fire(self, terms.zone, terms.manner, second, previous)
         if found is None:
             return None
         found *= SECOND
-        end = self._end
         return None if found > LAST_INSTANT or (end is not None and found > end) else found
 
     def anchor_among(self, previous: int) -> int | None:
-        return self.at_or_before(previous) if self._rules.hide else None
+        return self.at_or_before(previous) if self._terms.manner.hide else None
 
     def origin(self) -> int | None:
-        return self._start
+        return self._terms.start
 
     def at_or_before(self, instant: int) -> int | None:
         """Return the last matching time up to ``instant``, of a schedule that has run since ``start_date``."""
@@ -226,26 +219,27 @@ class CronTrigger(InstantTrigger):
         last = self._last(now, first)
         if last is None or last <= first:
             return first, 1
-        zone = zone_map(self.timezone)
-        return last, count_fires(self._schedule, zone, self._rules, first // SECOND, last // SECOND)
+        zone, rules = self._terms.zone, self._terms.manner
+        return last, count_fires(self, zone, rules, first // SECOND, last // SECOND)
 
     def _last(self, instant: int, first: int | None) -> int | None:
-        if self._end is not None and self._end < instant:
-            instant = self._end
+        terms = self._terms
+        if terms.end is not None and terms.end < instant:
+            instant = terms.end
         since = None if first is None else first // SECOND
-        found = last_fire(self._schedule, zone_map(self.timezone), self._rules, instant // SECOND, since)
-        if found is None or (self._start is not None and found * SECOND < self._start):
+        found = last_fire(self, terms.zone, terms.manner, instant // SECOND, since)
+        if found is None or (terms.start is not None and found * SECOND < terms.start):
             return None
         return found * SECOND
 
     def at_change(self, at: int, before: int, after: int, most: int) -> tuple[str, list[int], int]:
         """Return what happens where the clocks change: see :func:`rota.triggers.cron.dst.effect_of`."""
-        return effect_of(self._schedule, self._rules, at, before, after, most)
+        return effect_of(self, self._terms.manner, at, before, after, most)
 
     def never_agrees_with(self, other: CronTrigger) -> bool:
         """Tell whether two triggers of the same zone match no common wall time (catching up after gaps left aside)."""
         zones = timezone_to_text(self.timezone), timezone_to_text(other.timezone)
-        return zones[0] is not None and zones[0] == zones[1] and self._schedule.never_meets(other._schedule)
+        return zones[0] is not None and zones[0] == zones[1] and self.never_meets(other)
 
     # ------------------------------------------------------------------------------------------------------ storing
 
@@ -269,7 +263,7 @@ class CronTrigger(InstantTrigger):
         if zone is None:
             return None
         result: dict[str, Any] = {"type": "cron"}
-        for field in self._schedule.fields:
+        for field in self.fields:
             if not field.is_default:
                 result[field.name] = str(field)
         for name, value in (("start_date", self.start_date), ("end_date", self.end_date)):
@@ -280,11 +274,11 @@ class CronTrigger(InstantTrigger):
             result["jitter"] = self.jitter
         if self.spread is not None:
             result["spread"] = self.spread
-        if self._rules.policy != "vixie":
-            result["dst"] = self._rules.policy
-        if self._schedule.extended:
+        if self.dst != "vixie":
+            result["dst"] = self.dst
+        if self.dates.extended:
             result["crontab"] = True
-        if self._schedule.day_or_weekday:
+        if self.dates.either:
             result["day_or_weekday"] = True
         return result
 
@@ -299,9 +293,9 @@ class CronTrigger(InstantTrigger):
             (spec.get("start_date"), spec.get("end_date")),
             spec["timezone"],
             spec.get("jitter"),
+            spec.get("spread"),
             spec.get("dst", "vixie"),
         )
-        trigger.spread = spec.get("spread")
         return trigger
 
     def __getstate__(self) -> dict[str, Any]:
@@ -312,9 +306,9 @@ class CronTrigger(InstantTrigger):
             "end_date": self.end_date,
             "fields": self.fields,
             "jitter": self.jitter,
-            "dst": self._rules.policy,
-            "crontab": self._schedule.extended,
-            "day_or_weekday": self._schedule.day_or_weekday,
+            "dst": self.dst,
+            "crontab": self.dates.extended,
+            "day_or_weekday": self.dates.either,
         }
         return state if self.spread is None else {**state, "spread": self.spread}
 
@@ -328,36 +322,27 @@ class CronTrigger(InstantTrigger):
             (state["start_date"], state["end_date"]),
             astimezone(state["timezone"]) or UTC,
             state.get("jitter"),
+            state.get("spread"),
             state.get("dst", "vixie"),
         )
-        self.spread = state.get("spread")
 
     def _identity(self) -> tuple[Any, ...]:
-        schedule = self._schedule
-        texts = tuple(str(field) for field in schedule.fields)
+        terms = self._terms
+        texts = tuple(str(field) for field in self.fields)
         zone = timezone_to_text(self.timezone)
-        return (
-            texts,
-            schedule.day_or_weekday,
-            zone,
-            self._start,
-            self._end,
-            self.jitter,
-            self.spread,
-            self._rules.policy,
-        )
+        return (texts, self.dates.either, zone, terms.start, terms.end, terms.jitter, terms.spread, self.dst)
 
     def _given(self) -> list[str]:
-        return [f"{field.name}='{field}'" for field in self._schedule.fields if not field.is_default]
+        return [f"{field.name}='{field}'" for field in self.fields if not field.is_default]
 
     def __str__(self) -> str:
         return f"cron[{', '.join(self._given())}]"
 
     def __repr__(self) -> str:
         options = self._given()
-        if self._start is not None:
+        if self.start_date is not None:
             options.append(f"start_date={datetime_repr(self.start_date)!r}")
-        if self._end is not None:
+        if self.end_date is not None:
             options.append(f"end_date={datetime_repr(self.end_date)!r}")
         if self.jitter:
             options.append(f"jitter={self.jitter}")

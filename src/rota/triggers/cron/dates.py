@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import date
 from functools import cache
 
+from ...errors import NeverFiresError
 from .expressions import weekday_days
 
 TYPE_CHECKING = False
@@ -24,25 +25,27 @@ class Dates:
     """The matching days of every year.
 
     :param fields: year, month, day, week and day_of_week
-    :param either: whether a date matches by its day *or* its weekday
+    :param either: whether a date matches by its day *or* its weekday (crontab(5), both restricted)
+    :param extended: whether the fields use the crontab extensions
+    :raises NeverFiresError: if no date of the calendar matches, whatever the year
     """
 
     __slots__ = (
         "_by_kind",
-        "_day",
-        "_day_of_week",
         "_days",
-        "_either",
         "_months",
         "_weekdays",
         "_weeks",
         "by_year",
+        "either",
+        "extended",
+        "fields",
         "years",
     )
 
-    def __init__(self, fields: tuple[BaseField, ...], either: bool) -> None:
+    def __init__(self, fields: tuple[BaseField, ...], either: bool = False, extended: bool = False) -> None:
+        self.fields, self.either, self.extended = fields, either, extended
         year, month, day, week, day_of_week = fields
-        self._day, self._day_of_week, self._either = day, day_of_week, either
         #: the years that match, counted from 1970, or None for all
         self.years = None if str(year) == "*" else year.mask() >> FIRST_YEAR
         self._weeks = None if str(week) == "*" else week.mask()
@@ -50,6 +53,9 @@ class Dates:
         #: what :meth:`of_year` remembers
         self.by_year: dict[int, tuple[int, ...]] = {}
         self._by_kind: dict[tuple[bool, int, bool], tuple[int, ...]] = {}
+        if not self._match_some():
+            shown = ", ".join(f"{field.name}='{field}'" for field in fields[1:])
+            raise NeverFiresError(f"No date matches {shown}, in any year")
 
     def of_year(self, year: int) -> tuple[int, ...]:
         """Return the masks of the days of each month (index 1 to 12); empty if nothing matches in the year."""
@@ -78,11 +84,11 @@ class Dates:
             found = self._by_kind[kind] = tuple(masks)
         return found
 
-    def match_some(self) -> bool:
+    def _match_some(self) -> bool:
         """Tell whether any date of the calendar matches, whatever the year."""
-        if self._weeks is None and (self._weekdays == _EVERY_WEEKDAY or (self._either and self._days)):
+        if self._weeks is None and (self._weekdays == _EVERY_WEEKDAY or (self.either and self._days)):
             # Only the day and the month decide; the longest February has 29 days.
-            days = _EVERY_DAY if self._either and self._weekdays else self._days
+            days = _EVERY_DAY if self.either and self._weekdays else self._days
             longest = 0
             for month, length in enumerate(_LENGTHS):
                 if self._months >> month & 1:
@@ -104,15 +110,15 @@ class Dates:
         )
 
     def _month(self, year: int, month: int, length: int, first_weekday: int) -> int:
-        days = self._days | self._day.days(length, first_weekday)
-        weekdays = self._day_of_week.days(length, first_weekday)
+        days = self._days | self.fields[2].days(length, first_weekday)
+        weekdays = self.fields[4].days(length, first_weekday)
         if self._weekdays == _EVERY_WEEKDAY:
             weekdays = _EVERY_DAY
         else:
             for weekday in range(7):
                 if self._weekdays >> weekday & 1:
                     weekdays |= weekday_days(weekday, length, first_weekday)
-        mask = days | weekdays if self._either else days & weekdays
+        mask = days | weekdays if self.either else days & weekdays
         mask &= (2 << length) - 2
         if self._weeks is not None:
             for number in range(1, length + 1):

@@ -264,7 +264,7 @@ def effect_of(
         effect = "shifted" if rules.shift else "caught up" if caught_up else "skipped"
     else:
         effect = "first pass only" if high - low <= rules.hide else "both passes"
-    if effect != "first pass only" and high - low < DAY and schedule.is_periodic(high - low):
+    if effect != "first pass only" and high - low < DAY and schedule.times.is_periodic(high - low):
         return effect, [], 0
     walls: list[int] = []
     wall = schedule.next_wall(low)

@@ -1,14 +1,12 @@
 """A cron schedule on the wall clock: which wall seconds match, found by dates and bit masks.
 
-Pure, and without time zones: *wall seconds* count what a clock shows as if it were UTC. One object is shared by all
-triggers with the same fields.
+Pure, and without time zones: *wall seconds* count what a clock shows as if it were UTC.
 """
 
 from __future__ import annotations
 
 from datetime import date
 
-from ...errors import NeverFiresError
 from .dates import FIRST_YEAR, LAST_YEAR, Dates
 
 TYPE_CHECKING = False
@@ -24,45 +22,17 @@ def _low(mask: int) -> int:
     return (mask & -mask).bit_length() - 1
 
 
-class Schedule:
-    """The matching wall seconds of eight fields.
+class Times:
+    """The matching seconds of a day, the same on every date that matches.
 
-    :param fields: the fields, in the order of ``CronTrigger.FIELD_NAMES``
-    :param day_or_weekday: whether a date matches by its day *or* its weekday (crontab(5), both restricted)
-    :param dates: the dates of the first five fields, where there is an object for them already
-    :param extended: whether the fields use the crontab extensions
-    :raises NeverFiresError: if no date of the calendar matches, whatever the year
+    :param fields: hour, minute and second
     """
 
-    __slots__ = (
-        "_by_year",
-        "_first_second",
-        "_hours",
-        "_minutes",
-        "_per_day",
-        "_seconds",
-        "dates",
-        "day_or_weekday",
-        "extended",
-        "fields",
-        "first_time",
-        "last_time",
-        "wild",
-    )
+    __slots__ = ("_first_second", "_hours", "_minutes", "_seconds", "fields", "first", "last", "wild")
 
-    def __init__(
-        self,
-        fields: tuple[BaseField, ...],
-        day_or_weekday: bool = False,
-        dates: Dates | None = None,
-        extended: bool = False,
-    ) -> None:
+    def __init__(self, fields: tuple[BaseField, ...]) -> None:
         self.fields = fields
-        self.day_or_weekday = day_or_weekday
-        self.extended = extended
-        self.dates = Dates(fields[:5], day_or_weekday) if dates is None else dates
-        self._by_year = self.dates.by_year
-        _, month, day, week, day_of_week, hour, minute, second = fields
+        hour, minute, second = fields
         self._hours, self._minutes, self._seconds = hours, minutes, seconds = (
             hour.mask(),
             minute.mask(),
@@ -71,18 +41,12 @@ class Schedule:
         #: whether the second, minute or hour begins with ``*`` (crontab's rule for what follows real time at DST changes)
         self.wild = second.begins_with_star() or minute.begins_with_star() or hour.begins_with_star()
         self._first_second = _low(seconds)
-        self.first_time = _low(hours) * 3600 + _low(minutes) * 60 + self._first_second
-        self.last_time = (
+        self.first = _low(hours) * 3600 + _low(minutes) * 60 + self._first_second
+        self.last = (
             (hours.bit_length() - 1) * 3600 + (minutes.bit_length() - 1) * 60 + seconds.bit_length() - 1
         )
-        self._per_day = hours.bit_count() * minutes.bit_count() * seconds.bit_count()
-        if dates is None and not self.dates.match_some():
-            shown = ", ".join(f"{field.name}='{field}'" for field in (month, day, week, day_of_week))
-            raise NeverFiresError(f"No date matches {shown}, in any year")
 
-    # ----------------------------------------------------------------------------------------------- times of a day
-
-    def _time_from(self, second: int) -> int:
+    def first_from(self, second: int) -> int:
         """Return the first matching second of a day from ``second`` on, -1 if there is none."""
         hour, rest = divmod(second, 3600)
         if self._hours >> hour & 1:
@@ -96,10 +60,10 @@ class Schedule:
                 return hour * 3600 + (minute + (left & -left).bit_length()) * 60 + self._first_second
         left = self._hours >> (hour + 1)
         if left:
-            return (hour + (left & -left).bit_length()) * 3600 + self.first_time % 3600
+            return (hour + (left & -left).bit_length()) * 3600 + self.first % 3600
         return -1
 
-    def _time_to(self, second: int) -> int:
+    def last_to(self, second: int) -> int:
         """Return the last matching second of a day up to ``second``, -1 if there is none."""
         hour, rest = divmod(second, 3600)
         latest = self._seconds.bit_length() - 1
@@ -117,7 +81,7 @@ class Schedule:
             return (left.bit_length() - 1) * 3600 + (self._minutes.bit_length() - 1) * 60 + latest
         return -1
 
-    def _times_before(self, second: int) -> int:
+    def count_before(self, second: int) -> int:
         """Return how many seconds of a day match before ``second``."""
         hour, rest = divmod(second, 3600)
         minute, rest = divmod(rest, 60)
@@ -129,7 +93,32 @@ class Schedule:
                 count += (self._seconds & ((1 << rest) - 1)).bit_count()
         return count
 
-    # -------------------------------------------------------------------------------------------------- wall seconds
+    def count(self) -> int:
+        """Return how many seconds of a day match."""
+        return self._hours.bit_count() * self._minutes.bit_count() * self._seconds.bit_count()
+
+    def is_periodic(self, length: int) -> bool:
+        """Tell whether the times are the same after so many seconds: in every hour, and within the hour."""
+        minutes, seconds = divmod(length % 3600, 60)
+        if self._hours != (1 << 24) - 1 or seconds:
+            return False
+        whole = (1 << 60) - 1
+        return self._minutes == (self._minutes << minutes | self._minutes >> (60 - minutes)) & whole
+
+    def never_meet(self, other: Times) -> bool:
+        """Tell whether two rules match no common second of a day."""
+        return not (
+            self._hours & other._hours and self._minutes & other._minutes and self._seconds & other._seconds
+        )
+
+
+class Schedule:
+    """The wall seconds that match: the dates and the times of eight fields, both shared with other schedules."""
+
+    __slots__ = ("dates", "times")
+
+    dates: Dates
+    times: Times
 
     def next_wall(self, wall: int) -> int | None:
         """Return the first matching wall second from ``wall`` on, None if there is none before the calendar ends."""
@@ -140,18 +129,18 @@ class Schedule:
         day, second = divmod(wall, DAY)
         today = date.fromordinal(day + EPOCH_ORDINAL)
         year, month = today.year, today.month
-        masks = self._by_year.get(year)
+        masks = self.dates.by_year.get(year)
         if masks is None:
             masks = self.dates.of_year(year)
         if masks:
             left = masks[month] >> today.day
             if left & 1:
-                time = self._time_from(second)
+                time = self.times.first_from(second)
                 if time >= 0:
                     return wall - second + time
                 left -= 1
             if left:
-                return (day + _low(left)) * DAY + self.first_time
+                return (day + _low(left)) * DAY + self.times.first
         return self._first_after(year, month, masks)
 
     def _first_after(self, year: int, month: int, masks: tuple[int, ...]) -> int | None:
@@ -161,7 +150,7 @@ class Schedule:
             for later, mask in enumerate(masks[month + 1 :], month + 1):
                 if mask:
                     first = date(year, later, 1).toordinal() - EPOCH_ORDINAL
-                    return (first + _low(mask) - 1) * DAY + self.first_time
+                    return (first + _low(mask) - 1) * DAY + self.times.first
             year += 1
             if years is not None:
                 left = years >> (year - FIRST_YEAR)
@@ -180,12 +169,12 @@ class Schedule:
         masks = self._of_year(year)
         if masks:
             if masks[month] >> today.day & 1:
-                time = self._time_to(second)
+                time = self.times.last_to(second)
                 if time >= 0:
                     return day * DAY + time
             left = masks[month] & ((1 << today.day) - 1)
             if left:
-                return (day - today.day + left.bit_length() - 1) * DAY + self.last_time
+                return (day - today.day + left.bit_length() - 1) * DAY + self.times.last
         return self._last_before(year, month, masks)
 
     def _last_before(self, year: int, month: int, masks: tuple[int, ...]) -> int | None:
@@ -195,7 +184,7 @@ class Schedule:
             for earlier in range(month - 1 if masks else 0, 0, -1):
                 if masks[earlier]:
                     first = date(year, earlier, 1).toordinal() - EPOCH_ORDINAL
-                    return (first + masks[earlier].bit_length() - 2) * DAY + self.last_time
+                    return (first + masks[earlier].bit_length() - 2) * DAY + self.times.last
             year -= 1
             if years is not None:
                 year = FIRST_YEAR + (years & ((2 << (year - FIRST_YEAR)) - 1)).bit_length() - 1
@@ -210,11 +199,11 @@ class Schedule:
             return 0
         first_day, first_second = divmod(start, DAY)
         last_day, last_second = divmod(end, DAY)
-        count = self._days_between(first_day, last_day) * self._per_day
+        count = self._days_between(first_day, last_day) * self.times.count()
         if first_second and self._day_matches(first_day):
-            count -= self._times_before(first_second)
+            count -= self.times.count_before(first_second)
         if last_second and self._day_matches(last_day):
-            count += self._times_before(last_second)
+            count += self.times.count_before(last_second)
         return count
 
     def _day_matches(self, day: int) -> bool:
@@ -239,22 +228,10 @@ class Schedule:
                 count -= (masks[end.month] >> end.day).bit_count()
         return count
 
-    def is_periodic(self, length: int) -> bool:
-        """Tell whether the times of a day are the same after so many seconds: in every hour, and within the hour."""
-        minutes, seconds = divmod(length % 3600, 60)
-        if self._hours != (1 << 24) - 1 or seconds:
-            return False
-        whole = (1 << 60) - 1
-        return self._minutes == (self._minutes << minutes | self._minutes >> (60 - minutes)) & whole
-
     def never_meets(self, other: Schedule) -> bool:
         """Tell whether two schedules provably match no common wall second."""
-        if not (
-            self._hours & other._hours and self._minutes & other._minutes and self._seconds & other._seconds
-        ):
-            return True
-        return self.dates.never_meet(other.dates)
+        return self.times.never_meet(other.times) or self.dates.never_meet(other.dates)
 
     def _of_year(self, year: int) -> tuple[int, ...]:
-        found = self._by_year.get(year)
+        found = self.dates.by_year.get(year)
         return self.dates.of_year(year) if found is None else found

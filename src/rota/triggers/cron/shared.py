@@ -1,4 +1,4 @@
-"""From the texts of cron fields to a schedule, whose parts are shared by all triggers that have them in common.
+"""From the texts of cron fields to the dates and the times of a schedule, which all triggers share that have them in common.
 
 Pure, apart from a bounded memory of what has been read.
 """
@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from ...errors import NeverFiresError
 from .dates import Dates
 from .fields import DEFAULT_VALUES, BaseField, DayOfMonthField, DayOfWeekField, MonthField, WeekField
-from .schedule import Schedule
+from .schedule import Times
 
 FIELD_NAMES = ("year", "month", "day", "week", "day_of_week", "hour", "minute", "second")
 FIELDS_MAP: dict[str, type[BaseField]] = {
@@ -24,41 +23,68 @@ FIELDS_MAP: dict[str, type[BaseField]] = {
     "second": BaseField,
 }
 
+#: The texts of some fields as they were given, None for those that were not.
+Texts = tuple[str | None, ...]
+
+_NO_DATE: Texts = (None,) * 5
+_NO_TIME: Texts = (None,) * 3
 _MINIMA = [str(DEFAULT_VALUES[name]) for name in FIELD_NAMES]
 
 
-def _whole(texts: tuple[str | None, ...]) -> list[str]:
-    """Return the texts of all fields: those below the least significant one given take their minimum."""
-    whole: list[str] = []
-    below = True
-    for index in range(7, -1, -1):
-        text = texts[index]
+def dates_and_times(
+    texts: Texts, extended: bool, either: bool, classes: dict[str, type[BaseField]]
+) -> tuple[Dates, Times]:
+    """Return what the texts of the eight fields say, the same objects for the same texts.
+
+    :param classes: the classes of the fields; those of a program's own share nothing
+    :raises CronError: if a text is not understood
+    :raises NeverFiresError: if no date matches
+    """
+    day_texts, time_texts = texts[:5], texts[5:]
+    date_given, time_given = day_texts != _NO_DATE, time_texts != _NO_TIME
+    if classes is not FIELDS_MAP:
+        return (
+            Dates(_fields(0, day_texts, time_given, False, extended, classes), either, extended),
+            Times(_fields(5, time_texts, False, date_given, extended, classes)),
+        )
+    return (
+        _shared_dates(day_texts, time_given, extended, either),
+        _shared_times(time_texts, date_given, extended),
+    )
+
+
+def _fields(
+    at: int,
+    texts: Texts,
+    lower_given: bool,
+    higher_given: bool,
+    extended: bool,
+    classes: dict[str, type[BaseField]] | None = None,
+) -> tuple[BaseField, ...]:
+    """Return some of the fields: those below the least significant one given take their minimum, the others ``*``.
+
+    :param at: which one of the eight the first is
+    """
+    fields: list[BaseField] = []
+    below = not lower_given and (higher_given or texts.count(None) < len(texts))
+    for index in range(len(texts) - 1, -1, -1):
+        text, name = texts[index], FIELD_NAMES[at + index]
+        is_default = text is None
         if text is None:
-            text = _MINIMA[index] if below else "*"
+            text = _MINIMA[at + index] if below else "*"
         else:
             below = False
-        whole.append(text)
-    if below:  # nothing is given
-        return ["*"] * 8
-    whole.reverse()
-    return whole
+        fields.append(
+            _shared_field(name, text, is_default, extended)
+            if classes is None
+            else classes[name](name, text, is_default, extended)
+        )
+    fields.reverse()
+    return tuple(fields)
 
 
-def own_schedule(
-    classes: dict[str, type[BaseField]],
-    texts: tuple[str | None, ...],
-    extended: bool,
-    day_or_weekday: bool,
-) -> Schedule:
-    """Return the schedule of fields whose classes are a program's own."""
-    fields = tuple(
-        classes[name](name, text, given is None, extended)
-        for name, text, given in zip(FIELD_NAMES, _whole(texts), texts, strict=True)
-    )
-    return Schedule(fields, day_or_weekday, extended=extended)
-
-
-# Programs have few schedules and many jobs, and many schedules differ in a field or two: each part is kept once.
+# Programs have few schedules and many jobs, and many schedules differ in a field or two: each part is kept once. There are
+# 1440 pairs of an hour and a minute, and 372 of a month and a day.
 
 
 @lru_cache(maxsize=4096)
@@ -67,28 +93,10 @@ def _shared_field(name: str, text: str, is_default: bool, extended: bool) -> Bas
 
 
 @lru_cache(maxsize=1024)
-def _shared_dates(texts: tuple[str, ...], extended: bool, day_or_weekday: bool) -> Dates:
-    names = FIELD_NAMES[:5]
-    fields = tuple(
-        _shared_field(name, text, False, extended) for name, text in zip(names, texts, strict=True)
-    )
-    dates = Dates(fields, day_or_weekday)
-    if not dates.match_some():
-        shown = ", ".join(f"{name}='{text}'" for name, text in zip(names[1:], texts[1:], strict=True))
-        raise NeverFiresError(f"No date matches {shown}, in any year")
-    return dates
+def _shared_dates(texts: Texts, time_given: bool, extended: bool, either: bool) -> Dates:
+    return Dates(_fields(0, texts, time_given, False, extended), either, extended)
 
 
-@lru_cache(maxsize=1024)
-def shared_schedule(texts: tuple[str | None, ...], extended: bool, day_or_weekday: bool) -> Schedule:
-    """Return the schedule of the texts of the eight fields, the same object for the same texts."""
-    whole = _whole(texts)
-    fields = tuple(
-        [
-            _shared_field(name, text, given is None, extended)
-            for name, text, given in zip(FIELD_NAMES, whole, texts, strict=True)
-        ]
-    )
-    return Schedule(
-        fields, day_or_weekday, _shared_dates(tuple(whole[:5]), extended, day_or_weekday), extended
-    )
+@lru_cache(maxsize=2048)
+def _shared_times(texts: Texts, date_given: bool, extended: bool) -> Times:
+    return Times(_fields(5, texts, False, date_given, extended))

@@ -1,0 +1,92 @@
+"""What triggers have in common besides their times: zone, bounds, jitter, spread. Triggers with the same share one object.
+
+Pure, apart from a bounded memory of the objects there are.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from ..clock import moment
+from .base import InstantTrigger
+from .zones import zone_map
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import datetime, tzinfo
+    from typing import Any
+
+    from .zones import ZoneMap
+
+
+class Terms:
+    """The terms of a trigger. Instants are microseconds since the epoch.
+
+    :ivar zone: the map of its time zone
+    :ivar start: the earliest possible time, or None
+    :ivar end: the last possible time, or None
+    :ivar manner: whatever else the kind of trigger has
+    """
+
+    __slots__ = ("end", "jitter", "manner", "spread", "start", "zone")
+
+    def __init__(
+        self,
+        zone: ZoneMap,
+        start: int | None,
+        end: int | None,
+        jitter: float | None,
+        spread: float | None,
+        manner: Any,
+    ) -> None:
+        self.zone = zone
+        self.start = start
+        self.end = end
+        self.jitter = jitter
+        self.spread = spread
+        self.manner = manner
+
+
+# Typed: a jitter of 5 and one of 5.0 are shown differently.
+_shared = lru_cache(maxsize=512, typed=True)(Terms)
+
+
+def terms(
+    timezone: tzinfo,
+    start: int | None,
+    end: int | None,
+    jitter: float | None,
+    spread: float | None,
+    manner: Any,
+) -> Terms:
+    """Return the terms, the same object for equal ones."""
+    return _shared(zone_map(timezone), start, end, jitter, spread, manner)
+
+
+class TriggerWithTerms(InstantTrigger):
+    """Base class of the triggers of which programs have many; each of them has a slot ``_terms``."""
+
+    __slots__ = ()
+
+    _terms: Terms
+
+    @property
+    def timezone(self) -> tzinfo:  # type: ignore[override]  # this and the next two do not change
+        """The zone in which wall times are meant."""
+        return self._terms.zone.zone
+
+    @property
+    def jitter(self) -> float | None:  # type: ignore[override]
+        """Seconds by which a due time may come after its nominal time, or None."""
+        return self._terms.jitter
+
+    @property
+    def spread(self) -> float | None:  # type: ignore[override]
+        """Seconds over which jobs are spread by their ids, or None."""
+        return self._terms.spread
+
+    @property
+    def end_date(self) -> datetime | None:
+        """The last possible time, or None."""
+        end = self._terms.end
+        return None if end is None else moment(end, self.timezone)
