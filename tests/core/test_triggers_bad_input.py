@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rota.clock import HOUR
 from rota.crontab import read_crontab
-from rota.errors import CronError, NeverFiresError, RotaError, TriggerError
+from rota.errors import CronError, DeserializationError, NeverFiresError, RotaError, TriggerError
 from rota.triggers import trigger_from_spec
 from rota.triggers.cron import CronTrigger
 
@@ -74,6 +74,37 @@ def test_a_keyword_field_is_understood_whole_or_refused_at_a_column(fields):
         pass
     else:
         used(trigger)
+
+
+@settings(max_examples=80, derandomize=True)
+@given(
+    st.dictionaries(st.sampled_from(CronTrigger.FIELD_NAMES), TEXTS, min_size=1, max_size=4),
+    st.booleans(),
+    st.booleans(),
+)
+def test_a_stored_schedule_is_understood_whole_or_refused(fields, crontab, either):
+    spec = {"type": "cron", "timezone": "UTC", "crontab": crontab, "day_or_weekday": either, **fields}
+    try:
+        trigger = trigger_from_spec(spec)
+    except RotaError:
+        return
+    used(trigger)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"minute": "1-100000000"},
+        {"hour": "24"},
+        {"day": "45W"},
+        {"day": "L-31"},
+        {"day": "0,1"},
+        {"day_of_week": "8"},
+    ],
+)
+def test_a_stored_crontab_schedule_with_a_value_that_its_field_does_not_have_is_refused(field):
+    with pytest.raises(DeserializationError, match="Error validating expression"):
+        trigger_from_spec({"type": "cron", "timezone": "UTC", "crontab": True, **field})
 
 
 @settings(max_examples=60, derandomize=True)

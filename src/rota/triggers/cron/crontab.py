@@ -67,7 +67,7 @@ def parse_crontab(expr: str, dialect: str = "cron", seed: str | None = None) -> 
     return _parse(expr, dialect, seed)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _parse(expr: str, dialect: str, seed: str | None) -> Crontab:
     text = expr.strip()
     if text.startswith("@") and dialect == "cron":
@@ -89,15 +89,17 @@ def _parse(expr: str, dialect: str, seed: str | None) -> Crontab:
     ):
         raise _wrong_count(len(words), dialect)
     if dialect == "apscheduler3":
-        return Crontab(_by_keyword(dict(zip(layout, words, strict=True))), False)
+        return Crontab(_by_keyword(words), False)
     quartz = dialect == "quartz"
-    texts: dict[str, str] = {}
+    texts: list[str] = []
     for name, word in zip(layout, words, strict=True):
         try:
-            texts[name] = _keyword_text(name, word, quartz, seed if "H" in word else None)
+            texts.append(
+                word if word == "*" else _keyword_text(name, word, quartz, seed if "H" in word else None)
+            )
         except CronError:
             column = _columns(expr)[len(texts)]
-            texts[name] = _Field(name, word, column, quartz=quartz, seed=seed).keyword_text()
+            texts.append(_Field(name, word, column, quartz=quartz, seed=seed).keyword_text())
     first = len(words) != 5  # the seconds
     day, weekday = words[first + 2], words[first + 4]
     if quartz and (day == "?") == (weekday == "?"):
@@ -107,12 +109,11 @@ def _parse(expr: str, dialect: str, seed: str | None) -> Crontab:
     return Crontab(_by_keyword(texts), not (day[0] in "*?" or weekday[0] in "*?"))
 
 
-def _by_keyword(texts: dict[str, str]) -> tuple[str | None, ...]:
-    get = texts.get
-    return (
-        *(get("year"), get("month"), get("day"), None, get("day_of_week")),
-        *(get("hour"), get("minute"), get("second")),
-    )
+def _by_keyword(texts: list[str]) -> tuple[str | None, ...]:
+    """Return the texts of a crontab string in the order of the keyword fields."""
+    given: list[str | None] = [None, *texts] if len(texts) == 5 else [*texts]
+    second, minute, hour, day, month, weekday, *year = given
+    return (year[0] if year else None, month, day, None, weekday, hour, minute, second)
 
 
 def _columns(expr: str) -> list[int]:
@@ -122,8 +123,6 @@ def _columns(expr: str) -> list[int]:
 
 @lru_cache(maxsize=4096)
 def _keyword_text(name: str, word: str, quartz: bool, seed: str | None) -> str:
-    if word == "*":
-        return word
     if name != "day_of_week" and _is_number(word) and MIN_VALUES[name] <= int(word) <= MAX_VALUES[name]:
         return str(int(word))
     return _Field(name, word, 1, quartz=quartz, seed=seed).keyword_text()

@@ -88,10 +88,18 @@ class Expression:
 
     def validate_range(self, field_name: str) -> None:
         """Raise a TriggerError if a value or step does not suit the field."""
+        self.validate_values(field_name)
+
+    def validate_values(self, field_name: str) -> None:
+        """Raise a TriggerError if a value does not suit the field; steps may be of any length, as in crontab."""
 
     def values(self, field_name: str) -> Iterable[int]:
         """Return the values of the field that match, where these are the same in every month."""
         return ()
+
+    def mask(self, field_name: str) -> int:
+        """Return the mask of :meth:`values`."""
+        return mask_of(self.values(field_name))
 
     def days(self, length: int, first_weekday: int) -> int:
         """Return the mask of the days that match in a month, where this depends on the month.
@@ -130,6 +138,11 @@ class AllExpression(Expression):
     def values(self, field_name: str) -> Iterable[int]:
         return range(MIN_VALUES[field_name], MAX_VALUES[field_name] + 1, self.step or 1)
 
+    def mask(self, field_name: str) -> int:
+        if self.step:
+            return super().mask(field_name)
+        return (2 << MAX_VALUES[field_name]) - (1 << MIN_VALUES[field_name])
+
     def __str__(self) -> str:
         return f"*/{self.step}" if self.step else "*"
 
@@ -155,6 +168,13 @@ class RangeExpression(AllExpression):
 
     def validate_range(self, field_name: str) -> None:
         super().validate_range(field_name)
+        self.validate_values(field_name)
+        last = MAX_VALUES[field_name] if self.last is None else self.last
+        if last or self.first:  # APScheduler lets 0-0/n pass
+            size = 0 if last >= self.first else MAX_VALUES[field_name] + 1
+            self._check_step(last - self.first + size)
+
+    def validate_values(self, field_name: str) -> None:
         low, high = MIN_VALUES[field_name], MAX_VALUES[field_name]
         if self.first < low:
             raise TriggerError(f"the first value ({self.first}) is lower than the minimum value ({low})")
@@ -163,8 +183,6 @@ class RangeExpression(AllExpression):
             raise TriggerError(
                 f"the last value ({max(self.first, last)}) is higher than the maximum value ({high})"
             )
-        if last or self.first:  # APScheduler lets 0-0/n pass
-            self._check_step(last - self.first if last >= self.first else last - self.first + high + 1)
 
     def values(self, field_name: str) -> Iterable[int]:
         low, high = MIN_VALUES[field_name], MAX_VALUES[field_name]
@@ -173,6 +191,11 @@ class RangeExpression(AllExpression):
         if last < self.first:
             last += size
         return [low + (value - low) % size for value in range(self.first, last + 1, self.step or 1)]
+
+    def mask(self, field_name: str) -> int:
+        if self.step or self.last is None or self.last < self.first:
+            return mask_of(self.values(field_name))
+        return (2 << self.last) - (1 << self.first)
 
     def __str__(self) -> str:
         # With a step, 7-7 is not 7: that would run to the end of the field.
@@ -297,6 +320,10 @@ class BeforeLastDayExpression(Expression):
     def __init__(self, distance: str | int) -> None:
         self.distance = int(distance)
 
+    def validate_values(self, field_name: str) -> None:
+        if self.distance > 30:
+            raise TriggerError(f"the distance ({self.distance}) is higher than the maximum value (30)")
+
     def days(self, length: int, first_weekday: int) -> int:
         day = length - self.distance
         return 1 << day if day >= 1 else 0
@@ -316,6 +343,10 @@ class NearestWorkdayExpression(Expression):
     def __init__(self, day: str | int) -> None:
         self.day = 31 if day == "L" else int(day)
         self.is_last = day == "L"
+
+    def validate_values(self, field_name: str) -> None:
+        if not 1 <= self.day <= 31:
+            raise TriggerError(f"the day ({self.day}) is not one of 1 to 31")
 
     def days(self, length: int, first_weekday: int) -> int:
         day = min(self.day, length)

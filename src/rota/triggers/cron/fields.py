@@ -22,7 +22,6 @@ from .expressions import (
     WeekdayOccurrenceExpression,
     WeekdayPositionExpression,
     WeekdayRangeExpression,
-    mask_of,
     shown,
 )
 
@@ -98,13 +97,13 @@ class BaseField:
                 expression: Expression = kind(**found.groupdict())
             except TriggerError as exc:
                 raise self._error(str(exc), item, column) from None
-            if not extended:
-                try:
+            try:
+                if extended:
+                    expression.validate_values(self.name)
+                else:
                     expression.validate_range(self.name)
-                except TriggerError as exc:
-                    raise self._error(
-                        f"Error validating expression {shown(item)}: {exc}", item, column
-                    ) from None
+            except TriggerError as exc:
+                raise self._error(f"Error validating expression {shown(item)}: {exc}", item, column) from None
             return expression
         raise CronError(
             f'Unrecognized expression "{item[:60]}" for field "{self.name}" (column {column})',
@@ -125,12 +124,9 @@ class BaseField:
 
     def mask(self) -> int:
         """Return the mask of the values that match in every month."""
-        found: int | None = self.__dict__.get("_mask")
-        if found is None:
-            found = 0
-            for expression in self.expressions:
-                found |= mask_of(expression.values(self.name))
-            self._mask = found
+        found = 0
+        for expression in self.expressions:
+            found |= expression.mask(self.name)
         return found
 
     def days(self, length: int, first_weekday: int) -> int:
