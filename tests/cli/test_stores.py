@@ -90,6 +90,24 @@ def test_jobs_are_listed_as_a_table_and_as_json(capsys, filled):
     }
 
 
+def test_jobs_are_listed_by_state_and_in_pages(capsys, filled):
+    rota(capsys, "-s", filled, "pause", "count")
+
+    def listed(*options):
+        code, out, _ = rota(capsys, "-s", filled, "jobs", "--json", *options)
+        assert code == 0
+        return [job["id"] for job in json.loads(out)]
+
+    assert listed("--state", "paused") == ["count"]
+    assert listed("--state", "active", "--state", "paused", "-n", "2") == ["nightly", "once"]
+    assert listed("-n", "2", "--offset", "2") == ["count"]
+    code, _, err = rota(capsys, "-s", filled, "jobs", "--state", "pased")
+    assert code == 2
+    assert err == (
+        "error: --state: there is no state 'pased'; did you mean 'paused'?; there are active, paused, quarantined\n"
+    )
+
+
 def test_the_store_may_be_named_by_the_environment(capsys, filled, monkeypatch):
     monkeypatch.setenv("ROTA_JOBSTORE", filled)
     assert rota(capsys, "jobs")[0] == 0

@@ -9,6 +9,7 @@ import pytest
 from rota.errors import ConflictingIdError, JobLookupError
 from rota.executors.base import current_run
 from rota.jobstores.memory import MemoryJobStore
+from rota.testing import ManualScheduler
 from tests.core.engine_kit import Gate, names, outcomes, started
 
 MIDNIGHT = datetime(2029, 1, 1, tzinfo=UTC)
@@ -428,6 +429,28 @@ def test_a_job_without_any_time_is_not_kept():
     scheduler.advance(minutes=5)
     assert scheduler.get_runs("j") == []
     assert "JOB_EXECUTED" not in names(log)
+
+
+def test_jobs_and_runs_of_several_stores_come_in_pages():
+    scheduler = ManualScheduler(jobstores={"default": MemoryJobStore(), "other": MemoryJobStore()})
+    for name in "abc":
+        scheduler.add_job(int, "interval", minutes=1, id=name)
+    assert [job.id for job in scheduler.get_jobs(state="active", limit=1, offset=1)] == ["b"]
+    assert scheduler.get_jobs(state="paused") == []
+    scheduler.start()
+    for number, name in enumerate("defg"):
+        scheduler.add_job(int, "interval", minutes=number + 2, id=name, jobstore="other")
+    scheduler.pause_job("b")
+    everything = [job.id for job in scheduler.get_jobs()]
+    assert everything == ["a", "c", "b", "d", "e", "f", "g"]
+    pages = [scheduler.get_jobs(limit=3, offset=start) for start in (0, 3, 6)]
+    assert [job.id for jobs in pages for job in jobs] == everything
+    assert [job.id for job in scheduler.get_jobs(state=["active"], offset=1)] == ["c", "d", "e", "f", "g"]
+    assert [job.id for job in scheduler.get_jobs("other", limit=2, offset=1)] == ["e", "f"]
+    scheduler.advance(minutes=6)
+    whole = scheduler.get_runs()
+    assert len(whole) == 6 + 6 + 3 + 2 + 1 + 1
+    assert [run for start in range(0, 24, 4) for run in scheduler.get_runs(limit=4, offset=start)] == whole
 
 
 def test_the_store_that_has_the_id_first_wins():

@@ -64,6 +64,15 @@ def test_a_status_that_runs_do_not_have_is_refused(scheduler):
         scheduler.get_runs(status="sucess")
 
 
+def test_a_state_that_jobs_do_not_have_and_a_page_that_cannot_be_are_refused(scheduler):
+    with pytest.raises(OptionTypeError, match="no state 'running'; they have active, paused, quarantined"):
+        scheduler.get_jobs(state=["active", "running"])
+    with pytest.raises(OptionTypeError, match="offset is a number of 0 or more, not -1"):
+        scheduler.get_jobs(offset=-1)
+    with pytest.raises(OptionTypeError, match="limit is a number of 0 or more, not '10'"):
+        scheduler.get_runs(limit="10")
+
+
 def test_a_listener_that_cannot_be_called_is_refused(scheduler):
     with pytest.raises(OptionTypeError, match="got 3"):
         scheduler.add_listener(3)

@@ -107,6 +107,7 @@ Zone = Annotated[
         "--timezone", "--tz", metavar="ZONE", help="Zone for times, such as Europe/Berlin (the local one)."
     ),
 ]
+Offset = Annotated[int, typer.Option("--offset", metavar="N", min=0, help="Leave out so many first.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
 
@@ -171,12 +172,27 @@ def _run(
 
 @app.command("jobs")
 def _jobs(
-    jobstore: Store = None, table: Table = "rota_jobs", timezone: Zone = None, json: Json = False
+    jobstore: Store = None,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--state",
+            metavar="STATE",
+            help="Only jobs that are active, paused or quarantined (repeatable).",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many (all).")
+    ] = None,
+    offset: Offset = 0,
+    table: Table = "rota_jobs",
+    timezone: Zone = None,
+    json: Json = False,
 ) -> None:
-    """List the jobs in a store."""
+    """List the jobs in a store, the next to run first."""
     from .stores import show_jobs
 
-    show_jobs(jobstore or _Options.store, table, _zone(timezone), json)
+    show_jobs(jobstore or _Options.store, table, state or [], limit, offset, _zone(timezone), json)
 
 
 @app.command("runs")
@@ -194,6 +210,7 @@ def _runs(
         ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many.")] = 50,
+    offset: Offset = 0,
     table: Table = "rota_jobs",
     timezone: Zone = None,
     json: Json = False,
@@ -201,7 +218,7 @@ def _runs(
     """List what became of the jobs' times, newest first: each one ran, or it says why not."""
     from .stores import show_runs
 
-    show_runs(jobstore or _Options.store, table, job, status or [], limit, _zone(timezone), json)
+    show_runs(jobstore or _Options.store, table, job, status or [], limit, offset, _zone(timezone), json)
 
 
 def _change(what: str, job: str, jobstore: str | None, table: str, timezone: str | None, json: bool) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..clock import HELD, SECOND, SYSTEM_CLOCK, moment
-from ..core.plan import ACTIVE, AFTER_RUN, QUARANTINED
+from ..core.plan import ACTIVE, AFTER_RUN, PAUSED, QUARANTINED
 from ..core.run import CLAIMED, END_STATES
 from ..errors import JobLookupError, SchemaError
 from ..schedulers.base import BaseScheduler
@@ -33,7 +33,7 @@ from .output import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import tzinfo
 
     from ..core.run import Run
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 _SQLITE = re.compile(r"sqlite(?:\+\w+)?:///([^?]+)")
 _FROM_ENVIRONMENT: list[str] = []
+#: Among how many jobs the one is looked for that was meant by a wrong id.
+_SUGGESTED = 1000
 
 
 class Guest(BaseScheduler):
@@ -121,10 +123,19 @@ def opened(url: str | None, tablename: str) -> Iterator[tuple[Guest, BaseJobStor
 # -- looking -----------------------------------------------------------------------------------------------------
 
 
-def show_jobs(url: str | None, tablename: str, zone: tzinfo, as_json: bool) -> None:
+def show_jobs(
+    url: str | None,
+    tablename: str,
+    state: list[str],
+    limit: int | None,
+    offset: int,
+    zone: tzinfo,
+    as_json: bool,
+) -> None:
     """Print the jobs of a store."""
+    _check_words("--state", state, (ACTIVE, PAUSED, QUARANTINED))
     with opened(url, tablename) as (guest, _):
-        jobs = guest.get_jobs()
+        jobs = guest.get_jobs(state=state or None, limit=limit, offset=offset)
     now = SYSTEM_CLOCK.now()
     if as_json:
         print_json([job_data(job, zone) for job in jobs])
@@ -154,20 +165,15 @@ def show_runs(
     job_id: str | None,
     status: list[str],
     limit: int,
+    offset: int,
     zone: tzinfo,
     as_json: bool,
 ) -> None:
     """Print records of the ledger, newest first."""
-    known = (CLAIMED, *END_STATES)
-    for word in status:
-        if word not in known:
-            raise CliError(
-                f"--status: there is no status {word!r}{suggestion(word, known)}; there are {', '.join(known)}",
-                2,
-            )
+    _check_words("--status", status, (CLAIMED, *END_STATES))
     with opened(url, tablename) as (guest, _):
-        runs = guest.get_runs(job_id, status or None, limit)
-        if not runs and job_id is not None and guest.get_job(job_id) is None:
+        runs = guest.get_runs(job_id, status or None, limit, offset=offset)
+        if not runs and not offset and job_id is not None and guest.get_job(job_id) is None:
             raise JobLookupError(job_id)
     if as_json:
         print_json([run.to_dict() for run in runs])
@@ -184,6 +190,15 @@ def show_runs(
         for run in runs
     ]
     print_columns(("SCHEDULED", "JOB", "STATUS", "TRY", "TOOK", "OUTCOME"), rows, "no runs", 1)
+
+
+def _check_words(option: str, words: list[str], known: Sequence[str]) -> None:
+    for word in words:
+        if word not in known:
+            raise CliError(
+                f"{option}: there is no {option[2:]} {word!r}{suggestion(word, known)}; there are {', '.join(known)}",
+                2,
+            )
 
 
 def outcome(run: Run, zone: tzinfo) -> str:
@@ -228,8 +243,8 @@ def change(what: str, url: str | None, tablename: str, job_id: str, zone: tzinfo
     :param what: "pause", "resume", "remove" or "trigger"
     """
     with opened(url, tablename) as (guest, _):
-        known = [job.id for job in guest.get_jobs()]
-        if job_id not in known:
+        if guest.get_job(job_id) is None:
+            known = [job.id for job in guest.get_jobs(limit=_SUGGESTED)]
             raise CliError(f"there is no job {job_id!r} in the store{suggestion(job_id, known)}")
         run: Run | None = None
         if what == "pause":

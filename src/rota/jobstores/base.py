@@ -217,6 +217,17 @@ class BaseJobStore(ABC):
                         self.remove_job(job.id)
                 raise
 
+    def select_jobs(
+        self, state: Collection[str] | None = None, limit: int | None = None, offset: int = 0
+    ) -> list[Job]:
+        """Return a page of the jobs, in the order of :meth:`get_all_jobs`.
+
+        :param state: only jobs with one of these states; None: all
+        :param limit: at most so many; None: all
+        :param offset: leave out so many first
+        """
+        return page(self.get_all_jobs(), state, limit, offset)
+
     def save_job(self, job: Job, version: int) -> bool:
         """Replace the stored job if it still has the given version; the saved job gets a higher one.
 
@@ -313,14 +324,16 @@ class BaseJobStore(ABC):
         job_id: str | None = None,
         status: str | Iterable[str] | None = None,
         limit: int = 100,
+        offset: int = 0,
     ) -> list[Run]:
         """Return records of the ledger, newest first.
 
         :param job_id: only of this job
         :param status: only with this status, or one of these
         :param limit: at most so many
+        :param offset: leave out so many first
         """
-        return self._ledger.select(job_id, status, limit)
+        return self._ledger.select(job_id, status, limit + offset)[offset:]
 
     def renew(self, node: str, now: int, lease: int) -> bool:
         """Renew a node's lease until ``now + lease``; the first call registers the node.
@@ -408,3 +421,9 @@ class BaseJobStore(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
+
+
+def page(jobs: Sequence[Job], state: Collection[str] | None, limit: int | None, offset: int) -> list[Job]:
+    """Return a page of the jobs that have one of these states; see :meth:`BaseJobStore.select_jobs`."""
+    found = [job for job in jobs if state is None or job.state in state]
+    return found[offset : None if limit is None else offset + limit]

@@ -6,6 +6,8 @@ It keeps what it is told, and knows no store.
 from __future__ import annotations
 
 from collections import deque
+from heapq import nlargest
+from operator import attrgetter
 from threading import RLock
 
 TYPE_CHECKING = False
@@ -68,12 +70,11 @@ class MemoryLedger:
     def select(self, job_id: str | None, status: str | Iterable[str] | None, limit: int) -> list[Run]:
         """Return records, newest first."""
         wanted = {status} if isinstance(status, str) else None if status is None else set(status)
-        found: list[Run] = []
         with self.lock:
-            for runs in (reversed(list(self.under_way.values())), reversed(self._ended)):
-                for run in runs:
-                    if len(found) >= limit:
-                        return found
-                    if (job_id is None or run.job_id == job_id) and (wanted is None or run.status in wanted):
-                        found.append(run)
-        return found
+            found = [
+                run
+                for runs in (reversed(list(self.under_way.values())), reversed(self._ended))
+                for run in runs
+                if (job_id is None or run.job_id == job_id) and (wanted is None or run.status in wanted)
+            ]
+        return nlargest(limit, found, key=attrgetter("nominal"))

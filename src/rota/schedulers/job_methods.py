@@ -5,7 +5,7 @@ Part of the public facade: it validates and delegates to stores; it runs nothing
 
 from __future__ import annotations
 
-from ..core.plan import NEW, QUARANTINED, once_more
+from ..core.plan import ACTIVE, NEW, PAUSED, QUARANTINED, once_more
 from ..core.run import CLAIMED, END_STATES
 from ..errors import (
     ConflictingIdError,
@@ -48,13 +48,24 @@ class JobMethods(AddingMethods):
         except JobLookupError:
             return None
 
-    def get_jobs(self, jobstore: str | None = None, pending: bool | None = None) -> list[Job]:
+    def get_jobs(
+        self,
+        jobstore: str | None = None,
+        pending: bool | None = None,
+        state: str | Iterable[str] | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[Job]:
         """Return the jobs, store by store, sorted by next run time, paused ones last.
 
         A scheduler that was not started has its stores closed: it returns the jobs that wait for the start.
 
         :param jobstore: only the jobs of this store
         :param pending: **deprecated**, without effect
+        :param state: only jobs with this state, or one of these: "active", "paused", "quarantined"
+        :param limit: at most so many; None: all
+        :param offset: leave out so many first
+        :raises OptionTypeError: for a state that jobs do not have, or a limit or offset below 0
         """
         if pending is not None:
             import warnings
@@ -65,11 +76,21 @@ class JobMethods(AddingMethods):
                 DeprecationWarning,
                 stacklevel=2,
             )
+        states = _checked_words("Jobs", "state", state, (ACTIVE, PAUSED, QUARANTINED))
+        _check_page(0 if limit is None else limit, offset)
+        end = None if limit is None else offset + limit
         if self.state == STATE_STOPPED:
-            return [job for job, alias, _ in self._pending_jobs if jobstore in (None, alias)]
-        return [
-            job for alias, store in self._stores(jobstore) for job in self._bound(store.get_all_jobs(), alias)
-        ]
+            waiting = [job for job, alias, _ in self._pending_jobs if jobstore in (None, alias)]
+            return [job for job in waiting if states is None or _state_of(job) in states][offset:end]
+        stores = self._stores(jobstore)
+        if len(stores) == 1:
+            ((alias, store),) = stores
+            return list(self._bound(store.select_jobs(states, limit, offset), alias))
+        found: list[Job] = []
+        for alias, store in stores:
+            missing = None if end is None else end - len(found)
+            found += self._bound(store.select_jobs(states, missing), alias)
+        return found[offset:]
 
     def get_runs(
         self,
@@ -77,6 +98,7 @@ class JobMethods(AddingMethods):
         status: str | Iterable[str] | None = None,
         limit: int = 100,
         jobstore: str | None = None,
+        offset: int = 0,
     ) -> list[Run]:
         """Return records of the ledger, newest first: how each nominal time ended, and what runs now.
 
@@ -85,16 +107,20 @@ class JobMethods(AddingMethods):
             "skipped", "timed_out", "cancelled", "lost")
         :param limit: at most so many
         :param jobstore: only from this store
-        :raises OptionTypeError: for a status that runs do not have
+        :param offset: leave out so many first
+        :raises OptionTypeError: for a status that runs do not have, or a limit or offset below 0
         :raises UnknownAliasError: if there is no such store
         """
         if jobstore is not None:
             self._lookup_jobstore(jobstore)
-        if status is not None:
-            _check_status(status)
-        runs = [run for _, store in self._stores(jobstore) for run in store.get_runs(job_id, status, limit)]
+        wanted = _checked_words("Runs", "status", status, (CLAIMED, *END_STATES))
+        _check_page(limit, offset)
+        stores = self._stores(jobstore)
+        if len(stores) == 1:
+            return stores[0][1].get_runs(job_id, wanted, limit, offset)
+        runs = [run for _, store in stores for run in store.get_runs(job_id, wanted, limit + offset)]
         runs.sort(key=lambda run: run.nominal, reverse=True)
-        return runs[:limit]
+        return runs[offset : offset + limit]
 
     def print_jobs(self, jobstore: str | None = None, out: IO[str] | None = None) -> None:
         """Print a list of the jobs in all stores or one, in APScheduler's text format.
@@ -295,9 +321,25 @@ def _check_restored(job: Job) -> None:
         raise JobValueError(f'Job "{job.id}" cannot be resumed while it cannot be restored: {job.error}')
 
 
-def _check_status(status: str | Iterable[str]) -> None:
-    for name in (status,) if isinstance(status, str) else status:
-        if name not in (CLAIMED, *END_STATES):
-            raise OptionTypeError(
-                f"Runs have no status {name!r}; they have {', '.join((CLAIMED, *END_STATES))}"
-            )
+def _checked_words(
+    what: str, kind: str, words: str | Iterable[str] | None, known: tuple[str, ...]
+) -> tuple[str, ...] | None:
+    """Return the words to look for, None for all, if things of that kind have them."""
+    if words is None:
+        return None
+    wanted = (words,) if isinstance(words, str) else tuple(words)
+    for word in wanted:
+        if word not in known:
+            raise OptionTypeError(f"{what} have no {kind} {word!r}; they have {', '.join(known)}")
+    return wanted
+
+
+def _check_page(limit: Any, offset: Any) -> None:
+    for name, value in (("limit", limit), ("offset", offset)):
+        if not isinstance(value, int) or value < 0:
+            raise OptionTypeError(f"{name} is a number of 0 or more, not {value!r}")
+
+
+def _state_of(job: Job) -> str:
+    """Return the state that a job has, or that it will have once it is stored."""
+    return ACTIVE if job.state == NEW else job.state

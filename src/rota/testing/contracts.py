@@ -374,6 +374,33 @@ class JobStoreContract:
         assert running(store) == 0
         assert due_ids(store, START + 10**9) == []
 
+    @pytest.mark.parametrize("state", [None, (ACTIVE,), (PAUSED, QUARANTINED), (PAUSED, ACTIVE)])
+    def test_jobs_come_in_pages_that_make_up_the_whole_list(
+        self, store: BaseJobStore, state: tuple[str, ...] | None
+    ) -> None:
+        odd = ("ä~", "a b", "a-b", "Z", "%")
+        for number, id in enumerate(odd):  # equal times, of two executors
+            store.add_job(make_job(id, executor=("default", "other")[number % 2]))
+        for number in range(4):
+            store.add_job(make_job(f"later{number}", START + number + 1))
+        store.add_job(make_job("broken"))
+        for id in ("paused2", "paused1"):
+            store.add_job(make_job(id, None))
+        store.renew(NODE, START, LEASE)
+        broken = [job for job in store.due(START, {"default": 100}) if job.id == "broken"]
+        store.claim([quarantine(job, "broken") for job in broken], NODE, START)
+        everything = [job.id for job in store.get_all_jobs() if state is None or job.state in state]
+        assert len(everything) >= 3
+        assert [job.id for job in store.select_jobs(state)] == everything
+        for size in (1, 2, 5, 20):
+            pages = [
+                store.select_jobs(state, size, start) for start in range(0, len(everything) + size, size)
+            ]
+            assert all(len(jobs) <= size for jobs in pages)
+            assert [job.id for jobs in pages for job in jobs] == everything
+        assert store.select_jobs(state, 0, 3) == []
+        assert [job.id for job in store.select_jobs(state, None, 2)] == everything[2:]
+
     # -- records -------------------------------------------------------------------------------------------------
 
     def test_records_come_newest_first_and_can_be_filtered(self, store: BaseJobStore) -> None:
@@ -385,6 +412,9 @@ class JobStoreContract:
         store.finish([last], START + 6 * SECOND)
         assert len(store.get_runs()) == 4
         assert len(store.get_runs(limit=3)) == 3
+        keys = [(run.job_id, run.nominal) for run in store.get_runs()]
+        paged = [run for start in range(5) for run in store.get_runs(limit=1, offset=start)]
+        assert [(run.job_id, run.nominal) for run in paged] == keys
         times = [run.nominal for run in store.get_runs("a")]
         assert times == sorted(times, reverse=True)
         assert {run.job_id for run in store.get_runs("b")} == {"b"}

@@ -172,8 +172,14 @@ class MongoDBJobStore(BaseJobStore):
 
     def get_all_jobs(self) -> list[Job]:
         """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
+        return self.select_jobs()
+
+    def select_jobs(
+        self, state: Collection[str] | None = None, limit: int | None = None, offset: int = 0
+    ) -> list[Job]:
+        """Return a page of the jobs, those of some states if they are given."""
         self._check_started()
-        return sorted(map(self._job_of, self._jobs.find({})), key=in_order)
+        return list(map(self._job_of, self._jobs.select(state, limit, offset)))
 
     def add_job(self, job: Job) -> None:
         """Store a job.
@@ -268,11 +274,15 @@ class MongoDBJobStore(BaseJobStore):
         return self._runs.finish(runs)
 
     def get_runs(
-        self, job_id: str | None = None, status: str | Iterable[str] | None = None, limit: int = 100
+        self,
+        job_id: str | None = None,
+        status: str | Iterable[str] | None = None,
+        limit: int = 100,
+        offset: int = 0,
     ) -> list[Run]:
         """Return records of the ledger, newest first."""
         self._check_started()
-        return self._runs.select(job_id, status, limit)
+        return self._runs.select(job_id, status, limit + offset)[offset:]
 
     def renew(self, node: str, now: int, lease: int) -> bool:
         """Renew or begin a node's lease; False if it was over. The server's clock decides."""

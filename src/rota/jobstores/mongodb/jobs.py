@@ -100,6 +100,21 @@ class Jobs:
         with self._server.translated():
             return list(self._server.jobs.find({"state": {"$nin": OVER}, **condition}))
 
+    def select(self, states: Iterable[str] | None, limit: int | None, offset: int) -> list[dict[str, Any]]:
+        """Return a page of the jobs that are not over, the earliest due first, those without a due time last."""
+        if limit == 0:
+            return []
+        among: Any = {"$nin": OVER} if states is None else {"$in": list(states)}
+        timed, timeless = ({"state": among, "next_due": due} for due in ({"$ne": None}, None))
+        jobs = self._server.jobs
+        with self._server.translated():
+            found = list(jobs.find(timed).sort([("next_due", 1), ("_id", 1)]).skip(offset).limit(limit or 0))
+            if limit is None or len(found) < limit:
+                passed = 0 if found or not offset else max(offset - jobs.count_documents(timed), 0)
+                left = 0 if limit is None else limit - len(found)
+                found += jobs.find(timeless).sort("_id", 1).skip(passed).limit(left)
+        return found
+
     def some(self, ids: Iterable[str]) -> list[dict[str, Any]]:
         """Return documents by id, also of jobs whose schedule is over."""
         with self._server.translated():

@@ -10,8 +10,8 @@ import json
 import pickle
 from os import urandom
 
-from ...clock import DAY, instant, moment
-from ...core.plan import ENDED
+from ...clock import DAY, HELD, instant, moment
+from ...core.plan import ACTIVE, ENDED
 from ...core.run import CLAIMED
 from ...errors import (
     ConfigurationError,
@@ -23,7 +23,7 @@ from ...errors import (
 )
 from ...jobcodec import JobFormat
 from ...util import maybe_ref
-from ..base import BaseJobStore, ConflictingIdError, JobLookupError
+from ..base import BaseJobStore, ConflictingIdError, JobLookupError, page
 from ..documents import heal, in_order, parts_of
 from ..offset import Offset
 from ..orphans import linked, sort_out
@@ -214,6 +214,20 @@ class RedisJobStore(BaseJobStore):
             if cursor == "0":
                 return sorted(found.values(), key=in_order)
 
+    def select_jobs(
+        self, state: Collection[str] | None = None, limit: int | None = None, offset: int = 0
+    ) -> list[Job]:
+        """Return a page of the jobs, those of some states if they are given.
+
+        A page of jobs with a due time is found by these; for others all jobs are looked at.
+        """
+        if limit is not None and (state is None or ACTIVE in state):
+            end = offset + limit
+            first = sorted(self._jobs(self._run(scripts.DUE, str(HELD - 1), str(end))), key=in_order)
+            if len(first) >= end:
+                return first[offset:end]
+        return page(self.get_all_jobs(), state, limit, offset)
+
     def add_job(self, job: Job) -> None:
         """Store a job.
 
@@ -307,10 +321,14 @@ class RedisJobStore(BaseJobStore):
         return self._ledger_keys.finish(runs)
 
     def get_runs(
-        self, job_id: str | None = None, status: str | Iterable[str] | None = None, limit: int = 100
+        self,
+        job_id: str | None = None,
+        status: str | Iterable[str] | None = None,
+        limit: int = 100,
+        offset: int = 0,
     ) -> list[Run]:
         """Return records of the ledger, newest first."""
-        return self._ledger_keys.select(job_id, status, limit)
+        return self._ledger_keys.select(job_id, status, limit + offset)[offset:]
 
     def renew(self, node: str, now: int, lease: int) -> bool:
         """Renew or begin a node's lease; False if it was over. The server's clock decides."""

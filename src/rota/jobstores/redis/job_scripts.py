@@ -134,12 +134,14 @@ end
 return {step[1], table.concat(found)}
 """
 
-#: Return what is due (now, then executor and limit …; without any, of all executors) as id, spec and state in turn.
+#: Return what is due (now, then executor and limit …; or a limit for each of all executors, or none) as id, spec and state in turn.
 DUE = """
 local f, n = fields(ARGV[1])
 local now, found = f[1], {}
-if n == 1 then
-  for _, executor in ipairs(call('SMEMBERS', EXECUTORS)) do f[n + 1] = executor; f[n + 2] = '-1'; n = n + 2 end
+if n <= 2 then
+  local limit = f[2] or '-1'
+  n = 1
+  for _, executor in ipairs(call('SMEMBERS', EXECUTORS)) do f[n + 1] = executor; f[n + 2] = limit; n = n + 2 end
 end
 for e = 2, n, 2 do
   local ids = call('ZRANGEBYSCORE', TIMES .. f[e], '-inf', now, 'LIMIT', 0, f[e + 1])

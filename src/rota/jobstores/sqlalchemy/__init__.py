@@ -207,7 +207,13 @@ class SQLAlchemyJobStore(BaseJobStore):
 
     def get_all_jobs(self) -> list[Job]:
         """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
-        rows = self._read(self._jobs.all)
+        return self.select_jobs()
+
+    def select_jobs(
+        self, state: Collection[str] | None = None, limit: int | None = None, offset: int = 0
+    ) -> list[Job]:
+        """Return a page of the jobs, those of some states if they are given."""
+        rows = self._read(partial(self._jobs.select, states=state, limit=limit, offset=offset))
         return [self._job_of(row) for row in rows]
 
     def add_job(self, job: Job) -> None:
@@ -355,10 +361,15 @@ class SQLAlchemyJobStore(BaseJobStore):
         return refused
 
     def get_runs(
-        self, job_id: str | None = None, status: str | Iterable[str] | None = None, limit: int = 100
+        self,
+        job_id: str | None = None,
+        status: str | Iterable[str] | None = None,
+        limit: int = 100,
+        offset: int = 0,
     ) -> list[Run]:
         """Return records of the ledger, newest first."""
-        return self._read(partial(self._ledger_table.select, job_id=job_id, status=status, limit=limit))
+        select = self._ledger_table.select
+        return self._read(partial(select, job_id=job_id, status=status, limit=limit, offset=offset))
 
     def renew(self, node: str, now: int, lease: int) -> bool:
         """Renew or begin a node's lease; False if it was over. The database's clock decides, if it has one."""

@@ -213,9 +213,16 @@ class Jobs:
             rows.extend(conn.execute(found, {"ids": wanted[start : start + BATCH]}))
         return rows
 
-    def all(self, conn: Connection) -> Sequence[Row]:
-        """Return all rows, the earliest due first, those without a due time last."""
-        return conn.execute(self._all).all()
+    def select(
+        self, conn: Connection, states: Iterable[str] | None, limit: int | None, offset: int
+    ) -> Sequence[Row]:
+        """Return a page of the rows, the earliest due first, those without a due time last."""
+        found = self._all
+        if states is not None:
+            found = found.where(self._table.c.state.in_(list(states)))
+        if limit is not None:
+            found = found.limit(limit)
+        return conn.execute(found.offset(offset) if offset else found).all()
 
     def quarantined(self, conn: Connection) -> Sequence[Row]:
         """Return the rows in quarantine."""

@@ -302,11 +302,17 @@ class Ledger:
     # -- looking back, and forgetting ----------------------------------------------------------------------------
 
     def select(
-        self, conn: Connection, job_id: str | None, status: str | Iterable[str] | None, limit: int
+        self,
+        conn: Connection,
+        job_id: str | None,
+        status: str | Iterable[str] | None,
+        limit: int,
+        offset: int,
     ) -> list[Run]:
-        """Return records, newest first."""
+        """Return a page of the records, newest first."""
         runs = self._tables.runs.c
-        found = select(self._tables.runs).order_by(runs.nominal.desc(), runs.job_id).limit(limit)
+        found = select(self._tables.runs).order_by(runs.nominal.desc(), runs.job_id)
+        found = found.limit(limit).offset(offset)
         if job_id is not None:
             found = found.where(runs.job_id == job_id)
         if isinstance(status, str):

@@ -5,13 +5,14 @@ Keeps the order of steps; the steps are in ``jobs``, ``ledger`` and ``records``,
 
 from __future__ import annotations
 
-from ...clock import DAY, MINUTE, instant, moment
+from ...clock import DAY, HELD, MINUTE, instant, moment
+from ...core.plan import ACTIVE
 from ...errors import ConfigurationError, StoreConflictError, StoreError, StoreNotStartedError
-from ..base import BaseJobStore
+from ..base import BaseJobStore, page
 from ..documents import in_order
 from ..offset import Offset
 from .jobs import Jobs
-from .layout import DUE, NODES, due_folder, due_of, node_key, number, unquoted
+from .layout import DUE, NODES, due_folder, due_of, node_key, number, quoted, unquoted
 from .ledger import Ledger
 from .port import Change, tries
 from .records import Records
@@ -155,7 +156,25 @@ class TreeJobStore(BaseJobStore):
     def get_all_jobs(self) -> list[Job]:
         """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
         self._check_started()
-        return sorted(map(self._job_of, self._jobs.all()), key=in_order)
+        return sorted(
+            map(self._job_of, self._jobs.all()), key=lambda job: (*in_order(job)[:2], quoted(job.id))
+        )
+
+    def select_jobs(
+        self, state: Collection[str] | None = None, limit: int | None = None, offset: int = 0
+    ) -> list[Job]:
+        """Return a page of the jobs, those of some states if they are given.
+
+        A page of jobs with a due time is found by these; for others all jobs are read.
+        """
+        self._check_started()
+        if limit is not None and (state is None or ACTIVE in state):
+            end = offset + limit
+            limits = dict.fromkeys(map(unquoted, self._tree.folders(DUE)), end)
+            docs = self._jobs.due(HELD - 1, limits, self._logger)[offset:end]
+            if len(docs) == limit:
+                return list(map(self._job_of, docs))
+        return page(self.get_all_jobs(), state, limit, offset)
 
     def add_job(self, job: Job) -> None:
         """Store a job.
@@ -259,14 +278,18 @@ class TreeJobStore(BaseJobStore):
         return refused
 
     def get_runs(
-        self, job_id: str | None = None, status: str | Iterable[str] | None = None, limit: int = 100
+        self,
+        job_id: str | None = None,
+        status: str | Iterable[str] | None = None,
+        limit: int = 100,
+        offset: int = 0,
     ) -> list[Run]:
         """Return records of the ledger, newest first.
 
         Without a job id the names of all records are read.
         """
         self._check_started()
-        return self._records.select(job_id, status, limit, self._logger)
+        return self._records.select(job_id, status, limit + offset, self._logger)[offset:]
 
     def renew(self, node: str, now: int, lease: int) -> bool:
         """Renew or begin a node's lease; False if it was over. The server's clock decides."""
