@@ -453,6 +453,23 @@ def test_jobs_and_runs_of_several_stores_come_in_pages():
     assert [run for start in range(0, 24, 4) for run in scheduler.get_runs(limit=4, offset=start)] == whole
 
 
+def test_runs_that_end_while_somebody_looks_do_not_disturb_the_look():
+    scheduler, _ = started()
+    scheduler.add_job(int, "interval", minutes=1, id="j")
+    scheduler.advance(minutes=3)
+
+    class Id(str):
+        __slots__ = ()
+
+        def __eq__(self, other):
+            scheduler.advance(minutes=1)
+            return str(self) == str(other)
+
+        __hash__ = str.__hash__
+
+    assert len(scheduler.get_runs(Id("j"))) == 3
+
+
 def test_the_store_that_has_the_id_first_wins():
     scheduler, _ = started(jobstores={"default": MemoryJobStore(), "other": MemoryJobStore()})
     scheduler.add_job(int, "interval", minutes=1, id="j", jobstore="other")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
 from itertools import count
-from threading import Lock
 
 from ..clock import HELD, instant, moment
 from ..core.plan import ACTIVE, ENDED
@@ -45,13 +44,13 @@ class MemoryJobStore(BaseJobStore):
         self._given: list[tuple[int, int, Job]] = []
         self._stale = 0
         self._versions = count(1)
-        self._mutex = Lock()
         self._runs = MemoryLedger()
+        self._mutex = self._runs.lock
 
     def forked(self) -> None:
         """Keep the jobs; the runs that were under way are the parent's."""
-        self._mutex = Lock()
         self._runs = MemoryLedger()
+        self._mutex = self._runs.lock
         for job in self._jobs.values():
             job.running = 0
         self.detach()

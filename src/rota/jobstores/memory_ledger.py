@@ -70,11 +70,11 @@ class MemoryLedger:
     def select(self, job_id: str | None, status: str | Iterable[str] | None, limit: int) -> list[Run]:
         """Return records, newest first."""
         wanted = {status} if isinstance(status, str) else None if status is None else set(status)
-        with self.lock:
-            found = [
-                run
-                for runs in (reversed(list(self.under_way.values())), reversed(self._ended))
-                for run in runs
-                if (job_id is None or run.job_id == job_id) and (wanted is None or run.status in wanted)
-            ]
+        with self.lock:  # a copy: others go on writing meanwhile
+            runs = [*reversed(self.under_way.values()), *reversed(self._ended)]
+        found = (
+            run
+            for run in runs
+            if (job_id is None or run.job_id == job_id) and (wanted is None or run.status in wanted)
+        )
         return nlargest(limit, found, key=attrgetter("nominal"))
