@@ -124,10 +124,14 @@ class BaseField:
 
     def mask(self) -> int:
         """Return the mask of the values that match in every month."""
-        found = 0
-        for expression in self.expressions:
-            found |= expression.mask(self.name)
-        return found
+        try:
+            return self._mask
+        except AttributeError:
+            found = 0
+            for expression in self.expressions:
+                found |= expression.mask(self.name)
+            self._mask: int = found
+            return found
 
     def days(self, length: int, first_weekday: int) -> int:
         """Return the mask of the days that match in a month because of its length and first weekday."""
