@@ -29,6 +29,7 @@ def used(trigger: CronTrigger) -> None:
     assert first is None or (first > NOW and trigger.at_or_before(first) == first)
     again = trigger_from_spec(json.loads(json.dumps(trigger.spec())))
     assert (again, again.after(NOW)) == (trigger, first)
+    assert eval(repr(trigger)) == trigger
 
 
 @settings(max_examples=150, derandomize=True)

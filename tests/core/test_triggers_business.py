@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rota.calendars import BusinessCalendar, ical_dates
 from rota.clock import HOUR, instant, moment
 from rota.errors import NeverFiresError, TriggerError, TriggerTypeError
-from rota.triggers import trigger_from_spec
+from rota.triggers import BUILTIN_TRIGGERS, trigger_class, trigger_from_spec
 from rota.triggers.business import RollTrigger
 from rota.triggers.business_day import BusinessDayTrigger
 from rota.triggers.cron import CronTrigger
@@ -100,7 +100,7 @@ def test_a_calendar_is_a_value_of_names_and_dates():
         assert hash(back) == hash(calendar)
     assert WEEK.spec() == {}
     assert calendar != WEEK
-    assert repr(calendar) == "BusinessCalendar(weekend='fri-sat', closed=<2 dates>, open=<1 dates>)"
+    assert str(calendar) == "BusinessCalendar(weekend='fri-sat', closed=<2 dates>, open=<1 dates>)"
 
 
 @pytest.mark.parametrize(
@@ -287,6 +287,9 @@ TRIGGERS = [
 ]  # fmt: skip
 
 
+NAMES = {kind.__name__: kind for kind in map(trigger_class, BUILTIN_TRIGGERS)}
+
+
 @pytest.mark.parametrize("trigger", TRIGGERS, ids=range(len(TRIGGERS)))
 def test_they_come_back_from_spec_and_pickle(trigger):
     for back in (
@@ -296,6 +299,7 @@ def test_they_come_back_from_spec_and_pickle(trigger):
         assert back == trigger
         assert hash(back) == hash(trigger)
         assert (str(back), repr(back), back.spec()) == (str(trigger), repr(trigger), trigger.spec())
+        assert eval(repr(back), NAMES) == trigger
         assert back.next(5, SINCE) == trigger.next(5, SINCE)
     assert [other for other in TRIGGERS if other == trigger] == [trigger]
 

@@ -218,8 +218,8 @@ def test_what_cannot_be_combined_is_refused():
             kind([CronTrigger(hour=1, timezone=UTC)], jitter=-1)
 
 
-def test_combinations_show_as_in_apscheduler():
+def test_combinations_show_their_members():
     members = [IntervalTrigger(minutes=5, start_date=START), CronTrigger(hour=3, timezone=UTC)]
     assert str(OrTrigger(members)) == "or[interval[0:05:00], cron[hour='3']]"
-    assert repr(OrTrigger(members, jitter=5)) == f"<OrTrigger({members}, jitter=5)>"
+    assert repr(OrTrigger(members, jitter=5)) == f"OrTrigger({members}, jitter=5)"
     assert str(AndTrigger(members)) == "and[interval[0:05:00], cron[hour='3']]"

@@ -212,8 +212,8 @@ def test_forms_and_defaults_are_those_of_apscheduler():
         hour="3", start_date=start, end_date="2027-01-01", timezone="Europe/Berlin", jitter=5
     )
     assert repr(trigger) == (
-        "<CronTrigger (hour='3', start_date='2026-01-01 01:00:00 CET', end_date='2027-01-01 00:00:00 CET', "
-        "jitter=5, timezone='Europe/Berlin')>"
+        "CronTrigger(hour='3', start_date='2026-01-01T01:00:00+01:00', end_date='2027-01-01T00:00:00+01:00', "
+        "timezone='Europe/Berlin', jitter=5)"
     )
     assert [str(field) for field in trigger.fields] == ["*", "*", "*", "*", "*", "3", "0", "0"]
     assert [field.is_default for field in trigger.fields] == [True] * 5 + [False, True, True]

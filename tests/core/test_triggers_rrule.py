@@ -205,6 +205,19 @@ TRIGGERS = [
 ]  # fmt: skip
 
 
+def test_a_start_in_a_gap_moves_the_first_time_only():
+    for trigger in (
+        RRuleTrigger("FREQ=DAILY", "2026-03-29 02:30:00", BERLIN),
+        RRuleTrigger("FREQ=DAILY", datetime(2026, 3, 29, 2, 30), BERLIN),
+        RRuleTrigger("DTSTART;TZID=Europe/Berlin:20260329T023000\nRRULE:FREQ=DAILY"),
+    ):
+        assert [f"{at:%d %H:%M}" for at in trigger.next(3, "2026-03-01")] == [
+            "29 03:30",
+            "30 02:30",
+            "31 02:30",
+        ]
+
+
 @pytest.mark.parametrize("trigger", TRIGGERS, ids=range(len(TRIGGERS)))
 def test_it_comes_back_from_spec_and_pickle(trigger):
     for back in (
@@ -214,6 +227,7 @@ def test_it_comes_back_from_spec_and_pickle(trigger):
         assert back == trigger
         assert hash(back) == hash(trigger)
         assert (str(back), repr(back), back.spec()) == (str(trigger), repr(trigger), trigger.spec())
+        assert eval(repr(back)) == trigger
         assert back.next(5, START.replace(tzinfo=UTC)) == trigger.next(5, START.replace(tzinfo=UTC))
     assert [other for other in TRIGGERS if other == trigger] == [trigger]
 

@@ -106,6 +106,26 @@ def test_a_trigger_comes_back_from_its_spec(trigger):
 
 
 @pytest.mark.parametrize("trigger", TRIGGERS, ids=IDS)
+def test_what_a_trigger_shows_is_the_call_that_makes_an_equal_one(trigger):
+    again = eval(repr(trigger))
+    assert again == trigger
+    assert repr(again) == repr(trigger)
+
+
+def test_a_trigger_shows_the_crontab_string_that_it_was_read_from():
+    for text in ("0 9 * * 1-5", "*/90 9 13 * fri,mon", "15 */2 L,15W * *", "30 0 12 * */2 *"):
+        trigger = CronTrigger.from_crontab(text, "UTC", jitter=5)
+        assert (
+            repr(trigger) == f"CronTrigger.from_crontab({trigger.to_crontab()!r}, timezone='UTC', jitter=5)"
+        )
+
+
+def test_a_trigger_in_a_zone_without_a_name_shows_that_no_call_makes_it():
+    shown = repr(CronTrigger(hour=3, timezone=dateutil.tz.tzstr("EST5EDT")))
+    assert shown == "<CronTrigger cron[hour='3']>"
+
+
+@pytest.mark.parametrize("trigger", TRIGGERS, ids=IDS)
 def test_a_trigger_comes_back_from_a_pickle_and_a_copy(trigger):
     for back in (pickle.loads(pickle.dumps(trigger)), copy.deepcopy(trigger), copy.copy(trigger)):
         assert back == trigger

@@ -183,6 +183,10 @@ class BusinessCalendar:
         return hash((self.countries, self.markets, self._weekend, self._closed, self._open))
 
     def __repr__(self) -> str:
+        shown = [f"{name}={value!r}" for name, value in self.spec().items()]
+        return f"BusinessCalendar({', '.join(shown)})"
+
+    def __str__(self) -> str:
         spec = self.spec()
         shown = [f"{name}={spec[name]!r}" for name in ("country", "market", "weekend") if name in spec]
         shown += [f"{name}=<{len(spec[name])} dates>" for name in ("closed", "open") if name in spec]

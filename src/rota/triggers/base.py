@@ -262,6 +262,17 @@ class InstantTrigger(BaseTrigger):
     def _identity(self) -> tuple[Any, ...]:
         """Return everything that makes two triggers equal, hashable."""
 
+    def __str__(self) -> str:
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        """Return the call that makes an equal trigger; in angle brackets if there is none (a zone without a name)."""
+        spec = self.spec()
+        return f"<{type(self).__name__} {self}>" if spec is None else self._call(spec)
+
+    def _call(self, spec: dict[str, Any]) -> str:
+        return call_text(type(self).__name__, spec)
+
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
@@ -274,6 +285,12 @@ class InstantTrigger(BaseTrigger):
 
 def _instant_or_none(value: datetime | None) -> int | None:
     return None if value is None else to_instant(value)
+
+
+def call_text(name: str, options: dict[str, Any], *positional: object) -> str:
+    """Return a call with keywords as Python writes it; the ``type`` of a spec is no keyword."""
+    given = [f"{key}={value!r}" for key, value in options.items() if key != "type"]
+    return f"{name}({', '.join([*map(repr, positional), *given])})"
 
 
 # --------------------------------------------------------------------------------- what the constructors have in common

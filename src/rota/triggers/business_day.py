@@ -10,7 +10,7 @@ from datetime import date, datetime
 from ..calendars import BusinessCalendar
 from ..clock import SECOND, moment
 from ..errors import NeverFiresError, TriggerError
-from ..util import datetime_repr, suggestion, timezone_repr, timezone_to_text
+from ..util import suggestion, timezone_to_text
 from .base import (
     LAST_INSTANT,
     InstantTrigger,
@@ -205,16 +205,6 @@ class BusinessDayTrigger(InstantTrigger):
 
     def __str__(self) -> str:
         return f"business_day[{', '.join(self._shown())}]"
-
-    def __repr__(self) -> str:
-        options = [*self._shown(), f"calendar={self.calendar!r}"]
-        for name, at in (("start_date", self._start), ("end_date", self._end)):
-            if at is not None:
-                options.append(f"{name}={datetime_repr(moment(at, self.timezone))!r}")
-        for name, seconds in (("jitter", self.jitter), ("spread", self.spread)):
-            if seconds:
-                options.append(f"{name}={seconds}")
-        return f"<{type(self).__name__} ({', '.join(options)}, timezone='{timezone_repr(self.timezone)}')>"
 
 
 def _month_start(month: int) -> int:

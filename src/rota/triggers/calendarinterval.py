@@ -284,7 +284,7 @@ class CalendarIntervalTrigger(InstantTrigger):
             (self.start_date, self.end_date, timezone_to_text(self.timezone), self.jitter, self.spread),
         )
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         fields = [
             f"{name}={getattr(self, name)}"
             for name in ("years", "months", "weeks", "days")

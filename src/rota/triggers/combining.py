@@ -13,6 +13,7 @@ from .base import (
     WALK_LIMIT,
     BaseTrigger,
     InstantTrigger,
+    call_text,
     checked_jitter,
     checked_spread,
     checked_state,
@@ -148,9 +149,10 @@ class BaseCombiningTrigger(InstantTrigger):
         return f"{self.alias}[{', '.join(str(member) for member in self.triggers)}]"
 
     def __repr__(self) -> str:
-        jitter = f", jitter={self.jitter}" if self.jitter else ""
-        spread = f", spread={self.spread}" if self.spread else ""
-        return f"<{type(self).__name__}({self.triggers}{jitter}{spread})>"
+        options = {
+            name: seconds for name, seconds in (("jitter", self.jitter), ("spread", self.spread)) if seconds
+        }
+        return call_text(type(self).__name__, options, self.triggers)
 
 
 class AndTrigger(BaseCombiningTrigger):

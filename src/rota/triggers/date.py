@@ -106,6 +106,3 @@ class DateTrigger(InstantTrigger):
 
     def __str__(self) -> str:
         return f"date[{datetime_repr(self.run_date)}]"
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} (run_date='{datetime_repr(self.run_date)}')>"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..errors import DeserializationError, NeverFiresError, TriggerError, TriggerTypeError
 from ..util import obj_to_ref, ref_to_obj
-from .base import BaseTrigger, InstantTrigger, checked_state
+from .base import BaseTrigger, InstantTrigger, call_text, checked_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -157,4 +157,4 @@ class DerivedTrigger(InstantTrigger):
         return f"{self.trigger}.{self._shown()}"
 
     def __repr__(self) -> str:
-        return f"{self.trigger!r}.{self._shown()}"
+        return call_text(type(self).__name__, self._parameters(), self.trigger)

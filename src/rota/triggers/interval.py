@@ -11,7 +11,7 @@ from functools import lru_cache
 from ..clock import DAY, SECOND, microseconds, moment
 from ..clock import instant as to_instant
 from ..errors import TriggerError, TriggerTypeError
-from ..util import astimezone, datetime_repr, timezone_to_text
+from ..util import astimezone, timezone_to_text
 from .base import (
     LAST_INSTANT,
     checked_jitter,
@@ -263,18 +263,6 @@ class IntervalTrigger(TriggerWithTerms):
 
     def __str__(self) -> str:
         return f"interval[{self.interval!s}]"
-
-    def __repr__(self) -> str:
-        options = [f"interval={self.interval!r}", f"start_date={datetime_repr(self.start_date)!r}"]
-        if self.end_date is not None:
-            options.append(f"end_date={datetime_repr(self.end_date)!r}")
-        if self.jitter:
-            options.append(f"jitter={self.jitter}")
-        if self.spread:
-            options.append(f"spread={self.spread}")
-        if self.follows_end:
-            options.append("mode='delay'")
-        return f"<{type(self).__name__} ({', '.join(options)}, timezone='{self.timezone}')>"
 
 
 #: Returns the same object for equal numbers: many jobs have few intervals.

@@ -8,11 +8,12 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_right
 from datetime import UTC, datetime, timedelta
+from datetime import timezone as dt_timezone
 
 from ..clock import SECOND, moment
 from ..clock import instant as to_instant
 from ..errors import NeverFiresError, TriggerError, TriggerTypeError
-from ..util import astimezone, localize, timezone_repr, timezone_to_text
+from ..util import astimezone, convert_to_datetime, localize, timezone_to_text
 from .base import (
     LAST_INSTANT,
     WALK_LIMIT,
@@ -21,7 +22,6 @@ from .base import (
     checked_spread,
     checked_state,
     current_instant,
-    optional_instant,
     zone_for,
 )
 from .rrule_rules import Rule
@@ -86,9 +86,7 @@ class RRuleTrigger(InstantTrigger):
         self.timezone = zone if zone is not None else zone_for(timezone, dtstart)
         self.start_given = start is not None or dtstart is not None
         if start is None:
-            given = optional_instant(dtstart, self.timezone, "dtstart")
-            at = current_instant(now) if given is None else given
-            start = moment(at // SECOND * SECOND, self.timezone).replace(tzinfo=None, fold=0)
+            start = _wall(dtstart, self.timezone, now)
         self._dtstart = start
         self._set_up()
         self.jitter = checked_jitter(jitter)
@@ -233,9 +231,15 @@ class RRuleTrigger(InstantTrigger):
     def __str__(self) -> str:
         return f"rrule[{', '.join(self._recurrence.lines()).removeprefix('RRULE:')}]"
 
-    def __repr__(self) -> str:
-        options = [f"rule={self.rule!r}", f"dtstart='{self._dtstart}'"]
-        for name, seconds in (("jitter", self.jitter), ("spread", self.spread)):
-            if seconds:
-                options.append(f"{name}={seconds}")
-        return f"<{type(self).__name__} ({', '.join(options)}, timezone='{timezone_repr(self.timezone)}')>"
+
+#: What a start without a zone is read in, so that its wall time stays the recurrence's, even where clocks jump over it.
+_NO_ZONE = dt_timezone(timedelta(0), "none")
+
+
+def _wall(dtstart: Any, zone: tzinfo, now: int | None) -> datetime:
+    """Return the start of a recurrence on the wall clock of its zone."""
+    given = convert_to_datetime(dtstart, _NO_ZONE, "dtstart")
+    if given is None or given.tzinfo is not _NO_ZONE:
+        at = current_instant(now) if given is None else to_instant(given)
+        given = moment(at, zone)
+    return given.replace(tzinfo=None, microsecond=0, fold=0)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from ..clock import microseconds, moment
 from ..errors import NeverFiresError, TriggerError, TriggerTypeError
 from ..util import datetime_repr, local_timezone
-from .base import LAST_INSTANT, WALK_LIMIT, BaseTrigger, optional_instant
+from .base import LAST_INSTANT, WALK_LIMIT, BaseTrigger, call_text, optional_instant
 from .combining import BaseCombiningTrigger
 from .derived import DerivedTrigger, fires_at, following
 from .interval import IntervalTrigger
@@ -98,6 +98,9 @@ class MinusTrigger(BaseCombiningTrigger):
         if len(made.triggers) != 2:
             raise TriggerError(f"a minus has two triggers, not {len(made.triggers)}")
         return made
+
+    def __repr__(self) -> str:
+        return call_text(type(self).__name__, {}, *self.triggers)
 
     def _nothing_left(self, instant: int) -> NeverFiresError:
         return NeverFiresError(

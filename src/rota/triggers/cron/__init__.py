@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from ...clock import SECOND, moment
 from ...errors import NeverFiresError, TriggerError
-from ...util import astimezone, datetime_repr, suggestion, timezone_to_text
+from ...util import astimezone, suggestion, timezone_to_text
 from ..base import (
     LAST_INSTANT,
     checked_jitter,
@@ -338,14 +338,9 @@ class CronTrigger(Schedule, TriggerWithTerms):
     def __str__(self) -> str:
         return f"cron[{', '.join(self._given())}]"
 
-    def __repr__(self) -> str:
-        options = self._given()
-        if self.start_date is not None:
-            options.append(f"start_date={datetime_repr(self.start_date)!r}")
-        if self.end_date is not None:
-            options.append(f"end_date={datetime_repr(self.end_date)!r}")
-        if self.jitter:
-            options.append(f"jitter={self.jitter}")
-        if self.spread:
-            options.append(f"spread={self.spread}")
-        return f"<{type(self).__name__} ({', '.join(options)}, timezone='{self.timezone}')>"
+    def _call(self, spec: dict[str, Any]) -> str:
+        if not self.dates.extended:
+            return super()._call(spec)
+        from .writing import call
+
+        return call(self, spec)

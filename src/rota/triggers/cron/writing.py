@@ -6,10 +6,13 @@ Pure. Loaded when it is asked for.
 from __future__ import annotations
 
 from ...errors import TriggerError
+from ..base import call_text
 from .expressions import LastDayOfMonthExpression, WeekdayPositionExpression
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from . import CronTrigger
     from .fields import BaseField
 
@@ -21,14 +24,58 @@ _EVERY_DAY = (1 << 7) - 1
 def to_crontab(trigger: CronTrigger) -> str:
     """Return the crontab string of a trigger; see :meth:`CronTrigger.to_crontab`."""
     fields = {field.name: field for field in trigger.fields}
+    if trigger.dates.extended:
+        read = _as_read(fields)
+        if _is_read_as(read, trigger):
+            return read
     if str(fields["week"]) != "*":
         raise _none(trigger, f"crontab has no field for the ISO week ({fields['week']})")
     day, weekday = _dates(trigger, fields["day"], fields["day_of_week"])
     texts = [str(fields["minute"]), str(fields["hour"]), day, str(fields["month"]), weekday]
+    return _joined(texts, fields)
+
+
+def call(trigger: CronTrigger, spec: dict[str, Any]) -> str:
+    """Return the call that makes an equal trigger of one that was read from a crontab string.
+
+    :param spec: its :meth:`CronTrigger.spec`
+    """
+    name = type(trigger).__name__
+    try:
+        text = to_crontab(trigger)
+    except TriggerError:
+        text = ""
+    # Years may be over when the call is made.
+    if "year" in spec or not _is_read_as(text, trigger):
+        return f"{name}.from_spec({spec!r})"
+    options = {
+        key: value
+        for key, value in spec.items()
+        if key not in (*trigger.FIELD_NAMES, "crontab", "day_or_weekday")
+    }
+    return call_text(f"{name}.from_crontab", options, text)
+
+
+def _as_read(fields: dict[str, BaseField]) -> str:
+    """Return the fields as the crontab string said them, if it did."""
+    day = ",".join("L" if item == "last" else item for item in str(fields["day"]).split(","))
+    texts = [str(fields[name]) for name in ("minute", "hour", "month", "day_of_week")]
+    return _joined([*texts[:2], day, *texts[2:]], fields)
+
+
+def _joined(texts: list[str], fields: dict[str, BaseField]) -> str:
     second, year = str(fields["second"]), str(fields["year"])
     if year != "*":
         return " ".join([second, *texts, year])
     return " ".join(texts if second == "0" else [second, *texts])
+
+
+def _is_read_as(text: str, trigger: CronTrigger) -> bool:
+    try:
+        read = trigger.from_crontab(text, trigger.timezone, now=0)
+    except TriggerError:
+        return False
+    return read.fields == trigger.fields and read.day_or_weekday == trigger.day_or_weekday
 
 
 def _dates(trigger: CronTrigger, day: BaseField, day_of_week: BaseField) -> tuple[str, str]:
