@@ -18,16 +18,32 @@ with atheris.instrument_imports(include=["rota"]):
     from rota.errors import RotaError
     from rota.triggers import trigger_from_spec
     from rota.triggers.cron import CronTrigger
+    from rota.triggers.rrule import RRuleTrigger
 
 FIELDS = CronTrigger.FIELD_NAMES
 DIALECTS = ("cron", "quartz", "apscheduler3")
+PARTS = (
+    "INTERVAL",
+    "COUNT",
+    "UNTIL",
+    "BYMONTH",
+    "BYDAY",
+    "BYMONTHDAY",
+    "BYYEARDAY",
+    "BYWEEKNO",
+    "BYSETPOS",
+    "BYHOUR",
+    "WKST",
+)
+FREQUENCIES = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY", "SECONDLY")
 NOW = 1_800_000_000_000_000
 #: Most of the input is made of what a grammar would let through, so that the parsers are reached in their depths.
 WORDS = [
     "0", "1", "5", "7", "12", "15", "23", "28", "29", "30", "31", "53", "59", "60", "99", "1970", "2030",
     "9999", "100000000", "*", "?", "L", "W", "LW", "H", "#", "/", "-", ",", "--", "**", "//", ",,",
     "mon", "fri", "SUN", "jan", "Dec", "1st", "2nd", "last", "L-3", "15W", "5L", "fri#2", "*/", "*/5",
-    "1-5", "5-1", "1--100000000", "H(1-5)", "H/7", "@daily", "@reboot", "A=1", "CRON_TZ=UTC",
+    "1-5", "5-1", "-1", "MO", "-1FR", "2TU", "20270101T000000Z", "1--100000000", "H(1-5)", "H/7",
+    "@daily", "@reboot", "A=1", "CRON_TZ=UTC",
     " ", "  ", "\t", "\n", "%", "\x00", "é", "٣", "¹",
 ]  # fmt: skip
 
@@ -52,6 +68,7 @@ def use(trigger: CronTrigger) -> None:
     assert spec is not None
     again = trigger_from_spec(json.loads(json.dumps(spec)))
     assert again == trigger and again.after(NOW) == first, f"{trigger!r} is stored as {spec}"
+    assert eval(repr(trigger)) == trigger
     assert trigger.explain() and trigger.explain("vi")
     try:
         text = trigger.to_crontab()
@@ -68,7 +85,7 @@ def use(trigger: CronTrigger) -> None:
 def one_input(raw: bytes) -> None:
     """Let one of the readers read."""
     data = atheris.FuzzedDataProvider(raw)
-    which = data.ConsumeIntInRange(0, 4)
+    which = data.ConsumeIntInRange(0, 6)
     try:
         if which <= 1:
             parts = [text_of(data) for _ in range(data.ConsumeIntInRange(1, 7))]
@@ -91,6 +108,21 @@ def one_input(raw: bytes) -> None:
             for entry in read_crontab(text_of(data) + "\n" + text_of(data)):
                 if entry.schedule != "@reboot":
                     use(entry.trigger("Europe/Berlin"))
+        elif which == 4:
+            flags = {"crontab": data.ConsumeBool(), "day_or_weekday": data.ConsumeBool()}
+            stored = {FIELDS[data.ConsumeIntInRange(0, 7)]: text_of(data) for _ in range(3)}
+            use(trigger_from_spec({"type": "cron", "timezone": "Europe/Berlin", **flags, **stored}))  # type: ignore[arg-type]
+        elif which == 5:
+            rule = ";".join(
+                f"{PARTS[data.ConsumeIntInRange(0, len(PARTS) - 1)]}={text_of(data)}"
+                for _ in range(data.ConsumeIntInRange(1, 4))
+            )
+            recurrence = RRuleTrigger(
+                f"FREQ={FREQUENCIES[data.ConsumeIntInRange(0, 6)]};{rule}", "2026-01-01", "UTC"
+            )
+            first = recurrence.after(NOW)
+            assert first is None or first > NOW
+            assert eval(repr(recurrence)) == recurrence
         else:
             kind = ("cron", "date", "interval", "calendarinterval")[data.ConsumeIntInRange(0, 3)]
             names = ("run_date", "seconds", "days", "start_date", "end_date", "timezone", "hour", "jitter")

@@ -72,7 +72,7 @@ def test_a_step_after_one_value_runs_to_the_end_of_the_field():
     "expr", ["30-10 * * * *", "* 22-2 * * *", "* * 31-1 * *", "* * * nov-feb *", "0 0 0 1 1 * 2031-2030"]
 )
 def test_a_reversed_range_is_refused_and_the_message_writes_it_out(expr):
-    with pytest.raises(CronError, match=r"runs backwards; write \d+-\d+,\d+-\d+"):
+    with pytest.raises(CronError, match=r"runs backwards; write \d+(-\d+)?,\d+(-\d+)? to"):
         CronTrigger.from_crontab(expr, UTC)
 
 
@@ -240,6 +240,12 @@ def test_apscheduler3_counts_from_monday_as_0_and_joins_by_and():
     for expr in ("0 0 * * 7", "0 0 L * *", "0 0 * * 1#2", "@daily", "0 0 ? * *", "*/60 * * * *"):
         with pytest.raises(CronError):
             CronTrigger.from_crontab(expr, UTC, dialect="apscheduler3")
+
+
+def test_apscheduler3_errors_name_the_column_of_the_string():
+    with pytest.raises(CronError, match="column 12") as caught:
+        CronTrigger.from_crontab("0 0 *  * 1,7", UTC, dialect="apscheduler3")
+    assert (caught.value.field, caught.value.item, caught.value.column) == ("day_of_week", "7", 12)
 
 
 # -------------------------------------------------------------------------------------------------- keyword interface

@@ -23,8 +23,9 @@ from ..base import (
 from ..terms import TriggerWithTerms, terms
 from .crontab import parse_crontab
 from .dst import POLICIES, count_fires, effect_of, last_fire, next_fire
+from .fields import FIELDS_MAP
 from .schedule import Schedule
-from .shared import FIELD_NAMES, FIELDS_MAP, dates_and_times
+from .shared import FIELD_NAMES, dates_and_times
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

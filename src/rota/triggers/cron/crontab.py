@@ -13,6 +13,7 @@ from functools import lru_cache
 from ...errors import CronError, TriggerTypeError
 from ...util import suggestion
 from .expressions import LONGEST_TEXT, MAX_VALUES, MIN_VALUES, MONTHS, shown
+from .fields import FIELDS_MAP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ def _parse(expr: str, dialect: str, seed: str | None) -> Crontab:
     ):
         raise _wrong_count(len(words), dialect)
     if dialect == "apscheduler3":
+        for name, word, column in zip(layout, words, _columns(expr), strict=True):
+            FIELDS_MAP[name](name, word, at=column)
         return Crontab(_by_keyword(words), False)
     quartz = dialect == "quartz"
     texts: list[str] = []
@@ -189,10 +192,12 @@ class _Field:
         if self.is_weekday:
             return self._weekday_range(first, last, step)
         if last is not None and last < first:
+            parts = [
+                str(low) if low == high else f"{low}-{high}"
+                for low, high in ((first, self.high), (self.low, last))
+            ]
             raise self.error(
-                item,
-                at,
-                f"the range runs backwards; write {first}-{self.high},{self.low}-{last} to run over the end",
+                item, at, f"the range runs backwards; write {','.join(parts)} to run over the end"
             )
         text = str(first) if last is None else f"{first}-{last}"
         return text if step is None else f"{text}/{step}"

@@ -62,6 +62,7 @@ class BaseField:
     :param exprs: its text (or an int): a comma list of expressions, blanks around commas allowed
     :param is_default: whether the text was not given but taken by default
     :param extended: whether the crontab extensions are understood, and steps larger than the field allowed
+    :param at: the column at which the text begins, for messages
     :raises CronError: if the text is not understood to its end
     """
 
@@ -70,7 +71,9 @@ class BaseField:
     #: those that only crontab strings have
     EXTENDED: list[type[Expression]] = []
 
-    def __init__(self, name: str, exprs: Any, is_default: bool = False, extended: bool = False) -> None:
+    def __init__(
+        self, name: str, exprs: Any, is_default: bool = False, extended: bool = False, at: int = 1
+    ) -> None:
         self.name = name
         self.is_default = is_default
         text = str(exprs)
@@ -79,8 +82,8 @@ class BaseField:
             return
         self.expressions = []
         if len(text) > LONGEST_TEXT:
-            raise self._error(f"The text has {len(text)} characters; {LONGEST_TEXT} is the most", text, 1)
-        column = 1
+            raise self._error(f"The text has {len(text)} characters; {LONGEST_TEXT} is the most", text, at)
+        column = at
         for item in text.split(","):
             stripped = item.strip()
             self.expressions.append(
@@ -185,3 +188,16 @@ class MonthField(BaseField):
     """The month."""
 
     COMPILERS = [*BaseField.COMPILERS, MonthRangeExpression]
+
+
+#: The class of each field by its keyword.
+FIELDS_MAP: dict[str, type[BaseField]] = {
+    "year": BaseField,
+    "month": MonthField,
+    "week": WeekField,
+    "day": DayOfMonthField,
+    "day_of_week": DayOfWeekField,
+    "hour": BaseField,
+    "minute": BaseField,
+    "second": BaseField,
+}

@@ -8,20 +8,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 from .dates import Dates
-from .fields import DEFAULT_VALUES, BaseField, DayOfMonthField, DayOfWeekField, MonthField, WeekField
+from .fields import DEFAULT_VALUES, FIELDS_MAP, BaseField
 from .schedule import Times
 
 FIELD_NAMES = ("year", "month", "day", "week", "day_of_week", "hour", "minute", "second")
-FIELDS_MAP: dict[str, type[BaseField]] = {
-    "year": BaseField,
-    "month": MonthField,
-    "week": WeekField,
-    "day": DayOfMonthField,
-    "day_of_week": DayOfWeekField,
-    "hour": BaseField,
-    "minute": BaseField,
-    "second": BaseField,
-}
 
 #: The texts of some fields as they were given, None for those that were not.
 Texts = tuple[str | None, ...]
