@@ -147,7 +147,11 @@ def check_callable_args(func: Callable[..., Any], args: Collection[Any], kwargs:
         signature = _signature(func)
     except ValueError:
         return
-    _check(signature, len(args), kwargs)
+    try:
+        _check(signature, len(args), kwargs)
+    except ArgumentMismatchError as exc:
+        name = getattr(func, "__qualname__", type(func).__qualname__)
+        raise ArgumentMismatchError(f"{exc}; the callable is {name}{signature}") from None
 
 
 def _fits_plain(func: Any, count: int) -> bool:

@@ -171,9 +171,10 @@ class ConflictingIdError(RotaError, KeyError):
 class TransientJobError(RotaError, ValueError):
     """The job's callable has no importable name, so a durable store cannot keep it."""
 
-    def __init__(self, job_id: str) -> None:
+    def __init__(self, job_id: str, func: object = None) -> None:
+        what = "the callable" if func is None else repr(func)
         super().__init__(
-            f'Job "{job_id}" cannot be added to this job store because a reference to the callable could not be '
+            f'Job "{job_id}" cannot be added to this job store because a reference to {what} could not be '
             f"determined; use a module-level function, a textual reference (module:name), or the memory store"
         )
         self.job_id = job_id

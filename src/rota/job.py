@@ -24,6 +24,7 @@ from .util import (
     get_callable_name,
     obj_to_ref,
     ref_to_obj,
+    suggestion,
     undefined,
 )
 
@@ -248,7 +249,7 @@ class Job:
         :raises TransientJobError: if it has none
         """
         if not self.func_ref:
-            raise TransientJobError(self.id)
+            raise TransientJobError(self.id, self.func)
         return self.func_ref
 
     def _refresh(self, changed: Job | None) -> None:
@@ -290,8 +291,10 @@ class Job:
         if "next_run_time" in changes:
             following = self._next_instant(changes.pop("next_run_time"))
         if changes:
+            names = ("func", "args", "kwargs", "next_run_time", *dict(_CHECKS), *OPTION_NAMES)
             raise UnknownAttributeError(
                 f"The following are not modifiable attributes of Job: {', '.join(changes)}"
+                f"{suggestion(next(iter(changes)), names)}"
             )
         for name, value in approved.items():
             setattr(self, name, value)
@@ -380,7 +383,9 @@ def _checked_name(value: Any) -> str:
 
 def _checked_trigger(value: Any) -> BaseTrigger:
     if not isinstance(value, BaseTrigger):
-        raise JobTypeError(f"Expected a trigger instance, got {type(value).__name__} instead")
+        raise JobTypeError(
+            f"Expected a trigger instance, got {value!r}; reschedule_job() takes the name of a trigger and its arguments"
+        )
     return value
 
 
@@ -395,6 +400,8 @@ def _checked_call(func: Any, args: Any, kwargs: Any) -> tuple[Callable[..., Any]
     if isinstance(func, str):
         func_ref: str | None = func
         func = ref_to_obj(func)
+        if not callable(func):
+            raise JobTypeError(f"func must be a callable, and {func_ref!r} leads to {func!r}")
     elif callable(func):
         try:
             func_ref = obj_to_ref(func)

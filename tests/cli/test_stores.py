@@ -300,6 +300,13 @@ def test_a_job_that_runs_as_often_as_it_may_is_not_triggered_again(capsys, fille
 # -- what is wrong -----------------------------------------------------------------------------------------------
 
 
+def test_without_a_command_the_help_is_shown_and_nothing_else(capsys):
+    for arguments in ((), ("import",)):
+        code, out, err = rota(capsys, *arguments)
+        assert (code, err) == (2, "")
+        assert "Usage" in out
+
+
 def test_an_unknown_job_is_an_error_with_a_suggestion(capsys, filled):
     for command in ("pause", "resume", "trigger", "remove"):
         code, out, err = rota(capsys, "-s", filled, command, "nigthly")

@@ -52,20 +52,23 @@ def make(scheduler, **changes):
         ({"func": 5}, JobTypeError, "callable or a textual reference"),
         ({"func": "no.such.module:name"}, CallableLookupError, "no.such.module"),
         ({"func": "json:no_such"}, CallableLookupError, "no_such"),
+        ({"func": "os:sep"}, JobTypeError, "'os:sep' leads to '/'"),
         ({"args": "text"}, JobTypeError, "non-string iterable"),
         ({"args": 5}, JobTypeError, "non-string iterable"),
         ({"kwargs": [1]}, JobTypeError, "dict-like"),
         ({"kwargs": {"fourth": 4}}, ArgumentMismatchError, "fourth"),
-        ({"args": ()}, ArgumentMismatchError, "first"),
+        ({"args": ()}, ArgumentMismatchError, r"first; the callable is .*\(first, "),
         ({"args": (1, 2, 3)}, ArgumentMismatchError, "positional"),
         ({"kwargs": {"first": 1}}, ArgumentMismatchError, "first"),
         ({"name": 5}, JobTypeError, "name must be a nonempty string"),
-        ({"trigger": "cron"}, JobTypeError, "Expected a trigger instance"),
+        ({"trigger": "cron"}, JobTypeError, r"Expected a trigger instance, got 'cron'; reschedule_job\(\)"),
+        ({"coalesce": "false"}, JobTypeError, "coalesce must be True or False, got 'false'"),
         ({"executor": 5}, JobTypeError, "executor must be a string"),
         ({"max_instances": 0}, JobTypeError, "max_instances"),
         ({"misfire_grace_time": "x"}, JobTypeError, "misfire_grace_time"),
         ({"next_run_time": 5}, TypeError, "next_run_time"),
         ({"colour": "red"}, UnknownAttributeError, "colour"),
+        ({"maxinstances": 2}, UnknownAttributeError, "did you mean 'max_instances'"),
     ],
 )
 def test_a_job_that_cannot_run_is_refused_by_name_and_value(scheduler, changes, error, words):
@@ -126,7 +129,7 @@ def test_a_text_that_names_a_function_is_resolved(scheduler):
 def test_a_function_without_a_name_has_no_reference(scheduler):
     job = make(scheduler, func=lambda x: x)
     assert job.func_ref is None
-    with pytest.raises(TransientJobError, match="memory store"):
+    with pytest.raises(TransientJobError, match=r"<lambda>.*memory store"):
         job.require_reference()
 
 

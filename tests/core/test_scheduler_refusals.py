@@ -7,7 +7,13 @@ import os
 
 import pytest
 
-from rota.errors import JobTypeError, OptionTypeError, UnknownAliasError, UnknownOptionError
+from rota.errors import (
+    ConfigurationError,
+    JobTypeError,
+    OptionTypeError,
+    UnknownAliasError,
+    UnknownOptionError,
+)
 from rota.schedulers.background import BackgroundScheduler
 from rota.testing import ManualScheduler
 
@@ -57,6 +63,13 @@ def test_a_plug_in_or_alias_that_does_not_exist_is_refused_with_a_suggestion(sch
         scheduler.add_job(nothing, executor="defaul")
     with pytest.raises(UnknownAliasError, match="No such job store: x"):
         scheduler.get_runs(jobstore="x")
+
+
+def test_a_store_or_executor_that_cannot_be_made_of_its_options_says_how_it_is_written():
+    with pytest.raises(JobTypeError, match=r"jobstores\['default'\], got 'jobs.db' instead; write a URL, or"):
+        ManualScheduler({"rota.jobstores.default": "jobs.db"})
+    with pytest.raises(ConfigurationError, match=r"executors\['slow'\] -- .*; write a dictionary such as"):
+        ManualScheduler({"rota.executors.slow.max_workers": "3"})
 
 
 def test_a_status_that_runs_do_not_have_is_refused(scheduler):

@@ -59,8 +59,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 130
     except _Usage as exc:
         context = getattr(exc, "ctx", None)
-        fail(exc.format_message())
-        if context is not None:
+        message = exc.format_message()
+        if message:  # else the help was shown, as nothing was asked for
+            fail(message)
+        if message and context is not None:
             print(f"see: {context.command_path} --help", file=sys.stderr)
         code = exc.exit_code
     except BrokenPipeError:  # the reader of a pipe went away, and nobody wants to hear about it

@@ -128,6 +128,8 @@ def _set_expires(policy: Policy, name: str, value: object) -> None:
 
 
 def _set_coalesce(policy: Policy, name: str, value: object) -> None:
+    if isinstance(value, str):  # "false" would be true
+        raise JobTypeError(f"coalesce must be True or False, got {value!r}")
     policy.coalesce = bool(value)
 
 

@@ -35,6 +35,12 @@ RECORD_GRACE = 10.0
 POLL = 0.25
 
 
+_EXAMPLES = {
+    "jobstore": "a URL, or a dictionary such as {'type': 'sqlalchemy', 'url': 'sqlite:///jobs.sqlite'}",
+    "executor": "a dictionary such as {'type': 'threadpool', 'max_workers': 20}",
+}
+
+
 class SchedulerLife(JobMethods):
     """The inner half of :class:`~rota.schedulers.base.BaseScheduler`."""
 
@@ -145,7 +151,7 @@ class SchedulerLife(JobMethods):
         what = f"{kind}s[{alias!r}]"
         if not hasattr(value, "items"):
             raise JobTypeError(
-                f"Expected {kind} instance or dict for {what}, got {type(value).__name__} instead"
+                f"Expected {kind} instance or dict for {what}, got {value!r} instead; write {_EXAMPLES[kind]}"
             )
         options = dict(value)
         name, cls = options.pop("type", None), options.pop("class", None)
@@ -155,7 +161,9 @@ class SchedulerLife(JobMethods):
             return maybe_ref(cls)(**options)
         if kind == "jobstore" and isinstance(options.get("url"), str):
             return create_plugin(kind, options.pop("url"), options)
-        raise ConfigurationError(f'Cannot create {what} -- either "type" or "class" must be defined')
+        raise ConfigurationError(
+            f'Cannot create {what} -- either "type" or "class" must be defined; write {_EXAMPLES[kind]}'
+        )
 
     def _open(self) -> None:
         """Start executors and stores and store the pending jobs; undo it all if any of it fails."""
