@@ -165,6 +165,17 @@ def test_stores_with_other_collections_do_not_see_each_other(open_store: Open) -
 # ------------------------------------------------------------------------------------------------------------- errors
 
 
+def test_how_long_a_server_is_looked_for_may_be_said_in_the_url_too() -> None:
+    address = f"mongodb://127.0.0.1:{free_port()}/x"
+    for store, seconds in (
+        (MongoDBJobStore(url=address), 10),
+        (MongoDBJobStore(url=address, serverSelectionTimeoutMS=200), 0.2),
+        (MongoDBJobStore(url=f"{address}?serverSelectionTimeoutMS=300"), 0.3),
+    ):
+        assert store.client.options.server_selection_timeout == seconds
+        store.shutdown()
+
+
 def test_a_server_that_cannot_be_reached_is_named_without_its_password() -> None:
     port = free_port()
     store = MongoDBJobStore(url=f"mongodb://me:top%20secret@127.0.0.1:{port}/x", serverSelectionTimeoutMS=200)

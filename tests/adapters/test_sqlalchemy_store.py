@@ -556,3 +556,10 @@ def test_a_process_that_is_killed_in_a_transaction_leaves_no_half_claim(
     (run,) = store.rescue(NODE, later)
     assert finish(store, [run], later) == []
     assert statuses(store) == [SUCCEEDED]
+
+
+@pytest.mark.parametrize("url", ["sqlite+aiosqlite:///jobs.sqlite", "postgresql+asyncpg://u:secret@h/db"])
+def test_a_driver_for_asyncio_is_refused_before_it_is_needed(url):
+    with pytest.raises(ConfigurationError, match="is a database driver for asyncio") as caught:
+        SQLAlchemyJobStore(url)
+    assert "secret" not in str(caught.value)

@@ -61,12 +61,14 @@ def test_a_plug_in_or_alias_that_does_not_exist_is_refused_with_a_suggestion(sch
         scheduler.add_job(nothing, "crn")
     with pytest.raises(UnknownAliasError, match='did you mean "default"'):
         scheduler.add_job(nothing, executor="defaul")
+    with pytest.raises(UnknownAliasError, match='"postgress://…" was found; did you mean "postgres://…"'):
+        scheduler.add_jobstore("postgress://user@host/db", "x")
     with pytest.raises(UnknownAliasError, match="No such job store: x"):
         scheduler.get_runs(jobstore="x")
 
 
 def test_a_store_or_executor_that_cannot_be_made_of_its_options_says_how_it_is_written():
-    with pytest.raises(JobTypeError, match=r"jobstores\['default'\], got 'jobs.db' instead; write a URL, or"):
+    with pytest.raises(JobTypeError, match=r"jobstores\['default'\], got str instead; write a URL, or"):
         ManualScheduler({"rota.jobstores.default": "jobs.db"})
     with pytest.raises(ConfigurationError, match=r"executors\['slow'\] -- .*; write a dictionary such as"):
         ManualScheduler({"rota.executors.slow.max_workers": "3"})

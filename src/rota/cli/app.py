@@ -102,7 +102,12 @@ OwnStore = Annotated[
         help="Keep the jobs in this store, such as sqlite:///jobs.sqlite (in memory otherwise).",
     ),
 ]
-Table = Annotated[str, typer.Option("--table", metavar="NAME", help="Name of the jobs table in it.")]
+Table = Annotated[
+    str,
+    typer.Option(
+        "--table", metavar="NAME", help="Name of its jobs table, key (Redis) or collection (MongoDB)."
+    ),
+]
 Zone = Annotated[
     str | None,
     typer.Option(

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _SQLITE = re.compile(r"sqlite(?:\+\w+)?:///([^?]+)")
 _FROM_ENVIRONMENT: list[str] = []
+DEFAULT_TABLE = "rota_jobs"
 #: Among how many jobs the one is looked for that was meant by a wrong id.
 _SUGGESTED = 1000
 
@@ -64,7 +65,7 @@ def signing_keys() -> list[str] | None:
 
 def make_store(
     url: str,
-    tablename: str = "rota_jobs",
+    tablename: str = DEFAULT_TABLE,
     guest: bool = False,
     fills: bool = False,
     keys: list[str] | None = _FROM_ENVIRONMENT,
@@ -89,12 +90,26 @@ def make_store(
         "imports": not (guest or fills),
         "signing_key": signing_keys() if keys is _FROM_ENVIRONMENT else keys,
     }
-    if URL_SCHEMES.get(url.partition("://")[0].partition("+")[0].lower(), "sqlalchemy") != "sqlalchemy":
-        store: BaseJobStore = create_plugin("jobstore", url, options)
-        return store
-    from ..jobstores.sqlalchemy import SQLAlchemyJobStore
+    scheme = url.partition("://")[0].partition("+")[0].lower()
+    kind = URL_SCHEMES.get(scheme, scheme)
+    if kind == "sqlalchemy":
+        options |= {"tablename": tablename, "create_tables": not guest}
+    elif tablename != DEFAULT_TABLE:
+        options |= _named(kind, tablename)
+    store: BaseJobStore = create_plugin("jobstore", url, options)
+    return store
 
-    return SQLAlchemyJobStore(url=url, tablename=tablename, create_tables=not guest, **options)
+
+def _named(kind: str, name: str) -> dict[str, str]:
+    """Return the options of a store that say what --table says of tables.
+
+    :raises CliError: if such a store has its name in the URL
+    """
+    if kind == "redis":
+        return {"jobs_key": name, "run_times_key": f"{name.removesuffix('jobs')}run_times"}
+    if kind == "mongodb":
+        return {"collection": name}
+    raise CliError(f"--table: the jobs of an {kind} store are told by the path in its URL", 2)
 
 
 @contextmanager

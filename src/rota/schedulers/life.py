@@ -151,7 +151,7 @@ class SchedulerLife(JobMethods):
         what = f"{kind}s[{alias!r}]"
         if not hasattr(value, "items"):
             raise JobTypeError(
-                f"Expected {kind} instance or dict for {what}, got {value!r} instead; write {_EXAMPLES[kind]}"
+                f"Expected {kind} instance or dict for {what}, got {type(value).__name__} instead; write {_EXAMPLES[kind]}"
             )
         options = dict(value)
         name, cls = options.pop("type", None), options.pop("class", None)

@@ -79,6 +79,13 @@ def create_plugin(kind: str, name: str, options: Mapping[str, Any], others: Iter
         options = {**options, "url": name}
         scheme = name.partition("://")[0].partition("+")[0].lower()
         name = URL_SCHEMES.get(scheme, scheme)
+        try:
+            plugin_class(kind, name)
+        except UnknownAliasError:
+            known = sorted({*URL_SCHEMES, *BUILT_IN[kind]} - {"memory", "sqlalchemy"})
+            near = nearest(scheme, known)
+            hint = f'did you mean "{near}://…"?' if near else f"there are {', '.join(known)}"
+            raise UnknownAliasError(f'No job store for URLs like "{scheme}://…" was found; {hint}') from None
     cls = plugin_class(kind, name)
     try:
         return cls(**options)

@@ -55,7 +55,8 @@ def options_of_url(url: str, path: str) -> tuple[dict[str, Any], str]:
     parts = urlsplit(url)
     if parts.scheme not in ("etcd", "etcds") or parts.username or parts.query or parts.fragment:
         raise ConfigurationError(
-            f"{without_secrets(url)!r} is no URL of an etcd store; it looks like etcd://host:2379/path"
+            f"{without_secrets(url)!r} is no URL of an etcd store; it looks like etcd://host:2379/path. Users, passwords "
+            f"and certificates are options of a client that you make and pass in as client="
         )
     try:
         options: dict[str, Any] = {"protocol": "https" if parts.scheme == "etcds" else "http"}

@@ -163,7 +163,9 @@ class Server:
 
 
 def _make_client(url: str | None, options: Mapping[str, Any]) -> Any:
-    merged = {"serverSelectionTimeoutMS": SELECTION_TIMEOUT, "connect": False, **options}
+    merged = {"connect": False, **options}
+    if "serverselectiontimeoutms" not in f"{url} {' '.join(options)}".lower():
+        merged["serverSelectionTimeoutMS"] = SELECTION_TIMEOUT
     if not {"journal", "j"} & {name.lower() for name in options} and not _JOURNAL.search(url or ""):
         merged["journal"] = True  # what was answered survives a crash of the server
     if url is not None:

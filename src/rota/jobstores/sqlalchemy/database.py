@@ -69,6 +69,8 @@ class Database:
         self._foreign = engine is not None or "isolation_level" in (options or {})
         if engine is None:
             engine = _make_engine(url, options or {})
+        if engine.dialect.is_async:
+            raise ConfigurationError(_for_asyncio(engine.dialect.driver))
         self.engine: Engine = engine
         self.can = capabilities_of(engine.dialect.name)
         if self._own:
@@ -224,6 +226,8 @@ def _make_engine(url: str | URL | None, options: Mapping[str, Any]) -> Engine:
             driver, module, extra = DRIVERS[parsed.drivername]
             if find_spec(module) is not None:
                 parsed = parsed.set(drivername=f"{parsed.drivername}+{driver}")
+        if parsed.get_dialect().is_async:
+            raise ConfigurationError(_for_asyncio(parsed.get_driver_name()))
         merged = capabilities_of(parsed.get_backend_name()).engine_options(parsed)
         for name, value in options.items():
             if name == "connect_args":
@@ -231,8 +235,17 @@ def _make_engine(url: str | URL | None, options: Mapping[str, Any]) -> Engine:
             else:
                 merged[name] = value
         return create_engine(parsed, **merged)
+    except ConfigurationError:
+        raise
     except (ArgumentError, NoSuchModuleError, TypeError, ValueError) as exc:
         said = str(exc).replace(str(url), without_secrets(str(url)))
         raise ConfigurationError(f"Cannot use this database URL or these engine options: {said}") from None
     except ImportError as exc:
         raise MissingExtraError(f"The database driver for this URL ({exc})", extra) from exc
+
+
+def _for_asyncio(driver: str) -> str:
+    return (
+        f"{driver} is a database driver for asyncio, and the store makes its calls in threads, on an AsyncIOScheduler too. "
+        f"Give it a URL without a driver (postgresql://…, mariadb://…, sqlite:///…), or one that names another driver"
+    )
