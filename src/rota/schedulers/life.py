@@ -226,12 +226,15 @@ class SchedulerLife(JobMethods):
         self._require_engine().add_store(alias, store)
 
     def _store_pending(self) -> None:
-        while self._pending_jobs:
-            job, alias, replace = self._pending_jobs[0]
-            job.policy = with_options(self._default_policy, self._pending_options.get(job.id, {}))
-            self._real_add_job(job, alias, replace)
-            del self._pending_jobs[0]
-            self._pending_options.pop(job.id, None)
+        stored = 0
+        try:
+            for job, alias, replace in self._pending_jobs:
+                job.policy = with_options(self._default_policy, self._pending_options.get(job.id, {}))
+                self._real_add_job(job, alias, replace)
+                self._pending_options.pop(job.id, None)
+                stored += 1
+        finally:  # what is stored is no longer pending, whatever became of the others
+            del self._pending_jobs[:stored]
 
     def _stop_claiming(self) -> None:
         """Begin to shut down: from now on no run starts, and the state is "stopped"."""
