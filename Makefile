@@ -29,7 +29,7 @@ format: $(VENV)/.ready ## write the code in the project's form
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-bench: .venvs/bench/.ready ## measure, side by side with APScheduler 3
+bench: .venvs/bench/.ready .venvs/bench-apscheduler4/.ready ## measure, side by side with APScheduler 3
 	@.venvs/bench/bin/python -m benchmarks $(ARGS)
 
 clean: ## remove what the commands above have made
@@ -47,8 +47,12 @@ $(VENV)/.ready: pyproject.toml
 	@touch $@ $(VENV)/.runs
 
 .venvs/bench/.ready: pyproject.toml
-	@scripts/setup .venvs/bench sql,bench
+	@scripts/setup .venvs/bench sql,postgresql,redis,bench
 	@touch $@
+
+# Another release of a package of the same name needs an environment of its own; without it the others are measured all the same.
+.venvs/bench-apscheduler4/.ready:
+	-@scripts/setup .venvs/bench-apscheduler4 bench-apscheduler4 && touch $@
 
 .venvs/%/.ready: pyproject.toml
 	@scripts/setup .venvs/$* all,dev $*

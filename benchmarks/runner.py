@@ -1,74 +1,86 @@
-"""Runs the measured programs: fresh processes, the packages alternating, every answer checked for its count."""
+"""Runs the measured programs: fresh processes, the contenders alternating, every answer checked for its count."""
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
-import platform
-import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
-from .rows import Case
+from .conditions import conditions
+from .peers import PEERS, ROOT
+from .rows import BOTH, Case
 
-ROOT = Path(__file__).resolve().parents[1]
-
-#: The answers of one case by package, in the order of the rounds.
+#: The answers of one case by contender, in the order of the rounds.
 Answers = dict[str, list[dict[str, Any]]]
+#: Peers are there to compare the order of magnitude with.
+PEER_ROUNDS = 2
+#: What the miniature makes of each setting: the programs run as they are, with next to nothing to do.
+MINIATURE = {"jobs": 12, "sample": 4}
 
 
-def measure(cases: Iterable[Case], rounds: int, tell: Callable[[str], None]) -> dict[str, Any]:
-    """Run every case ``rounds`` times for each package and return all answers, with the conditions.
+def measure(
+    form: str,
+    cases: Iterable[Case],
+    rounds: int,
+    minutes: float,
+    tell: Callable[[str], None],
+    keep: Callable[[dict[str, Any]], None] = lambda report: None,
+) -> dict[str, Any]:
+    """Run every case up to ``rounds`` times for each contender and return all answers, with the conditions.
 
-    A B A B: the packages take turns, and who begins changes from round to round, so that what slows the machine down for a
-    while slows both down.
+    A B A B: the contenders take turns, and who begins changes from round to round, so that what slows the machine down for a
+    while slows all down. Each round goes through all cases, so whatever the time limit, every case has been measured once.
+
+    :param form: the name of the form, for the report
+    :param minutes: no further round of a case is begun that would probably end later than this
+    :param tell: is told each answer in one line
+    :param keep: is given the report after each case, so that an interrupted measurement is not lost
     """
-    results: dict[str, Answers] = {}
-    for case in cases:
-        answers: Answers = {package: [] for package in case.packages}
-        for package in case.packages:
-            _run(case, package, warm_up=True)
-        for number in range(min(rounds, case.most_rounds)):
-            order = case.packages if number % 2 == 0 else tuple(reversed(case.packages))
-            for package in order:
-                answer = _run(case, package)
-                answers[package].append(answer)
-                tell(f"{case.name:16} {package:12} {_brief(answer)}")
-        results[case.name] = answers
-    return {"conditions": conditions(rounds), "results": results}
+    chosen = list(cases)
+    compileall.compile_dir(ROOT / "src", quiet=2)
+    compileall.compile_dir(ROOT / "benchmarks", quiet=2)
+    for package in BOTH:  # reads from the disk what the others will read from memory
+        run(_case_of(chosen, package), package, miniature=True)
+    results: dict[str, Answers] = {case.name: {} for case in chosen}
+    report = {"form": form, "results": results, "conditions": conditions(rounds)}
+    took: dict[str, float] = {}
+    began = time.monotonic()
+    for number in range(rounds):
+        for case in chosen:
+            begun = time.monotonic()
+            if number >= case.most_rounds or (number and begun - began + took[case.name] > minutes * 60):
+                continue
+            names = [name for name in case.programs() if name not in PEERS or number < PEER_ROUNDS]
+            for name in names if number % 2 == 0 else reversed(names):
+                answer = run(case, name)
+                results[case.name].setdefault(name, []).append(answer)
+                tell(f"{time.monotonic() - began:4.0f} s  {case.name:24} {name:14} {_brief(answer)}")
+            took[case.name] = time.monotonic() - begun
+            report["conditions"] = conditions(rounds)
+            keep(report)
+    return report
 
 
-def conditions(rounds: int) -> dict[str, Any]:
-    """Return under which conditions is measured."""
-    return {
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "rota": f"{_version('rota')} ({_commit()})",
-        "apscheduler": _version("APScheduler"),
-        "sqlalchemy": _version("SQLAlchemy"),
-        "rounds": rounds,
-        "date": _today(),
-        "load": [round(number, 1) for number in os.getloadavg()] if hasattr(os, "getloadavg") else None,
-        "command": "make bench" + _arguments(),
-    }
-
-
-def _run(case: Case, package: str, warm_up: bool = False) -> dict[str, Any]:
+def run(case: Case, contender: str, miniature: bool = False) -> dict[str, Any]:
     """Run a case once in a fresh process; what goes wrong becomes an answer without figures."""
+    python = PEERS[contender].python() if contender in PEERS else sys.executable
+    if python is None:
+        return {"void": "not installed"}
     settings = dict(case.settings)
-    if warm_up:  # compiles the package's modules; nothing of it is kept
-        settings.update(
-            {name: min(number, 2) for name, number in settings.items() if isinstance(number, int)}
-        )
+    if miniature:
+        settings |= {
+            name: min(number, MINIATURE.get(name, 1))
+            for name, number in settings.items()
+            if isinstance(number, int)
+        }
     environment = {name: text for name, text in os.environ.items() if not name.startswith("PYTHON")}
     environment["PYTHONPATH"] = os.pathsep.join((str(ROOT), str(ROOT / "src")))
-    command = [sys.executable, "-P", "benchmarks/child.py", case.program, package]
+    command = [python, "-P", "benchmarks/child.py", case.programs()[contender], contender]
     command += [f"{name}={value}" for name, value in settings.items()]
     try:
         process = subprocess.run(
@@ -82,13 +94,19 @@ def _run(case: Case, package: str, warm_up: bool = False) -> dict[str, Any]:
         )
     except subprocess.TimeoutExpired:
         return {"void": f"no answer within {case.timeout} s"}
-    if process.returncode:
-        lines = process.stderr.strip().splitlines() or [f"exit status {process.returncode}"]
+    try:
+        answer: dict[str, Any] = json.loads(process.stdout.strip().splitlines()[-1])
+        count, expected = answer["count"], answer["expected"]
+    except (ValueError, IndexError, KeyError, TypeError):
+        lines = process.stderr.strip().splitlines() or [f"exit status {process.returncode}, no answer"]
         return {"void": lines[-1], "stderr": process.stderr[-4000:]}
-    answer: dict[str, Any] = json.loads(process.stdout.strip().splitlines()[-1])
-    if answer["count"] != answer["expected"]:
-        answer["void"] = f"counted {answer['count']} instead of {answer['expected']}"
+    if count != expected:
+        answer["void"] = f"counted {count} instead of {expected}"
     return answer
+
+
+def _case_of(cases: list[Case], package: str) -> Case:
+    return next((case for case in cases if package in case.packages), cases[0])
 
 
 def _brief(answer: dict[str, Any]) -> str:
@@ -98,44 +116,3 @@ def _brief(answer: dict[str, Any]) -> str:
         f"{name} {number:,.2f}" for name, number in answer["figures"].items() if number is not None
     )
     return figures + (f" ({answer['note']})" if answer.get("note") else "")
-
-
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "not installed"
-
-
-def _commit() -> str:
-    answer = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--exclude", "*"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return answer.stdout.strip() or "no commit"
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or "unknown"
-
-
-def _today() -> str:
-    from datetime import UTC, datetime
-
-    return datetime.now(UTC).date().isoformat()
-
-
-def _arguments() -> str:
-    # Where the answers go is not a condition.
-    arguments = " ".join(sys.argv[1:]).replace("--page", "")
-    arguments = re.sub(r"--json[ =]\S+", "", arguments).strip()
-    return f' ARGS="{arguments}"' if arguments else ""

@@ -18,6 +18,8 @@ def interval(package: str, jobs: int, limit: int = 0) -> dict[str, Any]:
 
 
 def cron(package: str, jobs: int) -> dict[str, Any]:
+    """Each with a schedule of its own."""
+
     def add(add_job: Any, index: int) -> None:
         # Midnight is hours away or has just been: an hour that is not now.
         add_job(idle, "cron", month=1 + index % 12, day=1 + index % 28, hour=index % 24, minute=index % 60)

@@ -33,6 +33,11 @@ async def async_work(index: int) -> None:
         everything.set()
 
 
+def give_back(index: int) -> int:
+    """The job in another process: its return value is counted in this one."""
+    return index
+
+
 def idle() -> None:
     """A job that is added and never due."""
 
@@ -40,6 +45,12 @@ def idle() -> None:
 def expect(count: int) -> None:
     global expected
     expected = count
+
+
+def forget() -> None:
+    """Count from the beginning."""
+    executed.clear()
+    everything.clear()
 
 
 def scheduler_class(package: str, kind: str, name: str) -> Any:
@@ -52,8 +63,8 @@ def background(package: str, **options: Any) -> Any:
     return scheduler_class(package, "background", "BackgroundScheduler")(timezone=ZONE, **options)
 
 
-def executor(package: str, module: str, name: str) -> Any:
-    return getattr(import_module(f"{package}.executors.{module}"), name)()
+def executor(package: str, module: str, name: str, **options: Any) -> Any:
+    return getattr(import_module(f"{package}.executors.{module}"), name)(**options)
 
 
 def past() -> datetime:
@@ -70,6 +81,13 @@ def memory() -> int:
         import resource
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def switches() -> int:
+    """Return how often this process has given up the processor to wait for something."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
 
 
 class Watch:

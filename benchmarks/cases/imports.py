@@ -6,8 +6,12 @@ import time
 
 def background(package: str, start: str = "no") -> dict[str, object]:
     """Import the class; with ``start`` "yes", make a scheduler and start it as well."""
+    return _measured(f"{package}.schedulers.background", "BackgroundScheduler", start)
+
+
+def _measured(name: str, scheduler_class: str, start: str = "no") -> dict[str, object]:
     before, cpu, begin = _memory(), time.process_time(), time.perf_counter()
-    module = __import__(f"{package}.schedulers.background", fromlist=["BackgroundScheduler"])
+    module = __import__(name, fromlist=[scheduler_class])
     scheduler = None
     if start == "yes":
         scheduler = module.BackgroundScheduler()
@@ -15,13 +19,22 @@ def background(package: str, start: str = "no") -> dict[str, object]:
     seconds, used, after = time.perf_counter() - begin, time.process_time() - cpu, _memory()
     if scheduler is not None:
         scheduler.shutdown()
-    found = hasattr(module, "BackgroundScheduler")
+    found = hasattr(module, scheduler_class)
     return {
         "figures": {"ms": seconds * 1e3, "mb": (after - before) / 1e6},
         "cpu": used,
         "count": int(found),
         "expected": 1,
     }
+
+
+def schedule(package: str) -> dict[str, object]:
+    """Import `schedule`, which is a module with everything in it."""
+    return _measured("schedule", "Scheduler")
+
+
+def apscheduler4(package: str) -> dict[str, object]:
+    return _measured("apscheduler", "Scheduler")
 
 
 def _memory() -> int:
