@@ -68,6 +68,7 @@ def test_the_seeds_reach_everything_that_can_happen_to_a_run():
         "rescued",
         "given back",
         "refused",
+        "killed within a call",
     ):
         assert counts.get(what, 0) > 0, f"no run was {what} in sixty seeds"
     assert counts["started by a zombie"] > 0

@@ -32,6 +32,10 @@ def work() -> None:
     """Be the job of a simulation; it is never called, its runs end as the simulation says."""
 
 
+class Crash(BaseException):
+    """A process is killed in the middle of what it does: raised through its code, which can do nothing more to the store."""
+
+
 class NodeClock(VirtualClock):
     """A node's view of the world's time: it goes ahead or behind by a constant."""
 
@@ -147,6 +151,7 @@ class Node:
         self.store = store
         self.skew = skew
         self.executor = executor
+        self.alive = True
         #: it does nothing before this world time (instant)
         self.suspended_until = 0
         self.scheduler = ManualScheduler(
@@ -165,6 +170,7 @@ class Node:
 
     def crash(self) -> None:
         """Die as by SIGKILL."""
+        self.alive = False
         self.executor.forget()
         self.scheduler.state = STATE_STOPPED
         self.store.detach()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import random
+from contextlib import suppress
 
 from ...clock import SECOND, moment
 from ...core.plan import ACTIVE
@@ -17,7 +18,7 @@ from ...triggers.date import DateTrigger
 from ...triggers.interval import IntervalTrigger
 from ..clock import VirtualClock
 from .audit import Audit, Violation, name, time
-from .nodes import SKEW, HeldExecutor, Node, instrument
+from .nodes import SKEW, Crash, HeldExecutor, Node, instrument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ NODES = 3
 JOBS = 3
 #: How deep one node's work may be interrupted by that of others.
 DEPTH = 2
+#: How likely a process is killed just before or just after its store does something.
+FATAL = 0.02
 
 WORK = "rota.testing.simulation.nodes:work"
 #: The store's methods in which something may go wrong, or somebody may come in between.
@@ -98,6 +101,8 @@ class World:
         self._ticks_of_phase = 0
         #: how likely an answer of the store is an error
         self._trouble = 0.0
+        #: how likely a call of a store is its process's last one
+        self._fatal = FATAL if observer.durable else 0.0
         self._depth = 0
         #: the nodes that are in the middle of a pass
         self._ticking: list[Node] = []
@@ -115,7 +120,8 @@ class World:
         for _ in range(JOBS):
             self._change_job()
         for what in self.rng.choices(happenings, weights, k=self.steps):
-            self._do(what)
+            with suppress(Crash):
+                self._do(what)
             if self.audit.violation is not None:
                 raise self.audit.violation
         self._come_to_rest()
@@ -143,8 +149,7 @@ class World:
             self._work(node)
         elif what == "crash":
             self._say(f"{node} crashes with {node.executor.under_way} runs")
-            self.nodes.remove(node)
-            node.crash()
+            self._die(node)
         elif what == "suspend":
             length = rng.choice((3, 10, 30)) * rng.random() + 1
             self._say(f"{node} is suspended for {length:.1f} s")
@@ -153,7 +158,7 @@ class World:
             self._say(f"{node} shuts down with {node.executor.under_way} runs")
             self.nodes.remove(node)
             node.scheduler.shutdown(timeout=0)
-            node.crash()  # a store that failed may have kept something
+            self._die(node)  # a store that failed may have kept something
         elif what == "pause or resume":
             if node.scheduler.state == STATE_RUNNING:
                 self._say(f"{node} pauses")
@@ -174,6 +179,11 @@ class World:
         node.scheduler.start()
         self.nodes.append(node)
 
+    def _die(self, node: Node) -> None:
+        if node in self.nodes:
+            self.nodes.remove(node)
+        node.crash()
+
     def _awake(self) -> Node | None:
         awake = [node for node in self.nodes if node.suspended_until <= self.clock.now()]
         return self.rng.choice(awake) if awake else None
@@ -181,8 +191,10 @@ class World:
     def _tick(self, node: Node) -> None:
         self._say(f"{node} ticks")
         self._ticking.append(node)
-        node.scheduler.tick()
-        self._ticking.remove(node)
+        try:
+            node.scheduler.tick()
+        finally:
+            self._ticking.remove(node)
 
     def _work(self, node: Node) -> None:
         if node.executor.groups:
@@ -262,7 +274,7 @@ class World:
                     scheduler.add_job(
                         WORK, job.trigger, id=job_id, replace_existing=True, **self._policies[number]
                     )
-        except (RotaError, ConnectionError) as exc:
+        except (RotaError, ConnectionError, Crash) as exc:
             self._say(f"   which fails: {type(exc).__name__}")
 
     def _is_paused(self, job_id: str) -> bool:
@@ -275,16 +287,27 @@ class World:
         rng = self.rng
         if self._depth < DEPTH and rng.random() < (0.4 if method in CONDITIONAL else 0.05):
             self._interrupt(node)
-        fault = rng.random()
+        fault, fate = rng.random(), rng.random()
+        if not node.alive or fate < self._fatal / 2:
+            self._kill(node, f"before {method}")
         if fault < self._trouble / 2:
             self._say(f"   {method} of {node} fails")
             raise ConnectionError(f"{method}: the connection was refused")
         result = self._watched(node, method, original, args)
+        if fate < self._fatal:
+            self._kill(node, f"after {method}")
         # What a store that lives in the process has done is never in doubt.
         if fault < self._trouble and self._durable:
             self._say(f"   the answer to {method} of {node} is lost")
             raise ConnectionError(f"{method}: the connection was lost before the answer came")
         return result
+
+    def _kill(self, node: Node, when: str) -> None:
+        if node.alive:
+            self._say(f"   {node} is killed {when}")
+            self.audit.count("killed within a call")
+            self._die(node)
+        raise Crash
 
     def _interrupt(self, node: Node) -> None:
         """Let somebody do something between two steps of a node."""
@@ -292,11 +315,12 @@ class World:
         if somebody is None:
             return
         self._depth += 1
-        # A node's workers may end a run in the middle of its pass, but there is one pass at a time.
-        if somebody is not node and somebody not in self._ticking and self.rng.random() < 0.6:
-            self._tick(somebody)
-        else:
-            self._work(somebody)
+        with suppress(Crash):
+            # A node's workers may end a run in the middle of its pass, but there is one pass at a time.
+            if somebody is not node and somebody not in self._ticking and self.rng.random() < 0.6:
+                self._tick(somebody)
+            else:
+                self._work(somebody)
         self._depth -= 1
 
     def _watched(self, node: Node, method: str, original: Callable[..., Any], args: tuple[Any, ...]) -> Any:
@@ -338,7 +362,7 @@ class World:
 
     def _come_to_rest(self) -> None:
         """End all trouble, let every run end, and check the balance."""
-        self._trouble, self._depth = 0.0, DEPTH
+        self._trouble, self._fatal, self._depth = 0.0, 0.0, DEPTH
         self._say("-- everything comes to rest")
         if not self.nodes:
             self._start_node()
