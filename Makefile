@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 MAIN_JOB := examples/main_job.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench clean
+.PHONY: help setup run test check format chaos bench clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -28,6 +28,9 @@ check: $(VENV)/.ready ## the fast gates: form, lint, types, layers, core tests
 format: $(VENV)/.ready ## write the code in the project's form
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
+
+chaos: $(VENV)/.ready ## kill processes for some minutes, and print whether the ledgers add up
+	@$(BIN)/python -m tests.faults.chaos $(ARGS)
 
 bench: .venvs/bench/.ready .venvs/bench-apscheduler4/.ready ## measure, side by side with APScheduler 3
 	@.venvs/bench/bin/python -m benchmarks $(ARGS)

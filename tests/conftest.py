@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.servers import (  # noqa: F401  # fixtures
     etcd_server,
+    etcd_url,
     mariadb,
     mariadb_url,
     mongodb_url,
@@ -18,6 +19,7 @@ from tests.servers import (  # noqa: F401  # fixtures
     redis_url,
     secantusdb,
     zookeeper_server,
+    zookeeper_url,
 )
 
 # Whoever starts the tests in the background or under nohup has them ignore these, and so would the programs that they start.

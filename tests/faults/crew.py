@@ -1,50 +1,82 @@
-"""What the fault tests share: scheduler processes on one store, jobs whose executions leave a trace, and the audit of the ledger.
+"""A crew: scheduler processes on one store, jobs whose executions leave a trace, and the balance of the ledger.
 
 Knows a store by its URL only.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from rota.core.run import SUCCEEDED
-from tests.faults.worker import make_scheduler
+from rota.clock import instant
+from rota.core.run import CLAIMED
+from rota.schedulers.background import BackgroundScheduler
+from tests.faults.balance import Balance, Plan, balance
+from tests.faults.worker import LEASE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from rota.core.run import Run
-    from rota.schedulers.background import BackgroundScheduler
+    from tests.servers.process import Server
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 40
+PATIENCE = 50
+#: longer than any test
+ALWAYS = 1_000_000
+WORK = "tests.faults.worker:work"
+
+
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
+    """Wait until a condition holds; look often, and fail with what was waited for."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            result, trouble = condition(), ""
+        except ConnectionError as exc:  # the store is away at the moment
+            result, trouble = None, f" ({exc})"
+        if result:
+            return result
+        assert time.monotonic() < end, f"waited {seconds} s in vain for {what}{trouble}"
+        time.sleep(0.02)
 
 
 class Crew:
-    """Some worker processes on one store.
+    """Processes on one store, and a scheduler that runs nothing, through which jobs are added and the ledger is read.
 
     :param url: the store
-    :param trace: the file in which executions leave their lines
+    :param folder: where the trace and what the processes complain about are written
+    :param seed: decides who is killed
     """
 
-    def __init__(self, url: str, trace: Path) -> None:
+    def __init__(self, url: str, folder: Path, seed: int = 4) -> None:
         self.url = url
-        self.trace = trace
+        self.trace = folder / "trace"
+        self.trace.touch()
+        self.complaints = folder / "complaints"
         self.workers: list[subprocess.Popen[str]] = []
-        self._random = random.Random(4)
+        #: what is to happen
+        self.plans: dict[str, Plan] = {}
+        #: since when processes are dead, or suspended past their leases
+        self.ceased: dict[int, float] | None = {}
+        self._random = random.Random(seed)
+        self.looker = BackgroundScheduler(
+            jobstores={"default": url}, timezone="UTC", runs_jobs=False, jobstore_retry_interval=0.5
+        )
 
     def __enter__(self) -> Crew:
+        self.looker.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.looker.shutdown()
         for worker in self.workers:
             worker.send_signal(signal.SIGCONT)
             if worker.stdin is not None:
@@ -58,88 +90,155 @@ class Crew:
             if worker.stdout is not None:
                 worker.stdout.close()
 
-    def hire(self, count: int = 1, shift: float = 0) -> list[subprocess.Popen[str]]:
+    # -- processes -----------------------------------------------------------------------------------------------
+
+    def hire(self, count: int = 1, **options: Any) -> list[subprocess.Popen[str]]:
         """Start workers, and wait until they are ready."""
-        new = [self._start(shift) for _ in range(count)]
+        new = [self.start(**options) for _ in range(count)]
         for worker in new:
             assert worker.stdout is not None
-            assert worker.stdout.readline() == "ready\n", "a worker did not start"
+            assert worker.stdout.readline() == "ready\n", (
+                f"a worker did not start:\n{self.complaints.read_text()}"
+            )
         return new
 
-    def _start(self, shift: float) -> subprocess.Popen[str]:
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.worker", self.url, str(self.trace), str(shift)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            cwd=ROOT,
-        )
+    def start(self, path: Path | None = None, **options: Any) -> subprocess.Popen[str]:
+        """Start a worker.
+
+        :param path: a folder in which it finds modules
+        :param options: those of the command line
+        """
+        words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+        before = os.environ.get("PYTHONPATH")
+        paths = os.pathsep.join(str(each) for each in (path, before) if each)
+        with self.complaints.open("a") as complaints:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "tests.faults.worker", self.url, str(self.trace), *words],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                text=True,
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": paths},
+            )
         self.workers.append(worker)
         return worker
 
-    def kill_one(self) -> None:
-        """Kill a random worker by SIGKILL, and start another one in its place without waiting for it."""
-        victim = self._random.choice([worker for worker in self.workers if worker.poll() is None])
-        victim.kill()
-        self._start(0)
+    @property
+    def alive(self) -> list[subprocess.Popen[str]]:
+        """Return the workers that have not ended."""
+        return [worker for worker in self.workers if worker.poll() is None]
 
+    def kill(self, worker: subprocess.Popen[str]) -> None:
+        """Kill a worker as nothing can prevent."""
+        worker.kill()
+        worker.wait(10)
+        self._has_ceased(worker)
 
-def add_jobs(scheduler: BackgroundScheduler, trace: Path, count: int, seconds: float) -> list[str]:
-    """Add jobs that run once, spread over the next seconds."""
-    start = datetime.now(UTC)
-    ids = [f"job{number}" for number in range(count)]
-    scheduler.add_jobs(
-        {
-            "func": "tests.faults.worker:work",
-            "trigger": "date",
-            "run_date": start + timedelta(seconds=seconds * number / count),
-            "id": id,
-            "args": (str(trace),),
+    def replace_one(self) -> None:
+        """Kill a random worker, and start another one in its place without waiting for it."""
+        self.kill(self._random.choice(self.alive))
+        self.start()
+
+    def suspend(self, worker: subprocess.Popen[str]) -> None:
+        """Stop a worker in its tracks, until it gets SIGCONT; for longer than its lease."""
+        worker.send_signal(signal.SIGSTOP)
+        self._has_ceased(worker)
+
+    def end(self, worker: subprocess.Popen[str]) -> None:
+        """Ask a worker to finish what it is doing, and to end."""
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(20) == 0, self.complaints.read_text()
+
+    def _has_ceased(self, worker: subprocess.Popen[str]) -> None:
+        if self.ceased is not None:
+            self.ceased.setdefault(worker.pid, time.monotonic())
+
+    def take_away(self, server: Server, seconds: float, kill: bool) -> None:
+        """Stop or kill the server, and start it again after a while. Any worker may have lost its lease then."""
+        self.ceased = None
+        server.kill() if kill else server.stop()
+        time.sleep(seconds)
+        server.start()
+
+    # -- jobs ----------------------------------------------------------------------------------------------------
+
+    def add_once(self, count: int, seconds: float = 0, takes: float = 0.2, func: str = WORK) -> None:
+        """Add jobs that run once, spread over the next seconds."""
+        start, first = datetime.now(UTC), len(self.plans)
+        times = {
+            f"once{first + number}": start + timedelta(seconds=seconds * number / count)
+            for number in range(count)
         }
-        for number, id in enumerate(ids)
-    )
-    return ids
+        self.looker.add_jobs(
+            {"func": func, "trigger": "date", "run_date": time, "id": id, "args": (str(self.trace), takes)}
+            for id, time in times.items()
+        )
+        self.plans |= {id: Plan([instant(time)]) for id, time in times.items()}
+
+    def add_series(
+        self, id: str, every: float, seconds: float, takes: float, max_attempts: int = 3, **options: Any
+    ) -> None:
+        """Add a job that runs every so many seconds, for a while."""
+        start = datetime.now(UTC)
+        job = self.looker.add_job(
+            WORK,
+            "interval",
+            seconds=every,
+            start_date=start,
+            end_date=start + timedelta(seconds=seconds),
+            args=(str(self.trace), takes),
+            id=id,
+            max_attempts=max_attempts,
+            **options,
+        )
+        step = timedelta(seconds=every)
+        every_time = [start + number * step for number in range(timedelta(seconds=seconds) // step + 1)]
+        times = [
+            instant(time) for time in every_time if time >= job.next_run_time
+        ]  # not what was over already
+        self.plans[id] = Plan(times, options.get("max_instances", 1), max_attempts)
+
+    def add_mixture(self, count: int, seconds: float) -> None:
+        """Add many jobs that run once, and some that run again and again, at most twice at once."""
+        every = max(0.25, seconds / 80)  # the ledger keeps a hundred records of a job
+        self.add_series("each", every, seconds, 0.3, coalesce=False)
+        self.add_series("twice", every, seconds, 1.5 * every, max_instances=2)
+        self.add_once(count, seconds)
+
+    # -- what has become of them ---------------------------------------------------------------------------------
+
+    def lines(self, kind: str, pid: int | None = None) -> list[tuple[str, int, int]]:
+        """Return what jobs or listeners have written, as job ids, nominal times and attempts."""
+        found = []
+        for line in self.trace.read_text().splitlines():
+            first, id, nominal, attempt, by, *_ = line.split()
+            if first == kind and pid in (None, int(by)):
+                found.append((id, int(nominal), int(attempt)))
+        return found
+
+    def runs(self, status: str | None = None) -> list[Run]:
+        """Return the ledger's records."""
+        return list(self.looker.get_runs(status=status, limit=ALWAYS))
+
+    def claimed(self) -> set[tuple[str, int]]:
+        """Return the job ids and nominal times of the runs that have been claimed and have not ended."""
+        return {(run.job_id, run.nominal) for run in self.runs(CLAIMED)}
+
+    def wait_for(self, kind: str, count: int) -> None:
+        """Wait until there are so many lines of a kind."""
+        wait_until(lambda: len(self.lines(kind)) >= count, f'{count} lines "{kind}"')
+
+    def settle(self) -> Balance:
+        """Wait until all schedules are over and all runs have ended, and return the balance."""
+        wait_until(lambda: not self.looker.get_jobs() and not self.claimed(), "all jobs to be over")
+        return self.balance(self.plans)
+
+    def balance(self, plans: dict[str, Plan], runs: Iterable[Run] | None = None) -> Balance:
+        """Return the balance of these plans."""
+        return balance(
+            plans, self.runs() if runs is None else runs, self.trace.read_text().splitlines(), self.ceased
+        )
 
 
-def client(url: str) -> BackgroundScheduler:
-    """Return a started scheduler that only looks."""
-    from rota.schedulers.background import BackgroundScheduler
-
-    scheduler = BackgroundScheduler(jobstores={"default": url}, runs_jobs=False)
-    scheduler.start()
-    return scheduler
-
-
-def await_ends(look: Callable[[], list[Run]], count: int) -> list[Run]:
-    """Wait until so many runs have succeeded, and return all runs."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            runs = look()
-        except Exception as exc:  # the server may be away at the moment
-            runs, status = [], repr(exc)
-        else:
-            states = Counter(run.status for run in runs)
-            status = str(dict(states))
-            if states[SUCCEEDED] >= count:
-                return runs
-        assert time.monotonic() < deadline, f"{count} runs were to succeed; now: {status}"
-        time.sleep(0.1)
-
-
-def audit(runs: list[Run], ids: list[str], trace: Path) -> int:
-    """Check that the ledger adds up: each nominal time has one record, which says what happened; return the repeated runs."""
-    assert sorted(run.job_id for run in runs) == sorted(ids), "a nominal time has no record, or two"
-    assert {run.status for run in runs} == {SUCCEEDED}
-    executions = Counter(trace.read_text().splitlines())
-    twice = {line: count for line, count in executions.items() if count > 1}
-    assert not twice, f"an attempt was executed by two nodes: {twice}"
-    executed = Counter(line.split()[0] for line in executions)
-    last = {run.job_id: run.attempt for run in runs}
-    for id in ids:
-        assert 1 <= executed[id] <= last[id], f"{id}: {executed[id]} executions, attempt {last[id]}"
-    return sum(attempt > 1 for attempt in last.values())
-
-
-__all__ = ("Crew", "add_jobs", "audit", "await_ends", "client", "make_scheduler")
+__all__ = ("LEASE", "Crew", "wait_until")

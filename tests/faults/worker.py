@@ -1,19 +1,34 @@
-"""A scheduler process of the fault tests: ``python -m tests.faults.worker URL TRACE [SHIFT]``; ends when its input closes.
+"""A scheduler process for tests that kill it: ``python -m tests.faults.worker URL TRACE [options]``.
 
-SHIFT is by how many seconds its clock is wrong. Each execution of a job leaves a line in the file TRACE before it ends.
+SIGTERM ends it, and so does the end of its input. What its jobs do goes to the file TRACE, a line at a time by O_APPEND, so that
+lines stay whole whatever happens to their process.
 """
 
 from __future__ import annotations
 
+import argparse
+import logging
 import os
+import signal
 import sys
+import threading
 import time
+from typing import TYPE_CHECKING
 
-from rota import current_run
 from rota.clock import SECOND, Clock
-from rota.schedulers.background import BackgroundScheduler
+from rota.events import EVENT_JOB_LOST, EVENT_JOB_REFUSED, EVENT_SCHEDULER_STARTED
+from rota.executors.base import current_run
+from rota.executors.pool import ThreadPoolExecutor
+from rota.schedulers.blocking import BlockingScheduler
+from rota.schedulers.plugins import create_plugin
 
-LEASE = 2.0
+if TYPE_CHECKING:
+    from rota.core.run import Run
+    from rota.events import JobExecutionEvent
+    from rota.jobstores.base import BaseJobStore
+
+#: short, so that tests need not wait long; long enough for a process on a busy machine to renew it in time
+LEASE = 3.0
 
 
 class ShiftedClock(Clock):
@@ -28,30 +43,79 @@ class ShiftedClock(Clock):
         return super().now() + self.shift
 
 
-def work(trace: str, seconds: float = 0.2) -> None:
-    """Take a while, and leave a line that says which attempt of which run this was."""
+def append(path: str, *words: object) -> None:
+    """Add one line to a file, in one write."""
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(file, (" ".join(map(str, words)) + "\n").encode())
+    finally:
+        os.close(file)
+
+
+def work(path: str, seconds: float) -> None:
+    """Be a job: tell when it begins and when it ends, by the clock that all processes of a machine share."""
     run = current_run()
-    with open(trace, "a") as file:
-        file.write(f"{run.job_id} {run.nominal} {run.attempt}\n")
+    append(path, "begin", run.job_id, run.nominal, run.attempt, os.getpid(), time.monotonic())
     time.sleep(seconds)
+    append(path, "end", run.job_id, run.nominal, run.attempt, os.getpid(), time.monotonic())
 
 
-def make_scheduler(url: str, shift: float = 0) -> BackgroundScheduler:
-    """Make a scheduler that notices quickly when others die and when its store works again."""
-    return BackgroundScheduler(
-        jobstores={"default": url}, lease=LEASE, jobstore_retry_interval=0.5, clock=ShiftedClock(shift)
-    )
+def make_mortal(store: BaseJobStore, outcomes: int) -> None:
+    """Have a store kill its process instead of recording the last of so many outcomes."""
+    left, original = outcomes, store.finish
+
+    def finish(runs: list[Run], now: int) -> list[Run]:
+        nonlocal left
+        left -= len(runs)
+        if left <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return list(original(runs, now))
+
+    store.finish = finish  # type: ignore[method-assign,assignment]
 
 
-def main(url: str, trace: str, shift: str = "0") -> None:
-    scheduler = make_scheduler(url, float(shift))
-    scheduler.start()
-    print("ready", flush=True)
-    sys.stdin.read()
+def obey(scheduler: BlockingScheduler) -> None:
+    """Do what comes from the process that started this one: ``f`` forks, the end of the input ends."""
+    while command := os.read(
+        0, 1
+    ):  # sys.stdin has a lock that a thread may not hold when the interpreter ends
+        if command == b"f" and os.fork() == 0:
+            time.sleep(3)  # a child that goes on as if nothing had happened
+            os._exit(0)
     scheduler.shutdown(timeout=5)
 
 
+def main() -> None:
+    """Run the scheduler."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url")
+    parser.add_argument("trace")
+    parser.add_argument("--shift", type=float, default=0, help="by how many seconds its clock is wrong")
+    parser.add_argument("--lease", type=float, default=LEASE)
+    parser.add_argument("--workers", type=int, default=10)
+    parser.add_argument("--die-after", type=int, help="die instead of recording this many outcomes")
+    options = parser.parse_args()
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+    store = create_plugin("jobstore", options.url, {})
+    if options.die_after is not None:
+        make_mortal(store, options.die_after)
+    scheduler = BlockingScheduler(
+        jobstores={"default": store},
+        executors={"default": ThreadPoolExecutor(options.workers)},
+        lease=options.lease,
+        jobstore_retry_interval=0.5,
+        clock=ShiftedClock(options.shift),
+    )
+
+    def tell(event: JobExecutionEvent) -> None:
+        name = {EVENT_JOB_REFUSED: "refused", EVENT_JOB_LOST: "lost"}[event.code]
+        append(options.trace, name, event.job_id, event.run.nominal, event.run.attempt, os.getpid())
+
+    scheduler.add_listener(tell, EVENT_JOB_REFUSED | EVENT_JOB_LOST)
+    scheduler.add_listener(lambda event: print("ready", flush=True), EVENT_SCHEDULER_STARTED)
+    threading.Thread(target=obey, args=(scheduler,), daemon=True).start()
+    scheduler.start()
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
-    sys.stdout.flush()
-    os._exit(0)
+    main()

@@ -7,10 +7,10 @@ ended with the session, also when pytest is killed. ``server.port`` is its port;
 ``.hosts`` are what clients want. Other tests of the process use the same server, one after another: take your own database,
 key prefix or path, or empty it first. Fault tests that stop, ``kill()``, ``suspend()`` or ``restart()`` a server start it
 again before they end (port and data stay the same), or better make their own one with ``with private(Redis) as server:``.
-``postgresql_url``, ``mariadb_url``, ``redis_url`` and ``mongodb_url`` give an empty database for each test; the last one
-on the server that ROTA_TEST_MONGODB_URL names, or else on SecantusDB. A server that is not installed is a
-visible skip, with ROTA_REQUIRE_SERVICES=1 a failure. A new kind of server is a subclass of ``Server`` in kinds.py, a
-fixture here, an import in tests/conftest.py and a package in .ci/run.
+``postgresql_url``, ``mariadb_url``, ``redis_url``, ``mongodb_url``, ``etcd_url`` and ``zookeeper_url`` give an empty database
+or path for each test; that of MongoDB on the server that ROTA_TEST_MONGODB_URL names, or else on SecantusDB. A server that is
+not installed is a visible skip, with ROTA_REQUIRE_SERVICES=1 a failure. A new kind of server is a subclass of ``Server`` in
+kinds.py, a fixture here, an import in tests/conftest.py and a package in .ci/run.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ __all__ = (
     "SecantusDB",
     "ZooKeeper",
     "etcd_server",
+    "etcd_url",
     "mariadb",
     "mariadb_url",
     "mongodb_url",
@@ -51,6 +52,7 @@ __all__ = (
     "redis_url",
     "secantusdb",
     "zookeeper_server",
+    "zookeeper_url",
 )
 
 #: Make a server for one test: ``with private(Redis) as server:``.
@@ -124,6 +126,20 @@ def redis_url(redis_server: Redis) -> str:
     with redis.Redis.from_url(url) as client:
         client.flushdb()
     return url
+
+
+@pytest.fixture
+def etcd_url(etcd_server: Etcd) -> str:
+    """The URL of an empty path of the etcd server."""
+    need("etcd3gw", "etcd")
+    return etcd_server.url(f"rota{next(_numbers)}")
+
+
+@pytest.fixture
+def zookeeper_url(zookeeper_server: ZooKeeper) -> str:
+    """The URL of an empty path of the ZooKeeper server."""
+    need("kazoo", "zookeeper")
+    return zookeeper_server.url(f"rota{next(_numbers)}")
 
 
 @pytest.fixture(scope="session")

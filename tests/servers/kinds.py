@@ -198,6 +198,10 @@ class Etcd(Server):
         """Return host and port."""
         return "127.0.0.1", self.port
 
+    def url(self, path: str = "rota") -> str:
+        """Return the URL of a path of this server."""
+        return f"etcd://127.0.0.1:{self.port}/{path}"
+
 
 class ZooKeeper(Server):
     """ZooKeeper, one member, without the admin server."""
@@ -239,6 +243,10 @@ class ZooKeeper(Server):
     def hosts(self) -> str:
         """Return the address in kazoo's form."""
         return f"127.0.0.1:{self.port}"
+
+    def url(self, path: str = "rota") -> str:
+        """Return the URL of a path of this server."""
+        return f"zookeeper://{self.hosts}/{path}"
 
 
 _ZOOKEEPER_JARS = (

@@ -72,6 +72,10 @@ class Server:
         """Whether the server takes work; an OSError means no."""
         raise NotImplementedError
 
+    def url(self) -> str:
+        """Return the URL of a store on it."""
+        raise NotImplementedError
+
     # -- life ----------------------------------------------------------------------------------------------------
 
     @property

@@ -1,0 +1,189 @@
+"""The balance of a ledger: does it say of each nominal time what really happened, once?
+
+Pure: compares what was to happen, the ledger's records and what the jobs themselves have written down.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from rota.core.run import LOST, SKIPPED, SUCCEEDED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from rota.core.run import Run
+
+
+class Plan(NamedTuple):
+    """What is to happen with a job: its nominal times (instants, in order), and its limits."""
+
+    times: Sequence[int]
+    max_instances: int = 1
+    max_attempts: int = 3
+
+
+class Execution(NamedTuple):
+    """What a job has written down about itself; the times are those of the machine's monotonic clock, in seconds."""
+
+    pid: int
+    begin: float
+    end: float | None
+
+
+class Balance(NamedTuple):
+    """The numbers of a ledger that adds up."""
+
+    times: int
+    records: int
+    succeeded: int
+    skipped: int
+    lost: int
+    executions: int
+    repeated: int
+    at_once: Mapping[str, int]
+
+    def __str__(self) -> str:
+        most = ", ".join(f"{number} of {id}" for id, number in sorted(self.at_once.items()) if number > 1)
+        return (
+            f"{self.times} nominal times in {self.records} records: {self.succeeded} succeeded, {self.skipped} left out, "
+            f"{self.lost} lost. {self.executions} executions, {self.repeated} of them repeat what a dead process had begun. "
+            f"Most at once: {most or '1'}."
+        )
+
+
+def balance(
+    plans: Mapping[str, Plan],
+    runs: Iterable[Run],
+    trace: Sequence[str],
+    ceased: Mapping[int, float] | None = None,
+) -> Balance:
+    """Check that the ledger adds up.
+
+    :param plans: what was to happen, by job id
+    :param runs: all records
+    :param trace: the lines that the jobs have written
+    :param ceased: the pids of the processes that were killed, or suspended past their lease, and since when; None if the store
+        was away, so that any process may have lost its lease without knowing
+    :raises AssertionError: if a nominal time is in no record or in two, a record does not say what happened, an attempt was
+        executed twice, a run was repeated though its process lived, or a job ran more often at once than it may
+    """
+    records: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        records[run.job_id].append(run)
+    assert set(records) <= set(plans), f"records of jobs that nobody added: {set(records) - set(plans)}"
+    executions = _executions(trace)
+    numbers = dict.fromkeys((SUCCEEDED, SKIPPED, LOST), 0)
+    repeated = 0
+    at_once = {}
+    for id, plan in plans.items():
+        _partition(id, plan, records[id])
+        of_job = executions.pop(id, {})
+        rightful: list[tuple[float, float]] = []
+        for record in records[id]:
+            attempts = of_job.pop(record.nominal, {})
+            _compare(record, attempts, plan, ceased)
+            numbers[record.status] += record.count
+            repeated += max(0, len(attempts) - 1)
+            rightful += _rightful(record, attempts, ceased or {})
+        assert not of_job, f"{id} was executed at times of which no record says so: {of_job}"
+        at_once[id] = _most_at_once(rightful)
+        assert at_once[id] <= plan.max_instances, (
+            f"{id} ran {at_once[id]} times at once (max_instances={plan.max_instances})"
+        )
+    assert not executions, f"jobs ran that nobody added: {sorted(executions)}"
+    return Balance(
+        sum(len(plan.times) for plan in plans.values()),
+        sum(map(len, records.values())),
+        *numbers.values(),
+        executions=sum(1 for line in trace if line.startswith("begin ")),
+        repeated=repeated,
+        at_once=at_once,
+    )
+
+
+def _executions(trace: Iterable[str]) -> dict[str, dict[int, dict[int, Execution]]]:
+    """Return what was executed, by job id, nominal time and attempt."""
+    found: dict[str, dict[int, dict[int, Execution]]] = {}
+    for line in trace:
+        kind, *words = line.split()
+        if kind not in ("begin", "end"):
+            continue
+        id, nominal, attempt, pid, time = (
+            words[0],
+            int(words[1]),
+            int(words[2]),
+            int(words[3]),
+            float(words[4]),
+        )
+        attempts = found.setdefault(id, {}).setdefault(nominal, {})
+        if kind == "begin":
+            assert attempt not in attempts, f"attempt {attempt} of {id} at {nominal} was executed twice"
+            attempts[attempt] = Execution(pid, time, None)
+        else:
+            attempts[attempt] = attempts[attempt]._replace(end=time)
+    return found
+
+
+def _partition(id: str, plan: Plan, records: Iterable[Run]) -> None:
+    """Check that each nominal time of a job is in exactly one record."""
+    place = {time: number for number, time in enumerate(plan.times)}
+    assert len(place) == len(plan.times)
+    owner: dict[int, Run] = {}
+    for record in records:
+        assert record.nominal in place, f"{record!r} is of a time that {id} never had"
+        assert record.last in place, f"{record!r} ends at a time that {id} never had"
+        span = range(place[record.nominal], place[record.last] + 1)
+        assert len(span) == record.count, (
+            f"{record!r} stands for {len(span)} times, but counts {record.count}"
+        )
+        for number in span:
+            assert number not in owner, f"{id} at {plan.times[number]} is in {owner[number]!r} and {record!r}"
+            owner[number] = record
+    missing = [time for time, number in place.items() if number not in owner]
+    assert not missing, f"{len(missing)} times of {id} are in no record, such as {missing[0]}"
+
+
+def _compare(
+    record: Run, attempts: Mapping[int, Execution], plan: Plan, ceased: Mapping[int, float] | None
+) -> None:
+    """Check that a record says what happened."""
+    assert record.status in (SUCCEEDED, SKIPPED, LOST), f"{record!r} has not ended, or wrongly"
+    if record.status == SKIPPED:
+        assert not attempts, f"{record!r} was executed"
+        return
+    assert all(attempt <= record.attempt for attempt in attempts), f"{record!r} was executed once more later"
+    assert record.attempt <= plan.max_attempts, f"{record!r} was tried too often"
+    if record.status == LOST:
+        assert record.attempt == plan.max_attempts, f"{record!r} was given up too early"
+    else:
+        last = attempts.get(record.attempt)
+        assert last is not None, f"{record!r} was never executed"
+        assert last.end is not None, f"{record!r} was never executed to its end"
+    for attempt, execution in attempts.items():
+        if ceased is not None and (attempt < record.attempt or record.status == LOST):
+            assert execution.pid in ceased, f"{record!r} was repeated though process {execution.pid} lived"
+
+
+def _rightful(
+    record: Run, attempts: Mapping[int, Execution], ceased: Mapping[int, float]
+) -> Iterable[tuple[float, float]]:
+    """Return the stretches of time in which a run's attempts were executed by processes that still held their leases."""
+    for attempt, execution in attempts.items():
+        if attempt == record.attempt and record.status == SUCCEEDED:
+            assert execution.end is not None
+            yield execution.begin, execution.end
+        elif execution.begin < ceased.get(execution.pid, 0):
+            since = ceased[execution.pid]
+            yield execution.begin, since if execution.end is None else min(execution.end, since)
+
+
+def _most_at_once(stretches: Iterable[tuple[float, float]]) -> int:
+    """Return how many stretches of time there were at most at any moment."""
+    steps = sorted(step for begin, end in stretches for step in ((begin, 1), (end, -1)))
+    now = most = 0
+    for _, step in steps:
+        now += step
+        most = max(most, now)
+    return most

@@ -1,0 +1,133 @@
+"""What must hold for every durable store whatever happens to its processes, its server and the way to it: the ledger adds up.
+
+Derive from :class:`FaultContract`, or from :class:`ServerFaultContract` for a store on a server, and give ``kind`` and the fixture
+``url``.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING, ClassVar
+
+import pytest
+
+from tests.faults.crew import LEASE, Crew, wait_until
+from tests.faults.proxy import Proxy
+from tests.servers import private
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.servers.process import Server
+
+
+@pytest.mark.timeout(120)
+class FaultContract:
+    """What may happen to the processes."""
+
+    #: how many jobs that run once a store is given
+    many = 200
+    #: longer than clocks differ, where no server's clock keeps the leases
+    lease_of_wrong_clocks = LEASE
+
+    @pytest.fixture
+    def url(self) -> str:
+        """Give the URL of an empty place of the store; the subclass does."""
+        raise NotImplementedError("give the fixture url in the subclass")
+
+    def test_processes_that_are_killed_at_random_cost_no_run(self, url: str, tmp_path: Path) -> None:
+        with Crew(url, tmp_path) as crew:
+            crew.hire(4)
+            crew.add_mixture(self.many, 5)
+            for _ in range(4):
+                time.sleep(1)
+                crew.replace_one()
+            print(crew.settle())
+
+    def test_a_process_that_sleeps_longer_than_its_lease_changes_nothing_any_more(
+        self, url: str, tmp_path: Path
+    ) -> None:
+        with Crew(url, tmp_path) as crew:
+            sleeper, _ = crew.hire(2)
+            crew.add_mixture(self.many // 2, 3)
+            wait_until(lambda: crew.lines("begin", sleeper.pid), "the first to do something")
+            crew.suspend(sleeper)
+            time.sleep(LEASE + 1)
+            sleeper.send_signal(signal.SIGCONT)
+            print(crew.settle())
+
+    def test_a_process_whose_clock_is_wrong_harms_nobody(self, url: str, tmp_path: Path) -> None:
+        with Crew(url, tmp_path) as crew:
+            for shift in (0, 10, -10):
+                crew.hire(shift=shift, lease=self.lease_of_wrong_clocks)
+            crew.add_mixture(self.many // 2, 4)
+            assert crew.settle().repeated == 0
+
+    def test_a_process_that_forks_has_no_double(self, url: str, tmp_path: Path) -> None:
+        with Crew(url, tmp_path) as crew:
+            (worker,) = crew.hire()
+            crew.add_mixture(self.many // 4, 2)
+            assert worker.stdin is not None
+            for count in (1, 3, 5):
+                crew.wait_for("begin", count)
+                worker.stdin.write("f")
+                worker.stdin.flush()
+            assert crew.settle().repeated == 0
+
+    def test_a_process_without_the_function_leaves_its_jobs_to_those_that_have_it(
+        self, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for version, text in (("old", ""), ("new", "from tests.faults.worker import work\n")):
+            folder = tmp_path / version
+            folder.mkdir()
+            (folder / "fault_application.py").write_text(text)
+        monkeypatch.syspath_prepend(str(tmp_path / "new"))
+        with Crew(url, tmp_path) as crew:
+            (old,) = crew.hire(path=tmp_path / "old")
+            crew.add_once(10, takes=0, func="fault_application:work")
+            crew.add_once(10, takes=0)
+            wait_until(lambda: len(crew.lines("end")) == 10, "the old version to do what it can")
+            wait_until(
+                lambda: [job.state for job in crew.looker.get_jobs()] == ["quarantined"] * 10,
+                "the old version to put the rest into quarantine",
+            )
+            crew.end(old)
+            crew.hire(path=tmp_path / "new")
+            assert crew.settle().succeeded == 20
+
+
+class ServerFaultContract(FaultContract):
+    """What may happen to the server, and to the connections to it, besides."""
+
+    kind: ClassVar[type[Server]]
+
+    @pytest.fixture
+    def server(self) -> Server:
+        """Give the server of ``url``."""
+        raise NotImplementedError("give the fixture server in the subclass")
+
+    @pytest.mark.parametrize("kill", [False, True], ids=["restart", "kill"])
+    def test_a_server_that_goes_away_and_comes_back_costs_no_run(self, tmp_path: Path, kill: bool) -> None:
+        with private(self.kind) as server, Crew(server.url(), tmp_path) as crew:
+            crew.hire(2)
+            crew.add_mixture(self.many // 2, 3)
+            crew.wait_for("begin", 10)
+            crew.take_away(server, 1, kill)
+            print(crew.settle())
+
+    def test_connections_that_are_cut_again_and_again_cost_no_run(
+        self, url: str, server: Server, tmp_path: Path
+    ) -> None:
+        with (
+            Proxy(server.port) as proxy,
+            Crew(url.replace(f":{server.port}", f":{proxy.port}"), tmp_path) as crew,
+        ):
+            crew.hire(2)
+            crew.add_mixture(self.many // 2, 3)
+            crew.ceased = None  # a lease that cannot be renewed in time is over
+            until = time.monotonic() + 3
+            while time.monotonic() < until:
+                proxy.cut()
+                time.sleep(0.1)
+            print(crew.settle())

@@ -1,0 +1,88 @@
+"""The balance itself: it finds what it is meant to find."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rota.core.run import CLAIMED, LOST, SKIPPED, SUCCEEDED, Run
+from tests.faults.balance import Plan, balance
+
+PLANS = {"job": Plan([10, 20, 30, 40], max_instances=1)}
+
+
+def record(
+    nominal: int, status: str = SUCCEEDED, last: int | None = None, count: int = 1, attempt: int = 1
+) -> Run:
+    run = Run("job", nominal, nominal)
+    run.status, run.last, run.count, run.attempt = status, last or nominal, count, attempt
+    return run
+
+
+def begin(nominal: int, attempt: int = 1, pid: int = 1, at: float = 0) -> str:
+    return f"begin job {nominal} {attempt} {pid} {at or nominal}"
+
+
+def end(nominal: int, attempt: int = 1, pid: int = 1, at: float = 0) -> str:
+    return f"end job {nominal} {attempt} {pid} {at or nominal + 5}"
+
+
+def whole(nominal: int, attempt: int = 1, pid: int = 1) -> list[str]:
+    return [begin(nominal, attempt, pid), end(nominal, attempt, pid)]
+
+
+RUNS = [record(10), record(20, SKIPPED, 30, 2), record(40)]
+TRACE = [*whole(10), *whole(40)]
+
+
+def test_a_ledger_that_says_what_happened_adds_up() -> None:
+    found = balance(PLANS, RUNS, TRACE, {})
+    assert found[:7] == (4, 3, 2, 2, 0, 2, 0)
+    assert found.at_once == {"job": 1}
+    assert "2 left out" in str(found)
+
+
+def test_what_a_dead_process_had_begun_is_repeated_and_counted() -> None:
+    runs = [*RUNS[:2], record(40, attempt=2)]
+    again = [begin(40, 2, at=50), end(40, 2, at=51)]
+    found = balance(PLANS, runs, [*whole(10), begin(40, 1, 7), *again], {7: 41.0})
+    assert found.repeated == 1
+
+
+@pytest.mark.parametrize(
+    ("runs", "trace", "ceased", "message"),
+    [
+        (RUNS[:2], TRACE, {}, "1 times of job are in no record"),
+        ([*RUNS, record(30)], [*TRACE, *whole(30)], {}, "is in .* and "),
+        ([*RUNS[:1], record(20, SKIPPED, 30, 3), record(40)], TRACE, {}, "stands for 2 times, but counts 3"),
+        ([*RUNS, record(50)], TRACE, {}, "a time that job never had"),
+        ([*RUNS[:2], record(40, CLAIMED)], TRACE, {}, "has not ended"),
+        ([*RUNS[:2], record(40, SKIPPED)], TRACE, {}, "was executed"),
+        (RUNS, TRACE[:2], {}, "was never executed"),
+        (RUNS, TRACE[:3], {}, "was never executed to its end"),
+        (RUNS, [*TRACE, begin(40)], {}, "was executed twice"),
+        (RUNS, [*TRACE, begin(40, 2)], {}, "was executed once more later"),
+        ([*RUNS[:2], record(40, attempt=2)], [*TRACE, *whole(40, 2)], {}, "repeated though process 1 lived"),
+        ([*RUNS[:2], record(40, LOST)], TRACE, {}, "was given up too early"),
+        ([*RUNS[:2], record(40, attempt=4)], [*whole(10), *whole(40, 4)], {}, "was tried too often"),
+        (RUNS, [begin(10), end(10, at=43), *whole(40)], {}, "2 times at once"),
+        (
+            [*RUNS[:2], record(40, attempt=2)],
+            [begin(10), end(10, at=43), begin(40, 1, 7, 41), begin(40, 2, 1, 50), end(40, 2, 1, 51)],
+            {7: 42.0},
+            "2 times at once",
+        ),
+        (RUNS, [*TRACE, "begin other 10 1 1 1"], {}, "jobs ran that nobody added"),
+    ],
+)
+def test_a_ledger_that_does_not_say_what_happened_does_not(
+    runs: list[Run], trace: list[str], ceased: dict[int, float], message: str
+) -> None:
+    with pytest.raises(AssertionError, match=message):
+        balance(PLANS, runs, trace, ceased)
+
+
+def test_where_the_store_was_away_any_process_may_have_lost_its_lease() -> None:
+    runs: list[Any] = [*RUNS[:2], record(40, attempt=2)]
+    assert balance(PLANS, runs, [*TRACE, *whole(40, 2)]).repeated == 1
