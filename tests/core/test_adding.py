@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -118,6 +119,27 @@ def test_jobs_are_replaced_and_keep_their_next_run_if_the_trigger_is_the_same(
     assert (found["a"].next_run_time, found["a"].name) == (first["a"], "new")
     assert found["b"].next_run_time > first["b"]
     assert sorted(found) == ["a", "b", "c"]
+
+
+def test_a_job_that_ends_while_it_is_replaced_does_not_get_its_past_back(
+    scheduler: ManualScheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = scheduler.clock.datetime()
+    schedule = {"seconds": 10, "start_date": now, "end_date": now + timedelta(seconds=25)}
+    scheduler.add_job(task, "interval", id="job", **schedule)
+    scheduler.clock.advance(100)
+    store = scheduler._jobstores["default"]
+    save = store.save_job
+
+    def save_late(job: Any, version: int) -> bool:
+        scheduler.run_pending()  # another node runs the last times
+        return save(job, version)
+
+    monkeypatch.setattr(store, "save_job", save_late)
+    job = scheduler.add_job(task, "interval", id="job", replace_existing=True, **schedule)
+    assert job.next_run_time is None
+    scheduler.run_pending()
+    assert sum(run.count for run in scheduler.get_runs("job")) == 3
 
 
 def test_before_the_start_all_jobs_wait_or_none() -> None:

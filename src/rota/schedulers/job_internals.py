@@ -5,6 +5,7 @@ Holds APScheduler's inner methods, which programs override or call. It starts no
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 
 from ..core.plan import NEW, due_time
@@ -267,19 +268,20 @@ class JobInternals:
 
     def _replace(self, store: BaseJobStore, job: Job, explicit: bool) -> None:
         """Store a job over the one of the same id; an unchanged trigger keeps its next run (and its phase)."""
+        planned = job.trigger, job.state, job.next_nominal, job.next_due
         for _ in range(TRIES):
             existing = store.lookup_job(job.id)
-            if existing is None:
-                store.add_job(job)
-                return
-            version = existing.version
-            if not explicit:
-                _keep_schedule(job, existing)
-            try:
+            # Nothing is left of an earlier try: times of a job that has ended meanwhile must not come back.
+            job.trigger, job.state, job.next_nominal, job.next_due = planned
+            with suppress(JobLookupError, ConflictingIdError):  # it has gone, or come, in between
+                if existing is None:
+                    store.add_job(job)
+                    return
+                version = existing.version
+                if not explicit:
+                    _keep_schedule(job, existing)
                 if store.save_job(job, version):
                     return
-            except JobLookupError:
-                continue
         raise changed_all_the_time(job.id)
 
     def _change(self, job_id: str, jobstore: str | None, change: Callable[[Job], None]) -> Job:
