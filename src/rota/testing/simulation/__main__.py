@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--store",
         default="sqlite",
         metavar="STORE",
-        help=f"one of {', '.join(ARENAS)} (the default is sqlite, in memory), or the URL of an empty database",
+        help=f"one of {', '.join(ARENAS)} (all in memory; the default is sqlite), or the URL of an empty database",
     )
     options = parser.parse_args(arguments)
     began = SYSTEM_CLOCK.monotonic()

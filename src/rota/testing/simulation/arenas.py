@@ -50,4 +50,20 @@ def sql(url: str = "sqlite://") -> Arena:
     return make, observer
 
 
-ARENAS = {"memory": memory, "sqlite": sql}
+def tree() -> Arena:
+    """Return stores that share one tree of keys in memory, by the protocol of the etcd and ZooKeeper stores."""
+    from ...jobcodec import JobFormat
+    from ...jobstores.tree import TreeJobStore
+    from .tree import MemoryTree
+
+    data: dict[str, tuple[str, int]] = {}
+
+    def make() -> BaseJobStore:
+        return TreeJobStore(MemoryTree(data), "/simulation", JobFormat(), None, None)
+
+    observer = make()
+    observer.start(None, "observer")
+    return make, observer
+
+
+ARENAS = {"memory": memory, "sqlite": sql, "tree": tree}
