@@ -57,6 +57,7 @@ class Job:
     __slots__ = (
         "__weakref__",
         "_jobstore_alias",
+        "_kwargs",
         "_scheduler",
         "args",
         "error",
@@ -64,7 +65,6 @@ class Job:
         "func",
         "func_ref",
         "id",
-        "kwargs",
         "name",
         "next_due",
         "next_nominal",
@@ -82,7 +82,6 @@ class Job:
     #: textual reference to the callable, None if it has none (memory store only)
     func_ref: str | None
     args: Sequence[Any]
-    kwargs: Mapping[str, Any]
     trigger: BaseTrigger
     executor: str
     policy: Policy
@@ -96,12 +95,15 @@ class Job:
     sealed: str | None
     _scheduler: Any
     _jobstore_alias: str | None
+    #: None: no keyword arguments, which most jobs have not, and an empty dictionary for each would be a tenth of their memory
+    _kwargs: Mapping[str, Any] | None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         # Stores make jobs by Job.__new__() and __setstate__(), so the bookkeeping must be there without __init__().
         self = object.__new__(cls)
         self._scheduler = None
         self._jobstore_alias = None
+        self._kwargs = None
         self.executor = "default"
         self.policy = DEFAULT_POLICY
         self.next_nominal = None
@@ -132,8 +134,8 @@ class Job:
             raise JobTypeError(f"id must be a nonempty string, got {id!r}")
         self.id = id or urandom(16).hex()
         self.args = args
-        self.kwargs = kwargs = {} if kwargs is None else kwargs
-        self.func, self.func_ref = _checked_call(func, args, kwargs)
+        self._kwargs = kwargs
+        self.func, self.func_ref = _checked_call(func, args, {} if kwargs is None else kwargs)
         self.name = get_callable_name(self.func) if name is None else _checked_name(name)
         self.trigger = _checked_trigger(trigger)
         self.executor = _checked_executor(executor)
@@ -207,6 +209,17 @@ class Job:
     @next_run_time.setter
     def next_run_time(self, value: datetime | None) -> None:
         self.set_next(None if value is None else instant(value))
+
+    @property
+    def kwargs(self) -> Mapping[str, Any]:
+        """The keyword arguments of the call; in the memory store a live dictionary."""
+        if self._kwargs is None:
+            self._kwargs = {}
+        return self._kwargs
+
+    @kwargs.setter
+    def kwargs(self, value: Mapping[str, Any]) -> None:
+        self._kwargs = value
 
     @property
     def misfire_grace_time(self) -> int | float | None:

@@ -90,7 +90,7 @@ def can_run(job: Job) -> bool:
     return (
         job.func is not _unrestored
         and type(job.args) is not _UnrestoredArgs
-        and type(job.kwargs) is not _UnrestoredKwargs
+        and type(job._kwargs) is not _UnrestoredKwargs
     )
 
 
@@ -147,7 +147,7 @@ class JobFormat:
         if self._allowed is not None and job.func is not _unrestored:
             self._allowed.check(reference, job.func)
         args: Any = job.args
-        kwargs: Any = job.kwargs
+        kwargs: Any = job._kwargs
         owner = getattr(job.func, "__self__", None)
         if owner is not None and _is_bound(job.func, owner) and obj_to_ref(job.func) == reference:
             args = (owner, *args)  # the reference names the function, not the bound method
@@ -192,7 +192,7 @@ class JobFormat:
             job.func = self._callable_of(reference, trigger, args, kwargs)
             job.trigger = _triggers.get(trigger) or self._trigger_of_text(trigger)
             job.args = () if args == "[]" else tuple(self._load(args))
-            job.kwargs = {} if kwargs == "{}" else dict(self._load(kwargs))
+            job._kwargs = None if kwargs == "{}" else dict(self._load(kwargs))
             job.policy = DEFAULT_POLICY if options == "{}" else policy_of_text(options)
         except (Exception, SystemExit) as exc:  # modules of users may do anything when they are imported
             self._quarantine(job, exc, trigger, args, kwargs, options)

@@ -289,7 +289,7 @@ def perform(run: Run, context: Context, clock: Clock, logger: logging.Logger) ->
     now = clock.now()
     if run.cancelled:
         return end(run, CANCELLED, "cancelled before it started", now)
-    if is_expired(run, now):
+    if job is not None and job.policy.expires is not None and is_expired(run, now):
         return end(run, MISSED, "expired", now)
     run.started_at = now
     try:
@@ -343,7 +343,8 @@ def record_failure(run: Run, exc: BaseException, now: int, logger: logging.Logge
 
 def _call(run: Run, job: Any) -> Any:
     _current.set(run)
-    return job.func(*job.args, **job.kwargs)
+    kwargs = job._kwargs
+    return job.func(*job.args, **kwargs) if kwargs else job.func(*job.args)
 
 
 # -- APScheduler's module functions, for third-party executors ---------------------------------------------------

@@ -1,17 +1,17 @@
-"""The memory store: live job objects, one heap for each executor, and a bounded ring of ledger records.
+"""The memory store: live job objects, one queue of due times for each executor, and a bounded ring of ledger records.
 
 Keeps everything in the process; nothing here serializes, waits or survives.
 """
 
 from __future__ import annotations
 
-from heapq import heapify, heappop, heappush
-from itertools import count
+from operator import itemgetter
 
 from ..clock import HELD, instant, moment
 from ..core.plan import ACTIVE, ENDED
 from ..errors import ConflictingIdError, JobLookupError
 from .base import BaseJobStore
+from .due_queue import DueQueue
 from .memory_ledger import MemoryLedger
 
 TYPE_CHECKING = False
@@ -23,27 +23,25 @@ if TYPE_CHECKING:
     from ..core.plan import Decision
     from ..core.run import Run
     from ..job import Job
-
-#: Version of a job that is not in the store any more.
-_GONE = -1
+    from .due_queue import Entry
 
 
 class MemoryJobStore(BaseJobStore):
     """Keeps jobs in memory. Callables and arguments may be anything; they are kept as live objects.
 
-    Adding, changing and removing a job cost O(log n). Heap entries are deleted lazily: an entry counts only while the job's
-    ``version`` is the one it was pushed with.
+    Adding, changing and removing a job cost O(log n) at most. Each raises the job's ``version``, so that what the queues hold
+    of its former due time counts no more; a job that is not in the store has a version below 1.
     """
 
     does_io = False
 
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
-        self._heaps: dict[str, list[tuple[int, int, Job]]] = {}
+        self._queues: dict[str, DueQueue] = {}
         #: entries that due() gave out and nobody has claimed yet
-        self._given: list[tuple[int, int, Job]] = []
+        self._given: list[Entry] = []
+        #: at most so many entries in the queues do not count any more
         self._stale = 0
-        self._versions = count(1)
         self._runs = MemoryLedger()
         self._mutex = self._runs.lock
 
@@ -70,7 +68,7 @@ class MemoryJobStore(BaseJobStore):
 
     def get_next_run_time(self) -> datetime | None:
         """Return the earliest next run time, or None."""
-        following = self.next_due(tuple(self._heaps))
+        following = self.next_due(tuple(self._queues))
         return None if following is None else moment(following)
 
     def get_all_jobs(self) -> list[Job]:
@@ -114,9 +112,9 @@ class MemoryJobStore(BaseJobStore):
         """Forget all jobs."""
         with self._mutex:
             for job in self._jobs.values():
-                job.version = _GONE
+                job.version = -job.version
             self._jobs.clear()
-            self._heaps.clear()
+            self._queues.clear()
             self._given.clear()
             self._stale = 0
 
@@ -138,38 +136,32 @@ class MemoryJobStore(BaseJobStore):
             return True
 
     def due(self, now: int, room: Mapping[str, int]) -> list[Job]:
-        """Take the earliest due jobs off the heaps of the executors that have room."""
-        found: list[tuple[int, int, Job]] = []
+        """Take the earliest due jobs out of the queues of the executors that have room."""
+        found: list[Entry] = []
         with self._mutex:
             self._take_back()
             for alias, limit in room.items():
-                heap = self._heaps.get(alias)
-                taken = 0
-                while heap and heap[0][0] <= now and taken < limit:
-                    entry = heappop(heap)
-                    if entry[2].version == entry[1]:
-                        found.append(entry)
-                        taken += 1
-                    else:
-                        self._stale -= 1
+                queue = self._queues.get(alias)
+                if queue is not None:
+                    found += queue.take(now, limit)
+            if len(room) > 1:
+                found.sort(key=itemgetter(0))
             self._given = found
-        if len(room) > 1:
-            found = sorted(found)
-        return [entry[2] for entry in found]
+        return [entry[3] for entry in found]
 
     def next_due(self, executors: Iterable[str]) -> int | None:
         """Return the earliest due time among the jobs of these executors."""
-        earliest: int | None = None
         with self._mutex:
             self._take_back()
-            for alias in executors:
-                heap = self._heaps.get(alias)
-                while heap and heap[0][2].version != heap[0][1]:
-                    heappop(heap)
-                    self._stale -= 1
-                if heap and (earliest is None or heap[0][0] < earliest):
-                    earliest = heap[0][0]
-        return earliest
+            queues = [self._queues[alias] for alias in executors if alias in self._queues]
+            times = [time for queue in queues if (time := queue.earliest()) is not None]
+        return min(times, default=None)
+
+    def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
+        """Return, for each executor alias that is not among ``executors``, how many due jobs wait for it."""
+        known = set(executors)
+        # All jobs are only looked at if some of them are another executor's.
+        return super().overdue(now, known) if any(alias not in known for alias in self._queues) else {}
 
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
         """Make decisions true for all jobs that were not changed since they were read."""
@@ -192,11 +184,11 @@ class MemoryJobStore(BaseJobStore):
                     self._runs.record(decision.records, node)
                 if decision.state == ENDED:
                     del self._jobs[job.id]
-                    job.version, job.state = _GONE, ENDED
+                    job.version, job.state = -job.version, ENDED
                 else:
                     job.state, job.error = decision.state, decision.error
                     self._push(job)
-            self._given = [entry for entry in self._given if entry[2].version == entry[1]]
+            self._given = [entry for entry in self._given if entry[3].version == entry[2]]
         return won
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
@@ -228,44 +220,49 @@ class MemoryJobStore(BaseJobStore):
     # -- under the lock ------------------------------------------------------------------------------------------
 
     def _push(self, job: Job) -> None:
-        """Give the job a new version and put it on its executor's heap."""
-        job.version = version = next(self._versions)
+        """Give the job a new version, and put it into its executor's queue."""
+        job.version = abs(job.version) + 1
+        if job.state == ACTIVE:
+            self._queue(job)
+
+    def _queue(self, job: Job) -> None:
         due = job.next_due
-        if due is not None and due != HELD and job.state == ACTIVE:
-            heap = self._heaps.get(job.executor)
-            if heap is None:
-                heap = self._heaps[job.executor] = []
-            heappush(heap, (due, version, job))
+        if due is not None and due != HELD:
+            queue = self._queues.get(job.executor)
+            if queue is None:
+                queue = self._queues[job.executor] = DueQueue(job.executor, self.clock.now())
+            queue.put(job, due)
 
     def _replace(self, job: Job) -> None:
         stored = self._jobs.get(job.id)
         if stored is None:
             raise JobLookupError(job.id)
         if stored is not job:
-            running, alias = stored.running, stored._jobstore_alias
+            kept = stored.running, stored.version, stored._jobstore_alias
             stored.assign(job)
-            stored.running, stored._jobstore_alias = running, alias
-        self._outdate()
+            stored.running, stored.version, stored._jobstore_alias = kept
         self._push(stored)
+        self._outdate()
 
     def _drop(self, job: Job) -> None:
-        job.version = _GONE
+        job.version = -job.version
         self._outdate()
 
     def _outdate(self) -> None:
-        """Count a heap entry that no longer counts; rebuild the heaps when such entries are the most of them."""
+        """Count an entry that counts no more; make the queues anew when such entries may be the most of them."""
         self._stale += 1
         if self._stale > 1000 and self._stale > len(self._jobs):
-            for alias, heap in self._heaps.items():
-                kept = [entry for entry in heap if entry[2].version == entry[1]]
-                heapify(kept)
-                self._heaps[alias] = kept
             self._stale = 0
+            self._queues.clear()
+            self._given.clear()
+            for job in self._jobs.values():
+                if job.state == ACTIVE:
+                    self._queue(job)
 
     def _take_back(self) -> None:
         for entry in self._given:
-            if entry[2].version == entry[1]:
-                heappush(self._heaps.setdefault(entry[2].executor, []), entry)
+            if entry[3].version == entry[2]:
+                self._queues[entry[3].executor].put_back(entry)
         self._given = []
 
 

@@ -163,7 +163,7 @@ class AddingMethods(JobInternals):
             id,
             func=func,
             args=() if args is None else tuple(args) if _is_series(args) else args,
-            kwargs={} if kwargs is None else dict(kwargs) if hasattr(kwargs, "keys") else kwargs,
+            kwargs=dict(kwargs) if kwargs is not None and hasattr(kwargs, "keys") else kwargs,
             trigger=self._create_trigger(trigger, trigger_args),
             executor=executor,
             name=name,

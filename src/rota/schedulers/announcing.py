@@ -16,6 +16,7 @@ from ..events import (
     EVENT_JOB_MAX_INSTANCES,
     EVENT_JOB_MISSED,
     EVENT_JOB_QUARANTINED,
+    EVENT_JOB_REFUSED,
     EVENT_JOB_REMOVED,
     JobEvent,
     JobExecutionEvent,
@@ -43,6 +44,10 @@ EVENT_OF_STATUS = {
     CANCELLED: EVENT_JOB_CANCELLED,
     LOST: EVENT_JOB_LOST,
 }
+#: The events of ended runs.
+RUN_EVENTS = EVENT_JOB_REFUSED
+for _code in EVENT_OF_STATUS.values():
+    RUN_EVENTS |= _code
 
 
 def announce(engine: Engine, alias: str, run: Run, code: int) -> None:

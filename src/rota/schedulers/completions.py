@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from ..core.plan import Decision
     from ..core.run import Run
-    from ..job import Job
     from ..jobstores.base import BaseJobStore
     from .engine import Engine
 
@@ -48,9 +47,11 @@ class Completions:
         #: claimed runs of a durable store that a shutdown kept from starting; they are given back
         self.unstarted: list[Run] = []
         self._idle = Event()
-        #: called instead of flush() by those who must not wait for the store
-        self.offload: Callable[[Callable[[], object]], None] | None = None
+        #: called with flush() by hosts that must not wait for the store, or that record once in a turn of their loop
+        self.offload: Callable[[Callable[[], None]], None] | None = None
         self._offloaded = False
+        #: True while the engine hands out runs and records itself what ends meanwhile
+        self.gathers = False
 
     @property
     def in_flight(self) -> int:
@@ -79,6 +80,8 @@ class Completions:
     def done(self, run: Run) -> None:
         """Take an ended run; the callback of all executors. Thread-safe, and it never raises."""
         self._ended.append(run)
+        if self.gathers:  # asked after the run was appended, so the engine finds it
+            return
         if self.offload is None:
             self.flush()
         elif not self._offloaded:
@@ -106,13 +109,19 @@ class Completions:
         ended, engine = self._ended, self._engine
         if engine.is_backing_off(self._alias):
             return False
-        batch: list[Run] = []
-        while ended and len(batch) < BATCH:
-            batch.append(ended.popleft())
+        # Only the writer takes from the left, so what is counted here is there.
+        take = ended.popleft
+        batch = [take() for _ in range(min(len(ended), BATCH))]
         if not batch:
             return True
         ended_now = batch if self.in_hand is None else self._without_unstarted(batch)
-        waiting = any(run.job is not None and _is_held(run.job) for run in ended_now)
+        waiting = False
+        for run in ended_now:
+            job = run.job
+            # Stores of eight methods do not tell by the due time that a job waits for the end of its runs.
+            if job is not None and (job.next_due == HELD or job.trigger.follows_end):
+                waiting = True
+                break
         try:
             refused = self._store.finish(ended_now, engine.clock.now()) if ended_now else ()
         except Exception as exc:
@@ -121,11 +130,12 @@ class Completions:
             engine.store_failed(self._alias, exc, "recording ended runs")
             return False
         self.recorded += len(batch)
-        if self.in_hand is not None:
+        in_hand = self.in_hand
+        if in_hand is not None:
             for run in batch:
                 key = (run.job_id, run.nominal)
-                if self.in_hand.get(key) is run:
-                    del self.in_hand[key]
+                if in_hand.get(key) is run:
+                    del in_hand[key]
         try:
             self._announce(ended_now, refused)
         finally:
@@ -159,8 +169,3 @@ class Completions:
             run.job = run.then = run.exception = None
             if run.retval is not None:
                 run.retval = summary(run.retval)
-
-
-def _is_held(job: Job) -> bool:
-    """Whether a job waits for the end of its runs; stores of eight methods do not tell by the due time."""
-    return job.next_due == HELD or job.trigger.follows_end

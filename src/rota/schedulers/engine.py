@@ -18,7 +18,7 @@ from ..events import (
     JobEvent,
     SchedulerHealthEvent,
 )
-from .announcing import EVENT_OF_STATUS, announce, announce_rest, announce_submission
+from .announcing import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
 from .lease import Lease, new_node_id
 from .requests import cancel
 from .store_state import StoreState
@@ -94,7 +94,8 @@ class Engine:
         self._retry_interval = retry_interval
         self._lease = int(lease * SECOND)
         self._runs_jobs = runs_jobs
-        self._offload: Callable[[Callable[[], object]], None] | None = None
+        self._offload: Callable[[Callable[[], None]], None] | None = None
+        self._soon: Callable[[Callable[[], None]], None] | None = None
         #: executors that a pass of the tick under way found without room
         self._full: set[str] = set()
         #: the same of the last tick: when they have room again, the host is woken up
@@ -111,7 +112,7 @@ class Engine:
         is_node = store.durable and self._runs_jobs
         lease = Lease(store, self.clock, self.logger, self._lease) if is_node else None
         state = StoreState(self, alias, store, lease)
-        state.completions.offload = self._offload if store.does_io else None
+        state.completions.offload = self._offload if store.does_io else self._soon
         self.stores = {**self.stores, alias: state}
         if self._runs_jobs:
             store.on_wake(self._wake)
@@ -122,11 +123,19 @@ class Engine:
         self.stores = {name: kept for name, kept in self.stores.items() if name != alias}
         self._leave(state)
 
-    def set_offload(self, offload: Callable[[Callable[[], object]], None] | None) -> None:
-        """Let ended runs be recorded by ``offload(call)`` in stores that do I/O (hosts that may not block)."""
-        self._offload = offload
+    def set_offload(
+        self,
+        offload: Callable[[Callable[[], None]], None] | None,
+        soon: Callable[[Callable[[], None]], None] | None = None,
+    ) -> None:
+        """Let ended runs be recorded by calls of the host's.
+
+        :param offload: calls what waits for a store that does I/O (hosts that may not block)
+        :param soon: calls what does not wait, once for all runs that end in one turn of a loop
+        """
+        self._offload, self._soon = offload, soon
         for state in self.stores.values():
-            state.completions.offload = offload if state.store.does_io else None
+            state.completions.offload = offload if state.store.does_io else soon
 
     @property
     def does_io(self) -> bool:
@@ -290,7 +299,11 @@ class Engine:
         return won
 
     def _submit(self, state: StoreState, alias: str, heads: Sequence[Run]) -> None:
-        done = state.completions.done
+        completions = state.completions
+        done = completions.done
+        # Inline runs end before submit() returns. What cannot be lost and nobody waits for is recorded together then, which
+        # makes a burst of them a third faster.
+        completions.gathers = completions.in_hand is None and not self.wanted() & RUN_EVENTS
         try:
             self._executors[alias].submit(heads, done)
         except Exception as exc:  # an executor that was removed or shut down meanwhile
@@ -303,6 +316,10 @@ class Engine:
                     if not run.ended:
                         fail(run, exc, "", self.clock.now())
                         done(run)
+        finally:
+            if completions.gathers:
+                completions.gathers = False
+                completions.flush()
 
     def _hand_over(self, state: StoreState, runs: Sequence[Run]) -> None:
         """Give claimed runs that no plan of this pass has made to their executors."""
@@ -405,7 +422,7 @@ class Engine:
 
     def room_came_free(self) -> None:
         """Wake the host if due jobs wait for an executor that has room again."""
-        if self._roomy():
+        if self._starved and self._roomy():
             self._wake()
 
     def _roomy(self) -> bool:

@@ -246,7 +246,17 @@ class LoopScheduler(BaseScheduler):
 
     def _open(self) -> None:
         super()._open()
-        self._require_engine().set_offload(self._helper.call)
+        self._require_engine().set_offload(self._helper.call, self._at_end_of_turn)
+
+    def _at_end_of_turn(self, work: Callable[[], None]) -> None:
+        """Do something after the callbacks that the loop has at hand; in other threads at once."""
+        if self._on_loop():
+            try:
+                self._post(work)
+                return
+            except RuntimeError:
+                pass  # the loop is closed
+        work()
 
     def _stop_claiming(self) -> None:
         super()._stop_claiming()
