@@ -1,0 +1,81 @@
+"""Plug-ins: classes that an installed package registers are found by their names, like the built-in ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from rota.errors import JobTypeError, UnknownAliasError
+from rota.schedulers import plugins
+from rota.testing import ManualScheduler
+
+MODULE = """
+from rota.executors.debug import DebugExecutor
+from rota.jobstores.memory import MemoryJobStore
+from rota.triggers.interval import IntervalTrigger
+
+
+class Tides(IntervalTrigger):
+    def __init__(self, seconds=44712, timezone=None):
+        super().__init__(seconds=seconds, timezone=timezone)
+
+
+class Inline(DebugExecutor):
+    pass
+
+
+class Shelf(MemoryJobStore):
+    def __init__(self, url=None, label=None):
+        super().__init__()
+        self.url, self.label = url, label
+
+
+def no_class():
+    pass
+"""
+ENTRIES = """
+[rota.triggers]
+tides = shore:Tides
+broken = shore:no_class
+
+[rota.executors]
+inline = shore:Inline
+
+[rota.jobstores]
+shelf = shore:Shelf
+"""
+
+
+@pytest.fixture(autouse=True)
+def package(tmp_path, monkeypatch):
+    """An installed package with entry points."""
+    (tmp_path / "shore.py").write_text(MODULE)
+    info = tmp_path / "shore-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: shore\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(ENTRIES)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(plugins, "_loaded", {})
+
+
+def test_registered_classes_are_used_by_name_in_every_place():
+    scheduler = ManualScheduler(
+        jobstores={"default": {"type": "shelf", "label": "left"}, "other": "shelf://attic/7"},
+        executors={"default": {"type": "inline"}},
+    )
+    scheduler.start()
+    scheduler.add_job(int, "tides", id="j")
+    scheduler.advance(hours=25)
+    assert [run.status for run in scheduler.get_runs("j")] == ["succeeded"] * 2
+    assert scheduler._jobstores["default"].label == "left"
+    assert scheduler._jobstores["other"].url == "shelf://attic/7"
+    scheduler.add_executor("inline", "second")
+    scheduler.add_jobstore("shelf", "third", label="right")
+    assert type(scheduler._executors["second"]).__name__ == "Inline"
+
+
+def test_a_name_that_leads_to_no_such_class_is_refused():
+    scheduler = ManualScheduler()
+    with pytest.raises(JobTypeError, match=r'"broken" of rota.triggers does not lead to a trigger class'):
+        scheduler.add_job(int, "broken")
+    with pytest.raises(UnknownAliasError, match='did you mean "tides"'):
+        scheduler.add_job(int, "tide")
