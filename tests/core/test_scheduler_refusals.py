@@ -63,8 +63,9 @@ def test_a_plug_in_or_alias_that_does_not_exist_is_refused_with_a_suggestion(sch
         scheduler.add_job(nothing, executor="defaul")
     with pytest.raises(UnknownAliasError, match='"postgress://…" was found; did you mean "postgres://…"'):
         scheduler.add_jobstore("postgress://user@host/db", "x")
-    with pytest.raises(UnknownAliasError, match="No such job store: x"):
-        scheduler.get_runs(jobstore="x")
+    for method in (scheduler.get_runs, scheduler.get_jobs, scheduler.remove_all_jobs):
+        with pytest.raises(UnknownAliasError, match="No such job store: x"):
+            method(jobstore="x")
 
 
 def test_a_store_or_executor_that_cannot_be_made_of_its_options_says_how_it_is_written():

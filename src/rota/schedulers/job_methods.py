@@ -66,6 +66,7 @@ class JobMethods(AddingMethods):
         :param limit: at most so many; None: all
         :param offset: leave out so many first
         :raises OptionTypeError: for a state that jobs do not have, or a limit or offset below 0
+        :raises UnknownAliasError: if a scheduler that was started has no such store
         """
         if pending is not None:
             import warnings
@@ -82,6 +83,8 @@ class JobMethods(AddingMethods):
         if self.state == STATE_STOPPED:
             waiting = [job for job, alias, _ in self._pending_jobs if jobstore in (None, alias)]
             return [job for job in waiting if states is None or _state_of(job) in states][offset:end]
+        if jobstore is not None:
+            self._lookup_jobstore(jobstore)
         stores = self._stores(jobstore)
         if len(stores) == 1:
             ((alias, store),) = stores
@@ -264,6 +267,7 @@ class JobMethods(AddingMethods):
         """Remove all jobs from one store, or from all.
 
         :param jobstore: alias of the store; None: all
+        :raises UnknownAliasError: if a scheduler that was started has no such store
         """
         if self.state == STATE_STOPPED:
             with self._jobstores_lock:
@@ -271,6 +275,8 @@ class JobMethods(AddingMethods):
                     entry for entry in self._pending_jobs if jobstore not in (None, entry[1])
                 ]
         else:
+            if jobstore is not None:
+                self._lookup_jobstore(jobstore)
             for _, store in self._stores(jobstore):
                 store.remove_all_jobs()
         self._dispatch_event(SchedulerEvent(EVENT_ALL_JOBS_REMOVED, jobstore))
