@@ -218,7 +218,7 @@ def test_an_unknown_schema_version_is_refused_and_nothing_is_touched(open_store:
     store = open_store()
     store.add_job(make_job())
     store.redis.hset("rota.meta", "schema", version)
-    with pytest.raises(SchemaError, match=f"schema version '{version}'"):
+    with pytest.raises(SchemaError, match=f"schema version '?{version}"):
         open_store()
     assert [job.id for job in store.get_all_jobs()] == ["job"]
 

@@ -44,6 +44,13 @@ def run(capsys, url, *arguments):
     return json.loads(out)
 
 
+def test_looking_where_nothing_is_makes_nothing(capsys, url):
+    for _ in range(2):
+        code, out, err = rota(capsys, "-s", url, "jobs")
+        assert (code, out) == (1, "")
+        assert "no job store of Rota at" in err or "there is no file" in err
+
+
 def test_every_command_takes_the_url_of_every_store(capsys, url):
     scheduler = BackgroundScheduler(jobstores={"default": url}, timezone="UTC")
     scheduler.start(paused=True)

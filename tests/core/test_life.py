@@ -56,6 +56,24 @@ def test_pending_jobs_can_be_changed_and_removed():
     assert [(job.id, job.name) for job in scheduler.get_jobs()] == [("a", "changed")]
 
 
+def test_a_store_that_does_not_start_is_closed_again():
+    class Foreign(MemoryJobStore):
+        closed = False
+
+        def start(self, scheduler, alias):
+            raise ConfigurationError("foreign tables")
+
+        def shutdown(self):
+            self.closed = True
+            raise ConnectionError("not connected")
+
+    store = Foreign()
+    scheduler = ManualScheduler(jobstores={"default": store})
+    with pytest.raises(ConfigurationError, match="foreign tables"):
+        scheduler.start()
+    assert store.closed
+
+
 def test_a_start_that_fails_leaves_the_scheduler_stopped_and_its_jobs_pending():
     class Broken(MemoryJobStore):
         fails = True

@@ -17,7 +17,7 @@ from ..core.plan import ACTIVE, AFTER_RUN, PAUSED, QUARANTINED
 from ..core.run import CLAIMED, END_STATES
 from ..errors import JobLookupError, SchemaError
 from ..schedulers.base import BaseScheduler
-from ..schedulers.plugins import URL_SCHEMES, create_plugin
+from ..schedulers.plugins import BUILT_IN, URL_SCHEMES, create_plugin
 from ..util import suggestion, without_secrets
 from .output import (
     CliError,
@@ -94,8 +94,10 @@ def make_store(
     kind = URL_SCHEMES.get(scheme, scheme)
     if kind == "sqlalchemy":
         options |= {"tablename": tablename, "create_tables": not guest}
-    elif tablename != DEFAULT_TABLE:
-        options |= _named(kind, tablename)
+    elif kind in BUILT_IN["jobstore"]:
+        options["create"] = not guest
+        if tablename != DEFAULT_TABLE:
+            options |= _named(kind, tablename)
     store: BaseJobStore = create_plugin("jobstore", url, options)
     return store
 
@@ -106,7 +108,7 @@ def _named(kind: str, name: str) -> dict[str, str]:
     :raises CliError: if such a store has its name in the URL
     """
     if kind == "redis":
-        return {"jobs_key": name, "run_times_key": f"{name.removesuffix('jobs')}run_times"}
+        return {"jobs_key": name}
     if kind == "mongodb":
         return {"collection": name}
     raise CliError(f"--table: the jobs of an {kind} store are told by the path in its URL", 2)

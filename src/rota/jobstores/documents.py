@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..codec import dumps, loads
 from ..core.plan import ACTIVE, PAUSED, QUARANTINED, due_time, plan
 from ..core.run import Run, summary
-from ..errors import DeserializationError, JobValueError
+from ..errors import DeserializationError, JobValueError, SchemaError
 from ..job import Job
 
 TYPE_CHECKING = False
@@ -79,6 +79,26 @@ def heal(job: Job, now: int) -> bool:
     except Exception:  # triggers may raise anything; that is what quarantine is for
         return False
     return True
+
+
+def steps_from(found: object, known: int, may_migrate: bool, where: str, remedy: str) -> range:
+    """Return the versions of a store's layout that have to be migrated, each to the one after it.
+
+    :param found: the version that the store says it has
+    :param known: the version that this code works with
+    :param where: the store, for messages
+    :param remedy: what else can be given, such as "another path"
+    :raises SchemaError: if this code does not know the version, or may not migrate it
+    """
+    if not isinstance(found, int) or not 1 <= found <= known:
+        raise SchemaError(
+            f"{where} has schema version {found!r}; this version of Rota knows 1 to {known}. Upgrade Rota, or give {remedy}"
+        )
+    if found < known and not may_migrate:
+        raise SchemaError(
+            f"{where} has schema version {found}, and {known} is needed; start a scheduler of this version once to migrate it"
+        )
+    return range(found, known)
 
 
 def in_order(job: Job) -> tuple[bool, int, str]:

@@ -5,6 +5,7 @@ Part of the facade that programs do not call. It makes no decision about jobs.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from threading import Event, Thread, get_ident
 
 from ..clock import SECOND
@@ -221,6 +222,10 @@ class SchedulerLife(JobMethods):
         try:
             store.start(self, alias)
         except BaseException:
+            with suppress(
+                Exception
+            ):  # what it has opened; why it did not start is worth more than trouble in closing that
+                store.shutdown()
             store.detach()
             raise
         self._require_engine().add_store(alias, store)

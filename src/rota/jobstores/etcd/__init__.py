@@ -41,6 +41,7 @@ class EtcdJobStore(TreeJobStore):
     :param url: ``etcd://host:2379/path`` or ``etcds://…`` (TLS), instead of host, port, protocol and path
     :param serializer: "json" (arguments and triggers that do not fit are refused), or "pickle" (they are pickled)
     :param imports: False: jobs are read without importing their code, to be looked at and repaired, and not to be run
+    :param create: False: what is not there yet is not made, and an older layout is not migrated; ``start()`` refuses it
     :param keep_runs: how many ended runs of each job the ledger keeps; None for no bound
     :param keep_days: how many days ended runs are kept; None for no bound
     :param signing_key: a key of 16 bytes or more, or a list of keys: jobs are signed by the first, and a job that none of
@@ -59,6 +60,7 @@ class EtcdJobStore(TreeJobStore):
         url: str | None = None,
         serializer: str = "json",
         imports: bool = True,
+        create: bool = True,
         keep_runs: int | None = 100,
         keep_days: float | None = 30,
         signing_key: str | bytes | Sequence[str | bytes] | None = None,
@@ -72,7 +74,7 @@ class EtcdJobStore(TreeJobStore):
             raise ConfigurationError('The "path" parameter must not be empty')
         format = JobFormat(serializer, pickle_protocol, imports, signing_key)
         server = Server(path, maybe_ref(client), close_connection_on_exit, connect_options)
-        super().__init__(server, path, format, keep_runs, keep_days)
+        super().__init__(server, path, format, keep_runs, keep_days, create)
         self._server = server
 
     @property

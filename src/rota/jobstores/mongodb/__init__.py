@@ -61,6 +61,7 @@ class MongoDBJobStore(BaseJobStore):
     :param imports: False: jobs are read without importing their code, to be looked at and repaired, and not to be run
     :param signing_key: a key of 16 bytes or more, or a list of keys: jobs are signed by the first, and a job that none of
         them has signed is quarantined, and nothing of it is decoded
+    :param create: False: what is not there yet is not made, and an older layout is not migrated; ``start()`` refuses it
     :param keep_runs: how many ended runs of each job the ledger keeps; None for no bound
     :param keep_days: how many days ended runs are kept; None for no bound
     :param connect_args: keyword arguments for ``pymongo.MongoClient()``: host, port, username, password, tls …
@@ -80,6 +81,7 @@ class MongoDBJobStore(BaseJobStore):
         url: str | None = None,
         serializer: str = "json",
         imports: bool = True,
+        create: bool = True,
         signing_key: str | bytes | Sequence[str | bytes] | None = None,
         keep_runs: int | None = 1000,
         keep_days: float | None = 30,
@@ -95,6 +97,7 @@ class MongoDBJobStore(BaseJobStore):
         self._format = JobFormat(serializer, pickle_protocol, imports, signing_key)
         self._jobs = Jobs(self._server, self._format)
         self._runs = Ledger(self._server)
+        self._create = create
         self._offset = Offset()
         self._keep_runs = keep_runs
         self._keep_age = None if keep_days is None else int(keep_days * DAY)
@@ -124,7 +127,7 @@ class MongoDBJobStore(BaseJobStore):
         :raises SchemaError: if the collections are somebody else's, or of a version that this code does not know
         """
         super().start(scheduler, alias)
-        self._server.prepare()
+        self._server.prepare(self._create)
         self._offset = Offset()
         self._started = True
 

@@ -21,13 +21,16 @@ from pymongo.errors import ConfigurationError as DriverConfigurationError
 
 from ...errors import ConfigurationError, JobValueError, SchemaError, StoreError, StoreUnavailableError
 from ...util import without_secrets
+from ..documents import steps_from
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
 SCHEMA_VERSION = 1
+#: The step from a version to the one after it; others may be at it at the same time, and it may be cut off and done again.
+MIGRATIONS: dict[int, Callable[[Server], None]] = {}
 DATABASE = "rota"
 #: How long a server is looked for, in milliseconds.
 SELECTION_TIMEOUT = 10_000
@@ -82,24 +85,31 @@ class Server:
             hosts = "?"
         return f"mongodb://{hosts}/{self.jobs.full_name.replace('.', '/', 1)}"
 
-    def prepare(self) -> None:
-        """Take possession of the collections, and create their indexes.
+    def prepare(self, create: bool) -> None:
+        """Take possession of the collections, and create their indexes; migrate them.
 
+        :param create: whether what is not there may be made
         :raises SchemaError: if they are somebody else's, or of a version that this code does not know
         """
         with self.translated():
             found = self.meta.find_one({"_id": "schema"})
             if found is None:
                 self._refuse_foreign()
+                if not create:
+                    raise SchemaError(
+                        f"There are no collections of Rota at {self.address}, and create is False"
+                    )
                 try:
                     self.meta.insert_one({"_id": "schema", "version": SCHEMA_VERSION})
                 except DuplicateKeyError:
                     pass  # another process was faster
-            elif found.get("version") != SCHEMA_VERSION:
-                raise SchemaError(
-                    f"The collections of {self.address} have schema version {found.get('version')!r}; this version of Rota knows "
-                    f"{SCHEMA_VERSION}. Upgrade Rota, or give another collection"
-                )
+            else:
+                version = found.get("version")
+                for step in steps_from(version, SCHEMA_VERSION, create, self.address, "another collection"):
+                    MIGRATIONS[step](self)
+                    self.meta.update_one({"_id": "schema", "version": step}, {"$set": {"version": step + 1}})
+            if not create:
+                return
             self.jobs.create_index([("state", ASCENDING), ("executor", ASCENDING), ("next_due", ASCENDING)])
             # Only jobs with runs that have not ended, or are not filed away, have this field.
             self.jobs.create_index([("busy", ASCENDING)], sparse=True)

@@ -24,7 +24,7 @@ from ...errors import (
 from ...jobcodec import JobFormat
 from ...util import maybe_ref
 from ..base import BaseJobStore, ConflictingIdError, JobLookupError, page
-from ..documents import heal, in_order, parts_of
+from ..documents import heal, in_order, parts_of, steps_from
 from ..offset import Offset
 from ..orphans import linked, sort_out
 
@@ -77,6 +77,7 @@ class RedisJobStore(BaseJobStore):
     :param imports: False: jobs are read without importing their code, to be looked at and repaired, and not to be run
     :param signing_key: a key of 16 bytes or more, or a list of keys: jobs are signed by the first, and a job that none of
         them has signed is quarantined, and nothing of it is decoded
+    :param create: False: what is not there yet is not made, and an older layout is not migrated; ``start()`` refuses it
     :param keep_runs: how many ended runs of each job the ledger keeps; None for no bound
     :param keep_days: how many days ended runs are kept; None for no bound
     :param connect_args: more keyword arguments for ``redis.Redis()``: host, port, username, password, ssl …
@@ -97,6 +98,7 @@ class RedisJobStore(BaseJobStore):
         client: Any = None,
         serializer: str = "json",
         imports: bool = True,
+        create: bool = True,
         signing_key: str | bytes | Sequence[str | bytes] | None = None,
         keep_runs: int | None = 100,
         keep_days: float | None = 30,
@@ -111,6 +113,7 @@ class RedisJobStore(BaseJobStore):
         self._server = Server(maybe_ref(client), url, db, connect_args)
         self._keys = Keys(jobs_key, run_times_key, self._server.db)
         self._format = JobFormat(serializer, pickle_protocol, imports, signing_key)
+        self._create = create
         self._offset = Offset()
         self._keep_runs = keep_runs
         self._keep_age = None if keep_days is None else int(keep_days * DAY)
@@ -139,7 +142,7 @@ class RedisJobStore(BaseJobStore):
         super().start(scheduler, alias)
         self._server.check_slots(self._keys.names)
         try:
-            version = self._keys.run(self._server, scripts.PREPARE, ())
+            version = self._keys.run(self._server, scripts.PREPARE, ("1" if self._create else "",))
         except StoreError as exc:
             if "WRONGTYPE" not in str(exc):
                 raise
@@ -149,11 +152,12 @@ class RedisJobStore(BaseJobStore):
                 f"Some of the keys {', '.join(self._keys.names)} exist on {self._server.address} and are not Rota's; give another "
                 f"jobs_key"
             )
-        if version != str(SCHEMA_VERSION):
-            raise SchemaError(
-                f"The keys {self._keys.jobs} … on {self._server.address} have schema version {version!r}; this version of "
-                f"Rota knows {SCHEMA_VERSION}. Upgrade Rota, or give another jobs_key"
-            )
+        where = f"{self._keys.jobs} … on {self._server.address}"
+        if version == "missing":
+            raise SchemaError(f"There are no keys {where}, and create is False")
+        found = int(version) if version.isdecimal() else version
+        for step in steps_from(found, SCHEMA_VERSION, self._create, where, "another jobs_key"):
+            self._keys.run(self._server, scripts.MIGRATIONS[step], ())
         self._offset = Offset()
         self._started = True
 

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-#: Take possession of the keys. Returns the schema version, or "foreign".
+#: Take possession of the keys (whether to make what is not there). Returns the schema version, "foreign", or "missing".
 PREPARE = """
 local kind = call('TYPE', META)['ok']
 if kind ~= 'none' and kind ~= 'hash' then return 'foreign' end
 local version = call('HGET', META, 'schema')
 if version then return version end
 if call('EXISTS', META, JOBS, STATES, EXECUTORS, CLAIMED, RUNS, BY_JOB, NODES, ANSWERS, BROKEN) > 0 then return 'foreign' end
+if fields(ARGV[1])[1] == '' then return 'missing' end
 call('HSET', META, 'schema', VERSION)
 return VERSION
 """
+
+#: The step from a version of the keys to the one after it, made by :func:`migration`.
+MIGRATIONS: dict[int, str] = {}
+
+
+def migration(version: int, body: str) -> str:
+    """Return a script that changes keys of a version, once."""
+    return f"""
+if call('HGET', META, 'schema') ~= '{version}' then return 0 end
+{body}
+return call('HSET', META, 'schema', '{version + 1}')
+"""
+
 
 _PUT = """
 local function put(id, spec, version, running, rest, executor, due, before)

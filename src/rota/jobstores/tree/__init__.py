@@ -47,6 +47,7 @@ class TreeJobStore(BaseJobStore):
     :param format: how the parts of jobs are written
     :param keep_runs: how many ended runs of each job the ledger keeps; None for no bound
     :param keep_days: how many days ended runs are kept; None for no bound
+    :param create: False: what is not there yet is not made, and an older layout is not migrated; ``start()`` refuses it
     :raises ConfigurationError: (a ``ValueError``) if a bound is wrong
     """
 
@@ -54,7 +55,13 @@ class TreeJobStore(BaseJobStore):
     poll_interval = 1.0
 
     def __init__(
-        self, tree: Tree, path: str, format: JobFormat, keep_runs: int | None, keep_days: float | None
+        self,
+        tree: Tree,
+        path: str,
+        format: JobFormat,
+        keep_runs: int | None,
+        keep_days: float | None,
+        create: bool = True,
     ) -> None:
         if keep_runs is not None and keep_runs < 1:
             raise ConfigurationError(f"keep_runs must be at least 1, or None for no bound; got {keep_runs!r}")
@@ -65,6 +72,7 @@ class TreeJobStore(BaseJobStore):
         self.path = path
         self._tree = tree
         self._format = format
+        self._create = create
         self._jobs = Jobs(tree, format)
         self._runs = Ledger(tree, self._jobs)
         age = None if keep_days is None else int(keep_days * DAY)
@@ -93,7 +101,7 @@ class TreeJobStore(BaseJobStore):
         super().start(scheduler, alias)
         self._tree.open()
         try:
-            take_possession(self._tree, self.path)
+            take_possession(self._tree, self.path, self._create)
         except BaseException:
             self._tree.close()
             raise

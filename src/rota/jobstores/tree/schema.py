@@ -5,27 +5,40 @@ from __future__ import annotations
 import json
 
 from ...errors import SchemaError, StoreConflictError
+from ..documents import steps_from
 from .layout import META
 from .port import Change
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .port import Tree
 
 SCHEMA_VERSION = 1
 _TRIES = 5
 
 
-def take_possession(tree: Tree, path: str) -> None:
-    """Make an empty path Rota's, or see that it is.
+#: The step from a version to the one after it; others may be at it at the same time, and it may be cut off and done again.
+MIGRATIONS: dict[int, Callable[[Tree], None]] = {}
 
+
+def take_possession(tree: Tree, path: str, create: bool) -> None:
+    """Make an empty path Rota's, or see that it is, and of the version that this code works with.
+
+    :param create: whether what is not there may be made, and what is old be migrated
     :raises SchemaError: if the path holds something else, or a layout of a version that this code does not know
     """
     where = f"{path} on {tree.address}"
     for _ in range(_TRIES):
         (entry,) = tree.read([META])
         if entry.value is not None:
-            _check_version(entry.value, where)
+            while steps := steps_from(
+                _version(entry.value, where), SCHEMA_VERSION, create, where, "another path"
+            ):
+                MIGRATIONS[steps[0]](tree)
+                tree.commit([Change(META, _meta(steps[0] + 1), entry.rev)])
+                (entry,) = tree.read([META])
             return
         foreign = next(iter(tree.folders("") or tree.names("")), None)
         if foreign is not None:
@@ -35,22 +48,23 @@ def take_possession(tree: Tree, path: str) -> None:
                     f"{where} is not Rota's: there is {foreign!r}, and no {META!r}; give another path"
                 )
             continue
-        text = json.dumps({"format": "rota", "schema": SCHEMA_VERSION})
-        if tree.commit([Change(META, text, entry.rev)]):
+        if not create:
+            raise SchemaError(f"There is nothing at {where}, and create is False")
+        if tree.commit([Change(META, _meta(SCHEMA_VERSION), entry.rev)]):
             return
     raise StoreConflictError(f"Others write to {where} all the time; try again")
 
 
-def _check_version(text: str, where: str) -> None:
+def _meta(version: int) -> str:
+    return json.dumps({"format": "rota", "schema": version})
+
+
+def _version(text: str | None, where: str) -> object:
     try:
-        found = json.loads(text)
+        found = json.loads(text or "")
         version = found["schema"] if found["format"] == "rota" else None
     except (ValueError, KeyError, TypeError):
         version = None
     if version is None:
         raise SchemaError(f"{where} is not Rota's: its {META!r} is {text!r:.80}; give another path")
-    if version != SCHEMA_VERSION:
-        raise SchemaError(
-            f"{where} has schema version {version!r}; this version of Rota knows {SCHEMA_VERSION}. Upgrade Rota, or give "
-            f"another path"
-        )
+    return version
