@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from contextlib import suppress
 from datetime import UTC
 
 import pytest
@@ -30,6 +31,12 @@ def used(trigger: CronTrigger) -> None:
     again = trigger_from_spec(json.loads(json.dumps(trigger.spec())))
     assert (again, again.after(NOW)) == (trigger, first)
     assert eval(repr(trigger)) == trigger
+    try:
+        text = trigger.to_crontab()
+    except TriggerError:
+        return
+    with suppress(NeverFiresError):  # its years are over
+        assert CronTrigger.from_crontab(text, UTC, now=NOW).after(NOW) == first
 
 
 @settings(max_examples=150, derandomize=True)
@@ -83,6 +90,10 @@ def test_a_keyword_field_is_understood_whole_or_refused_at_a_column(fields):
     st.booleans(),
     st.booleans(),
 )
+@example({"day_of_week": "fri#2", "hour": "0"}, True, True)
+@example({"day": "*/2", "day_of_week": "fri"}, False, True)
+@example({"day": "13", "day_of_week": "*"}, False, True)
+@example({"day": "1st mon", "day_of_week": "mon-sun"}, False, True)
 def test_a_stored_schedule_is_understood_whole_or_refused(fields, crontab, either):
     spec = {"type": "cron", "timezone": "UTC", "crontab": crontab, "day_or_weekday": either, **fields}
     try:

@@ -340,7 +340,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
         return f"cron[{', '.join(self._given())}]"
 
     def _call(self, spec: dict[str, Any]) -> str:
-        if not self.dates.extended:
+        if not (self.dates.extended or self.dates.either):
             return super()._call(spec)
         from .writing import call
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 #: in crontab's order
 _NAMES = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_EVERY_DAY = (1 << 7) - 1
+_EVERY_WEEKDAY = (1 << 7) - 1
+_EVERY_DAY = (1 << 31) - 1
 
 
 def to_crontab(trigger: CronTrigger) -> str:
@@ -86,6 +87,8 @@ def _dates(trigger: CronTrigger, day: BaseField, day_of_week: BaseField) -> tupl
         if item not in positions
     ]
     day_text, weekday_text = ",".join(others), _weekdays(day_of_week)
+    if trigger.day_or_weekday and (day.mask() >> 1 == _EVERY_DAY or day_of_week.mask() == _EVERY_WEEKDAY):
+        return "*", "*"
     if positions:
         # A position of a weekday stands in crontab's weekday field, and either of the two fields may match.
         if weekday_text != "*" or day_text.startswith("*"):
@@ -96,8 +99,12 @@ def _dates(trigger: CronTrigger, day: BaseField, day_of_week: BaseField) -> tupl
         ]
         return day_text or "*", ",".join(shown)
     if weekday_text == "*":
-        return "*" if trigger.day_or_weekday else day_text, "*"
+        return day_text, "*"
     if trigger.day_or_weekday:
+        if day_text.startswith("*"):
+            raise _none(
+                trigger, f"where the day begins with '*' ({day}), crontab wants the weekday to match too"
+            )
         return day_text, weekday_text
     if not day_text.startswith("*"):
         weekday_text = _starred(day_of_week) or weekday_text
@@ -112,7 +119,7 @@ def _dates(trigger: CronTrigger, day: BaseField, day_of_week: BaseField) -> tupl
 def _weekdays(field: BaseField) -> str:
     """Return a weekday field by names; a star only where it matches every day anyway."""
     mask = field.mask()
-    if mask == _EVERY_DAY:
+    if mask == _EVERY_WEEKDAY:
         return "*"
     names = [name for number, name in enumerate(_NAMES) if mask >> (number - 1) % 7 & 1]
     if "-".join(names) in "-".join(_NAMES) and len(names) > 2:
