@@ -90,3 +90,10 @@ def test_wrong_arguments_are_refused_with_a_message_and_no_traceback(capsys, arg
     assert err.startswith("error: ")
     assert message in err
     assert "Traceback" not in err
+
+
+def test_the_help_shows_expressions_with_their_stars(capsys):
+    code, out, _ = rota(capsys, "next", "--help")
+    assert code == 0
+    assert "'*/5 * * * *'" in out
+    assert "minute=*/5" in out

@@ -284,7 +284,7 @@ def _next(
         str,
         typer.Argument(
             metavar="TRIGGER",
-            help="'*/5 * * * *', @daily, interval:minutes=5, cron:hour=3,minute=*/5, date:…",
+            help="`'*/5 * * * *'`, `@daily`, `interval:minutes=5`, `cron:hour=3,minute=*/5`, `date:…`",
         ),
     ],
     count: Annotated[int, typer.Option("--count", "-n", metavar="N", min=1, help="How many times.")] = 10,
