@@ -47,8 +47,9 @@ class Terms:
         self.manner = manner
 
 
-# Typed: a jitter of 5 and one of 5.0 are shown differently.
-_shared = lru_cache(maxsize=512, typed=True)(Terms)
+_shared = lru_cache(maxsize=512)(Terms)
+# A jitter of 5 and one of 5.0 are equal, and are shown differently.
+_shared_by_type = lru_cache(maxsize=512, typed=True)(Terms)
 
 
 def terms(
@@ -60,7 +61,8 @@ def terms(
     manner: Any,
 ) -> Terms:
     """Return the terms, the same object for equal ones."""
-    return _shared(zone_map(timezone), start, end, jitter, spread, manner)
+    shared = _shared if jitter is None and spread is None else _shared_by_type
+    return shared(zone_map(timezone), start, end, jitter, spread, manner)
 
 
 class TriggerWithTerms(InstantTrigger):
