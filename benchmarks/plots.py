@@ -90,7 +90,7 @@ def _legend(entries: Iterable[tuple[str, str]], y: float) -> list[str]:
 
 def _plain(title: str) -> str:
     text = title.replace("`", "")
-    return text if len(text) < 52 else text[:50] + "…"
+    return text if len(text) < 48 else text[:46] + "…"
 
 
 # ----------------------------------------------------------------------------------------------------------- pictures
@@ -113,16 +113,13 @@ def _ratios(report: dict[str, Any]) -> Picture | None:
     for tick in ticks:
         parts.append(_line(scale(tick), top, scale(tick), bottom, GRID))
         parts.append(_text(scale(tick), bottom + 16, f"{tick:g}×", text_anchor="middle", fill=FAINT))
-    above = ""
     for index, line in enumerate(made):
         y, ratio = top + index * step, line.ratio or 1
-        title = line.row.title if not line.row.title.startswith("…") else f"{above} {line.row.title}"
-        above = line.row.title if not line.row.title.startswith("…") else above
         parts.append(
             _bar(scale(1), scale(ratio), y + 4, 14, COLOURS["rota" if ratio >= 1 else "apscheduler"])
         )
-        parts.append(_text(LEFT - 8, y + 15, _plain(title), text_anchor="end"))
-        parts.append(_text(max(scale(ratio), scale(1)) + 6, y + 15, f"{number(ratio)}×"))
+        parts.append(_text(LEFT - 8, y + 15, _plain(line.row.title), text_anchor="end"))
+        parts.append(_text(scale(max(ratio, 1, line.row.ratio or 0)) + 6, y + 15, f"{number(ratio)}×"))
         if line.row.ratio:
             parts.append(_line(scale(line.row.ratio), y + 1, scale(line.row.ratio), y + 21, INK, 2))
     parts.append(_line(scale(1), top, scale(1), bottom, INK))

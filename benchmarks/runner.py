@@ -34,14 +34,14 @@ def measure(
     """Run every case up to ``rounds`` times for each contender and return all answers, with the conditions.
 
     A B A B: the contenders take turns, and who begins changes from round to round, so that what slows the machine down for a
-    while slows all down. Each round goes through all cases, so whatever the time limit, every case has been measured once.
+    while slows all down. Each round goes through all cases, the long ones last, so that a time limit costs repetitions first.
 
     :param form: the name of the form, for the report
-    :param minutes: no further round of a case is begun that would probably end later than this
+    :param minutes: nothing is begun after this, and no repetition of a case that would probably end later
     :param tell: is told each answer in one line
     :param keep: is given the report after each case, so that an interrupted measurement is not lost
     """
-    chosen = list(cases)
+    chosen = sorted(cases, key=lambda case: case.most_rounds == 1)
     compileall.compile_dir(ROOT / "src", quiet=2)
     compileall.compile_dir(ROOT / "benchmarks", quiet=2)
     for package in BOTH:  # reads from the disk what the others will read from memory
@@ -53,7 +53,7 @@ def measure(
     for number in range(rounds):
         for case in chosen:
             begun = time.monotonic()
-            if number >= case.most_rounds or (number and begun - began + took[case.name] > minutes * 60):
+            if number >= case.most_rounds or begun - began + took.get(case.name, 0) > minutes * 60:
                 continue
             names = [name for name in case.programs() if name not in PEERS or number < PEER_ROUNDS]
             for name in names if number % 2 == 0 else reversed(names):

@@ -233,6 +233,19 @@ def wake_asyncio(package: str, jobs: int) -> dict[str, Any]:
     return wakeups.result(jobs)
 
 
+def sleeping(package: str, jobs: int, seconds: int) -> dict[str, Any]:
+    """A process that only sleeps: what is seen here is the measuring."""
+    watch, before = Watch(), common.switches()
+    time.sleep(seconds)
+    cpu, switched = watch.cpu(), common.switches() - before - 1
+    return {
+        "figures": {"cpu_ms": cpu * 1e3 * 60 / seconds, "switches": switched * 60 / seconds},
+        "cpu": None,
+        "count": jobs,
+        "expected": jobs,
+    }
+
+
 def commits(package: str, jobs: int) -> dict[str, Any]:
     """One committed transaction of SQLite for each row, with the settings that lose nothing at a power failure."""
     Path("build").mkdir(exist_ok=True)

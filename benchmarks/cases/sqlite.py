@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -26,13 +25,13 @@ def burst(package: str, jobs: int) -> dict[str, Any]:
         watch = Watch()
         scheduler.resume()
         everything.wait(100)
-        recorded = _wait_for_records(scheduler, jobs)
+        recorded = common.recorded(scheduler, jobs)
         seconds, cpu = watch.seconds(), watch.cpu()
     executed = common.counted_once(jobs)
     return {
         "figures": {"seconds": seconds, "rate": jobs / seconds},
         "cpu": cpu,
-        "count": executed if recorded in (None, jobs) else -1,
+        "count": executed if recorded else -1,
         "expected": jobs,
     }
 
@@ -61,13 +60,3 @@ def _scheduler(package: str) -> Iterator[Any]:
             yield scheduler
         finally:
             scheduler.shutdown()
-
-
-def _wait_for_records(scheduler: Any, jobs: int) -> int | None:
-    """Return how many runs the ledger shows as succeeded; None for a package without a ledger."""
-    if not hasattr(scheduler, "get_runs"):
-        return None
-    until = time.monotonic() + 100
-    while scheduler.health()["in_flight"] and time.monotonic() < until:
-        time.sleep(0.001)
-    return len(scheduler.get_runs(status="succeeded", limit=jobs + 1))

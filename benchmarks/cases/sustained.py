@@ -77,6 +77,7 @@ class Window:
     def close(self) -> dict[str, Any]:
         took, cpu, closed = self._watch.seconds(), self._watch.cpu(), time.time()
         runs = seen[self._first :]
+        total = self._first + len(runs)
         owed = int(self._jobs * took)
         share = len(runs) / owed
         # Runs that were due before the window and happened in it balance those that it cuts off at its end.
@@ -95,9 +96,9 @@ class Window:
                 "core": cpu / took,
             },
             "cpu": cpu / len(runs) if share > 0.05 else None,
-            # More runs than nominal times would be as wrong as none.
-            "count": min(len(runs), int(owed * 1.02) + 1),
-            "expected": len(runs),
+            # More runs than nominal times since the beginning would be as wrong as none.
+            "count": min(total, int(self._jobs * (closed - self._begin + 1))),
+            "expected": total,
         }
 
     def _silence(self, runs: list[tuple[int, float]], closed: float) -> float:

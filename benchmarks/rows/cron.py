@@ -25,7 +25,7 @@ CASES = (
         ),
         {"rounds": 3},
         peers=dict.fromkeys(_PEERS, "cron:next_times"),
-        short={"rounds": 1},
+        short={},
         most_rounds=3,
     ),
     Case(

@@ -13,7 +13,9 @@ _OPERATIONS = (
 _TO_REACH = {"modify": 4.0, "pause": 4.0, "remove": 4.0}
 
 
-def _adding(jobs: int, title: str, *rows: Row, ratio: float | None = None, **options: object) -> Case:
+def _adding(
+    jobs: int, title: str, *rows: Row, ratio: float | None = None, limit: int = 45, **options: object
+) -> Case:
     added = Row(
         f"`add_job()`, {title} interval jobs",
         "us",
@@ -25,7 +27,7 @@ def _adding(jobs: int, title: str, *rows: Row, ratio: float | None = None, **opt
         f"add-{jobs}",
         "adding:interval",
         (added, *rows),
-        {"jobs": jobs, "limit": 25},
+        {"jobs": jobs, "limit": limit},
         floor="floors:heap",
         **options,  # type: ignore[arg-type]
     )
@@ -105,6 +107,7 @@ CASES = (
             "Whether a table of a million jobs can be loaded into the memory store at all.",
             bound=15,
         ),
+        limit=25,
         most_rounds=1,
     ),
     Case(

@@ -47,8 +47,9 @@ CASES = (
                 "idle with 1 000 jobs: processor time",
                 "cpu_ms",
                 "ms per minute",
-                "What a scheduler takes from the battery and the other programs while nothing is due.",
-                bound=1,
+                "What a scheduler takes from the battery and the other programs while nothing is due. "
+                "The floor is a process that only sleeps.",
+                bound=10,
                 compared=False,
             ),
             Row(
@@ -60,6 +61,7 @@ CASES = (
             ),
         ),
         {"jobs": 1_000, "seconds": 6},
+        floor="floors:sleeping",
         most_rounds=1,
     ),
     Case(

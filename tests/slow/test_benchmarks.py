@@ -43,6 +43,8 @@ def test_a_case_answers_with_the_figures_of_its_rows_and_the_right_count(
 ) -> None:
     answers = report["results"][case.name]
     for name, (answer,) in answers.items():
+        if answer.get("void", "").startswith("Skipped: "):
+            pytest.skip(answer["void"].removeprefix("Skipped: "))
         assert "void" not in answer, f"{name}: {answer['void']}\n{answer.get('stderr', '')}"
     missing = {row.figure for row in case.rows} - set(answers["rota"][0]["figures"])
     assert not missing, f"{case.program} does not report {missing}"

@@ -36,7 +36,9 @@ def tick(package: str, jobs: int) -> dict[str, Any]:
     scheduler.merge_inplace(app.conf.beat_schedule)
     for entry in scheduler.schedule.values():
         entry.last_run_at = app.now() - timedelta(hours=2)
+    # What the first tick prepares.
     scheduler.populate_heap()
+    scheduler.old_schedulers = dict(scheduler.schedule)
     watch = Watch()
     while not everything.is_set() and watch.seconds() < LIMIT:
         scheduler.tick()
