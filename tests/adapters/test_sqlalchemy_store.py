@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.pool import StaticPool
 
 from rota.clock import DAY, SECOND
-from rota.core.run import CLAIMED, SUCCEEDED
+from rota.core.run import CLAIMED, FAILED, SUCCEEDED, fail, succeed
 from rota.errors import (
     ConfigurationError,
     JobValueError,
@@ -460,6 +460,32 @@ def test_threads_share_a_store(path: Path, open_store: Callable[..., SQLAlchemyJ
     assert failures == []
     assert sorted(claimed) == sorted(f"job{number}" for number in range(200))
     assert {job.running for job in store.get_all_jobs()} == {0}
+
+
+def test_of_a_batch_of_several_statements_only_what_others_have_changed_is_left_out(
+    open_store: Callable[..., SQLAlchemyJobStore],
+) -> None:
+    store = open_store()
+    store.add_jobs([make_job(f"job{number:03}") for number in range(150)])
+    store.add_jobs([make_job("waits", every=1, coalesce=False)])
+    now = START + 150 * SECOND
+    store.renew(NODE, now, LEASE)
+    decisions = decide(store, now)
+    (changed,) = [decision.job for decision in decisions if decision.job.id == "job077"]
+    assert store.save_job(changed.copy(), changed.version)
+    runs = [run for won in store.claim(decisions, NODE, now) for run in won.runs]
+    assert {run.job_id for run in runs} == {decision.job.id for decision in decisions} - {"job077"}
+    for run in runs:
+        succeed(run, None, now)
+    by_id = {run.job_id: run for run in runs}
+    by_id["job010"].attempt = 7
+    fail(by_id["job100"], ValueError("no good"), "Traceback …", now)
+    assert store.finish(runs, now) == [by_id["job010"]]
+    assert [run.job_id for run in store.get_runs(status=FAILED)] == ["job100"]
+    assert [run.job_id for run in store.get_runs(status=CLAIMED)] == ["job010"]
+    assert len(store.get_runs(status=SUCCEEDED, limit=1000)) == 148 + 99
+    assert {job.id for job in store.get_all_jobs() if job.running} == {"job010"}
+    assert "waits" in [job.id for job in store.due(now, {"default": 1000})]
 
 
 WORKER_PROGRAM = """

@@ -29,8 +29,9 @@ except ImportError as exc:
     raise MissingExtraError("SQLAlchemyJobStore", "sql") from exc
 
 from .database import Database, check_connection
+from .history import History
 from .jobs import Jobs, is_plannable
-from .ledger import Ledger
+from .ledger import Ledger, Unexpected, settle
 from .nodes import Nodes, rescue
 from .others import Others
 from .retention import Retention
@@ -123,7 +124,8 @@ class SQLAlchemyJobStore(BaseJobStore):
         self._nodes = Nodes(self._tables)
         self._create_tables = create_tables
         age = None if keep_days is None else int(keep_days * DAY)
-        self._retention = Retention(self._db, self._ledger_table, keep_runs, age)
+        self._history = History(self._tables)
+        self._retention = Retention(self._db, self._history, keep_runs, age)
         self._offset = Offset()
         self._started = False
         self._others = Others(self._db, self._tables.jobs.fullname)
@@ -334,12 +336,15 @@ class SQLAlchemyJobStore(BaseJobStore):
         :raises StoreError: if ``node`` never had a lease
         """
 
-        def work(conn: Connection) -> list[Decision]:
+        def work(conn: Connection, careful: bool) -> list[tuple[Decision, int]]:
             if not self._nodes.is_alive(conn, node, self._offset.at(now)):
                 return []
-            return self._ledger_table.claim(conn, decisions, node, now)
+            return self._ledger_table.claim(conn, decisions, node, now, careful)
 
-        won = self._write(work)
+        moved = self._write_hopefully(work)
+        for decision, running in moved:
+            settle(decision, running)
+        won = [decision for decision, _ in moved]
         self._retention.count(won)
         return won
 
@@ -349,13 +354,13 @@ class SQLAlchemyJobStore(BaseJobStore):
             return []
         held = any(run.job is not None and run.job.next_due == HELD for run in runs)
 
-        def work(conn: Connection) -> tuple[list[Run], bool]:
-            refused, due = self._ledger_table.finish(conn, runs, now)
+        def work(conn: Connection, careful: bool) -> tuple[list[Run], bool]:
+            refused, due = self._ledger_table.finish(conn, runs, now, careful)
             if due or held:
                 self._tell(conn, now)
             return refused, due
 
-        refused, due = self._write(work)
+        refused, due = self._write_hopefully(work)
         if due or held:
             self._others.wake()
         return refused
@@ -368,8 +373,8 @@ class SQLAlchemyJobStore(BaseJobStore):
         offset: int = 0,
     ) -> list[Run]:
         """Return records of the ledger, newest first."""
-        select = self._ledger_table.select
-        return self._read(partial(select, job_id=job_id, status=status, limit=limit, offset=offset))
+        page = partial(self._history.select, job_id=job_id, status=status, limit=limit, offset=offset)
+        return self._read(page)
 
     def renew(self, node: str, now: int, lease: int) -> bool:
         """Renew or begin a node's lease; False if it was over. The database's clock decides, if it has one."""
@@ -454,6 +459,13 @@ class SQLAlchemyJobStore(BaseJobStore):
     def _write(self, work: Callable[[Connection], Result]) -> Result:
         self._check_started()
         return self._db.write(work)
+
+    def _write_hopefully(self, work: Callable[[Connection, bool], Result]) -> Result:
+        """Write what rarely meets the work of others: at first without care, and without savepoints, which are journeys."""
+        try:
+            return self._write(lambda conn: work(conn, False))
+        except (Unexpected, IntegrityError):
+            return self._write(lambda conn: work(conn, True))
 
     def _save(self, job: Job, values: Mapping[str, Any], version: int | None) -> bool:
         def work(conn: Connection) -> bool:

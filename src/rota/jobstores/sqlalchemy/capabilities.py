@@ -220,6 +220,12 @@ def takes_arrays(dialect: Dialect) -> bool:
     return dialect.name == "postgresql" and dialect.driver == "psycopg"
 
 
+def takes_values(dialect: Dialect) -> bool:
+    """Whether one statement can have many rows written out in it, and use them as a set (SQLite 3.33 can join them in UPDATE)."""
+    version = getattr(dialect.dbapi, "sqlite_version_info", (0,)) if dialect.name == "sqlite" else (0,)
+    return dialect.paramstyle == "qmark" and version >= (3, 33)
+
+
 def capabilities_of(backend: str) -> Capabilities:
     """Return what the database of that name (SQLAlchemy's) can do."""
     return _OF_BACKEND.get(backend, Capabilities)()

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, select
 
 from ...errors import StoreError
 from ..orphans import linked, sort_out
-from .ledger import fence_of
+from .rows import fence_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ...core.plan import Decision
     from .database import Database
-    from .ledger import Ledger
+    from .history import History
 
 
 class Retention:
@@ -27,9 +27,9 @@ class Retention:
     :param age: how many microseconds ended runs are kept, None for no bound
     """
 
-    def __init__(self, db: Database, ledger: Ledger, keep: int | None, age: int | None) -> None:
+    def __init__(self, db: Database, history: History, keep: int | None, age: int | None) -> None:
         self._db = db
-        self._ledger = ledger
+        self._history = history
         self._keep = keep
         self._age = age
         #: how many records each job got since it was last pruned; None before the first look at all of them
@@ -46,17 +46,17 @@ class Retention:
     def prune(self, now: int) -> None:
         """Delete ended runs that are too old, or too many for their job."""
         if self._age is not None:
-            self._prune(partial(self._ledger.older, instant=now - self._age))
+            self._prune(partial(self._history.older, instant=now - self._age))
         if self._keep is not None:
             for job_id in self._crowded(self._keep):
-                self._prune(partial(self._ledger.beyond, job_id=job_id, keep=self._keep))
+                self._prune(partial(self._history.beyond, job_id=job_id, keep=self._keep))
 
     def _crowded(self, keep: int) -> list[str]:
         """Return the jobs that may have too many records: at first all are looked at, then those that got some."""
         written = self._written
         if written is None:
             self._written = {}
-            return self._db.read(partial(self._ledger.crowded, keep=keep))
+            return self._db.read(partial(self._history.crowded, keep=keep))
         # Looking costs more than some records above the bound.
         crowded = [job_id for job_id, count in list(written.items()) if count > keep // 10]
         for job_id in crowded:
@@ -68,6 +68,6 @@ class Retention:
         while True:
             keys = self._db.read(find)
             if keys:
-                self._db.write(partial(self._ledger.forget, keys=keys))
+                self._db.write(partial(self._history.forget, keys=keys))
             if len(keys) < BATCH:
                 return

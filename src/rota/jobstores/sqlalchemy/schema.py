@@ -198,7 +198,6 @@ def _run_columns(name: str) -> list[Any]:
         Column("traceback", Long()),
         PrimaryKeyConstraint("job_id", "nominal", name=f"pk_{name}"),
         Index(f"ix_{name}_status", "status", "nominal"),
-        Index(f"ix_{name}_nominal", "nominal"),
     ]
 
 

@@ -1,0 +1,92 @@
+"""Looking back into the runs table, and forgetting: records by job and status, and those beyond the bounds of retention.
+
+Each method is one step inside a transaction of the caller. It changes no run that is under way.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select, tuple_, union_all
+
+from ...core.run import CLAIMED, END_STATES
+from .rows import run_of
+from .schema import BATCH
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from sqlalchemy import Connection, FromClause
+    from sqlalchemy import Select as SqlSelect
+
+    from ...core.run import Run
+    from .schema import Tables
+
+    Select = SqlSelect[*tuple[Any, ...]]
+
+
+class History:
+    """Reads the runs of one store, and deletes old ones."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._runs = tables.runs
+
+    def select(
+        self,
+        conn: Connection,
+        job_id: str | None,
+        status: str | Iterable[str] | None,
+        limit: int,
+        offset: int,
+    ) -> list[Run]:
+        """Return a page of the records, newest first."""
+        runs = self._runs.c
+        wanted = (
+            (status,) if isinstance(status, str) else (CLAIMED, *END_STATES) if status is None else status
+        )
+        if job_id is not None:
+            found = _newest(self._runs).where(runs.job_id == job_id, runs.status.in_(list(wanted)))
+        else:
+            # There is no index on the times alone, which every claim would have to write: the newest of each status are taken.
+            newest = _newest(self._runs).limit(offset + limit)
+            parts = [newest.where(runs.status == each).subquery() for each in wanted]
+            if not parts:
+                return []
+            found = _newest(union_all(*map(select, parts)).subquery())
+        return [run_of(row) for row in conn.execute(found.limit(limit).offset(offset))]
+
+    def crowded(self, conn: Connection, keep: int) -> list[str]:
+        """Return the jobs that have more than ``keep`` records."""
+        runs = self._runs.c
+        counts = select(runs.job_id).group_by(runs.job_id).having(func.count() > keep)
+        return list(conn.execute(counts).scalars())
+
+    def beyond(self, conn: Connection, job_id: str, keep: int) -> list[tuple[str, int]]:
+        """Return the keys of the ended runs of a job that are older than its newest ``keep``, oldest first."""
+        runs = self._runs.c
+        of_job = select(runs.nominal).where(runs.job_id == job_id, runs.status != CLAIMED)
+        edge = conn.execute(of_job.order_by(runs.nominal.desc()).offset(keep).limit(1)).scalar()
+        if edge is None:
+            return []
+        old = of_job.where(runs.nominal <= edge).order_by(runs.nominal).limit(BATCH)
+        return [(job_id, nominal) for nominal in conn.execute(old).scalars()]
+
+    def older(self, conn: Connection, instant: int) -> list[tuple[str, int]]:
+        """Return the keys of some runs that ended before an instant."""
+        runs = self._runs.c
+        # A run ends after its nominal time, so the index on status and that leads to the old ones.
+        old = select(runs.job_id, runs.nominal).where(
+            runs.status.in_(END_STATES), runs.nominal < instant, runs.finished < instant
+        )
+        return [(job_id, nominal) for job_id, nominal in conn.execute(old.limit(BATCH))]
+
+    def forget(self, conn: Connection, keys: Sequence[tuple[str, int]]) -> None:
+        """Delete records."""
+        runs = self._runs
+        conn.execute(
+            runs.delete().where(tuple_(runs.c.job_id, runs.c.nominal).in_(keys), runs.c.status != CLAIMED)
+        )
+
+
+def _newest(records: FromClause) -> Select:
+    return select(records).order_by(records.c.nominal.desc(), records.c.job_id)

@@ -1,0 +1,111 @@
+"""Runs to rows of the runs table, and rows to runs: which columns a statement sets, and their values in that order.
+
+Pure; knows no connection.
+"""
+
+from __future__ import annotations
+
+from ...codec import dumps, loads
+from ...core.run import CLAIMED, Run, summary
+from .schema import storable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from sqlalchemy import Row
+
+#: the columns of a run that was claimed and has nothing to say yet; the others come with its end
+CLAIMS = ("job_id", "nominal", "last", "times", "due", "attempt", "status", "owner", "executor", "claimed")
+ENDS = ("status", "reason", "started", "finished", "result", "error_type", "error", "traceback")
+#: what ends a run of which there is no more to say; half the values make it a third cheaper, and nearly all runs are so
+PLAIN_ENDS = ("status", "started", "finished", "result")
+#: the values that a run is found by, as long as it is its owner's
+FENCE = ("b_job", "b_nominal", "b_attempt", "b_owner")
+
+
+def claim_of(run: Run) -> tuple[Any, ...]:
+    """Return the values of a claimed run, in the order of CLAIMS."""
+    return (
+        run.job_id,
+        run.nominal,
+        run.last,
+        run.count,
+        run.due,
+        run.attempt,
+        CLAIMED,
+        run.owner,
+        run.executor,
+        run.claimed_at,
+    )
+
+
+def row_of(run: Run) -> tuple[Any, ...]:
+    """Return the columns of a run's row, in their order in the table."""
+    return (
+        run.job_id,
+        run.nominal,
+        run.last,
+        run.count,
+        run.due,
+        run.attempt,
+        run.status,
+        storable(run.reason),
+        run.owner,
+        run.executor,
+        run.claimed_at,
+        run.started_at,
+        run.finished_at,
+        None,  # the result comes with the end
+        run.error_type,
+        storable(run.error),
+        storable(run.traceback),
+    )
+
+
+def fence_of(run: Run) -> tuple[Any, ...]:
+    """Return the values of FENCE."""
+    return (run.job_id, run.nominal, run.attempt, run.owner)
+
+
+def plain_end_of(run: Run) -> tuple[Any, ...]:
+    """Return the values of PLAIN_ENDS and FENCE."""
+    return (
+        run.status,
+        run.started_at,
+        run.finished_at,
+        None if run.retval is None else dumps(summary(run.retval)),
+        run.job_id,
+        run.nominal,
+        run.attempt,
+        run.owner,
+    )
+
+
+def end_of(run: Run) -> tuple[Any, ...]:
+    """Return the values of ENDS and FENCE."""
+    return (
+        run.status,
+        storable(run.reason),
+        run.started_at,
+        run.finished_at,
+        None if run.retval is None else dumps(summary(run.retval)),
+        run.error_type,
+        storable(run.error),
+        storable(run.traceback),
+        run.job_id,
+        run.nominal,
+        run.attempt,
+        run.owner,
+    )
+
+
+def run_of(row: Row[Any]) -> Run:
+    """Return the record of a row."""
+    run = Run(row.job_id, row.nominal, row.due, None, row.executor)
+    run.last, run.count, run.attempt = row.last, row.times, row.attempt
+    run.status, run.reason, run.owner = row.status, row.reason, row.owner
+    run.claimed_at, run.started_at, run.finished_at = row.claimed, row.started, row.finished
+    run.retval = None if row.result is None else loads(row.result)
+    run.error_type, run.error, run.traceback = row.error_type, row.error, row.traceback
+    return run
