@@ -155,6 +155,8 @@ def _shown(row: Row, found: list[float], answers: list[dict[str, Any]]) -> str:
 def void_answers(report: dict[str, Any]) -> Iterator[str]:
     """Yield, in one line each, what could not be measured and why."""
     for case, contenders in report["results"].items():
+        if not contenders:
+            yield f"{case}: no time was left for it"
         for name, answers in contenders.items():
             reasons = {answer["void"] for answer in answers if "void" in answer}
             title = PEERS[name].title if name in PEERS else name

@@ -64,14 +64,8 @@ def _aim(line: Line) -> bool:
 
 
 def _cells(line: Line) -> tuple[str, ...]:
-    row = line.row
-    title = row.title
-    if title.startswith("… ") and line.case.name.startswith("sustained"):
-        title = f"… {line.case.settings['jobs']:,} {line.case.name.split('-')[1]}: {title[2:]}".replace(
-            ",", " "
-        )
     return (
-        title,
+        line.row.title,
         line.shown.get("rota", ""),
         line.shown.get("apscheduler", ""),
         line.ratio_text,
@@ -90,18 +84,14 @@ def _sustained(report: dict[str, Any]) -> list[tuple[str, ...]]:
         _, kind, jobs = case.name.split("-")
         for name, title in (("rota", "Rota"), ("apscheduler", "APScheduler"), (FLOOR, "floor")):
             answers = report["results"][case.name].get(name, [])
-            cells = [f"{int(jobs):,}, {kind}".replace(",", " ", 1), title]
+            if not answers:
+                continue
+            cells = [f"{int(jobs) // 1_000} 000, {kind}", title]
             for figure, unit in _SUSTAINED:
                 value = middle(report, case.name, name, figure)
-                cells.append(
-                    "–"
-                    if value is None
-                    else with_unit(value, unit)
-                    .replace(" of those due", "")
-                    .replace(" of a core", "")
-                    .replace(" runs", "")
-                )
-            if answers and not values(answers, "share"):
+                text = with_unit if unit in ("ms", "s") else number
+                cells.append("–" if value is None else text(value, unit))
+            if not values(answers, "share"):
                 cells[2] = "void"
             found.append(tuple(cells))
     return found

@@ -10,7 +10,9 @@ from .kinds import BOTH, FLOOR, Case, Row
 
 __all__ = ["BOTH", "CASES", "FLOOR", "Case", "Row", "cases"]
 
-CASES: tuple[Case, ...] = memory.CASES + runs.CASES + time.CASES + cron.CASES + stores.CASES + servers.CASES
+CASES: tuple[Case, ...] = (
+    memory.CASES + runs.CASES + time.CASES + cron.CASES + stores.CASES + servers.CASES + runs.LOAD
+)
 
 
 def cases(form: str) -> tuple[Case, ...]:

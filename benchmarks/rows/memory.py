@@ -101,7 +101,7 @@ CASES = (
         1_000_000,
         "1 000 000",
         Row(
-            "… all of them",
+            "… all 1 000 000 of them",
             "seconds",
             "s",
             "Whether a table of a million jobs can be loaded into the memory store at all.",
