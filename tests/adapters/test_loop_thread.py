@@ -12,7 +12,7 @@ import pytest
 from rota.clock import SYSTEM_CLOCK
 from rota.core.run import Run
 from rota.executors.loop_thread import LoopThread
-from rota.testing.executor_contract import PATIENCE
+from rota.testing.executor_jobs import PATIENCE
 
 LOGGER = logging.getLogger("rota.test")
 

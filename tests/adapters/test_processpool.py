@@ -18,7 +18,8 @@ from rota.core.run import CANCELLED, FAILED, LOST, SUCCEEDED
 from rota.errors import ConfigurationError, SerializationError, UnknownOptionError, WorkerProcessError
 from rota.executors.base import chain
 from rota.executors.pool import ProcessPoolExecutor
-from rota.testing.executor_contract import PATIENCE, Ended, ExecutorContract, add, wait_for_file
+from rota.testing.executor_contract import ExecutorContract
+from rota.testing.executor_jobs import PATIENCE, Ended, add, wait_for_file
 
 helper = ExecutorContract()
 METHODS = [
@@ -311,7 +312,8 @@ def test_wrong_options_are_refused(arguments, error):
 PROGRAM = """
 import signal, sys, threading, time
 from rota.executors.pool import ProcessPoolExecutor
-from rota.testing.executor_contract import ExecutorContract, add, wait_for_file
+from rota.testing.executor_contract import ExecutorContract
+from rota.testing.executor_jobs import add, wait_for_file
 
 def idle(pool, helper):
     ended = []

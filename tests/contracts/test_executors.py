@@ -14,7 +14,8 @@ import pytest
 from rota.executors.asyncio import AsyncIOExecutor
 from rota.executors.debug import DebugExecutor
 from rota.executors.pool import ProcessPoolExecutor, ThreadPoolExecutor
-from rota.testing.executor_contract import PATIENCE, ExecutorContract, wait_for_file
+from rota.testing.executor_contract import ExecutorContract
+from rota.testing.executor_jobs import PATIENCE, wait_for_file
 from tests.needs import need
 
 
@@ -144,7 +145,7 @@ class OnLoop(ExecutorContract):
         async def never():
             raise AssertionError
 
-        from rota.testing.executor_contract import Ended
+        from rota.testing.executor_jobs import Ended
 
         ended = Ended()
 
@@ -159,7 +160,7 @@ class OnLoop(ExecutorContract):
         assert run.status in ("cancelled", "failed")  # an eager task has had its first step
 
     def test_runs_that_are_left_on_a_closed_loop_end(self, host):
-        from rota.testing.executor_contract import Ended
+        from rota.testing.executor_jobs import Ended
 
         executor = self.executor_class()
         other = LoopInThread()

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from rota.testing.executor_contract import PATIENCE, ExecutorContract, wait_for_file
+from rota.testing.executor_contract import ExecutorContract
+from rota.testing.executor_jobs import PATIENCE, wait_for_file
 from tests.needs import need
 
 pytest_plugins = ["tests.reactor"]

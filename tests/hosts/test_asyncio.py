@@ -11,7 +11,8 @@ import pytest
 from rota.errors import NoEventLoopError, SchedulerAlreadyRunningError
 from rota.events import EVENT_JOB_EXECUTED
 from rota.schedulers.asyncio import AsyncIOScheduler
-from rota.testing.host_contract import PATIENCE, Host, HostContract, SlowStore
+from rota.testing.host_contract import HostContract
+from rota.testing.hosts import PATIENCE, Host, SlowStore
 
 
 class AsyncIOHost(Host):
@@ -260,7 +261,7 @@ def test_context_variables_of_the_caller_do_not_reach_the_jobs_of_others():
 
 def test_ending_a_process_pool_does_not_block_the_loop():
     from rota.executors.pool import ProcessPoolExecutor
-    from rota.testing.executor_contract import stamp
+    from rota.testing.executor_jobs import stamp
 
     async def main():
         scheduler = AsyncIOScheduler(executors={"default": ProcessPoolExecutor(1)})

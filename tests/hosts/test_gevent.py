@@ -11,7 +11,8 @@ import pytest
 
 from rota.errors import MissingExtraError
 from rota.executors.base import current_run
-from rota.testing.host_contract import PATIENCE, Host, HostContract, SlowStore
+from rota.testing.host_contract import HostContract
+from rota.testing.hosts import PATIENCE, Host, SlowStore
 from tests.needs import need
 
 gevent = need("gevent", "gevent")

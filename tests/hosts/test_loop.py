@@ -10,7 +10,7 @@ from itertools import count
 import pytest
 
 from rota.schedulers.loop import LoopScheduler
-from rota.testing.host_contract import SlowStore
+from rota.testing.hosts import SlowStore
 
 
 class FakeLoop:

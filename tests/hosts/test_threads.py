@@ -8,7 +8,8 @@ import pytest
 
 from rota.schedulers.background import BackgroundScheduler
 from rota.schedulers.blocking import BlockingScheduler
-from rota.testing.host_contract import PATIENCE, Host, HostContract
+from rota.testing.host_contract import HostContract
+from rota.testing.hosts import PATIENCE, Host
 
 
 class BackgroundHost(Host):

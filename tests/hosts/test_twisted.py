@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from rota.errors import MissingExtraError
-from rota.testing.host_contract import PATIENCE, Host, HostContract
+from rota.testing.host_contract import HostContract
+from rota.testing.hosts import PATIENCE, Host
 from tests.needs import need
 
 pytest_plugins = ["tests.reactor"]
