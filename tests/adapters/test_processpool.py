@@ -373,7 +373,8 @@ def test_a_program_that_ends_without_a_shutdown_ends_its_workers(tmp_path):
 
 def test_ctrl_c_is_for_the_program_and_not_for_its_workers(tmp_path):
     then = (
-        "signal.signal(signal.SIGINT, lambda *_: None); print('ready', flush=True); signal.pause(); "
+        "came = threading.Event(); signal.signal(signal.SIGINT, lambda *_: came.set()); "
+        "print('ready', flush=True); came.wait(); "
         "print('still', [run.status for run in runs], flush=True); pool.cancel(); pool.shutdown()"
     )
     with run_program(tmp_path, then) as program:

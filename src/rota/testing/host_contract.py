@@ -80,6 +80,16 @@ class HostContract:
         host.wait_until(lambda: len(ran) == 10, "all jobs have run")
         assert sorted(ran) == list(range(10))
 
+    def test_a_run_that_is_asked_for_starts_at_once(self, host: Host, scheduler: Any) -> None:
+        """run_job() wakes the host, whoever calls it."""
+        ran: list[int] = []
+        scheduler.add_job(ran.append, "interval", args=(1,), days=1, id="daily")
+        host.start(scheduler)
+        host.call(scheduler.run_job, "daily")
+        host.wait_until(lambda: scheduler.get_job("daily").running == 0, "the first run has ended")
+        host.in_thread(scheduler.run_job, "daily")
+        host.wait_until(lambda: len(ran) == 2, "the job has run twice")
+
     def test_a_job_with_an_interval_runs_again_and_again(self, host: Host, scheduler: Any) -> None:
         """The host's timer is armed anew after every pass."""
         ran: list[int] = []
