@@ -89,6 +89,23 @@ def test_a_state_that_jobs_do_not_have_and_a_page_that_cannot_be_are_refused(sch
         scheduler.get_runs(limit="10")
 
 
+def test_a_listener_with_a_mask_that_is_none_is_refused_and_harms_nobody(scheduler):
+    with pytest.raises(OptionTypeError, match=r"OR of event codes of rota\.events, not 'EVENT_ALL'"):
+        scheduler.add_listener(print, "EVENT_ALL")
+    scheduler.add_job(nothing)
+    scheduler.run_pending()
+
+
+def test_a_listener_that_would_do_nothing_is_refused(scheduler):
+    async def listener(event):
+        pass
+
+    with pytest.raises(OptionTypeError, match="cannot be async"):
+        scheduler.add_listener(listener)
+    with pytest.raises(OptionTypeError, match=r"one argument, the event: .* longer than"):
+        scheduler.add_listener(lambda: None)
+
+
 def test_a_listener_that_cannot_be_called_is_refused(scheduler):
     with pytest.raises(OptionTypeError, match="got 3"):
         scheduler.add_listener(3)

@@ -15,7 +15,6 @@ from ..core.policy import DEFAULT_POLICY
 from ..errors import (
     AliasInUseError,
     JobTypeError,
-    OptionTypeError,
     SchedulerAlreadyRunningError,
     SchedulerNotRunningError,
 )
@@ -347,10 +346,8 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
 
         :param callback: a function of one argument; it is called by the thread in which the event arises
         :param mask: an OR of event codes (:mod:`rota.events`)
-        :raises OptionTypeError: if ``callback`` cannot be called
+        :raises OptionTypeError: if ``callback`` is no plain function of one argument, or ``mask`` no number
         """
-        if not callable(callback):
-            raise OptionTypeError(f"A listener must be callable with one argument, got {callback!r}")
         with self._listeners_lock:
             self._listeners.add(callback, mask)
 

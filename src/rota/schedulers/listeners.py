@@ -5,6 +5,9 @@ A listener may raise, or change the list while it is called; neither hurts anybo
 
 from __future__ import annotations
 
+from ..errors import ArgumentMismatchError, OptionTypeError
+from ..util import check_callable_args, iscoroutinefunction_partial
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +25,11 @@ class Listeners:
         self.mask = 0
 
     def add(self, callback: Callable[[Any], Any], mask: int) -> None:
-        """Add a listener for the events in ``mask``."""
+        """Add a listener for the events in ``mask``.
+
+        :raises OptionTypeError: if it is no plain function of one argument, or the mask no number
+        """
+        _check(callback, mask)
         self._replace((*self._entries, (callback, mask)))
 
     def remove(self, callback: Callable[[Any], Any]) -> None:
@@ -47,3 +54,20 @@ class Listeners:
         for _, wanted in entries:
             mask |= wanted
         self.mask = mask
+
+
+def _check(callback: Any, mask: object) -> None:
+    """Refuse what could not be called with an event, or would not do anything then."""
+    if not callable(callback):
+        raise OptionTypeError(f"A listener must be callable with one argument, got {callback!r}")
+    if iscoroutinefunction_partial(callback):
+        raise OptionTypeError(
+            f"A listener is called and not awaited, so it cannot be async, as {callback!r} is; it may hand the event to "
+            f"your loop (asyncio.run_coroutine_threadsafe())"
+        )
+    try:
+        check_callable_args(callback, (None,), {})
+    except ArgumentMismatchError as exc:
+        raise OptionTypeError(f"A listener is called with one argument, the event: {exc}") from None
+    if not isinstance(mask, int):
+        raise OptionTypeError(f"The mask of a listener is an OR of event codes of rota.events, not {mask!r}")
