@@ -11,6 +11,7 @@ from rota.errors import (
     ConfigurationError,
     JobTypeError,
     OptionTypeError,
+    TriggerTypeError,
     UnknownAliasError,
     UnknownOptionError,
 )
@@ -73,6 +74,31 @@ def test_a_store_or_executor_that_cannot_be_made_of_its_options_says_how_it_is_w
         ManualScheduler({"rota.jobstores.default": "jobs.db"})
     with pytest.raises(ConfigurationError, match=r"executors\['slow'\] -- .*; write a dictionary such as"):
         ManualScheduler({"rota.executors.slow.max_workers": "3"})
+
+
+def test_options_that_are_no_dictionaries_are_refused_with_an_example():
+    for options in ({"jobstores": "sqlite:///jobs.db"}, {"executors": ["threadpool"]}):
+        (name,) = options
+        with pytest.raises(
+            ConfigurationError, match=rf"{name} must be a dictionary by alias, such as .*default"
+        ):
+            ManualScheduler(**options)
+    with pytest.raises(ConfigurationError, match="must be a dictionary, got str"):
+        ManualScheduler("scheduler.ini")
+
+
+def test_an_argument_that_a_plug_in_needs_is_named(scheduler):
+    with pytest.raises(TriggerTypeError, match='The trigger "crontab" needs expr'):
+        scheduler.add_job(nothing, "crontab")
+    with pytest.raises(TriggerTypeError, match='The trigger "or" needs triggers'):
+        scheduler.add_job(nothing, "or")
+
+
+def test_a_shutdown_with_a_timeout_that_is_none_stops_nothing(scheduler):
+    for timeout in ("5", -1, float("nan")):
+        with pytest.raises(OptionTypeError, match="timeout is a number of seconds"):
+            scheduler.shutdown(timeout=timeout)
+    assert scheduler.running
 
 
 def test_a_status_that_runs_do_not_have_is_refused(scheduler):

@@ -157,7 +157,7 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         :param timeout: seconds to wait at the most; runs that are still under way then are asked to cancel and given back
         :raises SchedulerNotRunningError: if the scheduler is not running
         """
-        self._stop_claiming()
+        self._stop_claiming(timeout)
         if wait and not self._is_inside():
             self._drain(True, timeout)
         elif self._require_engine().in_flight == 0 and not self._is_inside():

@@ -58,8 +58,8 @@ class BlockingScheduler(BaseScheduler):
     def _create_event(self) -> Any:
         return Event()
 
-    def _stop_claiming(self) -> None:
-        super()._stop_claiming()
+    def _stop_claiming(self, timeout: Any = None) -> None:
+        super()._stop_claiming(timeout)
         self._event.set()
 
     def _main_loop(self) -> None:

@@ -53,6 +53,8 @@ def read_config(gconfig: Mapping[str, Any], prefix: str | None, options: Mapping
     :param prefix: the prefix of our keys; with the default one, ``apscheduler.`` is read as well. None or "": no prefix
     :param options: keyword arguments; they win over ``gconfig``
     """
+    if not hasattr(gconfig, "items"):
+        raise ConfigurationError(f"The configuration must be a dictionary, got {type(gconfig).__name__}")
     config: dict[str, Any] = {}
     prefixes = PREFIXES if prefix in PREFIXES else (prefix,) if prefix else ()
     for key, value in gconfig.items():
@@ -67,6 +69,13 @@ def read_config(gconfig: Mapping[str, Any], prefix: str | None, options: Mapping
                     _put(config, name.split("."), inner)
     for name, value in options.items():
         config[name] = value
+    for name in ("jobstores", "executors"):
+        value = config.get(name) or {}
+        if not hasattr(value, "items"):
+            example = "postgresql://…" if name == "jobstores" else {"type": "threadpool"}
+            raise ConfigurationError(
+                f"{name} must be a dictionary by alias, such as {{'default': {example!r}}}, got {type(value).__name__}"
+            )
     return config
 
 

@@ -81,7 +81,7 @@ class GeventScheduler(BlockingScheduler):
 
     def _shut_down(self, wait: bool, timeout: float | None, inside: bool) -> None:
         if inside:
-            self._stop_claiming()
+            self._stop_claiming(timeout)
             self._drain_aside(wait, timeout)
             return
         BaseScheduler.shutdown(self, wait, timeout)

@@ -10,7 +10,7 @@ from threading import Event, Thread, get_ident
 
 from ..clock import SECOND
 from ..core.policy import with_options
-from ..errors import ConfigurationError, JobTypeError, SchedulerNotRunningError
+from ..errors import ConfigurationError, JobTypeError, OptionTypeError, SchedulerNotRunningError
 from ..events import EVENT_ALL, EVENT_SCHEDULER_SHUTDOWN, SchedulerEvent
 from ..executors.base import BaseExecutor, current_run
 from ..jobstores.base import BaseJobStore
@@ -241,8 +241,14 @@ class SchedulerLife(JobMethods):
         finally:  # what is stored is no longer pending, whatever became of the others
             del self._pending_jobs[:stored]
 
-    def _stop_claiming(self) -> None:
-        """Begin to shut down: from now on no run starts, and the state is "stopped"."""
+    def _stop_claiming(self, timeout: Any = None) -> None:
+        """Begin to shut down: from now on no run starts, and the state is "stopped".
+
+        :param timeout: the seconds that the rest may take
+        :raises OptionTypeError: if they are none; nothing is stopped then
+        """
+        if timeout is not None and (not isinstance(timeout, (int, float)) or not timeout >= 0):
+            raise OptionTypeError(f"timeout is a number of seconds from 0 up, or None, not {timeout!r}")
         with self._lifecycle_lock:
             if self.state == STATE_STOPPED:
                 raise SchedulerNotRunningError

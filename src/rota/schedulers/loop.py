@@ -113,7 +113,7 @@ class LoopScheduler(BaseScheduler):
                 self._post_if_alive(delivered.set)
                 delivered.wait(_DELIVERY)
             return None
-        self._stop_claiming()
+        self._stop_claiming(timeout)
         signal, notify = self._finish_signal()
         if self._is_inside():
             self._drain_aside(wait, timeout)
@@ -258,8 +258,8 @@ class LoopScheduler(BaseScheduler):
                 pass  # the loop is closed
         work()
 
-    def _stop_claiming(self) -> None:
-        super()._stop_claiming()
+    def _stop_claiming(self, timeout: Any = None) -> None:
+        super()._stop_claiming(timeout)
         self._post_if_alive(self._stop_idle_timer)
 
     def _stop_idle_timer(self) -> None:

@@ -5,7 +5,7 @@ Built-ins are found without entry points, so that frozen programs work; entry po
 
 from __future__ import annotations
 
-from ..errors import JobTypeError, UnknownAliasError
+from ..errors import JobTypeError, OptionTypeError, TriggerTypeError, UnknownAliasError
 from ..triggers import NAMED_TRIGGERS
 from .names import check_names, nearest
 
@@ -90,7 +90,9 @@ def create_plugin(kind: str, name: str, options: Mapping[str, Any], others: Iter
     try:
         return cls(**options)
     except TypeError:
-        _refuse_unknown(cls, f'The {_WHAT[kind]} "{name}"', options, others)
+        what = f'The {_WHAT[kind]} "{name}"'
+        _refuse_unknown(cls, what, options, others)
+        _require_all(cls, what, options, TriggerTypeError if kind == "trigger" else OptionTypeError)
         raise
 
 
@@ -102,6 +104,21 @@ def _refuse_unknown(cls: type, what: str, options: Iterable[str], others: Iterab
     if not any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters):
         known = [parameter.name for parameter in parameters if parameter.name != "now"]
         check_names((option for option in options if option != "now"), known, what, others)
+
+
+def _require_all(cls: type, what: str, options: Iterable[str], error: type[Exception]) -> None:
+    """Raise a better error if a parameter without a default is not among the options."""
+    from inspect import Parameter, signature
+
+    missing = [
+        name
+        for name, parameter in signature(cls).parameters.items()
+        if parameter.default is Parameter.empty
+        and parameter.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+        and name not in options
+    ]
+    if missing:
+        raise error(f"{what} needs {', '.join(missing)}")
 
 
 def _load(kind: str, name: str) -> type:
