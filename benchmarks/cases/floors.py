@@ -246,7 +246,7 @@ def sleeping(package: str, jobs: int, seconds: int) -> dict[str, Any]:
     }
 
 
-def commits(package: str, jobs: int) -> dict[str, Any]:
+def commits(package: str, server: str, jobs: int) -> dict[str, Any]:
     """One committed transaction of SQLite for each row, with the settings that lose nothing at a power failure."""
     Path("build").mkdir(exist_ok=True)
     with TemporaryDirectory(dir="build") as folder:

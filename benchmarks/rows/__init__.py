@@ -5,14 +5,12 @@ A new measurement is a function in `cases/` and an entry in the module of its su
 
 from dataclasses import replace
 
-from . import cron, memory, runs, servers, stores, time
+from . import cron, memory, runs, stores, time
 from .kinds import BOTH, FLOOR, Case, Row
 
 __all__ = ["BOTH", "CASES", "FLOOR", "Case", "Row", "cases"]
 
-CASES: tuple[Case, ...] = (
-    memory.CASES + runs.CASES + time.CASES + cron.CASES + stores.CASES + servers.CASES + runs.LOAD
-)
+CASES: tuple[Case, ...] = memory.CASES + runs.CASES + time.CASES + cron.CASES + stores.CASES + runs.LOAD
 
 
 def cases(form: str) -> tuple[Case, ...]:

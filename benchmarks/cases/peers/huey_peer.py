@@ -35,7 +35,7 @@ def burst(package: str, jobs: int) -> dict[str, Any]:
     return _burst(MemoryHuey(results=False), jobs)
 
 
-def sqlite(package: str, jobs: int) -> dict[str, Any]:
+def sqlite(package: str, server: str, jobs: int) -> dict[str, Any]:
     Path("build").mkdir(exist_ok=True)
     with TemporaryDirectory(dir="build") as folder:
         return _burst(SqliteHuey(filename=f"{folder}/huey.sqlite", results=False), jobs)

@@ -10,7 +10,7 @@ from procrastinate import App, PsycopgConnector
 from .. import common
 from ..bursts import rate
 from ..common import Watch, async_work, everything
-from ..servers import postgresql
+from ..stores import postgresql
 
 
 def burst(package: str, server: str, jobs: int) -> dict[str, Any]:

@@ -1,0 +1,192 @@
+"""Jobs in durable stores: due at once, added one by one and together, loaded at start, and asked for meanwhile.
+
+Servers are started for each measurement, on loopback. What is committed is on the disk, in SQLite and in PostgreSQL; Redis appends
+to its file, which the system brings to the disk within a second.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tests.servers import private
+from tests.servers.kinds import PostgreSQL, Redis
+
+from . import common
+from .bursts import rate
+from .common import Watch, background, everything, idle, past, work
+
+
+class Durable(PostgreSQL):
+    """The server of the tests, which do without fsync; what is measured does not."""
+
+    def command(self) -> list[str]:
+        return [word.replace("fsync=off", "fsync=on") for word in super().command()]
+
+
+def burst(package: str, server: str, jobs: int) -> dict[str, Any]:
+    """Execute jobs that are due at once, until all have run and their runs are recorded (by those who record)."""
+    with _store(package, server) as store, _scheduler(package, store()) as scheduler:
+        _fill(scheduler, jobs)
+        watch = Watch()
+        scheduler.resume()
+        everything.wait(80)
+        recorded = common.recorded(scheduler, jobs)
+        seconds, cpu = watch.seconds(), watch.cpu()
+    return rate(seconds, cpu, common.counted_once(jobs) if recorded else -1)
+
+
+def asking(package: str, server: str, jobs: int) -> dict[str, Any]:
+    """Look up a job again and again while due jobs are claimed, executed and recorded."""
+    with _store(package, server) as store, _scheduler(package, store()) as scheduler:
+        scheduler.add_job(idle, "interval", hours=10, id="asked for")
+        scheduler.get_job("asked for")
+        _fill(scheduler, jobs)
+        waits = []
+        watch = Watch()
+        scheduler.resume()
+        while not everything.is_set() and watch.seconds() < 80:
+            begin = time.perf_counter()
+            scheduler.get_job("asked for")
+            waits.append((time.perf_counter() - begin) * 1e3)
+            time.sleep(0.002)
+        recorded = common.recorded(scheduler, jobs)
+    waits.sort()
+    return {
+        "figures": {"longest": waits[-1], "median": waits[len(waits) // 2]},
+        "count": common.counted_once(jobs) if recorded else -1,
+        "expected": jobs,
+    }
+
+
+def adding(package: str, server: str, jobs: int) -> dict[str, Any]:
+    """Add jobs one by one; each is in the store when add_job() returns."""
+    with _store(package, server) as store, _scheduler(package, store()) as scheduler:
+        scheduler.add_job(idle, "interval", hours=10)
+        watch = Watch()
+        for index in range(jobs - 1):
+            scheduler.add_job(idle, "interval", seconds=36_000 + index)
+        return _added(watch, scheduler, jobs - 1, jobs)
+
+
+def adding_many(package: str, server: str, jobs: int, single: int = 300) -> dict[str, Any]:
+    """Add jobs together; a package that has no add_jobs() adds so many as ``single``, one by one."""
+    with _store(package, server) as store, _scheduler(package, store()) as scheduler:
+        scheduler.add_job(idle, "interval", hours=10)
+        if not hasattr(scheduler, "add_jobs"):
+            jobs = min(jobs, single)
+        specs = [{"func": idle, "trigger": "interval", "seconds": 36_000 + index} for index in range(jobs)]
+        watch = Watch()
+        if hasattr(scheduler, "add_jobs"):
+            scheduler.add_jobs(specs)
+        else:
+            for spec in specs:
+                scheduler.add_job(**spec)
+        return _added(watch, scheduler, jobs, jobs + 1)
+
+
+def starting(package: str, server: str, jobs: int, single: int = 300) -> dict[str, Any]:
+    """Add jobs before start() and start; a package that stores them one by one is given so many as ``single``."""
+    with _store(package, server) as store:
+        scheduler = background(package, jobstores={"default": store()})
+        if not hasattr(scheduler, "add_jobs"):
+            jobs = min(jobs, single)
+        watch = Watch()
+        for index in range(jobs):
+            scheduler.add_job(idle, "interval", seconds=36_000 + index)
+        scheduler.start(paused=True)
+        try:
+            return _added(watch, scheduler, jobs, jobs)
+        finally:
+            scheduler.shutdown()
+
+
+def loading(package: str, server: str, jobs: int) -> dict[str, Any]:
+    """Start a scheduler on a store with many jobs, which another process has added, and read all of them."""
+    with _store(package, server) as store:
+        other = get_context("fork").Process(target=_filled, args=(package, store, jobs))
+        other.start()
+        other.join()
+        watch = Watch()
+        with _scheduler(package, store()) as scheduler:
+            found = len(scheduler.get_jobs())
+            seconds, cpu = watch.seconds(), watch.cpu()
+    return {"figures": {"seconds": seconds}, "cpu": cpu, "count": found, "expected": jobs}
+
+
+def _filled(package: str, store: Callable[[], Any], jobs: int) -> None:
+    with _scheduler(package, store()) as scheduler:
+        _fill(scheduler, jobs, due=False)
+
+
+# ------------------------------------------------------------------------------------------------------------- stores
+
+
+@contextmanager
+def _store(package: str, server: str) -> Iterator[Callable[[], Any]]:
+    """Give a function that opens the same new store each time."""
+    module = import_module(f"{package}.jobstores.{'redis' if server == 'redis' else 'sqlalchemy'}")
+    if server == "sqlite":
+        # Not the system's folder for temporary files, which may be in memory: what is durable has to reach a disk.
+        Path("build").mkdir(exist_ok=True)
+        with TemporaryDirectory(dir="build") as folder:
+            yield lambda: module.SQLAlchemyJobStore(url=f"sqlite:///{folder}/jobs.sqlite")
+    elif server == "postgresql":
+        with postgresql() as url:
+            url = url.replace("postgresql:", "postgresql+psycopg:")
+            yield lambda: module.SQLAlchemyJobStore(url=url)
+    else:
+        with private(Redis) as started:
+            yield lambda: module.RedisJobStore(host="127.0.0.1", port=started.port)
+
+
+@contextmanager
+def postgresql() -> Iterator[str]:
+    """Start a server and yield its URL."""
+    with private(Durable) as server:
+        yield server.url()
+
+
+@contextmanager
+def _scheduler(package: str, store: Any) -> Iterator[Any]:
+    scheduler = background(package, jobstores={"default": store})
+    scheduler.start(paused=True)
+    try:
+        yield scheduler
+    finally:
+        scheduler.shutdown()
+
+
+def _fill(scheduler: Any, jobs: int, due: bool = True) -> None:
+    """Put jobs into a store as fast as the package can; each has its own argument and start."""
+    common.expect(jobs)
+    moment = past()
+    specs = [
+        {"func": work, "trigger": "interval", "args": [index], "hours": 1, "misfire_grace_time": None}
+        for index in range(jobs)
+    ]
+    if due:
+        for spec in specs:
+            spec["next_run_time"] = moment
+    if hasattr(scheduler, "add_jobs"):
+        scheduler.add_jobs(specs)
+        return
+    for spec in specs:
+        scheduler.add_job(**spec)
+
+
+def _added(watch: Watch, scheduler: Any, added: int, expected: int) -> dict[str, Any]:
+    seconds, cpu = watch.seconds(), watch.cpu()
+    count = len(scheduler.get_jobs())
+    return {
+        "figures": {"us": seconds / added * 1e6},
+        "cpu": cpu / added,
+        "count": count,
+        "expected": expected,
+    }
