@@ -18,13 +18,26 @@ from rota.clock import DAY, SECOND
 from rota.core.run import CLAIMED, FAILED, SUCCEEDED, fail, succeed
 from rota.errors import (
     ConfigurationError,
+    ConflictingIdError,
     JobValueError,
     SchemaError,
     StoreNotStartedError,
     StoreUnavailableError,
 )
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore, capabilities, database, schema
-from rota.testing.contract_jobs import LEASE, NODE, START, Worker, claim, decide, finish, make_job, statuses
+from rota.schedulers.background import BackgroundScheduler
+from rota.testing.contract_jobs import (
+    LEASE,
+    NODE,
+    START,
+    Worker,
+    claim,
+    decide,
+    finish,
+    make_job,
+    statuses,
+    task,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -425,6 +438,43 @@ def test_reading_writes_nothing(path: Path, open_store: Callable[..., SQLAlchemy
     store.heal(START)
     assert watcher.execute("PRAGMA data_version").fetchone() == before
     watcher.close()
+
+
+# ---------------------------------------------------------------------------------- jobs that were added before the start
+
+
+def test_jobs_that_wait_for_the_start_are_stored_in_one_transaction(path: Path) -> None:
+    store = SQLAlchemyJobStore(f"sqlite:///{path}")
+    scheduler = BackgroundScheduler(jobstores={"default": store})
+    for number in range(20):
+        scheduler.add_job(task, "interval", hours=1, id=f"job{number}")
+    inserts = []
+    event.listen(
+        store.engine,
+        "before_cursor_execute",
+        lambda conn, cursor, statement, *rest: (
+            inserts.append(statement) if "INTO rota_jobs" in statement else None
+        ),
+    )
+    scheduler.start(paused=True)
+    assert len(inserts) == 1
+    assert len(scheduler.get_jobs()) == 20
+    assert not any(job.pending for job in scheduler.get_jobs())
+    scheduler.shutdown()
+
+
+def test_of_jobs_that_wait_for_the_start_the_one_that_exists_already_stops_it_and_those_before_it_are_stored(
+    path: Path, open_store: Callable[..., SQLAlchemyJobStore]
+) -> None:
+    store = open_store()
+    store.add_job(make_job("second"))
+    scheduler = BackgroundScheduler(jobstores={"default": SQLAlchemyJobStore(f"sqlite:///{path}")})
+    for name in ("first", "second", "third"):
+        scheduler.add_job(task, "interval", hours=1, id=name)
+    with pytest.raises(ConflictingIdError, match="second"):
+        scheduler.start(paused=True)
+    assert {job.id for job in store.get_all_jobs()} == {"first", "second"}
+    assert [job.id for job in scheduler.get_jobs()] == ["second", "third"]
 
 
 # ---------------------------------------------------------------------------------------------- many hands, one database

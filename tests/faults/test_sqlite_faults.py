@@ -154,7 +154,7 @@ def test_a_schedule_has_no_gap_and_no_double_however_often_its_processes_are_kil
 
 
 def test_a_database_that_somebody_else_has_locked_delays_and_loses_nothing(crew: Crew, url: str) -> None:
-    crew.add_once(200, takes=0.005)
+    crew.add_once(200, takes=0.02)
     crew.ceased = None  # nor can a lease be renewed meanwhile
     crew.hire(workers=4)
     crew.wait_for("end", 20)

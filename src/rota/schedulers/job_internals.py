@@ -246,7 +246,8 @@ class JobInternals:
 
     def _add_together(self, jobs: Sequence[Job], alias: str, replace: bool, connection: Any) -> None:
         """Plan the first runs of several jobs and store them, all or none; in the caller's transaction if there is one."""
-        self._require_started("adding jobs by a connection")
+        if connection is not None:
+            self._require_started("adding jobs by a connection")
         store = self._lookup_jobstore(alias)
         _check_unique(jobs)
         planned = set()
