@@ -86,7 +86,7 @@ class MemoryJobStore(BaseJobStore):
             if job.id in self._jobs:
                 raise ConflictingIdError(job.id)
             self._jobs[job.id] = job
-            job.running = self._runs.running.get(job.id, 0) if self._runs.running else 0
+            job.running = self._runs.running.pop(job.id, 0)
             self._push(job)
 
     def update_job(self, job: Job) -> None:
@@ -106,13 +106,14 @@ class MemoryJobStore(BaseJobStore):
             job = self._jobs.pop(job_id, None)
             if job is None:
                 raise JobLookupError(job_id)
-            self._drop(job)
+            self._leave(job)
+            self._outdate()
 
     def remove_all_jobs(self) -> None:
         """Forget all jobs."""
         with self._mutex:
             for job in self._jobs.values():
-                job.version = -job.version
+                self._leave(job)
             self._jobs.clear()
             self._queues.clear()
             self._given.clear()
@@ -166,7 +167,7 @@ class MemoryJobStore(BaseJobStore):
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
         """Make decisions true for all jobs that were not changed since they were read."""
         won = []
-        running, under_way = self._runs.running, self._runs.under_way
+        under_way = self._runs.under_way
         with self._mutex:
             for decision in decisions:
                 job = decision.job
@@ -178,38 +179,33 @@ class MemoryJobStore(BaseJobStore):
                 for run in decision.runs:
                     run.owner = node
                     run.claimed_at = now
-                    under_way[id(run)] = run
-                    running[job.id] = job.running = job.running + 1
+                    under_way[run] = None
+                    job.running += 1
                 if decision.records:
                     self._runs.record(decision.records, node)
+                job.state, job.error = decision.state, decision.error
                 if decision.state == ENDED:
                     del self._jobs[job.id]
-                    job.version, job.state = -job.version, ENDED
+                    self._leave(job)
                 else:
-                    job.state, job.error = decision.state, decision.error
                     self._push(job)
             self._given = [entry for entry in self._given if entry[3].version == entry[2]]
         return won
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Record ended runs; a job that waited for them becomes due."""
-        running, under_way, jobs = self._runs.running, self._runs.under_way, self._jobs
+        under_way, jobs = self._runs.under_way, self._jobs
         with self._mutex:
             for run in runs:
-                job_id = run.job_id
-                under_way.pop(id(run), None)
-                left = running.get(job_id, 0) - 1
-                if left > 0:
-                    running[job_id] = left
-                else:
-                    running.pop(job_id, None)
-                    left = 0
-                job = jobs.get(job_id)
-                if job is not None:
-                    job.running = left
-                    if left == 0 and job.next_due == HELD:
-                        job.next_due = job.next_nominal
-                        self._push(job)
+                under_way.pop(run, None)
+                job = jobs.get(run.job_id)
+                if job is None:
+                    self._runs.count_down(run.job_id)
+                    continue
+                job.running -= 1
+                if job.next_due == HELD and job.running <= 0:
+                    job.next_due = job.next_nominal
+                    self._push(job)
             self._runs.extend(runs)
         return []
 
@@ -244,9 +240,11 @@ class MemoryJobStore(BaseJobStore):
         self._push(stored)
         self._outdate()
 
-    def _drop(self, job: Job) -> None:
+    def _leave(self, job: Job) -> None:
+        """Take note that a job is not in the store any more, but for its runs, which count if it comes back."""
         job.version = -job.version
-        self._outdate()
+        if job.running > 0:
+            self._runs.running[job.id] = job.running
 
     def _outdate(self) -> None:
         """Count an entry that counts no more; make the queues anew when such entries may be the most of them."""

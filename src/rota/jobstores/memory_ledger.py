@@ -29,7 +29,8 @@ class MemoryLedger:
         self.running: dict[str, int] = {}
         #: jobs that wait for their runs to finish, and their pending nominal time
         self.held: dict[str, int | None] = {}
-        self.under_way: dict[int, Run] = {}
+        #: in the order of their claims
+        self.under_way: dict[Run, None] = {}
         self._ended: deque[Run] = deque(maxlen=size)
 
     def claim(self, decision: Decision, node: str, now: int) -> None:
@@ -37,7 +38,7 @@ class MemoryLedger:
         for run in decision.runs:
             run.owner = node
             run.claimed_at = now
-            self.under_way[id(run)] = run
+            self.under_way[run] = None
         if decision.runs:
             self.running[decision.job.id] = self.running.get(decision.job.id, 0) + len(decision.runs)
         self.record(decision.records, node)
@@ -56,22 +57,26 @@ class MemoryLedger:
         """Take note of ended runs; return the ids of held jobs that have no run under way any more."""
         free = []
         for run in runs:
-            self.under_way.pop(id(run), None)
-            left = self.running.get(run.job_id, 0) - 1
-            if left > 0:
-                self.running[run.job_id] = left
-            else:
-                self.running.pop(run.job_id, None)
-                if run.job_id in self.held:
-                    free.append(run.job_id)
+            self.under_way.pop(run, None)
+            if not self.count_down(run.job_id) and run.job_id in self.held:
+                free.append(run.job_id)
             self._ended.append(run)
         return free
+
+    def count_down(self, job_id: str) -> int:
+        """Take note that a run of a job has ended; return how many of its runs are left."""
+        left = self.running.get(job_id, 0) - 1
+        if left > 0:
+            self.running[job_id] = left
+            return left
+        self.running.pop(job_id, None)
+        return 0
 
     def select(self, job_id: str | None, status: str | Iterable[str] | None, limit: int) -> list[Run]:
         """Return records, newest first."""
         wanted = {status} if isinstance(status, str) else None if status is None else set(status)
         with self.lock:  # a copy: others go on writing meanwhile
-            runs = [*reversed(self.under_way.values()), *reversed(self._ended)]
+            runs = [*reversed(self.under_way), *reversed(self._ended)]
         found = (
             run
             for run in runs
