@@ -266,7 +266,7 @@ class IntervalTrigger(TriggerWithTerms):
 
 
 #: Returns the same object for equal numbers: many jobs have few intervals.
-_shared_number = lru_cache(maxsize=512)(int)
+_shared_number = lru_cache(maxsize=4096)(int)
 
 
 def _first(first: str, now: int, interval: int, zone: tzinfo) -> int:
