@@ -19,6 +19,7 @@ from ..events import (
     SchedulerHealthEvent,
 )
 from .announcing import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
+from .clock_jumps import ClockWatch, bring_forward
 from .lease import Lease, new_node_id
 from .requests import cancel
 from .store_state import StoreState
@@ -42,8 +43,6 @@ SLICE = 30.0
 LEASE = 15.0
 #: How often retention and quarantine are looked after (microseconds).
 HOUSEKEEPING = 60 * SECOND
-#: How far wall and monotonic clock may drift apart between two passes before it counts as a jump (microseconds).
-JUMP = 2 * SECOND
 #: The most jobs that one pass takes from a store for one executor.
 PASS = 1000
 
@@ -102,7 +101,7 @@ class Engine:
         self._starved: tuple[str, ...] = ()
         #: until when the host waits; HELD while a pass is under way, so that whatever comes then wakes it up
         self._waits_until = HELD
-        self._clocks: tuple[int, int] | None = None
+        self._clocks = ClockWatch()
         self._no_rescue_until = 0
 
     # -- life cycle ----------------------------------------------------------------------------------------------
@@ -437,11 +436,8 @@ class Engine:
     def _watch_clock(self, now: int) -> None:
         """Notice that the wall clock was set or the machine slept, and plan elapsed-time jobs anew."""
         elapsed = self.clock.monotonic()
-        before, self._clocks = self._clocks, (now, elapsed)
-        if before is None:
-            return
-        delta = (now - before[0]) - (elapsed - before[1])
-        if -JUMP < delta < JUMP:
+        delta = self._clocks.jump(now, elapsed)
+        if delta == 0:
             return
         self.logger.warning("The clock jumped by %+.1f s", delta / SECOND)
         # The leases of all nodes on this machine look over after a jump forward; give them time to renew.
@@ -453,7 +449,7 @@ class Engine:
         if delta < 0:
             for state in self.stores.values():
                 try:
-                    _bring_forward(state.store, now)
+                    bring_forward(state.store, now)
                 except Exception as exc:
                     self.store_failed(state.alias, exc, "planning anew after a clock jump")
 
@@ -466,16 +462,3 @@ def _decide(job: Job, now: int) -> Decision:
         return plan(job, now)
     except Exception as exc:
         return quarantine(job, f"planning failed: {type(exc).__name__}: {exc}")
-
-
-def _bring_forward(store: BaseJobStore, now: int) -> None:
-    """After the clock was set back: elapsed-time jobs go on in their rhythm instead of reliving the time."""
-    for job in store.get_all_jobs():
-        nominal, interval = job.next_nominal, getattr(job.trigger, "microseconds", 0)
-        if nominal is None or not job.trigger.elapsed or nominal - now <= interval:
-            continue
-        if job.trigger.start_given and job.trigger.first(now) == nominal:
-            continue  # it waits for the start that it was given
-        changed = job.copy()
-        changed.set_next(nominal - (nominal - now - 1) // interval * interval)
-        store.save_job(changed, job.version)

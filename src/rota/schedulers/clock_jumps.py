@@ -1,0 +1,49 @@
+"""Clocks that were set, and machines that slept: noticing it, and what becomes of jobs that count elapsed time.
+
+It is told what the clocks show; it reads none.
+"""
+
+from __future__ import annotations
+
+from ..clock import SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..jobstores.base import BaseJobStore
+
+#: How far wall and monotonic clock may drift apart between two passes before it counts as a jump (microseconds).
+JUMP = 2 * SECOND
+
+
+class ClockWatch:
+    """Compares how far the wall clock and the monotonic clock have come since the last look."""
+
+    __slots__ = ("_before",)
+
+    def __init__(self) -> None:
+        self._before: tuple[int, int] | None = None
+
+    def jump(self, now: int, elapsed: int) -> int:
+        """Return by how many microseconds the wall clock has jumped, 0 if it has not.
+
+        :param now: instant
+        :param elapsed: what the monotonic clock shows, in microseconds
+        """
+        before, self._before = self._before, (now, elapsed)
+        if before is None:
+            return 0
+        delta = (now - before[0]) - (elapsed - before[1])
+        return 0 if -JUMP < delta < JUMP else delta
+
+
+def bring_forward(store: BaseJobStore, now: int) -> None:
+    """After the clock was set back: elapsed-time jobs go on in their rhythm instead of reliving the time."""
+    for job in store.get_all_jobs():
+        nominal, interval = job.next_nominal, getattr(job.trigger, "microseconds", 0)
+        if nominal is None or not job.trigger.elapsed or nominal - now <= interval:
+            continue
+        if job.trigger.start_given and job.trigger.first(now) == nominal:
+            continue  # it waits for the start that it was given
+        changed = job.copy()
+        changed.set_next(nominal - (nominal - now - 1) // interval * interval)
+        store.save_job(changed, job.version)
