@@ -67,3 +67,21 @@ def test_every_command_takes_the_url_of_every_store(capsys, url):
     assert run(capsys, url, "resume", "count")["job"]["state"] == "active"
     assert run(capsys, url, "remove", "count")["job"] is None
     assert run(capsys, url, "jobs") == []
+
+
+def test_what_a_table_is_called_elsewhere_is_named_by_the_same_option(capsys, url):
+    scheme = url.partition("://")[0]
+    if scheme in ("etcd", "zookeeper", "zk"):
+        code, _, err = rota(capsys, "-s", url, "jobs", "--table", "tasks")
+        assert code == 2
+        assert "are told by the path in its URL" in err
+        return
+    name = {"redis": "jobs_key", "mongodb": "collection"}.get(scheme, "tablename")
+    scheduler = BackgroundScheduler(jobstores={"default": {"url": url, name: "tasks"}}, timezone="UTC")
+    scheduler.start(paused=True)
+    scheduler.remove_all_jobs()
+    scheduler.add_job("builtins:len", "interval", args=[[1, 2]], hours=1, id="count")
+    scheduler.shutdown()
+    (job,) = run(capsys, url, "jobs", "--table", "tasks")
+    assert job["id"] == "count"
+    assert rota(capsys, "-s", url, "jobs")[0] == 1
