@@ -37,8 +37,9 @@ def burst(package: str, server: str, jobs: int) -> dict[str, Any]:
         watch = Watch()
         scheduler.resume()
         everything.wait(80)
-        recorded = common.recorded(scheduler, jobs)
+        common.wait_until_recorded(scheduler)
         seconds, cpu = watch.seconds(), watch.cpu()
+        recorded = common.recorded(scheduler, jobs)
     return rate(seconds, cpu, common.counted_once(jobs) if recorded else -1)
 
 
@@ -56,6 +57,7 @@ def asking(package: str, server: str, jobs: int) -> dict[str, Any]:
             scheduler.get_job("asked for")
             waits.append((time.perf_counter() - begin) * 1e3)
             time.sleep(0.002)
+        common.wait_until_recorded(scheduler)
         recorded = common.recorded(scheduler, jobs)
     waits.sort()
     return {
