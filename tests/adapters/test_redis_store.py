@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rota.clock import DAY, SECOND, SYSTEM_CLOCK, moment
+from rota.clock import DAY, SECOND, SYSTEM_CLOCK
 from rota.core.plan import plan, quarantine
-from rota.core.run import CLAIMED, SUCCEEDED
+from rota.core.run import SUCCEEDED
 from rota.errors import (
     ConfigurationError,
-    ConflictingIdError,
-    JobLookupError,
     SchemaError,
-    StoreNotStartedError,
     StoreUnavailableError,
 )
-from rota.schedulers.background import BackgroundScheduler
 from rota.testing.contract_jobs import (
     LEASE,
     NODE,
@@ -30,7 +24,6 @@ from rota.testing.contract_jobs import (
     START,
     Worker,
     claim,
-    decide,
     due_ids,
     finish,
     make_job,
@@ -112,21 +105,6 @@ def test_host_port_and_database_can_be_given_as_in_apscheduler(redis_server: Red
     assert str(redis_server.port) in repr(store)
     assert repr(store).endswith("/3, jobs_key='k.jobs')>")
     store.shutdown()
-
-
-def test_a_store_that_is_not_started_says_so() -> None:
-    with pytest.raises(StoreNotStartedError, match="start"):
-        RedisJobStore().get_all_jobs()
-
-
-def test_a_store_can_be_stopped_and_started_again(open_store: Open) -> None:
-    store = open_store()
-    store.add_job(make_job())
-    store.shutdown()
-    with pytest.raises(StoreNotStartedError):
-        store.get_all_jobs()
-    store.start(None, "default")
-    assert [job.id for job in store.get_all_jobs()] == ["job"]
 
 
 @pytest.mark.parametrize("decodes", [False, True])
@@ -211,16 +189,6 @@ def test_a_server_that_is_full_is_unavailable_until_there_is_room(own_server: Re
     store.add_job(make_job("other"))
     assert due_ids(store) == ["job", "other"]
     store.shutdown()
-
-
-@pytest.mark.parametrize("version", ["0", "999", "x"])
-def test_an_unknown_schema_version_is_refused_and_nothing_is_touched(open_store: Open, version: str) -> None:
-    store = open_store()
-    store.add_job(make_job())
-    store.redis.hset("rota.meta", "schema", version)
-    with pytest.raises(SchemaError, match=f"schema version '?{version}"):
-        open_store()
-    assert [job.id for job in store.get_all_jobs()] == ["job"]
 
 
 @pytest.mark.parametrize("key", ["rota.jobs", "rota.meta", "rota.runs"])
@@ -316,57 +284,7 @@ def test_times_before_1970_are_kept_in_order(open_store: Open) -> None:
     assert [run.nominal for run in store.get_runs()] == [SECOND, -5 * SECOND, -START]
 
 
-def test_reading_writes_nothing(open_store: Open) -> None:
-    store = open_store()
-    store.add_job(make_job())
-    store.add_job(make_job("broken"))
-    spec = json.loads(store.redis.hget("rota.jobs", "broken"))
-    spec[2] = "gone:f"
-    store.redis.hset("rota.jobs", "broken", json.dumps(spec))
-
-    def changes() -> int:
-        count: int = store.redis.info("persistence")["rdb_changes_since_last_save"]
-        return count
-
-    before = changes()
-    store.get_all_jobs()
-    store.lookup_job("broken")
-    store.due(START, {"default": 10})
-    store.get_due_jobs(moment(START))
-    store.next_due(["default"])
-    store.overdue(START, [])
-    store.get_runs()
-    store.get_runs("broken", SUCCEEDED)
-    store.rescue(NODE, START)
-    store.heal(START)
-    assert changes() == before
-
-
 # ----------------------------------------------------------------------------------------------------- many jobs at once
-
-
-def test_many_jobs_are_added_all_or_none(open_store: Open) -> None:
-    store = open_store()
-    store.add_job(make_job("job1", name="first"))
-    with pytest.raises(ConflictingIdError, match="job1"):
-        store.add_jobs([make_job(f"job{number}") for number in range(3)])
-    assert [job.id for job in store.get_all_jobs()] == ["job1"]
-    claim(store)
-
-    def replace(job: Any, stored: Any) -> None:
-        job.name = f"{job.name} after {stored.name}"
-
-    store.add_jobs([make_job(f"job{number}", name="second") for number in range(3)], replace)
-    assert {job.id: job.name for job in store.get_all_jobs()} == {
-        "job0": "second",
-        "job1": "second after first",
-        "job2": "second",
-    }
-    assert running(store, "job1") == 1
-    assert due_ids(store) == ["job0", "job1", "job2"]
-    found = store.lookup_job("job1")
-    assert found is not None
-    assert store.save_job(found, found.version)
 
 
 def test_a_transaction_of_the_caller_is_refused(open_store: Open) -> None:
@@ -396,24 +314,6 @@ def test_only_the_newest_records_of_each_job_are_kept(open_store: Open) -> None:
     assert len(store.get_runs("often")) == 10
     assert store.redis.zcard("rota.runs_by_job") == store.redis.hlen("rota.runs") == 11
     assert store.redis.zcard("rota.runs:succeeded") == 11
-
-
-def test_old_records_are_deleted_in_batches(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rota.jobstores.redis.ledger.BATCH", 4)
-    store = open_store(keep_days=2, keep_runs=None)
-    store.add_job(make_job(every=1))
-    run_many(store, 14)
-    store.prune(START + 2 * DAY + 11 * SECOND)
-    assert [run.nominal for run in store.get_runs()] == [START + n * SECOND for n in (13, 12, 11, 10)]
-
-
-def test_dead_nodes_are_remembered_for_a_day(open_store: Open) -> None:
-    store = open_store()
-    store.renew(NODE, START, LEASE)
-    store.prune(START + LEASE + DAY)
-    assert not store.renew(NODE, START + LEASE + DAY, LEASE)
-    store.prune(START + LEASE + DAY + 1)
-    assert store.renew(NODE, START + LEASE + DAY + 1, LEASE)
 
 
 # ----------------------------------------------------------------------------------------------------- repeated requests
@@ -547,41 +447,6 @@ def test_wake_ups_survive_a_restart_of_the_server() -> None:
             time.sleep(0.02)
 
 
-ADD = """
-import sys
-from rota.jobstores.redis import RedisJobStore
-from rota.clock import SYSTEM_CLOCK
-from rota.testing.contract_jobs import make_job
-store = RedisJobStore(url=sys.argv[1])
-store.start(None, "default")
-print("ready", flush=True)
-sys.stdin.readline()
-store.add_job(make_job("job", SYSTEM_CLOCK.now(), every=None))
-store.shutdown()
-"""
-
-
-def test_a_job_of_another_process_runs_before_the_next_look(redis_url: str) -> None:
-    scheduler = BackgroundScheduler(jobstores={"default": redis_url}, lease=3600)
-    scheduler.start()
-    try:
-        with subprocess.Popen(
-            [sys.executable, "-c", ADD, redis_url],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-            process.communicate("\n", timeout=PATIENCE)
-        deadline = time.monotonic() + 5  # half of the time after which it looks by itself
-        while not scheduler.get_runs("job", SUCCEEDED):
-            assert time.monotonic() < deadline, "nobody ran the job"
-            time.sleep(0.02)
-    finally:
-        scheduler.shutdown()
-
-
 # ---------------------------------------------------------------------------------------------- many hands, one database
 
 
@@ -605,123 +470,3 @@ def test_leases_are_kept_by_the_servers_clock(open_store: Open) -> None:
     other.add_job(make_job(due=now))
     claim(other, now, OTHER)
     assert store.rescue(NODE, Wrong().now()) == []
-
-
-def test_threads_share_a_store(open_store: Open) -> None:
-    store = open_store()
-    for number in range(200):
-        store.add_job(make_job(f"job{number}"))
-    claimed: list[str] = []
-    failures: list[BaseException] = []
-
-    def work(node: str) -> None:
-        try:
-            store.renew(node, START, LEASE)
-            while jobs := store.due(START, {"default": 7}):
-                won = store.claim([plan(job, START) for job in jobs], node, START)
-                runs = [run for decision in won for run in decision.runs]
-                claimed.extend(run.job_id for run in runs)
-                assert finish(store, runs) == []
-                store.get_runs(limit=3)
-        except BaseException as exc:
-            failures.append(exc)
-
-    threads = [threading.Thread(target=work, args=(f"node-{number}",)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert failures == []
-    assert sorted(claimed) == sorted(f"job{number}" for number in range(200))
-    assert {job.running for job in store.get_all_jobs()} == {0}
-
-
-WORKER_PROGRAM = """
-import sys
-from rota.core.plan import plan
-from rota.core.run import succeed
-from rota.jobstores.redis import RedisJobStore
-from rota.testing.contract_jobs import LEASE, START
-
-store = RedisJobStore(url=sys.argv[1])
-store.start(None, "default")
-node = sys.argv[2]
-store.renew(node, START, LEASE)
-print("ready", flush=True)
-sys.stdin.readline()
-count = 0
-while jobs := store.due(START, {"default": 50}):
-    won = store.claim([plan(job, START) for job in jobs], node, START)
-    runs = [run for decision in won for run in decision.runs]
-    for run in runs:
-        succeed(run, None, START)
-    assert store.finish(runs, START) == []
-    count += len(runs)
-print(count, flush=True)
-"""
-
-
-def test_two_processes_claim_every_due_job_exactly_once(redis_url: str, open_store: Open) -> None:
-    store = open_store()
-    store.add_jobs([make_job(f"job{number}") for number in range(4000)])
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORKER_PROGRAM, redis_url, f"process-{number}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(2)
-    ]
-    try:
-        for worker in workers:
-            assert worker.stdout is not None
-            assert worker.stdout.readline() == "ready\n"
-        for worker in workers:
-            assert worker.stdin is not None
-            worker.stdin.write("go\n")
-            worker.stdin.flush()
-        counts = [int(worker.communicate(timeout=50)[0]) for worker in workers]
-    finally:
-        for worker in workers:
-            worker.kill()
-            worker.communicate()
-    assert sum(counts) == 4000
-    runs = store.get_runs(limit=5000)
-    assert len({run.job_id for run in runs}) == len(runs) == 4000
-    assert {run.status for run in runs} == {SUCCEEDED}
-    assert {job.running for job in store.get_all_jobs()} == {0}
-    by_owner = [sum(run.owner == f"process-{number}" for run in runs) for number in range(2)]
-    assert by_owner == counts
-
-
-def test_two_nodes_that_rescue_at_once_share_and_never_double(open_store: Open) -> None:
-    store, other = open_store(), open_store()
-    for number in range(50):
-        store.add_job(make_job(f"job{number}"))
-    assert len(claim(store)) == 50
-    later = START + LEASE + 1
-    taken: dict[str, list[str]] = {}
-
-    def rescue(node: str, through: RedisJobStore) -> None:
-        through.renew(node, later, LEASE)
-        taken[node] = [run.job_id for run in through.rescue(node, later)]
-
-    threads = [threading.Thread(target=rescue, args=arguments) for arguments in (("a", store), ("b", other))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert sorted(taken["a"] + taken["b"]) == sorted(f"job{number}" for number in range(50))
-    assert {run.attempt for run in store.get_runs(status=CLAIMED)} == {2}
-
-
-def test_a_job_that_was_removed_is_gone_for_all(open_store: Open) -> None:
-    store, other = open_store(), open_store()
-    store.add_job(make_job())
-    decisions = decide(other)
-    store.remove_job("job")
-    with pytest.raises(JobLookupError):
-        other.remove_job("job")
-    other.renew(NODE, START, LEASE)
-    assert other.claim(decisions, NODE, START) == []

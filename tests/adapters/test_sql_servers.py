@@ -82,27 +82,6 @@ def test_texts_may_be_long_and_use_every_plane_of_unicode(
     assert "💡" in (store.get_runs("job")[0].traceback or "")
 
 
-def test_processes_that_start_at_once_make_the_tables_once(
-    open_store: Callable[..., SQLAlchemyJobStore],
-) -> None:
-    together = threading.Barrier(4)
-    failures: list[BaseException] = []
-
-    def start() -> None:
-        together.wait()
-        try:
-            open_store().get_all_jobs()
-        except BaseException as exc:
-            failures.append(exc)
-
-    threads = [threading.Thread(target=start) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert failures == []
-
-
 def test_a_start_that_died_between_two_tables_is_completed(mariadb_url: str) -> None:
     first = SQLAlchemyJobStore(mariadb_url)
     first.start(None, "default")

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from rota.clock import SECOND, SYSTEM_CLOCK
-from rota.core.run import SUCCEEDED
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
-from rota.schedulers.background import BackgroundScheduler
 from rota.testing.contract_jobs import claim, finish, make_job
 from tests.servers import PostgreSQL, private
 
@@ -116,42 +111,3 @@ def test_wake_ups_survive_a_restart_of_the_server(
         ear.wait("a new job woke nobody after the restart")
         store.shutdown()
         assert "rota-listen" not in [thread.name for thread in threading.enumerate()]
-
-
-ADD = """
-import sys
-from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
-from rota.clock import SYSTEM_CLOCK
-from rota.testing.contract_jobs import make_job
-store = SQLAlchemyJobStore(sys.argv[1])
-store.start(None, "default")
-print("ready", flush=True)
-sys.stdin.readline()
-store.add_job(make_job("job", SYSTEM_CLOCK.now(), every=None))
-store.shutdown()
-"""
-
-
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql_url", "mariadb_url"])
-def test_a_job_of_another_process_runs_at_once(
-    request: pytest.FixtureRequest, tmp_path: Any, kind: str
-) -> None:
-    url = f"sqlite:///{tmp_path / 'jobs'}" if kind == "sqlite" else request.getfixturevalue(kind)
-    scheduler = BackgroundScheduler(jobstores={"default": SQLAlchemyJobStore(url)})
-    scheduler.start()
-    try:
-        with subprocess.Popen(
-            [sys.executable, "-c", ADD, url],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-            process.communicate("\n", timeout=PATIENCE)
-        deadline = time.monotonic() + PATIENCE
-        while not scheduler.get_runs("job", SUCCEEDED):
-            assert time.monotonic() < deadline, "nobody ran the job"
-            time.sleep(0.02)
-    finally:
-        scheduler.shutdown()

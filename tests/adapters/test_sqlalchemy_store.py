@@ -14,14 +14,13 @@ from sqlalchemy import MetaData, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import StaticPool
 
-from rota.clock import DAY, SECOND
+from rota.clock import SECOND
 from rota.core.run import CLAIMED, FAILED, SUCCEEDED, fail, succeed
 from rota.errors import (
     ConfigurationError,
     ConflictingIdError,
     JobValueError,
     SchemaError,
-    StoreNotStartedError,
     StoreUnavailableError,
 )
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore, capabilities, database, schema
@@ -99,22 +98,6 @@ def test_the_constructor_takes_apschedulers_parameters_in_its_order() -> None:
 def test_a_wrong_option_is_refused_at_once(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         SQLAlchemyJobStore(**options)
-
-
-def test_a_store_that_is_not_started_says_so() -> None:
-    store = SQLAlchemyJobStore("sqlite://")
-    with pytest.raises(StoreNotStartedError, match="start"):
-        store.get_all_jobs()
-
-
-def test_a_store_can_be_stopped_and_started_again(open_store: Callable[..., SQLAlchemyJobStore]) -> None:
-    store = open_store()
-    store.add_job(make_job())
-    store.shutdown()
-    with pytest.raises(StoreNotStartedError):
-        store.get_all_jobs()
-    store.start(None, "default")
-    assert [job.id for job in store.get_all_jobs()] == ["job"]
 
 
 def test_an_engine_that_was_passed_in_stays_open_and_unchanged(
@@ -214,30 +197,6 @@ def test_due_jobs_are_found_by_an_index(open_store: Callable[..., SQLAlchemyJobS
     assert [str(step[3]) for step in steps] == [
         "SEARCH rota_jobs USING INDEX ix_rota_jobs_due (state=? AND executor=? AND next_due<?)"
     ]
-
-
-@pytest.mark.parametrize("version", ["0", "999", "x"])
-def test_an_unknown_schema_version_is_refused_and_nothing_is_touched(
-    path: Path, open_store: Callable[..., SQLAlchemyJobStore], version: str
-) -> None:
-    store = open_store()
-    store.add_job(make_job())
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE rota_meta SET value = ?", (version,))
-    connection.close()
-    with pytest.raises(SchemaError, match=f"schema version '{version}'"):
-        open_store()
-    assert [job.id for job in store.get_all_jobs()] == ["job"]
-
-
-def test_tables_of_somebody_else_are_refused(
-    path: Path, open_store: Callable[..., SQLAlchemyJobStore]
-) -> None:
-    with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE rota_jobs (id, next_run_time, job_state)")
-    connection.close()
-    with pytest.raises(SchemaError, match="another tablename"):
-        open_store()
 
 
 def test_without_leave_to_create_tables_they_must_exist(
@@ -377,69 +336,6 @@ def test_jobs_are_readable_without_rota(path: Path, open_store: Callable[..., SQ
     assert row == ("job", "greeting", "rota.testing.contract_jobs:task", '["a"]', START, "active")
 
 
-# ------------------------------------------------------------------------------------------------------------ retention
-
-
-def run_many(store: SQLAlchemyJobStore, times: int, start: int = START) -> None:
-    """Let all jobs run so many times, a second apart."""
-    for number in range(times):
-        assert finish(store, claim(store, start + number * SECOND), start + number * SECOND) == []
-
-
-def test_only_the_newest_records_of_each_job_are_kept(open_store: Callable[..., SQLAlchemyJobStore]) -> None:
-    store = open_store(keep_runs=10)
-    store.add_job(make_job("often", every=1))
-    store.add_job(make_job("seldom", every=3600))
-    run_many(store, 14)
-    store.prune(START + 20 * SECOND)
-    assert [run.nominal for run in store.get_runs("often")] == [START + n * SECOND for n in range(13, 3, -1)]
-    assert len(store.get_runs("seldom")) == 1
-    run_many(store, 5, START + 14 * SECOND)
-    store.prune(START + 20 * SECOND)
-    assert len(store.get_runs("often")) == 10
-
-
-def test_old_records_are_deleted_in_batches(
-    open_store: Callable[..., SQLAlchemyJobStore], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("rota.jobstores.sqlalchemy.retention.BATCH", 4)
-    monkeypatch.setattr("rota.jobstores.sqlalchemy.ledger.BATCH", 4)
-    store = open_store(keep_days=2)
-    store.add_job(make_job(every=1))
-    run_many(store, 14)
-    store.prune(START + 2 * DAY + 11 * SECOND)
-    assert [run.nominal for run in store.get_runs()] == [START + n * SECOND for n in (13, 12, 11, 10)]
-
-
-def test_dead_nodes_are_remembered_for_a_day(open_store: Callable[..., SQLAlchemyJobStore]) -> None:
-    store = open_store()
-    store.renew(NODE, START, LEASE)
-    store.prune(START + LEASE + DAY)
-    assert not store.renew(NODE, START + LEASE + DAY, LEASE)
-    store.prune(START + LEASE + DAY + 1)
-    assert store.renew(NODE, START + LEASE + DAY + 1, LEASE)
-
-
-def test_reading_writes_nothing(path: Path, open_store: Callable[..., SQLAlchemyJobStore]) -> None:
-    store = open_store()
-    store.add_job(make_job(func="rota.testing.contract_jobs:task"))
-    store.add_job(make_job("broken"))
-    watcher = sqlite3.connect(path)
-    watcher.execute("UPDATE rota_jobs SET func = 'gone:f' WHERE id = 'broken'")
-    watcher.commit()
-    before = watcher.execute("PRAGMA data_version").fetchone()
-    store.get_all_jobs()
-    store.lookup_job("broken")
-    store.due(START, {"default": 10})
-    store.next_due(["default"])
-    store.overdue(START, [])
-    store.get_runs()
-    store.rescue(NODE, START)
-    store.heal(START)
-    assert watcher.execute("PRAGMA data_version").fetchone() == before
-    watcher.close()
-
-
 # ---------------------------------------------------------------------------------- jobs that were added before the start
 
 
@@ -561,45 +457,6 @@ while jobs := store.due(START, {"default": 50}):
     count += len(runs)
 print(count, flush=True)
 """
-
-
-def test_two_processes_claim_every_due_job_exactly_once(
-    path: Path, open_store: Callable[..., SQLAlchemyJobStore]
-) -> None:
-    store = open_store()
-    with store.engine.connect() as conn:
-        conn.exec_driver_sql("PRAGMA synchronous = OFF")
-    for number in range(2000):
-        store.add_job(make_job(f"job{number}"))
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORKER_PROGRAM, f"sqlite:///{path}", f"process-{number}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(2)
-    ]
-    try:
-        for worker in workers:
-            assert worker.stdout is not None
-            assert worker.stdout.readline() == "ready\n"
-        for worker in workers:
-            assert worker.stdin is not None
-            worker.stdin.write("go\n")
-            worker.stdin.flush()
-        counts = [int(worker.communicate(timeout=50)[0]) for worker in workers]
-    finally:
-        for worker in workers:
-            worker.kill()
-            worker.communicate()
-    assert sum(counts) == 2000
-    runs = store.get_runs(limit=5000)
-    assert len({run.job_id for run in runs}) == len(runs) == 2000
-    assert {run.status for run in runs} == {SUCCEEDED}
-    assert {job.running for job in store.get_all_jobs()} == {0}
-    by_owner = [sum(run.owner == f"process-{number}" for run in runs) for number in range(2)]
-    assert by_owner == counts
 
 
 def test_a_process_that_is_killed_in_a_transaction_leaves_no_half_claim(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rota.clock import DAY, HOUR, SECOND
+from rota.clock import HOUR, SECOND
 from rota.core.plan import QUARANTINED
 from rota.core.run import CLAIMED, SKIPPED, SUCCEEDED
 from rota.errors import (
@@ -20,7 +20,6 @@ from rota.errors import (
     JobValueError,
     SchemaError,
     StoreNotStartedError,
-    StoreUnavailableError,
 )
 from rota.jobstores.tree.layout import due_name, due_of, instant_of, number, quoted, unquoted
 from rota.jobstores.tree.port import Change
@@ -36,10 +35,8 @@ from rota.testing.contract_jobs import (
     finish,
     make_job,
     running,
-    statuses,
 )
 from tests.needs import need
-from tests.servers.process import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -207,27 +204,12 @@ def test_a_store_is_made_by_its_name_and_by_its_url(kind: Any, open_store: Any, 
         create_plugin("jobstore", kind.name, {"url": "http://elsewhere"})
 
 
-def test_a_store_that_is_not_started_says_so(kind: Any, path: str) -> None:
-    store = kind.make(path)
-    with pytest.raises(StoreNotStartedError):
-        store.get_all_jobs()
-    store.shutdown()
-
-
 def test_a_client_that_was_passed_in_stays_open(kind: Any, client: Any, open_store: Any) -> None:
     store = open_store(client=client)
     store.on_wake(lambda: None)
     store.add_job(make_job())
     store.shutdown()
     assert kind.works(client)
-    store.start(None, "default")
-    assert due_ids(store) == ["job"]
-
-
-def test_a_store_can_be_started_again(open_store: Any) -> None:
-    store = open_store()
-    store.add_job(make_job())
-    store.shutdown()
     store.start(None, "default")
     assert due_ids(store) == ["job"]
 
@@ -246,23 +228,7 @@ def test_a_forked_store_leaves_the_connection_to_its_parent(kind: Any, open_stor
     kind.end(parents)
 
 
-def test_a_server_that_is_not_there_is_named(kind: Any, path: str) -> None:
-    port = free_port()
-    store = kind.make(path, **kind.unreachable(port))
-    with pytest.raises(StoreUnavailableError, match=str(port)):
-        store.start(None, "default")
-    store.shutdown()
-
-
 # ---------------------------------------------------------------------------------------------------- foreign data
-
-
-def test_a_path_of_somebody_else_is_refused_and_left_alone(
-    kind: Any, path: str, client: Any, open_store: Any
-) -> None:
-    kind.put(client, f"{path}/somebody", "his data")
-    with pytest.raises(SchemaError, match="somebody"):
-        open_store()
 
 
 @pytest.mark.parametrize(
@@ -274,25 +240,6 @@ def test_a_layout_that_is_not_known_is_refused(
     kind.put(client, f"{path}/meta", text)
     with pytest.raises(SchemaError, match=said):
         open_store()
-
-
-def test_processes_that_start_at_once_agree(open_store: Any) -> None:
-    together = threading.Barrier(4)
-    failures: list[BaseException] = []
-
-    def start() -> None:
-        together.wait()
-        try:
-            open_store().get_all_jobs()
-        except BaseException as exc:
-            failures.append(exc)
-
-    threads = [threading.Thread(target=start) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert failures == []
 
 
 @pytest.mark.parametrize("text", ["junk", "{}", "[1]", '{"id": "other"}'])
@@ -313,18 +260,6 @@ def test_a_job_that_somebody_else_wrote_is_shown_and_neither_run_nor_overwritten
         store.update_job(make_job("foreign"))
     store.remove_job("foreign")
     assert [job.id for job in store.get_all_jobs()] == ["good"]
-
-
-def test_a_job_that_was_overwritten_by_somebody_costs_itself_only(
-    kind: Any, path: str, client: Any, open_store: Any
-) -> None:
-    store = open_store()
-    store.add_job(make_job("spoilt"))
-    store.add_job(make_job("good"))
-    kind.put(client, f"{path}/jobs/spoilt", "junk")
-    assert due_ids(store) == ["good"]
-    assert finish(store, claim(store)) == []
-    assert statuses(store, "good") == [SUCCEEDED]
 
 
 def test_a_due_time_without_a_job_is_taken_away(open_store: Any) -> None:
@@ -463,30 +398,6 @@ def test_a_job_that_is_too_large_is_refused(open_store: Any) -> None:
         store.check_job(make_job("x" * 501))
     store.add_job(make_job("y" * 500, args=("💡" * 100_000,)))
     assert finish(store, claim(store)) == []
-
-
-def test_records_beyond_the_bounds_are_pruned(open_store: Any) -> None:
-    store = open_store(keep_runs=3, keep_days=2)
-    store.add_job(make_job(every=60))
-    for minute in range(5):
-        finish(store, claim(store, START + minute * 60 * SECOND, f"node-{minute}"))
-    store.prune(START + HOUR)
-    assert [run.nominal for run in store.get_runs("job")] == [START + n * 60 * SECOND for n in (4, 3, 2)]
-    for minute in range(5, 9):
-        finish(store, claim(store, START + minute * 60 * SECOND, f"node-{minute}"))
-    store.prune(START + HOUR + 1)
-    assert len(store.get_runs("job")) == 3
-    store.prune(START + 3 * DAY)
-    assert store.get_runs() == []
-
-
-def test_a_node_that_is_long_gone_is_forgotten(open_store: Any) -> None:
-    store = open_store()
-    store.renew(NODE, START, LEASE)
-    store.prune(START + DAY)
-    assert not store.renew(NODE, START + DAY, LEASE)
-    store.prune(START + 2 * DAY)
-    assert store.renew(NODE, START + 2 * DAY, LEASE)
 
 
 def test_records_of_all_jobs_are_mixed_by_time(open_store: Any) -> None:

@@ -2,51 +2,26 @@
 
 from __future__ import annotations
 
-from itertools import count
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from rota.core.plan import QUARANTINED
 from rota.errors import CallableNotAllowedError
 from rota.schedulers.background import BackgroundScheduler
-from rota.schedulers.plugins import create_plugin
-from tests.needs import need
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.adapters.places import Place
 
 KEY, OTHER = "the-first-of-two-keys", "the-second-of-two-keys"
-numbers = count()
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb", "redis", "mongodb", "etcd", "zookeeper"])
-def make(request, tmp_path):
+@pytest.fixture
+def make(place: Place) -> Callable[..., Any]:
     """Return a function that opens the same store again and again, with more options."""
-    kind, number = request.param, next(numbers)
-    if kind in ("sqlite", "postgresql", "mariadb"):
-        need("sqlalchemy", "sql")
-        name = {"postgresql": "psycopg", "mariadb": "pymysql"}.get(kind)
-        if name is not None:
-            need(name, {"mariadb": "mysql"}.get(kind, kind))
-        url = f"sqlite:///{tmp_path / 'db'}" if kind == "sqlite" else request.getfixturevalue(f"{kind}_url")
-        base = {"url": url}
-        plugin = "sqlalchemy"
-    elif kind == "redis":
-        need("redis", "redis")
-        base = {"url": request.getfixturevalue("redis_server").url(), "jobs_key": f"trust{number}.jobs"}
-        base["run_times_key"] = f"trust{number}.run_times"
-        plugin = "redis"
-    elif kind == "mongodb":
-        base = {"url": request.getfixturevalue("mongodb_url")}
-        plugin = "mongodb"
-    elif kind == "etcd":
-        need("etcd3gw", "etcd")
-        server = request.getfixturevalue("etcd_server")
-        base = {"path": f"/trust{number}", "host": "127.0.0.1", "port": server.port}
-        plugin = "etcd"
-    else:
-        need("kazoo", "zookeeper")
-        server = request.getfixturevalue("zookeeper_server")
-        base = {"path": f"/trust{number}", "hosts": f"127.0.0.1:{server.port}"}
-        plugin = "zookeeper"
-    return lambda **options: create_plugin("jobstore", plugin, {**base, **options})
+    return place.make
 
 
 def with_scheduler(store, do, **options):

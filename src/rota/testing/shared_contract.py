@@ -5,22 +5,19 @@ Knows the port only, no store. See :mod:`rota.testing.contracts` for how to use 
 
 from __future__ import annotations
 
-import sys
-from types import ModuleType
+from threading import Barrier, Thread
 
 import pytest
 
 from ..clock import SECOND
-from ..core.plan import ACTIVE, QUARANTINED, once_more, quarantine
-from ..core.run import CLAIMED, LOST, MANUAL, SUCCEEDED, fail, succeed
-from ..errors import JobValueError, SerializationError, StoreError, TransientJobError
+from ..core.plan import once_more, plan
+from ..core.run import CLAIMED, LOST, MANUAL, SUCCEEDED
+from ..errors import ConflictingIdError, JobLookupError, StoreError
 from .contract_jobs import (
     LEASE,
     NODE,
     OTHER,
     START,
-    BrokenTrigger,
-    Worker,
     claim,
     decide,
     due_ids,
@@ -28,9 +25,8 @@ from .contract_jobs import (
     make_job,
     running,
     statuses,
-    task,
 )
-from .contracts import JobStoreContract
+from .stored_contract import StoredJobContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,13 +36,8 @@ if TYPE_CHECKING:
     from ..jobstores.base import BaseJobStore
 
 
-class SharedJobStoreContract(JobStoreContract):
+class SharedJobStoreContract(StoredJobContract):
     """What a durable store must do besides, which several processes may use at once."""
-
-    @pytest.fixture
-    def other(self, store: BaseJobStore, make_store: Callable[[], BaseJobStore]) -> BaseJobStore:
-        """Return a second store object on the same data."""
-        return make_store()
 
     # -- two stores, one database --------------------------------------------------------------------------------
 
@@ -306,114 +297,87 @@ class SharedJobStoreContract(JobStoreContract):
         assert [run.nominal for run in store.get_runs("job")] == [START + 2, START + 1, START]
         assert len(store.get_runs("neighbour")) == 1
 
-    # -- what cannot be restored ---------------------------------------------------------------------------------
+    # -- many hands ----------------------------------------------------------------------------------------------
 
-    @pytest.fixture
-    def volatile(self) -> Any:
-        """Give a module whose content can go away."""
-        module = ModuleType("rota_contract_volatile")
-        module.task = task  # type: ignore[attr-defined]
-        sys.modules[module.__name__] = module
-        yield module
-        del sys.modules[module.__name__]
-
-    def test_a_job_whose_code_is_gone_is_quarantined_and_healed_when_it_is_back(
-        self, store: BaseJobStore, other: BaseJobStore, volatile: Any
+    def test_stores_that_are_opened_at_once_on_an_empty_place_agree(
+        self, make_store: Callable[[], BaseJobStore]
     ) -> None:
-        store.add_job(make_job(func="rota_contract_volatile:task", args=("kept",)))
-        del volatile.task
-        (job,) = other.due(START, {"default": 10})
-        assert job.state == QUARANTINED
-        assert "rota_contract_volatile:task" in (job.error or "")
-        (listed,) = other.get_all_jobs()
-        assert (listed.state, listed.error, listed.name) == (QUARANTINED, job.error, "task")
+        stores: list[BaseJobStore] = []
+        at_once(4, lambda number: stores.append(make_store()))
+        stores[0].add_job(make_job())
+        assert [due_ids(store) for store in stores] == [["job"]] * 4
+
+    def test_threads_share_a_store(self, store: BaseJobStore) -> None:
+        ids = sorted(f"job{number}" for number in range(60))
+        store.add_jobs([make_job(id) for id in ids])
+        claimed: list[str] = []
+
+        def work(number: int) -> None:
+            node = f"node-{number}"
+            store.renew(node, START, LEASE)
+            while jobs := store.due(START, {"default": 7}):
+                won = store.claim([plan(job, START) for job in jobs], node, START)
+                runs = [run for decision in won for run in decision.runs]
+                claimed.extend(run.job_id for run in runs)
+                assert finish(store, runs) == []
+                store.get_runs(limit=3)
+
+        at_once(3, work)
+        assert sorted(claimed) == ids
+        assert {job.running for job in store.get_all_jobs()} == {0}
+
+    def test_two_nodes_that_rescue_at_once_share_and_never_double(
+        self, store: BaseJobStore, other: BaseJobStore
+    ) -> None:
+        ids = sorted(f"job{number}" for number in range(20))
+        store.add_jobs([make_job(id) for id in ids])
+        assert len(claim(store)) == 20
+        later = START + LEASE + 1
+        taken: list[str] = []
+
+        def rescue(number: int) -> None:
+            through, node = (store, other)[number], f"rescuer-{number}"
+            through.renew(node, later, LEASE)
+            taken.extend(run.job_id for run in through.rescue(node, later))
+
+        at_once(2, rescue)
+        assert sorted(taken) == ids
+        assert {run.attempt for run in store.get_runs(status=CLAIMED)} == {2}
+
+    def test_a_job_that_was_removed_is_gone_for_all(self, store: BaseJobStore, other: BaseJobStore) -> None:
+        store.add_job(make_job())
+        decisions = decide(other)
+        store.remove_job("job")
+        with pytest.raises(JobLookupError):
+            other.remove_job("job")
         other.renew(NODE, START, LEASE)
-        assert len(other.claim([quarantine(job, job.error or "")], NODE, START)) == 1
-        assert due_ids(other) == []
-        assert other.heal(START) == []
-        volatile.task = task
-        assert [healed.id for healed in other.heal(START)] == ["job"]
-        (healed,) = store.due(START, {"default": 10})
-        assert (healed.state, healed.error, healed.func, tuple(healed.args)) == (
-            ACTIVE,
-            None,
-            task,
-            ("kept",),
-        )
+        assert other.claim(decisions, NODE, START) == []
 
-    def test_a_change_of_a_job_that_cannot_be_restored_keeps_its_data(
-        self, store: BaseJobStore, volatile: Any
-    ) -> None:
-        store.add_job(make_job(func="rota_contract_volatile:task", args=("kept",)))
-        del volatile.task
-        broken = store.lookup_job("job")
-        assert broken is not None
-        broken.name = "renamed"
-        assert store.save_job(broken, broken.version)
-        volatile.task = task
-        store.heal(START)
-        (job,) = store.due(START, {"default": 10})
-        assert (job.name, job.func, tuple(job.args)) == ("renamed", task, ("kept",))
-
-    def test_a_job_that_cannot_be_planned_is_not_healed(self, store: BaseJobStore) -> None:
-        store.add_job(make_job("good"))
-        broken = make_job("broken", trigger=BrokenTrigger())
-        store.add_job(broken)
-        store.renew(NODE, START, LEASE)
-        decisions = [quarantine(job, "planning failed") for job in store.due(START, {"default": 10})]
-        store.claim(decisions, NODE, START)
-        assert [job.id for job in store.heal(START)] == ["good"]
-        (found,) = [job for job in store.get_all_jobs() if job.id == "broken"]
-        assert (found.state, found.error) == (QUARANTINED, "planning failed")
-        repaired = found.copy()
-        repaired.trigger = make_job().trigger
-        assert store.save_job(repaired, found.version)
-        assert [job.id for job in store.heal(START)] == ["broken"]
-        assert set(due_ids(store)) == {"good", "broken"}
-
-    def test_a_job_that_does_not_fit_is_refused_before_anything_is_stored(self, store: BaseJobStore) -> None:
-        with pytest.raises(SerializationError, match=r"args\[1\]\['conn'\].*Worker"):
-            store.add_job(make_job(args=(1, {"conn": Worker()})))
-        with pytest.raises(TransientJobError):
-            store.add_job(make_job(func=lambda: None))
-        assert store.get_all_jobs() == []
-
-    def test_what_is_refused_when_it_is_added_is_refused_when_it_is_checked(
-        self, store: BaseJobStore
-    ) -> None:
-        store.check_job(make_job())
-        with pytest.raises(SerializationError, match=r"kwargs\['x'\]"):
-            store.check_job(make_job(kwargs={"x": Worker()}))
-        assert store.get_all_jobs() == []
-
-    @pytest.mark.parametrize("attributes", [{"id": "\ud800"}, {"name": "a\0b"}, {"executor": "\udfff"}])
-    def test_a_text_that_cannot_be_stored_is_refused(
-        self, store: BaseJobStore, attributes: dict[str, Any]
-    ) -> None:
-        with pytest.raises(JobValueError):
-            store.add_job(make_job(**attributes))
-        assert store.get_all_jobs() == []
-
-    def test_ids_and_names_may_be_any_other_text(self, store: BaseJobStore) -> None:
-        store.add_job(make_job("việc 1/2 'quoted\" %s", name="表\n✓"))
+    def test_many_jobs_are_added_all_or_none(self, store: BaseJobStore) -> None:
+        store.add_job(make_job("job1", name="first"))
+        with pytest.raises(ConflictingIdError, match="job1"):
+            store.add_jobs([make_job(f"job{number}") for number in range(3)])
+        assert [job.id for job in store.get_all_jobs()] == ["job1"]
         runs = claim(store)
-        assert finish(store, runs) == []
-        assert [(job.id, job.name) for job in store.get_all_jobs()] == [("việc 1/2 'quoted\" %s", "表\n✓")]
 
-    def test_no_error_text_keeps_a_run_from_being_recorded(self, store: BaseJobStore) -> None:
-        for id in ("odd", "long", "good"):
-            store.add_job(make_job(id))
-        runs = {run.job_id: run for run in claim(store)}
-        fail(runs["odd"], ValueError("caf\udce9 \0 ✓"), "Traceback \ud800", START + 1)
-        fail(runs["long"], ValueError("x" * 1_000_000), "y" * 1_000_000, START + 1)
-        succeed(runs["good"], "\ud800", START + 1)
-        assert store.finish(list(runs.values()), START + 1) == []
-        (odd,) = store.get_runs("odd")
-        assert "caf" in (odd.error or "")
-        assert "✓" in (odd.error or "")
-        (long,) = store.get_runs("long")
-        assert 1000 < len(long.error or "") < 200_000
-        assert store.get_runs("good")[0].retval == "\ud800"
+        def replace(job: Any, stored: Any) -> None:
+            job.name = f"{job.name} after {stored.name}"
+
+        new = [make_job(f"job{number}", name="second") for number in range(3)]
+        store.add_jobs(new, replace)
+        names = {job.id: job.name for job in store.get_all_jobs()}
+        assert names == {"job0": "second", "job1": "second after first", "job2": "second"}
+        assert (running(store, "job1"), finish(store, runs), running(store, "job1")) == (1, [], 0)
+        found = store.lookup_job("job2")
+        assert found is not None
+        assert found.version == new[2].version
+        assert store.save_job(found, found.version)
+
+    def test_a_store_can_be_stopped_and_started_again(self, store: BaseJobStore) -> None:
+        store.add_job(make_job())
+        store.shutdown()
+        store.start(None, "default")
+        assert due_ids(store) == ["job"]
 
     # -- retention -----------------------------------------------------------------------------------------------
 
@@ -422,3 +386,25 @@ class SharedJobStoreContract(JobStoreContract):
         claim(store)
         store.prune(START + 10**15)
         assert statuses(store) == [CLAIMED]
+
+
+def at_once(count: int, work: Callable[[int], None]) -> None:
+    """Do something in several threads at once; raise what goes wrong in one of them."""
+    barrier = Barrier(count)
+    failures: list[BaseException] = []
+
+    def do(number: int) -> None:
+        try:
+            barrier.wait(60)
+            work(number)
+        except BaseException as exc:
+            failures.append(exc)
+
+    threads = [Thread(target=do, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    for failure in failures:
+        raise failure
+    assert not any(thread.is_alive() for thread in threads)

@@ -98,6 +98,10 @@ class Capabilities:
         """Whether the transaction lost against others (a deadlock, or not serializable), so that it is worth repeating."""
         return False
 
+    def is_too_long(self, exc: BaseException) -> bool:
+        """Whether the server took a statement for too long, where the driver does not say so by a ``DataError``."""
+        return False
+
     @contextmanager
     def alone(self, conn: Connection, name: str) -> Iterator[None]:
         """Keep others who ask with the same name out, inside a transaction."""
@@ -195,6 +199,15 @@ class _MySQL(Capabilities):
         args: tuple[Any, ...] = getattr(exc.orig, "args", ())
         # Deadlock; record changed since it was read; waited too long for a lock.
         return bool(args) and args[0] in (1213, 1020, 1205)
+
+    def is_too_long(self, exc: BaseException) -> bool:
+        # The server says so and hangs up, so that the rollback fails too: what it said stands behind that error.
+        seen: BaseException | None = exc
+        while seen is not None:
+            if getattr(seen, "args", ())[:1] == (1153,):
+                return True
+            seen = seen.__cause__ or seen.__context__
+        return False
 
     @contextmanager
     def alone(self, conn: Connection, name: str) -> Iterator[None]:

@@ -146,7 +146,7 @@ class Database:
                     raise self._translated(exc) from exc
 
     def _may_repeat(self, exc: DBAPIError | TimeoutError, finished: bool, tries: int) -> bool:
-        if tries >= TRIES or isinstance(exc, TimeoutError):
+        if tries >= TRIES or isinstance(exc, TimeoutError) or self.can.is_too_long(exc):
             return False
         # A pooled connection may have been cut long ago; the pool throws its like away, so the next one is new.
         cut = exc.connection_invalidated and not finished and tries == 1
@@ -187,6 +187,10 @@ class Database:
         password = self.engine.url.password
         if password:
             cause = cause.replace(str(password), "***")
+        if self.can.is_too_long(exc):
+            return JobValueError(
+                f"The database {self.address} takes no value as long as this one: see max_allowed_packet"
+            )
         if isinstance(exc, DataError):
             return JobValueError(f"The database {self.address} refused a value: {cause}")
         if isinstance(exc, TimeoutError) or _is_environmental(exc):

@@ -1,0 +1,192 @@
+"""What a durable store must do with jobs that it keeps as data: what may be stored, and what is done when it cannot be restored.
+
+Knows the port only, no store. See :mod:`rota.testing.contracts` for how to use it.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+import pytest
+
+from ..core.plan import ACTIVE, QUARANTINED, quarantine
+from ..core.run import fail, succeed
+from ..errors import ConflictingIdError, JobValueError, SerializationError, TransientJobError
+from .contract_jobs import (
+    LEASE,
+    NODE,
+    START,
+    BrokenTrigger,
+    Worker,
+    claim,
+    due_ids,
+    finish,
+    make_job,
+    running,
+    task,
+)
+from .contracts import JobStoreContract
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ..jobstores.base import BaseJobStore
+
+#: Ids that mean something to somebody on their way, and the longest that all stores keep.
+ODD_IDS = [
+    "việc 1/2 'quoted\" %s",
+    "💡👨‍👩‍👧",
+    "'; DROP TABLE rota_jobs; --",
+    "%(id)s {id} $1 ? :id",
+    "line\nbreak\r\ttab\x01\x7f",
+    "../..",
+    "/",
+    "a//b/",
+    ".",
+    "zookeeper",
+    " ",
+    "trailing ",
+    "*?[a-z]",
+    "\\x00\\",
+    "UPPER",
+    "e\u0301",
+    "-1",
+    "null",
+    "\ufeff\u202e",
+    "x" * 191,
+    "💡" * 191,
+]
+
+
+class StoredJobContract(JobStoreContract):
+    """What a store must do that keeps jobs as data."""
+
+    @pytest.fixture
+    def other(self, store: BaseJobStore, make_store: Callable[[], BaseJobStore]) -> BaseJobStore:
+        """Return a second store object on the same data."""
+        return make_store()
+
+    # -- what cannot be restored ---------------------------------------------------------------------------------
+
+    @pytest.fixture
+    def volatile(self) -> Any:
+        """Give a module whose content can go away."""
+        module = ModuleType("rota_contract_volatile")
+        module.task = task  # type: ignore[attr-defined]
+        sys.modules[module.__name__] = module
+        yield module
+        del sys.modules[module.__name__]
+
+    def test_a_job_whose_code_is_gone_is_quarantined_and_healed_when_it_is_back(
+        self, store: BaseJobStore, other: BaseJobStore, volatile: Any
+    ) -> None:
+        store.add_job(make_job(func="rota_contract_volatile:task", args=("kept",)))
+        del volatile.task
+        (job,) = other.due(START, {"default": 10})
+        assert job.state == QUARANTINED
+        assert "rota_contract_volatile:task" in (job.error or "")
+        (listed,) = other.get_all_jobs()
+        assert (listed.state, listed.error, listed.name) == (QUARANTINED, job.error, "task")
+        other.renew(NODE, START, LEASE)
+        assert len(other.claim([quarantine(job, job.error or "")], NODE, START)) == 1
+        assert due_ids(other) == []
+        assert other.heal(START) == []
+        volatile.task = task
+        assert [healed.id for healed in other.heal(START)] == ["job"]
+        (healed,) = store.due(START, {"default": 10})
+        assert (healed.state, healed.error, healed.func, tuple(healed.args)) == (
+            ACTIVE,
+            None,
+            task,
+            ("kept",),
+        )
+
+    def test_a_change_of_a_job_that_cannot_be_restored_keeps_its_data(
+        self, store: BaseJobStore, volatile: Any
+    ) -> None:
+        store.add_job(make_job(func="rota_contract_volatile:task", args=("kept",)))
+        del volatile.task
+        broken = store.lookup_job("job")
+        assert broken is not None
+        broken.name = "renamed"
+        assert store.save_job(broken, broken.version)
+        volatile.task = task
+        store.heal(START)
+        (job,) = store.due(START, {"default": 10})
+        assert (job.name, job.func, tuple(job.args)) == ("renamed", task, ("kept",))
+
+    def test_a_job_that_cannot_be_planned_is_not_healed(self, store: BaseJobStore) -> None:
+        store.add_job(make_job("good"))
+        broken = make_job("broken", trigger=BrokenTrigger())
+        store.add_job(broken)
+        store.renew(NODE, START, LEASE)
+        decisions = [quarantine(job, "planning failed") for job in store.due(START, {"default": 10})]
+        store.claim(decisions, NODE, START)
+        assert [job.id for job in store.heal(START)] == ["good"]
+        (found,) = [job for job in store.get_all_jobs() if job.id == "broken"]
+        assert (found.state, found.error) == (QUARANTINED, "planning failed")
+        repaired = found.copy()
+        repaired.trigger = make_job().trigger
+        assert store.save_job(repaired, found.version)
+        assert [job.id for job in store.heal(START)] == ["broken"]
+        assert set(due_ids(store)) == {"good", "broken"}
+
+    def test_a_job_that_does_not_fit_is_refused_before_anything_is_stored(self, store: BaseJobStore) -> None:
+        with pytest.raises(SerializationError, match=r"args\[1\]\['conn'\].*Worker"):
+            store.add_job(make_job(args=(1, {"conn": Worker()})))
+        with pytest.raises(TransientJobError):
+            store.add_job(make_job(func=lambda: None))
+        assert store.get_all_jobs() == []
+
+    def test_what_is_refused_when_it_is_added_is_refused_when_it_is_checked(
+        self, store: BaseJobStore
+    ) -> None:
+        store.check_job(make_job())
+        with pytest.raises(SerializationError, match=r"kwargs\['x'\]"):
+            store.check_job(make_job(kwargs={"x": Worker()}))
+        assert store.get_all_jobs() == []
+
+    @pytest.mark.parametrize("attributes", [{"id": "\ud800"}, {"name": "a\0b"}, {"executor": "\udfff"}])
+    def test_a_text_that_cannot_be_stored_is_refused(
+        self, store: BaseJobStore, attributes: dict[str, Any]
+    ) -> None:
+        with pytest.raises(JobValueError):
+            store.add_job(make_job(**attributes))
+        assert store.get_all_jobs() == []
+
+    @pytest.mark.parametrize("id", ODD_IDS, ids=lambda id: ascii(id[:12]))
+    def test_an_id_may_be_any_other_text(self, store: BaseJobStore, other: BaseJobStore, id: str) -> None:
+        store.add_job(make_job("neighbour"))
+        store.add_job(make_job(id, name=f"{id}\n✓"))
+        with pytest.raises(ConflictingIdError):
+            other.add_job(make_job(id))
+        assert set(due_ids(other)) == {id, "neighbour"}
+        runs = claim(store)
+        assert running(other, id) == 1
+        assert finish(store, runs) == []
+        assert [run.job_id for run in other.get_runs(id)] == [id]
+        found = other.lookup_job(id)
+        assert found is not None
+        assert (found.id, found.name) == (id, f"{id}\n✓")
+        found.set_next(None)
+        assert other.save_job(found, found.version)
+        other.remove_job(id)
+        assert [job.id for job in store.get_all_jobs()] == ["neighbour"]
+
+    def test_no_error_text_keeps_a_run_from_being_recorded(self, store: BaseJobStore) -> None:
+        for id in ("odd", "long", "good"):
+            store.add_job(make_job(id))
+        runs = {run.job_id: run for run in claim(store)}
+        fail(runs["odd"], ValueError("caf\udce9 \0 ✓"), "Traceback \ud800", START + 1)
+        fail(runs["long"], ValueError("x" * 1_000_000), "y" * 1_000_000, START + 1)
+        succeed(runs["good"], "\ud800", START + 1)
+        assert store.finish(list(runs.values()), START + 1) == []
+        (odd,) = store.get_runs("odd")
+        assert "caf" in (odd.error or "")
+        assert "✓" in (odd.error or "")
+        (long,) = store.get_runs("long")
+        assert 1000 < len(long.error or "") < 200_000
+        assert store.get_runs("good")[0].retval == "\ud800"

@@ -1,0 +1,277 @@
+"""Where durable stores keep their data, with a hand on it: what an administrator, another program or a fault does there.
+
+One class for each kind of server, and ``KINDS``: the kinds of stores, each by the fixture that gives the URL of an empty place.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rota.schedulers.plugins import create_plugin
+from tests.needs import need
+
+if TYPE_CHECKING:
+    from rota.jobstores.base import BaseJobStore
+
+
+class Place:
+    """An empty place for a store.
+
+    :param url: the store's URL
+    """
+
+    #: what a store needs besides the URL to give up soon when there is no server
+    impatient: ClassVar[dict[str, Any]] = {}
+    #: where the sizes of its batches stand
+    batches: tuple[str, ...] = ()
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.stores: list[BaseJobStore] = []
+
+    def make(self, **options: Any) -> Any:
+        """Return a store that has not been started."""
+        store = create_plugin("jobstore", self.url, options)
+        self.stores.append(store)
+        return store
+
+    def open(self, **options: Any) -> Any:
+        """Return a started store."""
+        store = self.make(**options)
+        store.start(None, "default")
+        return store
+
+    def close(self) -> None:
+        """Close all stores."""
+        for store in self.stores:
+            store.shutdown()
+
+    # -- the hand on the data, while a store is open --------------------------------------------------------------
+
+    def contents(self) -> object:
+        """Return all that is there, to compare it."""
+        raise NotImplementedError
+
+    def squat(self) -> None:
+        """Put something of another program where the store would put its own; nothing else is there yet."""
+        raise NotImplementedError
+
+    def set_version(self, version: str) -> None:
+        """Change the version of the schema."""
+        raise NotImplementedError
+
+    def spoil(self, id: str) -> None:
+        """Overwrite a job with something that is none."""
+        raise NotImplementedError
+
+    def lose_code(self, id: str) -> None:
+        """Have a job name a function that does not exist."""
+        raise NotImplementedError
+
+
+class SQLPlace(Place):
+    """Tables of a database."""
+
+    batches = ("rota.jobstores.sqlalchemy.retention.BATCH", "rota.jobstores.sqlalchemy.ledger.BATCH")
+
+    def __init__(self, url: str) -> None:
+        from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
+
+        super().__init__(url)
+        # With its driver, and without a table yet.
+        self._store = SQLAlchemyJobStore(url)
+
+    def close(self) -> None:
+        super().close()
+        self._store.shutdown()
+
+    def _execute(self, statement: str, **values: str) -> None:
+        from sqlalchemy import text
+
+        with self._store.engine.begin() as connection:
+            connection.execute(text(statement), values)
+
+    def contents(self) -> object:
+        from sqlalchemy import MetaData
+
+        found = MetaData()
+        found.reflect(self._store.engine)
+        with self._store.engine.connect() as connection:
+            return {
+                name: sorted(map(repr, connection.execute(table.select())))
+                for name, table in found.tables.items()
+            }
+
+    def squat(self) -> None:
+        self._execute("CREATE TABLE rota_jobs (id VARCHAR(9), next_run_time FLOAT, job_state VARCHAR(9))")
+
+    def set_version(self, version: str) -> None:
+        self._execute("UPDATE rota_meta SET value = :value", value=version)
+
+    def spoil(self, id: str) -> None:
+        self._execute("UPDATE rota_jobs SET trigger_spec = '[7', args = 'x' WHERE id = :id", id=id)
+
+    def lose_code(self, id: str) -> None:
+        self._execute("UPDATE rota_jobs SET func = 'gone:f' WHERE id = :id", id=id)
+
+
+class RedisPlace(Place):
+    """Keys of a Redis database."""
+
+    batches = ("rota.jobstores.redis.ledger.BATCH",)
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._client = need("redis", "redis").Redis.from_url(url)
+
+    def close(self) -> None:
+        super().close()
+        self._client.close()
+
+    def contents(self) -> object:
+        return {key: self._client.dump(key) for key in self._client.scan_iter()}
+
+    def squat(self) -> None:
+        self._client.set("rota.jobs", "mine")
+
+    def set_version(self, version: str) -> None:
+        self._client.hset("rota.meta", "schema", version)
+
+    def spoil(self, id: str) -> None:
+        self._client.hset("rota.jobs", id, "{not json")
+
+    def lose_code(self, id: str) -> None:
+        text = self._client.hget("rota.jobs", id)
+        self._client.hset("rota.jobs", id, text.replace(b"rota.testing.contract_jobs:task", b"gone:f"))
+
+
+class MongoDBPlace(Place):
+    """Collections of a MongoDB database."""
+
+    batches = ("rota.jobstores.mongodb.ledger.BATCH",)
+    impatient: ClassVar = {"serverSelectionTimeoutMS": 2000}
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._client = need("pymongo", "mongodb").MongoClient(url)
+        self._database = self._client.get_default_database()
+
+    def close(self) -> None:
+        super().close()
+        self._client.close()
+
+    def contents(self) -> object:
+        names = self._database.list_collection_names()
+        return {name: sorted(map(repr, self._database[name].find())) for name in names}
+
+    def squat(self) -> None:
+        self._database["jobs"].insert_one({"_id": "x", "job_state": b""})
+
+    def set_version(self, version: str) -> None:
+        self._database["meta"].update_one({"_id": "schema"}, {"$set": {"version": version}})
+
+    def spoil(self, id: str) -> None:
+        self._database["jobs"].update_one({"_id": id}, {"$set": {"args": "{not json"}})
+
+    def lose_code(self, id: str) -> None:
+        self._database["jobs"].update_one({"_id": id}, {"$set": {"func": "gone:f"}})
+
+
+class TreePlace(Place):
+    """Keys below a path."""
+
+    batches = ("rota.jobstores.tree.records.BATCH",)
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        host, _, path = url.partition("://")[2].partition("/")
+        self.host, self.path = host, f"/{path}"
+
+    def put(self, key: str, value: str) -> None:
+        """Write a key."""
+        raise NotImplementedError
+
+    def get(self, key: str) -> str:
+        """Read a key."""
+        raise NotImplementedError
+
+    def squat(self) -> None:
+        self.put("somebody", "his data")
+
+    def set_version(self, version: str) -> None:
+        self.put("meta", f'{{"format": "rota", "schema": "{version}"}}')
+
+    def spoil(self, id: str) -> None:
+        self.put(f"jobs/{id}", "junk")
+
+    def lose_code(self, id: str) -> None:
+        self.put(f"jobs/{id}", self.get(f"jobs/{id}").replace("rota.testing.contract_jobs:task", "gone:f"))
+
+
+class EtcdPlace(TreePlace):
+    """Keys below a path of etcd."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        need("etcd3gw", "etcd")
+        from etcd3gw import Etcd3Client
+
+        host, port = self.host.split(":")
+        self._client = Etcd3Client(host, int(port))
+
+    def close(self) -> None:
+        super().close()
+        self._client.session.close()
+
+    def contents(self) -> object:
+        return {meta["key"]: value for value, meta in self._client.get_prefix(f"{self.path}/")}
+
+    def put(self, key: str, value: str) -> None:
+        self._client.put(f"{self.path}/{key}", value)
+
+    def get(self, key: str) -> str:
+        return str(self._client.get(f"{self.path}/{key}")[0].decode())
+
+
+class ZooKeeperPlace(TreePlace):
+    """Nodes below a path of ZooKeeper."""
+
+    impatient: ClassVar = {"timeout": 0.5}
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._client = need("kazoo.client", "zookeeper").KazooClient(self.host)
+        self._client.start()
+
+    def close(self) -> None:
+        super().close()
+        self._client.stop()
+        self._client.close()
+
+    def contents(self) -> object:
+        found = {}
+        left = [self.path] if self._client.exists(self.path) else []
+        while left:
+            path = left.pop()
+            found[path] = self._client.get(path)[0]
+            left += [f"{path}/{name}" for name in self._client.get_children(path)]
+        return found
+
+    def put(self, key: str, value: str) -> None:
+        path = f"{self.path}/{key}"
+        self._client.ensure_path(path)
+        self._client.set(path, value.encode())
+
+    def get(self, key: str) -> str:
+        return str(self._client.get(f"{self.path}/{key}")[0].decode())
+
+
+KINDS: dict[str, type[Place]] = {
+    "sqlite": SQLPlace,
+    "postgresql": SQLPlace,
+    "mariadb": SQLPlace,
+    "redis": RedisPlace,
+    "mongodb": MongoDBPlace,
+    "etcd": EtcdPlace,
+    "zookeeper": ZooKeeperPlace,
+}
