@@ -167,7 +167,7 @@ def test_a_transaction_that_loses_a_deadlock_is_repeated(
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert len(tries) == 3
+    assert len(tries) >= 3  # the one that is repeated may meet the other again
     assert [running(store, id) for id in "ab"] == [2, 2]
 
 
