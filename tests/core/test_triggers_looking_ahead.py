@@ -97,6 +97,11 @@ def test_a_start_that_is_no_date_is_refused_at_once():
         ("0 */6 * * *", "At 00:00, 06:00, 12:00 and 18:00, every day", "Lúc 00:00, 06:00, 12:00 và 18:00, mỗi ngày"),
         ("30 */2 * * *", "Every 2 hours from midnight on at minute 30", "Cứ 2 giờ một lần tính từ nửa đêm, vào phút 30"),
         (
+            "*/10 22-23,0-6 * * *",
+            "Every 10 minutes, from 22:00 to 06:59",
+            "Cứ 10 phút một lần, từ 22:00 đến 06:59",
+        ),
+        (
             "*/15 9-17 * * 1-5",
             "Every 15 minutes, from 09:00 to 17:59, on Monday to Friday",
             "Cứ 15 phút một lần, từ 09:00 đến 17:59, vào thứ Hai đến thứ Sáu",

@@ -111,6 +111,8 @@ def _times(fields: dict[str, BaseField], words: Language) -> tuple[str, bool]:
         times = [f"{hour:02}:{minute:02}:{second:02}" for hour, minute, second in shown]
         return words.at_times([time.removesuffix(":00") if seconds == [0] else time for time in times]), True
     hour, minute, second = shape(hours, 0, 23), shape(minutes, 0, 59), shape(seconds, 0, 59)
+    if hour[0] == "list":
+        hour = cyclic_shape(hours, 24)
     if len(minutes) == 1 and seconds == [0] and hour[0] in ("all", "every"):
         return words.hourly(minutes[0], 1 if hour[0] == "all" else int(hour[1])), False
     parts = []
@@ -133,7 +135,7 @@ def _dates(fields: dict[str, BaseField], either: bool, words: Language) -> list[
     if not _is_everything(day_of_week):
         numbers = _values(day_of_week)
         weekdays = words.on_weekdays(
-            weekday_shape(numbers) if numbers else (),
+            cyclic_shape(numbers) if numbers else (),
             [_special(item, words) for item in _specials(day_of_week)],
             words.either if days and not either else words.joint,
         )
@@ -208,11 +210,11 @@ def _listed(values: list[int], low: int, high: int) -> Shape:
     return found if found[0] in ("range", "steps") and len(values) > 2 else ("list", *values)
 
 
-def weekday_shape(values: list[int]) -> Shape:
-    """Return a range of weekdays, which may run over Sunday, or a list."""
+def cyclic_shape(values: list[int], size: int = 7) -> Shape:
+    """Return a range, which may run over Sunday (or with a size of 24 over midnight), or a list."""
     if len(values) > 2:
         for first in values:
-            run = [(first + offset) % 7 for offset in range(len(values))]
+            run = [(first + offset) % size for offset in range(len(values))]
             if sorted(run) == values:
                 return ("range", run[0], run[-1])
     return ("list", *values)

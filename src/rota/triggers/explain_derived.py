@@ -10,7 +10,7 @@ from ..calendars.weekdays import weekday_numbers
 from ..util import datetime_repr, timezone_repr, timezone_to_text
 from .business import BusinessDaysTrigger, RollTrigger
 from .business_day import BusinessDayTrigger
-from .explain import describe, length_of, weekday_shape
+from .explain import cyclic_shape, describe, length_of
 from .filters import BetweenTrigger, WeekdaysTrigger
 from .rrule import RRuleTrigger
 from .streams import BoundedTrigger, LimitTrigger, MinusTrigger, OffsetTrigger
@@ -43,7 +43,7 @@ def _said(trigger: BaseTrigger, words: Language) -> str | None:
         shown = trigger._parameters()
         return words.only_between(shown["start"], shown["end"])
     if isinstance(trigger, WeekdaysTrigger):
-        shape = weekday_shape(sorted(weekday_numbers(trigger.weekdays)))
+        shape = cyclic_shape(sorted(weekday_numbers(trigger.weekdays)))
         return words.only(words.on_weekdays(shape, [], words.joint))
     if isinstance(trigger, BusinessDaysTrigger):
         return words.only(words.business_days(_calendar(trigger.calendar, words)))
