@@ -112,6 +112,16 @@ def test_offset_moves_by_elapsed_time():
     assert moved.delta == timedelta(hours=2.25)
 
 
+def test_an_offset_that_is_no_length_of_time_is_refused():
+    daily = CronTrigger(hour=0, minute=30, timezone=BERLIN)
+    for wrong in ({"days": 10**9}, {"days": float("nan")}, {"delta": float("inf")}, {"weeks": 10**6}):
+        with pytest.raises(TriggerError):
+            daily.offset(**wrong)
+    for wrong in ({"days": "1"}, {"delta": "5"}, {"delta": True}):
+        with pytest.raises(TriggerTypeError):
+            daily.offset(**wrong)
+
+
 def test_limit_keeps_the_first_times_of_the_schedule_and_counts_no_runs():
     three = IntervalTrigger(hours=1, start_date=START).on("fri").limit(3)
     assert shown(three, 9) == ["Fri 23 12:00", "Fri 23 13:00", "Fri 23 14:00"]

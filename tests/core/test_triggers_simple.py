@@ -154,6 +154,7 @@ def test_an_end_date_is_included():
         ({"seconds": 5, "start_date": 5}, TriggerTypeError),
         ({"seconds": 5, "timezone": "Europe/Berln"}, ValueError),
         ({"seconds": 5, "timezone": 5}, TypeError),
+        ({"seconds": 1e-9}, TriggerError),
     ],
 )
 def test_what_is_no_interval_is_refused(options, error):

@@ -299,6 +299,8 @@ def _length(weeks: Any, days: Any, hours: Any, minutes: Any, seconds: Any) -> in
         raise TriggerTypeError(f"An interval takes numbers; got {wrong}") from None
     except (ValueError, OverflowError) as exc:
         raise TriggerError(f"The interval is not a length of time that can be used: {exc}") from None
+    if total and not length:
+        raise TriggerError(f"An interval must be a microsecond at least; got {total} seconds")
     if length < 0:
         raise TriggerError(f"An interval must not be negative; got {timedelta(microseconds=length)!r}")
     if length > LAST_INSTANT:

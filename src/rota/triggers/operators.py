@@ -97,11 +97,9 @@ class TriggerOperators:
         :param delta: seconds or a timedelta; the keywords are added to it (a day has 24 hours)
         :raises TriggerError: if the sum is no length of time that can be used
         """
-        from datetime import timedelta
-
         from .streams import OffsetTrigger
 
-        more = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+        more = {"weeks": weeks, "days": days, "hours": hours, "minutes": minutes, "seconds": seconds}
         return OffsetTrigger(_trigger(self), delta, more)
 
     def limit(self, count: int) -> LimitTrigger:

@@ -134,22 +134,25 @@ class OffsetTrigger(DerivedTrigger):
 
     :param trigger: the other trigger
     :param seconds: seconds or a timedelta; negative means earlier
-    :param more: added to it
+    :param more: units and how many of each, added to it
     """
 
     __slots__ = ("_delta",)
     alias = "offset"
 
     def __init__(
-        self, trigger: BaseTrigger, seconds: float | timedelta = 0, more: timedelta = timedelta(0)
+        self, trigger: BaseTrigger, seconds: float | timedelta = 0, more: dict[str, float] | None = None
     ) -> None:
         super().__init__(trigger)
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float, timedelta)):
             raise TriggerTypeError(f"offset() takes seconds or a timedelta, not {seconds!r}")
         try:
-            self._delta = microseconds(seconds) + microseconds(more)
+            self._delta = microseconds(seconds) + microseconds(timedelta(**(more or {})))
+        except TypeError:
+            raise TriggerTypeError(f"offset() takes numbers, not {more}") from None
         except (ValueError, OverflowError):
-            raise TriggerError(f"offset() takes a length of time, not {seconds!r} seconds") from None
+            given = {"seconds": seconds, **{name: value for name, value in (more or {}).items() if value}}
+            raise TriggerError(f"offset() takes a length of time that can be used, not {given}") from None
         if abs(self._delta) > LAST_INSTANT:
             raise TriggerError(f"An offset of {seconds!r} seconds is longer than the calendar")
 
