@@ -107,7 +107,8 @@ class IntervalTrigger(TriggerWithTerms):
         spread: float | None,
         manner: tuple[bool, bool],
     ) -> None:
-        self._interval, self._start = _shared_number(interval), start
+        # A sum keeps room for one more digit, which takes 16 bytes of each job; `| 0` is without.
+        self._interval, self._start = _shared_number(interval), start | 0
         self._terms = terms(zone, None, end, jitter, spread, manner)
 
     @property

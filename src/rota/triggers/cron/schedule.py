@@ -28,7 +28,7 @@ class Times:
     :param fields: hour, minute and second
     """
 
-    __slots__ = ("_first_second", "_hours", "_minutes", "_seconds", "fields", "first", "last", "wild")
+    __slots__ = ("_first_second", "_hours", "_minutes", "_seconds", "fields", "first", "wild")
 
     def __init__(self, fields: tuple[BaseField, ...]) -> None:
         self.fields = fields
@@ -42,9 +42,6 @@ class Times:
         self.wild = second.begins_with_star() or minute.begins_with_star() or hour.begins_with_star()
         self._first_second = _low(seconds)
         self.first = _low(hours) * 3600 + _low(minutes) * 60 + self._first_second
-        self.last = (
-            (hours.bit_length() - 1) * 3600 + (minutes.bit_length() - 1) * 60 + seconds.bit_length() - 1
-        )
 
     def first_from(self, second: int) -> int:
         """Return the first matching second of a day from ``second`` on, -1 if there is none."""
@@ -62,6 +59,10 @@ class Times:
         if left:
             return (hour + (left & -left).bit_length()) * 3600 + self.first % 3600
         return -1
+
+    def last(self) -> int:
+        """Return the last matching second of a day."""
+        return self.last_to(DAY - 1)
 
     def last_to(self, second: int) -> int:
         """Return the last matching second of a day up to ``second``, -1 if there is none."""
@@ -174,7 +175,7 @@ class Schedule:
                     return day * DAY + time
             left = masks[month] & ((1 << today.day) - 1)
             if left:
-                return (day - today.day + left.bit_length() - 1) * DAY + self.times.last
+                return (day - today.day + left.bit_length() - 1) * DAY + self.times.last()
         return self._last_before(year, month, masks)
 
     def _last_before(self, year: int, month: int, masks: tuple[int, ...]) -> int | None:
@@ -184,7 +185,7 @@ class Schedule:
             for earlier in range(month - 1 if masks else 0, 0, -1):
                 if masks[earlier]:
                     first = date(year, earlier, 1).toordinal() - EPOCH_ORDINAL
-                    return (first + masks[earlier].bit_length() - 2) * DAY + self.times.last
+                    return (first + masks[earlier].bit_length() - 2) * DAY + self.times.last()
             year -= 1
             if years is not None:
                 year = FIRST_YEAR + (years & ((2 << (year - FIRST_YEAR)) - 1)).bit_length() - 1

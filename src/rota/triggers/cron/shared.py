@@ -38,8 +38,8 @@ def dates_and_times(
             Times(_fields(5, time_texts, False, date_given, extended, classes)),
         )
     return (
-        _shared_dates(day_texts, time_given, extended, either),
-        _shared_times(time_texts, date_given, extended),
+        _shared_dates(extended, either, time_given, *day_texts),
+        _shared_times(extended, date_given, *time_texts),
     )
 
 
@@ -83,10 +83,10 @@ def _shared_field(name: str, text: str, is_default: bool, extended: bool) -> Bas
 
 
 @lru_cache(maxsize=1024)
-def _shared_dates(texts: Texts, time_given: bool, extended: bool, either: bool) -> Dates:
+def _shared_dates(extended: bool, either: bool, time_given: bool, *texts: str | None) -> Dates:
     return Dates(_fields(0, texts, time_given, False, extended), either, extended)
 
 
 @lru_cache(maxsize=2048)
-def _shared_times(texts: Texts, date_given: bool, extended: bool) -> Times:
+def _shared_times(extended: bool, date_given: bool, *texts: str | None) -> Times:
     return Times(_fields(5, texts, False, date_given, extended))
