@@ -123,7 +123,8 @@ WHY = {
     ),
     "refused: star in a list": "A star within a list (`*,5`) is not understood.",
     "refused: no date": (
-        "The package gives up before it finds the next date, which lies months or years away."
+        "The package finds no date at all where an n-th weekday (`sun#1`) or a working day (`1W`) stands beside a "
+        "restricted day or weekday: it wants both, crontab(5) wants either."
     ),
     "refused: other": (
         "Another form that crontab(5) or APScheduler's documentation allows is not understood."
