@@ -78,7 +78,7 @@ def test_a_fault_in_an_expression_has_a_caret_under_it(capsys):
         (["interval:minuts=5"], 1, "minuts"),
         (["interval:minutes=-5"], 1, "must not be negative"),
         (["cron:hour=25"], 1, "25"),
-        (["@daily", "--tz", "Europe/Berln"], 1, "did you mean 'Europe/Berlin'"),
+        (["@daily", "--tz", "Europe/Berln"], 2, "did you mean 'Europe/Berlin'"),
         (["@daily", "--from", "tomorrow"], 2, "is no ISO 8601 time"),
         (["@daily", "-n", "0"], 2, "--count"),
         ([], 2, "TRIGGER"),
@@ -97,3 +97,12 @@ def test_the_help_shows_expressions_with_their_stars(capsys):
     assert code == 0
     assert "'*/5 * * * *'" in out
     assert "minute=*/5" in out
+
+
+@pytest.mark.parametrize(
+    "arguments", [("next", "@daily"), ("explain", "@daily"), ("jobs",), ("run", "nothing.py")]
+)
+def test_a_zone_that_does_not_exist_is_a_mistake_in_the_command_line(capsys, arguments):
+    code, out, err = rota(capsys, *arguments, "--tz", "Europe/Berln")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: --timezone: No time zone found with key 'Europe/Berln'; did you mean")

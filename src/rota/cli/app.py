@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import RotaError
-from ..util import astimezone, local_timezone
 from ..version import __version__
-from .output import CliError, fail
+from .output import CliError, fail, zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import tzinfo
 
 #: click's exceptions, wherever this version of Typer has them from.
 _Usage: Any = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
@@ -199,7 +197,7 @@ def _jobs(
     """List the jobs in a store, the next to run first."""
     from .stores import show_jobs
 
-    show_jobs(jobstore or _Options.store, table, state or [], limit, offset, _zone(timezone), json)
+    show_jobs(jobstore or _Options.store, table, state or [], limit, offset, zone_of(timezone), json)
 
 
 @app.command("runs")
@@ -225,13 +223,13 @@ def _runs(
     """List what became of the jobs' times, newest first: each one ran, or it says why not."""
     from .stores import show_runs
 
-    show_runs(jobstore or _Options.store, table, job, status or [], limit, offset, _zone(timezone), json)
+    show_runs(jobstore or _Options.store, table, job, status or [], limit, offset, zone_of(timezone), json)
 
 
 def _change(what: str, job: str, jobstore: str | None, table: str, timezone: str | None, json: bool) -> None:
     from .stores import change
 
-    change(what, jobstore or _Options.store, table, job, _zone(timezone), json)
+    change(what, jobstore or _Options.store, table, job, zone_of(timezone), json)
 
 
 @app.command("pause")
@@ -368,17 +366,13 @@ def _import_apscheduler(
         name,
         to or _Options.store,
         table,
-        _zone(timezone),
+        zone_of(timezone),
         replace=replace,
         keep_grace=keep_grace,
         yes=yes,
         dry_run=dry_run,
         as_json=json,
     )
-
-
-def _zone(name: str | None) -> tzinfo:
-    return astimezone(name) or local_timezone()
 
 
 def log_level_of(name: str) -> int:

@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..clock import SYSTEM_CLOCK, moment
-from ..util import astimezone, local_timezone
 from .next_times import next_times, read_trigger
-from .output import CliError, note, print_json
+from .output import CliError, note, print_json, zone_of
 
 if TYPE_CHECKING:
     from ..triggers.lint import Finding
@@ -29,7 +28,7 @@ def show_explanation(
     """
     if language not in _LANGUAGES:
         raise CliError(f"--language: {language!r} is not known; write en or vi", 2)
-    zone = astimezone(zone_name) or local_timezone()
+    zone = zone_of(zone_name)
     now = SYSTEM_CLOCK.now()
     trigger = read_trigger(text, zone, now)
     sentence = trigger.explain(language)

@@ -13,8 +13,8 @@ from ..clock import SYSTEM_CLOCK, instant, moment
 from ..errors import CronError
 from ..schedulers.plugins import create_plugin
 from ..triggers.cron import CronTrigger
-from ..util import astimezone, convert_to_datetime, local_timezone
-from .output import CliError, note, print_json, until
+from ..util import convert_to_datetime
+from .output import CliError, note, print_json, until, zone_of
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -73,7 +73,7 @@ def next_times(trigger: BaseTrigger, start: int, count: int) -> list[int]:
 
 def show_next(text: str, count: int, zone_name: str | None, start: str | None, as_json: bool) -> None:
     """Print the next times of a trigger."""
-    zone = astimezone(zone_name) or local_timezone()
+    zone = zone_of(zone_name)
     now = SYSTEM_CLOCK.now()
     at = now if start is None else _start(start, zone)
     trigger = read_trigger(text, zone, at)

@@ -11,6 +11,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ..clock import SECOND, moment
+from ..errors import UnknownTimezoneError
+from ..util import astimezone, local_timezone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +25,17 @@ class CliError(Exception):
     def __init__(self, message: str, code: int = 1) -> None:
         super().__init__(message)
         self.code = code
+
+
+def zone_of(name: str | None) -> tzinfo:
+    """Return the zone of that name, the local one if there is none.
+
+    :raises CliError: if no zone has that name
+    """
+    try:
+        return astimezone(name) or local_timezone()
+    except UnknownTimezoneError as exc:
+        raise CliError(f"--timezone: {exc}", 2) from exc
 
 
 def fail(message: str) -> None:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from ..errors import AliasInUseError, CommandError, RotaError
 from ..executors.pool import ThreadPoolExecutor
 from ..schedulers.background import BackgroundScheduler
-from ..util import astimezone, local_timezone
+from ..util import astimezone
 from .app import log_level_of
 from .crontab import Crontab, add_jobs
 from .foreground import Foreground, host_of
-from .output import CliError
+from .output import CliError, zone_of
 from .reports import JsonReport, PlainReport, Report
 from .stores import make_store
 from .targets import crontab_path, find_scheduler
@@ -44,7 +44,7 @@ def run_target(
 ) -> int:
     """Run a target in the foreground and return the exit code."""
     level = log_level_of(log_level)
-    zone = astimezone(timezone) or local_timezone()
+    zone = zone_of(timezone)
     path = crontab_path(target)
     if path is not None:
         scheduler, prepare = _of_crontab(path, jobstore, astimezone(timezone))
