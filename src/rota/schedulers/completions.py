@@ -6,6 +6,7 @@ Group commit: whatever has ended while the last write was under way is written t
 from __future__ import annotations
 
 from collections import deque
+from contextlib import contextmanager
 from threading import Event, Lock
 
 from ..clock import HELD
@@ -17,7 +18,7 @@ from .announcing import EVENT_OF_STATUS, announce
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ..core.plan import Decision
     from ..core.run import Run
@@ -50,8 +51,8 @@ class Completions:
         #: called with flush() by hosts that must not wait for the store, or that record once in a turn of their loop
         self.offload: Callable[[Callable[[], None]], None] | None = None
         self._offloaded = False
-        #: True while the engine hands out runs and records itself what ends meanwhile
-        self.gathers = False
+        #: True while done() leaves it to the engine to record what has ended
+        self._gathers = False
 
     @property
     def in_flight(self) -> int:
@@ -80,13 +81,24 @@ class Completions:
     def done(self, run: Run) -> None:
         """Take an ended run; the callback of all executors. Thread-safe, and it never raises."""
         self._ended.append(run)
-        if self.gathers:  # asked after the run was appended, so the engine finds it
+        if self._gathers:  # asked after the run was appended, so gathering() finds it
             return
         if self.offload is None:
             self.flush()
         elif not self._offloaded:
             self._offloaded = True
             self.offload(self.flush)
+
+    @contextmanager
+    def gathering(self, wanted: bool) -> Iterator[None]:
+        """Record what ends inside this context only at its end, if that is wanted and the records would die with the process."""
+        self._gathers = wanted and self.in_hand is None
+        try:
+            yield
+        finally:
+            if self._gathers:
+                self._gathers = False
+                self.flush()
 
     @property
     def unrecorded(self) -> int:

@@ -240,7 +240,10 @@ class Engine:
         now = self.clock.now()  # anew: leases and claims may not be judged by the time before something slow
         jobs = store.due(now, open_to) if open_to else []
         if jobs:
-            self._carry_out(state, jobs, now)
+            # What ends meanwhile (all of it where runs are inline) is recorded together if it cannot be lost and nobody
+            # listens: a burst of inline runs takes a quarter less.
+            with state.completions.gathering(not self.wanted() & RUN_EVENTS):
+                self._carry_out(state, jobs, now)
             open_to = {alias: free for alias, free in open_to.items() if self._room(alias)}
         self._full.update(alias for alias in room if alias not in open_to)
         return self._wait(state, open_to)
@@ -298,11 +301,7 @@ class Engine:
         return won
 
     def _submit(self, state: StoreState, alias: str, heads: Sequence[Run]) -> None:
-        completions = state.completions
-        done = completions.done
-        # Inline runs end before submit() returns. What cannot be lost and nobody waits for is recorded together then, which
-        # makes a burst of them a third faster.
-        completions.gathers = completions.in_hand is None and not self.wanted() & RUN_EVENTS
+        done = state.completions.done
         try:
             self._executors[alias].submit(heads, done)
         except Exception as exc:  # an executor that was removed or shut down meanwhile
@@ -315,10 +314,6 @@ class Engine:
                     if not run.ended:
                         fail(run, exc, "", self.clock.now())
                         done(run)
-        finally:
-            if completions.gathers:
-                completions.gathers = False
-                completions.flush()
 
     def _hand_over(self, state: StoreState, runs: Sequence[Run]) -> None:
         """Give claimed runs that no plan of this pass has made to their executors."""
