@@ -54,7 +54,7 @@ $(VENV)/.ready: pyproject.toml
 	@touch $@
 
 # Another release of a package of the same name needs an environment of its own; without it the others are measured all the same.
-.venvs/bench-apscheduler4/.ready:
+.venvs/bench-apscheduler4/.ready: pyproject.toml
 	-@scripts/setup .venvs/bench-apscheduler4 bench-apscheduler4 && touch $@
 
 .venvs/%/.ready: pyproject.toml
