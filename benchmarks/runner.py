@@ -34,7 +34,8 @@ def measure(
     """Run every case up to ``rounds`` times for each contender and return all answers, with the conditions.
 
     A B A B: the contenders take turns, and who begins changes from round to round, so that what slows the machine down for a
-    while slows all down. Each round goes through all cases, the long ones last, so that a time limit costs repetitions first.
+    while slows all down. Each round goes through all cases, the long ones last, so that a time limit costs repetitions first,
+    and those of the long cases before the others.
 
     :param form: the name of the form, for the report
     :param minutes: nothing is begun after this, and no repetition of a case that would probably end later
@@ -51,7 +52,7 @@ def measure(
     took: dict[str, float] = {}
     began = time.monotonic()
     for number in range(rounds):
-        for case in chosen:
+        for case in sorted(chosen, key=lambda case: took.get(case.name, 0)):
             begun = time.monotonic()
             if number >= case.most_rounds or begun - began + took.get(case.name, 0) > minutes * 60:
                 continue
