@@ -187,6 +187,7 @@ def test_what_is_not_understood_is_refused_with_field_item_and_column(expr, fiel
     assert field in str(error)
     assert repr(item) in str(error)
     assert f"column {column}" in str(error)
+    assert error.__context__ is None  # one traceback, not two
 
 
 @pytest.mark.parametrize(("expr", "count"), [("", 0), ("* * * *", 4), ("* * * * * * * *", 8)])

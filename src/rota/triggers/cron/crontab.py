@@ -101,8 +101,10 @@ def _parse(expr: str, dialect: str, seed: str | None) -> Crontab:
                 word if word == "*" else _keyword_text(name, word, quartz, seed if "H" in word else None)
             )
         except CronError:
-            column = _columns(expr)[len(texts)]
-            texts.append(_Field(name, word, column, quartz=quartz, seed=seed).keyword_text())
+            break
+    if len(texts) < len(words):  # again, at its column
+        name, word, column = layout[len(texts)], words[len(texts)], _columns(expr)[len(texts)]
+        texts.append(_Field(name, word, column, quartz=quartz, seed=seed).keyword_text())
     first = len(words) != 5  # the seconds
     day, weekday = words[first + 2], words[first + 4]
     if quartz and (day == "?") == (weekday == "?"):
