@@ -91,11 +91,14 @@ def test_a_process_that_dies_between_executing_and_recording_has_those_runs_exec
     assert not recorded & again
 
 
-def test_a_process_that_was_suspended_past_its_lease_has_its_outcomes_refused(crew: Crew) -> None:
+def test_a_process_that_was_suspended_past_its_lease_has_its_outcomes_refused(crew: Crew, url: str) -> None:
     crew.add_once(20, takes=0.4)
     (first,) = crew.hire(lease=1.5, workers=5)
     crew.wait_for("begin", 5)
     crew.suspend(first)
+    while not _can_be_written(url):  # it was writing: nobody can do anything until it goes on
+        first.send_signal(signal.SIGCONT)
+        crew.suspend(first)
     taken = crew.claimed()
     assert taken
     (second,) = crew.hire(lease=1.5, workers=5)
@@ -110,6 +113,18 @@ def test_a_process_that_was_suspended_past_its_lease_has_its_outcomes_refused(cr
         assert (id, nominal) in taken
         assert records[id, nominal].attempt > attempt
         assert (records[id, nominal].owner or "").startswith(f"{second.pid}-")
+
+
+def _can_be_written(url: str) -> bool:
+    connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None, timeout=1)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    except sqlite3.OperationalError:
+        return False
+    finally:
+        connection.close()
+    return True
 
 
 # ---------------------------------------------------------------------------------------- processes that live together
