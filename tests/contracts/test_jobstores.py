@@ -8,13 +8,12 @@ import pytest
 
 from rota.jobstores.memory import MemoryJobStore
 from rota.testing import JobStoreContract, SharedJobStoreContract
-from tests.needs import need
+from tests.contracts.at_url import StoreAtURL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rota.jobstores.base import BaseJobStore
-    from tests.servers import Redis
 
 
 class TestMemoryJobStore(JobStoreContract):
@@ -28,22 +27,10 @@ class TestMemoryJobStore(JobStoreContract):
         return make
 
 
-class TestSQLiteFile(SharedJobStoreContract):
+class TestSQLiteFile(StoreAtURL):
     @pytest.fixture
-    def make_store(self, tmp_path: Any) -> Iterator[Callable[[], BaseJobStore]]:
-        from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
-
-        stores: list[BaseJobStore] = []
-
-        def make() -> BaseJobStore:
-            store = SQLAlchemyJobStore(f"sqlite:///{tmp_path / 'jobs.sqlite'}")
-            store.start(None, "default")
-            stores.append(store)
-            return store
-
-        yield make
-        for store in stores:
-            store.shutdown()
+    def url(self, tmp_path: Any) -> str:
+        return f"sqlite:///{tmp_path / 'jobs.sqlite'}"
 
 
 class TestSQLiteInMemory(SharedJobStoreContract):
@@ -67,80 +54,27 @@ class TestSQLiteInMemory(SharedJobStoreContract):
         engine.dispose()
 
 
-class SQLServerContract(SharedJobStoreContract):
-    """Store objects of their own connections on an empty database of a server."""
-
-    @pytest.fixture
-    def url(self) -> str:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def make_store(self, url: str) -> Iterator[Callable[[], BaseJobStore]]:
-        from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
-
-        stores: list[BaseJobStore] = []
-
-        def make() -> BaseJobStore:
-            store = SQLAlchemyJobStore(url)
-            store.start(None, "default")
-            stores.append(store)
-            return store
-
-        yield make
-        for store in stores:
-            store.shutdown()
-
-
-class TestPostgreSQL(SQLServerContract):
+class TestPostgreSQL(StoreAtURL):
     @pytest.fixture
     def url(self, postgresql_url: str) -> str:
         return postgresql_url
 
 
-class TestMariaDB(SQLServerContract):
+class TestMariaDB(StoreAtURL):
     @pytest.fixture
     def url(self, mariadb_url: str) -> str:
         return mariadb_url
 
 
-class TestRedis(SharedJobStoreContract):
-    """Each test has keys of its own on one server."""
-
+class TestRedis(StoreAtURL):
     @pytest.fixture
-    def make_store(
-        self, redis_server: Redis, request: pytest.FixtureRequest
-    ) -> Iterator[Callable[[], BaseJobStore]]:
-        need("redis", "redis")
-        from rota.jobstores.redis import RedisJobStore
-
-        stores: list[BaseJobStore] = []
-
-        def make() -> BaseJobStore:
-            store = RedisJobStore(url=redis_server.url(), jobs_key=f"{request.node.nodeid}.jobs")
-            store.start(None, "default")
-            stores.append(store)
-            return store
-
-        yield make
-        for store in stores:
-            store.shutdown()
+    def url(self, redis_url: str) -> str:
+        return redis_url
 
 
-class TestMongoDB(SharedJobStoreContract):
+class TestMongoDB(StoreAtURL):
     """On the server that ROTA_TEST_MONGODB_URL names; else on SecantusDB, which speaks the same protocol."""
 
     @pytest.fixture
-    def make_store(self, mongodb_url: str) -> Iterator[Callable[[], BaseJobStore]]:
-        from rota.jobstores.mongodb import MongoDBJobStore
-
-        stores: list[BaseJobStore] = []
-
-        def make() -> BaseJobStore:
-            store = MongoDBJobStore(url=mongodb_url)
-            store.start(None, "default")
-            stores.append(store)
-            return store
-
-        yield make
-        for store in stores:
-            store.shutdown()
+    def url(self, mongodb_url: str) -> str:
+        return mongodb_url
