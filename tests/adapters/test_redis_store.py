@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -352,99 +350,6 @@ def test_a_client_that_repeats_its_requests_does_no_harm(redis_url: str, open_st
         assert finish(store, [rescued], later) == []
         assert (running(store, "one"), running(store, "two")) == (0, 0)
         assert {run.status for run in store.get_runs()} == {SUCCEEDED}
-
-
-# ------------------------------------------------------------------------------------------------------------- wake-ups
-
-
-class Ear:
-    """Hears wake-ups."""
-
-    def __init__(self) -> None:
-        self.heard = threading.Event()
-
-    def __call__(self) -> None:
-        self.heard.set()
-
-    def wait(self, why: str) -> None:
-        assert self.heard.wait(PATIENCE), why
-        self.heard.clear()
-
-
-@pytest.fixture
-def listening(open_store: Open) -> tuple[RedisJobStore, Ear]:
-    """Return a store that listens, and what hears it."""
-    store, ear = open_store(), Ear()
-    store.on_wake(ear)
-    ear.wait("it does not listen")
-    return store, ear
-
-
-def test_a_job_that_comes_first_wakes_the_others_and_not_oneself(
-    open_store: Open, listening: tuple[RedisJobStore, Ear]
-) -> None:
-    store, ear = listening
-    ear.heard.wait(0.2)
-    ear.heard.clear()
-    other = open_store()
-    now = SYSTEM_CLOCK.now()
-    store.add_job(make_job("mine", now + 10 * SECOND))
-    other.add_job(make_job("later", now + 20 * SECOND))
-    assert not ear.heard.wait(0.3)
-    other.add_job(make_job("sooner", now + SECOND))
-    ear.wait("a new job woke nobody")
-    other.add_job(make_job("elsewhere", now + 30 * SECOND, executor="other"))
-    ear.wait("a new job of another executor woke nobody")
-
-
-def test_a_change_wakes_the_others(open_store: Open, listening: tuple[RedisJobStore, Ear]) -> None:
-    _, ear = listening
-    other = open_store()
-    now = SYSTEM_CLOCK.now()
-    other.add_job(make_job("job", now + 86_400 * SECOND))
-    ear.wait("a new job woke nobody")
-    job = other.lookup_job("job")
-    assert job is not None
-    job.set_next(now)
-    assert other.save_job(job, job.version)
-    ear.wait("a change woke nobody")
-
-
-def test_a_job_that_waited_for_a_run_elsewhere_wakes_everybody_when_that_ends(
-    open_store: Open, listening: tuple[RedisJobStore, Ear]
-) -> None:
-    store, ear = listening
-    other = open_store()
-    now = SYSTEM_CLOCK.now()
-    store.add_job(make_job("backlog", now - 1000 * SECOND, every=1, coalesce=False))
-    runs = claim(store, now)
-    ear.heard.clear()
-    assert finish(other, runs, now) == []
-    ear.wait("the end of the runs woke nobody")
-
-
-def test_wake_ups_survive_a_restart_of_the_server() -> None:
-    with private(Redis) as server:
-        store, ear = RedisJobStore(url=server.url()), Ear()
-        store.start(None, "default")
-        store.on_wake(ear)
-        ear.wait("it does not listen")
-        slow = store.poll_interval
-        server.restart()
-        ear.wait("it does not listen again")
-        assert store.poll_interval == slow
-        other = RedisJobStore(url=server.url())
-        other.start(None, "default")
-        ear.heard.wait(0.3)
-        ear.heard.clear()
-        other.add_job(make_job("job", SYSTEM_CLOCK.now()))
-        ear.wait("a new job woke nobody after the restart")
-        other.shutdown()
-        store.shutdown()
-        deadline = time.monotonic() + PATIENCE
-        while "rota-redis-wakeups" in [thread.name for thread in threading.enumerate()]:
-            assert time.monotonic() < deadline, "the listener does not end"
-            time.sleep(0.02)
 
 
 # ---------------------------------------------------------------------------------------------- many hands, one database

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rota.clock import HOUR, SECOND
+from rota.clock import SECOND
 from rota.core.plan import QUARANTINED
 from rota.core.run import CLAIMED, SKIPPED, SUCCEEDED
 from rota.errors import (
@@ -417,31 +417,6 @@ def test_a_limit_takes_the_newest_of_claimed_and_ended_runs(open_store: Any) -> 
     claim(store, START + 6)
     assert [(run.job_id, run.status) for run in store.get_runs(limit=1)] == [("ended", SUCCEEDED)]
     assert [run.status for run in store.get_runs()] == [SUCCEEDED, CLAIMED]
-
-
-# ----------------------------------------------------------------------------------------------------------- wake-ups
-
-
-def test_another_process_is_woken_up_for_what_is_due_soon(open_store: Any) -> None:
-    from rota.clock import SYSTEM_CLOCK
-
-    store, other = open_store(), open_store()
-    mine, yours = threading.Event(), threading.Event()
-    listening = threading.Event()
-    store.on_wake(mine.set)
-    other.on_wake(lambda: (listening.set(), yours.set()))
-    assert listening.wait(20)
-    for event in (mine, yours):
-        assert event.wait(20)  # each listener begins with one
-        event.clear()
-    assert store.poll_interval == other.poll_interval == 10
-    store.add_job(make_job("later", SYSTEM_CLOCK.now() + HOUR))
-    store.add_job(make_job("soon", SYSTEM_CLOCK.now() + SECOND))
-    assert yours.wait(20)
-    # What this process writes itself is no news to it: the other's word comes after it.
-    assert not mine.is_set()
-    other.add_job(make_job("reply", SYSTEM_CLOCK.now()))
-    assert mine.wait(20)
 
 
 def test_a_job_is_a_readable_document(open_store: Any) -> None:
