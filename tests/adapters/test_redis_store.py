@@ -375,3 +375,16 @@ def test_leases_are_kept_by_the_servers_clock(open_store: Open) -> None:
     other.add_job(make_job(due=now))
     claim(other, now, OTHER)
     assert store.rescue(NODE, Wrong().now()) == []
+
+
+def test_what_is_due_and_what_has_ended_goes_to_the_server_in_parts(open_store: Open) -> None:
+    store = open_store()
+    store.add_jobs([make_job(f"job{number:03}") for number in range(600)])
+    parts = []
+    while runs := claim(store):
+        parts.append(runs)
+    assert [len(runs) for runs in parts] == [250, 250, 100]
+    everything = [run for runs in parts for run in runs]
+    everything[10].attempt = everything[590].attempt = 7
+    assert finish(store, everything) == [everything[10], everything[590]]
+    assert len(store.get_runs(status=SUCCEEDED, limit=1000)) == 598

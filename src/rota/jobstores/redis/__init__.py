@@ -36,7 +36,7 @@ except ImportError as exc:
 from . import job_scripts as scripts
 from . import run_scripts
 from .keys import SCHEMA_VERSION, Keys
-from .ledger import TRIES, Ledger
+from .ledger import AT_ONCE, TRIES, Ledger
 from .records import jobs_of, state_of, time_of
 from .server import Server, texts
 
@@ -300,7 +300,8 @@ class RedisJobStore(BaseJobStore):
 
     def due(self, now: int, room: Mapping[str, int]) -> list[Job]:
         """Return due jobs, earliest first, at most so many for each executor as it has room for."""
-        wanted = [text for alias, limit in room.items() if limit > 0 for text in (alias, str(limit))]
+        limits = {alias: min(limit, AT_ONCE) for alias, limit in room.items() if limit > 0}
+        wanted = [text for alias, limit in limits.items() for text in (alias, str(limit))]
         if not wanted:
             return []
         jobs = self._jobs(self._run(scripts.DUE, str(now), *wanted))

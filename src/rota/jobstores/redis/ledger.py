@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 #: How often a claim or a rescue is tried against others' changes.
 TRIES = 10
+#: How many due jobs or ended runs are one step: the server serves nobody else meanwhile. With 1 000 others wait twice as long
+#: (the slowest tenth 40 ms instead of 20, on a busy machine), and a run takes the same.
+AT_ONCE = 250
 #: How many records are deleted in one step.
 BATCH = 500
 
@@ -80,7 +83,7 @@ class Ledger:
                 run.owner, run.claimed_at = node, now
         for _ in range(TRIES):
             answer = self._run(scripts.CLAIM, node, str(there), _token(), *_claim_of(decisions))
-            if answer[0] != "=":
+            if not answer.startswith("="):  # nothing, if there was nothing to decide
                 break
             self._move_to_free(decisions, {int(place) for place in answer[1:].split(",")})
         else:
@@ -123,13 +126,15 @@ class Ledger:
 
     def finish(self, runs: Sequence[Run]) -> list[Run]:
         """Write how runs ended; return those that are not the presenter's any more."""
-        if not runs:
-            return []
-        fields: list[str] = []
-        for run in runs:
-            fields += (run.job_id, padded(run.nominal), run.status, fence_of(run), record_of(run))
-        answer = self._run(scripts.FINISH, *fields)
-        return [run for run, bit in zip(runs, answer, strict=True) if bit == "0"] if "0" in answer else []
+        refused: list[Run] = []
+        for first in range(0, len(runs), AT_ONCE):
+            part = runs[first : first + AT_ONCE]
+            fields: list[str] = []
+            for run in part:
+                fields += (run.job_id, padded(run.nominal), run.status, fence_of(run), record_of(run))
+            answer = self._run(scripts.FINISH, *fields)
+            refused += [run for run, bit in zip(part, answer, strict=True) if bit == "0"]
+        return refused
 
     def select(self, job_id: str | None, status: str | Iterable[str] | None, limit: int) -> list[Run]:
         """Return records, newest first."""
