@@ -66,7 +66,7 @@ PEERS = {
     "celery": Peer(
         "Celery beat",
         "celery",
-        "Beat's own scheduler in the memory of one process, 10 000 entries that are due at once: only its ticks, for eight "
+        "Beat's own scheduler in the memory of one process, 10 000 entries that are due at once: only its ticks, for five "
         "seconds. Sending the message is replaced by a direct call of the function, so neither broker nor worker is counted. Each "
         "tick compares the whole schedule with what it was, which is what takes the time.",
     ),

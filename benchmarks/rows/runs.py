@@ -80,9 +80,9 @@ def _sustained(kind: str, jobs: int) -> Case:
                 compared=False,
             ),
         ),
-        {"jobs": jobs, "seconds": 4, "warmup": 2},
+        {"jobs": jobs, "seconds": 4 if aim else 3, "warmup": 2},
         # APScheduler has collapsed before, and adding so many jobs takes it too long to do it for every row.
-        packages=BOTH if jobs <= 40_000 else ("rota",),
+        packages=BOTH if jobs <= 30_000 or (kind, jobs) == ("threads", 40_000) else ("rota",),
         floor=f"floors:sustained_{kind}" if aim or jobs == SUSTAINED[-1] else None,
         most_rounds=2 if aim else 1,
         timeout=60,

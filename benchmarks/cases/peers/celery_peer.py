@@ -14,7 +14,7 @@ from ..bursts import rate_so_far
 from ..common import Watch, everything, work
 
 #: Seconds after which the rest of the entries is not waited for.
-LIMIT = 8
+LIMIT = 5
 
 
 class Counting(Scheduler):
