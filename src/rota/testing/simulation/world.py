@@ -105,6 +105,8 @@ class World:
         #: how likely a call of a store is its process's last one
         self._fatal = FATAL if observer.durable else 0.0
         self._depth = 0
+        #: the latest instant by which a node has done something
+        self._latest = 0
         #: the nodes that are in the middle of a pass
         self._ticking: list[Node] = []
         self._policies = [self._policy() for _ in range(JOBS)]
@@ -242,6 +244,10 @@ class World:
         if not awake or max(node.skew for node in self.nodes) > max(node.skew for node in awake):
             return
         node = max(awake, key=lambda node: node.skew)
+        if (
+            node.now < self._latest
+        ):  # a node that was ahead has died: what it planned is not over yet for this one
+            return
         scheduler, number = node.scheduler, rng.randrange(JOBS)
         job_id = f"{self.seed}.{number}"
         kind = rng.choice(
@@ -287,6 +293,7 @@ class World:
 
     def _call(self, node: Node, method: str, original: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         rng = self.rng
+        self._latest = max(self._latest, node.now)
         if self._depth < DEPTH and rng.random() < (0.4 if method in CONDITIONAL else 0.05):
             self._interrupt(node)
         fault, fate = rng.random(), rng.random()
