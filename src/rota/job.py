@@ -5,6 +5,7 @@ Validates and holds; it decides nothing and does no I/O. Its convenience methods
 
 from __future__ import annotations
 
+from operator import attrgetter
 from os import urandom
 
 from .clock import HELD, instant, moment
@@ -253,8 +254,27 @@ class Job:
 
     def assign(self, other: Job) -> None:
         """Take over all attributes of another job."""
-        for name in _ASSIGNED:
-            setattr(self, name, getattr(other, name, None))
+        # One after the other by name took half the time of modify_job().
+        (
+            self._jobstore_alias,
+            self._kwargs,
+            self._scheduler,
+            self.args,
+            self.error,
+            self.executor,
+            self.func,
+            self.func_ref,
+            self.id,
+            self.name,
+            self.next_due,
+            self.next_nominal,
+            self.policy,
+            self.running,
+            self.sealed,
+            self.state,
+            self.trigger,
+            self.version,
+        ) = _assigned(other)
 
     def require_reference(self) -> str:
         """Return the textual reference to the callable.
@@ -435,4 +455,4 @@ _CHECKS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("trigger", _checked_trigger),
     ("executor", _checked_executor),
 )
-_ASSIGNED = tuple(name for name in Job.__slots__ if name != "__weakref__")
+_assigned = attrgetter(*(name for name in Job.__slots__ if name != "__weakref__"))
