@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import MetaData, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import StaticPool
 
 from rota.clock import SECOND
@@ -496,3 +497,20 @@ def test_a_driver_for_asyncio_is_refused_before_it_is_needed(url):
     with pytest.raises(ConfigurationError, match="is a database driver for asyncio") as caught:
         SQLAlchemyJobStore(url)
     assert "secret" not in str(caught.value)
+
+
+def test_jobs_that_are_stored_at_the_second_try_keep_nothing_of_the_first(
+    open_store: Callable[..., SQLAlchemyJobStore],
+) -> None:
+    store = open_store()
+    store.add_job(make_job(due=START))
+    seen: list[int | None] = []
+
+    def keep_schedule(job: Any, existing: Any) -> None:
+        seen.append(job.next_nominal)
+        job.set_next(existing.next_nominal)
+        if len(seen) == 1:
+            raise IntegrityError("INSERT", None, Exception("somebody else was faster"))
+
+    store.add_jobs([make_job(due=START + SECOND)], keep_schedule)
+    assert seen == [START + SECOND, START + SECOND]

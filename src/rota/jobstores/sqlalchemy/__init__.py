@@ -255,8 +255,14 @@ class SQLAlchemyJobStore(BaseJobStore):
         now = self.clock.now()
         rows = {job.id: self._jobs.new_row(job, self._jobs.values_of(job, now), now) for job in jobs}
         look = connection is not None or replace is not None
+        planned = [(job, job.copy()) for job in jobs] if replace is not None else []
 
         def work(conn: Connection) -> None:
+            for (
+                job,
+                as_planned,
+            ) in planned:  # nothing is left of an earlier try, whose schedules may be gone meanwhile
+                job.assign(as_planned)
             existing = self._jobs.some(conn, rows) if look else ()
             self._jobs.put(conn, jobs, rows, {row.id: row for row in existing}, self._merge(replace, now))
             self._tell(conn, min((job.next_due for job in jobs if job.next_due is not None), default=None))
