@@ -237,7 +237,8 @@ class ZooKeeper(Server):
         ]
 
     def answers(self) -> bool:
-        return ask(self.port, b"ruok") == b"imok"
+        # It says that it is well ("ruok") some time before it takes sessions.
+        return b"Mode: standalone" in ask(self.port, b"srvr")
 
     @property
     def hosts(self) -> str:

@@ -166,6 +166,7 @@ class TwistedExecutor(NativeExecutor):
         def ended(_: object) -> None:
             self._cancels.pop(run, None)
             if not run.ended:
+                work.close()  # a task that is cancelled before its first step leaves it as it is
                 end(run, CANCELLED, "cancelled before it started", self._clock.now())
             self._finish(run, done)
             if then is not None:

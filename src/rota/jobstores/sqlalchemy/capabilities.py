@@ -216,6 +216,8 @@ class _MySQL(Capabilities):
         conn.execute(text("SELECT GET_LOCK(:name, :wait)"), {"name": name, "wait": SCHEMA_TIMEOUT}).all()
         try:
             yield
+            # Whoever comes next must see all of it; the transaction that creating a table began is over at the end only.
+            conn.exec_driver_sql("COMMIT")
         finally:
             conn.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": name}).all()
 
