@@ -116,6 +116,14 @@ class Expression:
         return hash((type(self), str(self)))
 
 
+def _every(first: int, last: int, step: int | None) -> int:
+    """Return the mask of every step-th value of a range that does not run over the end of its field."""
+    if not step or step == 1:
+        return (2 << last) - (1 << first)
+    size = ((last - first) // step + 1) * step
+    return ((1 << size) - 1) // ((1 << step) - 1) << first
+
+
 class AllExpression(Expression):
     """``*`` and ``*/step``: every value, or every step-th from the field's minimum."""
 
@@ -139,9 +147,7 @@ class AllExpression(Expression):
         return range(MIN_VALUES[field_name], MAX_VALUES[field_name] + 1, self.step or 1)
 
     def mask(self, field_name: str) -> int:
-        if self.step:
-            return super().mask(field_name)
-        return (2 << MAX_VALUES[field_name]) - (1 << MIN_VALUES[field_name])
+        return _every(MIN_VALUES[field_name], MAX_VALUES[field_name], self.step)
 
     def __str__(self) -> str:
         return f"*/{self.step}" if self.step else "*"
@@ -193,9 +199,8 @@ class RangeExpression(AllExpression):
         return [low + (value - low) % size for value in range(self.first, last + 1, self.step or 1)]
 
     def mask(self, field_name: str) -> int:
-        if self.step or self.last is None or self.last < self.first:
-            return mask_of(self.values(field_name))
-        return (2 << self.last) - (1 << self.first)
+        last = MAX_VALUES[field_name] if self.last is None else self.last
+        return mask_of(self.values(field_name)) if last < self.first else _every(self.first, last, self.step)
 
     def __str__(self) -> str:
         # With a step, 7-7 is not 7: that would run to the end of the field.

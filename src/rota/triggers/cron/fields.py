@@ -92,7 +92,7 @@ class BaseField:
             column += len(item) + 1
 
     def _expression(self, item: str, column: int, extended: bool) -> Expression:
-        for kind in (*(self.EXTENDED if extended else ()), *self.COMPILERS):
+        for kind in (*self.EXTENDED, *self.COMPILERS) if extended else self.COMPILERS:
             found = kind.value_re.fullmatch(item)
             if found is None:
                 continue

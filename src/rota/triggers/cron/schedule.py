@@ -146,19 +146,23 @@ class Schedule:
 
     def _first_after(self, year: int, month: int, masks: tuple[int, ...]) -> int | None:
         """Return the first matching wall second after a month."""
-        years = self.dates.years
+        dates = self.dates
+        years, known = dates.years, dates.by_year
         while True:
             for later, mask in enumerate(masks[month + 1 :], month + 1):
                 if mask:
                     first = date(year, later, 1).toordinal() - EPOCH_ORDINAL
                     return (first + _low(mask) - 1) * DAY + self.times.first
-            year += 1
-            if years is not None:
-                left = years >> (year - FIRST_YEAR)
-                year = year + _low(left) if left else LAST_YEAR + 1
-            if year > LAST_YEAR:
-                return None
-            month, masks = 0, self._of_year(year)
+            month, masks = 0, ()
+            while not masks:  # a loop of its own: 29 February is a Monday in one year of 28
+                year += 1
+                if years is not None:
+                    left = years >> (year - FIRST_YEAR)
+                    year = year + _low(left) if left else LAST_YEAR + 1
+                if year > LAST_YEAR:
+                    return None
+                found = known.get(year)
+                masks = dates.of_year(year) if found is None else found
 
     def last_wall(self, wall: int) -> int | None:
         """Return the last matching wall second up to ``wall``, None if there is none since 1970."""
