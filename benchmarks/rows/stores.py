@@ -126,15 +126,15 @@ CASES = (
         "sqlite",
         burst=30,
         add=5,
-        jobs=1_000,
+        jobs=2_000,
         floor="floors:commits",
         peers={"huey": "peers.huey_peer:sqlite"},
         short={"jobs": 150},
     ),
     *_cases(
-        "postgresql", burst=15, add=2, jobs=1_000, peers={"procrastinate": "peers.procrastinate_peer:burst"}
+        "postgresql", burst=15, add=2, jobs=2_000, peers={"procrastinate": "peers.procrastinate_peer:burst"}
     ),
-    *_cases("redis", burst=5, add=1.5, jobs=1_000),
+    *_cases("redis", burst=5, add=1.5, jobs=2_000),
     Case(
         "sqlite-load-100000",
         "stores:loading",

@@ -302,6 +302,7 @@ class Engine:
 
     def _submit(self, state: StoreState, alias: str, heads: Sequence[Run]) -> None:
         done = state.completions.done
+        state.completions.handing_out = True
         try:
             self._executors[alias].submit(heads, done)
         except Exception as exc:  # an executor that was removed or shut down meanwhile
@@ -314,6 +315,8 @@ class Engine:
                     if not run.ended:
                         fail(run, exc, "", self.clock.now())
                         done(run)
+        finally:
+            state.completions.handing_out = False
 
     def _hand_over(self, state: StoreState, runs: Sequence[Run]) -> None:
         """Give claimed runs that no plan of this pass has made to their executors."""

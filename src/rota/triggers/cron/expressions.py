@@ -120,6 +120,8 @@ def _every(first: int, last: int, step: int | None) -> int:
     """Return the mask of every step-th value of a range that does not run over the end of its field."""
     if not step or step == 1:
         return (2 << last) - (1 << first)
+    if step > last - first:  # the formula would make an integer of that size
+        return 1 << first
     size = ((last - first) // step + 1) * step
     return ((1 << size) - 1) // ((1 << step) - 1) << first
 
