@@ -265,6 +265,7 @@ class HostContract:
             host.wait_until(ran.is_set, "the plain job has run")
             host.wait_until(ran_async.is_set, "the async job has run")
             host.shutdown(scheduler)
+            host.wait_until(scheduler._closed.is_set, "the scheduler is shut down")
 
     # -- from inside a job or a listener -------------------------------------------------------------------------
 
