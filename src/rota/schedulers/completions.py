@@ -135,13 +135,13 @@ class Completions:
         ended, engine = self._ended, self._engine
         if engine.is_backing_off(self._alias):
             return False
+        if self._store.does_io:
+            engine.room_came_free()  # the next pass looks for due jobs while this is written
         # Only the writer takes from the left, so what is counted here is there.
         take = ended.popleft
         batch = [take() for _ in range(min(len(ended), BATCH))]
         if not batch:
             return True
-        if self._store.does_io:
-            engine.room_came_free()  # the next pass looks for due jobs while this is written
         ended_now = batch if self.in_hand is None else self._without_unstarted(batch)
         waiting = False
         for run in ended_now:
