@@ -1,4 +1,4 @@
-"""The SQL store on SQLite: schema, preset, errors, retention, threads and processes."""
+"""The SQL store on SQLite: options, schema, errors, batches, and threads that share it."""
 
 from __future__ import annotations
 
@@ -433,63 +433,6 @@ def test_of_a_batch_of_several_statements_only_what_others_have_changed_is_left_
     assert len(store.get_runs(status=SUCCEEDED, limit=1000)) == 148 + 99
     assert {job.id for job in store.get_all_jobs() if job.running} == {"job010"}
     assert "waits" in [job.id for job in store.due(now, {"default": 1000})]
-
-
-WORKER_PROGRAM = """
-import sys
-from rota.core.plan import plan
-from rota.core.run import succeed
-from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
-from rota.testing.contract_jobs import LEASE, START
-
-store = SQLAlchemyJobStore(sys.argv[1])
-store.start(None, "default")
-node = sys.argv[2]
-store.renew(node, START, LEASE)
-print("ready", flush=True)
-sys.stdin.readline()
-count = 0
-while jobs := store.due(START, {"default": 50}):
-    won = store.claim([plan(job, START) for job in jobs], node, START)
-    runs = [run for decision in won for run in decision.runs]
-    for run in runs:
-        succeed(run, None, START)
-    assert store.finish(runs, START) == []
-    count += len(runs)
-print(count, flush=True)
-"""
-
-
-def test_a_process_that_is_killed_in_a_transaction_leaves_no_half_claim(
-    path: Path, open_store: Callable[..., SQLAlchemyJobStore]
-) -> None:
-    store = open_store()
-    store.add_job(make_job())
-    program = WORKER_PROGRAM.replace(
-        "    assert store.finish(runs, START) == []\n",
-        "    print('claimed', flush=True)\n    sys.stdin.readline()\n",
-    )
-    worker = subprocess.Popen(
-        [sys.executable, "-c", program, f"sqlite:///{path}", "victim"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert worker.stdin is not None
-        assert worker.stdout is not None
-        worker.stdin.write("go\n")
-        worker.stdin.flush()
-        assert [worker.stdout.readline() for _ in range(2)] == ["ready\n", "claimed\n"]
-    finally:
-        worker.kill()
-        worker.communicate()
-    assert statuses(store) == [CLAIMED]
-    later = START + LEASE + 1
-    store.renew(NODE, later, LEASE)
-    (run,) = store.rescue(NODE, later)
-    assert finish(store, [run], later) == []
-    assert statuses(store) == [SUCCEEDED]
 
 
 @pytest.mark.parametrize("url", ["sqlite+aiosqlite:///jobs.sqlite", "postgresql+asyncpg://u:secret@h/db"])
