@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from inspect import CORO_CLOSED, getcoroutinestate
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +16,7 @@ from rota.executors.asyncio import AsyncIOExecutor
 from rota.executors.debug import DebugExecutor
 from rota.executors.pool import ProcessPoolExecutor, ThreadPoolExecutor
 from rota.testing.executor_contract import ExecutorContract
-from rota.testing.executor_jobs import PATIENCE, wait_for_file
+from rota.testing.executor_jobs import PATIENCE, Ended, wait_for_file
 from tests.needs import need
 
 
@@ -145,8 +146,6 @@ class OnLoop(ExecutorContract):
         async def never():
             raise AssertionError
 
-        from rota.testing.executor_jobs import Ended
-
         ended = Ended()
 
         def submit_and_cancel():
@@ -159,9 +158,23 @@ class OnLoop(ExecutorContract):
         (run,) = self.wait(ended, 1)
         assert run.status in ("cancelled", "failed")  # an eager task has had its first step
 
-    def test_runs_that_are_left_on_a_closed_loop_end(self, host):
-        from rota.testing.executor_jobs import Ended
+    def test_what_a_function_returned_does_not_stay_unawaited_if_it_is_cancelled_before_its_first_step(
+        self, host, executor
+    ):
+        async def never():
+            raise AssertionError
 
+        coroutine, ended = never(), Ended()
+
+        def carry_and_cancel():
+            executor.carry(self.run_of(never), coroutine, ended)
+            executor.cancel()
+
+        host.loop.call_soon_threadsafe(carry_and_cancel)
+        self.wait(ended, 1)
+        self.wait_until(lambda: getcoroutinestate(coroutine) == CORO_CLOSED, "the coroutine is closed")
+
+    def test_runs_that_are_left_on_a_closed_loop_end(self, host):
         executor = self.executor_class()
         other = LoopInThread()
         executor.start(self.scheduler_on(other.loop), "default")

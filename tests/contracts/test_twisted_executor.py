@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 import threading
+from inspect import CORO_CLOSED, getcoroutinestate
 from types import SimpleNamespace
 
 import pytest
 
 from rota.testing.executor_contract import ExecutorContract
-from rota.testing.executor_jobs import PATIENCE, wait_for_file
+from rota.testing.executor_jobs import PATIENCE, Ended, wait_for_file
 from tests.needs import need
 
 pytest_plugins = ["tests.reactor"]
@@ -112,6 +113,26 @@ class TestTwisted(ExecutorContract):
 
             (run,) = self.carry_out(executor, self.run_of(both))
             assert run.retval == ("awake", "slept"), run.error
+
+        def test_what_a_function_returned_does_not_stay_unawaited_if_it_is_cancelled_before_its_first_step(
+            self, executor
+        ):
+            from twisted.internet import reactor
+
+            async def never():
+                raise AssertionError
+
+            coroutine, ended = never(), Ended()
+
+            def submit_and_cancel():
+                executor.submit([self.run_of(lambda: coroutine)], ended)
+                self.wait_until(lambda: not executor._threaded, "the function has returned")
+                executor.cancel()
+
+            reactor.callFromThread(submit_and_cancel)
+            (run,) = self.wait(ended, 1)
+            assert run.reason == "cancelled before it started"
+            assert getcoroutinestate(coroutine) == CORO_CLOSED
 
 
 if not ON_ASYNCIO:

@@ -98,9 +98,7 @@ class LoopExecutor(NativeExecutor):
 
     def carry(self, run: Run, coroutine: Coroutine[Any, Any, Any], done: Done) -> None:
         """Await on the loop what a plain function returned in its thread."""
-        work = perform_coroutine(run, coroutine, self._clock, self._logger)
-        if not self._on_loop(partial(self._start_task, run, done, None, work)):
-            work.close()
+        if not self._on_loop(partial(self._await, run, coroutine, done)):
             coroutine.close()
             end(run, CANCELLED, "the event loop has ended", self._clock.now())
             done(run)
@@ -130,13 +128,21 @@ class LoopExecutor(NativeExecutor):
             self._start_task(run, done, run.then, self._carry_out(run))
         self._loop.call_soon(self._take)
 
-    def _start_task(self, run: Run, done: Done, then: Run | None, work: Coroutine[Any, Any, None]) -> None:
+    def _await(self, run: Run, coroutine: Coroutine[Any, Any, Any], done: Done) -> None:
+        task = self._start_task(run, done, None, perform_coroutine(run, coroutine, self._clock, self._logger))
+        # A task that is cancelled before its first step leaves it as it is.
+        task.add_done_callback(lambda _: coroutine.close())
+
+    def _start_task(
+        self, run: Run, done: Done, then: Run | None, work: Coroutine[Any, Any, None]
+    ) -> asyncio.Task[None]:
         task = self._make_task(work, context=self._context.copy())
         if task.done():
             self._ended(run, done, then)
         else:
             self._tasks[task] = (run, done, then)
             task.add_done_callback(self._task_ended)
+        return task
 
     async def _carry_out(self, run: Run) -> None:
         coroutine = perform(run, self._context, self._clock, self._logger)

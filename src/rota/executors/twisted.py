@@ -131,7 +131,9 @@ class TwistedExecutor(NativeExecutor):
                 coroutine = perform(run, self._context, self._clock, self._logger)
                 if coroutine is not None:
                     work = perform_coroutine(run, coroutine, self._clock, self._logger)
-                    self._reactor.callFromThread(self._begin, run, then, done, work, self._to_thread)
+                    self._reactor.callFromThread(
+                        self._begin, run, then, done, self._to_thread, work, coroutine
+                    )
                     return
                 self._finish(run, done)
                 run = then
@@ -146,7 +148,7 @@ class TwistedExecutor(NativeExecutor):
             self._begin_function(head, done)
 
     def _begin_function(self, run: Run, done: Done) -> None:
-        self._begin(run, run.then, done, self._carry_out(run), self._begin_function)
+        self._begin(run, run.then, done, self._begin_function, self._carry_out(run))
 
     async def _carry_out(self, run: Run) -> None:
         coroutine = perform(run, self._context, self._clock, self._logger)
@@ -158,15 +160,17 @@ class TwistedExecutor(NativeExecutor):
         run: Run,
         then: Run | None,
         done: Done,
-        work: Coroutine[Any, Any, None],
         go_on: Callable[[Run, Done], None],
+        work: Coroutine[Any, Any, None],
+        *awaited: Coroutine[Any, Any, Any],
     ) -> None:
-        """Drive a coroutine; when it has ended, the next run of its group goes to ``go_on``."""
+        """Drive a coroutine, which awaits others; when it has ended, the next run of its group goes to ``go_on``."""
 
         def ended(_: object) -> None:
             self._cancels.pop(run, None)
             if not run.ended:
-                work.close()  # a task that is cancelled before its first step leaves it as it is
+                for coroutine in (work, *awaited):
+                    coroutine.close()  # a task that is cancelled before its first step leaves them as they are
                 end(run, CANCELLED, "cancelled before it started", self._clock.now())
             self._finish(run, done)
             if then is not None:
