@@ -225,7 +225,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         :raises InvalidJobError, TransientJobError, SerializationError: as :meth:`check_job`
         """
         now = self.clock.now()
-        row = self._jobs.new_row(job, self._jobs.values_of(job, now), now)
+        row = self._jobs.new_row(job, now)
         self._check_started()
         try:
             self._db.write_at_once(partial(self._jobs.insert, row=row))
@@ -253,7 +253,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         In the caller's transaction the jobs exist exactly if that is committed; on PostgreSQL the others are told by the commit.
         """
         now = self.clock.now()
-        rows = {job.id: self._jobs.new_row(job, self._jobs.values_of(job, now), now) for job in jobs}
+        rows = {job.id: self._jobs.new_row(job, now) for job in jobs}
         look = connection is not None or replace is not None
         planned = [(job, job.copy()) for job in jobs] if replace is not None else []
 

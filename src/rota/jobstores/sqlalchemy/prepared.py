@@ -58,11 +58,13 @@ class Prepared:
 
     :param make: makes the statement with the values that it is given
     :param names: the names of the values, in the order in which rows give them; no two rows may meet the same row of the table
+    :param writes_out: False: where sets of rows are written out, do without: rows of many long texts cost more so
     """
 
-    def __init__(self, make: Callable[[Values], UpdateBase], *names: str) -> None:
+    def __init__(self, make: Callable[[Values], UpdateBase], *names: str, writes_out: bool = True) -> None:
         self._make = make
         self._names = names
+        self._writes_out = writes_out
         self._statement = make(Values())
         #: for each driver: an application's own connections may have another one
         self._forms: dict[tuple[str, str, str], Form] = {}
@@ -114,7 +116,7 @@ class Prepared:
         given |= {name: len(self._names) + index for index, name in enumerate(constants)}
         order = [given[name] for name in compiled.positiontup]
         form = Form(str(compiled), order, tuple(compiled.params[name] for name in constants))
-        if takes_values(dialect) and not self._statement.is_delete:
+        if self._writes_out and takes_values(dialect) and not self._statement.is_delete:
             form.many = self._written_out(dialect)
         return form
 
