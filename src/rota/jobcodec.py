@@ -120,7 +120,7 @@ class JobFormat:
             raise ConfigurationError(f'serializer must be "json" or "pickle", not {serializer!r}')
         self.pickles = serializer == "pickle"
         self._protocol = pickle_protocol
-        self._imports = imports
+        self.imports = imports
         self._signer = signer_of(signing_key)
         self._allowed: AllowList | None = None
 
@@ -185,7 +185,7 @@ class JobFormat:
                 job.func, job.args, job.kwargs = _unrestored, _kept_args(args), _kept_kwargs(kwargs)
                 return
             options = plain
-        if not self._imports:
+        if not self.imports:
             self._describe(job, trigger, args, kwargs, options)
             return
         try:

@@ -64,6 +64,11 @@ def open_store(path: Path) -> Iterator[Callable[..., SQLAlchemyJobStore]]:
         store.shutdown()
 
 
+def log_of(path: Path) -> Path:
+    """The write-ahead log of a database file."""
+    return path.with_name(f"{path.name}-wal")
+
+
 # ------------------------------------------------------------------------------------------------------- construction
 
 
@@ -188,6 +193,57 @@ def test_a_file_database_is_opened_in_wal_mode_with_full_synchronization(
         "busy_timeout": capabilities.BUSY_TIMEOUT,
         "foreign_keys": 0,
     }
+
+
+def test_the_log_of_a_file_has_its_full_length_from_the_start_and_the_file_does_not(
+    path: Path, open_store: Callable[..., SQLAlchemyJobStore]
+) -> None:
+    store = open_store()
+    length = log_of(path).stat().st_size
+    assert length >= capabilities.LOG_LENGTH
+    store.add_job(make_job("tick"))
+    open_store()  # finds the log as it should be
+    assert log_of(path).stat().st_size == length
+    assert path.stat().st_size < capabilities.LOG_LENGTH / 10
+    assert inspect(store.engine).get_table_names() == ["rota_jobs", "rota_meta", "rota_nodes", "rota_runs"]
+
+
+def test_a_store_that_only_looks_at_jobs_leaves_the_log_short(
+    path: Path, open_store: Callable[..., SQLAlchemyJobStore]
+) -> None:
+    open_store(imports=False)
+    assert log_of(path).stat().st_size < capabilities.LOG_LENGTH / 10
+
+
+def test_where_there_is_no_room_for_a_long_log_a_short_one_does(
+    path: Path, open_store: Callable[..., SQLAlchemyJobStore]
+) -> None:
+    store = SQLAlchemyJobStore(f"sqlite:///{path}")
+    event.listen(store.engine, "connect", lambda conn, _: conn.execute("PRAGMA max_page_count = 40"))
+    store.start(None, "default")
+    try:
+        assert log_of(path).stat().st_size < capabilities.LOG_LENGTH / 10
+        store.add_job(make_job("tick"))
+        assert store.lookup_job("tick") is not None
+    finally:
+        store.shutdown()
+
+
+def test_one_connection_writes_and_a_shutdown_closes_it(
+    path: Path, open_store: Callable[..., SQLAlchemyJobStore]
+) -> None:
+    store = open_store()
+    opened: list[object] = []
+    event.listen(store.engine, "connect", lambda conn, _: opened.append(conn))
+    for number in range(3):
+        store.add_job(make_job(f"job {number}"))
+        store.lookup_job(f"job {number}")
+    with pytest.raises(ConflictingIdError):
+        store.add_job(make_job("job 0"))
+    store.remove_job("job 0")
+    assert len(opened) <= 1, "reading may need one more connection, writing may not"
+    store.shutdown()
+    assert not log_of(path).exists(), "SQLite removes the log with the last connection"
 
 
 def test_due_jobs_are_found_by_an_index(open_store: Callable[..., SQLAlchemyJobStore]) -> None:

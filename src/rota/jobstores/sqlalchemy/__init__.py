@@ -157,6 +157,8 @@ class SQLAlchemyJobStore(BaseJobStore):
                 if not isinstance(exc.__cause__, DBAPIError):
                     raise
         self._db.write(self._prepare)
+        if self._format.imports:  # who only looks at jobs writes little
+            self._db.warm_up()
         self._offset = Offset()
         self._started = True
 

@@ -5,6 +5,7 @@ The rest of the store asks for these capabilities and never for the name of a da
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, String, Text, TextClause, event, text
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: How long SQLite waits for another process that writes, in milliseconds.
 BUSY_TIMEOUT = 30_000
+#: After so many bytes in its write-ahead log SQLite begins it anew (1000 pages of 4096 bytes).
+LOG_LENGTH = 1000 * 4096
 #: How long a connection may take to come about, and how long an answer may take, in seconds.
 CONNECT_TIMEOUT = 10
 READ_TIMEOUT = 60
@@ -90,6 +93,9 @@ class Capabilities:
     def prepare(self, engine: Engine) -> None:
         """Set up an engine that the store made itself."""
 
+    def warm_up(self, conn: Connection) -> None:
+        """Make the first transactions as fast as the later ones, on an engine of the store's own."""
+
     def time_of(self, conn: Connection) -> int | None:
         """Return the server's time as an instant, None if there is no such clock."""
         return None if self.clock is None else int(conn.execute(self.clock).scalar_one())
@@ -125,10 +131,7 @@ class _Sqlite(Capabilities):
                 yield conn
                 conn.exec_driver_sql("COMMIT")
             except BaseException:
-                try:
-                    conn.exec_driver_sql("ROLLBACK")
-                except DBAPIError:
-                    pass  # SQLite has rolled back already (disk full, connection lost)
+                _roll_back(conn)
                 raise
 
     def engine_options(self, url: URL) -> dict[str, Any]:
@@ -142,6 +145,42 @@ class _Sqlite(Capabilities):
 
     def prepare(self, engine: Engine) -> None:
         event.listen(engine, "connect", _preset_sqlite)
+
+    def warm_up(self, conn: Connection) -> None:
+        # A commit that makes the log longer waits for the file system's journal too: 700 µs instead of 450. So the log gets the
+        # length at which SQLite begins it anew, by pages that are written to it and never committed (9 ms).
+        if conn.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal" or _log_length(conn) >= LOG_LENGTH:
+            return
+        cache = conn.exec_driver_sql("PRAGMA cache_size").scalar()
+        conn.exec_driver_sql("PRAGMA cache_size = 8")  # so that the pages do not stay in memory
+        grown = False
+        try:
+            conn.exec_driver_sql("BEGIN IMMEDIATE")
+            conn.exec_driver_sql("CREATE TABLE rota_log_length (content BLOB)")
+            conn.exec_driver_sql(f"INSERT INTO rota_log_length VALUES (zeroblob({LOG_LENGTH}))")
+            grown = True
+        except DBAPIError:
+            pass  # read-only, or the disk is nearly full: a short log will do
+        _roll_back(conn)
+        if not grown:
+            conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        conn.exec_driver_sql(f"PRAGMA cache_size = {cache}")
+
+
+def _roll_back(conn: Connection) -> None:
+    try:
+        conn.exec_driver_sql("ROLLBACK")
+    except DBAPIError:
+        pass  # SQLite has rolled back already (disk full, connection lost), or never begun
+
+
+def _log_length(conn: Connection) -> int:
+    """Return how many bytes the write-ahead log of a database has."""
+    file = conn.exec_driver_sql("PRAGMA database_list").first()
+    try:
+        return os.path.getsize(f"{file[2]}-wal") if file is not None else 0
+    except OSError:
+        return 0
 
 
 def _preset_sqlite(connection: Any, record: Any) -> None:

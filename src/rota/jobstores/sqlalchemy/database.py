@@ -5,7 +5,7 @@ Knows no table. What databases do differently is in ``capabilities``.
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from importlib.util import find_spec
 from threading import RLock
 from weakref import WeakKeyDictionary
@@ -23,7 +23,7 @@ from sqlalchemy.exc import (
     OperationalError,
     TimeoutError,
 )
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import QueuePool, StaticPool
 
 from ...errors import ConfigurationError, JobValueError, MissingExtraError, StoreError, StoreUnavailableError
 from ...util import without_secrets
@@ -46,6 +46,8 @@ DRIVERS = {
     "mariadb": ("pymysql", "pymysql", "mysql"),
 }
 
+#: Connections of the parent of a forked process: there they are in use, so they may not even be closed.
+_of_parents: list[Connection] = []
 #: One lock for each engine: stores may share one.
 _locks: WeakKeyDictionary[Engine, RLockType] = WeakKeyDictionary()
 
@@ -75,6 +77,10 @@ class Database:
         self.can = capabilities_of(engine.dialect.name)
         if self._own:
             self.can.prepare(engine)
+        #: the connection that writes, while nobody does; it is kept where only one can, as it knows the statements. To read 64 rows
+        #: of text as one statement takes SQLite a millisecond, and a pool would give now this connection and now that
+        self._writer: Connection | None = None
+        self._keeps_writer = self._own and self.can.one_writer and isinstance(engine.pool, QueuePool)
         # One connection for all threads takes one transaction at a time, reading or writing.
         self._share_lock(_locks.setdefault(engine, RLock()))
 
@@ -85,6 +91,9 @@ class Database:
 
     def forked(self) -> None:
         """Leave the parent's connections to it, and its locks: whoever held one is not in this process."""
+        if self._writer is not None:
+            _of_parents.append(self._writer)
+            self._writer = None
         self.engine.dispose(close=False)
         self._share_lock(RLock())
 
@@ -93,9 +102,17 @@ class Database:
         """The URL without its password."""
         return without_secrets(self.engine.url.render_as_string(hide_password=True))
 
+    def warm_up(self) -> None:
+        """Do what makes the first transactions as fast as the later ones, if the engine is the store's own."""
+        if self._own:
+            self._repeated(self.can.warm_up, self._connected)
+
     def dispose(self) -> None:
         """Close the connections, if the engine is the store's own."""
         if self._own:
+            writer, self._writer = self._writer, None
+            if writer is not None:
+                writer.close()
             self.engine.dispose()
 
     def read(self, work: Callable[[Connection], Result]) -> Result:
@@ -166,21 +183,36 @@ class Database:
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        lock = self._write_lock
-        if lock is not None:
-            lock.acquire()
-        try:
-            with self.engine.connect() as plain, self.can.transaction(plain, self._foreign) as conn:
-                yield conn
-        finally:
-            if lock is not None:
-                lock.release()
+        with self._connected() as plain, self.can.transaction(plain, self._foreign) as conn:
+            yield conn
 
     @contextmanager
     def _at_once(self) -> Iterator[Connection]:
-        with self._write_lock or nullcontext(), self.engine.connect() as conn:
+        with self._connected() as conn:
             # With psycopg, that is an attribute and no statement; our own connections to SQLite are so from the beginning.
             yield conn if self.can.one_writer else conn.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        """Give a connection to write with, alone where only one can."""
+        lock = self._write_lock
+        if lock is None:
+            with self.engine.connect() as conn:
+                yield conn
+            return
+        with lock:
+            pool, conn = self.engine.pool, self._writer or self.engine.connect()
+            self._writer = None  # whatever goes wrong, another one is taken next time
+            try:
+                yield conn
+                conn.commit()
+            except BaseException:
+                conn.close()
+                raise
+            if self._keeps_writer and pool is self.engine.pool:  # else the store was closed meanwhile
+                self._writer = conn
+            else:
+                conn.close()
 
     def _translated(self, exc: DBAPIError | TimeoutError) -> Exception:
         cause = str(getattr(exc, "orig", None) or exc)
