@@ -28,6 +28,7 @@ try:
 except ImportError as exc:
     raise MissingExtraError("SQLAlchemyJobStore", "sql") from exc
 
+from .batch import Batch
 from .database import Database, check_connection
 from .history import History
 from .jobs import Jobs, is_plannable
@@ -230,7 +231,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         row = self._jobs.new_row(job, now)
         self._check_started()
         try:
-            self._db.write_at_once(partial(self._jobs.insert, row=row))
+            self._db.write_at_once(lambda conn: self._jobs.insert(conn, row))
         except IntegrityError as exc:
             stored = self._read(partial(self._jobs.one, job_id=job.id))
             # Our own row is there if the answer to a first try was lost.
@@ -254,46 +255,24 @@ class SQLAlchemyJobStore(BaseJobStore):
 
         In the caller's transaction the jobs exist exactly if that is committed; on PostgreSQL the others are told by the commit.
         """
-        now = self.clock.now()
-        rows = {job.id: self._jobs.new_row(job, now) for job in jobs}
-        look = connection is not None or replace is not None
-        planned = [(job, job.copy()) for job in jobs] if replace is not None else []
+        batch = Batch(self._jobs, jobs, self.clock.now(), replace, self._job_of)
 
-        def work(conn: Connection) -> None:
-            for (
-                job,
-                as_planned,
-            ) in planned:  # nothing is left of an earlier try, whose schedules may be gone meanwhile
-                job.assign(as_planned)
-            existing = self._jobs.some(conn, rows) if look else ()
-            self._jobs.put(conn, jobs, rows, {row.id: row for row in existing}, self._merge(replace, now))
+        def work(conn: Connection, look: bool) -> None:
+            batch.store(conn, look)
             self._tell(conn, min((job.next_due for job in jobs if job.next_due is not None), default=None))
 
         if connection is not None:
             check_connection(connection, self._db.engine, self)
             self._check_started()
-            work(connection)
+            work(connection, True)
             return
         try:
-            self._write(work)
+            self._write(partial(work, look=replace is not None))
         except IntegrityError:
-            look = True
             try:
-                self._write(work)
+                self._write(partial(work, look=True))
             except IntegrityError as exc:
                 raise StoreConflictError("Others add jobs of the same ids at this moment; try again") from exc
-
-    def _merge(
-        self, replace: Callable[[Job, Job], None] | None, now: int
-    ) -> Callable[[Job, Any], dict[str, Any]] | None:
-        if replace is None:
-            return None
-
-        def merged(job: Job, row: Any) -> dict[str, Any]:
-            replace(job, self._job_of(row))
-            return self._jobs.values_of(job, now)
-
-        return merged
 
     def update_job(self, job: Job) -> None:
         """Replace the job of that id, whatever others have changed.

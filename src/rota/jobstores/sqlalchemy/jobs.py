@@ -13,14 +13,14 @@ from sqlalchemy import bindparam, case, func, select
 from ...clock import HELD
 from ...core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED, due_time, plan
 from ...core.run import CLAIMED
-from ...errors import ConflictingIdError, JobLookupError, JobValueError
+from ...errors import JobLookupError, JobValueError
 from ...job import Job
 from .prepared import Prepared
 from .schema import BATCH, ID_LENGTH, storable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     from sqlalchemy import Column, Connection, Insert
@@ -271,45 +271,13 @@ class Jobs:
             row["next_due"] = job.next_nominal
         return row
 
-    def insert(self, conn: Connection, row: Mapping[str, Any]) -> None:
-        """Insert a row.
+    def insert(self, conn: Connection, *rows: Mapping[str, Any]) -> None:
+        """Insert rows.
 
-        :raises IntegrityError: if there is one of that id
+        :raises IntegrityError: if there is one of such an id
         """
-        self._insert.run(conn, [self._in_order(row)])
-
-    def put(
-        self,
-        conn: Connection,
-        jobs: Iterable[Job],
-        rows: Mapping[str, Mapping[str, Any]],
-        existing: Mapping[str, Row],
-        merged: Callable[[Job, Row], dict[str, Any]] | None,
-    ) -> None:
-        """Store several jobs: insert them, or replace those of which there are rows already.
-
-        :param rows: their new rows, by id
-        :param existing: the rows of these ids that the table has already
-        :param merged: returns the values of a job that replaces a row; None: that is a conflict
-        :raises ConflictingIdError: if there are conflicts; it names them all
-        :raises IntegrityError: if a row exists that was not seen
-        """
-        conflicts = [id for id, row in existing.items() if row.state != ENDED]
-        if conflicts and merged is None:
-            raise ConflictingIdError(*conflicts)
-        new = [row for id, row in rows.items() if id not in existing]
-        if new:
-            # In the order of the table: it saves SQLite a third of the work, and others who add the same jobs a deadlock.
-            self._insert.run(conn, sorted(map(self._in_order, new)))
-        for job in jobs:
-            stored = existing.get(job.id)
-            if stored is None:
-                job.version = rows[job.id]["version"]
-            elif stored.state == ENDED:
-                self.revive(conn, rows[job.id])
-                job.version = rows[job.id]["version"]
-            elif merged is not None:
-                self.save(conn, job, merged(job, stored), None)
+        # In the order of the table: it saves SQLite a third of the work, and others who add the same jobs a deadlock.
+        self._insert.run(conn, sorted(map(self._in_order, rows)))
 
     def revive(self, conn: Connection, row: Mapping[str, Any]) -> bool:
         """Take over the row of a job whose schedule is over and whose last runs are under way, if there is one."""

@@ -1,0 +1,75 @@
+"""Jobs that are added together: inserted, or put in the place of those of the same ids.
+
+One step inside a transaction of the caller, which may be repeated; it decides nothing about schedules.
+"""
+
+from __future__ import annotations
+
+from ...core.plan import ENDED
+from ...errors import ConflictingIdError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from sqlalchemy import Connection
+
+    from ...job import Job
+    from .jobs import Jobs
+
+
+class Batch:
+    """Some jobs and their rows, which are made once, before the transaction.
+
+    :param table: the store's jobs
+    :param jobs: the jobs, with their first times planned
+    :param now: instant
+    :param replace: called with a job and the stored one of the same id, changes the former; None: that is a conflict
+    :param job_of: returns the job of a row
+    :raises JobValueError, TransientJobError, SerializationError: if a job does not fit
+    """
+
+    def __init__(
+        self,
+        table: Jobs,
+        jobs: Sequence[Job],
+        now: int,
+        replace: Callable[[Job, Job], None] | None,
+        job_of: Callable[[Any], Job],
+    ) -> None:
+        self._table = table
+        self._jobs = jobs
+        self._now = now
+        self._replace = replace
+        self._job_of = job_of
+        self._rows = {job.id: table.new_row(job, now) for job in jobs}
+        self._planned = [] if replace is None else [(job, job.copy()) for job in jobs]
+
+    def store(self, conn: Connection, look: bool) -> None:
+        """Store all of them.
+
+        :param look: whether there may be rows of these ids; else that is an IntegrityError
+        :raises ConflictingIdError: if there are conflicts; it names them all
+        :raises IntegrityError: if a row exists that was not seen
+        """
+        # Nothing may be left of an earlier try, whose schedules may be gone meanwhile.
+        for job, as_planned in self._planned:
+            job.assign(as_planned)
+        rows, replace = self._rows, self._replace
+        existing = {row.id: row for row in self._table.some(conn, rows)} if look else {}
+        conflicts = [id for id, row in existing.items() if row.state != ENDED]
+        if conflicts and replace is None:
+            raise ConflictingIdError(*conflicts)
+        new = [row for id, row in rows.items() if id not in existing]
+        if new:
+            self._table.insert(conn, *new)
+        for job in self._jobs:
+            stored = existing.get(job.id)
+            if stored is not None and stored.state != ENDED and replace is not None:
+                replace(job, self._job_of(stored))
+                self._table.save(conn, job, self._table.values_of(job, self._now), None)
+                continue
+            if stored is not None:
+                self._table.revive(conn, rows[job.id])
+            job.version = rows[job.id]["version"]
