@@ -21,7 +21,7 @@ from tests.servers.kinds import PostgreSQL, Redis
 
 from . import common
 from .bursts import rate
-from .common import Watch, background, everything, idle, past, work
+from .common import Watch, background, everything, executed, idle, past, work
 
 
 class Durable(PostgreSQL):
@@ -123,6 +123,41 @@ def loading(package: str, server: str, jobs: int) -> dict[str, Any]:
     return {"figures": {"seconds": seconds}, "cpu": cpu, "count": found, "expected": jobs}
 
 
+def rescuing(package: str, server: str, lease: int) -> dict[str, Any]:
+    """Kill a process whose scheduler executes a job, and wait until another scheduler executes it again."""
+    common.expect(1)
+    with _store(package, server) as store:
+        here, there = get_context("fork").Pipe()
+        victim = get_context("fork").Process(target=_hold, args=(package, store, lease, there))
+        victim.start()
+        here.recv()
+        with _scheduler(package, store(), lease=lease) as scheduler:
+            scheduler.resume()
+            victim.kill()
+            watch = Watch()
+            everything.wait(80)
+            seconds = watch.seconds()
+    return {"figures": {"seconds": seconds}, "count": len(executed), "expected": 1}
+
+
+def hold() -> None:
+    """The job that is under way when its process is killed; it is counted where it is executed again."""
+    if import_module("rota").current_run().attempt > 1:
+        work(0)
+    else:
+        everything.set()
+        time.sleep(80)
+
+
+def _hold(package: str, store: Callable[[], Any], lease: int, ready: Any) -> None:
+    with _scheduler(package, store(), lease=lease) as scheduler:
+        scheduler.add_job(hold)
+        scheduler.resume()
+        everything.wait(80)
+        ready.send(True)
+        time.sleep(80)
+
+
 def _filled(package: str, server: str, store: Callable[[], Any], jobs: int) -> None:
     # How the jobs get there is not measured, so nothing waits for the disk.
     os.environ["PGOPTIONS"] = "-c synchronous_commit=off"
@@ -164,8 +199,8 @@ def postgresql() -> Iterator[str]:
 
 
 @contextmanager
-def _scheduler(package: str, store: Any) -> Iterator[Any]:
-    scheduler = background(package, jobstores={"default": store})
+def _scheduler(package: str, store: Any, **options: Any) -> Iterator[Any]:
+    scheduler = background(package, jobstores={"default": store}, **options)
     scheduler.start(paused=True)
     try:
         yield scheduler

@@ -16,6 +16,8 @@ _REPEATED = (
     "A crash repeats the runs that were claimed and whose end was not committed: the last two batches at most, which is a fifth "
     "of a second of the executor's work or 2 000 runs. It loses none. APScheduler records no end, and loses what it has taken."
 )
+#: seconds
+_LEASE = 3
 _WHOLE = "After a crash a job is there or not, never in part; nothing is repeated."
 
 
@@ -117,6 +119,24 @@ def _cases(
             ),
             {"server": server, "jobs": 1_000},
             most_rounds=2,
+        ),
+        Case(
+            f"{server}-rescue",
+            "stores:rescuing",
+            (
+                Row(
+                    f"after `kill -9`, until another process runs the job again, in {title}, lease of {_LEASE} s",
+                    "seconds",
+                    "s",
+                    "How long the work of a process that died lies there: its lease has to end, and somebody has to look. With "
+                    "the default lease it is five times as long; APScheduler does not know of such work.",
+                    bound=_LEASE + 5,
+                    timed=False,
+                ),
+            ),
+            {"server": server, "lease": _LEASE},
+            packages=("rota",),
+            most_rounds=1,
         ),
     )
 
