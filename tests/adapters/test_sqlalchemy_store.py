@@ -246,6 +246,13 @@ def test_one_connection_writes_and_a_shutdown_closes_it(
     assert not log_of(path).exists(), "SQLite removes the log with the last connection"
 
 
+def test_a_pool_of_one_connection_is_enough(open_store: Callable[..., SQLAlchemyJobStore]) -> None:
+    options = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 1}
+    store = open_store(engine_options=options)
+    store.add_job(make_job("tick"))
+    assert store.lookup_job("tick") is not None
+
+
 def test_due_jobs_are_found_by_an_index(open_store: Callable[..., SQLAlchemyJobStore]) -> None:
     store = open_store()
     statement = str(store._jobs._due.compile(store.engine, compile_kwargs={"render_postcompile": True}))

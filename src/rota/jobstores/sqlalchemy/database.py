@@ -77,10 +77,15 @@ class Database:
         self.can = capabilities_of(engine.dialect.name)
         if self._own:
             self.can.prepare(engine)
-        #: the connection that writes, while nobody does; it is kept where only one can, as it knows the statements. To read 64 rows
-        #: of text as one statement takes SQLite a millisecond, and a pool would give now this connection and now that
+        #: the connection that writes, while nobody does. Where only one can, it is kept for the next time, as it knows the
+        #: statements: a pool would give now this one and now that, and reading a statement of 64 rows takes SQLite a millisecond
         self._writer: Connection | None = None
-        self._keeps_writer = self._own and self.can.one_writer and isinstance(engine.pool, QueuePool)
+        self._keeps_writer = (
+            self._own
+            and self.can.one_writer
+            and isinstance(engine.pool, QueuePool)
+            and engine.pool.size() > 1
+        )
         # One connection for all threads takes one transaction at a time, reading or writing.
         self._share_lock(_locks.setdefault(engine, RLock()))
 
