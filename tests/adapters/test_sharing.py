@@ -1,4 +1,4 @@
-"""What several processes make of one store, for every durable store, and how much of the past it keeps."""
+"""What several processes make of one store, for every durable store, what a page of it costs, and how much of the past it keeps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rota.clock import DAY, SECOND
+from rota.core.plan import ACTIVE, PAUSED
 from rota.core.run import SUCCEEDED
+from rota.jobcodec import JobFormat
 from rota.schedulers.background import BackgroundScheduler
 from rota.testing.contract_jobs import LEASE, NODE, START, claim, finish, make_job
 
@@ -101,6 +103,25 @@ def test_a_job_that_another_process_adds_is_noticed(place: Place) -> None:
         print(f"{place.url.partition(':')[0]}: claimed {(run.claimed_at - run.nominal) / 1000:.0f} ms later")
     finally:
         scheduler.shutdown()
+
+
+@pytest.mark.parametrize(("state", "page"), [((PAUSED,), ["p1", "p2"]), ((ACTIVE,), ["a01", "a02"])])
+def test_a_page_of_jobs_restores_no_others(
+    place: Place, monkeypatch: pytest.MonkeyPatch, state: tuple[str, ...], page: list[str]
+) -> None:
+    store = place.open()
+    store.add_jobs([make_job(f"a{number:02}") for number in range(20)])
+    store.add_jobs([make_job(f"p{number}", None) for number in range(5)])
+    restored: list[str] = []
+    restore = JobFormat.restore
+
+    def note(self: JobFormat, job: Any, *texts: str) -> None:
+        restored.append(job.id)
+        restore(self, job, *texts)
+
+    monkeypatch.setattr(JobFormat, "restore", note)
+    assert [job.id for job in store.select_jobs(state, 2, 1)] == page
+    assert sorted(restored) == page
 
 
 # ------------------------------------------------------------------------------------------------------ what is kept

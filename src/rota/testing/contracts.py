@@ -374,7 +374,9 @@ class JobStoreContract:
         assert running(store) == 0
         assert due_ids(store, START + 10**9) == []
 
-    @pytest.mark.parametrize("state", [None, (ACTIVE,), (PAUSED, QUARANTINED), (PAUSED, ACTIVE)])
+    @pytest.mark.parametrize(
+        "state", [None, (ACTIVE,), (PAUSED,), (QUARANTINED,), (PAUSED, QUARANTINED), (PAUSED, ACTIVE)]
+    )
     def test_jobs_come_in_pages_that_make_up_the_whole_list(
         self, store: BaseJobStore, state: tuple[str, ...] | None
     ) -> None:
@@ -390,7 +392,7 @@ class JobStoreContract:
         broken = [job for job in store.due(START, {"default": 100}) if job.id == "broken"]
         store.claim([quarantine(job, "broken") for job in broken], NODE, START)
         everything = [job.id for job in store.get_all_jobs() if state is None or job.state in state]
-        assert len(everything) >= 3
+        assert everything
         assert [job.id for job in store.select_jobs(state)] == everything
         for size in (1, 2, 5, 20):
             pages = [

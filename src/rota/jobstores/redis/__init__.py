@@ -10,7 +10,7 @@ import json
 import pickle
 from os import urandom
 
-from ...clock import DAY, HELD, instant, moment
+from ...clock import DAY, instant, moment
 from ...core.plan import ACTIVE, ENDED
 from ...core.run import CLAIMED
 from ...errors import (
@@ -23,7 +23,7 @@ from ...errors import (
 )
 from ...jobcodec import JobFormat
 from ...util import maybe_ref
-from ..base import BaseJobStore, ConflictingIdError, JobLookupError, page
+from ..base import BaseJobStore, ConflictingIdError, JobLookupError
 from ..documents import heal, in_order, parts_of, steps_from
 from ..offset import Offset
 from ..orphans import linked, sort_out
@@ -37,12 +37,12 @@ from . import job_scripts as scripts
 from . import run_scripts
 from .keys import SCHEMA_VERSION, Keys
 from .ledger import AT_ONCE, TRIES, Ledger
-from .records import jobs_of, state_of, time_of
+from .records import ids_of, jobs_of, state_of, time_of
 from .server import Server, texts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -211,26 +211,28 @@ class RedisJobStore(BaseJobStore):
     def get_all_jobs(self) -> list[Job]:
         """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
         found: dict[str, Job] = {}
-        cursor = "0"
-        while True:
-            cursor, part = texts(self._run(scripts.LIST, cursor))
+        for part in self._scan(scripts.LIST):
             found.update((job.id, job) for job in self._jobs(part) if job.state != ENDED)
-            if cursor == "0":
-                return sorted(found.values(), key=in_order)
+        return sorted(found.values(), key=in_order)
 
     def select_jobs(
         self, state: Collection[str] | None = None, limit: int | None = None, offset: int = 0
     ) -> list[Job]:
-        """Return a page of the jobs, those of some states if they are given.
-
-        A page of jobs with a due time is found by these; for others all jobs are looked at.
-        """
-        if limit is not None and (state is None or ACTIVE in state):
-            end = offset + limit
-            first = sorted(self._jobs(self._run(scripts.DUE, str(HELD - 1), str(end))), key=in_order)
-            if len(first) >= end:
-                return first[offset:end]
-        return page(self.get_all_jobs(), state, limit, offset)
+        """Return a page of the jobs, those that are stored with some states if they are given."""
+        if state is None and limit is None:
+            return self.get_all_jobs()[offset:]
+        end = None if limit is None else offset + limit
+        ids: list[str] = []
+        if end and (state is None or ACTIVE in state):
+            ids = ids_of(self._run(scripts.SOONEST, str(end)))
+        if end is None or len(ids) < end:
+            ids = ids_of("".join(self._scan(scripts.FIND, *(state or ()))))
+        ids = ids[offset:end]
+        found: dict[str, Job] = {}
+        for first in range(0, len(ids), AT_ONCE):
+            part = self._run(scripts.LOOK_UP, *ids[first : first + AT_ONCE])
+            found.update((job.id, job) for job in self._jobs(part) if job.state != ENDED)
+        return [found[job_id] for job_id in ids if job_id in found]
 
     def add_job(self, job: Job) -> None:
         """Store a job.
@@ -404,6 +406,15 @@ class RedisJobStore(BaseJobStore):
                 f"{self!r} is not started; its scheduler starts it, or call start(None, 'default') to use it alone"
             )
         return self._keys.run(self._server, script, fields)
+
+    def _scan(self, script: str, *fields: str) -> Iterator[str]:
+        """Carry out a script that answers in parts, a cursor with each."""
+        cursor = "0"
+        while True:
+            cursor, part = texts(self._run(script, cursor, *fields))
+            yield part
+            if cursor == "0":
+                return
 
     def _jobs(self, text: str, healing: bool = False) -> list[Job]:
         return jobs_of(text, self._format, self._scheduler, self._alias, healing)

@@ -148,14 +148,42 @@ end
 return {step[1], table.concat(found)}
 """
 
-#: Return what is due (now, then executor and limit …; or a limit for each of all executors, or none) as id, spec and state in turn.
+#: Return a part of the jobs that have one of some states (cursor, states …; any state without them) as id and due time in turn
+#: ("held"; nothing without one), and the next cursor.
+FIND = """
+local f, n = fields(ARGV[1])
+local step = call('HSCAN', STATES, f[1], 'COUNT', 1000)
+local wanted, found = {}, {}
+for i = 2, n do wanted[f[i]] = true end
+for i = 1, #step[2], 2 do
+  local _, _, rest = parse(step[2][i + 1])
+  local state, due = match(rest, '^"(%a+)",[^,]+,"?([%w%-]+)')
+  state = state or 'quarantined'
+  if state ~= 'ended' and (n == 1 or wanted[state]) then
+    if due ~= 'held' and not tonumber(due) then due = '' end
+    found[#found + 1] = step[2][i] .. '\\0' .. due .. '\\0'
+  end
+end
+return {step[1], table.concat(found)}
+"""
+
+#: Return the first jobs with a due time, at most so many of each executor (limit), in the same form.
+SOONEST = """
+local found = {}
+for _, executor in ipairs(call('SMEMBERS', EXECUTORS)) do
+  local first = call('ZRANGE', TIMES .. executor, 0, fields(ARGV[1])[1] - 1, 'WITHSCORES')
+  for i = 1, #first do found[#found + 1] = first[i] end
+end
+found[#found + 1] = ''
+return table.concat(found, '\\0')
+"""
+
+#: Return what is due (now, then executor and limit …; all of all executors without them) as id, spec and state in turn.
 DUE = """
 local f, n = fields(ARGV[1])
 local now, found = f[1], {}
-if n <= 2 then
-  local limit = f[2] or '-1'
-  n = 1
-  for _, executor in ipairs(call('SMEMBERS', EXECUTORS)) do f[n + 1] = executor; f[n + 2] = limit; n = n + 2 end
+if n == 1 then
+  for _, executor in ipairs(call('SMEMBERS', EXECUTORS)) do f[n + 1] = executor; f[n + 2] = '-1'; n = n + 2 end
 end
 for e = 2, n, 2 do
   local ids = call('ZRANGEBYSCORE', TIMES .. f[e], '-inf', now, 'LIMIT', 0, f[e + 1])

@@ -66,6 +66,17 @@ def jobs_of(
     ]
 
 
+def ids_of(text: str) -> list[str]:
+    """Return the ids of an answer (id and due time in turn) in the order of listings: by due time, those without one last."""
+    parts = text.split("\0")
+    # A job may be named twice, if others were added meanwhile.
+    found = {
+        id: (due == "", HELD if due == "held" else int(float(due or 0)), id)
+        for id, due in zip(parts[:-1:2], parts[1::2], strict=True)
+    }
+    return sorted(found, key=found.__getitem__)
+
+
 def _job_of(
     texts: Sequence[str],
     standing: Sequence[Any],

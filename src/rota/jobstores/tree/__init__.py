@@ -8,8 +8,7 @@ from __future__ import annotations
 from ...clock import DAY, HELD, MINUTE, instant, moment
 from ...core.plan import ACTIVE
 from ...errors import ConfigurationError, StoreConflictError, StoreError, StoreNotStartedError
-from ..base import BaseJobStore, page
-from ..documents import in_order
+from ..base import BaseJobStore
 from ..offset import Offset
 from .jobs import Jobs
 from .layout import DUE, NODES, due_folder, due_of, node_key, number, quoted, unquoted
@@ -164,25 +163,27 @@ class TreeJobStore(BaseJobStore):
     def get_all_jobs(self) -> list[Job]:
         """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
         self._check_started()
-        return sorted(
-            map(self._job_of, self._jobs.all()), key=lambda job: (*in_order(job)[:2], quoted(job.id))
-        )
+        return list(map(self._job_of, sorted(self._jobs.all(), key=_in_order)))
 
     def select_jobs(
         self, state: Collection[str] | None = None, limit: int | None = None, offset: int = 0
     ) -> list[Job]:
-        """Return a page of the jobs, those of some states if they are given.
+        """Return a page of the jobs, those that are stored with some states if they are given.
 
-        A page of jobs with a due time is found by these; for others all jobs are read.
+        A page of jobs with a due time is found by these, and jobs that have one are not read for a page of others. For a page
+        that goes beyond the ones to the others all are read.
         """
         self._check_started()
-        if limit is not None and (state is None or ACTIVE in state):
-            end = offset + limit
+        end = None if limit is None else offset + limit
+        with_due = state is None or ACTIVE in state
+        if end is not None and with_due:
             limits = dict.fromkeys(map(unquoted, self._tree.folders(DUE)), end)
-            docs = self._jobs.due(HELD - 1, limits, self._logger)[offset:end]
+            docs = self._jobs.due(HELD - 1, limits, self._logger, slice(offset, end))
             if len(docs) == limit:
                 return list(map(self._job_of, docs))
-        return page(self.get_all_jobs(), state, limit, offset)
+        docs = self._jobs.all() if with_due else self._jobs.without_due()
+        found = sorted((doc for doc in docs if state is None or doc.state in state), key=_in_order)
+        return list(map(self._job_of, found[offset:end]))
 
     def add_job(self, job: Job) -> None:
         """Store a job.
@@ -394,3 +395,8 @@ def _until(entry: Entry) -> int | None:
         return int(entry.value)
     except ValueError:
         return None
+
+
+def _in_order(doc: Doc) -> tuple[bool, int, str]:
+    """Return the sort key of listings: the earliest due first, as their keys sort; those without a due time last."""
+    return doc.due is None, doc.due or 0, quoted(doc.id)

@@ -18,7 +18,7 @@ from ...errors import (
 )
 from ..documents import heal, parts_of, storable
 from .docs import REMOVED, Doc, changes_of, doc_of
-from .layout import JOBS, QUARANTINED_JOBS, due_folder, job_key, number, unquoted
+from .layout import DUE, JOBS, QUARANTINED_JOBS, due_folder, job_key, number, unquoted
 from .port import KEEP, TRIES, Change, Step, carry_out, tries
 
 TYPE_CHECKING = False
@@ -82,13 +82,25 @@ class Jobs:
         found = (doc_of(unquoted(name), entry) for name, entry in self._tree.entries(JOBS).items())
         return [doc for doc in found if doc is not None and doc.is_visible]
 
-    def due(self, now: int, limits: Mapping[str, int | None], logger: Logger) -> list[Doc]:
-        """Return what is due, the earliest first: for each executor at most so many."""
+    def without_due(self) -> list[Doc]:
+        """Return the documents of the jobs that have no due time; those of the others are not read."""
+        folders = [f"{DUE}/{part}" for part in self._tree.folders(DUE)]
+        found = self._tree.first(folders, None, [None] * len(folders)) if folders else []
+        due = {name.partition("-")[2] for names in found for name in names}
+        names = [name for name in self._tree.names(JOBS) if name not in due]
+        entries = self._tree.read([f"{JOBS}/{name}" for name in names])
+        docs = (doc_of(unquoted(name), entry) for name, entry in zip(names, entries, strict=True))
+        return [doc for doc in docs if doc is not None and doc.is_visible]
+
+    def due(
+        self, now: int, limits: Mapping[str, int | None], logger: Logger, page: slice = slice(None)
+    ) -> list[Doc]:
+        """Return what is due, the earliest first: for each executor at most so many, and of these only a page."""
         folders = [due_folder(alias) for alias in limits]
         found = self._tree.first(folders, number(now + 1), list(limits.values())) if folders else []
         keys = sorted(
             (name, f"{folder}/{name}") for folder, names in zip(folders, found, strict=True) for name in names
-        )
+        )[page]
         entries = self._tree.read([f"{JOBS}/{name.partition('-')[2]}" for name, _ in keys])
         docs: list[Doc] = []
         for (name, key), entry in zip(keys, entries, strict=True):
