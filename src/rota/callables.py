@@ -40,6 +40,21 @@ def get_callable_name(func: Any) -> str:
     raise JobTypeError(f"Unable to determine a name for {func!r} -- maybe it is not a callable?")
 
 
+def described(func: Any) -> tuple[str, str | None]:
+    """Return the display name of a callable and its textual reference, None if it has none.
+
+    :raises JobTypeError: (a ``TypeError``) if the object cannot be called
+    """
+    if type(func) is FunctionType:  # nearly always, and then this is all there is to ask
+        name, module = func.__qualname__, func.__module__
+        if "<" not in name and type(module) is str:
+            return name, sys.intern(f"{module}:{name}")
+    try:
+        return get_callable_name(func), obj_to_ref(func)
+    except ValueError:
+        return get_callable_name(func), None
+
+
 def obj_to_ref(obj: Any) -> str:
     """Return the textual reference ``module:qualified.name`` of a callable.
 

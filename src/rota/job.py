@@ -17,12 +17,10 @@ from .errors import (
     TransientJobError,
     UnknownAttributeError,
 )
-from .triggers.base import BaseTrigger
+from .jobchecks import checked_call, checked_executor, checked_name, checked_trigger
 from .util import (
-    check_callable_args,
     convert_to_datetime,
     datetime_repr,
-    get_callable_name,
     obj_to_ref,
     ref_to_obj,
     suggestion,
@@ -36,8 +34,28 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from .core.run import Run
+    from .triggers.base import BaseTrigger
 
 _UNSET: Any = object()
+
+
+class _Rare:
+    """What most jobs have not, in one slot of a job: a slot for each would be 16 bytes of every job. It is never changed."""
+
+    __slots__ = ("error", "kwargs", "sealed")
+
+    def __init__(
+        self,
+        kwargs: Mapping[str, Any] | None = None,
+        error: str | None = None,
+        sealed: str | None = None,
+    ) -> None:
+        self.kwargs = kwargs
+        self.error = error
+        self.sealed = sealed
+
+
+_NOTHING_RARE = _Rare()
 
 
 class Job:
@@ -57,11 +75,9 @@ class Job:
 
     __slots__ = (
         "__weakref__",
-        "_jobstore_alias",
-        "_kwargs",
-        "_scheduler",
+        "_home",
+        "_rare",
         "args",
-        "error",
         "executor",
         "func",
         "func_ref",
@@ -71,7 +87,6 @@ class Job:
         "next_nominal",
         "policy",
         "running",
-        "sealed",
         "state",
         "trigger",
         "version",
@@ -91,20 +106,15 @@ class Job:
     version: int
     state: str
     running: int
-    error: str | None
-    #: the signed options that the job came with, where its signature is not ours to renew (:mod:`rota.jobcodec`)
-    sealed: str | None
-    _scheduler: Any
-    _jobstore_alias: str | None
-    #: None: no keyword arguments, which most jobs have not, and an empty dictionary for each would be a tenth of their memory
-    _kwargs: Mapping[str, Any] | None
+    #: scheduler and alias of the store (None while the job is in none); one tuple for all jobs of a store
+    _home: tuple[Any, str | None]
+    _rare: _Rare
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         # Stores make jobs by Job.__new__() and __setstate__(), so the bookkeeping must be there without __init__().
         self = object.__new__(cls)
-        self._scheduler = None
-        self._jobstore_alias = None
-        self._kwargs = None
+        self._home = _NOWHERE
+        self._rare = _NOTHING_RARE
         self.executor = "default"
         self.policy = DEFAULT_POLICY
         self.next_nominal = None
@@ -112,8 +122,6 @@ class Job:
         self.version = 0
         self.state = NEW
         self.running = 0
-        self.error = None
-        self.sealed = None
         return self
 
     def __init__(
@@ -130,16 +138,19 @@ class Job:
         next_run_time: Any = undefined,
         **options: Any,
     ) -> None:
-        self._scheduler = scheduler
+        self._home = (scheduler, None)
         if id is not None and not isinstance(id, str):
             raise JobTypeError(f"id must be a nonempty string, got {id!r}")
         self.id = id or urandom(16).hex()
         self.args = args
-        self._kwargs = kwargs
-        self.func, self.func_ref = _checked_call(func, args, {} if kwargs is None else kwargs)
-        self.name = get_callable_name(self.func) if name is None else _checked_name(name)
-        self.trigger = _checked_trigger(trigger)
-        self.executor = _checked_executor(executor)
+        if kwargs is not None:
+            self._kwargs = kwargs
+        self.func, self.func_ref, usual_name = checked_call(
+            func, args, _NO_KWARGS if kwargs is None else kwargs
+        )
+        self.name = usual_name if name is None else checked_name(name)
+        self.trigger = checked_trigger(trigger)
+        self.executor = checked_executor(executor)
         if next_run_time is not undefined:
             self.set_next(self._next_instant(next_run_time))
         if options:
@@ -214,13 +225,25 @@ class Job:
     @property
     def kwargs(self) -> Mapping[str, Any]:
         """The keyword arguments of the call; in the memory store a live dictionary."""
-        if self._kwargs is None:
-            self._kwargs = {}
-        return self._kwargs
+        kwargs = self._rare.kwargs
+        if kwargs is None:
+            kwargs = self._kwargs = {}
+        return kwargs
 
     @kwargs.setter
     def kwargs(self, value: Mapping[str, Any]) -> None:
         self._kwargs = value
+
+    @property
+    def error(self) -> str | None:
+        """Why the job is quarantined."""
+        return self._rare.error
+
+    @error.setter
+    def error(self, value: str | None) -> None:
+        rare = self._rare
+        if value is not rare.error:
+            self._rare = _Rare(rare.kwargs, value, rare.sealed)
 
     @property
     def misfire_grace_time(self) -> int | float | None:
@@ -239,6 +262,45 @@ class Job:
 
     # -- what the layers below the scheduler use -----------------------------------------------------------------
 
+    @property
+    def sealed(self) -> str | None:
+        """The signed options that the job came with, where its signature is not ours to renew (:mod:`rota.jobcodec`)."""
+        return self._rare.sealed
+
+    @sealed.setter
+    def sealed(self, value: str | None) -> None:
+        rare = self._rare
+        self._rare = _Rare(rare.kwargs, rare.error, value)
+
+    @property
+    def _kwargs(self) -> Mapping[str, Any] | None:
+        """The keyword arguments, None if there are none: an empty dictionary for each job would be a tenth of its memory."""
+        return self._rare.kwargs
+
+    @_kwargs.setter
+    def _kwargs(self, value: Mapping[str, Any] | None) -> None:
+        rare = self._rare
+        if value is not rare.kwargs:
+            self._rare = _Rare(value, rare.error, rare.sealed)
+
+    @property
+    def _scheduler(self) -> Any:
+        """The scheduler that the job's methods go through; third-party stores set it."""
+        return self._home[0]
+
+    @_scheduler.setter
+    def _scheduler(self, value: Any) -> None:
+        self._home = (value, self._home[1])
+
+    @property
+    def _jobstore_alias(self) -> str | None:
+        """The alias of the job's store, None while it is in none; third-party stores set it."""
+        return self._home[1]
+
+    @_jobstore_alias.setter
+    def _jobstore_alias(self, value: str | None) -> None:
+        self._home = (self._home[0], value)
+
     def set_next(self, nominal: int | None, due: int | None = None) -> None:
         """Set the pending nominal time and its due time (by default the same); None pauses the job."""
         self.next_nominal = nominal
@@ -256,11 +318,9 @@ class Job:
         """Take over all attributes of another job."""
         # One after the other by name took half the time of modify_job().
         (
-            self._jobstore_alias,
-            self._kwargs,
-            self._scheduler,
+            self._home,
+            self._rare,
             self.args,
-            self.error,
             self.executor,
             self.func,
             self.func_ref,
@@ -270,7 +330,6 @@ class Job:
             self.next_nominal,
             self.policy,
             self.running,
-            self.sealed,
             self.state,
             self.trigger,
             self.version,
@@ -311,7 +370,7 @@ class Job:
         if "func" in changes or "args" in changes or "kwargs" in changes:
             args = approved["args"] = changes.pop("args", self.args)
             kwargs = approved["kwargs"] = changes.pop("kwargs", self.kwargs)
-            approved["func"], approved["func_ref"] = _checked_call(
+            approved["func"], approved["func_ref"], _ = checked_call(
                 changes.pop("func", self.func), args, kwargs
             )
         for name, check in _CHECKS:
@@ -408,51 +467,11 @@ class Job:
         return f"{self.name} (trigger: {self.trigger}, {status})"
 
 
-def _checked_name(value: Any) -> str:
-    if not value or not isinstance(value, str):
-        raise JobTypeError(f"name must be a nonempty string, got {value!r}")
-    return value
-
-
-def _checked_trigger(value: Any) -> BaseTrigger:
-    if not isinstance(value, BaseTrigger):
-        raise JobTypeError(
-            f"Expected a trigger instance, got {value!r}; reschedule_job() takes the name of a trigger and its arguments"
-        )
-    return value
-
-
-def _checked_executor(value: Any) -> str:
-    if not isinstance(value, str):
-        raise JobTypeError(f"executor must be a string, got {value!r}")
-    return value
-
-
-def _checked_call(func: Any, args: Any, kwargs: Any) -> tuple[Callable[..., Any], str | None]:
-    """Return a callable and its textual reference (None if it has none), if the arguments are such that it takes them."""
-    if isinstance(func, str):
-        func_ref: str | None = func
-        func = ref_to_obj(func)
-        if not callable(func):
-            raise JobTypeError(f"func must be a callable, and {func_ref!r} leads to {func!r}")
-    elif callable(func):
-        try:
-            func_ref = obj_to_ref(func)
-        except ValueError:
-            func_ref = None  # the memory store can keep it all the same
-    else:
-        raise JobTypeError(f"func must be a callable or a textual reference to one, got {func!r}")
-    if isinstance(args, str) or not hasattr(args, "__iter__"):
-        raise JobTypeError(f"args must be a non-string iterable, got {args!r}")
-    if isinstance(kwargs, str) or not (hasattr(kwargs, "keys") and hasattr(kwargs, "__getitem__")):
-        raise JobTypeError(f"kwargs must be a dict-like object, got {kwargs!r}")
-    check_callable_args(func, args, kwargs)
-    return func, func_ref
-
-
 _CHECKS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
-    ("name", _checked_name),
-    ("trigger", _checked_trigger),
-    ("executor", _checked_executor),
+    ("name", checked_name),
+    ("trigger", checked_trigger),
+    ("executor", checked_executor),
 )
+_NOWHERE = (None, None)
+_NO_KWARGS: Mapping[str, Any] = {}
 _assigned = attrgetter(*(name for name in Job.__slots__ if name != "__weakref__"))

@@ -129,6 +129,10 @@ def suggestion(word: str, possible: Any) -> str:
 # -------------------------------------------------------------------------------------------------------- time zones
 
 
+#: classes whose objects are zones as they are: that of zoneinfo, once it has been seen
+_ready_zones: set[type] = {timezone}
+
+
 def astimezone(obj: Any) -> tzinfo | None:
     """Return the time zone that a name or a tzinfo object stands for; None stays None.
 
@@ -139,13 +143,20 @@ def astimezone(obj: Any) -> tzinfo | None:
     """
     if obj is None or obj is UTC:
         return obj
+    if type(obj) in _ready_zones:
+        zone: tzinfo = obj
+        return zone
     if isinstance(obj, str):
         return _zone_by_name(obj)
     if not isinstance(obj, tzinfo):
         raise OptionTypeError(
             f"Expected tzinfo, got {type(obj).__name__} instead; pass a zone name such as 'Europe/Berlin'"
         )
-    if isinstance(obj, timezone) or hasattr(obj, "key"):
+    if isinstance(obj, timezone):
+        return obj
+    if hasattr(obj, "key"):
+        if type(obj).__module__ == "zoneinfo":
+            _ready_zones.add(type(obj))
         return obj
     if hasattr(obj, "zone"):
         if obj.zone:

@@ -188,7 +188,7 @@ def test_the_grid_is_kept_wherever_it_is_asked(length, start, at, previous):
     trigger = IntervalTrigger(
         seconds=1, start_date=datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=start)
     )
-    trigger._interval = length
+    trigger.__setstate__({**trigger.__getstate__(), "interval": timedelta(microseconds=length)})
     following = trigger.after(at, previous)
     anchor = start if previous is None else previous
     assert (following - anchor) % length == 0

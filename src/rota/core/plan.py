@@ -109,6 +109,8 @@ def due_time(job: Job, nominal: int) -> int:
     Spread: the place of the job among others, drawn by a hash of the job alone; always before the next nominal time.
     """
     trigger = job.trigger
+    if trigger.punctual:
+        return nominal
     jitter, spread = trigger.jitter, trigger.spread
     due = nominal
     if jitter:

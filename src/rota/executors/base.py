@@ -343,7 +343,7 @@ def record_failure(run: Run, exc: BaseException, now: int, logger: logging.Logge
 
 def _call(run: Run, job: Any) -> Any:
     _current.set(run)
-    kwargs = job._kwargs
+    kwargs = job._rare.kwargs
     return job.func(*job.args, **kwargs) if kwargs else job.func(*job.args)
 
 

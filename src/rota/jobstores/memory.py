@@ -86,7 +86,8 @@ class MemoryJobStore(BaseJobStore):
             if job.id in self._jobs:
                 raise ConflictingIdError(job.id)
             self._jobs[job.id] = job
-            job.running = self._runs.running.pop(job.id, 0)
+            running = self._runs.running
+            job.running = running.pop(job.id, 0) if running else 0
             self._push(job)
 
     def update_job(self, job: Job) -> None:
@@ -234,9 +235,9 @@ class MemoryJobStore(BaseJobStore):
         if stored is None:
             raise JobLookupError(job.id)
         if stored is not job:
-            kept = stored.running, stored.version, stored._jobstore_alias
+            kept = stored.running, stored.version, stored._home
             stored.assign(job)
-            stored.running, stored.version, stored._jobstore_alias = kept
+            stored.running, stored.version, stored._home = kept
         self._push(stored)
         self._outdate()
 

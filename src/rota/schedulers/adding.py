@@ -13,7 +13,7 @@ from .job_internals import STATE_STOPPED, JobInternals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
     from typing import Any, TypeVar
 
@@ -151,11 +151,7 @@ class AddingMethods(JobInternals):
     ) -> tuple[Job, dict[str, Any]]:
         """Make a job that is not stored yet; return it and the options of its policy that were given."""
         given = (misfire_grace_time, coalesce, max_instances, expires, on_lost, max_attempts)
-        options = {
-            option: value
-            for option, value in zip(_OPTION_ORDER, given, strict=True)
-            if value is not undefined
-        }
+        options = {} if given == _NONE_GIVEN else _options_of(given)
         if trigger == "crontab" and id is not None:
             trigger_args.setdefault("seed", id)  # of H, so that each job has its own place
         job = Job(
@@ -169,7 +165,7 @@ class AddingMethods(JobInternals):
             name=name,
             next_run_time=next_run_time,
         )
-        job.policy = with_options(self._default_policy, options)
+        job.policy = with_options(self._default_policy, options) if options else self._default_policy
         return job, options
 
     def scheduled_job(
@@ -215,11 +211,18 @@ class AddingMethods(JobInternals):
 
 
 _OPTION_ORDER = ("misfire_grace_time", "coalesce", "max_instances", "expires", "on_lost", "max_attempts")
+_NONE_GIVEN = (undefined,) * len(_OPTION_ORDER)
 assert set(_OPTION_ORDER) == set(OPTION_NAMES)
 AddingMethods._job_options = (
     *("trigger", "args", "kwargs", "id", "name", "next_run_time", "jobstore", "executor", "replace_existing"),
     *_OPTION_ORDER,
 )
+
+
+def _options_of(given: Sequence[Any]) -> dict[str, Any]:
+    return {
+        option: value for option, value in zip(_OPTION_ORDER, given, strict=True) if value is not undefined
+    }
 
 
 def _is_series(args: Any) -> bool:

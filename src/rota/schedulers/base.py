@@ -89,6 +89,7 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         self._listeners = Listeners()
         self._pending_jobs = []
         self._pending_options = {}
+        self._homes = {}
         self._default_policy = DEFAULT_POLICY
         self._timezone: tzinfo | None = None
         self._engine = None

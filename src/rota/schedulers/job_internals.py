@@ -18,6 +18,7 @@ from ..errors import (
     UnknownAliasError,
 )
 from ..events import EVENT_JOB_ADDED, EVENT_JOB_MODIFIED, JobEvent
+from ..logs import DEBUG
 from ..triggers.base import BaseTrigger
 from .names import check_names, no_such
 from .plugins import create_plugin
@@ -66,6 +67,8 @@ class JobInternals:
     _job_options: tuple[str, ...] = ()
     #: job, store alias, replace_existing: added before start()
     _pending_jobs: list[tuple[Job, str, bool]]
+    #: for each alias of a store what its jobs have as ``_home``
+    _homes: dict[str, tuple[Any, str | None]]
     #: policies that pending jobs set themselves; the defaults are those of the time of start()
     _pending_options: dict[str, dict[str, Any]]
 
@@ -133,7 +136,8 @@ class JobInternals:
             for alias, store in self._stores(jobstore_alias):
                 found = store.lookup_job(job_id)
                 if found is not None:
-                    return self._bound((found,), alias)[0], alias
+                    found._home = self._home(alias)
+                    return found, alias
         raise JobLookupError(job_id)
 
     def _real_add_job(self, job: Job, jobstore_alias: str, replace_existing: bool) -> None:
@@ -151,10 +155,11 @@ class JobInternals:
             if not replace_existing:
                 raise
             self._replace(store, job, explicit)
-        job._jobstore_alias = jobstore_alias
+        job._home = self._home(jobstore_alias)
         if self._wants(EVENT_JOB_ADDED):
             self._dispatch_event(JobEvent(EVENT_JOB_ADDED, job.id, jobstore_alias))
-        self._logger.debug('Added job "%s" to job store "%s"', job.name, jobstore_alias)
+        if self._logger.isEnabledFor(DEBUG):
+            self._logger.debug('Added job "%s" to job store "%s"', job.name, jobstore_alias)
         if self.state == STATE_RUNNING:
             self._job_came(job)
 
@@ -163,7 +168,7 @@ class JobInternals:
 
         :raises UnknownAliasError: (a KeyError) if there is none
         """
-        if self._runs_jobs:
+        if self._runs_jobs and alias not in self._executors:
             self._lookup_executor(alias)
 
     # -- helpers -------------------------------------------------------------------------------------------------
@@ -192,9 +197,17 @@ class JobInternals:
 
     def _bound(self, jobs: Sequence[Job], alias: str) -> Sequence[Job]:
         """Make the handles' convenience methods work."""
+        home = self._home(alias)
         for job in jobs:
-            job._scheduler, job._jobstore_alias = self, alias
+            job._home = home
         return jobs
+
+    def _home(self, alias: str) -> tuple[Any, str | None]:
+        """Return what the jobs of a store share: this scheduler and the alias."""
+        home = self._homes.get(alias)
+        if home is None:
+            home = self._homes[alias] = (self, alias)
+        return home
 
     def _check_callable(self, func: Any, alias: str | None) -> None:
         """Refuse the name of a callable that jobs in that store may not have, before anything is imported for it."""
@@ -259,7 +272,7 @@ class JobInternals:
         keep = partial(_keep_schedule, only=planned) if replace else None
         store.add_jobs(jobs, keep, connection)
         for job in jobs:
-            job._jobstore_alias = alias
+            job._home = self._home(alias)
             if connection is None and self._wants(EVENT_JOB_ADDED):
                 self._dispatch_event(JobEvent(EVENT_JOB_ADDED, job.id, alias))
         self._logger.debug('Added %d jobs to job store "%s"', len(jobs), alias)

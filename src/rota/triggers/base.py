@@ -56,6 +56,11 @@ class BaseTrigger(TriggerOperators, ABC):
     #: that takes no time
     follows_end: bool = False
 
+    @property
+    def punctual(self) -> bool:
+        """Whether a run is due at its nominal time: there is neither jitter nor spread."""
+        return not self.jitter and not self.spread
+
     @abstractmethod
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
         """Return the next nominal time, or None if there is none (APScheduler's interface).

@@ -6,9 +6,8 @@ Pure; see the port in :mod:`rota.triggers.base`. Integer arithmetic on the grid 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 
-from ..clock import DAY, SECOND, microseconds, moment
+from ..clock import DAY, SECOND, SYSTEM_CLOCK, microseconds, moment
 from ..clock import instant as to_instant
 from ..errors import TriggerError, TriggerTypeError
 from ..util import astimezone, timezone_to_text
@@ -17,7 +16,6 @@ from .base import (
     checked_jitter,
     checked_spread,
     checked_state,
-    current_instant,
     optional_instant,
     zone_for,
 )
@@ -59,7 +57,7 @@ class IntervalTrigger(TriggerWithTerms):
     :raises TriggerTypeError: if a parameter has the wrong type
     """
 
-    __slots__ = ("_interval", "_start", "_terms")
+    __slots__ = ("_start", "_terms")
 
     elapsed = True
 
@@ -90,36 +88,33 @@ class IntervalTrigger(TriggerWithTerms):
                     f"first={first!r} is for an interval without start_date, which says when it begins"
                 )
         else:
-            start = _first(first, current_instant(now), interval, zone)
+            start = _first(first, now, interval, zone)
         if mode not in ("rate", "delay"):
             raise TriggerError(f"There is no mode={mode!r}; it is 'rate' or 'delay'")
         end = None if end_date is None else optional_instant(end_date, zone, "end_date")
-        jitter, spread = checked_jitter(jitter), checked_spread(spread)
-        self._set_up(interval, start, zone, end, jitter, spread, (mode == "delay", bool(start_date)))
-
-    def _set_up(
-        self,
-        interval: int,
-        start: int,
-        zone: tzinfo,
-        end: int | None,
-        jitter: float | None,
-        spread: float | None,
-        manner: tuple[bool, bool],
-    ) -> None:
+        if jitter is not None:
+            jitter = checked_jitter(jitter)
+        if spread is not None:
+            spread = checked_spread(spread)
         # A sum keeps room for one more digit, which takes 16 bytes of each job; `| 0` is without.
-        self._interval, self._start = _shared_number(interval), start | 0
-        self._terms = terms(zone, None, end, jitter, spread, manner)
+        self._start = start | 0
+        # Many jobs have few intervals: a number and a slot of its own would take 48 bytes of each job.
+        self._terms = terms(zone, None, end, jitter, spread, (interval, mode == "delay", bool(start_date)))
+
+    @property
+    def _interval(self) -> int:
+        interval: int = self._terms.manner[0]
+        return interval
 
     @property
     def follows_end(self) -> bool:  # type: ignore[override]  # it does not change
         """Whether the interval is counted from the end of a run."""
-        return self._terms.manner[0] is True
+        return self._terms.manner[1] is True
 
     @property
     def start_given(self) -> bool:  # type: ignore[override]  # it does not change
         """Whether there was a ``start_date``."""
-        return self._terms.manner[1] is True
+        return self._terms.manner[2] is True
 
     @property
     def interval(self) -> timedelta:
@@ -156,15 +151,17 @@ class IntervalTrigger(TriggerWithTerms):
 
     def after(self, instant: int, previous: int | None = None) -> int | None:
         """Return the first time later than ``instant`` on the grid: that of ``previous`` where it is known."""
-        interval = self._interval
+        terms = self._terms
+        interval, end = terms.manner[0], terms.end
         if previous is None:
-            start = self._start
-            if instant < start:
-                return self._bounded(start)
-            return self._bounded(start + ((instant - start) // interval + 1) * interval)
-        if instant < previous:
-            instant = previous
-        return self._bounded(previous + ((instant - previous) // interval + 1) * interval)
+            found = start = self._start
+            if instant >= start:
+                found += ((instant - start) // interval + 1) * interval
+        elif instant <= previous:
+            found = previous + interval
+        else:
+            found = previous + ((instant - previous) // interval + 1) * interval
+        return None if found > LAST_INSTANT or (end is not None and found > end) else found
 
     def at_or_before(self, instant: int) -> int | None:
         """Return the last time of the grid up to ``instant``."""
@@ -237,14 +234,14 @@ class IntervalTrigger(TriggerWithTerms):
 
     def __setstate__(self, state: Any) -> None:
         state = checked_state(self, state, 2)
-        self._set_up(
-            microseconds(state["interval"]),
-            to_instant(state["start_date"]),
+        self._start = to_instant(state["start_date"])
+        self._terms = terms(
             astimezone(state["timezone"]) or UTC,
+            None,
             None if state["end_date"] is None else to_instant(state["end_date"]),
             state.get("jitter"),
             state.get("spread"),
-            (state.get("mode") == "delay", True),
+            (microseconds(state["interval"]), state.get("mode") == "delay", True),
         )
 
     def _bounded(self, instant: int) -> int | None:
@@ -266,12 +263,10 @@ class IntervalTrigger(TriggerWithTerms):
         return f"interval[{self.interval!s}]"
 
 
-#: Returns the same object for equal numbers: many jobs have few intervals.
-_shared_number = lru_cache(maxsize=4096)(int)
-
-
-def _first(first: str, now: int, interval: int, zone: tzinfo) -> int:
+def _first(first: str, now: int | None, interval: int, zone: tzinfo) -> int:
     """Return the start of an interval that has been given none."""
+    if now is None:
+        now = SYSTEM_CLOCK.now()
     if first == "after":
         return now + interval
     if first == "now":

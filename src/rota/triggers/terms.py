@@ -26,9 +26,10 @@ class Terms:
     :ivar start: the earliest possible time, or None
     :ivar end: the last possible time, or None
     :ivar manner: whatever else the kind of trigger has
+    :ivar punctual: whether there is neither jitter nor spread
     """
 
-    __slots__ = ("end", "jitter", "manner", "spread", "start", "zone")
+    __slots__ = ("end", "jitter", "manner", "punctual", "spread", "start", "zone")
 
     def __init__(
         self,
@@ -45,9 +46,10 @@ class Terms:
         self.jitter = jitter
         self.spread = spread
         self.manner = manner
+        self.punctual = not jitter and not spread
 
 
-_shared = lru_cache(maxsize=512)(Terms)
+_shared = lru_cache(maxsize=4096)(Terms)
 # A jitter of 5 and one of 5.0 are equal, and are shown differently.
 _shared_by_type = lru_cache(maxsize=512, typed=True)(Terms)
 
@@ -86,6 +88,11 @@ class TriggerWithTerms(InstantTrigger):
     def spread(self) -> float | None:  # type: ignore[override]
         """Seconds over which jobs are spread by their ids, or None."""
         return self._terms.spread
+
+    @property
+    def punctual(self) -> bool:
+        """Whether a run is due at its nominal time: there is neither jitter nor spread."""
+        return self._terms.punctual
 
     @property
     def end_date(self) -> datetime | None:
