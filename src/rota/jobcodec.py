@@ -192,7 +192,8 @@ class JobFormat:
             job.func = self._callable_of(reference, trigger, args, kwargs)
             job.trigger = _triggers.get(trigger) or self._trigger_of_text(trigger)
             job.args = () if args == "[]" else tuple(self._load(args))
-            job._kwargs = None if kwargs == "{}" else dict(self._load(kwargs))
+            if kwargs != "{}":
+                job._kwargs = dict(self._load(kwargs))
             job.policy = DEFAULT_POLICY if options == "{}" else policy_of_text(options)
         except (Exception, SystemExit) as exc:  # modules of users may do anything when they are imported
             self._quarantine(job, exc, trigger, args, kwargs, options)

@@ -129,6 +129,8 @@ class SQLAlchemyJobStore(BaseJobStore):
         self._retention = Retention(self._db, self._history, keep_runs, age)
         self._offset = Offset()
         self._started = False
+        #: what all its jobs have as ``_home``
+        self._home: tuple[Any, str | None] = (None, None)
         self._others = Others(self._db, self._tables.jobs.fullname)
 
     @property
@@ -150,6 +152,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         :raises SchemaError: if its tables are not of a version that this code knows
         """
         super().start(scheduler, alias)
+        self._home = scheduler, alias
         if self._db.read(self._tables.missing):
             try:
                 self._db.write(self._prepare)
@@ -484,10 +487,10 @@ class SQLAlchemyJobStore(BaseJobStore):
             )
 
     def _job_of(self, row: Any) -> Job:
-        return self._jobs.job_of(row, self._scheduler, self._alias)
+        return self._jobs.job_of(row, self._home)
 
     def _healed(self, row: Any) -> Job | None:
-        return self._jobs.healed(row, self._scheduler, self._alias)
+        return self._jobs.healed(row, self._home)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (url={self._db.address})>"

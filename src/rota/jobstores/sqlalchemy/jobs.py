@@ -131,8 +131,11 @@ class Jobs:
 
     # -- rows ----------------------------------------------------------------------------------------------------
 
-    def job_of(self, row: Sequence[Any], scheduler: Any, alias: str | None) -> Job:
-        """Return the job of a row; one that cannot be restored is quarantined, with the reason in ``error``."""
+    def job_of(self, row: Sequence[Any], home: tuple[Any, str | None]) -> Job:
+        """Return the job of a row; one that cannot be restored is quarantined, with the reason in ``error``.
+
+        :param home: the scheduler that the job's methods go through, and the alias of the store
+        """
         (
             id,
             name,
@@ -150,8 +153,7 @@ class Jobs:
             error,
         ) = row
         job: Job = Job.__new__(Job)
-        job._scheduler = scheduler
-        job._jobstore_alias = alias
+        job._home = home
         job.id = id
         job.name = name
         job.executor = executor
@@ -160,13 +162,14 @@ class Jobs:
         job.version = version
         job.state = state
         job.running = running
-        job.error = error
+        if error is not None:
+            job.error = error
         self._format.restore(job, reference, trigger, args, kwargs, options)
         return job
 
-    def healed(self, row: Row, scheduler: Any, alias: str | None) -> Job | None:
+    def healed(self, row: Row, home: tuple[Any, str | None]) -> Job | None:
         """Return the job of a row in quarantine as an active one, or None if it still cannot be restored."""
-        job = self.job_of((*row[:11], ACTIVE, row[12], None), scheduler, alias)
+        job = self.job_of((*row[:11], ACTIVE, row[12], None), home)
         return None if job.state == QUARANTINED else job
 
     def values_of(self, job: Job, now: int) -> dict[str, Any]:
