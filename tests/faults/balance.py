@@ -32,6 +32,16 @@ class Execution(NamedTuple):
     end: float | None
 
 
+class Stretch(NamedTuple):
+    """When a process that held its lease executed an attempt, by the machine's monotonic clock."""
+
+    begin: float
+    end: float
+    nominal: int
+    attempt: int
+    pid: int
+
+
 class Balance(NamedTuple):
     """The numbers of a ledger that adds up."""
 
@@ -80,7 +90,7 @@ def balance(
     for id, plan in plans.items():
         _partition(id, plan, records[id])
         of_job = executions.pop(id, {})
-        rightful: list[tuple[float, float]] = []
+        rightful: list[Stretch] = []
         for record in records[id]:
             attempts = of_job.pop(record.nominal, {})
             _compare(record, attempts, plan, ceased)
@@ -90,7 +100,7 @@ def balance(
         assert not of_job, f"{id} was executed at times of which no record says so: {of_job}"
         at_once[id] = _most_at_once(rightful)
         assert at_once[id] <= plan.max_instances, (
-            f"{id} ran {at_once[id]} times at once (max_instances={plan.max_instances})"
+            f"{id} ran {at_once[id]} times at once (max_instances={plan.max_instances}): {sorted(rightful)}"
         )
     assert not executions, f"jobs ran that nobody added: {sorted(executions)}"
     return Balance(
@@ -168,20 +178,21 @@ def _compare(
 
 def _rightful(
     record: Run, attempts: Mapping[int, Execution], ceased: Mapping[int, float]
-) -> Iterable[tuple[float, float]]:
+) -> Iterable[Stretch]:
     """Return the stretches of time in which a run's attempts were executed by processes that still held their leases."""
     for attempt, execution in attempts.items():
         if attempt == record.attempt and record.status == SUCCEEDED:
             assert execution.end is not None
-            yield execution.begin, execution.end
+            yield Stretch(execution.begin, execution.end, record.nominal, attempt, execution.pid)
         elif execution.begin < ceased.get(execution.pid, 0):
             since = ceased[execution.pid]
-            yield execution.begin, since if execution.end is None else min(execution.end, since)
+            end = since if execution.end is None else min(execution.end, since)
+            yield Stretch(execution.begin, end, record.nominal, attempt, execution.pid)
 
 
-def _most_at_once(stretches: Iterable[tuple[float, float]]) -> int:
+def _most_at_once(stretches: Iterable[Stretch]) -> int:
     """Return how many stretches of time there were at most at any moment."""
-    steps = sorted(step for begin, end in stretches for step in ((begin, 1), (end, -1)))
+    steps = sorted(step for each in stretches for step in ((each.begin, 1), (each.end, -1)))
     now = most = 0
     for _, step in steps:
         now += step

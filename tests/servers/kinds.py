@@ -124,6 +124,8 @@ class Redis(Server):
             "dir": self.folder,
             "save": "",
             "appendonly": "yes",
+            # With "everysec" it answers before it writes while the disk is busy, for up to two seconds.
+            "appendfsync": "no",
         }
         return [
             self.program,
