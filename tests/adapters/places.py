@@ -22,6 +22,8 @@ class Place:
 
     #: what a store needs besides the URL to give up soon when there is no server
     impatient: ClassVar[dict[str, Any]] = {}
+    #: what keeps a store apart from one without it
+    apart: ClassVar[dict[str, Any]] = {}
     #: where the sizes of its batches stand
     batches: tuple[str, ...] = ()
 
@@ -40,6 +42,10 @@ class Place:
         store = self.make(**options)
         store.start(None, "default")
         return store
+
+    def open_apart(self) -> Any:
+        """Return a started store on the same server that has nothing to do with the others."""
+        return self.open(**self.apart)
 
     def close(self) -> None:
         """Close all stores."""
@@ -72,6 +78,7 @@ class Place:
 class SQLPlace(Place):
     """Tables of a database."""
 
+    apart: ClassVar = {"tablename": "two_jobs"}
     batches = ("rota.jobstores.sqlalchemy.retention.BATCH", "rota.jobstores.sqlalchemy.ledger.BATCH")
 
     def __init__(self, url: str) -> None:
@@ -118,6 +125,7 @@ class SQLPlace(Place):
 class RedisPlace(Place):
     """Keys of a Redis database."""
 
+    apart: ClassVar = {"jobs_key": "two.jobs"}
     batches = ("rota.jobstores.redis.ledger.BATCH",)
 
     def __init__(self, url: str) -> None:
@@ -148,6 +156,7 @@ class RedisPlace(Place):
 class MongoDBPlace(Place):
     """Collections of a MongoDB database."""
 
+    apart: ClassVar = {"collection": "two_jobs"}
     batches = ("rota.jobstores.mongodb.ledger.BATCH",)
     impatient: ClassVar = {"serverSelectionTimeoutMS": 2000}
 
@@ -194,6 +203,12 @@ class TreePlace(Place):
     def get(self, key: str) -> str:
         """Read a key."""
         raise NotImplementedError
+
+    def open_apart(self) -> Any:
+        store = create_plugin("jobstore", f"{self.url}_two", {})
+        self.stores.append(store)
+        store.start(None, "default")
+        return store
 
     def squat(self) -> None:
         self.put("somebody", "his data")

@@ -22,7 +22,6 @@ from rota.testing.contract_jobs import (
     NODE,
     OTHER,
     START,
-    Worker,
     claim,
     due_ids,
     finish,
@@ -75,15 +74,10 @@ def test_the_constructor_takes_apschedulers_parameters_in_its_order() -> None:
     ("options", "message"),
     [
         ({"url": "ftp://x"}, "URL"),
-        ({"no_such_option": 1}, "no_such_option|nosuchoption|URL|option"),
         ({"database": ""}, "database"),
         ({"collection": ""}, "collection"),
-        ({"serializer": "yaml"}, "serializer"),
-        ({"keep_runs": 0}, "keep_runs"),
-        ({"keep_days": 0}, "keep_days"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:Unknown option")
 def test_a_wrong_option_is_refused_at_once(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         MongoDBJobStore(**options)
@@ -125,17 +119,6 @@ def test_a_client_that_was_passed_in_stays_open(mongodb_url: str, open_store: Op
         assert client[database]["jobs"].count_documents({}) == 1
 
 
-def test_stores_with_other_collections_do_not_see_each_other(open_store: Open) -> None:
-    one, two = open_store(), open_store(collection="two_jobs")
-    one.add_job(make_job("one"))
-    two.add_job(make_job("two"))
-    claim(one)
-    assert due_ids(two) == ["two"]
-    two.remove_all_jobs()
-    assert [job.id for job in one.get_all_jobs()] == ["one"]
-    assert two.get_runs() == []
-
-
 # ------------------------------------------------------------------------------------------------------------- errors
 
 
@@ -171,17 +154,6 @@ def test_collections_of_somebody_else_are_refused(
 
 
 # ------------------------------------------------------------------------------------------- data, damaged and otherwise
-
-
-def test_a_store_with_pickle_keeps_any_object_and_one_without_does_not_read_it(open_store: Open) -> None:
-    store = open_store(serializer="pickle", pickle_protocol=2)
-    store.add_job(make_job(args=(Worker(),)))
-    found = store.lookup_job("job")
-    assert found is not None
-    assert isinstance(found.args[0], Worker)
-    (job,) = open_store().get_all_jobs()
-    assert job.state == "quarantined"
-    assert 'serializer="pickle"' in (job.error or "")
 
 
 def test_jobs_and_runs_are_readable_without_rota(open_store: Open) -> None:

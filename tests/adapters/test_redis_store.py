@@ -20,7 +20,6 @@ from rota.testing.contract_jobs import (
     NODE,
     OTHER,
     START,
-    Worker,
     claim,
     due_ids,
     finish,
@@ -79,14 +78,10 @@ def test_the_constructor_takes_apschedulers_parameters_in_its_order() -> None:
     ("options", "message"),
     [
         ({"url": "ftp://x"}, "URL"),
-        ({"no_such_option": 1}, "no_such_option"),
         ({"db": "one"}, "one"),
         ({"jobs_key": ""}, "jobs_key"),
         ({"run_times_key": ""}, "run_times_key"),
         ({"jobs_key": "x.jobs", "run_times_key": "x.runs"}, "twice"),
-        ({"serializer": "yaml"}, "serializer"),
-        ({"keep_runs": 0}, "keep_runs"),
-        ({"keep_days": 0}, "keep_days"),
     ],
 )
 def test_a_wrong_option_is_refused_at_once(options: dict[str, Any], message: str) -> None:
@@ -117,17 +112,6 @@ def test_a_client_that_was_passed_in_stays_open(redis_url: str, open_store: Open
         store.shutdown()
         assert client.connection_pool._available_connections
         assert all(c.is_connected for c in client.connection_pool._available_connections)
-
-
-def test_stores_with_other_keys_do_not_see_each_other(open_store: Open) -> None:
-    one, two = open_store(), open_store(jobs_key="two.jobs")
-    one.add_job(make_job("one"))
-    two.add_job(make_job("two"))
-    claim(one)
-    assert due_ids(two) == ["two"]
-    two.remove_all_jobs()
-    assert [job.id for job in one.get_all_jobs()] == ["one"]
-    assert [run.job_id for run in one.get_runs()] == ["one"]
 
 
 def test_keys_that_a_cluster_would_spread_are_refused(redis_url: str) -> None:
@@ -208,17 +192,6 @@ def test_a_server_that_lost_its_data_can_be_used_again(open_store: Open) -> None
 
 
 # ------------------------------------------------------------------------------------------- data, damaged and otherwise
-
-
-def test_a_store_with_pickle_keeps_any_object_and_one_without_does_not_read_it(open_store: Open) -> None:
-    store = open_store(serializer="pickle", pickle_protocol=2)
-    store.add_job(make_job(args=(Worker(),)))
-    found = store.lookup_job("job")
-    assert found is not None
-    assert isinstance(found.args[0], Worker)
-    (job,) = open_store().get_all_jobs()
-    assert job.state == "quarantined"
-    assert 'serializer="pickle"' in (job.error or "")
 
 
 def test_jobs_and_runs_are_readable_without_rota(open_store: Open) -> None:

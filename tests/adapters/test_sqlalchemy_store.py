@@ -30,7 +30,6 @@ from rota.testing.contract_jobs import (
     LEASE,
     NODE,
     START,
-    Worker,
     claim,
     decide,
     finish,
@@ -95,10 +94,7 @@ def test_the_constructor_takes_apschedulers_parameters_in_its_order() -> None:
         ({"url": "no url"}, "URL"),
         ({"url": "nosuchdb://x"}, "nosuchdb"),
         ({"url": "sqlite://", "engine_options": {"no_such_option": 1}}, "no_such_option"),
-        ({"url": "sqlite://", "serializer": "yaml"}, "serializer"),
         ({"url": "sqlite://", "tablename": ""}, "tablename"),
-        ({"url": "sqlite://", "keep_runs": 0}, "keep_runs"),
-        ({"url": "sqlite://", "keep_days": 0}, "keep_days"),
     ],
 )
 def test_a_wrong_option_is_refused_at_once(options: dict[str, Any], message: str) -> None:
@@ -377,19 +373,6 @@ def test_what_is_too_long_is_refused_when_it_is_added(
 
 
 # ---------------------------------------------------------------------------------------------------------- serializers
-
-
-def test_a_store_with_pickle_keeps_any_object_and_one_without_does_not_read_it(
-    open_store: Callable[..., SQLAlchemyJobStore],
-) -> None:
-    store = open_store(serializer="pickle", pickle_protocol=2)
-    store.add_job(make_job(args=(Worker(),)))
-    found = store.lookup_job("job")
-    assert found is not None
-    assert isinstance(found.args[0], Worker)
-    (job,) = open_store().get_all_jobs()
-    assert job.state == "quarantined"
-    assert 'serializer="pickle"' in (job.error or "")
 
 
 def test_jobs_are_readable_without_rota(path: Path, open_store: Callable[..., SQLAlchemyJobStore]) -> None:

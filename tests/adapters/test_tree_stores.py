@@ -180,15 +180,9 @@ def test_instants_in_keys_are_in_their_order() -> None:
 # -------------------------------------------------------------------------------------------------------- options
 
 
-def test_wrong_options_are_refused(kind: Any) -> None:
+def test_a_path_must_be_given(kind: Any) -> None:
     with pytest.raises(ConfigurationError, match="path"):
         kind.make("")
-    with pytest.raises(ConfigurationError, match="keep_runs"):
-        kind.make("/x", keep_runs=0)
-    with pytest.raises(ConfigurationError, match="keep_days"):
-        kind.make("/x", keep_days=0)
-    with pytest.raises(ConfigurationError, match="no_such_option"):
-        kind.make("/x", no_such_option=1)
 
 
 def test_a_store_is_made_by_its_name_and_by_its_url(kind: Any, open_store: Any, path: str) -> None:

@@ -80,6 +80,7 @@ class MariaDB(Server):
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
             "--skip-name-resolve",
+            f"--tmpdir={self.folder}",
             *self._as_user(),
         )
 
@@ -92,6 +93,8 @@ class MariaDB(Server):
             f"--port={self.port}",
             f"--socket={self.folder / 's'}",
             "--skip-name-resolve",
+            # A server that starts deletes what others have in the same folder for temporary tables.
+            f"--tmpdir={self.folder}",
             "--innodb-buffer-pool-size=64M",
             "--innodb-flush-log-at-trx-commit=2",
             *self._as_user(),

@@ -233,6 +233,9 @@ def _make_client(url: str | None, db: int, options: Mapping[str, Any]) -> Redis:
         if url is None:
             return Redis(db=int(db), **merged)
         client: Redis = Redis.from_url(url, db=int(db), **merged)
+        pool = client.connection_pool
+        # Wrong options would be refused only when it connects.
+        pool.connection_class(**pool.connection_kwargs)
     except (TypeError, ValueError) as exc:
         raise ConfigurationError(
             f"Cannot use this Redis URL or these connection options: {without_secrets(str(exc))}"
