@@ -310,7 +310,7 @@ class Job:
 
     def copy(self) -> Job:
         """Return a copy that can be changed without touching this job (arguments and trigger are shared)."""
-        twin: Job = Job.__new__(type(self))
+        twin: Job = object.__new__(type(self))
         twin.assign(self)
         return twin
 
@@ -360,33 +360,37 @@ class Job:
     def _modify(self, **changes: Any) -> None:
         """Validate the changes, then make all of them or none."""
         approved: dict[str, Any] = {}
-        if "id" in changes:
-            value = changes.pop("id")
-            if not isinstance(value, str):
-                raise JobTypeError(f"id must be a nonempty string, got {value!r}")
-            if getattr(self, "id", value) != value:
-                raise JobValueError(f"The job ID may not be changed (job {self.id!r}, new id {value!r})")
-            approved["id"] = value
-        if "func" in changes or "args" in changes or "kwargs" in changes:
-            args = approved["args"] = changes.pop("args", self.args)
-            kwargs = approved["kwargs"] = changes.pop("kwargs", self.kwargs)
+        options: dict[str, Any] = {}
+        unknown: list[str] = []
+        following = _UNSET
+        for name, value in changes.items():
+            check = _CHECKS.get(name)
+            if check is not None:
+                approved[name] = check(value)
+            elif name == "next_run_time":
+                following = self._next_instant(value)
+            elif name in OPTION_NAMES:
+                options[name] = value
+            elif name == "id":
+                if not isinstance(value, str):
+                    raise JobTypeError(f"id must be a nonempty string, got {value!r}")
+                if getattr(self, "id", value) != value:
+                    raise JobValueError(f"The job ID may not be changed (job {self.id!r}, new id {value!r})")
+            elif name not in _CALL:
+                unknown.append(name)
+        if not _CALL.isdisjoint(changes):
+            args = approved["args"] = changes.get("args", self.args)
+            kwargs = approved["kwargs"] = changes.get("kwargs", self.kwargs)
             approved["func"], approved["func_ref"], _ = checked_call(
-                changes.pop("func", self.func), args, kwargs
+                changes.get("func", self.func), args, kwargs
             )
-        for name, check in _CHECKS:
-            if name in changes:
-                approved[name] = check(changes.pop(name))
-        options = {name: changes.pop(name) for name in OPTION_NAMES if name in changes}
         if options:
             approved["policy"] = with_options(self.policy, options)
-        following = _UNSET
-        if "next_run_time" in changes:
-            following = self._next_instant(changes.pop("next_run_time"))
-        if changes:
-            names = ("func", "args", "kwargs", "next_run_time", *dict(_CHECKS), *OPTION_NAMES)
+        if unknown:
+            names = (*sorted(_CALL), "next_run_time", *_CHECKS, *OPTION_NAMES)
             raise UnknownAttributeError(
-                f"The following are not modifiable attributes of Job: {', '.join(changes)}"
-                f"{suggestion(next(iter(changes)), names)}"
+                f"The following are not modifiable attributes of Job: {', '.join(unknown)}"
+                f"{suggestion(unknown[0], names)}"
             )
         for name, value in approved.items():
             setattr(self, name, value)
@@ -467,11 +471,13 @@ class Job:
         return f"{self.name} (trigger: {self.trigger}, {status})"
 
 
-_CHECKS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
-    ("name", checked_name),
-    ("trigger", checked_trigger),
-    ("executor", checked_executor),
-)
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "name": checked_name,
+    "trigger": checked_trigger,
+    "executor": checked_executor,
+}
+#: what is only checked together
+_CALL = frozenset(("func", "args", "kwargs"))
 _NOWHERE = (None, None)
 _NO_KWARGS: Mapping[str, Any] = {}
 _assigned = attrgetter(*(name for name in Job.__slots__ if name != "__weakref__"))

@@ -96,7 +96,10 @@ class MemoryJobStore(BaseJobStore):
         :raises JobLookupError: if there is none
         """
         with self._mutex:
-            self._replace(job)
+            stored = self._jobs.get(job.id)
+            if stored is None:
+                raise JobLookupError(job.id)
+            self._replace(stored, job)
 
     def remove_job(self, job_id: str) -> None:
         """Forget a job.
@@ -134,7 +137,7 @@ class MemoryJobStore(BaseJobStore):
                 raise JobLookupError(job.id)
             if stored.version != version:
                 return False
-            self._replace(job)
+            self._replace(stored, job)
             return True
 
     def due(self, now: int, room: Mapping[str, int]) -> list[Job]:
@@ -230,10 +233,7 @@ class MemoryJobStore(BaseJobStore):
                 queue = self._queues[job.executor] = DueQueue(job.executor, self.clock.now())
             queue.put(job, due)
 
-    def _replace(self, job: Job) -> None:
-        stored = self._jobs.get(job.id)
-        if stored is None:
-            raise JobLookupError(job.id)
+    def _replace(self, stored: Job, job: Job) -> None:
         if stored is not job:
             kept = stored.running, stored.version, stored._home
             stored.assign(job)

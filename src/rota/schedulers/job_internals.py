@@ -193,7 +193,10 @@ class JobInternals:
 
     def _stores(self, alias: str | None) -> list[tuple[str, BaseJobStore]]:
         """Return the stores by alias: all, or the one that is named if it exists."""
-        return [(name, store) for name, store in list(self._jobstores.items()) if alias in (None, name)]
+        if alias is None:
+            return list(self._jobstores.items())
+        store = self._jobstores.get(alias)
+        return [] if store is None else [(alias, store)]
 
     def _bound(self, jobs: Sequence[Job], alias: str) -> Sequence[Job]:
         """Make the handles' convenience methods work."""

@@ -165,7 +165,7 @@ class JobMethods(AddingMethods):
             self._check_executor(changes["executor"])
         if isinstance(changes.get("func"), str):
             self._check_callable(changes["func"], self._lookup_job(job_id, jobstore)[1])
-        return self._change(job_id, jobstore, lambda draft: draft._modify(**dict(changes)))
+        return self._change(job_id, jobstore, lambda draft: draft._modify(**changes))
 
     def reschedule_job(
         self,
@@ -260,7 +260,8 @@ class JobMethods(AddingMethods):
         :raises JobLookupError: if there is no such job
         """
         alias = self._remove(job_id, jobstore)
-        self._dispatch_event(JobEvent(EVENT_JOB_REMOVED, job_id, alias))
+        if self._wants(EVENT_JOB_REMOVED):
+            self._dispatch_event(JobEvent(EVENT_JOB_REMOVED, job_id, alias))
         self._logger.info("Removed job %s", job_id)
 
     def remove_all_jobs(self, jobstore: str | None = None) -> None:
