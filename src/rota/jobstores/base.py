@@ -352,9 +352,9 @@ class BaseJobStore(ABC):
         """Take over the claimed runs of nodes whose lease is over, and the runs that a node gave back when it left.
 
         A node whose lease is over gets nothing, not even what is its own: it must become a new node first. Runs of a job are only
-        taken while those that living nodes have under way are fewer than its ``max_instances``.
+        taken while those that living nodes have under way are fewer than its ``max_instances``, and then all of them.
 
-        :param room: for each executor alias, at most how many runs of others to take; None means all of any alias
+        :param room: for each executor alias, of at most how many jobs to take others' runs; None means all of any alias
         :param known: the keys ``(job_id, nominal)`` of all runs that ``node`` has in hand. Runs that the store holds as
             claimed by ``node`` and that are not among them are returned too: the answer to their claim was lost on its way
         :return: runs that now belong to ``node`` with ``job`` set, to be executed again (the attempt is raised unless the run

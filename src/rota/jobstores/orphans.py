@@ -24,23 +24,31 @@ def sort_out(
     """Decide which orphaned runs a node takes and which are lost; return those, changed accordingly.
 
     Runs are left alone if their job cannot be restored here, if living nodes run the job as often as it may, or if there is no
-    room for them.
+    room for them. Those of one job are taken together or not at all: who has lost its lease and does not know yet goes on with
+    what nobody has taken, beside what was.
 
     :param orphans: claimed runs that no living node owns, or that ``node`` owns without knowing, oldest first
     :param jobs: the jobs of these runs, by id; also jobs whose schedule is over
-    :param room: how many runs of others the node can take for each executor, None for any number
+    :param room: of how many jobs the node can take runs for each executor, None for any number; those of one job are executed one
+        after another
     """
     left = None if room is None else dict(room)
     orphaned = Counter(run.job_id for run in orphans)
     changed: list[Run] = []
+    is_open: dict[str, bool] = {}
     for run in orphans:
         job = jobs.get(run.job_id)
         reason = _why_lost(run, job, node)
         if reason is not None:
             end(run, LOST, reason, now)
-        elif job is None or not can_run(job) or not _is_open(run, job, orphaned[job.id], node, left):
+        elif job is None or not can_run(job):
             continue
         else:
+            if run.owner != node:  # what is the node's own already has been given its room
+                if job.id not in is_open:
+                    is_open[job.id] = _is_open(run, job, orphaned[job.id], left)
+                if not is_open[job.id]:
+                    continue
             if run.owner not in (None, node):
                 run.attempt += 1
             run.owner, run.claimed_at, run.started_at = node, now, None
@@ -59,10 +67,8 @@ def linked(runs: Iterable[Run]) -> None:
             last[run.job_id] = run
 
 
-def _is_open(run: Run, job: Job, orphaned: int, node: str, left: dict[str, int] | None) -> bool:
-    """Whether a run may be taken; counts the room that it needs."""
-    if run.owner == node:  # what is the node's own already has been given its room
-        return True
+def _is_open(run: Run, job: Job, orphaned: int, left: dict[str, int] | None) -> bool:
+    """Whether the runs of a job may be taken, of which this is the first; counts the room that they need."""
     if job.running - orphaned >= job.policy.max_instances:
         return False  # what living nodes run of it comes first, such as the beginning of the same group
     if left is not None:

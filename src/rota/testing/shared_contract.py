@@ -226,6 +226,16 @@ class SharedJobStoreContract(StoredJobContract):
         assert store.rescue(OTHER, later, {"elsewhere": 2}) == []
         assert len(store.rescue(OTHER, later, {"default": 9})) == 3
 
+    def test_runs_of_one_job_are_rescued_together_or_not_at_all(self, store: BaseJobStore) -> None:
+        """A node that has lost its lease unknowingly would go on with what is left of them, beside those that were taken."""
+        store.add_job(make_job(every=1, coalesce=False))
+        claim(store, START + 2 * SECOND)
+        later = START + 2 * SECOND + LEASE + 1
+        store.renew(OTHER, later, LEASE)
+        assert store.rescue(OTHER, later, {"default": 0}) == []
+        runs = store.rescue(OTHER, later, {"default": 1})
+        assert [run.nominal for run in runs] == [START + n * SECOND for n in range(3)]
+
     def test_a_run_that_was_given_back_is_taken_at_once_with_its_attempt(
         self, store: BaseJobStore, other: BaseJobStore
     ) -> None:
