@@ -69,15 +69,19 @@ def plan(job: Job, now: int) -> Decision:
         _set_next(decision, trigger.after(now, now), now)
         return decision
     following = trigger.after(nominal, nominal)
+    regular = trigger.regular
     busy = job.running >= policy.max_instances
     late = policy.misfire_grace is not None and now - due > policy.misfire_grace
-    if trigger.follows_end:
+    if not regular and trigger.follows_end:
         _plan_after_end(decision, nominal, now, busy, late)
         return decision
     if busy or late or (following is not None and following <= now):
         following = _plan_many(decision, nominal, now, busy)
     else:
         decision.runs.append(Run(job.id, nominal, due, job, job.executor))
+        if regular and following is not None:  # what nearly all runs come to
+            decision.next_nominal = decision.next_due = following
+            return decision
     _set_next(decision, following, now)
     return decision
 
@@ -109,7 +113,7 @@ def due_time(job: Job, nominal: int) -> int:
     Spread: the place of the job among others, drawn by a hash of the job alone; always before the next nominal time.
     """
     trigger = job.trigger
-    if trigger.punctual:
+    if trigger.regular:
         return nominal
     jitter, spread = trigger.jitter, trigger.spread
     due = nominal

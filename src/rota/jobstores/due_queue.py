@@ -1,4 +1,4 @@
-"""The order in which the jobs of one executor come due in the memory store: a heap for what is near, buckets for the rest.
+"""The order in which the jobs of one executor come due in the memory store: sorted or a heap what is near, buckets for the rest.
 
 Keeps references to live jobs and forgets lazily. It takes no lock, and it changes no job.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 from itertools import count
 
+from ..clock import HELD
 from ..core.plan import ACTIVE
 
 TYPE_CHECKING = False
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 #: instead of a heap entry of 104, and no comparisons.
 _SHIFT = 26
 
+#: What is near is sorted when some of it is due, so that taking one costs no comparisons instead of fifteen; it mostly is in order
+#: already. So many in no order take a twentieth of a second, and more stay in the heap.
+_SORTED = 50_000
+
 
 class DueQueue:
     """Jobs by due time. What was put in counts only while the job has the version or the due time of that moment.
@@ -29,11 +34,14 @@ class DueQueue:
     :param now: instant; what is due until about then is near
     """
 
-    __slots__ = ("_arrivals", "_executor", "_far", "_first", "_near", "_opened", "_order")
+    __slots__ = ("_arrivals", "_executor", "_far", "_first", "_near", "_opened", "_order", "_sorted")
 
     def __init__(self, executor: str, now: int) -> None:
         self._executor = executor
+        #: a heap
         self._near: list[Entry] = []
+        #: near as well; the earliest is the last
+        self._sorted: list[Entry] = []
         #: the last bucket whose jobs are in the heap
         self._opened = now >> _SHIFT
         self._far: dict[int, list[Job]] = {}
@@ -64,24 +72,34 @@ class DueQueue:
 
     def take(self, now: int, limit: int) -> list[Entry]:
         """Take out the earliest jobs that are due, at most so many."""
-        near, order = self._near, self._order
-        while order and order[0] <= now >> _SHIFT:
-            self._open()
+        if self._order and self._order[0] <= now >> _SHIFT:
+            self._open(now >> _SHIFT)
         self._opened = max(self._opened, now >> _SHIFT)
+        near, ordered = self._near, self._sorted
+        if not ordered and near and near[0][0] <= now and len(near) <= _SORTED:
+            near.sort(reverse=True)
+            near, ordered = self._near, self._sorted = ordered, near
         taken: list[Entry] = []
-        while near and near[0][0] <= now and len(taken) < limit:
-            entry = heappop(near)
+        while len(taken) < limit:
+            if near and near[0][0] <= now and not (ordered and ordered[-1] < near[0]):
+                entry = heappop(near)
+            elif ordered and ordered[-1][0] <= now:
+                entry = ordered.pop()
+            else:
+                break
             if entry[3].version == entry[2]:
                 taken.append(entry)
         return taken
 
     def earliest(self) -> int | None:
         """Return the earliest due time, or None."""
-        near, order = self._near, self._order
+        near, ordered, order = self._near, self._sorted, self._order
         while near and near[0][3].version != near[0][2]:
             heappop(near)
-        if near:
-            return near[0][0]
+        while ordered and ordered[-1][3].version != ordered[-1][2]:
+            ordered.pop()
+        if near or ordered:
+            return min(near[0][0] if near else HELD, ordered[-1][0] if ordered else HELD)
         while order:
             first = self._first
             if first is not None and first[3].version == first[2] and first[0] >> _SHIFT == order[0]:
@@ -91,12 +109,13 @@ class DueQueue:
                 del self._far[heappop(order)]
         return None
 
-    def _open(self) -> None:
-        """Move the jobs of the first bucket into the heap."""
-        bucket = heappop(self._order)
-        self._near += self._entries(bucket)
+    def _open(self, last: int) -> None:
+        """Move the jobs of the buckets up to that number into the heap."""
+        while self._order and self._order[0] <= last:
+            bucket = heappop(self._order)
+            self._near += self._entries(bucket)
+            del self._far[bucket]
         heapify(self._near)
-        del self._far[bucket]
 
     def _entries(self, bucket: int) -> list[Entry]:
         """Return entries for the jobs of a bucket; some may have been removed or put off since, or have come back to it."""

@@ -187,7 +187,8 @@ class MemoryJobStore(BaseJobStore):
                     job.running += 1
                 if decision.records:
                     self._runs.record(decision.records, node)
-                job.state, job.error = decision.state, decision.error
+                if job.state != decision.state:
+                    job.state, job.error = decision.state, decision.error
                 if decision.state == ENDED:
                     del self._jobs[job.id]
                     self._leave(job)
@@ -222,12 +223,11 @@ class MemoryJobStore(BaseJobStore):
     def _push(self, job: Job) -> None:
         """Give the job a new version, and put it into its executor's queue."""
         job.version = abs(job.version) + 1
-        if job.state == ACTIVE:
-            self._queue(job)
+        self._queue(job)
 
     def _queue(self, job: Job) -> None:
         due = job.next_due
-        if due is not None and due != HELD:
+        if job.state == ACTIVE and due is not None and due != HELD:
             queue = self._queues.get(job.executor)
             if queue is None:
                 queue = self._queues[job.executor] = DueQueue(job.executor, self.clock.now())
@@ -255,8 +255,7 @@ class MemoryJobStore(BaseJobStore):
             self._queues.clear()
             self._given.clear()
             for job in self._jobs.values():
-                if job.state == ACTIVE:
-                    self._queue(job)
+                self._queue(job)
 
     def _take_back(self) -> None:
         for entry in self._given:

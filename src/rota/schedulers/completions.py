@@ -15,6 +15,7 @@ from ..core.run import CANCELLED, summary
 from ..events import (
     EVENT_JOB_REFUSED,
 )
+from ..jobstores.base import BaseJobStore
 from .announcing import EVENT_OF_STATUS, announce
 
 TYPE_CHECKING = False
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from ..core.plan import Decision
     from ..core.run import Run
-    from ..jobstores.base import BaseJobStore
     from .engine import Engine
 
 #: How many ended runs are written at once, at most.
@@ -41,6 +41,8 @@ class Completions:
         self._engine = engine
         self._store = store
         self._alias = alias
+        #: stores of eight methods do not tell by the due time that a job waits for the end of its runs
+        self._asks_triggers = type(store).finish is BaseJobStore.finish
         self._ended: deque[Run] = deque()
         self._writing = Lock()
         #: runs handed to executors; only the engine's thread counts here
@@ -146,8 +148,9 @@ class Completions:
         waiting = False
         for run in ended_now:
             job = run.job
-            # Stores of eight methods do not tell by the due time that a job waits for the end of its runs.
-            if job is not None and (job.next_due == HELD or job.trigger.follows_end):
+            if job is not None and (
+                job.next_due == HELD or (self._asks_triggers and job.trigger.follows_end)
+            ):
                 waiting = True
                 break
         try:

@@ -57,9 +57,9 @@ class BaseTrigger(TriggerOperators, ABC):
     follows_end: bool = False
 
     @property
-    def punctual(self) -> bool:
-        """Whether a run is due at its nominal time: there is neither jitter nor spread."""
-        return not self.jitter and not self.spread
+    def regular(self) -> bool:
+        """Whether a run is due at its nominal time, and the next one counted from it: no jitter, spread or ``follows_end``."""
+        return not self.jitter and not self.spread and not self.follows_end
 
     @abstractmethod
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:

@@ -112,6 +112,11 @@ class IntervalTrigger(TriggerWithTerms):
         return self._terms.manner[1] is True
 
     @property
+    def regular(self) -> bool:
+        terms = self._terms
+        return terms.punctual and not terms.manner[1]
+
+    @property
     def start_given(self) -> bool:  # type: ignore[override]  # it does not change
         """Whether there was a ``start_date``."""
         return self._terms.manner[2] is True

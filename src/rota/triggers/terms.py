@@ -90,8 +90,8 @@ class TriggerWithTerms(InstantTrigger):
         return self._terms.spread
 
     @property
-    def punctual(self) -> bool:
-        """Whether a run is due at its nominal time: there is neither jitter nor spread."""
+    def regular(self) -> bool:
+        """Whether a run is due at its nominal time, and the next one counted from it."""
         return self._terms.punctual
 
     @property
