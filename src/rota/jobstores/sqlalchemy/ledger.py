@@ -76,6 +76,7 @@ class Ledger:
             "b_id",
             "b_version",
             "b_most",
+            alike=("state", "running", "error", "updated", "b_most"),
         )
         self._drop = Prepared(lambda value: tables.jobs.delete().where(jobs.id == value("b_id")), "b_id")
         columns = [column.name for column in tables.runs.c]
@@ -83,7 +84,9 @@ class Ledger:
             lambda value: value.inserted(tables.runs, **{name: value(name) for name in columns}), *columns
         )
         self._claim = Prepared(
-            lambda value: value.inserted(tables.runs, **{name: value(name) for name in CLAIMS}), *CLAIMS
+            lambda value: value.inserted(tables.runs, **{name: value(name) for name in CLAIMS}),
+            *CLAIMS,
+            alike=("times", "attempt", "status", "owner", "executor", "claimed"),
         )
         self._release = Prepared(partial(_release, tables.jobs), "b_id", "b_less")
         #: the same for jobs that do not wait: their due time is not written, nor its index (2.7 µs for a job instead of 5.6)
@@ -95,6 +98,7 @@ class Ledger:
             ),
             "b_id",
             "b_less",
+            alike=("b_less",),
         )
         self._release_held = Prepared(partial(_release, tables.jobs, held=True), "b_id", "b_less")
         self._bury = tables.jobs.delete().where(jobs.state == ENDED, jobs.running <= 0)
@@ -116,6 +120,7 @@ class Ledger:
             lambda value: owned(value).values({name: value(name) for name in PLAIN_ENDS}),
             *PLAIN_ENDS,
             *FENCE,
+            alike=("status", "result", "b_attempt", "b_owner"),
         )
         self._give_back = Prepared(lambda value: owned(value).values(owner=None), *FENCE)
         self._take = Prepared(

@@ -33,6 +33,7 @@ _MARK = "'rows'"
 class Values:
     """The values of a row inside a statement, by name: parameters, or the columns of a set of rows.
 
+    :param columns: the columns of the set; what is not among them is a parameter
     :ivar returns: whether the statement is executed once for all rows, so that it may return something
     """
 
@@ -44,7 +45,8 @@ class Values:
 
     def __call__(self, name: str) -> ColumnElement[Any]:
         """Return the value of that name."""
-        return bindparam(name) if self._columns is None else self._columns[name]
+        column = None if self._columns is None else self._columns.get(name)
+        return bindparam(name) if column is None else column
 
     def inserted(self, table: Table, **values: ColumnElement[Any]) -> Insert:
         """Return the statement that inserts these values."""
@@ -59,26 +61,35 @@ class Prepared:
     :param make: makes the statement with the values that it is given
     :param names: the names of the values, in the order in which rows give them; no two rows may meet the same row of the table
     :param writes_out: False: where sets of rows are written out, do without: rows of many long texts cost more so
+    :param alike: the names of values that are mostly the same in all rows; where sets of rows are written out, such values are
+        given once (a seventh of SQLite's work for a run)
     """
 
-    def __init__(self, make: Callable[[Values], UpdateBase], *names: str, writes_out: bool = True) -> None:
+    def __init__(
+        self,
+        make: Callable[[Values], UpdateBase],
+        *names: str,
+        writes_out: bool = True,
+        alike: tuple[str, ...] = (),
+    ) -> None:
         self._make = make
         self._names = names
         self._writes_out = writes_out
+        self._alike = alike
         self._statement = make(Values())
         #: for each driver: an application's own connections may have another one
         self._forms: dict[tuple[str, str, str], Form] = {}
 
     def run(self, conn: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
         """Execute the statement for each row; return how many rows of the table it met, -1 if nobody knows."""
-        dialect = conn.dialect
+        dialect, form = conn.dialect, self._form_for(conn)
         met = 0
-        many = self._form_for(conn).many
-        if many is not None:
+        if form.written_out:
             alone = len(rows) % ROWS
             for start in range(0, len(rows) - alone, ROWS):
-                values = tuple(chain.from_iterable(rows[start : start + ROWS]))
-                met += conn.exec_driver_sql(many, values).rowcount
+                columns = list(zip(*rows[start : start + ROWS], strict=True))
+                fitting = next(written for written in form.written_out if written.fits(columns))
+                met += conn.exec_driver_sql(fitting.sql, fitting.arranged(columns)).rowcount
             if not alone:
                 return met
             rows = rows[-alone:]
@@ -117,18 +128,28 @@ class Prepared:
         order = [given[name] for name in compiled.positiontup]
         form = Form(str(compiled), order, tuple(compiled.params[name] for name in constants))
         if self._writes_out and takes_values(dialect) and not self._statement.is_delete:
-            form.many = self._written_out(dialect)
+            form.written_out = [
+                self._written_out(dialect, alike) for alike in sorted({self._alike, ()})[::-1]
+            ]
         return form
 
-    def _written_out(self, dialect: Dialect) -> str:
-        """Return the statement for ROWS rows that are written out in it."""
-        names = [f"column{number}" for number in range(1, len(self._names) + 1)]  # SQLite calls them so
+    def _written_out(self, dialect: Dialect, alike: Sequence[str]) -> WrittenForm:
+        """Return the statement for ROWS rows that are written out in it, and differ in other values than these."""
+        differing = [name for name in self._names if name not in alike]
+        names = [f"column{number}" for number in range(1, len(differing) + 1)]  # SQLite calls them so
         given = text(f"VALUES {_MARK}").columns(*map(column, names)).subquery("given")
-        values = Values({name: given.c[column] for name, column in zip(self._names, names, strict=True)})
-        # Constants become part of the text, so that all parameters are of rows.
-        statement = self._make(values).compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+        values = Values({name: given.c[column] for name, column in zip(differing, names, strict=True)})
+        compiled: Any = self._make(values).compile(dialect=dialect, column_keys=None)
+        before, after = str(compiled).split(_MARK)
         row = f"({', '.join('?' * len(names))})"
-        return str(statement).replace(_MARK, ", ".join([row] * ROWS))
+        index = {name: number for number, name in enumerate(self._names)}
+        others = [(index.get(name), compiled.params.get(name)) for name in compiled.positiontup]
+        return WrittenForm(
+            f"{before}{', '.join([row] * ROWS)}{after}",
+            [index[name] for name in differing],
+            others[: before.count("?")],
+            others[before.count("?") :],
+        )
 
     def _set_form(self, dialect: Dialect, single: Any) -> Form:
         types: dict[str, Any] = {
@@ -162,8 +183,8 @@ class Form:
         self.sql = sql
         #: what to take for a single row instead
         self.one: Form | None = None
-        #: the statement for ROWS rows, which takes their values one after another; None if the database takes no such set
-        self.many: str | None = None
+        #: the statements for ROWS rows, the special one first; none if the database takes no such set
+        self.written_out: Sequence[WrittenForm] = ()
         self._constants = constants
         self._arrange = None if list(order) == list(range(len(order))) else itemgetter(*order)
 
@@ -173,6 +194,42 @@ class Form:
         if arrange is None:
             return list(rows)
         return [arrange(row + constants) for row in rows] if constants else list(map(arrange, rows))
+
+
+class WrittenForm:
+    """A statement for ROWS rows that are written out in it.
+
+    :param sql: its text
+    :param differing: the indices of the values that are given for each row
+    :param before: the parameters before the rows: the index of a value that all rows share, or None and a constant
+    :param after: those behind the rows
+    """
+
+    def __init__(
+        self,
+        sql: str,
+        differing: Sequence[int],
+        before: Sequence[tuple[int | None, Any]],
+        after: Sequence[tuple[int | None, Any]],
+    ) -> None:
+        self.sql = sql
+        self._differing = differing
+        self._before = before
+        self._after = after
+        self._alike = [index for index, _ in (*before, *after) if index is not None]
+
+    def fits(self, columns: Sequence[tuple[Any, ...]]) -> bool:
+        """Whether the values that have to be the same in all rows are so."""
+        return all(columns[index].count(columns[index][0]) == ROWS for index in self._alike)
+
+    def arranged(self, columns: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
+        """Return the parameters."""
+        before, after = (
+            [constant if index is None else columns[index][0] for index, constant in others]
+            for others in (self._before, self._after)
+        )
+        rows = zip(*(columns[index] for index in self._differing), strict=True)
+        return (*before, *chain.from_iterable(rows), *after)
 
 
 #: An application puts its tables elsewhere, so SQLAlchemy has to look at each statement.
