@@ -163,6 +163,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         self._db.write(self._prepare)
         if self._format.imports:  # who only looks at jobs writes little
             self._db.warm_up()
+            self._db.read(self._ledger_table.warm_up)
         self._offset = Offset()
         self._started = True
 

@@ -141,6 +141,17 @@ class Ledger:
             .limit(BATCH)
         )
 
+    def warm_up(self, conn: Connection) -> None:
+        """Compile the statements that every run needs, so that the first runs do not wait for it."""
+        arrays = takes_arrays(conn.dialect)
+        for statement in (
+            self._move if arrays else self._move_unchanged,
+            self._claim,
+            self._finish_plain,
+            self._release if arrays else self._count_down,
+        ):
+            statement.compile(conn)
+
     # -- claim ---------------------------------------------------------------------------------------------------
 
     def claim(

@@ -80,6 +80,10 @@ class Prepared:
         #: for each driver: an application's own connections may have another one
         self._forms: dict[tuple[str, str, str], Form] = {}
 
+    def compile(self, conn: Connection) -> None:
+        """Translate the statement for the database of a connection, which takes two milliseconds; else its first use does it."""
+        self._form_for(conn)
+
     def run(self, conn: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
         """Execute the statement for each row; return how many rows of the table it met, -1 if nobody knows."""
         dialect, form = conn.dialect, self._form_for(conn)
