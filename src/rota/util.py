@@ -172,9 +172,8 @@ def astimezone(obj: Any) -> tzinfo | None:
     return obj
 
 
-@lru_cache(
-    maxsize=64
-)  # zoneinfo looks the name up again and again: reading a stored job took 14 µs instead of 10
+# What zoneinfo keeps by itself made reading a stored job take 14 µs instead of 10.
+@lru_cache(maxsize=64)
 def _zone_by_name(name: str) -> tzinfo:
     if name == "UTC":
         return UTC
