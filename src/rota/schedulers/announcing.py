@@ -100,7 +100,8 @@ def announce_rest(engine: Engine, state: StoreState, decision: Decision) -> None
         engine.dispatch(JobQuarantineEvent(EVENT_JOB_QUARANTINED, job.id, alias, reason))
     elif decision.state == ENDED:
         logger.debug("Removed job %s: its schedule is over", job.id)
-        engine.dispatch(JobEvent(EVENT_JOB_REMOVED, job.id, alias))
+        if engine.wanted() & EVENT_JOB_REMOVED:
+            engine.dispatch(JobEvent(EVENT_JOB_REMOVED, job.id, alias))
 
 
 def local(job: Job | None, instant: int) -> datetime:

@@ -6,7 +6,6 @@ Group commit: whatever has ended while the last write was under way is written t
 from __future__ import annotations
 
 from collections import deque
-from contextlib import contextmanager
 from threading import Event, Lock
 from time import sleep
 
@@ -20,7 +19,7 @@ from .announcing import EVENT_OF_STATUS, announce
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from ..core.plan import Decision
     from ..core.run import Run
@@ -90,7 +89,7 @@ class Completions:
     def done(self, run: Run) -> None:
         """Take an ended run; the callback of all executors. Thread-safe, and it never raises."""
         self._ended.append(run)
-        if self._gathers:  # asked after the run was appended, so gathering() finds it
+        if self._gathers:  # asked after the run was appended, so gathered() finds it
             return
         if self.offload is None:
             self.flush()
@@ -98,16 +97,15 @@ class Completions:
             self._offloaded = True
             self.offload(self.flush)
 
-    @contextmanager
-    def gathering(self, wanted: bool) -> Iterator[None]:
-        """Record what ends inside this context only at its end, if that is wanted and the records would die with the process."""
+    def gather(self, wanted: bool) -> None:
+        """Leave what ends to :meth:`gathered`, if that is wanted and the records would die with the process."""
         self._gathers = wanted and self.in_hand is None
-        try:
-            yield
-        finally:
-            if self._gathers:
-                self._gathers = False
-                self.flush()
+
+    def gathered(self) -> None:
+        """Record what has ended since :meth:`gather`."""
+        if self._gathers:
+            self._gathers = False
+            self.flush()
 
     @property
     def unrecorded(self) -> int:

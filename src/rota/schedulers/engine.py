@@ -194,7 +194,7 @@ class Engine:
                 delay = wait
         # In this order: a run that ends later finds its executor here, and one that ended earlier has left room.
         self._starved = tuple(self._full)
-        if self._roomy():
+        if self._starved and self._roomy():
             delay = 0.0
         if delay is not None and self.slice is not None:
             delay = min(delay, self.slice)
@@ -242,10 +242,15 @@ class Engine:
         if jobs:
             # What ends meanwhile (all of it where runs are inline) is recorded together if it cannot be lost and nobody
             # listens: a burst of inline runs takes a quarter less.
-            with state.completions.gathering(not self.wanted() & RUN_EVENTS):
-                self._carry_out(state, jobs, now)
-            open_to = {alias: free for alias, free in open_to.items() if self._room(alias)}
-        self._full.update(alias for alias in room if alias not in open_to)
+            state.completions.gather(not self.wanted() & RUN_EVENTS)
+            try:
+                handed = self._carry_out(state, jobs, now)
+            finally:
+                state.completions.gathered()
+            # Who had room for more than all that was handed out has room still.
+            open_to = {alias: free for alias, free in open_to.items() if handed < free or self._room(alias)}
+        if len(open_to) < len(room):
+            self._full.update(alias for alias in room if alias not in open_to)
         return self._wait(state, open_to)
 
     def _room(self, alias: str) -> int:
@@ -264,7 +269,8 @@ class Engine:
         poll = store.poll_interval if self.polls else None
         return poll if poll is not None and (wait is None or wait > poll) else wait
 
-    def _carry_out(self, state: StoreState, jobs: Sequence[Job], now: int) -> None:
+    def _carry_out(self, state: StoreState, jobs: Sequence[Job], now: int) -> int:
+        """Plan, claim and hand out what is due; return how many runs were handed out."""
         decisions = [_decide(job, now) for job in jobs]
         won = self._claim(state, decisions, now)
         submissions: dict[str, list[Run]] = {}
@@ -289,6 +295,7 @@ class Engine:
             state.completions.expect(count, won)
             for alias, heads in submissions.items():
                 self._submit(state, alias, heads)
+        return count
 
     def _claim(self, state: StoreState, decisions: Sequence[Decision], now: int) -> list[Decision]:
         lease = state.lease
