@@ -52,10 +52,12 @@ def job_of(
 ) -> Job:
     """Return the job of its parts; one that cannot be restored is quarantined, with the reason in ``error``."""
     job: Job = Job.__new__(Job)
-    job._scheduler, job._jobstore_alias = scheduler, alias
+    job._home = scheduler, alias
     job.id, job.name, reference, trigger, args, kwargs, options, job.executor = parts
     job.version, job.running, job.state = version, running, state
-    job.next_nominal, job.next_due, job.error = nominal, due, error
+    job.next_nominal, job.next_due = nominal, due
+    if error is not None:
+        job.error = error
     format.restore(job, reference, trigger, args, kwargs, options)
     return job
 
