@@ -6,7 +6,7 @@ The rest of the store asks for these capabilities and never for the name of a da
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from sqlalchemy import Connection, Engine, String, Text, TextClause, event, text
 from sqlalchemy.exc import DBAPIError
@@ -153,25 +153,22 @@ class _Sqlite(Capabilities):
             return
         cache = conn.exec_driver_sql("PRAGMA cache_size").scalar()
         conn.exec_driver_sql("PRAGMA cache_size = 8")  # so that the pages do not stay in memory
-        grown = False
         try:
             conn.exec_driver_sql("BEGIN IMMEDIATE")
             conn.exec_driver_sql("CREATE TABLE rota_log_length (content BLOB)")
             conn.exec_driver_sql(f"INSERT INTO rota_log_length VALUES (zeroblob({LOG_LENGTH}))")
-            grown = True
+            _roll_back(conn)
         except DBAPIError:
-            pass  # read-only, or the disk is nearly full: a short log will do
-        _roll_back(conn)
-        if not grown:
-            conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            # Read-only, or the disk is nearly full: a short log will do, and gives back what it took.
+            _roll_back(conn)
+            with suppress(DBAPIError):
+                conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         conn.exec_driver_sql(f"PRAGMA cache_size = {cache}")
 
 
 def _roll_back(conn: Connection) -> None:
-    try:
+    with suppress(DBAPIError):  # SQLite has rolled back already (disk full, connection lost), or never begun
         conn.exec_driver_sql("ROLLBACK")
-    except DBAPIError:
-        pass  # SQLite has rolled back already (disk full, connection lost), or never begun
 
 
 def _log_length(conn: Connection) -> int:
