@@ -10,8 +10,10 @@ from types import ModuleType
 
 import pytest
 
-from ..core.plan import ACTIVE, QUARANTINED, quarantine
-from ..core.run import fail, succeed
+from ..clock import MINUTE, SECOND
+from ..core.plan import ACTIVE, QUARANTINED, plan, quarantine
+from ..core.policy import with_options
+from ..core.run import CLAIMED, SUCCEEDED, fail, succeed
 from ..errors import ConflictingIdError, JobValueError, SerializationError, TransientJobError
 from .contract_jobs import (
     LEASE,
@@ -190,3 +192,26 @@ class StoredJobContract(JobStoreContract):
         (long,) = store.get_runs("long")
         assert 1000 < len(long.error or "") < 200_000
         assert store.get_runs("good")[0].retval == "\ud800"
+
+    @pytest.mark.parametrize("differ", [False, True])
+    def test_a_large_batch_is_claimed_and_recorded_as_it_is(self, store: BaseJobStore, differ: bool) -> None:
+        """Whether what is the same in all of its runs is much or little."""
+        places = ("default", "other") if differ else ("default",)
+        jobs = [make_job(f"job{number}", executor=places[number % len(places)]) for number in range(130)]
+        if differ:
+            jobs[-1].policy = with_options(jobs[-1].policy, {"max_instances": 3})
+        store.add_jobs(jobs)
+        store.renew(NODE, START, LEASE)
+        decisions = [plan(job, START) for job in store.due(START, dict.fromkeys(places, 130))]
+        runs = [run for won in store.claim(decisions, NODE, START) for run in won.runs]
+        claimed = store.get_runs(status=CLAIMED, limit=131)
+        assert {(run.job_id, run.executor) for run in claimed} == {(job.id, job.executor) for job in jobs}
+        assert {(job.running, job.next_nominal) for job in store.get_all_jobs()} == {(1, START + MINUTE)}
+        for run in runs:
+            run.started_at = START
+            succeed(run, run.job_id if differ else None, START + SECOND)
+        assert store.finish(runs, START + SECOND) == []
+        recorded = store.get_runs(status=SUCCEEDED, limit=131)
+        expected = {job.id: job.id if differ else None for job in jobs}
+        assert {run.job_id: run.retval for run in recorded} == expected
+        assert {job.running for job in store.get_all_jobs()} == {0}

@@ -44,12 +44,15 @@ class Long(Text):
     inherit_cache = True
 
 
+def exact_collation(dialect: Any) -> str:
+    """Return the name under which MySQL or MariaDB compares texts byte by byte; its other ones ignore blanks at the end."""
+    return "utf8mb4_nopad_bin" if dialect.is_mariadb else "utf8mb4_0900_bin"
+
+
 @compiles(Exact, "mysql")
 @compiles(Exact, "mariadb")
 def _exact_in_mysql(element: Exact, compiler: Any, **kw: Any) -> str:
-    # The other binary collations ignore blanks at the end.
-    collation = "utf8mb4_nopad_bin" if compiler.dialect.is_mariadb else "utf8mb4_0900_bin"
-    return f"VARCHAR({element.length}) CHARACTER SET utf8mb4 COLLATE {collation}"
+    return f"VARCHAR({element.length}) CHARACTER SET utf8mb4 COLLATE {exact_collation(compiler.dialect)}"
 
 
 @compiles(Exact, "postgresql")
@@ -275,6 +278,16 @@ def takes_values(dialect: Dialect) -> bool:
     """Whether one statement can have many rows written out in it, and use them as a set (SQLite 3.33 can join them in UPDATE)."""
     version = getattr(dialect.dbapi, "sqlite_version_info", (0,)) if dialect.name == "sqlite" else (0,)
     return dialect.paramstyle == "qmark" and version >= (3, 33)
+
+
+def takes_unions(dialect: Dialect) -> bool:
+    """Whether an UPDATE can be joined with a set of rows, written out as SELECTs, and parameters are ``%s`` (MySQL, MariaDB)."""
+    return dialect.name in ("mysql", "mariadb") and dialect.driver in ("pymysql", "mysqldb")
+
+
+def counts_sets(dialect: Dialect) -> bool:
+    """Whether an UPDATE for several rows says how many rows it met."""
+    return dialect.supports_sane_multi_rowcount or takes_arrays(dialect) or takes_unions(dialect)
 
 
 def capabilities_of(backend: str) -> Capabilities:

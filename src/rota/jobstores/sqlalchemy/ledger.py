@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from ...clock import HELD
 from ...core.plan import ENDED
 from ...core.run import CLAIMED
-from .capabilities import takes_arrays
+from .capabilities import counts_sets, takes_arrays
 from .prepared import Prepared, array_literal
 from .rows import CLAIMS, ENDS, FENCE, PLAIN_ENDS, claim_of, end_of, fence_of, plain_end_of, row_of, run_of
 from .schema import BATCH, storable
@@ -88,7 +88,8 @@ class Ledger:
             *CLAIMS,
             alike=("times", "attempt", "status", "owner", "executor", "claimed"),
         )
-        self._release = Prepared(partial(_release, tables.jobs), "b_id", "b_less")
+        # Not as a set: there is no order in the assignments of MySQL's UPDATE that is joined with one.
+        self._release = Prepared(partial(_release, tables.jobs), "b_id", "b_less", writes_out=False)
         #: the same for jobs that do not wait: their due time is not written, nor its index (2.7 µs for a job instead of 5.6)
         self._count_down = Prepared(
             lambda value: (
@@ -100,7 +101,9 @@ class Ledger:
             "b_less",
             alike=("b_less",),
         )
-        self._release_held = Prepared(partial(_release, tables.jobs, held=True), "b_id", "b_less")
+        self._release_held = Prepared(
+            partial(_release, tables.jobs, held=True), "b_id", "b_less", writes_out=False
+        )
         self._bury = tables.jobs.delete().where(jobs.state == ENDED, jobs.running <= 0)
         #: the same before the runs are counted down, so that these jobs need not be written once more
         self._bury_first = Prepared(
@@ -327,7 +330,7 @@ class Ledger:
         if takes_arrays(conn.dialect):
             due = self._release.execute(conn, rows).scalars()
             return any(time is not None and time <= now for time in due)
-        if not conn.dialect.supports_sane_multi_rowcount:
+        if not counts_sets(conn.dialect):
             self._release.run(conn, rows)
         elif self._count_down.run(conn, rows) != len(rows):
             self._release_held.run(conn, rows)

@@ -12,7 +12,8 @@ from operator import itemgetter
 
 from sqlalchemy import ARRAY, BigInteger, Insert, Integer, Text, bindparam, column, func, insert, select, text
 
-from .capabilities import takes_arrays, takes_values
+from .capabilities import exact_collation, takes_arrays, takes_unions, takes_values
+from .schema import BATCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,6 +98,11 @@ class Prepared:
             if not alone:
                 return met
             rows = rows[-alone:]
+        elif form.union is not None:
+            for start in range(0, len(rows), BATCH):
+                sql, values = form.union.arranged(rows[start : start + BATCH])
+                met += conn.exec_driver_sql(sql, values).rowcount
+            return met
         result = self.execute(conn, rows)
         known = len(rows) == 1 or dialect.supports_sane_multi_rowcount or takes_arrays(dialect)
         return met + result.rowcount if known else -1
@@ -124,6 +130,10 @@ class Prepared:
         compiled: Any = self._statement.compile(dialect=dialect, column_keys=None)
         if takes_arrays(dialect):
             return self._set_form(dialect, compiled)
+        if takes_unions(dialect) and self._statement.is_update and self._writes_out:
+            form = Form(None)
+            form.union = self._union(dialect, compiled)
+            return form
         if compiled._bind_processors or compiled.positiontup is None:
             return Form(None)
         given = {name: index for index, name in enumerate(self._names)}
@@ -154,6 +164,22 @@ class Prepared:
             others[: before.count("?")],
             others[before.count("?") :],
         )
+
+    def _union(self, dialect: Dialect, single: Any) -> UnionForm:
+        """Return the statement that is joined with rows written out as SELECTs."""
+        given = text(f"SELECT {_MARK}").columns(*map(column, self._names)).subquery("given")
+        values = Values({name: given.c[name] for name in self._names})
+        # A dialect of its own that counts parameters instead of naming them; both drivers take that.
+        kind: Any = type(dialect)
+        compiled: Any = self._make(values).compile(dialect=kind(paramstyle="format"))
+        before, after = str(compiled).split(f"SELECT {_MARK}")
+        constants = [compiled.params[name] for name in compiled.positiontup]
+        exact = f"CONVERT(%s USING utf8mb4) COLLATE {exact_collation(dialect)}"
+        columns = [
+            f"{'%s' if isinstance(single.binds[name].type, Integer) else exact} AS {name}"
+            for name in self._names
+        ]
+        return UnionForm(before, f"SELECT {', '.join(columns)}", after, constants)
 
     def _set_form(self, dialect: Dialect, single: Any) -> Form:
         types: dict[str, Any] = {
@@ -189,6 +215,8 @@ class Form:
         self.one: Form | None = None
         #: the statements for ROWS rows, the special one first; none if the database takes no such set
         self.written_out: Sequence[WrittenForm] = ()
+        #: what to take instead where the statement can be joined with SELECTs
+        self.union: UnionForm | None = None
         self._constants = constants
         self._arrange = None if list(order) == list(range(len(order))) else itemgetter(*order)
 
@@ -234,6 +262,30 @@ class WrittenForm:
         )
         rows = zip(*(columns[index] for index in self._differing), strict=True)
         return (*before, *chain.from_iterable(rows), *after)
+
+
+class UnionForm:
+    """A statement that is joined with rows written out as SELECTs: for 128 rows a fifth of the time of 128 statements.
+
+    :param before: its text before the rows
+    :param first: the SELECT of the first row, which says the names and types of all
+    :param after: its text behind the rows
+    :param constants: the parameters of the text before the rows, then of that behind
+    """
+
+    def __init__(self, before: str, first: str, after: str, constants: Sequence[Any]) -> None:
+        self._before = before
+        self._first = first
+        self._next = f" UNION ALL SELECT {', '.join(['%s'] * first.count('%s'))}"
+        self._after = after
+        number = before.count("%s")
+        self._constants = constants[:number], constants[number:]
+
+    def arranged(self, rows: Sequence[tuple[Any, ...]]) -> tuple[str, tuple[Any, ...]]:
+        """Return the statement for these rows, and its parameters."""
+        before, after = self._constants
+        text = f"{self._before}{self._first}{self._next * (len(rows) - 1)}{self._after}"
+        return text, (*before, *chain.from_iterable(rows), *after)
 
 
 #: An application puts its tables elsewhere, so SQLAlchemy has to look at each statement.
