@@ -50,7 +50,7 @@ $(VENV)/.ready: pyproject.toml
 	@touch $@ $(VENV)/.runs
 
 .venvs/bench/.ready: pyproject.toml
-	@scripts/setup .venvs/bench sql,postgresql,redis,bench
+	@scripts/setup .venvs/bench sql,postgresql,mysql,redis,bench
 	@touch $@
 
 # Another release of a package of the same name needs an environment of its own; without it the others are measured all the same.

@@ -1,7 +1,7 @@
 """Jobs in durable stores: due at once, added one by one and together, loaded at start, and asked for meanwhile.
 
-Servers are started for each measurement, on loopback. What is committed is on the disk, in SQLite and in PostgreSQL; Redis appends
-to its file, which the system brings to the disk within a second.
+Servers are started for each measurement, on loopback. What is committed is on the disk, in SQLite, PostgreSQL and MariaDB; Redis
+appends to its file, which reaches the disk within a second.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.servers import private
-from tests.servers.kinds import PostgreSQL, Redis
+from tests.servers.kinds import MariaDB, PostgreSQL, Redis
 
 from . import common
 from .bursts import rate
@@ -29,6 +29,20 @@ class Durable(PostgreSQL):
 
     def command(self) -> list[str]:
         return [word.replace("fsync=off", "fsync=on") for word in super().command()]
+
+
+class DurableMariaDB(MariaDB):
+    """The server of the tests, which writes its log to the disk once a second; what is measured does so for each commit."""
+
+    def command(self) -> list[str]:
+        return [word.replace("trx-commit=2", "trx-commit=1") for word in super().command()]
+
+
+class SyncedRedis(Redis):
+    """The server of the tests, which leaves it to the system when its file reaches the disk; what is measured asks for it."""
+
+    def command(self) -> list[str]:
+        return [*super().command(), "--appendfsync", "everysec"]
 
 
 def burst(package: str, server: str, jobs: int) -> dict[str, Any]:
@@ -186,8 +200,12 @@ def _store(package: str, server: str) -> Iterator[Callable[[], Any]]:
         with postgresql() as url:
             url = url.replace("postgresql:", "postgresql+psycopg:")
             yield lambda: module.SQLAlchemyJobStore(url=url)
+    elif server == "mariadb":
+        with private(DurableMariaDB) as started:
+            url = started.url().replace("mariadb:", "mariadb+pymysql:")
+            yield lambda: module.SQLAlchemyJobStore(url=url)
     else:
-        with private(Redis) as started:
+        with private(SyncedRedis) as started:
             yield lambda: module.RedisJobStore(host="127.0.0.1", port=started.port)
 
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from .kinds import Case, Row
 
-_TITLES = {"sqlite": "an SQLite file", "postgresql": "PostgreSQL", "redis": "Redis"}
+_TITLES = {"sqlite": "an SQLite file", "postgresql": "PostgreSQL", "mariadb": "MariaDB", "redis": "Redis"}
 _DURABLE = {
     "sqlite": "Each commit is on the disk (WAL, synchronous=FULL).",
     "postgresql": "The server writes each commit to its disk.",
+    "mariadb": "The server writes each commit to its disk.",
     "redis": "The server appends each write to its file, which reaches the disk within a second.",
 }
 _REPEATED = (
@@ -21,29 +22,34 @@ _LEASE = 3
 _WHOLE = "After a crash a job is there or not, never in part; nothing is repeated."
 
 
+def _burst(server: str, ratio: float | None, jobs: int, **options: Any) -> Case:
+    title, durable = _TITLES[server], _DURABLE[server]
+    return Case(
+        f"{server}-burst",
+        "stores:burst",
+        (
+            Row(
+                f"{jobs:,} due jobs in {title}".replace(",", " "),
+                "rate",
+                "runs/s",
+                f"Jobs that survive a restart; Rota also records how each run ended, and the time includes that. {durable} "
+                f"{_REPEATED}",
+                more_is_better=True,
+                ratio=ratio,
+            ),
+        ),
+        {"server": server, "jobs": jobs},
+        most_rounds=3,
+        **options,
+    )
+
+
 def _cases(
     server: str, burst: float, add: float, jobs: int, floor: str | None = None, **options: Any
 ) -> tuple[Case, ...]:
     title, durable = _TITLES[server], _DURABLE[server]
     return (
-        Case(
-            f"{server}-burst",
-            "stores:burst",
-            (
-                Row(
-                    f"{jobs:,} due jobs in {title}".replace(",", " "),
-                    "rate",
-                    "runs/s",
-                    f"Jobs that survive a restart; Rota also records how each run ended, and the time includes that. {durable} "
-                    f"{_REPEATED}",
-                    more_is_better=True,
-                    ratio=burst,
-                ),
-            ),
-            {"server": server, "jobs": jobs},
-            most_rounds=3,
-            **options,
-        ),
+        _burst(server, burst, jobs, **options),
         Case(
             f"{server}-add",
             "stores:adding",
@@ -154,6 +160,7 @@ CASES = (
     *_cases(
         "postgresql", burst=15, add=2, jobs=2_000, peers={"procrastinate": "peers.procrastinate_peer:burst"}
     ),
+    _burst("mariadb", None, 1_000),
     *_cases("redis", burst=5, add=1.5, jobs=2_000),
     Case(
         "sqlite-load-100000",
