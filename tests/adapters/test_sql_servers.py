@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rota.clock import MINUTE, SECOND, SYSTEM_CLOCK, Clock
-from rota.core.run import SUCCEEDED, fail, succeed
+from rota.core.run import FAILED, SUCCEEDED, fail, succeed
 from rota.errors import ConflictingIdError, StoreUnavailableError
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.testing.contract_jobs import START, claim, decide, due_ids, finish, make_job, running
@@ -80,6 +80,18 @@ def test_texts_may_be_long_and_use_every_plane_of_unicode(
     assert found is not None
     assert tuple(found.args) == (text,)
     assert "💡" in (store.get_runs("job")[0].traceback or "")
+
+
+def test_many_long_texts_are_recorded_together(open_store: Callable[..., SQLAlchemyJobStore]) -> None:
+    store = open_store()
+    store.add_jobs([make_job(f"job{number}") for number in range(60)])
+    runs = claim(store)
+    for run in runs:
+        fail(run, ValueError("💡" * 50_000), "'" * 50_000, START)
+    assert store.finish(runs, START) == []
+    found = store.get_runs(status=FAILED)
+    assert {(len(run.error or ""), len(run.traceback or "")) for run in found} == {(50_000, 50_000)}
+    assert len(found) == 60
 
 
 def test_a_start_that_died_between_two_tables_is_completed(mariadb_url: str) -> None:

@@ -17,7 +17,7 @@ from .schema import BATCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
     from sqlalchemy import ColumnElement, Connection, CursorResult, Dialect, Table, UpdateBase
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 #: and resetting its statement, and for giving the interpreter's lock away, as for itself: with 64 in one statement, the four
 #: statements of a run take 15 µs instead of 27; with more it is no better.
 ROWS = 64
+#: How many characters the values of a statement have at the most where many rows are one (MySQL), unless a single row has more:
+#: quoted and in four bytes each they are 2 MB, and the least that a server takes by default are 4.
+LENGTH = 250_000
 #: Stands for the rows while a statement is compiled.
 _MARK = "'rows'"
 
@@ -61,7 +64,8 @@ class Prepared:
 
     :param make: makes the statement with the values that it is given
     :param names: the names of the values, in the order in which rows give them; no two rows may meet the same row of the table
-    :param writes_out: False: where sets of rows are written out, do without: rows of many long texts cost more so
+    :param writes_out: False: where sets of rows are written out, do without: rows of many long texts cost more so (SQLite), and
+        the assignments of an UPDATE that is joined with a set have no order (MySQL)
     :param alike: the names of values that are mostly the same in all rows; where sets of rows are written out, such values are
         given once (a seventh of SQLite's work for a run)
     """
@@ -99,8 +103,8 @@ class Prepared:
                 return met
             rows = rows[-alone:]
         elif form.union is not None:
-            for start in range(0, len(rows), BATCH):
-                sql, values = form.union.arranged(rows[start : start + BATCH])
+            for some in _cut(rows):
+                sql, values = form.union.arranged(some)
                 met += conn.exec_driver_sql(sql, values).rowcount
             return met
         result = self.execute(conn, rows)
@@ -323,6 +327,18 @@ class SetForm(Form):
         """Return the parameters for these rows."""
         columns = zip(self._names, self._literals, zip(*rows, strict=True), strict=True)
         return {name: literal(values) for name, literal, values in columns} | self._others
+
+
+def _cut(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
+    """Cut rows into sets of BATCH at the most, and of LENGTH."""
+    start = length = 0
+    for index, row in enumerate(rows):
+        own = sum(len(value) for value in row if type(value) is str)
+        if index - start == BATCH or (start < index and length + own > LENGTH):
+            yield rows[start:index]
+            start, length = index, 0
+        length += own
+    yield rows[start:]
 
 
 def _of_numbers(values: Sequence[int | None]) -> str:
