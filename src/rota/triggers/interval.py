@@ -196,7 +196,7 @@ class IntervalTrigger(TriggerWithTerms):
         result: dict[str, Any] = {
             "type": "interval",
             "seconds": self._interval / SECOND if rest else whole,
-            "start_date": self.start_date.isoformat(),
+            "start_date": self._terms.zone.isoformat(self._start),
             "timezone": zone,
         }
         if self.end_date is not None:

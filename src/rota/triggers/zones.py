@@ -7,6 +7,7 @@ the epoch in UTC, *wall seconds* count what a clock in the zone shows as if it w
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from itertools import pairwise
 
 from ..errors import TriggerError
@@ -27,6 +28,7 @@ FIRST_SECOND = -62135596800 + 2 * DAY
 LAST_SECOND = 253402300799 - 2 * DAY
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH = datetime(1970, 1, 1)
 _KEPT_BLOCKS = 4096
 _KEPT_ZONES = 512
 
@@ -42,6 +44,12 @@ def zone_map(zone: tzinfo) -> ZoneMap:
         # The map holds the zone, so the id stays its own.
         found = _maps[id(zone)] = ZoneMap(zone)
     return found
+
+
+@lru_cache(maxsize=256)
+def _offset_text(offset: int) -> str:
+    """Return an offset in seconds as ISO 8601 has it."""
+    return datetime(1970, 1, 1, tzinfo=timezone(timedelta(seconds=offset))).isoformat()[19:]
 
 
 class ZoneMap:
@@ -133,6 +141,12 @@ class ZoneMap:
             if second < end:
                 return second + offset
         raise AssertionError("a block covers its seconds")
+
+    def isoformat(self, instant: int) -> str:
+        """Return what ``datetime.isoformat()`` says of an instant in the zone; a third of its time, with making the datetime."""
+        second, rest = divmod(instant, 1_000_000)
+        wall = self.wall_of(second)
+        return (_NAIVE_EPOCH + timedelta(0, wall, rest)).isoformat() + _offset_text(wall - second)
 
     def _survey(self, start: int, end: int) -> int | tuple[Stretch, ...]:
         found: list[Stretch] = []
