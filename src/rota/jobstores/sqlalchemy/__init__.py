@@ -233,16 +233,17 @@ class SQLAlchemyJobStore(BaseJobStore):
         """
         now = self.clock.now()
         row = self._jobs.new_row(job, now)
+        version = self._jobs.version_of(row)
         self._check_started()
         try:
             self._db.write_at_once(lambda conn: self._jobs.insert(conn, row))
         except IntegrityError as exc:
             stored = self._read(partial(self._jobs.one, job_id=job.id))
             # Our own row is there if the answer to a first try was lost.
-            is_ours = stored is not None and stored.version == row["version"]
+            is_ours = stored is not None and stored.version == version
             if not is_ours and not self._write(partial(self._jobs.revive, row=row)):
                 raise ConflictingIdError(job.id) from exc
-        job.version = row["version"]
+        job.version = version
         if self._is_soon(job.next_due):
             try:
                 self._db.write_at_once(self._others.tell)

@@ -72,4 +72,4 @@ class Batch:
                 continue
             if stored is not None:
                 self._table.revive(conn, rows[job.id])
-            job.version = rows[job.id]["version"]
+            job.version = self._table.version_of(rows[job.id])

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from .schema import Tables
 
     Row = SqlRow[*tuple[Any, ...]]
+    #: the values of a row that is to be added; the id comes first
+    NewRow = tuple[Any, ...]
     Select = SqlSelect[*tuple[Any, ...]]
 
 
@@ -93,7 +95,10 @@ class Jobs:
             return value.inserted(table, **{name: value(name) for name in names}, running=under_way)
 
         self._insert = Prepared(inserted, *names, writes_out=False)
+        self._new = names
         self._in_order = itemgetter(*names)
+        #: returns the version of a new row
+        self.version_of = itemgetter(names.index("version"))
         parts = ("name", "func", "trigger_spec", "args", "kwargs", "options", "executor")
         changes: dict[str, Any] = {name: bindparam(name) for name in parts}
         changes["next_nominal"] = bindparam("next_nominal")
@@ -260,31 +265,32 @@ class Jobs:
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def new_row(self, job: Job, now: int) -> dict[str, Any]:
+    def new_row(self, job: Job, now: int) -> NewRow:
         """Return the row of a job that is to be added.
 
         :raises JobValueError, TransientJobError, SerializationError: as :meth:`values_of`
         """
         row = self.values_of(job, now)
-        row["id"] = row["b_id"] = job.id
+        row["id"] = job.id
         # Starts anywhere, so that a decision about a removed job of the same id cannot be taken for one about this job.
         row["version"] = getrandbits(40)
         row["created"] = now
         if job.next_due == HELD:
             row["next_due"] = job.next_nominal
-        return row
+        return self._in_order(row)  # type: ignore[no-any-return]  # what is kept until all are made is a third so
 
-    def insert(self, conn: Connection, *rows: Mapping[str, Any]) -> None:
+    def insert(self, conn: Connection, *rows: NewRow) -> None:
         """Insert rows.
 
         :raises IntegrityError: if there is one of such an id
         """
         # In the order of the table: it saves SQLite a third of the work, and others who add the same jobs a deadlock.
-        self._insert.run(conn, sorted(map(self._in_order, rows)))
+        self._insert.run(conn, sorted(rows))
 
-    def revive(self, conn: Connection, row: Mapping[str, Any]) -> bool:
+    def revive(self, conn: Connection, row: NewRow) -> bool:
         """Take over the row of a job whose schedule is over and whose last runs are under way, if there is one."""
-        return bool(conn.execute(self._revive, row).rowcount)
+        values = dict(zip(self._new, row, strict=True))
+        return bool(conn.execute(self._revive, values | {"b_id": values["id"]}).rowcount)
 
     def save(self, conn: Connection, job: Job, values: Mapping[str, Any], version: int | None) -> bool:
         """Replace a job of the given version (of any version if None).
