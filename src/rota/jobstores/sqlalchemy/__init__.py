@@ -163,7 +163,6 @@ class SQLAlchemyJobStore(BaseJobStore):
         self._db.write(self._prepare)
         if self._format.imports:  # who only looks at jobs writes little
             self._db.warm_up()
-            self._db.read(self._ledger_table.warm_up)
         self._offset = Offset()
         self._started = True
 
@@ -370,6 +369,7 @@ class SQLAlchemyJobStore(BaseJobStore):
 
     def renew(self, node: str, now: int, lease: int) -> bool:
         """Renew or begin a node's lease; False if it was over. The database's clock decides, if it has one."""
+        self._ledger_table.warm_up(self._db.engine.dialect)  # who begins a lease is about to run jobs
 
         def work(conn: Connection) -> bool:
             self._offset.measure(partial(self._db.can.time_of, conn), self.clock)

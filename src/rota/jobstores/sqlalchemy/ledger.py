@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from sqlalchemy import Connection, Table, Update, UpdateBase
+    from sqlalchemy import Connection, Dialect, Table, Update, UpdateBase
 
     from ...core.plan import Decision
     from ...core.run import Run
@@ -144,16 +144,16 @@ class Ledger:
             .limit(BATCH)
         )
 
-    def warm_up(self, conn: Connection) -> None:
+    def warm_up(self, dialect: Dialect) -> None:
         """Compile the statements that every run needs, so that the first runs do not wait for it."""
-        arrays = takes_arrays(conn.dialect)
+        arrays = takes_arrays(dialect)
         for statement in (
             self._move if arrays else self._move_unchanged,
             self._claim,
             self._finish_plain,
             self._release if arrays else self._count_down,
         ):
-            statement.compile(conn)
+            statement.compile(dialect)
 
     # -- claim ---------------------------------------------------------------------------------------------------
 

@@ -85,9 +85,13 @@ class Prepared:
         #: for each driver: an application's own connections may have another one
         self._forms: dict[tuple[str, str, str], Form] = {}
 
-    def compile(self, conn: Connection) -> None:
-        """Translate the statement for the database of a connection, which takes two milliseconds; else its first use does it."""
-        self._form_for(conn)
+    def compile(self, dialect: Dialect) -> Form:
+        """Return the statement as a driver takes it; to translate it takes two milliseconds, the first time."""
+        key = (dialect.name, dialect.driver, dialect.paramstyle)
+        form = self._forms.get(key)
+        if form is None:
+            form = self._forms[key] = self._form(dialect)
+        return form
 
     def run(self, conn: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
         """Execute the statement for each row; return how many rows of the table it met, -1 if nobody knows."""
@@ -123,12 +127,7 @@ class Prepared:
     def _form_for(self, conn: Connection) -> Form:
         if conn.get_execution_options().get("schema_translate_map"):
             return _TRANSLATED
-        dialect = conn.dialect
-        key = (dialect.name, dialect.driver, dialect.paramstyle)
-        form = self._forms.get(key)
-        if form is None:
-            form = self._forms[key] = self._form(dialect)
-        return form
+        return self.compile(conn.dialect)
 
     def _form(self, dialect: Dialect) -> Form:
         compiled: Any = self._statement.compile(dialect=dialect, column_keys=None)
