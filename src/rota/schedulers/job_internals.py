@@ -25,7 +25,7 @@ from .plugins import create_plugin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import tzinfo
     from logging import Logger
     from typing import Any
@@ -146,7 +146,7 @@ class JobInternals:
         self._check_executor(job.executor)
         if job.state == NEW:
             explicit = False
-            self._plan_first(job)
+            self._plan_first(job, self.clock.now())
         else:
             explicit = True
         try:
@@ -214,18 +214,15 @@ class JobInternals:
 
     def _check_callable(self, func: Any, alias: str | None) -> None:
         """Refuse the name of a callable that jobs in that store may not have, before anything is imported for it."""
+        if self._allowed_callables is None or not isinstance(func, str):
+            return
         store = self._jobstores.get(alias or "")
-        if (
-            self._allowed_callables is not None
-            and isinstance(func, str)
-            and store is not None
-            and store.durable
-        ):
+        if store is not None and store.durable:
             self._allowed_callables.check_reference(func)
 
-    def _plan_first(self, job: Job) -> None:
-        """Plan the first run from now; a trigger whose times are all over leaves the job paused, as in APScheduler."""
-        first = job.trigger.first(self.clock.now())
+    def _plan_first(self, job: Job, now: int) -> None:
+        """Plan the first run from ``now``; a trigger whose times are all over leaves the job paused, as in APScheduler."""
+        first = job.trigger.first(now)
         if first is None:
             self._logger.warning('Job "%s" is paused: %s has no time to come', job.name, job.trigger)
         job.set_next(first, None if first is None else due_time(job, first))
@@ -248,14 +245,19 @@ class JobInternals:
             self._pending_options[job.id] = options
         self._logger.debug("Job %s is added when the scheduler starts", job.id)
 
-    def _add_all_pending(self, made: Sequence[tuple[Job, dict[str, Any]]], alias: str, replace: bool) -> None:
-        """Keep several jobs for start(): all of them or none."""
+    def _add_all_pending(
+        self, jobs: Sequence[Job], alias: str, replace: bool, options: Mapping[str, dict[str, Any]]
+    ) -> None:
+        """Keep several jobs for start(): all of them or none.
+
+        :param options: the options that were given, by the ids of the jobs that were given any
+        """
         with self._jobstores_lock:
             before = list(self._pending_jobs), dict(self._pending_options)
             try:
-                _check_unique([job for job, _ in made])
-                for job, options in made:
-                    self._add_pending(job, alias, replace, options)
+                _check_unique(jobs)
+                for job in jobs:
+                    self._add_pending(job, alias, replace, options.get(job.id, {}))
             except BaseException:
                 self._pending_jobs[:], self._pending_options = before
                 raise
@@ -266,17 +268,19 @@ class JobInternals:
             self._require_started("adding jobs by a connection")
         store = self._lookup_jobstore(alias)
         _check_unique(jobs)
+        for executor in dict.fromkeys(job.executor for job in jobs):
+            self._check_executor(executor)
+        now = self.clock.now()
         planned = set()
         for job in jobs:
-            self._check_executor(job.executor)
             if job.state == NEW:
-                self._plan_first(job)
+                self._plan_first(job, now)
                 planned.add(job.id)
         keep = partial(_keep_schedule, only=planned) if replace else None
         store.add_jobs(jobs, keep, connection)
-        for job in jobs:
-            job._home = self._home(alias)
-            if connection is None and self._wants(EVENT_JOB_ADDED):
+        self._bound(jobs, alias)
+        if connection is None and self._wants(EVENT_JOB_ADDED):
+            for job in jobs:
                 self._dispatch_event(JobEvent(EVENT_JOB_ADDED, job.id, alias))
         self._logger.debug('Added %d jobs to job store "%s"', len(jobs), alias)
         due = [job for job in jobs if job.next_due is not None]

@@ -190,7 +190,7 @@ class JobMethods(AddingMethods):
                 NEW,
                 None,
             )  # the new trigger may be the repair that a quarantined job waits for
-            self._plan_first(draft)
+            self._plan_first(draft, self.clock.now())
 
         return self._change(job_id, jobstore, change)
 
@@ -218,7 +218,7 @@ class JobMethods(AddingMethods):
 
         def change(draft: Job) -> None:
             draft.state, draft.error = NEW, None
-            self._plan_first(draft)
+            self._plan_first(draft, self.clock.now())
 
         return self._change(job_id, jobstore, change)
 

@@ -6,8 +6,9 @@ Pure; see the port in :mod:`rota.triggers.base`. Integer arithmetic on the grid 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
-from ..clock import DAY, SECOND, microseconds, moment
+from ..clock import DAY, SECOND, SYSTEM_CLOCK, microseconds, moment
 from ..clock import instant as to_instant
 from ..errors import TriggerError, TriggerTypeError
 from ..util import astimezone, timezone_to_text
@@ -16,7 +17,6 @@ from .base import (
     checked_jitter,
     checked_spread,
     checked_state,
-    current_instant,
     optional_instant,
     zone_for,
 )
@@ -80,7 +80,7 @@ class IntervalTrigger(TriggerWithTerms):
         now: int | None = None,
     ) -> None:
         interval = _length(weeks, days, hours, minutes, seconds)
-        zone = zone_for(timezone, start_date, end_date)
+        zone = timezone if type(timezone) is ZoneInfo else zone_for(timezone, start_date, end_date)
         if start_date:
             start = optional_instant(start_date, zone, "start_date")
             assert start is not None
@@ -89,7 +89,9 @@ class IntervalTrigger(TriggerWithTerms):
                     f"first={first!r} is for an interval without start_date, which says when it begins"
                 )
         else:
-            start = _first(first, current_instant(now), interval, zone)
+            if now is None:
+                now = SYSTEM_CLOCK.now()
+            start = now + interval if first == "after" else _first(first, now, interval, zone)
         if mode not in ("rate", "delay"):
             raise TriggerError(f"There is no mode={mode!r}; it is 'rate' or 'delay'")
         end = None if end_date is None else optional_instant(end_date, zone, "end_date")
@@ -191,23 +193,25 @@ class IntervalTrigger(TriggerWithTerms):
 
     def spec(self) -> dict[str, Any] | None:
         """Return ``{"type": "interval", "seconds", "start_date", "timezone"}``, and what else was given."""
-        zone = timezone_to_text(self.timezone)
-        if zone is None:
+        terms = self._terms
+        zone = terms.zone
+        if zone.text is None:
             return None
-        whole, rest = divmod(self._interval, SECOND)
+        interval, follows_end, _ = terms.manner
+        whole, rest = divmod(interval, SECOND)
         result: dict[str, Any] = {
             "type": "interval",
-            "seconds": self._interval / SECOND if rest else whole,
-            "start_date": self._terms.zone.isoformat(self._start),
-            "timezone": zone,
+            "seconds": interval / SECOND if rest else whole,
+            "start_date": zone.isoformat(self._start),
+            "timezone": zone.text,
         }
-        if self.end_date is not None:
-            result["end_date"] = self.end_date.isoformat()
-        if self.jitter is not None:
-            result["jitter"] = self.jitter
-        if self.spread is not None:
-            result["spread"] = self.spread
-        if self.follows_end:
+        if terms.end is not None:
+            result["end_date"] = zone.isoformat(terms.end)
+        if terms.jitter is not None:
+            result["jitter"] = terms.jitter
+        if terms.spread is not None:
+            result["spread"] = terms.spread
+        if follows_end:
             result["mode"] = "delay"
         return result
 
@@ -271,9 +275,7 @@ class IntervalTrigger(TriggerWithTerms):
 
 
 def _first(first: str, now: int, interval: int, zone: tzinfo) -> int:
-    """Return the start of an interval that has been given none."""
-    if first == "after":
-        return now + interval
+    """Return the start of an interval that has been given none, and is not to begin after one interval."""
     if first == "now":
         return now
     if first != "aligned":

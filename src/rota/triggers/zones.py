@@ -11,6 +11,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from ..errors import TriggerError
+from ..util import timezone_to_text
 
 #: A stretch of time with one offset: first second, first second after it, offset.
 Stretch = tuple[int, int, int]
@@ -55,7 +56,7 @@ def _offset_text(offset: int) -> str:
 class ZoneMap:
     """The offsets of one time zone."""
 
-    __slots__ = ("blocks", "fixed", "zone")
+    __slots__ = ("blocks", "fixed", "text", "zone")
 
     def __init__(self, zone: tzinfo) -> None:
         self.zone = zone
@@ -63,6 +64,8 @@ class ZoneMap:
         self.blocks: dict[int, int | tuple[Stretch, ...]] = {}
         #: the offset in seconds of a zone that never changes it, else None
         self.fixed: int | None = self.offset(0) if isinstance(zone, timezone) else None
+        #: the text from which :func:`rota.util.astimezone` makes an equal zone, None if there is none
+        self.text = timezone_to_text(zone)
 
     def offset(self, second: int) -> int:
         """Return the seconds that a clock in the zone is ahead of UTC."""
@@ -144,9 +147,11 @@ class ZoneMap:
 
     def isoformat(self, instant: int) -> str:
         """Return what ``datetime.isoformat()`` says of an instant in the zone; a third of its time, with making the datetime."""
-        second, rest = divmod(instant, 1_000_000)
-        wall = self.wall_of(second)
-        return (_NAIVE_EPOCH + timedelta(0, wall, rest)).isoformat() + _offset_text(wall - second)
+        second = instant // 1_000_000
+        offset = self.blocks.get(second >> BLOCK_BITS)
+        if type(offset) is not int:
+            offset = self.wall_of(second) - second
+        return (_NAIVE_EPOCH + timedelta(0, offset, instant)).isoformat() + _offset_text(offset)
 
     def _survey(self, start: int, end: int) -> int | tuple[Stretch, ...]:
         found: list[Stretch] = []

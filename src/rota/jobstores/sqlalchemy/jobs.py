@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     Select = SqlSelect[*tuple[Any, ...]]
 
 
+#: The columns that hold what makes a job, apart from its id and its times.
+_PARTS = ("name", "func", "trigger_spec", "args", "kwargs", "options", "executor")
+
+
 class Jobs:
     """Reads and writes the jobs of one store.
 
@@ -82,7 +86,8 @@ class Jobs:
         self._next = select(func.min(columns.next_due)).where(columns.state == ACTIVE)
         self._next_of = self._next.where(columns.executor == bindparam("b_executor"))
         self._quarantined: Select = select(*self.columns).where(columns.state == QUARANTINED)
-        names = [column.name for column in columns if column.name != "running"]
+        # In the order of new_row().
+        names = ["id", *_PARTS, "next_nominal", "next_due", "version", "state", "error", "created", "updated"]
 
         def inserted(value: Values) -> Insert:
             # A job that was removed while it ran, and is added again, still has those runs under way.
@@ -96,11 +101,9 @@ class Jobs:
 
         self._insert = Prepared(inserted, *names, writes_out=False)
         self._new = names
-        self._in_order = itemgetter(*names)
         #: returns the version of a new row
         self.version_of = itemgetter(names.index("version"))
-        parts = ("name", "func", "trigger_spec", "args", "kwargs", "options", "executor")
-        changes: dict[str, Any] = {name: bindparam(name) for name in parts}
+        changes: dict[str, Any] = {name: bindparam(name) for name in _PARTS}
         changes["next_nominal"] = bindparam("next_nominal")
         # A job may only wait for runs that are still under way.
         changes["next_due"] = case(
@@ -182,29 +185,28 @@ class Jobs:
 
         :raises JobValueError, TransientJobError, SerializationError: if the job does not fit
         """
-        for what, text in (("id", job.id), ("executor", job.executor)):
-            if len(text) > ID_LENGTH:
-                raise JobValueError(
-                    f"{what} of job {job.id[:40]!r}… is {len(text)} characters long; this store keeps {ID_LENGTH}"
-                )
-        for what, text in (("id", job.id), ("name", job.name), ("executor", job.executor)):
-            if not text.isascii() or "\0" in text:
-                _check_text(what, text)
-        reference, trigger, args, kwargs, options = self._format.texts(job)
-        return {
-            "name": job.name,
-            "func": reference,
-            "trigger_spec": trigger,
-            "args": args,
-            "kwargs": kwargs,
-            "options": options,
-            "executor": job.executor,
+        parts = dict(zip(_PARTS, self._checked_parts(job), strict=True))
+        return parts | {
             "next_nominal": job.next_nominal,
             "next_due": job.next_due,
             "state": job.state,
             "error": storable(job.error),
             "updated": now,
         }
+
+    def _checked_parts(self, job: Job) -> tuple[str, ...]:
+        """Return what makes a job apart from its times, in the order of _PARTS."""
+        id, name, executor = job.id, job.name, job.executor
+        if len(id) > ID_LENGTH or len(executor) > ID_LENGTH:
+            what, text = ("id", id) if len(id) > ID_LENGTH else ("executor", executor)
+            raise JobValueError(
+                f"{what} of job {id[:40]!r}… is {len(text)} characters long; this store keeps {ID_LENGTH}"
+            )
+        together = f"{id}{name}{executor}"
+        if not together.isascii() or "\0" in together:
+            for what, text in (("id", id), ("name", name), ("executor", executor)):
+                _check_text(what, text)
+        return name, *self._format.texts(job), executor
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -270,14 +272,18 @@ class Jobs:
 
         :raises JobValueError, TransientJobError, SerializationError: as :meth:`values_of`
         """
-        row = self.values_of(job, now)
-        row["id"] = job.id
-        # Starts anywhere, so that a decision about a removed job of the same id cannot be taken for one about this job.
-        row["version"] = getrandbits(40)
-        row["created"] = now
-        if job.next_due == HELD:
-            row["next_due"] = job.next_nominal
-        return self._in_order(row)  # type: ignore[no-any-return]  # what is kept until all are made is a third so
+        return (
+            job.id,
+            *self._checked_parts(job),
+            job.next_nominal,
+            job.next_nominal if job.next_due == HELD else job.next_due,
+            # Starts anywhere, so that a decision about a removed job of the same id cannot be taken for one about this job.
+            getrandbits(40),
+            job.state,
+            storable(job.error),
+            now,
+            now,
+        )
 
     def insert(self, conn: Connection, *rows: NewRow) -> None:
         """Insert rows.
