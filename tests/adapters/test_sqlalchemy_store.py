@@ -242,6 +242,27 @@ def test_one_connection_writes_and_a_shutdown_closes_it(
     assert not log_of(path).exists(), "SQLite removes the log with the last connection"
 
 
+def test_who_listens_to_the_statements_of_an_engine_hears_all_of_them(
+    open_store: Callable[..., SQLAlchemyJobStore],
+) -> None:
+    store = open_store()
+    store.add_job(make_job("before"))
+    heard: list[str] = []
+    event.listen(store.engine, "before_cursor_execute", lambda *args: heard.append(args[2]))
+    store.add_job(make_job("after"))
+    store.add_jobs([make_job("one"), make_job("two")])
+    assert [statement.split()[0] for statement in heard] == ["INSERT", "BEGIN", "INSERT", "COMMIT"]
+
+
+def test_statements_are_logged_where_that_is_asked_for(
+    open_store: Callable[..., SQLAlchemyJobStore], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "sqlalchemy.engine")
+    store = open_store()
+    store.add_job(make_job("tick"))
+    assert any(message.startswith("INSERT INTO rota_jobs") for message in caplog.messages)
+
+
 def test_a_pool_of_one_connection_is_enough(open_store: Callable[..., SQLAlchemyJobStore]) -> None:
     options = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 1}
     store = open_store(engine_options=options)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from ..clock import HELD, instant, moment
+from ..clock import HELD, SYSTEM_CLOCK, instant, moment
 from ..core.plan import ACTIVE, ENDED, QUARANTINED
 from ..errors import (
     ConfigurationError,
@@ -397,8 +397,6 @@ class BaseJobStore(ABC):
     @property
     def clock(self) -> Clock:
         """The clock of the scheduler that this store belongs to."""
-        from ..clock import SYSTEM_CLOCK
-
         found: Clock = getattr(self._scheduler, "clock", None) or SYSTEM_CLOCK
         return found
 

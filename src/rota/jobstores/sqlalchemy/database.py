@@ -46,6 +46,8 @@ DRIVERS = {
     "mariadb": ("pymysql", "pymysql", "mysql"),
 }
 
+#: Options of an engine by which it renews connections that were idle.
+_RENEWING = frozenset(("pool_pre_ping", "pool_recycle"))
 #: Connections of the parent of a forked process: there they are in use, so they may not even be closed.
 _of_parents: list[Connection] = []
 #: One lock for each engine: stores may share one.
@@ -77,14 +79,16 @@ class Database:
         self.can = capabilities_of(engine.dialect.name)
         if self._own:
             self.can.prepare(engine)
-        #: the connection that writes, while nobody does. Where only one can, it is kept for the next time, as it knows the
-        #: statements: a pool would give now this one and now that, and reading a statement of 64 rows takes SQLite a millisecond
-        self._writer: Connection | None = None
-        self._keeps_writer = (
+        #: a connection that writes, while nobody does: all there is to write where only one can, else single statements.
+        #: SQLite's knows the statements: a pool would give now this one and now that, and reading a statement of 64 rows takes a
+        #: millisecond. A server's is in the right mode: to take it from the pool, set that and back takes a fifth of add_job()
+        self._kept: list[Connection] = []
+        self._keeps = (
             self._own
-            and self.can.one_writer
             and isinstance(engine.pool, QueuePool)
-            and engine.pool.size() > 1
+            and engine.pool.size() > (1 if self.can.one_writer else 2)
+            # Who wants connections looked at or thrown away when they were idle, means this one too.
+            and (self.can.one_writer or _RENEWING.isdisjoint(options or {}))
         )
         # One connection for all threads takes one transaction at a time, reading or writing.
         self._share_lock(_locks.setdefault(engine, RLock()))
@@ -96,9 +100,8 @@ class Database:
 
     def forked(self) -> None:
         """Leave the parent's connections to it, and its locks: whoever held one is not in this process."""
-        if self._writer is not None:
-            _of_parents.append(self._writer)
-            self._writer = None
+        _of_parents.extend(self._kept)
+        self._kept.clear()
         self.engine.dispose(close=False)
         self._share_lock(RLock())
 
@@ -115,9 +118,8 @@ class Database:
     def dispose(self) -> None:
         """Close the connections, if the engine is the store's own."""
         if self._own:
-            writer, self._writer = self._writer, None
-            if writer is not None:
-                writer.close()
+            while self._kept:
+                self._kept.pop().close()
             self.engine.dispose()
 
     def read(self, work: Callable[[Connection], Result]) -> Result:
@@ -144,8 +146,9 @@ class Database:
         On a server that saves journeys, and in SQLite the time of two statements out of three: 140 µs instead of 175 for a job.
         It may be executed twice if the connection is cut, so the caller must be able to tell.
         """
-        by_itself = takes_arrays(self.engine.dialect) or (self.can.one_writer and not self._foreign)
-        return self._repeated(work, self._at_once if by_itself else self._writing)
+        if self.can.one_writer and not self._foreign:
+            return self._repeated(work, self._connected)  # our own connections are so from the beginning
+        return self._repeated(work, self._at_once if takes_arrays(self.engine.dialect) else self._writing)
 
     def _repeated(
         self,
@@ -193,9 +196,11 @@ class Database:
 
     @contextmanager
     def _at_once(self) -> Iterator[Connection]:
-        with self._connected() as conn:
-            # With psycopg, that is an attribute and no statement; our own connections to SQLite are so from the beginning.
-            yield conn if self.can.one_writer else conn.execution_options(isolation_level="AUTOCOMMIT")
+        with self._taken() as conn:
+            if conn.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+                # With psycopg, that is an attribute and no statement.
+                conn.execution_options(isolation_level="AUTOCOMMIT")
+            yield conn
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
@@ -205,19 +210,29 @@ class Database:
             with self.engine.connect() as conn:
                 yield conn
             return
-        with lock:
-            pool, conn = self.engine.pool, self._writer or self.engine.connect()
-            self._writer = None  # whatever goes wrong, another one is taken next time
-            try:
-                yield conn
+        with lock, self._taken() as conn:
+            yield conn
+
+    @contextmanager
+    def _taken(self) -> Iterator[Connection]:
+        """Give the connection that is kept, or another one, and keep it for the next time."""
+        pool = self.engine.pool
+        try:
+            conn = self._kept.pop()  # whatever goes wrong, another one is taken next time
+        except IndexError:
+            conn = self.engine.connect()
+        try:
+            yield conn
+            if conn.in_transaction():
                 conn.commit()
-            except BaseException:
-                conn.close()
-                raise
-            if self._keeps_writer and pool is self.engine.pool:  # else the store was closed meanwhile
-                self._writer = conn
-            else:
-                conn.close()
+        except BaseException:
+            conn.close()
+            raise
+        # It is not kept if the store was closed meanwhile, or another thread has given one back.
+        if self._keeps and not self._kept and pool is self.engine.pool:
+            self._kept.append(conn)
+        else:
+            conn.close()
 
     def _translated(self, exc: DBAPIError | TimeoutError) -> Exception:
         cause = str(getattr(exc, "orig", None) or exc)

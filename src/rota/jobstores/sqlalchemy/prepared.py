@@ -14,6 +14,7 @@ from sqlalchemy import ARRAY, BigInteger, Insert, Integer, Text, bindparam, colu
 
 from .capabilities import exact_collation, takes_arrays, takes_unions, takes_values
 from .schema import BATCH
+from .straight import execute_straight
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,18 +103,23 @@ class Prepared:
             for start in range(0, len(rows) - alone, ROWS):
                 columns = list(zip(*rows[start : start + ROWS], strict=True))
                 fitting = next(written for written in form.written_out if written.fits(columns))
-                met += conn.exec_driver_sql(fitting.sql, fitting.arranged(columns)).rowcount
+                met += execute_straight(conn, fitting.sql, fitting.arranged(columns))
             if not alone:
                 return met
             rows = rows[-alone:]
         elif form.union is not None:
             for some in _cut(rows):
                 sql, values = form.union.arranged(some)
-                met += conn.exec_driver_sql(sql, values).rowcount
+                met += execute_straight(conn, sql, values)
             return met
-        result = self.execute(conn, rows)
+        if form.sql is None:
+            count = self.execute(conn, rows).rowcount
+        else:
+            if len(rows) == 1 and form.one is not None:
+                form = form.one
+            count = execute_straight(conn, form.sql or "", form.arranged(rows))
         known = len(rows) == 1 or dialect.supports_sane_multi_rowcount or takes_arrays(dialect)
-        return met + result.rowcount if known else -1
+        return met + count if known else -1
 
     def execute(self, conn: Connection, rows: Sequence[tuple[Any, ...]]) -> CursorResult[Any]:
         """Execute the statement for each row; return what SQLAlchemy returns."""
