@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rota.clock import MINUTE, SECOND, SYSTEM_CLOCK, Clock
+from rota.codec import register_type
 from rota.core.run import FAILED, SUCCEEDED, fail, succeed
-from rota.errors import ConflictingIdError, StoreUnavailableError
+from rota.errors import ConflictingIdError, JobValueError, SerializationError, StoreUnavailableError
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.testing.contract_jobs import START, claim, decide, due_ids, finish, make_job, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from rota.job import Job
 
 
 @pytest.fixture(params=["postgresql_url", "mariadb_url"])
@@ -198,6 +201,45 @@ def test_a_transaction_that_loses_a_deadlock_is_repeated(
         thread.join(30)
     assert len(tries) >= 3  # the one that is repeated may meet the other again
     assert [running(store, id) for id in "ab"] == [2, 2]
+
+
+class Marked:
+    """An argument that calls a function when it is written."""
+
+    def __init__(self, written: Callable[[], Any]) -> None:
+        self.written = written
+
+
+register_type(Marked, "marked", encode=lambda mark: mark.written() and None, decode=lambda _: None)
+
+
+def test_of_many_jobs_all_are_stored_or_none(open_store: Callable[..., SQLAlchemyJobStore]) -> None:
+    store, other = open_store(), open_store()
+
+    def thousand(**options: Any) -> list[Job]:
+        jobs = [make_job(f"job {number:03}") for number in range(1000)]
+        jobs[700] = make_job("job 700", **options)
+        return jobs
+
+    store.add_job(make_job("job 600"))
+    with pytest.raises(ConflictingIdError, match="job 600"):
+        store.add_jobs(thousand())
+    assert [job.id for job in store.get_all_jobs()] == ["job 600"]
+    store.remove_job("job 600")
+    with pytest.raises(SerializationError):
+        store.add_jobs(thousand(args=(object(),)))
+    with pytest.raises(JobValueError):
+        store.add_jobs(thousand(name="a\0b"))
+    assert store.get_all_jobs() == []
+    cuts = iter([cut_connections])
+    store.add_jobs(thousand(args=(Marked(lambda: next(cuts, lambda _: None)(other)),)))
+    assert next(cuts, None) is None
+    found = store.get_all_jobs()
+    assert len({job.id for job in found}) == 1000
+    versions = {job.id: job.version for job in found}
+    jobs = thousand()
+    store.add_jobs(jobs, lambda job, stored: None)
+    assert {job.id: versions[job.id] + 1 for job in jobs} == {job.id: job.version for job in jobs}
 
 
 def test_a_batch_is_recorded_in_full(open_store: Callable[..., SQLAlchemyJobStore]) -> None:

@@ -29,6 +29,7 @@ except ImportError as exc:
     raise MissingExtraError("SQLAlchemyJobStore", "sql") from exc
 
 from .batch import Batch
+from .capabilities import takes_arrays
 from .database import Database, check_connection
 from .history import History
 from .jobs import Jobs, is_plannable
@@ -259,7 +260,8 @@ class SQLAlchemyJobStore(BaseJobStore):
 
         In the caller's transaction the jobs exist exactly if that is committed; on PostgreSQL the others are told by the commit.
         """
-        batch = Batch(self._jobs, jobs, self.clock.now(), replace, self._job_of)
+        overlaps = connection is None and takes_arrays(self._db.engine.dialect)
+        batch = Batch(self._jobs, jobs, self.clock.now(), replace, self._job_of, overlaps)
 
         def work(conn: Connection, look: bool) -> None:
             batch.store(conn, look)

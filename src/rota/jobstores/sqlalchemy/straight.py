@@ -5,10 +5,13 @@ Knows no table. What SQLAlchemy does around a statement is a third of the client
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 from sqlalchemy.exc import DBAPIError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from sqlalchemy import Connection
@@ -24,29 +27,55 @@ def execute_straight(conn: Connection, sql: str, values: Any) -> int:
     """
     if _is_watched(conn):
         return conn.exec_driver_sql(sql, values).rowcount
-    dialect, plain = conn.dialect, conn.connection
-    driver: Any = dialect.loaded_dbapi
-    cursor: Any = plain.cursor()
+    cursor: Any = conn.connection.cursor()
     try:
         if type(values) is list:
             cursor.executemany(sql, values)
         else:
             cursor.execute(sql, values)
         met: int = cursor.rowcount
-    except driver.Error as exc:
-        if dialect.is_disconnect(exc, plain, cursor):
-            # That fails too, and SQLAlchemy throws the connection and its like away.
-            conn.exec_driver_sql("SELECT 1")
-        hidden = conn.engine.hide_parameters
-        raise DBAPIError.instance(sql, values, exc, driver.Error, hidden, dialect=dialect) from exc
+    except conn.dialect.loaded_dbapi.Error as exc:
+        raise _translated(conn, exc, sql, values) from exc
     finally:
         cursor.close()
     return met
 
 
+@contextmanager
+def in_a_row(conn: Connection) -> Iterator[None]:
+    """Let statements go before those before them are answered, where the driver can (psycopg); nobody knows how many rows they met.
+
+    :raises DBAPIError: what went wrong with one of them: from a later one, or at the end
+    """
+    plain: Any = conn.connection.driver_connection
+    pipeline = getattr(conn.dialect.loaded_dbapi, "Pipeline", None)
+    if pipeline is None or not pipeline.is_supported() or _is_watched(conn):
+        yield
+        return
+    try:
+        with plain.pipeline():
+            yield
+    except conn.dialect.loaded_dbapi.Error as exc:
+        raise _translated(conn, exc, None, None) from exc
+
+
+def _translated(conn: Connection, exc: Any, sql: str | None, values: Any) -> BaseException:
+    """Return what SQLAlchemy makes of an error of the driver."""
+    dialect = conn.dialect
+    driver: Any = dialect.loaded_dbapi
+    if dialect.is_disconnect(exc, conn.connection, None):
+        # That fails too, and SQLAlchemy throws the connection and its like away.
+        conn.exec_driver_sql("SELECT 1")
+    hidden = conn.engine.hide_parameters
+    error: BaseException = DBAPIError.instance(sql, values, exc, driver.Error, hidden, dialect=dialect)
+    return error
+
+
 def _is_watched(conn: Connection) -> bool:
-    engine, dialect = conn.engine, conn.dialect
     # SQLAlchemy's own shortcuts; a version that has others gets all statements.
-    return any(getattr(target, "_has_events", True) for target in (conn, engine, dialect)) or bool(
-        getattr(conn, "_echo", True)
+    return (
+        getattr(conn, "_has_events", True)
+        or getattr(conn.engine, "_has_events", True)
+        or getattr(conn.dialect, "_has_events", True)
+        or getattr(conn, "_echo", True)
     )
