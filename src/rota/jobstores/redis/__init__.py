@@ -6,9 +6,8 @@ Turns jobs and runs into texts and back, and keeps the order of steps; the steps
 
 from __future__ import annotations
 
-import json
 import pickle
-from os import urandom
+from random import getrandbits
 
 from ...clock import DAY, instant, moment
 from ...core.plan import ACTIVE, ENDED
@@ -37,7 +36,7 @@ from . import job_scripts as scripts
 from . import run_scripts
 from .keys import SCHEMA_VERSION, Keys
 from .ledger import AT_ONCE, TRIES, Ledger
-from .records import ids_of, jobs_of, state_of, time_of
+from .records import ids_of, jobs_of, spec_of, state_of, time_of
 from .server import Server, texts
 
 TYPE_CHECKING = False
@@ -421,10 +420,10 @@ class RedisJobStore(BaseJobStore):
 
     def _new(self, job: Job, stored: Job | None) -> tuple[str, ...]:
         """Return the fields of a job that is added, or takes the place of a stored one; sets its version."""
-        spec = json.dumps(parts_of(job, self._format))
+        spec = spec_of(job, self._format)
         if stored is None:
             # Starts anywhere, so that a decision about a removed job of the same id cannot be taken for one about this job.
-            job.version = int.from_bytes(urandom(5), "big")
+            job.version = getrandbits(40)
         else:
             job.version = stored.version + 1
         rest = state_of(job.state, job.next_nominal, job.next_due, job.executor, job.error)
@@ -434,7 +433,7 @@ class RedisJobStore(BaseJobStore):
 
     def _save(self, job: Job, version: str, spec: str | None = None) -> bool:
         if spec is None:
-            spec = json.dumps(parts_of(job, self._format))
+            spec = spec_of(job, self._format)
         rest = state_of(job.state, job.next_nominal, job.next_due, job.executor, job.error)
         due = time_of(job.state, job.next_due)
         answer = self._run(scripts.SAVE, job.id, version, spec, rest, job.executor, due)
