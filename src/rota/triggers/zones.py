@@ -33,6 +33,7 @@ _NAIVE_EPOCH = datetime(1970, 1, 1)
 _KEPT_BLOCKS = 4096
 _KEPT_ZONES = 512
 
+_SECONDS = tuple(f"{second:02}" for second in range(60))
 _maps: dict[int, ZoneMap] = {}
 
 
@@ -51,6 +52,12 @@ def zone_map(zone: tzinfo) -> ZoneMap:
 def _offset_text(offset: int) -> str:
     """Return an offset in seconds as ISO 8601 has it."""
     return datetime(1970, 1, 1, tzinfo=timezone(timedelta(seconds=offset))).isoformat()[19:]
+
+
+@lru_cache(maxsize=4096)
+def _minute_text(minute: int) -> str:
+    """Return a wall time in minutes as ISO 8601 has it, up to the colon before the seconds."""
+    return (_NAIVE_EPOCH + timedelta(minutes=minute)).isoformat()[:-2]
 
 
 class ZoneMap:
@@ -147,11 +154,13 @@ class ZoneMap:
 
     def isoformat(self, instant: int) -> str:
         """Return what ``datetime.isoformat()`` says of an instant in the zone; a third of its time, with making the datetime."""
-        second = instant // 1_000_000
+        second, rest = divmod(instant, 1_000_000)
         offset = self.blocks.get(second >> BLOCK_BITS)
         if type(offset) is not int:
             offset = self.wall_of(second) - second
-        return (_NAIVE_EPOCH + timedelta(0, offset, instant)).isoformat() + _offset_text(offset)
+        minute, second = divmod(second + offset, 60)
+        fraction = f".{rest:06}" if rest else ""
+        return f"{_minute_text(minute)}{_SECONDS[second]}{fraction}{_offset_text(offset)}"
 
     def _survey(self, start: int, end: int) -> int | tuple[Stretch, ...]:
         found: list[Stretch] = []

@@ -7,6 +7,7 @@ one statement.
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import chain
 from operator import itemgetter
 
@@ -18,7 +19,7 @@ from .straight import execute_straight
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from typing import Any
 
     from sqlalchemy import ColumnElement, Connection, CursorResult, Dialect, Table, UpdateBase
@@ -31,6 +32,8 @@ ROWS = 64
 #: How many characters the values of a statement have at the most where many rows are one (MySQL), unless a single row has more:
 #: quoted and in four bytes each they are 2 MB, and the least that a server takes by default are 4.
 LENGTH = 250_000
+#: How many statements are kept for sets of ROWS or more that have values in common (PostgreSQL).
+SHORTER = 16
 #: Stands for the rows while a statement is compiled.
 _MARK = "'rows'"
 
@@ -39,19 +42,24 @@ class Values:
     """The values of a row inside a statement, by name: parameters, or the columns of a set of rows.
 
     :param columns: the columns of the set; what is not among them is a parameter
+    :param types: the types of the values, where the database does not find them by itself
     :ivar returns: whether the statement is executed once for all rows, so that it may return something
     """
 
     def __init__(
-        self, columns: Mapping[str, ColumnElement[Any]] | None = None, returns: bool = False
+        self,
+        columns: Mapping[str, ColumnElement[Any]] | None = None,
+        types: Mapping[str, Any] | None = None,
+        returns: bool = False,
     ) -> None:
         self._columns = columns
+        self._types = types or {}
         self.returns = returns
 
     def __call__(self, name: str) -> ColumnElement[Any]:
         """Return the value of that name."""
         column = None if self._columns is None else self._columns.get(name)
-        return bindparam(name) if column is None else column
+        return bindparam(name, type_=self._types.get(name)) if column is None else column
 
     def inserted(self, table: Table, **values: ColumnElement[Any]) -> Insert:
         """Return the statement that inserts these values."""
@@ -115,9 +123,7 @@ class Prepared:
         if form.sql is None:
             count = self.execute(conn, rows).rowcount
         else:
-            if len(rows) == 1 and form.one is not None:
-                form = form.one
-            count = execute_straight(conn, form.sql or "", form.arranged(rows))
+            count = execute_straight(conn, *form.statement(rows))
         known = len(rows) == 1 or dialect.supports_sane_multi_rowcount or takes_arrays(dialect)
         return met + count if known else -1
 
@@ -126,9 +132,7 @@ class Prepared:
         form = self._form_for(conn)
         if form.sql is None:
             return conn.execute(self._statement, [dict(zip(self._names, row, strict=True)) for row in rows])
-        if len(rows) == 1 and form.one is not None:
-            form = form.one
-        return conn.exec_driver_sql(form.sql or "", form.arranged(rows))
+        return conn.exec_driver_sql(*form.statement(rows))
 
     def _form_for(self, conn: Connection) -> Form:
         if conn.get_execution_options().get("schema_translate_map"):
@@ -190,23 +194,27 @@ class Prepared:
         ]
         return UnionForm(before, f"SELECT {', '.join(columns)}", after, constants)
 
-    def _set_form(self, dialect: Dialect, single: Any) -> Form:
+    def _set_form(self, dialect: Dialect, single: Any, once: Collection[str] = ()) -> SetForm:
+        """Return the statement that takes arrays, and what is given once as it is."""
+        several = [name for name in self._names if name not in once]
         types: dict[str, Any] = {
             name: BigInteger() if isinstance(single.binds[name].type, Integer) else Text()
             for name in self._names
         }
-        arrays = [bindparam(name, type_=ARRAY(types[name])) for name in self._names]
-        rows = func.unnest(*arrays).table_valued(*(column(name, types[name]) for name in self._names))
+        arrays = [bindparam(name, type_=ARRAY(types[name])) for name in several]
+        rows = func.unnest(*arrays).table_valued(*(column(name, types[name]) for name in several))
         columns = rows.alias("given").render_derived().c
-        values = Values({column.name: column for column in columns}, returns=True)
+        values = Values({column.name: column for column in columns}, types, returns=True)
         compiled: Any = self._make(values).compile(dialect=dialect)
         constants = {name: value for name, value in compiled.params.items() if name not in types}
-        numbers = [isinstance(types[name], BigInteger) for name in self._names]
-        form = SetForm(str(compiled), self._names, numbers, constants)
-        if not compiled.effective_returning:
-            # Planning a set costs the server more than a row does.
-            others = {name: value for name, value in single.params.items() if name not in types}
-            form.one = OneForm(str(single), self._names, others)
+        numbers = {name for name in several if isinstance(types[name], BigInteger)}
+        form = SetForm(str(compiled), self._names, numbers, once, constants)
+        if not once:
+            form.with_once = partial(self._set_form, dialect, single)
+            if not compiled.effective_returning:
+                # Planning a set costs the server more than a row does.
+                others = {name: value for name, value in single.params.items() if name not in types}
+                form.one = OneForm(str(single), self._names, others)
         return form
 
 
@@ -228,6 +236,11 @@ class Form:
         self.union: UnionForm | None = None
         self._constants = constants
         self._arrange = None if list(order) == list(range(len(order))) else itemgetter(*order)
+
+    def statement(self, rows: Sequence[tuple[Any, ...]]) -> tuple[str, Any]:
+        """Return what the driver is to execute for these rows."""
+        form = self.one if self.one is not None and len(rows) == 1 else self
+        return form.sql or "", form.arranged(rows)
 
     def arranged(self, rows: Sequence[tuple[Any, ...]]) -> Any:
         """Return the parameters for these rows."""
@@ -317,21 +330,53 @@ class OneForm(Form):
 class SetForm(Form):
     """A statement that takes all rows at once, as an array for each column.
 
-    :param numbers: for each name, whether its values are integers; else they are text
+    :param numbers: the names of the values that are integers; the others are text
+    :param once: the names of the values that are the same in all rows, and given once
     """
 
+    #: makes the statement for rows that have the values of these names in common
+    with_once: Callable[[Collection[str]], SetForm] | None = None
+
     def __init__(
-        self, sql: str, names: Sequence[str], numbers: Sequence[bool], constants: dict[str, Any]
+        self,
+        sql: str,
+        names: Sequence[str],
+        numbers: Collection[str],
+        once: Collection[str],
+        constants: dict[str, Any],
     ) -> None:
         super().__init__(sql)
         self._names = names
-        self._literals = [_of_numbers if number else array_literal for number in numbers]
+        self._literals = [
+            itemgetter(0) if name in once else _of_numbers if name in numbers else array_literal
+            for name in names
+        ]
         self._others = constants
+        self._shorter: dict[tuple[str, ...], SetForm] = {}
+
+    def statement(self, rows: Sequence[tuple[Any, ...]]) -> tuple[str, Any]:
+        """Return what the driver is to execute for these rows."""
+        if len(rows) < ROWS or self.with_once is None:
+            return super().statement(rows)
+        columns = list(zip(*rows, strict=True))
+        named = zip(self._names, columns, strict=True)
+        once = tuple(name for name, values in named if values.count(values[0]) == len(rows))
+        form = self._shorter.get(once)
+        if form is None:
+            if not once or len(self._shorter) == SHORTER:
+                form = self
+            else:
+                form = self._shorter[once] = self.with_once(once)
+        return form.sql or "", form.of_columns(columns)
 
     def arranged(self, rows: Sequence[tuple[Any, ...]]) -> Any:
         """Return the parameters for these rows."""
-        columns = zip(self._names, self._literals, zip(*rows, strict=True), strict=True)
-        return {name: literal(values) for name, literal, values in columns} | self._others
+        return self.of_columns(list(zip(*rows, strict=True)))
+
+    def of_columns(self, columns: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
+        """Return the parameters for rows, by column."""
+        named = zip(self._names, self._literals, columns, strict=True)
+        return {name: literal(values) for name, literal, values in named} | self._others
 
 
 def _cut(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
