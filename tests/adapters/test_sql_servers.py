@@ -121,16 +121,14 @@ def test_connections_that_were_cut_while_nobody_used_them_are_not_noticed(
         assert len(store.get_all_jobs()) == number + 1
 
 
-def test_a_connection_for_single_statements_is_kept_unless_the_pool_is_to_renew_it(
-    postgresql_url: str,
-) -> None:
+def test_a_connection_for_single_statements_is_kept_unless_the_pool_is_to_renew_it(url: str) -> None:
     for options, kept in (
         ({}, 1),
         ({"pool_pre_ping": True}, 0),
         ({"pool_recycle": 60}, 0),
         ({"pool_size": 2}, 0),
     ):
-        store = SQLAlchemyJobStore(postgresql_url, engine_options=options)
+        store = SQLAlchemyJobStore(url, engine_options=options)
         store.start(None, "default")
         store.add_job(make_job(f"job with {options}"))
         assert store.engine.pool.checkedout() == kept, options

@@ -35,7 +35,7 @@ def execute_straight(conn: Connection, sql: str, values: Any) -> int:
             cursor.execute(sql, values)
         met: int = cursor.rowcount
     except conn.dialect.loaded_dbapi.Error as exc:
-        raise _translated(conn, exc, sql, values) from exc
+        raise translated(conn, exc, sql, values) from exc
     finally:
         cursor.close()
     return met
@@ -56,10 +56,10 @@ def in_a_row(conn: Connection) -> Iterator[None]:
         with plain.pipeline():
             yield
     except conn.dialect.loaded_dbapi.Error as exc:
-        raise _translated(conn, exc, None, None) from exc
+        raise translated(conn, exc) from exc
 
 
-def _translated(conn: Connection, exc: Any, sql: str | None, values: Any) -> BaseException:
+def translated(conn: Connection, exc: Any, sql: str | None = None, values: Any = None) -> BaseException:
     """Return what SQLAlchemy makes of an error of the driver."""
     dialect = conn.dialect
     driver: Any = dialect.loaded_dbapi
