@@ -62,12 +62,19 @@ local function add(groups, name, value)
   if not group then group = {{}}; groups[name] = group end
   group[#group + 1] = value
 end
-local function place(id, executor, due)
+local function place_all(executor, values)
+  if #values == 0 then return end
   local times = TIMES .. executor
-  if due == '' then call('ZREM', times, id) return end
   local first = call('ZRANGE', times, 0, 0, 'WITHSCORES')
-  call('ZADD', times, due, id)
-  if not first[1] or tonumber(due) < tonumber(first[2]) then call('PUBLISH', WAKE, ARGV[2]) end
+  local least = first[2] and tonumber(first[2]) or math.huge
+  for i = 1, #values, 2 do
+    if tonumber(values[i]) < least then call('PUBLISH', WAKE, ARGV[2]) break end
+  end
+  each('ZADD', times, values)
+end
+local function place(id, executor, due)
+  if due == '' then call('ZREM', TIMES .. executor, id) return end
+  place_all(executor, {{due, id}})
 end
 local function released(rest)
   local nominal = find(rest, '"held"', 1, true) and match(rest, '^"%a+",(%-?%d+),"held"')
