@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -18,6 +19,7 @@ DAY = 24 * HOUR
 HELD = 2**62
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -52,6 +54,21 @@ def instant(moment: datetime) -> int:
     :raises TypeError: if the datetime is naive
     """
     return (moment - _EPOCH) // _MICROSECOND
+
+
+def instant_of_text(wall: str, offset: str) -> int:
+    """Return the instant of an ISO 8601 text that is given in two parts; a half of the time of making the datetime first.
+
+    :param wall: date and time
+    :param offset: the offset of that time from UTC, as ``+HH:MM``
+    :raises ValueError, TypeError: if they are something else
+    """
+    return (datetime.fromisoformat(wall) - _NAIVE_EPOCH) // _MICROSECOND - _offset(offset)
+
+
+@lru_cache(maxsize=256)
+def _offset(text: str) -> int:
+    return -instant(datetime.fromisoformat(f"1970-01-01T00:00:00{text}"))
 
 
 def moment(instant: int, timezone: tzinfo = UTC) -> datetime:

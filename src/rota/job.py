@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _UNSET: Any = object()
 
 
-class _Rare:
+class Rare:
     """What most jobs have not, in one slot of a job: a slot for each would be 16 bytes of every job. It is never changed."""
 
     __slots__ = ("error", "kwargs", "sealed")
@@ -55,7 +55,7 @@ class _Rare:
         self.sealed = sealed
 
 
-_NOTHING_RARE = _Rare()
+NOTHING_RARE = Rare()
 
 
 class Job:
@@ -108,13 +108,13 @@ class Job:
     running: int
     #: scheduler and alias of the store (None while the job is in none); one tuple for all jobs of a store
     _home: tuple[Any, str | None]
-    _rare: _Rare
+    _rare: Rare
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         # Stores make jobs by Job.__new__() and __setstate__(), so the bookkeeping must be there without __init__().
         self = object.__new__(cls)
         self._home = _NOWHERE
-        self._rare = _NOTHING_RARE
+        self._rare = NOTHING_RARE
         self.executor = "default"
         self.policy = DEFAULT_POLICY
         self.next_nominal = None
@@ -243,7 +243,7 @@ class Job:
     def error(self, value: str | None) -> None:
         rare = self._rare
         if value is not rare.error:
-            self._rare = _Rare(rare.kwargs, value, rare.sealed)
+            self._rare = Rare(rare.kwargs, value, rare.sealed)
 
     @property
     def misfire_grace_time(self) -> int | float | None:
@@ -270,7 +270,7 @@ class Job:
     @sealed.setter
     def sealed(self, value: str | None) -> None:
         rare = self._rare
-        self._rare = _Rare(rare.kwargs, rare.error, value)
+        self._rare = Rare(rare.kwargs, rare.error, value)
 
     @property
     def _kwargs(self) -> Mapping[str, Any] | None:
@@ -281,7 +281,7 @@ class Job:
     def _kwargs(self, value: Mapping[str, Any] | None) -> None:
         rare = self._rare
         if value is not rare.kwargs:
-            self._rare = _Rare(value, rare.error, rare.sealed)
+            self._rare = Rare(value, rare.error, rare.sealed)
 
     @property
     def _scheduler(self) -> Any:

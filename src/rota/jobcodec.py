@@ -17,12 +17,13 @@ from .errors import (
     JobTypeError,
     SerializationError,
 )
-from .job import Job
+from .job import NOTHING_RARE, Job, Rare
 from .jobparts import (
     CACHE_SIZE,
     callable_of,
     class_references,
     options_of,
+    plain_trigger,
     policy_of_text,
     trigger_of,
     trigger_spec,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ("JobFormat", "decode_job", "encode_job", "trigger_of", "trigger_spec")
 
 _triggers: dict[str, BaseTrigger] = {}
+_new = object.__new__
 _PICKLED = '{"~pickle":"'
 
 
@@ -119,6 +121,7 @@ class JobFormat:
         if serializer not in ("json", "pickle"):
             raise ConfigurationError(f'serializer must be "json" or "pickle", not {serializer!r}')
         self.pickles = serializer == "pickle"
+        self._load: Callable[[str], Any] = _load_pickled if self.pickles else loads
         self._protocol = pickle_protocol
         self.imports = imports
         self._signer = signer_of(signing_key)
@@ -174,10 +177,48 @@ class JobFormat:
             return job.sealed
         return self._signer.signed((job.id, reference, trigger, args, kwargs, options, job.executor))
 
+    def job_of(
+        self,
+        home: tuple[Any, str | None],
+        id: str,
+        name: str,
+        reference: str,
+        trigger: str,
+        args: str,
+        kwargs: str,
+        options: str,
+        executor: str,
+        nominal: int | None,
+        due: int | None,
+        version: int,
+        state: str,
+        running: int,
+        error: str | None,
+    ) -> Job:
+        """Return the job of what is stored of it; one that cannot be restored is quarantined, with the reason in ``error``.
+
+        :param home: the scheduler that the job's methods go through, and the alias of the store
+        """
+        # All attributes are set here, once, instead of by Job.__new__(): a list of jobs is to come fast.
+        job: Job = _new(Job)
+        job._home = home
+        job._rare = NOTHING_RARE if error is None else Rare(None, error)
+        job.id = id
+        job.name = name
+        job.executor = executor
+        job.policy = DEFAULT_POLICY
+        job.next_nominal = nominal
+        job.next_due = due
+        job.version = version
+        job.state = state
+        job.running = running
+        self.restore(job, reference, trigger, args, kwargs, options)
+        return job
+
     def restore(self, job: Job, reference: str, trigger: str, args: str, kwargs: str, options: str) -> None:
         """Set the parts of a job from their texts; if one fails, the job becomes quarantined and keeps the text."""
         job.func_ref = reference
-        if self._signer is not None or options.startswith(MARK):
+        if self._signer is not None or (options != "{}" and options.startswith(MARK)):
             signature, plain = separated(options)
             if not self._accepts(job, signature, reference, trigger, args, kwargs, plain):
                 job.sealed = options
@@ -189,7 +230,10 @@ class JobFormat:
             self._describe(job, trigger, args, kwargs, options)
             return
         try:
-            job.func = self._callable_of(reference, trigger, args, kwargs)
+            if self._allowed is None:
+                job.func = callable_of(reference)
+            else:
+                job.func = self._allowed_callable(self._allowed, reference, trigger, args, kwargs)
             job.trigger = _triggers.get(trigger) or self._trigger_of_text(trigger)
             job.args = () if args == "[]" else tuple(self._load(args))
             if kwargs != "{}":
@@ -208,11 +252,10 @@ class JobFormat:
             job.state, job.error = QUARANTINED, f"it is not trusted: {refusal}"
         return refusal is None
 
-    def _callable_of(self, reference: str, trigger: str, args: str, kwargs: str) -> Callable[..., Any]:
+    def _allowed_callable(
+        self, allowed: AllowList, reference: str, trigger: str, args: str, kwargs: str
+    ) -> Callable[..., Any]:
         """Return the callable of a stored job; nothing is imported for one that is not allowed."""
-        allowed = self._allowed
-        if allowed is None:
-            return callable_of(reference)
         allowed.check_reference(reference)
         self._check_classes(trigger, args, kwargs)
         found = callable_of(reference)
@@ -266,14 +309,6 @@ class JobFormat:
             ) from exc
         return f'{_PICKLED}{b64encode(data).decode()}"}}'
 
-    def _load(self, text: str) -> Any:
-        if not self.pickles or not text.startswith(_PICKLED):
-            return loads(text)
-        import pickle
-        from base64 import b64decode
-
-        return pickle.loads(b64decode(text[len(_PICKLED) : -2]))
-
     def _trigger_text(self, trigger: BaseTrigger) -> str:
         if type(trigger) is UnrestoredTrigger:
             return trigger.text
@@ -285,24 +320,38 @@ class JobFormat:
                 raise
             return self._pickle(trigger, "trigger")
         # Who adds a job is mostly the one to run it: half the time of reading an interval job was reading its trigger.
-        _keep(text, spec, trigger)
+        if spec["type"] != "custom":
+            _keep(text, trigger)
         return text
 
     def _trigger_of_text(self, text: str) -> BaseTrigger:
+        trigger = plain_trigger(text)
+        if trigger is not None:
+            _keep(text, trigger)
+            return trigger
         found = self._load(text)
         if isinstance(found, BaseTrigger):  # pickled
             return found
         trigger = trigger_of(found)
-        _keep(text, found, trigger)
+        if found["type"] != "custom":
+            _keep(text, trigger)
         return trigger
 
 
-def _keep(text: str, spec: Mapping[str, Any], trigger: BaseTrigger) -> None:
+def _load_pickled(text: str) -> Any:
+    if not text.startswith(_PICKLED):
+        return loads(text)
+    import pickle
+    from base64 import b64decode
+
+    return pickle.loads(b64decode(text[len(_PICKLED) : -2]))
+
+
+def _keep(text: str, trigger: BaseTrigger) -> None:
     """Remember the trigger of a text: the built-in ones are immutable values, others may not be."""
-    if spec["type"] != "custom":
-        if len(_triggers) >= CACHE_SIZE:
-            _triggers.clear()
-        _triggers[text] = trigger
+    if len(_triggers) >= CACHE_SIZE:
+        _triggers.clear()
+    _triggers[text] = trigger
 
 
 def _is_bound(func: Any, owner: Any) -> bool:

@@ -5,12 +5,14 @@ Imports what references name; it decides nothing about whether that may be.
 
 from __future__ import annotations
 
+import re
 import sys
 
+from .clock import instant_of_text
 from .codec import loads, pack, raw
 from .core.policy import DEFAULT_POLICY, Policy, seconds_of, with_options
 from .errors import CallableLookupError, DeserializationError
-from .triggers import trigger_from_spec
+from .triggers import trigger_class, trigger_from_spec
 from .triggers.base import BaseTrigger
 from .util import obj_to_ref, ref_to_obj
 
@@ -21,6 +23,12 @@ if TYPE_CHECKING:
 
 #: How many decoded triggers, callables and option sets are kept; jobs with equal texts share one object.
 CACHE_SIZE = 20_000
+
+#: What most jobs have of which each has its own: an interval of whole seconds or a date, as their specs are written down. Classes
+#: of characters instead of "." would take twice as long.
+_PLAIN = re.compile(
+    r'\{"type":"(?:interval","seconds":([1-9][0-9]{0,9}),"start|date","run)_date":"(.{10}T.{8,15})([+-]..:..)","timezone":"([^"\\]+)"\}'
+)
 
 
 # ------------------------------------------------------------------------------------------------------------ triggers
@@ -64,6 +72,27 @@ def trigger_of(spec: Mapping[str, Any]) -> BaseTrigger:
         for name, value in state.items():
             setattr(trigger, name, value)
     return trigger
+
+
+def plain_trigger(text: str) -> BaseTrigger | None:
+    """Return the trigger of a text that is a plain interval or date, in a third of the time; None if it is something else.
+
+    A scheduler that begins reads thousands of them, and no two are the same.
+    """
+    found = _PLAIN.fullmatch(text)
+    if found is None:
+        return None
+    seconds, wall, offset, timezone = found.groups()
+    try:
+        at = instant_of_text(wall, offset)
+    except (TypeError, ValueError):
+        return None  # trigger_of() says what is wrong with it
+    made: BaseTrigger
+    if seconds is None:
+        made = trigger_class("date").plain(at, timezone)  # type: ignore[attr-defined]
+    else:
+        made = trigger_class("interval").plain(at, timezone, seconds)  # type: ignore[attr-defined]
+    return made
 
 
 def class_references(text: str) -> list[str]:

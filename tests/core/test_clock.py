@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rota.clock import SYSTEM_CLOCK, instant, microseconds, moment
+from rota.clock import SYSTEM_CLOCK, instant, instant_of_text, microseconds, moment
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -22,6 +22,33 @@ def test_an_instant_is_exact_to_the_microsecond_and_comes_back_as_the_same_time(
     if datetime(1, 1, 3, tzinfo=UTC) < value.astimezone(UTC) < datetime(9999, 12, 29, tzinfo=UTC):
         assert moment(there) == value.astimezone(UTC)
         assert instant(moment(there, BERLIN)) == there
+
+
+@given(
+    st.datetimes(
+        min_value=datetime(2, 1, 1),
+        max_value=datetime(9998, 12, 31),
+        timezones=st.sampled_from([UTC, BERLIN, timezone(timedelta(hours=-9, minutes=-30))]),
+    ).filter(lambda value: len(value.isoformat()) in (25, 32))
+)
+def test_the_two_parts_of_a_text_give_the_instant_of_its_datetime(value):
+    text = value.isoformat()
+    assert instant_of_text(text[:-6], text[-6:]) == instant(value)
+
+
+@pytest.mark.parametrize(
+    ("wall", "offset"),
+    [
+        ("2026-02-30T10:00:00", "+01:00"),
+        ("2026-02-03T10:00:00+02:00", "+01:00"),
+        ("2026-02-03T10:00:00", "+99:00"),
+        ("2026-02-03T10:00:00", ""),
+        ("", "+01:00"),
+    ],
+)
+def test_parts_that_are_no_time_and_offset_have_no_instant(wall, offset):
+    with pytest.raises((TypeError, ValueError)):
+        instant_of_text(wall, offset)
 
 
 def test_the_two_passes_of_a_repeated_hour_are_an_hour_apart():

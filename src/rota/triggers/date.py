@@ -88,9 +88,18 @@ class DateTrigger(InstantTrigger):
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> DateTrigger:
         """Return the trigger of a :meth:`spec`."""
+        return cls.plain(to_instant(datetime.fromisoformat(spec["run_date"])), spec["timezone"])
+
+    @classmethod
+    def plain(cls, run: int, timezone: str) -> DateTrigger:
+        """Return the trigger of a :meth:`spec`.
+
+        :param run: the instant of its ``run_date``
+        :raises UnknownTimezoneError: if there is no such zone
+        """
         trigger = cls.__new__(cls)
-        trigger._run = to_instant(datetime.fromisoformat(spec["run_date"]))
-        trigger.timezone = astimezone(spec["timezone"])
+        trigger._run = run
+        trigger.timezone = astimezone(timezone)
         return trigger
 
     def __getstate__(self) -> dict[str, Any]:

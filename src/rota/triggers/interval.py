@@ -6,6 +6,7 @@ Pure; see the port in :mod:`rota.triggers.base`. Integer arithmetic on the grid 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from ..clock import DAY, SECOND, SYSTEM_CLOCK, microseconds, moment
@@ -26,6 +27,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import date, tzinfo
     from typing import Any
+
+    from .terms import Terms
 
 
 #: The epoch was a Thursday; weeks are aligned to Mondays.
@@ -228,6 +231,19 @@ class IntervalTrigger(TriggerWithTerms):
             mode=spec.get("mode", "rate"),
         )
 
+    @classmethod
+    def plain(cls, start: int, timezone: str, seconds: str) -> IntervalTrigger:
+        """Return the trigger of a :meth:`spec` that says no more than this; there are thousands of them to be read.
+
+        :param start: the instant of its ``start_date``
+        :param seconds: digits: more than zero, and not beyond the calendar
+        :raises UnknownTimezoneError: if there is no such zone
+        """
+        trigger = cls.__new__(cls)
+        trigger._start = start | 0
+        trigger._terms = _plain_terms(timezone, seconds)
+        return trigger
+
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = {
             "version": 2,
@@ -272,6 +288,11 @@ class IntervalTrigger(TriggerWithTerms):
 
     def __str__(self) -> str:
         return f"interval[{self.interval!s}]"
+
+
+@lru_cache(maxsize=1024)
+def _plain_terms(timezone: str, seconds: str) -> Terms:
+    return terms(astimezone(timezone) or UTC, None, None, None, None, (int(seconds) * SECOND, False, True))
 
 
 def _first(first: str, now: int, interval: int, zone: tzinfo) -> int:
