@@ -204,7 +204,7 @@ class SQLAlchemyJobStore(BaseJobStore):
     def get_due_jobs(self, now: datetime) -> list[Job]:
         """Return the active jobs that are due, earliest first; nothing is claimed."""
         rows = self._read(partial(self._jobs.due, now=instant(now), room=None))
-        return [self._job_of(row) for row in rows]
+        return self._jobs.jobs_of(rows, self._home)
 
     def get_next_run_time(self) -> datetime | None:
         """Return the earliest next run time, or None."""
@@ -223,7 +223,7 @@ class SQLAlchemyJobStore(BaseJobStore):
     ) -> list[Job]:
         """Return a page of the jobs, those of some states if they are given."""
         rows = self._read(partial(self._jobs.select, states=state, limit=limit, offset=offset))
-        return [self._job_of(row) for row in rows]
+        return self._jobs.jobs_of(rows, self._home)
 
     def add_job(self, job: Job) -> None:
         """Store a job.
@@ -315,7 +315,7 @@ class SQLAlchemyJobStore(BaseJobStore):
     def due(self, now: int, room: Mapping[str, int]) -> list[Job]:
         """Return due jobs, earliest first, at most so many for each executor as it has room for."""
         rows = self._read(partial(self._jobs.due, now=now, room=room))
-        return [self._job_of(row) for row in rows]
+        return self._jobs.jobs_of(rows, self._home)
 
     def next_due(self, executors: Iterable[str]) -> int | None:
         """Return the earliest due time among the jobs of these executors."""

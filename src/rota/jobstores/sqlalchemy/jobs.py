@@ -14,7 +14,6 @@ from ...clock import HELD
 from ...core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED, due_time, plan
 from ...core.run import CLAIMED
 from ...errors import JobLookupError, JobValueError
-from ...job import Job
 from .prepared import Prepared
 from .schema import BATCH, ID_LENGTH, storable
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Row as SqlRow
     from sqlalchemy import Select as SqlSelect
 
+    from ...job import Job
     from ...jobcodec import JobFormat
     from .prepared import Values
     from .schema import Tables
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     #: the values of a row that is to be added; the id comes first
     NewRow = tuple[Any, ...]
     Select = SqlSelect[*tuple[Any, ...]]
+
+#: later than everything, also than what is held
+_NEVER = float("inf")
 
 
 #: The columns that hold what makes a job, apart from its id and its times.
@@ -73,7 +76,8 @@ class Jobs:
         self._visible: Select = select(*self.columns).where(columns.state != ENDED)
         self._one = self._visible.where(columns.id == bindparam("b_id"))
         in_order = case((columns.next_due.is_(None), 1), else_=0), columns.next_due, columns.id
-        self._all = self._visible.order_by(*in_order)
+        self._page = self._visible.order_by(*in_order)
+        self._all = self._visible.order_by(columns.id)
         active: Select = select(*self.columns).where(
             columns.state == ACTIVE, columns.next_due <= bindparam("b_now")
         )
@@ -144,36 +148,12 @@ class Jobs:
 
         :param home: the scheduler that the job's methods go through, and the alias of the store
         """
-        (
-            id,
-            name,
-            reference,
-            trigger,
-            args,
-            kwargs,
-            options,
-            executor,
-            next_nominal,
-            next_due,
-            version,
-            state,
-            running,
-            error,
-        ) = row
-        job: Job = Job.__new__(Job)
-        job._home = home
-        job.id = id
-        job.name = name
-        job.executor = executor
-        job.next_nominal = next_nominal
-        job.next_due = next_due
-        job.version = version
-        job.state = state
-        job.running = running
-        if error is not None:
-            job.error = error
-        self._format.restore(job, reference, trigger, args, kwargs, options)
-        return job
+        return self._format.job_of(home, *row)
+
+    def jobs_of(self, rows: Iterable[Sequence[Any]], home: tuple[Any, str | None]) -> list[Job]:
+        """Return the jobs of rows, as :meth:`job_of`."""
+        job_of = self._format.job_of
+        return [job_of(home, *row) for row in rows]
 
     def healed(self, row: Row, home: tuple[Any, str | None]) -> Job | None:
         """Return the job of a row in quarantine as an active one, or None if it still cannot be restored."""
@@ -227,9 +207,13 @@ class Jobs:
         self, conn: Connection, states: Iterable[str] | None, limit: int | None, offset: int
     ) -> Sequence[Row]:
         """Return a page of the rows, the earliest due first, those without a due time last."""
-        found = self._all
+        whole = limit is None and not offset
+        found = self._all if whole else self._page
         if states is not None:
             found = found.where(self._table.c.state.in_(list(states)))
+        if whole:
+            # The rows lie in the order of their ids, and databases take as long to sort so wide ones as to read them.
+            return sorted(conn.execute(found).all(), key=_by_due)
         if limit is not None:
             found = found.limit(limit)
         return conn.execute(found.offset(offset) if offset else found).all()
@@ -248,7 +232,7 @@ class Jobs:
                 values = {"b_now": now, "b_executor": executor, "b_limit": limit}
                 rows += conn.execute(self._due, values).all()
         if len(room) > 1:
-            rows.sort(key=lambda row: row[9])
+            rows.sort(key=_by_due)
         return rows
 
     def next_due(self, conn: Connection, executors: Iterable[str] | None) -> int | None:
@@ -340,6 +324,11 @@ class Jobs:
             return False
         job.version += 1
         return True
+
+
+def _by_due(row: Row) -> float:
+    due: int | None = row[9]
+    return _NEVER if due is None else due
 
 
 def _check_text(what: str, text: str) -> None:
