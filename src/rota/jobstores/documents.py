@@ -5,6 +5,8 @@ Pure conversions; knows no store and no third-party library.
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from ..codec import dumps, loads
 from ..core.plan import ACTIVE, PAUSED, QUARANTINED, due_time, plan
 from ..core.run import Run, summary
@@ -13,11 +15,13 @@ from ..job import Job
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     from ..jobcodec import JobFormat
 
+#: later than everything, also than what is held
+_NEVER = float("inf")
 #: How much of an error text or traceback is kept, in characters.
 TEXT_LENGTH = 50_000
 
@@ -51,15 +55,24 @@ def job_of(
     error: str | None,
 ) -> Job:
     """Return the job of its parts; one that cannot be restored is quarantined, with the reason in ``error``."""
-    job: Job = Job.__new__(Job)
-    job._home = scheduler, alias
-    job.id, job.name, reference, trigger, args, kwargs, options, job.executor = parts
-    job.version, job.running, job.state = version, running, state
-    job.next_nominal, job.next_due = nominal, due
-    if error is not None:
-        job.error = error
-    format.restore(job, reference, trigger, args, kwargs, options)
-    return job
+    id, name, reference, trigger, args, kwargs, options, executor = parts
+    return format.job_of(
+        (scheduler, alias),
+        id,
+        name,
+        reference,
+        trigger,
+        args,
+        kwargs,
+        options,
+        executor,
+        nominal,
+        due,
+        version,
+        state,
+        running,
+        error,
+    )
 
 
 def heal(job: Job, now: int) -> bool:
@@ -107,6 +120,18 @@ def in_order(job: Job) -> tuple[bool, int, str]:
     """Return the sort key of listings: the earliest due first, those without a due time last."""
     due = job.next_due
     return due is None, due or 0, job.id
+
+
+def ordered(jobs: Iterable[Job]) -> list[Job]:
+    """Return many jobs in the order of listings; tuples as keys would take three times as long."""
+    found = sorted(jobs, key=attrgetter("id"))
+    found.sort(key=_due_of)
+    return found
+
+
+def _due_of(job: Job) -> float:
+    due = job.next_due
+    return _NEVER if due is None else due
 
 
 def storable(text: str | None) -> str | None:

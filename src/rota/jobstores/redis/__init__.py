@@ -23,7 +23,7 @@ from ...errors import (
 from ...jobcodec import JobFormat
 from ...util import maybe_ref
 from ..base import BaseJobStore, ConflictingIdError, JobLookupError
-from ..documents import heal, in_order, parts_of, steps_from
+from ..documents import heal, in_order, ordered, parts_of, steps_from
 from ..offset import Offset
 from ..orphans import linked, sort_out
 
@@ -209,10 +209,8 @@ class RedisJobStore(BaseJobStore):
 
     def get_all_jobs(self) -> list[Job]:
         """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
-        found: dict[str, Job] = {}
-        for part in self._scan(scripts.LIST):
-            found.update((job.id, job) for job in self._jobs(part) if job.state != ENDED)
-        return sorted(found.values(), key=in_order)
+        jobs = (job for part in self._scan(scripts.LIST) for job in self._jobs(part))
+        return ordered({job.id: job for job in jobs if job.state != ENDED}.values())
 
     def select_jobs(
         self, state: Collection[str] | None = None, limit: int | None = None, offset: int = 0

@@ -160,13 +160,18 @@ return table.concat(found)
 #: Return a part of all jobs as id, spec and state in turn, from a cursor on, and the next cursor.
 LIST = """
 local step = call('HSCAN', STATES, fields(ARGV[1])[1], 'COUNT', 1000)
-local ids, states, found = {}, {}, {}
-for i = 1, #step[2], 2 do ids[#ids + 1] = step[2][i]; states[#states + 1] = step[2][i + 1] end
-local specs = get(JOBS, ids)
+local all, ids, found = step[2], {}, {}
+for i = 1, #all, 2 do ids[#ids + 1] = all[i] end
+local specs, n = get(JOBS, ids), 0
+-- Without a text for each job between: a fifth of the time of the server.
 for i = 1, #ids do
-  if specs[i] then show(found, ids[i], specs[i], states[i]) end
+  if specs[i] then
+    found[n + 1], found[n + 2], found[n + 3] = ids[i], specs[i], all[2 * i]
+    n = n + 3
+  end
 end
-return {step[1], table.concat(found)}
+found[n + 1] = ''
+return {step[1], table.concat(found, '\\0')}
 """
 
 #: Return a part of the jobs that have one of some states (cursor, states …; any state without them) as id and due time in turn

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ...job import Job
     from ...jobcodec import JobFormat
 
+    Home = tuple[Any, str | None]
+
 _quoted = json.encoder.encode_basestring_ascii
 #: What a padded number is shorter than; enough for every instant.
 _DIGITS = 19
@@ -61,16 +63,17 @@ def jobs_of(
     """
     parts = text.split("\0")
     ids, specs, states = parts[:-1:3], parts[1::3], parts[2::3]
+    home = scheduler, alias
     try:  # all at once, which is faster
         found = zip(json.loads(f"[{','.join(specs)}]"), json.loads(f"[{','.join(states)}]"), strict=True)
-        jobs = [_job_of(texts, state, format, scheduler, alias, healing) for texts, state in found]
+        jobs = [_job_of(texts, standing, format, home, healing) for texts, standing in found]
         if [job.id for job in jobs] == ids:
             return jobs
     except (ValueError, TypeError):
         pass
     return [
-        _job_or_damaged(id, spec, state, format, scheduler, alias, healing)
-        for id, spec, state in zip(ids, specs, states, strict=True)
+        _job_or_damaged(id, spec, standing, format, home, healing)
+        for id, spec, standing in zip(ids, specs, states, strict=True)
     ]
 
 
@@ -86,48 +89,30 @@ def ids_of(text: str) -> list[str]:
 
 
 def _job_of(
-    texts: Sequence[str],
-    standing: Sequence[Any],
-    format: JobFormat,
-    scheduler: Any,
-    alias: str | None,
-    healing: bool,
+    texts: Sequence[str], standing: Sequence[Any], format: JobFormat, home: Home, healing: bool
 ) -> Job:
+    id, name, reference, trigger, args, kwargs, options, executor = texts
     version, running, state, nominal, due, _, error = standing
-    return job_of(
-        texts,
-        format,
-        scheduler,
-        alias,
-        version=version,
-        running=running,
-        state=ACTIVE if healing else state,
-        nominal=nominal,
-        due=HELD if due == "held" else due,
-        error=None if healing else error,
-    )
+    if due == "held":
+        due = HELD
+    if healing:
+        state, error = ACTIVE, None
+    # By position, as there are thousands of them: names take longer.
+    return format.job_of(
+        home, id, name, reference, trigger, args, kwargs, options, executor, nominal, due, version, state, running, error
+    )  # fmt: skip
 
 
-def _job_or_damaged(
-    id: str,
-    spec: str,
-    standing: str,
-    format: JobFormat,
-    scheduler: Any,
-    alias: str | None,
-    healing: bool,
-) -> Job:
+def _job_or_damaged(id: str, spec: str, standing: str, format: JobFormat, home: Home, healing: bool) -> Job:
     try:
         texts = json.loads(spec)
         texts[0] = id
-        return _job_of(texts, json.loads(standing), format, scheduler, alias, healing)
+        return _job_of(texts, json.loads(standing), format, home, healing)
     except (ValueError, TypeError, IndexError) as exc:
-        return _damaged(id, spec, standing, exc, format, scheduler, alias)
+        return _damaged(id, spec, standing, exc, format, home)
 
 
-def _damaged(
-    id: str, spec: str, standing: str, exc: Exception, format: JobFormat, scheduler: Any, alias: str | None
-) -> Job:
+def _damaged(id: str, spec: str, standing: str, exc: Exception, format: JobFormat, home: Home) -> Job:
     try:
         version, running, _, nominal, _, executor, _ = json.loads(standing)
     except (ValueError, TypeError):
@@ -139,8 +124,7 @@ def _damaged(
     job = job_of(
         (id, name, reference, trigger, args, kwargs, options, executor),
         format,
-        scheduler,
-        alias,
+        *home,
         version=version,
         running=running,
         state=QUARANTINED,
