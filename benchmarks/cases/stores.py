@@ -132,9 +132,15 @@ def loading(package: str, server: str, jobs: int) -> dict[str, Any]:
         other.join()
         watch = Watch()
         with _scheduler(package, store()) as scheduler:
+            started, used = watch.seconds(), watch.cpu()
             found = len(scheduler.get_jobs())
             seconds, cpu = watch.seconds(), watch.cpu()
-    return {"figures": {"seconds": seconds}, "cpu": cpu, "count": found, "expected": jobs}
+    return {
+        "figures": {"seconds": seconds, "list": seconds - started},
+        "cpu": {"seconds": cpu, "list": cpu - used},
+        "count": found,
+        "expected": jobs,
+    }
 
 
 def rescuing(package: str, server: str, lease: int) -> dict[str, Any]:

@@ -106,6 +106,13 @@ def _cases(
                     "s",
                     "From start() to the list of all jobs, in a process that has not seen them before. Nothing is written.",
                 ),
+                Row(
+                    f"`get_jobs()` for the first time, of 10 000 jobs in {title}",
+                    "list",
+                    "s",
+                    "The second half of that, without the start: each job with its callable, trigger and arguments, ready to run.",
+                    ratio=3,
+                ),
             ),
             {"server": server, "jobs": 10_000},
             most_rounds=2,
