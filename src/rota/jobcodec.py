@@ -23,6 +23,7 @@ from .jobparts import (
     callable_of,
     class_references,
     options_of,
+    plain_text,
     plain_trigger,
     policy_of_text,
     trigger_of,
@@ -312,6 +313,10 @@ class JobFormat:
     def _trigger_text(self, trigger: BaseTrigger) -> str:
         if type(trigger) is UnrestoredTrigger:
             return trigger.text
+        plain = plain_text(trigger)
+        if plain is not None:
+            _keep(plain, trigger)
+            return plain
         try:
             spec = trigger_spec(trigger)
             text = to_text(spec, "trigger")

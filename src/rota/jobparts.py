@@ -29,6 +29,7 @@ CACHE_SIZE = 20_000
 _PLAIN = re.compile(
     r'\{"type":"(?:interval","seconds":([1-9][0-9]{0,9}),"start|date","run)_date":"(.{10}T.{8,15})([+-]..:..)","timezone":"([^"\\]+)"\}'
 )
+_PLAIN_MODULES = frozenset(("rota.triggers.date", "rota.triggers.interval"))
 
 
 # ------------------------------------------------------------------------------------------------------------ triggers
@@ -72,6 +73,16 @@ def trigger_of(spec: Mapping[str, Any]) -> BaseTrigger:
         for name, value in state.items():
             setattr(trigger, name, value)
     return trigger
+
+
+def plain_text(trigger: BaseTrigger) -> str | None:
+    """Return the text of a plain interval or date, in a third of the time that its spec takes; None if it is something else."""
+    if (
+        type(trigger).__module__ not in _PLAIN_MODULES
+    ):  # a class that a user derived may be written in another way
+        return None
+    text: str | None = trigger.plain_text()  # type: ignore[attr-defined]
+    return text
 
 
 def plain_trigger(text: str) -> BaseTrigger | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -10,7 +10,7 @@ import pytest
 
 from rota.codec import loads, to_text
 from rota.errors import UnknownTimezoneError
-from rota.jobparts import plain_trigger, trigger_of
+from rota.jobparts import plain_text, plain_trigger, trigger_of
 from rota.triggers.calendarinterval import CalendarIntervalTrigger
 from rota.triggers.cron import CronTrigger
 from rota.triggers.date import DateTrigger
@@ -40,6 +40,7 @@ def spec_of(trigger: BaseTrigger) -> str:
 )
 def test_a_plain_trigger_is_the_one_of_its_spec(trigger: BaseTrigger) -> None:
     text = spec_of(trigger)
+    assert plain_text(trigger) == text
     found, expected = plain_trigger(text), trigger_of(loads(text))
     assert found is not None
     assert type(found) is type(expected)
@@ -109,3 +110,42 @@ def test_a_plain_trigger_with_an_unknown_zone_fails_as_its_spec_does() -> None:
     with pytest.raises(UnknownTimezoneError) as by_spec:
         trigger_of(loads(text))
     assert str(direct.value) == str(by_spec.value)
+
+
+class Derived(IntervalTrigger):
+    """A user's class, which may be written in another way."""
+
+    __slots__ = ()
+
+
+class Odd(tzinfo):
+    """A zone with a fraction of a second."""
+
+    key = "Odd/Zone"
+
+    def utcoffset(self, moment: datetime | None) -> timedelta:
+        return timedelta(microseconds=1)
+
+    def dst(self, moment: datetime | None) -> timedelta:
+        return timedelta(0)
+
+    def tzname(self, moment: datetime | None) -> str:
+        return self.key
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        IntervalTrigger(seconds=1.5, timezone="UTC"),
+        IntervalTrigger(hours=1, timezone="UTC", jitter=0),
+        IntervalTrigger(hours=1, timezone="UTC", spread=60),
+        IntervalTrigger(hours=1, timezone="UTC", mode="delay"),
+        IntervalTrigger(hours=1, timezone="UTC", end_date=date(2126, 1, 1)),
+        Derived(hours=1, timezone="UTC"),
+        DateTrigger(datetime(2026, 1, 1, tzinfo=timezone(timedelta(microseconds=1)))),
+        DateTrigger(datetime(2026, 1, 1, tzinfo=Odd())),
+        CronTrigger(hour=3, timezone="UTC"),
+    ],
+)
+def test_other_triggers_have_no_plain_text(trigger: BaseTrigger) -> None:
+    assert plain_text(trigger) is None

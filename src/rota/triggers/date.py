@@ -11,6 +11,7 @@ from ..clock import instant as to_instant
 from ..clock import moment
 from ..util import astimezone, datetime_repr, timezone_to_text
 from .base import InstantTrigger, checked_state, current_instant, optional_instant, zone_for
+from .zones import zone_map
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,6 +85,18 @@ class DateTrigger(InstantTrigger):
         if zone is None:
             return None
         return {"type": "date", "run_date": self.run_date.isoformat(), "timezone": zone}
+
+    def plain_text(self) -> str | None:
+        """Return the text of a :meth:`spec`, None if it is not as simple as that of most dates."""
+        try:
+            zone = zone_map(self.timezone or UTC)
+            if zone.quoted is None:
+                return None
+            return f'{{"type":"date","run_date":"{zone.isoformat(self._run)}","timezone":{zone.quoted}}}'
+        except (
+            Exception
+        ):  # a foreign zone, or one with a fraction of a second; spec() says what is wrong, if anything is
+            return None
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> DateTrigger:

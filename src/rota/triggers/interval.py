@@ -218,6 +218,18 @@ class IntervalTrigger(TriggerWithTerms):
             result["mode"] = "delay"
         return result
 
+    def plain_text(self) -> str | None:
+        """Return the text of a :meth:`spec` that says no more than :meth:`plain` takes, None if it says more."""
+        terms = self._terms
+        interval, follows_end, _ = terms.manner
+        zone = terms.zone
+        if interval % SECOND or follows_end or terms.end is not None or zone.quoted is None:
+            return None
+        if terms.jitter is not None or terms.spread is not None:
+            return None
+        start = zone.isoformat(self._start)
+        return f'{{"type":"interval","seconds":{interval // SECOND},"start_date":"{start}","timezone":{zone.quoted}}}'
+
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> IntervalTrigger:
         """Return the trigger of a :meth:`spec`."""

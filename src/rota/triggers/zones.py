@@ -6,6 +6,7 @@ the epoch in UTC, *wall seconds* count what a clock in the zone shows as if it w
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from itertools import pairwise
@@ -33,6 +34,7 @@ _NAIVE_EPOCH = datetime(1970, 1, 1)
 _KEPT_BLOCKS = 4096
 _KEPT_ZONES = 512
 
+_SIMPLE = re.compile(r"[A-Za-z0-9_+:/-]+")
 _SECONDS = tuple(f"{second:02}" for second in range(60))
 _maps: dict[int, ZoneMap] = {}
 
@@ -63,7 +65,7 @@ def _minute_text(minute: int) -> str:
 class ZoneMap:
     """The offsets of one time zone."""
 
-    __slots__ = ("blocks", "fixed", "text", "zone")
+    __slots__ = ("blocks", "fixed", "quoted", "text", "zone")
 
     def __init__(self, zone: tzinfo) -> None:
         self.zone = zone
@@ -73,6 +75,8 @@ class ZoneMap:
         self.fixed: int | None = self.offset(0) if isinstance(zone, timezone) else None
         #: the text from which :func:`rota.util.astimezone` makes an equal zone, None if there is none
         self.text = timezone_to_text(zone)
+        #: the same as JSON has it, None also if that may need escapes
+        self.quoted = f'"{self.text}"' if self.text and _SIMPLE.fullmatch(self.text) else None
 
     def offset(self, second: int) -> int:
         """Return the seconds that a clock in the zone is ahead of UTC."""
