@@ -156,22 +156,23 @@ class HostContract:
 
     def test_shutdown_waits_for_the_runs_under_way(self, host: Host, scheduler: Any) -> None:
         """No run is cut off, and its event comes before the scheduler's last."""
-        gate, begun, codes = threading.Event(), threading.Event(), []
+        gate, begun, codes = threading.Event(), [], []
         scheduler.add_listener(
             lambda event: codes.append(event.code), EVENT_JOB_EXECUTED | EVENT_SCHEDULER_SHUTDOWN
         )
 
         def work() -> None:
-            begun.set()
+            begun.append("plain")
             host.block(gate)
 
         async def work_async() -> None:
+            begun.append("coroutine")
             await host.nap()
 
         host.start(scheduler)
         host.call(scheduler.add_job, work)
         host.call(scheduler.add_job, work_async)
-        host.wait_until(begun.is_set, "the job has begun")
+        host.wait_until(lambda: len(begun) == 2, "both have begun")
         threading.Timer(0.05, gate.set).start()
         host.shutdown(scheduler)
         assert scheduler.state == STATE_STOPPED
