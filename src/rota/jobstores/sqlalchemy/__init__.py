@@ -119,7 +119,8 @@ class SQLAlchemyJobStore(BaseJobStore):
                 f"keep_days must be more than 0, or None for no bound; got {keep_days!r}"
             )
         self._db = Database(url, maybe_ref(engine) if engine else None, engine_options)
-        self._tables = Tables(maybe_ref(metadata) or MetaData(), tablename, tableschema)
+        metadata = maybe_ref(metadata) or MetaData()
+        self._tables = Tables(metadata, tablename, tableschema, self._db.engine.dialect.name)
         self._format = JobFormat(serializer, pickle_protocol, imports, signing_key)
         self._jobs = Jobs(self._tables, self._format)
         self._ledger_table = Ledger(self._tables)
