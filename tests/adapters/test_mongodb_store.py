@@ -287,7 +287,7 @@ def test_an_end_that_comes_after_a_rescue_is_refused_and_files_nothing(open_stor
     store = open_store()
     store.add_job(make_job())
     (stale,) = claim(store)
-    later = START + LEASE + 1
+    later = START + LEASE + SECOND
     store.renew(OTHER, later, LEASE)
     (run,) = store.rescue(OTHER, later)
     succeed(stale, None, later)

@@ -316,7 +316,7 @@ def test_a_client_that_repeats_its_requests_does_no_harm(redis_url: str, open_st
         assert (running(store, "one"), running(store, "two")) == (1, 1)
         assert finish(store, runs[:1]) == []
         assert sorted((running(store, "one"), running(store, "two"))) == [0, 1]
-        later = START + LEASE + 1
+        later = START + LEASE + SECOND
         assert store.renew(OTHER, later, LEASE)
         (rescued,) = store.rescue(OTHER, later)
         assert rescued.attempt == 2

@@ -309,7 +309,7 @@ def test_a_group_of_a_hundred_runs_is_claimed_finished_and_rescued(open_store: A
     store.add_job(make_job(every=1, coalesce=False))
     now = START + 150 * SECOND
     assert len(claim(store, now)) == 100
-    later = now + LEASE + 1
+    later = now + LEASE + SECOND
     store.renew(OTHER, later, LEASE)
     taken = store.rescue(OTHER, later)
     assert len(taken) == 100

@@ -84,14 +84,14 @@ class SharedJobStoreContract(StoredJobContract):
     def test_a_lease_can_be_renewed_until_it_is_over(self, store: BaseJobStore) -> None:
         assert store.renew(NODE, START, LEASE)
         assert store.renew(NODE, START + LEASE, LEASE)
-        assert not store.renew(NODE, START + 2 * LEASE + 1, LEASE)
+        assert not store.renew(NODE, START + 2 * LEASE + SECOND, LEASE)
         assert not store.renew(NODE, START + 2 * LEASE + 2, LEASE)
         assert store.renew(OTHER, START + 2 * LEASE + 2, LEASE)
 
     def test_a_node_whose_lease_is_over_claims_nothing(self, store: BaseJobStore) -> None:
         store.add_job(make_job())
         store.renew(NODE, START, LEASE)
-        later = START + LEASE + 1
+        later = START + LEASE + SECOND
         assert store.claim(decide(store, later), NODE, later) == []
         assert due_ids(store, later) == ["job"]
 
@@ -113,7 +113,7 @@ class SharedJobStoreContract(StoredJobContract):
     ) -> None:
         store.add_job(make_job())
         runs = claim(store)
-        later = START + LEASE + 1
+        later = START + LEASE + SECOND
         assert store.rescue(NODE, later) == []
         assert store.rescue(NODE, later, known=[]) == []
         assert finish(store, runs, later) == []
@@ -123,7 +123,7 @@ class SharedJobStoreContract(StoredJobContract):
     ) -> None:
         store.add_job(make_job(args=(1,)))
         (stale,) = claim(store)
-        later = START + LEASE + 1
+        later = START + LEASE + SECOND
         other.renew(OTHER, later, LEASE)
         (run,) = other.rescue(OTHER, later)
         assert (run.nominal, run.attempt, run.owner, run.status) == (START, 2, OTHER, CLAIMED)
@@ -142,7 +142,7 @@ class SharedJobStoreContract(StoredJobContract):
     ) -> None:
         store.add_job(make_job())
         runs = claim(store)
-        later = START + LEASE + 1
+        later = START + LEASE + SECOND
         assert finish(store, runs, later) == []
         other.renew(OTHER, later, LEASE)
         assert other.rescue(OTHER, later) == []
@@ -160,7 +160,7 @@ class SharedJobStoreContract(StoredJobContract):
     ) -> None:
         store.add_job(make_job("stale"))
         stale = claim(store)
-        later = START + LEASE + 1
+        later = START + LEASE + SECOND
         other.renew(OTHER, later, LEASE)
         other.rescue(OTHER, later)
         other.add_job(make_job("fresh", later))
@@ -175,7 +175,7 @@ class SharedJobStoreContract(StoredJobContract):
     ) -> None:
         store.add_job(make_job(**options))
         claim(store)
-        later = START + LEASE + 1
+        later = START + LEASE + SECOND
         store.renew(OTHER, later, LEASE)
         (run,) = store.rescue(OTHER, later)
         assert run.status == LOST
@@ -187,7 +187,7 @@ class SharedJobStoreContract(StoredJobContract):
         store.add_job(make_job())
         claim(store)
         store.remove_job("job")
-        later = START + LEASE + 1
+        later = START + LEASE + SECOND
         store.renew(OTHER, later, LEASE)
         (run,) = store.rescue(OTHER, later)
         assert run.status == LOST
@@ -196,7 +196,7 @@ class SharedJobStoreContract(StoredJobContract):
     def test_the_last_run_of_an_ended_job_is_rescued_too(self, store: BaseJobStore) -> None:
         store.add_job(make_job(every=None))
         claim(store)
-        later = START + LEASE + 1
+        later = START + LEASE + SECOND
         store.renew(OTHER, later, LEASE)
         runs = store.rescue(OTHER, later)
         assert [run.status for run in runs] == [CLAIMED]
@@ -209,7 +209,7 @@ class SharedJobStoreContract(StoredJobContract):
         store.add_job(make_job(every=1, coalesce=False))
         store.add_job(make_job("single"))
         claim(store, START + 2 * SECOND)
-        later = START + 2 * SECOND + LEASE + 1
+        later = START + 2 * SECOND + LEASE + SECOND
         store.renew(OTHER, later, LEASE)
         runs = store.rescue(OTHER, later)
         followers = {id(run.then) for run in runs}
@@ -220,7 +220,7 @@ class SharedJobStoreContract(StoredJobContract):
         for number in range(5):
             store.add_job(make_job(f"job{number}"))
         claim(store)
-        later = START + LEASE + 1
+        later = START + LEASE + SECOND
         store.renew(OTHER, later, LEASE)
         assert len(store.rescue(OTHER, later, {"default": 2})) == 2
         assert store.rescue(OTHER, later, {"elsewhere": 2}) == []
@@ -230,7 +230,7 @@ class SharedJobStoreContract(StoredJobContract):
         """A node that has lost its lease unknowingly would go on with what is left of them, beside those that were taken."""
         store.add_job(make_job(every=1, coalesce=False))
         claim(store, START + 2 * SECOND)
-        later = START + 2 * SECOND + LEASE + 1
+        later = START + 2 * SECOND + LEASE + SECOND
         store.renew(OTHER, later, LEASE)
         assert store.rescue(OTHER, later, {"default": 0}) == []
         runs = store.rescue(OTHER, later, {"default": 1})
@@ -342,7 +342,7 @@ class SharedJobStoreContract(StoredJobContract):
         ids = sorted(f"job{number}" for number in range(20))
         store.add_jobs([make_job(id) for id in ids])
         assert len(claim(store)) == 20
-        later = START + LEASE + 1
+        later = START + LEASE + SECOND
         taken: list[str] = []
 
         def rescue(number: int) -> None:
