@@ -11,8 +11,6 @@ from base64 import b64decode, b64encode
 from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum, Flag
-from functools import lru_cache
-from json.encoder import encode_basestring
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -129,7 +127,7 @@ def unpack(data: Any) -> Any:
 def to_text(packed: Any, where: str) -> str:
     """Return packed data as JSON text that every database can keep."""
     try:
-        text = _flat_text(packed) or _encoder.encode(packed)
+        text = _encoder.encode(packed)
         if not text.isascii():
             text.encode()
     except UnicodeEncodeError:  # a lone surrogate is only kept as an escape
@@ -137,31 +135,6 @@ def to_text(packed: Any, where: str) -> str:
     except (ValueError, TypeError, RecursionError) as exc:
         raise SerializationError(f"{where} cannot be written as JSON: {exc}") from exc
     return text
-
-
-def _flat_text(packed: Any) -> str | None:
-    """Return a dictionary of texts and integers as JSON, as most triggers are, in half the encoder's time; None for the rest."""
-    if type(packed) is not dict:
-        return None
-    values: list[str | int] = []
-    for value in packed.values():
-        kind = type(value)
-        if kind is str:
-            values.append(encode_basestring(value))
-        elif kind is int:
-            values.append(value)
-        else:
-            return None
-    form = _form_of(tuple(packed))
-    return None if form is None else form % tuple(values)
-
-
-@lru_cache(maxsize=256)
-def _form_of(keys: tuple[Any, ...]) -> str | None:
-    """Return the text of a dictionary with these keys and a place for each value, None if the encoder must see the keys."""
-    if not all(type(key) is str for key in keys):
-        return None
-    return f"{{{','.join(f'{encode_basestring(key)}:'.replace('%', '%%') + '%s' for key in keys)}}}"
 
 
 def register_type(

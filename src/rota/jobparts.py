@@ -77,9 +77,8 @@ def trigger_of(spec: Mapping[str, Any]) -> BaseTrigger:
 
 def plain_text(trigger: BaseTrigger) -> str | None:
     """Return the text of a plain interval or date, in a third of the time that its spec takes; None if it is something else."""
-    if (
-        type(trigger).__module__ not in _PLAIN_MODULES
-    ):  # a class that a user derived may be written in another way
+    # A class that a user derived may be written in another way.
+    if type(trigger).__module__ not in _PLAIN_MODULES:
         return None
     text: str | None = trigger.plain_text()  # type: ignore[attr-defined]
     return text

@@ -320,17 +320,3 @@ def test_a_pydantic_model_needs_only_to_be_registered() -> None:
         assert loads(dumps(order)) == order
     finally:
         del codec._registered[Order], codec._by_name["order"]
-
-
-@given(
-    st.dictionaries(st.text(st.characters(exclude_categories=())), st.text() | st.integers() | st.booleans())
-)
-def test_dictionaries_of_texts_and_integers_are_written_as_the_encoder_writes_them(
-    data: dict[str, Any],
-) -> None:
-    try:
-        expected = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
-        expected.encode()
-    except UnicodeEncodeError:  # a lone surrogate is only kept as an escape
-        expected = json.dumps(data, separators=(",", ":"))
-    assert codec.to_text(data, "data") == expected

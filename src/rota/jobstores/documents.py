@@ -116,14 +116,9 @@ def steps_from(found: object, known: int, may_migrate: bool, where: str, remedy:
     return range(found, known)
 
 
-def in_order(job: Job) -> tuple[bool, int, str]:
-    """Return the sort key of listings: the earliest due first, those without a due time last."""
-    due = job.next_due
-    return due is None, due or 0, job.id
-
-
 def ordered(jobs: Iterable[Job]) -> list[Job]:
-    """Return many jobs in the order of listings; tuples as keys would take three times as long."""
+    """Return jobs in the order of listings: the earliest due first, those without a due time last, those of one time by id."""
+    # Twice, as tuples as keys take three times as long.
     found = sorted(jobs, key=attrgetter("id"))
     found.sort(key=_due_of)
     return found

@@ -13,7 +13,7 @@ from ...errors import ConfigurationError, MissingExtraError, StoreNotStartedErro
 from ...jobcodec import JobFormat
 from ...util import maybe_ref
 from ..base import BaseJobStore, ConflictingIdError, JobLookupError
-from ..documents import heal, in_order, parts_of
+from ..documents import heal, ordered, parts_of
 from ..offset import Offset
 from ..orphans import linked, sort_out
 
@@ -251,7 +251,7 @@ class MongoDBJobStore(BaseJobStore):
         ]
         self._runs.note(found)
         jobs = list(map(self._job_of, found))
-        return sorted(jobs, key=in_order) if len(room) > 1 else jobs
+        return ordered(jobs) if len(room) > 1 else jobs
 
     def next_due(self, executors: Iterable[str]) -> int | None:
         """Return the earliest due time among the jobs of these executors."""

@@ -23,7 +23,7 @@ from ...errors import (
 from ...jobcodec import JobFormat
 from ...util import maybe_ref
 from ..base import BaseJobStore, ConflictingIdError, JobLookupError
-from ..documents import heal, in_order, ordered, parts_of, steps_from
+from ..documents import heal, ordered, parts_of, steps_from
 from ..offset import Offset
 from ..orphans import linked, sort_out
 
@@ -197,7 +197,7 @@ class RedisJobStore(BaseJobStore):
 
     def get_due_jobs(self, now: datetime) -> list[Job]:
         """Return the active jobs that are due, earliest first; nothing is claimed."""
-        return sorted(self._jobs(self._run(scripts.DUE, str(instant(now)))), key=in_order)
+        return ordered(self._jobs(self._run(scripts.DUE, str(instant(now)))))
 
     def get_next_run_time(self) -> datetime | None:
         """Return the earliest next run time, or None."""
@@ -304,7 +304,7 @@ class RedisJobStore(BaseJobStore):
         if not wanted:
             return []
         jobs = self._jobs(self._run(scripts.DUE, str(now), *wanted))
-        return sorted(jobs, key=in_order) if len(wanted) > 2 else jobs
+        return ordered(jobs) if len(wanted) > 2 else jobs
 
     def next_due(self, executors: Iterable[str]) -> int | None:
         """Return the earliest due time among the jobs of these executors."""

@@ -20,6 +20,7 @@ from ...errors import (
 from ...jobcodec import JobFormat
 from ...util import maybe_ref
 from ..base import BaseJobStore, ConflictingIdError, JobLookupError
+from ..documents import ordered
 from ..offset import Offset
 
 try:
@@ -224,7 +225,7 @@ class SQLAlchemyJobStore(BaseJobStore):
     ) -> list[Job]:
         """Return a page of the jobs, those of some states if they are given."""
         rows = self._read(partial(self._jobs.select, states=state, limit=limit, offset=offset))
-        return self._jobs.jobs_of(rows, self._home)
+        return ordered(self._jobs.jobs_of(rows, self._home))
 
     def add_job(self, job: Job) -> None:
         """Store a job.

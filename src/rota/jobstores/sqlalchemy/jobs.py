@@ -36,10 +36,6 @@ if TYPE_CHECKING:
     NewRow = tuple[Any, ...]
     Select = SqlSelect[*tuple[Any, ...]]
 
-#: later than everything, also than what is held
-_NEVER = float("inf")
-
-
 #: The columns that hold what makes a job, apart from its id and its times.
 _PARTS = ("name", "func", "trigger_spec", "args", "kwargs", "options", "executor")
 
@@ -77,7 +73,6 @@ class Jobs:
         self._one = self._visible.where(columns.id == bindparam("b_id"))
         in_order = case((columns.next_due.is_(None), 1), else_=0), columns.next_due, columns.id
         self._page = self._visible.order_by(*in_order)
-        self._all = self._visible.order_by(columns.id)
         active: Select = select(*self.columns).where(
             columns.state == ACTIVE, columns.next_due <= bindparam("b_now")
         )
@@ -206,14 +201,11 @@ class Jobs:
     def select(
         self, conn: Connection, states: Iterable[str] | None, limit: int | None, offset: int
     ) -> Sequence[Row]:
-        """Return a page of the rows, the earliest due first, those without a due time last."""
-        whole = limit is None and not offset
-        found = self._all if whole else self._page
+        """Return a page of the rows: those that come first or next in the order of listings, in any order."""
+        # Databases take as long to sort such wide rows as to read them.
+        found = self._visible if limit is None and not offset else self._page
         if states is not None:
             found = found.where(self._table.c.state.in_(list(states)))
-        if whole:
-            # The rows lie in the order of their ids, and databases take as long to sort so wide ones as to read them.
-            return sorted(conn.execute(found).all(), key=_by_due)
         if limit is not None:
             found = found.limit(limit)
         return conn.execute(found.offset(offset) if offset else found).all()
@@ -232,7 +224,7 @@ class Jobs:
                 values = {"b_now": now, "b_executor": executor, "b_limit": limit}
                 rows += conn.execute(self._due, values).all()
         if len(room) > 1:
-            rows.sort(key=_by_due)
+            rows.sort(key=lambda row: row[9])
         return rows
 
     def next_due(self, conn: Connection, executors: Iterable[str] | None) -> int | None:
@@ -324,11 +316,6 @@ class Jobs:
             return False
         job.version += 1
         return True
-
-
-def _by_due(row: Row) -> float:
-    due: int | None = row[9]
-    return _NEVER if due is None else due
 
 
 def _check_text(what: str, text: str) -> None:
