@@ -1,9 +1,11 @@
-"""Loggers that are made when they are first used: logging, with all that it loads, is half of the time that importing takes.
+"""Loggers: made when they are first used, and guarded, so that a filter or a handler that raises costs its line only.
 
-Imports logging in functions only; logs nothing itself.
+Imports logging in functions only: with all that it loads, it is half of the time that importing takes. Logs nothing itself.
 """
 
 from __future__ import annotations
+
+from .texts import repr_of, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
 #: The levels of those names in logging.
 DEBUG = 10
 WARNING = 30
+
+#: What formats as it is and runs no code of users.
+_PLAIN = (str, int, float, bool, type(None))
 
 
 def get_logger(name: str) -> Logger:
@@ -32,3 +37,85 @@ class ClassLogger:
 
     def __get__(self, instance: Any, owner: type | None = None) -> Logger:
         return get_logger(self._name)
+
+
+class GuardedLogger:
+    """A logger whose methods never raise, whatever its filters, its handlers and the texts of its arguments do.
+
+    :param logger: a logger, or anything with the methods ``debug``, ``info``, ``warning``, ``error`` and ``exception``
+    """
+
+    __slots__ = ("_logger", "_options")
+
+    def __init__(self, logger: Any) -> None:
+        self._logger = logger
+        # So that a line names the caller's file, not this one; loggers of other libraries do not know this option.
+        self._options: dict[str, Any] = {"stacklevel": 3} if _is_of_logging(logger) else {}
+
+    def debug(self, message: str, *args: object, exc_info: Any = None) -> None:
+        """Log a message for developers."""
+        self._log("debug", message, args, exc_info)
+
+    def info(self, message: str, *args: object, exc_info: Any = None) -> None:
+        """Log a message about ordinary work."""
+        self._log("info", message, args, exc_info)
+
+    def warning(self, message: str, *args: object, exc_info: Any = None) -> None:
+        """Log what somebody should look at."""
+        self._log("warning", message, args, exc_info)
+
+    def error(self, message: str, *args: object, exc_info: Any = None) -> None:
+        """Log a failure."""
+        self._log("error", message, args, exc_info)
+
+    def exception(self, message: str, *args: object) -> None:
+        """Log a failure with the exception that is being handled."""
+        self._log("error", message, args, True)
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # the name in logging
+        """Whether a message of that level goes anywhere; True where the logger cannot tell."""
+        try:
+            return bool(self._logger.isEnabledFor(level))
+        except Exception:
+            return True
+
+    def _log(self, method: str, message: str, args: tuple[object, ...], exc_info: Any) -> None:
+        try:
+            options = self._options if not exc_info else {**self._options, "exc_info": exc_info}
+            shown = [arg if type(arg) in _PLAIN else _Shown(arg) for arg in args]
+            getattr(self._logger, method)(message, *shown, **options)
+        except BaseException as exc:
+            _reraise_ctrl_c(exc)
+
+
+class _Shown:
+    """An argument of a message: its text is made when somebody formats it, and that cannot raise."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __str__(self) -> str:
+        return text_of(self.value)
+
+    def __repr__(self) -> str:
+        return repr_of(self.value)
+
+
+def _reraise_ctrl_c(exc: BaseException) -> None:
+    """Raise a KeyboardInterrupt of the main thread once more: it is the user's, not the logger's."""
+    if isinstance(exc, KeyboardInterrupt):
+        from threading import current_thread, main_thread
+
+        if current_thread() is main_thread():
+            raise exc
+
+
+def _is_of_logging(logger: object) -> bool:
+    try:
+        from logging import Logger
+
+        return isinstance(logger, Logger)
+    except BaseException:  # a __class__ that raises
+        return False
