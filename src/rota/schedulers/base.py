@@ -32,7 +32,7 @@ from ..events import (
 from ..executors.base import BaseExecutor
 from ..jobstores.base import BaseJobStore
 from ..jobstores.memory import MemoryJobStore
-from ..logs import get_logger
+from ..logs import GuardedLogger, get_logger
 from ..util import asbool, astimezone, local_timezone, maybe_ref
 from .config import OPTIONS, default_policy, read_config, seconds_option
 from .engine import LEASE
@@ -141,8 +141,8 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
             self._open()
             self.state = STATE_PAUSED if paused else STATE_RUNNING
         watch(self)
-        self._logger.info("Scheduler started")
-        self._dispatch_event(SchedulerEvent(EVENT_SCHEDULER_STARTED))
+        self._log.info("Scheduler started")
+        self._tell(SchedulerEvent(EVENT_SCHEDULER_STARTED))
         if self.state == STATE_RUNNING:
             self._require_engine().claiming = self._runs_jobs
             self.wakeup()
@@ -176,8 +176,8 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         if self.state == STATE_RUNNING:
             self._require_engine().claiming = False
             self.state = STATE_PAUSED
-            self._logger.info("Paused scheduler job processing")
-            self._dispatch_event(SchedulerEvent(EVENT_SCHEDULER_PAUSED))
+            self._log.info("Paused scheduler job processing")
+            self._tell(SchedulerEvent(EVENT_SCHEDULER_PAUSED))
 
     def resume(self) -> None:
         """Process jobs again.
@@ -189,8 +189,8 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         if self.state == STATE_PAUSED:
             self.state = STATE_RUNNING
             self._require_engine().claiming = self._runs_jobs
-            self._logger.info("Resumed scheduler job processing")
-            self._dispatch_event(SchedulerEvent(EVENT_SCHEDULER_RESUMED))
+            self._log.info("Resumed scheduler job processing")
+            self._tell(SchedulerEvent(EVENT_SCHEDULER_RESUMED))
             self.wakeup()
 
     @abstractmethod
@@ -282,7 +282,7 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
             if self.state != STATE_STOPPED and self._runs_jobs:
                 executor.start(self, alias)
             self._executors[alias] = executor
-        self._dispatch_event(SchedulerEvent(EVENT_EXECUTOR_ADDED, alias))
+        self._tell(SchedulerEvent(EVENT_EXECUTOR_ADDED, alias))
         if self.state == STATE_RUNNING:
             self.wakeup()
 
@@ -297,7 +297,7 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
             del self._executors[alias]
         if shutdown and self.state != STATE_STOPPED and self._runs_jobs:
             executor.shutdown()
-        self._dispatch_event(SchedulerEvent(EVENT_EXECUTOR_REMOVED, alias))
+        self._tell(SchedulerEvent(EVENT_EXECUTOR_REMOVED, alias))
 
     def add_jobstore(
         self, jobstore: BaseJobStore | str, alias: str = "default", **jobstore_opts: Any
@@ -322,7 +322,7 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
             if self.state != STATE_STOPPED:
                 self._start_store(alias, jobstore)
             self._jobstores[alias] = jobstore
-        self._dispatch_event(SchedulerEvent(EVENT_JOBSTORE_ADDED, alias))
+        self._tell(SchedulerEvent(EVENT_JOBSTORE_ADDED, alias))
         if self.state == STATE_RUNNING:
             self.wakeup()
 
@@ -340,7 +340,7 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         if shutdown:
             store.shutdown()
         store.detach()
-        self._dispatch_event(SchedulerEvent(EVENT_JOBSTORE_REMOVED, alias))
+        self._tell(SchedulerEvent(EVENT_JOBSTORE_REMOVED, alias))
 
     def add_listener(self, callback: Callable[[Any], Any], mask: int = EVENT_ALL) -> None:
         """Call ``callback`` with each event whose code is in ``mask``.
@@ -358,6 +358,16 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
             self._listeners.remove(callback)
 
     # -- APScheduler's extension points --------------------------------------------------------------------------
+
+    @property
+    def _logger(self) -> Any:
+        """The logger as it was given; programs replace it. What the scheduler itself logs goes through ``_log``."""
+        return self._given_logger
+
+    @_logger.setter
+    def _logger(self, value: Any) -> None:
+        self._given_logger = value
+        self._log = GuardedLogger(value)
 
     def _configure(self, config: dict[str, Any]) -> None:
         """Set options from a nested dictionary; hosts take theirs out first."""
@@ -395,7 +405,7 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
 
     def _dispatch_event(self, event: Any) -> None:
         """Call the listeners that want this event."""
-        self._listeners.dispatch(event, self._logger)
+        self._listeners.dispatch(event, self._log)
 
     def _check_uwsgi(self) -> None:
         if not getattr(sys.modules.get("uwsgi"), "has_threads", True):

@@ -128,7 +128,7 @@ class GeventScheduler(BlockingScheduler):
                 return waited
             return self._process_jobs()
         except Exception:  # an overridden _process_jobs() may raise anything
-            self._logger.exception("A pass over the job stores failed; trying again")
+            self._log.exception("A pass over the job stores failed; trying again")
             return 1.0
         finally:
             self._at_rest.set()

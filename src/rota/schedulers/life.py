@@ -56,6 +56,7 @@ class SchedulerLife(JobMethods):
 
     jobstore_retry_interval: float
     _lease: float
+    _logger: Any
     _listeners: Listeners
     _engine: Engine | None
     #: set while no shutdown is under way
@@ -102,7 +103,7 @@ class SchedulerLife(JobMethods):
             try:
                 return self._engine.tick()
             except Exception:  # the loop of a host ends by shutdown() only
-                self._logger.exception("A pass over the job stores failed; trying again")
+                self._log.exception("A pass over the job stores failed; trying again")
                 return 1.0
             finally:
                 self._ticking = None
@@ -124,20 +125,13 @@ class SchedulerLife(JobMethods):
 
     def _job_came(self, job: Job) -> None:
         if self._engine is not None and self._engine.concerns(job.next_due):
-            self.wakeup()
+            self._wake_host()
 
     def _request_run(self, alias: str, decision: Decision) -> bool:
         if not request(self._require_engine(), alias, decision):
             return False
-        self.wakeup()
+        self._wake_host()
         return True
-
-    def _tell(self, event: Any) -> None:
-        """Call a program's own _dispatch_event(); if it raises, the claimed runs must start and end all the same."""
-        try:
-            self._dispatch_event(event)
-        except Exception:
-            self._logger.exception("_dispatch_event() failed for %r", event)
 
     def _require_engine(self) -> Engine:
         if self._engine is None:
@@ -299,7 +293,7 @@ class SchedulerLife(JobMethods):
                 for executor in executors:
                     executor.cancel()
             if not self._wait_idle(engine, timeout):
-                self._logger.warning(
+                self._log.warning(
                     "%d runs were still under way after %s s; they are asked to stop",
                     engine.in_flight,
                     timeout,
@@ -325,8 +319,8 @@ class SchedulerLife(JobMethods):
     def _announce_shutdown(self) -> None:
         if not self._announced:
             self._announced = True
-            self._logger.info("Scheduler has been shut down")
-            self._dispatch_event(SchedulerEvent(EVENT_SCHEDULER_SHUTDOWN))
+            self._log.info("Scheduler has been shut down")
+            self._tell(SchedulerEvent(EVENT_SCHEDULER_SHUTDOWN))
 
     def _wait_idle(self, engine: Engine, timeout: float | None) -> bool:
         """Wait until no run is under way and all are recorded; return whether that is so.
@@ -345,7 +339,7 @@ class SchedulerLife(JobMethods):
             elif give_up is None:
                 give_up = now() + int(RECORD_GRACE * SECOND)
             elif now() >= give_up:
-                self._logger.error("The outcomes of %d runs could not be recorded", engine.unrecorded)
+                self._log.error("The outcomes of %d runs could not be recorded", engine.unrecorded)
                 return False
         return True
 
@@ -355,7 +349,7 @@ class SchedulerLife(JobMethods):
                 try:
                     store.shutdown()
                 except Exception:
-                    self._logger.exception("Error shutting down job store %r", alias)
+                    self._log.exception("Error shutting down job store %r", alias)
                 store.detach()
 
     def _is_inside(self) -> bool:
@@ -384,7 +378,7 @@ class SchedulerLife(JobMethods):
         for store in self._jobstores.values():
             store.forked()
         if was_running:
-            self._logger.warning(
+            self._log.warning(
                 "This process was forked from one with a running scheduler; the copy is stopped. "
                 "Call start() here if this process is to run jobs too"
             )

@@ -11,8 +11,9 @@ from ..util import check_callable_args, iscoroutinefunction_partial
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from logging import Logger
     from typing import Any
+
+    from ..logs import GuardedLogger
 
 
 class Listeners:
@@ -36,7 +37,7 @@ class Listeners:
         """Remove a listener wherever it stands in the list."""
         self._replace(tuple(entry for entry in self._entries if entry[0] != callback))
 
-    def dispatch(self, event: Any, logger: Logger) -> None:
+    def dispatch(self, event: Any, logger: GuardedLogger) -> None:
         """Call the listeners that want this event, in the order in which they were added."""
         for callback, mask in self._entries:
             if event.code & mask:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from contextvars import copy_context
 from functools import partial
-from logging import Logger, getLogger
 from queue import SimpleQueue
 from threading import Event, Lock, Thread, current_thread, get_ident
 
@@ -29,6 +28,7 @@ from ..events import (
     EVENT_SCHEDULER_DEGRADED,
     EVENT_SCHEDULER_RECOVERED,
 )
+from ..logs import GuardedLogger, get_logger
 from .base import STATE_STOPPED, BaseScheduler
 from .engine import SLICE
 from .life import EXIT_GRACE
@@ -75,7 +75,7 @@ class LoopScheduler(BaseScheduler):
     def __init__(
         self, gconfig: Mapping[str, Any] = {}, **options: Any
     ) -> None:  # APScheduler's signature; never changed
-        self._helper = _HelperThread(getLogger("rota.scheduler"))
+        self._helper = _HelperThread(GuardedLogger(get_logger("rota.scheduler")))
         super().__init__(gconfig, **options)
         self._sees_all = type(self)._dispatch_event is not LoopScheduler._dispatch_event
 
@@ -94,7 +94,7 @@ class LoopScheduler(BaseScheduler):
             )
         self._find_loop()
         self._base_context = copy_context()
-        self._helper = _HelperThread(self._logger)
+        self._helper = _HelperThread(self._log)
         self._aside = self._again = self._woken = False
         self._timer = None  # one that an ended loop has left behind
         super().start(paused)
@@ -139,7 +139,7 @@ class LoopScheduler(BaseScheduler):
             try:
                 self._post(self._tick)
             except RuntimeError as exc:
-                self._logger.warning(
+                self._log.warning(
                     "The event loop of the scheduler is gone (%s); no more jobs are processed", exc
                 )
 
@@ -222,7 +222,7 @@ class LoopScheduler(BaseScheduler):
         try:
             return self._base_context.copy().run(self._process_jobs)
         except Exception:  # an overridden _process_jobs() may raise anything
-            self._logger.exception("A pass over the job stores failed; trying again")
+            self._log.exception("A pass over the job stores failed; trying again")
             return _RETRY
 
     def _start_timer(self, wait: float | None) -> None:
@@ -290,7 +290,7 @@ class LoopScheduler(BaseScheduler):
 class _HelperThread:
     """One thread that does what may block, in the order in which it is asked; it is started when there is something."""
 
-    def __init__(self, logger: Logger) -> None:
+    def __init__(self, logger: GuardedLogger) -> None:
         self._logger = logger
         self._lock = Lock()
         self._thread: Thread | None = None
