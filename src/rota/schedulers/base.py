@@ -36,6 +36,7 @@ from ..logs import GuardedLogger, get_logger
 from ..util import asbool, astimezone, local_timezone, maybe_ref
 from .config import OPTIONS, default_policy, read_config, seconds_option
 from .engine import LEASE
+from .event_queue import EventQueue
 from .job_methods import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
 from .life import SchedulerLife
 from .listeners import Listeners
@@ -96,7 +97,9 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         self._closed = Event()
         self._closed.set()
         self._drainer = None
-        self._sees_all = type(self)._dispatch_event is not BaseScheduler._dispatch_event
+        self._all_events = None
+        if not getattr(type(self)._dispatch_event, "is_rotas", False):
+            self._all_events = EventQueue(self._dispatch_event, EVENT_ALL)
         self.configure(gconfig, **options)
 
     def __getstate__(self) -> Any:
@@ -219,7 +222,8 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         ``alive``: it runs and its last pass is not overdue; ``state``; ``node``; ``last_tick`` (ISO 8601) and ``lag`` (seconds that
         the earliest due job waits); ``in_flight`` (runs under way); ``overdue`` (due jobs by executor alias); ``stores``: for each
         alias ``ok``, ``error``, ``failures`` and ``clock_offset`` (seconds that its clock is ahead of ours, None if it has none);
-        ``executors``: for each alias its ``room``.
+        ``executors``: for each alias its ``room``; ``listeners``: for each one how many events are ``waiting`` for it, whether it
+        is ``busy`` with one, and how many were ``dropped`` because it did not keep up.
         """
         engine, now = self._engine, self.clock.now()
         report: dict[str, Any] = {
@@ -232,6 +236,7 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
             "overdue": {},
             "stores": {},
             "executors": {},
+            "listeners": [queue.report() for queue in self._event_queues()],
         }
         if engine is None or self.state == STATE_STOPPED:
             return report
@@ -345,7 +350,11 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
     def add_listener(self, callback: Callable[[Any], Any], mask: int = EVENT_ALL) -> None:
         """Call ``callback`` with each event whose code is in ``mask``.
 
-        :param callback: a function of one argument; it is called by the thread in which the event arises
+        :param callback: a function of one argument. Events of a caller's own act (a job is added, changed or removed, the scheduler
+            is started, paused or shut down …) call it in that caller's thread, before the method returns. Events of the engine (a
+            run was submitted, has ended …) wait for it in a queue and call it one after another, in order: in a thread of its own,
+            on the scheduler's loop where there is one. It may take its time and may raise; if more than 10 000 events wait, the
+            oldest are dropped, and :meth:`health` counts them
         :param mask: an OR of event codes (:mod:`rota.events`)
         :raises OptionTypeError: if ``callback`` is no plain function of one argument, or ``mask`` no number
         """
@@ -406,6 +415,8 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
     def _dispatch_event(self, event: Any) -> None:
         """Call the listeners that want this event."""
         self._listeners.dispatch(event, self._log)
+
+    _dispatch_event.is_rotas = True  # type: ignore[attr-defined]
 
     def _check_uwsgi(self) -> None:
         if not getattr(sys.modules.get("uwsgi"), "has_threads", True):

@@ -21,9 +21,11 @@ from ..errors import (
 )
 from ..events import EVENT_ALL, EVENT_SCHEDULER_SHUTDOWN, SchedulerEvent
 from ..executors.base import BaseExecutor, current_run
+from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
 from ..util import maybe_ref
 from .engine import Engine
+from .event_queue import EventQueue
 from .job_methods import STATE_STOPPED, JobMethods
 from .listeners import Listeners
 from .plugins import create_plugin
@@ -43,6 +45,8 @@ CANCEL_GRACE = 1.0
 #: How long a shutdown tries to record outcomes in a store that fails, and how often it looks (seconds).
 RECORD_GRACE = 10.0
 POLL = 0.25
+#: How long a shutdown waits for one call of a listener (seconds).
+DELIVERY_GRACE = 10.0
 
 
 _EXAMPLES = {
@@ -63,8 +67,8 @@ class SchedulerLife(JobMethods):
     _closed: Event
     _drainer: Thread | None
     _announced: bool
-    #: True if a subclass overrides _dispatch_event() and so is to see every event
-    _sees_all: bool
+    #: where a subclass overrides _dispatch_event(), which is to see every event: what calls it with those of the engine
+    _all_events: EventQueue | None
     _executors_lock: Any
     _listeners_lock: Any
     _lifecycle_lock: Any
@@ -102,7 +106,9 @@ class SchedulerLife(JobMethods):
             self._ticking = get_ident()
             try:
                 return self._engine.tick()
-            except Exception:  # the loop of a host ends by shutdown() only
+            except BaseException as exc:  # the loop of a host ends by shutdown() only
+                if is_interrupt(exc):
+                    raise
                 self._log.exception("A pass over the job stores failed; trying again")
                 return 1.0
             finally:
@@ -118,10 +124,31 @@ class SchedulerLife(JobMethods):
         return True
 
     def _wants(self, code: int) -> bool:
-        return self._sees_all or bool(self._listeners.mask & code)
+        return self._all_events is not None or bool(self._listeners.mask & code)
 
     def _wanted(self) -> int:
-        return EVENT_ALL if self._sees_all else self._listeners.mask
+        return self._listeners.mask if self._all_events is None else EVENT_ALL
+
+    def _enqueue_event(self, event: Any) -> None:
+        """Send an event that arises in no caller's thread: the listeners are called later, elsewhere, and may take their time."""
+        if self._all_events is not None:
+            self._all_events.put(event, self._log, self._pump_soon)
+        else:
+            self._listeners.enqueue(event, self._log, self._pump_soon)
+
+    def _pump_soon(self, queue: EventQueue) -> None:
+        """Have a listener called with the events that wait for it, where this host calls listeners: in a thread of its own."""
+        queue.pump_in_thread()
+
+    def _event_queues(self) -> tuple[EventQueue, ...]:
+        return self._listeners.queues if self._all_events is None else (self._all_events,)
+
+    def _renew_event_queues(self) -> None:
+        """Begin with empty queues and no threads."""
+        self._listeners.renew()
+        if self._all_events is not None:
+            self._all_events.close()
+            self._all_events = EventQueue(self._dispatch_event, EVENT_ALL)
 
     def _job_came(self, job: Job) -> None:
         if self._engine is not None and self._engine.concerns(job.next_due):
@@ -182,9 +209,9 @@ class SchedulerLife(JobMethods):
             self._check_executor(job.executor)
         self._engine = Engine(
             self.clock,
-            self._logger,
+            self._log,
             self._executors,
-            self._tell if self._sees_all else self._dispatch_event,
+            self._enqueue_event,
             self._wanted,
             self.wakeup,
             self.jobstore_retry_interval,
@@ -305,6 +332,8 @@ class SchedulerLife(JobMethods):
                 executor.shutdown(engine.in_flight == 0)
             engine.leave()
             self._close_stores()
+            self._wait_delivered(timeout)
+            self._renew_event_queues()
             self._announce_shutdown()
         finally:
             self._closed.set()
@@ -343,6 +372,28 @@ class SchedulerLife(JobMethods):
                 return False
         return True
 
+    def _wait_delivered(self, timeout: float | None) -> None:
+        """Wait until the listeners have been called with what waits for them.
+
+        One that does not get on is left alone after a while: without a time-out, when a single call takes DELIVERY_GRACE seconds.
+        """
+        limit = DELIVERY_GRACE if timeout is None else min(timeout, DELIVERY_GRACE)
+        for queue in self._event_queues():
+            calls, until = queue.calls, self.clock.monotonic() + int(limit * SECOND)
+            while not queue.is_current and not self._wait_for_listener(queue):
+                now = self.clock.monotonic()
+                if timeout is None and queue.calls != calls:
+                    calls, until = queue.calls, now + int(limit * SECOND)
+                elif now >= until:
+                    self._log.error(
+                        "The listener %r still works; events are left that it does not get", queue.callback
+                    )
+                    break
+
+    def _wait_for_listener(self, queue: EventQueue) -> bool:
+        """Wait a moment; return whether a listener has been called with all that waited for it."""
+        return queue.wait_empty(POLL)
+
     def _close_stores(self) -> None:
         for alias, store in self._jobstores.items():
             if getattr(store, "_holder", None) is self:
@@ -353,8 +404,8 @@ class SchedulerLife(JobMethods):
                 store.detach()
 
     def _is_inside(self) -> bool:
-        """Whether the caller is a job of this scheduler or its pass, so that waiting for them would never end."""
-        if self._ticking == get_ident():
+        """Whether the caller is a job of this scheduler, its pass or one of its listeners, so that waiting would never end."""
+        if self._ticking == get_ident() or any(queue.is_current for queue in self._event_queues()):
             return True
         try:
             run = current_run()
@@ -375,6 +426,7 @@ class SchedulerLife(JobMethods):
         self._make_locks()
         self._closed = Event()
         self._closed.set()
+        self._renew_event_queues()
         for store in self._jobstores.values():
             store.forked()
         if was_running:
