@@ -331,8 +331,8 @@ class SchedulerLife(JobMethods):
             for executor in executors:
                 executor.shutdown(engine.in_flight == 0)
             engine.leave()
-            self._close_stores()
             self._wait_delivered(timeout)
+            self._close_stores()
             self._renew_event_queues()
             self._announce_shutdown()
         finally:
