@@ -317,10 +317,10 @@ def test_a_state_of_a_later_version_is_refused(trigger):
 
 
 def test_states_have_the_versions_and_keys_of_apscheduler():
-    assert DateTrigger("2026-01-01").__getstate__().keys() == {"version", "run_date"}
+    assert DateTrigger("2026-01-01", "UTC").__getstate__().keys() == {"version", "run_date"}
     state = IntervalTrigger(seconds=1).__getstate__()
     assert state.keys() == {"version", "timezone", "start_date", "end_date", "interval", "jitter"}
     assert state["version"] == 2
-    state = CronTrigger(hour=3).__getstate__()
+    state = CronTrigger(hour=3, timezone="UTC").__getstate__()
     assert state.keys() >= {"version", "timezone", "start_date", "end_date", "fields", "jitter"}
     assert state["version"] == 2

@@ -76,6 +76,11 @@ class BaseCombiningTrigger(InstantTrigger):
         self.spread = checked_spread(spread)
         self.timezone = self._zone_of_members() or timezone
 
+    @property
+    def zone_given(self) -> bool:  # type: ignore[override]  # it does not change
+        """False where a member reads wall times in the zone of this machine because none was given."""
+        return all(getattr(member, "zone_given", True) for member in self.triggers)
+
     def _zone_of_members(self) -> tzinfo | None:
         zones = (getattr(member, "timezone", None) for member in self.triggers)
         return next((zone for zone in zones if zone is not None), None)

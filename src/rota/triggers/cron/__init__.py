@@ -18,6 +18,7 @@ from ..base import (
     checked_spread,
     checked_state,
     current_instant,
+    is_zone_given,
     optional_instant,
     zone_for,
 )
@@ -150,6 +151,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
         jitter: Any,
         spread: Any,
         dst: str,
+        zone_given: bool | None = None,
     ) -> None:
         if dst not in POLICIES:
             raise TriggerError(
@@ -158,6 +160,8 @@ class CronTrigger(Schedule, TriggerWithTerms):
         self.dates, self.times = dates_and_times(texts, extended, day_or_weekday, self.FIELDS_MAP)
         start, end = dates
         zone = zone_for(timezone, start, end)
+        if zone_given is None:
+            zone_given = is_zone_given(timezone, start, end)
         self._terms = terms(
             zone,
             None if start is None else optional_instant(start, zone, "start_date"),
@@ -165,6 +169,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
             None if jitter is None else checked_jitter(jitter),
             None if spread is None else checked_spread(spread),
             POLICIES[dst][self.times.wild],
+            zone_given,
         )
 
     @property
@@ -303,7 +308,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
         return trigger
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {
+        state: dict[str, Any] = {
             "version": 2,
             "timezone": self.timezone,
             "start_date": self.start_date,
@@ -314,7 +319,9 @@ class CronTrigger(Schedule, TriggerWithTerms):
             "crontab": self.dates.extended,
             "day_or_weekday": self.dates.either,
         }
-        return state if self.spread is None else {**state, "spread": self.spread}
+        if self.spread is not None:
+            state["spread"] = self.spread
+        return state if self.zone_given else {**state, "zone_given": False}
 
     def __setstate__(self, state: Any) -> None:
         state = checked_state(self, state, 2)
@@ -328,6 +335,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
             state.get("jitter"),
             state.get("spread"),
             state.get("dst", "vixie"),
+            state.get("zone_given", True),
         )
 
     def _identity(self) -> tuple[Any, ...]:
