@@ -215,14 +215,14 @@ def test_a_date_that_does_not_exist_is_refused(expr):
         CronTrigger.from_crontab(expr, UTC)
 
 
-def test_years_that_are_over_are_refused_when_built_but_not_when_restored():
-    with pytest.raises(NeverFiresError, match="2020-2025"):
-        CronTrigger.from_crontab("0 0 0 1 1 * 2020-2025", UTC, now=NOW)
+def test_years_that_are_over_have_no_times_to_come():
+    over = CronTrigger.from_crontab("0 0 0 1 1 * 2020-2025", UTC, now=NOW)
+    assert over.next(1, "2026-01-01") == []
     earlier = instant(datetime(2025, 1, 1, tzinfo=UTC))
     trigger = CronTrigger.from_crontab("0 0 0 1 1 * 2020-2025", UTC, now=earlier)
     assert trigger.after(earlier - 1) == earlier
     assert trigger.after(earlier) is None
-    assert CronTrigger.from_spec(trigger.spec()) == trigger
+    assert CronTrigger.from_spec(trigger.spec()) == trigger == over == eval(repr(over))
 
 
 def test_quartz_counts_from_sunday_as_1_and_wants_one_question_mark():

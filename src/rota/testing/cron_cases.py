@@ -62,7 +62,6 @@ class Case:
             self.zone,
             dialect=self.notation,
             dst=self.policy,
-            now=0,
             **options,  # type: ignore[arg-type]
         )
 

@@ -109,7 +109,8 @@ class CalendarIntervalTrigger(InstantTrigger):
         self.start_given = start is not None
         self.start_date: date = start or moment(current_instant(now), self.timezone).date()
         self.end_date = self._date("end_date", end_date)
-        if self.end_date is not None and self.start_date > self.end_date:
+        # A series without a start of its own that is over by now has no times to come.
+        if self.start_given and self.end_date is not None and self.start_date > self.end_date:
             raise TriggerError(
                 f"end_date cannot be earlier than start_date; got {self.start_date} to {self.end_date}"
             )
@@ -202,7 +203,9 @@ class CalendarIntervalTrigger(InstantTrigger):
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> CalendarIntervalTrigger:
         """Return the trigger of a :meth:`spec`."""
-        return cls(**{name: value for name, value in spec.items() if name != "type"})
+        trigger = cls(**{name: value for name, value in spec.items() if name not in ("type", "end_date")})
+        trigger.end_date = trigger._date("end_date", spec.get("end_date"))  # it may be earlier than the start
+        return trigger
 
     def __getstate__(self) -> dict[str, Any]:
         at = self.time

@@ -305,9 +305,14 @@ def _never_agree(one: BaseTrigger, other: BaseTrigger) -> bool:
         return distance % gcd(one.microseconds, other.microseconds) != 0
     for date, member in ((one, other), (other, one)):
         if isinstance(date, DateTrigger):
-            return not fires_at(member, to_instant(date.run_date))
+            return _starts_are_given(member) and not fires_at(member, to_instant(date.run_date))
     from .cron import CronTrigger
 
     if isinstance(one, CronTrigger) and isinstance(other, CronTrigger):
         return one.never_agrees_with(other)
     return False
+
+
+def _starts_are_given(trigger: BaseTrigger) -> bool:
+    """Tell whether no start of a trigger and its parts is the time of construction, which a date may lie before."""
+    return trigger.start_given and all(map(_starts_are_given, trigger.parts()))

@@ -93,6 +93,7 @@ class RRuleTrigger(InstantTrigger):
             start = _wall(dtstart, self.timezone, now)
         self._dtstart = start
         self._set_up()
+        self._refuse_never()
         self.jitter = checked_jitter(jitter)
         self.spread = checked_spread(spread)
 
@@ -107,10 +108,18 @@ class RRuleTrigger(InstantTrigger):
             Rule(text, start, None if until is None else self._second(until))
             for text, until in recurrence.rules
         )
+
+    def _refuse_never(self) -> None:
+        """Refuse a rule without a time: from the start that was given, or if there is none, from whatever start."""
         zone = zone_map(self.timezone)
         for rule in self._rules:
-            if next(rule.seconds(0, zone), None) is None:
-                raise NeverFiresError(f"RRULE:{rule.text} has no time from {start} on")
+            if next(rule.seconds(0, zone), None) is not None:
+                continue
+            if self.start_given:
+                raise NeverFiresError(f"RRULE:{rule.text} has no time from {self._dtstart} on")
+            parts = [part for part in rule.text.split(";") if not part.startswith(("INTERVAL=", "COUNT="))]
+            if next(Rule(";".join(parts), _ANY_START, None).seconds(0, zone), None) is None:
+                raise NeverFiresError(f"RRULE:{rule.text} has no time, whenever it starts")
 
     @property
     def dtstart(self) -> datetime:
@@ -236,6 +245,10 @@ class RRuleTrigger(InstantTrigger):
 
     def __str__(self) -> str:
         return f"rrule[{', '.join(self._recurrence.lines()).removeprefix('RRULE:')}]"
+
+
+#: A day that each month has, in a year that has all days.
+_ANY_START = datetime(2000, 1, 1)
 
 
 def _wall(dtstart: Any, zone: tzinfo, now: int | None) -> datetime:

@@ -17,7 +17,6 @@ from ..base import (
     checked_jitter,
     checked_spread,
     checked_state,
-    current_instant,
     is_zone_given,
     optional_instant,
     zone_for,
@@ -127,9 +126,9 @@ class CronTrigger(Schedule, TriggerWithTerms):
         :param jitter: as in the constructor
         :param spread: as in the constructor
         :param seed: what ``H`` is a hash of (``add_job(func, "crontab", expr=…, id=…)`` takes the id)
-        :param now: instant that counts as the current time, for years that are over
+        :param now: accepted because all triggers take it; years that are over are no error, there are no times to come
         :raises CronError: if anything in the string is not understood, with field, item and column
-        :raises NeverFiresError: if no time from now on matches
+        :raises NeverFiresError: if no date ever matches (30 February, 29 February 2027)
         """
         crontab = parse_crontab(expr, dialect, seed)
         texts = crontab.texts
@@ -137,8 +136,8 @@ class CronTrigger(Schedule, TriggerWithTerms):
         extended = dialect != "apscheduler3"
         dates = (start_date, end_date)
         trigger._set_up(texts, extended, crontab.day_or_weekday, dates, timezone, jitter, spread, dst)
-        if texts[0] not in (None, "*") and trigger.after(current_instant(now) - 1) is None:
-            raise NeverFiresError(f"{expr!r} has no time from now on; its years are {texts[0]}")
+        if trigger.dates.years is not None and trigger.next_wall(0) is None:
+            raise NeverFiresError(f"{expr!r} has no time: no date matches in its years, {texts[0]}")
         return trigger
 
     def _set_up(
