@@ -71,7 +71,7 @@ TRIGGERS = [
         timezone="Europe/Berlin",
     ),
     CronTrigger.from_crontab("*/90 9 13 * fri", "Europe/Berlin"),
-    CronTrigger.from_crontab("0 0 L-3,LW,15W * fri#2,sunL", "UTC", dst="wall"),
+    CronTrigger.from_crontab("0 0 L-3,LW,L-3W,15W * fri#2,sunL", "UTC", dst="wall"),
     CronTrigger.from_crontab("30 0 12 ? * 2-6 2030", "UTC", dialect="quartz"),
     CronTrigger.from_crontab("H H * * H", "UTC", seed="job"),
     AndTrigger(
