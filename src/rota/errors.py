@@ -104,7 +104,7 @@ class CronError(TriggerError):
 
 
 class NeverFiresError(TriggerError):
-    """The trigger is well formed but no time ever matches it (30 February, a year range that is over)."""
+    """The trigger is well formed but no time ever matches it, whatever the year (30 February)."""
 
 
 class InvalidJobError(RotaError):
