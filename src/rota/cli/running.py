@@ -35,6 +35,7 @@ _COMMANDS = 64
 def run_target(
     target: str,
     jobstore: str | None,
+    tablename: str,
     timezone: str | None,
     *,
     plain: bool,
@@ -47,9 +48,9 @@ def run_target(
     zone = zone_of(timezone)
     path = crontab_path(target)
     if path is not None:
-        scheduler, prepare = _of_crontab(path, jobstore, astimezone(timezone))
+        scheduler, prepare = _of_crontab(path, jobstore, tablename, astimezone(timezone))
     else:
-        scheduler, prepare = _of_python(target, jobstore), None
+        scheduler, prepare = _of_python(target, jobstore, tablename), None
     host_of(scheduler)  # refused before anything is shown
     _set_up_logging(level)
     foreground: Foreground | None = None
@@ -72,7 +73,7 @@ def run_target(
     return foreground.run()
 
 
-def _of_python(target: str, jobstore: str | None) -> BaseScheduler:
+def _of_python(target: str, jobstore: str | None, tablename: str) -> BaseScheduler:
     try:
         scheduler = find_scheduler(target)
     except (CliError, KeyboardInterrupt, SystemExit, RotaError):
@@ -87,7 +88,7 @@ def _of_python(target: str, jobstore: str | None) -> BaseScheduler:
         if scheduler.running:
             raise CliError(f"{target} has started its scheduler itself, so --jobstore comes too late")
         try:
-            scheduler.add_jobstore(make_store(jobstore))
+            scheduler.add_jobstore(make_store(jobstore, tablename))
         except AliasInUseError:
             raise CliError(
                 f"the scheduler in {target} has a default job store already; leave --jobstore out"
@@ -96,13 +97,13 @@ def _of_python(target: str, jobstore: str | None) -> BaseScheduler:
 
 
 def _of_crontab(
-    path: Path, jobstore: str | None, zone: tzinfo | None
+    path: Path, jobstore: str | None, tablename: str, zone: tzinfo | None
 ) -> tuple[BaseScheduler, Callable[[Report], None]]:
     crontab = Crontab(path)
     crontab.jobs(zone)  # faults of the file come before anything is started
     options: dict[str, Any] = {"executors": {"default": ThreadPoolExecutor(_COMMANDS)}}
     if jobstore is not None:
-        options["jobstores"] = {"default": make_store(jobstore)}
+        options["jobstores"] = {"default": make_store(jobstore, tablename)}
     if zone is not None:
         options["timezone"] = zone
     scheduler = BackgroundScheduler(**options)
