@@ -113,6 +113,10 @@ def _run(
     jobstore: OwnStore = None,
     table: Table = None,
     timezone: Zone = None,
+    system: Annotated[
+        bool,
+        typer.Option("--system", help="The crontab has a user before each command, as /etc/crontab has."),
+    ] = False,
     plain: Annotated[
         bool, typer.Option("--plain", help="Print a line for each outcome instead of a table.")
     ] = False,
@@ -129,7 +133,7 @@ def _run(
     """Run a scheduler, or the commands of a crontab file, in the foreground.
 
     A Python target is imported; its scheduler is the attribute, or the only one among the module's global names. A crontab file
-    has the format of crontab(5) without a user column; output and exit code of its commands go to the ledger.
+    has the format of crontab(5), with a user column if --system is given; output and exit code of its commands go to the ledger.
 
     SIGTERM and Ctrl-C drain: nothing more is started, and the program ends after what is running. A second one stops it at once.
     """
@@ -148,6 +152,7 @@ def _run(
         as_json=json,
         log_level=log_level,
         seconds=seconds,
+        system=system,
     )
 
 

@@ -42,13 +42,16 @@ def run_target(
     as_json: bool,
     log_level: str,
     seconds: float | None,
+    system: bool = False,
 ) -> int:
     """Run a target in the foreground and return the exit code."""
     level = log_level_of(log_level)
     zone = zone_of(timezone)
     path = crontab_path(target)
     if path is not None:
-        scheduler, prepare = _of_crontab(path, jobstore, tablename, astimezone(timezone))
+        scheduler, prepare = _of_crontab(path, system, jobstore, tablename, astimezone(timezone))
+    elif system:
+        raise CliError(f"--system is for crontab files; {target} is Python", 2)
     else:
         scheduler, prepare = _of_python(target, jobstore, tablename), None
     host_of(scheduler)  # refused before anything is shown
@@ -97,9 +100,9 @@ def _of_python(target: str, jobstore: str | None, tablename: str) -> BaseSchedul
 
 
 def _of_crontab(
-    path: Path, jobstore: str | None, tablename: str, zone: tzinfo | None
+    path: Path, system: bool, jobstore: str | None, tablename: str, zone: tzinfo | None
 ) -> tuple[BaseScheduler, Callable[[Report], None]]:
-    crontab = Crontab(path)
+    crontab = Crontab(path, system)
     crontab.jobs(zone)  # faults of the file come before anything is started
     options: dict[str, Any] = {"executors": {"default": ThreadPoolExecutor(_COMMANDS)}}
     if jobstore is not None:
@@ -109,6 +112,7 @@ def _of_crontab(
     scheduler = BackgroundScheduler(**options)
 
     def prepare(report: Report) -> None:
+        report.quiet = crontab.quiet
         for text in crontab.notes:
             report.note(text)
         for id in add_jobs(scheduler, crontab, zone):
