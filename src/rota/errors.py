@@ -224,6 +224,10 @@ class CommandError(RotaError, RuntimeError):
     """A command that a job runs (:mod:`rota.commands`) did not exit with 0; the message ends with its last output."""
 
 
+class CommandStoppedError(CommandError):
+    """A command was ended by :func:`rota.commands.stop_commands`: its run is recorded as cancelled, with this text as reason."""
+
+
 class StoreError(RotaError):
     """Something is wrong with a job store."""
 
