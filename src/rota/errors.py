@@ -19,6 +19,7 @@ May not import anything of Rota. Each class also derives from what APScheduler 3
     │   ├── JobValueError (ValueError)           an attribute has a value out of range
     │   ├── UnknownAttributeError (AttributeError)
     │   ├── CallableReferenceError (ValueError)  the callable has no importable name
+    │   │   └── CallableMismatchError            its name leads to another callable
     │   ├── CallableLookupError (LookupError)    a textual reference leads nowhere
     │   ├── CallableNotAllowedError (ValueError) the callable is not among the allowed_callables
     │   └── ArgumentMismatchError (ValueError)   arguments do not fit the callable's signature
@@ -42,6 +43,8 @@ May not import anything of Rota. Each class also derives from what APScheduler 3
 """
 
 from __future__ import annotations
+
+from .texts import repr_of
 
 
 class RotaError(Exception):
@@ -127,6 +130,14 @@ class CallableReferenceError(InvalidJobError, ValueError):
     """The callable has no name under which another process could import it."""
 
 
+class CallableMismatchError(CallableReferenceError):
+    """The callable's name leads to another one, or nowhere: a durable store would not run what it was given."""
+
+
+#: How the messages of that error begin: a job that was quarantined for it is not healed by reading it anew.
+MISNAMED = "func must be what its name leads to"
+
+
 class CallableLookupError(InvalidJobError, LookupError):
     """A textual reference (``module:qualname``) leads nowhere."""
 
@@ -171,11 +182,12 @@ class ConflictingIdError(RotaError, KeyError):
 class TransientJobError(RotaError, ValueError):
     """The job's callable has no importable name, so a durable store cannot keep it."""
 
-    def __init__(self, job_id: str, func: object = None) -> None:
-        what = "the callable" if func is None else repr(func)
+    def __init__(self, job_id: str, func: object = None, why: str | None = None) -> None:
+        what = "the callable" if func is None else repr_of(func)
         super().__init__(
-            f'Job "{job_id}" cannot be added to this job store because a reference to {what} could not be '
-            f"determined; use a module-level function, a textual reference (module:name), or the memory store"
+            f'Job "{job_id}" cannot be added to this job store because a reference to {what} could not be determined'
+            + (f". {why}" if why else "")
+            + "; use a module-level function, a textual reference (module:name), or the memory store"
         )
         self.job_id = job_id
 

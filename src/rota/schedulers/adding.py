@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..core.policy import OPTION_NAMES, with_options
 from ..errors import OptionTypeError
 from ..job import Job
+from ..references import decorating
 from ..util import undefined
 from .job_internals import STATE_STOPPED, JobInternals
 
@@ -195,22 +196,23 @@ class AddingMethods(JobInternals):
         """
 
         def decorate(func: Function) -> Function:
-            self.add_job(
-                func,
-                trigger,
-                args,
-                kwargs,
-                id,
-                name,
-                misfire_grace_time,
-                coalesce,
-                max_instances,
-                next_run_time,
-                jobstore,
-                executor,
-                True,
-                **trigger_args,
-            )
+            with decorating(func):
+                self.add_job(
+                    func,
+                    trigger,
+                    args,
+                    kwargs,
+                    id,
+                    name,
+                    misfire_grace_time,
+                    coalesce,
+                    max_instances,
+                    next_run_time,
+                    jobstore,
+                    executor,
+                    True,
+                    **trigger_args,
+                )
             return func
 
         return decorate
