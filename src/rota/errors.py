@@ -30,6 +30,7 @@ May not import anything of Rota. Each class also derives from what APScheduler 3
     ├── TransientJobError (ValueError)           the job cannot be kept in a durable store
     ├── SchedulerAlreadyRunningError, SchedulerNotRunningError, ShutdownTimeoutError (TimeoutError)
     ├── MaxInstancesReachedError                 as APScheduler's
+    ├── RunNotInHandError (RuntimeError)         cancel() of what is only a record of a run
     ├── NoCurrentRunError (RuntimeError)         current_run() outside a run
     ├── NoEventLoopError (RuntimeError)          a scheduler on a loop is started where there is none
     ├── WorkerProcessError (RuntimeError)        a worker process cannot start, or its exception cannot be brought back
@@ -217,6 +218,17 @@ class MaxInstancesReachedError(RotaError):
         super().__init__(
             f'Job "{getattr(job, "id", job)}" has already reached its maximum number of instances '
             f"({getattr(job, 'max_instances', '?')})"
+        )
+
+
+class RunNotInHandError(RotaError, RuntimeError):
+    """cancel() was called on the record of a run, which is under way elsewhere or waits to be taken."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(
+            f"The run {run_id} cannot be cancelled here: this is its record in a durable store, as get_runs() and run_job() "
+            f"return it, and not the run in the hands of the process that carries it out. Have the job look at something that "
+            f"both can see (a row, a key, a file), or shut that scheduler down: it asks its runs to stop"
         )
 
 

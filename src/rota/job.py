@@ -195,7 +195,7 @@ class Job:
     def run_now(self) -> Run:
         """Have the job run once, now, apart from its schedule; see :meth:`~rota.schedulers.base.BaseScheduler.run_job`.
 
-        :return: the run as it was asked for
+        :return: the run as it was asked for; a record in a durable store
         """
         run: Run = self._scheduler.run_job(self.id, self._jobstore_alias)
         return run

@@ -64,7 +64,7 @@ class AddingMethods(JobInternals):
         :param replace_existing: replace a job of the same id; if its trigger is unchanged, its next run is kept
         :param expires: seconds after the due time at which a run that still waits in a queue is not started any more
         :param on_lost: what happens to a run whose process died (durable stores): "rerun" (the default) or "lost"
-        :param max_attempts: how often such a run is started at most (default 3)
+        :param max_attempts: how often such a run is started at most (default 3); a run that fails is not started again
         :param connection: (SQL stores) a SQLAlchemy ``Connection`` with a transaction of yours on the store's database: the job is
             added inside it, and exists exactly if you commit. No event is sent, as nobody here learns whether you do
         :param trigger_args: the arguments of the trigger that ``trigger`` names

@@ -18,6 +18,7 @@ from ..errors import (
     CallableMismatchError,
     ConflictingIdError,
     JobValueError,
+    RunNotInHandError,
     SerializationError,
     TransientJobError,
 )
@@ -197,6 +198,17 @@ class StoredJobContract(JobStoreContract):
         assert other.save_job(found, found.version)
         other.remove_job(id)
         assert [job.id for job in store.get_all_jobs()] == ["neighbour"]
+
+    def test_the_record_of_a_run_that_is_under_way_cannot_be_cancelled(self, store: BaseJobStore) -> None:
+        store.add_job(make_job())
+        runs = claim(store)
+        (record,) = store.get_runs("job")
+        with pytest.raises(RunNotInHandError):
+            record.cancel()
+        runs[0].cancel()
+        assert runs[0].cancelled
+        finish(store, runs)
+        store.get_runs("job")[0].cancel()
 
     def test_no_error_text_keeps_a_run_from_being_recorded(self, store: BaseJobStore) -> None:
         for id in ("odd", "long", "good"):
