@@ -11,8 +11,10 @@ from operator import itemgetter
 from threading import Event, Thread, get_ident
 
 from ..clock import SECOND
+from ..core.plan import QUARANTINED
 from ..core.policy import with_options
 from ..errors import (
+    CallableMismatchError,
     ConfigurationError,
     JobTypeError,
     OptionTypeError,
@@ -285,11 +287,21 @@ class SchedulerLife(JobMethods):
                 together = self._stored_together(jobs, alias, replace)
                 for job in jobs:
                     if not together:
-                        self._real_add_job(job, alias, replace)
+                        self._add_late(job, alias, replace)
                     self._pending_options.pop(job.id, None)
                     stored += 1
         finally:  # what is stored is no longer pending, whatever became of the others
             del self._pending_jobs[:stored]
+
+    def _add_late(self, job: Job, alias: str, replace: bool) -> None:
+        """Store a pending job; one whose name came to lead to another callable meanwhile costs itself, not the start."""
+        try:
+            self._real_add_job(job, alias, replace)
+        except CallableMismatchError as exc:
+            job.set_next(None)
+            job.state, job.error = QUARANTINED, str(exc)
+            self._log.error('Job "%s" is quarantined: %s', job.id, exc)
+            self._real_add_job(job, alias, replace)
 
     def _stored_together(self, jobs: Sequence[Job], alias: str, replace: bool) -> bool:
         """Store jobs in one step; False if that is no gain, or not possible: one by one shows which is refused, and why.
