@@ -99,7 +99,8 @@ class JobInternals:
                 )
             check_names(trigger_args, self._job_options, "add_job() with a trigger object")
             return trigger
-        trigger_args.setdefault("timezone", self.timezone)
+        if trigger != "crontab" or not _names_a_zone(trigger_args.get("expr")):
+            trigger_args.setdefault("timezone", self.timezone)
         if trigger in _STARTING_NOW:
             trigger_args["now"] = self.clock.now()
         made: BaseTrigger = self._create_plugin_instance("trigger", trigger, trigger_args)
@@ -379,3 +380,10 @@ def _check_unique(jobs: Sequence[Job]) -> None:
     twice = [job.id for job in jobs if job.id in seen or seen.add(job.id)]  # type: ignore[func-returns-value]
     if twice:
         raise ConflictingIdError(*twice)
+
+
+def _names_a_zone(expr: Any) -> bool:
+    """Tell whether a zone stands before a crontab expression: ``CRON_TZ=Asia/Tokyo 0 6 * * *``."""
+    from ..triggers.cron.notations import zone_before
+
+    return isinstance(expr, str) and zone_before(expr) is not None
