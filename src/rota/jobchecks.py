@@ -5,8 +5,15 @@ Pure, but that a textual reference to a callable is imported; it holds nothing.
 
 from __future__ import annotations
 
-from .callables import check_callable_args, described, get_callable_name, ref_to_obj
-from .errors import JobTypeError
+from .callables import (
+    check_callable_args,
+    described,
+    get_callable_name,
+    is_generator_function,
+    ref_to_obj,
+)
+from .errors import CallableLookupError, CallableReferenceError, JobTypeError
+from .texts import repr_of, type_name
 from .triggers.base import BaseTrigger
 
 TYPE_CHECKING = False
@@ -32,11 +39,23 @@ def checked_trigger(value: Any) -> BaseTrigger:
     """
     # Asking the abstract class costs a call; it is for those that are only registered with it.
     if BaseTrigger not in type(value).__mro__ and not isinstance(value, BaseTrigger):
-        raise JobTypeError(
-            f"Expected a trigger instance, got {value!r}; reschedule_job() takes the name of a trigger and its arguments"
-        )
+        from .remedies import instead_of_trigger, shown  # rare
+
+        remedy = "reschedule_job() takes the name of a trigger and its arguments"
+        if not isinstance(value, str):
+            remedy = instead_of_trigger(value)
+        raise JobTypeError(f"Expected a trigger instance, got {shown(value)}; {remedy}")
     trigger: BaseTrigger = value
     return trigger
+
+
+def not_a_trigger(value: object) -> JobTypeError:
+    """Return the error for something that is given in place of a trigger or its name."""
+    from .remedies import instead_of_trigger  # rare
+
+    return JobTypeError(
+        f"Expected a trigger instance or string, got {type_name(value)} instead; {instead_of_trigger(value)}"
+    )
 
 
 def checked_executor(value: Any) -> str:
@@ -58,17 +77,42 @@ def checked_call(func: Any, args: Any, kwargs: Any) -> tuple[Callable[..., Any],
     """
     if isinstance(func, str):
         func_ref: str | None = func
-        func = ref_to_obj(func)
+        func = _referred(func)
         if not callable(func):
-            raise JobTypeError(f"func must be a callable, and {func_ref!r} leads to {func!r}")
+            raise JobTypeError(f"func must be a callable, and {func_ref!r} leads to {repr_of(func)}")
         name = get_callable_name(func)
     elif callable(func):
         name, func_ref = described(func)  # the memory store can keep it without a reference
     else:
-        raise JobTypeError(f"func must be a callable or a textual reference to one, got {func!r}")
+        from .remedies import instead_of_func, shown  # rare
+
+        raise JobTypeError(
+            f"func must be a callable or a textual reference to one, got {shown(func)}; {instead_of_func(func)}"
+        )
     if type(args) is not tuple and (isinstance(args, str) or not hasattr(args, "__iter__")):
-        raise JobTypeError(f"args must be a non-string iterable, got {args!r}")
+        from .remedies import instead_of_series, shown  # rare
+
+        raise JobTypeError(
+            f"args must be a non-string iterable, got {shown(args)}; {instead_of_series(args)}"
+        )
     if type(kwargs) is not dict and not (hasattr(kwargs, "keys") and hasattr(kwargs, "__getitem__")):
-        raise JobTypeError(f"kwargs must be a dict-like object, got {kwargs!r}")
+        raise JobTypeError(
+            f"kwargs must be a dict-like object, got {repr_of(kwargs)}; write kwargs={{'name': value}}"
+        )
+    if is_generator_function(func):
+        raise JobTypeError(
+            f"func must do its work when it is called, got the generator function {name}, of which a call only makes a "
+            f"generator and runs nothing; pass a function that iterates over it: for _ in {name}(…): pass"
+        )
     check_callable_args(func, args, kwargs)
     return func, func_ref, name
+
+
+def _referred(reference: str) -> Any:
+    """Return what a textual reference leads to; if that is nothing, say what was probably meant."""
+    try:
+        return ref_to_obj(reference)
+    except (CallableReferenceError, CallableLookupError) as exc:
+        from .remedies import instead_of_reference  # rare
+
+        raise type(exc)(f"{exc}{instead_of_reference(reference, exc)}") from exc.__cause__

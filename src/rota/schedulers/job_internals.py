@@ -13,11 +13,11 @@ from ..core.policy import Policy
 from ..errors import (
     ConflictingIdError,
     JobLookupError,
-    JobTypeError,
     StoreConflictError,
     UnknownAliasError,
 )
 from ..events import EVENT_JOB_ADDED, EVENT_JOB_MODIFIED, JobEvent
+from ..jobchecks import not_a_trigger
 from ..logs import DEBUG
 from ..triggers.base import BaseTrigger
 from .names import check_names, no_such
@@ -94,9 +94,7 @@ class JobInternals:
             trigger = "date"
         elif not isinstance(trigger, str):
             if not isinstance(trigger, BaseTrigger):
-                raise JobTypeError(
-                    f"Expected a trigger instance or string, got {type(trigger).__name__} instead"
-                )
+                raise not_a_trigger(trigger)
             check_names(trigger_args, self._job_options, "add_job() with a trigger object")
             return trigger
         trigger_args.setdefault("timezone", self.timezone)

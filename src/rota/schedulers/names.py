@@ -16,13 +16,18 @@ def check_names(names: Iterable[str], known: Iterable[str], what: str, others: I
     """Refuse names that are not known, with a suggestion.
 
     :param what: whose names they are, for the message
-    :param others: names that are not known here but could have been meant
+    :param others: names of arguments of add_job() that could have been meant instead
     :raises UnknownOptionError: for the first unknown name
     """
     known = tuple(known)
     for name in names:
         if name not in known:
             near = nearest(name, (*known, *others))
+            if near is not None and near not in known:
+                both = f"Neither add_job() nor {what[:1].lower()}{what[1:]}"
+                raise UnknownOptionError(
+                    f"{both} has an option {name!r}; did you mean {near!r} of add_job()?"
+                )
             hint = f"did you mean {near!r}?" if near else f"it takes {', '.join(known)}"
             raise UnknownOptionError(f"{what} has no option {name!r}; {hint}")
 
