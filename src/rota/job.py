@@ -18,7 +18,7 @@ from .errors import (
     TransientJobError,
     UnknownAttributeError,
 )
-from .jobchecks import checked_call, checked_executor, checked_name, checked_trigger
+from .jobchecks import checked_call, checked_executor, checked_id, checked_name, checked_trigger
 from .references import check_reference
 from .util import (
     convert_to_datetime,
@@ -141,9 +141,7 @@ class Job:
         **options: Any,
     ) -> None:
         self._home = (scheduler, None)
-        if id is not None and not isinstance(id, str):
-            raise JobTypeError(f"id must be a nonempty string, got {id!r}")
-        self.id = id or urandom(16).hex()
+        self.id = (None if id is None else checked_id(id)) or urandom(16).hex()
         self.args = args
         if kwargs is not None:
             self._kwargs = kwargs

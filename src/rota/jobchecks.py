@@ -12,7 +12,7 @@ from .callables import (
     is_generator_function,
     ref_to_obj,
 )
-from .errors import CallableLookupError, CallableReferenceError, JobTypeError
+from .errors import CallableLookupError, CallableReferenceError, JobTypeError, JobValueError
 from .texts import repr_of, type_name
 from .triggers.base import BaseTrigger
 
@@ -20,6 +20,33 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+
+def usable_id(value: object) -> str | None:
+    """Return an id that a job can have as an exact str, else None: stores are not asked for it, as what they answer differs."""
+    if not isinstance(value, str) or "\0" in value:
+        return None
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # lone surrogates
+            return None
+    return value if type(value) is str else str.__str__(value)  # databases take no StrEnum for a text
+
+
+def checked_id(value: Any) -> str:
+    """Return a job's id as an exact str if it is one; "" stands for a random one.
+
+    :raises JobTypeError, JobValueError: if it is not
+    """
+    if not isinstance(value, str):
+        raise JobTypeError(f"id must be a nonempty string, got {repr_of(value)}")
+    usable = usable_id(value)
+    if usable is None:
+        raise JobValueError(
+            f"id must be a text that every store can keep, got {value!a}; leave NUL characters and lone surrogates out"
+        )
+    return usable
 
 
 def checked_name(value: Any) -> str:

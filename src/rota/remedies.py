@@ -17,8 +17,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: How many ids are looked through for one that was meant.
-MOST_IDS = 1000
 _CRON_CHARACTERS = frozenset("0123456789*/,-~?")
 
 
