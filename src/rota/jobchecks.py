@@ -12,6 +12,7 @@ from .callables import (
     is_generator_function,
     ref_to_obj,
 )
+from .clock import is_shown_everywhere
 from .errors import CallableLookupError, CallableReferenceError, JobTypeError, JobValueError
 from .texts import repr_of, type_name
 from .triggers.base import BaseTrigger
@@ -83,6 +84,21 @@ def not_a_trigger(value: object) -> JobTypeError:
     return JobTypeError(
         f"Expected a trigger instance or string, got {type_name(value)} instead; {instead_of_trigger(value)}"
     )
+
+
+def checked_time(nominal: int, what: str, given: object) -> int:
+    """Return a run's time (instant) if every zone can show it.
+
+    :param what: whose time it is, for the message
+    :param given: what was given for it
+    :raises JobValueError: if it is too near to the ends of the calendar
+    """
+    if not is_shown_everywhere(nominal):
+        raise JobValueError(
+            f"{what} must be a time between the years 1 and 9999 in every time zone, got {repr_of(given)}; "
+            f"for a job that waits until it is resumed give next_run_time=None"
+        )
+    return nominal
 
 
 def checked_executor(value: Any) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import partial
 
+from ..clock import is_shown_everywhere
 from ..core.plan import NEW, due_time
 from ..core.policy import Policy
 from ..errors import (
@@ -17,7 +18,7 @@ from ..errors import (
     UnknownAliasError,
 )
 from ..events import EVENT_JOB_ADDED, EVENT_JOB_MODIFIED, JobEvent
-from ..jobchecks import not_a_trigger, usable_id
+from ..jobchecks import checked_time, not_a_trigger, usable_id
 from ..logs import DEBUG
 from ..triggers.base import BaseTrigger
 from .names import check_names, no_such, no_such_job
@@ -258,6 +259,8 @@ class JobInternals:
         first = job.trigger.first(now)
         if first is None:
             self._log.warning('Job "%s" is paused: %s has no time to come', job.name, job.trigger)
+        elif not is_shown_everywhere(first):
+            checked_time(first, "the first run", job.trigger)
         job.set_next(first, None if first is None else due_time(job, first))
 
     def _add_pending(self, job: Job, alias: str, replace: bool, options: dict[str, Any]) -> None:
