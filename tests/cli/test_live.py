@@ -79,7 +79,7 @@ def test_it_shows_next_runs_running_runs_and_outcomes(scheduler):
 
 def test_a_job_without_an_id_of_its_own_is_shown_by_its_name(scheduler):
     job = scheduler.add_job(print, "interval", hours=1, name="count things")
-    (line,) = (line for line in shown(scheduler, 100) if "interval" in line)
+    (line,) = (line for line in shown(scheduler, 100) if "every 1 h" in line)
     assert f"count things {job.id[:6]}  " in line
 
 

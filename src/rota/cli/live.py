@@ -172,7 +172,7 @@ class LiveReport(Report):
                 at,
                 left,
                 self._called(job.id),
-                Text(trigger_text(job.trigger), style="dim"),
+                Text(trigger_text(job.trigger, self.zone), style="dim"),
                 self._last_of(job, found.now),
             )
         return table
@@ -211,7 +211,7 @@ class LiveReport(Report):
                 Text(run.status, style=STYLES.get(run.status, "")),
                 self._called(run.job_id),
                 Text("" if run.duration is None else duration(run.duration * SECOND), style="dim"),
-                Text(outcome(run, self.zone)),
+                Text(outcome(run, self.zone, now)),
             )
         return table
 

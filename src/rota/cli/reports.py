@@ -122,7 +122,7 @@ class PlainReport(Report):
                 now = run.finished_at or now
                 word = "refused" if code == EVENT_JOB_REFUSED else run.status
                 took = "" if run.duration is None else duration(run.duration * SECOND)
-                text = outcome(run, self.zone)
+                text = outcome(run, self.zone, now)
         elif code == EVENT_JOB_MAX_INSTANCES:
             word, text = "skipped", "it runs as often as it may (max_instances)"
         elif code == EVENT_CLOCK_JUMPED:
