@@ -8,6 +8,7 @@ from __future__ import annotations
 from threading import Event, current_thread, main_thread
 
 from ..errors import SchedulerAlreadyRunningError
+from ..interrupts import is_interrupt
 from .base import STATE_STOPPED, BaseScheduler
 from .engine import SLICE
 
@@ -68,8 +69,10 @@ class BlockingScheduler(BaseScheduler):
         while self.state != STATE_STOPPED and self._event is event:
             try:
                 wait = self._process_jobs()
-            except Exception:  # an overridden _process_jobs() may raise anything
-                self._logger.exception("A pass over the job stores failed; trying again")
+            except BaseException as exc:  # an overridden _process_jobs() may raise anything
+                if is_interrupt(exc):
+                    raise
+                self._log.exception("A pass over the job stores failed; trying again")
                 wait = 1.0
             if wait is None or wait > 0:
                 event.wait(SLICE if wait is None else min(wait, SLICE))
@@ -83,7 +86,7 @@ class BlockingScheduler(BaseScheduler):
             return None
 
         def drain(signum: int, frame: FrameType | None) -> None:
-            self._logger.info("SIGTERM: draining")
+            self._log.info("SIGTERM: draining")
             if self.state != STATE_STOPPED:
                 self._stop_claiming()
                 self._drain_aside(True, None)

@@ -11,8 +11,10 @@ from operator import itemgetter
 from threading import Event, Thread, get_ident
 
 from ..clock import SECOND
+from ..core.plan import QUARANTINED
 from ..core.policy import with_options
 from ..errors import (
+    CallableMismatchError,
     ConfigurationError,
     JobTypeError,
     OptionTypeError,
@@ -21,12 +23,15 @@ from ..errors import (
 )
 from ..events import EVENT_ALL, EVENT_SCHEDULER_SHUTDOWN, SchedulerEvent
 from ..executors.base import BaseExecutor, current_run
+from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
 from ..util import maybe_ref
 from .engine import Engine
+from .event_queue import EventQueue
 from .job_methods import STATE_STOPPED, JobMethods
 from .listeners import Listeners
 from .plugins import create_plugin
+from .queued_logger import QueuedLogger
 from .requests import request
 
 TYPE_CHECKING = False
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
 
     from ..core.plan import Decision
     from ..job import Job
+    from ..logs import GuardedLogger
 
 #: How long runs may still work when the interpreter exits, and after a shutdown's time is over (seconds).
 EXIT_GRACE = 5.0
@@ -43,6 +49,8 @@ CANCEL_GRACE = 1.0
 #: How long a shutdown tries to record outcomes in a store that fails, and how often it looks (seconds).
 RECORD_GRACE = 10.0
 POLL = 0.25
+#: How long a shutdown waits for one call of a listener (seconds).
+DELIVERY_GRACE = 10.0
 
 
 _EXAMPLES = {
@@ -56,14 +64,15 @@ class SchedulerLife(JobMethods):
 
     jobstore_retry_interval: float
     _lease: float
+    _logger: Any
     _listeners: Listeners
     _engine: Engine | None
     #: set while no shutdown is under way
     _closed: Event
     _drainer: Thread | None
     _announced: bool
-    #: True if a subclass overrides _dispatch_event() and so is to see every event
-    _sees_all: bool
+    #: where a subclass overrides _dispatch_event(), which is to see every event: what calls it with those of the engine
+    _all_events: EventQueue | None
     _executors_lock: Any
     _listeners_lock: Any
     _lifecycle_lock: Any
@@ -101,8 +110,10 @@ class SchedulerLife(JobMethods):
             self._ticking = get_ident()
             try:
                 return self._engine.tick()
-            except Exception:  # the loop of a host ends by shutdown() only
-                self._logger.exception("A pass over the job stores failed; trying again")
+            except BaseException as exc:  # the loop of a host ends by shutdown() only
+                if is_interrupt(exc):
+                    raise
+                self._log.exception("A pass over the job stores failed; trying again")
                 return 1.0
             finally:
                 self._ticking = None
@@ -117,27 +128,54 @@ class SchedulerLife(JobMethods):
         return True
 
     def _wants(self, code: int) -> bool:
-        return self._sees_all or bool(self._listeners.mask & code)
+        return self._all_events is not None or bool(self._listeners.mask & code)
 
     def _wanted(self) -> int:
-        return EVENT_ALL if self._sees_all else self._listeners.mask
+        return self._listeners.mask if self._all_events is None else EVENT_ALL
+
+    def _enqueue_event(self, event: Any) -> None:
+        """Send an event that arises in no caller's thread: the listeners are called later, elsewhere, and may take their time."""
+        if self._all_events is not None:
+            self._all_events.put(event, self._log, self._pump_soon)
+        else:
+            self._listeners.enqueue(event, self._log, self._pump_soon)
+
+    def _pump_soon(self, queue: EventQueue) -> None:
+        """Have a listener called with the events that wait for it, where this host calls listeners: in a thread of its own."""
+        queue.pump_in_thread()
+
+    def _make_engine_logger(self) -> GuardedLogger:
+        """Return what the engine logs by: a filter or a handler that hangs may not hold up its passes."""
+        return QueuedLogger(self._logger)
+
+    def _wait_logged(self) -> None:
+        """Wait until what the engine has logged is written, and end the thread that writes it."""
+        logger = self._require_engine().logger
+        if isinstance(logger, QueuedLogger):
+            calls = -1
+            while not logger.queue.wait_empty(DELIVERY_GRACE) and logger.queue.calls != calls:
+                calls = logger.queue.calls
+            logger.queue.close()
+
+    def _event_queues(self) -> tuple[EventQueue, ...]:
+        return self._listeners.queues if self._all_events is None else (self._all_events,)
+
+    def _renew_event_queues(self) -> None:
+        """Begin with empty queues and no threads."""
+        self._listeners.renew()
+        if self._all_events is not None:
+            self._all_events.close()
+            self._all_events = EventQueue(self._dispatch_event, EVENT_ALL)
 
     def _job_came(self, job: Job) -> None:
         if self._engine is not None and self._engine.concerns(job.next_due):
-            self.wakeup()
+            self._wake_host()
 
     def _request_run(self, alias: str, decision: Decision) -> bool:
         if not request(self._require_engine(), alias, decision):
             return False
-        self.wakeup()
+        self._wake_host()
         return True
-
-    def _tell(self, event: Any) -> None:
-        """Call a program's own _dispatch_event(); if it raises, the claimed runs must start and end all the same."""
-        try:
-            self._dispatch_event(event)
-        except Exception:
-            self._logger.exception("_dispatch_event() failed for %r", event)
 
     def _require_engine(self) -> Engine:
         if self._engine is None:
@@ -188,9 +226,9 @@ class SchedulerLife(JobMethods):
             self._check_executor(job.executor)
         self._engine = Engine(
             self.clock,
-            self._logger,
+            self._make_engine_logger(),
             self._executors,
-            self._tell if self._sees_all else self._dispatch_event,
+            self._enqueue_event,
             self._wanted,
             self.wakeup,
             self.jobstore_retry_interval,
@@ -249,11 +287,21 @@ class SchedulerLife(JobMethods):
                 together = self._stored_together(jobs, alias, replace)
                 for job in jobs:
                     if not together:
-                        self._real_add_job(job, alias, replace)
+                        self._add_late(job, alias, replace)
                     self._pending_options.pop(job.id, None)
                     stored += 1
         finally:  # what is stored is no longer pending, whatever became of the others
             del self._pending_jobs[:stored]
+
+    def _add_late(self, job: Job, alias: str, replace: bool) -> None:
+        """Store a pending job; one whose name came to lead to another callable meanwhile costs itself, not the start."""
+        try:
+            self._real_add_job(job, alias, replace)
+        except CallableMismatchError as exc:
+            job.set_next(None)
+            job.state, job.error = QUARANTINED, str(exc)
+            self._log.error('Job "%s" is quarantined: %s', job.id, exc)
+            self._real_add_job(job, alias, replace)
 
     def _stored_together(self, jobs: Sequence[Job], alias: str, replace: bool) -> bool:
         """Store jobs in one step; False if that is no gain, or not possible: one by one shows which is refused, and why.
@@ -299,7 +347,7 @@ class SchedulerLife(JobMethods):
                 for executor in executors:
                     executor.cancel()
             if not self._wait_idle(engine, timeout):
-                self._logger.warning(
+                self._log.warning(
                     "%d runs were still under way after %s s; they are asked to stop",
                     engine.in_flight,
                     timeout,
@@ -310,7 +358,10 @@ class SchedulerLife(JobMethods):
             for executor in executors:
                 executor.shutdown(engine.in_flight == 0)
             engine.leave()
+            self._wait_delivered(timeout)
             self._close_stores()
+            self._renew_event_queues()
+            self._wait_logged()
             self._announce_shutdown()
         finally:
             self._closed.set()
@@ -325,8 +376,8 @@ class SchedulerLife(JobMethods):
     def _announce_shutdown(self) -> None:
         if not self._announced:
             self._announced = True
-            self._logger.info("Scheduler has been shut down")
-            self._dispatch_event(SchedulerEvent(EVENT_SCHEDULER_SHUTDOWN))
+            self._log.info("Scheduler has been shut down")
+            self._tell(SchedulerEvent(EVENT_SCHEDULER_SHUTDOWN))
 
     def _wait_idle(self, engine: Engine, timeout: float | None) -> bool:
         """Wait until no run is under way and all are recorded; return whether that is so.
@@ -345,9 +396,31 @@ class SchedulerLife(JobMethods):
             elif give_up is None:
                 give_up = now() + int(RECORD_GRACE * SECOND)
             elif now() >= give_up:
-                self._logger.error("The outcomes of %d runs could not be recorded", engine.unrecorded)
+                self._log.error("The outcomes of %d runs could not be recorded", engine.unrecorded)
                 return False
         return True
+
+    def _wait_delivered(self, timeout: float | None) -> None:
+        """Wait until the listeners have been called with what waits for them.
+
+        One that does not get on is left alone after a while: without a time-out, when a single call takes DELIVERY_GRACE seconds.
+        """
+        limit = DELIVERY_GRACE if timeout is None else min(timeout, DELIVERY_GRACE)
+        for queue in self._event_queues():
+            calls, until = queue.calls, self.clock.monotonic() + int(limit * SECOND)
+            while not queue.is_current and not self._wait_for_listener(queue):
+                now = self.clock.monotonic()
+                if timeout is None and queue.calls != calls:
+                    calls, until = queue.calls, now + int(limit * SECOND)
+                elif now >= until:
+                    self._log.error(
+                        "The listener %r still works; events are left that it does not get", queue.callback
+                    )
+                    break
+
+    def _wait_for_listener(self, queue: EventQueue) -> bool:
+        """Wait a moment; return whether a listener has been called with all that waited for it."""
+        return queue.wait_empty(POLL)
 
     def _close_stores(self) -> None:
         for alias, store in self._jobstores.items():
@@ -355,12 +428,12 @@ class SchedulerLife(JobMethods):
                 try:
                     store.shutdown()
                 except Exception:
-                    self._logger.exception("Error shutting down job store %r", alias)
+                    self._log.exception("Error shutting down job store %r", alias)
                 store.detach()
 
     def _is_inside(self) -> bool:
-        """Whether the caller is a job of this scheduler or its pass, so that waiting for them would never end."""
-        if self._ticking == get_ident():
+        """Whether the caller is a job of this scheduler, its pass or one of its listeners, so that waiting would never end."""
+        if self._ticking == get_ident() or any(queue.is_current for queue in self._event_queues()):
             return True
         try:
             run = current_run()
@@ -381,10 +454,11 @@ class SchedulerLife(JobMethods):
         self._make_locks()
         self._closed = Event()
         self._closed.set()
+        self._renew_event_queues()
         for store in self._jobstores.values():
             store.forked()
         if was_running:
-            self._logger.warning(
+            self._log.warning(
                 "This process was forked from one with a running scheduler; the copy is stopped. "
                 "Call start() here if this process is to run jobs too"
             )
