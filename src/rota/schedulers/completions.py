@@ -10,7 +10,7 @@ from threading import Event, Lock
 from time import sleep
 
 from ..clock import HELD
-from ..core.run import CANCELLED, summary
+from ..core.run import CANCELLED, is_plain, label
 from ..events import (
     EVENT_JOB_REFUSED,
 )
@@ -88,6 +88,11 @@ class Completions:
 
     def done(self, run: Run) -> None:
         """Take an ended run; the callback of all executors. Thread-safe, and it never raises."""
+        if run.retval is not None and not is_plain(run.retval):
+            from ..results import kept_of  # import time: most jobs return nothing
+
+            # Here, as it may call code of users, which may hang: not under a lock, nor in the thread that claims.
+            run.kept = kept_of(run.retval)
         self._ended.append(run)
         if self._gathers:  # asked after the run was appended, so gathered() finds it
             return
@@ -187,6 +192,7 @@ class Completions:
         wanted = engine.wanted()
         stale = {id(run) for run in refused} if refused else None
         for run in batch:
+            label(run)
             if stale and id(run) in stale:
                 engine.logger.error(
                     "The outcome of %r (%s) was refused: another node has taken the run over", run, run.status
@@ -196,5 +202,5 @@ class Completions:
                 announce(engine, alias, run, EVENT_OF_STATUS[run.status])
             # The ledger is bounded; it may not keep a job's objects alive.
             run.job = run.then = run.exception = None
-            if run.retval is not None:
-                run.retval = summary(run.retval)
+            if run.kept is not None:
+                run.retval, run.kept = run.kept[1], None

@@ -29,6 +29,7 @@ from .contract_jobs import (
     task,
 )
 from .contracts import JobStoreContract
+from .record_contract import StoredRecordContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ ODD_IDS = [
 ]
 
 
-class StoredJobContract(JobStoreContract):
+class StoredJobContract(StoredRecordContract, JobStoreContract):
     """What a store must do that keeps jobs as data."""
 
     @pytest.fixture

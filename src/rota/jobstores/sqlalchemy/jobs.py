@@ -14,8 +14,9 @@ from ...clock import HELD
 from ...core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED, due_time, plan
 from ...core.run import CLAIMED
 from ...errors import JobLookupError, JobValueError
+from ...texts import storable
 from .prepared import Prepared
-from .schema import BATCH, ID_LENGTH, storable
+from .schema import BATCH, ID_LENGTH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
