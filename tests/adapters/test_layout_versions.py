@@ -79,7 +79,9 @@ def test_an_older_layout_is_migrated_step_by_step_and_only_once(kind, opened, mo
         assert opened() == ["job"]
         assert opened(create=False) == ["job"]
         assert done == ([] if kind == "redis" else [1, 2])
-    with pytest.raises(SchemaError, match=rf"version {known + 2}; this version of Rota knows 1 to {known}\. Upgrade"):
+    with pytest.raises(
+        SchemaError, match=rf"version {known + 2}; this version of Rota knows 1 to {known}\. Upgrade"
+    ):
         opened()
 
 
