@@ -37,10 +37,10 @@ from ..util import asbool, astimezone, local_timezone, maybe_ref
 from .config import OPTIONS, default_policy, read_config, seconds_option
 from .engine import LEASE
 from .job_methods import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
-from .life import SchedulerLife
 from .listeners import Listeners
 from .names import check_names
 from .processes import watch
+from .stopping import Stopping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 __all__ = ("STATE_PAUSED", "STATE_RUNNING", "STATE_STOPPED", "BaseScheduler")
 
 
-class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
+class BaseScheduler(Stopping, metaclass=ABCMeta):
     """Base class of all schedulers.
 
     Options, as keyword arguments or in ``gconfig`` (dotted or nested keys with the prefix ``rota.``;

@@ -31,7 +31,7 @@ from ..events import (
 )
 from .base import STATE_STOPPED, BaseScheduler
 from .engine import SLICE
-from .life import EXIT_GRACE
+from .stopping import EXIT_GRACE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
