@@ -122,6 +122,10 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         """
         if self.state != STATE_STOPPED:
             raise SchedulerAlreadyRunningError
+        if not self._closed.is_set():
+            raise SchedulerAlreadyRunningError(
+                "The scheduler is still shutting down, and its runs need what configure() would replace; call it after that"
+            )
         self._configure(read_config(gconfig, prefix, options))
 
     def start(self, paused: bool = False) -> Any:
@@ -319,7 +323,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
                     f"Expected a job store instance or a string, got {type(jobstore).__name__} instead"
                 )
             jobstore.restrict(self._allowed_callables)
-            if self.state != STATE_STOPPED:
+            if self._is_open:
                 self._start_store(alias, jobstore)
             self._jobstores[alias] = jobstore
         self._dispatch_event(SchedulerEvent(EVENT_JOBSTORE_ADDED, alias))

@@ -80,7 +80,7 @@ class JobMethods(AddingMethods):
         states = _checked_words("Jobs", "state", state, (ACTIVE, PAUSED, QUARANTINED))
         _check_page(0 if limit is None else limit, offset)
         end = None if limit is None else offset + limit
-        if self.state == STATE_STOPPED:
+        if not self._goes_to_stores():
             waiting = [job for job, alias, _ in self._pending_jobs if jobstore in (None, alias)]
             return [job for job in waiting if states is None or _state_of(job) in states][offset:end]
         if jobstore is not None:
@@ -134,7 +134,7 @@ class JobMethods(AddingMethods):
         import sys
 
         out = out or sys.stdout
-        if self.state == STATE_STOPPED:
+        if not self._goes_to_stores():
             print("Pending jobs:", file=out)
             for job in self.get_jobs(jobstore):
                 print(f"    {job}", file=out)
@@ -161,7 +161,7 @@ class JobMethods(AddingMethods):
         :raises JobLookupError: if there is no such job
         :raises UnknownAttributeError: (an AttributeError) for a name that jobs do not have
         """
-        if "executor" in changes and self.state != STATE_STOPPED:
+        if "executor" in changes and self._goes_to_stores():
             self._check_executor(changes["executor"])
         if isinstance(changes.get("func"), str):
             self._check_callable(changes["func"], self._lookup_job(job_id, jobstore)[1])
@@ -270,7 +270,7 @@ class JobMethods(AddingMethods):
         :param jobstore: alias of the store; None: all
         :raises UnknownAliasError: if a scheduler that was started has no such store
         """
-        if self.state == STATE_STOPPED:
+        if not self._goes_to_stores():
             with self._jobstores_lock:
                 self._pending_jobs[:] = [
                     entry for entry in self._pending_jobs if jobstore not in (None, entry[1])

@@ -193,9 +193,11 @@ class SchedulerLife(JobMethods):
             for alias, executor in self._executors.items() if self._runs_jobs else ():
                 executor.start(self, alias)
                 started.append(executor)
-            for alias, store in self._jobstores.items():
-                self._start_store(alias, store)
-            self._store_pending()
+            with self._jobstores_lock:
+                for alias, store in self._jobstores.items():
+                    self._start_store(alias, store)
+            while not self._all_stored():
+                self._store_pending()
         except BaseException:
             for executor in started:
                 executor.shutdown(wait=False)
@@ -230,10 +232,16 @@ class SchedulerLife(JobMethods):
             raise
         self._require_engine().add_store(alias, store)
 
+    def _all_stored(self) -> bool:
+        """Let calls go to the stores from now on, unless jobs have come meanwhile that wait to be stored."""
+        with self._jobstores_lock:
+            self._is_open = not self._pending_jobs
+            return self._is_open
+
     def _store_pending(self) -> None:
         stored = 0
         try:
-            for (alias, replace), entries in groupby(self._pending_jobs, key=itemgetter(1, 2)):
+            for (alias, replace), entries in groupby(list(self._pending_jobs), key=itemgetter(1, 2)):
                 jobs = [job for job, _, _ in entries]
                 for job in jobs:
                     job.policy = with_options(self._default_policy, self._pending_options.get(job.id, {}))
@@ -265,13 +273,19 @@ class SchedulerLife(JobMethods):
         return True
 
     def _close_stores(self) -> None:
-        for alias, store in self._jobstores.items():
-            if getattr(store, "_holder", None) is self:
-                try:
-                    store.shutdown()
-                except Exception:
-                    self._logger.exception("Error shutting down job store %r", alias)
-                store.detach()
+        with self._jobstores_lock:  # a store that is being added is started before this, or not at all
+            self._is_open = False
+            for alias, store in self._jobstores.items():
+                if getattr(store, "_holder", None) is self:
+                    self._close_store(alias, store)
+
+    def _close_store(self, alias: str, store: BaseJobStore, shutdown: bool = True) -> None:
+        try:
+            if shutdown:
+                store.shutdown()
+        except Exception:
+            self._logger.exception("Error shutting down job store %r", alias)
+        store.detach()
 
     def _is_inside(self) -> bool:
         """Whether the caller is a job of this scheduler or its pass, so that waiting for them would never end."""
