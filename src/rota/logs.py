@@ -5,6 +5,7 @@ Imports logging in functions only: with all that it loads, it is half of the tim
 
 from __future__ import annotations
 
+from .interrupts import is_interrupt
 from .texts import repr_of, text_of
 
 TYPE_CHECKING = False
@@ -85,7 +86,8 @@ class GuardedLogger:
             shown = [arg if type(arg) in _PLAIN else _Shown(arg) for arg in args]
             getattr(self._logger, method)(message, *shown, **options)
         except BaseException as exc:
-            _reraise_ctrl_c(exc)
+            if is_interrupt(exc):
+                raise
 
 
 class _Shown:
@@ -101,15 +103,6 @@ class _Shown:
 
     def __repr__(self) -> str:
         return repr_of(self.value)
-
-
-def _reraise_ctrl_c(exc: BaseException) -> None:
-    """Raise a KeyboardInterrupt of the main thread once more: it is the user's, not the logger's."""
-    if isinstance(exc, KeyboardInterrupt):
-        from threading import current_thread, main_thread
-
-        if current_thread() is main_thread():
-            raise exc
 
 
 def _is_of_logging(logger: object) -> bool:

@@ -32,10 +32,11 @@ from ..events import (
 from ..executors.base import BaseExecutor
 from ..jobstores.base import BaseJobStore
 from ..jobstores.memory import MemoryJobStore
-from ..logs import get_logger
+from ..logs import GuardedLogger, get_logger
 from ..util import asbool, astimezone, local_timezone, maybe_ref
 from .config import OPTIONS, default_policy, read_config, seconds_option
 from .engine import LEASE
+from .event_queue import EventQueue
 from .job_methods import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
 from .listeners import Listeners
 from .names import check_names
@@ -96,7 +97,9 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         self._closed = Event()
         self._closed.set()
         self._drainer = None
-        self._sees_all = type(self)._dispatch_event is not BaseScheduler._dispatch_event
+        self._all_events = None
+        if not getattr(type(self)._dispatch_event, "is_rotas", False):
+            self._all_events = EventQueue(self._dispatch_event, EVENT_ALL)
         self.configure(gconfig, **options)
 
     def __getstate__(self) -> Any:
@@ -145,8 +148,8 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
             self._open()
             self.state = STATE_PAUSED if paused else STATE_RUNNING
         watch(self)
-        self._logger.info("Scheduler started")
-        self._dispatch_event(SchedulerEvent(EVENT_SCHEDULER_STARTED))
+        self._log.info("Scheduler started")
+        self._tell(SchedulerEvent(EVENT_SCHEDULER_STARTED))
         if self.state == STATE_RUNNING:
             self._require_engine().claiming = self._runs_jobs
             self.wakeup()
@@ -180,8 +183,8 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         if self.state == STATE_RUNNING:
             self._require_engine().claiming = False
             self.state = STATE_PAUSED
-            self._logger.info("Paused scheduler job processing")
-            self._dispatch_event(SchedulerEvent(EVENT_SCHEDULER_PAUSED))
+            self._log.info("Paused scheduler job processing")
+            self._tell(SchedulerEvent(EVENT_SCHEDULER_PAUSED))
 
     def resume(self) -> None:
         """Process jobs again.
@@ -193,8 +196,8 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         if self.state == STATE_PAUSED:
             self.state = STATE_RUNNING
             self._require_engine().claiming = self._runs_jobs
-            self._logger.info("Resumed scheduler job processing")
-            self._dispatch_event(SchedulerEvent(EVENT_SCHEDULER_RESUMED))
+            self._log.info("Resumed scheduler job processing")
+            self._tell(SchedulerEvent(EVENT_SCHEDULER_RESUMED))
             self.wakeup()
 
     @abstractmethod
@@ -223,7 +226,8 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         ``alive``: it runs and its last pass is not overdue; ``state``; ``node``; ``last_tick`` (ISO 8601) and ``lag`` (seconds that
         the earliest due job waits); ``in_flight`` (runs under way); ``overdue`` (due jobs by executor alias); ``stores``: for each
         alias ``ok``, ``error``, ``failures`` and ``clock_offset`` (seconds that its clock is ahead of ours, None if it has none);
-        ``executors``: for each alias its ``room``.
+        ``executors``: for each alias its ``room``; ``listeners``: for each one how many events are ``waiting`` for it, whether it
+        is ``busy`` with one, and how many were ``dropped`` because it did not keep up.
         """
         engine, now = self._engine, self.clock.now()
         report: dict[str, Any] = {
@@ -236,6 +240,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
             "overdue": {},
             "stores": {},
             "executors": {},
+            "listeners": [queue.report() for queue in self._event_queues()],
         }
         if engine is None or self.state == STATE_STOPPED:
             return report
@@ -286,7 +291,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
             if self.state != STATE_STOPPED and self._runs_jobs:
                 executor.start(self, alias)
             self._executors[alias] = executor
-        self._dispatch_event(SchedulerEvent(EVENT_EXECUTOR_ADDED, alias))
+        self._tell(SchedulerEvent(EVENT_EXECUTOR_ADDED, alias))
         if self.state == STATE_RUNNING:
             self.wakeup()
 
@@ -301,7 +306,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
             del self._executors[alias]
         if shutdown and self.state != STATE_STOPPED and self._runs_jobs:
             executor.shutdown()
-        self._dispatch_event(SchedulerEvent(EVENT_EXECUTOR_REMOVED, alias))
+        self._tell(SchedulerEvent(EVENT_EXECUTOR_REMOVED, alias))
 
     def add_jobstore(
         self, jobstore: BaseJobStore | str, alias: str = "default", **jobstore_opts: Any
@@ -326,7 +331,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
             if self._is_open:
                 self._start_store(alias, jobstore)
             self._jobstores[alias] = jobstore
-        self._dispatch_event(SchedulerEvent(EVENT_JOBSTORE_ADDED, alias))
+        self._tell(SchedulerEvent(EVENT_JOBSTORE_ADDED, alias))
         if self.state == STATE_RUNNING:
             self.wakeup()
 
@@ -344,12 +349,16 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         if shutdown:
             store.shutdown()
         store.detach()
-        self._dispatch_event(SchedulerEvent(EVENT_JOBSTORE_REMOVED, alias))
+        self._tell(SchedulerEvent(EVENT_JOBSTORE_REMOVED, alias))
 
     def add_listener(self, callback: Callable[[Any], Any], mask: int = EVENT_ALL) -> None:
         """Call ``callback`` with each event whose code is in ``mask``.
 
-        :param callback: a function of one argument; it is called by the thread in which the event arises
+        :param callback: a function of one argument. Events of a caller's own act (a job is added, changed or removed, the scheduler
+            is started, paused or shut down …) call it in that caller's thread, before the method returns. Events of the engine (a
+            run was submitted, has ended …) wait for it in a queue and call it one after another, in order: in a thread of its own,
+            on the scheduler's loop where there is one. It may take its time and may raise; if more than 10 000 events wait, the
+            oldest are dropped, and :meth:`health` counts them
         :param mask: an OR of event codes (:mod:`rota.events`)
         :raises OptionTypeError: if ``callback`` is no plain function of one argument, or ``mask`` no number
         """
@@ -362,6 +371,16 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
             self._listeners.remove(callback)
 
     # -- APScheduler's extension points --------------------------------------------------------------------------
+
+    @property
+    def _logger(self) -> Any:
+        """The logger as it was given; programs replace it. What the scheduler itself logs goes through ``_log``."""
+        return self._given_logger
+
+    @_logger.setter
+    def _logger(self, value: Any) -> None:
+        self._given_logger = value
+        self._log = GuardedLogger(value)
 
     def _configure(self, config: dict[str, Any]) -> None:
         """Set options from a nested dictionary; hosts take theirs out first."""
@@ -399,7 +418,9 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
 
     def _dispatch_event(self, event: Any) -> None:
         """Call the listeners that want this event."""
-        self._listeners.dispatch(event, self._logger)
+        self._listeners.dispatch(event, self._log)
+
+    _dispatch_event.is_rotas = True  # type: ignore[attr-defined]
 
     def _check_uwsgi(self) -> None:
         if not getattr(sys.modules.get("uwsgi"), "has_threads", True):

@@ -69,7 +69,7 @@ class BlockingScheduler(BaseScheduler):
             try:
                 wait = self._process_jobs()
             except Exception:  # an overridden _process_jobs() may raise anything
-                self._logger.exception("A pass over the job stores failed; trying again")
+                self._log.exception("A pass over the job stores failed; trying again")
                 wait = 1.0
             if wait is None or wait > 0:
                 event.wait(SLICE if wait is None else min(wait, SLICE))
@@ -83,7 +83,7 @@ class BlockingScheduler(BaseScheduler):
             return None
 
         def drain(signum: int, frame: FrameType | None) -> None:
-            self._logger.info("SIGTERM: draining")
+            self._log.info("SIGTERM: draining")
             if self.state != STATE_STOPPED:
                 self._stop_claiming()
                 self._drain_aside(True, None)

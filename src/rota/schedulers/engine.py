@@ -18,6 +18,8 @@ from ..events import (
     JobEvent,
     SchedulerHealthEvent,
 )
+from ..interrupts import is_interrupt
+from ..texts import error_text, shortened
 from .announcing import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
 from .clock_jumps import ClockWatch, bring_forward
 from .lease import Lease, new_node_id
@@ -27,7 +29,6 @@ from .store_state import StoreState
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from logging import Logger
     from typing import Any
 
     from ..clock import Clock
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from ..executors.base import BaseExecutor
     from ..job import Job
     from ..jobstores.base import BaseJobStore
+    from ..logs import GuardedLogger
 
 #: The longest time (seconds) that a host may wait: a clock that was set is noticed after it.
 SLICE = 30.0
@@ -56,7 +58,7 @@ class Engine:
     :param clock: the clock
     :param logger: the scheduler's logger
     :param executors: the scheduler's executors by alias (a live mapping)
-    :param dispatch: sends an event to the listeners
+    :param dispatch: queues an event for the listeners; it waits for none of them
     :param wanted: returns the mask of events that somebody listens to
     :param wake: makes the host call :meth:`tick` soon; thread-safe
     :param retry_interval: the longest wait (seconds) between two tries with a store that fails
@@ -72,7 +74,7 @@ class Engine:
     def __init__(
         self,
         clock: Clock,
-        logger: Logger,
+        logger: GuardedLogger,
         executors: Mapping[str, BaseExecutor],
         dispatch: Callable[[Any], None],
         wanted: Callable[[], int],
@@ -100,6 +102,8 @@ class Engine:
         self._soon: Callable[[Callable[[], None]], None] | None = None
         #: executors that a pass of the tick under way found without room
         self._full: set[str] = set()
+        #: executors that raise when they are asked for their room; that is logged once in a row
+        self._broken: set[str] = set()
         #: the same of the last tick: when they have room again, the host is woken up
         self._starved: tuple[str, ...] = ()
         #: until when the host waits; HELD while a pass is under way, so that whatever comes then wakes it up
@@ -217,7 +221,9 @@ class Engine:
         failures = state.failures
         try:
             wait_for = self._pass(state)
-        except Exception as exc:
+        except BaseException as exc:  # of a store, or of what it calls; other stores go on
+            if is_interrupt(exc):
+                raise
             self.store_failed(state.alias, exc, "looking for due jobs")
             wait = (state.retry_at or 0) - self.clock.monotonic()
             return max(wait, 0) / SECOND
@@ -257,10 +263,28 @@ class Engine:
             self._full.update(alias for alias in room if alias not in open_to)
         return self._wait(state, open_to)
 
-    def _room(self, alias: str) -> int:
-        """Return how many jobs to take for an executor; none for so little room that a pass would not pay."""
+    def _room(self, alias: str, any_room: bool = False) -> int:
+        """Return how many jobs to take for an executor.
+
+        :param any_room: whether so little room counts that a pass for it alone would not pay
+        """
         executor = self._executors.get(alias)
-        return min(PASS, executor.capacity()) if executor is not None and executor.roomy() else 0
+        if executor is None:
+            return 0
+        try:
+            room = min(PASS, executor.capacity()) if any_room or executor.roomy() else 0
+        except BaseException as exc:  # it costs its own jobs their turn, and no others
+            if is_interrupt(exc):
+                raise
+            if alias not in self._broken:
+                self._broken.add(alias)
+                self.logger.exception(
+                    'Executor "%s" cannot tell its room; it gets no runs until it can', alias
+                )
+            return 0
+        if self._broken:
+            self._broken.discard(alias)
+        return room
 
     def _wait(self, state: StoreState, open_to: Mapping[str, int]) -> float | None:
         """Return the seconds until the store's next due time, or until it has to be looked at anyway."""
@@ -348,7 +372,7 @@ class Engine:
         """Take over the runs of nodes that did not renew their lease, and hand them to the executors."""
         if not self.claiming or self.clock.monotonic() < self._no_rescue_until:
             return
-        room = {alias: executor.capacity() for alias, executor in list(self._executors.items())}
+        room = {alias: self._room(alias, any_room=True) for alias in list(self._executors)}
         rescued = lease.rescue(now, room, state.completions.in_hand or {})
         taken = []
         again = 0
@@ -391,12 +415,14 @@ class Engine:
             cancel(self, state)
             if state.lease is not None:
                 state.lease.end(state.completions.unstarted, self.clock.now())
-        except Exception as exc:
+        except BaseException as exc:
+            if is_interrupt(exc):
+                raise
             self.store_failed(state.alias, exc, "ending the lease")
 
     # -- trouble -------------------------------------------------------------------------------------------------
 
-    def store_failed(self, alias: str, exc: Exception, doing: str) -> None:
+    def store_failed(self, alias: str, exc: BaseException, doing: str) -> None:
         """Note an error of a store: back off (exponentially, with jitter), and say so once."""
         from random import random
 
@@ -406,7 +432,7 @@ class Engine:
         state.failures += 1
         pause = min(self._retry_interval, 0.1 * 2 ** min(state.failures, 16)) * (0.75 + random() / 2)
         state.retry_at = self.clock.monotonic() + int(pause * SECOND)
-        state.error = f"{type(exc).__name__}: {exc}"
+        state.error = error_text(exc)
         self.logger.warning(
             "Error %s in job store %r: %s (trying again in %.1f s)",
             doing,
@@ -459,7 +485,9 @@ class Engine:
             for state in self.stores.values():
                 try:
                     bring_forward(state.store, now)
-                except Exception as exc:
+                except BaseException as exc:
+                    if is_interrupt(exc):
+                        raise
                     self.store_failed(state.alias, exc, "planning anew after a clock jump")
 
 
@@ -469,5 +497,7 @@ def _decide(job: Job, now: int) -> Decision:
         return quarantine(job, job.error or "it could not be restored")
     try:
         return plan(job, now)
-    except Exception as exc:
-        return quarantine(job, f"planning failed: {type(exc).__name__}: {exc}")
+    except BaseException as exc:  # a trigger may raise anything
+        if is_interrupt(exc):
+            raise
+        return quarantine(job, f"planning failed: {shortened(error_text(exc))}")

@@ -11,7 +11,7 @@ from ..errors import MissingExtraError, SchedulerAlreadyRunningError
 from .base import STATE_STOPPED, BaseScheduler
 from .blocking import BlockingScheduler
 from .engine import SLICE
-from .loop import ENGINE_EVENTS
+from .event_queue import EventQueue
 
 try:
     import gevent
@@ -52,7 +52,6 @@ class GeventScheduler(BlockingScheduler):
         self._at_rest = Event()
         self._at_rest.set()
         super().__init__(gconfig, **options)
-        self._sees_all = type(self)._dispatch_event is not GeventScheduler._dispatch_event
 
     def start(self, paused: bool = False) -> Any:
         """Start the scheduler in a greenlet of the calling thread's hub.
@@ -102,11 +101,21 @@ class GeventScheduler(BlockingScheduler):
         return GeventExecutor()
 
     def _dispatch_event(self, event: Any) -> None:
-        """Call the listeners in the hub's thread, whatever thread of a pool the event arises in."""
-        if self._on_other_thread() and (event.code & ENGINE_EVENTS or self._ticking == get_ident()):
-            self._hub.loop.run_callback_threadsafe(gevent.spawn, super()._dispatch_event, event)
+        """Call the listeners, in the hub's thread if this is a pass in a thread of its pool."""
+        if self._on_other_thread() and self._ticking == get_ident():
+            self._enqueue_event(event)
         else:
             super()._dispatch_event(event)
+
+    _dispatch_event.is_rotas = True  # type: ignore[attr-defined]
+
+    def _pump_soon(self, queue: EventQueue) -> None:
+        self._hub.loop.run_callback_threadsafe(gevent.spawn, queue.pump)
+
+    def _wait_for_listener(self, queue: EventQueue) -> bool:
+        if not self._on_other_thread():
+            gevent.sleep(_POLL)
+        return queue.is_empty or (self._on_other_thread() and super()._wait_for_listener(queue))
 
     # -- passes --------------------------------------------------------------------------------------------------
 
@@ -128,7 +137,7 @@ class GeventScheduler(BlockingScheduler):
                 return waited
             return self._process_jobs()
         except Exception:  # an overridden _process_jobs() may raise anything
-            self._logger.exception("A pass over the job stores failed; trying again")
+            self._log.exception("A pass over the job stores failed; trying again")
             return 1.0
         finally:
             self._at_rest.set()

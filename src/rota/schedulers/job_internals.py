@@ -28,7 +28,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import tzinfo
-    from logging import Logger
     from typing import Any
 
     from ..allowlist import AllowList
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from ..executors.base import BaseExecutor
     from ..job import Job
     from ..jobstores.base import BaseJobStore
+    from ..logs import GuardedLogger
 
 STATE_STOPPED = 0
 STATE_RUNNING = 1
@@ -65,7 +65,8 @@ class JobInternals:
     _is_copy: bool = False
     clock: Clock
     timezone: tzinfo
-    _logger: Logger
+    #: the scheduler's logger, guarded
+    _log: GuardedLogger
     _executors: dict[str, BaseExecutor]
     _jobstores: dict[str, BaseJobStore]
     _jobstores_lock: Any
@@ -88,6 +89,13 @@ class JobInternals:
 
     def _dispatch_event(self, event: Any) -> None:
         raise NotImplementedError
+
+    def _tell(self, event: Any) -> None:
+        """Call :meth:`_dispatch_event`; what it raises must not undo for the caller what the store has done already."""
+        try:
+            self._dispatch_event(event)
+        except Exception:
+            self._log.exception("_dispatch_event() failed for %r", event)
 
     # -- APScheduler's inner methods, which programs override or call ---------------------------------------------
 
@@ -168,9 +176,9 @@ class JobInternals:
             self._replace(store, job, explicit)
         job._home = self._home(jobstore_alias)
         if self._wants(EVENT_JOB_ADDED):
-            self._dispatch_event(JobEvent(EVENT_JOB_ADDED, job.id, jobstore_alias))
-        if self._logger.isEnabledFor(DEBUG):
-            self._logger.debug('Added job "%s" to job store "%s"', job.name, jobstore_alias)
+            self._tell(JobEvent(EVENT_JOB_ADDED, job.id, jobstore_alias))
+        if self._log.isEnabledFor(DEBUG):
+            self._log.debug('Added job "%s" to job store "%s"', job.name, jobstore_alias)
         if self.state == STATE_RUNNING:
             self._job_came(job)
 
@@ -186,7 +194,14 @@ class JobInternals:
 
     def _job_came(self, job: Job) -> None:
         """Wake the host up for a new or changed job."""
-        self.wakeup()
+        self._wake_host()
+
+    def _wake_host(self) -> None:
+        """Call :meth:`wakeup`; if it fails, the store has the job all the same, and the next pass finds it."""
+        try:
+            self.wakeup()
+        except Exception:
+            self._log.exception("wakeup() failed; jobs that are due wait for the next pass")
 
     def _request_run(self, alias: str, decision: Decision) -> bool:
         """Claim the run of a decision; False if the job was changed meanwhile, or runs as often as it may."""
@@ -244,7 +259,7 @@ class JobInternals:
         """Plan the first run from ``now``; a trigger whose times are all over leaves the job paused, as in APScheduler."""
         first = job.trigger.first(now)
         if first is None:
-            self._logger.warning('Job "%s" is paused: %s has no time to come', job.name, job.trigger)
+            self._log.warning('Job "%s" is paused: %s has no time to come', job.name, job.trigger)
         job.set_next(first, None if first is None else due_time(job, first))
 
     def _add_pending(self, job: Job, alias: str, replace: bool, options: dict[str, Any]) -> bool:
@@ -268,7 +283,7 @@ class JobInternals:
                     break
             self._pending_jobs.append((job, alias, replace))
             self._pending_options[job.id] = options
-        self._logger.debug("Job %s is added when the scheduler starts", job.id)
+        self._log.debug("Job %s is added when the scheduler starts", job.id)
         return True
 
     def _add_all_pending(
@@ -311,8 +326,8 @@ class JobInternals:
         self._bound(jobs, alias)
         if connection is None and self._wants(EVENT_JOB_ADDED):
             for job in jobs:
-                self._dispatch_event(JobEvent(EVENT_JOB_ADDED, job.id, alias))
-        self._logger.debug('Added %d jobs to job store "%s"', len(jobs), alias)
+                self._tell(JobEvent(EVENT_JOB_ADDED, job.id, alias))
+        self._log.debug('Added %d jobs to job store "%s"', len(jobs), alias)
         due = [job for job in jobs if job.next_due is not None]
         if self.state == STATE_RUNNING and due and connection is None:
             self._job_came(min(due, key=lambda job: job.next_due or 0))
@@ -351,7 +366,7 @@ class JobInternals:
                 if job.version == version:  # not a live object
                     job = draft
                 if self._wants(EVENT_JOB_MODIFIED):
-                    self._dispatch_event(JobEvent(EVENT_JOB_MODIFIED, job_id, alias))
+                    self._tell(JobEvent(EVENT_JOB_MODIFIED, job_id, alias))
                 if self.state == STATE_RUNNING:
                     self._job_came(job)
                 return job

@@ -248,7 +248,7 @@ class JobMethods(AddingMethods):
                 self._check_executor(job.executor)
             decision = once_more(job, self.clock.now())
             if job.running < job.max_instances and self._request_run(alias, decision):
-                self._logger.debug('A run of job "%s" was asked for', job_id)
+                self._log.debug('A run of job "%s" was asked for', job_id)
                 return decision.runs[0]
             if job.running >= job.max_instances:
                 raise MaxInstancesReachedError(job)
@@ -261,8 +261,8 @@ class JobMethods(AddingMethods):
         """
         alias = self._remove(job_id, jobstore)
         if self._wants(EVENT_JOB_REMOVED):
-            self._dispatch_event(JobEvent(EVENT_JOB_REMOVED, job_id, alias))
-        self._logger.info("Removed job %s", job_id)
+            self._tell(JobEvent(EVENT_JOB_REMOVED, job_id, alias))
+        self._log.info("Removed job %s", job_id)
 
     def remove_all_jobs(self, jobstore: str | None = None) -> None:
         """Remove all jobs from one store, or from all.
@@ -280,7 +280,7 @@ class JobMethods(AddingMethods):
                 self._lookup_jobstore(jobstore)
             for _, store in self._stores(jobstore):
                 store.remove_all_jobs()
-        self._dispatch_event(SchedulerEvent(EVENT_ALL_JOBS_REMOVED, jobstore))
+        self._tell(SchedulerEvent(EVENT_ALL_JOBS_REMOVED, jobstore))
 
     # -- files ---------------------------------------------------------------------------------------------------
 

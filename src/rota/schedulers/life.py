@@ -19,9 +19,11 @@ from ..errors import (
 )
 from ..events import EVENT_ALL
 from ..executors.base import BaseExecutor, current_run
+from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
 from ..util import maybe_ref
 from .engine import Engine
+from .event_queue import EventQueue
 from .job_methods import STATE_STOPPED, JobMethods
 from .listeners import Listeners
 from .plugins import create_plugin
@@ -47,14 +49,15 @@ class SchedulerLife(JobMethods):
 
     jobstore_retry_interval: float
     _lease: float
+    _logger: Any
     _listeners: Listeners
     _engine: Engine | None
     #: set while no shutdown is under way
     _closed: Event
     _drainer: Thread | None
     _announced: bool
-    #: True if a subclass overrides _dispatch_event() and so is to see every event
-    _sees_all: bool
+    #: where a subclass overrides _dispatch_event(), which is to see every event: what calls it with those of the engine
+    _all_events: EventQueue | None
     _executors_lock: Any
     _listeners_lock: Any
     _lifecycle_lock: Any
@@ -92,8 +95,10 @@ class SchedulerLife(JobMethods):
             self._ticking = get_ident()
             try:
                 return self._engine.tick()
-            except Exception:  # the loop of a host ends by shutdown() only
-                self._logger.exception("A pass over the job stores failed; trying again")
+            except BaseException as exc:  # the loop of a host ends by shutdown() only
+                if is_interrupt(exc):
+                    raise
+                self._log.exception("A pass over the job stores failed; trying again")
                 return 1.0
             finally:
                 self._ticking = None
@@ -108,27 +113,41 @@ class SchedulerLife(JobMethods):
         return True
 
     def _wants(self, code: int) -> bool:
-        return self._sees_all or bool(self._listeners.mask & code)
+        return self._all_events is not None or bool(self._listeners.mask & code)
 
     def _wanted(self) -> int:
-        return EVENT_ALL if self._sees_all else self._listeners.mask
+        return self._listeners.mask if self._all_events is None else EVENT_ALL
+
+    def _enqueue_event(self, event: Any) -> None:
+        """Send an event that arises in no caller's thread: the listeners are called later, elsewhere, and may take their time."""
+        if self._all_events is not None:
+            self._all_events.put(event, self._log, self._pump_soon)
+        else:
+            self._listeners.enqueue(event, self._log, self._pump_soon)
+
+    def _pump_soon(self, queue: EventQueue) -> None:
+        """Have a listener called with the events that wait for it, where this host calls listeners: in a thread of its own."""
+        queue.pump_in_thread()
+
+    def _event_queues(self) -> tuple[EventQueue, ...]:
+        return self._listeners.queues if self._all_events is None else (self._all_events,)
+
+    def _renew_event_queues(self) -> None:
+        """Begin with empty queues and no threads."""
+        self._listeners.renew()
+        if self._all_events is not None:
+            self._all_events.close()
+            self._all_events = EventQueue(self._dispatch_event, EVENT_ALL)
 
     def _job_came(self, job: Job) -> None:
         if self._engine is not None and self._engine.concerns(job.next_due):
-            self.wakeup()
+            self._wake_host()
 
     def _request_run(self, alias: str, decision: Decision) -> bool:
         if not request(self._require_engine(), alias, decision):
             return False
-        self.wakeup()
+        self._wake_host()
         return True
-
-    def _tell(self, event: Any) -> None:
-        """Call a program's own _dispatch_event(); if it raises, the claimed runs must start and end all the same."""
-        try:
-            self._dispatch_event(event)
-        except Exception:
-            self._logger.exception("_dispatch_event() failed for %r", event)
 
     def _require_engine(self) -> Engine:
         if self._engine is None:
@@ -179,9 +198,9 @@ class SchedulerLife(JobMethods):
             self._check_executor(job.executor)
         self._engine = Engine(
             self.clock,
-            self._logger,
+            self._log,
             self._executors,
-            self._tell if self._sees_all else self._dispatch_event,
+            self._enqueue_event,
             self._wanted,
             self.wakeup,
             self.jobstore_retry_interval,
@@ -284,12 +303,12 @@ class SchedulerLife(JobMethods):
             if shutdown:
                 store.shutdown()
         except Exception:
-            self._logger.exception("Error shutting down job store %r", alias)
+            self._log.exception("Error shutting down job store %r", alias)
         store.detach()
 
     def _is_inside(self) -> bool:
-        """Whether the caller is a job of this scheduler or its pass, so that waiting for them would never end."""
-        if self._ticking == get_ident():
+        """Whether the caller is a job of this scheduler, its pass or one of its listeners, so that waiting would never end."""
+        if self._ticking == get_ident() or any(queue.is_current for queue in self._event_queues()):
             return True
         try:
             run = current_run()

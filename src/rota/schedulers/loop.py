@@ -8,29 +8,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from contextvars import copy_context
-from functools import partial
-from logging import Logger, getLogger
 from queue import SimpleQueue
-from threading import Event, Lock, Thread, current_thread, get_ident
+from threading import Lock, Thread, current_thread, get_ident
 
 from ..errors import SchedulerAlreadyRunningError
-from ..events import (
-    EVENT_CLOCK_JUMPED,
-    EVENT_JOB_CANCELLED,
-    EVENT_JOB_ERROR,
-    EVENT_JOB_EXECUTED,
-    EVENT_JOB_LOST,
-    EVENT_JOB_MAX_INSTANCES,
-    EVENT_JOB_MISSED,
-    EVENT_JOB_QUARANTINED,
-    EVENT_JOB_REFUSED,
-    EVENT_JOB_RESTORED,
-    EVENT_JOB_SUBMITTED,
-    EVENT_SCHEDULER_DEGRADED,
-    EVENT_SCHEDULER_RECOVERED,
-)
+from ..logs import GuardedLogger, get_logger
 from .base import STATE_STOPPED, BaseScheduler
 from .engine import SLICE
+from .event_queue import EventQueue
 from .stopping import EXIT_GRACE
 
 TYPE_CHECKING = False
@@ -38,24 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-#: The events that arise in no caller's thread; listeners get them on the loop's.
-ENGINE_EVENTS = (
-    EVENT_JOB_SUBMITTED
-    | EVENT_JOB_MAX_INSTANCES
-    | EVENT_JOB_EXECUTED
-    | EVENT_JOB_ERROR
-    | EVENT_JOB_MISSED
-    | EVENT_JOB_CANCELLED
-    | EVENT_JOB_LOST
-    | EVENT_JOB_REFUSED
-    | EVENT_JOB_QUARANTINED
-    | EVENT_JOB_RESTORED
-    | EVENT_CLOCK_JUMPED
-    | EVENT_SCHEDULER_DEGRADED
-    | EVENT_SCHEDULER_RECOVERED
-)
-#: Seconds that shutdown() in another thread waits for the loop to call the listeners.
-_DELIVERY = 1.0
 #: Seconds until the next pass after one that failed outside the engine's own guard.
 _RETRY = 1.0
 
@@ -75,9 +42,8 @@ class LoopScheduler(BaseScheduler):
     def __init__(
         self, gconfig: Mapping[str, Any] = {}, **options: Any
     ) -> None:  # APScheduler's signature; never changed
-        self._helper = _HelperThread(getLogger("rota.scheduler"))
+        self._helper = _HelperThread(GuardedLogger(get_logger("rota.scheduler")))
         super().__init__(gconfig, **options)
-        self._sees_all = type(self)._dispatch_event is not LoopScheduler._dispatch_event
 
     def start(self, paused: bool = False) -> Any:
         """Start on the loop; jobs are processed as soon as the loop runs.
@@ -94,7 +60,7 @@ class LoopScheduler(BaseScheduler):
             )
         self._find_loop()
         self._base_context = copy_context()
-        self._helper = _HelperThread(self._logger)
+        self._helper = _HelperThread(self._log)
         self._aside = self._again = self._woken = False
         self._timer = None  # one that an ended loop has left behind
         super().start(paused)
@@ -108,10 +74,6 @@ class LoopScheduler(BaseScheduler):
         """
         if not self._on_loop():
             super().shutdown(wait, timeout)
-            if self._closed.is_set() and self._host_is_alive():
-                delivered = Event()
-                self._post_if_alive(delivered.set)
-                delivered.wait(_DELIVERY)
             return None
         self._stop_claiming(timeout)
         signal, notify = self._finish_signal()
@@ -139,21 +101,29 @@ class LoopScheduler(BaseScheduler):
             try:
                 self._post(self._tick)
             except RuntimeError as exc:
-                self._logger.warning(
+                self._log.warning(
                     "The event loop of the scheduler is gone (%s); no more jobs are processed", exc
                 )
 
     def _dispatch_event(self, event: Any) -> None:
-        """Call the listeners on the loop's thread if the event is the engine's, else in the caller's."""
-        if not event.code & self._listeners.mask:
-            return
-        if not self._on_loop() and (event.code & ENGINE_EVENTS or self._in_own_thread()):
-            try:
-                self._post(partial(super()._dispatch_event, event))
-                return
-            except RuntimeError:
-                pass  # the loop is closed; the listeners get the event all the same
-        super()._dispatch_event(event)
+        """Call the listeners, on the loop's thread if the caller is none of the program's threads."""
+        if self._in_own_thread() and not self._on_loop():
+            self._enqueue_event(event)
+        else:
+            super()._dispatch_event(event)
+
+    _dispatch_event.is_rotas = True  # type: ignore[attr-defined]
+
+    def _pump_soon(self, queue: EventQueue) -> None:
+        try:
+            self._post(queue.pump)
+        except RuntimeError:  # the loop is closed; the listeners get the events all the same
+            queue.pump_in_thread()
+
+    def _wait_for_listener(self, queue: EventQueue) -> bool:
+        if self._on_loop() or not self._host_is_alive():
+            queue.pump()
+        return super()._wait_for_listener(queue)
 
     def _in_own_thread(self) -> bool:
         return self._helper.is_current() or self._ticking == get_ident() or self._drainer is current_thread()
@@ -222,7 +192,7 @@ class LoopScheduler(BaseScheduler):
         try:
             return self._base_context.copy().run(self._process_jobs)
         except Exception:  # an overridden _process_jobs() may raise anything
-            self._logger.exception("A pass over the job stores failed; trying again")
+            self._log.exception("A pass over the job stores failed; trying again")
             return _RETRY
 
     def _start_timer(self, wait: float | None) -> None:
@@ -290,7 +260,7 @@ class LoopScheduler(BaseScheduler):
 class _HelperThread:
     """One thread that does what may block, in the order in which it is asked; it is started when there is something."""
 
-    def __init__(self, logger: Logger) -> None:
+    def __init__(self, logger: GuardedLogger) -> None:
         self._logger = logger
         self._lock = Lock()
         self._thread: Thread | None = None

@@ -41,4 +41,4 @@ def _at_exit() -> None:
             try:
                 scheduler._stop_at_exit()
             except Exception:  # the others get their moment all the same
-                scheduler._logger.exception("Error shutting down at exit")
+                scheduler._log.exception("Error shutting down at exit")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .engine import Engine
+    from .event_queue import EventQueue
 
 #: How long runs may still work when the interpreter exits, and after a shutdown's time is over (seconds).
 EXIT_GRACE = 5.0
@@ -25,6 +26,8 @@ CANCEL_GRACE = 1.0
 #: How long a shutdown tries to record outcomes in a store that fails, and how often it looks (seconds).
 RECORD_GRACE = 10.0
 POLL = 0.25
+#: How long a shutdown waits for one call of a listener (seconds).
+DELIVERY_GRACE = 10.0
 
 
 class Stopping(SchedulerLife):
@@ -56,7 +59,7 @@ class Stopping(SchedulerLife):
                 for executor in executors:
                     executor.cancel()
             if not self._wait_idle(engine, timeout):
-                self._logger.warning(
+                self._log.warning(
                     "%d runs were still under way after %s s; they are asked to stop",
                     engine.in_flight,
                     timeout,
@@ -67,7 +70,11 @@ class Stopping(SchedulerLife):
             for executor in executors:
                 executor.shutdown(engine.in_flight == 0)
             engine.leave()
+            self._wait_delivered(
+                timeout
+            )  # before the stores close: what listeners ask of the scheduler goes there
             self._close_stores()
+            self._renew_event_queues()
             self._announce_shutdown()
         finally:
             self._closed.set()
@@ -82,8 +89,8 @@ class Stopping(SchedulerLife):
     def _announce_shutdown(self) -> None:
         if not self._announced:
             self._announced = True
-            self._logger.info("Scheduler has been shut down")
-            self._dispatch_event(SchedulerEvent(EVENT_SCHEDULER_SHUTDOWN))
+            self._log.info("Scheduler has been shut down")
+            self._tell(SchedulerEvent(EVENT_SCHEDULER_SHUTDOWN))
 
     def _wait_idle(self, engine: Engine, timeout: float | None) -> bool:
         """Wait until no run is under way and all are recorded; return whether that is so.
@@ -102,9 +109,31 @@ class Stopping(SchedulerLife):
             elif give_up is None:
                 give_up = now() + int(RECORD_GRACE * SECOND)
             elif now() >= give_up:
-                self._logger.error("The outcomes of %d runs could not be recorded", engine.unrecorded)
+                self._log.error("The outcomes of %d runs could not be recorded", engine.unrecorded)
                 return False
         return True
+
+    def _wait_delivered(self, timeout: float | None) -> None:
+        """Wait until the listeners have been called with what waits for them.
+
+        One that does not get on is left alone after a while: without a time-out, when a single call takes DELIVERY_GRACE seconds.
+        """
+        limit = DELIVERY_GRACE if timeout is None else min(timeout, DELIVERY_GRACE)
+        for queue in self._event_queues():
+            calls, until = queue.calls, self.clock.monotonic() + int(limit * SECOND)
+            while not queue.is_current and not self._wait_for_listener(queue):
+                now = self.clock.monotonic()
+                if timeout is None and queue.calls != calls:
+                    calls, until = queue.calls, now + int(limit * SECOND)
+                elif now >= until:
+                    self._log.error(
+                        "The listener %r still works; events are left that it does not get", queue.callback
+                    )
+                    break
+
+    def _wait_for_listener(self, queue: EventQueue) -> bool:
+        """Wait a moment; return whether a listener has been called with all that waited for it."""
+        return queue.wait_empty(POLL)
 
     def _stop_at_exit(self) -> None:
         """The interpreter exits: give the runs under way a moment, and hand the rest back."""
@@ -119,10 +148,11 @@ class Stopping(SchedulerLife):
         self._make_locks()
         self._closed = Event()
         self._closed.set()
+        self._renew_event_queues()
         for store in self._jobstores.values():
             store.forked()
         if was_running:
-            self._logger.warning(
+            self._log.warning(
                 "This process was forked from one with a running scheduler; the copy is stopped. "
                 "Call start() here if this process is to run jobs too"
             )

@@ -29,13 +29,14 @@ from ..events import (
 )
 from ..schedulers.base import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
 from .hosts import MOMENT, FailingStore, Host, SlowStore
+from .listener_contract import ListenerContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 
-class HostContract:
+class HostContract(ListenerContract):
     """The invariants of schedulers, as programs see them."""
 
     @pytest.fixture

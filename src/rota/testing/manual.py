@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..executors.base import BaseExecutor
     from ..job import Job
     from ..schedulers.engine import Engine
+    from ..schedulers.event_queue import EventQueue
 
 #: The lease of a node whose clock leaps from one due time to the next: longer than any test (seconds).
 LONG_LEASE = 100 * 365 * 86400.0
@@ -134,6 +135,7 @@ class ManualScheduler(BaseScheduler):
         :return: seconds until the next pass is needed; None: only a wake-up makes one necessary
         """
         wait = self._process_jobs()
+        self._deliver()
         self._next_pass = None if wait is None else self.clock.now() + max(round(wait * SECOND), 1)
         self._end()
         return wait
@@ -223,8 +225,20 @@ class ManualScheduler(BaseScheduler):
             return False
         worked = self.loop.run_ready()
         self._settle(self._engine)
+        self._deliver()
         self._end()
         return worked
+
+    def _pump_soon(self, queue: EventQueue) -> None:
+        """Leave it to the next step: events are delivered before time moves on."""
+
+    def _deliver(self) -> None:
+        for queue in self._event_queues():
+            queue.pump()
+
+    def _wait_for_listener(self, queue: EventQueue) -> bool:
+        queue.pump()
+        return True
 
     def _settle(self, engine: Engine) -> None:
         """Wait for the runs that real threads and processes carry out; virtual time stands still for them."""
