@@ -196,6 +196,7 @@ class SchedulerLife(JobMethods):
         for job, alias, _ in self._pending_jobs:
             self._lookup_jobstore(alias)
             self._check_executor(job.executor)
+        was_copy, self._is_copy = self._is_copy, False
         self._engine = Engine(
             self.clock,
             self._log,
@@ -222,6 +223,7 @@ class SchedulerLife(JobMethods):
                 executor.shutdown(wait=False)
             self._close_stores()
             self._engine = None
+            self._is_copy = was_copy
             raise
 
     def _check_others(self) -> None:

@@ -37,8 +37,7 @@ def _after_fork() -> None:
 
 def _at_exit() -> None:
     for scheduler in list(_started):
-        if scheduler.running:
-            try:
-                scheduler._stop_at_exit()
-            except Exception:  # the others get their moment all the same
-                scheduler._log.exception("Error shutting down at exit")
+        try:
+            scheduler._stop_at_exit()
+        except Exception:  # the others get their moment all the same
+            scheduler._log.exception("Error shutting down at exit")
