@@ -8,6 +8,7 @@ from __future__ import annotations
 from operator import attrgetter
 from os import urandom
 
+from .callables import why_nameless
 from .clock import HELD, instant, moment
 from .core.plan import ACTIVE, AFTER_RUN, ENDED, NEW, PAUSED, QUARANTINED
 from .core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, seconds_of, with_options
@@ -18,6 +19,7 @@ from .errors import (
     UnknownAttributeError,
 )
 from .jobchecks import checked_call, checked_executor, checked_name, checked_trigger
+from .references import check_reference
 from .util import (
     convert_to_datetime,
     datetime_repr,
@@ -193,7 +195,7 @@ class Job:
     def run_now(self) -> Run:
         """Have the job run once, now, apart from its schedule; see :meth:`~rota.schedulers.base.BaseScheduler.run_job`.
 
-        :return: the run as it was asked for
+        :return: the run as it was asked for; a record in a durable store
         """
         run: Run = self._scheduler.run_job(self.id, self._jobstore_alias)
         return run
@@ -338,10 +340,10 @@ class Job:
     def require_reference(self) -> str:
         """Return the textual reference to the callable.
 
-        :raises TransientJobError: if it has none
+        :raises TransientJobError: if it has none; it says why
         """
         if not self.func_ref:
-            raise TransientJobError(self.id, self.func)
+            raise TransientJobError(self.id, self.func, why_nameless(self.func))
         return self.func_ref
 
     def _refresh(self, changed: Job | None) -> None:
@@ -411,10 +413,13 @@ class Job:
         """Return APScheduler 3's state (version 1); third-party stores keep it.
 
         :raises TransientJobError: (a ValueError) if the callable has no importable name
+        :raises CallableMismatchError: (a ValueError) if its name leads to another callable
         """
         from inspect import isclass, ismethod
 
         reference = self.require_reference()
+        if self.state != QUARANTINED:
+            check_reference(reference, self.func)
         args: Sequence[Any] = self.args
         if ismethod(self.func) and not isclass(self.func.__self__) and obj_to_ref(self.func) == reference:
             args = (self.func.__self__, *self.args)  # the reference names the function, not the bound method

@@ -312,6 +312,40 @@ def test_the_commands_of_a_crontab_run_and_their_outcomes_are_told(tmp_path):
     assert "Traceback" not in process.errors
 
 
+def test_successful_runs_of_a_quiet_line_print_nothing_and_others_do(tmp_path):
+    (tmp_path / "crontab").write_text(
+        "-@reboot echo quiet; touch done\n-@reboot echo wrong; exit 3\n"
+        "@reboot while [ ! -e done ]; do sleep 0.05; done; sleep 0.2; echo loud\n"
+    )
+    with Rota("run", "crontab", cwd=tmp_path) as process:
+        process.wait_for("1 line: loud")
+        process.signal(signal.SIGTERM)
+        assert process.end() == 0, process.told()
+    assert any("exit 3, 1 line: wrong" in line for line in process.lines)
+    assert not any("quiet" in line for line in process.lines)
+
+
+def test_a_system_crontab_runs_its_commands_as_the_users_in_it(tmp_path):
+    import pwd
+
+    own = pwd.getpwuid(os.geteuid()).pw_name
+    other = "nobody" if os.geteuid() == 0 else own
+    (tmp_path / "site").write_text(f"@reboot {other} id -un\n@reboot {own} echo $LOGNAME in $PWD\n")
+    with Rota("run", "site", cwd=tmp_path) as process:
+        assert process.end() == 1, process.told()
+    assert "--system" in process.errors
+    with Rota("run", "--system", "site", cwd=tmp_path) as process:
+        while len(process.lines) < 2:
+            process.wait_for(lambda line: True)
+        process.signal(signal.SIGTERM)
+        assert process.end() == 0, process.told()
+    home = os.path.realpath(pwd.getpwnam(own).pw_dir)
+    assert {line.rpartition("1 line: ")[2] for line in process.lines} == {other, f"{own} in {home}"}
+    program(tmp_path, "app.py", WORK)
+    with Rota("run", "--system", "app.py", cwd=tmp_path) as process:
+        assert process.end() == 2, process.told()
+
+
 def test_a_faulty_crontab_is_refused_before_anything_runs(tmp_path):
     (tmp_path / "crontab").write_text("@reboot touch ran\n\n* * 0 * * ls\n")
     with Rota("run", "crontab", cwd=tmp_path) as process:
@@ -402,7 +436,8 @@ def test_a_second_signal_ends_the_commands_too_and_the_ledger_says_so(tmp_path, 
         os.kill(int((tmp_path / "pid").read_text()), 0)
     _, out, _ = rota(capsys, "-s", url, "runs", "--json")
     (run,) = json.loads(out)
-    assert (run["status"], run["error"]) == ("failed", "ended by SIGTERM, no output")
+    assert (run["status"], run["error"]) == ("cancelled", None)
+    assert run["reason"] == "the program stopped: ended by SIGTERM, no output"
 
 
 def test_a_command_whose_process_was_killed_is_recorded_as_lost_and_not_started_again(tmp_path, capsys):

@@ -35,8 +35,8 @@ def used(trigger: CronTrigger) -> None:
         text = trigger.to_crontab()
     except TriggerError:
         return
-    with suppress(NeverFiresError):  # its years are over
-        assert CronTrigger.from_crontab(text, UTC, now=NOW).after(NOW) == first
+    with suppress(NeverFiresError):  # 29 February of years that have none
+        assert CronTrigger.from_crontab(text, UTC).after(NOW) == first
 
 
 @settings(max_examples=150, derandomize=True)

@@ -68,6 +68,8 @@ class Report:
     """
 
     mask = 0
+    #: ids of jobs whose successful runs are not worth a line
+    quiet: frozenset[str] = frozenset()
 
     def __init__(self, zone: tzinfo, closed: Callable[[], None]) -> None:
         self.zone = zone
@@ -111,6 +113,8 @@ class PlainReport(Report):
     def listen(self, event: Any) -> None:
         """Print an event."""
         code, now = event.code, SYSTEM_CLOCK.now()
+        if code == EVENT_JOB_EXECUTED and event.job_id in self.quiet:
+            return
         took, text = "", ""
         if code & _ENDS:
             word, run = NAMES[code].removeprefix("job_"), event.run

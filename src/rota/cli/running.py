@@ -35,21 +35,25 @@ _COMMANDS = 64
 def run_target(
     target: str,
     jobstore: str | None,
+    tablename: str,
     timezone: str | None,
     *,
     plain: bool,
     as_json: bool,
     log_level: str,
     seconds: float | None,
+    system: bool = False,
 ) -> int:
     """Run a target in the foreground and return the exit code."""
     level = log_level_of(log_level)
     zone = zone_of(timezone)
     path = crontab_path(target)
     if path is not None:
-        scheduler, prepare = _of_crontab(path, jobstore, astimezone(timezone))
+        scheduler, prepare = _of_crontab(path, system, jobstore, tablename, astimezone(timezone))
+    elif system:
+        raise CliError(f"--system is for crontab files; {target} is Python", 2)
     else:
-        scheduler, prepare = _of_python(target, jobstore), None
+        scheduler, prepare = _of_python(target, jobstore, tablename), None
     host_of(scheduler)  # refused before anything is shown
     _set_up_logging(level)
     foreground: Foreground | None = None
@@ -72,7 +76,7 @@ def run_target(
     return foreground.run()
 
 
-def _of_python(target: str, jobstore: str | None) -> BaseScheduler:
+def _of_python(target: str, jobstore: str | None, tablename: str) -> BaseScheduler:
     try:
         scheduler = find_scheduler(target)
     except (CliError, KeyboardInterrupt, SystemExit, RotaError):
@@ -87,7 +91,7 @@ def _of_python(target: str, jobstore: str | None) -> BaseScheduler:
         if scheduler.running:
             raise CliError(f"{target} has started its scheduler itself, so --jobstore comes too late")
         try:
-            scheduler.add_jobstore(make_store(jobstore))
+            scheduler.add_jobstore(make_store(jobstore, tablename))
         except AliasInUseError:
             raise CliError(
                 f"the scheduler in {target} has a default job store already; leave --jobstore out"
@@ -96,18 +100,19 @@ def _of_python(target: str, jobstore: str | None) -> BaseScheduler:
 
 
 def _of_crontab(
-    path: Path, jobstore: str | None, zone: tzinfo | None
+    path: Path, system: bool, jobstore: str | None, tablename: str, zone: tzinfo | None
 ) -> tuple[BaseScheduler, Callable[[Report], None]]:
-    crontab = Crontab(path)
+    crontab = Crontab(path, system)
     crontab.jobs(zone)  # faults of the file come before anything is started
     options: dict[str, Any] = {"executors": {"default": ThreadPoolExecutor(_COMMANDS)}}
     if jobstore is not None:
-        options["jobstores"] = {"default": make_store(jobstore)}
+        options["jobstores"] = {"default": make_store(jobstore, tablename)}
     if zone is not None:
         options["timezone"] = zone
     scheduler = BackgroundScheduler(**options)
 
     def prepare(report: Report) -> None:
+        report.quiet = crontab.quiet
         for text in crontab.notes:
             report.note(text)
         for id in add_jobs(scheduler, crontab, zone):

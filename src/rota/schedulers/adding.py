@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..core.policy import OPTION_NAMES, with_options
 from ..errors import OptionTypeError
 from ..job import Job
+from ..references import decorating
 from ..util import undefined
 from .job_internals import JobInternals
 
@@ -63,7 +64,7 @@ class AddingMethods(JobInternals):
         :param replace_existing: replace a job of the same id; if its trigger is unchanged, its next run is kept
         :param expires: seconds after the due time at which a run that still waits in a queue is not started any more
         :param on_lost: what happens to a run whose process died (durable stores): "rerun" (the default) or "lost"
-        :param max_attempts: how often such a run is started at most (default 3)
+        :param max_attempts: how often such a run is started at most (default 3); a run that fails is not started again
         :param connection: (SQL stores) a SQLAlchemy ``Connection`` with a transaction of yours on the store's database: the job is
             added inside it, and exists exactly if you commit. No event is sent, as nobody here learns whether you do
         :param trigger_args: the arguments of the trigger that ``trigger`` names
@@ -192,22 +193,23 @@ class AddingMethods(JobInternals):
         """
 
         def decorate(func: Function) -> Function:
-            self.add_job(
-                func,
-                trigger,
-                args,
-                kwargs,
-                id,
-                name,
-                misfire_grace_time,
-                coalesce,
-                max_instances,
-                next_run_time,
-                jobstore,
-                executor,
-                True,
-                **trigger_args,
-            )
+            with decorating(func):
+                self.add_job(
+                    func,
+                    trigger,
+                    args,
+                    kwargs,
+                    id,
+                    name,
+                    misfire_grace_time,
+                    coalesce,
+                    max_instances,
+                    next_run_time,
+                    jobstore,
+                    executor,
+                    True,
+                    **trigger_args,
+                )
             return func
 
         return decorate

@@ -230,7 +230,8 @@ class JobMethods(AddingMethods):
         In a durable store, any node that knows the job's executor may take the run: this one at once, others when they renew
         their leases (every five seconds, unless ``lease`` says otherwise).
 
-        :return: the run as it was asked for; :meth:`get_runs` tells what became of it
+        :return: the run as it was asked for. In a durable store that is a record which stays as it is ("claimed"), whoever takes
+            the run: :meth:`get_runs` tells what became of it, and its ``cancel()`` raises
         :raises JobLookupError: if there is no such job
         :raises MaxInstancesReachedError: if it runs as often as it may already
         :raises JobValueError: if it is quarantined
@@ -249,7 +250,10 @@ class JobMethods(AddingMethods):
             decision = once_more(job, self.clock.now())
             if job.running < job.max_instances and self._request_run(alias, decision):
                 self._log.debug('A run of job "%s" was asked for', job_id)
-                return decision.runs[0]
+                run = decision.runs[0]
+                if self._lookup_jobstore(alias).durable:
+                    run.job = None  # whoever takes the run has an object of its own
+                return run
             if job.running >= job.max_instances:
                 raise MaxInstancesReachedError(job)
         raise changed_all_the_time(job_id)

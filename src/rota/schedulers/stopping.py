@@ -94,6 +94,7 @@ class Stopping(SchedulerLife):
             for state in engine.leaving:
                 self._end_removal(engine, state)
             self._renew_event_queues()
+            self._wait_logged()
             self._announce_shutdown()
         finally:
             self._closed.set()

@@ -387,7 +387,7 @@ class HostContract(ListenerContract, StoppingContract):
 
     def test_an_overridden_pass_that_raises_is_made_again(self, host: Host) -> None:
         """Programs override _process_jobs(); what it raises does not end the host."""
-        failures = [ValueError("once"), OSError("twice")]
+        failures: list[BaseException] = [ValueError("once"), SystemExit("twice")]
 
         class Overridden(host.scheduler_class):  # type: ignore[misc,name-defined]
             def _process_jobs(self) -> Any:

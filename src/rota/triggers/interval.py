@@ -15,6 +15,7 @@ from ..errors import TriggerError, TriggerTypeError
 from ..util import astimezone, timezone_to_text
 from .base import (
     LAST_INSTANT,
+    carries_zone,
     checked_jitter,
     checked_spread,
     checked_state,
@@ -83,7 +84,14 @@ class IntervalTrigger(TriggerWithTerms):
         now: int | None = None,
     ) -> None:
         interval = _length(weeks, days, hours, minutes, seconds)
-        zone = timezone if type(timezone) is ZoneInfo else zone_for(timezone, start_date, end_date)
+        zone_given = True
+        if type(timezone) is ZoneInfo:
+            zone: tzinfo = timezone
+        else:
+            zone = zone_for(timezone, start_date, end_date)
+            if not timezone:  # which matters only where a wall time is read
+                dates = (("start_date", start_date or None), ("end_date", end_date))
+                zone_given = first != "aligned" and all(carries_zone(value, name) for name, value in dates)
         if start_date:
             start = optional_instant(start_date, zone, "start_date")
             assert start is not None
@@ -105,7 +113,8 @@ class IntervalTrigger(TriggerWithTerms):
         # A sum keeps room for one more digit, which takes 16 bytes of each job; `| 0` is without.
         self._start = start | 0
         # Many jobs have few intervals: a number and a slot of its own would take 48 bytes of each job.
-        self._terms = terms(zone, None, end, jitter, spread, (interval, mode == "delay", bool(start_date)))
+        manner = (interval, mode == "delay", bool(start_date))
+        self._terms = terms(zone, None, end, jitter, spread, manner, zone_given)
 
     @property
     def _interval(self) -> int:
@@ -269,6 +278,8 @@ class IntervalTrigger(TriggerWithTerms):
             state["spread"] = self.spread
         if self.follows_end:
             state["mode"] = "delay"
+        if not self.zone_given:
+            state["zone_given"] = False
         return state
 
     def __setstate__(self, state: Any) -> None:
@@ -281,6 +292,7 @@ class IntervalTrigger(TriggerWithTerms):
             state.get("jitter"),
             state.get("spread"),
             (microseconds(state["interval"]), state.get("mode") == "delay", True),
+            state.get("zone_given", True),
         )
 
     def _bounded(self, instant: int) -> int | None:

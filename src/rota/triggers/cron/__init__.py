@@ -17,7 +17,7 @@ from ..base import (
     checked_jitter,
     checked_spread,
     checked_state,
-    current_instant,
+    is_zone_given,
     optional_instant,
     zone_for,
 )
@@ -126,9 +126,9 @@ class CronTrigger(Schedule, TriggerWithTerms):
         :param jitter: as in the constructor
         :param spread: as in the constructor
         :param seed: what ``H`` is a hash of (``add_job(func, "crontab", expr=…, id=…)`` takes the id)
-        :param now: instant that counts as the current time, for years that are over
+        :param now: accepted because all triggers take it; years that are over are no error, there are no times to come
         :raises CronError: if anything in the string is not understood, with field, item and column
-        :raises NeverFiresError: if no time from now on matches
+        :raises NeverFiresError: if no date ever matches (30 February, 29 February 2027)
         """
         crontab = parse_crontab(expr, dialect, seed)
         texts = crontab.texts
@@ -136,8 +136,8 @@ class CronTrigger(Schedule, TriggerWithTerms):
         extended = dialect != "apscheduler3"
         dates = (start_date, end_date)
         trigger._set_up(texts, extended, crontab.day_or_weekday, dates, timezone, jitter, spread, dst)
-        if texts[0] not in (None, "*") and trigger.after(current_instant(now) - 1) is None:
-            raise NeverFiresError(f"{expr!r} has no time from now on; its years are {texts[0]}")
+        if trigger.dates.years is not None and trigger.next_wall(0) is None:
+            raise NeverFiresError(f"{expr!r} has no time: no date matches in its years, {texts[0]}")
         return trigger
 
     def _set_up(
@@ -150,6 +150,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
         jitter: Any,
         spread: Any,
         dst: str,
+        zone_given: bool | None = None,
     ) -> None:
         if dst not in POLICIES:
             raise TriggerError(
@@ -158,6 +159,8 @@ class CronTrigger(Schedule, TriggerWithTerms):
         self.dates, self.times = dates_and_times(texts, extended, day_or_weekday, self.FIELDS_MAP)
         start, end = dates
         zone = zone_for(timezone, start, end)
+        if zone_given is None:
+            zone_given = is_zone_given(timezone, start, end)
         self._terms = terms(
             zone,
             None if start is None else optional_instant(start, zone, "start_date"),
@@ -165,6 +168,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
             None if jitter is None else checked_jitter(jitter),
             None if spread is None else checked_spread(spread),
             POLICIES[dst][self.times.wild],
+            zone_given,
         )
 
     @property
@@ -303,7 +307,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
         return trigger
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {
+        state: dict[str, Any] = {
             "version": 2,
             "timezone": self.timezone,
             "start_date": self.start_date,
@@ -314,7 +318,9 @@ class CronTrigger(Schedule, TriggerWithTerms):
             "crontab": self.dates.extended,
             "day_or_weekday": self.dates.either,
         }
-        return state if self.spread is None else {**state, "spread": self.spread}
+        if self.spread is not None:
+            state["spread"] = self.spread
+        return state if self.zone_given else {**state, "zone_given": False}
 
     def __setstate__(self, state: Any) -> None:
         state = checked_state(self, state, 2)
@@ -328,6 +334,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
             state.get("jitter"),
             state.get("spread"),
             state.get("dst", "vixie"),
+            state.get("zone_given", True),
         )
 
     def _identity(self) -> tuple[Any, ...]:

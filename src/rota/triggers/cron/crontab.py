@@ -269,9 +269,13 @@ class _Field:
         if folded == "LW":
             return "LW"
         if folded.startswith("L-"):
-            if not _is_number(folded[2:]) or int(folded[2:]) > 30:
+            workday = "W" if folded.endswith("W") else ""
+            number = folded[2:].removesuffix("W")
+            if not _is_number(number) or int(number) > 30:
                 raise self.error(item, at, "after 'L-' comes how many days before the last day, 0 to 30")
-            return f"L-{int(folded[2:])}" if int(folded[2:]) else "last"
+            if int(number):
+                return f"L-{int(number)}{workday}"
+            return "LW" if workday else "last"
         if folded.endswith("W"):
             if not _is_number(folded[:-1]):
                 raise self.error(item, at, "'W' comes after one day of the month, as in 15W, or after L")
