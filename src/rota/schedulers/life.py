@@ -137,15 +137,6 @@ class SchedulerLife(JobMethods):
         """Return what the engine logs by: a filter or a handler that hangs may not hold up its passes."""
         return QueuedLogger(self._logger)
 
-    def _wait_logged(self) -> None:
-        """Wait until what the engine has logged is written, and end the thread that writes it."""
-        logger = self._require_engine().logger
-        if isinstance(logger, QueuedLogger):
-            calls = -1
-            while not logger.queue.wait_empty(DELIVERY_GRACE) and logger.queue.calls != calls:
-                calls = logger.queue.calls
-            logger.queue.close()
-
     def _event_queues(self) -> tuple[EventQueue, ...]:
         return self._listeners.queues if self._all_events is None else (self._all_events,)
 

@@ -13,6 +13,7 @@ from ..errors import OptionTypeError, SchedulerAlreadyRunningError, SchedulerNot
 from ..events import EVENT_SCHEDULER_SHUTDOWN, SchedulerEvent
 from .job_methods import STATE_STOPPED
 from .life import SchedulerLife
+from .queued_logger import QueuedLogger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -210,6 +211,15 @@ class Stopping(SchedulerLife):
     def _wait_for_listener(self, queue: EventQueue) -> bool:
         """Wait a moment; return whether a listener has been called with all that waited for it."""
         return queue.wait_empty(POLL)
+
+    def _wait_logged(self) -> None:
+        """Wait until what the engine has logged is written, and end the thread that writes it."""
+        logger = self._require_engine().logger
+        if isinstance(logger, QueuedLogger):
+            calls = -1
+            while not logger.queue.wait_empty(DELIVERY_GRACE) and logger.queue.calls != calls:
+                calls = logger.queue.calls
+            logger.queue.close()
 
     def _stop_at_exit(self) -> None:
         """The interpreter exits: give the runs under way a moment, and hand the rest back."""
