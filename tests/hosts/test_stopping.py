@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rota.events import EVENT_JOB_EXECUTED
 from rota.executors.pool import ThreadPoolExecutor
 from rota.schedulers.background import BackgroundScheduler
 from tests.needs import need
@@ -85,3 +87,40 @@ def test_a_removed_store_gets_the_ends_of_its_runs_and_those_back_that_have_not_
     assert done.wait(20)
     assert {run.attempt for run in again.get_runs()} == {1}
     again.shutdown()
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_the_records_can_be_read_before_the_start_and_after_the_shutdown(url: str, durable: bool) -> None:
+    shared["gate"].set()
+    stores = {"default": url} if durable else {}
+    scheduler = BackgroundScheduler(timezone="Asia/Ho_Chi_Minh", jobstores=stores)
+    assert scheduler.get_runs() == []
+    ended = threading.Event()
+    scheduler.add_listener(lambda event: ended.set(), EVENT_JOB_EXECUTED)
+    scheduler.start()
+    scheduler.add_job(step, id="j")
+    assert ended.wait(20)
+    scheduler.shutdown()
+    (run,) = scheduler.get_runs("j")
+    assert (run.status, run.scheduled_run_time.utcoffset()) == ("succeeded", timedelta(hours=7))
+    assert scheduler.get_runs("j", status="failed") == []
+    scheduler.start(paused=True)  # it is not left open
+    assert [run.status for run in scheduler.get_runs()] == ["succeeded"]
+    scheduler.shutdown()
+
+
+def test_records_in_several_stores_can_be_read_after_the_shutdown(url: str) -> None:
+    shared["gate"].set()
+    scheduler = BackgroundScheduler(jobstores={"file": url, "default": {"type": "memory"}})
+    ended: list[Any] = []
+    scheduler.add_listener(ended.append, EVENT_JOB_EXECUTED)
+    scheduler.start()
+    scheduler.add_job(step, id="in the file", jobstore="file")
+    scheduler.add_job(step, id="in memory")
+    for _ in range(2000):
+        if len(ended) == 2:
+            break
+        threading.Event().wait(0.01)
+    scheduler.shutdown()
+    assert {run.job_id for run in scheduler.get_runs()} == {"in the file", "in memory"}
+    assert [run.job_id for run in scheduler.get_runs(jobstore="file")] == ["in the file"]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ..allowlist import AllowList
     from ..clock import Clock
     from ..core.plan import Decision
+    from ..core.run import Run
     from ..executors.base import BaseExecutor
     from ..job import Job
     from ..jobstores.base import BaseJobStore
@@ -232,6 +233,18 @@ class JobInternals:
             return list(self._jobstores.items())
         store = self._jobstores.get(alias)
         return [] if store is None else [(alias, store)]
+
+    def _records(
+        self,
+        alias: str,
+        store: BaseJobStore,
+        job_id: str | None,
+        status: Collection[str] | None,
+        limit: int,
+        offset: int,
+    ) -> list[Run]:
+        """Return records of one store, which need not be open."""
+        raise NotImplementedError
 
     def _bound(self, jobs: Sequence[Job], alias: str) -> Sequence[Job]:
         """Make the handles' convenience methods work."""

@@ -105,6 +105,8 @@ class JobMethods(AddingMethods):
     ) -> list[Run]:
         """Return records of the ledger, newest first: how each nominal time ended, and what runs now.
 
+        Their times are in the scheduler's zone. Before start() and after shutdown(), a durable store is opened for the look.
+
         :param job_id: only runs of this job
         :param status: only this status, or one of these (``rota.core.run``: "claimed", "succeeded", "failed", "missed",
             "skipped", "timed_out", "cancelled", "lost")
@@ -113,17 +115,23 @@ class JobMethods(AddingMethods):
         :param offset: leave out so many first
         :raises OptionTypeError: for a status that runs do not have, or a limit or offset below 0
         :raises UnknownAliasError: if there is no such store
+        :raises SchedulerNotRunningError: in a forked copy of a scheduler that runs in the parent process
         """
+        self._goes_to_stores()
         if jobstore is not None:
             self._lookup_jobstore(jobstore)
         wanted = _checked_words("Runs", "status", status, (CLAIMED, *END_STATES))
         _check_page(limit, offset)
         stores = self._stores(jobstore)
         if len(stores) == 1:
-            return stores[0][1].get_runs(job_id, wanted, limit, offset)
-        runs = [run for _, store in stores for run in store.get_runs(job_id, wanted, limit + offset)]
-        runs.sort(key=lambda run: run.nominal, reverse=True)
-        return runs[offset : offset + limit]
+            runs = self._records(*stores[0], job_id, wanted, limit, offset)
+        else:
+            parts = [self._records(*store, job_id, wanted, limit + offset, 0) for store in stores]
+            runs = sorted((run for part in parts for run in part), key=lambda run: run.nominal, reverse=True)
+            runs = runs[offset : offset + limit]
+        for run in runs:
+            run.timezone = self.timezone
+        return runs
 
     def print_jobs(self, jobstore: str | None = None, out: IO[str] | None = None) -> None:
         """Print a list of the jobs in all stores or one, in APScheduler's text format.

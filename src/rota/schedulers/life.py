@@ -34,10 +34,11 @@ from .requests import request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from typing import Any
 
     from ..core.plan import Decision
+    from ..core.run import Run
     from ..job import Job
     from ..logs import GuardedLogger
 
@@ -168,6 +169,8 @@ class SchedulerLife(JobMethods):
         self._listeners_lock = self._create_lock()
         self._lifecycle_lock = self._create_lock()
         self._tick_lock = self._create_lock()
+        #: held while a store is opened or closed
+        self._opening_lock = self._create_lock()
         self._ticking = None
 
     def _from_config(self, kind: str, alias: str, value: Any) -> Any:
@@ -249,6 +252,11 @@ class SchedulerLife(JobMethods):
                 )
 
     def _start_store(self, alias: str, store: BaseJobStore) -> None:
+        with self._opening_lock:
+            self._open_store(alias, store)
+        self._require_engine().add_store(alias, store)
+
+    def _open_store(self, alias: str, store: BaseJobStore) -> None:
         store.attach(self, alias)
         try:
             store.start(self, alias)
@@ -259,7 +267,6 @@ class SchedulerLife(JobMethods):
                 store.shutdown()
             store.detach()
             raise
-        self._require_engine().add_store(alias, store)
 
     def _all_stored(self) -> bool:
         """Let calls go to the stores from now on, unless jobs have come meanwhile that wait to be stored."""
@@ -319,12 +326,31 @@ class SchedulerLife(JobMethods):
                     self._close_store(alias, store)
 
     def _close_store(self, alias: str, store: BaseJobStore, shutdown: bool = True) -> None:
-        try:
-            if shutdown:
-                store.shutdown()
-        except Exception:
-            self._log.exception("Error shutting down job store %r", alias)
-        store.detach()
+        with self._opening_lock:
+            try:
+                if shutdown:
+                    store.shutdown()
+            except Exception:
+                self._log.exception("Error shutting down job store %r", alias)
+            store.detach()
+
+    def _records(
+        self,
+        alias: str,
+        store: BaseJobStore,
+        job_id: str | None,
+        status: Collection[str] | None,
+        limit: int,
+        offset: int,
+    ) -> list[Run]:
+        if self._is_open or not store.durable:
+            return store.get_runs(job_id, status, limit, offset)
+        with self._opening_lock:
+            self._open_store(alias, store)
+            try:
+                return store.get_runs(job_id, status, limit, offset)
+            finally:
+                self._close_store(alias, store)
 
     def _is_inside(self) -> bool:
         """Whether the caller is a job of this scheduler, its pass or one of its listeners, so that waiting would never end."""

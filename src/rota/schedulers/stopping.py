@@ -244,8 +244,12 @@ class Stopping(SchedulerLife):
         self._closed = Event()
         self._closed.set()
         self._renew_event_queues()
-        for store in self._jobstores.values():
-            store.forked()
+        parts: list[Any] = [*self._jobstores.values(), *self._executors.values()]
+        for part in parts:
+            try:
+                part.forked()
+            except Exception:  # the others have to forget all the same
+                self._log.exception("%r cannot be used in this forked process", part)
         if was_running:
             self._log.warning(
                 "This process was forked from one with a running scheduler; the copy is stopped. "
