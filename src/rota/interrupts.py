@@ -19,7 +19,9 @@ def is_interrupt(exc: BaseException) -> bool:
     """
     from threading import current_thread, main_thread
 
-    if type(exc).__name__ == "GreenletExit":  # somebody kills the greenlet; gevent need not be loaded for that
+    if (
+        type(exc).__name__ == "GreenletExit"
+    ):  # somebody kills the greenlet; gevent need not be loaded for that
         return True
     if current_thread() is not main_thread():
         return False
