@@ -18,7 +18,8 @@ from ..errors import (
     StoreInUseError,
     TransientJobError,
 )
-from ..logs import ClassLogger, get_logger
+from ..interrupts import is_interrupt
+from ..logs import ClassLogger, GuardedClassLogger, get_logger
 from .memory_ledger import MemoryLedger
 
 TYPE_CHECKING = False
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ..core.recorded import Recorded
     from ..core.run import Run
     from ..job import Job
+    from ..logs import GuardedLogger
 
 __all__ = ("BaseJobStore", "ConflictingIdError", "JobLookupError", "TransientJobError")
 
@@ -61,7 +63,9 @@ class BaseJobStore(ABC):
 
     _scheduler: Any = None
     _alias: str | None = None
+    #: for subclasses; Rota's own stores log by ``_log``
     _logger: Any = ClassLogger("rota.jobstores")
+    _log: GuardedLogger | Any = GuardedClassLogger("rota.jobstores")
 
     # -- life cycle ----------------------------------------------------------------------------------------------
 
@@ -77,6 +81,10 @@ class BaseJobStore(ABC):
 
     def shutdown(self) -> None:  # noqa: B027  # optional to override, as in APScheduler
         """Free what the store opened itself. What the user passed in stays open."""
+
+    def log_by(self, logger: GuardedLogger) -> None:
+        """Write the store's lines as the engine writes its own, so that no handler holds up who calls the store."""
+        self._log = logger.over(self._logger)
 
     def attach(self, scheduler: Any, alias: str) -> None:
         """Tie this store object to one scheduler.
@@ -290,7 +298,7 @@ class BaseJobStore(ABC):
         :return: the decisions that were carried out; what another node changed first is left out
         """
         won = []
-        error: Exception | None = None
+        error: BaseException | None = None
         with self._ledger.lock:
             until = self._ledger.claimed_until
             for decision in decisions:
@@ -311,10 +319,12 @@ class BaseJobStore(ABC):
                         self._update_legacy(job, decision)
                 except JobLookupError:
                     continue
-                except Exception as exc:
+                except BaseException as exc:
                     job.assign(before)
+                    if is_interrupt(exc):
+                        raise
                     error = exc
-                    self._logger.warning("Error moving job %s to its next run; it stays due: %r", job.id, exc)
+                    self._log.warning("Error moving job %s to its next run; it stays due: %r", job.id, exc)
                     continue
                 self._ledger.claim(decision, node, now)
                 won.append(decision)
