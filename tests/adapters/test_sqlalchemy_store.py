@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import MetaData, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool, StaticPool
 
 from rota.clock import SECOND
 from rota.core.run import CLAIMED, FAILED, SUCCEEDED, fail, succeed
@@ -291,6 +291,27 @@ def test_without_leave_to_create_tables_they_must_exist(
     metadata.create_all(engine)  # as the application's migrations do
     store = open_store(engine=engine, create_tables=False)
     store.add_job(make_job())
+    assert [job.id for job in open_store(engine=engine).get_all_jobs()] == ["job"]
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file::memory:?uri=true", "sqlite:///"]
+)
+def test_an_engine_whose_database_in_memory_is_another_one_in_each_thread_is_refused(url: str) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"for each thread; give url='sqlite://' or poolclass=StaticPool"
+    ):
+        SQLAlchemyJobStore(engine=create_engine(url))
+    with pytest.raises(ConfigurationError, match="NullPool"):
+        SQLAlchemyJobStore(url, engine_options={"poolclass": NullPool})
+
+
+def test_a_database_in_memory_that_all_threads_share_is_taken(
+    open_store: Callable[..., SQLAlchemyJobStore],
+) -> None:
+    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    open_store(engine=engine).add_job(make_job())
     assert [job.id for job in open_store(engine=engine).get_all_jobs()] == ["job"]
     engine.dispose()
 

@@ -10,7 +10,7 @@ from threading import Event, Lock
 from time import sleep
 
 from ..clock import HELD
-from ..core.run import CANCELLED, is_plain, label
+from ..core.run import CANCELLED, is_plain
 from ..events import (
     EVENT_JOB_REFUSED,
 )
@@ -192,7 +192,9 @@ class Completions:
         wanted = engine.wanted()
         stale = {id(run) for run in refused} if refused else None
         for run in batch:
-            label(run)
+            job = run.job
+            if job is not None:  # label(), of which the call costs more than what it does
+                run.name, run.func = job.name, job.func_ref
             if stale and id(run) in stale:
                 engine.logger.error(
                     "The outcome of %r (%s) was refused: another node has taken the run over", run, run.status
