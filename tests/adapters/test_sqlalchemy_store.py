@@ -358,6 +358,28 @@ def test_a_migration_that_fails_leaves_the_schema_as_it_was(
     open_store()
 
 
+@pytest.mark.parametrize(
+    ("every", "expected"),
+    [(60, {"status", "started", "finished", "result"}),
+     (None, {"status", "started", "finished", "result", "name", "func"})],
+)  # fmt: skip
+def test_only_the_end_of_a_job_that_goes_with_it_writes_the_name(
+    open_store: Callable[..., SQLAlchemyJobStore], path: Path, every: int | None, expected: set[str]
+) -> None:
+    sent: list[str] = []
+    engine = create_engine(f"sqlite:///{path}", isolation_level="AUTOCOMMIT")
+    event.listen(engine, "connect", lambda connection, record: connection.set_trace_callback(sent.append))
+    store = open_store(engine=engine)
+    store.add_job(make_job(every=every))
+    runs = claim(store)
+    sent.clear()
+    assert finish(store, runs) == []
+    (update,) = [statement for statement in sent if statement.startswith("UPDATE rota_runs")]
+    columns = update.partition(" SET ")[2].partition(" WHERE ")[0]
+    assert {assignment.partition("=")[0].strip() for assignment in columns.split(", ")} == expected
+    engine.dispose()
+
+
 # --------------------------------------------------------------------------------------------------------------- errors
 
 
