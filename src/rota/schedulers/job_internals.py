@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ..job import Job
     from ..jobstores.base import BaseJobStore
     from ..logs import GuardedLogger
+    from .zone_watch import ZoneWatch
 
 STATE_STOPPED = 0
 STATE_RUNNING = 1
@@ -68,6 +69,8 @@ class JobInternals:
     _runs_jobs: bool = True
     #: which callables the jobs in durable stores may name
     _allowed_callables: AllowList | None = None
+    #: made with the first trigger that has no zone of its own
+    _zone_watch: ZoneWatch | None = None
     #: the names of the parameters of add_job(), for suggestions
     _job_options: tuple[str, ...] = ()
     #: job, store alias, replace_existing: added before start()
@@ -100,6 +103,8 @@ class JobInternals:
             if not isinstance(trigger, BaseTrigger):
                 raise not_a_trigger(trigger)
             check_names(trigger_args, self._job_options, "add_job() with a trigger object")
+            if not getattr(trigger, "zone_given", True):  # some are only registered as triggers
+                self._watch_zone(trigger)
             return trigger
         trigger_args.setdefault("timezone", self.timezone)
         if trigger in _STARTING_NOW:
@@ -253,6 +258,16 @@ class JobInternals:
         store = self._jobstores.get(alias or "")
         if store is not None and store.durable:
             self._allowed_callables.check_reference(func)
+
+    def _watch_zone(self, trigger: BaseTrigger) -> None:
+        """Warn once of a trigger without a zone that the scheduler's zone would give other times."""
+        if self._zone_watch is None:
+            from .zone_watch import ZoneWatch  # rare
+
+            self._zone_watch = ZoneWatch()
+        warning = self._zone_watch.warning(trigger, self.timezone, self.clock.now())
+        if warning is not None:
+            self._log.warning("%s", warning)
 
     def _plan_first(self, job: Job, now: int) -> None:
         """Plan the first run from ``now``; a trigger whose times are all over leaves the job paused, as in APScheduler."""
