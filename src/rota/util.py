@@ -186,8 +186,14 @@ def _zone_by_name(name: str) -> tzinfo:
     except (KeyError, ValueError, OSError):
         from zoneinfo import available_timezones
 
+        from .zonehints import zone_hint
+
         known = available_timezones()
-        hint = suggestion(name, known) if known else "; no time zone data is installed: pip install tzdata"
+        hint = (
+            (zone_hint(name) or suggestion(name, known))
+            if known
+            else "; no time zone data is installed: pip install tzdata"
+        )
         raise UnknownTimezoneError(f"No time zone found with key {name!r}{hint}") from None
 
 
@@ -197,9 +203,10 @@ def _fixed_offset(text: str) -> timezone:
     except ValueError:
         offset = None
     if offset is None:
-        raise UnknownTimezoneError(
-            f"No time zone found with key {text!r}: write a fixed offset as +HH:MM or -HH:MM"
-        )
+        from .zonehints import zone_hint
+
+        hint = zone_hint(text) or "; write a fixed offset as +HH:MM or -HH:MM"
+        raise UnknownTimezoneError(f"No time zone found with key {text!r}{hint}")
     return timezone(offset)
 
 

@@ -93,6 +93,12 @@ class BaseJobStore(ABC):
         """Untie this store object from its scheduler."""
         self._holder = None
 
+    def before_fork(self) -> None:  # noqa: B027  # most stores leave all that they have to the parent
+        """Hold what a forked copy of this store keeps, so that it is whole; called right before a fork, in any thread."""
+
+    def after_fork(self) -> None:  # noqa: B027
+        """Let go what :meth:`before_fork` holds; called in the parent process."""
+
     def forked(self) -> None:
         """Forget what belongs to the parent process; called in a forked child before anything else."""
         self.__dict__.pop("_memory_ledger", None)

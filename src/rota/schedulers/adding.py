@@ -14,7 +14,7 @@ from ..job import Job
 from ..references import decorating, default_id
 from ..texts import repr_of
 from ..util import undefined
-from .job_internals import STATE_STOPPED, JobInternals
+from .job_internals import JobInternals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,9 +107,7 @@ class AddingMethods(JobInternals):
             self._warn_of_copies(job, jobstore)
         if connection is not None:
             self._add_together([job], jobstore, replace_existing, connection)
-        elif self.state == STATE_STOPPED:
-            self._add_pending(job, jobstore, replace_existing, options)
-        else:
+        elif self._is_open or not self._add_pending(job, jobstore, replace_existing, options):
             self._real_add_job(job, jobstore, replace_existing)
         return job
 
@@ -142,10 +140,9 @@ class AddingMethods(JobInternals):
                 self._warn_of_copies(job, jobstore)
             if options:
                 given[job.id] = options
-        if self.state != STATE_STOPPED or connection is not None:
+        in_stores = self._is_open or connection is not None
+        if in_stores or not self._add_all_pending(made, jobstore, replace_existing, given):
             self._add_together(made, jobstore, replace_existing, connection)
-        else:
-            self._add_all_pending(made, jobstore, replace_existing, given)
         return made
 
     def _new_job(

@@ -14,6 +14,7 @@ from ..core.policy import Policy
 from ..errors import (
     ConflictingIdError,
     JobLookupError,
+    SchedulerNotRunningError,
     StoreConflictError,
     UnknownAliasError,
 )
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ..allowlist import AllowList
     from ..clock import Clock
     from ..core.plan import Decision
+    from ..core.run import Run
     from ..executors.base import BaseExecutor
     from ..job import Job
     from ..jobstores.base import BaseJobStore
@@ -52,11 +54,21 @@ TRIES = 50
 #: How many ids are looked through for one that was meant by an unknown one.
 MOST_IDS = 1000
 
+_COPIED = (
+    "This process was forked from one in which the scheduler runs, and its copy here is stopped: what is asked of it would "
+    "reach nobody. Call start() here if this process is to run jobs, too (each process then runs the jobs of a memory store). "
+    "To add and look at jobs that others run, start a scheduler of your own here, with runs_jobs=False and the same database"
+)
+
 
 class JobInternals:
     """The inner half of :class:`~rota.schedulers.job_methods.JobMethods`."""
 
     state: int
+    #: whether calls go to the stores: from start() on, and during a shutdown until the last run has ended
+    _is_open: bool = False
+    #: whether this is the copy, in a forked child, of a scheduler that runs in the parent
+    _is_copy: bool = False
     clock: Clock
     timezone: tzinfo
     #: the scheduler's logger, guarded
@@ -106,7 +118,8 @@ class JobInternals:
             if not getattr(trigger, "zone_given", True):  # some are only registered as triggers
                 self._watch_zone(trigger)
             return trigger
-        trigger_args.setdefault("timezone", self.timezone)
+        if trigger != "crontab" or not _names_a_zone(trigger_args.get("expr")):
+            trigger_args.setdefault("timezone", self.timezone)
         if trigger in _STARTING_NOW:
             trigger_args["now"] = self.clock.now()
         made: BaseTrigger = self._create_plugin_instance("trigger", trigger, trigger_args)
@@ -153,9 +166,9 @@ class JobInternals:
         id = usable_id(job_id)
         if id is None:
             return None
-        if self.state == STATE_STOPPED:
-            for job, _, _ in self._pending_jobs:
-                if job.id == job_id:
+        if not self._goes_to_stores():
+            for job, alias, _ in self._pending_jobs:
+                if job.id == id and jobstore_alias in (None, alias):
                     return job, None
         else:
             for alias, store in self._stores(jobstore_alias):
@@ -224,8 +237,17 @@ class JobInternals:
         """Whether anybody listens to an event."""
         return True
 
+    def _goes_to_stores(self) -> bool:
+        """Whether a call goes to the stores; else it goes to the jobs that wait for start().
+
+        :raises SchedulerNotRunningError: in the copy of a scheduler that runs in the parent process, where neither would do
+        """
+        if self._is_copy and not self._is_open:
+            raise SchedulerNotRunningError(_COPIED)
+        return self._is_open
+
     def _require_started(self, what: str) -> None:
-        if self.state == STATE_STOPPED:
+        if not self._goes_to_stores():
             raise RuntimeError(
                 f"the scheduler must have been started for {what} to work; call start(paused=True)"
             )
@@ -236,6 +258,18 @@ class JobInternals:
             return list(self._jobstores.items())
         store = self._jobstores.get(alias)
         return [] if store is None else [(alias, store)]
+
+    def _records(
+        self,
+        alias: str,
+        store: BaseJobStore,
+        job_id: str | None,
+        status: Collection[str] | None,
+        limit: int,
+        offset: int,
+    ) -> list[Run]:
+        """Return records of one store, which need not be open."""
+        raise NotImplementedError
 
     def _bound(self, jobs: Sequence[Job], alias: str) -> Sequence[Job]:
         """Make the handles' convenience methods work."""
@@ -278,12 +312,17 @@ class JobInternals:
             checked_time(first, "the first run", job.trigger)
         job.set_next(first, None if first is None else due_time(job, first))
 
-    def _add_pending(self, job: Job, alias: str, replace: bool, options: dict[str, Any]) -> None:
-        """Keep a job for start(); what can be refused is refused now."""
+    def _add_pending(self, job: Job, alias: str, replace: bool, options: dict[str, Any]) -> bool:
+        """Keep a job for start(); what can be refused is refused now.
+
+        :return: False if the scheduler was started meanwhile: then nothing is kept, and the job goes to the store
+        """
         store = self._jobstores.get(alias)
         if store is not None:
             store.check_job(job)
         with self._jobstores_lock:
+            if self._goes_to_stores():
+                return False
             # Looking through all of them for a new id would make adding 10 000 jobs take seconds instead of 0.3.
             known = self._pending_jobs if job.id in self._pending_options else ()
             for i, (other, other_alias, _) in enumerate(known):
@@ -295,15 +334,19 @@ class JobInternals:
             self._pending_jobs.append((job, alias, replace))
             self._pending_options[job.id] = options
         self._log.debug("Job %s is added when the scheduler starts", job.id)
+        return True
 
     def _add_all_pending(
         self, jobs: Sequence[Job], alias: str, replace: bool, options: Mapping[str, dict[str, Any]]
-    ) -> None:
+    ) -> bool:
         """Keep several jobs for start(): all of them or none.
 
         :param options: the options that were given, by the ids of the jobs that were given any
+        :return: False if the scheduler was started meanwhile: then nothing is kept, and the jobs go to the store
         """
         with self._jobstores_lock:
+            if self._goes_to_stores():
+                return False
             before = list(self._pending_jobs), dict(self._pending_options)
             try:
                 _check_unique(jobs)
@@ -312,6 +355,7 @@ class JobInternals:
             except BaseException:
                 self._pending_jobs[:], self._pending_options = before
                 raise
+        return True
 
     def _add_together(self, jobs: Sequence[Job], alias: str, replace: bool, connection: Any) -> None:
         """Plan the first runs of several jobs and store them, all or none; in the caller's transaction if there is one."""
@@ -382,7 +426,7 @@ class JobInternals:
         id = usable_id(job_id)
         if id is None:
             raise no_such_job(job_id, ())
-        if self.state == STATE_STOPPED:
+        if not self._goes_to_stores():
             with self._jobstores_lock:
                 for i, (job, alias, _) in enumerate(self._pending_jobs):
                     if job.id == job_id and jobstore in (None, alias):
@@ -418,3 +462,10 @@ def _check_unique(jobs: Sequence[Job]) -> None:
     twice = [job.id for job in jobs if job.id in seen or seen.add(job.id)]  # type: ignore[func-returns-value]
     if twice:
         raise ConflictingIdError(*twice)
+
+
+def _names_a_zone(expr: Any) -> bool:
+    """Tell whether a zone stands before a crontab expression: ``CRON_TZ=Asia/Tokyo 0 6 * * *``."""
+    from ..triggers.cron.notations import zone_before
+
+    return isinstance(expr, str) and zone_before(expr) is not None
