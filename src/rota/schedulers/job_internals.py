@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import partial
 
-from ..clock import is_shown_everywhere
+from ..clock import MINUTE, is_shown_everywhere
 from ..core.plan import NEW, due_time
 from ..errors import (
     ConflictingIdError,
@@ -18,6 +18,7 @@ from ..errors import (
 from ..events import EVENT_JOB_ADDED, EVENT_JOB_MODIFIED, JobEvent
 from ..jobchecks import checked_time, usable_id
 from ..logs import DEBUG
+from .announcing import local
 from .lookups import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, JobLookups
 from .names import no_such_job
 
@@ -34,6 +35,9 @@ __all__ = ("STATE_PAUSED", "STATE_RUNNING", "STATE_STOPPED", "JobInternals")
 #: How often a change is tried again when others change the same job at the same time.
 TRIES = 50
 
+#: How long ago the first time of a new job may be before that is told (microseconds): "now" may have waited for the start.
+LATE = MINUTE
+
 
 class JobInternals(JobLookups):
     """The inner half of :class:`~rota.schedulers.job_methods.JobMethods`."""
@@ -42,13 +46,15 @@ class JobInternals(JobLookups):
         """Plan a job's first run and store it."""
         store = self._lookup_jobstore(jobstore_alias)
         self._check_executor(job.executor)
-        if job.state == NEW:
-            explicit = False
-            self._plan_first(job, self.clock.now())
-        else:
-            explicit = True
+        now = self.clock.now()
+        explicit = job.state != NEW
+        if not explicit:
+            self._plan_first(job, now)
+        nominal = job.next_nominal
         try:
             store.add_job(job)
+            if not explicit and nominal is not None and nominal < now - LATE:
+                self._tell_of_past(job, nominal, now)
         except ConflictingIdError:
             if not replace_existing:
                 raise
@@ -60,6 +66,18 @@ class JobInternals(JobLookups):
             self._log.debug('Added job "%s" to job store "%s"', job.name, jobstore_alias)
         if self.state == STATE_RUNNING:
             self._job_came(job)
+
+    def _tell_of_past(self, job: Job, nominal: int, now: int) -> None:
+        """Warn of a new job whose first time is past: mostly it was meant in another zone."""
+        grace = job.policy.misfire_grace
+        becomes = "it runs at once" if grace is None or now - nominal <= grace else "it is recorded as missed"
+        self._log.warning(
+            'The time of job "%s", %s, is past, so %s; give timezone= if another zone was meant, or misfire_grace_time= to '
+            "have what is late recorded as missed",
+            job.name,
+            local(job, nominal),
+            becomes,
+        )
 
     def _plan_first(self, job: Job, now: int) -> None:
         """Plan the first run from ``now``; a trigger whose times are all over leaves the job paused, as in APScheduler."""
