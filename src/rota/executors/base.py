@@ -13,7 +13,7 @@ from threading import RLock
 
 from ..clock import SYSTEM_CLOCK, Clock, instant
 from ..core.run import CANCELLED, FAILED, MISSED, Run, end, fail, is_expired, succeed
-from ..errors import MaxInstancesReachedError, NoCurrentRunError
+from ..errors import CommandStoppedError, MaxInstancesReachedError, NoCurrentRunError
 from ..events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MISSED, JobExecutionEvent
 from ..logs import ClassLogger, get_logger
 
@@ -299,6 +299,8 @@ def perform(run: Run, context: Context, clock: Clock, logger: logging.Logger) ->
     except BaseException as exc:  # it is the outcome of the run
         if _is_killed(run, exc):
             end(run, CANCELLED, "cancelled while it was running", clock.now())
+        elif isinstance(exc, CommandStoppedError):
+            end(run, CANCELLED, str(exc), clock.now())
         else:
             record_failure(run, exc, clock.now(), logger)
     else:

@@ -5,6 +5,7 @@ Part of :class:`~rota.testing.host_contract.HostContract`; knows the public inte
 
 from __future__ import annotations
 
+import logging
 import threading
 from asyncio import CancelledError
 
@@ -102,6 +103,34 @@ class ListenerContract:
         assert scheduler.health()["alive"]
         host.shutdown(scheduler)
         host.wait_until(scheduler._closed.is_set, "the scheduler is shut down")
+
+    def test_a_logging_handler_that_hangs_holds_up_no_job(self, host: Host) -> None:
+        """What the passes log is written elsewhere."""
+        gate, entered = threading.Event(), threading.Event()
+
+        class Hanging(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                entered.set()
+                gate.wait(20)
+
+        logger = logging.getLogger("rota.testing.hanging")
+        handler = Hanging(logging.ERROR)
+        logger.addHandler(handler)
+        try:
+            scheduler = host.make(logger=logger)
+            ran: list[int] = []
+            scheduler.add_job(ran.append, "interval", seconds=0.02, args=[1], id="good")
+            scheduler.add_job(int, RaisingTrigger(), id="bad")
+            host.start(scheduler)
+            host.wait_until(entered.is_set, "the handler hangs")
+            before = len(ran)
+            host.wait_until(lambda: len(ran) > before + 3, "the good job goes on")
+            gate.set()
+            host.shutdown(scheduler)
+            host.wait_until(scheduler._closed.is_set, "the scheduler is shut down")
+        finally:
+            gate.set()
+            logger.removeHandler(handler)
 
 
 class RaisingStore(MemoryJobStore):
