@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 
 from ..clock import HELD, SYSTEM_CLOCK, instant, moment
 from ..core.plan import ACTIVE, ENDED, QUARANTINED
-from ..core.recorded import first_nominal, is_by_hand
 from ..errors import (
     ConfigurationError,
     ConflictingIdError,
@@ -287,9 +286,8 @@ class BaseJobStore(ABC):
 
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
         """Make decisions true in one atomic step: for each job whose version is unchanged, move it to its next nominal
-        time (or end or quarantine it), raise its version, count its runs as running, and write the records.
-
-        A run whose nominal time has a record already is taken out of its decision, and the job moves on without it.
+        time (or end or quarantine it), raise its version, count its runs as running, and write the records. What has a record
+        already (R4) is taken out of its decision, and the job moves on without it.
 
         :param decisions: one for each job, at most
         :param node: the id of the node that claims; in a durable store it must hold a lease (see :meth:`renew`), a node whose
@@ -303,9 +301,7 @@ class BaseJobStore(ABC):
             until = self._ledger.claimed_until
             for decision in decisions:
                 job = decision.job
-                since = first_nominal(decision)
-                if since is not None and (since <= until or is_by_hand(decision)):
-                    self._ledger.leave_out(decision)
+                self._ledger.leave_out_if_late(decision, until)
                 job.running = self._ledger.running.get(job.id, 0)
                 if decision.runs and job.running >= job.policy.max_instances:
                     continue
@@ -364,15 +360,14 @@ class BaseJobStore(ABC):
         return self._ledger.select(job_id, status, limit + offset)[offset:]
 
     def recorded(self, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
-        """Return the records (first and last nominal time, status) of some jobs that stand for times from an instant on.
+        """Return the records of some jobs that stand for times from an instant on, oldest first; jobs without any are left out.
 
         Runs under way are among them; of very many the first thousand.
 
         :param since: for each job id the instant
-        :return: oldest first, for each job that has any
         """
-        found = {job_id: self._ledger.recorded(job_id, start) for job_id, start in since.items()}
-        return {job_id: records for job_id, records in found.items() if records}
+        recorded = self._ledger.recorded
+        return {job_id: found for job_id, start in since.items() if (found := recorded(job_id, start))}
 
     @property
     def remembers(self) -> int | None:

@@ -58,6 +58,9 @@ class AddingMethods(JobInternals):
     ) -> Job:
         """Add a job and wake the scheduler up.
 
+        A time that is past and has a record in the ledger does not run again: a warning names the record, and a job whose
+        schedule is over by that is returned and not stored.
+
         :param func: what to call: a callable (plain or ``async def``) or a reference to one (``"package.module:name"``)
         :param trigger: a trigger, or the name of one with its arguments in ``trigger_args``; None: run once, now
         :param args: positional arguments for ``func``

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 
 from ..clock import MINUTE, is_shown_everywhere
-from ..core.plan import ENDED, NEW, due_time
+from ..core.plan import NEW, due_time
 from ..errors import (
     ConflictingIdError,
     JobLookupError,
@@ -21,7 +21,7 @@ from ..logs import DEBUG
 from .announcing import local
 from .lookups import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, JobLookups
 from .names import no_such_job
-from .recorded import LOOK_ALWAYS, LOOK_BY_ID, LOOK_NEVER, pass_over
+from .recorded import LOOK_ALWAYS, LOOK_BY_ID, LOOK_NEVER, keeps_schedule, leave_out, pass_over
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,25 +73,13 @@ class JobInternals(JobLookups):
             self._job_came(job)
 
     def _leave_out(self, store: BaseJobStore, job: Job, alias: str, replace: bool, explicit: bool) -> bool:
-        """Do not store a job whose last time has a record, unless it replaces one and goes on in the schedule of that.
-
-        :return: whether that is done
-        :raises ConflictingIdError: if there is a job of its id that it may not replace
-        """
-        store.check_job(job)
-        existing = store.lookup_job(job.id)
-        if existing is not None:
-            if not replace:
-                raise ConflictingIdError(job.id)
-            if not explicit and _keeps_schedule(job, existing):
-                return False
-            with suppress(JobLookupError):
-                store.remove_job(job.id)
-                self._tell(JobEvent(EVENT_JOB_REMOVED, job.id, alias))
-        job.set_next(None)
-        job.state = ENDED
-        job._home = self._home(alias)
-        return True
+        """Do not store a job whose last time has a record; False if it goes on in the schedule of one that it replaces."""
+        left_out, removed = leave_out(job, store, replace, explicit)
+        if removed:
+            self._tell(JobEvent(EVENT_JOB_REMOVED, job.id, alias))
+        if left_out:
+            job._home = self._home(alias)
+        return left_out
 
     def _tell_of_past(self, job: Job, nominal: int, now: int) -> None:
         """Warn of a new job whose first time is past: mostly it was meant in another zone."""
@@ -265,15 +253,10 @@ def _keep_schedule(job: Job, existing: Job, only: Collection[str] | None = None)
     """Let a job that replaces another go on in its schedule, if the trigger is unchanged and nobody said otherwise."""
     if only is not None and job.id not in only:
         return
-    if _keeps_schedule(job, existing):
+    if keeps_schedule(job, existing):
         job.trigger = existing.trigger
         job.state = existing.state
         job.next_nominal, job.next_due = existing.next_nominal, existing.next_due
-
-
-def _keeps_schedule(job: Job, existing: Job) -> bool:
-    """Whether a job that replaces another goes on in its schedule."""
-    return existing.error is None and job.trigger.same_schedule(existing.trigger)
 
 
 def _check_unique(jobs: Sequence[Job]) -> None:
