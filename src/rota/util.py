@@ -321,7 +321,16 @@ def convert_to_datetime(input: Any, tz: tzinfo | str | None, arg_name: str) -> d
         raise TriggerError(f'The "tz" argument must be specified if {arg_name} has no timezone information')
     zone = astimezone(tz) if isinstance(tz, str) else tz
     assert zone is not None
-    return localize(value, zone)
+    try:
+        return localize(value, zone)
+    except (
+        ValueError,
+        OverflowError,
+    ):  # of the calendar's first and last hours, and what is no time in this zone
+        raise TriggerError(
+            f"{arg_name} must be a time between the years 1 and 9999 in every time zone, got {value}; leave it out, or give "
+            f"one that is nearer"
+        ) from None
 
 
 def _parse_datetime(text: str, arg_name: str) -> datetime:

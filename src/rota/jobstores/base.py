@@ -93,6 +93,12 @@ class BaseJobStore(ABC):
         """Untie this store object from its scheduler."""
         self._holder = None
 
+    def before_fork(self) -> None:  # noqa: B027  # most stores leave all that they have to the parent
+        """Hold what a forked copy of this store keeps, so that it is whole; called right before a fork, in any thread."""
+
+    def after_fork(self) -> None:  # noqa: B027
+        """Let go what :meth:`before_fork` holds; called in the parent process."""
+
     def forked(self) -> None:
         """Forget what belongs to the parent process; called in a forked child before anything else."""
         self.__dict__.pop("_memory_ledger", None)
@@ -239,6 +245,10 @@ class BaseJobStore(ABC):
         with self._ledger.lock:
             self.update_job(job)
         return True
+
+    def some_ids(self, limit: int) -> list[str]:
+        """Return at most so many ids of jobs, in any order; none where that would take a look at a database."""
+        return []
 
     def due(self, now: int, room: Mapping[str, int]) -> list[Job]:
         """Return active jobs that are due, earliest first.

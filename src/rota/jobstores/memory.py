@@ -5,6 +5,7 @@ Keeps everything in the process; nothing here serializes, waits or survives.
 
 from __future__ import annotations
 
+from itertools import islice
 from operator import itemgetter
 
 from ..clock import HELD, instant, moment
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from .due_queue import Entry
 
 
+#: How long a fork waits for other threads that change the jobs (seconds).
+_FORK = 5.0
+
+
 class MemoryJobStore(BaseJobStore):
     """Keeps jobs in memory. Callables and arguments may be anything; they are kept as live objects.
 
@@ -44,6 +49,17 @@ class MemoryJobStore(BaseJobStore):
         self._stale = 0
         self._runs = MemoryLedger()
         self._mutex = self._runs.lock
+        self._is_held = False
+
+    def before_fork(self) -> None:
+        """Wait until no other thread changes the jobs, for a while."""
+        self._is_held = self._mutex.acquire(timeout=_FORK)
+
+    def after_fork(self) -> None:
+        """Let other threads change the jobs again."""
+        if self._is_held:
+            self._is_held = False
+            self._mutex.release()
 
     def forked(self) -> None:
         """Keep the jobs; the runs that were under way are the parent's."""
@@ -76,6 +92,11 @@ class MemoryJobStore(BaseJobStore):
         with self._mutex:
             jobs = list(self._jobs.values())
         return sorted(jobs, key=_by_time)
+
+    def some_ids(self, limit: int) -> list[str]:
+        """Return at most so many ids of jobs."""
+        with self._mutex:
+            return list(islice(self._jobs, limit))
 
     def add_job(self, job: Job) -> None:
         """Store a job.

@@ -10,6 +10,8 @@ from heapq import nlargest
 from operator import attrgetter
 from threading import RLock
 
+from ..core.run import label
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -47,6 +49,7 @@ class MemoryLedger:
         """Keep records of nominal times that did not run."""
         for record in records:
             record.owner = node
+            label(record)
         self._ended.extend(records)
 
     def extend(self, runs: Sequence[Run]) -> None:
@@ -82,4 +85,7 @@ class MemoryLedger:
             for run in runs
             if (job_id is None or run.job_id == job_id) and (wanted is None or run.status in wanted)
         )
-        return nlargest(limit, found, key=attrgetter("nominal"))
+        newest = nlargest(limit, found, key=attrgetter("nominal"))
+        for run in newest:
+            label(run)  # those under way still have their jobs
+        return newest

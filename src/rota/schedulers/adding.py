@@ -5,12 +5,15 @@ Part of the public facade: it makes jobs of arguments and hands them to stores; 
 
 from __future__ import annotations
 
+from types import FunctionType, MethodType
+
 from ..core.policy import OPTION_NAMES, with_options
-from ..errors import OptionTypeError
+from ..errors import JobTypeError, OptionTypeError
 from ..job import Job
 from ..references import decorating
+from ..texts import repr_of
 from ..util import undefined
-from .job_internals import STATE_STOPPED, JobInternals
+from .job_internals import JobInternals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,9 +99,7 @@ class AddingMethods(JobInternals):
         )
         if connection is not None:
             self._add_together([job], jobstore, replace_existing, connection)
-        elif self.state == STATE_STOPPED:
-            self._add_pending(job, jobstore, replace_existing, options)
-        else:
+        elif self._is_open or not self._add_pending(job, jobstore, replace_existing, options):
             self._real_add_job(job, jobstore, replace_existing)
         return job
 
@@ -129,10 +130,9 @@ class AddingMethods(JobInternals):
             made.append(job)
             if options:
                 given[job.id] = options
-        if self.state != STATE_STOPPED or connection is not None:
+        in_stores = self._is_open or connection is not None
+        if in_stores or not self._add_all_pending(made, jobstore, replace_existing, given):
             self._add_together(made, jobstore, replace_existing, connection)
-        else:
-            self._add_all_pending(made, jobstore, replace_existing, given)
         return made
 
     def _new_job(
@@ -193,7 +193,14 @@ class AddingMethods(JobInternals):
         """Return a decorator that adds a function as a job; the parameters are those of :meth:`add_job`.
 
         A job of the same ``id`` is replaced (its next run is kept if the trigger is unchanged).
+
+        :raises JobTypeError: if it is used as ``@scheduler.scheduled_job``, without the parentheses
         """
+        if isinstance(trigger, (FunctionType, MethodType, staticmethod, classmethod)):
+            raise JobTypeError(
+                f"scheduled_job() must be given a trigger, got {repr_of(trigger)}; write it with its parentheses: "
+                f'@scheduler.scheduled_job("interval", hours=1)'
+            )
 
         def decorate(func: Function) -> Function:
             with decorating(func):

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from threading import Thread, current_thread
 
-from ..errors import SchedulerAlreadyRunningError
 from ..util import asbool
-from .base import STATE_STOPPED, BaseScheduler
+from .base import BaseScheduler
 from .blocking import BlockingScheduler
 
 TYPE_CHECKING = False
@@ -34,8 +33,7 @@ class BackgroundScheduler(BlockingScheduler):
 
         :param paused: True: process no jobs before :meth:`resume` is called
         """
-        if self.state != STATE_STOPPED:  # before anything that the running loop uses is replaced
-            raise SchedulerAlreadyRunningError
+        self._check_startable()  # before anything that the running loop uses is replaced
         self._event = self._create_event()
         BaseScheduler.start(self, paused)
         self._thread = Thread(target=self._main_loop, name="Rota", daemon=self._daemon)

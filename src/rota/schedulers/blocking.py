@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from threading import Event, current_thread, main_thread
 
-from ..errors import SchedulerAlreadyRunningError
 from ..interrupts import is_interrupt
 from .base import STATE_STOPPED, BaseScheduler
 from .engine import SLICE
@@ -32,8 +31,7 @@ class BlockingScheduler(BaseScheduler):
 
         :param paused: True: process no jobs before :meth:`resume` is called
         """
-        if self.state != STATE_STOPPED:  # before anything that the running loop uses is replaced
-            raise SchedulerAlreadyRunningError
+        self._check_startable()  # before anything that the running loop uses is replaced
         self._event = self._create_event()
         previous = self._catch_sigterm()
         try:

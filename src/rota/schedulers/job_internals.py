@@ -8,19 +8,21 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import partial
 
+from ..clock import is_shown_everywhere
 from ..core.plan import NEW, due_time
 from ..core.policy import Policy
 from ..errors import (
     ConflictingIdError,
     JobLookupError,
-    JobTypeError,
+    SchedulerNotRunningError,
     StoreConflictError,
     UnknownAliasError,
 )
 from ..events import EVENT_JOB_ADDED, EVENT_JOB_MODIFIED, JobEvent
+from ..jobchecks import checked_time, not_a_trigger, usable_id
 from ..logs import DEBUG
 from ..triggers.base import BaseTrigger
-from .names import check_names, no_such
+from .names import check_names, no_such, no_such_job
 from .plugins import create_plugin
 
 TYPE_CHECKING = False
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from ..allowlist import AllowList
     from ..clock import Clock
     from ..core.plan import Decision
+    from ..core.run import Run
     from ..executors.base import BaseExecutor
     from ..job import Job
     from ..jobstores.base import BaseJobStore
@@ -47,11 +50,24 @@ _STARTING_NOW = ("date", "interval", "calendarinterval", "crontab", "rrule")
 #: How often a change is tried again when others change the same job at the same time.
 TRIES = 50
 
+#: How many ids are looked through for one that was meant by an unknown one.
+MOST_IDS = 1000
+
+_COPIED = (
+    "This process was forked from one in which the scheduler runs, and its copy here is stopped: what is asked of it would "
+    "reach nobody. Call start() here if this process is to run jobs, too (each process then runs the jobs of a memory store). "
+    "To add and look at jobs that others run, start a scheduler of your own here, with runs_jobs=False and the same database"
+)
+
 
 class JobInternals:
     """The inner half of :class:`~rota.schedulers.job_methods.JobMethods`."""
 
     state: int
+    #: whether calls go to the stores: from start() on, and during a shutdown until the last run has ended
+    _is_open: bool = False
+    #: whether this is the copy, in a forked child, of a scheduler that runs in the parent
+    _is_copy: bool = False
     clock: Clock
     timezone: tzinfo
     #: the scheduler's logger, guarded
@@ -94,12 +110,11 @@ class JobInternals:
             trigger = "date"
         elif not isinstance(trigger, str):
             if not isinstance(trigger, BaseTrigger):
-                raise JobTypeError(
-                    f"Expected a trigger instance or string, got {type(trigger).__name__} instead"
-                )
+                raise not_a_trigger(trigger)
             check_names(trigger_args, self._job_options, "add_job() with a trigger object")
             return trigger
-        trigger_args.setdefault("timezone", self.timezone)
+        if trigger != "crontab" or not _names_a_zone(trigger_args.get("expr")):
+            trigger_args.setdefault("timezone", self.timezone)
         if trigger in _STARTING_NOW:
             trigger_args["now"] = self.clock.now()
         made: BaseTrigger = self._create_plugin_instance("trigger", trigger, trigger_args)
@@ -134,19 +149,36 @@ class JobInternals:
     def _lookup_job(self, job_id: str, jobstore_alias: str | None) -> tuple[Job, str | None]:
         """Return the job of that id and the alias of its store (None if the job is pending).
 
-        :raises JobLookupError: if there is none
+        :raises JobLookupError: if there is none; it suggests a near id
         """
-        if self.state == STATE_STOPPED:
-            for job, _, _ in self._pending_jobs:
-                if job.id == job_id:
+        found = self._find_job(job_id, jobstore_alias)
+        if found is None:
+            raise no_such_job(job_id, self._some_ids(jobstore_alias))
+        return found
+
+    def _find_job(self, job_id: str, jobstore_alias: str | None) -> tuple[Job, str | None] | None:
+        """Return the job of that id and the alias of its store (None if the job is pending), or None if there is none."""
+        id = usable_id(job_id)
+        if id is None:
+            return None
+        if not self._goes_to_stores():
+            for job, alias, _ in self._pending_jobs:
+                if job.id == id and jobstore_alias in (None, alias):
                     return job, None
         else:
             for alias, store in self._stores(jobstore_alias):
-                found = store.lookup_job(job_id)
+                found = store.lookup_job(id)
                 if found is not None:
                     found._home = self._home(alias)
                     return found, alias
-        raise JobLookupError(job_id)
+        return None
+
+    def _some_ids(self, jobstore_alias: str | None) -> list[str]:
+        """Return ids that an unknown one may be near to, as far as they cost nothing."""
+        ids = [job.id for job, _, _ in self._pending_jobs[:MOST_IDS]]
+        for _, store in self._stores(jobstore_alias):
+            ids += store.some_ids(MOST_IDS)
+        return ids
 
     def _real_add_job(self, job: Job, jobstore_alias: str, replace_existing: bool) -> None:
         """Plan a job's first run and store it."""
@@ -200,8 +232,17 @@ class JobInternals:
         """Whether anybody listens to an event."""
         return True
 
+    def _goes_to_stores(self) -> bool:
+        """Whether a call goes to the stores; else it goes to the jobs that wait for start().
+
+        :raises SchedulerNotRunningError: in the copy of a scheduler that runs in the parent process, where neither would do
+        """
+        if self._is_copy and not self._is_open:
+            raise SchedulerNotRunningError(_COPIED)
+        return self._is_open
+
     def _require_started(self, what: str) -> None:
-        if self.state == STATE_STOPPED:
+        if not self._goes_to_stores():
             raise RuntimeError(
                 f"the scheduler must have been started for {what} to work; call start(paused=True)"
             )
@@ -212,6 +253,18 @@ class JobInternals:
             return list(self._jobstores.items())
         store = self._jobstores.get(alias)
         return [] if store is None else [(alias, store)]
+
+    def _records(
+        self,
+        alias: str,
+        store: BaseJobStore,
+        job_id: str | None,
+        status: Collection[str] | None,
+        limit: int,
+        offset: int,
+    ) -> list[Run]:
+        """Return records of one store, which need not be open."""
+        raise NotImplementedError
 
     def _bound(self, jobs: Sequence[Job], alias: str) -> Sequence[Job]:
         """Make the handles' convenience methods work."""
@@ -240,14 +293,21 @@ class JobInternals:
         first = job.trigger.first(now)
         if first is None:
             self._log.warning('Job "%s" is paused: %s has no time to come', job.name, job.trigger)
+        elif not is_shown_everywhere(first):
+            checked_time(first, "the first run", job.trigger)
         job.set_next(first, None if first is None else due_time(job, first))
 
-    def _add_pending(self, job: Job, alias: str, replace: bool, options: dict[str, Any]) -> None:
-        """Keep a job for start(); what can be refused is refused now."""
+    def _add_pending(self, job: Job, alias: str, replace: bool, options: dict[str, Any]) -> bool:
+        """Keep a job for start(); what can be refused is refused now.
+
+        :return: False if the scheduler was started meanwhile: then nothing is kept, and the job goes to the store
+        """
         store = self._jobstores.get(alias)
         if store is not None:
             store.check_job(job)
         with self._jobstores_lock:
+            if self._goes_to_stores():
+                return False
             # Looking through all of them for a new id would make adding 10 000 jobs take seconds instead of 0.3.
             known = self._pending_jobs if job.id in self._pending_options else ()
             for i, (other, other_alias, _) in enumerate(known):
@@ -259,15 +319,19 @@ class JobInternals:
             self._pending_jobs.append((job, alias, replace))
             self._pending_options[job.id] = options
         self._log.debug("Job %s is added when the scheduler starts", job.id)
+        return True
 
     def _add_all_pending(
         self, jobs: Sequence[Job], alias: str, replace: bool, options: Mapping[str, dict[str, Any]]
-    ) -> None:
+    ) -> bool:
         """Keep several jobs for start(): all of them or none.
 
         :param options: the options that were given, by the ids of the jobs that were given any
+        :return: False if the scheduler was started meanwhile: then nothing is kept, and the jobs go to the store
         """
         with self._jobstores_lock:
+            if self._goes_to_stores():
+                return False
             before = list(self._pending_jobs), dict(self._pending_options)
             try:
                 _check_unique(jobs)
@@ -276,6 +340,7 @@ class JobInternals:
             except BaseException:
                 self._pending_jobs[:], self._pending_options = before
                 raise
+        return True
 
     def _add_together(self, jobs: Sequence[Job], alias: str, replace: bool, connection: Any) -> None:
         """Plan the first runs of several jobs and store them, all or none; in the caller's transaction if there is one."""
@@ -343,7 +408,10 @@ class JobInternals:
         raise changed_all_the_time(job_id)
 
     def _remove(self, job_id: str, jobstore: str | None) -> str:
-        if self.state == STATE_STOPPED:
+        id = usable_id(job_id)
+        if id is None:
+            raise no_such_job(job_id, ())
+        if not self._goes_to_stores():
             with self._jobstores_lock:
                 for i, (job, alias, _) in enumerate(self._pending_jobs):
                     if job.id == job_id and jobstore in (None, alias):
@@ -352,11 +420,11 @@ class JobInternals:
         else:
             for alias, store in self._stores(jobstore):
                 try:
-                    store.remove_job(job_id)
+                    store.remove_job(id)
                 except JobLookupError:
                     continue
                 return alias
-        raise JobLookupError(job_id)
+        raise no_such_job(job_id, self._some_ids(jobstore))
 
 
 def changed_all_the_time(job_id: str) -> StoreConflictError:
@@ -379,3 +447,10 @@ def _check_unique(jobs: Sequence[Job]) -> None:
     twice = [job.id for job in jobs if job.id in seen or seen.add(job.id)]  # type: ignore[func-returns-value]
     if twice:
         raise ConflictingIdError(*twice)
+
+
+def _names_a_zone(expr: Any) -> bool:
+    """Tell whether a zone stands before a crontab expression: ``CRON_TZ=Asia/Tokyo 0 6 * * *``."""
+    from ..triggers.cron.notations import zone_before
+
+    return isinstance(expr, str) and zone_before(expr) is not None

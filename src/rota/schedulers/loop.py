@@ -17,7 +17,7 @@ from ..logs import GuardedLogger, get_logger
 from .base import STATE_STOPPED, BaseScheduler
 from .engine import SLICE
 from .event_queue import EventQueue
-from .life import EXIT_GRACE
+from .stopping import EXIT_GRACE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ class LoopScheduler(BaseScheduler):
         :param paused: True: process no jobs before :meth:`resume` is called
         :raises SchedulerAlreadyRunningError: if the scheduler is running, or a shutdown needs the loop to end
         """
-        if self.state != STATE_STOPPED:
-            raise SchedulerAlreadyRunningError
+        self._check_startable()
         if not self._closed.is_set() and self._on_loop():
             raise SchedulerAlreadyRunningError(
                 "The scheduler is still shutting down, and waiting for that here would block the loop; await what "
@@ -89,6 +88,9 @@ class LoopScheduler(BaseScheduler):
         else:
             self._drain(wait, timeout)
         return signal
+
+    def _may_wait(self) -> bool:
+        return not self._on_loop() and super()._may_wait()
 
     def _draining_takes_time(self) -> bool:
         if self._require_engine().in_flight or self._ticks_may_block:
@@ -251,9 +253,12 @@ class LoopScheduler(BaseScheduler):
                 self._post_if_alive(notify)
 
     def _stop_at_exit(self) -> None:
-        self._stop_claiming()
-        # Where the loop has ended, what was under way on it ends only if it is cancelled.
-        self._drain(self._host_is_alive(), EXIT_GRACE)
+        if self.state == STATE_STOPPED:
+            super()._stop_at_exit()
+        else:
+            self._stop_claiming()
+            # Where the loop has ended, what was under way on it ends only if it is cancelled.
+            self._drain(self._host_is_alive(), EXIT_GRACE)
 
     def _stop_in_child(self) -> None:
         super()._stop_in_child()

@@ -9,6 +9,7 @@ from ...clock import DAY, HELD, MINUTE, instant, moment
 from ...core.plan import ACTIVE
 from ...errors import ConfigurationError, StoreConflictError, StoreError, StoreNotStartedError
 from ..base import BaseJobStore
+from ..documents import label_all
 from ..offset import Offset
 from .jobs import Jobs
 from .layout import DUE, NODES, due_folder, due_of, node_key, number, quoted, unquoted
@@ -298,7 +299,11 @@ class TreeJobStore(BaseJobStore):
         Without a job id the names of all records are read.
         """
         self._check_started()
-        return self._records.select(job_id, status, limit + offset, self._logger)[offset:]
+        found = self._records.select(job_id, status, limit + offset, self._logger)[offset:]
+        docs = self._jobs.some(run.job_id for run in found if run.name is None)
+        readable = {id: doc for id, doc in docs.items() if doc is not None and doc.unreadable is None}
+        label_all(found, {id: (doc.parts[1], doc.parts[2]) for id, doc in readable.items()})
+        return found
 
     def renew(self, node: str, now: int, lease: int) -> bool:
         """Renew or begin a node's lease; False if it was over. The server's clock decides."""

@@ -10,7 +10,8 @@ import json
 from ...core.plan import ENDED
 from ...core.run import CLAIMED
 from ...errors import DeserializationError, StoreConflictError
-from ..documents import fields_of, run_of, storable
+from ...texts import storable
+from ..documents import fields_of, run_of
 from ..orphans import linked, sort_out
 from .docs import REMOVED, changes_of
 from .layout import (
