@@ -9,7 +9,7 @@ from operator import attrgetter
 from os import urandom
 
 from .callables import why_nameless
-from .clock import HELD, instant, moment
+from .clock import HELD, instant, shown_moment
 from .core.plan import ACTIVE, AFTER_RUN, ENDED, NEW, PAUSED, QUARANTINED
 from .core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, seconds_of, with_options
 from .errors import (
@@ -18,7 +18,7 @@ from .errors import (
     TransientJobError,
     UnknownAttributeError,
 )
-from .jobchecks import checked_call, checked_executor, checked_name, checked_trigger
+from .jobchecks import checked_call, checked_executor, checked_id, checked_name, checked_time, checked_trigger
 from .references import check_reference
 from .util import (
     convert_to_datetime,
@@ -141,9 +141,7 @@ class Job:
         **options: Any,
     ) -> None:
         self._home = (scheduler, None)
-        if id is not None and not isinstance(id, str):
-            raise JobTypeError(f"id must be a nonempty string, got {id!r}")
-        self.id = id or urandom(16).hex()
+        self.id = (None if id is None else checked_id(id)) or urandom(16).hex()
         self.args = args
         if kwargs is not None:
             self._kwargs = kwargs
@@ -218,7 +216,7 @@ class Job:
         if self.next_due == HELD and self.next_nominal == AFTER_RUN:
             return None
         due = self.next_nominal if self.next_due in (None, HELD) else self.next_due
-        return None if due is None or self.state != ACTIVE else moment(due, self._timezone())
+        return None if due is None or self.state != ACTIVE else shown_moment(due, self._timezone())
 
     @next_run_time.setter
     def next_run_time(self, value: datetime | None) -> None:
@@ -405,7 +403,7 @@ class Job:
         # A naive time is meant in the scheduler's zone, whatever the trigger's is (as in APScheduler).
         timezone = getattr(self._scheduler, "timezone", None) or self._timezone()
         when = convert_to_datetime(value, timezone, "next_run_time")
-        return None if when is None else instant(when)
+        return None if when is None else checked_time(instant(when), "next_run_time", value)
 
     # -- APScheduler's state and text forms ----------------------------------------------------------------------
 

@@ -343,7 +343,7 @@ class PickyStore(MemoryJobStore):
         self.batches.append([run.job_id for run in runs])
         for run in runs:
             if run.job_id in self.never or "bad" in (run.retval, run.error):
-                raise ValueError("bad value \ud800")
+                raise ValueError("bad value é")
         return super().finish(runs, now)
 
 

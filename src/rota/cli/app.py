@@ -124,8 +124,13 @@ def _run(
         bool, typer.Option("--json", help="Print a JSON object on a line for each event.")
     ] = False,
     log_level: Annotated[
-        str, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning, error or critical.")
-    ] = "warning",
+        str | None,
+        typer.Option(
+            "--log-level",
+            metavar="LEVEL",
+            help="Log of Rota: debug, info, warning, error or critical (what the program sets, else warning).",
+        ),
+    ] = None,
     seconds: Annotated[
         float | None, typer.Option("--for", metavar="SECONDS", min=0, help="Stop after so much time.")
     ] = None,

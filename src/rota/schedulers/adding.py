@@ -5,10 +5,13 @@ Part of the public facade: it makes jobs of arguments and hands them to stores; 
 
 from __future__ import annotations
 
+from types import FunctionType, MethodType
+
 from ..core.policy import OPTION_NAMES, with_options
-from ..errors import OptionTypeError
+from ..errors import JobTypeError, OptionTypeError
 from ..job import Job
 from ..references import decorating
+from ..texts import repr_of
 from ..util import undefined
 from .job_internals import JobInternals
 
@@ -190,7 +193,14 @@ class AddingMethods(JobInternals):
         """Return a decorator that adds a function as a job; the parameters are those of :meth:`add_job`.
 
         A job of the same ``id`` is replaced (its next run is kept if the trigger is unchanged).
+
+        :raises JobTypeError: if it is used as ``@scheduler.scheduled_job``, without the parentheses
         """
+        if isinstance(trigger, (FunctionType, MethodType, staticmethod, classmethod)):
+            raise JobTypeError(
+                f"scheduled_job() must be given a trigger, got {repr_of(trigger)}; write it with its parentheses: "
+                f'@scheduler.scheduled_job("interval", hours=1)'
+            )
 
         def decorate(func: Function) -> Function:
             with decorating(func):

@@ -9,7 +9,6 @@ from ..core.plan import ACTIVE, NEW, PAUSED, QUARANTINED, once_more
 from ..core.run import CLAIMED, END_STATES
 from ..errors import (
     ConflictingIdError,
-    JobLookupError,
     JobValueError,
     MaxInstancesReachedError,
     OptionTypeError,
@@ -17,6 +16,7 @@ from ..errors import (
 )
 from ..events import EVENT_ALL_JOBS_REMOVED, EVENT_JOB_REMOVED, JobEvent, SchedulerEvent
 from ..job import Job
+from ..jobchecks import usable_id
 from .adding import AddingMethods
 from .job_internals import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, TRIES, changed_all_the_time
 
@@ -43,10 +43,8 @@ class JobMethods(AddingMethods):
 
         :param jobstore: look only in this store; by default the first store that has the id wins
         """
-        try:
-            return self._lookup_job(job_id, jobstore)[0]
-        except JobLookupError:
-            return None
+        found = self._find_job(job_id, jobstore)
+        return None if found is None else found[0]
 
     def get_jobs(
         self,
@@ -122,6 +120,10 @@ class JobMethods(AddingMethods):
             self._lookup_jobstore(jobstore)
         wanted = _checked_words("Runs", "status", status, (CLAIMED, *END_STATES))
         _check_page(limit, offset)
+        if job_id is not None:
+            job_id = usable_id(job_id)
+            if job_id is None:
+                return []
         stores = self._stores(jobstore)
         if len(stores) == 1:
             runs = self._records(*stores[0], job_id, wanted, limit, offset)
@@ -188,7 +190,7 @@ class JobMethods(AddingMethods):
         :return: the changed job
         :raises JobLookupError: if there is no such job
         """
-        if trigger == "crontab":
+        if trigger == "crontab" and usable_id(job_id):
             trigger_args.setdefault("seed", job_id)
         new = self._create_trigger(trigger, trigger_args)
 
