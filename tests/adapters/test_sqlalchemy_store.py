@@ -305,8 +305,9 @@ def test_an_old_schema_is_migrated_step_by_step(
         steps.append(len(steps) + 1)
         conn.execute(text(f"ALTER TABLE rota_jobs ADD COLUMN extra{len(steps)} TEXT"))
 
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 3)
-    monkeypatch.setattr(schema, "MIGRATIONS", {1: migrate, 2: migrate})
+    known = schema.SCHEMA_VERSION
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", known + 2)
+    monkeypatch.setattr(schema, "MIGRATIONS", {known: migrate, known + 1: migrate})
     with pytest.raises(SchemaError, match="create_tables=True"):
         open_store(create_tables=False)
     store = open_store()
@@ -327,8 +328,9 @@ def test_a_migration_that_fails_leaves_the_schema_as_it_was(
         raise RuntimeError("half way")
 
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "SCHEMA_VERSION", 2)
-        patch.setattr(schema, "MIGRATIONS", {1: migrate})
+        known = schema.SCHEMA_VERSION
+        patch.setattr(schema, "SCHEMA_VERSION", known + 1)
+        patch.setattr(schema, "MIGRATIONS", {known: migrate})
         with pytest.raises(RuntimeError, match="half way"):
             open_store()
     assert "extra" not in {column["name"] for column in inspect(store.engine).get_columns("rota_jobs")}

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 
 from ..clock import is_shown_everywhere
-from ..core.plan import NEW, due_time
+from ..core.plan import ENDED, NEW, due_time
 from ..core.policy import Policy
 from ..errors import (
     ConflictingIdError,
@@ -18,12 +18,13 @@ from ..errors import (
     StoreConflictError,
     UnknownAliasError,
 )
-from ..events import EVENT_JOB_ADDED, EVENT_JOB_MODIFIED, JobEvent
+from ..events import EVENT_JOB_ADDED, EVENT_JOB_MODIFIED, EVENT_JOB_REMOVED, JobEvent
 from ..jobchecks import checked_time, not_a_trigger, usable_id
 from ..logs import DEBUG
 from ..triggers.base import BaseTrigger
 from .names import check_names, no_such, no_such_job
 from .plugins import create_plugin
+from .recorded import LOOK_ALWAYS, LOOK_BY_ID, LOOK_NEVER, pass_over
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,13 +51,14 @@ _STARTING_NOW = ("date", "interval", "calendarinterval", "crontab", "rrule")
 #: How often a change is tried again when others change the same job at the same time.
 TRIES = 50
 
+#: How many ids are looked through for one that was meant by an unknown one.
+MOST_IDS = 1000
+
 _COPIED = (
     "This process was forked from one in which the scheduler runs, and its copy here is stopped: what is asked of it would "
     "reach nobody. Call start() here if this process is to run jobs, too (each process then runs the jobs of a memory store). "
     "To add and look at jobs that others run, start a scheduler of your own here, with runs_jobs=False and the same database"
 )
-#: How many ids are looked through for one that was meant by an unknown one.
-MOST_IDS = 1000
 
 
 class JobInternals:
@@ -162,7 +164,7 @@ class JobInternals:
             return None
         if not self._goes_to_stores():
             for job, alias, _ in self._pending_jobs:
-                if job.id == job_id and jobstore_alias in (None, alias):
+                if job.id == id and jobstore_alias in (None, alias):
                     return job, None
         else:
             for alias, store in self._stores(jobstore_alias):
@@ -183,11 +185,14 @@ class JobInternals:
         """Plan a job's first run and store it."""
         store = self._lookup_jobstore(jobstore_alias)
         self._check_executor(job.executor)
-        if job.state == NEW:
-            explicit = False
-            self._plan_first(job, self.clock.now())
-        else:
-            explicit = True
+        now = self.clock.now()
+        explicit = job.state != NEW
+        if not explicit:
+            self._plan_first(job, now)
+        if job.next_nominal is not None and job.next_nominal <= now:
+            over = pass_over([job], store, now, self._log)
+            if over and self._leave_out(store, job, jobstore_alias, replace_existing, explicit):
+                return
         try:
             store.add_job(job)
         except ConflictingIdError:
@@ -201,6 +206,27 @@ class JobInternals:
             self._log.debug('Added job "%s" to job store "%s"', job.name, jobstore_alias)
         if self.state == STATE_RUNNING:
             self._job_came(job)
+
+    def _leave_out(self, store: BaseJobStore, job: Job, alias: str, replace: bool, explicit: bool) -> bool:
+        """Do not store a job whose last time has a record, unless it replaces one and goes on in the schedule of that.
+
+        :return: whether that is done
+        :raises ConflictingIdError: if there is a job of its id that it may not replace
+        """
+        store.check_job(job)
+        existing = store.lookup_job(job.id)
+        if existing is not None:
+            if not replace:
+                raise ConflictingIdError(job.id)
+            if not explicit and _keeps_schedule(job, existing):
+                return False
+            with suppress(JobLookupError):
+                store.remove_job(job.id)
+                self._tell(JobEvent(EVENT_JOB_REMOVED, job.id, alias))
+        job.set_next(None)
+        job.state = ENDED
+        job._home = self._home(alias)
+        return True
 
     def _check_executor(self, alias: str) -> None:
         """Refuse a job whose executor does not exist here, unless others run it.
@@ -355,6 +381,15 @@ class JobInternals:
             if job.state == NEW:
                 self._plan_first(job, now)
                 planned.add(job.id)
+        # The transaction of the caller is left alone; there the claim decides about times that have a record.
+        over = pass_over(jobs, store, now, self._log, LOOK_BY_ID if connection is None else LOOK_NEVER)
+        if over:
+            ended = [
+                job for job in over if self._leave_out(store, job, alias, replace, job.id not in planned)
+            ]
+            jobs = [job for job in jobs if job not in ended]
+            if not jobs:
+                return
         keep = partial(_keep_schedule, only=planned) if replace else None
         store.add_jobs(jobs, keep, connection)
         self._bound(jobs, alias)
@@ -396,6 +431,9 @@ class JobInternals:
             change(draft)
             store = self._lookup_jobstore(alias)
             store.check_job(draft)
+            if draft.next_nominal is not None and draft.next_nominal != job.next_nominal:
+                # One whose schedule is over by that is stored all the same: the claim ends it.
+                pass_over([draft], store, self.clock.now(), self._log, LOOK_ALWAYS)
             if store.save_job(draft, version):
                 if job.version == version:  # not a live object
                     job = draft
@@ -435,10 +473,15 @@ def _keep_schedule(job: Job, existing: Job, only: Collection[str] | None = None)
     """Let a job that replaces another go on in its schedule, if the trigger is unchanged and nobody said otherwise."""
     if only is not None and job.id not in only:
         return
-    if existing.error is None and job.trigger.same_schedule(existing.trigger):
+    if _keeps_schedule(job, existing):
         job.trigger = existing.trigger
         job.state = existing.state
         job.next_nominal, job.next_due = existing.next_nominal, existing.next_due
+
+
+def _keeps_schedule(job: Job, existing: Job) -> bool:
+    """Whether a job that replaces another goes on in its schedule."""
+    return existing.error is None and job.trigger.same_schedule(existing.trigger)
 
 
 def _check_unique(jobs: Sequence[Job]) -> None:

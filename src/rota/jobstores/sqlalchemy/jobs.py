@@ -14,9 +14,10 @@ from ...clock import HELD
 from ...core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED, due_time, plan
 from ...core.run import CLAIMED
 from ...errors import JobLookupError, JobValueError
+from ...texts import storable
 from ..documents import healing_as
 from .prepared import Prepared
-from .schema import BATCH, ID_LENGTH, storable
+from .schema import BATCH, ID_LENGTH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

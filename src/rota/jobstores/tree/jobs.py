@@ -16,7 +16,8 @@ from ...errors import (
     JobValueError,
     StoreConflictError,
 )
-from ..documents import heal, parts_of, storable
+from ...texts import storable
+from ..documents import heal, parts_of
 from .docs import REMOVED, Doc, changes_of, doc_of
 from .layout import DUE, JOBS, QUARANTINED_JOBS, due_folder, job_key, number, unquoted
 from .port import KEEP, TRIES, Change, Step, carry_out, tries
