@@ -5,6 +5,7 @@ Part of the facade that programs do not call. It makes no decision about jobs.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from threading import Event, Thread
 
@@ -18,7 +19,7 @@ from .queued_logger import QueuedLogger
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, Self
 
     from ..executors.base import BaseExecutor
     from .completions import Completions
@@ -41,6 +42,23 @@ class Stopping(SchedulerLife):
 
     #: whether a shutdown under way waits for its runs no longer, and asks them to stop
     _hurried = False
+
+    def start(self, paused: bool = False) -> Any:
+        raise NotImplementedError
+
+    def shutdown(self, wait: bool = True, timeout: float | None = None) -> Any:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        """Start the scheduler, unless it runs already."""
+        if self.state == STATE_STOPPED:
+            self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Shut the scheduler down, unless somebody has, and wait for the runs under way."""
+        with suppress(SchedulerNotRunningError):
+            self.shutdown()
 
     def _check_startable(self) -> None:
         """Refuse a start that cannot be; a shutdown that is under way is waited for, but not by those that it waits for.
