@@ -13,7 +13,7 @@ from .blocking import BlockingScheduler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Self
 
 
 class BackgroundScheduler(BlockingScheduler):
@@ -46,6 +46,9 @@ class BackgroundScheduler(BlockingScheduler):
         if thread is not None and thread is not current_thread() and not self._is_inside():
             thread.join()
             self._thread = None
+
+    def __enter__(self) -> Self:
+        return BaseScheduler.__enter__(self)
 
     def _configure(self, config: dict[str, Any]) -> None:
         self._daemon = asbool(config.pop("daemon", True))

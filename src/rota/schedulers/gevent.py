@@ -25,7 +25,7 @@ except ImportError as exc:
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, Self
 
     from ..executors.base import BaseExecutor
     from .completions import Completions
@@ -88,6 +88,9 @@ class GeventScheduler(BlockingScheduler):
         BaseScheduler.shutdown(self, wait, timeout)
         if self._greenlet is not None and gevent.getcurrent() is not self._greenlet:
             self._greenlet.join()
+
+    def __enter__(self) -> Self:
+        return BaseScheduler.__enter__(self)
 
     def wakeup(self) -> None:
         """Make the greenlet look for due jobs now. Thread-safe."""

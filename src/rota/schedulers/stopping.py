@@ -5,6 +5,7 @@ Part of the facade that programs do not call. It makes no decision about jobs.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from threading import Event, Thread
 
@@ -18,7 +19,7 @@ from .queued_logger import QueuedLogger
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, Self
 
     from ..executors.base import BaseExecutor
     from .completions import Completions
@@ -38,6 +39,26 @@ DELIVERY_GRACE = 10.0
 
 class Stopping(SchedulerLife):
     """The part of :class:`~rota.schedulers.base.BaseScheduler` that ends what the part below has opened."""
+
+    #: whether a shutdown under way waits for its runs no longer, and asks them to stop
+    _hurried = False
+
+    def start(self, paused: bool = False) -> Any:
+        raise NotImplementedError
+
+    def shutdown(self, wait: bool = True, timeout: float | None = None) -> Any:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        """Start the scheduler, unless it runs already."""
+        if self.state == STATE_STOPPED:
+            self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Shut the scheduler down, unless somebody has, and wait for the runs under way."""
+        with suppress(SchedulerNotRunningError):
+            self.shutdown()
 
     def _check_startable(self) -> None:
         """Refuse a start that cannot be; a shutdown that is under way is waited for, but not by those that it waits for.
@@ -64,7 +85,7 @@ class Stopping(SchedulerLife):
                 raise SchedulerNotRunningError
             self._require_engine().claiming = False
             self._closed.clear()
-            self._announced = False
+            self._announced = self._hurried = False
             self.state = STATE_STOPPED
 
     def _drain(self, wait: bool = True, timeout: float | None = None) -> None:
@@ -75,12 +96,8 @@ class Stopping(SchedulerLife):
             executors = dict(self._executors) if self._runs_jobs else {}
             if not wait:
                 self._cancel(executors)
-            if not self._wait_idle(engine, timeout):
-                self._log.warning(
-                    "%d runs were still under way after %s s; they are asked to stop",
-                    engine.in_flight,
-                    timeout,
-                )
+            if not self._wait_idle(engine, timeout, lambda: not self._hurried):
+                self._log.warning("%d runs are still under way; they are asked to stop", engine.in_flight)
                 self._cancel(executors)
                 self._wait_idle(engine, CANCEL_GRACE)
             for alias, executor in executors.items():
@@ -227,8 +244,8 @@ class Stopping(SchedulerLife):
             self._stop_claiming()
             self._drain(True, EXIT_GRACE)
         elif not self._wait_closed(EXIT_GRACE):  # of a shutdown that nobody waited for
-            self._cancel(self._executors)
-            self._wait_closed(CANCEL_GRACE)
+            self._hurried = True
+            self._wait_closed(POLL + 2 * CANCEL_GRACE)
 
     def _wait_closed(self, seconds: float) -> bool:
         """Wait until a shutdown is over, at most so long; return whether that is so."""
