@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 
 from ..clock import HELD, SYSTEM_CLOCK, instant, moment
 from ..core.plan import ACTIVE, ENDED, QUARANTINED
+from ..core.recorded import first_nominal, is_by_hand
 from ..errors import (
     ConfigurationError,
     ConflictingIdError,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ..allowlist import AllowList
     from ..clock import Clock
     from ..core.plan import Decision
+    from ..core.recorded import Recorded
     from ..core.run import Run
     from ..job import Job
 
@@ -279,6 +281,8 @@ class BaseJobStore(ABC):
         """Make decisions true in one atomic step: for each job whose version is unchanged, move it to its next nominal
         time (or end or quarantine it), raise its version, count its runs as running, and write the records.
 
+        A run whose nominal time has a record already is taken out of its decision, and the job moves on without it.
+
         :param decisions: one for each job, at most
         :param node: the id of the node that claims; in a durable store it must hold a lease (see :meth:`renew`), a node whose
             lease is over gets nothing
@@ -288,8 +292,12 @@ class BaseJobStore(ABC):
         won = []
         error: Exception | None = None
         with self._ledger.lock:
+            until = self._ledger.claimed_until
             for decision in decisions:
                 job = decision.job
+                since = first_nominal(decision)
+                if since is not None and (since <= until or is_by_hand(decision)):
+                    self._ledger.leave_out(decision)
                 job.running = self._ledger.running.get(job.id, 0)
                 if decision.runs and job.running >= job.policy.max_instances:
                     continue
@@ -344,6 +352,22 @@ class BaseJobStore(ABC):
         :param offset: leave out so many first
         """
         return self._ledger.select(job_id, status, limit + offset)[offset:]
+
+    def recorded(self, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
+        """Return the records (first and last nominal time, status) of some jobs that stand for times from an instant on.
+
+        Runs under way are among them; of very many the first thousand.
+
+        :param since: for each job id the instant
+        :return: oldest first, for each job that has any
+        """
+        found = {job_id: self._ledger.recorded(job_id, start) for job_id, start in since.items()}
+        return {job_id: records for job_id, records in found.items() if records}
+
+    @property
+    def remembers(self) -> int | None:
+        """Microseconds for which records are kept; nobody knows whether older times ran. None: no bound."""
+        return None
 
     def renew(self, node: str, now: int, lease: int) -> bool:
         """Renew a node's lease until ``now + lease``; the first call registers the node.

@@ -9,18 +9,19 @@ from contextlib import suppress
 from functools import partial
 
 from ..clock import MINUTE, is_shown_everywhere
-from ..core.plan import NEW, due_time
+from ..core.plan import ENDED, NEW, due_time
 from ..errors import (
     ConflictingIdError,
     JobLookupError,
     StoreConflictError,
 )
-from ..events import EVENT_JOB_ADDED, EVENT_JOB_MODIFIED, JobEvent
+from ..events import EVENT_JOB_ADDED, EVENT_JOB_MODIFIED, EVENT_JOB_REMOVED, JobEvent
 from ..jobchecks import checked_time, usable_id
 from ..logs import DEBUG
 from .announcing import local
 from .lookups import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, JobLookups
 from .names import no_such_job
+from .recorded import LOOK_ALWAYS, LOOK_BY_ID, LOOK_NEVER, pass_over
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,11 +51,16 @@ class JobInternals(JobLookups):
         explicit = job.state != NEW
         if not explicit:
             self._plan_first(job, now)
-        nominal = job.next_nominal
+        nominal, due = job.next_nominal, job.next_due
+        if nominal is not None and nominal <= now:
+            over = pass_over([job], store, now, self._log)
+            if over and self._leave_out(store, job, jobstore_alias, replace_existing, explicit):
+                return
+        is_past = not explicit and nominal is not None and nominal < now - LATE and due == job.next_due
         try:
             store.add_job(job)
-            if not explicit and nominal is not None and nominal < now - LATE:
-                self._tell_of_past(job, nominal, now)
+            if is_past:
+                self._tell_of_past(job, nominal or 0, now)
         except ConflictingIdError:
             if not replace_existing:
                 raise
@@ -68,16 +74,37 @@ class JobInternals(JobLookups):
             self._job_came(job)
 
     def _tell_of_past(self, job: Job, nominal: int, now: int) -> None:
-        """Warn of a new job whose first time is past: mostly it was meant in another zone."""
+        """Log that the first time of a new job is past: it may have been meant in another zone."""
         grace = job.policy.misfire_grace
         becomes = "it runs at once" if grace is None or now - nominal <= grace else "it is recorded as missed"
-        self._log.warning(
+        self._log.info(
             'The time of job "%s", %s, is past, so %s; give timezone= if another zone was meant, or misfire_grace_time= to '
             "have what is late recorded as missed",
             job.name,
             local(job, nominal),
             becomes,
         )
+
+    def _leave_out(self, store: BaseJobStore, job: Job, alias: str, replace: bool, explicit: bool) -> bool:
+        """Do not store a job whose last time has a record, unless it replaces one and goes on in the schedule of that.
+
+        :return: whether that is done
+        :raises ConflictingIdError: if there is a job of its id that it may not replace
+        """
+        store.check_job(job)
+        existing = store.lookup_job(job.id)
+        if existing is not None:
+            if not replace:
+                raise ConflictingIdError(job.id)
+            if not explicit and _keeps_schedule(job, existing):
+                return False
+            with suppress(JobLookupError):
+                store.remove_job(job.id)
+                self._tell(JobEvent(EVENT_JOB_REMOVED, job.id, alias))
+        job.set_next(None)
+        job.state = ENDED
+        job._home = self._home(alias)
+        return True
 
     def _plan_first(self, job: Job, now: int) -> None:
         """Plan the first run from ``now``; a trigger whose times are all over leaves the job paused, as in APScheduler."""
@@ -147,6 +174,15 @@ class JobInternals(JobLookups):
             if job.state == NEW:
                 self._plan_first(job, now)
                 planned.add(job.id)
+        # The transaction of the caller is left alone; there the claim decides about times that have a record.
+        over = pass_over(jobs, store, now, self._log, LOOK_BY_ID if connection is None else LOOK_NEVER)
+        if over:
+            ended = [
+                job for job in over if self._leave_out(store, job, alias, replace, job.id not in planned)
+            ]
+            jobs = [job for job in jobs if job not in ended]
+            if not jobs:
+                return
         keep = partial(_keep_schedule, only=planned) if replace else None
         store.add_jobs(jobs, keep, connection)
         self._bound(jobs, alias)
@@ -188,6 +224,9 @@ class JobInternals(JobLookups):
             change(draft)
             store = self._lookup_jobstore(alias)
             store.check_job(draft)
+            if draft.next_nominal is not None and draft.next_nominal != job.next_nominal:
+                # One whose schedule is over by that is stored all the same: the claim ends it.
+                pass_over([draft], store, self.clock.now(), self._log, LOOK_ALWAYS)
             if store.save_job(draft, version):
                 if job.version == version:  # not a live object
                     job = draft
@@ -227,10 +266,15 @@ def _keep_schedule(job: Job, existing: Job, only: Collection[str] | None = None)
     """Let a job that replaces another go on in its schedule, if the trigger is unchanged and nobody said otherwise."""
     if only is not None and job.id not in only:
         return
-    if existing.error is None and job.trigger.same_schedule(existing.trigger):
+    if _keeps_schedule(job, existing):
         job.trigger = existing.trigger
         job.state = existing.state
         job.next_nominal, job.next_due = existing.next_nominal, existing.next_due
+
+
+def _keeps_schedule(job: Job, existing: Job) -> bool:
+    """Whether a job that replaces another goes on in its schedule."""
+    return existing.error is None and job.trigger.same_schedule(existing.trigger)
 
 
 def _check_unique(jobs: Sequence[Job]) -> None:

@@ -257,13 +257,17 @@ class JobMethods(AddingMethods):
                 raise JobValueError(f'Job "{job_id}" is quarantined and cannot run: {job.error}')
             if not self._lookup_jobstore(alias).durable:
                 self._check_executor(job.executor)
-            decision = once_more(job, self.clock.now())
+            now = self.clock.now()
+            taken = self._lookup_jobstore(alias).recorded({job_id: now}).get(job_id, ())
+            decision = once_more(job, now, {first for first, _, _ in taken})
             if job.running < job.max_instances and self._request_run(alias, decision):
                 self._log.debug('A run of job "%s" was asked for', job_id)
                 run = decision.runs[0]
                 if self._lookup_jobstore(alias).durable:
                     run.job = None  # whoever takes the run has an object of its own
                 return run
+            if not decision.runs:  # somebody took its key meanwhile: another one is chosen
+                continue
             if job.running >= job.max_instances:
                 raise MaxInstancesReachedError(job)
         raise changed_all_the_time(job_id)

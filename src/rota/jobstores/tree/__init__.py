@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...core.plan import Decision
+    from ...core.recorded import Recorded
     from ...core.run import Run
     from ...job import Job
     from ...jobcodec import JobFormat
@@ -261,7 +262,7 @@ class TreeJobStore(BaseJobStore):
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
         """Carry out decisions, each in one step, many in one transaction; what others changed meanwhile is left out.
 
-        A run whose nominal time has a record already gets the next free microsecond as its nominal time.
+        A run whose nominal time has a record already is taken out of its decision.
 
         :raises StoreError: if ``node`` never had a lease
         """
@@ -304,6 +305,17 @@ class TreeJobStore(BaseJobStore):
         readable = {id: doc for id, doc in docs.items() if doc is not None and doc.unreadable is None}
         label_all(found, {id: (doc.parts[1], doc.parts[2]) for id, doc in readable.items()})
         return found
+
+    def recorded(self, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
+        """Return the records of some jobs that stand for times from an instant on."""
+        self._check_started()
+        found = {job_id: self._runs.recorded(job_id, start) for job_id, start in since.items()}
+        return {job_id: records for job_id, records in found.items() if records}
+
+    @property
+    def remembers(self) -> int | None:
+        """How long records are kept, in microseconds."""
+        return self._records.age
 
     def renew(self, node: str, now: int, lease: int) -> bool:
         """Renew or begin a node's lease; False if it was over. The server's clock decides."""

@@ -44,7 +44,7 @@ class Records:
         self._tree = tree
         self._ledger = ledger
         self._keep = keep
-        self._age = age
+        self.age = age
         self._looked_at: int | None = None
 
     # -- reading -------------------------------------------------------------------------------------------------
@@ -110,9 +110,9 @@ class Records:
         kept = len(names) if self._keep is None else self._keep
         beyond = [f"{folder}/{name}" for name in names[: max(len(names) - kept, 0)]]
         self._tree.delete(beyond)
-        if self._age is None:
+        if self.age is None:
             return
-        edge = now - self._age
+        edge = now - self.age
         for batch in _batches(
             [f"{folder}/{name}" for name in names[len(beyond) :] if instant_of(name) < edge]
         ):
