@@ -51,15 +51,16 @@ class JobInternals(JobLookups):
         explicit = job.state != NEW
         if not explicit:
             self._plan_first(job, now)
-        if job.next_nominal is not None and job.next_nominal <= now:
+        nominal, due = job.next_nominal, job.next_due
+        if nominal is not None and nominal <= now:
             over = pass_over([job], store, now, self._log)
             if over and self._leave_out(store, job, jobstore_alias, replace_existing, explicit):
                 return
-        nominal = job.next_nominal
+        is_past = not explicit and nominal is not None and nominal < now - LATE and due == job.next_due
         try:
             store.add_job(job)
-            if not explicit and nominal is not None and nominal < now - LATE:
-                self._tell_of_past(job, nominal, now)
+            if is_past:
+                self._tell_of_past(job, nominal or 0, now)
         except ConflictingIdError:
             if not replace_existing:
                 raise
@@ -72,6 +73,18 @@ class JobInternals(JobLookups):
         if self.state == STATE_RUNNING:
             self._job_came(job)
 
+    def _tell_of_past(self, job: Job, nominal: int, now: int) -> None:
+        """Log that the first time of a new job is past: it may have been meant in another zone."""
+        grace = job.policy.misfire_grace
+        becomes = "it runs at once" if grace is None or now - nominal <= grace else "it is recorded as missed"
+        self._log.info(
+            'The time of job "%s", %s, is past, so %s; give timezone= if another zone was meant, or misfire_grace_time= to '
+            "have what is late recorded as missed",
+            job.name,
+            local(job, nominal),
+            becomes,
+        )
+
     def _leave_out(self, store: BaseJobStore, job: Job, alias: str, replace: bool, explicit: bool) -> bool:
         """Do not store a job whose last time has a record; False if it goes on in the schedule of one that it replaces."""
         left_out, removed = leave_out(job, store, replace, explicit)
@@ -80,18 +93,6 @@ class JobInternals(JobLookups):
         if left_out:
             job._home = self._home(alias)
         return left_out
-
-    def _tell_of_past(self, job: Job, nominal: int, now: int) -> None:
-        """Warn of a new job whose first time is past: mostly it was meant in another zone."""
-        grace = job.policy.misfire_grace
-        becomes = "it runs at once" if grace is None or now - nominal <= grace else "it is recorded as missed"
-        self._log.warning(
-            'The time of job "%s", %s, is past, so %s; give timezone= if another zone was meant, or misfire_grace_time= to '
-            "have what is late recorded as missed",
-            job.name,
-            local(job, nominal),
-            becomes,
-        )
 
     def _plan_first(self, job: Job, now: int) -> None:
         """Plan the first run from ``now``; a trigger whose times are all over leaves the job paused, as in APScheduler."""
