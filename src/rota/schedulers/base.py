@@ -147,6 +147,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
             if self.state != STATE_STOPPED:
                 raise SchedulerAlreadyRunningError
             self._open()
+            self._started_at = self.clock.monotonic()
             self.state = STATE_PAUSED if paused else STATE_RUNNING
         watch(self)
         self._log.info("Scheduler started")

@@ -44,6 +44,7 @@ class GeventScheduler(BlockingScheduler):
     """
 
     _greenlet: Any = None
+    _kept_alive_by = "join the greenlet that start() returns, or whatever else the program waits for"
     _hub: Any = None
     #: the hub's thread
     _thread: int | None = None

@@ -115,7 +115,7 @@ class JobInternals(JobLookups):
             if self._goes_to_stores():
                 return False
             # Looking through all of them for a new id would make adding 10 000 jobs take seconds instead of 0.3.
-            known = self._pending_jobs if job.id in self._pending_options else ()
+            known = self._pending_jobs if (alias, job.id) in self._pending_options else ()
             for i, (other, other_alias, _) in enumerate(known):
                 if other.id == job.id and other_alias == alias:
                     if not replace:
@@ -123,7 +123,7 @@ class JobInternals(JobLookups):
                     del self._pending_jobs[i]
                     break
             self._pending_jobs.append((job, alias, replace))
-            self._pending_options[job.id] = options
+            self._pending_options[alias, job.id] = options
         self._log.debug("Job %s is added when the scheduler starts", job.id)
         return True
 
@@ -200,12 +200,29 @@ class JobInternals(JobLookups):
                     return
         raise changed_all_the_time(job.id)
 
-    def _change(self, job_id: str, jobstore: str | None, change: Callable[[Job], None]) -> Job:
-        """Apply a change to a job, again if somebody else changed it in between."""
+    def _pending_alias(self, job: Job) -> str | None:
+        """Return the alias of the store that a job waits for, None if it does not wait."""
+        return next((alias for waiting, alias, _ in list(self._pending_jobs) if waiting is job), None)
+
+    def _change(
+        self,
+        job_id: str,
+        jobstore: str | None,
+        change: Callable[[Job], None],
+        options: Mapping[str, Any] | None = None,
+    ) -> Job:
+        """Apply a change to a job, again if somebody else changed it in between.
+
+        :param options: the policies that the change sets
+        """
         for _ in range(TRIES):
             job, alias = self._lookup_job(job_id, jobstore)
             if alias is None:  # pending: nobody else has it
                 change(job)
+                waits_for = self._pending_alias(job)
+                if options and waits_for is not None:
+                    key = waits_for, job.id
+                    self._pending_options[key] = {**self._pending_options.get(key, {}), **options}
                 return job
             version = job.version
             draft = job.copy()
@@ -234,6 +251,7 @@ class JobInternals(JobLookups):
                 for i, (job, alias, _) in enumerate(self._pending_jobs):
                     if job.id == job_id and jobstore in (None, alias):
                         del self._pending_jobs[i]
+                        self._pending_options.pop((alias, job.id), None)
                         return alias
         else:
             for alias, store in self._stores(jobstore):

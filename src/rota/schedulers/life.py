@@ -280,12 +280,13 @@ class SchedulerLife(JobMethods):
             for (alias, replace), entries in groupby(list(self._pending_jobs), key=itemgetter(1, 2)):
                 jobs = [job for job, _, _ in entries]
                 for job in jobs:
-                    job.policy = with_options(self._default_policy, self._pending_options.get(job.id, {}))
+                    options = self._pending_options.get((alias, job.id), {})
+                    job.policy = with_options(self._default_policy, options)
                 together = self._stored_together(jobs, alias, replace)
                 for job in jobs:
                     if not together:
                         self._add_late(job, alias, replace)
-                    self._pending_options.pop(job.id, None)
+                    self._pending_options.pop((alias, job.id), None)
                     stored += 1
         finally:  # what is stored is no longer pending, whatever became of the others
             del self._pending_jobs[:stored]

@@ -33,6 +33,8 @@ CANCEL_GRACE = 1.0
 #: How long a shutdown tries to record outcomes in a store that fails, and how often it looks (seconds).
 RECORD_GRACE = 10.0
 POLL = 0.25
+#: A program that ends so soon after the start (seconds) was hardly meant to.
+EARLY = 1.0
 #: How long a shutdown waits for one call of a listener (seconds).
 DELIVERY_GRACE = 10.0
 
@@ -42,6 +44,11 @@ class Stopping(SchedulerLife):
 
     #: whether a shutdown under way waits for its runs no longer, and asks them to stop
     _hurried = False
+
+    #: when it was started (monotonic microseconds)
+    _started_at = 0
+    #: what keeps a program with this scheduler running, for one that ends at once; None: nothing is needed
+    _kept_alive_by: str | None = None
 
     def start(self, paused: bool = False) -> Any:
         raise NotImplementedError
@@ -241,11 +248,32 @@ class Stopping(SchedulerLife):
     def _stop_at_exit(self) -> None:
         """The interpreter exits: give the runs under way a moment, and hand the rest back."""
         if self.state != STATE_STOPPED:
+            self._warn_of_early_exit()
             self._stop_claiming()
             self._drain(True, EXIT_GRACE)
         elif not self._wait_closed(EXIT_GRACE):  # of a shutdown that nobody waited for
             self._hurried = True
             self._wait_closed(POLL + 2 * CANCEL_GRACE)
+
+    def _warn_of_early_exit(self) -> None:
+        """Say so when the program ends before the scheduler has done anything, although it has jobs."""
+        engine, lived = self._require_engine(), self.clock.monotonic() - self._started_at
+        if self._kept_alive_by is None or not self._runs_jobs or lived > EARLY * SECOND:
+            return
+        if any(state.completions.submitted for state in engine.states):
+            return
+        try:
+            aliases = tuple(self._executors)
+            has_jobs = any(state.store.next_due(aliases) is not None for state in engine.states)
+        except Exception:  # the store's trouble is told elsewhere
+            return
+        if has_jobs:
+            self._log.warning(
+                "The program ends %.1f s after the scheduler was started, before any job has run. The scheduler does not keep it "
+                "running: %s",
+                lived / SECOND,
+                self._kept_alive_by,
+            )
 
     def _wait_closed(self, seconds: float) -> bool:
         """Wait until a shutdown is over, at most so long; return whether that is so."""
