@@ -229,7 +229,7 @@ class JobMethods(AddingMethods):
         """Have a job run once, now, apart from its schedule, which stays as it is.
 
         The run is one like any other: it counts as one of the job's ``max_instances``, and it is recorded (its ``reason`` is
-        "manual"), with its events; what ran already is repeated. A paused job runs, too. A scheduler that is paused starts the run when it is resumed.
+        "manual"), with its events. A paused job runs, too. A scheduler that is paused starts the run when it is resumed.
         In a durable store, any node that knows the job's executor may take the run: this one at once, others when they renew
         their leases (every five seconds, unless ``lease`` says otherwise).
 
