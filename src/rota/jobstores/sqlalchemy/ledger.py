@@ -329,11 +329,8 @@ class Ledger:
                 last.append(last_end_of(run))
             else:
                 plain.append(plain_end_of(run))
-        for statement, rows in (
-            (self._finish_plain, plain),
-            (self._finish_last, last),
-            (self._finish, telling),
-        ):
+        parts = (self._finish_plain, plain), (self._finish_last, last), (self._finish, telling)
+        for statement, rows in parts:
             # Where nobody knows how many there were (MySQL), care has to be taken of those too.
             if rows and statement.run(conn, rows) != len(rows):
                 raise Unexpected
