@@ -8,7 +8,8 @@ from __future__ import annotations
 from operator import attrgetter
 from os import urandom
 
-from .clock import HELD, instant, moment
+from .callables import why_nameless
+from .clock import HELD, instant, shown_moment
 from .core.plan import ACTIVE, AFTER_RUN, ENDED, NEW, PAUSED, QUARANTINED
 from .core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, seconds_of, with_options
 from .errors import (
@@ -17,7 +18,8 @@ from .errors import (
     TransientJobError,
     UnknownAttributeError,
 )
-from .jobchecks import checked_call, checked_executor, checked_name, checked_trigger
+from .jobchecks import checked_call, checked_executor, checked_id, checked_name, checked_time, checked_trigger
+from .references import check_reference
 from .util import (
     convert_to_datetime,
     datetime_repr,
@@ -42,20 +44,24 @@ _UNSET: Any = object()
 class Rare:
     """What most jobs have not, in one slot of a job: a slot for each would be 16 bytes of every job. It is never changed."""
 
-    __slots__ = ("error", "kwargs", "sealed")
+    __slots__ = ("error", "kwargs", "new_id", "sealed")
 
     def __init__(
         self,
         kwargs: Mapping[str, Any] | None = None,
         error: str | None = None,
         sealed: str | None = None,
+        new_id: bool = False,
     ) -> None:
         self.kwargs = kwargs
         self.error = error
         self.sealed = sealed
+        #: whether the id was made for this job, so that there are no records of it
+        self.new_id = new_id
 
 
 NOTHING_RARE = Rare()
+ONLY_NEW_ID = Rare(new_id=True)
 
 
 class Job:
@@ -139,9 +145,11 @@ class Job:
         **options: Any,
     ) -> None:
         self._home = (scheduler, None)
-        if id is not None and not isinstance(id, str):
-            raise JobTypeError(f"id must be a nonempty string, got {id!r}")
-        self.id = id or urandom(16).hex()
+        given = None if id is None else checked_id(id)
+        if given:
+            self.id = given
+        else:
+            self.id, self._rare = urandom(16).hex(), ONLY_NEW_ID
         self.args = args
         if kwargs is not None:
             self._kwargs = kwargs
@@ -163,7 +171,7 @@ class Job:
 
         :return: this job, changed
         """
-        self._refresh(self._scheduler.modify_job(self.id, self._jobstore_alias, **changes))
+        self._refresh(self._scheduler.modify_job(self.id, self._where(), **changes))
         return self
 
     def reschedule(self, trigger: str | BaseTrigger | None, **trigger_args: Any) -> Self:
@@ -171,7 +179,7 @@ class Job:
 
         :return: this job, changed
         """
-        self._refresh(self._scheduler.reschedule_job(self.id, self._jobstore_alias, trigger, **trigger_args))
+        self._refresh(self._scheduler.reschedule_job(self.id, self._where(), trigger, **trigger_args))
         return self
 
     def pause(self) -> Self:
@@ -179,7 +187,7 @@ class Job:
 
         :return: this job, changed
         """
-        self._refresh(self._scheduler.pause_job(self.id, self._jobstore_alias))
+        self._refresh(self._scheduler.pause_job(self.id, self._where()))
         return self
 
     def resume(self) -> Self:
@@ -187,20 +195,28 @@ class Job:
 
         :return: this job, changed
         """
-        self._refresh(self._scheduler.resume_job(self.id, self._jobstore_alias))
+        self._refresh(self._scheduler.resume_job(self.id, self._where()))
         return self
 
     def run_now(self) -> Run:
         """Have the job run once, now, apart from its schedule; see :meth:`~rota.schedulers.base.BaseScheduler.run_job`.
 
-        :return: the run as it was asked for
+        :return: the run as it was asked for; a record in a durable store
         """
-        run: Run = self._scheduler.run_job(self.id, self._jobstore_alias)
+        run: Run = self._scheduler.run_job(self.id, self._where())
         return run
 
     def remove(self) -> None:
         """Remove the job from its scheduler and store; a run that is under way goes on."""
-        self._scheduler.remove_job(self.id, self._jobstore_alias)
+        self._scheduler.remove_job(self.id, self._where())
+
+    def _where(self) -> str | None:
+        """Return the alias of the store that has the job, or that it waits for; None if that is not known."""
+        scheduler, alias = self._home
+        if alias is None and hasattr(scheduler, "_pending_alias"):
+            waits_for: str | None = scheduler._pending_alias(self)
+            return waits_for
+        return alias
 
     @property
     def pending(self) -> bool:
@@ -216,7 +232,9 @@ class Job:
         if self.next_due == HELD and self.next_nominal == AFTER_RUN:
             return None
         due = self.next_nominal if self.next_due in (None, HELD) else self.next_due
-        return None if due is None or self.state != ACTIVE else moment(due, self._timezone())
+        if due is not None and self.next_nominal is not None:
+            due = max(due, self.next_nominal)  # the due time of a forgotten time is only a mark
+        return None if due is None or self.state != ACTIVE else shown_moment(due, self._timezone())
 
     @next_run_time.setter
     def next_run_time(self, value: datetime | None) -> None:
@@ -243,7 +261,7 @@ class Job:
     def error(self, value: str | None) -> None:
         rare = self._rare
         if value is not rare.error:
-            self._rare = Rare(rare.kwargs, value, rare.sealed)
+            self._rare = Rare(rare.kwargs, value, rare.sealed, rare.new_id)
 
     @property
     def misfire_grace_time(self) -> int | float | None:
@@ -263,6 +281,11 @@ class Job:
     # -- what the layers below the scheduler use -----------------------------------------------------------------
 
     @property
+    def has_new_id(self) -> bool:
+        """Whether the id was made for this job, so that there are no records of it."""
+        return self._rare.new_id
+
+    @property
     def sealed(self) -> str | None:
         """The signed options that the job came with, where its signature is not ours to renew (:mod:`rota.jobcodec`)."""
         return self._rare.sealed
@@ -270,7 +293,7 @@ class Job:
     @sealed.setter
     def sealed(self, value: str | None) -> None:
         rare = self._rare
-        self._rare = Rare(rare.kwargs, rare.error, value)
+        self._rare = Rare(rare.kwargs, rare.error, value, rare.new_id)
 
     @property
     def _kwargs(self) -> Mapping[str, Any] | None:
@@ -281,7 +304,7 @@ class Job:
     def _kwargs(self, value: Mapping[str, Any] | None) -> None:
         rare = self._rare
         if value is not rare.kwargs:
-            self._rare = Rare(value, rare.error, rare.sealed)
+            self._rare = Rare(value, rare.error, rare.sealed, rare.new_id)
 
     @property
     def _scheduler(self) -> Any:
@@ -338,10 +361,10 @@ class Job:
     def require_reference(self) -> str:
         """Return the textual reference to the callable.
 
-        :raises TransientJobError: if it has none
+        :raises TransientJobError: if it has none; it says why
         """
         if not self.func_ref:
-            raise TransientJobError(self.id, self.func)
+            raise TransientJobError(self.id, self.func, why_nameless(self.func))
         return self.func_ref
 
     def _refresh(self, changed: Job | None) -> None:
@@ -403,7 +426,7 @@ class Job:
         # A naive time is meant in the scheduler's zone, whatever the trigger's is (as in APScheduler).
         timezone = getattr(self._scheduler, "timezone", None) or self._timezone()
         when = convert_to_datetime(value, timezone, "next_run_time")
-        return None if when is None else instant(when)
+        return None if when is None else checked_time(instant(when), "next_run_time", value)
 
     # -- APScheduler's state and text forms ----------------------------------------------------------------------
 
@@ -411,10 +434,13 @@ class Job:
         """Return APScheduler 3's state (version 1); third-party stores keep it.
 
         :raises TransientJobError: (a ValueError) if the callable has no importable name
+        :raises CallableMismatchError: (a ValueError) if its name leads to another callable
         """
         from inspect import isclass, ismethod
 
         reference = self.require_reference()
+        if self.state != QUARANTINED:
+            check_reference(reference, self.func)
         args: Sequence[Any] = self.args
         if ismethod(self.func) and not isclass(self.func.__self__) and obj_to_ref(self.func) == reference:
             args = (self.func.__self__, *self.args)  # the reference names the function, not the bound method

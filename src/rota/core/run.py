@@ -8,10 +8,12 @@ from __future__ import annotations
 from datetime import date, datetime, time
 
 from ..clock import moment
+from ..errors import RunNotInHandError
 from ..texts import repr_of, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from datetime import tzinfo
     from typing import Any
 
     from ..job import Job
@@ -45,6 +47,8 @@ class Run:
     """A run, from its claim to its record in the ledger. Times are instants (microseconds, UTC).
 
     A record of times that did not run stands for a range: ``nominal`` is the first, ``last`` the last of ``count``.
+
+    :ivar timezone: the zone in which a scheduler shows the times of its records; a run under way has its job's
     """
 
     __slots__ = (
@@ -71,8 +75,11 @@ class Run:
         "started_at",
         "status",
         "then",
+        "timezone",
         "traceback",
     )
+
+    timezone: tzinfo | None
 
     def __init__(
         self, job_id: str, nominal: int, due: int, job: Job | None = None, executor: str = "default"
@@ -117,14 +124,24 @@ class Run:
 
     @property
     def scheduled_run_time(self) -> datetime:
-        """The nominal time as an aware datetime (UTC)."""
-        return moment(self.nominal)
+        """The nominal time as an aware datetime, in the zone of the job's trigger or the scheduler."""
+        return self._shown(self.nominal)
 
     @property
     def deadline(self) -> datetime | None:
         """The time after which the run would not be started any more (``expires``), or None."""
         expires = self.job.policy.expires if self.job is not None else None
-        return None if expires is None else moment(self.due + expires)
+        return None if expires is None else self._shown(self.due + expires)
+
+    def _shown(self, instant: int) -> datetime:
+        # Nearly nobody asks, so that a run does not know its zone before.
+        timezone = getattr(self, "timezone", None)
+        if timezone is None and self.job is not None:
+            timezone = getattr(self.job.trigger, "timezone", None)
+        try:
+            return moment(instant) if timezone is None else moment(instant, timezone)
+        except Exception:  # a zone that fails must not cost more than itself
+            return moment(instant)
 
     @property
     def duration(self) -> float | None:
@@ -139,7 +156,12 @@ class Run:
         return self.status != CLAIMED
 
     def cancel(self) -> None:
-        """Ask the run to stop; the job sees it as ``current_run().cancelled``."""
+        """Ask the run to stop; the job sees it as ``current_run().cancelled``. A run that has ended stays as it is.
+
+        :raises RunNotInHandError: (a RuntimeError) if this is a record of a durable store, which nobody who runs the job looks at
+        """
+        if self.job is None and not self.ended:
+            raise RunNotInHandError(self.id)
         self.cancelled = True
 
     def to_dict(self) -> dict[str, Any]:

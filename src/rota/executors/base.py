@@ -13,7 +13,7 @@ from threading import RLock
 
 from ..clock import SYSTEM_CLOCK, Clock, instant
 from ..core.run import CANCELLED, FAILED, MISSED, Run, end, fail, is_expired, succeed
-from ..errors import MaxInstancesReachedError, NoCurrentRunError
+from ..errors import CommandStoppedError, MaxInstancesReachedError, NoCurrentRunError
 from ..events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MISSED, JobExecutionEvent
 from ..logs import ClassLogger, get_logger
 
@@ -106,6 +106,13 @@ class BaseExecutor(ABC):
 
     def cancel(self) -> None:  # noqa: B027  # an executor that cannot cancel has nothing to do
         """Ask the runs that are under way to stop, and end those that have not started as cancelled."""
+
+    def forked(self) -> None:
+        """Forget the runs and the locks of the parent process; called in a forked child."""
+        self.__dict__.pop("_instance_counts", None)
+        self.__dict__.pop("_waiting_runs", None)
+        if isinstance(self.__dict__.get("_lock"), type(RLock())):
+            self.__dict__["_lock"] = RLock()
 
     def capacity(self) -> int:
         """Return how many more runs the executor has room for now."""
@@ -299,6 +306,8 @@ def perform(run: Run, context: Context, clock: Clock, logger: logging.Logger) ->
     except BaseException as exc:  # it is the outcome of the run
         if _is_killed(run, exc):
             end(run, CANCELLED, "cancelled while it was running", clock.now())
+        elif isinstance(exc, CommandStoppedError):
+            end(run, CANCELLED, str(exc), clock.now())
         else:
             record_failure(run, exc, clock.now(), logger)
     else:

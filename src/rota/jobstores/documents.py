@@ -10,7 +10,9 @@ from operator import attrgetter
 from ..core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED, due_time, plan
 from ..core.run import Run
 from ..errors import DeserializationError, JobValueError, SchemaError
+from ..interrupts import is_interrupt
 from ..job import Job
+from ..references import is_misnamed
 from ..results import text_of_result, value_of
 from ..texts import storable
 
@@ -74,10 +76,15 @@ def job_of(
     )
 
 
+def healing_as(error: str | None) -> tuple[str, str | None]:
+    """Return the state and error with which a job in quarantine is read to see whether it can be restored now."""
+    return (QUARANTINED, error) if is_misnamed(error) else (ACTIVE, None)
+
+
 def heal(job: Job, now: int) -> bool:
     """Make a job out of quarantine active (or paused) if its data could be restored and the planner can work with it.
 
-    :param job: a job whose state was set to "active" before it was restored; it is left unusable if the answer is False
+    :param job: a job whose state was set by :func:`healing_as` before it was restored; it is left unusable if the answer is False
     """
     if job.state == QUARANTINED:
         return False
@@ -90,7 +97,9 @@ def heal(job: Job, now: int) -> bool:
     try:
         job.next_due = due_time(job, nominal)
         plan(job, max(now, job.next_due))
-    except Exception:  # triggers may raise anything; that is what quarantine is for
+    except BaseException as exc:  # triggers may raise anything; that is what quarantine is for
+        if is_interrupt(exc):
+            raise
         return False
     return True
 

@@ -23,6 +23,7 @@ from ..events import (
     JobQuarantineEvent,
     JobSubmissionEvent,
 )
+from ..interrupts import is_interrupt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,18 +53,14 @@ for _code in EVENT_OF_STATUS.values():
 
 def announce(engine: Engine, alias: str, run: Run, code: int) -> None:
     """Send the event of an ended run."""
-    engine.dispatch(
-        JobExecutionEvent(
-            code,
-            run.job_id,
-            alias,
-            local(run.job, run.last),
-            run.retval,
-            run.exception,
-            run.traceback,
-            run,
-        )
-    )
+    engine.dispatch(event_of(alias, run, code))
+
+
+def event_of(alias: str, run: Run, code: int) -> JobExecutionEvent:
+    """Return the event of an ended run; it keeps what the job returned or raised, also when the run gives it up."""
+    time = local(run.job, run.last)
+    run.timezone = time.tzinfo  # the run gives up its job
+    return JobExecutionEvent(code, run.job_id, alias, time, run.retval, run.exception, run.traceback, run)
 
 
 def announce_submission(engine: Engine, alias: str, job: Job, code: int, runs: Sequence[Run]) -> None:
@@ -106,10 +103,12 @@ def announce_rest(engine: Engine, state: StoreState, decision: Decision) -> None
 
 def local(job: Job | None, instant: int) -> datetime:
     """Return an instant as an aware datetime in the job's time zone."""
-    timezone = getattr(job.trigger, "timezone", None) if job is not None else None
     try:
+        timezone = getattr(job.trigger, "timezone", None) if job is not None else None
         return moment(instant, timezone) if timezone is not None else moment(instant)
-    except Exception:  # a zone that fails costs the event its zone, not the run its start
+    except BaseException as exc:  # a zone that fails costs the event its zone, not the run its start
+        if is_interrupt(exc):
+            raise
         return moment(instant)
 
 

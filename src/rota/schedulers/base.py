@@ -32,15 +32,16 @@ from ..events import (
 from ..executors.base import BaseExecutor
 from ..jobstores.base import BaseJobStore
 from ..jobstores.memory import MemoryJobStore
-from ..logs import get_logger
+from ..logs import GuardedLogger, get_logger
 from ..util import asbool, astimezone, local_timezone, maybe_ref
 from .config import OPTIONS, default_policy, read_config, seconds_option
 from .engine import LEASE
+from .event_queue import EventQueue
 from .job_methods import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
-from .life import SchedulerLife
 from .listeners import Listeners
 from .names import check_names
 from .processes import watch
+from .stopping import Stopping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 __all__ = ("STATE_PAUSED", "STATE_RUNNING", "STATE_STOPPED", "BaseScheduler")
 
 
-class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
+class BaseScheduler(Stopping, metaclass=ABCMeta):
     """Base class of all schedulers.
 
     Options, as keyword arguments or in ``gconfig`` (dotted or nested keys with the prefix ``rota.``;
@@ -89,6 +90,8 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         self._listeners = Listeners()
         self._pending_jobs = []
         self._pending_options = {}
+        self._decorated = {}
+        self._copied = set()
         self._homes = {}
         self._default_policy = DEFAULT_POLICY
         self._timezone: tzinfo | None = None
@@ -96,7 +99,9 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         self._closed = Event()
         self._closed.set()
         self._drainer = None
-        self._sees_all = type(self)._dispatch_event is not BaseScheduler._dispatch_event
+        self._all_events = None
+        if not getattr(type(self)._dispatch_event, "is_rotas", False):
+            self._all_events = EventQueue(self._dispatch_event, EVENT_ALL)
         self.configure(gconfig, **options)
 
     def __getstate__(self) -> Any:
@@ -122,6 +127,10 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         """
         if self.state != STATE_STOPPED:
             raise SchedulerAlreadyRunningError
+        if not self._closed.is_set():
+            raise SchedulerAlreadyRunningError(
+                "The scheduler is still shutting down, and its runs need what configure() would replace; call it after that"
+            )
         self._configure(read_config(gconfig, prefix, options))
 
     def start(self, paused: bool = False) -> Any:
@@ -131,18 +140,18 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         :raises SchedulerAlreadyRunningError: if the scheduler is running
         :raises RuntimeError: under uWSGI with threads disabled
         """
-        if self.state != STATE_STOPPED:
-            raise SchedulerAlreadyRunningError
+        self._check_startable()
         self._check_uwsgi()
         self._closed.wait()  # a shutdown that nobody waited for
         with self._lifecycle_lock:
             if self.state != STATE_STOPPED:
                 raise SchedulerAlreadyRunningError
             self._open()
+            self._started_at = self.clock.monotonic()
             self.state = STATE_PAUSED if paused else STATE_RUNNING
         watch(self)
-        self._logger.info("Scheduler started")
-        self._dispatch_event(SchedulerEvent(EVENT_SCHEDULER_STARTED))
+        self._log.info("Scheduler started")
+        self._tell(SchedulerEvent(EVENT_SCHEDULER_STARTED))
         if self.state == STATE_RUNNING:
             self._require_engine().claiming = self._runs_jobs
             self.wakeup()
@@ -176,8 +185,8 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         if self.state == STATE_RUNNING:
             self._require_engine().claiming = False
             self.state = STATE_PAUSED
-            self._logger.info("Paused scheduler job processing")
-            self._dispatch_event(SchedulerEvent(EVENT_SCHEDULER_PAUSED))
+            self._log.info("Paused scheduler job processing")
+            self._tell(SchedulerEvent(EVENT_SCHEDULER_PAUSED))
 
     def resume(self) -> None:
         """Process jobs again.
@@ -189,8 +198,8 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         if self.state == STATE_PAUSED:
             self.state = STATE_RUNNING
             self._require_engine().claiming = self._runs_jobs
-            self._logger.info("Resumed scheduler job processing")
-            self._dispatch_event(SchedulerEvent(EVENT_SCHEDULER_RESUMED))
+            self._log.info("Resumed scheduler job processing")
+            self._tell(SchedulerEvent(EVENT_SCHEDULER_RESUMED))
             self.wakeup()
 
     @abstractmethod
@@ -219,7 +228,8 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         ``alive``: it runs and its last pass is not overdue; ``state``; ``node``; ``last_tick`` (ISO 8601) and ``lag`` (seconds that
         the earliest due job waits); ``in_flight`` (runs under way); ``overdue`` (due jobs by executor alias); ``stores``: for each
         alias ``ok``, ``error``, ``failures`` and ``clock_offset`` (seconds that its clock is ahead of ours, None if it has none);
-        ``executors``: for each alias its ``room``.
+        ``executors``: for each alias its ``room``; ``listeners``: for each one how many events are ``waiting`` for it, whether it
+        is ``busy`` with one, and how many were ``dropped`` because it did not keep up.
         """
         engine, now = self._engine, self.clock.now()
         report: dict[str, Any] = {
@@ -232,6 +242,7 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
             "overdue": {},
             "stores": {},
             "executors": {},
+            "listeners": [queue.report() for queue in self._event_queues()],
         }
         if engine is None or self.state == STATE_STOPPED:
             return report
@@ -282,7 +293,7 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
             if self.state != STATE_STOPPED and self._runs_jobs:
                 executor.start(self, alias)
             self._executors[alias] = executor
-        self._dispatch_event(SchedulerEvent(EVENT_EXECUTOR_ADDED, alias))
+        self._tell(SchedulerEvent(EVENT_EXECUTOR_ADDED, alias))
         if self.state == STATE_RUNNING:
             self.wakeup()
 
@@ -295,9 +306,9 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         with self._executors_lock:
             executor = self._lookup_executor(alias)
             del self._executors[alias]
-        if shutdown and self.state != STATE_STOPPED and self._runs_jobs:
+        if shutdown and self._is_open and self._runs_jobs:
             executor.shutdown()
-        self._dispatch_event(SchedulerEvent(EVENT_EXECUTOR_REMOVED, alias))
+        self._tell(SchedulerEvent(EVENT_EXECUTOR_REMOVED, alias))
 
     def add_jobstore(
         self, jobstore: BaseJobStore | str, alias: str = "default", **jobstore_opts: Any
@@ -319,15 +330,18 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
                     f"Expected a job store instance or a string, got {type(jobstore).__name__} instead"
                 )
             jobstore.restrict(self._allowed_callables)
-            if self.state != STATE_STOPPED:
+            if self._is_open:
                 self._start_store(alias, jobstore)
             self._jobstores[alias] = jobstore
-        self._dispatch_event(SchedulerEvent(EVENT_JOBSTORE_ADDED, alias))
+        self._tell(SchedulerEvent(EVENT_JOBSTORE_ADDED, alias))
         if self.state == STATE_RUNNING:
             self.wakeup()
 
     def remove_jobstore(self, alias: str, shutdown: bool = True) -> None:
         """Remove a job store; its jobs stay in it.
+
+        Its runs that are under way end, and are recorded in it; those that have not started are given back to a durable store.
+        This waits for them, except inside a job or a listener and on the scheduler's loop: there the rest happens later, elsewhere.
 
         :param shutdown: whether to shut it down
         :raises UnknownAliasError: (a KeyError) if there is none of that alias
@@ -335,17 +349,22 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         with self._jobstores_lock:
             store = self._lookup_jobstore(alias)
             del self._jobstores[alias]
-            if self._engine is not None and alias in self._engine.stores:
-                self._engine.remove_store(alias)
-        if shutdown:
-            store.shutdown()
-        store.detach()
-        self._dispatch_event(SchedulerEvent(EVENT_JOBSTORE_REMOVED, alias))
+            state = self._require_engine().begin_removal(alias) if self._is_open else None
+        if state is None:
+            self._close_store(alias, store, shutdown)
+        else:
+            state.keeps_open = not shutdown
+            self._drain_store(state)
+        self._tell(SchedulerEvent(EVENT_JOBSTORE_REMOVED, alias))
 
     def add_listener(self, callback: Callable[[Any], Any], mask: int = EVENT_ALL) -> None:
         """Call ``callback`` with each event whose code is in ``mask``.
 
-        :param callback: a function of one argument; it is called by the thread in which the event arises
+        :param callback: a function of one argument. Events of a caller's own act (a job is added, changed or removed, the scheduler
+            is started, paused or shut down …) call it in that caller's thread, before the method returns. Events of the engine (a
+            run was submitted, has ended …) wait for it in a queue and call it one after another, in order: in a thread of its own,
+            on the scheduler's loop where there is one. It may take its time and may raise; if more than 10 000 events wait, the
+            oldest are dropped, and :meth:`health` counts them
         :param mask: an OR of event codes (:mod:`rota.events`)
         :raises OptionTypeError: if ``callback`` is no plain function of one argument, or ``mask`` no number
         """
@@ -358,6 +377,16 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
             self._listeners.remove(callback)
 
     # -- APScheduler's extension points --------------------------------------------------------------------------
+
+    @property
+    def _logger(self) -> Any:
+        """The logger as it was given; programs replace it. What the scheduler itself logs goes through ``_log``."""
+        return self._given_logger
+
+    @_logger.setter
+    def _logger(self, value: Any) -> None:
+        self._given_logger = value
+        self._log = GuardedLogger(value)
 
     def _configure(self, config: dict[str, Any]) -> None:
         """Set options from a nested dictionary; hosts take theirs out first."""
@@ -376,6 +405,7 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         for alias, value in (config.get("executors") or {}).items():
             self.add_executor(self._from_config("executor", alias, value), alias)
         self._jobstores.clear()
+        self._is_copy = False  # these are not the parent's
         for alias, value in (config.get("jobstores") or {}).items():
             self.add_jobstore(self._from_config("jobstore", alias, value), alias)
 
@@ -395,7 +425,9 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
 
     def _dispatch_event(self, event: Any) -> None:
         """Call the listeners that want this event."""
-        self._listeners.dispatch(event, self._logger)
+        self._listeners.dispatch(event, self._log)
+
+    _dispatch_event.is_rotas = True  # type: ignore[attr-defined]
 
     def _check_uwsgi(self) -> None:
         if not getattr(sys.modules.get("uwsgi"), "has_threads", True):

@@ -11,11 +11,12 @@ from time import sleep
 
 from ..clock import HELD
 from ..core.run import CANCELLED, is_plain
-from ..events import (
-    EVENT_JOB_REFUSED,
-)
+from ..errors import StoreNotStartedError
+from ..events import EVENT_JOB_REFUSED
+from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
-from .announcing import EVENT_OF_STATUS, announce
+from ..texts import error_text, shortened
+from .announcing import EVENT_OF_STATUS, event_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ BATCH = 1000
 COMPANY = 10
 #: … for so long (seconds), which is less than a commit takes: a burst in SQLite is recorded a tenth faster.
 PAUSE = 0.001
+#: After so many runs that a store refuses even without what their jobs brought, the store is at fault, not the runs.
+GIVE_UP = 3
 
 
 class Completions:
@@ -156,13 +159,21 @@ class Completions:
             ):
                 waiting = True
                 break
+        error: BaseException | None = None
+        refused: Sequence[Run] = ()
         try:
             refused = self._store.finish(ended_now, engine.clock.now()) if ended_now else ()
-        except Exception as exc:
-            ended.extendleft(reversed(ended_now))  # kept, and tried again by a later pass
-            self.recorded += len(batch) - len(ended_now)
-            engine.store_failed(self._alias, exc, "recording ended runs")
-            return False
+        except BaseException as exc:
+            if is_interrupt(exc):
+                ended.extendleft(reversed(ended_now))
+                self.recorded += len(batch) - len(ended_now)
+                raise
+            written, refused, error = self._finish_singly(ended_now, exc)
+            ended.extendleft(
+                reversed([run for run in ended_now if run not in written])
+            )  # a later pass tries again
+            batch = [run for run in batch if run in written or run not in ended_now]
+            ended_now = [run for run in ended_now if run in written]
         self.recorded += len(batch)
         in_hand = self.in_hand
         if in_hand is not None:
@@ -178,7 +189,53 @@ class Completions:
             engine.room_came_free()
             if waiting:
                 engine.job_came_free()
-        return True
+            if error is not None:
+                engine.store_failed(self._alias, error, "recording ended runs")
+        return error is None
+
+    def _finish_singly(
+        self, runs: Sequence[Run], error: BaseException
+    ) -> tuple[dict[Run, None], list[Run], BaseException | None]:
+        """Write each run by itself, as the store does not take all of them; a run that it refuses gets an end that says why.
+
+        Who is away takes none of them, and nothing is found out by asking for each.
+
+        :param error: what the store said of all of them
+        :return: the runs that are written, those of them that were refused by their fence, and the error that ended it
+        """
+        written: dict[Run, None] = {}
+        refused: list[Run] = []
+        if _is_away(error):
+            return written, refused, error
+        now = self._engine.clock.now()
+        failure: BaseException | None = None
+        failures = 0
+        for run in runs:
+            try:
+                refused += self._finish_one(run, now)
+            except BaseException as exc:
+                if is_interrupt(exc):
+                    raise
+                failure = exc
+                failures += 1
+                if failures >= GIVE_UP or _is_away(exc):
+                    break
+                continue
+            written[run] = None
+        return written, refused, failure
+
+    def _finish_one(self, run: Run, now: int) -> Sequence[Run]:
+        try:
+            return self._store.finish([run], now)
+        except BaseException as exc:
+            if is_interrupt(exc) or _is_away(exc):
+                raise
+            self._engine.logger.error("The end of %r cannot be written as it is: %s", run, error_text(exc))
+            run.retval = run.kept = run.traceback = None
+            if run.error_type is not None:
+                run.error_type, run.error = "Exception", "its text cannot be written"
+            run.reason = f"not all of it could be recorded: {ascii(shortened(error_text(exc), 500))[1:-1]}"
+            return self._store.finish([run], now)
 
     def _without_unstarted(self, batch: list[Run]) -> list[Run]:
         """Put the runs aside that a shutdown cancelled before they started: a durable store gets them back."""
@@ -192,6 +249,7 @@ class Completions:
         wanted = engine.wanted()
         stale = {id(run) for run in refused} if refused else None
         for run in batch:
+            event = None
             job = run.job
             if job is not None:  # label(), of which the call costs more than what it does
                 run.name, run.func = job.name, job.func_ref
@@ -199,10 +257,17 @@ class Completions:
                 engine.logger.error(
                     "The outcome of %r (%s) was refused: another node has taken the run over", run, run.status
                 )
-                announce(engine, alias, run, EVENT_JOB_REFUSED)
+                event = event_of(alias, run, EVENT_JOB_REFUSED)
             elif wanted and wanted & EVENT_OF_STATUS[run.status]:
-                announce(engine, alias, run, EVENT_OF_STATUS[run.status])
+                event = event_of(alias, run, EVENT_OF_STATUS[run.status])
             # The ledger is bounded; it may not keep a job's objects alive.
             run.job = run.then = run.exception = None
             if run.kept is not None:
                 run.retval, run.kept = run.kept[1], None
+            if event is not None:  # after that, so that every listener sees the same run
+                engine.dispatch(event)
+
+
+def _is_away(exc: BaseException) -> bool:
+    """Whether an error speaks of the store, not of what it was given."""
+    return isinstance(exc, (OSError, StoreNotStartedError))

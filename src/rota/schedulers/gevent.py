@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from threading import get_ident
 
-from ..errors import MissingExtraError, SchedulerAlreadyRunningError
+from ..errors import MissingExtraError
+from ..interrupts import is_interrupt
 from .base import STATE_STOPPED, BaseScheduler
 from .blocking import BlockingScheduler
 from .engine import SLICE
-from .loop import ENGINE_EVENTS
+from .event_queue import EventQueue
 
 try:
     import gevent
@@ -24,10 +25,12 @@ except ImportError as exc:
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, Self
 
     from ..executors.base import BaseExecutor
+    from .completions import Completions
     from .engine import Engine
+    from .store_state import StoreState
 
 #: Seconds between two looks for the end of a shutdown.
 _POLL = 0.01
@@ -41,6 +44,7 @@ class GeventScheduler(BlockingScheduler):
     """
 
     _greenlet: Any = None
+    _kept_alive_by = "join the greenlet that start() returns, or whatever else the program waits for"
     _hub: Any = None
     #: the hub's thread
     _thread: int | None = None
@@ -52,7 +56,6 @@ class GeventScheduler(BlockingScheduler):
         self._at_rest = Event()
         self._at_rest.set()
         super().__init__(gconfig, **options)
-        self._sees_all = type(self)._dispatch_event is not GeventScheduler._dispatch_event
 
     def start(self, paused: bool = False) -> Any:
         """Start the scheduler in a greenlet of the calling thread's hub.
@@ -60,8 +63,7 @@ class GeventScheduler(BlockingScheduler):
         :param paused: True: process no jobs before :meth:`resume` is called
         :return: the greenlet; it ends when the scheduler has been shut down
         """
-        if self.state != STATE_STOPPED:  # before anything that the running loop uses is replaced
-            raise SchedulerAlreadyRunningError
+        self._check_startable()  # before anything that the running loop uses is replaced
         while not self._closed.is_set():  # a shutdown that nobody waited for
             gevent.sleep(_POLL)
         self._hub = gevent.get_hub()
@@ -88,6 +90,9 @@ class GeventScheduler(BlockingScheduler):
         if self._greenlet is not None and gevent.getcurrent() is not self._greenlet:
             self._greenlet.join()
 
+    def __enter__(self) -> Self:
+        return BaseScheduler.__enter__(self)
+
     def wakeup(self) -> None:
         """Make the greenlet look for due jobs now. Thread-safe."""
         if self._hub is not None:
@@ -102,11 +107,21 @@ class GeventScheduler(BlockingScheduler):
         return GeventExecutor()
 
     def _dispatch_event(self, event: Any) -> None:
-        """Call the listeners in the hub's thread, whatever thread of a pool the event arises in."""
-        if self._on_other_thread() and (event.code & ENGINE_EVENTS or self._ticking == get_ident()):
-            self._hub.loop.run_callback_threadsafe(gevent.spawn, super()._dispatch_event, event)
+        """Call the listeners, in the hub's thread if this is a pass in a thread of its pool."""
+        if self._on_other_thread() and self._ticking == get_ident():
+            self._enqueue_event(event)
         else:
             super()._dispatch_event(event)
+
+    _dispatch_event.is_rotas = True  # type: ignore[attr-defined]
+
+    def _pump_soon(self, queue: EventQueue) -> None:
+        self._hub.loop.run_callback_threadsafe(gevent.spawn, queue.pump)
+
+    def _wait_for_listener(self, queue: EventQueue) -> bool:
+        if not self._on_other_thread():
+            gevent.sleep(_POLL)
+        return queue.is_empty or (self._on_other_thread() and super()._wait_for_listener(queue))
 
     # -- passes --------------------------------------------------------------------------------------------------
 
@@ -127,8 +142,10 @@ class GeventScheduler(BlockingScheduler):
                 waited: float | None = self._hub.threadpool.apply(self._process_jobs)
                 return waited
             return self._process_jobs()
-        except Exception:  # an overridden _process_jobs() may raise anything
-            self._logger.exception("A pass over the job stores failed; trying again")
+        except BaseException as exc:  # an overridden _process_jobs() may raise anything
+            if is_interrupt(exc):
+                raise
+            self._log.exception("A pass over the job stores failed; trying again")
             return 1.0
         finally:
             self._at_rest.set()
@@ -151,16 +168,31 @@ class GeventScheduler(BlockingScheduler):
             self._at_rest.wait()
         super()._drain(wait, timeout)
 
-    def _drain_aside(self, wait: bool, timeout: float | None) -> None:
-        if not wait:
-            self._announce_shutdown()
-        gevent.spawn(self._drain, wait, timeout)
+    def _do_aside(self, work: Callable[[], object]) -> Any:
+        if self._on_other_thread():
+            return self._hub.loop.run_callback_threadsafe(gevent.spawn, work)
+        return gevent.spawn(work)
 
-    def _wait_idle(self, engine: Engine, timeout: float | None) -> bool:
+    def _wait_idle(
+        self, ends: Engine | Completions, timeout: float | None, wanted: Callable[[], bool] | None = None
+    ) -> bool:
         if is_module_patched("threading") or self._on_other_thread():
-            return super()._wait_idle(engine, timeout)
-        idle: bool = self._hub.threadpool.apply(super()._wait_idle, (engine, timeout))
+            return super()._wait_idle(ends, timeout, wanted)
+        idle: bool = self._hub.threadpool.apply(super()._wait_idle, (ends, timeout, wanted))
         return idle
+
+    def _finish_removal(self, state: StoreState) -> None:
+        if self._on_other_thread():
+            self._call_on_hub(self._finish_removal, state)
+        else:
+            self._at_rest.wait()
+            super()._finish_removal(state)
+
+    def _wait_closed(self, seconds: float) -> bool:
+        with gevent.Timeout(seconds, False):
+            while not self._closed.is_set():
+                gevent.sleep(_POLL)
+        return self._closed.is_set()
 
     def _on_other_thread(self) -> bool:
         return self._thread is not None and _native_ident() != self._thread

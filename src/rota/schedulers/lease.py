@@ -12,11 +12,11 @@ from ..clock import SECOND
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from logging import Logger
 
     from ..clock import Clock
     from ..core.run import Run
     from ..jobstores.base import BaseJobStore
+    from ..logs import GuardedLogger
 
 
 def new_node_id() -> str:
@@ -44,7 +44,7 @@ class Lease:
         "renewed_at",
     )
 
-    def __init__(self, store: BaseJobStore, clock: Clock, logger: Logger, length: int) -> None:
+    def __init__(self, store: BaseJobStore, clock: Clock, logger: GuardedLogger, length: int) -> None:
         self._store = store
         self._clock = clock
         self._logger = logger

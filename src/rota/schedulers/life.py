@@ -10,39 +10,37 @@ from itertools import groupby
 from operator import itemgetter
 from threading import Event, Thread, get_ident
 
-from ..clock import SECOND
+from ..core.plan import QUARANTINED
 from ..core.policy import with_options
 from ..errors import (
+    CallableMismatchError,
     ConfigurationError,
     JobTypeError,
-    OptionTypeError,
     SchedulerNotRunningError,
     StoreError,
 )
-from ..events import EVENT_ALL, EVENT_SCHEDULER_SHUTDOWN, SchedulerEvent
+from ..events import EVENT_ALL
 from ..executors.base import BaseExecutor, current_run
+from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
 from ..util import maybe_ref
 from .engine import Engine
+from .event_queue import EventQueue
 from .job_methods import STATE_STOPPED, JobMethods
 from .listeners import Listeners
 from .plugins import create_plugin
+from .queued_logger import QueuedLogger
 from .requests import request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from typing import Any
 
     from ..core.plan import Decision
+    from ..core.run import Run
     from ..job import Job
-
-#: How long runs may still work when the interpreter exits, and after a shutdown's time is over (seconds).
-EXIT_GRACE = 5.0
-CANCEL_GRACE = 1.0
-#: How long a shutdown tries to record outcomes in a store that fails, and how often it looks (seconds).
-RECORD_GRACE = 10.0
-POLL = 0.25
+    from ..logs import GuardedLogger
 
 
 _EXAMPLES = {
@@ -56,14 +54,15 @@ class SchedulerLife(JobMethods):
 
     jobstore_retry_interval: float
     _lease: float
+    _logger: Any
     _listeners: Listeners
     _engine: Engine | None
     #: set while no shutdown is under way
     _closed: Event
     _drainer: Thread | None
     _announced: bool
-    #: True if a subclass overrides _dispatch_event() and so is to see every event
-    _sees_all: bool
+    #: where a subclass overrides _dispatch_event(), which is to see every event: what calls it with those of the engine
+    _all_events: EventQueue | None
     _executors_lock: Any
     _listeners_lock: Any
     _lifecycle_lock: Any
@@ -101,8 +100,10 @@ class SchedulerLife(JobMethods):
             self._ticking = get_ident()
             try:
                 return self._engine.tick()
-            except Exception:  # the loop of a host ends by shutdown() only
-                self._logger.exception("A pass over the job stores failed; trying again")
+            except BaseException as exc:  # the loop of a host ends by shutdown() only
+                if is_interrupt(exc):
+                    raise
+                self._log.exception("A pass over the job stores failed; trying again")
                 return 1.0
             finally:
                 self._ticking = None
@@ -117,27 +118,45 @@ class SchedulerLife(JobMethods):
         return True
 
     def _wants(self, code: int) -> bool:
-        return self._sees_all or bool(self._listeners.mask & code)
+        return self._all_events is not None or bool(self._listeners.mask & code)
 
     def _wanted(self) -> int:
-        return EVENT_ALL if self._sees_all else self._listeners.mask
+        return self._listeners.mask if self._all_events is None else EVENT_ALL
+
+    def _enqueue_event(self, event: Any) -> None:
+        """Send an event that arises in no caller's thread: the listeners are called later, elsewhere, and may take their time."""
+        if self._all_events is not None:
+            self._all_events.put(event, self._log, self._pump_soon)
+        else:
+            self._listeners.enqueue(event, self._log, self._pump_soon)
+
+    def _pump_soon(self, queue: EventQueue) -> None:
+        """Have a listener called with the events that wait for it, where this host calls listeners: in a thread of its own."""
+        queue.pump_in_thread()
+
+    def _make_engine_logger(self) -> GuardedLogger:
+        """Return what the engine logs by: a filter or a handler that hangs may not hold up its passes."""
+        return QueuedLogger(self._logger)
+
+    def _event_queues(self) -> tuple[EventQueue, ...]:
+        return self._listeners.queues if self._all_events is None else (self._all_events,)
+
+    def _renew_event_queues(self) -> None:
+        """Begin with empty queues and no threads."""
+        self._listeners.renew()
+        if self._all_events is not None:
+            self._all_events.close()
+            self._all_events = EventQueue(self._dispatch_event, EVENT_ALL)
 
     def _job_came(self, job: Job) -> None:
         if self._engine is not None and self._engine.concerns(job.next_due):
-            self.wakeup()
+            self._wake_host()
 
     def _request_run(self, alias: str, decision: Decision) -> bool:
         if not request(self._require_engine(), alias, decision):
             return False
-        self.wakeup()
+        self._wake_host()
         return True
-
-    def _tell(self, event: Any) -> None:
-        """Call a program's own _dispatch_event(); if it raises, the claimed runs must start and end all the same."""
-        try:
-            self._dispatch_event(event)
-        except Exception:
-            self._logger.exception("_dispatch_event() failed for %r", event)
 
     def _require_engine(self) -> Engine:
         if self._engine is None:
@@ -150,6 +169,8 @@ class SchedulerLife(JobMethods):
         self._listeners_lock = self._create_lock()
         self._lifecycle_lock = self._create_lock()
         self._tick_lock = self._create_lock()
+        #: held while a store is opened or closed
+        self._opening_lock = self._create_lock()
         self._ticking = None
 
     def _from_config(self, kind: str, alias: str, value: Any) -> Any:
@@ -186,11 +207,12 @@ class SchedulerLife(JobMethods):
         for job, alias, _ in self._pending_jobs:
             self._lookup_jobstore(alias)
             self._check_executor(job.executor)
+        was_copy, self._is_copy = self._is_copy, False
         self._engine = Engine(
             self.clock,
-            self._logger,
+            self._make_engine_logger(),
             self._executors,
-            self._tell if self._sees_all else self._dispatch_event,
+            self._enqueue_event,
             self._wanted,
             self.wakeup,
             self.jobstore_retry_interval,
@@ -202,14 +224,17 @@ class SchedulerLife(JobMethods):
             for alias, executor in self._executors.items() if self._runs_jobs else ():
                 executor.start(self, alias)
                 started.append(executor)
-            for alias, store in self._jobstores.items():
-                self._start_store(alias, store)
-            self._store_pending()
+            with self._jobstores_lock:
+                for alias, store in self._jobstores.items():
+                    self._start_store(alias, store)
+            while not self._all_stored():
+                self._store_pending()
         except BaseException:
             for executor in started:
                 executor.shutdown(wait=False)
             self._close_stores()
             self._engine = None
+            self._is_copy = was_copy
             raise
 
     def _check_others(self) -> None:
@@ -227,6 +252,11 @@ class SchedulerLife(JobMethods):
                 )
 
     def _start_store(self, alias: str, store: BaseJobStore) -> None:
+        with self._opening_lock:
+            self._open_store(alias, store)
+        self._require_engine().add_store(alias, store)
+
+    def _open_store(self, alias: str, store: BaseJobStore) -> None:
         store.attach(self, alias)
         try:
             store.start(self, alias)
@@ -237,23 +267,39 @@ class SchedulerLife(JobMethods):
                 store.shutdown()
             store.detach()
             raise
-        self._require_engine().add_store(alias, store)
+
+    def _all_stored(self) -> bool:
+        """Let calls go to the stores from now on, unless jobs have come meanwhile that wait to be stored."""
+        with self._jobstores_lock:
+            self._is_open = not self._pending_jobs
+            return self._is_open
 
     def _store_pending(self) -> None:
         stored = 0
         try:
-            for (alias, replace), entries in groupby(self._pending_jobs, key=itemgetter(1, 2)):
+            for (alias, replace), entries in groupby(list(self._pending_jobs), key=itemgetter(1, 2)):
                 jobs = [job for job, _, _ in entries]
                 for job in jobs:
-                    job.policy = with_options(self._default_policy, self._pending_options.get(job.id, {}))
+                    options = self._pending_options.get((alias, job.id), {})
+                    job.policy = with_options(self._default_policy, options)
                 together = self._stored_together(jobs, alias, replace)
                 for job in jobs:
                     if not together:
-                        self._real_add_job(job, alias, replace)
-                    self._pending_options.pop(job.id, None)
+                        self._add_late(job, alias, replace)
+                    self._pending_options.pop((alias, job.id), None)
                     stored += 1
         finally:  # what is stored is no longer pending, whatever became of the others
             del self._pending_jobs[:stored]
+
+    def _add_late(self, job: Job, alias: str, replace: bool) -> None:
+        """Store a pending job; one whose name came to lead to another callable meanwhile costs itself, not the start."""
+        try:
+            self._real_add_job(job, alias, replace)
+        except CallableMismatchError as exc:
+            job.set_next(None)
+            job.state, job.error = QUARANTINED, str(exc)
+            self._log.error('Job "%s" is quarantined: %s', job.id, exc)
+            self._real_add_job(job, alias, replace)
 
     def _stored_together(self, jobs: Sequence[Job], alias: str, replace: bool) -> bool:
         """Store jobs in one step; False if that is no gain, or not possible: one by one shows which is refused, and why.
@@ -273,118 +319,46 @@ class SchedulerLife(JobMethods):
             return False
         return True
 
-    def _stop_claiming(self, timeout: Any = None) -> None:
-        """Begin to shut down: from now on no run starts, and the state is "stopped".
-
-        :param timeout: the seconds that the rest may take
-        :raises OptionTypeError: if they are none; nothing is stopped then
-        """
-        if timeout is not None and (not isinstance(timeout, (int, float)) or not timeout >= 0):
-            raise OptionTypeError(f"timeout is a number of seconds from 0 up, or None, not {timeout!r}")
-        with self._lifecycle_lock:
-            if self.state == STATE_STOPPED:
-                raise SchedulerNotRunningError
-            self._require_engine().claiming = False
-            self._closed.clear()
-            self._announced = False
-            self.state = STATE_STOPPED
-
-    def _drain(self, wait: bool = True, timeout: float | None = None) -> None:
-        """Finish a shutdown: wait for runs (or ask them to stop), then close executors and stores."""
-        with self._tick_lock:  # a pass that is under way may still hand out runs
-            engine = self._require_engine()
-        try:
-            executors = list(self._executors.values()) if self._runs_jobs else []
-            if not wait:
-                for executor in executors:
-                    executor.cancel()
-            if not self._wait_idle(engine, timeout):
-                self._logger.warning(
-                    "%d runs were still under way after %s s; they are asked to stop",
-                    engine.in_flight,
-                    timeout,
-                )
-                for executor in executors:
-                    executor.cancel()
-                self._wait_idle(engine, CANCEL_GRACE)
-            for executor in executors:
-                executor.shutdown(engine.in_flight == 0)
-            engine.leave()
-            self._close_stores()
-            self._announce_shutdown()
-        finally:
-            self._closed.set()
-
-    def _drain_aside(self, wait: bool, timeout: float | None) -> None:
-        """Finish a shutdown on a thread of its own, for callers that must not wait."""
-        if not wait:
-            self._announce_shutdown()
-        self._drainer = Thread(target=self._drain, args=(wait, timeout), name="rota-shutdown", daemon=True)
-        self._drainer.start()
-
-    def _announce_shutdown(self) -> None:
-        if not self._announced:
-            self._announced = True
-            self._logger.info("Scheduler has been shut down")
-            self._dispatch_event(SchedulerEvent(EVENT_SCHEDULER_SHUTDOWN))
-
-    def _wait_idle(self, engine: Engine, timeout: float | None) -> bool:
-        """Wait until no run is under way and all are recorded; return whether that is so.
-
-        A store that does not take the outcomes is waited for a while only: those runs are executed again.
-        """
-        now = self.clock.monotonic
-        until = None if timeout is None else now() + int(timeout * SECOND)
-        give_up: int | None = None
-        while not engine.wait_idle(POLL if until is None else min(POLL, max(until - now(), 0) / SECOND)):
-            if until is not None and now() >= until:
-                return False
-            engine.flush()
-            if engine.unrecorded < engine.in_flight:
-                give_up = None
-            elif give_up is None:
-                give_up = now() + int(RECORD_GRACE * SECOND)
-            elif now() >= give_up:
-                self._logger.error("The outcomes of %d runs could not be recorded", engine.unrecorded)
-                return False
-        return True
-
     def _close_stores(self) -> None:
-        for alias, store in self._jobstores.items():
-            if getattr(store, "_holder", None) is self:
-                try:
+        with self._jobstores_lock:  # a store that is being added is started before this, or not at all
+            self._is_open = False
+            for alias, store in self._jobstores.items():
+                if getattr(store, "_holder", None) is self:
+                    self._close_store(alias, store)
+
+    def _close_store(self, alias: str, store: BaseJobStore, shutdown: bool = True) -> None:
+        with self._opening_lock:
+            try:
+                if shutdown:
                     store.shutdown()
-                except Exception:
-                    self._logger.exception("Error shutting down job store %r", alias)
-                store.detach()
+            except Exception:
+                self._log.exception("Error shutting down job store %r", alias)
+            store.detach()
+
+    def _records(
+        self,
+        alias: str,
+        store: BaseJobStore,
+        job_id: str | None,
+        status: Collection[str] | None,
+        limit: int,
+        offset: int,
+    ) -> list[Run]:
+        if self._is_open or not store.durable:
+            return store.get_runs(job_id, status, limit, offset)
+        with self._opening_lock:
+            self._open_store(alias, store)
+            try:
+                return store.get_runs(job_id, status, limit, offset)
+            finally:
+                self._close_store(alias, store)
 
     def _is_inside(self) -> bool:
-        """Whether the caller is a job of this scheduler or its pass, so that waiting for them would never end."""
-        if self._ticking == get_ident():
+        """Whether the caller is a job of this scheduler, its pass or one of its listeners, so that waiting would never end."""
+        if self._ticking == get_ident() or any(queue.is_current for queue in self._event_queues()):
             return True
         try:
             run = current_run()
         except Exception:
             return False
         return not run.ended and self._require_engine().owns(run.owner)
-
-    def _stop_at_exit(self) -> None:
-        """The interpreter exits: give the runs under way a moment, and hand the rest back."""
-        self._stop_claiming()
-        self._drain(True, EXIT_GRACE)
-
-    def _stop_in_child(self) -> None:
-        """The process was forked: threads and connections are the parent's; this copy is a stopped scheduler."""
-        was_running = self.state != STATE_STOPPED
-        self.state = STATE_STOPPED
-        self._engine = None
-        self._make_locks()
-        self._closed = Event()
-        self._closed.set()
-        for store in self._jobstores.values():
-            store.forked()
-        if was_running:
-            self._logger.warning(
-                "This process was forked from one with a running scheduler; the copy is stopped. "
-                "Call start() here if this process is to run jobs too"
-            )

@@ -1,18 +1,20 @@
-"""The list of event listeners: who wants which events, and telling them.
+"""The list of event listeners: who wants which events, and telling them, in the caller or by their queues.
 
-A listener may raise, or change the list while it is called; neither hurts anybody. No lock is held during a call.
+A listener may raise, hang, or change the list while it is called; none of that hurts anybody. No lock is held during a call.
 """
 
 from __future__ import annotations
 
 from ..errors import ArgumentMismatchError, OptionTypeError
 from ..util import check_callable_args, iscoroutinefunction_partial
+from .event_queue import EventQueue, call_listener
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from logging import Logger
     from typing import Any
+
+    from ..logs import GuardedLogger
 
 
 class Listeners:
@@ -21,7 +23,7 @@ class Listeners:
     __slots__ = ("_entries", "mask")
 
     def __init__(self) -> None:
-        self._entries: tuple[tuple[Callable[[Any], Any], int], ...] = ()
+        self._entries: tuple[EventQueue, ...] = ()
         self.mask = 0
 
     def add(self, callback: Callable[[Any], Any], mask: int) -> None:
@@ -30,29 +32,48 @@ class Listeners:
         :raises OptionTypeError: if it is no plain function of one argument, or the mask no number
         """
         _check(callback, mask)
-        self._replace((*self._entries, (callback, mask)))
+        self._replace((*self._entries, EventQueue(callback, mask)))
 
     def remove(self, callback: Callable[[Any], Any]) -> None:
-        """Remove a listener wherever it stands in the list."""
-        self._replace(tuple(entry for entry in self._entries if entry[0] != callback))
+        """Remove a listener wherever it stands in the list; it is not called any more."""
+        gone = [entry for entry in self._entries if entry.callback == callback]
+        self._replace(tuple(entry for entry in self._entries if entry not in gone))
+        for entry in gone:
+            entry.close()
 
-    def dispatch(self, event: Any, logger: Logger) -> None:
-        """Call the listeners that want this event, in the order in which they were added."""
-        for callback, mask in self._entries:
-            if event.code & mask:
-                try:
-                    callback(event)
-                except (
-                    BaseException
-                ):  # as in APScheduler: not even SystemExit in a listener stops the scheduler
-                    logger.exception("Error notifying listener")
+    def dispatch(self, event: Any, logger: GuardedLogger) -> None:
+        """Call the listeners that want this event, in the order in which they were added: events of a caller's own act."""
+        for entry in self._entries:
+            if event.code & entry.mask:
+                call_listener(entry.callback, event, logger)
 
-    def _replace(self, entries: tuple[tuple[Callable[[Any], Any], int], ...]) -> None:
+    def enqueue(self, event: Any, logger: GuardedLogger, start: Callable[[EventQueue], None]) -> None:
+        """Queue an event for the listeners that want it: events of the engine, which may not wait for them.
+
+        :param start: has a queue pumped soon, where the host calls listeners
+        """
+        for entry in self._entries:
+            if event.code & entry.mask:
+                entry.put(event, logger, start)
+
+    @property
+    def queues(self) -> tuple[EventQueue, ...]:
+        """The queues of all listeners."""
+        return self._entries
+
+    def renew(self) -> None:
+        """Give every listener a new queue and no thread; what waited is gone (after a shutdown, or in a forked child)."""
+        before = self._entries
+        self._replace(tuple(EventQueue(entry.callback, entry.mask) for entry in before))
+        for entry in before:
+            entry.close()
+
+    def _replace(self, entries: tuple[EventQueue, ...]) -> None:
         # The tuple is replaced, never changed: a dispatch under way goes on with the list that it began with.
         self._entries = entries
         mask = 0
-        for _, wanted in entries:
-            mask |= wanted
+        for entry in entries:
+            mask |= entry.mask
         self.mask = mask
 
 

@@ -6,56 +6,26 @@ are made on one helper thread, and only the timer is touched on the loop.
 
 from __future__ import annotations
 
+import sys
 from abc import abstractmethod
+from contextlib import suppress
 from contextvars import copy_context
-from functools import partial
-from logging import Logger, getLogger
 from queue import SimpleQueue
-from threading import Event, Lock, Thread, current_thread, get_ident
+from threading import Lock, Thread, current_thread, get_ident
 
-from ..errors import SchedulerAlreadyRunningError
-from ..events import (
-    EVENT_CLOCK_JUMPED,
-    EVENT_JOB_CANCELLED,
-    EVENT_JOB_ERROR,
-    EVENT_JOB_EXECUTED,
-    EVENT_JOB_LOST,
-    EVENT_JOB_MAX_INSTANCES,
-    EVENT_JOB_MISSED,
-    EVENT_JOB_QUARANTINED,
-    EVENT_JOB_REFUSED,
-    EVENT_JOB_RESTORED,
-    EVENT_JOB_SUBMITTED,
-    EVENT_SCHEDULER_DEGRADED,
-    EVENT_SCHEDULER_RECOVERED,
-)
+from ..errors import ConfigurationError, SchedulerAlreadyRunningError, SchedulerNotRunningError
+from ..interrupts import is_interrupt
+from ..logs import GuardedLogger, get_logger
 from .base import STATE_STOPPED, BaseScheduler
 from .engine import SLICE
-from .life import EXIT_GRACE
+from .event_queue import EventQueue
+from .stopping import EXIT_GRACE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, Self
 
-#: The events that arise in no caller's thread; listeners get them on the loop's.
-ENGINE_EVENTS = (
-    EVENT_JOB_SUBMITTED
-    | EVENT_JOB_MAX_INSTANCES
-    | EVENT_JOB_EXECUTED
-    | EVENT_JOB_ERROR
-    | EVENT_JOB_MISSED
-    | EVENT_JOB_CANCELLED
-    | EVENT_JOB_LOST
-    | EVENT_JOB_REFUSED
-    | EVENT_JOB_QUARANTINED
-    | EVENT_JOB_RESTORED
-    | EVENT_CLOCK_JUMPED
-    | EVENT_SCHEDULER_DEGRADED
-    | EVENT_SCHEDULER_RECOVERED
-)
-#: Seconds that shutdown() in another thread waits for the loop to call the listeners.
-_DELIVERY = 1.0
 #: Seconds until the next pass after one that failed outside the engine's own guard.
 _RETRY = 1.0
 
@@ -69,15 +39,15 @@ class LoopScheduler(BaseScheduler):
 
     _timer: Callable[[], object] | None = None
     _woken = False
+    _kept_alive_by = "its event loop has to go on, in asyncio by `await asyncio.Event().wait()` at the end of main(), for example"
     #: tells the caller of shutdown() on the loop that all is done
     _notify: Callable[[], None] | None = None
 
     def __init__(
         self, gconfig: Mapping[str, Any] = {}, **options: Any
     ) -> None:  # APScheduler's signature; never changed
-        self._helper = _HelperThread(getLogger("rota.scheduler"))
+        self._helper = _HelperThread(GuardedLogger(get_logger("rota.scheduler")))
         super().__init__(gconfig, **options)
-        self._sees_all = type(self)._dispatch_event is not LoopScheduler._dispatch_event
 
     def start(self, paused: bool = False) -> Any:
         """Start on the loop; jobs are processed as soon as the loop runs.
@@ -85,8 +55,7 @@ class LoopScheduler(BaseScheduler):
         :param paused: True: process no jobs before :meth:`resume` is called
         :raises SchedulerAlreadyRunningError: if the scheduler is running, or a shutdown needs the loop to end
         """
-        if self.state != STATE_STOPPED:
-            raise SchedulerAlreadyRunningError
+        self._check_startable()
         if not self._closed.is_set() and self._on_loop():
             raise SchedulerAlreadyRunningError(
                 "The scheduler is still shutting down, and waiting for that here would block the loop; await what "
@@ -94,7 +63,7 @@ class LoopScheduler(BaseScheduler):
             )
         self._find_loop()
         self._base_context = copy_context()
-        self._helper = _HelperThread(self._logger)
+        self._helper = _HelperThread(self._log)
         self._aside = self._again = self._woken = False
         self._timer = None  # one that an ended loop has left behind
         super().start(paused)
@@ -104,17 +73,15 @@ class LoopScheduler(BaseScheduler):
         """Stop; see :meth:`~rota.schedulers.base.BaseScheduler.shutdown`.
 
         On the loop's thread it returns at once, since the runs under way may need the loop to end: no run starts any
-        more, and the rest happens while the loop goes on. In any other thread it waits as other schedulers do.
+        more, and the rest happens while the loop goes on. In a coroutine on another asyncio loop it returns at once, too, and
+        what it returns can be awaited there. In any other thread it waits, and returns None, as other schedulers do.
         """
-        if not self._on_loop():
+        elsewhere = None if self._on_loop() else _running_loop()
+        if elsewhere is None and not self._on_loop():
             super().shutdown(wait, timeout)
-            if self._closed.is_set() and self._host_is_alive():
-                delivered = Event()
-                self._post_if_alive(delivered.set)
-                delivered.wait(_DELIVERY)
             return None
         self._stop_claiming(timeout)
-        signal, notify = self._finish_signal()
+        signal, notify = self._finish_signal() if elsewhere is None else _future_on(elsewhere)
         if self._is_inside():
             self._drain_aside(wait, timeout)
             if notify is not None:
@@ -126,6 +93,9 @@ class LoopScheduler(BaseScheduler):
         else:
             self._drain(wait, timeout)
         return signal
+
+    def _may_wait(self) -> bool:
+        return not self._on_loop() and super()._may_wait()
 
     def _draining_takes_time(self) -> bool:
         if self._require_engine().in_flight or self._ticks_may_block:
@@ -139,21 +109,29 @@ class LoopScheduler(BaseScheduler):
             try:
                 self._post(self._tick)
             except RuntimeError as exc:
-                self._logger.warning(
+                self._log.warning(
                     "The event loop of the scheduler is gone (%s); no more jobs are processed", exc
                 )
 
     def _dispatch_event(self, event: Any) -> None:
-        """Call the listeners on the loop's thread if the event is the engine's, else in the caller's."""
-        if not event.code & self._listeners.mask:
-            return
-        if not self._on_loop() and (event.code & ENGINE_EVENTS or self._in_own_thread()):
-            try:
-                self._post(partial(super()._dispatch_event, event))
-                return
-            except RuntimeError:
-                pass  # the loop is closed; the listeners get the event all the same
-        super()._dispatch_event(event)
+        """Call the listeners, on the loop's thread if the caller is none of the program's threads."""
+        if self._in_own_thread() and not self._on_loop():
+            self._enqueue_event(event)
+        else:
+            super()._dispatch_event(event)
+
+    _dispatch_event.is_rotas = True  # type: ignore[attr-defined]
+
+    def _pump_soon(self, queue: EventQueue) -> None:
+        try:
+            self._post(queue.pump)
+        except RuntimeError:  # the loop is closed; the listeners get the events all the same
+            queue.pump_in_thread()
+
+    def _wait_for_listener(self, queue: EventQueue) -> bool:
+        if self._on_loop() or not self._host_is_alive():
+            queue.pump()
+        return super()._wait_for_listener(queue)
 
     def _in_own_thread(self) -> bool:
         return self._helper.is_current() or self._ticking == get_ident() or self._drainer is current_thread()
@@ -180,7 +158,7 @@ class LoopScheduler(BaseScheduler):
         """Whether the caller is on the loop's thread."""
 
     def _finish_signal(self) -> tuple[Any, Callable[[], None] | None]:
-        """Return what shutdown() gives its caller to wait for (or None), and what makes it come true on the loop."""
+        """Return what shutdown() gives its caller to wait for (or None), and what makes it come true, in any thread."""
         return None, None
 
     # -- passes --------------------------------------------------------------------------------------------------
@@ -221,8 +199,10 @@ class LoopScheduler(BaseScheduler):
     def _guarded_pass(self) -> float | None:
         try:
             return self._base_context.copy().run(self._process_jobs)
-        except Exception:  # an overridden _process_jobs() may raise anything
-            self._logger.exception("A pass over the job stores failed; trying again")
+        except BaseException as exc:  # an overridden _process_jobs() may raise anything
+            if is_interrupt(exc):
+                raise
+            self._log.exception("A pass over the job stores failed; trying again")
             return _RETRY
 
     def _start_timer(self, wait: float | None) -> None:
@@ -275,22 +255,81 @@ class LoopScheduler(BaseScheduler):
         finally:
             helper.stop()
             if notify is not None:
-                self._post_if_alive(notify)
+                notify()
 
     def _stop_at_exit(self) -> None:
-        self._stop_claiming()
-        # Where the loop has ended, what was under way on it ends only if it is cancelled.
-        self._drain(self._host_is_alive(), EXIT_GRACE)
+        if self.state == STATE_STOPPED:
+            super()._stop_at_exit()
+        else:
+            self._warn_of_early_exit()
+            self._stop_claiming()
+            # Where the loop has ended, what was under way on it ends only if it is cancelled.
+            self._drain(self._host_is_alive(), EXIT_GRACE)
 
     def _stop_in_child(self) -> None:
         super()._stop_in_child()
         self._timer = self._notify = None
 
 
+class AwaitableScheduler(LoopScheduler):
+    """Base class of the schedulers whose :meth:`shutdown` can be awaited on their loop, and that have an ``async with`` form."""
+
+    def __enter__(self) -> Self:
+        """Refuse: on the loop, leaving a plain ``with`` statement could not wait for the runs.
+
+        :raises ConfigurationError: saying what to write instead
+        """
+        raise ConfigurationError(
+            f"A {type(self).__name__} has no plain with form, as leaving it could not wait on the loop; write "
+            f"`async with {type(self).__name__}() as scheduler:`"
+        )
+
+    async def __aenter__(self) -> Self:
+        """Start the scheduler, unless it runs already."""
+        if not self.running:
+            self.start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        """Shut the scheduler down, unless somebody has, and wait for the runs under way."""
+        with suppress(SchedulerNotRunningError):
+            await self.shutdown()
+
+    @abstractmethod
+    def _asyncio_loop(self) -> Any:
+        """Return the asyncio loop."""
+
+    def _finish_signal(self) -> tuple[Any, Callable[[], None] | None]:
+        return _future_on(self._asyncio_loop())
+
+
+def _running_loop() -> Any:
+    """Return the asyncio loop that runs in the calling thread, or None."""
+    asyncio = sys.modules.get("asyncio")  # not loaded for nothing by hosts without it
+    return None if asyncio is None else asyncio._get_running_loop()
+
+
+def _future_on(loop: Any) -> tuple[Any, Callable[[], None]]:
+    """Return a future of an asyncio loop, and what sets it, in any thread."""
+    future = loop.create_future()
+
+    def set_it() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    def finished() -> None:
+        try:
+            loop.call_soon_threadsafe(set_it)
+        except RuntimeError:
+            pass  # the loop is closed, and nobody on it waits
+
+    return future, finished
+
+
 class _HelperThread:
     """One thread that does what may block, in the order in which it is asked; it is started when there is something."""
 
-    def __init__(self, logger: Logger) -> None:
+    def __init__(self, logger: GuardedLogger) -> None:
         self._logger = logger
         self._lock = Lock()
         self._thread: Thread | None = None

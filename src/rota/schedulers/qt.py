@@ -38,7 +38,7 @@ class QtScheduler(LoopScheduler):
         application = core.QCoreApplication.instance()
         thread = core.QThread.currentThread() if application is None else application.thread()
         if self._bridge is None or self._bridge.thread() != thread:
-            self._bridge = _bridge_class(core)(self._logger)
+            self._bridge = _bridge_class(core)(self._log)
             self._bridge.moveToThread(thread)
         self._current_thread = core.QThread.currentThread
 

@@ -14,7 +14,7 @@ from ...core.run import is_plain
 from ...errors import DeserializationError
 from ...results import text_of_result, value_of
 from ...texts import storable
-from ..documents import job_of, label_of, parts_of, run_of
+from ..documents import healing_as, job_of, label_of, parts_of, run_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _job_of(
     if due == "held":
         due = HELD
     if healing:
-        state, error = ACTIVE, None
+        state, error = healing_as(error)
     # By position, as there are thousands of them: names take longer.
     return format.job_of(
         home, id, name, reference, trigger, args, kwargs, options, executor, nominal, due, version, state, running, error

@@ -14,7 +14,9 @@ from ...clock import HELD
 from ...core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED, due_time, plan
 from ...core.run import CLAIMED
 from ...errors import JobLookupError, JobValueError
+from ...interrupts import is_interrupt
 from ...texts import storable
+from ..documents import healing_as
 from .prepared import Prepared
 from .schema import BATCH, ID_LENGTH
 
@@ -153,7 +155,8 @@ class Jobs:
 
     def healed(self, row: Row, home: tuple[Any, str | None]) -> Job | None:
         """Return the job of a row in quarantine as an active one, or None if it still cannot be restored."""
-        job = self.job_of((*row[:11], ACTIVE, row[12], None), home)
+        state, error = healing_as(row[13])
+        job = self.job_of((*row[:11], state, row[12], error), home)
         return None if job.state == QUARANTINED else job
 
     def values_of(self, job: Job, now: int) -> dict[str, Any]:
@@ -337,6 +340,8 @@ def is_plannable(job: Job, now: int) -> bool:
     try:
         job.next_due = due_time(job, nominal)
         plan(job, max(now, job.next_due))
-    except Exception:  # triggers may raise anything; that is what quarantine is for
+    except BaseException as exc:  # triggers may raise anything; that is what quarantine is for
+        if is_interrupt(exc):
+            raise
         return False
     return True

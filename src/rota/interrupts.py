@@ -1,0 +1,47 @@
+"""Which exceptions belong to the program and not to the code in which they were raised: Ctrl-C, and what signal handlers raise.
+
+Every guard asks this before it keeps a BaseException to itself. It catches nothing.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def is_interrupt(exc: BaseException) -> bool:
+    """Whether an exception came from a signal, so that a guard has to let it through.
+
+    That is a KeyboardInterrupt in the main thread, and whatever a signal handler of the program raised there: the usual
+    ``signal.signal(SIGTERM, lambda *_: sys.exit())`` must end the program wherever the signal arrives. A SystemExit or
+    CancelledError that a trigger, a store or a listener raises by itself is none. How gevent ends a greenlet is one, too.
+    """
+    from threading import current_thread, main_thread
+
+    if (
+        type(exc).__name__ == "GreenletExit"
+    ):  # somebody kills the greenlet; gevent need not be loaded for that
+        return True
+    if current_thread() is not main_thread():
+        return False
+    return isinstance(exc, KeyboardInterrupt) or _passed_a_handler(exc)
+
+
+def _passed_a_handler(exc: BaseException) -> bool:
+    """Whether one of the program's signal handlers is among the frames of an exception."""
+    import signal
+
+    codes = set()
+    traceback = exc.__traceback__
+    while traceback is not None:
+        codes.add(traceback.tb_frame.f_code)
+        traceback = traceback.tb_next
+    return any(_code_of(signal.getsignal(number)) in codes for number in signal.valid_signals())
+
+
+def _code_of(handler: Any) -> Any:
+    """Return the code object that calling a signal handler executes, None for one that is not made of Python code."""
+    func = getattr(handler, "func", handler)  # a partial
+    code = getattr(func, "__code__", None)
+    return getattr(getattr(type(func), "__call__", None), "__code__", None) if code is None else code  # noqa: B004
