@@ -18,7 +18,7 @@ from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, st
 from ...core.run import CLAIMED
 from ...errors import DeserializationError, StoreError
 from ...texts import storable
-from ..documents import fields_of, label_all, run_of
+from ..documents import fields_of, label_all, label_records, run_of
 from .jobs import OVER, release
 
 TYPE_CHECKING = False
@@ -59,6 +59,7 @@ class Ledger:
         """Carry out the decisions whose job is as it was when they were made; return those."""
         token = urandom(8).hex()
         for decision in decisions:
+            label_records(decision)
             for run in (*decision.runs, *decision.records):
                 run.owner, run.claimed_at = node, now
         self._leave_out_recorded(decisions)

@@ -14,7 +14,7 @@ from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, st
 from ...core.run import CLAIMED
 from ...errors import DeserializationError, StoreConflictError
 from ...texts import shortened, storable
-from ..documents import fields_of, run_of
+from ..documents import fields_of, label_records, run_of
 from ..orphans import linked, sort_out
 from .docs import REMOVED, changes_of
 from .layout import (
@@ -111,6 +111,7 @@ class Ledger:
         new.recorded = max(new.recorded, doc.recorded or _NEVER)
         stays = new.state != ENDED or new.running > 0
         changes = changes_of(doc, new if stays else None)
+        label_records(decision)
         for record in records:
             record.owner, record.claimed_at = node, now
             key = ended_key if record.ended else active_key
