@@ -17,8 +17,8 @@ import pytest
 
 from ..clock import HOUR, MINUTE
 from ..core.policy import with_options
-from ..core.run import CLAIMED, FAILED, MISSED, SUCCEEDED, end, fail, succeed
-from .contract_jobs import LEASE, OTHER, START, claim, finish, make_job, task
+from ..core.run import CLAIMED, FAILED, MISSED, SKIPPED, SUCCEEDED, end, fail, succeed
+from .contract_jobs import LEASE, NODE, OTHER, START, claim, decide, finish, make_job, task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -196,6 +196,15 @@ class StoredRecordContract(RecordContract):
         assert {id: type(value) for id, value in found.items()} == {
             id: type(value) for id, value in jobs.items()
         }
+
+    def test_a_record_of_billions_of_times_is_kept(self, store: BaseJobStore) -> None:
+        store.add_job(make_job())
+        store.renew(NODE, START, LEASE)
+        (decision,) = decide(store, START + MINUTE)
+        decision.records[0].count = 2**40
+        assert store.claim([decision], NODE, START + 1) == [decision]
+        (record,) = store.get_runs("job", status=SKIPPED)
+        assert record.count >= 2**31 - 1
 
     def test_many_long_errors_of_one_job_are_recorded(self, store: BaseJobStore) -> None:
         store.add_job(make_job(coalesce=False))
