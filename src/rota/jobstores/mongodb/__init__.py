@@ -13,7 +13,7 @@ from ...errors import ConfigurationError, MissingExtraError, StoreNotStartedErro
 from ...jobcodec import JobFormat
 from ...util import maybe_ref
 from ..base import BaseJobStore, ConflictingIdError, JobLookupError
-from ..documents import heal, ordered, parts_of
+from ..documents import heal, ordered
 from ..offset import Offset
 from ..orphans import linked, sort_out
 
@@ -148,9 +148,9 @@ class MongoDBJobStore(BaseJobStore):
 
         :raises TransientJobError: if its callable has no importable name
         :raises SerializationError: if an argument or the trigger cannot be written
-        :raises JobValueError: if a text of it cannot be stored
+        :raises JobValueError: if a text of it cannot be stored, or is too long
         """
-        parts_of(job, self._format)
+        self._jobs.parts_of(job)
 
     # -- APScheduler's eight methods -----------------------------------------------------------------------------
 
