@@ -225,6 +225,15 @@ def _check_words(option: str, words: list[str], known: Sequence[str]) -> None:
             )
 
 
+def _who_runs_it(run: Run, living: int | None) -> str:
+    """Return what is to be expected of a run that was asked for."""
+    if living is None:
+        return f"it starts when a scheduler with an executor {run.executor!r} is alive"
+    if living:
+        return "whoever runs this store takes it within seconds"
+    return f"no scheduler runs this store now, so it waits until one with an executor {run.executor!r} is started"
+
+
 #: What the reasons of runs that did not take place mean.
 _REASONS = {
     "coalesced": "merged into the run after {} (coalesced)",
@@ -289,7 +298,8 @@ def change(what: str, url: str | None, tablename: str, job_id: str, zone: tzinfo
 
     :param what: "pause", "resume", "remove" or "trigger"
     """
-    with opened(url, tablename) as (guest, _):
+    living: int | None = None
+    with opened(url, tablename) as (guest, store):
         if guest.get_job(job_id) is None:
             known = [job.id for job in guest.get_jobs(limit=_SUGGESTED)]
             raise CliError(f"there is no job {job_id!r} in the store{suggestion(job_id, known)}")
@@ -302,6 +312,7 @@ def change(what: str, url: str | None, tablename: str, job_id: str, zone: tzinfo
             guest.remove_job(job_id)
         else:
             run = guest.run_job(job_id)
+            living = store.living_nodes(SYSTEM_CLOCK.now())
         job = guest.get_job(job_id)
     if as_json:
         data: dict[str, Any] = {
@@ -310,10 +321,10 @@ def change(what: str, url: str | None, tablename: str, job_id: str, zone: tzinfo
             "job": None if job is None else job_data(job, zone),
         }
         if run is not None:
-            data["run"] = run.to_dict()
+            data |= {"run": run.to_dict(), "living_nodes": living}
         print_json(data)
     elif run is not None:
-        print(f"{job_id}: a run is asked for; whoever runs this store takes it within seconds")
+        print(f"{job_id}: a run is asked for; {_who_runs_it(run, living)}")
     elif job is None:
         print(f"{job_id}: removed" + (", its schedule is over" if what == "resume" else ""))
     elif what == "pause":
