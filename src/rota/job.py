@@ -19,7 +19,6 @@ from .errors import (
     UnknownAttributeError,
 )
 from .jobchecks import checked_call, checked_executor, checked_id, checked_name, checked_time, checked_trigger
-from .references import check_reference
 from .util import (
     convert_to_datetime,
     datetime_repr,
@@ -44,20 +43,24 @@ _UNSET: Any = object()
 class Rare:
     """What most jobs have not, in one slot of a job: a slot for each would be 16 bytes of every job. It is never changed."""
 
-    __slots__ = ("error", "kwargs", "sealed")
+    __slots__ = ("error", "kwargs", "new_id", "sealed")
 
     def __init__(
         self,
         kwargs: Mapping[str, Any] | None = None,
         error: str | None = None,
         sealed: str | None = None,
+        new_id: bool = False,
     ) -> None:
         self.kwargs = kwargs
         self.error = error
         self.sealed = sealed
+        #: whether the id was made for this job, so that there are no records of it
+        self.new_id = new_id
 
 
 NOTHING_RARE = Rare()
+ONLY_NEW_ID = Rare(new_id=True)
 
 
 class Job:
@@ -141,7 +144,11 @@ class Job:
         **options: Any,
     ) -> None:
         self._home = (scheduler, None)
-        self.id = (None if id is None else checked_id(id)) or urandom(16).hex()
+        given = None if id is None else checked_id(id)
+        if given:
+            self.id = given
+        else:
+            self.id, self._rare = urandom(16).hex(), ONLY_NEW_ID
         self.args = args
         if kwargs is not None:
             self._kwargs = kwargs
@@ -163,7 +170,7 @@ class Job:
 
         :return: this job, changed
         """
-        self._refresh(self._scheduler.modify_job(self.id, self._jobstore_alias, **changes))
+        self._refresh(self._scheduler.modify_job(self.id, self._where(), **changes))
         return self
 
     def reschedule(self, trigger: str | BaseTrigger | None, **trigger_args: Any) -> Self:
@@ -171,7 +178,7 @@ class Job:
 
         :return: this job, changed
         """
-        self._refresh(self._scheduler.reschedule_job(self.id, self._jobstore_alias, trigger, **trigger_args))
+        self._refresh(self._scheduler.reschedule_job(self.id, self._where(), trigger, **trigger_args))
         return self
 
     def pause(self) -> Self:
@@ -179,7 +186,7 @@ class Job:
 
         :return: this job, changed
         """
-        self._refresh(self._scheduler.pause_job(self.id, self._jobstore_alias))
+        self._refresh(self._scheduler.pause_job(self.id, self._where()))
         return self
 
     def resume(self) -> Self:
@@ -187,7 +194,7 @@ class Job:
 
         :return: this job, changed
         """
-        self._refresh(self._scheduler.resume_job(self.id, self._jobstore_alias))
+        self._refresh(self._scheduler.resume_job(self.id, self._where()))
         return self
 
     def run_now(self) -> Run:
@@ -195,12 +202,20 @@ class Job:
 
         :return: the run as it was asked for; a record in a durable store
         """
-        run: Run = self._scheduler.run_job(self.id, self._jobstore_alias)
+        run: Run = self._scheduler.run_job(self.id, self._where())
         return run
 
     def remove(self) -> None:
         """Remove the job from its scheduler and store; a run that is under way goes on."""
-        self._scheduler.remove_job(self.id, self._jobstore_alias)
+        self._scheduler.remove_job(self.id, self._where())
+
+    def _where(self) -> str | None:
+        """Return the alias of the store that has the job, or that it waits for; None if that is not known."""
+        scheduler, alias = self._home
+        if alias is None and hasattr(scheduler, "_pending_alias"):
+            waits_for: str | None = scheduler._pending_alias(self)
+            return waits_for
+        return alias
 
     @property
     def pending(self) -> bool:
@@ -216,6 +231,8 @@ class Job:
         if self.next_due == HELD and self.next_nominal == AFTER_RUN:
             return None
         due = self.next_nominal if self.next_due in (None, HELD) else self.next_due
+        if due is not None and self.next_nominal is not None:
+            due = max(due, self.next_nominal)  # the due time of a forgotten time is only a mark
         return None if due is None or self.state != ACTIVE else shown_moment(due, self._timezone())
 
     @next_run_time.setter
@@ -243,7 +260,7 @@ class Job:
     def error(self, value: str | None) -> None:
         rare = self._rare
         if value is not rare.error:
-            self._rare = Rare(rare.kwargs, value, rare.sealed)
+            self._rare = Rare(rare.kwargs, value, rare.sealed, rare.new_id)
 
     @property
     def misfire_grace_time(self) -> int | float | None:
@@ -263,6 +280,11 @@ class Job:
     # -- what the layers below the scheduler use -----------------------------------------------------------------
 
     @property
+    def has_new_id(self) -> bool:
+        """Whether the id was made for this job, so that there are no records of it."""
+        return self._rare.new_id
+
+    @property
     def sealed(self) -> str | None:
         """The signed options that the job came with, where its signature is not ours to renew (:mod:`rota.jobcodec`)."""
         return self._rare.sealed
@@ -270,7 +292,7 @@ class Job:
     @sealed.setter
     def sealed(self, value: str | None) -> None:
         rare = self._rare
-        self._rare = Rare(rare.kwargs, rare.error, value)
+        self._rare = Rare(rare.kwargs, rare.error, value, rare.new_id)
 
     @property
     def _kwargs(self) -> Mapping[str, Any] | None:
@@ -281,7 +303,7 @@ class Job:
     def _kwargs(self, value: Mapping[str, Any] | None) -> None:
         rare = self._rare
         if value is not rare.kwargs:
-            self._rare = Rare(value, rare.error, rare.sealed)
+            self._rare = Rare(value, rare.error, rare.sealed, rare.new_id)
 
     @property
     def _scheduler(self) -> Any:
@@ -417,6 +439,8 @@ class Job:
 
         reference = self.require_reference()
         if self.state != QUARANTINED:
+            from .references import check_reference  # import time
+
             check_reference(reference, self.func)
         args: Sequence[Any] = self.args
         if ismethod(self.func) and not isclass(self.func.__self__) and obj_to_ref(self.func) == reference:
