@@ -47,6 +47,9 @@ _SQLITE = re.compile(r"sqlite(?:\+\w+)?:///([^?]+)")
 _FORMAT = JobFormat(imports=False)
 _FROM_ENVIRONMENT: list[str] = []
 DEFAULT_TABLE = "rota_jobs"
+#: the forms of the ids that are made for jobs that were given none, and for lines of crontab files
+RANDOM_ID = re.compile("[0-9a-f]{32}")
+_ID_OF_LINE = re.compile(r".+-[0-9a-f]{8}(-\d+)?")
 #: what the jobs of crontab files call
 RUN_COMMAND = "rota.commands:run_command"
 #: Among how many jobs the one is looked for that was meant by a wrong id.
@@ -206,6 +209,7 @@ def show_runs(
         (
             f"{moment(run.nominal, zone):%Y-%m-%d %H:%M:%S %z}",
             run.job_id,
+            one_line(label(run.job_id, run.name, run.func), 40),
             run.status,
             str(run.attempt) if run.attempt > 1 else "",
             "" if run.duration is None else duration(run.duration * SECOND),
@@ -213,7 +217,7 @@ def show_runs(
         )
         for run in runs
     ]
-    print_columns(("SCHEDULED", "JOB", "STATUS", "TRY", "TOOK", "OUTCOME"), rows, "no runs", 1)
+    print_columns(("SCHEDULED", "JOB", "NAME", "STATUS", "TRY", "TOOK", "OUTCOME"), rows, "no runs", 1)
 
 
 def _check_words(option: str, words: list[str], known: Sequence[str]) -> None:
@@ -256,6 +260,15 @@ def outcome(run: Run, zone: tzinfo, now: int) -> str:
     if run.count > 1:
         text = f"{run.count} times up to {local_time(run.last, zone, now)}: {text}"
     return one_line(text, 200)
+
+
+def label(job_id: str, name: str | None, func: str | None) -> str:
+    """Return what people call a job whose id says little, a random one or that of a crontab's line; else an empty string."""
+    if not name:
+        return ""
+    if RANDOM_ID.fullmatch(job_id):
+        return name
+    return f"$ {name}" if func == RUN_COMMAND and _ID_OF_LINE.fullmatch(job_id) else ""
 
 
 def called(job: Job) -> str:
