@@ -107,10 +107,12 @@ class LiveReport(Report):
         self._thread.start()
 
     def note(self, text: str) -> None:
-        """Show a text in the last line; before the view begins, print it."""
+        """Show a text in the last line; before the view begins, print it, and show it among what was printed."""
         if self._thread is None:
             super().note(text)
-        self._status = text
+            self._printed.add(None, text)
+        else:
+            self._status = text
 
     def end(self) -> None:
         """Give the terminal back, and leave a summary on it: what was printed, the last view, and how many runs ended how."""
