@@ -376,6 +376,13 @@ class MongoDBJobStore(BaseJobStore):
             gone = {"lease_until": {"$lt": self._offset.at(now) - _NODES_KEPT}}
             self._server.nodes.delete_many(gone)
 
+    def living_nodes(self, now: int) -> int:
+        """Return how many nodes hold a lease that is not over."""
+        self._check_started()
+        with self._server.translated():
+            alive = {"lease_until": {"$gte": self._offset.at(now)}}
+            return len(list(self._server.nodes.find(alive, {"_id": 1})))
+
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return how many due jobs wait for executors other than these."""
         self._check_started()
