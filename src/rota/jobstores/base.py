@@ -17,7 +17,8 @@ from ..errors import (
     StoreInUseError,
     TransientJobError,
 )
-from ..logs import ClassLogger, get_logger
+from ..interrupts import is_interrupt
+from ..logs import ClassLogger, GuardedClassLogger, get_logger
 from .memory_ledger import MemoryLedger
 
 TYPE_CHECKING = False
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ..core.recorded import Recorded
     from ..core.run import Run
     from ..job import Job
+    from ..logs import GuardedLogger
 
 __all__ = ("BaseJobStore", "ConflictingIdError", "JobLookupError", "TransientJobError")
 
@@ -60,7 +62,9 @@ class BaseJobStore(ABC):
 
     _scheduler: Any = None
     _alias: str | None = None
+    #: for subclasses; Rota's own stores log by ``_log``
     _logger: Any = ClassLogger("rota.jobstores")
+    _log: GuardedLogger | Any = GuardedClassLogger("rota.jobstores")
 
     # -- life cycle ----------------------------------------------------------------------------------------------
 
@@ -76,6 +80,10 @@ class BaseJobStore(ABC):
 
     def shutdown(self) -> None:  # noqa: B027  # optional to override, as in APScheduler
         """Free what the store opened itself. What the user passed in stays open."""
+
+    def log_by(self, logger: GuardedLogger) -> None:
+        """Write the store's lines as the engine writes its own, so that no handler holds up who calls the store."""
+        self._log = logger.over(self._logger)
 
     def attach(self, scheduler: Any, alias: str) -> None:
         """Tie this store object to one scheduler.
@@ -93,6 +101,12 @@ class BaseJobStore(ABC):
     def detach(self) -> None:
         """Untie this store object from its scheduler."""
         self._holder = None
+
+    def before_fork(self) -> None:  # noqa: B027  # most stores leave all that they have to the parent
+        """Hold what a forked copy of this store keeps, so that it is whole; called right before a fork, in any thread."""
+
+    def after_fork(self) -> None:  # noqa: B027
+        """Let go what :meth:`before_fork` holds; called in the parent process."""
 
     def forked(self) -> None:
         """Forget what belongs to the parent process; called in a forked child before anything else."""
@@ -282,7 +296,7 @@ class BaseJobStore(ABC):
         :return: the decisions that were carried out; what another node changed first is left out
         """
         won = []
-        error: Exception | None = None
+        error: BaseException | None = None
         with self._ledger.lock:
             until = self._ledger.claimed_until
             for decision in decisions:
@@ -301,10 +315,12 @@ class BaseJobStore(ABC):
                         self._update_legacy(job, decision)
                 except JobLookupError:
                     continue
-                except Exception as exc:
+                except BaseException as exc:
                     job.assign(before)
+                    if is_interrupt(exc):
+                        raise
                     error = exc
-                    self._logger.warning("Error moving job %s to its next run; it stays due: %r", job.id, exc)
+                    self._log.warning("Error moving job %s to its next run; it stays due: %r", job.id, exc)
                     continue
                 self._ledger.claim(decision, node, now)
                 won.append(decision)

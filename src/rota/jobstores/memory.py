@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from .due_queue import Entry
 
 
+#: How long a fork waits for other threads that change the jobs (seconds).
+_FORK = 5.0
+
+
 class MemoryJobStore(BaseJobStore):
     """Keeps jobs in memory. Callables and arguments may be anything; they are kept as live objects.
 
@@ -48,6 +52,17 @@ class MemoryJobStore(BaseJobStore):
         self._recorded: set[str] = set()
         self._runs = MemoryLedger()
         self._mutex = self._runs.lock
+        self._is_held = False
+
+    def before_fork(self) -> None:
+        """Wait until no other thread changes the jobs, for a while."""
+        self._is_held = self._mutex.acquire(timeout=_FORK)
+
+    def after_fork(self) -> None:
+        """Let other threads change the jobs again."""
+        if self._is_held:
+            self._is_held = False
+            self._mutex.release()
 
     def forked(self) -> None:
         """Keep the jobs; the runs that were under way are the parent's."""

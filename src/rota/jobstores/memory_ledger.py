@@ -12,6 +12,7 @@ from operator import attrgetter
 from threading import RLock
 
 from ..core.recorded import first_nominal, is_by_hand, leave_out_recorded, standing_from
+from ..core.run import label
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class MemoryLedger:
         """Keep records of nominal times that did not run."""
         for record in records:
             record.owner = node
+            label(record)
         self.extend(records)
 
     def extend(self, runs: Sequence[Run]) -> None:
@@ -132,7 +134,10 @@ class MemoryLedger:
             for run in runs
             if (job_id is None or run.job_id == job_id) and (wanted is None or run.status in wanted)
         )
-        return nlargest(limit, found, key=attrgetter("nominal"))
+        newest = nlargest(limit, found, key=attrgetter("nominal"))
+        for run in newest:
+            label(run)  # those under way still have their jobs
+        return newest
 
 
 def _standing(run: Run) -> Recorded:

@@ -17,7 +17,8 @@ from ...core.plan import ENDED
 from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, standing_from
 from ...core.run import CLAIMED
 from ...errors import DeserializationError, StoreError
-from ..documents import fields_of, run_of, storable
+from ...texts import storable
+from ..documents import fields_of, label_all, run_of
 from .jobs import OVER, release
 
 TYPE_CHECKING = False
@@ -290,8 +291,15 @@ class Ledger:
                         _collect(found, {**entry, "job_id": document["_id"]})
             for document in self._server.runs.find(filed).sort("nominal", DESCENDING).limit(limit):
                 _collect(found, document)
-        runs = sorted(found.values(), key=attrgetter("nominal"), reverse=True)
-        return runs[:limit]
+            runs = sorted(found.values(), key=attrgetter("nominal"), reverse=True)[:limit]
+            ids = sorted({run.job_id for run in runs if run.name is None})
+            names: dict[str, tuple[str, str]] = {}
+            for start in range(0, len(ids), BATCH):
+                named = {"_id": {"$in": ids[start : start + BATCH]}}
+                for document in self._server.jobs.find(named, {"name": 1, "func": 1}):
+                    names[document["_id"]] = document.get("name"), document.get("func")
+        label_all(runs, names)
+        return runs
 
     def prune_old(self, instant: int) -> None:
         """Delete the runs that ended before an instant, in batches."""

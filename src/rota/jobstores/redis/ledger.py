@@ -11,7 +11,9 @@ from os import urandom
 from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, standing_from
 from ...core.run import CLAIMED, END_STATES
 from ...errors import DeserializationError, StoreConflictError, StoreError
+from ..documents import label_all
 from . import run_scripts as scripts
+from .job_scripts import NAMES
 from .records import fence, fence_of, number_of, padded, record_of, run_of_text, state_of, time_of
 from .server import texts
 
@@ -148,7 +150,12 @@ class Ledger:
         )
         found = [run for run, _ in _records(self._run(scripts.RUNS, job_id or "", str(limit), *wanted))]
         found.sort(key=attrgetter("nominal"), reverse=True)
-        return found[:limit]
+        found = found[:limit]
+        ids = sorted({run.job_id for run in found if run.name is None})
+        parts = self._run(NAMES, *ids).split("\0") if ids else []
+        named = zip(parts[:-1:3], parts[1::3], parts[2::3], strict=True)
+        label_all(found, {id: (name, reference) for id, name, reference in named})
+        return found
 
     # -- leases --------------------------------------------------------------------------------------------------
 

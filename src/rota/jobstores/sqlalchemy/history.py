@@ -9,6 +9,7 @@ from sqlalchemy import func, select, tuple_, union_all
 
 from ...core.recorded import BEFORE, MOST, standing_from
 from ...core.run import CLAIMED, END_STATES
+from ..documents import label_all
 from .rows import run_of
 from .schema import BATCH
 
@@ -32,6 +33,7 @@ class History:
 
     def __init__(self, tables: Tables) -> None:
         self._runs = tables.runs
+        self._jobs = tables.jobs
 
     def select(
         self,
@@ -55,7 +57,21 @@ class History:
             if not parts:
                 return []
             found = _newest(union_all(*map(select, parts)).subquery())
-        return [run_of(row) for row in conn.execute(found.limit(limit).offset(offset))]
+        records = [run_of(row) for row in conn.execute(found.limit(limit).offset(offset))]
+        label_all(records, self._names(conn, {run.job_id for run in records if run.name is None}))
+        return records
+
+    def _names(self, conn: Connection, ids: Iterable[str]) -> dict[str, tuple[str, str]]:
+        """Return name and callable of the jobs of these ids that are there."""
+        jobs = self._jobs.c
+        wanted = sorted(ids)
+        found: dict[str, tuple[str, str]] = {}
+        for start in range(0, len(wanted), BATCH):
+            rows = conn.execute(
+                select(jobs.id, jobs.name, jobs.func).where(jobs.id.in_(wanted[start : start + BATCH]))
+            )
+            found.update((id, (name, reference)) for id, name, reference in rows)
+        return found
 
     def met(self, conn: Connection, keys: Sequence[tuple[str, int]]) -> set[str]:
         """Return the jobs of which one of these keys (job id, nominal time) has a record."""

@@ -14,10 +14,25 @@ from ...clock import HELD
 from ...core.plan import ENDED
 from ...core.recorded import first_nominal, leave_out_recorded
 from ...core.run import CLAIMED
+from ...texts import storable
+from ..documents import label_of
 from .capabilities import counts_sets, takes_arrays
 from .prepared import Prepared, array_literal
-from .rows import CLAIMS, ENDS, FENCE, PLAIN_ENDS, claim_of, end_of, fence_of, plain_end_of, row_of, run_of
-from .schema import BATCH, storable
+from .rows import (
+    CLAIMS,
+    ENDS,
+    FENCE,
+    LAST_ENDS,
+    PLAIN_ENDS,
+    claim_of,
+    end_of,
+    fence_of,
+    last_end_of,
+    plain_end_of,
+    row_of,
+    run_of,
+)
+from .schema import BATCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +50,7 @@ if TYPE_CHECKING:
 #: The columns that statements set, in the order in which rows give their values.
 _MOVED = ("next_nominal", "next_due", "version", "running", "state", "error", "updated")
 _TAKEN = ("owner", "attempt", "claimed")
-_LOST = ("status", "reason", "finished")
+_LOST = ("status", "reason", "finished", "name", "func")
 
 
 class Unexpected(Exception):
@@ -125,6 +140,12 @@ class Ledger:
             *PLAIN_ENDS,
             *FENCE,
             alike=("status", "result", "b_attempt", "b_owner"),
+        )
+        self._finish_last = Prepared(
+            lambda value: owned(value).values({name: value(name) for name in LAST_ENDS}),
+            *LAST_ENDS,
+            *FENCE,
+            alike=("status", "result", "name", "func", "b_attempt", "b_owner"),
         )
         self._give_back = Prepared(lambda value: owned(value).values(owner=None), *FENCE)
         self._take = Prepared(
@@ -282,13 +303,19 @@ class Ledger:
         return refused, self.release(conn, ended, now, over)
 
     def _finish_all(self, conn: Connection, runs: Sequence[Run]) -> None:
-        plain, telling = [], []
+        plain, last, telling = [], [], []
         for run in runs:
-            if run.reason is None and run.error_type is None:
-                plain.append(plain_end_of(run))
-            else:
+            if run.reason is not None or run.error_type is not None:
                 telling.append(end_of(run))
-        for statement, rows in ((self._finish_plain, plain), (self._finish, telling)):
+            elif run.job is not None and run.job.state == ENDED:
+                last.append(last_end_of(run))
+            else:
+                plain.append(plain_end_of(run))
+        for statement, rows in (
+            (self._finish_plain, plain),
+            (self._finish_last, last),
+            (self._finish, telling),
+        ):
             # Where nobody knows how many there were (MySQL), care has to be taken of those too.
             if rows and statement.run(conn, rows) != len(rows):
                 raise Unexpected
@@ -345,7 +372,8 @@ class Ledger:
     def settle(self, conn: Connection, run: Run, fence: tuple[Any, ...]) -> bool:
         """Write what became of an orphan that was found with a fence: its new owner, or its end; False if it has changed."""
         if run.ended:
-            return bool(self._lose.run(conn, [(run.status, storable(run.reason), run.finished_at, *fence)]))
+            lost = (run.status, storable(run.reason), run.finished_at, *label_of(run))
+            return bool(self._lose.run(conn, [(*lost, *fence)]))
         return bool(self._take.run(conn, [(run.owner, run.attempt, run.claimed_at, *fence)]))
 
 

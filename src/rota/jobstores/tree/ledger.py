@@ -13,7 +13,8 @@ from ...core.plan import ENDED
 from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, standing_from
 from ...core.run import CLAIMED
 from ...errors import DeserializationError, StoreConflictError
-from ..documents import fields_of, run_of, storable
+from ...texts import storable
+from ..documents import fields_of, run_of
 from ..orphans import linked, sort_out
 from .docs import REMOVED, changes_of
 from .layout import (
@@ -29,12 +30,12 @@ from .port import Change, Step, carry_out, tries
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-    from logging import Logger
 
     from ...core.plan import Decision
     from ...core.recorded import Recorded
     from ...core.run import Run
     from ...job import Job
+    from ...logs import GuardedLogger
     from .docs import Doc
     from .jobs import Jobs
     from .port import Entry, Tree
@@ -226,7 +227,7 @@ class Ledger:
         room: Mapping[str, int] | None,
         known: Collection[tuple[str, int]] | None,
         job_of: Callable[[Doc], Job],
-        logger: Logger,
+        logger: GuardedLogger,
     ) -> list[Run]:
         """Take over runs that no living node owns, and those of ``node`` that are not among ``known``.
 
