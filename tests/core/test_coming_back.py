@@ -223,6 +223,18 @@ def test_what_the_claim_decides_needs_no_word_of_the_door(options):
     assert scheduler.get_jobs() == []
 
 
+def test_the_records_of_a_job_that_cannot_have_any_are_not_looked_for(options):
+    scheduler, _ = begun(**options)
+    scheduler._lookup_jobstore("default").recorded = None  # to call it is an error
+    scheduler.add_job(work)
+    scheduler.add_job(work, kwargs={})
+    scheduler.add_job(work, "interval", minutes=1, id="to come")
+    scheduler.add_jobs([{"func": work}, {"func": work, "trigger": "interval", "hours": 1, "id": "later"}])
+    scheduler.modify_job("to come", name="renamed")
+    scheduler.run_pending()
+    assert outcomes(scheduler) == [("succeeded", None, 1)] * 3
+
+
 # ------------------------------------------------------------------------------------ older than the ledger remembers
 
 

@@ -261,7 +261,8 @@ class MemoryJobStore(BaseJobStore):
             and self._runs.recorded(job.id, nominal)
         ):
             self._recorded.add(job.id)
-        self._push(job)
+        job.version = abs(job.version) + 1  # as _push() does, without a call
+        self._queue(job)
 
     def _push(self, job: Job) -> None:
         """Give the job a new version, and put it into its executor's queue."""

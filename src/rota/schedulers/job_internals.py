@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import partial
 
-from ..clock import MINUTE, is_shown_everywhere
+from ..clock import MINUTE, SECOND, is_shown_everywhere
 from ..core.plan import NEW, due_time
 from ..errors import (
     ConflictingIdError,
@@ -52,7 +52,8 @@ class JobInternals(JobLookups):
         if not explicit:
             self._plan_first(job, now)
         nominal, due = job.next_nominal, job.next_due
-        if nominal is not None and nominal <= now:
+        # A job that runs at once under an id that was made for it has no records and is not old: it is spared the look.
+        if nominal is not None and nominal <= now and (nominal < now - SECOND or not job.has_new_id):
             over = pass_over([job], store, now, self._log)
             if over and self._leave_out(store, job, jobstore_alias, replace_existing, explicit):
                 return
