@@ -172,10 +172,10 @@ class JobInternals(JobLookups):
             # The transaction of the caller is left alone; there the claim decides about times that have a record.
             over = pass_over(jobs, store, now, self._log, LOOK_BY_ID if connection is None else LOOK_NEVER)
         if over:
-            ended = [
-                job for job in over if self._leave_out(store, job, alias, replace, job.id not in planned)
-            ]
-            jobs = [job for job in jobs if job not in ended]
+            ended = {
+                job.id for job in over if self._leave_out(store, job, alias, replace, job.id not in planned)
+            }
+            jobs = [job for job in jobs if job.id not in ended]
             if not jobs:
                 return
         keep = partial(_keep_schedule, only=planned) if replace else None
