@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from ..clock import FIRST_SHOWN, LAST_SHOWN, MINUTE
+from ..clock import FIRST_SHOWN, LAST_SHOWN, MINUTE, SECOND
 from ..core.plan import NEW, due_time
 from ..errors import (
     ConflictingIdError,
@@ -50,7 +50,8 @@ class JobInternals(JobLookups):
         if not explicit:
             self._plan_first(job, now)
         nominal, due = job.next_nominal, job.next_due
-        if nominal is not None and nominal <= now:
+        # A job that runs at once under an id that was made for it has no records and is not old: it is spared the look.
+        if nominal is not None and nominal <= now and (nominal < now - SECOND or not job.has_new_id):
             from .recorded import pass_over  # import time
 
             over = pass_over([job], store, now, self._log)
@@ -171,10 +172,10 @@ class JobInternals(JobLookups):
             # The transaction of the caller is left alone; there the claim decides about times that have a record.
             over = pass_over(jobs, store, now, self._log, LOOK_BY_ID if connection is None else LOOK_NEVER)
         if over:
-            ended = [
-                job for job in over if self._leave_out(store, job, alias, replace, job.id not in planned)
-            ]
-            jobs = [job for job in jobs if job not in ended]
+            ended = {
+                job.id for job in over if self._leave_out(store, job, alias, replace, job.id not in planned)
+            }
+            jobs = [job for job in jobs if job.id not in ended]
             if not jobs:
                 return
         keep = partial(_keep_schedule, only=planned) if replace else None

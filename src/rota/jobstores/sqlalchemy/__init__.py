@@ -337,22 +337,20 @@ class SQLAlchemyJobStore(BaseJobStore):
                 return []
             return self._ledger_table.claim(conn, decisions, node, now, careful)
 
-        def look(conn: Connection) -> None:
-            self._ledger_table.leave_out_recorded(conn, decisions, self._history)
+        def look(conn: Connection) -> bool:
+            return self._ledger_table.leave_out_recorded(conn, decisions, self._history)
 
-        careful = False
-        for _ in range(_TRIES):
+        careful, tries = False, 0
+        while True:
             try:
                 moved = self._write(partial(work, careful=careful))
                 break
             except Unexpected:
                 careful = True
-            except IntegrityError:  # a nominal time has its record already
-                self._read(look)
-        else:
-            raise StoreConflictError(
-                f"The nominal times of runs were taken by others {_TRIES} times in a row"
-            )
+            except IntegrityError:  # most likely a nominal time has its record already; it may be forgotten before it is looked for
+                tries += 1
+                if (not self._read(look) and tries > 1) or tries == _TRIES:
+                    raise
         for decision, running in moved:
             settle(decision, running)
         won = [decision for decision, _ in moved]

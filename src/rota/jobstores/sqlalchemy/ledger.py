@@ -263,19 +263,23 @@ class Ledger:
         if telling:
             self._insert.run(conn, telling)
 
-    def leave_out_recorded(self, conn: Connection, decisions: Sequence[Decision], history: History) -> None:
+    def leave_out_recorded(self, conn: Connection, decisions: Sequence[Decision], history: History) -> bool:
         """Take out of decisions whose claim failed the nominal times that have a record (rule R4).
 
         Every record is written with a new version of its job, so what is read here is true of the version that was decided on.
+
+        :return: whether there is such a time
         """
         first = {decision.job.id: (first_nominal(decision), decision) for decision in decisions}
         keys = [
             (run.job_id, run.nominal) for decision in decisions for run in (*decision.runs, *decision.records)
         ]
-        for job_id in history.met(conn, keys):
+        met = history.met(conn, keys)
+        for job_id in met:
             since, decision = first[job_id]
             if since is not None:
                 leave_out_recorded(decision, history.recorded(conn, job_id, since))
+        return bool(met)
 
     # -- finish --------------------------------------------------------------------------------------------------
 
