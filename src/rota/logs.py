@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 #: The levels of those names in logging.
 DEBUG = 10
 WARNING = 30
+_LEVELS = {"debug": DEBUG, "info": 20, "warning": WARNING, "error": 40}
 
 #: What formats as it is and runs no code of users.
 _PLAIN: tuple[type, ...] = (str, int, float, bool, type(None))
@@ -40,6 +41,15 @@ class ClassLogger:
         return get_logger(self._name)
 
 
+class GuardedClassLogger(ClassLogger):
+    """The same, guarded."""
+
+    __slots__ = ()
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return GuardedLogger(get_logger(self._name))
+
+
 class GuardedLogger:
     """A logger whose methods never raise, whatever its filters, its handlers and the texts of its arguments do.
 
@@ -51,6 +61,13 @@ class GuardedLogger:
     def __init__(self, logger: Any) -> None:
         self._logger = logger
         self._is_of_logging = _is_of_logging(logger)
+
+    def over(self, logger: Any) -> GuardedLogger:
+        """Return a logger like this one that writes by another."""
+        return GuardedLogger(logger)
+
+    def finish(self, patience: float) -> None:
+        """Write what waits to be written, as long as no single line takes longer than ``patience`` seconds."""
 
     def debug(self, message: str, *args: object, exc_info: Any = None) -> None:
         """Log a message for developers."""
@@ -81,6 +98,8 @@ class GuardedLogger:
 
     def _log(self, method: str, message: str, args: tuple[object, ...], exc_info: Any) -> None:
         try:
+            if self._is_of_logging and not self._logger.isEnabledFor(_LEVELS[method]):
+                return  # what nobody reads costs next to nothing
             # So that a line names the caller's file, not this one; loggers of other libraries do not know this option.
             options: dict[str, Any] = {"stacklevel": 3} if self._is_of_logging else {}
             if exc_info:

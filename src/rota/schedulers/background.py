@@ -13,7 +13,7 @@ from .blocking import BlockingScheduler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Self
 
 
 class BackgroundScheduler(BlockingScheduler):
@@ -26,6 +26,10 @@ class BackgroundScheduler(BlockingScheduler):
     """
 
     _thread: Thread | None = None
+    _kept_alive_by = (
+        "let the main thread wait or work, use a BlockingScheduler if the program does nothing else, "
+        "or pass daemon=False"
+    )
     _daemon: bool = True
 
     def start(self, paused: bool = False) -> Any:
@@ -46,6 +50,9 @@ class BackgroundScheduler(BlockingScheduler):
         if thread is not None and thread is not current_thread() and not self._is_inside():
             thread.join()
             self._thread = None
+
+    def __enter__(self) -> Self:
+        return BaseScheduler.__enter__(self)
 
     def _configure(self, config: dict[str, Any]) -> None:
         self._daemon = asbool(config.pop("daemon", True))

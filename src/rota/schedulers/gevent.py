@@ -12,7 +12,6 @@ from ..interrupts import is_interrupt
 from .base import STATE_STOPPED, BaseScheduler
 from .blocking import BlockingScheduler
 from .engine import SLICE
-from .event_queue import EventQueue
 
 try:
     import gevent
@@ -25,11 +24,12 @@ except ImportError as exc:
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, Self
 
     from ..executors.base import BaseExecutor
     from .completions import Completions
     from .engine import Engine
+    from .event_queue import EventQueue
     from .store_state import StoreState
 
 #: Seconds between two looks for the end of a shutdown.
@@ -44,6 +44,7 @@ class GeventScheduler(BlockingScheduler):
     """
 
     _greenlet: Any = None
+    _kept_alive_by = "join the greenlet that start() returns, or whatever else the program waits for"
     _hub: Any = None
     #: the hub's thread
     _thread: int | None = None
@@ -88,6 +89,9 @@ class GeventScheduler(BlockingScheduler):
         BaseScheduler.shutdown(self, wait, timeout)
         if self._greenlet is not None and gevent.getcurrent() is not self._greenlet:
             self._greenlet.join()
+
+    def __enter__(self) -> Self:
+        return BaseScheduler.__enter__(self)
 
     def wakeup(self) -> None:
         """Make the greenlet look for due jobs now. Thread-safe."""

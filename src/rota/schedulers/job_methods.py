@@ -6,6 +6,7 @@ Part of the public facade: it validates and delegates to stores; it runs nothing
 from __future__ import annotations
 
 from ..core.plan import ACTIVE, NEW, PAUSED, QUARANTINED, once_more
+from ..core.policy import OPTION_NAMES
 from ..core.run import CLAIMED, END_STATES
 from ..errors import (
     ConflictingIdError,
@@ -165,7 +166,8 @@ class JobMethods(AddingMethods):
     def modify_job(self, job_id: str, jobstore: str | None = None, **changes: Any) -> Job:
         """Change attributes of a job; any but ``id`` may be given.
 
-        The schedule stays as it is unless ``next_run_time`` is given (None pauses the job).
+        The schedule stays as it is unless ``next_run_time`` is given (None pauses the job). A time that has a record in the ledger
+        does not run again; a warning names it, and the job goes on at its next time.
 
         :return: the changed job
         :raises JobLookupError: if there is no such job
@@ -175,7 +177,8 @@ class JobMethods(AddingMethods):
             self._check_executor(changes["executor"])
         if isinstance(changes.get("func"), str):
             self._check_callable(changes["func"], self._lookup_job(job_id, jobstore)[1])
-        return self._change(job_id, jobstore, lambda draft: draft._modify(**changes))
+        options = {name: value for name, value in changes.items() if name in OPTION_NAMES}
+        return self._change(job_id, jobstore, lambda draft: draft._modify(**changes), options)
 
     def reschedule_job(
         self,
@@ -236,9 +239,9 @@ class JobMethods(AddingMethods):
         """Have a job run once, now, apart from its schedule, which stays as it is.
 
         The run is one like any other: it counts as one of the job's ``max_instances``, and it is recorded (its ``reason`` is
-        "manual"), with its events. A paused job runs, too. A scheduler that is paused starts the run when it is resumed.
-        In a durable store, any node that knows the job's executor may take the run: this one at once, others when they renew
-        their leases (every five seconds, unless ``lease`` says otherwise).
+        "manual"), with its events; what ran already is repeated. A paused job runs, too. A scheduler that is paused starts the
+        run when it is resumed. In a durable store, any node that knows the job's executor may take the run: this one at once,
+        others when they renew their leases (every five seconds, unless ``lease`` says otherwise).
 
         :return: the run as it was asked for. In a durable store that is a record which stays as it is ("claimed"), whoever takes
             the run: :meth:`get_runs` tells what became of it, and its ``cancel()`` raises
@@ -293,6 +296,10 @@ class JobMethods(AddingMethods):
                 self._pending_jobs[:] = [
                     entry for entry in self._pending_jobs if jobstore not in (None, entry[1])
                 ]
+                kept = {(alias, job.id) for job, alias, _ in self._pending_jobs}
+                self._pending_options = {
+                    key: options for key, options in self._pending_options.items() if key in kept
+                }
         else:
             if jobstore is not None:
                 self._lookup_jobstore(jobstore)
