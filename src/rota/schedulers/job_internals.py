@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from ..clock import FIRST_SHOWN, LAST_SHOWN, MINUTE, SECOND
+from ..clock import FIRST_SHOWN, LAST_SHOWN, MINUTE
 from ..core.plan import NEW, due_time
 from ..errors import (
     ConflictingIdError,
@@ -50,17 +50,19 @@ class JobInternals(JobLookups):
         if not explicit:
             self._plan_first(job, now)
         nominal, due = job.next_nominal, job.next_due
-        # A job that runs at once under an id that was made for it has no records and is not old: it is spared the look.
-        if nominal is not None and nominal <= now and (nominal < now - SECOND or not job.has_new_id):
+        is_late = nominal is not None and nominal < now - LATE
+        if is_late or (
+            nominal is not None and nominal <= now and not job.has_new_id
+        ):  # a new id has no records
             from .recorded import pass_over  # import time
 
             over = pass_over([job], store, now, self._log)
             if over and self._leave_out(store, job, jobstore_alias, replace_existing, explicit):
                 return
-        is_past = not explicit and nominal is not None and nominal < now - LATE and due == job.next_due
+        is_told = is_late and not explicit and due == job.next_due
         try:
             store.add_job(job)
-            if is_past:
+            if is_told:
                 self._tell_of_past(job, nominal or 0, now)
         except ConflictingIdError:
             if not replace_existing:
