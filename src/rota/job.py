@@ -145,9 +145,9 @@ class Job:
         **options: Any,
     ) -> None:
         self._home = (scheduler, None)
-        id = None if id is None else checked_id(id)
-        if id:
-            self.id = id
+        given = None if id is None else checked_id(id)
+        if given:
+            self.id = given
         else:
             self.id, self._rare = urandom(16).hex(), ONLY_NEW_ID
         self.args = args

@@ -289,7 +289,7 @@ def test_shutdown_can_be_awaited_on_another_loop_and_blocks_neither():
 
         async def work():
             begun.set()
-            while scheduler.running:  # noqa: ASYNC110  # set by another thread
+            while scheduler.running:  # noqa: ASYNC110  # its state has no event to wait for
                 await asyncio.sleep(0.001)
             ended.append("work")
 

@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 
 from ..clock import HELD, SYSTEM_CLOCK, instant, moment
 from ..core.plan import ACTIVE, ENDED, QUARANTINED
-from ..core.recorded import first_nominal, is_by_hand
 from ..errors import (
     ConfigurationError,
     ConflictingIdError,
@@ -18,7 +17,8 @@ from ..errors import (
     StoreInUseError,
     TransientJobError,
 )
-from ..logs import ClassLogger, get_logger
+from ..interrupts import is_interrupt
+from ..logs import ClassLogger, GuardedClassLogger, get_logger
 from .memory_ledger import MemoryLedger
 
 TYPE_CHECKING = False
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ..core.recorded import Recorded
     from ..core.run import Run
     from ..job import Job
+    from ..logs import GuardedLogger
 
 __all__ = ("BaseJobStore", "ConflictingIdError", "JobLookupError", "TransientJobError")
 
@@ -61,7 +62,9 @@ class BaseJobStore(ABC):
 
     _scheduler: Any = None
     _alias: str | None = None
+    #: for subclasses; Rota's own stores log by ``_log``
     _logger: Any = ClassLogger("rota.jobstores")
+    _log: GuardedLogger | Any = GuardedClassLogger("rota.jobstores")
 
     # -- life cycle ----------------------------------------------------------------------------------------------
 
@@ -77,6 +80,10 @@ class BaseJobStore(ABC):
 
     def shutdown(self) -> None:  # noqa: B027  # optional to override, as in APScheduler
         """Free what the store opened itself. What the user passed in stays open."""
+
+    def log_by(self, logger: GuardedLogger) -> None:
+        """Write the store's lines as the engine writes its own, so that no handler holds up who calls the store."""
+        self._log = logger.over(self._logger)
 
     def attach(self, scheduler: Any, alias: str) -> None:
         """Tie this store object to one scheduler.
@@ -279,9 +286,8 @@ class BaseJobStore(ABC):
 
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
         """Make decisions true in one atomic step: for each job whose version is unchanged, move it to its next nominal
-        time (or end or quarantine it), raise its version, count its runs as running, and write the records.
-
-        A run whose nominal time has a record already is taken out of its decision, and the job moves on without it.
+        time (or end or quarantine it), raise its version, count its runs as running, and write the records. What has a record
+        already (R4) is taken out of its decision, and the job moves on without it.
 
         :param decisions: one for each job, at most
         :param node: the id of the node that claims; in a durable store it must hold a lease (see :meth:`renew`), a node whose
@@ -290,14 +296,12 @@ class BaseJobStore(ABC):
         :return: the decisions that were carried out; what another node changed first is left out
         """
         won = []
-        error: Exception | None = None
+        error: BaseException | None = None
         with self._ledger.lock:
             until = self._ledger.claimed_until
             for decision in decisions:
                 job = decision.job
-                since = first_nominal(decision)
-                if since is not None and (since <= until or is_by_hand(decision)):
-                    self._ledger.leave_out(decision)
+                self._ledger.leave_out_if_late(decision, until)
                 job.running = self._ledger.running.get(job.id, 0)
                 if decision.runs and job.running >= job.policy.max_instances:
                     continue
@@ -311,10 +315,12 @@ class BaseJobStore(ABC):
                         self._update_legacy(job, decision)
                 except JobLookupError:
                     continue
-                except Exception as exc:
+                except BaseException as exc:
                     job.assign(before)
+                    if is_interrupt(exc):
+                        raise
                     error = exc
-                    self._logger.warning("Error moving job %s to its next run; it stays due: %r", job.id, exc)
+                    self._log.warning("Error moving job %s to its next run; it stays due: %r", job.id, exc)
                     continue
                 self._ledger.claim(decision, node, now)
                 won.append(decision)
@@ -354,15 +360,14 @@ class BaseJobStore(ABC):
         return self._ledger.select(job_id, status, limit + offset)[offset:]
 
     def recorded(self, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
-        """Return the records (first and last nominal time, status) of some jobs that stand for times from an instant on.
+        """Return the records of some jobs that stand for times from an instant on, oldest first; jobs without any are left out.
 
         Runs under way are among them; of very many the first thousand.
 
         :param since: for each job id the instant
-        :return: oldest first, for each job that has any
         """
-        found = {job_id: self._ledger.recorded(job_id, start) for job_id, start in since.items()}
-        return {job_id: records for job_id, records in found.items() if records}
+        recorded = self._ledger.recorded
+        return {job_id: found for job_id, start in since.items() if (found := recorded(job_id, start))}
 
     @property
     def remembers(self) -> int | None:

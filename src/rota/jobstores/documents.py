@@ -10,6 +10,7 @@ from operator import attrgetter
 from ..core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED, due_time, plan
 from ..core.run import Run
 from ..errors import DeserializationError, JobValueError, SchemaError
+from ..interrupts import is_interrupt
 from ..job import Job
 from ..references import is_misnamed
 from ..results import text_of_result, value_of
@@ -96,7 +97,9 @@ def heal(job: Job, now: int) -> bool:
     try:
         job.next_due = due_time(job, nominal)
         plan(job, max(now, job.next_due))
-    except Exception:  # triggers may raise anything; that is what quarantine is for
+    except BaseException as exc:  # triggers may raise anything; that is what quarantine is for
+        if is_interrupt(exc):
+            raise
         return False
     return True
 

@@ -11,7 +11,7 @@ from itertools import islice
 from operator import attrgetter
 from threading import RLock
 
-from ..core.recorded import first_nominal, leave_out_recorded, standing_from
+from ..core.recorded import first_nominal, is_by_hand, leave_out_recorded, standing_from
 from ..core.run import label
 
 TYPE_CHECKING = False
@@ -107,6 +107,12 @@ class MemoryLedger:
         recorded = self.recorded(decision.job.id, since)
         leave_out_recorded(decision, recorded)
         return following is not None and any(last >= following for _, last, _ in recorded)
+
+    def leave_out_if_late(self, decision: Decision, until: int) -> None:
+        """Do that for a decision that may meet records: about times of an earlier claim than the last, or a run by hand."""
+        since = first_nominal(decision)
+        if since is not None and (since <= until or is_by_hand(decision)):
+            self.leave_out(decision)
 
     def _update_index(self) -> None:
         new = min(self._count - self._indexed, len(self._ended))

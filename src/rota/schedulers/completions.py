@@ -10,7 +10,7 @@ from threading import Event, Lock
 from time import sleep
 
 from ..clock import HELD
-from ..core.run import CANCELLED, is_plain, label
+from ..core.run import CANCELLED, is_plain
 from ..errors import StoreNotStartedError
 from ..events import EVENT_JOB_REFUSED
 from ..interrupts import is_interrupt
@@ -250,7 +250,9 @@ class Completions:
         stale = {id(run) for run in refused} if refused else None
         for run in batch:
             event = None
-            label(run)
+            job = run.job
+            if job is not None:  # label(), of which the call costs more than what it does
+                run.name, run.func = job.name, job.func_ref
             if stale and id(run) in stale:
                 engine.logger.error(
                     "The outcome of %r (%s) was refused: another node has taken the run over", run, run.status

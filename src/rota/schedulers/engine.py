@@ -119,6 +119,7 @@ class Engine:
 
     def add_store(self, alias: str, store: BaseJobStore) -> None:
         """Take a started store into the passes."""
+        store.log_by(self.logger)
         is_node = store.durable and self._runs_jobs
         lease = Lease(store, self.clock, self.logger, self._lease) if is_node else None
         state = StoreState(self, alias, store, lease)

@@ -1,6 +1,6 @@
-"""What the facade's job methods stand on: look-ups by alias, planning the first run, optimistic changes.
+"""What the facade's job methods stand on: planning the first run, storing jobs, optimistic changes.
 
-Holds APScheduler's inner methods, which programs override or call. It starts nothing and runs nothing.
+It starts nothing and runs nothing.
 """
 
 from __future__ import annotations
@@ -8,178 +8,40 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import partial
 
-from ..clock import is_shown_everywhere
-from ..core.plan import ENDED, NEW, due_time
-from ..core.policy import Policy
+from ..clock import MINUTE, is_shown_everywhere
+from ..core.plan import NEW, due_time
 from ..errors import (
     ConflictingIdError,
     JobLookupError,
-    SchedulerNotRunningError,
     StoreConflictError,
-    UnknownAliasError,
 )
 from ..events import EVENT_JOB_ADDED, EVENT_JOB_MODIFIED, EVENT_JOB_REMOVED, JobEvent
-from ..jobchecks import checked_time, not_a_trigger, usable_id
+from ..jobchecks import checked_time, usable_id
 from ..logs import DEBUG
-from ..triggers.base import BaseTrigger
-from .names import check_names, no_such, no_such_job
-from .plugins import create_plugin
-from .recorded import LOOK_ALWAYS, LOOK_BY_ID, LOOK_NEVER, pass_over
+from .announcing import local
+from .lookups import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, JobLookups
+from .names import no_such_job
+from .recorded import LOOK_ALWAYS, LOOK_BY_ID, LOOK_NEVER, keeps_schedule, leave_out, pass_over
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
-    from datetime import tzinfo
     from typing import Any
 
-    from ..allowlist import AllowList
-    from ..clock import Clock
-    from ..core.plan import Decision
-    from ..core.run import Run
-    from ..executors.base import BaseExecutor
     from ..job import Job
     from ..jobstores.base import BaseJobStore
-    from ..logs import GuardedLogger
 
-STATE_STOPPED = 0
-STATE_RUNNING = 1
-STATE_PAUSED = 2
-
-#: The triggers that may start now: they start by the scheduler's clock.
-_STARTING_NOW = ("date", "interval", "calendarinterval", "crontab", "rrule")
+__all__ = ("STATE_PAUSED", "STATE_RUNNING", "STATE_STOPPED", "JobInternals")
 
 #: How often a change is tried again when others change the same job at the same time.
 TRIES = 50
 
-#: How many ids are looked through for one that was meant by an unknown one.
-MOST_IDS = 1000
-
-_COPIED = (
-    "This process was forked from one in which the scheduler runs, and its copy here is stopped: what is asked of it would "
-    "reach nobody. Call start() here if this process is to run jobs, too (each process then runs the jobs of a memory store). "
-    "To add and look at jobs that others run, start a scheduler of your own here, with runs_jobs=False and the same database"
-)
+#: How long ago the first time of a new job may be before that is told (microseconds): "now" may have waited for the start.
+LATE = MINUTE
 
 
-class JobInternals:
+class JobInternals(JobLookups):
     """The inner half of :class:`~rota.schedulers.job_methods.JobMethods`."""
-
-    state: int
-    #: whether calls go to the stores: from start() on, and during a shutdown until the last run has ended
-    _is_open: bool = False
-    #: whether this is the copy, in a forked child, of a scheduler that runs in the parent
-    _is_copy: bool = False
-    clock: Clock
-    timezone: tzinfo
-    #: the scheduler's logger, guarded
-    _log: GuardedLogger
-    _executors: dict[str, BaseExecutor]
-    _jobstores: dict[str, BaseJobStore]
-    _jobstores_lock: Any
-    _default_policy: Policy
-    #: False: jobs are added and changed here for others to run
-    _runs_jobs: bool = True
-    #: which callables the jobs in durable stores may name
-    _allowed_callables: AllowList | None = None
-    #: the names of the parameters of add_job(), for suggestions
-    _job_options: tuple[str, ...] = ()
-    #: job, store alias, replace_existing: added before start()
-    _pending_jobs: list[tuple[Job, str, bool]]
-    #: for each alias of a store what its jobs have as ``_home``
-    _homes: dict[str, tuple[Any, str | None]]
-    #: policies that pending jobs set themselves, by store alias and id; the defaults are those of the time of start()
-    _pending_options: dict[tuple[str, str], dict[str, Any]]
-
-    def wakeup(self) -> None:
-        raise NotImplementedError
-
-    def _dispatch_event(self, event: Any) -> None:
-        raise NotImplementedError
-
-    def _tell(self, event: Any) -> None:
-        """Call :meth:`_dispatch_event`; what it raises must not undo for the caller what the store has done already."""
-        try:
-            self._dispatch_event(event)
-        except Exception:
-            self._log.exception("_dispatch_event() failed for %r", event)
-
-    # -- APScheduler's inner methods, which programs override or call ---------------------------------------------
-
-    def _create_trigger(self, trigger: BaseTrigger | str | None, trigger_args: dict[str, Any]) -> BaseTrigger:
-        """Return ``trigger`` itself, or make the trigger of that name; the scheduler's zone is the default."""
-        if trigger is None:
-            trigger = "date"
-        elif not isinstance(trigger, str):
-            if not isinstance(trigger, BaseTrigger):
-                raise not_a_trigger(trigger)
-            check_names(trigger_args, self._job_options, "add_job() with a trigger object")
-            return trigger
-        if trigger != "crontab" or not _names_a_zone(trigger_args.get("expr")):
-            trigger_args.setdefault("timezone", self.timezone)
-        if trigger in _STARTING_NOW:
-            trigger_args["now"] = self.clock.now()
-        made: BaseTrigger = self._create_plugin_instance("trigger", trigger, trigger_args)
-        return made
-
-    def _create_plugin_instance(self, type_: str, alias: str, constructor_kwargs: dict[str, Any]) -> Any:
-        """Make an object of the plug-in class of that name ("trigger", "executor" or "jobstore")."""
-        return create_plugin(
-            type_, alias, constructor_kwargs, self._job_options if type_ == "trigger" else ()
-        )
-
-    def _lookup_executor(self, alias: str) -> BaseExecutor:
-        """Return the executor of that alias.
-
-        :raises UnknownAliasError: (a KeyError) if there is none
-        """
-        found = self._executors.get(alias)
-        if found is None:
-            raise UnknownAliasError(no_such("executor", alias, self._executors, "add_executor()"))
-        return found
-
-    def _lookup_jobstore(self, alias: str) -> BaseJobStore:
-        """Return the job store of that alias.
-
-        :raises UnknownAliasError: (a KeyError) if there is none
-        """
-        found = self._jobstores.get(alias)
-        if found is None:
-            raise UnknownAliasError(no_such("job store", alias, self._jobstores, "add_jobstore()"))
-        return found
-
-    def _lookup_job(self, job_id: str, jobstore_alias: str | None) -> tuple[Job, str | None]:
-        """Return the job of that id and the alias of its store (None if the job is pending).
-
-        :raises JobLookupError: if there is none; it suggests a near id
-        """
-        found = self._find_job(job_id, jobstore_alias)
-        if found is None:
-            raise no_such_job(job_id, self._some_ids(jobstore_alias))
-        return found
-
-    def _find_job(self, job_id: str, jobstore_alias: str | None) -> tuple[Job, str | None] | None:
-        """Return the job of that id and the alias of its store (None if the job is pending), or None if there is none."""
-        id = usable_id(job_id)
-        if id is None:
-            return None
-        if not self._goes_to_stores():
-            for job, alias, _ in self._pending_jobs:
-                if job.id == id and jobstore_alias in (None, alias):
-                    return job, None
-        else:
-            for alias, store in self._stores(jobstore_alias):
-                found = store.lookup_job(id)
-                if found is not None:
-                    found._home = self._home(alias)
-                    return found, alias
-        return None
-
-    def _some_ids(self, jobstore_alias: str | None) -> list[str]:
-        """Return ids that an unknown one may be near to, as far as they cost nothing."""
-        ids = [job.id for job, _, _ in self._pending_jobs[:MOST_IDS]]
-        for _, store in self._stores(jobstore_alias):
-            ids += store.some_ids(MOST_IDS)
-        return ids
 
     def _real_add_job(self, job: Job, jobstore_alias: str, replace_existing: bool) -> None:
         """Plan a job's first run and store it."""
@@ -193,8 +55,11 @@ class JobInternals:
             over = pass_over([job], store, now, self._log)
             if over and self._leave_out(store, job, jobstore_alias, replace_existing, explicit):
                 return
+        nominal = job.next_nominal
         try:
             store.add_job(job)
+            if not explicit and nominal is not None and nominal < now - LATE:
+                self._tell_of_past(job, nominal, now)
         except ConflictingIdError:
             if not replace_existing:
                 raise
@@ -208,110 +73,25 @@ class JobInternals:
             self._job_came(job)
 
     def _leave_out(self, store: BaseJobStore, job: Job, alias: str, replace: bool, explicit: bool) -> bool:
-        """Do not store a job whose last time has a record, unless it replaces one and goes on in the schedule of that.
+        """Do not store a job whose last time has a record; False if it goes on in the schedule of one that it replaces."""
+        left_out, removed = leave_out(job, store, replace, explicit)
+        if removed:
+            self._tell(JobEvent(EVENT_JOB_REMOVED, job.id, alias))
+        if left_out:
+            job._home = self._home(alias)
+        return left_out
 
-        :return: whether that is done
-        :raises ConflictingIdError: if there is a job of its id that it may not replace
-        """
-        store.check_job(job)
-        existing = store.lookup_job(job.id)
-        if existing is not None:
-            if not replace:
-                raise ConflictingIdError(job.id)
-            if not explicit and _keeps_schedule(job, existing):
-                return False
-            with suppress(JobLookupError):
-                store.remove_job(job.id)
-                self._tell(JobEvent(EVENT_JOB_REMOVED, job.id, alias))
-        job.set_next(None)
-        job.state = ENDED
-        job._home = self._home(alias)
-        return True
-
-    def _check_executor(self, alias: str) -> None:
-        """Refuse a job whose executor does not exist here, unless others run it.
-
-        :raises UnknownAliasError: (a KeyError) if there is none
-        """
-        if self._runs_jobs and alias not in self._executors:
-            self._lookup_executor(alias)
-
-    # -- helpers -------------------------------------------------------------------------------------------------
-
-    def _job_came(self, job: Job) -> None:
-        """Wake the host up for a new or changed job."""
-        self._wake_host()
-
-    def _wake_host(self) -> None:
-        """Call :meth:`wakeup`; if it fails, the store has the job all the same, and the next pass finds it."""
-        try:
-            self.wakeup()
-        except Exception:
-            self._log.exception("wakeup() failed; jobs that are due wait for the next pass")
-
-    def _request_run(self, alias: str, decision: Decision) -> bool:
-        """Claim the run of a decision; False if the job was changed meanwhile, or runs as often as it may."""
-        raise NotImplementedError
-
-    def _wants(self, code: int) -> bool:
-        """Whether anybody listens to an event."""
-        return True
-
-    def _goes_to_stores(self) -> bool:
-        """Whether a call goes to the stores; else it goes to the jobs that wait for start().
-
-        :raises SchedulerNotRunningError: in the copy of a scheduler that runs in the parent process, where neither would do
-        """
-        if self._is_copy and not self._is_open:
-            raise SchedulerNotRunningError(_COPIED)
-        return self._is_open
-
-    def _require_started(self, what: str) -> None:
-        if not self._goes_to_stores():
-            raise RuntimeError(
-                f"the scheduler must have been started for {what} to work; call start(paused=True)"
-            )
-
-    def _stores(self, alias: str | None) -> list[tuple[str, BaseJobStore]]:
-        """Return the stores by alias: all, or the one that is named if it exists."""
-        if alias is None:
-            return list(self._jobstores.items())
-        store = self._jobstores.get(alias)
-        return [] if store is None else [(alias, store)]
-
-    def _records(
-        self,
-        alias: str,
-        store: BaseJobStore,
-        job_id: str | None,
-        status: Collection[str] | None,
-        limit: int,
-        offset: int,
-    ) -> list[Run]:
-        """Return records of one store, which need not be open."""
-        raise NotImplementedError
-
-    def _bound(self, jobs: Sequence[Job], alias: str) -> Sequence[Job]:
-        """Make the handles' convenience methods work."""
-        home = self._home(alias)
-        for job in jobs:
-            job._home = home
-        return jobs
-
-    def _home(self, alias: str) -> tuple[Any, str | None]:
-        """Return what the jobs of a store share: this scheduler and the alias."""
-        home = self._homes.get(alias)
-        if home is None:
-            home = self._homes[alias] = (self, alias)
-        return home
-
-    def _check_callable(self, func: Any, alias: str | None) -> None:
-        """Refuse the name of a callable that jobs in that store may not have, before anything is imported for it."""
-        if self._allowed_callables is None or not isinstance(func, str):
-            return
-        store = self._jobstores.get(alias or "")
-        if store is not None and store.durable:
-            self._allowed_callables.check_reference(func)
+    def _tell_of_past(self, job: Job, nominal: int, now: int) -> None:
+        """Warn of a new job whose first time is past: mostly it was meant in another zone."""
+        grace = job.policy.misfire_grace
+        becomes = "it runs at once" if grace is None or now - nominal <= grace else "it is recorded as missed"
+        self._log.warning(
+            'The time of job "%s", %s, is past, so %s; give timezone= if another zone was meant, or misfire_grace_time= to '
+            "have what is late recorded as missed",
+            job.name,
+            local(job, nominal),
+            becomes,
+        )
 
     def _plan_first(self, job: Job, now: int) -> None:
         """Plan the first run from ``now``; a trigger whose times are all over leaves the job paused, as in APScheduler."""
@@ -491,15 +271,10 @@ def _keep_schedule(job: Job, existing: Job, only: Collection[str] | None = None)
     """Let a job that replaces another go on in its schedule, if the trigger is unchanged and nobody said otherwise."""
     if only is not None and job.id not in only:
         return
-    if _keeps_schedule(job, existing):
+    if keeps_schedule(job, existing):
         job.trigger = existing.trigger
         job.state = existing.state
         job.next_nominal, job.next_due = existing.next_nominal, existing.next_due
-
-
-def _keeps_schedule(job: Job, existing: Job) -> bool:
-    """Whether a job that replaces another goes on in its schedule."""
-    return existing.error is None and job.trigger.same_schedule(existing.trigger)
 
 
 def _check_unique(jobs: Sequence[Job]) -> None:
@@ -507,10 +282,3 @@ def _check_unique(jobs: Sequence[Job]) -> None:
     twice = [job.id for job in jobs if job.id in seen or seen.add(job.id)]  # type: ignore[func-returns-value]
     if twice:
         raise ConflictingIdError(*twice)
-
-
-def _names_a_zone(expr: Any) -> bool:
-    """Tell whether a zone stands before a crontab expression: ``CRON_TZ=Asia/Tokyo 0 6 * * *``."""
-    from ..triggers.cron.notations import zone_before
-
-    return isinstance(expr, str) and zone_before(expr) is not None

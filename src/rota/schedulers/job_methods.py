@@ -166,7 +166,8 @@ class JobMethods(AddingMethods):
     def modify_job(self, job_id: str, jobstore: str | None = None, **changes: Any) -> Job:
         """Change attributes of a job; any but ``id`` may be given.
 
-        The schedule stays as it is unless ``next_run_time`` is given (None pauses the job).
+        The schedule stays as it is unless ``next_run_time`` is given (None pauses the job). A time that has a record in the ledger
+        does not run again; a warning names it, and the job goes on at its next time.
 
         :return: the changed job
         :raises JobLookupError: if there is no such job
@@ -238,9 +239,9 @@ class JobMethods(AddingMethods):
         """Have a job run once, now, apart from its schedule, which stays as it is.
 
         The run is one like any other: it counts as one of the job's ``max_instances``, and it is recorded (its ``reason`` is
-        "manual"), with its events. A paused job runs, too. A scheduler that is paused starts the run when it is resumed.
-        In a durable store, any node that knows the job's executor may take the run: this one at once, others when they renew
-        their leases (every five seconds, unless ``lease`` says otherwise).
+        "manual"), with its events; what ran already is repeated. A paused job runs, too. A scheduler that is paused starts the
+        run when it is resumed. In a durable store, any node that knows the job's executor may take the run: this one at once,
+        others when they renew their leases (every five seconds, unless ``lease`` says otherwise).
 
         :return: the run as it was asked for. In a durable store that is a record which stays as it is ("claimed"), whoever takes
             the run: :meth:`get_runs` tells what became of it, and its ``cancel()`` raises

@@ -1,12 +1,15 @@
 """The door for jobs that come back: times that have a record already are passed over, and the user is told.
 
-It changes jobs that are about to be stored, and logs; what it does not see, the claim decides.
+It changes jobs that are about to be stored, and logs; it stores nothing. What it does not see, the claim decides.
 """
 
 from __future__ import annotations
 
-from ..core.plan import due_time, forgotten, is_forgotten
+from contextlib import suppress
+
+from ..core.plan import ENDED, due_time, forgotten, is_forgotten
 from ..core.recorded import is_recorded, next_unrecorded
+from ..errors import ConflictingIdError, JobLookupError
 from .announcing import local
 
 TYPE_CHECKING = False
@@ -59,6 +62,35 @@ def pass_over(
         elif following != nominal:
             job.set_next(following, due_time(job, following))
     return over
+
+
+def leave_out(job: Job, store: BaseJobStore, replace: bool, explicit: bool) -> tuple[bool, bool]:
+    """Make a job whose last time has a record one that has ended and is in no store, as it would be after its claim.
+
+    :param replace: whether it replaces a job of its id
+    :param explicit: whether its times were given, so that it does not go on in the schedule of that
+    :return: whether it is left out, and whether a job that it replaces was removed
+    :raises ConflictingIdError: if there is a job of its id that it does not replace
+    """
+    store.check_job(job)
+    existing = store.lookup_job(job.id)
+    removed = False
+    if existing is not None:
+        if not replace:
+            raise ConflictingIdError(job.id)
+        if not explicit and keeps_schedule(job, existing):
+            return False, False
+        with suppress(JobLookupError):
+            store.remove_job(job.id)
+            removed = True
+    job.set_next(None)
+    job.state = ENDED
+    return True, removed
+
+
+def keeps_schedule(job: Job, existing: Job) -> bool:
+    """Whether a job that replaces another goes on in its schedule."""
+    return existing.error is None and job.trigger.same_schedule(existing.trigger)
 
 
 def _first_without(job: Job, nominal: int, recorded: Sequence[Recorded], logger: GuardedLogger) -> int | None:

@@ -251,7 +251,7 @@ class SQLAlchemyJobStore(BaseJobStore):
             try:
                 self._db.write_at_once(self._others.tell)
             except StoreError as exc:  # the job is stored, and the others will find it
-                self._logger.warning("Job %s was added and nobody could be told: %s", job.id, exc)
+                self._log.warning("Job %s was added and nobody could be told: %s", job.id, exc)
 
     def add_jobs(
         self,
@@ -465,7 +465,7 @@ class SQLAlchemyJobStore(BaseJobStore):
 
     def on_wake(self, wake: Callable[[], None]) -> None:
         """Take the function to call when another process changed something that is due soon."""
-        self._others.listen(wake, self._listens, self._logger)
+        self._others.listen(wake, self._listens, self._log)
 
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return how many due jobs wait for executors other than these."""

@@ -28,7 +28,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from ...errors import ConfigurationError, JobValueError, MissingExtraError, StoreError, StoreUnavailableError
 from ...util import without_secrets
-from .capabilities import capabilities_of, takes_arrays, takes_unions
+from .capabilities import capabilities_of, is_in_memory, takes_arrays, takes_unions
 from .forks import GATE
 from .straight import translated
 
@@ -78,6 +78,11 @@ class Database:
             engine = _make_engine(url, options or {})
         if engine.dialect.is_async:
             raise ConfigurationError(_for_asyncio(engine.dialect.driver))
+        if _is_of_one_thread(engine):
+            raise ConfigurationError(
+                f"engine must lead all threads to one database, got {engine.url!r} with a {type(engine.pool).__name__}: an empty "
+                f"database in memory for each thread; give url='sqlite://' or poolclass=StaticPool, a file, or a MemoryJobStore"
+            )
         self.engine: Engine = engine
         self.can = capabilities_of(engine.dialect.name)
         if self._own:
@@ -297,6 +302,13 @@ def check_connection(connection: Any, engine: Engine, store: object) -> None:
         raise ConfigurationError(
             f"connection leads to a {connection.dialect.name} database, and {store!r} keeps its jobs elsewhere"
         )
+
+
+def _is_of_one_thread(engine: Engine) -> bool:
+    """Whether each connection of an engine is a database of its own, in memory, so that other threads find nothing in theirs."""
+    if engine.dialect.name != "sqlite" or isinstance(engine.pool, StaticPool):
+        return False
+    return is_in_memory(engine.url) and engine.url.query.get("cache") != "shared"
 
 
 def _is_environmental(exc: DBAPIError) -> bool:

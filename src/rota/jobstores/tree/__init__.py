@@ -180,7 +180,7 @@ class TreeJobStore(BaseJobStore):
         with_due = state is None or ACTIVE in state
         if end is not None and with_due:
             limits = dict.fromkeys(map(unquoted, self._tree.folders(DUE)), end)
-            docs = self._jobs.due(HELD - 1, limits, self._logger, slice(offset, end))
+            docs = self._jobs.due(HELD - 1, limits, self._log, slice(offset, end))
             if len(docs) == limit:
                 return list(map(self._job_of, docs))
         docs = self._jobs.all() if with_due else self._jobs.without_due()
@@ -248,7 +248,7 @@ class TreeJobStore(BaseJobStore):
         return self._due(now, {alias: limit for alias, limit in room.items() if limit > 0})
 
     def _due(self, now: int, limits: Mapping[str, int | None]) -> list[Job]:
-        docs = self._jobs.due(now, limits, self._logger)
+        docs = self._jobs.due(now, limits, self._log)
         self._seen = {doc.id: doc for doc in docs}
         return list(map(self._job_of, docs))
 
@@ -300,7 +300,7 @@ class TreeJobStore(BaseJobStore):
         Without a job id the names of all records are read.
         """
         self._check_started()
-        found = self._records.select(job_id, status, limit + offset, self._logger)[offset:]
+        found = self._records.select(job_id, status, limit + offset, self._log)[offset:]
         docs = self._jobs.some(run.job_id for run in found if run.name is None)
         readable = {id: doc for id, doc in docs.items() if doc is not None and doc.unreadable is None}
         label_all(found, {id: (doc.parts[1], doc.parts[2]) for id, doc in readable.items()})
@@ -350,7 +350,7 @@ class TreeJobStore(BaseJobStore):
             there = self._offset.at(now)
             return {name for name, until in self._nodes().items() if until >= there}
 
-        return self._runs.rescue(node, now, alive, room, known, self._job_of, self._logger)
+        return self._runs.rescue(node, now, alive, room, known, self._job_of, self._log)
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""

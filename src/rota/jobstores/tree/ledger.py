@@ -30,12 +30,12 @@ from .port import Change, Step, carry_out, tries
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-    from logging import Logger
 
     from ...core.plan import Decision
     from ...core.recorded import Recorded
     from ...core.run import Run
     from ...job import Job
+    from ...logs import GuardedLogger
     from .docs import Doc
     from .jobs import Jobs
     from .port import Entry, Tree
@@ -227,7 +227,7 @@ class Ledger:
         room: Mapping[str, int] | None,
         known: Collection[tuple[str, int]] | None,
         job_of: Callable[[Doc], Job],
-        logger: Logger,
+        logger: GuardedLogger,
     ) -> list[Run]:
         """Take over runs that no living node owns, and those of ``node`` that are not among ``known``.
 
