@@ -19,7 +19,6 @@ from .errors import (
     UnknownAttributeError,
 )
 from .jobchecks import checked_call, checked_executor, checked_id, checked_name, checked_time, checked_trigger
-from .references import check_reference
 from .util import (
     convert_to_datetime,
     datetime_repr,
@@ -440,6 +439,8 @@ class Job:
 
         reference = self.require_reference()
         if self.state != QUARANTINED:
+            from .references import check_reference  # import time
+
             check_reference(reference, self.func)
         args: Sequence[Any] = self.args
         if ismethod(self.func) and not isclass(self.func.__self__) and obj_to_ref(self.func) == reference:

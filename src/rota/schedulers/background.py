@@ -27,7 +27,8 @@ class BackgroundScheduler(BlockingScheduler):
 
     _thread: Thread | None = None
     _kept_alive_by = (
-        "let the main thread wait, use a BlockingScheduler if it does nothing else, or pass daemon=False"
+        "let the main thread wait or work, use a BlockingScheduler if the program does nothing else, "
+        "or pass daemon=False"
     )
     _daemon: bool = True
 
