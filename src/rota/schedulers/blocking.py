@@ -156,14 +156,15 @@ class BlockingScheduler(BaseScheduler):
 
         def note(signum: int, frame: FrameType | None) -> None:
             # A handler may come at any point of the main thread, so it takes no lock: no Event, no log, no thread is started.
-            again = self._signal is not None
-            if not again:
+            # While it starts, or stops already, there is nothing to drain for.
+            at_once = self._signal is not None or self.state == STATE_STOPPED
+            if self._signal is None:
                 self._signal = signum
             engine = self._engine
             if engine is not None:
                 engine.claiming = False
             self._event.set()
-            if again and signum == SIGINT:
+            if at_once and signum == SIGINT:
                 default_int_handler(signum, frame)
 
         caught = [number for number, default in defaults.items() if getsignal(number) is default]
