@@ -11,12 +11,14 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from rota.core.run import CANCELLED, FAILED, LOST, SUCCEEDED
 from rota.errors import ConfigurationError, SerializationError, UnknownOptionError, WorkerProcessError
-from rota.executors.base import chain
+from rota.executors.base import chain, current_run
 from rota.executors.pool import ProcessPoolExecutor
 from rota.testing.executor_contract import ExecutorContract
 from rota.testing.executor_jobs import PATIENCE, Ended, add, wait_for_file
@@ -71,6 +73,10 @@ class Unrestorable(Exception):
 
 def raise_error(error_class):
     raise error_class("one", "two")
+
+
+def shown_time():
+    return str(current_run().scheduled_run_time.tzinfo)
 
 
 def return_lock():
@@ -398,3 +404,18 @@ def test_a_main_module_without_a_guard_is_reported_and_not_started_for_ever(tmp_
     with run_program(tmp_path, "", guard=False) as program:
         out, err = program.communicate(timeout=30)
     assert "failed" in out, err
+
+
+@pytest.mark.parametrize(
+    ("trigger", "shown"),
+    [
+        (SimpleNamespace(timezone=ZoneInfo("Asia/Tokyo")), "Asia/Tokyo"),
+        (SimpleNamespace(timezone=SimpleNamespace(key="Mars/Olympus")), "UTC"),
+        (SimpleNamespace(), "UTC"),
+    ],
+)
+def test_a_worker_process_shows_times_in_the_zone_of_the_job(pool_of, trigger, shown):
+    run = helper.run_of(shown_time)
+    run.job.trigger = trigger
+    (ended,) = helper.carry_out(pool_of(1), run)
+    assert (ended.status, ended.retval) == ("succeeded", shown)

@@ -134,11 +134,11 @@ class Run:
         return None if expires is None else self._shown(self.due + expires)
 
     def _shown(self, instant: int) -> datetime:
-        # Nearly nobody asks, so that a run does not know its zone before.
-        timezone = getattr(self, "timezone", None)
-        if timezone is None and self.job is not None:
-            timezone = getattr(self.job.trigger, "timezone", None)
+        # Nearly nobody asks, so a run does not know its zone before.
         try:
+            timezone = getattr(self, "timezone", None)
+            if timezone is None:
+                timezone = getattr(getattr(self.job, "trigger", None), "timezone", None)
             return moment(instant) if timezone is None else moment(instant, timezone)
         except Exception:  # a zone that fails must not cost more than itself
             return moment(instant)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pickle
 import signal
 import traceback
+from contextlib import suppress
 from contextvars import copy_context
 from multiprocessing.reduction import ForkingPickler
 
@@ -44,6 +45,7 @@ def pack_call(run: Run) -> bytes:
         run.owner,
         run.claimed_at,
         run.started_at,
+        _zone_of(job),
     )
     try:
         return bytes(ForkingPickler.dumps((times, job.name, job.policy, job.func, job.args, job.kwargs)))
@@ -52,6 +54,15 @@ def pack_call(run: Run) -> bytes:
             f"Job {job.id!r} cannot be sent to a worker process: {_culprit(job)} cannot be pickled ({exc}). Use "
             f"module-level functions and picklable arguments, or a thread pool"
         ) from exc
+
+
+def _zone_of(job: Job) -> str | None:
+    """Return the name of the zone in which a job's times are shown."""
+    try:
+        name = getattr(job.trigger, "timezone", None).key  # type: ignore[union-attr]
+    except Exception:  # the zone may be anybody's
+        return None
+    return name if type(name) is str else None
 
 
 def _culprit(job: Job) -> str:
@@ -123,11 +134,16 @@ def carry_out(message: bytes) -> bytes:
 
 
 def _run(times: tuple[Any, ...], name: str, policy: Any) -> Run:
-    job_id, nominal, due, executor, attempt, owner, claimed_at, started_at = times
+    job_id, nominal, due, executor, attempt, owner, claimed_at, started_at, zone = times
     job: Job = Job.__new__(Job)
     job.id, job.name, job.policy, job.executor = job_id, name, policy, executor
     run = Run(job_id, nominal, due, job, executor)
     run.attempt, run.owner, run.claimed_at, run.started_at = attempt, owner, claimed_at, started_at
+    if zone is not None:
+        from zoneinfo import ZoneInfo  # not every job has one
+
+        with suppress(Exception):  # the times are shown in UTC then
+            run.timezone = ZoneInfo(zone)
     return run
 
 

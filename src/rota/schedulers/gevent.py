@@ -189,9 +189,10 @@ class GeventScheduler(BlockingScheduler):
             super()._finish_removal(state)
 
     def _wait_closed(self, seconds: float) -> bool:
-        with gevent.Timeout(seconds, False):
-            while not self._closed.is_set():
-                gevent.sleep(_POLL)
+        if not self._closed.is_set():
+            with gevent.Timeout(seconds, False):
+                while not self._closed.is_set():
+                    gevent.sleep(_POLL)
         return self._closed.is_set()
 
     def _on_other_thread(self) -> bool:
