@@ -11,6 +11,7 @@ import pytest
 
 from rota.core.run import LOST
 from rota.jobstores.memory import MemoryJobStore
+from rota.jobstores.tree import TreeJobStore
 from rota.testing.simulation import Violation, simulate, simulate_seeds
 from rota.testing.simulation.__main__ import main
 from rota.testing.simulation.arenas import memory, sql
@@ -77,6 +78,9 @@ def test_the_seeds_reach_everything_that_can_happen_to_a_run():
         "given back",
         "refused",
         "killed within a call",
+        "renewed late",
+        "kept after a late renewal",
+        "given up after a late renewal",
     ):
         assert counts.get(what, 0) > 0, f"no run was {what} in sixty seeds"
     assert counts["started by a zombie"] > 0
@@ -94,7 +98,7 @@ def test_a_seed_gives_the_same_events_every_time():
 def first_failure(monkeypatch, store_class, method, broken, seeds=range(300)):
     """Return the message of the first seed that fails with a method of a store replaced by a broken one."""
     monkeypatch.setattr(store_class, method, broken)
-    arena = "memory" if store_class is MemoryJobStore else "sqlite"
+    arena = {MemoryJobStore: "memory", TreeJobStore: "tree"}.get(store_class, "sqlite")
     for seed in seeds:
         failures, _ = simulate_seeds(arena, [seed])
         if failures:
@@ -140,7 +144,7 @@ def test_a_store_that_does_not_look_at_versions_is_found_out(monkeypatch):
 
 
 def test_a_store_without_a_fence_is_found_out(monkeypatch):
-    store = sql_store()
+    store = TreeJobStore
     original = store.finish
 
     def finish(self, runs, now):
@@ -151,22 +155,52 @@ def test_a_store_without_a_fence_is_found_out(monkeypatch):
 
 
 def test_a_store_that_rescues_the_living_is_found_out(monkeypatch):
-    store = sql_store()
+    store = TreeJobStore
     original = store.rescue
 
-    def rescue(self, node, now, room=None, known=None):
-        return original(self, node, now + 12_000_000, room, known)
+    def rescue(self, node, now, *args):
+        return original(self, node, now + 12_000_000, *args)
 
     assert "which is alive" in first_failure(monkeypatch, store, "rescue", rescue)
 
 
+def test_a_store_that_gives_a_node_what_it_has_in_hand_is_found_out(monkeypatch):
+    store = TreeJobStore
+    original = store.rescue
+
+    def rescue(self, node, now, room=None, known=(), in_doubt=False, ownerless=False):
+        return original(self, node, now, room, (), True, ownerless)
+
+    assert "which had it in hand" in first_failure(monkeypatch, store, "rescue", rescue)
+
+
+def test_a_store_that_takes_from_those_who_may_be_alive_is_found_out(monkeypatch):
+    store = TreeJobStore
+    original = store.rescue
+
+    def rescue(self, node, now, room=None, known=(), in_doubt=False, ownerless=False):
+        return original(self, node, now, room, known, in_doubt)
+
+    assert "which may be alive" in first_failure(monkeypatch, store, "rescue", rescue)
+
+
+def test_a_store_that_does_not_say_what_others_have_taken_is_found_out(monkeypatch):
+    store = TreeJobStore
+    original = store.renew
+
+    def renew(self, *args):
+        return None if original(self, *args) is None else []
+
+    assert "was told that" in first_failure(monkeypatch, store, "renew", renew)
+
+
 def test_a_store_that_never_rescues_is_found_out(monkeypatch):
-    store = sql_store()
+    store = TreeJobStore
     assert "never ended" in first_failure(monkeypatch, store, "rescue", lambda *args: [])
 
 
 def test_a_failing_seed_says_which_it_was_and_what_happened(monkeypatch):
-    message = first_failure(monkeypatch, sql_store(), "rescue", lambda *args: [])
+    message = first_failure(monkeypatch, TreeJobStore, "rescue", lambda *args: [])
     assert message.startswith("seed ")
     assert "ticks" in message
     with pytest.raises(Violation):
