@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _CO_VARARGS = 0x04
 _CO_COROUTINE = 0x80
+#: generator functions and asynchronous ones
+_CO_GENERATORS = 0x20 | 0x200
 
 _signatures: WeakKeyDictionary[Any, Signature] = WeakKeyDictionary()
 
@@ -145,6 +147,21 @@ def ref_to_obj(ref: str) -> Any:
 def maybe_ref(ref: Any) -> Any:
     """Return the object that a textual reference leads to; anything but a string is returned as it is."""
     return ref_to_obj(ref) if isinstance(ref, str) else ref
+
+
+def is_generator_function(f: Any) -> bool:
+    """Tell whether calling ``f`` only makes a generator or an async generator; looks where iscoroutinefunction_partial() does."""
+    while type(f) is not FunctionType:
+        if isinstance(f, partial):
+            f = f.func
+        elif isinstance(f, MethodType):
+            f = f.__func__
+        elif isinstance(f, (type, BuiltinFunctionType)):
+            return False
+        else:
+            f = getattr(type(f), "__call__", None)  # noqa: B004 (the method itself is wanted, not whether there is one)
+            return isinstance(f, FunctionType) and bool(f.__code__.co_flags & _CO_GENERATORS)
+    return bool(f.__code__.co_flags & _CO_GENERATORS)
 
 
 def iscoroutinefunction_partial(f: Any) -> bool:

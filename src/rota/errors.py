@@ -162,8 +162,9 @@ class DeserializationError(RotaError, ValueError):
 class JobLookupError(RotaError, KeyError):
     """No job of that id is found (raised by look-ups, changes and removals)."""
 
-    def __init__(self, job_id: str) -> None:
-        super().__init__(f"No job by the id of {job_id} was found")
+    def __init__(self, job_id: str, hint: str = "") -> None:
+        """:param hint: what was probably meant, as the end of the message"""
+        super().__init__(f"No job by the id of {job_id} was found{hint}")
         self.job_id = job_id
 
 

@@ -9,7 +9,7 @@ from operator import attrgetter
 from os import urandom
 
 from .callables import why_nameless
-from .clock import HELD, instant, moment
+from .clock import HELD, instant, shown_moment
 from .core.plan import ACTIVE, AFTER_RUN, ENDED, NEW, PAUSED, QUARANTINED
 from .core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, seconds_of, with_options
 from .errors import (
@@ -18,7 +18,7 @@ from .errors import (
     TransientJobError,
     UnknownAttributeError,
 )
-from .jobchecks import checked_call, checked_executor, checked_name, checked_trigger
+from .jobchecks import checked_call, checked_executor, checked_id, checked_name, checked_time, checked_trigger
 from .references import check_reference
 from .util import (
     convert_to_datetime,
@@ -44,20 +44,24 @@ _UNSET: Any = object()
 class Rare:
     """What most jobs have not, in one slot of a job: a slot for each would be 16 bytes of every job. It is never changed."""
 
-    __slots__ = ("error", "kwargs", "sealed")
+    __slots__ = ("error", "kwargs", "new_id", "sealed")
 
     def __init__(
         self,
         kwargs: Mapping[str, Any] | None = None,
         error: str | None = None,
         sealed: str | None = None,
+        new_id: bool = False,
     ) -> None:
         self.kwargs = kwargs
         self.error = error
         self.sealed = sealed
+        #: whether the id was made for this job, so that there are no records of it
+        self.new_id = new_id
 
 
 NOTHING_RARE = Rare()
+ONLY_NEW_ID = Rare(new_id=True)
 
 
 class Job:
@@ -141,9 +145,11 @@ class Job:
         **options: Any,
     ) -> None:
         self._home = (scheduler, None)
-        if id is not None and not isinstance(id, str):
-            raise JobTypeError(f"id must be a nonempty string, got {id!r}")
-        self.id = id or urandom(16).hex()
+        given = None if id is None else checked_id(id)
+        if given:
+            self.id = given
+        else:
+            self.id, self._rare = urandom(16).hex(), ONLY_NEW_ID
         self.args = args
         if kwargs is not None:
             self._kwargs = kwargs
@@ -165,7 +171,7 @@ class Job:
 
         :return: this job, changed
         """
-        self._refresh(self._scheduler.modify_job(self.id, self._jobstore_alias, **changes))
+        self._refresh(self._scheduler.modify_job(self.id, self._where(), **changes))
         return self
 
     def reschedule(self, trigger: str | BaseTrigger | None, **trigger_args: Any) -> Self:
@@ -173,7 +179,7 @@ class Job:
 
         :return: this job, changed
         """
-        self._refresh(self._scheduler.reschedule_job(self.id, self._jobstore_alias, trigger, **trigger_args))
+        self._refresh(self._scheduler.reschedule_job(self.id, self._where(), trigger, **trigger_args))
         return self
 
     def pause(self) -> Self:
@@ -181,7 +187,7 @@ class Job:
 
         :return: this job, changed
         """
-        self._refresh(self._scheduler.pause_job(self.id, self._jobstore_alias))
+        self._refresh(self._scheduler.pause_job(self.id, self._where()))
         return self
 
     def resume(self) -> Self:
@@ -189,7 +195,7 @@ class Job:
 
         :return: this job, changed
         """
-        self._refresh(self._scheduler.resume_job(self.id, self._jobstore_alias))
+        self._refresh(self._scheduler.resume_job(self.id, self._where()))
         return self
 
     def run_now(self) -> Run:
@@ -197,12 +203,20 @@ class Job:
 
         :return: the run as it was asked for; a record in a durable store
         """
-        run: Run = self._scheduler.run_job(self.id, self._jobstore_alias)
+        run: Run = self._scheduler.run_job(self.id, self._where())
         return run
 
     def remove(self) -> None:
         """Remove the job from its scheduler and store; a run that is under way goes on."""
-        self._scheduler.remove_job(self.id, self._jobstore_alias)
+        self._scheduler.remove_job(self.id, self._where())
+
+    def _where(self) -> str | None:
+        """Return the alias of the store that has the job, or that it waits for; None if that is not known."""
+        scheduler, alias = self._home
+        if alias is None and hasattr(scheduler, "_pending_alias"):
+            waits_for: str | None = scheduler._pending_alias(self)
+            return waits_for
+        return alias
 
     @property
     def pending(self) -> bool:
@@ -218,7 +232,9 @@ class Job:
         if self.next_due == HELD and self.next_nominal == AFTER_RUN:
             return None
         due = self.next_nominal if self.next_due in (None, HELD) else self.next_due
-        return None if due is None or self.state != ACTIVE else moment(due, self._timezone())
+        if due is not None and self.next_nominal is not None:
+            due = max(due, self.next_nominal)  # the due time of a forgotten time is only a mark
+        return None if due is None or self.state != ACTIVE else shown_moment(due, self._timezone())
 
     @next_run_time.setter
     def next_run_time(self, value: datetime | None) -> None:
@@ -245,7 +261,7 @@ class Job:
     def error(self, value: str | None) -> None:
         rare = self._rare
         if value is not rare.error:
-            self._rare = Rare(rare.kwargs, value, rare.sealed)
+            self._rare = Rare(rare.kwargs, value, rare.sealed, rare.new_id)
 
     @property
     def misfire_grace_time(self) -> int | float | None:
@@ -265,6 +281,11 @@ class Job:
     # -- what the layers below the scheduler use -----------------------------------------------------------------
 
     @property
+    def has_new_id(self) -> bool:
+        """Whether the id was made for this job, so that there are no records of it."""
+        return self._rare.new_id
+
+    @property
     def sealed(self) -> str | None:
         """The signed options that the job came with, where its signature is not ours to renew (:mod:`rota.jobcodec`)."""
         return self._rare.sealed
@@ -272,7 +293,7 @@ class Job:
     @sealed.setter
     def sealed(self, value: str | None) -> None:
         rare = self._rare
-        self._rare = Rare(rare.kwargs, rare.error, value)
+        self._rare = Rare(rare.kwargs, rare.error, value, rare.new_id)
 
     @property
     def _kwargs(self) -> Mapping[str, Any] | None:
@@ -283,7 +304,7 @@ class Job:
     def _kwargs(self, value: Mapping[str, Any] | None) -> None:
         rare = self._rare
         if value is not rare.kwargs:
-            self._rare = Rare(value, rare.error, rare.sealed)
+            self._rare = Rare(value, rare.error, rare.sealed, rare.new_id)
 
     @property
     def _scheduler(self) -> Any:
@@ -405,7 +426,7 @@ class Job:
         # A naive time is meant in the scheduler's zone, whatever the trigger's is (as in APScheduler).
         timezone = getattr(self._scheduler, "timezone", None) or self._timezone()
         when = convert_to_datetime(value, timezone, "next_run_time")
-        return None if when is None else instant(when)
+        return None if when is None else checked_time(instant(when), "next_run_time", value)
 
     # -- APScheduler's state and text forms ----------------------------------------------------------------------
 

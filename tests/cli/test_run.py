@@ -261,6 +261,60 @@ def test_it_stops_by_itself_after_the_time_it_was_given(tmp_path):
     assert any("succeeded" in line for line in process.lines), process.told()
 
 
+# -- logging -----------------------------------------------------------------------------------------------------
+
+LOGS = """
+import logging
+
+def tell():
+    log = logging.getLogger("rota")
+    print("level", log.level, log.getEffectiveLevel(), logging.getLogger().handlers, flush=True)
+    logging.getLogger("rota.something").info("an info of Rota")
+    logging.getLogger("rota.something").warning("a warning of Rota")
+    logging.getLogger("app").warning("a warning of the program")
+
+scheduler.add_job(tell, id="tell")
+"""
+
+
+def told(folder, text, *options):
+    program(folder, "app.py", text + LOGS)
+    with Rota("run", "app.py", *options, cwd=folder) as process:
+        level = process.wait_for("level")
+        process.wait_for("succeeded")
+        process.signal(signal.SIGTERM)
+        assert process.end() == 0, process.told()
+    return level, process.errors
+
+
+def test_the_levels_and_handlers_of_a_program_stay_as_they_are(tmp_path):
+    level, errors = told(tmp_path, "")
+    assert level == "level 0 30 []"
+    assert errors.count("a warning of Rota") == errors.count("a warning of the program") == 1
+    assert "an info of Rota" not in errors
+    level, errors = told(tmp_path, "import logging\nlogging.getLogger('rota').setLevel(logging.ERROR)\n")
+    assert level == "level 40 40 []"
+    assert "a warning of Rota" not in errors
+
+
+def test_a_program_that_sets_up_logging_shows_its_lines_once_and_at_its_own_levels(tmp_path):
+    level, errors = told(
+        tmp_path, "import logging\nlogging.basicConfig(level='INFO', format='own %(message)s')\n"
+    )
+    assert level.startswith("level 0 20 [<StreamHandler")
+    assert errors.count("an info of Rota") == errors.count("own an info of Rota") == 1
+    handler = "import logging\nlogging.getLogger('rota.something').addHandler(logging.FileHandler('log'))\n"
+    _, errors = told(tmp_path, handler)
+    assert "a warning of Rota" not in errors
+    assert "a warning of Rota" in (tmp_path / "log").read_text()
+
+
+def test_a_level_that_is_asked_for_is_set(tmp_path):
+    level, errors = told(tmp_path, "", "--log-level", "info")
+    assert level == "level 20 20 []"
+    assert errors.count("an info of Rota") == 1
+
+
 # -- the end -----------------------------------------------------------------------------------------------------
 
 

@@ -203,7 +203,7 @@ def test_a_wrong_number_of_fields_is_refused_with_apschedulers_words(expr, count
         CronTrigger.from_crontab(expr, UTC)
 
 
-@pytest.mark.parametrize("expr", ["@reboot", "@Daily", "@dayly", "@every 5m"])
+@pytest.mark.parametrize("expr", ["@reboot", "@Daily", "@dayly", "@every 5 minutes"])
 def test_aliases_that_are_no_times_are_refused(expr):
     with pytest.raises(CronError, match="@"):
         CronTrigger.from_crontab(expr, UTC)

@@ -124,8 +124,13 @@ def _run(
         bool, typer.Option("--json", help="Print a JSON object on a line for each event.")
     ] = False,
     log_level: Annotated[
-        str, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning, error or critical.")
-    ] = "warning",
+        str | None,
+        typer.Option(
+            "--log-level",
+            metavar="LEVEL",
+            help="Log of Rota: debug, info, warning, error or critical (what the program sets, else warning).",
+        ),
+    ] = None,
     seconds: Annotated[
         float | None, typer.Option("--for", metavar="SECONDS", min=0, help="Stop after so much time.")
     ] = None,
@@ -341,6 +346,9 @@ def _import_apscheduler(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Write without asking.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and write nothing.")] = False,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="Show each job, also of a plan with more than 20.")
+    ] = False,
     timezone: Zone = None,
     json: Json = False,
 ) -> int:
@@ -364,6 +372,7 @@ def _import_apscheduler(
         keep_grace=keep_grace,
         yes=yes,
         dry_run=dry_run,
+        show_all=show_all,
         as_json=json,
     )
 

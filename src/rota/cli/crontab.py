@@ -14,6 +14,7 @@ from ..crontab import read_crontab
 from ..errors import CommandError, CronError
 from ..triggers.date import DateTrigger
 from .output import CliError, one_line
+from .stores import RUN_COMMAND
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 #: Assignments that say something to cron itself and are no business of ours.
 _IGNORED = {"MAILTO": "output goes to the ledger, not into mail", "MAILFROM": "no mail is sent"}
-_RUN_COMMAND = "rota.commands:run_command"
 
 
 class Crontab:
@@ -135,7 +135,7 @@ def add_jobs(scheduler: BaseScheduler, crontab: Crontab, zone: tzinfo | None) ->
     kept = {id: line for id, line, _ in jobs}
     gone = []
     for job in scheduler.get_jobs():
-        ours = job.func_ref == _RUN_COMMAND and job.kwargs.get("crontab") == crontab.name
+        ours = job.func_ref == RUN_COMMAND and job.kwargs.get("crontab") == crontab.name
         if ours and job.id not in kept:
             gone.append(job.id)
         elif not ours and job.id in kept:

@@ -107,6 +107,13 @@ class BaseExecutor(ABC):
     def cancel(self) -> None:  # noqa: B027  # an executor that cannot cancel has nothing to do
         """Ask the runs that are under way to stop, and end those that have not started as cancelled."""
 
+    def forked(self) -> None:
+        """Forget the runs and the locks of the parent process; called in a forked child."""
+        self.__dict__.pop("_instance_counts", None)
+        self.__dict__.pop("_waiting_runs", None)
+        if isinstance(self.__dict__.get("_lock"), type(RLock())):
+            self.__dict__["_lock"] = RLock()
+
     def capacity(self) -> int:
         """Return how many more runs the executor has room for now."""
         return UNBOUNDED

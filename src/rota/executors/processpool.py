@@ -73,6 +73,12 @@ class ProcessPoolExecutor(NativeExecutor):
         self._start_lock = threading.Lock()
         self._supervisor: Supervisor | None = None
 
+    def forked(self) -> None:
+        """Leave the workers to the parent process."""
+        super().forked()
+        self._start_lock = threading.Lock()
+        self._supervisor = None
+
     def capacity(self) -> int:
         """Return room for the free workers and about a tenth of a second of work, at the pace of the runs so far."""
         supervisor = self._supervisor

@@ -240,6 +240,15 @@ class LeaseContract(StoredJobContract):
         assert statuses(store) == [LOST]
         assert running(store) == 0
 
+    def test_the_record_of_a_lost_run_has_the_name_of_a_job_that_is_gone(self, store: BaseJobStore) -> None:
+        store.add_job(make_job("once", every=None, name="nightly report", on_lost="lost"))
+        claim(store)
+        later = START + LEASE + SECOND
+        store.renew(OTHER, later, LEASE)
+        assert [run.status for run in store.rescue(OTHER, later)] == [LOST]
+        assert store.lookup_job("once") is None
+        assert [(run.status, run.name) for run in store.get_runs()] == [(LOST, "nightly report")]
+
     def test_a_run_of_a_dead_node_whose_job_was_removed_is_lost(self, store: BaseJobStore) -> None:
         store.add_job(make_job())
         claim(store)

@@ -115,3 +115,4 @@ class RenewalContract:
         renewals = store.renewals
         host.pause(LEASE / 2 + MOMENT)
         assert store.renewals == renewals
+        assert "rota-renewals" not in [thread.name for thread in threading.enumerate()]

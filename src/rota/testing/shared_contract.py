@@ -78,21 +78,6 @@ class SharedJobStoreContract(LeaseContract):
         assert other.save_job(found, found.version)
         assert store.claim(decisions, NODE, START) == []
 
-    # -- unique records ------------------------------------------------------------------------------------------
-
-    def test_a_second_run_of_a_nominal_time_moves_by_a_microsecond_and_is_not_dropped(
-        self, store: BaseJobStore
-    ) -> None:
-        store.add_job(make_job("neighbour"))
-        for expected in range(3):
-            store.add_job(make_job())
-            runs = {run.job_id: run for run in claim(store)}
-            assert runs["job"].nominal == START + expected
-            assert finish(store, list(runs.values())) == []
-            store.remove_job("job")
-        assert [run.nominal for run in store.get_runs("job")] == [START + 2, START + 1, START]
-        assert len(store.get_runs("neighbour")) == 1
-
     # -- many hands ----------------------------------------------------------------------------------------------
 
     def test_stores_that_are_opened_at_once_on_an_empty_place_agree(

@@ -46,7 +46,7 @@ class IntervalTrigger(TriggerWithTerms):
     :param days: days to wait (of 24 hours)
     :param hours: hours to wait
     :param minutes: minutes to wait
-    :param seconds: seconds to wait; like the others an int or float. A sum of zero means one second
+    :param seconds: seconds to wait; like the others an int or float. A sum of zero means one second, with a UserWarning
     :param start_date: datetime, date or string: the first time (default: as ``first`` says)
     :param end_date: datetime, date or string: the last possible time, included
     :param timezone: name or tzinfo, for reading and showing dates (default: that of the dates, else the local one)
@@ -332,7 +332,7 @@ def _first(first: str, now: int, interval: int, zone: tzinfo) -> int:
 
 
 def _length(weeks: Any, days: Any, hours: Any, minutes: Any, seconds: Any) -> int:
-    """Return the sum in microseconds; zero counts as one second, as in APScheduler."""
+    """Return the sum in microseconds; zero counts as one second, as in APScheduler, which nobody may have meant."""
     try:
         total = (((weeks * 7 + days) * 24 + hours) * 60 + minutes) * 60 + seconds
         if type(total) is int:
@@ -343,8 +343,11 @@ def _length(weeks: Any, days: Any, hours: Any, minutes: Any, seconds: Any) -> in
             )
     except TypeError:
         given = {"weeks": weeks, "days": days, "hours": hours, "minutes": minutes, "seconds": seconds}
-        wrong = {name: value for name, value in given.items() if not isinstance(value, (int, float))}
-        raise TriggerTypeError(f"An interval takes numbers; got {wrong}") from None
+        wrong = (item for item in given.items() if not isinstance(item[1], (int, float)))
+        name, value = next(wrong, ("seconds", seconds))
+        from .meant import number_meant
+
+        raise TriggerTypeError(f"{name} must be a number; got {value!r}{number_meant(name, value)}") from None
     except (ValueError, OverflowError) as exc:
         raise TriggerError(f"The interval is not a length of time that can be used: {exc}") from None
     if total and not length:
@@ -353,4 +356,13 @@ def _length(weeks: Any, days: Any, hours: Any, minutes: Any, seconds: Any) -> in
         raise TriggerError(f"An interval must not be negative; got {timedelta(microseconds=length)!r}")
     if length > LAST_INSTANT:
         raise TriggerError(f"An interval of {total} seconds is longer than the calendar")
+    if not length:
+        import warnings
+
+        warnings.warn(
+            "An interval of nothing (no weeks, days, hours, minutes or seconds, or all of them 0) fires every second, as in "
+            "APScheduler; write seconds=1 if that is meant",
+            UserWarning,
+            stacklevel=3,
+        )
     return length or SECOND

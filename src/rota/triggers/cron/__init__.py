@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from sys import intern
 
 from ...clock import SECOND, moment
-from ...errors import NeverFiresError, TriggerError
+from ...errors import CronError, NeverFiresError, TriggerError
 from ...util import astimezone, suggestion, timezone_to_text
 from ..base import (
     LAST_INSTANT,
@@ -94,7 +94,12 @@ class CronTrigger(Schedule, TriggerWithTerms):
         given = (year, month, day, week, day_of_week, hour, minute, second)
         # What is shared by schedules is remembered by these texts.
         texts = tuple([None if value is None else intern(str(value)) for value in given])
-        self._set_up(texts, False, False, (start_date, end_date), timezone, jitter, spread, dst)
+        try:
+            self._set_up(texts, False, False, (start_date, end_date), timezone, jitter, spread, dst)
+        except CronError as exc:
+            from .hints import for_keywords
+
+            raise for_keywords(exc, zip(FIELD_NAMES, given, strict=True)) from None
 
     @classmethod
     def from_crontab(
@@ -115,9 +120,12 @@ class CronTrigger(Schedule, TriggerWithTerms):
 
         0 and 7 are Sunday; where both day and weekday are restricted, either may match.
 
+        ``@every 1h30m`` is elapsed time and gives an :class:`~rota.triggers.interval.IntervalTrigger`; ``dst`` means nothing to it.
+
         :param expr: five fields (minute, hour, day, month, weekday), six (seconds first), seven (seconds first, year last),
-            or one of ``@yearly @annually @monthly @weekly @daily @midnight @hourly``
-        :param timezone: name or tzinfo of the wall clock (default: the local zone)
+            one of ``@yearly @annually @monthly @weekly @daily @midnight @hourly``, or ``@every`` and a duration of hours,
+            minutes and seconds; ``CRON_TZ=Zone`` or ``TZ=Zone`` may stand before it
+        :param timezone: name or tzinfo of the wall clock (default: that before the expression, else the local zone)
         :param dialect: ``"cron"``; ``"quartz"`` (Sunday is 1, ``?`` in one of the day fields); or ``"apscheduler3"``, the
             reading of APScheduler 3 (0 is Monday, day and weekday must both match)
         :param dst: as in the constructor
@@ -125,12 +133,29 @@ class CronTrigger(Schedule, TriggerWithTerms):
         :param end_date: as in the constructor
         :param jitter: as in the constructor
         :param spread: as in the constructor
-        :param seed: what ``H`` is a hash of (``add_job(func, "crontab", expr=…, id=…)`` takes the id)
+        :param seed: what ``H`` and ``a~b`` are a hash of (``add_job(func, "crontab", expr=…, id=…)`` takes the id)
         :param now: accepted because all triggers take it; years that are over are no error, there are no times to come
         :raises CronError: if anything in the string is not understood, with field, item and column
+        :raises TriggerError: if the string and ``timezone`` name different zones
         :raises NeverFiresError: if no date ever matches (30 February, 29 February 2027)
         """
         crontab = parse_crontab(expr, dialect, seed)
+        if crontab.zone is not None:
+            timezone = _one_zone(crontab.zone, timezone)
+        if crontab.every is not None:
+            from ..interval import IntervalTrigger
+
+            _check_policy(dst)
+            whole, rest = divmod(crontab.every, SECOND)
+            return IntervalTrigger(  # type: ignore[return-value]  # the one form that is no cron schedule
+                seconds=crontab.every / SECOND if rest else whole,
+                start_date=start_date,
+                end_date=end_date,
+                timezone=timezone,
+                jitter=jitter,
+                spread=spread,
+                now=now,
+            )
         texts = crontab.texts
         trigger = cls.__new__(cls)
         extended = dialect != "apscheduler3"
@@ -152,15 +177,12 @@ class CronTrigger(Schedule, TriggerWithTerms):
         dst: str,
         zone_given: bool | None = None,
     ) -> None:
-        if dst not in POLICIES:
-            raise TriggerError(
-                f"Unknown dst policy {dst!r}{suggestion(str(dst), POLICIES)}; there are {', '.join(POLICIES)}"
-            )
+        _check_policy(dst)
         self.dates, self.times = dates_and_times(texts, extended, day_or_weekday, self.FIELDS_MAP)
         start, end = dates
         zone = zone_for(timezone, start, end)
         if zone_given is None:
-            zone_given = is_zone_given(timezone, start, end)
+            zone_given = bool(timezone) or is_zone_given(None, start, end)
         self._terms = terms(
             zone,
             None if start is None else optional_instant(start, zone, "start_date"),
@@ -355,3 +377,20 @@ class CronTrigger(Schedule, TriggerWithTerms):
         from .writing import call
 
         return call(self, spec)
+
+
+def _check_policy(dst: str) -> None:
+    if dst not in POLICIES:
+        raise TriggerError(
+            f"Unknown dst policy {dst!r}{suggestion(str(dst), POLICIES)}; there are {', '.join(POLICIES)}"
+        )
+
+
+def _one_zone(named: str, given: tzinfo | str | None) -> tzinfo | None:
+    """Return the zone that stands before an expression; one that is given beside it must be the same."""
+    zone, other = astimezone(named), astimezone(given) if given else None
+    if zone is not None and other is not None and timezone_to_text(other) != timezone_to_text(zone):
+        raise TriggerError(
+            f"The zone is given twice: {named} before the expression and timezone={str(other)!r}; leave one of them out"
+        )
+    return zone
