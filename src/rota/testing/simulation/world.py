@@ -66,7 +66,7 @@ WEIGHTS = {
     "pass time": 16,
     "change a job": 12,
     "crash": 2,
-    "suspend": 2,
+    "suspend": 3,
     "block": 2,
     "shut down": 2,
     "pause or resume": 2,
@@ -178,7 +178,7 @@ class World:
     def _hold_up(self, node: Node, what: str) -> None:
         """Let a node do nothing for a while, or make no passes while its workers work and its lease is renewed."""
         rng = self.rng
-        length = rng.choice((3, 10, 30) if what == "suspend" else (3, 10, 30, 100)) * rng.random() + 1
+        length = rng.choice((3, 10, 30, 60) if what == "suspend" else (3, 10, 30, 100)) * rng.random() + 1
         self._say(f"{node} {'is suspended' if what == 'suspend' else 'makes no passes'} for {length:.1f} s")
         until = self.clock.now() + int(length * SECOND)
         if what == "suspend":
