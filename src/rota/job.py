@@ -19,7 +19,6 @@ from .errors import (
     UnknownAttributeError,
 )
 from .jobchecks import checked_call, checked_executor, checked_id, checked_name, checked_time, checked_trigger
-from .references import check_reference
 from .util import (
     convert_to_datetime,
     datetime_repr,
@@ -145,7 +144,8 @@ class Job:
         **options: Any,
     ) -> None:
         self._home = (scheduler, None)
-        given = None if id is None else checked_id(id)
+        # What is printable needs no closer look: it is neither empty of text nor are there NUL characters or surrogates in it.
+        given = id if type(id) is str and id.isprintable() else None if id is None else checked_id(id)
         if given:
             self.id = given
         else:
@@ -440,6 +440,8 @@ class Job:
 
         reference = self.require_reference()
         if self.state != QUARANTINED:
+            from .references import check_reference  # import time
+
             check_reference(reference, self.func)
         args: Sequence[Any] = self.args
         if ismethod(self.func) and not isclass(self.func.__self__) and obj_to_ref(self.func) == reference:

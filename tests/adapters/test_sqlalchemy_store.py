@@ -254,6 +254,18 @@ def test_who_listens_to_the_statements_of_an_engine_hears_all_of_them(
     assert [statement.split()[0] for statement in heard] == ["INSERT", "BEGIN", "INSERT", "COMMIT"]
 
 
+def test_a_claim_of_plain_jobs_looks_for_no_records(open_store: Callable[..., SQLAlchemyJobStore]) -> None:
+    store = open_store()
+    store.add_jobs([make_job("one"), make_job("two", every=None)])
+    store.renew(NODE, START, LEASE)
+    decisions = decide(store)
+    heard: list[str] = []
+    event.listen(store.engine, "before_cursor_execute", lambda *args: heard.append(args[2]))
+    assert len(store.claim(decisions, NODE, START)) == 2
+    assert [statement.split()[0] for statement in heard] == ["BEGIN", "SELECT", "UPDATE", "INSERT", "COMMIT"]
+    assert "rota_nodes" in heard[1]
+
+
 def test_statements_are_logged_where_that_is_asked_for(
     open_store: Callable[..., SQLAlchemyJobStore], caplog: pytest.LogCaptureFixture
 ) -> None:

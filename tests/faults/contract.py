@@ -145,11 +145,12 @@ class ServerFaultContract(FaultContract):
             crew.take_away(server, 1, kill)
             print(crew.settle())
 
+    @pytest.mark.slow
     def test_a_server_that_is_away_for_longer_than_a_lease_makes_nobody_repeat_what_the_living_do(
         self, tmp_path: Path
     ) -> None:
         with private(self.kind) as server, Crew(server.url(), tmp_path) as crew:
-            crew.add_once(6, takes=20)
+            crew.add_once(6, takes=16)
             crew.hire(2, lease=8, workers=3)
             crew.wait_for("begin", 6)
             crew.take_away(server, 10, kill=False)

@@ -5,10 +5,9 @@ It starts nothing and runs nothing.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import partial
 
-from ..clock import MINUTE, is_shown_everywhere
+from ..clock import FIRST_SHOWN, LAST_SHOWN, MINUTE, SECOND
 from ..core.plan import NEW, due_time
 from ..errors import (
     ConflictingIdError,
@@ -21,7 +20,6 @@ from ..logs import DEBUG
 from .announcing import local
 from .lookups import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, JobLookups
 from .names import no_such_job
-from .recorded import LOOK_ALWAYS, LOOK_BY_ID, LOOK_NEVER, keeps_schedule, leave_out, pass_over
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +50,10 @@ class JobInternals(JobLookups):
         if not explicit:
             self._plan_first(job, now)
         nominal, due = job.next_nominal, job.next_due
-        if nominal is not None and nominal <= now:
+        # A job that runs at once under an id that was made for it has no records and is not old: it is spared the look.
+        if nominal is not None and nominal <= now and (nominal < now - SECOND or not job.has_new_id):
+            from .recorded import pass_over  # import time
+
             over = pass_over([job], store, now, self._log)
             if over and self._leave_out(store, job, jobstore_alias, replace_existing, explicit):
                 return
@@ -87,6 +88,8 @@ class JobInternals(JobLookups):
 
     def _leave_out(self, store: BaseJobStore, job: Job, alias: str, replace: bool, explicit: bool) -> bool:
         """Do not store a job whose last time has a record; False if it goes on in the schedule of one that it replaces."""
+        from .recorded import leave_out  # import time
+
         left_out, removed = leave_out(job, store, replace, explicit)
         if removed:
             self._tell(JobEvent(EVENT_JOB_REMOVED, job.id, alias))
@@ -99,7 +102,7 @@ class JobInternals(JobLookups):
         first = job.trigger.first(now)
         if first is None:
             self._log.warning('Job "%s" is paused: %s has no time to come', job.name, job.trigger)
-        elif not is_shown_everywhere(first):
+        elif not FIRST_SHOWN <= first <= LAST_SHOWN:
             checked_time(first, "the first run", job.trigger)
         job.set_next(first, None if first is None else due_time(job, first))
 
@@ -162,13 +165,17 @@ class JobInternals(JobLookups):
             if job.state == NEW:
                 self._plan_first(job, now)
                 planned.add(job.id)
-        # The transaction of the caller is left alone; there the claim decides about times that have a record.
-        over = pass_over(jobs, store, now, self._log, LOOK_BY_ID if connection is None else LOOK_NEVER)
+        over: list[Job] = []
+        if any(job.next_nominal is not None and job.next_nominal <= now for job in jobs):
+            from .recorded import LOOK_BY_ID, LOOK_NEVER, pass_over  # import time
+
+            # The transaction of the caller is left alone; there the claim decides about times that have a record.
+            over = pass_over(jobs, store, now, self._log, LOOK_BY_ID if connection is None else LOOK_NEVER)
         if over:
-            ended = [
-                job for job in over if self._leave_out(store, job, alias, replace, job.id not in planned)
-            ]
-            jobs = [job for job in jobs if job not in ended]
+            ended = {
+                job.id for job in over if self._leave_out(store, job, alias, replace, job.id not in planned)
+            }
+            jobs = [job for job in jobs if job.id not in ended]
             if not jobs:
                 return
         keep = partial(_keep_schedule, only=planned) if replace else None
@@ -189,7 +196,7 @@ class JobInternals(JobLookups):
             existing = store.lookup_job(job.id)
             # Nothing is left of an earlier try: times of a job that has ended meanwhile must not come back.
             job.trigger, job.state, job.next_nominal, job.next_due = planned
-            with suppress(JobLookupError, ConflictingIdError):  # it has gone, or come, in between
+            try:
                 if existing is None:
                     store.add_job(job)
                     return
@@ -198,6 +205,8 @@ class JobInternals(JobLookups):
                     _keep_schedule(job, existing)
                 if store.save_job(job, version):
                     return
+            except (JobLookupError, ConflictingIdError):
+                continue  # it has gone, or come, in between
         raise changed_all_the_time(job.id)
 
     def _pending_alias(self, job: Job) -> str | None:
@@ -230,6 +239,8 @@ class JobInternals(JobLookups):
             store = self._lookup_jobstore(alias)
             store.check_job(draft)
             if draft.next_nominal is not None and draft.next_nominal != job.next_nominal:
+                from .recorded import LOOK_ALWAYS, pass_over  # import time
+
                 # One whose schedule is over by that is stored all the same: the claim ends it.
                 pass_over([draft], store, self.clock.now(), self._log, LOOK_ALWAYS)
             if store.save_job(draft, version):
@@ -243,10 +254,10 @@ class JobInternals(JobLookups):
         raise changed_all_the_time(job_id)
 
     def _remove(self, job_id: str, jobstore: str | None) -> str:
-        id = usable_id(job_id)
+        id = job_id if type(job_id) is str and job_id.isprintable() else usable_id(job_id)
         if id is None:
             raise no_such_job(job_id, ())
-        if not self._goes_to_stores():
+        if not self._is_open and not self._goes_to_stores():
             with self._jobstores_lock:
                 for i, (job, alias, _) in enumerate(self._pending_jobs):
                     if job.id == job_id and jobstore in (None, alias):
@@ -272,7 +283,7 @@ def _keep_schedule(job: Job, existing: Job, only: Collection[str] | None = None)
     """Let a job that replaces another go on in its schedule, if the trigger is unchanged and nobody said otherwise."""
     if only is not None and job.id not in only:
         return
-    if keeps_schedule(job, existing):
+    if existing.error is None and job.trigger.same_schedule(existing.trigger):
         job.trigger = existing.trigger
         job.state = existing.state
         job.next_nominal, job.next_due = existing.next_nominal, existing.next_due

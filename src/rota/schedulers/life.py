@@ -5,7 +5,6 @@ Part of the facade that programs do not call. It makes no decision about jobs.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from itertools import groupby
 from operator import itemgetter
 from threading import Event, Thread, get_ident
@@ -25,11 +24,9 @@ from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
 from ..util import maybe_ref
 from .engine import Engine
-from .event_queue import EventQueue
 from .job_methods import STATE_STOPPED, JobMethods
 from .listeners import Listeners
 from .plugins import create_plugin
-from .queued_logger import QueuedLogger
 from .requests import request
 
 TYPE_CHECKING = False
@@ -41,6 +38,7 @@ if TYPE_CHECKING:
     from ..core.run import Run
     from ..job import Job
     from ..logs import GuardedLogger
+    from .event_queue import EventQueue
 
 
 _EXAMPLES = {
@@ -140,7 +138,15 @@ class SchedulerLife(JobMethods):
 
     def _make_engine_logger(self) -> GuardedLogger:
         """Return what the engine logs by: a filter or a handler that hangs may not hold up its passes."""
+        from .queued_logger import QueuedLogger  # import time
+
         return QueuedLogger(self._logger)
+
+    def _see_all_events(self) -> None:
+        """Give a subclass's own _dispatch_event() a queue, as if it were a listener."""
+        from .event_queue import EventQueue  # import time
+
+        self._all_events = EventQueue(self._dispatch_event, EVENT_ALL)
 
     def _event_queues(self) -> tuple[EventQueue, ...]:
         return self._listeners.queues if self._all_events is None else (self._all_events,)
@@ -150,7 +156,7 @@ class SchedulerLife(JobMethods):
         self._listeners.renew()
         if self._all_events is not None:
             self._all_events.close()
-            self._all_events = EventQueue(self._dispatch_event, EVENT_ALL)
+            self._see_all_events()
 
     def _job_came(self, job: Job) -> None:
         if self._engine is not None and self._engine.concerns(job.next_due):
@@ -266,10 +272,10 @@ class SchedulerLife(JobMethods):
         try:
             store.start(self, alias)
         except BaseException:
-            with suppress(
-                Exception
-            ):  # what it has opened; why it did not start is worth more than trouble in closing that
-                store.shutdown()
+            try:
+                store.shutdown()  # what it has opened
+            except Exception:
+                pass  # why it did not start is worth more than trouble in closing it
             store.detach()
             raise
 

@@ -18,13 +18,14 @@ from ..interrupts import is_interrupt
 from ..logs import GuardedLogger, get_logger
 from .base import STATE_STOPPED, BaseScheduler
 from .engine import SLICE
-from .event_queue import EventQueue
 from .stopping import EXIT_GRACE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, Self
+
+    from .event_queue import EventQueue
 
 #: Seconds until the next pass after one that failed outside the engine's own guard.
 _RETRY = 1.0

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..jobstores.base import BaseJobStore
     from ..logs import GuardedLogger
 
-#: of which jobs records are looked for: of those whose id was not made for them, of all, of none
+#: of which jobs records are looked for: of those whose id was not made for them, of all as they are stored already, of none
 LOOK_BY_ID, LOOK_ALWAYS, LOOK_NEVER = "by id", "always", "never"
 
 
@@ -30,7 +30,8 @@ def pass_over(
 ) -> list[Job]:
     """Move jobs on whose next time is past and has a record in a store.
 
-    A time that is older than the store remembers is marked, so that it is recorded as missed and does not run.
+    A time that is older than the store remembers is marked, so that it is recorded as missed and does not run; not that of a job
+    which is stored already.
 
     :param jobs: jobs as they are about to be stored
     :param now: instant
@@ -44,7 +45,7 @@ def pass_over(
         if look == LOOK_ALWAYS or (look == LOOK_BY_ID and not job.has_new_id)
     }
     found = store.recorded(since) if since else {}
-    age = store.remembers
+    age = None if look == LOOK_ALWAYS else store.remembers
     over = []
     for job in past:
         nominal = job.next_nominal or 0
@@ -78,7 +79,7 @@ def leave_out(job: Job, store: BaseJobStore, replace: bool, explicit: bool) -> t
     if existing is not None:
         if not replace:
             raise ConflictingIdError(job.id)
-        if not explicit and keeps_schedule(job, existing):
+        if not explicit and existing.error is None and job.trigger.same_schedule(existing.trigger):
             return False, False
         with suppress(JobLookupError):
             store.remove_job(job.id)
@@ -86,11 +87,6 @@ def leave_out(job: Job, store: BaseJobStore, replace: bool, explicit: bool) -> t
     job.set_next(None)
     job.state = ENDED
     return True, removed
-
-
-def keeps_schedule(job: Job, existing: Job) -> bool:
-    """Whether a job that replaces another goes on in its schedule."""
-    return existing.error is None and job.trigger.same_schedule(existing.trigger)
 
 
 def _first_without(job: Job, nominal: int, recorded: Sequence[Recorded], logger: GuardedLogger) -> int | None:

@@ -5,7 +5,6 @@ Part of the facade that programs do not call. It makes no decision about jobs.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import partial
 from threading import Event, Thread
 
@@ -14,7 +13,6 @@ from ..errors import OptionTypeError, SchedulerAlreadyRunningError, SchedulerNot
 from ..events import EVENT_SCHEDULER_SHUTDOWN, SchedulerEvent
 from .job_methods import STATE_STOPPED
 from .life import SchedulerLife
-from .queued_logger import QueuedLogger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,8 +62,10 @@ class Stopping(SchedulerLife):
 
     def __exit__(self, *exc_info: object) -> None:
         """Shut the scheduler down, unless somebody has, and wait for the runs under way."""
-        with suppress(SchedulerNotRunningError):
+        try:
             self.shutdown()
+        except SchedulerNotRunningError:
+            pass
 
     def _check_startable(self) -> None:
         """Refuse a start that cannot be; a shutdown that is under way is waited for, but not by those that it waits for.
@@ -238,12 +238,7 @@ class Stopping(SchedulerLife):
 
     def _wait_logged(self) -> None:
         """Wait until what the engine has logged is written, and end the thread that writes it."""
-        logger = self._require_engine().logger
-        if isinstance(logger, QueuedLogger):
-            calls = -1
-            while not logger.queue.wait_empty(DELIVERY_GRACE) and logger.queue.calls != calls:
-                calls = logger.queue.calls
-            logger.queue.close()
+        self._require_engine().logger.finish(DELIVERY_GRACE)
 
     def _stop_at_exit(self) -> None:
         """The interpreter exits: give the runs under way a moment, and hand the rest back."""

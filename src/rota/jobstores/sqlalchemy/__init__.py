@@ -342,22 +342,20 @@ class SQLAlchemyJobStore(BaseJobStore):
                 return []
             return self._ledger_table.claim(conn, decisions, node, now, careful)
 
-        def look(conn: Connection) -> None:
-            self._ledger_table.leave_out_recorded(conn, decisions, self._history)
+        def look(conn: Connection) -> bool:
+            return self._ledger_table.leave_out_recorded(conn, decisions, self._history)
 
-        careful = False
-        for _ in range(_TRIES):
+        careful, tries = False, 0
+        while True:
             try:
                 moved = self._write(partial(work, careful=careful))
                 break
             except Unexpected:
                 careful = True
-            except IntegrityError:  # a nominal time has its record already
-                self._read(look)
-        else:
-            raise StoreConflictError(
-                f"The nominal times of runs were taken by others {_TRIES} times in a row"
-            )
+            except IntegrityError:  # most likely a nominal time has its record already; it may be forgotten before it is looked for
+                tries += 1
+                if (not self._read(look) and tries > 1) or tries == _TRIES:
+                    raise
         for decision, running in moved:
             settle(decision, running)
         won = [decision for decision, _ in moved]
@@ -475,6 +473,10 @@ class SQLAlchemyJobStore(BaseJobStore):
         gone = self._read(partial(self._nodes.gone, instant=self._offset.at(now) - _NODES_KEPT))
         if gone:
             self._write(lambda conn: self._nodes.remove(conn, *gone))
+
+    def living_nodes(self, now: int) -> int:
+        """Return how many nodes hold a lease that is not over."""
+        return self._read(partial(self._nodes.living, instant=self._offset.at(now)))
 
     def on_wake(self, wake: Callable[[], None]) -> None:
         """Take the function to call when another process changed something that is due soon."""

@@ -15,8 +15,12 @@ from ...core.plan import ENDED
 from ...core.recorded import first_nominal, leave_out_recorded
 from ...core.run import CLAIMED
 from ...texts import storable
+<<<<<<< HEAD
 from ..documents import label_of
 from ..offset import AHEAD
+=======
+from ..documents import label_of, label_records
+>>>>>>> main
 from .capabilities import counts_sets, takes_arrays
 from .prepared import Prepared, array_literal
 from .rows import (
@@ -264,19 +268,23 @@ class Ledger:
         if telling:
             self._insert.run(conn, telling)
 
-    def leave_out_recorded(self, conn: Connection, decisions: Sequence[Decision], history: History) -> None:
+    def leave_out_recorded(self, conn: Connection, decisions: Sequence[Decision], history: History) -> bool:
         """Take out of decisions whose claim failed the nominal times that have a record (rule R4).
 
         Every record is written with a new version of its job, so what is read here is true of the version that was decided on.
+
+        :return: whether there is such a time
         """
         first = {decision.job.id: (first_nominal(decision), decision) for decision in decisions}
         keys = [
             (run.job_id, run.nominal) for decision in decisions for run in (*decision.runs, *decision.records)
         ]
-        for job_id in history.met(conn, keys):
+        met = history.met(conn, keys)
+        for job_id in met:
             since, decision = first[job_id]
             if since is not None:
                 leave_out_recorded(decision, history.recorded(conn, job_id, since))
+        return bool(met)
 
     # -- finish --------------------------------------------------------------------------------------------------
 
@@ -312,11 +320,8 @@ class Ledger:
                 last.append(last_end_of(run))
             else:
                 plain.append(plain_end_of(run))
-        for statement, rows in (
-            (self._finish_plain, plain),
-            (self._finish_last, last),
-            (self._finish, telling),
-        ):
+        parts = (self._finish_plain, plain), (self._finish_last, last), (self._finish, telling)
+        for statement, rows in parts:
             # Where nobody knows how many there were (MySQL), care has to be taken of those too.
             if rows and statement.run(conn, rows) != len(rows):
                 raise Unexpected
@@ -438,6 +443,7 @@ def _release(table: Table, value: Values, held: bool = False) -> UpdateBase:
 
 def _marked(decision: Decision, node: str, now: int) -> list[Run]:
     """Return the runs and records of a decision, as claimed by a node."""
+    label_records(decision)
     runs = decision.runs + decision.records
     for run in runs:
         run.owner, run.claimed_at = node, now
