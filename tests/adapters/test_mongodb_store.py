@@ -114,7 +114,7 @@ def test_a_client_that_was_passed_in_stays_open(mongodb_url: str, open_store: Op
         database = client.get_default_database().name
         store = open_store(client=client, database=database)
         store.add_job(make_job())
-        assert store.renew(NODE, SYSTEM_CLOCK.now(), LEASE)
+        assert store.renew(NODE, SYSTEM_CLOCK.now(), LEASE) is None
         assert store.clock_offset is not None
         store.shutdown()
         assert client[database]["jobs"].count_documents({}) == 1

@@ -51,8 +51,8 @@ class Completions:
         self.submitted = 0
         #: runs whose end is in the store; only the holder of the lock counts here
         self.recorded = 0
-        #: the runs that were handed out and are not recorded; None for a store that dies with the process. After a lost lease
-        #: the same nominal time may be in hand twice: the rescued run is the one that is kept here
+        #: the runs that were handed out and are not recorded, also those that another node has taken over; None for a store that
+        #: dies with the process
         self.in_hand: dict[tuple[str, int], Run] | None = {} if store.durable else None
         #: claimed runs of a durable store that a shutdown kept from starting; they are given back
         self.unstarted: list[Run] = []

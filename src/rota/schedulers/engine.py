@@ -23,6 +23,7 @@ from ..texts import error_text, shortened
 from .announcing import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
 from .clock_jumps import ClockWatch, bring_forward
 from .lease import Lease, new_node_id
+from .renewals import Renewals
 from .requests import cancel
 from .store_state import StoreState
 
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 SLICE = 30.0
 #: How long a node's lease lasts (seconds) unless the scheduler says otherwise; it is renewed three times in that time.
 LEASE = 15.0
+#: After so many leases without a pass a node is not renewed any more: it lives, and does no work.
+SILENCE = 4
 #: How often retention and quarantine are looked after (microseconds).
 HOUSEKEEPING = 60 * SECOND
 #: The most jobs that one pass takes from a store for one executor.
@@ -64,6 +67,7 @@ class Engine:
     :param retry_interval: the longest wait (seconds) between two tries with a store that fails
     :param lease: seconds after which other nodes take over the runs of this node if it does not renew its lease
     :param runs_jobs: False: this is no node; nothing is claimed, and no lease is taken
+    :param host_works: returns whether the thread or loop of the host is there; thread-safe
     """
 
     #: the longest wait that :meth:`tick` returns (seconds), None: any; and whether it looks for what others changed.
@@ -82,6 +86,7 @@ class Engine:
         retry_interval: float = 10.0,
         lease: float = LEASE,
         runs_jobs: bool = True,
+        host_works: Callable[[], bool] | None = None,
     ) -> None:
         self.clock = clock
         self.logger = logger
@@ -102,6 +107,9 @@ class Engine:
         self._retry_interval = retry_interval
         self._lease = int(lease * SECOND)
         self._runs_jobs = runs_jobs
+        self._host_works = host_works
+        #: when a pass, or a look of a shutdown that waits, was over last (monotonic microseconds)
+        self._worked_at = clock.monotonic()
         self._offload: Callable[[Callable[[], None]], None] | None = None
         self._soon: Callable[[Callable[[], None]], None] | None = None
         #: executors that a pass of the tick under way found without room
@@ -110,10 +118,11 @@ class Engine:
         self._broken: set[str] = set()
         #: the same of the last tick: when they have room again, the host is woken up
         self._starved: tuple[str, ...] = ()
+        #: calls something in the only thread that may use the sockets of stores, and waits for its end; None: any thread may
+        self.where_sockets_are: Callable[[Callable[[], None]], None] | None = None
         #: until when the host waits; HELD while a pass is under way, so that whatever comes then wakes it up
         self._waits_until = HELD
         self._clocks = ClockWatch()
-        self._no_rescue_until = 0
 
     # -- life cycle ----------------------------------------------------------------------------------------------
 
@@ -123,6 +132,10 @@ class Engine:
         is_node = store.durable and self._runs_jobs
         lease = Lease(store, self.clock, self.logger, self._lease) if is_node else None
         state = StoreState(self, alias, store, lease)
+        if lease is not None and not self.clock.virtual:  # in virtual time nothing happens by itself
+            state.renewals = Renewals(
+                lease, lambda: self._renew_aside(state), self.works, self.clock, self.logger
+            )
         state.completions.offload = self._offload if store.does_io else self._soon
         self._keep({**self.stores, alias: state}, self.leaving)
         if self._runs_jobs:
@@ -173,15 +186,34 @@ class Engine:
         return sum(state.completions.in_flight for state in self.states)
 
     def owns(self, node: str | None) -> bool:
-        """Whether a node id is one of this engine's, now or formerly."""
+        """Whether a node id is one of this engine's."""
         return node == self.node or any(
-            state.lease is not None and node in state.lease.nodes for state in self.states
+            state.lease is not None and node == state.lease.node for state in self.states
         )
+
+    def works(self) -> bool:
+        """Whether this node does its work, so that its leases may be renewed. Thread-safe."""
+        if self._host_works is not None and not self._host_works():
+            return False
+        return self.clock.monotonic() - self._worked_at <= SILENCE * self._lease
+
+    def _renew_aside(self, state: StoreState) -> None:
+        if self.where_sockets_are is not None and state.store.waits_for_sockets:
+            self.where_sockets_are(lambda: self.renew(state))
+        else:
+            self.renew(state)
+
+    def renew(self, state: StoreState) -> None:
+        """Renew the lease in a store outside the passes. Thread-safe."""
+        if state.lease is not None and state.lease.renewed_at is not None:
+            state.lease.renew(state.completions.in_hand or {})
 
     def wait_idle(self, seconds: float) -> bool:
         """Wait until no run is under way and all are recorded, at most so long; return whether that is so."""
         for state in self.states:
-            if not state.completions.wait_idle(seconds):
+            idle = state.completions.wait_idle(seconds)
+            self._worked_at = self.clock.monotonic()
+            if not idle:
                 return False
         return self.in_flight == 0
 
@@ -224,6 +256,7 @@ class Engine:
             delay = 0.0
         if delay is not None and self.slice is not None:
             delay = min(delay, self.slice)
+        self._worked_at = self.clock.monotonic()
         # The host waits from now on, not from the beginning of a pass that may have taken long.
         self._waits_until = HELD if delay is None else self.clock.now() + int(delay * SECOND)
         return delay
@@ -253,14 +286,16 @@ class Engine:
     def _pass(self, state: StoreState) -> float | None:
         store = state.store
         state.completions.flush()  # what a failing store did not take
-        lease = state.lease
+        lease, claims = state.lease, self._claims_from(state)
         if lease is not None:
-            now = self.clock.now()
-            more = lease.may_rescue_more(state.completions.in_hand or {})
-            if lease.keep(now) or lease.in_doubt or lease.asked or more:
-                self._rescue(state, lease, now)
-        if not self._claims_from(state):
-            return None if lease is None else lease.every / SECOND
+            in_hand = state.completions.in_hand or {}
+            lease.keep(in_hand)
+            if state.renewals is not None:
+                state.renewals.ensure()
+            if claims and lease.wants_rescue(in_hand):
+                self._rescue(state, lease)
+        if not claims:
+            return None if lease is None else lease.wait(False)
         if state.requested:
             self._hand_over(state, [state.requested.popleft() for _ in range(len(state.requested))])
         most = PASS if store.does_io else PASS_IN_MEMORY
@@ -314,8 +349,9 @@ class Engine:
         self._housekeep(state)
         following = store.next_due(open_to) if open_to else None
         wait = None if following is None else max(following - self.clock.now(), 0) / SECOND
-        if state.lease is not None and (wait is None or wait > state.lease.every / SECOND):
-            wait = state.lease.every / SECOND
+        if state.lease is not None:
+            left = state.lease.wait(True)
+            wait = left if wait is None else min(wait, left)
         poll = store.poll_interval if self.polls else None
         return poll if poll is not None and (wait is None or wait > poll) else wait
 
@@ -390,12 +426,10 @@ class Engine:
 
     # -- leases and housekeeping ---------------------------------------------------------------------------------
 
-    def _rescue(self, state: StoreState, lease: Lease, now: int) -> None:
+    def _rescue(self, state: StoreState, lease: Lease) -> None:
         """Take over the runs of nodes that did not renew their lease, and hand them to the executors."""
-        if not self._claims_from(state) or self.clock.monotonic() < self._no_rescue_until:
-            return
         room = {alias: self._room(alias, any_room=True) for alias in list(self._executors)}
-        rescued = lease.rescue(now, room, state.completions.in_hand or {})
+        rescued = lease.rescue(self.clock.now(), room, state.completions.in_hand or {})
         taken = []
         again = 0
         for run in rescued:
@@ -441,6 +475,11 @@ class Engine:
             if is_interrupt(exc):
                 raise
             self.store_failed(state.alias, exc, "ending the lease")
+        finally:
+            if state.lease is not None:
+                state.lease.ended = True
+            if state.renewals is not None:
+                state.renewals.stop()
 
     # -- trouble -------------------------------------------------------------------------------------------------
 
@@ -503,10 +542,10 @@ class Engine:
             return
         self.logger.warning("The clock jumped by %+.1f s", delta / SECOND)
         # The leases of all nodes on this machine look over after a jump forward; give them time to renew.
-        self._no_rescue_until = elapsed + self._lease
         for state in self.states:
             if state.lease is not None:
-                state.lease.renewed_at = None
+                state.lease.hurry = True
+                state.lease.trust_the_others()
         self.dispatch(ClockEvent(EVENT_CLOCK_JUMPED, delta / SECOND))
         if delta < 0:
             for state in self.stores.values():

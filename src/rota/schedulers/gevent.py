@@ -161,7 +161,10 @@ class GeventScheduler(BlockingScheduler):
 
     def _open(self) -> None:
         super()._open()
-        self._require_engine().set_offload(self._offload)
+        engine = self._require_engine()
+        engine.set_offload(self._offload)
+        if _patched():  # a patched socket belongs to the hub of the thread that made it
+            engine.where_sockets_are = self._call_on_hub
 
     def _drain(self, wait: bool = True, timeout: float | None = None) -> None:
         if not self._on_other_thread():

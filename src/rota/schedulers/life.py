@@ -115,6 +115,10 @@ class SchedulerLife(JobMethods):
         """Whether the thread or loop that makes the passes is still there."""
         return True
 
+    def _host_works(self) -> bool:
+        """Whether there is somebody who makes the passes, or waits for the end of the runs."""
+        return self.state == STATE_STOPPED or self._host_is_alive()
+
     def _wants(self, code: int) -> bool:
         return self._all_events is not None or bool(self._listeners.mask & code)
 
@@ -224,6 +228,7 @@ class SchedulerLife(JobMethods):
             self.jobstore_retry_interval,
             self._lease,
             self._runs_jobs,
+            self._host_works,
         )
         started: list[BaseExecutor] = []
         try:

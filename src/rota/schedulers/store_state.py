@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..jobstores.base import BaseJobStore
     from .engine import Engine
     from .lease import Lease
+    from .renewals import Renewals
 
 
 class StoreState:
@@ -28,6 +29,7 @@ class StoreState:
         "housekept_at",
         "keeps_open",
         "lease",
+        "renewals",
         "requested",
         "retry_at",
         "skipping",
@@ -40,6 +42,8 @@ class StoreState:
         self.store = store
         #: None for a store that dies with the process
         self.lease = lease
+        #: the thread that renews the lease; None: the passes do, as in virtual time
+        self.renewals: Renewals | None = None
         self.completions = Completions(engine, store, alias)
         self.failures = 0
         self.error: str | None = None

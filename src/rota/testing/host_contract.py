@@ -30,6 +30,7 @@ from ..events import (
 from ..schedulers.base import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
 from .hosts import MOMENT, FailingStore, Host, SlowStore
 from .listener_contract import ListenerContract
+from .renewal_contract import RenewalContract
 from .stopping_contract import StoppingContract
 
 TYPE_CHECKING = False
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class HostContract(ListenerContract, StoppingContract):
+class HostContract(ListenerContract, RenewalContract, StoppingContract):
     """The invariants of schedulers, as programs see them."""
 
     @pytest.fixture

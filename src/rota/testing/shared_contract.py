@@ -5,19 +5,18 @@ Knows the port only, no store. See :mod:`rota.testing.contracts` for how to use 
 
 from __future__ import annotations
 
-from threading import Barrier, Thread
-
 import pytest
 
 from ..clock import SECOND
-from ..core.plan import once_more, plan
-from ..core.run import CLAIMED, LOST, MANUAL, SUCCEEDED
-from ..errors import ConflictingIdError, JobLookupError, StoreError
+from ..core.plan import plan
+from ..core.run import CLAIMED
+from ..errors import ConflictingIdError, JobLookupError
 from .contract_jobs import (
     LEASE,
     NODE,
     OTHER,
     START,
+    at_once,
     claim,
     decide,
     due_ids,
@@ -26,7 +25,7 @@ from .contract_jobs import (
     running,
     statuses,
 )
-from .stored_contract import StoredJobContract
+from .lease_contract import LeaseContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from ..jobstores.base import BaseJobStore
 
 
-class SharedJobStoreContract(StoredJobContract):
+class SharedJobStoreContract(LeaseContract):
     """What a durable store must do besides, which several processes may use at once."""
 
     # -- two stores, one database --------------------------------------------------------------------------------
@@ -79,6 +78,8 @@ class SharedJobStoreContract(StoredJobContract):
         assert other.save_job(found, found.version)
         assert store.claim(decisions, NODE, START) == []
 
+<<<<<<< HEAD
+=======
     # -- leases --------------------------------------------------------------------------------------------------
 
     def test_a_lease_can_be_renewed_until_it_is_over(self, store: BaseJobStore) -> None:
@@ -311,6 +312,7 @@ class SharedJobStoreContract(StoredJobContract):
         assert (run.job_id, run.attempt, run.owner) == ("unknown", 1, NODE)
         assert finish(store, [run, known]) == []
 
+>>>>>>> main
     # -- many hands ----------------------------------------------------------------------------------------------
 
     def test_stores_that_are_opened_at_once_on_an_empty_place_agree(
@@ -339,24 +341,6 @@ class SharedJobStoreContract(StoredJobContract):
         at_once(3, work)
         assert sorted(claimed) == ids
         assert {job.running for job in store.get_all_jobs()} == {0}
-
-    def test_two_nodes_that_rescue_at_once_share_and_never_double(
-        self, store: BaseJobStore, other: BaseJobStore
-    ) -> None:
-        ids = sorted(f"job{number}" for number in range(20))
-        store.add_jobs([make_job(id) for id in ids])
-        assert len(claim(store)) == 20
-        later = START + LEASE + SECOND
-        taken: list[str] = []
-
-        def rescue(number: int) -> None:
-            through, node = (store, other)[number], f"rescuer-{number}"
-            through.renew(node, later, LEASE)
-            taken.extend(run.job_id for run in through.rescue(node, later))
-
-        at_once(2, rescue)
-        assert sorted(taken) == ids
-        assert {run.attempt for run in store.get_runs(status=CLAIMED)} == {2}
 
     def test_a_job_that_was_removed_is_gone_for_all(self, store: BaseJobStore, other: BaseJobStore) -> None:
         store.add_job(make_job())
@@ -400,25 +384,3 @@ class SharedJobStoreContract(StoredJobContract):
         claim(store)
         store.prune(START + 10**15)
         assert statuses(store) == [CLAIMED]
-
-
-def at_once(count: int, work: Callable[[int], None]) -> None:
-    """Do something in several threads at once; raise what goes wrong in one of them."""
-    barrier = Barrier(count)
-    failures: list[BaseException] = []
-
-    def do(number: int) -> None:
-        try:
-            barrier.wait(60)
-            work(number)
-        except BaseException as exc:
-            failures.append(exc)
-
-    threads = [Thread(target=do, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    for failure in failures:
-        raise failure
-    assert not any(thread.is_alive() for thread in threads)

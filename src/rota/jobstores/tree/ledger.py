@@ -49,6 +49,39 @@ KEYS = 1_000
 _NEVER = -(2**62)
 
 
+class Search:
+    """Whose runs a node may take over, and what it has taken so far; see the port."""
+
+    def __init__(
+        self,
+        node: str,
+        room: Mapping[str, int] | None,
+        known: Collection[tuple[str, int]],
+        in_doubt: bool,
+        ownerless: bool,
+    ) -> None:
+        self.node = node
+        self.known = known
+        self.left = None if room is None else dict(room)
+        self._own = set(known)
+        self._in_doubt = in_doubt
+        self._ownerless = ownerless
+
+    def is_orphan(self, run: Run, living: Collection[str]) -> bool:
+        """Whether a run is one that the node may take over."""
+        if run.owner == self.node:
+            return self._in_doubt and (run.job_id, run.nominal) not in self._own
+        return run.owner is None or not (self._ownerless or run.owner in living)
+
+    def note(self, taken: Iterable[Run]) -> None:
+        """Take note of the runs that the node has taken."""
+        for run in taken:
+            if run.status == CLAIMED:
+                self._own.add((run.job_id, run.nominal))
+                if self.left is not None:
+                    self.left[run.executor] = self.left.get(run.executor, 0) - 1
+
+
 class Ledger:
     """Runs and their records in one tree, and the counters of running runs in the jobs' documents."""
 
@@ -243,28 +276,44 @@ class Ledger:
 
     # -- leases --------------------------------------------------------------------------------------------------
 
+    def keep(self, in_hand: Collection[Run]) -> list[Run]:
+        """Make sure of a node's runs after its lease had run out; return those that are not its any more.
+
+        The keys of the others get new revisions, so that nobody takes a run who has looked at the lease before.
+        """
+        lost: list[Run] = []
+        pending = list(in_hand)
+        for _ in tries():
+            if not pending:
+                return lost
+            found = list(zip(pending, self._tree.read(list(map(_active_key, pending))), strict=True))
+            lost += [run for run, entry in found if not _is_owner(run, entry)]
+            steps = [
+                Step(run, [Change(_active_key(run), entry.value, entry.rev)])
+                for run, entry in found
+                if _is_owner(run, entry)
+            ]
+            pending = [step.about for step in carry_out(steps, self._tree)]
+        raise StoreConflictError(f"{len(pending)} claimed runs are changed by others all the time")
+
     def rescue(
         self,
-        node: str,
+        search: Search,
         now: int,
         alive: Callable[[], Collection[str]],
-        room: Mapping[str, int] | None,
-        known: Collection[tuple[str, int]] | None,
         job_of: Callable[[Doc], Job],
         logger: GuardedLogger,
     ) -> list[Run]:
-        """Take over runs that no living node owns, and those of ``node`` that are not among ``known``.
+        """Take over runs that no living node owns, and those of the node itself that it does not know if it is in doubt.
 
         :param alive: returns the nodes whose lease is not over
         """
         found: list[Run] = []
-        left = None if room is None else dict(room)
-        own = set(known or ())
         for _ in tries():
             entries = self._tree.entries(ACTIVE_RUNS)
             living = alive() if entries else ()
-            if node not in living:
-                break  # nothing is claimed; or its own runs are not its own any more
+            if search.node not in living:
+                break  # nothing is claimed; or its own runs may not be its own any more
             orphans: dict[str, Run] = {}
             for name, entry in entries.items():
                 try:
@@ -272,19 +321,13 @@ class Ledger:
                 except DeserializationError as exc:
                     logger.error("The claimed run %s is left alone: %s", name, exc)
                     continue
-                if run is None or (run.owner in living and (run.owner != node or known is None)):
-                    continue
-                if run.owner != node or (run.job_id, run.nominal) not in own:
+                if run is not None and search.is_orphan(run, living):
                     orphans[name] = run
             if not orphans:
                 break
-            taken, all_done = self._take(orphans, entries, node, now, left, job_of)
+            taken, all_done = self._take(orphans, entries, search, now, job_of)
             found += taken
-            for run in taken:
-                if run.status == CLAIMED:
-                    own.add((run.job_id, run.nominal))
-                    if left is not None:
-                        left[run.executor] = left.get(run.executor, 0) - 1
+            search.note(taken)
             if all_done:
                 break
         found.sort(key=lambda run: run.nominal)
@@ -295,9 +338,8 @@ class Ledger:
         self,
         orphans: Mapping[str, Run],
         entries: Mapping[str, Entry],
-        node: str,
+        search: Search,
         now: int,
-        left: Mapping[str, int] | None,
         job_of: Callable[[Doc], Job],
     ) -> tuple[list[Run], bool]:
         """Give orphans to a node, or end them; return those, and whether nothing was left for another look."""
@@ -305,7 +347,7 @@ class Ledger:
         docs = self._jobs.some(run.job_id for run in orphans.values())
         jobs = {doc.id: job_of(doc) for doc in docs.values() if doc is not None and doc.state != REMOVED}
         oldest_first = sorted(orphans.values(), key=lambda run: run.nominal)
-        changed = sort_out(oldest_first, jobs, node, now, left)
+        changed = sort_out(oldest_first, jobs, search.node, now, search.left, search.known)
         all_done = True
         taken: list[Run] = []
         steps: list[Step] = []
