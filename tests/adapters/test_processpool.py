@@ -16,8 +16,8 @@ import pytest
 
 from rota.core.run import CANCELLED, FAILED, LOST, SUCCEEDED
 from rota.errors import ConfigurationError, SerializationError, UnknownOptionError, WorkerProcessError
-from rota.executors.base import chain
 from rota.executors.pool import ProcessPoolExecutor
+from rota.executors.steps import chain
 from rota.testing.executor_contract import ExecutorContract
 from rota.testing.executor_jobs import PATIENCE, Ended, add, wait_for_file
 

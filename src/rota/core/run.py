@@ -6,6 +6,7 @@ Pure data and its life cycle. It may not call the job, read the clock or know a 
 from __future__ import annotations
 
 from ..clock import moment
+from ..texts import shortened, text_of, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -162,9 +163,9 @@ def fail(run: Run, exception: BaseException, traceback: str, now: int) -> None:
     """End a run with the exception that it raised."""
     end(run, FAILED, run.reason, now)
     run.exception = exception
-    run.error_type = type(exception).__qualname__
-    run.error = str(exception)
-    run.traceback = traceback
+    run.error_type = type_name(exception)
+    run.error = shortened(text_of(exception))
+    run.traceback = shortened(traceback)
 
 
 def end(run: Run, status: str, reason: str | None, now: int) -> None:

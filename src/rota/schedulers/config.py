@@ -5,8 +5,17 @@ Pure; it makes no store and no executor, and leaves the caller's dictionaries as
 
 from __future__ import annotations
 
+from contextvars import Context
+
 from ..core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, with_options
-from ..errors import ConfigurationError, JobTypeError, JobValueError, UnknownOptionError
+from ..errors import (
+    ConfigurationError,
+    JobTypeError,
+    JobValueError,
+    OptionTypeError,
+    UnknownOptionError,
+)
+from ..texts import type_name
 from ..util import asbool, asint
 from .names import check_names
 
@@ -29,6 +38,7 @@ OPTIONS = (
     "lease",
     "runs_jobs",
     "allowed_callables",
+    "context",
 )
 
 _ADD_JOB_ONLY = (
@@ -92,6 +102,21 @@ def seconds_option(config: Mapping[str, Any], name: str, default: float) -> floa
     if not 0 < seconds < float("inf"):
         raise ConfigurationError(f"{name} must be a positive number of seconds, got {value!r}")
     return seconds
+
+
+def context_option(config: Mapping[str, Any]) -> Context:
+    """Return the context variables that runs see: a copy of what is given, else none.
+
+    :raises OptionTypeError: if something else than a context is given
+    """
+    given = config.get("context")
+    if given is None:
+        return Context()
+    if not isinstance(given, Context):
+        raise OptionTypeError(
+            f"context must be a contextvars.Context, got {type_name(given)}; copy_context() returns the current one"
+        )
+    return given.copy()
 
 
 def default_policy(job_defaults: Mapping[str, Any]) -> Policy:

@@ -228,7 +228,7 @@ class SchedulerLife(JobMethods):
             self._store_pending()
         except BaseException:
             for executor in started:
-                executor.shutdown(wait=False)
+                executor._stop(wait=False)
             self._close_stores()
             self._engine = None
             raise
@@ -329,7 +329,7 @@ class SchedulerLife(JobMethods):
                     executor.cancel()
                 self._wait_idle(engine, CANCEL_GRACE)
             for executor in executors:
-                executor.shutdown(engine.in_flight == 0)
+                executor._stop(engine.in_flight == 0)
             engine.leave()
             self._close_stores()
             self._wait_delivered(timeout)
@@ -412,6 +412,12 @@ class SchedulerLife(JobMethods):
         except Exception:
             return False
         return not run.ended and self._require_engine().owns(run.owner)
+
+    def _is_exiting(self) -> None:
+        """The interpreter exits: what has to be ended by force from now on is lost, and not cancelled."""
+        self._require_engine().exiting = True
+        for executor in self._executors.values():
+            executor.exiting = True
 
     def _stop_at_exit(self) -> None:
         """The interpreter exits: give the runs under way a moment, and hand the rest back."""

@@ -7,7 +7,6 @@ are made on one helper thread, and only the timer is touched on the loop.
 from __future__ import annotations
 
 from abc import abstractmethod
-from contextvars import copy_context
 from queue import SimpleQueue
 from threading import Lock, Thread, current_thread, get_ident
 
@@ -59,7 +58,7 @@ class LoopScheduler(BaseScheduler):
                 "shutdown() returned before you call start()"
             )
         self._find_loop()
-        self._base_context = copy_context()
+        self._base_context = self._context.copy()
         self._helper = _HelperThread(self._log)
         self._aside = self._again = self._woken = False
         self._timer = None  # one that an ended loop has left behind

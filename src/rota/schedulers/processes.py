@@ -20,9 +20,11 @@ _installed = False
 def watch(scheduler: BaseScheduler) -> None:
     """Look after a scheduler from its start on."""
     global _installed
+    # Called last first: schedulers let their runs end before anything ends that their executors use.
+    atexit.unregister(_at_exit)
+    atexit.register(_at_exit)
     if not _installed:
         _installed = True
-        atexit.register(_at_exit)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_after_fork)
     _started.add(scheduler)
@@ -39,6 +41,7 @@ def _at_exit() -> None:
     for scheduler in list(_started):
         if scheduler.running:
             try:
+                scheduler._is_exiting()
                 scheduler._stop_at_exit()
             except Exception:  # the others get their moment all the same
                 scheduler._log.exception("Error shutting down at exit")
