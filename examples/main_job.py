@@ -44,16 +44,16 @@ def compress_log() -> str:
     if SAMPLES.exists():
         with writing:
             SAMPLES.rename(DATA / f"load-{datetime.now(UTC):%Y%m%dT%H%M%S}.csv")
-    saved = 0
+    before = after = 0
     raw_files = sorted(DATA.glob("load-*.csv"))  # also those of a run that was cut short
     for raw in raw_files:
         part, packed = raw.with_suffix(".part"), raw.with_suffix(".csv.gz")
         with raw.open("rb") as source, gzip.open(part, "wb") as target:
             shutil.copyfileobj(source, target)
         part.replace(packed)
-        saved += raw.stat().st_size - packed.stat().st_size
+        before, after = before + raw.stat().st_size, after + packed.stat().st_size
         raw.unlink()
-    return f"{len(raw_files)} files compressed, {saved} bytes saved"
+    return f"{len(raw_files)} files compressed, {before} bytes to {after}"
 
 
 def report_day() -> str:

@@ -3,7 +3,10 @@
 Exports only; each name is loaded when it is first used, so that ``import rota`` costs next to nothing.
 """
 
-from .version import __version__, release, version, version_info
+from .version import __version__ as __version__
+from .version import release as release
+from .version import version as version
+from .version import version_info as version_info
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,10 +60,19 @@ _WHERE = {
     "current_run": "executors.base",
 }
 
-__all__ = [*_WHERE, "__version__", "release", "version", "version_info"]
+#: The libraries of which a name needs one, and which are no dependencies of Rota's own.
+_NEEDS = {
+    "GeventScheduler": ("gevent",),
+    "QtScheduler": ("PySide6", "PyQt6", "PySide2", "PyQt5"),
+    "SQLAlchemyJobStore": ("sqlalchemy",),
+    "TornadoScheduler": ("tornado",),
+    "TwistedScheduler": ("twisted",),
+}
 
 
 def __getattr__(name: str) -> object:
+    if name == "__all__":  # made when it is asked for, so that `from rota import *` needs no optional library
+        return [*_available(), "__version__", "release", "version", "version_info"]
     module = _WHERE.get(name)
     if module is None:
         raise AttributeError(f"module 'rota' has no attribute {name!r}")
@@ -71,4 +83,17 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_available()})
+
+
+def _available() -> list[str]:
+    """Return the names whose libraries are installed."""
+    from importlib.util import find_spec
+
+    def is_installed(library: str) -> bool:
+        try:
+            return find_spec(library) is not None
+        except (ImportError, ValueError):
+            return False
+
+    return [name for name in _WHERE if name not in _NEEDS or any(map(is_installed, _NEEDS[name]))]

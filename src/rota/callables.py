@@ -11,6 +11,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType
 from weakref import WeakKeyDictionary
 
 from .errors import ArgumentMismatchError, CallableLookupError, CallableReferenceError, JobTypeError
+from .texts import repr_of, shortened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _CO_VARARGS = 0x04
 _CO_COROUTINE = 0x80
+#: generator functions and asynchronous ones
+_CO_GENERATORS = 0x20 | 0x200
 
 _signatures: WeakKeyDictionary[Any, Signature] = WeakKeyDictionary()
 
@@ -64,16 +67,16 @@ def obj_to_ref(obj: Any) -> str:
     """
     if isinstance(obj, partial):
         raise CallableReferenceError(
-            f"Cannot create a reference to a partial() ({obj!r}); pass its function, args and kwargs"
+            f"Cannot create a reference to a partial() ({repr_of(obj)}); write {_instead_of_partial(obj)}"
         )
     name = get_callable_name(obj)
     if "<lambda>" in name:
         raise CallableReferenceError(
-            f"Cannot create a reference to a lambda ({obj!r}); define it as a function"
+            f"Cannot create a reference to a lambda ({repr_of(obj)}); define it as a function"
         )
     if "<locals>" in name:
         raise CallableReferenceError(
-            f"Cannot create a reference to a nested function ({obj!r}); move it to the top level of its module"
+            f"Cannot create a reference to a nested function ({repr_of(obj)}); move it to the top level of its module"
         )
     if isinstance(obj, MethodType):
         module = getattr(obj.__self__, "__module__", None)  # objects of C extensions may have none
@@ -81,12 +84,34 @@ def obj_to_ref(obj: Any) -> str:
         module = obj.__module__
     else:
         raise CallableReferenceError(
-            f"Cannot create a reference to {obj!r}: an instance with a __call__ method has no importable name; "
+            f"Cannot create a reference to {repr_of(obj)}: an instance with a __call__ method has no importable name; "
             f"pass a module-level function, or a bound method with the instance"
         )
     if not isinstance(module, str):
-        raise CallableReferenceError(f"Cannot create a reference to {obj!r}: it belongs to no module")
+        raise CallableReferenceError(
+            f"Cannot create a reference to {repr_of(obj)}: it belongs to no module; wrap it in a function of yours"
+        )
     return sys.intern(f"{module}:{name}")  # many jobs call one function
+
+
+def _instead_of_partial(obj: partial[Any]) -> str:
+    """Return how add_job() is called with what a partial holds."""
+    name = getattr(obj.func, "__name__", None)
+    given = f"add_job({name if isinstance(name, str) else 'function'}"
+    if obj.args:
+        given += f", args={shortened(repr_of(list(obj.args)), 100)}"
+    if obj.keywords:
+        given += f", kwargs={shortened(repr_of(obj.keywords), 100)}"
+    return f"{given}, …)"
+
+
+def why_nameless(func: Any) -> str | None:
+    """Return why a callable has no textual reference, with the way out; None if it has one."""
+    try:
+        obj_to_ref(func)
+    except CallableReferenceError as exc:
+        return str(exc)
+    return None
 
 
 def ref_to_obj(ref: str) -> Any:
@@ -122,6 +147,21 @@ def ref_to_obj(ref: str) -> Any:
 def maybe_ref(ref: Any) -> Any:
     """Return the object that a textual reference leads to; anything but a string is returned as it is."""
     return ref_to_obj(ref) if isinstance(ref, str) else ref
+
+
+def is_generator_function(f: Any) -> bool:
+    """Tell whether calling ``f`` only makes a generator or an async generator; looks where iscoroutinefunction_partial() does."""
+    while type(f) is not FunctionType:
+        if isinstance(f, partial):
+            f = f.func
+        elif isinstance(f, MethodType):
+            f = f.__func__
+        elif isinstance(f, (type, BuiltinFunctionType)):
+            return False
+        else:
+            f = getattr(type(f), "__call__", None)  # noqa: B004 (the method itself is wanted, not whether there is one)
+            return isinstance(f, FunctionType) and bool(f.__code__.co_flags & _CO_GENERATORS)
+    return bool(f.__code__.co_flags & _CO_GENERATORS)
 
 
 def iscoroutinefunction_partial(f: Any) -> bool:

@@ -21,6 +21,9 @@ HELD = 2**62
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
+#: Zones are up to 16 hours behind UTC (in old times) and 14 ahead.
+_FIRST_SHOWN = (datetime(1, 1, 1, 16, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST_SHOWN = (datetime(9999, 12, 31, 10, tzinfo=UTC) - _EPOCH) // _MICROSECOND - 1
 
 
 class Clock:
@@ -71,6 +74,11 @@ def _offset(text: str) -> int:
     return -instant(datetime.fromisoformat(f"1970-01-01T00:00:00{text}"))
 
 
+def is_shown_everywhere(instant: int) -> bool:
+    """Whether an instant falls into the years 1 to 9999 in all time zones, so that nobody fails to show or convert it."""
+    return _FIRST_SHOWN <= instant <= _LAST_SHOWN
+
+
 def moment(instant: int, timezone: tzinfo = UTC) -> datetime:
     """Return the aware datetime of an instant in a time zone.
 
@@ -80,6 +88,14 @@ def moment(instant: int, timezone: tzinfo = UTC) -> datetime:
     """
     utc = _EPOCH + timedelta(microseconds=instant)
     return utc if timezone is UTC else utc.astimezone(timezone)
+
+
+def shown_moment(instant: int, timezone: tzinfo = UTC) -> datetime:
+    """Return the aware datetime of an instant; one that the zone cannot show becomes the nearest one that all zones can."""
+    try:
+        return moment(instant, timezone)
+    except (OverflowError, ValueError):
+        return moment(min(max(instant, _FIRST_SHOWN), _LAST_SHOWN), timezone)
 
 
 def microseconds(seconds: float | timedelta) -> int:

@@ -10,15 +10,15 @@ import signal
 import subprocess
 from threading import Lock, Thread
 
-from .errors import CommandError
+from .errors import CommandError, CommandStoppedError
 from .executors.base import current_run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import IO
+    from typing import IO, Any
 
-__all__ = ("run_command", "stop_commands")
+__all__ = ("check_user", "run_command", "stop_commands")
 
 #: How much of a command's output is kept: its end (bytes).
 TAIL = 8192
@@ -29,6 +29,11 @@ LINGER = 1.0
 
 _lock = Lock()
 _running: set[subprocess.Popen[bytes]] = set()
+#: those of them that :func:`stop_commands` has ended
+_stopped: set[subprocess.Popen[bytes]] = set()
+
+#: What a command that runs as a user keeps of this process's environment: the rest may be somebody else's business.
+_KEPT = ("LANG", "LANGUAGE", "LC_ALL", "TZ")
 
 
 def run_command(
@@ -39,6 +44,7 @@ def run_command(
     input: str | None = None,
     directory: str | None = None,
     crontab: str | None = None,
+    user: str | None = None,
 ) -> str:
     """Run a command by the shell and return how it ended: ``"exit 0, 12 lines: "`` and the end of its output.
 
@@ -49,11 +55,14 @@ def run_command(
     :param shell: path of the shell, which must know ``-c`` (``/bin/sh``; on Windows the system's)
     :param environment: variables to set on top of this process's own
     :param input: text for the command's standard input (empty by default)
-    :param directory: where to run it (this process's working directory)
+    :param directory: where to run it (this process's working directory, or the home of ``user``)
     :param crontab: name of the crontab that the command is from; ``rota run`` recognizes its own jobs by it
+    :param user: run it as this user, as cron does: with the user's groups, ``HOME``, ``LOGNAME`` and ``USER``, in the home
+        folder, and without this process's environment. Others than this process's own user take root
     :raises CommandError: if it does not exit with 0; the message has the exit code and the end of the output
+    :raises CommandStoppedError: if it does not because :func:`stop_commands` ended it
     """
-    process = _start(command, shell, environment, input is not None, directory)
+    process = _start(command, shell, environment, input is not None, directory, user)
     output = _Tail()
     reader = Thread(target=output.read, args=(process.stdout,), name="rota-output", daemon=True)
     reader.start()
@@ -64,7 +73,11 @@ def run_command(
     finally:
         with _lock:
             _running.discard(process)
+            stopped = process in _stopped
+            _stopped.discard(process)
     reader.join(LINGER)
+    if code and stopped:
+        raise CommandStoppedError(f"the program stopped: {_ending(code)}{output.shown(TAIL)}")
     if code:
         raise CommandError(f"{_ending(code)}{output.shown(TAIL)}")
     return f"exit 0{output.shown(SUMMARY - len('exit 0'))}"
@@ -73,11 +86,14 @@ def run_command(
 def stop_commands(force: bool = False) -> int:
     """End all commands that are running, with their children: by SIGTERM, or at once by SIGKILL.
 
+    The runs of those that end because of it are recorded as cancelled.
+
     :param force: True: kill them
     :return: how many there were
     """
     with _lock:
         processes = list(_running)
+        _stopped.update(processes)
     for process in processes:
         try:
             if os.name == "posix":
@@ -97,8 +113,17 @@ def _start(
     environment: Mapping[str, str] | None,
     has_input: bool,
     directory: str | None,
+    user: str | None,
 ) -> subprocess.Popen[bytes]:
-    variables = {**os.environ, **_about_the_run(), **(environment or {})}
+    options: dict[str, Any] = {}
+    variables: dict[str, str] = dict(os.environ)
+    fixed: dict[str, str] = {}
+    if user is not None:
+        options, variables, fixed = _as_user(user, shell)
+        directory = directory or variables["HOME"]
+        if not os.path.isdir(directory):  # as cron does: some users have no home
+            directory = "/"
+    variables |= {**_about_the_run(), **(environment or {}), **fixed}
     windows = os.name == "nt" and shell is None
     with _lock:
         process = subprocess.Popen(
@@ -111,9 +136,44 @@ def _start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+            **options,
         )
         _running.add(process)
     return process
+
+
+def check_user(name: str) -> None:
+    """Refuse a user as whom this process cannot run commands.
+
+    :raises CommandError: if there is no such user, or it is another one than this process's own, which only root may be
+    """
+    uid = _user(name).pw_uid
+    if os.geteuid() not in (0, uid):
+        raise CommandError(f"only root and {name} may run commands as {name}; this process is neither")
+
+
+def _user(name: str) -> Any:
+    try:
+        import pwd
+
+        return pwd.getpwnam(name)
+    except ImportError:
+        raise CommandError(f"commands cannot run as {name}: users are those of POSIX systems") from None
+    except KeyError:
+        raise CommandError(f"there is no user {name!r} on this machine") from None
+
+
+def _as_user(name: str, shell: str | None) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
+    """Return what it takes to run as a user: options of the process, variables, and those that a crontab may not set."""
+    check_user(name)
+    user = _user(name)
+    options: dict[str, Any] = {}
+    if os.geteuid() != user.pw_uid:
+        groups = os.getgrouplist(name, user.pw_gid)
+        options = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": groups}
+    kept = {variable: os.environ[variable] for variable in _KEPT if variable in os.environ}
+    variables = {"PATH": "/usr/bin:/bin", **kept, "HOME": user.pw_dir, "SHELL": shell or "/bin/sh"}
+    return options, variables, {"LOGNAME": name, "USER": name}
 
 
 def _about_the_run() -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Crontab files as data: what is in them, line by line, and what is wrong with them.
 
-Reads text and runs nothing. The format is that of crontab(5), the user's crontab without a user column.
+Reads text and runs nothing. The format is that of crontab(5): of the crontab of a user, or of the system's with its user column.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import UTC
 from hashlib import blake2b
 from pathlib import Path
 
-from .errors import CronError, RotaError
+from .errors import CronError, NeverFiresError, RotaError
 from .triggers.cron import CronTrigger
 from .util import astimezone
 
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 __all__ = ("CrontabEntry", "read_crontab")
 
 _ASSIGNMENT = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([A-Za-z_][A-Za-z0-9_]*))\s*=\s*(.*?)\s*""")
-_LINE = re.compile(r"(\s*)(@\S+|\S+(?:\s+\S+){4})(?:\s+(.*))?")
+#: A zone before the times, as in Go's cron and Kubernetes; a zone's name has no blanks, and quotes make an assignment.
+_ZONE = r"""(?:CRON_TZ|TZ)=[^\s"']+"""
+_ZONED = re.compile(rf"\s*-?\s*{_ZONE}\s+\S.*")
+_LINE = re.compile(rf"(\s*)(-\s*)?(?:({_ZONE})\s+)?(@every\s+\S+|@\S+|\S+(?:\s+\S+){{4}})(?:\s+(.*))?")
+_ID = re.compile(r"\s*#\s*id:\s*(\S+)\s*")
 
 
 class CrontabEntry:
@@ -32,14 +36,33 @@ class CrontabEntry:
     :ivar int number: the number of its line
     :ivar str text: the line
     :ivar str schedule: the five fields or the alias; ``@reboot`` is no time
+    :ivar str | None zone: the zone that is written before the schedule (``CRON_TZ=Asia/Tokyo 0 3 * * *``)
     :ivar str command: what the shell is to do
     :ivar str | None input: text for the command's standard input (what follows the first ``%``)
+    :ivar str | None user: who runs the command, in a system crontab
+    :ivar bool quiet: whether the line begins with ``-``: a run that succeeds is not to be logged
+    :ivar bool never: whether no date matches in any year (``0 0 31 2 *``)
     :ivar dict settings: the assignments that hold for it
     :ivar dict settings_at: on which lines these are, by name
-    :ivar str id: the command's first word and a hash of the line and of the crontab's name: the same as long as the line is
+    :ivar str id: what the comment ``# id: …`` on the line above says, else the command's first word and a hash of the line and
+        of the crontab's name: the same as long as the line is
     """
 
-    __slots__ = ("command", "id", "input", "number", "path", "schedule", "settings", "settings_at", "text")
+    __slots__ = (
+        "command",
+        "id",
+        "input",
+        "never",
+        "number",
+        "path",
+        "quiet",
+        "schedule",
+        "settings",
+        "settings_at",
+        "text",
+        "user",
+        "zone",
+    )
 
     def __init__(
         self, path: str, number: int, text: str, schedule: str, command: str, settings: dict[str, str]
@@ -52,15 +75,22 @@ class CrontabEntry:
         self.settings = settings
         self.settings_at: dict[str, int] = {}
         self.id = ""
+        self.zone: str | None = None
+        self.user: str | None = None
+        self.quiet = self.never = False
 
     def trigger(self, timezone: tzinfo | str | None = None) -> CronTrigger:
-        """Return when the command runs, by the clock of the crontab's ``CRON_TZ``, else of the given zone.
+        """Return when the command runs, by the clock of the line's own zone, else of ``CRON_TZ``, else of the given zone.
+
+        For a line that never runs it is a trigger without times to come.
 
         :param timezone: name or tzinfo (default: the local zone)
         :raises CronError: for ``@reboot``, and for a schedule that is not understood, with line and column
         """
         try:
-            zone = astimezone(self.settings.get("CRON_TZ")) or timezone
+            zone = astimezone(self.zone or self.settings.get("CRON_TZ")) or timezone
+            if self.never:
+                return CronTrigger(year=1970, month=1, day=1, timezone=zone)
             return CronTrigger.from_crontab(self.schedule, zone, seed=self.id)
         except RotaError as exc:
             raise self._error(exc) from exc
@@ -80,13 +110,27 @@ class CrontabEntry:
             found["directory"] = self.settings["HOME"]
         if self.input is not None:
             found["input"] = self.input
+        if self.user is not None:
+            found["user"] = self.user
         return found
+
+    def _check_schedule(self) -> None:
+        """Raise what is wrong with the schedule; take note if it is understood and has no time."""
+        if self.schedule == "@reboot":
+            return
+        try:
+            self.trigger(UTC)
+        except CronError as exc:
+            if not isinstance(exc.__cause__, NeverFiresError):
+                raise
+            self.never = True
 
     def _error(self, exc: RotaError) -> CronError:
         where = f"{self.path}:{self.number}"
         if not isinstance(exc, CronError) or exc.column is None:
             return CronError(f"{where}: {exc}\n  {self.text}")
-        column = exc.column + len(self.text) - len(self.text.lstrip())
+        found = _LINE.fullmatch(self.text)
+        column = exc.column + (found.start(4) if found is not None else 0)
         message = f"{where}:{column}: {exc}\n  {self.text.expandtabs(1)}\n  {' ' * (column - 1)}^"
         return CronError(message, field=exc.field, item=exc.item, column=column)
 
@@ -94,14 +138,15 @@ class CrontabEntry:
         return f"<CrontabEntry {self.path}:{self.number} {self.schedule!r} {self.command!r}>"
 
 
-def read_crontab(source: str | Path, *, name: str | None = None) -> list[CrontabEntry]:
+def read_crontab(source: str | Path, *, name: str | None = None, system: bool = False) -> list[CrontabEntry]:
     """Return the commands of a crontab.
 
     Every schedule is understood when this returns, or it raises.
 
     :param source: the text of a crontab, or the :class:`~pathlib.Path` of a file
     :param name: what the crontab is called in messages and in the ids of its entries (default: the file's name, or ``crontab``)
-    :raises CronError: (a ``ValueError``) with line and column, if a line is not understood
+    :param system: whether it is a system crontab (``/etc/crontab``, ``/etc/cron.d``): a user stands before each command
+    :raises CronError: (a ``ValueError``) with line and column, if a line is not understood, or two lines have the same id
     :raises OSError: if the file cannot be read
     """
     if isinstance(source, Path):
@@ -112,34 +157,61 @@ def read_crontab(source: str | Path, *, name: str | None = None) -> list[Crontab
     entries: list[CrontabEntry] = []
     settings: dict[str, str] = {}
     settings_at: dict[str, int] = {}
+    ids: dict[str, CrontabEntry] = {}
     seen: dict[str, int] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    above: str | None = None
+    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+        given, above = above, None
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
+            id_comment = _ID.fullmatch(line)
+            above = id_comment[1] if id_comment else None
             continue
-        assignment = _ASSIGNMENT.fullmatch(line)
+        assignment = None if _ZONED.fullmatch(line) else _ASSIGNMENT.fullmatch(line)
         if assignment:
             key = assignment[1] or assignment[2] or assignment[3] or ""
             settings = {**settings, key: _unquoted(assignment[4])}
             settings_at = {**settings_at, key: number}
             continue
-        found = _LINE.fullmatch(line)
-        if found is None or not found[3]:
-            raise CronError(
-                f"{path}:{number}: not understood; a line is a comment, NAME=value, or a schedule of five fields "
-                f"(or @daily and the like) and a command\n  {line}"
-            )
-        entry = CrontabEntry(path, number, line, found[2], found[3].strip(), settings)
+        entry = _entry(path, number, line, settings, system)
         entry.settings_at = settings_at
-        entry.id = _identity(entry, name or "crontab", seen)
-        if entry.schedule != "@reboot":
-            entry.trigger(UTC)  # for its errors
+        entry.id = given or _identity(entry, name or "crontab", seen)
+        if entry.id in ids:
+            raise CronError(
+                f"{path}:{number}: the id {entry.id!r} is that of line {ids[entry.id].number} already"
+            )
+        ids[entry.id] = entry
+        entry._check_schedule()
         entries.append(entry)
     return entries
 
 
+def _entry(path: str, number: int, line: str, settings: dict[str, str], system: bool) -> CrontabEntry:
+    """Return the entry of a line."""
+    found = _LINE.fullmatch(line)
+    command = found[5] if found else None
+    user = None
+    if system and command:
+        user, *rest = command.split(None, 1)
+        command = rest[0] if rest else None
+    if found is None or not command or not command.strip():
+        shape = "a user and a command" if system else "a command"
+        raise CronError(
+            f"{path}:{number}: not understood; a line is a comment, NAME=value, or a schedule of five fields "
+            f"(or @daily and the like) and {shape}\n  {line}"
+        )
+    entry = CrontabEntry(path, number, line, found[4], command.strip(), settings)
+    entry.quiet = bool(found[2])
+    entry.zone = found[3].partition("=")[2] if found[3] else None
+    entry.user = user
+    return entry
+
+
 def _identity(entry: CrontabEntry, name: str, seen: dict[str, int]) -> str:
-    words = f"{name}\n{' '.join(entry.schedule.split())} {entry.command}\n{entry.input or ''}"
+    zone = f"CRON_TZ={entry.zone} " if entry.zone else ""
+    user = f"{entry.user} " if entry.user else ""
+    schedule = " ".join(entry.schedule.split())
+    words = f"{name}\n{zone}{schedule} {user}{entry.command}\n{entry.input or ''}"
     id = f"{_label(entry.command)}-{blake2b(words.encode(), digest_size=4).hexdigest()}"
     seen[id] = seen.get(id, 0) + 1
     return id if seen[id] == 1 else f"{id}-{seen[id]}"  # the same line once more

@@ -19,6 +19,7 @@ May not import anything of Rota. Each class also derives from what APScheduler 3
     │   ├── JobValueError (ValueError)           an attribute has a value out of range
     │   ├── UnknownAttributeError (AttributeError)
     │   ├── CallableReferenceError (ValueError)  the callable has no importable name
+    │   │   └── CallableMismatchError            its name leads to another callable
     │   ├── CallableLookupError (LookupError)    a textual reference leads nowhere
     │   ├── CallableNotAllowedError (ValueError) the callable is not among the allowed_callables
     │   └── ArgumentMismatchError (ValueError)   arguments do not fit the callable's signature
@@ -29,6 +30,7 @@ May not import anything of Rota. Each class also derives from what APScheduler 3
     ├── TransientJobError (ValueError)           the job cannot be kept in a durable store
     ├── SchedulerAlreadyRunningError, SchedulerNotRunningError, ShutdownTimeoutError (TimeoutError)
     ├── MaxInstancesReachedError                 as APScheduler's
+    ├── RunNotInHandError (RuntimeError)         cancel() of what is only a record of a run
     ├── NoCurrentRunError (RuntimeError)         current_run() outside a run
     ├── NoEventLoopError (RuntimeError)          a scheduler on a loop is started where there is none
     ├── WorkerProcessError (RuntimeError)        a worker process cannot start, or its exception cannot be brought back
@@ -42,6 +44,8 @@ May not import anything of Rota. Each class also derives from what APScheduler 3
 """
 
 from __future__ import annotations
+
+from .texts import repr_of
 
 
 class RotaError(Exception):
@@ -104,7 +108,7 @@ class CronError(TriggerError):
 
 
 class NeverFiresError(TriggerError):
-    """The trigger is well formed but no time ever matches it (30 February, a year range that is over)."""
+    """The trigger is well formed but no time ever matches it, whatever the year (30 February)."""
 
 
 class InvalidJobError(RotaError):
@@ -125,6 +129,14 @@ class UnknownAttributeError(InvalidJobError, AttributeError):
 
 class CallableReferenceError(InvalidJobError, ValueError):
     """The callable has no name under which another process could import it."""
+
+
+class CallableMismatchError(CallableReferenceError):
+    """The callable's name leads to another one, or nowhere: a durable store would not run what it was given."""
+
+
+#: How the messages of that error begin: a job that was quarantined for it is not healed by reading it anew.
+MISNAMED = "func must be what its name leads to"
 
 
 class CallableLookupError(InvalidJobError, LookupError):
@@ -150,8 +162,9 @@ class DeserializationError(RotaError, ValueError):
 class JobLookupError(RotaError, KeyError):
     """No job of that id is found (raised by look-ups, changes and removals)."""
 
-    def __init__(self, job_id: str) -> None:
-        super().__init__(f"No job by the id of {job_id} was found")
+    def __init__(self, job_id: str, hint: str = "") -> None:
+        """:param hint: what was probably meant, as the end of the message"""
+        super().__init__(f"No job by the id of {job_id} was found{hint}")
         self.job_id = job_id
 
 
@@ -171,11 +184,12 @@ class ConflictingIdError(RotaError, KeyError):
 class TransientJobError(RotaError, ValueError):
     """The job's callable has no importable name, so a durable store cannot keep it."""
 
-    def __init__(self, job_id: str, func: object = None) -> None:
-        what = "the callable" if func is None else repr(func)
+    def __init__(self, job_id: str, func: object = None, why: str | None = None) -> None:
+        what = "the callable" if func is None else repr_of(func)
         super().__init__(
-            f'Job "{job_id}" cannot be added to this job store because a reference to {what} could not be '
-            f"determined; use a module-level function, a textual reference (module:name), or the memory store"
+            f'Job "{job_id}" cannot be added to this job store because a reference to {what} could not be determined'
+            + (f". {why}" if why else "")
+            + "; use a module-level function, a textual reference (module:name), or the memory store"
         )
         self.job_id = job_id
 
@@ -208,6 +222,17 @@ class MaxInstancesReachedError(RotaError):
         )
 
 
+class RunNotInHandError(RotaError, RuntimeError):
+    """cancel() was called on the record of a run, which is under way elsewhere or waits to be taken."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(
+            f"The run {run_id} cannot be cancelled here: this is its record in a durable store, as get_runs() and run_job() "
+            f"return it, and not the run in the hands of the process that carries it out. Have the job look at something that "
+            f"both can see (a row, a key, a file), or shut that scheduler down: it asks its runs to stop"
+        )
+
+
 class NoCurrentRunError(RotaError, RuntimeError):
     """current_run() was called outside a run."""
 
@@ -222,6 +247,10 @@ class WorkerProcessError(RotaError, RuntimeError):
 
 class CommandError(RotaError, RuntimeError):
     """A command that a job runs (:mod:`rota.commands`) did not exit with 0; the message ends with its last output."""
+
+
+class CommandStoppedError(CommandError):
+    """A command was ended by :func:`rota.commands.stop_commands`: its run is recorded as cancelled, with this text as reason."""
 
 
 class StoreError(RotaError):

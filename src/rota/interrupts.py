@@ -15,10 +15,14 @@ def is_interrupt(exc: BaseException) -> bool:
 
     That is a KeyboardInterrupt in the main thread, and whatever a signal handler of the program raised there: the usual
     ``signal.signal(SIGTERM, lambda *_: sys.exit())`` must end the program wherever the signal arrives. A SystemExit or
-    CancelledError that a trigger, a store or a listener raises by itself is none.
+    CancelledError that a trigger, a store or a listener raises by itself is none. How gevent ends a greenlet is one, too.
     """
     from threading import current_thread, main_thread
 
+    if (
+        type(exc).__name__ == "GreenletExit"
+    ):  # somebody kills the greenlet; gevent need not be loaded for that
+        return True
     if current_thread() is not main_thread():
         return False
     return isinstance(exc, KeyboardInterrupt) or _passed_a_handler(exc)

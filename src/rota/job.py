@@ -8,7 +8,8 @@ from __future__ import annotations
 from operator import attrgetter
 from os import urandom
 
-from .clock import HELD, instant, moment
+from .callables import why_nameless
+from .clock import HELD, instant, shown_moment
 from .core.plan import ACTIVE, AFTER_RUN, ENDED, NEW, PAUSED, QUARANTINED
 from .core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, seconds_of, with_options
 from .errors import (
@@ -17,7 +18,8 @@ from .errors import (
     TransientJobError,
     UnknownAttributeError,
 )
-from .jobchecks import checked_call, checked_executor, checked_name, checked_trigger
+from .jobchecks import checked_call, checked_executor, checked_id, checked_name, checked_time, checked_trigger
+from .references import check_reference
 from .util import (
     convert_to_datetime,
     datetime_repr,
@@ -139,9 +141,7 @@ class Job:
         **options: Any,
     ) -> None:
         self._home = (scheduler, None)
-        if id is not None and not isinstance(id, str):
-            raise JobTypeError(f"id must be a nonempty string, got {id!r}")
-        self.id = id or urandom(16).hex()
+        self.id = (None if id is None else checked_id(id)) or urandom(16).hex()
         self.args = args
         if kwargs is not None:
             self._kwargs = kwargs
@@ -193,7 +193,7 @@ class Job:
     def run_now(self) -> Run:
         """Have the job run once, now, apart from its schedule; see :meth:`~rota.schedulers.base.BaseScheduler.run_job`.
 
-        :return: the run as it was asked for
+        :return: the run as it was asked for; a record in a durable store
         """
         run: Run = self._scheduler.run_job(self.id, self._jobstore_alias)
         return run
@@ -216,7 +216,7 @@ class Job:
         if self.next_due == HELD and self.next_nominal == AFTER_RUN:
             return None
         due = self.next_nominal if self.next_due in (None, HELD) else self.next_due
-        return None if due is None or self.state != ACTIVE else moment(due, self._timezone())
+        return None if due is None or self.state != ACTIVE else shown_moment(due, self._timezone())
 
     @next_run_time.setter
     def next_run_time(self, value: datetime | None) -> None:
@@ -338,10 +338,10 @@ class Job:
     def require_reference(self) -> str:
         """Return the textual reference to the callable.
 
-        :raises TransientJobError: if it has none
+        :raises TransientJobError: if it has none; it says why
         """
         if not self.func_ref:
-            raise TransientJobError(self.id, self.func)
+            raise TransientJobError(self.id, self.func, why_nameless(self.func))
         return self.func_ref
 
     def _refresh(self, changed: Job | None) -> None:
@@ -403,7 +403,7 @@ class Job:
         # A naive time is meant in the scheduler's zone, whatever the trigger's is (as in APScheduler).
         timezone = getattr(self._scheduler, "timezone", None) or self._timezone()
         when = convert_to_datetime(value, timezone, "next_run_time")
-        return None if when is None else instant(when)
+        return None if when is None else checked_time(instant(when), "next_run_time", value)
 
     # -- APScheduler's state and text forms ----------------------------------------------------------------------
 
@@ -411,10 +411,13 @@ class Job:
         """Return APScheduler 3's state (version 1); third-party stores keep it.
 
         :raises TransientJobError: (a ValueError) if the callable has no importable name
+        :raises CallableMismatchError: (a ValueError) if its name leads to another callable
         """
         from inspect import isclass, ismethod
 
         reference = self.require_reference()
+        if self.state != QUARANTINED:
+            check_reference(reference, self.func)
         args: Sequence[Any] = self.args
         if ismethod(self.func) and not isclass(self.func.__self__) and obj_to_ref(self.func) == reference:
             args = (self.func.__self__, *self.args)  # the reference names the function, not the bound method

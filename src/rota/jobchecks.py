@@ -5,14 +5,49 @@ Pure, but that a textual reference to a callable is imported; it holds nothing.
 
 from __future__ import annotations
 
-from .callables import check_callable_args, described, get_callable_name, ref_to_obj
-from .errors import JobTypeError
+from .callables import (
+    check_callable_args,
+    described,
+    get_callable_name,
+    is_generator_function,
+    ref_to_obj,
+)
+from .clock import is_shown_everywhere
+from .errors import CallableLookupError, CallableReferenceError, JobTypeError, JobValueError
+from .texts import repr_of, type_name
 from .triggers.base import BaseTrigger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+
+def usable_id(value: object) -> str | None:
+    """Return an id that a job can have as an exact str, else None: stores are not asked for it, as what they answer differs."""
+    if not isinstance(value, str) or "\0" in value:
+        return None
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # lone surrogates
+            return None
+    return value if type(value) is str else str.__str__(value)  # databases take no StrEnum for a text
+
+
+def checked_id(value: Any) -> str:
+    """Return a job's id as an exact str if it is one; "" stands for a random one.
+
+    :raises JobTypeError, JobValueError: if it is not
+    """
+    if not isinstance(value, str):
+        raise JobTypeError(f"id must be a nonempty string, got {repr_of(value)}")
+    usable = usable_id(value)
+    if usable is None:
+        raise JobValueError(
+            f"id must be a text that every store can keep, got {value!a}; leave NUL characters and lone surrogates out"
+        )
+    return usable
 
 
 def checked_name(value: Any) -> str:
@@ -32,11 +67,38 @@ def checked_trigger(value: Any) -> BaseTrigger:
     """
     # Asking the abstract class costs a call; it is for those that are only registered with it.
     if BaseTrigger not in type(value).__mro__ and not isinstance(value, BaseTrigger):
-        raise JobTypeError(
-            f"Expected a trigger instance, got {value!r}; reschedule_job() takes the name of a trigger and its arguments"
-        )
+        from .remedies import instead_of_trigger, shown  # rare
+
+        remedy = "reschedule_job() takes the name of a trigger and its arguments"
+        if not isinstance(value, str):
+            remedy = instead_of_trigger(value)
+        raise JobTypeError(f"Expected a trigger instance, got {shown(value)}; {remedy}")
     trigger: BaseTrigger = value
     return trigger
+
+
+def not_a_trigger(value: object) -> JobTypeError:
+    """Return the error for something that is given in place of a trigger or its name."""
+    from .remedies import instead_of_trigger  # rare
+
+    return JobTypeError(
+        f"Expected a trigger instance or string, got {type_name(value)} instead; {instead_of_trigger(value)}"
+    )
+
+
+def checked_time(nominal: int, what: str, given: object) -> int:
+    """Return a run's time (instant) if every zone can show it.
+
+    :param what: whose time it is, for the message
+    :param given: what was given for it
+    :raises JobValueError: if it is too near to the ends of the calendar
+    """
+    if not is_shown_everywhere(nominal):
+        raise JobValueError(
+            f"{what} must be a time between the years 1 and 9999 in every time zone, got {repr_of(given)}; "
+            f"for a job that waits until it is resumed give next_run_time=None"
+        )
+    return nominal
 
 
 def checked_executor(value: Any) -> str:
@@ -58,17 +120,42 @@ def checked_call(func: Any, args: Any, kwargs: Any) -> tuple[Callable[..., Any],
     """
     if isinstance(func, str):
         func_ref: str | None = func
-        func = ref_to_obj(func)
+        func = _referred(func)
         if not callable(func):
-            raise JobTypeError(f"func must be a callable, and {func_ref!r} leads to {func!r}")
+            raise JobTypeError(f"func must be a callable, and {func_ref!r} leads to {repr_of(func)}")
         name = get_callable_name(func)
     elif callable(func):
         name, func_ref = described(func)  # the memory store can keep it without a reference
     else:
-        raise JobTypeError(f"func must be a callable or a textual reference to one, got {func!r}")
+        from .remedies import instead_of_func, shown  # rare
+
+        raise JobTypeError(
+            f"func must be a callable or a textual reference to one, got {shown(func)}; {instead_of_func(func)}"
+        )
     if type(args) is not tuple and (isinstance(args, str) or not hasattr(args, "__iter__")):
-        raise JobTypeError(f"args must be a non-string iterable, got {args!r}")
+        from .remedies import instead_of_series, shown  # rare
+
+        raise JobTypeError(
+            f"args must be a non-string iterable, got {shown(args)}; {instead_of_series(args)}"
+        )
     if type(kwargs) is not dict and not (hasattr(kwargs, "keys") and hasattr(kwargs, "__getitem__")):
-        raise JobTypeError(f"kwargs must be a dict-like object, got {kwargs!r}")
+        raise JobTypeError(
+            f"kwargs must be a dict-like object, got {repr_of(kwargs)}; write kwargs={{'name': value}}"
+        )
+    if is_generator_function(func):
+        raise JobTypeError(
+            f"func must do its work when it is called, got the generator function {name}, of which a call only makes a "
+            f"generator and runs nothing; pass a function that iterates over it: for _ in {name}(…): pass"
+        )
     check_callable_args(func, args, kwargs)
     return func, func_ref, name
+
+
+def _referred(reference: str) -> Any:
+    """Return what a textual reference leads to; if that is nothing, say what was probably meant."""
+    try:
+        return ref_to_obj(reference)
+    except (CallableReferenceError, CallableLookupError) as exc:
+        from .remedies import instead_of_reference  # rare
+
+        raise type(exc)(f"{exc}{instead_of_reference(reference, exc)}") from exc.__cause__

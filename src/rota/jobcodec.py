@@ -11,6 +11,7 @@ from .core.plan import QUARANTINED
 from .core.policy import DEFAULT_POLICY
 from .errors import (
     CallableLookupError,
+    CallableMismatchError,
     CallableNotAllowedError,
     ConfigurationError,
     DeserializationError,
@@ -29,7 +30,9 @@ from .jobparts import (
     trigger_of,
     trigger_spec,
 )
+from .references import AWAITED, expected, is_misnamed, named_reference
 from .signing import MARK, joined, separated, signer_of
+from .texts import error_text, text_of
 from .triggers.base import BaseTrigger
 from .util import obj_to_ref
 
@@ -89,9 +92,10 @@ def _unrestored(*args: Any, **kwargs: Any) -> None:
 
 
 def can_run(job: Job) -> bool:
-    """Whether the callable and the arguments of a job are restored."""
+    """Whether the callable and the arguments of a job are restored, and are what the job was added with."""
     return (
         job.func is not _unrestored
+        and not is_misnamed(job.error)
         and type(job.args) is not _UnrestoredArgs
         and type(job._kwargs) is not _UnrestoredKwargs
     )
@@ -148,6 +152,8 @@ class JobFormat:
         :raises SerializationError: if an argument or the trigger does not fit
         """
         reference = job.require_reference()
+        if job.func is not _unrestored and job.state != QUARANTINED:
+            named_reference(job.id, reference, job.func)
         if self._allowed is not None and job.func is not _unrestored:
             self._allowed.check(reference, job.func)
         args: Any = job.args
@@ -232,9 +238,9 @@ class JobFormat:
             return
         try:
             if self._allowed is None:
-                job.func = callable_of(reference)
+                job.func = expected(job.id, reference, callable_of) if AWAITED else callable_of(reference)
             else:
-                job.func = self._allowed_callable(self._allowed, reference, trigger, args, kwargs)
+                job.func = self._allowed_callable(self._allowed, job.id, reference, trigger, args, kwargs)
             job.trigger = _triggers.get(trigger) or self._trigger_of_text(trigger)
             job.args = () if args == "[]" else tuple(self._load(args))
             if kwargs != "{}":
@@ -254,12 +260,12 @@ class JobFormat:
         return refusal is None
 
     def _allowed_callable(
-        self, allowed: AllowList, reference: str, trigger: str, args: str, kwargs: str
+        self, allowed: AllowList, job_id: str, reference: str, trigger: str, args: str, kwargs: str
     ) -> Callable[..., Any]:
         """Return the callable of a stored job; nothing is imported for one that is not allowed."""
         allowed.check_reference(reference)
         self._check_classes(trigger, args, kwargs)
-        found = callable_of(reference)
+        found: Callable[..., Any] = expected(job_id, reference, callable_of)
         allowed.check(reference, found)
         return found
 
@@ -273,9 +279,10 @@ class JobFormat:
         self, job: Job, exc: BaseException, trigger: str, args: str, kwargs: str, options: str
     ) -> None:
         job.state = QUARANTINED
-        job.error = f"it could not be restored: {type(exc).__name__}: {exc}"
+        misnamed = isinstance(exc, CallableMismatchError)
+        job.error = text_of(exc) if misnamed else f"it could not be restored: {error_text(exc)}"
         self._describe(job, trigger, args, kwargs, options)
-        if isinstance(exc, CallableNotAllowedError):
+        if misnamed or isinstance(exc, CallableNotAllowedError):
             return
         job.func = _try(lambda: callable_of(job.func_ref or ""), _unrestored)
         job.trigger = _try(lambda: self._trigger_of_text(trigger), job.trigger)

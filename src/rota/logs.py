@@ -18,7 +18,7 @@ DEBUG = 10
 WARNING = 30
 
 #: What formats as it is and runs no code of users.
-_PLAIN = (str, int, float, bool, type(None))
+_PLAIN: tuple[type, ...] = (str, int, float, bool, type(None))
 
 
 def get_logger(name: str) -> Logger:
@@ -46,12 +46,11 @@ class GuardedLogger:
     :param logger: a logger, or anything with the methods ``debug``, ``info``, ``warning``, ``error`` and ``exception``
     """
 
-    __slots__ = ("_logger", "_options")
+    __slots__ = ("_is_of_logging", "_logger")
 
     def __init__(self, logger: Any) -> None:
         self._logger = logger
-        # So that a line names the caller's file, not this one; loggers of other libraries do not know this option.
-        self._options: dict[str, Any] = {"stacklevel": 3} if _is_of_logging(logger) else {}
+        self._is_of_logging = _is_of_logging(logger)
 
     def debug(self, message: str, *args: object, exc_info: Any = None) -> None:
         """Log a message for developers."""
@@ -82,12 +81,19 @@ class GuardedLogger:
 
     def _log(self, method: str, message: str, args: tuple[object, ...], exc_info: Any) -> None:
         try:
-            options = self._options if not exc_info else {**self._options, "exc_info": exc_info}
-            shown = [arg if type(arg) in _PLAIN else _Shown(arg) for arg in args]
-            getattr(self._logger, method)(message, *shown, **options)
+            # So that a line names the caller's file, not this one; loggers of other libraries do not know this option.
+            options: dict[str, Any] = {"stacklevel": 3} if self._is_of_logging else {}
+            if exc_info:
+                options["exc_info"] = exc_info
+            getattr(self._logger, method)(message, *shown(args), **options)
         except BaseException as exc:
             if is_interrupt(exc):
                 raise
+
+
+def shown(args: tuple[object, ...]) -> tuple[object, ...]:
+    """Return the arguments of a message in such a form that formatting them cannot raise."""
+    return tuple(arg if type(arg) in _PLAIN else _Shown(arg) for arg in args)
 
 
 class _Shown:

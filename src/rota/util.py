@@ -186,8 +186,14 @@ def _zone_by_name(name: str) -> tzinfo:
     except (KeyError, ValueError, OSError):
         from zoneinfo import available_timezones
 
+        from .zonehints import zone_hint
+
         known = available_timezones()
-        hint = suggestion(name, known) if known else "; no time zone data is installed: pip install tzdata"
+        hint = (
+            (zone_hint(name) or suggestion(name, known))
+            if known
+            else "; no time zone data is installed: pip install tzdata"
+        )
         raise UnknownTimezoneError(f"No time zone found with key {name!r}{hint}") from None
 
 
@@ -197,9 +203,10 @@ def _fixed_offset(text: str) -> timezone:
     except ValueError:
         offset = None
     if offset is None:
-        raise UnknownTimezoneError(
-            f"No time zone found with key {text!r}: write a fixed offset as +HH:MM or -HH:MM"
-        )
+        from .zonehints import zone_hint
+
+        hint = zone_hint(text) or "; write a fixed offset as +HH:MM or -HH:MM"
+        raise UnknownTimezoneError(f"No time zone found with key {text!r}{hint}")
     return timezone(offset)
 
 
@@ -314,7 +321,16 @@ def convert_to_datetime(input: Any, tz: tzinfo | str | None, arg_name: str) -> d
         raise TriggerError(f'The "tz" argument must be specified if {arg_name} has no timezone information')
     zone = astimezone(tz) if isinstance(tz, str) else tz
     assert zone is not None
-    return localize(value, zone)
+    try:
+        return localize(value, zone)
+    except (
+        ValueError,
+        OverflowError,
+    ):  # of the calendar's first and last hours, and what is no time in this zone
+        raise TriggerError(
+            f"{arg_name} must be a time between the years 1 and 9999 in every time zone, got {value}; leave it out, or give "
+            f"one that is nearer"
+        ) from None
 
 
 def _parse_datetime(text: str, arg_name: str) -> datetime:

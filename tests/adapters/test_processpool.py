@@ -310,10 +310,13 @@ def test_wrong_options_are_refused(arguments, error):
 
 
 PROGRAM = """
-import signal, sys, threading, time
+import os, signal, sys, threading, time
 from rota.executors.pool import ProcessPoolExecutor
 from rota.testing.executor_contract import ExecutorContract
 from rota.testing.executor_jobs import add, wait_for_file
+
+def tell(run):
+    os.write(1, f"{run.status}\\n".encode())  # one write: each worker's thread tells of its own run
 
 def idle(pool, helper):
     ended = []
@@ -328,7 +331,7 @@ def main():
     pool.start(None, "default")
     helper = ExecutorContract()
     runs = [helper.run_of(wait_for_file, "/nonexistent/gate") for _ in range(2)]
-    pool.submit(runs, lambda run: print(run.status, flush=True))
+    pool.submit(runs, tell)
     while not all(run.ended or run.started_at for run in runs):
         time.sleep(0.01)
     {then}

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from contextvars import copy_context
+from logging import getLogger
 
 import pytest
 
-from rota.commands import run_command, stop_commands
-from rota.errors import CommandError
+from rota.clock import SYSTEM_CLOCK
+from rota.commands import check_user, run_command, stop_commands
+from rota.core.run import Run
+from rota.errors import CommandError, CommandStoppedError
+from rota.executors.base import perform
+from rota.testing import ManualScheduler
+from tests.cli.processes import LIMIT, environment
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the commands are written for a POSIX shell")
 
@@ -72,7 +81,7 @@ def test_commands_are_ended_with_their_children(tmp_path):
     def run():
         try:
             run_command(f"sleep 60 & echo $! > {tmp_path}/child; wait")
-        except CommandError as error:
+        except CommandStoppedError as error:
             failures.append(str(error))
 
     thread = threading.Thread(target=run)
@@ -82,12 +91,98 @@ def test_commands_are_ended_with_their_children(tmp_path):
         assert time.monotonic() < until, "the command did not start"
     assert stop_commands() == 1
     thread.join(20)
-    assert failures == ["ended by SIGTERM, no output"]
+    assert failures == ["the program stopped: ended by SIGTERM, no output"]
     child = int((tmp_path / "child").read_text())
     until = time.monotonic() + 20
     while _lives(child):
         assert time.monotonic() < until, "the command's child goes on"
     assert stop_commands() == 0
+
+
+def test_the_run_of_a_command_that_was_stopped_is_cancelled_and_one_that_failed_before_is_not(tmp_path):
+    def ended(command):
+        job = ManualScheduler().add_job(run_command, args=[command])
+        run = Run("job", 0, 0, job)
+        perform(run, copy_context(), SYSTEM_CLOCK, getLogger("rota.test"))
+        return run
+
+    began = tmp_path / "began"
+    runs = []
+    thread = threading.Thread(target=lambda: runs.append(ended(f"touch {began}; sleep 60; exit 7")))
+    thread.start()
+    until = time.monotonic() + 20
+    while not began.exists():
+        assert time.monotonic() < until, "the command did not start"
+    stop_commands()
+    thread.join(20)
+    (stopped,) = runs
+    assert (stopped.status, stopped.error) == ("cancelled", None)
+    assert stopped.reason == "the program stopped: ended by SIGTERM, no output"
+    assert ended("exit 7").status == "failed"
+
+
+# -- as a user ---------------------------------------------------------------------------------------------------
+
+
+def own_name():
+    import pwd
+
+    return pwd.getpwuid(os.geteuid()).pw_name
+
+
+def test_as_a_user_a_command_has_what_cron_gives_it_and_nothing_of_this_process(monkeypatch):
+    import pwd
+
+    monkeypatch.setenv("ROTA_SIGNING_KEY", "a key that is nobody's business")
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    name = own_name()
+    out = run_command("env; pwd", user=name, environment={"EXTRA": "1", "LOGNAME": "somebody"})
+    out = out.partition(": ")[2].splitlines()
+    home = pwd.getpwnam(name).pw_dir
+    assert {f"HOME={home}", f"LOGNAME={name}", f"USER={name}", "SHELL=/bin/sh", "EXTRA=1"} <= set(out)
+    assert {"PATH=/usr/bin:/bin", "LANG=C.UTF-8"} <= set(out)
+    assert not any("ROTA_SIGNING_KEY" in line for line in out)
+    assert out[-1] == os.path.realpath(home)
+
+
+def test_a_user_without_a_home_runs_commands_in_the_root_folder():
+    assert run_command("pwd", user=own_name(), directory="/no/such/home").endswith(": /")
+
+
+def test_an_unknown_user_is_refused():
+    for refused in (
+        lambda: check_user("nobody-of-that-name"),
+        lambda: run_command("true", user="nobody-of-that-name"),
+    ):
+        with pytest.raises(CommandError, match="there is no user 'nobody-of-that-name' on this machine"):
+            refused()
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may become another user")
+def test_root_runs_commands_as_others_with_their_groups_and_others_may_not():
+    import pwd
+
+    nobody = pwd.getpwnam("nobody")
+    out = run_command("id -un; id -G; whoami", user="nobody")
+    groups = " ".join(str(group) for group in sorted(os.getgrouplist("nobody", nobody.pw_gid)))
+    assert out.splitlines()[0].endswith(": nobody")
+    assert out.splitlines()[1:] == [groups, "nobody"]
+    program = (
+        "import os, pwd, subprocess\n"
+        "from rota.commands import run_command\n"
+        "os.setuid(65534)\n"
+        "try: run_command('true', user='daemon')\n"
+        "except Exception as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=LIMIT,
+        env=environment(),
+    )
+    assert done.stdout == "only root and daemon may run commands as daemon; this process is neither\n"
 
 
 def _lives(pid: int) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +14,7 @@ from tests.needs import need
 need("typer", "cli")
 need("rich", "cli")
 
-from rota.cli.crontab import Crontab, add_jobs  # noqa: E402
+from rota.cli.crontab import Crontab, add_jobs, has_user_column  # noqa: E402
 from rota.cli.output import CliError  # noqa: E402
 
 
@@ -67,6 +69,121 @@ def test_shell_home_and_time_zone_are_settings_of_the_job(tmp_path):
     assert str(trigger.timezone) == "Asia/Tokyo"
 
 
+def test_a_zone_before_the_times_holds_for_its_line_alone(tmp_path):
+    read = crontab(
+        tmp_path,
+        "CRON_TZ=Asia/Tokyo\n0 3 * * * one\nCRON_TZ=Europe/Paris 0 3 * * * two\nTZ=America/Lima @daily three\n"
+        "0 3 * * * four\n",
+    )
+    zones = [str(trigger.timezone) for _, _, trigger in read.jobs(UTC)]
+    assert zones == ["Asia/Tokyo", "Europe/Paris", "America/Lima", "Asia/Tokyo"]
+    assert [line.command for line in read.lines] == ["one", "two", "three", "four"]
+    assert "environment" not in read.lines[2].arguments("crontab")
+
+
+def test_tz_on_a_line_of_its_own_is_for_the_commands_and_this_is_told(tmp_path):
+    read = crontab(tmp_path, "TZ=Asia/Tokyo\n0 3 * * * one\n")
+    (_, line, trigger), *_ = read.jobs(UTC)
+    assert (trigger.timezone, line.settings) == (UTC, {"TZ": "Asia/Tokyo"})
+    assert [note.partition("crontab:1: ")[2][:26] for note in read.notes] == ["TZ is for the commands onl"]
+    assert crontab(tmp_path, "TZ=Asia/Tokyo\nCRON_TZ=UTC\n0 3 * * * one\n").notes == []
+
+
+def test_a_byte_order_mark_at_the_start_of_a_file_is_no_part_of_its_first_line(tmp_path):
+    (tmp_path / "crontab").write_bytes(b"\xef\xbb\xbf0 3 * * * one\n")
+    assert [line.command for line in Crontab(tmp_path / "crontab").lines] == ["one"]
+
+
+def test_a_dash_before_the_times_makes_a_line_quiet_and_leaves_its_id_as_it_is(tmp_path):
+    loud = crontab(tmp_path, "*/5 * * * * one\n@daily two\n")
+    quiet = crontab(tmp_path, "-*/5 * * * * one\n -@daily two\n")
+    assert [line.schedule for line in quiet.lines] == ["*/5 * * * *", "@daily"]
+    assert [line.id for line in quiet.lines] == [line.id for line in loud.lines]
+    assert (quiet.quiet, loud.quiet) == ({line.id for line in quiet.lines}, frozenset())
+
+
+def test_a_line_that_never_runs_is_told_and_kept_for_runs_by_hand_and_the_others_run(tmp_path, scheduler):
+    read = crontab(tmp_path, "0 0 31 2 * never\n0 3 * * * nightly\n")
+    never, nightly = (line.id for line in read.lines)
+    (note,) = read.notes
+    assert "crontab:1: no date is ever '0 0 31 2 *'" in note
+    for _ in range(2):  # at the second start, too
+        add_jobs(scheduler, read, UTC)
+        assert (scheduler.get_job(never).state, scheduler.get_job(never).next_run_time) == ("paused", None)
+        assert scheduler.get_job(nightly).state == "active"
+
+
+def test_a_comment_above_a_line_names_its_job(tmp_path):
+    read = crontab(
+        tmp_path,
+        "# id: nightly\n0 3 * * * backup --all\n#id:a/b\n\n0 4 * * * two\n# id: x\n# 0 3 * * * old\n0 5 * * * three\n",
+    )
+    ids = [line.id for line in read.lines]
+    assert ids[0] == "nightly"
+    assert ids[1].startswith("two-")
+    assert ids[2].startswith("three-")
+
+
+def test_ids_without_a_comment_are_what_they_always_were(tmp_path):
+    (line,) = crontab(tmp_path, "0 3 * * *   /usr/bin/python3 nightly.py\n", "jobs.cron").lines
+    assert line.id == "python3-93321843"
+
+
+def test_a_job_of_somebody_else_is_not_replaced_by_a_line_of_its_id(tmp_path, scheduler):
+    scheduler.add_job(print, "interval", hours=1, id="nightly")
+    read = crontab(tmp_path, "# id: nightly\n0 3 * * * backup\n0 4 * * * other\n")
+    with pytest.raises(CliError, match="has a job 'nightly' that is not of this crontab"):
+        add_jobs(scheduler, read, None)
+    assert [job.func for job in scheduler.get_jobs()] == [print]
+
+
+def test_a_long_command_is_a_name_cut_with_a_mark(tmp_path, scheduler):
+    add_jobs(scheduler, crontab(tmp_path, f"0 3 * * * echo {'x' * 500}\n"), None)
+    (job,) = scheduler.get_jobs()
+    assert len(job.name) == 200
+    assert job.name.endswith("…")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="users as POSIX has them")
+def test_a_system_crontab_is_refused_with_the_way_out(tmp_path):
+    import pwd
+
+    own = pwd.getpwuid(os.geteuid()).pw_name
+    text = (
+        f"SHELL=/bin/sh\n17 * * * * {own} cd / && run-parts /etc/cron.hourly\n@daily\t{own}\ttest -x /usr\n"
+    )
+    with pytest.raises(CliError, match=r"looks like a system crontab.*--system"):
+        crontab(tmp_path, text)
+    crontab(tmp_path, text + "0 3 * * * backup --all\n1 3 * * * ls -l\n")  # a user's: not every line has one
+    crontab(tmp_path, f"0 3 * * * {own}\n")  # nothing is left to be the command
+    (tmp_path / own).write_text("#!/bin/sh\n")
+    (tmp_path / own).chmod(0o755)
+    crontab(tmp_path, f"PATH={tmp_path}\n0 3 * * * {own} --all\n")  # a program that is called like a user
+    read = Crontab(tmp_path / "crontab", system=False)
+    assert has_user_column(Path("/etc/crontab"), read.lines)
+    assert has_user_column(Path("/etc/cron.d/site"), read.lines)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="users as POSIX has them")
+def test_the_users_of_a_system_crontab_are_read_and_looked_up(tmp_path):
+    import pwd
+
+    own = pwd.getpwuid(os.geteuid()).pw_name
+    (tmp_path / "site").write_text(f"0 3 * * * {own}\tls -l | wc\n-@daily {own} true\n")
+    read = Crontab(tmp_path / "site", system=True)
+    assert [(line.user, line.command, line.quiet) for line in read.lines] == [
+        (own, "ls -l | wc", False),
+        (own, "true", True),
+    ]
+    assert read.lines[0].arguments("site") == {"crontab": "site", "user": own}
+    (tmp_path / "site").write_text("\n0 3 * * * nobody-of-that-name ls\n")
+    with pytest.raises(CliError, match="site:2: there is no user 'nobody-of-that-name' on this machine"):
+        Crontab(tmp_path / "site", system=True)
+    (tmp_path / "site").write_text("0 3 * * * root\n")
+    with pytest.raises(CliError, match="and a user and a command"):
+        Crontab(tmp_path / "site", system=True)
+
+
 def test_mailto_has_no_effect_and_says_so(tmp_path):
     read = crontab(tmp_path, "MAILTO=root\n* * * * * true\n")
     assert read.lines[0].settings == {}
@@ -111,7 +228,11 @@ def test_a_hashed_field_is_hashed_by_the_jobs_id(tmp_path):
         ("@daily\n", "crontab:1: not understood"),
         ("@fortnightly ls\n", "crontab:1: Unknown alias '@fortnightly'"),
         ("  5 24 * * * ls\n", "crontab:1:5: hour: '24'"),
-        ("0 0 30 2 * ls\n", "crontab:1: No date matches"),
+        ("CRON_TZ=UTC 5 24 * * * ls\n", "crontab:1:15: hour: '24'"),
+        ("-  5 24 * * * ls\n", "crontab:1:6: hour: '24'"),
+        ("CRON_TZ=UTC 5 4 * *\n", "crontab:1: not understood"),
+        ("TZ=Europe/Berln 0 3 * * * ls\n", "did you mean 'Europe/Berlin'"),
+        ("# id: a\n0 3 * * * x\n# id: a\n0 4 * * * y\n", "crontab:4: the id 'a' is that of line 2 already"),
         ("CRON_TZ=Europe/Berln\n* * * * * ls\n", "did you mean 'Europe/Berlin'"),
     ],
 )

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import re
 import sys
+from datetime import UTC
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from rota.clock import SECOND
+from rota.core.run import Run
 from rota.triggers.calendarinterval import CalendarIntervalTrigger
+from rota.triggers.combining import OrTrigger
 from rota.triggers.cron import CronTrigger
+from rota.triggers.date import DateTrigger
 from rota.triggers.interval import IntervalTrigger
 from tests.needs import need
 
 need("rich", "cli")
 
 from rota.cli.output import duration, one_line, print_columns, trigger_text, until  # noqa: E402
+from rota.cli.stores import outcome  # noqa: E402
 
 HEAD = ("ID", "STATE", "TRY", "TRIGGER", "CALLS")
 ROWS = [
@@ -84,13 +90,46 @@ def test_distances_in_time_are_shown_in_their_largest_unit():
 
 
 def test_a_trigger_is_shown_without_what_says_nothing():
-    assert trigger_text(IntervalTrigger(seconds=5)) == "interval 0:00:05"
+    assert trigger_text(IntervalTrigger(seconds=5)) == "every 5 s"
+    assert trigger_text(IntervalTrigger(days=1, hours=3, seconds=2)) == "every 1 d 3 h 2 s"
+    assert trigger_text(IntervalTrigger(seconds=0.2)) == "every 0.2 s"
+    assert trigger_text(IntervalTrigger(minutes=90, mode="delay")) == "1 h 30 min after each run"
     assert (
         trigger_text(CronTrigger.from_crontab("*/5 * * * mon-fri")) == "cron day_of_week=mon-fri, minute=*/5"
     )
     assert trigger_text(CronTrigger.from_crontab("* * * * *")) == "cron minute=*"
     daily = CalendarIntervalTrigger(days=1, hour=6, timezone="UTC")
     assert trigger_text(daily) == "calendarinterval days=1, time=06:00:00"
+
+
+def test_the_zone_of_a_trigger_is_named_where_times_are_shown_in_another_one():
+    tokyo, paris = ZoneInfo("Asia/Tokyo"), ZoneInfo("Europe/Paris")
+    nightly = CronTrigger.from_crontab("0 3 * * *", "Asia/Tokyo")
+    assert trigger_text(nightly, paris) == "cron hour=3, minute=0 Asia/Tokyo"
+    assert trigger_text(nightly, tokyo) == "cron hour=3, minute=0"
+    assert trigger_text(CronTrigger(minute=0, timezone="UTC"), ZoneInfo("Etc/UTC")) == "cron minute=0"
+    monthly = CalendarIntervalTrigger(months=1, timezone="Asia/Tokyo")
+    assert trigger_text(monthly, paris) == "calendarinterval months=1, time=00:00:00 Asia/Tokyo"
+    assert trigger_text(IntervalTrigger(hours=1, timezone="Asia/Tokyo"), paris) == "every 1 h"
+    once = DateTrigger("2029-01-02 03:04:05", timezone="Asia/Tokyo")
+    assert trigger_text(once, paris) == "date 2029-01-02 03:04:05 JST"
+    assert trigger_text(OrTrigger([nightly, monthly]), paris).count("Asia/Tokyo") >= 1
+
+
+def test_times_that_did_not_run_are_told_in_words_and_local_time():
+    day = 86_400 * SECOND
+    run = Run("job", 0, 0)
+    run.reason, run.count, run.last = "coalesced", 9, 3 * 3600 * SECOND
+    tokyo = ZoneInfo("Asia/Tokyo")
+    assert outcome(run, UTC, 0) == "9 times up to 03:00:00: merged into the run after them (coalesced)"
+    assert (
+        outcome(run, tokyo, day)
+        == "9 times up to 1970-01-01 12:00: merged into the run after them (coalesced)"
+    )
+    run.count, run.reason = 1, "too late"
+    assert outcome(run, UTC, 0) == "too late to start (misfire_grace_time)"
+    run.reason = "{odd} %s"
+    assert outcome(run, UTC, 0) == "{odd} %s"
 
 
 def test_a_text_on_one_line_is_cut_where_it_has_to_be():

@@ -261,6 +261,60 @@ def test_it_stops_by_itself_after_the_time_it_was_given(tmp_path):
     assert any("succeeded" in line for line in process.lines), process.told()
 
 
+# -- logging -----------------------------------------------------------------------------------------------------
+
+LOGS = """
+import logging
+
+def tell():
+    log = logging.getLogger("rota")
+    print("level", log.level, log.getEffectiveLevel(), logging.getLogger().handlers, flush=True)
+    logging.getLogger("rota.something").info("an info of Rota")
+    logging.getLogger("rota.something").warning("a warning of Rota")
+    logging.getLogger("app").warning("a warning of the program")
+
+scheduler.add_job(tell, id="tell")
+"""
+
+
+def told(folder, text, *options):
+    program(folder, "app.py", text + LOGS)
+    with Rota("run", "app.py", *options, cwd=folder) as process:
+        level = process.wait_for("level")
+        process.wait_for("succeeded")
+        process.signal(signal.SIGTERM)
+        assert process.end() == 0, process.told()
+    return level, process.errors
+
+
+def test_the_levels_and_handlers_of_a_program_stay_as_they_are(tmp_path):
+    level, errors = told(tmp_path, "")
+    assert level == "level 0 30 []"
+    assert errors.count("a warning of Rota") == errors.count("a warning of the program") == 1
+    assert "an info of Rota" not in errors
+    level, errors = told(tmp_path, "import logging\nlogging.getLogger('rota').setLevel(logging.ERROR)\n")
+    assert level == "level 40 40 []"
+    assert "a warning of Rota" not in errors
+
+
+def test_a_program_that_sets_up_logging_shows_its_lines_once_and_at_its_own_levels(tmp_path):
+    level, errors = told(
+        tmp_path, "import logging\nlogging.basicConfig(level='INFO', format='own %(message)s')\n"
+    )
+    assert level.startswith("level 0 20 [<StreamHandler")
+    assert errors.count("an info of Rota") == errors.count("own an info of Rota") == 1
+    handler = "import logging\nlogging.getLogger('rota.something').addHandler(logging.FileHandler('log'))\n"
+    _, errors = told(tmp_path, handler)
+    assert "a warning of Rota" not in errors
+    assert "a warning of Rota" in (tmp_path / "log").read_text()
+
+
+def test_a_level_that_is_asked_for_is_set(tmp_path):
+    level, errors = told(tmp_path, "", "--log-level", "info")
+    assert level == "level 20 20 []"
+    assert errors.count("an info of Rota") == 1
+
+
 # -- the end -----------------------------------------------------------------------------------------------------
 
 
@@ -310,6 +364,40 @@ def test_the_commands_of_a_crontab_run_and_their_outcomes_are_told(tmp_path):
     (bad,) = (line for line in process.lines if "exit 4, 1 line: no" in line)
     assert bad.split()[1] == "failed"
     assert "Traceback" not in process.errors
+
+
+def test_successful_runs_of_a_quiet_line_print_nothing_and_others_do(tmp_path):
+    (tmp_path / "crontab").write_text(
+        "-@reboot echo quiet; touch done\n-@reboot echo wrong; exit 3\n"
+        "@reboot while [ ! -e done ]; do sleep 0.05; done; sleep 0.2; echo loud\n"
+    )
+    with Rota("run", "crontab", cwd=tmp_path) as process:
+        process.wait_for("1 line: loud")
+        process.signal(signal.SIGTERM)
+        assert process.end() == 0, process.told()
+    assert any("exit 3, 1 line: wrong" in line for line in process.lines)
+    assert not any("quiet" in line for line in process.lines)
+
+
+def test_a_system_crontab_runs_its_commands_as_the_users_in_it(tmp_path):
+    import pwd
+
+    own = pwd.getpwuid(os.geteuid()).pw_name
+    other = "nobody" if os.geteuid() == 0 else own
+    (tmp_path / "site").write_text(f"@reboot {other} id -un\n@reboot {own} echo $LOGNAME in $PWD\n")
+    with Rota("run", "site", cwd=tmp_path) as process:
+        assert process.end() == 1, process.told()
+    assert "--system" in process.errors
+    with Rota("run", "--system", "site", cwd=tmp_path) as process:
+        while len(process.lines) < 2:
+            process.wait_for(lambda line: True)
+        process.signal(signal.SIGTERM)
+        assert process.end() == 0, process.told()
+    home = os.path.realpath(pwd.getpwnam(own).pw_dir)
+    assert {line.rpartition("1 line: ")[2] for line in process.lines} == {other, f"{own} in {home}"}
+    program(tmp_path, "app.py", WORK)
+    with Rota("run", "--system", "app.py", cwd=tmp_path) as process:
+        assert process.end() == 2, process.told()
 
 
 def test_a_faulty_crontab_is_refused_before_anything_runs(tmp_path):
@@ -402,7 +490,8 @@ def test_a_second_signal_ends_the_commands_too_and_the_ledger_says_so(tmp_path, 
         os.kill(int((tmp_path / "pid").read_text()), 0)
     _, out, _ = rota(capsys, "-s", url, "runs", "--json")
     (run,) = json.loads(out)
-    assert (run["status"], run["error"]) == ("failed", "ended by SIGTERM, no output")
+    assert (run["status"], run["error"]) == ("cancelled", None)
+    assert run["reason"] == "the program stopped: ended by SIGTERM, no output"
 
 
 def test_a_command_whose_process_was_killed_is_recorded_as_lost_and_not_started_again(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 
 import pytest
@@ -87,3 +88,19 @@ def test_without_a_key_nothing_is_signed(capsys, url, monkeypatch):
     code, _, err = rota(capsys, "-s", url, "sign")
     assert code == 1
     assert "short" not in err.replace("shorter", "")
+
+
+def test_the_plan_and_what_was_signed_are_told_in_json_too(capsys, url, monkeypatch):
+    monkeypatch.setenv("ROTA_SIGNING_KEY", OLD)
+    code, out, _ = rota(capsys, "-s", url, "sign", "--json")
+    assert code == 0
+    told = json.loads(out)
+    assert told["written"] is False
+    assert [(job["id"], job["action"], job["func"]) for job in told["jobs"]] == [
+        ("one", "sign", "builtins:len"),
+        ("two", "sign", "builtins:len"),
+    ]
+    assert "one" in told["jobs"][0]["arguments"]
+    code, out, _ = rota(capsys, "-s", url, "sign", "--json", "--yes")
+    assert (code, json.loads(out)["written"]) == (0, True)
+    assert set(states(url, OLD).values()) == {"active"}

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rota.clock import SYSTEM_CLOCK, instant
+from rota.commands import run_command
 from rota.core.run import CLAIMED
 from rota.schedulers.background import BackgroundScheduler
 from tests.cli.processes import LIMIT, rota
@@ -83,12 +84,27 @@ def test_jobs_are_listed_as_a_table_and_as_json(capsys, filled):
         "name": "len",
         "func": "builtins:len",
         "trigger": "date[2099-01-01 00:00:00 UTC]",
+        "timezone": "UTC",
         "executor": "default",
         "state": "active",
         "next_run_time": "2099-01-01T00:00:00+00:00",
         "running": 0,
         "error": None,
     }
+
+
+def test_the_zone_of_a_trigger_is_listed_and_the_command_of_a_crontab_job(capsys, filled):
+    scheduler = scheduler_on(filled)
+    scheduler.start(paused=True)
+    scheduler.add_job("builtins:len", "cron", args=[[]], hour=3, timezone="Asia/Tokyo", id="abroad")
+    scheduler.add_job(run_command, "cron", args=["backup  --all"], hour=3, id="backup-0")
+    scheduler.shutdown()
+    _, out, _ = rota(capsys, "-s", filled, "jobs", "--tz", "UTC")
+    lines = {line.split()[0]: line for line in out.splitlines()}
+    assert "cron hour=3 Asia/Tokyo" in lines["abroad"]
+    assert "Asia" not in lines["nightly"]
+    assert lines["backup-0"].endswith("  $ backup --all")
+    assert jobs(capsys, filled)["abroad"]["timezone"] == "Asia/Tokyo"
 
 
 def test_jobs_are_listed_by_state_and_in_pages(capsys, filled):

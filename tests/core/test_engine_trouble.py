@@ -326,3 +326,127 @@ def test_a_paused_job_stays_paused_when_the_clock_is_set_back():
     scheduler.advance(minutes=5)
     assert scheduler.get_job("j").next_run_time is None
     assert scheduler.get_runs() == []
+
+
+# ------------------------------------------------------------------------------------------- ends that are refused
+
+
+class PickyStore(MemoryJobStore):
+    """Takes no end of some jobs together with others, and none that carries a text of them."""
+
+    def __init__(self, never=()):
+        super().__init__()
+        self.never = set(never)
+        self.batches = []
+
+    def finish(self, runs, now):
+        self.batches.append([run.job_id for run in runs])
+        for run in runs:
+            if run.job_id in self.never or "bad" in (run.retval, run.error):
+                raise ValueError("bad value é")
+        return super().finish(runs, now)
+
+
+def held_ends(store, **returns):
+    """Return a scheduler whose runs have all ended in one batch, with these return values."""
+    scheduler = ManualScheduler(jobstores={"default": store})
+    scheduler.start()
+    for name, value in returns.items():
+        scheduler.add_job(
+            lambda value=value: value, "date", run_date=MIDNIGHT + timedelta(seconds=1), id=name
+        )
+    return scheduler
+
+
+def test_an_end_that_a_store_refuses_costs_no_other_its_record():
+    store = PickyStore()
+    scheduler = held_ends(store, first=1, guilty="bad", last=2)
+    scheduler.advance(seconds=1)
+    records = {run.job_id: run for run in scheduler.get_runs()}
+    assert {name: run.status for name, run in records.items()} == dict.fromkeys(
+        ("first", "guilty", "last"), "succeeded"
+    )
+    assert records["last"].retval == 2
+    assert records["guilty"].retval is None
+    assert records["guilty"].reason.startswith("not all of it could be recorded: ValueError: bad value")
+    assert records["guilty"].reason.isascii()
+    assert scheduler.health()["stores"]["default"]["ok"]
+
+
+def test_an_end_that_is_refused_however_bare_waits_and_holds_up_no_other():
+    store = PickyStore(never=["guilty"])
+    scheduler = held_ends(store, first=1, guilty=2, last=3)
+    scheduler.advance(seconds=1)
+    assert scheduler.health()["in_flight"] == 1
+    assert store.batches[-1] == ["last"]
+    store.never.clear()
+    scheduler.advance(minutes=1)
+    assert {run.job_id: run.status for run in scheduler.get_runs()} == dict.fromkeys(
+        ("first", "guilty", "last"), "succeeded"
+    )
+
+
+def test_a_store_that_is_away_is_not_asked_for_each_run():
+    store = FlakyStore()
+    scheduler = held_ends(store, a=1, b=2, c=3)
+    store.broken.add("finish")
+    scheduler.advance(seconds=1)
+    assert store.tries == 1
+    store.broken.clear()
+    scheduler.advance(minutes=1)
+    assert [run.status for run in scheduler.get_runs()] == ["succeeded"] * 3
+
+
+@pytest.mark.parametrize("error", [SystemExit, GeneratorExit])
+def test_a_trigger_may_raise_anything(error):
+    class Raising(MinuteTrigger):
+        def get_next_fire_time(self, previous_fire_time, now):
+            if previous_fire_time is not None:
+                raise error("a trigger")
+            return now
+
+    scheduler, _ = started()
+    scheduler.add_job(int, Raising(), id="bad")
+    scheduler.add_job(int, "interval", minutes=1, id="good")
+    scheduler.advance(minutes=2)
+    assert scheduler.get_job("bad").state == "quarantined"
+    assert outcomes(scheduler, "good") == [("succeeded", None, 1)] * 2
+
+
+def test_an_executor_that_cannot_tell_its_room_costs_its_own_jobs_their_turn_only():
+    class Broken(Gate):
+        def capacity(self):
+            raise SystemExit("no room")
+
+    scheduler = ManualScheduler()
+    scheduler.add_executor(Broken(), "broken")
+    scheduler.start()
+    scheduler.add_job(int, "interval", minutes=1, id="bad", executor="broken")
+    scheduler.add_job(int, "interval", minutes=1, id="good")
+    scheduler.advance(minutes=2)
+    assert outcomes(scheduler, "good") == [("succeeded", None, 1)] * 2
+    assert outcomes(scheduler, "bad") == []
+
+
+def test_what_a_signal_handler_raises_ends_the_program_wherever_it_arrives():
+    import signal
+    import threading
+
+    def leave(signum, frame):
+        raise SystemExit(3)
+
+    class Interrupted(MinuteTrigger):
+        def get_next_fire_time(self, previous_fire_time, now):
+            if previous_fire_time is not None:
+                signal.raise_signal(signal.SIGTERM)
+            return now
+
+    scheduler, _ = started()
+    scheduler.add_job(int, Interrupted(), id="job")
+    assert threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        with pytest.raises(SystemExit, match="3"):
+            scheduler.advance(minutes=2)
+    finally:
+        signal.signal(signal.SIGTERM, before)

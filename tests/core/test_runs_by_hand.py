@@ -8,6 +8,7 @@ from rota.errors import (
     JobLookupError,
     JobValueError,
     MaxInstancesReachedError,
+    RunNotInHandError,
     UnknownAliasError,
 )
 from rota.testing import ManualScheduler
@@ -136,3 +137,38 @@ def test_a_scheduler_that_was_not_started_is_asked_in_vain():
     job = scheduler.add_job(int, "interval", minutes=1)
     with pytest.raises(RuntimeError, match="started"):
         job.run_now()
+
+
+def test_a_run_in_hand_can_be_asked_to_stop(stores):
+    gate = Gate()
+    scheduler, _ = started(executors={"default": gate}, **stores)
+    scheduler.add_job(int, "interval", minutes=1, id="j")
+    asked = scheduler.run_job("j")
+    scheduler.run_pending()
+    (listed,) = scheduler.get_runs("j")
+    listed.cancel()
+    assert gate.held[0][0].cancelled
+    assert asked.cancelled
+    gate.release()
+    listed.cancel()  # it has ended: nothing to do
+    assert listed.status == "succeeded"
+
+
+def test_the_record_of_a_run_says_that_it_cannot_be_cancelled(tmp_path):
+    gate = Gate()
+    store = f"sqlite:///{tmp_path / 'jobs'}"
+    scheduler, _ = started(executors={"default": gate}, jobstores={"default": store})
+    job = scheduler.add_job(int, "interval", minutes=1, id="j")
+    asked = job.run_now()
+    scheduler.run_pending()
+    (listed,) = scheduler.get_runs("j")
+    for run in (asked, listed):
+        assert run.status == "claimed"
+        with pytest.raises(RunNotInHandError, match="its record in a durable store"):
+            run.cancel()
+        assert not run.cancelled
+    assert [run.cancelled for run, _ in gate.held] == [False]
+    gate.held[0][0].cancel()
+    gate.release()
+    assert scheduler.get_runs("j")[0].status == "succeeded"
+    scheduler.get_runs("j")[0].cancel()

@@ -13,14 +13,21 @@ from hypothesis import strategies as st
 
 from rota.clock import HOUR
 from rota.crontab import read_crontab
-from rota.errors import CronError, DeserializationError, NeverFiresError, RotaError, TriggerError
+from rota.errors import (
+    CronError,
+    DeserializationError,
+    NeverFiresError,
+    RotaError,
+    TriggerError,
+    UnknownTimezoneError,
+)
 from rota.triggers import trigger_from_spec
 from rota.triggers.cron import CronTrigger
 
 NOW = 1_800_000_000_000_000
 PIECES = st.sampled_from([
     "0", "1", "5", "7", "9", "12", "31", "53", "60", "99", "1970", "2030", "100000000", "*", "?", "L", "W", "LW", "H", "#", "/",
-    "-", ",", "mon", "fri", "SUN", "jan", "1st", "2nd", "last", " ", "--", "**", "%", "\t",
+    "~", "0~9", "-", ",", "mon", "fri", "SUN", "jan", "1st", "2nd", "last", " ", "--", "**", "%", "\t",
 ])  # fmt: skip
 TEXTS = st.lists(PIECES, max_size=12).map("".join) | st.text(max_size=20)
 
@@ -35,8 +42,8 @@ def used(trigger: CronTrigger) -> None:
         text = trigger.to_crontab()
     except TriggerError:
         return
-    with suppress(NeverFiresError):  # its years are over
-        assert CronTrigger.from_crontab(text, UTC, now=NOW).after(NOW) == first
+    with suppress(NeverFiresError):  # 29 February of years that have none
+        assert CronTrigger.from_crontab(text, UTC).after(NOW) == first
 
 
 @settings(max_examples=150, derandomize=True)
@@ -49,15 +56,20 @@ def used(trigger: CronTrigger) -> None:
 @example("0 0 L-9999999999 * *", "cron")
 @example("0 0 * * 1#99999999", "cron")
 @example("H(0-99999999999)/3 * * * *", "cron")
+@example("0~99999999999/3 * * * *", "cron")
+@example("@every 99999999999999999999h", "cron")
+@example("TZ=UTC @every 1.99999999999999999999h", "cron")
+@example("TZ=UTC @every", "cron")
+@example("CRON_TZ=", "quartz")
 def test_a_crontab_string_is_understood_whole_or_refused_at_a_column(text, dialect):
     try:
         trigger = CronTrigger.from_crontab(text, UTC, dialect=dialect, seed="s", now=NOW)
     except CronError as exc:
         if exc.column is not None:
-            assert exc.field in CronTrigger.FIELD_NAMES
+            assert exc.field in CronTrigger.FIELD_NAMES or "@every" in text
             assert 1 <= exc.column <= len(text) + 1
             assert exc.item is not None
-    except NeverFiresError:
+    except (NeverFiresError, UnknownTimezoneError):
         pass
     else:
         used(trigger)

@@ -70,6 +70,7 @@ def test_sunday_is_0_and_7_and_weekdays_come_out_by_name(weekday, names):
         ),
         ("0 0 L * *", "month=* day=last day_of_week=* hour=0 minute=0"),
         ("0 0 l-3,lw,15w * *", "month=* day=L-3,LW,15W day_of_week=* hour=0 minute=0"),
+        ("0 0 l-03w,L-0W * *", "month=* day=L-3W,LW day_of_week=* hour=0 minute=0"),
         ("  @weekly ", "month=* day=* day_of_week=sun hour=0 minute=0"),
         ("@hourly", "month=* day=* day_of_week=* hour=* minute=0"),
     ],
@@ -111,6 +112,12 @@ def test_day_and_weekday_are_joined_as_in_crontab(expr, wanted):
         ("0 0 L-2 * *", "2028-02-01", ["02-27", "03-29"]),
         ("0 0 L-30 * *", "2026-11-01", ["12-01", "01-01", "03-01"]),
         ("0 0 LW * *", "2026-10-01", ["10-30", "11-30", "12-31", "01-29"]),
+        # Three days before the last one: always a working day here; one day before: Sunday 29 November, Saturday 30 January.
+        ("0 0 L-3W * *", "2026-10-01", ["10-28", "11-27", "12-28", "01-28"]),
+        ("0 0 L-1W * *", "2026-11-01", ["11-30", "12-30", "01-29", "02-26"]),
+        # Saturday 1 August and Sunday 1 November: the nearest one in the month is a Monday.
+        ("0 0 L-30W 8,12 *", "2026-08-01", ["08-03", "12-01"]),
+        ("0 0 L-30W * *", "2026-01-31", ["03-02", "05-01"]),
         ("0 0 15W * *", "2026-08-01", ["08-14", "09-15", "10-15", "11-16"]),
         ("0 0 1W * *", "2026-08-01", ["08-03", "09-01", "10-01", "11-02"]),
         ("0 0 31W 2,4 *", "2026-01-01", ["02-27", "04-30", "02-26"]),
@@ -196,7 +203,7 @@ def test_a_wrong_number_of_fields_is_refused_with_apschedulers_words(expr, count
         CronTrigger.from_crontab(expr, UTC)
 
 
-@pytest.mark.parametrize("expr", ["@reboot", "@Daily", "@dayly", "@every 5m"])
+@pytest.mark.parametrize("expr", ["@reboot", "@Daily", "@dayly", "@every 5 minutes"])
 def test_aliases_that_are_no_times_are_refused(expr):
     with pytest.raises(CronError, match="@"):
         CronTrigger.from_crontab(expr, UTC)
@@ -215,14 +222,14 @@ def test_a_date_that_does_not_exist_is_refused(expr):
         CronTrigger.from_crontab(expr, UTC)
 
 
-def test_years_that_are_over_are_refused_when_built_but_not_when_restored():
-    with pytest.raises(NeverFiresError, match="2020-2025"):
-        CronTrigger.from_crontab("0 0 0 1 1 * 2020-2025", UTC, now=NOW)
+def test_years_that_are_over_have_no_times_to_come():
+    over = CronTrigger.from_crontab("0 0 0 1 1 * 2020-2025", UTC, now=NOW)
+    assert over.next(1, "2026-01-01") == []
     earlier = instant(datetime(2025, 1, 1, tzinfo=UTC))
     trigger = CronTrigger.from_crontab("0 0 0 1 1 * 2020-2025", UTC, now=earlier)
     assert trigger.after(earlier - 1) == earlier
     assert trigger.after(earlier) is None
-    assert CronTrigger.from_spec(trigger.spec()) == trigger
+    assert CronTrigger.from_spec(trigger.spec()) == trigger == over == eval(repr(over))
 
 
 def test_quartz_counts_from_sunday_as_1_and_wants_one_question_mark():

@@ -121,6 +121,11 @@ def test_a_start_that_is_no_date_is_refused_at_once():
             "Lúc 09:00, vào ngày thứ 3 trước ngày cuối và ngày làm việc cuối (thứ Hai đến thứ Sáu) của tháng",
         ),
         (
+            "0 9 L-3W * *",
+            "At 09:00, on the working day (Monday to Friday) nearest to the 4th last day of the month",
+            "Lúc 09:00, vào ngày làm việc (thứ Hai đến thứ Sáu) gần ngày thứ 3 trước ngày cuối nhất của tháng",
+        ),
+        (
             "0 9 * * fri#2,sunL",
             "At 09:00, on the second Friday of the month and the last Sunday of the month",
             "Lúc 09:00, vào thứ Sáu thứ hai của tháng và Chủ nhật cuối cùng của tháng",

@@ -112,17 +112,41 @@ def test_jitter_is_kept_but_does_not_move_the_grid():
 @pytest.mark.parametrize(
     ("lengths", "microseconds"),
     [
-        ({}, SECOND),
-        ({"seconds": 0.0}, SECOND),
         ({"seconds": 0.05}, 50_000),
         ({"minutes": 1.5}, 90 * SECOND),
         ({"weeks": 1, "days": 1, "hours": 1, "minutes": 1, "seconds": 1}, 8 * DAY + 3661 * SECOND),
     ],
 )
-def test_lengths_are_exact_and_zero_is_a_second(lengths, microseconds):
+def test_lengths_are_exact(lengths, microseconds):
     trigger = IntervalTrigger(**lengths, timezone=UTC)
     assert trigger.interval == timedelta(microseconds=microseconds)
     assert trigger.interval_length == microseconds / SECOND
+
+
+@pytest.mark.parametrize("lengths", [{}, {"seconds": 0}, {"seconds": 0.0, "days": 0}])
+def test_an_interval_of_nothing_is_a_second_and_warns(lengths):
+    with pytest.warns(
+        UserWarning, match="An interval of nothing .* fires every second.*write seconds=1"
+    ) as seen:
+        trigger = IntervalTrigger(**lengths, timezone=UTC)
+    assert seen[0].filename == __file__
+    assert trigger.interval == timedelta(seconds=1)
+    assert IntervalTrigger.from_spec(trigger.spec()) == trigger  # which says one second
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"weeks": timedelta(minutes=5)}, r"weeks must be a number; got .*; write seconds=300$"),
+        ({"seconds": timedelta(milliseconds=1500)}, r"seconds must be a number; got .*; write seconds=1.5$"),
+        ({"minutes": "5"}, r"minutes must be a number; got '5'; write minutes=5$"),
+        ({"hours": 1, "minutes": "five"}, r"minutes must be a number; got 'five'$"),
+        ({"days": None}, r"days must be a number; got None$"),
+    ],
+)
+def test_a_length_that_is_no_number_is_refused_with_the_number_that_was_meant(arguments, message):
+    with pytest.raises(TriggerTypeError, match=message):
+        IntervalTrigger(**arguments)
 
 
 def test_an_end_date_is_included():

@@ -71,7 +71,7 @@ TRIGGERS = [
         timezone="Europe/Berlin",
     ),
     CronTrigger.from_crontab("*/90 9 13 * fri", "Europe/Berlin"),
-    CronTrigger.from_crontab("0 0 L-3,LW,15W * fri#2,sunL", "UTC", dst="wall"),
+    CronTrigger.from_crontab("0 0 L-3,LW,L-3W,15W * fri#2,sunL", "UTC", dst="wall"),
     CronTrigger.from_crontab("30 0 12 ? * 2-6 2030", "UTC", dialect="quartz"),
     CronTrigger.from_crontab("H H * * H", "UTC", seed="job"),
     AndTrigger(
@@ -317,10 +317,10 @@ def test_a_state_of_a_later_version_is_refused(trigger):
 
 
 def test_states_have_the_versions_and_keys_of_apscheduler():
-    assert DateTrigger("2026-01-01").__getstate__().keys() == {"version", "run_date"}
+    assert DateTrigger("2026-01-01", "UTC").__getstate__().keys() == {"version", "run_date"}
     state = IntervalTrigger(seconds=1).__getstate__()
     assert state.keys() == {"version", "timezone", "start_date", "end_date", "interval", "jitter"}
     assert state["version"] == 2
-    state = CronTrigger(hour=3).__getstate__()
+    state = CronTrigger(hour=3, timezone="UTC").__getstate__()
     assert state.keys() >= {"version", "timezone", "start_date", "end_date", "fields", "jitter"}
     assert state["version"] == 2

@@ -7,12 +7,13 @@ import functools
 import gc
 import inspect
 import pickle
+import re
 import subprocess
 import sys
 import weakref
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import dateutil.tz
 import pytest
@@ -28,6 +29,8 @@ from rota.errors import (
     JobTypeError,
     UnknownTimezoneError,
 )
+from rota.util import astimezone
+from rota.zonehints import _ABBREVIATIONS
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -163,6 +166,32 @@ def test_a_wrong_zone_name_is_refused_with_the_nearest_one():
     for name in ("", "../etc/passwd", "+25:00", "+1", "Europe", "a\0b"):
         with pytest.raises(UnknownTimezoneError):
             util.astimezone(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("PST", "; PST is an abbreviation: write the zone's own name, America/Los_Angeles or Asia/Manila"),
+        ("cest", "; cest is an abbreviation: write the zone's own name, Europe/Paris (or CET)"),
+        ("UTC+2", "; write the offset alone, +02:00, or the name of a zone"),
+        ("GMT-5:30", "; write the offset alone, -05:30, or the name of a zone"),
+        ("+2", "; write the offset alone, +02:00, or the name of a zone"),
+        ("+25:00", "; write a fixed offset as +HH:MM or -HH:MM"),
+        ("Berlin", "; did you mean 'Europe/Berlin'?"),
+    ],
+)
+def test_an_abbreviation_or_an_offset_that_is_no_zone_says_what_to_write(name, hint):
+    with pytest.raises(UnknownTimezoneError) as caught:
+        astimezone(name)
+    assert f"{name!r}{hint}" in str(caught.value)
+
+
+def test_each_abbreviation_that_is_explained_is_no_zone_and_each_zone_in_the_explanation_is_one():
+    known = available_timezones()
+    for abbreviation, text in _ABBREVIATIONS.items():
+        assert abbreviation not in known
+        for zone in re.findall(r"[A-Za-z_/]+", text):
+            assert zone in known | {"or"}, (abbreviation, zone)
 
 
 class NamelessLocal(tzinfo):

@@ -18,6 +18,8 @@ from rota.testing.hosts import PATIENCE, Host, SlowStore
 class AsyncIOHost(Host):
     """An asyncio loop in a thread of its own."""
 
+    listeners_have_threads = False
+
     scheduler_class = AsyncIOScheduler
 
     def __init__(self):

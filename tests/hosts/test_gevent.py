@@ -22,6 +22,8 @@ PATCHED = os.environ.get("ROTA_TEST_PATCHED") == "1"
 class GeventHost(Host):
     """The hub of the test's own thread."""
 
+    listeners_have_threads = False
+
     def __init__(self):
         from rota.schedulers.gevent import GeventScheduler
 

@@ -48,6 +48,7 @@ else:
         """The event loop of the application in the test's own thread."""
 
         application = None
+        listeners_have_threads = False
 
         def __init__(self):
             from rota.schedulers.qt import QtScheduler

@@ -19,6 +19,8 @@ need("tornado", "tornado")
 class TornadoHost(Host):
     """An IOLoop in a thread of its own."""
 
+    listeners_have_threads = False
+
     def __init__(self):
         from rota.schedulers.tornado import TornadoScheduler
 

@@ -21,6 +21,8 @@ ON_ASYNCIO = os.environ.get("ROTA_TEST_REACTOR") == "asyncio"
 class TwistedHost(Host):
     """The reactor, which runs in another thread."""
 
+    listeners_have_threads = False
+
     def __init__(self, reactor):
         from rota.schedulers.twisted import TwistedScheduler
 

@@ -14,6 +14,7 @@ import typer
 
 from ..errors import RotaError
 from ..version import __version__
+from .options import Command, Group, JobId, Json, Offset, OwnStore, Store, Table, Zone
 from .output import CliError, fail, zone_of
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ _Usage: Any = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == 
 app = typer.Typer(
     name="rota",
     help="Run schedulers and crontab files, and look into job stores.",
+    cls=Group,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -39,12 +40,14 @@ class _Options:
     store: str | None = None
     #: whether the store was named on the command line, and not only by the environment
     store_is_meant = False
+    table: str | None = None
     debug = False
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command line and return the exit code; errors become a message on stderr."""
-    _Options.store, _Options.store_is_meant, _Options.debug = None, False, False
+    _Options.store, _Options.store_is_meant = None, False
+    _Options.table, _Options.debug = None, False
     try:
         code = app(
             args=None if arguments is None else list(arguments), prog_name="rota", standalone_mode=False
@@ -79,44 +82,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return int(code)
 
 
-# -- options that several commands have --------------------------------------------------------------------------
-
-Store = Annotated[
-    str | None,
-    typer.Option(
-        "--jobstore",
-        "-s",
-        metavar="URL",
-        envvar="ROTA_JOBSTORE",
-        help="URL of the job store, such as sqlite:///jobs.sqlite.",
-    ),
-]
-OwnStore = Annotated[
-    str | None,
-    typer.Option(
-        "--jobstore",
-        "-s",
-        metavar="URL",
-        help="Keep the jobs in this store, such as sqlite:///jobs.sqlite (in memory otherwise).",
-    ),
-]
-Table = Annotated[
-    str,
-    typer.Option(
-        "--table", metavar="NAME", help="Name of its jobs table, key (Redis) or collection (MongoDB)."
-    ),
-]
-Zone = Annotated[
-    str | None,
-    typer.Option(
-        "--timezone", "--tz", metavar="ZONE", help="Zone for times, such as Europe/Berlin (the local one)."
-    ),
-]
-Offset = Annotated[int, typer.Option("--offset", metavar="N", min=0, help="Leave out so many first.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
-
-
 def _version(wanted: bool) -> None:
     if wanted:
         print(f"rota {__version__}")
@@ -127,16 +92,17 @@ def _version(wanted: bool) -> None:
 def _top(
     context: typer.Context,
     jobstore: Store = None,
+    table: Table = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    _Options.store, _Options.debug = jobstore, debug
+    _Options.store, _Options.table, _Options.debug = jobstore, table, debug
     _Options.store_is_meant = getattr(context.get_parameter_source("jobstore"), "name", "") == "COMMANDLINE"
 
 
-@app.command("run")
+@app.command("run", cls=Command)
 def _run(
     target: Annotated[
         str,
@@ -145,7 +111,12 @@ def _run(
         ),
     ],
     jobstore: OwnStore = None,
+    table: Table = None,
     timezone: Zone = None,
+    system: Annotated[
+        bool,
+        typer.Option("--system", help="The crontab has a user before each command, as /etc/crontab has."),
+    ] = False,
     plain: Annotated[
         bool, typer.Option("--plain", help="Print a line for each outcome instead of a table.")
     ] = False,
@@ -153,8 +124,13 @@ def _run(
         bool, typer.Option("--json", help="Print a JSON object on a line for each event.")
     ] = False,
     log_level: Annotated[
-        str, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning, error or critical.")
-    ] = "warning",
+        str | None,
+        typer.Option(
+            "--log-level",
+            metavar="LEVEL",
+            help="Log of Rota: debug, info, warning, error or critical (what the program sets, else warning).",
+        ),
+    ] = None,
     seconds: Annotated[
         float | None, typer.Option("--for", metavar="SECONDS", min=0, help="Stop after so much time.")
     ] = None,
@@ -162,7 +138,7 @@ def _run(
     """Run a scheduler, or the commands of a crontab file, in the foreground.
 
     A Python target is imported; its scheduler is the attribute, or the only one among the module's global names. A crontab file
-    has the format of crontab(5) without a user column; output and exit code of its commands go to the ledger.
+    has the format of crontab(5), with a user column if --system is given; output and exit code of its commands go to the ledger.
 
     SIGTERM and Ctrl-C drain: nothing more is started, and the program ends after what is running. A second one stops it at once.
     """
@@ -170,12 +146,22 @@ def _run(
 
     # The environment names the store to look into; which one a program uses is its own affair.
     store = jobstore or (_Options.store if _Options.store_is_meant else None)
+    if store is None and (table or _Options.table):
+        raise CliError("--table is the name of a table in the store of --jobstore; give its URL, too", 2)
     return run_target(
-        target, store, timezone, plain=plain, as_json=json, log_level=log_level, seconds=seconds
+        target,
+        store,
+        _table(table),
+        timezone,
+        plain=plain,
+        as_json=json,
+        log_level=log_level,
+        seconds=seconds,
+        system=system,
     )
 
 
-@app.command("jobs")
+@app.command("jobs", cls=Command)
 def _jobs(
     jobstore: Store = None,
     state: Annotated[
@@ -190,17 +176,17 @@ def _jobs(
         int | None, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many (all).")
     ] = None,
     offset: Offset = 0,
-    table: Table = "rota_jobs",
+    table: Table = None,
     timezone: Zone = None,
     json: Json = False,
 ) -> None:
     """List the jobs in a store, the next to run first."""
     from .stores import show_jobs
 
-    show_jobs(jobstore or _Options.store, table, state or [], limit, offset, zone_of(timezone), json)
+    show_jobs(jobstore or _Options.store, _table(table), state or [], limit, offset, zone_of(timezone), json)
 
 
-@app.command("runs")
+@app.command("runs", cls=Command)
 def _runs(
     jobstore: Store = None,
     job: Annotated[
@@ -216,67 +202,79 @@ def _runs(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many.")] = 50,
     offset: Offset = 0,
-    table: Table = "rota_jobs",
+    table: Table = None,
     timezone: Zone = None,
     json: Json = False,
 ) -> None:
     """List what became of the jobs' times, newest first: each one ran, or it says why not."""
     from .stores import show_runs
 
-    show_runs(jobstore or _Options.store, table, job, status or [], limit, offset, zone_of(timezone), json)
+    show_runs(
+        jobstore or _Options.store, _table(table), job, status or [], limit, offset, zone_of(timezone), json
+    )
 
 
-def _change(what: str, job: str, jobstore: str | None, table: str, timezone: str | None, json: bool) -> None:
+def _table(given: str | None) -> str:
+    """Return the name that ``--table`` gives, behind the command or before it, else the usual one."""
+    from .stores import DEFAULT_TABLE
+
+    return given or _Options.table or DEFAULT_TABLE
+
+
+def _change(
+    what: str, job: str, jobstore: str | None, table: str | None, timezone: str | None, json: bool
+) -> None:
     from .stores import change
 
-    change(what, jobstore or _Options.store, table, job, zone_of(timezone), json)
+    change(what, jobstore or _Options.store, _table(table), job, zone_of(timezone), json)
 
 
-@app.command("pause")
+@app.command("pause", cls=Command)
 def _pause(
-    job: JobId, jobstore: Store = None, table: Table = "rota_jobs", timezone: Zone = None, json: Json = False
+    job: JobId, jobstore: Store = None, table: Table = None, timezone: Zone = None, json: Json = False
 ) -> None:
     """Stop running a job until it is resumed."""
     _change("pause", job, jobstore, table, timezone, json)
 
 
-@app.command("resume")
+@app.command("resume", cls=Command)
 def _resume(
-    job: JobId, jobstore: Store = None, table: Table = "rota_jobs", timezone: Zone = None, json: Json = False
+    job: JobId, jobstore: Store = None, table: Table = None, timezone: Zone = None, json: Json = False
 ) -> None:
     """Go on with a job's schedule from now; also lets it out of quarantine."""
     _change("resume", job, jobstore, table, timezone, json)
 
 
-@app.command("trigger")
+@app.command("trigger", cls=Command)
 def _trigger(
-    job: JobId, jobstore: Store = None, table: Table = "rota_jobs", timezone: Zone = None, json: Json = False
+    job: JobId, jobstore: Store = None, table: Table = None, timezone: Zone = None, json: Json = False
 ) -> None:
     """Have a job run once, soon, by whoever runs the store; its schedule stays as it is."""
     _change("trigger", job, jobstore, table, timezone, json)
 
 
-@app.command("remove")
+@app.command("remove", cls=Command)
 def _remove(
-    job: JobId, jobstore: Store = None, table: Table = "rota_jobs", timezone: Zone = None, json: Json = False
+    job: JobId, jobstore: Store = None, table: Table = None, timezone: Zone = None, json: Json = False
 ) -> None:
     """Remove a job from its store; the records of its runs stay."""
     _change("remove", job, jobstore, table, timezone, json)
 
 
-@app.command("sign")
+@app.command("sign", cls=Command)
 def _sign(
     jobstore: Store = None,
-    table: Table = "rota_jobs",
+    table: Table = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Sign what is shown.")] = False,
+    json: Json = False,
 ) -> int:
     """Sign the jobs of a store by the key in ROTA_SIGNING_KEY: those without a signature, and those of earlier keys."""
     from .signing import sign_jobs
 
-    return sign_jobs(jobstore or _Options.store, table, yes)
+    return sign_jobs(jobstore or _Options.store, _table(table), yes, json)
 
 
-@app.command("next")
+@app.command("next", cls=Command)
 def _next(
     trigger: Annotated[
         str,
@@ -298,7 +296,7 @@ def _next(
     show_next(trigger, count, timezone, start, json)
 
 
-@app.command("explain")
+@app.command("explain", cls=Command)
 def _explain(
     trigger: Annotated[str, typer.Argument(metavar="TRIGGER", help="As for `rota next`.")],
     timezone: Zone = None,
@@ -318,11 +316,11 @@ def _explain(
     show_explanation(trigger, timezone, language, years, count, json)
 
 
-imports = typer.Typer(help="Take over the jobs of another scheduler.", no_args_is_help=True)
+imports = typer.Typer(help="Take over the jobs of another scheduler.", cls=Group, no_args_is_help=True)
 app.add_typer(imports, name="import")
 
 
-@imports.command("apscheduler")
+@imports.command("apscheduler", cls=Command)
 def _import_apscheduler(
     source: Annotated[
         str,
@@ -335,7 +333,7 @@ def _import_apscheduler(
         str | None,
         typer.Option("--to", metavar="URL", help="The job store to write to (the one of --jobstore)."),
     ] = None,
-    table: Table = "rota_jobs",
+    table: Table = None,
     name: Annotated[
         str | None,
         typer.Option("--name", metavar="NAME", help="Table, key or collection of the source's jobs."),
@@ -365,7 +363,7 @@ def _import_apscheduler(
         source,
         name,
         to or _Options.store,
-        table,
+        _table(table),
         zone_of(timezone),
         replace=replace,
         keep_grace=keep_grace,

@@ -99,6 +99,7 @@ class Foreground:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._signals.append(number)
         if len(self._signals) > 2:
+            self.report.abandon()
             os._exit(128 + number)
         if self._stop.is_set():
             self._now.set()

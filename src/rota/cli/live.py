@@ -5,7 +5,10 @@ Looks at the scheduler through its public methods, now and then; it changes noth
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+from collections import Counter
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +20,13 @@ from rich.text import Text
 
 from ..clock import SECOND, SYSTEM_CLOCK, instant, moment
 from ..core.plan import ACTIVE
-from ..core.run import CLAIMED, END_STATES
+from ..core.run import CLAIMED, END_STATES, FAILED, LOST, TIMED_OUT
 from ..version import __version__
+from .fitting import Way, table
 from .output import STYLES, duration, local_time, one_line, trigger_text, until
-from .reports import Report
-from .stores import outcome
+from .printed import Printed
+from .reports import ENDS, Report
+from .stores import RUN_COMMAND, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,10 +41,18 @@ _PERIOD = 0.5
 _REST = 20
 #: Most jobs of which the last outcome is remembered.
 _REMEMBERED = 1000
-
+#: How many of the last printed lines are shown.
+_LINES = 4
+#: How a run ends that went wrong.
+_BAD = (FAILED, TIMED_OUT, LOST)
+#: Columns of the tables.
+AT, JOB, TRIGGER, LAST = 1, 2, 3, 4
+#: What a terminal is told to leave the view's screen and to show the cursor.
+_ORDINARY_SCREEN = b"\x1b[?1049l\x1b[?25h"
 
 #: The form of the ids that jobs get which were given none.
 _RANDOM = re.compile("[0-9a-f]{32}")
+_OF_A_LINE = re.compile(r".+-[0-9a-f]{8}(-\d+)?")
 
 
 class Snapshot:
@@ -54,45 +67,78 @@ class Snapshot:
 
 
 class LiveReport(Report):
-    """Draws the view until the end; notes and whatever else is printed appear above it."""
+    """Draws the view on a screen of its own until the end; what is printed meanwhile is kept and printed then."""
+
+    mask = ENDS
 
     def __init__(self, zone: tzinfo, closed: Callable[[], None], console: Console | None = None) -> None:
         super().__init__(zone, closed)
-        self._console = console or Console()
-        self._live = Live(console=self._console, auto_refresh=False, transient=False)
+        self._console = console or Console(file=sys.stdout)
+        # What a resize leaves of a view in the ordinary screen cannot be taken back; a screen of its own is drawn anew.
+        self._live = Live(
+            console=self._console,
+            auto_refresh=False,
+            screen=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._printed = Printed()
         self._over = Event()
         self._thread: Thread | None = None
         self._last: dict[str, Run] = {}
+        self._ends: Counter[str] = Counter()
+        self._began = SYSTEM_CLOCK.now()
+        self._found: Snapshot | None = None
         self._status = ""
         self._labels: dict[str, str] = {}
 
     def attach(self, scheduler: BaseScheduler, title: str) -> None:
         """Remember what to look at."""
+        super().attach(scheduler, title)
         self._scheduler = scheduler
         self._title = title
 
+    def listen(self, event: Any) -> None:
+        """Count how runs end."""
+        run = getattr(event, "run", None)
+        if run is not None:
+            self._ends[run.status] += 1
+
     def begin(self) -> None:
         """Begin to draw."""
+        self._printed.begin()
         self._live.start()
         self._thread = Thread(target=self._draw, name="rota-view", daemon=True)
         self._thread.start()
 
     def note(self, text: str) -> None:
-        """Show a text in the last line; before the view begins, above it."""
+        """Show a text in the last line; before the view begins, print it."""
         if self._thread is None:
             super().note(text)
-        else:
-            self._status = text
+        self._status = text
 
     def end(self) -> None:
-        """Draw for the last time and give the terminal back."""
+        """Give the terminal back, and leave a summary on it: what was printed, the last view, and how many runs ended how."""
         self._over.set()
-        if self._thread is not None and self._thread.is_alive():
+        if self._thread is None:
+            return
+        if self._thread.is_alive():
             self._thread.join(2)
+        self._thread = None
         try:
             self._live.stop()
+            self._printed.end()
+            self._summarise()
         except OSError:  # the terminal is gone
             pass
+
+    def abandon(self) -> None:
+        """Give the terminal back at once."""
+        if self._thread is not None:
+            try:
+                os.write(self._console.file.fileno(), _ORDINARY_SCREEN)
+            except (OSError, ValueError):
+                pass
 
     def settle(self) -> None:
         """Draw once more: the outcomes of the runs that were waited for are in."""
@@ -115,11 +161,21 @@ class LiveReport(Report):
                 return
             if not self._scheduler.running:
                 return
+            self._found = found
             try:
                 self._live.update(self.render(found, *self._console.size), refresh=True)
             except OSError:  # the terminal is gone
                 self._over.set()
                 self._closed()
+
+    def _summarise(self) -> None:
+        width, height = self._console.size
+        if self._found is not None:
+            self._console.print(Group(*self._tables(self._found, width, height)), crop=True)
+        ends = (
+            ", ".join(f"{count} {status}" for status, count in self._ends.most_common()) or "no run has ended"
+        )
+        self._console.print(Text(f"{duration(SYSTEM_CLOCK.now() - self._began)}: {ends}"), crop=True)
 
     # -- drawing -------------------------------------------------------------------------------------------------
 
@@ -129,21 +185,36 @@ class LiveReport(Report):
             self._last[run.job_id] = run
         while len(self._last) > _REMEMBERED:
             del self._last[next(iter(self._last))]
-        self._labels = {job.id: _label(job) for job in found.jobs if _RANDOM.fullmatch(job.id)}
+        self._labels = {job.id: label for job in found.jobs if (label := _label(job))}
+        lines = self._printed.last(max(min(_LINES, height // 6), 0))
+        parts = self._tables(found, width, height - len(lines) - bool(lines))
+        if lines:
+            parts.append(Rule("printed", align="left", style="dim"))
+            parts += [Text(one_line(line) or " ", no_wrap=True, overflow="ellipsis") for line in lines]
+        parts.append(Rule(style="dim"))
+        parts.append(self._health(found, width))
+        return Group(*parts)
+
+    def _tables(self, found: Snapshot, width: int, height: int) -> list[Any]:
+        """Return the parts of the view that stay when it is over."""
         room = max(height - 8, 6)
         running = found.running[: max(room // 4, 1)]
         jobs = found.jobs[: max((room - len(running)) // 2, 3)]
         ended = found.ended[: max(room - len(running) - len(jobs) - 3, 2)]
-        parts: list[Any] = [self._head(found), self._jobs(jobs, found)]
+        parts: list[Any] = [self._head(found), self._jobs(jobs, found, width)]
         if len(found.jobs) > len(jobs):
             parts.append(Text(f"… and {len(found.jobs) - len(jobs)} more jobs", style="dim"))
         if running:
-            parts += [Rule("running now", align="left", style="dim"), self._running(running, found.now)]
+            parts += [
+                Rule("running now", align="left", style="dim"),
+                self._running(running, found.now, width),
+            ]
         if ended:
-            parts += [Rule("last outcomes", align="left", style="dim"), self._outcomes(ended, found.now)]
-        parts.append(Rule(style="dim"))
-        parts.append(self._health(found, width))
-        return Group(*parts)
+            parts += [
+                Rule("last outcomes", align="left", style="dim"),
+                self._outcomes(ended, found.now, width),
+            ]
+        return parts
 
     def _head(self, found: Snapshot) -> Table:
         head = Table.grid(expand=True)
@@ -158,24 +229,19 @@ class LiveReport(Report):
         )
         return head
 
-    def _jobs(self, jobs: list[Job], found: Snapshot) -> Table:
-        table = _table("next run", "", "job", "trigger", "last")
-        table.columns[2].ratio, table.columns[3].ratio = 3, 3
+    def _jobs(self, jobs: list[Job], found: Snapshot, width: int) -> Table:
+        rows = []
         for job in jobs:
             when = job.next_run_time
             if job.state == ACTIVE and when is not None:
                 due = instant(when)
                 at, left = Text(local_time(due, self.zone, found.now)), _left(due, found.now)
             else:
-                at, left = Text(job.state, style=STYLES.get(job.state, "")), Text("")
-            table.add_row(
-                at,
-                left,
-                self._called(job.id),
-                Text(trigger_text(job.trigger), style="dim"),
-                self._last_of(job, found.now),
-            )
-        return table
+                at, left = Text(""), Text(job.state, style=STYLES.get(job.state, ""))
+            trigger = Text(trigger_text(job.trigger, self.zone), style="dim")
+            rows.append((left, at, self._called(job.id), trigger, self._last_of(job, found.now)))
+        ways = (Way(TRIGGER, 10), Way(AT), Way(LAST, 9), Way(JOB, 8, goes=False))
+        return table(("next run", "", "job", "trigger", "last"), rows, ways, width)
 
     def _called(self, job_id: str) -> Text:
         return Text(self._labels.get(job_id) or (job_id[:8] if _RANDOM.fullmatch(job_id) else job_id))
@@ -189,36 +255,46 @@ class LiveReport(Report):
             (f" {until(run.finished_at, now)}" if run.finished_at else "", "dim"),
         )
 
-    def _running(self, runs: list[Run], now: int) -> Table:
-        table = _table()
+    def _running(self, runs: list[Run], now: int, width: int) -> Table:
+        rows = []
         for run in runs:
             since = run.started_at or run.claimed_at or now
-            table.add_row(
-                Text(local_time(since, self.zone, now)),
-                Text(f"for {duration(max(now - since, 0))}"),
-                self._called(run.job_id),
-                "",
-                "",
-            )
-        return table
+            length = Text(f"for {duration(max(now - since, 0))}")
+            rows.append((length, Text(local_time(since, self.zone, now)), self._called(run.job_id)))
+        return table(("", "", ""), rows, (Way(AT), Way(JOB, 8, goes=False)), width)
 
-    def _outcomes(self, runs: list[Run], now: int) -> Table:
-        table = _table()
-        table.columns[4].ratio = 1
-        for run in runs:
-            table.add_row(
-                Text(local_time(run.finished_at or run.nominal, self.zone, now)),
+    def _outcomes(self, runs: list[Run], now: int, width: int) -> Table:
+        rows = [
+            (
                 Text(run.status, style=STYLES.get(run.status, "")),
+                Text(local_time(run.finished_at or run.nominal, self.zone, now)),
                 self._called(run.job_id),
                 Text("" if run.duration is None else duration(run.duration * SECOND), style="dim"),
-                Text(outcome(run, self.zone)),
+                Text(outcome(run, self.zone, now)),
             )
-        return table
+            for run in runs
+        ]
+        ways = (Way(LAST, 20, goes=False), Way(3), Way(AT), Way(LAST, 8), Way(JOB, 8, goes=False))
+        return table(("",) * 5, rows, ways, width)
+
+    def _failing(self, found: Snapshot) -> int:
+        """Return how many jobs failed in their last run: those that are there, and those that ended in this view's time."""
+        there = {job.id for job in found.jobs}
+        return sum(
+            run.status in _BAD and (run.job_id in there or (run.finished_at or 0) >= self._began)
+            for run in self._last.values()
+        )
 
     def _health(self, found: Snapshot, width: int) -> Text:
         health = found.health
         line = Text(no_wrap=True)
-        line.append(*(("healthy", "green") if health["alive"] else ("in trouble", "bold red")))
+        failing = self._failing(found)
+        if not health["alive"]:
+            line.append("in trouble", "bold red")
+        elif failing:
+            line.append(f"the last run of {failing} job{'s' if failing > 1 else ''} failed", "bold red")
+        else:
+            line.append("healthy", "green")
         if health["lag"] > 1:
             line.append(f", {duration(health['lag'] * SECOND)} behind", style="yellow")
         for alias, entry in health["stores"].items():
@@ -229,22 +305,13 @@ class LiveReport(Report):
         return line
 
 
-def _table(*heads: str) -> Table:
-    table = Table(
-        box=None,
-        expand=True,
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-        show_header=bool(heads),
-        header_style="dim",
-    )
-    for head in heads or ("",) * 5:
-        table.add_column(head, no_wrap=True, overflow="ellipsis")
-    return table
-
-
 def _label(job: Job) -> str:
-    return f"{job.name} {job.id[:6]}"
+    """Return what a job is called where its id says little: a random one, or that of a crontab's line."""
+    if _RANDOM.fullmatch(job.id):
+        return f"{job.name} {job.id[:6]}"
+    if job.func_ref == RUN_COMMAND and _OF_A_LINE.fullmatch(job.id):
+        return f"$ {job.name}"
+    return ""
 
 
 def _left(due: int, now: int) -> Text:

@@ -13,6 +13,7 @@ from ..clock import SYSTEM_CLOCK, instant, moment
 from ..errors import CronError
 from ..schedulers.plugins import create_plugin
 from ..triggers.cron import CronTrigger
+from ..triggers.cron.notations import zone_before
 from ..util import convert_to_datetime
 from .output import CliError, note, print_json, until, zone_of
 
@@ -37,7 +38,8 @@ def read_trigger(text: str, zone: tzinfo, now: int) -> BaseTrigger:
     found = _NOTATION.fullmatch(text.strip())
     if found is None:
         try:
-            return CronTrigger.from_crontab(text, zone, now=now)
+            given = zone if zone_before(text) is None else None
+            return CronTrigger.from_crontab(text, given, now=now)
         except CronError as exc:
             if exc.column is None:
                 raise

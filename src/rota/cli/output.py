@@ -12,11 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from ..clock import SECOND, moment
 from ..errors import UnknownTimezoneError
-from ..util import astimezone, local_timezone
+from ..texts import text_of
+from ..triggers.date import DateTrigger
+from ..triggers.interval import IntervalTrigger
+from ..util import astimezone, local_timezone, timezone_to_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import tzinfo
+
+
+#: Names of the zone whose clocks never differ from UTC.
+_UTC = {"UTC", "Etc/UTC", "Etc/UCT", "Etc/Universal", "Etc/Zulu", "UCT", "Universal", "Zulu"}
 
 
 class CliError(Exception):
@@ -146,6 +153,19 @@ def duration(microseconds: int | float) -> str:
     return f"{whole} s"
 
 
+def in_full(microseconds: int) -> str:
+    """Return a length of time with all its units: ``1 d 3 h 2 s``, ``0.2 s``."""
+    whole, rest = divmod(microseconds, 60 * SECOND)
+    parts = []
+    for size, unit in ((1440, "d"), (60, "h"), (1, "min")):
+        if whole >= size:
+            parts.append(f"{whole // size} {unit}")
+            whole %= size
+    if rest or not parts:
+        parts.append(f"{f'{rest / SECOND:.6f}'.rstrip('0').rstrip('.')} s")
+    return " ".join(parts)
+
+
 def until(instant: int, now: int) -> str:
     """Return how far an instant is away: in its largest unit: ``in 5 s``, ``2 d ago``."""
     seconds = (instant - now) // SECOND
@@ -161,19 +181,35 @@ def _rough(seconds: int) -> str:
     return f"{seconds} s"
 
 
-def trigger_text(trigger: object) -> str:
-    """Return a trigger's text form without what says nothing: ``cron minute=*/5``, ``interval 0:00:05``."""
-    text = one_line(str(trigger))
-    found = re.fullmatch(r"(cron|interval|date)\[(.*)\]", text)
+def trigger_text(trigger: object, zone: tzinfo | None = None) -> str:
+    """Return a trigger in few words: ``cron minute=*/5``, ``every 5 s``, ``cron hour=3 Europe/Berlin``.
+
+    :param zone: the zone in which times are shown; that of the trigger's wall times is named if it is another one
+    """
+    if type(trigger) is IntervalTrigger:
+        length = in_full(round(trigger.interval_length * SECOND))
+        return f"{length} after each run" if trigger.follows_end else f"every {length}"
+    text = one_line(text_of(trigger))
+    own = None if isinstance(trigger, DateTrigger) else getattr(trigger, "timezone", None)
+    name = "" if own is None else zone_name(own)
+    shown = "" if zone is None or not name or name == zone_name(zone) else f" {name}"
+    found = re.fullmatch(r"(cron|date)\[(.*)\]", text)
     if found is None:
-        return re.sub(
-            r"^CalendarIntervalTrigger\((.*?)(?:, start_date=.*)?\)$", r"calendarinterval \1", text
-        ).replace("'", "")
-    name, rest = found[1], found[2].replace("'", "")
-    if name == "cron":
+        found = re.fullmatch(r"CalendarIntervalTrigger\((.*?)(?:, start_date=.*)?\)", text)
+        text = text if found is None else f"calendarinterval {found[1]}"
+        text = text.replace("'", "")
+        return text if name and name in text else text + shown
+    kind, rest = found[1], found[2].replace("'", "")
+    if kind == "cron":
         fields = rest.split(", ")
         rest = ", ".join(field for field in fields if not field.endswith("=*")) or fields[-1]
-    return f"{name} {rest}"
+    return f"{kind} {rest}{shown}"
+
+
+def zone_name(zone: tzinfo) -> str:
+    """Return the name of a zone; UTC has one."""
+    name = timezone_to_text(zone) or text_of(zone)
+    return "UTC" if name in _UTC else name
 
 
 def one_line(text: str, limit: int = 0) -> str:

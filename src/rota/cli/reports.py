@@ -42,7 +42,8 @@ NAMES = {
     if name.startswith("EVENT_") and name not in ("EVENT_ALL", "EVENT_SCHEDULER_START")
 }
 
-_ENDS = (
+#: The events of runs that have ended.
+ENDS = (
     EVENT_JOB_EXECUTED
     | EVENT_JOB_ERROR
     | EVENT_JOB_MISSED
@@ -68,6 +69,8 @@ class Report:
     """
 
     mask = 0
+    #: ids of jobs whose successful runs are not worth a line
+    quiet: frozenset[str] = frozenset()
 
     def __init__(self, zone: tzinfo, closed: Callable[[], None]) -> None:
         self.zone = zone
@@ -92,6 +95,9 @@ class Report:
     def end(self) -> None:
         """Nothing comes any more."""
 
+    def abandon(self) -> None:
+        """The process ends at once; called in a signal handler."""
+
     def listen(self, event: Any) -> None:
         """Take an event of the scheduler."""
 
@@ -106,19 +112,21 @@ class Report:
 class PlainReport(Report):
     """A line for each outcome: when, how it ended, which job, how long it took, and what came of it."""
 
-    mask = _ENDS | _TROUBLE
+    mask = ENDS | _TROUBLE
 
     def listen(self, event: Any) -> None:
         """Print an event."""
         code, now = event.code, SYSTEM_CLOCK.now()
+        if code == EVENT_JOB_EXECUTED and event.job_id in self.quiet:
+            return
         took, text = "", ""
-        if code & _ENDS:
+        if code & ENDS:
             word, run = NAMES[code].removeprefix("job_"), event.run
             if run is not None:
                 now = run.finished_at or now
                 word = "refused" if code == EVENT_JOB_REFUSED else run.status
                 took = "" if run.duration is None else duration(run.duration * SECOND)
-                text = outcome(run, self.zone)
+                text = outcome(run, self.zone, now)
         elif code == EVENT_JOB_MAX_INSTANCES:
             word, text = "skipped", "it runs as often as it may (max_instances)"
         elif code == EVENT_CLOCK_JUMPED:

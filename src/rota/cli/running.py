@@ -6,6 +6,7 @@ Puts the parts together: targets, crontab, foreground, reports.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -35,21 +36,25 @@ _COMMANDS = 64
 def run_target(
     target: str,
     jobstore: str | None,
+    tablename: str,
     timezone: str | None,
     *,
     plain: bool,
     as_json: bool,
-    log_level: str,
+    log_level: str | None,
     seconds: float | None,
+    system: bool = False,
 ) -> int:
     """Run a target in the foreground and return the exit code."""
-    level = log_level_of(log_level)
+    level = None if log_level is None else log_level_of(log_level)
     zone = zone_of(timezone)
     path = crontab_path(target)
     if path is not None:
-        scheduler, prepare = _of_crontab(path, jobstore, astimezone(timezone))
+        scheduler, prepare = _of_crontab(path, system, jobstore, tablename, astimezone(timezone))
+    elif system:
+        raise CliError(f"--system is for crontab files; {target} is Python", 2)
     else:
-        scheduler, prepare = _of_python(target, jobstore), None
+        scheduler, prepare = _of_python(target, jobstore, tablename), None
     host_of(scheduler)  # refused before anything is shown
     _set_up_logging(level)
     foreground: Foreground | None = None
@@ -72,7 +77,7 @@ def run_target(
     return foreground.run()
 
 
-def _of_python(target: str, jobstore: str | None) -> BaseScheduler:
+def _of_python(target: str, jobstore: str | None, tablename: str) -> BaseScheduler:
     try:
         scheduler = find_scheduler(target)
     except (CliError, KeyboardInterrupt, SystemExit, RotaError):
@@ -87,7 +92,7 @@ def _of_python(target: str, jobstore: str | None) -> BaseScheduler:
         if scheduler.running:
             raise CliError(f"{target} has started its scheduler itself, so --jobstore comes too late")
         try:
-            scheduler.add_jobstore(make_store(jobstore))
+            scheduler.add_jobstore(make_store(jobstore, tablename))
         except AliasInUseError:
             raise CliError(
                 f"the scheduler in {target} has a default job store already; leave --jobstore out"
@@ -96,18 +101,19 @@ def _of_python(target: str, jobstore: str | None) -> BaseScheduler:
 
 
 def _of_crontab(
-    path: Path, jobstore: str | None, zone: tzinfo | None
+    path: Path, system: bool, jobstore: str | None, tablename: str, zone: tzinfo | None
 ) -> tuple[BaseScheduler, Callable[[Report], None]]:
-    crontab = Crontab(path)
+    crontab = Crontab(path, system)
     crontab.jobs(zone)  # faults of the file come before anything is started
     options: dict[str, Any] = {"executors": {"default": ThreadPoolExecutor(_COMMANDS)}}
     if jobstore is not None:
-        options["jobstores"] = {"default": make_store(jobstore)}
+        options["jobstores"] = {"default": make_store(jobstore, tablename)}
     if zone is not None:
         options["timezone"] = zone
     scheduler = BackgroundScheduler(**options)
 
     def prepare(report: Report) -> None:
+        report.quiet = crontab.quiet
         for text in crontab.notes:
             report.note(text)
         for id in add_jobs(scheduler, crontab, zone):
@@ -121,11 +127,18 @@ def _of_crontab(
 def _report(zone: tzinfo, closed: Callable[[], None], plain: bool, as_json: bool) -> Report:
     if as_json:
         return JsonReport(zone, closed)
-    if plain or not sys.stdout.isatty():
+    if plain or not _can_draw():
         return PlainReport(zone, closed)
     from .live import LiveReport
 
     return LiveReport(zone, closed)
+
+
+def _can_draw() -> bool:
+    """Whether stdout is a terminal on which a view can be drawn; a dumb one knows no movements of the cursor."""
+    if not sys.stdout.isatty():
+        return False
+    return os.name == "nt" or os.environ.get("TERM", "dumb").lower() not in ("dumb", "unknown", "")
 
 
 def _place(exc: BaseException) -> str:
@@ -161,12 +174,23 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not isinstance(error, CommandError)
 
 
-def _set_up_logging(level: int) -> None:
-    """Log to stderr, unless the program has set up logging itself."""
-    root = logging.getLogger()
-    if not root.handlers:
-        handler = _ToStderr()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        handler.addFilter(_is_news)
-        root.addHandler(handler)
-    logging.getLogger("rota").setLevel(level)
+def _is_for_us(record: logging.LogRecord) -> bool:
+    """Whether the program itself has no handler for a log record, so that ours is the one to show it."""
+    logger: logging.Logger | None = logging.getLogger(record.name)
+    while logger is not None:
+        if any(not isinstance(handler, _ToStderr) for handler in logger.handlers):
+            return False
+        logger = logger.parent if logger.propagate else None
+    return True
+
+
+def _set_up_logging(level: int | None) -> None:
+    """Log to stderr what the program has no handler for; its levels stay as they are, unless one was asked for."""
+    logger = logging.getLogger("rota")
+    handler = _ToStderr()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(_is_news)
+    handler.addFilter(_is_for_us)
+    logger.addHandler(handler)
+    if level is not None:
+        logger.setLevel(level)

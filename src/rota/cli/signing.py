@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..core.plan import QUARANTINED
 from ..errors import JobLookupError
 from ..jobcodec import JobFormat, encode_job
-from .output import CliError, note, one_line, print_columns
+from .output import CliError, note, one_line, print_columns, print_json
 from .stores import make_store, opened, signing_keys
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _FORMAT = JobFormat(imports=False)
 
 
-def sign_jobs(url: str | None, tablename: str, yes: bool) -> int:
+def sign_jobs(url: str | None, tablename: str, yes: bool, as_json: bool = False) -> int:
     """Show which jobs would be signed, and sign them if ``yes``.
 
     :return: the exit code: 1 if there are jobs whose signature does not fit, which are left as they are
@@ -33,12 +33,12 @@ def sign_jobs(url: str | None, tablename: str, yes: bool) -> int:
         plain = make_store(url or "", tablename, guest=True, keys=None)
         plain.start(None, "default")
         try:
-            return _sign(plain, keyed, yes)
+            return _sign(plain, keyed, yes, as_json)
         finally:
             plain.shutdown()
 
 
-def _sign(plain: BaseJobStore, keyed: BaseJobStore, yes: bool) -> int:
+def _sign(plain: BaseJobStore, keyed: BaseJobStore, yes: bool, as_json: bool) -> int:
     known = {job.id: job for job in keyed.get_all_jobs() if job.sealed is None}
     rows, to_sign, code = [], [], 0
     for job in plain.get_all_jobs():
@@ -51,24 +51,33 @@ def _sign(plain: BaseJobStore, keyed: BaseJobStore, yes: bool) -> int:
         if by is not None:
             to_sign.append(by)
         rows.append((job.id, what, job.func_ref or "", _arguments(job)))
-    print_columns(("ID", "ACTION", "CALLS", "ARGUMENTS"), rows, "no jobs", 1)
+    if not as_json:
+        print_columns(("ID", "ACTION", "CALLS", "ARGUMENTS"), rows, "no jobs", 1)
+    if yes:
+        _save(keyed, to_sign)
+    if as_json:
+        names = ("id", "action", "func", "arguments")
+        print_json({"written": yes, "jobs": [dict(zip(names, row, strict=True)) for row in rows]})
     if code:
         note("refused: signed with another key, or changed since; left as it is")
     if not yes:
         note("nothing was written; look at what the jobs call, and pass --yes to vouch for it")
         return code
-    for job in to_sign:
-        try:
-            if not keyed.save_job(job, job.version):
-                raise CliError(f"{job.id} was changed meanwhile; run this again")
-        except JobLookupError:
-            continue  # it is gone
     signed = sum(job.state != QUARANTINED for job in to_sign)
     note(
         f"{len(to_sign)} jobs are signed"
         + ("" if signed == len(to_sign) else "; those in quarantine are healed by who runs them")
     )
     return code
+
+
+def _save(keyed: BaseJobStore, jobs: list[Job]) -> None:
+    for job in jobs:
+        try:
+            if not keyed.save_job(job, job.version):
+                raise CliError(f"{job.id} was changed meanwhile; run this again")
+        except JobLookupError:
+            continue  # it is gone
 
 
 def _arguments(job: Job) -> str:

@@ -16,8 +16,10 @@ from ..clock import HELD, SECOND, SYSTEM_CLOCK, moment
 from ..core.plan import ACTIVE, AFTER_RUN, PAUSED, QUARANTINED
 from ..core.run import CLAIMED, END_STATES
 from ..errors import JobLookupError, SchemaError
+from ..jobcodec import JobFormat, encode_job
 from ..schedulers.base import BaseScheduler
 from ..schedulers.plugins import BUILT_IN, URL_SCHEMES, create_plugin
+from ..texts import text_of
 from ..util import suggestion, without_secrets
 from .output import (
     CliError,
@@ -30,6 +32,7 @@ from .output import (
     print_json,
     trigger_text,
     until,
+    zone_name,
 )
 
 if TYPE_CHECKING:
@@ -41,8 +44,11 @@ if TYPE_CHECKING:
     from ..jobstores.base import BaseJobStore
 
 _SQLITE = re.compile(r"sqlite(?:\+\w+)?:///([^?]+)")
+_FORMAT = JobFormat(imports=False)
 _FROM_ENVIRONMENT: list[str] = []
 DEFAULT_TABLE = "rota_jobs"
+#: what the jobs of crontab files call
+RUN_COMMAND = "rota.commands:run_command"
 #: Among how many jobs the one is looked for that was meant by a wrong id.
 _SUGGESTED = 1000
 
@@ -166,8 +172,8 @@ def show_jobs(
                 "running" if job.running else job.state,
                 "" if due is None else local_time(due, zone, now),
                 "" if due is None else until(due, now),
-                trigger_text(job.trigger),
-                job.func_ref or "",
+                trigger_text(job.trigger, zone),
+                called(job),
             )
         )
     print_columns(("ID", "STATE", "NEXT RUN", "", "TRIGGER", "CALLS"), rows, "no jobs", 2)
@@ -195,6 +201,7 @@ def show_runs(
     if as_json:
         print_json([run.to_dict() for run in runs])
         return
+    now = SYSTEM_CLOCK.now()
     rows = [
         (
             f"{moment(run.nominal, zone):%Y-%m-%d %H:%M:%S %z}",
@@ -202,7 +209,7 @@ def show_runs(
             run.status,
             str(run.attempt) if run.attempt > 1 else "",
             "" if run.duration is None else duration(run.duration * SECOND),
-            outcome(run, zone),
+            outcome(run, zone, now),
         )
         for run in runs
     ]
@@ -218,26 +225,49 @@ def _check_words(option: str, words: list[str], known: Sequence[str]) -> None:
             )
 
 
-def outcome(run: Run, zone: tzinfo) -> str:
+#: What the reasons of runs that did not take place mean.
+_REASONS = {
+    "coalesced": "merged into the run after {} (coalesced)",
+    "max_instances": "the job was running as often as it may (max_instances)",
+    "too late": "too late to start (misfire_grace_time)",
+    "expired": "it waited too long for its turn (expires)",
+    "manual": "asked for",
+}
+
+
+def outcome(run: Run, zone: tzinfo, now: int) -> str:
     """Return what a run came to, on one line: its result, its error, or why it did not run."""
     if run.error is not None:
         text = run.error if run.error_type == "CommandError" else f"{run.error_type}: {run.error}"
     elif run.retval is not None:
         text = str(run.to_dict()["result"])
     else:
-        text = run.reason or ""
+        reason = run.reason or ""
+        text = _REASONS[reason].format("them" if run.count > 1 else "it") if reason in _REASONS else reason
     if run.count > 1:
-        text = f"{run.count} times up to {iso(run.last, zone)}: {text}"
+        text = f"{run.count} times up to {local_time(run.last, zone, now)}: {text}"
     return one_line(text, 200)
+
+
+def called(job: Job) -> str:
+    """Return what a job calls; for a command that it runs the command itself."""
+    ref = job.func_ref or ""
+    if ref == RUN_COMMAND:
+        arguments = encode_job(job, _FORMAT)["args"]  # a guest's jobs have them as texts
+        if arguments and isinstance(arguments[0], str):
+            return f"$ {one_line(arguments[0], 200)}"
+    return ref
 
 
 def job_data(job: Job, zone: tzinfo) -> dict[str, Any]:
     """Return a job as JSON-able data."""
+    zone_of_trigger = getattr(job.trigger, "timezone", None)
     return {
         "id": job.id,
         "name": job.name,
         "func": job.func_ref,
-        "trigger": str(job.trigger),
+        "trigger": text_of(job.trigger),
+        "timezone": None if zone_of_trigger is None else zone_name(zone_of_trigger),
         "executor": job.executor,
         "state": job.state,
         "next_run_time": iso(_due(job), zone) if job.state == ACTIVE else None,

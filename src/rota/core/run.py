@@ -6,6 +6,7 @@ Pure data and its life cycle. It may not call the job, read the clock or know a 
 from __future__ import annotations
 
 from ..clock import moment
+from ..errors import RunNotInHandError
 from ..texts import shortened, text_of, type_name
 
 TYPE_CHECKING = False
@@ -122,7 +123,12 @@ class Run:
         return self.status != CLAIMED
 
     def cancel(self) -> None:
-        """Ask the run to stop; the job sees it as ``current_run().cancelled``."""
+        """Ask the run to stop; the job sees it as ``current_run().cancelled``. A run that has ended stays as it is.
+
+        :raises RunNotInHandError: (a RuntimeError) if this is a record of a durable store, which nobody who runs the job looks at
+        """
+        if self.job is None and not self.ended:
+            raise RunNotInHandError(self.id)
         self.cancelled = True
 
     def to_dict(self) -> dict[str, Any]:

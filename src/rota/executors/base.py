@@ -17,7 +17,14 @@ from ..interrupts import is_interrupt
 from ..logs import ClassLogger, GuardedLogger, get_logger
 from ..texts import traceback_of
 from .reports import by_time, event_of_run, run_coroutine_job, run_for, run_job, write_outcome
-from .steps import chain, context_of, current_run, is_coroutine_function
+from .steps import (
+    chain,
+    context_of,
+    current_run,
+    is_coroutine_function,
+    perform,
+    perform_coroutine,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +47,8 @@ __all__ = (
     "current_run",
     "is_coroutine_function",
     "logging",
+    "perform",
+    "perform_coroutine",
     "run_coroutine_job",
     "run_job",
 )

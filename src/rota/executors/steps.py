@@ -11,8 +11,8 @@ from functools import partial
 from types import CoroutineType
 
 from ..core.run import CANCELLED, MISSED, Run, end, fail, is_expired, succeed
-from ..errors import NoCurrentRunError
-from ..texts import traceback_of
+from ..errors import CommandStoppedError, NoCurrentRunError
+from ..texts import text_of, traceback_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,6 +149,8 @@ def record_failure(run: Run, exc: BaseException, now: int, logger: GuardedLogger
     """
     if is_stopped_by(run, exc):
         return end(run, CANCELLED, "cancelled while it was running", now)
+    if issubclass(type(exc), CommandStoppedError):
+        return end(run, CANCELLED, text_of(exc), now)
     drop_own_frames(exc)
     fail(run, exc, traceback_of(exc), now)
     logger.error('Job "%s" raised an exception', run.job_id if run.job is None else run.job, exc_info=exc)

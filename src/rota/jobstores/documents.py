@@ -12,6 +12,7 @@ from ..core.plan import ACTIVE, PAUSED, QUARANTINED, due_time, plan
 from ..core.run import Run, summary
 from ..errors import DeserializationError, JobValueError, SchemaError
 from ..job import Job
+from ..references import is_misnamed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,10 +76,15 @@ def job_of(
     )
 
 
+def healing_as(error: str | None) -> tuple[str, str | None]:
+    """Return the state and error with which a job in quarantine is read to see whether it can be restored now."""
+    return (QUARANTINED, error) if is_misnamed(error) else (ACTIVE, None)
+
+
 def heal(job: Job, now: int) -> bool:
     """Make a job out of quarantine active (or paused) if its data could be restored and the planner can work with it.
 
-    :param job: a job whose state was set to "active" before it was restored; it is left unusable if the answer is False
+    :param job: a job whose state was set by :func:`healing_as` before it was restored; it is left unusable if the answer is False
     """
     if job.state == QUARANTINED:
         return False

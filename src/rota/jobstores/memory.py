@@ -5,6 +5,7 @@ Keeps everything in the process; nothing here serializes, waits or survives.
 
 from __future__ import annotations
 
+from itertools import islice
 from operator import itemgetter
 
 from ..clock import HELD, instant, moment
@@ -76,6 +77,11 @@ class MemoryJobStore(BaseJobStore):
         with self._mutex:
             jobs = list(self._jobs.values())
         return sorted(jobs, key=_by_time)
+
+    def some_ids(self, limit: int) -> list[str]:
+        """Return at most so many ids of jobs."""
+        with self._mutex:
+            return list(islice(self._jobs, limit))
 
     def add_job(self, job: Job) -> None:
         """Store a job.

@@ -5,9 +5,13 @@ Part of the public facade: it makes jobs of arguments and hands them to stores; 
 
 from __future__ import annotations
 
+from types import FunctionType, MethodType
+
 from ..core.policy import OPTION_NAMES, with_options
-from ..errors import OptionTypeError
+from ..errors import JobTypeError, OptionTypeError
 from ..job import Job
+from ..references import decorating
+from ..texts import repr_of
 from ..util import undefined
 from .job_internals import STATE_STOPPED, JobInternals
 
@@ -63,7 +67,7 @@ class AddingMethods(JobInternals):
         :param replace_existing: replace a job of the same id; if its trigger is unchanged, its next run is kept
         :param expires: seconds after the due time at which a run that still waits in a queue is not started any more
         :param on_lost: what happens to a run whose process died (durable stores): "rerun" (the default) or "lost"
-        :param max_attempts: how often such a run is started at most (default 3)
+        :param max_attempts: how often such a run is started at most (default 3); a run that fails is not started again
         :param connection: (SQL stores) a SQLAlchemy ``Connection`` with a transaction of yours on the store's database: the job is
             added inside it, and exists exactly if you commit. No event is sent, as nobody here learns whether you do
         :param trigger_args: the arguments of the trigger that ``trigger`` names
@@ -192,25 +196,33 @@ class AddingMethods(JobInternals):
         """Return a decorator that adds a function as a job; the parameters are those of :meth:`add_job`.
 
         A job of the same ``id`` is replaced (its next run is kept if the trigger is unchanged).
+
+        :raises JobTypeError: if it is used as ``@scheduler.scheduled_job``, without the parentheses
         """
+        if isinstance(trigger, (FunctionType, MethodType, staticmethod, classmethod)):
+            raise JobTypeError(
+                f"scheduled_job() must be given a trigger, got {repr_of(trigger)}; write it with its parentheses: "
+                f'@scheduler.scheduled_job("interval", hours=1)'
+            )
 
         def decorate(func: Function) -> Function:
-            self.add_job(
-                func,
-                trigger,
-                args,
-                kwargs,
-                id,
-                name,
-                misfire_grace_time,
-                coalesce,
-                max_instances,
-                next_run_time,
-                jobstore,
-                executor,
-                True,
-                **trigger_args,
-            )
+            with decorating(func):
+                self.add_job(
+                    func,
+                    trigger,
+                    args,
+                    kwargs,
+                    id,
+                    name,
+                    misfire_grace_time,
+                    coalesce,
+                    max_instances,
+                    next_run_time,
+                    jobstore,
+                    executor,
+                    True,
+                    **trigger_args,
+                )
             return func
 
         return decorate

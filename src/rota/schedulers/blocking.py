@@ -8,6 +8,7 @@ from __future__ import annotations
 from threading import Event, current_thread, main_thread
 
 from ..errors import SchedulerAlreadyRunningError
+from ..interrupts import is_interrupt
 from .base import STATE_STOPPED, BaseScheduler
 from .engine import SLICE
 
@@ -68,7 +69,9 @@ class BlockingScheduler(BaseScheduler):
         while self.state != STATE_STOPPED and self._event is event:
             try:
                 wait = self._process_jobs()
-            except Exception:  # an overridden _process_jobs() may raise anything
+            except BaseException as exc:  # an overridden _process_jobs() may raise anything
+                if is_interrupt(exc):
+                    raise
                 self._log.exception("A pass over the job stores failed; trying again")
                 wait = 1.0
             if wait is None or wait > 0:

@@ -32,6 +32,8 @@ BATCH = 1000
 COMPANY = 10
 #: … for so long (seconds), which is less than a commit takes: a burst in SQLite is recorded a tenth faster.
 PAUSE = 0.001
+#: After so many runs that a store refuses even without what their jobs brought, the store is at fault, not the runs.
+GIVE_UP = 3
 
 
 class Completions:
@@ -201,15 +203,21 @@ class Completions:
         if _is_away(error):
             return written, refused, error
         now = self._engine.clock.now()
+        failure: BaseException | None = None
+        failures = 0
         for run in runs:
             try:
                 refused += self._finish_one(run, now)
             except BaseException as exc:
                 if is_interrupt(exc):
                     raise
-                return written, refused, exc
+                failure = exc
+                failures += 1
+                if failures >= GIVE_UP or _is_away(exc):
+                    break
+                continue
             written[run] = None
-        return written, refused, None
+        return written, refused, failure
 
     def _finish_one(self, run: Run, now: int) -> Sequence[Run]:
         try:
@@ -227,7 +235,9 @@ class Completions:
     def _without_unstarted(self, batch: list[Run]) -> list[Run]:
         """Put the runs aside that a shutdown cancelled before they started: a durable store gets them back."""
         ended = [run for run in batch if run.status != CANCELLED or run.started_at is not None]
-        if self._engine.exiting:  # what was ended by force stays claimed: as of a node that died, it is run again or lost
+        if (
+            self._engine.exiting
+        ):  # what was ended by force stays claimed: as of a node that died, it is run again or lost
             ended = [run for run in ended if run.status != LOST]
         if len(ended) < len(batch):
             self.unstarted += [run for run in batch if run.status == CANCELLED and run.started_at is None]

@@ -170,4 +170,4 @@ def _put(config: dict[str, Any], path: list[str], value: Any) -> None:
     if hasattr(value, "items") and isinstance(config.get(last), dict):
         config[last].update(value)
     else:
-        config[last] = dict(value) if hasattr(value, "items") else value
+        config[last] = dict(value) if hasattr(value, "items") and not isinstance(value, Context) else value

@@ -257,7 +257,7 @@ class Engine:
         }
         open_to = {alias: free for alias, free in room.items() if free > 0}
         now = self.clock.now()  # anew: leases and claims may not be judged by the time before something slow
-        jobs = store.due(now, open_to) if open_to else []
+        jobs: Sequence[Job] = store.due(now, open_to) if open_to else []
         rooms = self._function_rooms() if jobs else {}
         state.crowded = set()
         if rooms:
@@ -361,9 +361,11 @@ class Engine:
         state.completions.handing_out = True
         try:
             self._executors[alias].submit(heads, done)
-        except Exception as exc:  # an executor that was removed or shut down meanwhile
+        except BaseException as exc:  # it was removed or shut down meanwhile, and has taken none of the runs
+            if is_interrupt(exc):
+                raise
             from ..core.run import fail
-            from ..executors.base import chain
+            from ..executors.steps import chain
 
             self.logger.exception('Error submitting runs to executor "%s"', alias)
             for head in heads:

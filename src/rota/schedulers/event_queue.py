@@ -36,7 +36,6 @@ class EventQueue:
 
     __slots__ = (
         "_awake",
-        "_closed",
         "_empty",
         "_events",
         "_lock",
@@ -46,6 +45,7 @@ class EventQueue:
         "_tokens",
         "callback",
         "calls",
+        "closed",
         "dropped",
         "mask",
     )
@@ -58,7 +58,8 @@ class EventQueue:
         #: how often the listener has been called from the queue; who waits sees by it whether it goes on
         self.calls = 0
         self._events: deque[Any] = deque(maxlen=LIMIT)
-        self._closed = False
+        #: True once nothing is taken any more
+        self.closed = False
         #: whether somebody has been asked to pump, and has not seen the queue empty since
         self._awake = False
         #: identity of the thread that calls the listener now
@@ -74,7 +75,7 @@ class EventQueue:
 
         :param start: called with this queue when :meth:`pump` has to be called soon
         """
-        if self._closed:
+        if self.closed:
             return
         self._logger = logger
         events = self._events
@@ -135,7 +136,7 @@ class EventQueue:
 
     def close(self) -> None:
         """End the thread; what still waits is dropped."""
-        self._closed = True
+        self.closed = True
         self._events.clear()
         self._tokens.put(None)
 
@@ -165,7 +166,7 @@ class EventQueue:
         }
 
     def _serve(self) -> None:
-        while not self._closed:
+        while not self.closed:
             self._tokens.get()
             self.pump()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from threading import get_ident
 
 from ..errors import MissingExtraError, SchedulerAlreadyRunningError
+from ..interrupts import is_interrupt
 from .base import STATE_STOPPED, BaseScheduler
 from .blocking import BlockingScheduler
 from .engine import SLICE
@@ -136,7 +137,9 @@ class GeventScheduler(BlockingScheduler):
                 waited: float | None = self._hub.threadpool.apply(self._process_jobs)
                 return waited
             return self._process_jobs()
-        except Exception:  # an overridden _process_jobs() may raise anything
+        except BaseException as exc:  # an overridden _process_jobs() may raise anything
+            if is_interrupt(exc):
+                raise
             self._log.exception("A pass over the job stores failed; trying again")
             return 1.0
         finally:

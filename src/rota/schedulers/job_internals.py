@@ -8,19 +8,20 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import partial
 
+from ..clock import is_shown_everywhere
 from ..core.plan import NEW, due_time
 from ..core.policy import Policy
 from ..errors import (
     ConflictingIdError,
     JobLookupError,
-    JobTypeError,
     StoreConflictError,
     UnknownAliasError,
 )
 from ..events import EVENT_JOB_ADDED, EVENT_JOB_MODIFIED, JobEvent
+from ..jobchecks import checked_time, not_a_trigger, usable_id
 from ..logs import DEBUG
 from ..triggers.base import BaseTrigger
-from .names import check_names, no_such
+from .names import check_names, no_such, no_such_job
 from .plugins import create_plugin
 
 TYPE_CHECKING = False
@@ -46,6 +47,9 @@ _STARTING_NOW = ("date", "interval", "calendarinterval", "crontab", "rrule")
 
 #: How often a change is tried again when others change the same job at the same time.
 TRIES = 50
+
+#: How many ids are looked through for one that was meant by an unknown one.
+MOST_IDS = 1000
 
 
 class JobInternals:
@@ -94,12 +98,11 @@ class JobInternals:
             trigger = "date"
         elif not isinstance(trigger, str):
             if not isinstance(trigger, BaseTrigger):
-                raise JobTypeError(
-                    f"Expected a trigger instance or string, got {type(trigger).__name__} instead"
-                )
+                raise not_a_trigger(trigger)
             check_names(trigger_args, self._job_options, "add_job() with a trigger object")
             return trigger
-        trigger_args.setdefault("timezone", self.timezone)
+        if trigger != "crontab" or not _names_a_zone(trigger_args.get("expr")):
+            trigger_args.setdefault("timezone", self.timezone)
         if trigger in _STARTING_NOW:
             trigger_args["now"] = self.clock.now()
         made: BaseTrigger = self._create_plugin_instance("trigger", trigger, trigger_args)
@@ -134,19 +137,36 @@ class JobInternals:
     def _lookup_job(self, job_id: str, jobstore_alias: str | None) -> tuple[Job, str | None]:
         """Return the job of that id and the alias of its store (None if the job is pending).
 
-        :raises JobLookupError: if there is none
+        :raises JobLookupError: if there is none; it suggests a near id
         """
+        found = self._find_job(job_id, jobstore_alias)
+        if found is None:
+            raise no_such_job(job_id, self._some_ids(jobstore_alias))
+        return found
+
+    def _find_job(self, job_id: str, jobstore_alias: str | None) -> tuple[Job, str | None] | None:
+        """Return the job of that id and the alias of its store (None if the job is pending), or None if there is none."""
+        id = usable_id(job_id)
+        if id is None:
+            return None
         if self.state == STATE_STOPPED:
             for job, _, _ in self._pending_jobs:
                 if job.id == job_id:
                     return job, None
         else:
             for alias, store in self._stores(jobstore_alias):
-                found = store.lookup_job(job_id)
+                found = store.lookup_job(id)
                 if found is not None:
                     found._home = self._home(alias)
                     return found, alias
-        raise JobLookupError(job_id)
+        return None
+
+    def _some_ids(self, jobstore_alias: str | None) -> list[str]:
+        """Return ids that an unknown one may be near to, as far as they cost nothing."""
+        ids = [job.id for job, _, _ in self._pending_jobs[:MOST_IDS]]
+        for _, store in self._stores(jobstore_alias):
+            ids += store.some_ids(MOST_IDS)
+        return ids
 
     def _real_add_job(self, job: Job, jobstore_alias: str, replace_existing: bool) -> None:
         """Plan a job's first run and store it."""
@@ -240,6 +260,8 @@ class JobInternals:
         first = job.trigger.first(now)
         if first is None:
             self._log.warning('Job "%s" is paused: %s has no time to come', job.name, job.trigger)
+        elif not is_shown_everywhere(first):
+            checked_time(first, "the first run", job.trigger)
         job.set_next(first, None if first is None else due_time(job, first))
 
     def _add_pending(self, job: Job, alias: str, replace: bool, options: dict[str, Any]) -> None:
@@ -343,6 +365,9 @@ class JobInternals:
         raise changed_all_the_time(job_id)
 
     def _remove(self, job_id: str, jobstore: str | None) -> str:
+        id = usable_id(job_id)
+        if id is None:
+            raise no_such_job(job_id, ())
         if self.state == STATE_STOPPED:
             with self._jobstores_lock:
                 for i, (job, alias, _) in enumerate(self._pending_jobs):
@@ -352,11 +377,11 @@ class JobInternals:
         else:
             for alias, store in self._stores(jobstore):
                 try:
-                    store.remove_job(job_id)
+                    store.remove_job(id)
                 except JobLookupError:
                     continue
                 return alias
-        raise JobLookupError(job_id)
+        raise no_such_job(job_id, self._some_ids(jobstore))
 
 
 def changed_all_the_time(job_id: str) -> StoreConflictError:
@@ -379,3 +404,10 @@ def _check_unique(jobs: Sequence[Job]) -> None:
     twice = [job.id for job in jobs if job.id in seen or seen.add(job.id)]  # type: ignore[func-returns-value]
     if twice:
         raise ConflictingIdError(*twice)
+
+
+def _names_a_zone(expr: Any) -> bool:
+    """Tell whether a zone stands before a crontab expression: ``CRON_TZ=Asia/Tokyo 0 6 * * *``."""
+    from ..triggers.cron.notations import zone_before
+
+    return isinstance(expr, str) and zone_before(expr) is not None

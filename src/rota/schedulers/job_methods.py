@@ -9,7 +9,6 @@ from ..core.plan import ACTIVE, NEW, PAUSED, QUARANTINED, once_more
 from ..core.run import CLAIMED, END_STATES
 from ..errors import (
     ConflictingIdError,
-    JobLookupError,
     JobValueError,
     MaxInstancesReachedError,
     OptionTypeError,
@@ -17,6 +16,7 @@ from ..errors import (
 )
 from ..events import EVENT_ALL_JOBS_REMOVED, EVENT_JOB_REMOVED, JobEvent, SchedulerEvent
 from ..job import Job
+from ..jobchecks import usable_id
 from .adding import AddingMethods
 from .job_internals import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, TRIES, changed_all_the_time
 
@@ -43,10 +43,8 @@ class JobMethods(AddingMethods):
 
         :param jobstore: look only in this store; by default the first store that has the id wins
         """
-        try:
-            return self._lookup_job(job_id, jobstore)[0]
-        except JobLookupError:
-            return None
+        found = self._find_job(job_id, jobstore)
+        return None if found is None else found[0]
 
     def get_jobs(
         self,
@@ -118,6 +116,10 @@ class JobMethods(AddingMethods):
             self._lookup_jobstore(jobstore)
         wanted = _checked_words("Runs", "status", status, (CLAIMED, *END_STATES))
         _check_page(limit, offset)
+        if job_id is not None:
+            job_id = usable_id(job_id)
+            if job_id is None:
+                return []
         stores = self._stores(jobstore)
         if len(stores) == 1:
             return stores[0][1].get_runs(job_id, wanted, limit, offset)
@@ -180,7 +182,7 @@ class JobMethods(AddingMethods):
         :return: the changed job
         :raises JobLookupError: if there is no such job
         """
-        if trigger == "crontab":
+        if trigger == "crontab" and usable_id(job_id):
             trigger_args.setdefault("seed", job_id)
         new = self._create_trigger(trigger, trigger_args)
 
@@ -230,7 +232,8 @@ class JobMethods(AddingMethods):
         In a durable store, any node that knows the job's executor may take the run: this one at once, others when they renew
         their leases (every five seconds, unless ``lease`` says otherwise).
 
-        :return: the run as it was asked for; :meth:`get_runs` tells what became of it
+        :return: the run as it was asked for. In a durable store that is a record which stays as it is ("claimed"), whoever takes
+            the run: :meth:`get_runs` tells what became of it, and its ``cancel()`` raises
         :raises JobLookupError: if there is no such job
         :raises MaxInstancesReachedError: if it runs as often as it may already
         :raises JobValueError: if it is quarantined
@@ -249,7 +252,10 @@ class JobMethods(AddingMethods):
             decision = once_more(job, self.clock.now())
             if job.running < job.max_instances and self._request_run(alias, decision):
                 self._log.debug('A run of job "%s" was asked for', job_id)
-                return decision.runs[0]
+                run = decision.runs[0]
+                if self._lookup_jobstore(alias).durable:
+                    run.job = None  # whoever takes the run has an object of its own
+                return run
             if job.running >= job.max_instances:
                 raise MaxInstancesReachedError(job)
         raise changed_all_the_time(job_id)

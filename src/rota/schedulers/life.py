@@ -11,8 +11,10 @@ from operator import itemgetter
 from threading import Event, Thread, get_ident
 
 from ..clock import SECOND
+from ..core.plan import QUARANTINED
 from ..core.policy import with_options
 from ..errors import (
+    CallableMismatchError,
     ConfigurationError,
     JobTypeError,
     OptionTypeError,
@@ -29,6 +31,7 @@ from .event_queue import EventQueue
 from .job_methods import STATE_STOPPED, JobMethods
 from .listeners import Listeners
 from .plugins import create_plugin
+from .queued_logger import QueuedLogger
 from .requests import request
 
 TYPE_CHECKING = False
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 
     from ..core.plan import Decision
     from ..job import Job
+    from ..logs import GuardedLogger
 
 #: How long runs may still work when the interpreter exits, and after a shutdown's time is over (seconds).
 EXIT_GRACE = 5.0
@@ -140,6 +144,19 @@ class SchedulerLife(JobMethods):
         """Have a listener called with the events that wait for it, where this host calls listeners: in a thread of its own."""
         queue.pump_in_thread()
 
+    def _make_engine_logger(self) -> GuardedLogger:
+        """Return what the engine logs by: a filter or a handler that hangs may not hold up its passes."""
+        return QueuedLogger(self._logger)
+
+    def _wait_logged(self) -> None:
+        """Wait until what the engine has logged is written, and end the thread that writes it."""
+        logger = self._require_engine().logger
+        if isinstance(logger, QueuedLogger):
+            calls = -1
+            while not logger.queue.wait_empty(DELIVERY_GRACE) and logger.queue.calls != calls:
+                calls = logger.queue.calls
+            logger.queue.close()
+
     def _event_queues(self) -> tuple[EventQueue, ...]:
         return self._listeners.queues if self._all_events is None else (self._all_events,)
 
@@ -209,7 +226,7 @@ class SchedulerLife(JobMethods):
             self._check_executor(job.executor)
         self._engine = Engine(
             self.clock,
-            self._log,
+            self._make_engine_logger(),
             self._executors,
             self._enqueue_event,
             self._wanted,
@@ -270,11 +287,21 @@ class SchedulerLife(JobMethods):
                 together = self._stored_together(jobs, alias, replace)
                 for job in jobs:
                     if not together:
-                        self._real_add_job(job, alias, replace)
+                        self._add_late(job, alias, replace)
                     self._pending_options.pop(job.id, None)
                     stored += 1
         finally:  # what is stored is no longer pending, whatever became of the others
             del self._pending_jobs[:stored]
+
+    def _add_late(self, job: Job, alias: str, replace: bool) -> None:
+        """Store a pending job; one whose name came to lead to another callable meanwhile costs itself, not the start."""
+        try:
+            self._real_add_job(job, alias, replace)
+        except CallableMismatchError as exc:
+            job.set_next(None)
+            job.state, job.error = QUARANTINED, str(exc)
+            self._log.error('Job "%s" is quarantined: %s', job.id, exc)
+            self._real_add_job(job, alias, replace)
 
     def _stored_together(self, jobs: Sequence[Job], alias: str, replace: bool) -> bool:
         """Store jobs in one step; False if that is no gain, or not possible: one by one shows which is refused, and why.
@@ -331,9 +358,10 @@ class SchedulerLife(JobMethods):
             for executor in executors:
                 executor._stop(engine.in_flight == 0)
             engine.leave()
-            self._close_stores()
             self._wait_delivered(timeout)
+            self._close_stores()
             self._renew_event_queues()
+            self._wait_logged()
             self._announce_shutdown()
         finally:
             self._closed.set()

@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from threading import Lock, Thread, current_thread, get_ident
 
 from ..errors import SchedulerAlreadyRunningError
+from ..interrupts import is_interrupt
 from ..logs import GuardedLogger, get_logger
 from .base import STATE_STOPPED, BaseScheduler
 from .engine import SLICE
@@ -190,7 +191,9 @@ class LoopScheduler(BaseScheduler):
     def _guarded_pass(self) -> float | None:
         try:
             return self._base_context.copy().run(self._process_jobs)
-        except Exception:  # an overridden _process_jobs() may raise anything
+        except BaseException as exc:  # an overridden _process_jobs() may raise anything
+            if is_interrupt(exc):
+                raise
             self._log.exception("A pass over the job stores failed; trying again")
             return _RETRY
 

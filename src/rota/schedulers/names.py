@@ -5,7 +5,9 @@ Pure; it knows no scheduler.
 
 from __future__ import annotations
 
-from ..errors import UnknownOptionError
+from ..errors import JobLookupError, UnknownOptionError
+from ..jobchecks import usable_id
+from ..texts import shortened, text_of, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,13 +18,18 @@ def check_names(names: Iterable[str], known: Iterable[str], what: str, others: I
     """Refuse names that are not known, with a suggestion.
 
     :param what: whose names they are, for the message
-    :param others: names that are not known here but could have been meant
+    :param others: names of arguments of add_job() that could have been meant instead
     :raises UnknownOptionError: for the first unknown name
     """
     known = tuple(known)
     for name in names:
         if name not in known:
             near = nearest(name, (*known, *others))
+            if near is not None and near not in known:
+                both = f"Neither add_job() nor {what[:1].lower()}{what[1:]}"
+                raise UnknownOptionError(
+                    f"{both} has an option {name!r}; did you mean {near!r} of add_job()?"
+                )
             hint = f"did you mean {near!r}?" if near else f"it takes {', '.join(known)}"
             raise UnknownOptionError(f"{what} has no option {name!r}; {hint}")
 
@@ -36,6 +43,28 @@ def no_such(what: str, alias: str, known: Iterable[str], remedy: str) -> str:
     near = nearest(alias, known)
     hint = f'did you mean "{near}"?' if near else f"there are {', '.join(known) or 'none'}"
     return f"No such {what}: {alias}; {hint} (or add it by {remedy})"
+
+
+def no_such_job(job_id: object, ids: Iterable[str]) -> JobLookupError:
+    """Return the error for an id that no job has.
+
+    :param ids: ids that there are, for a suggestion
+    """
+    hint = ""
+    if not isinstance(job_id, str):
+        found = getattr(job_id, "id", None)
+        hint = (
+            f"; pass its id, {found!r}"
+            if type(found) is str
+            else f"; ids are strings, this is a {type_name(job_id)}"
+        )
+    elif usable_id(job_id):
+        near = nearest(shortened(job_id, 200), ids)
+        hint = f"; did you mean {near!r}?" if near else ""
+    shown = shortened(text_of(job_id), 200).encode("utf-8", "backslashreplace").decode()
+    error = JobLookupError(shown, hint)
+    error.job_id = job_id  # type: ignore[assignment]
+    return error
 
 
 def nearest(name: object, known: Iterable[str]) -> str | None:

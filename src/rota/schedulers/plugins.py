@@ -72,7 +72,7 @@ def create_plugin(kind: str, name: str, options: Mapping[str, Any], others: Iter
     """Make an object of the plug-in class of that name with the given constructor arguments.
 
     :param name: its name; or the URL of a job store, which is passed to the class of its scheme as ``url``
-    :param others: names that could have been meant besides the constructor's, for the suggestion
+    :param others: names of arguments of add_job() that could have been meant instead, for the suggestion
     :raises UnknownOptionError: (a TypeError) for an argument that the constructor does not have
     """
     if kind == "jobstore" and "://" in name:
@@ -135,8 +135,12 @@ def _load(kind: str, name: str) -> type:
     if name not in points:
         known = sorted({*BUILT_IN[kind], *points})
         near = nearest(name, known)
-        hint = f'; did you mean "{near}"?' if near else f"; there are {', '.join(known)}"
-        raise UnknownAliasError(f'No {_WHAT[kind]} by the name "{name}" was found{hint}')
+        hint = f'did you mean "{near}"?' if near else f"there are {', '.join(known)}"
+        if kind == "trigger":
+            from ..remedies import instead_of_trigger_name  # rare
+
+            hint = instead_of_trigger_name(name) or hint
+        raise UnknownAliasError(f'No {_WHAT[kind]} by the name "{name}" was found; {hint}')
     loaded = points[name].load()
     if not (isinstance(loaded, type) and issubclass(loaded, _base_class(kind))):
         raise JobTypeError(

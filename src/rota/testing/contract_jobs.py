@@ -33,6 +33,20 @@ def task(*args: Any, **kwargs: Any) -> None:
     """Be the callable of the tests' jobs."""
 
 
+def _wrapped(function: Any) -> Any:
+    from functools import wraps
+
+    @wraps(function)
+    def wrapper(*args: Any) -> None:
+        function(*args)
+
+    return wrapper
+
+
+#: goes by the name of ``task`` and is not it
+another = _wrapped(task)
+
+
 class Worker:
     """An object whose method is a job's callable."""
 

@@ -62,7 +62,6 @@ class Case:
             self.zone,
             dialect=self.notation,
             dst=self.policy,
-            now=0,
             **options,  # type: ignore[arg-type]
         )
 
@@ -221,9 +220,9 @@ def _day(random: Random, notation: str, near: datetime) -> str:
     if notation == "keyword":
         which, weekday = random.choice(["1st", "2nd", "3rd", "4th", "5th", "last"]), random.choice(_WEEKDAYS)
         return random.choice([*common, "last", f"{which} {weekday}", f"{which} {weekday}"])
-    return random.choice(
-        [*common, "L", f"L-{random.randrange(31)}", "LW", f"{random.randrange(1, 32)}W", f"{near.day}W"]
-    )
+    before = random.randrange(31)
+    counted = f"L-{before}W" if before % 3 else f"L-{before}"
+    return random.choice([*common, "L", counted, "LW", f"{random.randrange(1, 32)}W", f"{near.day}W"])
 
 
 def _weekday(random: Random, notation: str, near: datetime) -> str:

@@ -164,7 +164,10 @@ def _special_day(item: str) -> Callable[[date], bool] | None:
     if folded in ("L", "LAST"):
         return lambda at: at.day == _length(at)
     if folded.startswith("L-"):
-        return lambda at: at.day == _length(at) - int(folded[2:])
+        before = int(folded[2:].removesuffix("W"))
+        if folded.endswith("W"):
+            return lambda at: before < _length(at) and at.day == _nearest_workday(at, _length(at) - before)
+        return lambda at: at.day == _length(at) - before
     if folded.endswith("W"):
         return lambda at: at.day == _nearest_workday(at, None if folded == "LW" else int(folded[:-1]))
     position, blank, weekday = item.partition(" ")

@@ -29,13 +29,14 @@ from ..events import (
 )
 from ..schedulers.base import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
 from .hosts import MOMENT, FailingStore, Host, SlowStore
+from .listener_contract import ListenerContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 
-class HostContract:
+class HostContract(ListenerContract):
     """The invariants of schedulers, as programs see them."""
 
     @pytest.fixture
@@ -385,7 +386,7 @@ class HostContract:
 
     def test_an_overridden_pass_that_raises_is_made_again(self, host: Host) -> None:
         """Programs override _process_jobs(); what it raises does not end the host."""
-        failures = [ValueError("once"), OSError("twice")]
+        failures: list[BaseException] = [ValueError("once"), SystemExit("twice")]
 
         class Overridden(host.scheduler_class):  # type: ignore[misc,name-defined]
             def _process_jobs(self) -> Any:

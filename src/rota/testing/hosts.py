@@ -30,6 +30,8 @@ class Host:
 
     #: the class of the scheduler
     scheduler_class: type[BaseScheduler]
+    #: whether listeners are called in threads of their own; False: on the scheduler's loop
+    listeners_have_threads = True
 
     def make(self, cls: type[BaseScheduler] | None = None, **options: Any) -> Any:
         """Return a new scheduler.

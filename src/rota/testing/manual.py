@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ..executors.base import BaseExecutor
     from ..job import Job
+    from ..logs import GuardedLogger
     from ..schedulers.engine import Engine
     from ..schedulers.event_queue import EventQueue
 
@@ -228,6 +229,9 @@ class ManualScheduler(BaseScheduler):
         self._deliver()
         self._end()
         return worked
+
+    def _make_engine_logger(self) -> GuardedLogger:
+        return self._log
 
     def _pump_soon(self, queue: EventQueue) -> None:
         """Leave it to the next step: events are delivered before time moves on."""

@@ -14,13 +14,21 @@ from ..clock import MINUTE, SECOND
 from ..core.plan import ACTIVE, QUARANTINED, plan, quarantine
 from ..core.policy import with_options
 from ..core.run import CLAIMED, SUCCEEDED, fail, succeed
-from ..errors import ConflictingIdError, JobValueError, SerializationError, TransientJobError
+from ..errors import (
+    CallableMismatchError,
+    ConflictingIdError,
+    JobValueError,
+    RunNotInHandError,
+    SerializationError,
+    TransientJobError,
+)
 from .contract_jobs import (
     LEASE,
     NODE,
     START,
     BrokenTrigger,
     Worker,
+    another,
     claim,
     due_ids,
     finish,
@@ -106,6 +114,19 @@ class StoredJobContract(JobStoreContract):
             ("kept",),
         )
 
+    def test_a_job_whose_name_leads_to_another_callable_is_refused_and_not_healed(
+        self, store: BaseJobStore, other: BaseJobStore
+    ) -> None:
+        with pytest.raises(CallableMismatchError, match="func must be what its name leads to") as caught:
+            store.add_job(make_job(func=another))
+        assert store.get_all_jobs() == []
+        job = make_job(func=another, due=None)
+        job.state, job.error = QUARANTINED, str(caught.value)
+        store.add_job(job)
+        assert other.heal(START) == []
+        (listed,) = other.get_all_jobs()
+        assert (listed.state, listed.error) == (QUARANTINED, str(caught.value))
+
     def test_a_change_of_a_job_that_cannot_be_restored_keeps_its_data(
         self, store: BaseJobStore, volatile: Any
     ) -> None:
@@ -177,6 +198,17 @@ class StoredJobContract(JobStoreContract):
         assert other.save_job(found, found.version)
         other.remove_job(id)
         assert [job.id for job in store.get_all_jobs()] == ["neighbour"]
+
+    def test_the_record_of_a_run_that_is_under_way_cannot_be_cancelled(self, store: BaseJobStore) -> None:
+        store.add_job(make_job())
+        runs = claim(store)
+        (record,) = store.get_runs("job")
+        with pytest.raises(RunNotInHandError):
+            record.cancel()
+        runs[0].cancel()
+        assert runs[0].cancelled
+        finish(store, runs)
+        store.get_runs("job")[0].cancel()
 
     def test_no_error_text_keeps_a_run_from_being_recorded(self, store: BaseJobStore) -> None:
         for id in ("odd", "long", "good"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from datetime import UTC, datetime, timedelta
+from datetime import timezone as dt_timezone
 
 from ..clock import SECOND, SYSTEM_CLOCK, moment
 from ..clock import instant as to_instant
@@ -48,6 +49,8 @@ class BaseTrigger(TriggerOperators, ABC):
     spread: float | None = None
     #: the zone in which the trigger's wall times are meant, or None
     timezone: tzinfo | None = None
+    #: False where wall times are read in the zone of this machine because no zone was given; not part of specs
+    zone_given: bool = True
     #: whether the user chose the start; False where it is the time of construction
     start_given: bool = True
     #: whether the trigger measures elapsed time, so that a clock that is set back must not delay it
@@ -300,6 +303,9 @@ def call_text(name: str, options: dict[str, Any], *positional: object) -> str:
 
 # --------------------------------------------------------------------------------- what the constructors have in common
 
+#: What a date without a zone is read in where its wall time has to stay what it is, even where clocks jump over it.
+NO_ZONE = dt_timezone(timedelta(0), "none")
+
 
 def current_instant(now: int | None) -> int:
     """Return ``now``, or the system's time where the caller gives none."""
@@ -318,6 +324,17 @@ def zone_for(timezone: Any, *dates: Any) -> tzinfo:
             assert zone is not None
             return zone
     return local_timezone()
+
+
+def is_zone_given(timezone: Any, *dates: Any) -> bool:
+    """Tell whether :func:`zone_for` answers with a zone that was given, and not with that of this machine."""
+    return bool(timezone) or any(isinstance(value, datetime) and value.tzinfo is not None for value in dates)
+
+
+def carries_zone(value: Any, name: str) -> bool:
+    """Tell whether a datetime, date or string is read without regard to a zone; so is None, which is not read."""
+    read = convert_to_datetime(value, NO_ZONE, name)
+    return read is None or read.tzinfo is not NO_ZONE
 
 
 def optional_instant(value: Any, zone: tzinfo, name: str) -> int | None:

@@ -17,6 +17,7 @@ from .base import (
     checked_jitter,
     checked_spread,
     checked_state,
+    is_zone_given,
     optional_instant,
     zone_for,
 )
@@ -66,11 +67,13 @@ class BusinessDayTrigger(InstantTrigger):
         "of",
         "spread",
         "timezone",
+        "zone_given",
     )
 
     jitter: float | None
     spread: float | None
     timezone: tzinfo
+    zone_given: bool
 
     def __init__(
         self,
@@ -103,6 +106,7 @@ class BusinessDayTrigger(InstantTrigger):
             + checked_whole("second", second, 0, 59)
         )
         self.timezone = zone = zone_for(timezone, start_date, end_date)
+        self.zone_given = is_zone_given(timezone, start_date, end_date)
         self._start = optional_instant(start_date, zone, "start_date")
         self._end = optional_instant(end_date, zone, "end_date")
         self.jitter = checked_jitter(jitter)
@@ -189,7 +193,7 @@ class BusinessDayTrigger(InstantTrigger):
     def __setstate__(self, state: Any) -> None:
         state = checked_state(self, state, 1)
         for name in self.__slots__:
-            setattr(self, name, state[name])
+            setattr(self, name, state.get(name, True) if name == "zone_given" else state[name])
 
     def _identity(self) -> tuple[Any, ...]:
         zone = timezone_to_text(self.timezone)

@@ -18,6 +18,7 @@ from .base import (
     checked_spread,
     checked_state,
     current_instant,
+    is_zone_given,
     zone_for,
 )
 from .zones import DAY, zone_map
@@ -68,11 +69,13 @@ class CalendarIntervalTrigger(InstantTrigger):
         "timezone",
         "weeks",
         "years",
+        "zone_given",
     )
 
     jitter: float | None
     spread: float | None
     timezone: tzinfo
+    zone_given: bool
 
     def __init__(
         self,
@@ -92,6 +95,7 @@ class CalendarIntervalTrigger(InstantTrigger):
         now: int | None = None,
     ) -> None:
         self.timezone = zone_for(timezone)
+        self.zone_given = is_zone_given(timezone)
         self.years = _whole("years", years, 9998)
         self.months = _whole("months", months, 9998 * 12)
         self.weeks = _whole("weeks", weeks, _LAST_ORDINAL // 7)
@@ -105,7 +109,8 @@ class CalendarIntervalTrigger(InstantTrigger):
         self.start_given = start is not None
         self.start_date: date = start or moment(current_instant(now), self.timezone).date()
         self.end_date = self._date("end_date", end_date)
-        if self.end_date is not None and self.start_date > self.end_date:
+        # A series without a start of its own that is over by now has no times to come.
+        if self.start_given and self.end_date is not None and self.start_date > self.end_date:
             raise TriggerError(
                 f"end_date cannot be earlier than start_date; got {self.start_date} to {self.end_date}"
             )
@@ -198,11 +203,13 @@ class CalendarIntervalTrigger(InstantTrigger):
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> CalendarIntervalTrigger:
         """Return the trigger of a :meth:`spec`."""
-        return cls(**{name: value for name, value in spec.items() if name != "type"})
+        trigger = cls(**{name: value for name, value in spec.items() if name not in ("type", "end_date")})
+        trigger.end_date = trigger._date("end_date", spec.get("end_date"))  # it may be earlier than the start
+        return trigger
 
     def __getstate__(self) -> dict[str, Any]:
         at = self.time
-        state = {
+        state: dict[str, Any] = {
             "version": 1,
             "interval": [self.years, self.months, self.weeks, self.days],
             "time": [at.hour, at.minute, at.second],
@@ -211,7 +218,9 @@ class CalendarIntervalTrigger(InstantTrigger):
             "timezone": self.timezone,
             "jitter": self.jitter,
         }
-        return state if self.spread is None else {**state, "spread": self.spread}
+        if self.spread is not None:
+            state["spread"] = self.spread
+        return state if self.zone_given else {**state, "zone_given": False}
 
     def __setstate__(self, state: Any) -> None:
         state = checked_state(self, state, 1)
@@ -222,6 +231,7 @@ class CalendarIntervalTrigger(InstantTrigger):
         self.start_given = True
         self.end_date = state["end_date"]
         self.timezone = astimezone(state["timezone"]) or UTC
+        self.zone_given = state.get("zone_given", True)
         self.jitter = state["jitter"]
         self.spread = state.get("spread")
 

@@ -76,6 +76,11 @@ class BaseCombiningTrigger(InstantTrigger):
         self.spread = checked_spread(spread)
         self.timezone = self._zone_of_members() or timezone
 
+    @property
+    def zone_given(self) -> bool:  # type: ignore[override]  # it does not change
+        """False where a member reads wall times in the zone of this machine because none was given."""
+        return all(getattr(member, "zone_given", True) for member in self.triggers)
+
     def _zone_of_members(self) -> tzinfo | None:
         zones = (getattr(member, "timezone", None) for member in self.triggers)
         return next((zone for zone in zones if zone is not None), None)
@@ -300,9 +305,14 @@ def _never_agree(one: BaseTrigger, other: BaseTrigger) -> bool:
         return distance % gcd(one.microseconds, other.microseconds) != 0
     for date, member in ((one, other), (other, one)):
         if isinstance(date, DateTrigger):
-            return not fires_at(member, to_instant(date.run_date))
+            return _starts_are_given(member) and not fires_at(member, to_instant(date.run_date))
     from .cron import CronTrigger
 
     if isinstance(one, CronTrigger) and isinstance(other, CronTrigger):
         return one.never_agrees_with(other)
     return False
+
+
+def _starts_are_given(trigger: BaseTrigger) -> bool:
+    """Tell whether no start of a trigger and its parts is the time of construction, which a date may lie before."""
+    return trigger.start_given and all(map(_starts_are_given, trigger.parts()))

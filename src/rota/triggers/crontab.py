@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class CrontabTrigger:
-    """Makes the :class:`~rota.triggers.cron.CronTrigger` of a crontab string. Alias: ``crontab``.
+    """Makes the :class:`~rota.triggers.cron.CronTrigger` of a crontab string, or the interval of ``@every``. Alias: ``crontab``.
 
     The parameters are those of :meth:`~rota.triggers.cron.CronTrigger.from_crontab`; ``add_job()`` gives the id of the job as
     ``seed`` where none is given.

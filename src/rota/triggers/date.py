@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from ..clock import instant as to_instant
 from ..clock import moment
 from ..util import astimezone, datetime_repr, timezone_to_text
-from .base import InstantTrigger, checked_state, current_instant, optional_instant, zone_for
+from .base import InstantTrigger, carries_zone, checked_state, current_instant, optional_instant, zone_for
 from .zones import zone_map
 
 TYPE_CHECKING = False
@@ -33,9 +33,10 @@ class DateTrigger(InstantTrigger):
     A wall time in a gap is read with the offset before the gap, one in an overlap as the first (RFC 5545, 3.3.5).
     """
 
-    __slots__ = ("_run", "timezone")
+    __slots__ = ("_run", "timezone", "zone_given")
 
     timezone: tzinfo | None
+    zone_given: bool
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class DateTrigger(InstantTrigger):
         run = optional_instant(run_date, zone, "run_date")
         if isinstance(run_date, datetime) and run_date.tzinfo is not None:
             zone = run_date.tzinfo
+        self.zone_given = bool(timezone) or carries_zone(run_date, "run_date")
         self._run = current_instant(now) if run is None else run
         self.timezone = zone
 
@@ -113,13 +115,17 @@ class DateTrigger(InstantTrigger):
         trigger = cls.__new__(cls)
         trigger._run = run
         trigger.timezone = astimezone(timezone)
+        trigger.zone_given = True
         return trigger
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"version": 1, "run_date": self.run_date}
+        state = {"version": 1, "run_date": self.run_date}
+        return state if self.zone_given else {**state, "zone_given": False}
 
     def __setstate__(self, state: Any) -> None:
-        run_date = checked_state(self, state, 1)["run_date"]
+        state = checked_state(self, state, 1)
+        run_date = state["run_date"]
+        self.zone_given = state.get("zone_given", True)
         self._run = to_instant(run_date)
         self.timezone = astimezone(run_date.tzinfo)
 

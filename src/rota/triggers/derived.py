@@ -75,7 +75,7 @@ class DerivedTrigger(InstantTrigger):
     :param trigger: the inner trigger
     """
 
-    __slots__ = ("jitter", "spread", "timezone", "trigger")
+    __slots__ = ("_machine_zone", "jitter", "spread", "timezone", "trigger")
 
     #: the name of the kind in specs
     alias = ""
@@ -92,6 +92,13 @@ class DerivedTrigger(InstantTrigger):
         self.timezone = trigger.timezone
         self.jitter = trigger.jitter
         self.spread = trigger.spread
+        #: whether a parameter is read in the zone of this machine, because neither it nor the inner trigger has one
+        self._machine_zone = False
+
+    @property
+    def zone_given(self) -> bool:  # type: ignore[override]  # it does not change
+        """False where wall times are read in the zone of this machine because no zone was given."""
+        return not self._machine_zone and self.trigger.zone_given
 
     def parts(self) -> list[BaseTrigger]:
         """Return the inner trigger."""
@@ -125,11 +132,13 @@ class DerivedTrigger(InstantTrigger):
         return cls(trigger_from_spec(spec["trigger"]), **parameters)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"version": 1, "trigger": member_state(self.trigger), "parameters": self._parameters()}
+        state = {"version": 1, "trigger": member_state(self.trigger), "parameters": self._parameters()}
+        return {**state, "zone_given": False} if self._machine_zone else state
 
     def __setstate__(self, state: Any) -> None:
         state = checked_state(self, state, 1)
         type(self).__init__(self, member_of_state(*state["trigger"]), **state["parameters"])
+        self._machine_zone = not state.get("zone_given", True)
 
     def _parameters(self) -> dict[str, Any]:
         """Return the other parameters of the constructor, as JSON-able data."""

@@ -159,7 +159,7 @@ def _special(item: Expression, words: Language) -> str:
     if isinstance(item, BeforeLastDayExpression):
         return words.last_day(item.distance)
     if isinstance(item, NearestWorkdayExpression):
-        return words.workday_near(None if item.is_last else item.day)
+        return words.workday_near(item.day, item.distance)
     return words.last_day(0) if isinstance(item, LastDayOfMonthExpression) else str(item)
 
 

@@ -41,6 +41,7 @@ class ZonedTrigger(DerivedTrigger):
         given = astimezone(timezone)
         # Without a zone anywhere, the local one is part of the trigger: it is stored.
         self._zone_given = given is not None or self.timezone is None
+        self._machine_zone = given is None and self.timezone is None
         self.zone = given or self.timezone or local_timezone()
 
     def __getstate__(self) -> dict[str, Any]:

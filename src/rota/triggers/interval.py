@@ -15,6 +15,7 @@ from ..errors import TriggerError, TriggerTypeError
 from ..util import astimezone, timezone_to_text
 from .base import (
     LAST_INSTANT,
+    carries_zone,
     checked_jitter,
     checked_spread,
     checked_state,
@@ -45,7 +46,7 @@ class IntervalTrigger(TriggerWithTerms):
     :param days: days to wait (of 24 hours)
     :param hours: hours to wait
     :param minutes: minutes to wait
-    :param seconds: seconds to wait; like the others an int or float. A sum of zero means one second
+    :param seconds: seconds to wait; like the others an int or float. A sum of zero means one second, with a UserWarning
     :param start_date: datetime, date or string: the first time (default: as ``first`` says)
     :param end_date: datetime, date or string: the last possible time, included
     :param timezone: name or tzinfo, for reading and showing dates (default: that of the dates, else the local one)
@@ -83,7 +84,14 @@ class IntervalTrigger(TriggerWithTerms):
         now: int | None = None,
     ) -> None:
         interval = _length(weeks, days, hours, minutes, seconds)
-        zone = timezone if type(timezone) is ZoneInfo else zone_for(timezone, start_date, end_date)
+        zone_given = True
+        if type(timezone) is ZoneInfo:
+            zone: tzinfo = timezone
+        else:
+            zone = zone_for(timezone, start_date, end_date)
+            if not timezone:  # which matters only where a wall time is read
+                dates = (("start_date", start_date or None), ("end_date", end_date))
+                zone_given = first != "aligned" and all(carries_zone(value, name) for name, value in dates)
         if start_date:
             start = optional_instant(start_date, zone, "start_date")
             assert start is not None
@@ -105,7 +113,8 @@ class IntervalTrigger(TriggerWithTerms):
         # A sum keeps room for one more digit, which takes 16 bytes of each job; `| 0` is without.
         self._start = start | 0
         # Many jobs have few intervals: a number and a slot of its own would take 48 bytes of each job.
-        self._terms = terms(zone, None, end, jitter, spread, (interval, mode == "delay", bool(start_date)))
+        manner = (interval, mode == "delay", bool(start_date))
+        self._terms = terms(zone, None, end, jitter, spread, manner, zone_given)
 
     @property
     def _interval(self) -> int:
@@ -269,6 +278,8 @@ class IntervalTrigger(TriggerWithTerms):
             state["spread"] = self.spread
         if self.follows_end:
             state["mode"] = "delay"
+        if not self.zone_given:
+            state["zone_given"] = False
         return state
 
     def __setstate__(self, state: Any) -> None:
@@ -281,6 +292,7 @@ class IntervalTrigger(TriggerWithTerms):
             state.get("jitter"),
             state.get("spread"),
             (microseconds(state["interval"]), state.get("mode") == "delay", True),
+            state.get("zone_given", True),
         )
 
     def _bounded(self, instant: int) -> int | None:
@@ -320,7 +332,7 @@ def _first(first: str, now: int, interval: int, zone: tzinfo) -> int:
 
 
 def _length(weeks: Any, days: Any, hours: Any, minutes: Any, seconds: Any) -> int:
-    """Return the sum in microseconds; zero counts as one second, as in APScheduler."""
+    """Return the sum in microseconds; zero counts as one second, as in APScheduler, which nobody may have meant."""
     try:
         total = (((weeks * 7 + days) * 24 + hours) * 60 + minutes) * 60 + seconds
         if type(total) is int:
@@ -331,8 +343,10 @@ def _length(weeks: Any, days: Any, hours: Any, minutes: Any, seconds: Any) -> in
             )
     except TypeError:
         given = {"weeks": weeks, "days": days, "hours": hours, "minutes": minutes, "seconds": seconds}
-        wrong = {name: value for name, value in given.items() if not isinstance(value, (int, float))}
-        raise TriggerTypeError(f"An interval takes numbers; got {wrong}") from None
+        name, value = next(item for item in given.items() if not isinstance(item[1], (int, float)))
+        raise TriggerTypeError(
+            f"{name} must be a number; got {value!r}{_number_meant(name, value)}"
+        ) from None
     except (ValueError, OverflowError) as exc:
         raise TriggerError(f"The interval is not a length of time that can be used: {exc}") from None
     if total and not length:
@@ -341,4 +355,24 @@ def _length(weeks: Any, days: Any, hours: Any, minutes: Any, seconds: Any) -> in
         raise TriggerError(f"An interval must not be negative; got {timedelta(microseconds=length)!r}")
     if length > LAST_INSTANT:
         raise TriggerError(f"An interval of {total} seconds is longer than the calendar")
+    if not length:
+        import warnings
+
+        warnings.warn(
+            "An interval of nothing (no weeks, days, hours, minutes or seconds, or all of them 0) fires every second, as in "
+            "APScheduler; write seconds=1 if that is meant",
+            UserWarning,
+            stacklevel=3,
+        )
     return length or SECOND
+
+
+def _number_meant(name: str, value: Any) -> str:
+    """Return what to write for a length that is no number, as the end of a message; nothing if that is not clear."""
+    if isinstance(value, timedelta):
+        return f"; write seconds={value.total_seconds():.15g}"
+    try:
+        number = float(value)  # "5", Decimal("5")
+    except (TypeError, ValueError):
+        return ""
+    return f"; write {name}={number:.15g}"

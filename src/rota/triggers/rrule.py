@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
-from datetime import UTC, datetime, timedelta
-from datetime import timezone as dt_timezone
+from datetime import UTC, datetime
 
 from ..clock import SECOND, moment
 from ..clock import instant as to_instant
@@ -16,12 +15,14 @@ from ..errors import NeverFiresError, TriggerError, TriggerTypeError
 from ..util import astimezone, convert_to_datetime, localize, timezone_to_text
 from .base import (
     LAST_INSTANT,
+    NO_ZONE,
     WALK_LIMIT,
     InstantTrigger,
     checked_jitter,
     checked_spread,
     checked_state,
     current_instant,
+    is_zone_given,
     zone_for,
 )
 from .rrule_rules import Rule
@@ -31,7 +32,7 @@ from .zones import DAY, zone_map
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from datetime import date, tzinfo
+    from datetime import date, timedelta, tzinfo
     from typing import Any
 
 
@@ -60,12 +61,14 @@ class RRuleTrigger(InstantTrigger):
         "spread",
         "start_given",
         "timezone",
+        "zone_given",
     )
 
     jitter: float | None
     spread: float | None
     start_given: bool
     timezone: tzinfo
+    zone_given: bool
 
     def __init__(
         self,
@@ -84,11 +87,13 @@ class RRuleTrigger(InstantTrigger):
             raise TriggerError("the start is given twice: in the text and as dtstart")
         start, zone = recurrence.start, recurrence.zone
         self.timezone = zone if zone is not None else zone_for(timezone, dtstart)
+        self.zone_given = zone is not None or is_zone_given(timezone, dtstart)
         self.start_given = start is not None or dtstart is not None
         if start is None:
             start = _wall(dtstart, self.timezone, now)
         self._dtstart = start
         self._set_up()
+        self._refuse_never()
         self.jitter = checked_jitter(jitter)
         self.spread = checked_spread(spread)
 
@@ -103,10 +108,18 @@ class RRuleTrigger(InstantTrigger):
             Rule(text, start, None if until is None else self._second(until))
             for text, until in recurrence.rules
         )
+
+    def _refuse_never(self) -> None:
+        """Refuse a rule without a time: from the start that was given, or if there is none, from whatever start."""
         zone = zone_map(self.timezone)
         for rule in self._rules:
-            if next(rule.seconds(0, zone), None) is None:
-                raise NeverFiresError(f"RRULE:{rule.text} has no time from {start} on")
+            if next(rule.seconds(0, zone), None) is not None:
+                continue
+            if self.start_given:
+                raise NeverFiresError(f"RRULE:{rule.text} has no time from {self._dtstart} on")
+            parts = [part for part in rule.text.split(";") if not part.startswith(("INTERVAL=", "COUNT="))]
+            if next(Rule(";".join(parts), _ANY_START, None).seconds(0, zone), None) is None:
+                raise NeverFiresError(f"RRULE:{rule.text} has no time, whenever it starts")
 
     @property
     def dtstart(self) -> datetime:
@@ -205,7 +218,7 @@ class RRuleTrigger(InstantTrigger):
         return trigger
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
+        state = {
             "version": 1,
             "rule": self.rule,
             "dtstart": self._dtstart.isoformat(),
@@ -213,15 +226,17 @@ class RRuleTrigger(InstantTrigger):
             "jitter": self.jitter,
             "spread": self.spread,
         }
+        return state if self.zone_given else {**state, "zone_given": False}
 
     def __setstate__(self, state: Any) -> None:
         state = checked_state(self, state, 1)
         self._restore(state["rule"], datetime.fromisoformat(state["dtstart"]), state["timezone"])
         self.jitter, self.spread = state["jitter"], state["spread"]
+        self.zone_given = state.get("zone_given", True)
 
     def _restore(self, rule: str, dtstart: datetime, zone: tzinfo) -> None:
         self._recurrence = read_recurrence(rule)
-        self._dtstart, self.timezone, self.start_given = dtstart, zone, True
+        self._dtstart, self.timezone, self.start_given, self.zone_given = dtstart, zone, True, True
         self._set_up()
 
     def _identity(self) -> tuple[Any, ...]:
@@ -232,14 +247,14 @@ class RRuleTrigger(InstantTrigger):
         return f"rrule[{', '.join(self._recurrence.lines()).removeprefix('RRULE:')}]"
 
 
-#: What a start without a zone is read in, so that its wall time stays the recurrence's, even where clocks jump over it.
-_NO_ZONE = dt_timezone(timedelta(0), "none")
+#: A day that each month has, in a year that has all days.
+_ANY_START = datetime(2000, 1, 1)
 
 
 def _wall(dtstart: Any, zone: tzinfo, now: int | None) -> datetime:
     """Return the start of a recurrence on the wall clock of its zone."""
-    given = convert_to_datetime(dtstart, _NO_ZONE, "dtstart")
-    if given is None or given.tzinfo is not _NO_ZONE:
+    given = convert_to_datetime(dtstart, NO_ZONE, "dtstart")
+    if given is None or given.tzinfo is not NO_ZONE:
         at = current_instant(now) if given is None else to_instant(given)
         given = moment(at, zone)
     return given.replace(tzinfo=None, microsecond=0, fold=0)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from ..clock import microseconds, moment
 from ..errors import NeverFiresError, TriggerError, TriggerTypeError
 from ..util import datetime_repr, local_timezone
-from .base import LAST_INSTANT, WALK_LIMIT, BaseTrigger, call_text, optional_instant
+from .base import LAST_INSTANT, WALK_LIMIT, BaseTrigger, call_text, carries_zone, optional_instant
 from .combining import BaseCombiningTrigger
 from .derived import DerivedTrigger, fires_at, following
 from .interval import IntervalTrigger
@@ -217,6 +217,8 @@ class BoundedTrigger(DerivedTrigger):
         zone = self.timezone or local_timezone()
         self._start = optional_instant(start, zone, "start")
         self._end = optional_instant(end, zone, "end")
+        if self.timezone is None:
+            self._machine_zone = not (carries_zone(start, "start") and carries_zone(end, "end"))
         if start is None and end is None:
             raise TriggerError("starting() and until() take a datetime, a date or a string, not None")
         if self._start is not None and self._end is not None and self._end < self._start:

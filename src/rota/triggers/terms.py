@@ -26,10 +26,11 @@ class Terms:
     :ivar start: the earliest possible time, or None
     :ivar end: the last possible time, or None
     :ivar manner: whatever else the kind of trigger has
+    :ivar zone_given: see :attr:`rota.triggers.base.BaseTrigger.zone_given`
     :ivar punctual: whether there is neither jitter nor spread
     """
 
-    __slots__ = ("end", "jitter", "manner", "punctual", "spread", "start", "zone")
+    __slots__ = ("end", "jitter", "manner", "punctual", "spread", "start", "zone", "zone_given")
 
     def __init__(
         self,
@@ -39,6 +40,7 @@ class Terms:
         jitter: float | None,
         spread: float | None,
         manner: Any,
+        zone_given: bool = True,
     ) -> None:
         self.zone = zone
         self.start = start
@@ -46,6 +48,7 @@ class Terms:
         self.jitter = jitter
         self.spread = spread
         self.manner = manner
+        self.zone_given = zone_given
         self.punctual = not jitter and not spread
 
 
@@ -61,10 +64,13 @@ def terms(
     jitter: float | None,
     spread: float | None,
     manner: Any,
+    zone_given: bool = True,
 ) -> Terms:
     """Return the terms, the same object for equal ones."""
     shared = _shared if jitter is None and spread is None else _shared_by_type
-    return shared(zone_map(timezone), start, end, jitter, spread, manner)
+    if zone_given:
+        return shared(zone_map(timezone), start, end, jitter, spread, manner)
+    return shared(zone_map(timezone), start, end, jitter, spread, manner, False)
 
 
 class TriggerWithTerms(InstantTrigger):
@@ -75,9 +81,14 @@ class TriggerWithTerms(InstantTrigger):
     _terms: Terms
 
     @property
-    def timezone(self) -> tzinfo:  # type: ignore[override]  # this and the next two do not change
+    def timezone(self) -> tzinfo:  # type: ignore[override]  # this and the next three do not change
         """The zone in which wall times are meant."""
         return self._terms.zone.zone
+
+    @property
+    def zone_given(self) -> bool:  # type: ignore[override]
+        """False where wall times are read in the zone of this machine because no zone was given."""
+        return self._terms.zone_given
 
     @property
     def jitter(self) -> float | None:  # type: ignore[override]

@@ -106,10 +106,11 @@ class English(Words):
             return "the last day"
         return f"the {_nth(before + 1)} last day" if before > 1 else "the day before the last"
 
-    def workday_near(self, day: int | None) -> str:
-        if day is None:
+    def workday_near(self, day: int | None, before: int) -> str:
+        if day is None and not before:
             return "the last working day (Monday to Friday)"
-        return f"the working day (Monday to Friday) nearest to day {day}"
+        near = self.last_day(before) if day is None else f"day {day}"
+        return f"the working day (Monday to Friday) nearest to {near}"
 
     def on_weekdays(self, shape: Shape, items: Sequence[str], joint: str) -> str:
         named = [] if not shape else self._weekdays(shape)

@@ -81,10 +81,11 @@ class Vietnamese(Words):
     def last_day(self, before: int) -> str:
         return f"ngày thứ {before} trước ngày cuối" if before else "ngày cuối"
 
-    def workday_near(self, day: int | None) -> str:
-        if day is None:
+    def workday_near(self, day: int | None, before: int) -> str:
+        if day is None and not before:
             return "ngày làm việc cuối (thứ Hai đến thứ Sáu)"
-        return f"ngày làm việc (thứ Hai đến thứ Sáu) gần ngày {day} nhất"
+        near = self.last_day(before) if day is None else f"ngày {day}"
+        return f"ngày làm việc (thứ Hai đến thứ Sáu) gần {near} nhất"
 
     def on_weekdays(self, shape: Shape, items: Sequence[str], joint: str) -> str:
         named = [] if not shape else self._weekdays(shape)

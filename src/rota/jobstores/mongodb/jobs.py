@@ -13,7 +13,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from ...clock import HELD
 from ...core.plan import ACTIVE, ENDED, QUARANTINED
 from ...errors import ConflictingIdError, JobLookupError
-from ..documents import job_of, parts_of, storable
+from ..documents import healing_as, job_of, parts_of, storable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,13 +59,16 @@ class Jobs:
         :param healing: take the job out of quarantine, if it can be restored
         """
         get = document.get
+        state, error = get("state", QUARANTINED), get("error")
+        if healing:
+            state, error = healing_as(error)
         standing: dict[str, Any] = {
             "version": get("version", 0),
             "running": len(get("under_way") or ()),
-            "state": ACTIVE if healing else get("state", QUARANTINED),
+            "state": state,
             "nominal": get("next_nominal"),
             "due": get("next_due"),
-            "error": None if healing else get("error"),
+            "error": error,
         }
         missing = [name for name in _PARTS if not isinstance(get(name), str)]
         parts = [str(get(name, "")) for name in _PARTS]

@@ -12,7 +12,7 @@ from ...codec import dumps, loads
 from ...core.plan import ACTIVE, QUARANTINED
 from ...core.run import summary
 from ...errors import DeserializationError
-from ..documents import job_of, parts_of, run_of, storable
+from ..documents import healing_as, job_of, parts_of, run_of, storable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _job_of(
     if due == "held":
         due = HELD
     if healing:
-        state, error = ACTIVE, None
+        state, error = healing_as(error)
     # By position, as there are thousands of them: names take longer.
     return format.job_of(
         home, id, name, reference, trigger, args, kwargs, options, executor, nominal, due, version, state, running, error

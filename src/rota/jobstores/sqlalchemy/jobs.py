@@ -14,6 +14,7 @@ from ...clock import HELD
 from ...core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED, due_time, plan
 from ...core.run import CLAIMED
 from ...errors import JobLookupError, JobValueError
+from ..documents import healing_as
 from .prepared import Prepared
 from .schema import BATCH, ID_LENGTH, storable
 
@@ -152,7 +153,8 @@ class Jobs:
 
     def healed(self, row: Row, home: tuple[Any, str | None]) -> Job | None:
         """Return the job of a row in quarantine as an active one, or None if it still cannot be restored."""
-        job = self.job_of((*row[:11], ACTIVE, row[12], None), home)
+        state, error = healing_as(row[13])
+        job = self.job_of((*row[:11], state, row[12], error), home)
         return None if job.state == QUARANTINED else job
 
     def values_of(self, job: Job, now: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import json
 
 from ...clock import HELD
 from ...core.plan import ACTIVE, ENDED, QUARANTINED
-from ..documents import job_of
+from ..documents import healing_as, job_of
 from .layout import due_folder, due_name, job_key, quarantined_key
 from .port import Change
 
@@ -114,6 +114,7 @@ class Doc:
 
         :param healing: look at a job in quarantine as if it were not
         """
+        state, error = healing_as(self.error) if healing else (self.state, self.error)
         job = job_of(
             self.parts,
             format,
@@ -121,10 +122,10 @@ class Doc:
             alias,
             version=self.version,
             running=self.running,
-            state=ACTIVE if healing else self.state,
+            state=state,
             nominal=self.nominal,
             due=self.due,
-            error=None if healing else self.error,
+            error=error,
         )
         if self.unreadable is not None:
             job.state, job.error = QUARANTINED, self.unreadable

@@ -17,7 +17,7 @@ from ..base import (
     checked_jitter,
     checked_spread,
     checked_state,
-    current_instant,
+    is_zone_given,
     optional_instant,
     zone_for,
 )
@@ -115,9 +115,12 @@ class CronTrigger(Schedule, TriggerWithTerms):
 
         0 and 7 are Sunday; where both day and weekday are restricted, either may match.
 
+        ``@every 1h30m`` is elapsed time and gives an :class:`~rota.triggers.interval.IntervalTrigger`; ``dst`` means nothing to it.
+
         :param expr: five fields (minute, hour, day, month, weekday), six (seconds first), seven (seconds first, year last),
-            or one of ``@yearly @annually @monthly @weekly @daily @midnight @hourly``
-        :param timezone: name or tzinfo of the wall clock (default: the local zone)
+            one of ``@yearly @annually @monthly @weekly @daily @midnight @hourly``, or ``@every`` and a duration of hours,
+            minutes and seconds; ``CRON_TZ=Zone`` or ``TZ=Zone`` may stand before it
+        :param timezone: name or tzinfo of the wall clock (default: that before the expression, else the local zone)
         :param dialect: ``"cron"``; ``"quartz"`` (Sunday is 1, ``?`` in one of the day fields); or ``"apscheduler3"``, the
             reading of APScheduler 3 (0 is Monday, day and weekday must both match)
         :param dst: as in the constructor
@@ -125,19 +128,36 @@ class CronTrigger(Schedule, TriggerWithTerms):
         :param end_date: as in the constructor
         :param jitter: as in the constructor
         :param spread: as in the constructor
-        :param seed: what ``H`` is a hash of (``add_job(func, "crontab", expr=…, id=…)`` takes the id)
-        :param now: instant that counts as the current time, for years that are over
+        :param seed: what ``H`` and ``a~b`` are a hash of (``add_job(func, "crontab", expr=…, id=…)`` takes the id)
+        :param now: accepted because all triggers take it; years that are over are no error, there are no times to come
         :raises CronError: if anything in the string is not understood, with field, item and column
-        :raises NeverFiresError: if no time from now on matches
+        :raises TriggerError: if the string and ``timezone`` name different zones
+        :raises NeverFiresError: if no date ever matches (30 February, 29 February 2027)
         """
         crontab = parse_crontab(expr, dialect, seed)
+        if crontab.zone is not None:
+            timezone = _one_zone(crontab.zone, timezone)
+        if crontab.every is not None:
+            from ..interval import IntervalTrigger
+
+            _check_policy(dst)
+            whole, rest = divmod(crontab.every, SECOND)
+            return IntervalTrigger(  # type: ignore[return-value]  # the one form that is no cron schedule
+                seconds=crontab.every / SECOND if rest else whole,
+                start_date=start_date,
+                end_date=end_date,
+                timezone=timezone,
+                jitter=jitter,
+                spread=spread,
+                now=now,
+            )
         texts = crontab.texts
         trigger = cls.__new__(cls)
         extended = dialect != "apscheduler3"
         dates = (start_date, end_date)
         trigger._set_up(texts, extended, crontab.day_or_weekday, dates, timezone, jitter, spread, dst)
-        if texts[0] not in (None, "*") and trigger.after(current_instant(now) - 1) is None:
-            raise NeverFiresError(f"{expr!r} has no time from now on; its years are {texts[0]}")
+        if trigger.dates.years is not None and trigger.next_wall(0) is None:
+            raise NeverFiresError(f"{expr!r} has no time: no date matches in its years, {texts[0]}")
         return trigger
 
     def _set_up(
@@ -150,14 +170,14 @@ class CronTrigger(Schedule, TriggerWithTerms):
         jitter: Any,
         spread: Any,
         dst: str,
+        zone_given: bool | None = None,
     ) -> None:
-        if dst not in POLICIES:
-            raise TriggerError(
-                f"Unknown dst policy {dst!r}{suggestion(str(dst), POLICIES)}; there are {', '.join(POLICIES)}"
-            )
+        _check_policy(dst)
         self.dates, self.times = dates_and_times(texts, extended, day_or_weekday, self.FIELDS_MAP)
         start, end = dates
         zone = zone_for(timezone, start, end)
+        if zone_given is None:
+            zone_given = is_zone_given(timezone, start, end)
         self._terms = terms(
             zone,
             None if start is None else optional_instant(start, zone, "start_date"),
@@ -165,6 +185,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
             None if jitter is None else checked_jitter(jitter),
             None if spread is None else checked_spread(spread),
             POLICIES[dst][self.times.wild],
+            zone_given,
         )
 
     @property
@@ -303,7 +324,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
         return trigger
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {
+        state: dict[str, Any] = {
             "version": 2,
             "timezone": self.timezone,
             "start_date": self.start_date,
@@ -314,7 +335,9 @@ class CronTrigger(Schedule, TriggerWithTerms):
             "crontab": self.dates.extended,
             "day_or_weekday": self.dates.either,
         }
-        return state if self.spread is None else {**state, "spread": self.spread}
+        if self.spread is not None:
+            state["spread"] = self.spread
+        return state if self.zone_given else {**state, "zone_given": False}
 
     def __setstate__(self, state: Any) -> None:
         state = checked_state(self, state, 2)
@@ -328,6 +351,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
             state.get("jitter"),
             state.get("spread"),
             state.get("dst", "vixie"),
+            state.get("zone_given", True),
         )
 
     def _identity(self) -> tuple[Any, ...]:
@@ -348,3 +372,20 @@ class CronTrigger(Schedule, TriggerWithTerms):
         from .writing import call
 
         return call(self, spec)
+
+
+def _check_policy(dst: str) -> None:
+    if dst not in POLICIES:
+        raise TriggerError(
+            f"Unknown dst policy {dst!r}{suggestion(str(dst), POLICIES)}; there are {', '.join(POLICIES)}"
+        )
+
+
+def _one_zone(named: str, given: tzinfo | str | None) -> tzinfo | None:
+    """Return the zone that stands before an expression; one that is given beside it must be the same."""
+    zone, other = astimezone(named), astimezone(given) if given else None
+    if zone is not None and other is not None and timezone_to_text(other) != timezone_to_text(zone):
+        raise TriggerError(
+            f"The zone is given twice: {named} before the expression and timezone={str(other)!r}; leave one of them out"
+        )
+    return zone

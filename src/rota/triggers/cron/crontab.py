@@ -14,6 +14,7 @@ from ...errors import CronError, TriggerTypeError
 from ...util import suggestion
 from .expressions import LONGEST_TEXT, MAX_VALUES, MIN_VALUES, MONTHS, shown
 from .fields import FIELDS_MAP
+from .notations import EVERY, is_every, read_every, without_zone, zone_before
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,19 +39,31 @@ _HASH = re.compile(r"H(?:\((\d+)-(\d+)\))?(?:/(\d+))?", re.ASCII)
 
 
 class Crontab:
-    """What a crontab string says: the texts of the eight keyword fields, and how day and weekday are joined."""
+    """What a crontab string says: the texts of the eight keyword fields, and how day and weekday are joined.
 
-    __slots__ = ("day_or_weekday", "texts")
+    :ivar zone: the name of the zone before it, or None
+    :ivar every: the microseconds of ``@every``, which has no fields, or None
+    """
 
-    def __init__(self, texts: tuple[str | None, ...], day_or_weekday: bool) -> None:
+    __slots__ = ("day_or_weekday", "every", "texts", "zone")
+
+    def __init__(
+        self,
+        texts: tuple[str | None, ...],
+        day_or_weekday: bool,
+        zone: str | None = None,
+        every: int | None = None,
+    ) -> None:
         self.texts = texts
         self.day_or_weekday = day_or_weekday
+        self.zone = zone
+        self.every = every
 
 
 def parse_crontab(expr: str, dialect: str = "cron", seed: str | None = None) -> Crontab:
     """Read a crontab string.
 
-    :param expr: five to seven fields, or an alias such as ``@daily``
+    :param expr: five to seven fields, an alias such as ``@daily``, or ``@every`` and a duration; with or without a zone before it
     :param dialect: ``"cron"``, ``"quartz"`` or ``"apscheduler3"``
     :param seed: what ``H`` is a hash of
     :raises CronError: if anything in the string is not understood
@@ -70,15 +83,21 @@ def parse_crontab(expr: str, dialect: str = "cron", seed: str | None = None) -> 
 
 @lru_cache(maxsize=256)
 def _parse(expr: str, dialect: str, seed: str | None) -> Crontab:
+    zone = None if dialect == "apscheduler3" else zone_before(expr)
+    if zone is not None:
+        expr = without_zone(expr)
     text = expr.strip()
     if text.startswith("@") and dialect == "cron":
+        if is_every(text):
+            return Crontab((), False, zone, read_every(expr))
         if text == "@reboot":
             raise CronError(
                 "@reboot is no time: call the function when the program starts, or use a date trigger"
             )
         if text not in ALIASES:
             raise CronError(
-                f"Unknown alias {shown(text)}{suggestion(text[:20], ALIASES)}; there are {', '.join(ALIASES)}"
+                f"Unknown alias {shown(text)}{suggestion(text[:20], ALIASES)}; there are {', '.join(ALIASES)} and "
+                f"{EVERY} 1h30m"
             )
         expr = ALIASES[text]
     words = expr.split()
@@ -97,9 +116,8 @@ def _parse(expr: str, dialect: str, seed: str | None) -> Crontab:
     texts: list[str] = []
     for name, word in zip(layout, words, strict=True):
         try:
-            texts.append(
-                word if word == "*" else _keyword_text(name, word, quartz, seed if "H" in word else None)
-            )
+            seeded = seed if "H" in word or "~" in word else None
+            texts.append(word if word == "*" else _keyword_text(name, word, quartz, seeded))
         except CronError:
             break
     if len(texts) < len(words):  # again, at its column
@@ -111,7 +129,7 @@ def _parse(expr: str, dialect: str, seed: str | None) -> Crontab:
         raise _Field("day_of_week", weekday, _columns(expr)[5], quartz=True, seed=None).error(
             weekday, 0, "in Quartz one of the day and weekday fields is '?', and only one"
         )
-    return Crontab(_by_keyword(texts), not (day[0] in "*?" or weekday[0] in "*?"))
+    return Crontab(_by_keyword(texts), not (day[0] in "*?" or weekday[0] in "*?"), zone)
 
 
 def _by_keyword(texts: list[str]) -> tuple[str | None, ...]:
@@ -182,6 +200,8 @@ class _Field:
             return special
         if item.startswith("H"):
             return self._hashed(item, at)
+        if "~" in item:
+            return self._random(item, at)
         body, slash, step_text = item.partition("/")
         step = self._step(item, at, step_text) if slash else None
         if body == "*":
@@ -245,7 +265,7 @@ class _Field:
     def _weekdays(self, numbers: Iterable[int]) -> str:
         return ",".join(dict.fromkeys(self._weekday(number) for number in numbers))
 
-    # -------------------------------------------------------------------------------------------- L, W, # and H
+    # ----------------------------------------------------------------------------------------- L, W, #, H and ~
 
     def _special(self, item: str, at: int) -> str | None:
         if self.name == "day":
@@ -269,9 +289,13 @@ class _Field:
         if folded == "LW":
             return "LW"
         if folded.startswith("L-"):
-            if not _is_number(folded[2:]) or int(folded[2:]) > 30:
+            workday = "W" if folded.endswith("W") else ""
+            number = folded[2:].removesuffix("W")
+            if not _is_number(number) or int(number) > 30:
                 raise self.error(item, at, "after 'L-' comes how many days before the last day, 0 to 30")
-            return f"L-{int(folded[2:])}" if int(folded[2:]) else "last"
+            if int(number):
+                return f"L-{int(number)}{workday}"
+            return "LW" if workday else "last"
         if folded.endswith("W"):
             if not _is_number(folded[:-1]):
                 raise self.error(item, at, "'W' comes after one day of the month, as in 15W, or after L")
@@ -282,20 +306,34 @@ class _Field:
         found = _HASH.fullmatch(item)
         if found is None or self.name == "year":
             raise self.error(item, at, "a hash is written H, H(a-b) or H/n, in any field but the year")
+        low, high = found[1] or "", found[2] or ""
+        return self._chosen(item, at, low, high, found[3])
+
+    def _random(self, item: str, at: int) -> str:
+        """Return the value of ``a~b``, in which either end may be left out: a place chosen once, by the seed."""
+        body, slash, step = item.partition("/")
+        low, _, high = body.partition("~")
+        if "~" in high or self.name == "year":
+            raise self.error(item, at, "a random value is written a~b, ~ or a~b/n, in any field but the year")
+        return self._chosen(item, at, low, high, step if slash else None)
+
+    def _chosen(self, item: str, at: int, low_text: str, high_text: str, step_text: str | None) -> str:
+        """Return a value of a range, or with a step a first value that is less than a step from its begin."""
         if self.seed is None:
+            sign = "H" if item.startswith("H") else "~"
             raise self.error(
-                item, at, "'H' is a hash of the seed; pass seed=…, for instance the id of the job"
+                item, at, f"'{sign}' is a hash of the seed; pass seed=…, for instance the id of the job"
             )
+        low = self._value(item, at, low_text) if low_text else self.low
         # Every month has 28 days, every week seven.
-        low, high = self.low, 28 if self.name == "day" else self.low + 6 if self.is_weekday else self.high
-        if found[1]:
-            low, high = self._value(item, at, found[1]), self._value(item, at, found[2])
-            if high < low:
-                raise self.error(item, at, "the range runs backwards")
-        if not found[3]:
+        most = 28 if self.name == "day" else self.low + 6 if self.is_weekday else self.high
+        high = self._value(item, at, high_text) if high_text else most if low <= most else self.high
+        if high < low:
+            raise self.error(item, at, "the range runs backwards")
+        if step_text is None:
             value = low + self._hash(high - low + 1)
             return self._weekday(value) if self.is_weekday else str(value)
-        step = self._step(item, at, found[3])
+        step = self._step(item, at, step_text)
         first = low + self._hash(min(step, high - low + 1))
         if self.is_weekday:
             return self._weekdays(range(first, high + 1, step))

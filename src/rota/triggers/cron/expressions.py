@@ -340,23 +340,29 @@ class BeforeLastDayExpression(Expression):
 
 
 class NearestWorkdayExpression(Expression):
-    """``15W``, ``LW``: the Monday to Friday nearest to a day (or to the last one), within the same month.
+    """``15W``, ``LW``, ``L-3W``: the Monday to Friday nearest to a day (or to one before the last), within the same month.
 
-    In a month that has no such day its last day is taken.
+    In a month that has no such day its last day is taken; one without the day that ``L-30W`` counts to is left out.
     """
 
-    value_re = re.compile(r"(?P<day>\d+|L)W", re.ASCII)
+    value_re = re.compile(r"(?:(?P<day>\d+)|L(?:-(?P<distance>\d+))?)W", re.ASCII)
 
-    def __init__(self, day: str | int) -> None:
-        self.day = 31 if day == "L" else int(day)
-        self.is_last = day == "L"
+    def __init__(self, day: str | int | None = None, distance: str | int | None = None) -> None:
+        #: the day, or None if it is counted from the last one
+        self.day = None if day is None else int(day)
+        #: how many days before the last one
+        self.distance = int(distance or 0)
 
     def validate_values(self, field_name: str) -> None:
-        if not 1 <= self.day <= 31:
+        if self.day is not None and not 1 <= self.day <= 31:
             raise TriggerError(f"the day ({self.day}) is not one of 1 to 31")
+        if self.distance > 30:
+            raise TriggerError(f"the distance ({self.distance}) is higher than the maximum value (30)")
 
     def days(self, length: int, first_weekday: int) -> int:
-        day = min(self.day, length)
+        day = length - self.distance if self.day is None else min(self.day, length)
+        if day < 1:
+            return 0
         weekday = (first_weekday + day - 1) % 7
         if weekday == 5:
             day += -1 if day > 1 else 2
@@ -365,7 +371,9 @@ class NearestWorkdayExpression(Expression):
         return 1 << day
 
     def __str__(self) -> str:
-        return "LW" if self.is_last else f"{self.day}W"
+        if self.day is not None:
+            return f"{self.day}W"
+        return f"L-{self.distance}W" if self.distance else "LW"
 
 
 class WeekdayOccurrenceExpression(Expression):

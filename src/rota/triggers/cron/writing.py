@@ -46,8 +46,7 @@ def call(trigger: CronTrigger, spec: dict[str, Any]) -> str:
         text = to_crontab(trigger)
     except TriggerError:
         text = ""
-    # Years may be over when the call is made.
-    if "year" in spec or not _is_read_as(text, trigger):
+    if not _is_read_as(text, trigger):
         return f"{name}.from_spec({spec!r})"
     options = {
         key: value
@@ -73,7 +72,7 @@ def _joined(texts: list[str], fields: dict[str, BaseField]) -> str:
 
 def _is_read_as(text: str, trigger: CronTrigger) -> bool:
     try:
-        read = trigger.from_crontab(text, trigger.timezone, now=0)
+        read = trigger.from_crontab(text, trigger.timezone)
     except TriggerError:
         return False
     return read.fields == trigger.fields and read.day_or_weekday == trigger.day_or_weekday
