@@ -45,6 +45,7 @@ from .executor_jobs import (
     who_am_i,
     who_am_i_async,
 )
+from .hostile_contract import HostileJobsContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from ..executors.base import BaseExecutor
 
 
-class ExecutorContract:
+class ExecutorContract(HostileJobsContract):
     """The invariants of :class:`~rota.executors.base.BaseExecutor`."""
 
     #: whether submit() carries the runs out before it returns
