@@ -20,6 +20,7 @@ from rota.executors.pool import ProcessPoolExecutor
 from rota.executors.steps import chain
 from rota.testing.executor_contract import ExecutorContract
 from rota.testing.executor_jobs import PATIENCE, Ended, add, wait_for_file
+from rota.testing.hostile_jobs import give, use_up
 
 helper = ExecutorContract()
 METHODS = [
@@ -37,6 +38,11 @@ def pid():
 def tell_pid_and_wait(folder):
     (Path(folder) / f"{os.getpid()}.pid").touch()
     return wait_for_file(str(Path(folder) / "gate"))
+
+
+def ignore_sigterm(folder):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    tell_pid_and_wait(folder)
 
 
 def end_process(code):
@@ -97,6 +103,11 @@ def remember(value):
 
 def recall():
     return os.environ.get("ROTA_TEST_VALUE")
+
+
+def pid_after(seconds):
+    time.sleep(seconds)
+    return os.getpid()
 
 
 def break_down():
@@ -221,6 +232,56 @@ def test_a_return_value_that_cannot_be_unpickled_here_is_a_failure_that_says_so(
     assert "not for you" in run.error
     (run,) = helper.carry_out(pool, helper.run_of(add, 1))
     assert run.status == SUCCEEDED
+
+
+def test_a_return_value_that_ends_the_thread_which_unpickles_it_is_a_failure(pool_of):
+    pool = pool_of(1)
+    runs = [helper.run_of(give, "bomb"), helper.run_of(add, 1)]
+    helper.carry_out(pool, *runs)
+    assert [(run.status, run.error_type) for run in runs] == [
+        (FAILED, "SerializationError"),
+        (SUCCEEDED, None),
+    ]
+
+
+def test_what_is_larger_than_a_pipe_goes_both_ways(pool_of):
+    large = "x" * 3_000_000
+    runs = [helper.run_of(use_up, large) for _ in range(4)]
+    helper.carry_out(pool_of(2), *runs)
+    assert {run.retval == large for run in runs} == {True}
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs SIGSTOP")
+@pytest.mark.parametrize("size", [1, 3_000_000], ids=["small", "larger than a pipe"])
+def test_a_stopped_worker_costs_its_own_run_and_no_other(pool_of, size):
+    pool, ended = pool_of(2), Ended()
+    # Both workers are there, and one of them is stopped while it is idle.
+    pids = {run.retval for run in helper.carry_out(pool, *[helper.run_of(pid_after, 0.2) for _ in range(4)])}
+    assert len(pids) == 2
+    stopped = pids.pop()
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        runs = [helper.run_of(use_up, "x" * size) for _ in range(20)]
+        pool.submit(runs, ended)
+        helper.wait(ended, 19)
+        (waiting,) = [run for run in runs if not run.ended]
+        assert waiting.started_at is not None
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    helper.wait(ended, 20)
+    assert {run.status for run in runs} == {SUCCEEDED}
+
+
+def test_cancel_ends_a_worker_that_does_not_listen(pool_of, tmp_path, monkeypatch):
+    monkeypatch.setattr("rota.executors.worker_process._GRACE", 0.1)
+    pool, ended = pool_of(1), Ended()
+    run = helper.run_of(ignore_sigterm, str(tmp_path))
+    pool.submit([run], ended)
+    worker_pids(tmp_path, 1)
+    pool.cancel()
+    helper.wait(ended, 1)
+    assert run.status == CANCELLED
+    assert "SIGKILL" in run.reason
 
 
 @pytest.mark.parametrize("error_class", [Unpicklable, Unrestorable])
@@ -401,3 +462,65 @@ def test_a_main_module_without_a_guard_is_reported_and_not_started_for_ever(tmp_
     with run_program(tmp_path, "", guard=False) as program:
         out, err = program.communicate(timeout=30)
     assert "failed" in out, err
+
+
+SCHEDULED = """
+import os, sys, time
+from rota.schedulers.background import BackgroundScheduler
+
+def work(folder, seconds):
+    open(os.path.join(folder, "begun"), "a").write("x")
+    time.sleep(seconds)
+    open(os.path.join(folder, "ended"), "a").write("x")
+
+def main():
+    folder, seconds, order = sys.argv[1], float(sys.argv[2]), sys.argv[3]
+    url = f"sqlite:///{folder}/jobs.sqlite"
+    scheduler = BackgroundScheduler(jobstores={"default": url})
+    if order == "before":
+        scheduler.add_executor("processpool", "processes", max_workers=1)
+    scheduler.start()
+    if order == "after":
+        scheduler.add_executor("processpool", "processes", max_workers=1)
+    if seconds:
+        scheduler.add_job(work, "date", args=[folder, seconds], id="work", executor="processes")
+        while not os.path.exists(os.path.join(folder, "begun")):
+            time.sleep(0.01)
+    else:
+        while os.path.getsize(os.path.join(folder, "begun")) < 2:
+            time.sleep(0.01)
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def run_scheduled(folder, seconds, order="before"):
+    """Run a program that ends, without a shutdown, while its job works in a process; return its records."""
+    path = folder / "scheduled.py"
+    path.write_text(SCHEDULED)
+    command = [sys.executable, str(path), str(folder), str(seconds), order]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    assert ended.returncode == 0, ended.stderr
+    from rota.schedulers.background import BackgroundScheduler
+
+    scheduler = BackgroundScheduler(jobstores={"default": f"sqlite:///{folder}/jobs.sqlite"}, runs_jobs=False)
+    scheduler.start()
+    try:
+        return [(run.status, run.attempt) for run in scheduler.get_runs("work")]
+    finally:
+        scheduler.shutdown()
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_a_run_in_a_process_gets_its_moment_when_the_program_ends(tmp_path, order):
+    assert run_scheduled(tmp_path, 1.0, order) == [("succeeded", 1)]
+    assert (tmp_path / "ended").read_text() == "x"
+
+
+@pytest.mark.slow
+def test_a_run_in_a_process_that_is_ended_by_force_with_the_program_is_run_again(tmp_path):
+    assert run_scheduled(tmp_path, 30.0) == [("claimed", 1)]
+    assert not (tmp_path / "ended").exists()
+    run_scheduled(tmp_path, 0)  # the next process takes it over at once
+    assert (tmp_path / "begun").read_text() == "xx"

@@ -168,9 +168,9 @@ class TwistedExecutor(NativeExecutor):
         self._begin(run, run.then, done, go_on, self._carry_out(run))
 
     async def _carry_out(self, run: Run) -> None:
-        coroutine = perform(run, self._context, self._clock, self._logger)
+        coroutine = perform(run, self._context, self._clock, self._log)
         if coroutine is not None:
-            await perform_coroutine(run, coroutine, self._clock, self._logger)
+            await perform_coroutine(run, coroutine, self._clock, self._log)
 
     def _begin(
         self,
