@@ -36,6 +36,18 @@ _stopped: set[subprocess.Popen[bytes]] = set()
 _KEPT = ("LANG", "LANGUAGE", "LC_ALL", "TZ")
 
 
+def _forget() -> None:
+    """In a forked child: the commands are the parent's, and so is whoever held the lock."""
+    global _lock
+    _lock = Lock()
+    _running.clear()
+    _stopped.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
 def run_command(
     command: str,
     *,

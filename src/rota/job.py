@@ -44,20 +44,24 @@ _UNSET: Any = object()
 class Rare:
     """What most jobs have not, in one slot of a job: a slot for each would be 16 bytes of every job. It is never changed."""
 
-    __slots__ = ("error", "kwargs", "sealed")
+    __slots__ = ("error", "kwargs", "new_id", "sealed")
 
     def __init__(
         self,
         kwargs: Mapping[str, Any] | None = None,
         error: str | None = None,
         sealed: str | None = None,
+        new_id: bool = False,
     ) -> None:
         self.kwargs = kwargs
         self.error = error
         self.sealed = sealed
+        #: whether the id was made for this job, so that there are no records of it
+        self.new_id = new_id
 
 
 NOTHING_RARE = Rare()
+ONLY_NEW_ID = Rare(new_id=True)
 
 
 class Job:
@@ -141,7 +145,11 @@ class Job:
         **options: Any,
     ) -> None:
         self._home = (scheduler, None)
-        self.id = (None if id is None else checked_id(id)) or urandom(16).hex()
+        given = None if id is None else checked_id(id)
+        if given:
+            self.id = given
+        else:
+            self.id, self._rare = urandom(16).hex(), ONLY_NEW_ID
         self.args = args
         if kwargs is not None:
             self._kwargs = kwargs
@@ -216,6 +224,8 @@ class Job:
         if self.next_due == HELD and self.next_nominal == AFTER_RUN:
             return None
         due = self.next_nominal if self.next_due in (None, HELD) else self.next_due
+        if due is not None and self.next_nominal is not None:
+            due = max(due, self.next_nominal)  # the due time of a forgotten time is only a mark
         return None if due is None or self.state != ACTIVE else shown_moment(due, self._timezone())
 
     @next_run_time.setter
@@ -243,7 +253,7 @@ class Job:
     def error(self, value: str | None) -> None:
         rare = self._rare
         if value is not rare.error:
-            self._rare = Rare(rare.kwargs, value, rare.sealed)
+            self._rare = Rare(rare.kwargs, value, rare.sealed, rare.new_id)
 
     @property
     def misfire_grace_time(self) -> int | float | None:
@@ -263,6 +273,11 @@ class Job:
     # -- what the layers below the scheduler use -----------------------------------------------------------------
 
     @property
+    def has_new_id(self) -> bool:
+        """Whether the id was made for this job, so that there are no records of it."""
+        return self._rare.new_id
+
+    @property
     def sealed(self) -> str | None:
         """The signed options that the job came with, where its signature is not ours to renew (:mod:`rota.jobcodec`)."""
         return self._rare.sealed
@@ -270,7 +285,7 @@ class Job:
     @sealed.setter
     def sealed(self, value: str | None) -> None:
         rare = self._rare
-        self._rare = Rare(rare.kwargs, rare.error, value)
+        self._rare = Rare(rare.kwargs, rare.error, value, rare.new_id)
 
     @property
     def _kwargs(self) -> Mapping[str, Any] | None:
@@ -281,7 +296,7 @@ class Job:
     def _kwargs(self, value: Mapping[str, Any] | None) -> None:
         rare = self._rare
         if value is not rare.kwargs:
-            self._rare = Rare(value, rare.error, rare.sealed)
+            self._rare = Rare(value, rare.error, rare.sealed, rare.new_id)
 
     @property
     def _scheduler(self) -> Any:

@@ -18,6 +18,7 @@ from .errors import (
     JobTypeError,
     SerializationError,
 )
+from .interrupts import is_interrupt
 from .job import NOTHING_RARE, Job, Rare
 from .jobparts import (
     CACHE_SIZE,
@@ -246,7 +247,9 @@ class JobFormat:
             if kwargs != "{}":
                 job._kwargs = dict(self._load(kwargs))
             job.policy = DEFAULT_POLICY if options == "{}" else policy_of_text(options)
-        except (Exception, SystemExit) as exc:  # modules of users may do anything when they are imported
+        except BaseException as exc:  # modules of users may do anything when they are imported
+            if is_interrupt(exc):
+                raise
             self._quarantine(job, exc, trigger, args, kwargs, options)
 
     def _accepts(self, job: Job, signature: str | None, *texts: str) -> bool:
@@ -375,7 +378,9 @@ def _is_bound(func: Any, owner: Any) -> bool:
 def _try(restore: Callable[[], Any], otherwise: Any) -> Any:
     try:
         return restore()
-    except (Exception, SystemExit):  # the reason is known: the job is quarantined already
+    except BaseException as exc:  # the reason is known: the job is quarantined already
+        if is_interrupt(exc):
+            raise
         return otherwise
 
 

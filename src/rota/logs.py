@@ -40,6 +40,15 @@ class ClassLogger:
         return get_logger(self._name)
 
 
+class GuardedClassLogger(ClassLogger):
+    """The same, guarded."""
+
+    __slots__ = ()
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return GuardedLogger(get_logger(self._name))
+
+
 class GuardedLogger:
     """A logger whose methods never raise, whatever its filters, its handlers and the texts of its arguments do.
 
@@ -51,6 +60,10 @@ class GuardedLogger:
     def __init__(self, logger: Any) -> None:
         self._logger = logger
         self._is_of_logging = _is_of_logging(logger)
+
+    def over(self, logger: Any) -> GuardedLogger:
+        """Return a logger like this one that writes by another."""
+        return GuardedLogger(logger)
 
     def debug(self, message: str, *args: object, exc_info: Any = None) -> None:
         """Log a message for developers."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _MISSING: Any = object()
 #: How many decorators around a function are looked through, and how many jobs wait for their names at most.
 _MOST_WRAPPERS = 50
+#: What stores keep of an id, less some room for a number.
+_LONGEST_ID = 180
 _MOST_AWAITED = 10_000
 
 #: functions that a decorator is just given: what their names lead to now is about to be replaced
@@ -74,6 +76,22 @@ def check_reference(reference: str, func: Any) -> bool:
             module,
         )
     )
+
+
+def default_id(reference: str) -> str:
+    """Return the id of a job that is to be the same at each start: its callable's reference, with the main program's own name."""
+    module, _, name = reference.partition(":")
+    if module in ("__main__", "__mp_main__"):
+        main = sys.modules["__main__"]
+        file = getattr(main, "__file__", None) or "__main__"
+        stem = file.replace("\\", "/").rpartition("/")[2].removesuffix(".py")
+        module = getattr(getattr(main, "__spec__", None), "name", None) or stem
+    id = f"{module}:{name}"
+    if len(id) > _LONGEST_ID:
+        from hashlib import sha256  # rare
+
+        id = f"{id[: _LONGEST_ID - 17]}~{sha256(id.encode()).hexdigest()[:16]}"
+    return id
 
 
 def named_reference(job_id: str, reference: str, func: Any) -> str:

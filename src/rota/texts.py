@@ -57,6 +57,20 @@ def shortened(text: str, limit: int = TEXT_LIMIT) -> str:
     return f"{text[:half]} … {text[len(text) - half :]}"
 
 
+def storable(text: object) -> str | None:
+    """Return a text as every database can keep it: exact, no lone surrogates, no NUL, not much longer than TEXT_LIMIT; None stays.
+
+    What is no text is taken by its ``str()``.
+    """
+    if text is None:
+        return None
+    if type(text) is not str:
+        text = text_of(text)
+    if len(text) <= TEXT_LIMIT and text.isascii() and "\0" not in text:
+        return text
+    return shortened(text).encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+
+
 def _exact(text: str) -> str:
     """Return an exact str: an instance of a subclass goes on calling users' code."""
     return text if type(text) is str else str.__str__(text)

@@ -66,6 +66,10 @@ class Place:
         """Change the version of the schema."""
         raise NotImplementedError
 
+    def make_first_layout(self) -> None:
+        """Make of the data what the first layout was; it had less in its records."""
+        self.set_version("1")
+
     def spoil(self, id: str) -> None:
         """Overwrite a job with something that is none."""
         raise NotImplementedError
@@ -114,6 +118,11 @@ class SQLPlace(Place):
 
     def set_version(self, version: str) -> None:
         self._execute("UPDATE rota_meta SET value = :value", value=version)
+
+    def make_first_layout(self) -> None:
+        for column in ("name", "func"):
+            self._execute(f"ALTER TABLE rota_runs DROP COLUMN {column}")
+        super().make_first_layout()
 
     def spoil(self, id: str) -> None:
         self._execute("UPDATE rota_jobs SET trigger_spec = '[7', args = 'x' WHERE id = :id", id=id)
@@ -179,6 +188,9 @@ class MongoDBPlace(Place):
     def set_version(self, version: str) -> None:
         self._database["meta"].update_one({"_id": "schema"}, {"$set": {"version": version}})
 
+    def make_first_layout(self) -> None:
+        self._database["meta"].update_one({"_id": "schema"}, {"$set": {"version": 1}})
+
     def spoil(self, id: str) -> None:
         self._database["jobs"].update_one({"_id": id}, {"$set": {"args": "{not json"}})
 
@@ -215,6 +227,9 @@ class TreePlace(Place):
 
     def set_version(self, version: str) -> None:
         self.put("meta", f'{{"format": "rota", "schema": "{version}"}}')
+
+    def make_first_layout(self) -> None:
+        self.put("meta", '{"format": "rota", "schema": 1}')
 
     def spoil(self, id: str) -> None:
         self.put(f"jobs/{id}", "junk")

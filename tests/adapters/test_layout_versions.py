@@ -61,25 +61,27 @@ def opened(kind, request):
 def test_an_older_layout_is_migrated_step_by_step_and_only_once(kind, opened, monkeypatch):
     opened(make_job())
     versions, steps = map(import_module, MODULES[kind])
+    known = versions.SCHEMA_VERSION
     done = []
     with monkeypatch.context() as patch:
-        patch.setattr(versions, "SCHEMA_VERSION", 3)
+        patch.setattr(versions, "SCHEMA_VERSION", known + 2)
         if kind == "redis":  # the steps are scripts
             body = (
                 "if call('HINCRBY', META, 'steps', 1) > 2 then return redis.error_reply('once too often') end"
             )
-            patch.setattr(steps, "MIGRATIONS", {step: steps.migration(step, body) for step in (1, 2)})
+            new = {step: steps.migration(step, body) for step in (known, known + 1)}
         else:
-            patch.setattr(
-                steps, "MIGRATIONS", {1: lambda server: done.append(1), 2: lambda server: done.append(2)}
-            )
-        with pytest.raises(SchemaError, match="version 1, and 3 is needed"):
+            new = {known: lambda server: done.append(1), known + 1: lambda server: done.append(2)}
+        patch.setattr(steps, "MIGRATIONS", new)
+        with pytest.raises(SchemaError, match=f"version {known}, and {known + 2} is needed"):
             opened(create=False)
         assert opened() == ["job"]
         assert opened() == ["job"]
         assert opened(create=False) == ["job"]
         assert done == ([] if kind == "redis" else [1, 2])
-    with pytest.raises(SchemaError, match=r"version 3; this version of Rota knows 1 to 1\. Upgrade Rota"):
+    with pytest.raises(
+        SchemaError, match=rf"version {known + 2}; this version of Rota knows 1 to {known}\. Upgrade"
+    ):
         opened()
 
 

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import MetaData, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool, StaticPool
 
 from rota.clock import SECOND
 from rota.core.run import CLAIMED, FAILED, SUCCEEDED, fail, succeed
@@ -295,6 +295,27 @@ def test_without_leave_to_create_tables_they_must_exist(
     engine.dispose()
 
 
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file::memory:?uri=true", "sqlite:///"]
+)
+def test_an_engine_whose_database_in_memory_is_another_one_in_each_thread_is_refused(url: str) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"for each thread; give url='sqlite://' or poolclass=StaticPool"
+    ):
+        SQLAlchemyJobStore(engine=create_engine(url))
+    with pytest.raises(ConfigurationError, match="NullPool"):
+        SQLAlchemyJobStore(url, engine_options={"poolclass": NullPool})
+
+
+def test_a_database_in_memory_that_all_threads_share_is_taken(
+    open_store: Callable[..., SQLAlchemyJobStore],
+) -> None:
+    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    open_store(engine=engine).add_job(make_job())
+    assert [job.id for job in open_store(engine=engine).get_all_jobs()] == ["job"]
+    engine.dispose()
+
+
 def test_an_old_schema_is_migrated_step_by_step(
     open_store: Callable[..., SQLAlchemyJobStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -305,8 +326,9 @@ def test_an_old_schema_is_migrated_step_by_step(
         steps.append(len(steps) + 1)
         conn.execute(text(f"ALTER TABLE rota_jobs ADD COLUMN extra{len(steps)} TEXT"))
 
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 3)
-    monkeypatch.setattr(schema, "MIGRATIONS", {1: migrate, 2: migrate})
+    known = schema.SCHEMA_VERSION
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", known + 2)
+    monkeypatch.setattr(schema, "MIGRATIONS", {known: migrate, known + 1: migrate})
     with pytest.raises(SchemaError, match="create_tables=True"):
         open_store(create_tables=False)
     store = open_store()
@@ -327,12 +349,35 @@ def test_a_migration_that_fails_leaves_the_schema_as_it_was(
         raise RuntimeError("half way")
 
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "SCHEMA_VERSION", 2)
-        patch.setattr(schema, "MIGRATIONS", {1: migrate})
+        known = schema.SCHEMA_VERSION
+        patch.setattr(schema, "SCHEMA_VERSION", known + 1)
+        patch.setattr(schema, "MIGRATIONS", {known: migrate})
         with pytest.raises(RuntimeError, match="half way"):
             open_store()
     assert "extra" not in {column["name"] for column in inspect(store.engine).get_columns("rota_jobs")}
     open_store()
+
+
+@pytest.mark.parametrize(
+    ("every", "expected"),
+    [(60, {"status", "started", "finished", "result"}),
+     (None, {"status", "started", "finished", "result", "name", "func"})],
+)  # fmt: skip
+def test_only_the_end_of_a_job_that_goes_with_it_writes_the_name(
+    open_store: Callable[..., SQLAlchemyJobStore], path: Path, every: int | None, expected: set[str]
+) -> None:
+    sent: list[str] = []
+    engine = create_engine(f"sqlite:///{path}", isolation_level="AUTOCOMMIT")
+    event.listen(engine, "connect", lambda connection, record: connection.set_trace_callback(sent.append))
+    store = open_store(engine=engine)
+    store.add_job(make_job(every=every))
+    runs = claim(store)
+    sent.clear()
+    assert finish(store, runs) == []
+    (update,) = [statement for statement in sent if statement.startswith("UPDATE rota_runs")]
+    columns = update.partition(" SET ")[2].partition(" WHERE ")[0]
+    assert {assignment.partition("=")[0].strip() for assignment in columns.split(", ")} == expected
+    engine.dispose()
 
 
 # --------------------------------------------------------------------------------------------------------------- errors

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import sqlite3
 from pathlib import Path
 
 import pytest
 
-from tests.cli.processes import rota
+from rota.importers.apscheduler import plan_import
+from tests.cli.processes import LIMIT, environment, rota
 from tests.needs import need
 
 need("typer", "cli")
@@ -99,6 +102,98 @@ def test_the_store_of_the_environment_is_written_to(capsys, source, target, monk
     monkeypatch.setenv("ROTA_JOBSTORE", target)
     assert run(capsys, source, "--yes")[0] == 0
     assert "interval" in rota(capsys, "jobs")[1]
+
+
+@pytest.fixture
+def many(tmp_path):
+    """A source with 1,000 jobs that can be taken over and 30 that cannot."""
+    path = tmp_path / "many.sqlite"
+    with sqlite3.connect(path) as db:
+        db.executescript((DATA / "sqlite-3.11.3.sql").read_text())
+        ((next_run, state),) = db.execute(
+            "SELECT next_run_time, job_state FROM apscheduler_jobs WHERE id = 'interval'"
+        )
+        db.execute("DELETE FROM apscheduler_jobs")
+        state = pickle.loads(state)
+        for number in range(1000):
+            state["id"] = f"job-{number:04}"
+            db.execute(
+                "INSERT INTO apscheduler_jobs VALUES (?, ?, ?)", (state["id"], next_run, pickle.dumps(state))
+            )
+        for number in range(30):
+            db.execute(
+                "INSERT INTO apscheduler_jobs VALUES (?, ?, ?)", (f"bad-{number}", next_run, b"no pickle")
+            )
+    db.close()
+    return f"sqlite:///{path}"
+
+
+def test_a_long_plan_is_a_summary_unless_all_jobs_are_asked_for(capsys, many, target):
+    code, out, _ = run(capsys, many)
+    assert code == 1
+    head, *lines = out.splitlines()
+    assert head.split() == ["JOBS", "ACTION", "CALLS", "FOR", "EXAMPLE"]
+    assert lines[0].split() == ["1000", "add", "shop:bill", "job-0000"]
+    assert len(lines) < 100
+    assert out.count(" is not taken over:\n") == 20
+    assert "and 10 more that differ or are not taken over; --all shows them" in out
+    assert "add: 1000, not taken over: 30" in out
+    code, everything, _ = run(capsys, many, "--all")
+    assert all(f"\njob-{number:04} " in everything for number in range(1000))
+    assert everything.count(" is not taken over:\n") == 30
+    code, out, _ = run(capsys, many, "--json")
+    assert len(json.loads(out)["jobs"]) == 1030
+
+
+def test_many_jobs_are_written_and_one_that_came_in_between_is_left_alone(capsys, many, target):
+    code, out, err = run(capsys, many, "--to", target, "--yes")
+    assert (code, err) == (1, "")
+    assert "add: 1000, not taken over: 30" in out
+    store = SQLAlchemyJobStore(target, imports=False)
+    store.start(None, "default")
+    assert len(store.get_all_jobs()) == 1000
+    store.remove_job("job-0007")
+    plan = plan_import(many, store)
+    store.remove_job("job-0300")
+    planned = {job.id: job for job in plan}
+    planned["job-0300"].action = planned["job-0008"].action = "add"  # what another process did meanwhile
+    seen = []
+    plan.carry_out(store, seen.append)
+    assert (planned["job-0007"].action, planned["job-0300"].action) == ("add", "add")
+    assert (planned["job-0008"].action, planned["job-0008"].differences) == (
+        "differs, kept",
+        ["added meanwhile"],
+    )
+    assert len(store.get_all_jobs()) == 1000
+    assert seen == [250, 500, 750, 1000, 1030]
+    store.shutdown()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a pseudo terminal is needed")
+def test_on_a_terminal_the_progress_is_shown(many, target):
+    import pty
+    import subprocess
+    import sys
+
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "rota", "import", "apscheduler", many, "--to", target, "--yes"],
+        env=environment(TERM="xterm", COLUMNS="80", LINES="24"),
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        drawn = b""
+        while True:
+            try:
+                drawn += os.read(ours, 65536)
+            except OSError:  # the other side is closed
+                break
+        assert process.wait(LIMIT) == 1
+    os.close(ours)
+    assert b"reading jobs" in drawn
+    assert b"writing jobs" in drawn
+    assert b"/1030" in drawn
 
 
 def test_mistakes_are_said(capsys, source, target, tmp_path):

@@ -236,3 +236,32 @@ def test_jobs_for_others_need_a_store_that_others_see(stores: dict[str, Any]) ->
     with pytest.raises(ConfigurationError, match="runs_jobs=False"):
         scheduler.start()
     assert not scheduler.running
+
+
+# ------------------------------------------------------------------------------------------------------- dates that are past
+
+
+@pytest.mark.parametrize(
+    ("options", "what"), [({}, "it runs at once"), ({"misfire_grace_time": 60}, "it is recorded as missed")]
+)
+def test_a_date_that_is_past_is_told(
+    scheduler: ManualScheduler, caplog: pytest.LogCaptureFixture, options: dict[str, Any], what: str
+) -> None:
+    past = scheduler.clock.datetime() - timedelta(hours=3)
+    job = scheduler.add_job(task, "date", run_date=past, id="past", **options)
+    (message,) = [record.message for record in caplog.records if "is past" in record.message]
+    assert what in message
+    assert "give timezone= if another zone was meant" in message
+    scheduler.run_pending()
+    assert [run.status for run in scheduler.get_runs(job.id)] == ["missed" if options else "succeeded"]
+
+
+def test_what_is_to_run_now_is_not_told_of_its_past(
+    scheduler: ManualScheduler, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = scheduler.clock.datetime()
+    scheduler.add_job(task)
+    scheduler.add_job(task, "date", run_date=now - timedelta(seconds=30), id="just now")
+    scheduler.add_job(task, "interval", hours=1, start_date=now - timedelta(days=1), id="phase")
+    scheduler.add_job(task, "interval", hours=1, next_run_time=now - timedelta(days=1), id="owed")
+    assert "is past" not in caplog.text

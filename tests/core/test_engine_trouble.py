@@ -238,6 +238,17 @@ def test_a_clock_set_back_by_a_day_makes_no_stall():
     assert "cron" not in ran
 
 
+def test_elapsed_time_goes_on_beside_the_records_of_the_time_that_comes_once_more():
+    scheduler, _ = started()
+    scheduler.add_job(int, "interval", seconds=10, id="j")
+    scheduler.advance(minutes=5)
+    for _ in range(2):
+        scheduler.clock.set(scheduler.clock.datetime() - timedelta(minutes=3))
+        before = len(scheduler.get_runs("j"))
+        scheduler.advance(minutes=3, seconds=1)
+        assert len(scheduler.get_runs("j")) - before == 18
+
+
 def test_a_small_correction_of_the_clock_is_no_jump():
     scheduler, log = started()
     scheduler.add_job(int, "interval", minutes=1)

@@ -379,3 +379,24 @@ def test_the_job_that_add_job_returns_is_live():
     assert job.resume().reschedule("interval", hours=1).next_run_time == MIDNIGHT + timedelta(minutes=62)
     job.remove()
     assert scheduler.get_jobs() == []
+
+
+def test_a_run_shows_its_times_in_the_zone_of_its_job_and_a_record_in_that_of_the_scheduler():
+    from rota.executors.base import current_run
+
+    scheduler, log = started(timezone="Asia/Tokyo")
+    seen = []
+    scheduler.add_job(
+        lambda: seen.append(current_run().scheduled_run_time),
+        "cron",
+        hour=3,
+        timezone="Europe/Berlin",
+        id="j",
+    )
+    scheduler.advance(days=1)
+    (event,) = [event for name, event in log if name == "JOB_EXECUTED"]
+    (run,) = scheduler.get_runs("j")
+    shown = [seen[0], event.scheduled_run_time, event.run.scheduled_run_time, run.scheduled_run_time]
+    assert [str(time)[10:] for time in shown[:2]] == [" 03:00:00+01:00"] * 2
+    assert str(run.scheduled_run_time)[10:] == " 11:00:00+09:00"
+    assert len(set(shown)) == 1

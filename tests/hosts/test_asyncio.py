@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 
-from rota.errors import NoEventLoopError, SchedulerAlreadyRunningError
+from rota.errors import ConfigurationError, NoEventLoopError, SchedulerAlreadyRunningError
 from rota.events import EVENT_JOB_EXECUTED
 from rota.schedulers.asyncio import AsyncIOScheduler
 from rota.testing.host_contract import HostContract
@@ -278,3 +278,89 @@ def test_ending_a_process_pool_does_not_block_the_loop():
         assert scheduler._closed.is_set()
 
     asyncio.run(main())
+
+
+def test_shutdown_can_be_awaited_on_another_loop_and_blocks_neither():
+    host = AsyncIOHost()
+    try:
+        scheduler = host.make()
+        host.start(scheduler)
+        begun, ended = threading.Event(), []
+
+        async def work():
+            begun.set()
+            while scheduler.running:  # noqa: ASYNC110  # its state has no event to wait for
+                await asyncio.sleep(0.001)
+            ended.append("work")
+
+        host.call(scheduler.add_job, work)
+        assert begun.wait(PATIENCE)
+
+        async def elsewhere():
+            ticks = asyncio.create_task(asyncio.sleep(0, "this loop goes on"))
+            finished = scheduler.shutdown()
+            assert not scheduler.running
+            assert await ticks == "this loop goes on"
+            await asyncio.wait_for(finished, PATIENCE)
+            ended.append("shutdown")
+            assert scheduler._closed.is_set()
+
+        asyncio.run(elsewhere())
+        assert ended == ["work", "shutdown"]
+    finally:
+        host.close()
+
+
+def test_a_job_on_another_loop_that_awaits_the_shutdown_does_not_wait_for_itself():
+    from rota.executors.pool import ThreadPoolExecutor
+
+    async def main():
+        scheduler = AsyncIOScheduler(executors={"default": ThreadPoolExecutor(2)})
+        scheduler.start()
+        went_on = threading.Event()
+
+        async def work():
+            await scheduler.shutdown()
+            went_on.set()
+
+        scheduler.add_job(work)
+        await until_closed_after(went_on, scheduler)
+
+    async def until_closed_after(event, scheduler):
+        async with asyncio.timeout(PATIENCE):
+            while not event.is_set():  # noqa: ASYNC110  # set by another thread
+                await asyncio.sleep(0.001)
+        await until_closed(scheduler)
+
+    asyncio.run(main())
+
+
+def test_async_with_starts_and_waits_for_the_runs_at_the_end():
+    ended = []
+
+    async def work():
+        await asyncio.sleep(0.05)
+        ended.append("work")
+
+    async def main():
+        async with AsyncIOScheduler() as scheduler:
+            scheduler.add_job(work)
+            await asyncio.sleep(0.01)
+        assert scheduler._closed.is_set()
+        with pytest.raises(KeyError):
+            async with scheduler:  # started anew, and shut down whatever is raised
+                raise KeyError
+        assert not scheduler.running
+        async with scheduler:
+            await scheduler.shutdown()  # leaving has nothing left to do
+        scheduler.start(paused=True)
+        async with scheduler:  # one that runs already stays as it is
+            assert scheduler.state == 2
+
+    asyncio.run(main())
+    assert ended == ["work"]
+
+
+def test_a_plain_with_names_the_right_form():
+    with pytest.raises(ConfigurationError, match="async with AsyncIOScheduler"), AsyncIOScheduler():
+        pass

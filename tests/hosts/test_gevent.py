@@ -57,6 +57,20 @@ def test_start_returns_the_greenlet_which_ends_with_the_scheduler():
     assert greenlet.dead
 
 
+def test_with_starts_and_waits_for_the_runs_at_the_end():
+    ended = []
+
+    def work():
+        gevent.sleep(0.05)
+        ended.append("work")
+
+    with GeventHost().make() as scheduler:
+        scheduler.add_job(work)
+        gevent.sleep(0.01)
+    assert ended == ["work"]
+    assert scheduler._closed.is_set()
+
+
 def test_listeners_are_called_in_the_hub_s_thread():
     host = GeventHost()
     scheduler = host.make(jobstores={"default": SlowStore()})

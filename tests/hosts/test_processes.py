@@ -9,6 +9,8 @@ import textwrap
 
 import pytest
 
+from tests.needs import need
+
 
 def run(program, timeout=20):
     """Run a program in a fresh interpreter; return what it printed, line by line."""
@@ -141,3 +143,121 @@ def test_a_scheduler_refuses_to_start_where_uwsgi_has_no_threads():
         """
     )
     assert lines == ["True"]
+
+
+@needs_fork
+def test_a_forked_copy_refuses_what_would_reach_nobody_and_says_what_to_do():
+    lines = run(
+        """
+        import io, os, sys
+        from rota.errors import SchedulerNotRunningError
+        from rota.schedulers.background import BackgroundScheduler
+        scheduler = BackgroundScheduler(logger="quiet")
+        scheduler.start()
+        job = scheduler.add_job(int, "interval", hours=1, id="kept")
+        calls = {
+            "add_job": lambda: scheduler.add_job(int),
+            "add_jobs": lambda: scheduler.add_jobs([{"func": int}]),
+            "scheduled_job": lambda: scheduler.scheduled_job("interval", hours=1)(int),
+            "get_job": lambda: scheduler.get_job("kept"),
+            "get_jobs": scheduler.get_jobs,
+            "get_runs": scheduler.get_runs,
+            "print_jobs": lambda: scheduler.print_jobs(out=io.StringIO()),
+            "modify_job": lambda: scheduler.modify_job("kept", name="x"),
+            "pause": job.pause,
+            "resume": job.resume,
+            "reschedule": lambda: job.reschedule("interval", hours=2),
+            "run_now": job.run_now,
+            "remove": job.remove,
+            "remove_all_jobs": scheduler.remove_all_jobs,
+            "export_jobs": lambda: scheduler.export_jobs(io.StringIO()),
+            "import_jobs": lambda: scheduler.import_jobs(io.StringIO()),
+        }
+        if os.fork() == 0:
+            for name, call in calls.items():
+                try:
+                    call()
+                    print(name, "was not refused")
+                except SchedulerNotRunningError as exc:
+                    if "start()" not in str(exc) or "runs_jobs=False" not in str(exc):
+                        print(name, exc)
+            scheduler.start()
+            print([job.id for job in scheduler.get_jobs()], scheduler.add_job(int, "interval", hours=1).pending)
+            scheduler.shutdown()
+            sys.stdout.flush()
+            os._exit(0)
+        os.wait()
+        scheduler.shutdown()
+        """
+    )
+    assert lines == ["['kept'] False"]
+
+
+@needs_fork
+def test_a_copy_that_is_configured_anew_is_a_scheduler_like_any_other():
+    lines = run(
+        """
+        import os, sys
+        from rota.schedulers.background import BackgroundScheduler
+        scheduler = BackgroundScheduler(logger="quiet")
+        scheduler.start()
+        if os.fork() == 0:
+            scheduler.configure()
+            print(scheduler.add_job(int).pending, len(scheduler.get_jobs()))
+            sys.stdout.flush()
+            os._exit(0)
+        os.wait()
+        scheduler.shutdown()
+        """
+    )
+    assert lines == ["True 1"]
+
+
+@needs_fork
+@pytest.mark.parametrize("url", ["None", "f'sqlite:///{tempfile.mkdtemp()}/jobs'"])
+def test_a_fork_while_other_threads_use_the_store_leaves_a_child_that_can_use_it(url):
+    need("sqlalchemy", "sql")
+    lines = run(
+        f"""
+        import faulthandler, logging, os, tempfile, threading
+        from rota.schedulers.background import BackgroundScheduler
+        logging.disable()
+        url = {url}
+        options = {{"jobstores": {{"default": url}}}} if url else {{}}
+        scheduler = BackgroundScheduler(**options)
+        scheduler.start()
+        scheduler.add_job("math:sqrt", "interval", args=[2], seconds=0.001, max_instances=50)
+        ended = threading.Event()
+        def read():
+            while not ended.is_set():
+                scheduler.get_jobs(), scheduler.get_runs(limit=5)
+        def write():
+            while not ended.is_set():
+                scheduler.add_job("math:sqrt", "interval", args=[2], hours=1, id="written", replace_existing=True)
+        threads = [threading.Thread(target=read), threading.Thread(target=write)]
+        for thread in threads:
+            thread.start()
+        statuses = set()
+        for number in range(15):
+            child = os.fork()
+            if child == 0:
+                faulthandler.dump_traceback_later(20, exit=True)
+                try:
+                    scheduler.start(paused=True)
+                    scheduler.add_job("math:sqrt", "interval", args=[3], hours=1, id=str(number))
+                    scheduler.get_jobs()
+                    scheduler.shutdown()
+                except BaseException:
+                    os._exit(3)
+                os._exit(0)
+            statuses.add(os.waitpid(child, 0)[1])
+        ended.set()
+        for thread in threads:
+            thread.join()
+        added = {{job.id for job in scheduler.get_jobs()}} & set(map(str, range(15)))
+        print(statuses, len(added))
+        scheduler.shutdown()
+        """,
+        timeout=55,
+    )
+    assert lines == ["{0} " + ("0" if url == "None" else "15")]

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from rota.errors import ConfigurationError
 from rota.schedulers.background import BackgroundScheduler
 from rota.schedulers.blocking import BlockingScheduler
 from rota.testing.host_contract import HostContract
@@ -66,3 +67,32 @@ class TestBlocking(HostContract):
         host = BlockingHost()
         yield host
         host.close()
+
+
+def test_with_starts_and_waits_for_the_runs_at_the_end():
+    gate, ended = threading.Event(), []
+
+    def work():
+        while scheduler.running:
+            gate.wait(0.001)
+        ended.append("work")
+
+    with BackgroundScheduler() as scheduler:
+        begun = threading.Event()
+        scheduler.add_job(lambda: (begun.set(), work()))
+        assert begun.wait(PATIENCE)
+    assert ended == ["work"]
+    assert scheduler._closed.is_set()
+    with pytest.raises(KeyError), scheduler:  # started anew, and shut down whatever is raised
+        raise KeyError
+    assert not scheduler.running
+    with scheduler:
+        scheduler.shutdown(wait=False)  # leaving has nothing left to do
+    scheduler.start(paused=True)
+    with scheduler:  # one that runs already stays as it is
+        assert scheduler.state == 2
+
+
+def test_a_blocking_scheduler_has_no_with_form_and_says_what_to_write():
+    with pytest.raises(ConfigurationError, match="with BackgroundScheduler"), BlockingScheduler():
+        pass

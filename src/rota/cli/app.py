@@ -346,6 +346,9 @@ def _import_apscheduler(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Write without asking.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and write nothing.")] = False,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="Show each job, also of a plan with more than 20.")
+    ] = False,
     timezone: Zone = None,
     json: Json = False,
 ) -> int:
@@ -369,6 +372,7 @@ def _import_apscheduler(
         keep_grace=keep_grace,
         yes=yes,
         dry_run=dry_run,
+        show_all=show_all,
         as_json=json,
     )
 

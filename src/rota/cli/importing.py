@@ -5,7 +5,10 @@ The jobs are read and written by :mod:`rota.importers`; their code is not import
 
 from __future__ import annotations
 
+import os
 import sys
+from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SchemaError
@@ -15,10 +18,14 @@ from .output import CliError, note, one_line, print_columns, print_json
 from .stores import Guest, make_store, opened, signing_keys
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from datetime import tzinfo
 
     from ..importers.apscheduler import ImportPlan
     from ..jobstores.base import BaseJobStore
+
+#: Up to how many jobs are shown one by one, and how many of each kind of message, unless all are asked for.
+_SHOWN = 20
 
 
 def import_apscheduler(
@@ -32,24 +39,27 @@ def import_apscheduler(
     keep_grace: bool,
     yes: bool,
     dry_run: bool,
+    show_all: bool,
     as_json: bool,
 ) -> int:
     """Show the plan of an import, and carry it out if that is wanted.
 
+    :param show_all: whether each job of a long plan is shown
     :return: the exit code: 1 if there are jobs that cannot be taken over
     """
-    plan = plan_import(source, name=name, keep_grace=keep_grace)
+    with _progress("reading", None) as read:
+        plan = plan_import(source, name=name, keep_grace=keep_grace, progress=read)
     if yes:
         if not url:
             raise CliError(
                 "into which job store? Give its URL by --to, for example --to sqlite:///jobs.sqlite", 2
             )
         _write(plan, url, tablename, replace)
-        _show(plan, zone, as_json, written=True)
+        _show(plan, zone, as_json, show_all, written=True)
         return _code(plan)
     if url:
         _compare(plan, url, tablename, replace)
-    _show(plan, zone, as_json, written=False)
+    _show(plan, zone, as_json, show_all, written=False)
     if as_json or not any(job.action in (ADD, REPLACE) for job in plan):
         return _code(plan)
     if url and not dry_run and sys.stdin.isatty() and _agreed():
@@ -79,7 +89,9 @@ def _write(plan: ImportPlan, url: str, tablename: str, replace: bool) -> None:
         raise CliError(f"cannot import into {without_secrets(url)}: {exc}") from exc
     try:
         _check_signed(store)
-        plan.compare(store, replace).carry_out(store)
+        plan.compare(store, replace)
+        with _progress("writing", len(plan)) as written:
+            plan.carry_out(store, written)
     finally:
         guest.shutdown()
 
@@ -96,11 +108,57 @@ def _agreed() -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _show(plan: ImportPlan, zone: tzinfo, as_json: bool, written: bool) -> None:
+@contextmanager
+def _progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show on a terminal how many jobs are done; gives the function that is told."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield lambda count: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"{what} jobs", total=total)
+        yield lambda count: bar.update(task, completed=count)
+
+
+def _show(plan: ImportPlan, zone: tzinfo, as_json: bool, show_all: bool, written: bool) -> None:
     if as_json:
         jobs: list[dict[str, Any]] = [job.to_dict() for job in plan]
         print_json({"written": written, "counts": plan.counts(), "jobs": jobs})
         return
+    short = len(plan) > _SHOWN and not show_all
+    if short:
+        _show_groups(plan)
+    else:
+        _show_jobs(plan, zone)
+    told, left_out = 0, 0
+    changes: dict[str, list[str]] = {}
+    for job in plan:
+        for change in job.changes:
+            changes.setdefault(change, []).append(job.id)
+        if job.problem is None and not job.differences:
+            continue
+        told += 1
+        if short and told > _SHOWN:
+            left_out += 1
+        elif job.problem is not None:
+            print(f"\n{job.id} is not taken over:\n  {job.problem}")
+        else:
+            print(f"\n{job.id} differs from the job in the store in: {', '.join(job.differences)}")
+    if left_out:
+        print(f"\n… and {left_out} more that differ or are not taken over; --all shows them")
+    shown = list(changes.items())[: _SHOWN if short else None]
+    for change, ids in shown:
+        some = ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
+        print(f"\n{change}\n  ({some})")
+    if len(changes) > len(shown):
+        print(f"\n… and {len(changes) - len(shown)} more changes; --all shows them")
+    print(f"\n{_summary(plan)}")
+
+
+def _show_jobs(plan: ImportPlan, zone: tzinfo) -> None:
     rows = [
         (
             job.id,
@@ -112,18 +170,22 @@ def _show(plan: ImportPlan, zone: tzinfo, as_json: bool, written: bool) -> None:
         for job in plan
     ]
     print_columns(("ID", "ACTION", "NEXT RUN", "CALLS", "WHEN"), rows, "no jobs", 2)
-    changes: dict[str, list[str]] = {}
+
+
+def _show_groups(plan: ImportPlan) -> None:
+    """Print how many jobs of which callable come to what, the most numerous first."""
+    groups = Counter((job.action, job.func or "") for job in plan)
+    examples: dict[tuple[str, str], str] = {}
     for job in plan:
-        if job.problem is not None:
-            print(f"\n{job.id} is not taken over:\n  {job.problem}")
-        elif job.differences:
-            print(f"\n{job.id} differs from the job in the store in: {', '.join(job.differences)}")
-        for change in job.changes:
-            changes.setdefault(change, []).append(job.id)
-    for change, ids in changes.items():
-        some = ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
-        print(f"\n{change}\n  ({some})")
-    print(f"\n{_summary(plan)}")
+        examples.setdefault((job.action, job.func or ""), job.id)
+    rows = [
+        (str(count), action, func, examples[action, func])
+        for (action, func), count in groups.most_common(_SHOWN)
+    ]
+    print_columns(("JOBS", "ACTION", "CALLS", "FOR EXAMPLE"), rows, "no jobs", 2)
+    if len(groups) > _SHOWN:
+        print(f"… and {len(groups) - _SHOWN} more kinds of jobs")
+    print("--all shows each job")
 
 
 def _summary(plan: ImportPlan) -> str:

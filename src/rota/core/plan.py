@@ -10,6 +10,8 @@ from .run import MANUAL, MISSED, SKIPPED, Run, end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from ..job import Job
     from ..triggers.base import BaseTrigger
 
@@ -22,6 +24,9 @@ JITTER_STEPS = 100
 #: Stands for the nominal time of a job that is to be planned when its run has ended. Long past, so that the job is due as
 #: soon as its store does not hold it any more.
 AFTER_RUN = 0
+
+#: How many microseconds are tried for the key of a run by hand; a schedule that has a time at each of them is as good as none.
+KEY_STEPS = 1000
 
 #: not planned yet
 NEW = "new"
@@ -68,6 +73,9 @@ def plan(job: Job, now: int) -> Decision:
     if nominal == AFTER_RUN:  # the run that it waited for has ended
         _set_next(decision, trigger.after(now, now), now)
         return decision
+    if due < nominal:
+        _plan_forgotten(decision, nominal, nominal - due, now)
+        return decision
     following = trigger.after(nominal, nominal)
     regular = trigger.regular
     busy = job.running >= policy.max_instances
@@ -86,15 +94,39 @@ def plan(job: Job, now: int) -> Decision:
     return decision
 
 
-def once_more(job: Job, now: int) -> Decision:
-    """Return the decision to run a job now, apart from its schedule, which stays as it is."""
+def once_more(job: Job, now: int, taken: Collection[int] = ()) -> Decision:
+    """Return the decision to run a job now, apart from its schedule, which stays as it is.
+
+    A run by hand has no nominal time: its key is the first microsecond from now on that has no record and is no time of the job.
+
+    :param now: instant of the request
+    :param taken: the keys of the job's records from then on
+    """
     decision = Decision(job)
-    run = Run(job.id, now, now, job, job.executor)
+    key = now
+    while key < now + KEY_STEPS and (key in taken or _is_time_of(job, key)):
+        key += 1
+    run = Run(job.id, key, now, job, job.executor)
     run.reason = MANUAL
     decision.runs.append(run)
     decision.next_nominal, decision.next_due = job.next_nominal, job.next_due
     decision.state, decision.error = job.state, job.error
     return decision
+
+
+def _is_time_of(job: Job, instant: int) -> bool:
+    """Whether an instant is, or may become, a nominal time of a job: on its trigger's grid, or that of its pending time."""
+    pending = job.next_nominal
+    if instant == pending:
+        return True
+    try:
+        return job.trigger.after(instant - 1) == instant or (
+            pending is not None and pending < instant and job.trigger.after(instant - 1, pending) == instant
+        )
+    except (
+        Exception
+    ):  # a trigger that raises has no times; it costs its job the schedule, not the run by hand
+        return False
 
 
 def quarantine(job: Job, error: str) -> Decision:
@@ -104,6 +136,19 @@ def quarantine(job: Job, error: str) -> Decision:
     decision.error = error
     decision.next_nominal = job.next_nominal
     return decision
+
+
+def is_forgotten(nominal: int, now: int, age: int | None) -> bool:
+    """Whether a nominal time is so old that a ledger that keeps its records for ``age`` microseconds cannot know of its run."""
+    return age is not None and nominal < now - age
+
+
+def forgotten(nominal: int, age: int) -> int:
+    """Return the due time that marks a nominal time of :func:`is_forgotten` when its job is stored.
+
+    No other due time comes before its nominal time. The planner records the times up to that age as missed.
+    """
+    return nominal - age
 
 
 def due_time(job: Job, nominal: int) -> int:
@@ -139,16 +184,30 @@ def _most_late(job: Job) -> int:
     return int((trigger.jitter or 0) * SECOND) + int((trigger.spread or 0) * SECOND)
 
 
+def _plan_forgotten(decision: Decision, nominal: int, age: int, now: int) -> None:
+    """Record the times that are older than the ledger remembers as missed: nobody knows whether they ran."""
+    job, trigger = decision.job, decision.job.trigger
+    if trigger.follows_end:  # one time is owed, and the next is counted from now
+        last, count, following = nominal, 1, trigger.after(now, now)
+    else:
+        last, count = latest(trigger, nominal, max(nominal, now - age))
+        following = trigger.after(last, last)
+    record = record_of(job, nominal, last, count, MISSED, "older than the ledger remembers", now)
+    record.due = due_time(job, nominal)
+    decision.records.append(record)
+    _set_next(decision, following, now)
+
+
 def _plan_after_end(decision: Decision, nominal: int, now: int, busy: bool, late: bool) -> None:
     """Decide for a job whose next time is counted from the end of its run: one time is owed, and the job is held."""
     job = decision.job
     following = job.trigger.after(now, now)
     if late and not busy:
-        decision.records.append(_record(job, nominal, nominal, 1, MISSED, "too late", now))
+        decision.records.append(record_of(job, nominal, nominal, 1, MISSED, "too late", now))
         _set_next(decision, following, now)
         return
     if busy:
-        decision.records.append(_record(job, nominal, nominal, 1, SKIPPED, "max_instances", now))
+        decision.records.append(record_of(job, nominal, nominal, 1, SKIPPED, "max_instances", now))
     else:
         decision.runs.append(Run(job.id, nominal, due_time_of(job, nominal), job, job.executor))
     if following is None:
@@ -164,30 +223,30 @@ def _plan_many(decision: Decision, nominal: int, now: int, busy: bool) -> int | 
     trigger = job.trigger
     last, count = _last_due(job, nominal, now)
     if busy:
-        decision.records.append(_record(job, nominal, last, count, SKIPPED, "max_instances", now))
+        decision.records.append(record_of(job, nominal, last, count, SKIPPED, "max_instances", now))
         return trigger.after(last, last)
     if coalesce:
         if grace is not None and now - due_time_of(job, last) > grace:
-            decision.records.append(_record(job, nominal, last, count, MISSED, "too late", now))
+            decision.records.append(record_of(job, nominal, last, count, MISSED, "too late", now))
         else:
             if count > 1:
-                before, skipped = _latest(trigger, nominal, last - 1)
-                decision.records.append(_record(job, nominal, before, skipped, SKIPPED, "coalesced", now))
+                before, skipped = latest(trigger, nominal, last - 1)
+                decision.records.append(record_of(job, nominal, before, skipped, SKIPPED, "coalesced", now))
             decision.runs.append(Run(job.id, last, due_time_of(job, last), job, job.executor))
         return trigger.after(last, last)
     first: int | None = nominal
     if grace is not None and now - due_time_of(job, nominal) > grace:
         # Jitter makes a due time later, so only what is too late by the whole jitter is missed without a look at it.
         surely = now - grace - 1 - _most_late(job)
-        before, missed = _latest(trigger, nominal, max(nominal, surely))
-        decision.records.append(_record(job, nominal, before, missed, MISSED, "too late", now))
+        before, missed = latest(trigger, nominal, max(nominal, surely))
+        decision.records.append(record_of(job, nominal, before, missed, MISSED, "too late", now))
         first = trigger.after(before, before)
     while first is not None and first <= last and len(decision.runs) < GROUP_LIMIT:
         due = due_time_of(job, first)
         if due > now:  # its jitter has not passed yet
             break
         if grace is not None and now - due > grace:
-            decision.records.append(_record(job, first, first, 1, MISSED, "too late", now))
+            decision.records.append(record_of(job, first, first, 1, MISSED, "too late", now))
         else:
             decision.runs.append(Run(job.id, first, due, job, job.executor))
         first = trigger.after(first, first)
@@ -205,18 +264,18 @@ def due_time_of(job: Job, nominal: int) -> int:
 
 def _last_due(job: Job, nominal: int, now: int) -> tuple[int, int]:
     """Return the last nominal time that is due at ``now``, and how many there are from ``nominal`` on."""
-    last, count = _latest(job.trigger, nominal, now)
+    last, count = latest(job.trigger, nominal, now)
     if _most_late(job):
         for _ in range(JITTER_STEPS):
             if last <= nominal or due_time_of(job, last) <= now:
                 break
-            last, count = _latest(job.trigger, nominal, last - 1)
+            last, count = latest(job.trigger, nominal, last - 1)
         else:
             last, count = nominal, 1
     return last, count
 
 
-def _latest(trigger: BaseTrigger, first: int, now: int) -> tuple[int, int]:
+def latest(trigger: BaseTrigger, first: int, now: int) -> tuple[int, int]:
     """Return the last nominal time from ``first`` to ``now``, and how many there are.
 
     ``first`` need not be one of the trigger's own times: a user may have set it (``next_run_time``).
@@ -228,7 +287,8 @@ def _latest(trigger: BaseTrigger, first: int, now: int) -> tuple[int, int]:
     return last, count + 1
 
 
-def _record(job: Job, first: int, last: int, count: int, status: str, reason: str, now: int) -> Run:
+def record_of(job: Job, first: int, last: int, count: int, status: str, reason: str, now: int) -> Run:
+    """Return the record of nominal times that do not run: ``first`` to ``last``, ``count`` in all."""
     record = Run(job.id, first, due_time_of(job, first), job, job.executor)
     record.last = last
     record.count = count

@@ -5,13 +5,15 @@ Pure data and its life cycle. It may not call the job, read the clock or know a 
 
 from __future__ import annotations
 
+from datetime import date, datetime, time
+
 from ..clock import moment
 from ..errors import RunNotInHandError
-from ..texts import shortened, text_of, type_name
+from ..texts import repr_of, shortened, text_of, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import tzinfo
     from typing import Any
 
     from ..job import Job
@@ -33,10 +35,20 @@ MANUAL = "manual"
 END_STATES = (SUCCEEDED, FAILED, MISSED, SKIPPED, TIMED_OUT, CANCELLED, LOST)
 
 
+#: Strings and integers up to these lengths are kept as they are.
+_SHORT = 1_000
+_FEW_BITS = 64
+#: What is nested deeper in a return value, and longer integers, are not data for every JSON library.
+_MAX_DEPTH = 100
+_MAX_BITS = 14_000
+
+
 class Run:
     """A run, from its claim to its record in the ledger. Times are instants (microseconds, UTC).
 
     A record of times that did not run stands for a range: ``nominal`` is the first, ``last`` the last of ``count``.
+
+    :ivar timezone: the zone in which a scheduler shows the times of its records; a run under way has its job's
     """
 
     __slots__ = (
@@ -50,9 +62,12 @@ class Run:
         "exception",
         "executor",
         "finished_at",
+        "func",
         "job",
         "job_id",
+        "kept",
         "last",
+        "name",
         "nominal",
         "owner",
         "reason",
@@ -60,8 +75,11 @@ class Run:
         "started_at",
         "status",
         "then",
+        "timezone",
         "traceback",
     )
+
+    timezone: tzinfo | None
 
     def __init__(
         self, job_id: str, nominal: int, due: int, job: Job | None = None, executor: str = "default"
@@ -85,10 +103,15 @@ class Run:
         self.started_at: int | None = None
         self.finished_at: int | None = None
         self.retval: Any = None
+        #: what the ledger keeps of a return value that is not kept as it is: its text, and the value of that
+        self.kept: tuple[str, Any] | None = None
         self.exception: BaseException | None = None
         self.error_type: str | None = None
         self.error: str | None = None
         self.traceback: str | None = None
+        #: name of the job and reference of its callable, in a record
+        self.name: str | None = None
+        self.func: str | None = None
         #: True once somebody asked the run to stop; a long job looks at it now and then
         self.cancelled = False
         #: the run of the same job that is executed after this one (missed times that are not coalesced)
@@ -101,14 +124,24 @@ class Run:
 
     @property
     def scheduled_run_time(self) -> datetime:
-        """The nominal time as an aware datetime (UTC)."""
-        return moment(self.nominal)
+        """The nominal time as an aware datetime, in the zone of the job's trigger or the scheduler."""
+        return self._shown(self.nominal)
 
     @property
     def deadline(self) -> datetime | None:
         """The time after which the run would not be started any more (``expires``), or None."""
         expires = self.job.policy.expires if self.job is not None else None
-        return None if expires is None else moment(self.due + expires)
+        return None if expires is None else self._shown(self.due + expires)
+
+    def _shown(self, instant: int) -> datetime:
+        # Nearly nobody asks, so that a run does not know its zone before.
+        timezone = getattr(self, "timezone", None)
+        if timezone is None and self.job is not None:
+            timezone = getattr(self.job.trigger, "timezone", None)
+        try:
+            return moment(instant) if timezone is None else moment(instant, timezone)
+        except Exception:  # a zone that fails must not cost more than itself
+            return moment(instant)
 
     @property
     def duration(self) -> float | None:
@@ -135,6 +168,8 @@ class Run:
         """Return the ledger record as JSON-able data (times are ISO 8601, UTC)."""
         return {
             "job_id": self.job_id,
+            "name": self.name,
+            "func": self.func,
             "scheduled": moment(self.nominal).isoformat(),
             "last_scheduled": moment(self.last).isoformat(),
             "count": self.count,
@@ -148,7 +183,7 @@ class Run:
             "started": _iso(self.started_at),
             "finished": _iso(self.finished_at),
             "duration": self.duration,
-            "result": summary(self.retval),
+            "result": _plain(self.retval if self.kept is None else self.kept[1]),
             "error_type": self.error_type,
             "error": self.error,
             "traceback": self.traceback,
@@ -187,16 +222,45 @@ def is_expired(run: Run, now: int) -> bool:
     return expires is not None and now - run.due > expires
 
 
-def summary(value: Any, limit: int = 500) -> str | int | float | bool | None:
-    """Return what the ledger keeps of a return value: plain values as they are, strings cut, else the type's name.
+def label(run: Run) -> None:
+    """Let a run keep the name of its job and the reference of its callable, as its job is about to be let go."""
+    job = run.job
+    if job is not None:
+        run.name, run.func = job.name, job.func_ref
 
-    The ledger is bounded, so it may not keep large objects alive.
-    """
-    if value is None or isinstance(value, (bool, int, float)):
+
+def is_plain(value: Any) -> bool:
+    """Whether a return value is short, and of a kind that cannot be changed: every ledger keeps it as it is."""
+    kind = type(value)
+    if kind is str:
+        return len(value) <= _SHORT
+    if kind is int:
+        return bool(value.bit_length() <= _FEW_BITS)
+    return value is None or kind is bool or kind is float
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """Return a value as data that every JSON library writes, for people and their tools: dates, numbers and ids as texts."""
+    kind = type(value)
+    if value is None or kind is bool or kind is str or (kind is int and value.bit_length() <= _MAX_BITS):
         return value
-    if isinstance(value, str):
-        return value if len(value) <= limit else value[: limit - 1] + "…"
-    return f"<{type(value).__module__}.{type(value).__qualname__}>"
+    if kind is float:
+        return value if value - value == 0 else repr(value)  # JSON has no nan and inf
+    if depth < _MAX_DEPTH:
+        if kind in (list, tuple, set, frozenset):
+            return [_plain(item, depth + 1) for item in value]
+        if kind is dict:
+            return {
+                key if type(key) is str else text_of(key): _plain(item, depth + 1)
+                for key, item in value.items()
+            }
+    if kind in (datetime, date, time):
+        try:
+            text: str = value.isoformat()
+            return text
+        except Exception:  # the time zone may be anybody's
+            return repr_of(value)
+    return text_of(value) if kind.__module__ in ("decimal", "uuid") else repr_of(value)
 
 
 def _iso(instant: int | None) -> str | None:

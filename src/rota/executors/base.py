@@ -126,6 +126,14 @@ class BaseExecutor(ABC):
     def cancel(self) -> None:  # noqa: B027  # an executor that cannot cancel has nothing to do
         """Ask the runs that are under way to stop, and end those that have not started as cancelled."""
 
+    def forked(self) -> None:
+        """Forget the runs and the locks of the parent process; called in a forked child."""
+        self.__dict__.pop("_instance_counts", None)
+        self.__dict__.pop("_waiting_runs", None)
+        self.__dict__.pop("_reported_times", None)
+        if isinstance(self.__dict__.get("_lock"), type(RLock())):
+            self.__dict__["_lock"] = RLock()
+
     def capacity(self) -> int:
         """Return how many more runs the executor has room for now."""
         return UNBOUNDED
@@ -240,27 +248,24 @@ class BaseExecutor(ABC):
                 self._report(run, submission.done)
 
     def _stop(self, wait: bool = True) -> None:
-        """Shut the executor down, whatever it raises, and end what it will not report any more."""
+        """Shut the executor down, and end what it will not report any more."""
         try:
             self.shutdown(wait)
-        except BaseException as exc:
-            if is_interrupt(exc):
-                raise
-            self._log.error("Error shutting down the executor", exc_info=exc)
-        with self._legacy_lock:
-            left = [submission for waiting in self._waiting.values() for submission in waiting]
-            self._waiting.clear()
-            self._instances.clear()
-        for submission in left:
-            if submission.head is not None and submission.done is not None:
-                for run in chain(submission.head):
-                    end(
-                        run,
-                        CANCELLED,
-                        "the executor was shut down and had not reported it",
-                        self._clock.now(),
-                    )
-                    self._report(run, submission.done)
+        finally:
+            with self._legacy_lock:
+                left = [submission for waiting in self._waiting.values() for submission in waiting]
+                self._waiting.clear()
+                self._instances.clear()
+            for submission in left:
+                if submission.head is not None and submission.done is not None:
+                    for run in chain(submission.head):
+                        end(
+                            run,
+                            CANCELLED,
+                            "the executor was shut down and had not reported it",
+                            self._clock.now(),
+                        )
+                        self._report(run, submission.done)
 
     # Which submission a report belongs to. Overlapping runs end in any order; an error does not tell which one it was: then
     # the oldest is meant.

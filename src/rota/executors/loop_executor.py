@@ -164,6 +164,8 @@ class LoopExecutor(NativeExecutor):
             if not has_ended:
                 task.add_done_callback(self._task_ended)
                 self._tasks[task] = waiting
+                if run.cancelled:  # while it was on its way here
+                    task.cancel()
         except BaseException as exc:  # a task factory of the program's may do anything
             close_quietly(work)
             self._ended(*waiting, exc)

@@ -204,6 +204,8 @@ class _RunningLoop:
             task = context.copy().run(self.loop.create_task, work)
             self.tasks[task] = item
             task.add_done_callback(self._ended)
+            if run.cancelled:  # while it was on its way here
+                task.cancel()
         except BaseException as exc:  # a task factory of the program's may do anything
             close_quietly(work)
             self._finish(item, exc)

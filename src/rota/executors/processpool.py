@@ -92,6 +92,11 @@ class ProcessPoolExecutor(WorkerPool):
         self._workers: dict[int, WorkerProcess] = {}
         self._names = 0
 
+    def forked(self) -> None:
+        """Leave the workers to the parent process."""
+        super().forked()
+        forget_all()
+
     def submit(self, runs: Sequence[Run], done: Done) -> None:
         """Queue runs for the workers; more are started while there are fewer than runs under way."""
         if self._pid != getpid():  # threads and workers are the parent's

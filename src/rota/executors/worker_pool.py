@@ -63,6 +63,11 @@ class WorkerPool(NativeExecutor):
         self._reset()
         self._name = f"rota-{alias}"
 
+    def forked(self) -> None:
+        """Leave the threads and what they have in hand to the parent process."""
+        super().forked()
+        self._reset()
+
     def capacity(self) -> int:
         """Return room for about a tenth of a second of work, at the pace of the runs so far; at least the free workers."""
         waiting = self._ahead()

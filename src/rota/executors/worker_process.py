@@ -175,6 +175,8 @@ class WorkerProcess:
 
 def forget_all() -> None:
     """Forget the workers of the parent, in a forked child."""
+    global _starting
+    _starting = threading.Lock()
     _pipes.clear()
 
 

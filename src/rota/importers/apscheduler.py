@@ -12,7 +12,14 @@ from ..clock import instant, moment
 from ..codec import pack
 from ..core.plan import ACTIVE, PAUSED
 from ..core.policy import DEFAULT_POLICY, with_options
-from ..errors import ConflictingIdError, DeserializationError, JobLookupError, RotaError, StoreError
+from ..errors import (
+    ConflictingIdError,
+    DeserializationError,
+    JobLookupError,
+    RotaError,
+    StoreConflictError,
+    StoreError,
+)
 from ..jobcodec import JobFormat, decode_job, encode_job
 from ..jobparts import options_of, trigger_spec
 from .pickles import read_pickle
@@ -21,7 +28,7 @@ from .triggers import trigger_of_made
 from .values import NotTakenOver, Values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Self
 
     from ..job import Job
@@ -52,6 +59,8 @@ _KNOWN = frozenset(
 )
 _COMPARED = ("name", "func", "trigger", "args", "kwargs", "options", "executor")
 _FORMAT = JobFormat(imports=False)
+#: How many jobs are written in one step.
+_AT_ONCE = 250
 
 
 class PlannedJob:
@@ -159,25 +168,23 @@ class ImportPlan:
             job.action = (REPLACE if replace else DIFFERS) if job.differences else SAME
         return self
 
-    def carry_out(self, store: BaseJobStore) -> Self:
+    def carry_out(self, store: BaseJobStore, progress: Callable[[int], None] | None = None) -> Self:
         """Write the jobs that are to be added or replaced to a store; it must have been started.
 
         A job that came into the store after the plan was made is left as it is.
 
+        :param progress: called now and then with how many jobs of the plan are done
         :return: this plan, with what was done
         """
-        for planned in self.jobs:
-            try:
-                if planned.action == ADD:
-                    store.add_job(_job_of(planned.document))
-                elif planned.action == REPLACE and not _replace(store, planned):
-                    planned.action, planned.differences = DIFFERS, ["changed meanwhile"]
-            except ConflictingIdError:
-                planned.action, planned.differences = DIFFERS, ["added meanwhile"]
-            except StoreError:  # the store has a problem, not the job
-                raise
-            except RotaError as exc:
-                planned.refuse(str(exc))
+        for start in range(0, len(self.jobs), _AT_ONCE):
+            part = self.jobs[start : start + _AT_ONCE]
+            for planned in _added(store, [planned for planned in part if planned.action == ADD]):
+                _write(store, planned)
+            for planned in part:
+                if planned.action == REPLACE:
+                    _write(store, planned)
+            if progress is not None:
+                progress(start + len(part))
         return self
 
 
@@ -188,6 +195,7 @@ def plan_import(
     name: str | None = None,
     replace: bool = False,
     keep_grace: bool = False,
+    progress: Callable[[int], None] | None = None,
 ) -> ImportPlan:
     """Read the jobs of APScheduler 3 and return what would become of them; nothing is written.
 
@@ -197,9 +205,15 @@ def plan_import(
     :param name: the table (SQL), key (Redis) or collection (MongoDB) of the jobs, if it is not APScheduler's default
     :param replace: whether jobs that are there and differ are replaced
     :param keep_grace: whether a ``misfire_grace_time`` of one second, APScheduler's default, is kept as if it had been chosen
+    :param progress: called now and then with how many jobs have been read
     :raises StoreError: if there is no such source, or it holds no jobs of APScheduler
     """
-    plan = ImportPlan(_planned(row, keep_grace) for row in read_source(source, name))
+    jobs = []
+    for row in read_source(source, name):
+        jobs.append(_planned(row, keep_grace))
+        if progress is not None and len(jobs) % _AT_ONCE == 0:
+            progress(len(jobs))
+    plan = ImportPlan(jobs)
     return plan if store is None else plan.compare(store, replace)
 
 
@@ -317,6 +331,36 @@ def _differences(document: dict[str, Any], stored: Job) -> list[str]:
     there = encode_job(stored, _FORMAT)
     there["options"].pop("signature", None)
     return [name for name in _COMPARED if document[name] != there[name]]
+
+
+def _added(store: BaseJobStore, jobs: list[PlannedJob]) -> list[PlannedJob]:
+    """Add jobs in one step; return those that have to be added one by one, as one of them does not fit."""
+    if not jobs:
+        return []
+    try:
+        store.add_jobs([_job_of(planned.document) for planned in jobs])
+    except StoreConflictError:
+        return jobs
+    except StoreError:  # the store has a problem, not a job
+        raise
+    except RotaError:
+        return jobs
+    return []
+
+
+def _write(store: BaseJobStore, planned: PlannedJob) -> None:
+    """Add or replace one job; what does not fit is said in the plan."""
+    try:
+        if planned.action == ADD:
+            store.add_job(_job_of(planned.document))
+        elif not _replace(store, planned):
+            planned.action, planned.differences = DIFFERS, ["changed meanwhile"]
+    except ConflictingIdError:
+        planned.action, planned.differences = DIFFERS, ["added meanwhile"]
+    except StoreError:
+        raise
+    except RotaError as exc:
+        planned.refuse(str(exc))
 
 
 def _replace(store: BaseJobStore, planned: PlannedJob) -> bool:

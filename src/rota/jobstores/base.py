@@ -17,7 +17,8 @@ from ..errors import (
     StoreInUseError,
     TransientJobError,
 )
-from ..logs import ClassLogger, get_logger
+from ..interrupts import is_interrupt
+from ..logs import ClassLogger, GuardedClassLogger, get_logger
 from .memory_ledger import MemoryLedger
 
 TYPE_CHECKING = False
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
     from ..allowlist import AllowList
     from ..clock import Clock
     from ..core.plan import Decision
+    from ..core.recorded import Recorded
     from ..core.run import Run
     from ..job import Job
+    from ..logs import GuardedLogger
 
 __all__ = ("BaseJobStore", "ConflictingIdError", "JobLookupError", "TransientJobError")
 
@@ -59,7 +62,9 @@ class BaseJobStore(ABC):
 
     _scheduler: Any = None
     _alias: str | None = None
+    #: for subclasses; Rota's own stores log by ``_log``
     _logger: Any = ClassLogger("rota.jobstores")
+    _log: GuardedLogger | Any = GuardedClassLogger("rota.jobstores")
 
     # -- life cycle ----------------------------------------------------------------------------------------------
 
@@ -75,6 +80,10 @@ class BaseJobStore(ABC):
 
     def shutdown(self) -> None:  # noqa: B027  # optional to override, as in APScheduler
         """Free what the store opened itself. What the user passed in stays open."""
+
+    def log_by(self, logger: GuardedLogger) -> None:
+        """Write the store's lines as the engine writes its own, so that no handler holds up who calls the store."""
+        self._log = logger.over(self._logger)
 
     def attach(self, scheduler: Any, alias: str) -> None:
         """Tie this store object to one scheduler.
@@ -92,6 +101,12 @@ class BaseJobStore(ABC):
     def detach(self) -> None:
         """Untie this store object from its scheduler."""
         self._holder = None
+
+    def before_fork(self) -> None:  # noqa: B027  # most stores leave all that they have to the parent
+        """Hold what a forked copy of this store keeps, so that it is whole; called right before a fork, in any thread."""
+
+    def after_fork(self) -> None:  # noqa: B027
+        """Let go what :meth:`before_fork` holds; called in the parent process."""
 
     def forked(self) -> None:
         """Forget what belongs to the parent process; called in a forked child before anything else."""
@@ -271,7 +286,8 @@ class BaseJobStore(ABC):
 
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
         """Make decisions true in one atomic step: for each job whose version is unchanged, move it to its next nominal
-        time (or end or quarantine it), raise its version, count its runs as running, and write the records.
+        time (or end or quarantine it), raise its version, count its runs as running, and write the records. What has a record
+        already (R4) is taken out of its decision, and the job moves on without it.
 
         :param decisions: one for each job, at most
         :param node: the id of the node that claims; in a durable store it must hold a lease (see :meth:`renew`), a node whose
@@ -280,10 +296,12 @@ class BaseJobStore(ABC):
         :return: the decisions that were carried out; what another node changed first is left out
         """
         won = []
-        error: Exception | None = None
+        error: BaseException | None = None
         with self._ledger.lock:
+            until = self._ledger.claimed_until
             for decision in decisions:
                 job = decision.job
+                self._ledger.leave_out_if_late(decision, until)
                 job.running = self._ledger.running.get(job.id, 0)
                 if decision.runs and job.running >= job.policy.max_instances:
                     continue
@@ -297,10 +315,12 @@ class BaseJobStore(ABC):
                         self._update_legacy(job, decision)
                 except JobLookupError:
                     continue
-                except Exception as exc:
+                except BaseException as exc:
                     job.assign(before)
+                    if is_interrupt(exc):
+                        raise
                     error = exc
-                    self._logger.warning("Error moving job %s to its next run; it stays due: %r", job.id, exc)
+                    self._log.warning("Error moving job %s to its next run; it stays due: %r", job.id, exc)
                     continue
                 self._ledger.claim(decision, node, now)
                 won.append(decision)
@@ -338,6 +358,21 @@ class BaseJobStore(ABC):
         :param offset: leave out so many first
         """
         return self._ledger.select(job_id, status, limit + offset)[offset:]
+
+    def recorded(self, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
+        """Return the records of some jobs that stand for times from an instant on, oldest first; jobs without any are left out.
+
+        Runs under way are among them; of very many the first thousand.
+
+        :param since: for each job id the instant
+        """
+        recorded = self._ledger.recorded
+        return {job_id: found for job_id, start in since.items() if (found := recorded(job_id, start))}
+
+    @property
+    def remembers(self) -> int | None:
+        """Microseconds for which records are kept; nobody knows whether older times ran. None: no bound."""
+        return None
 
     def renew(self, node: str, now: int, lease: int) -> bool:
         """Renew a node's lease until ``now + lease``; the first call registers the node.

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from operator import attrgetter
 
-from ..codec import dumps, loads
-from ..core.plan import ACTIVE, PAUSED, QUARANTINED, due_time, plan
-from ..core.run import Run, summary
+from ..core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED, due_time, plan
+from ..core.run import Run
 from ..errors import DeserializationError, JobValueError, SchemaError
+from ..interrupts import is_interrupt
 from ..job import Job
 from ..references import is_misnamed
+from ..results import text_of_result, value_of
+from ..texts import storable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
 
 #: later than everything, also than what is held
 _NEVER = float("inf")
-#: How much of an error text or traceback is kept, in characters.
-TEXT_LENGTH = 50_000
 
 
 # ---------------------------------------------------------------------------------------------------------------- jobs
@@ -97,7 +97,9 @@ def heal(job: Job, now: int) -> bool:
     try:
         job.next_due = due_time(job, nominal)
         plan(job, max(now, job.next_due))
-    except Exception:  # triggers may raise anything; that is what quarantine is for
+    except BaseException as exc:  # triggers may raise anything; that is what quarantine is for
+        if is_interrupt(exc):
+            raise
         return False
     return True
 
@@ -135,16 +137,6 @@ def _due_of(job: Job) -> float:
     return _NEVER if due is None else due
 
 
-def storable(text: str | None) -> str | None:
-    """Return an error text as every database can keep it: no lone surrogates, no NUL, not longer than TEXT_LENGTH."""
-    if text is None or (len(text) <= TEXT_LENGTH and text.isascii() and "\0" not in text):
-        return text
-    if len(text) > TEXT_LENGTH:
-        half = TEXT_LENGTH // 2
-        text = f"{text[:half]} … {text[-half:]}"
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
-
-
 def _check_text(what: str, text: str) -> None:
     try:
         text.encode()
@@ -157,8 +149,30 @@ def _check_text(what: str, text: str) -> None:
 # ---------------------------------------------------------------------------------------------------------------- runs
 
 
+def label_of(run: Run) -> tuple[str | None, str | None]:
+    """Return the job's name and its callable's reference as a record keeps them: those of a job that goes with its last run.
+
+    All others are read from the job; writing them with each end would make bursts dearer.
+    """
+    job = run.job
+    return (run.name, run.func) if job is None or job.state != ENDED else (job.name, job.func_ref)
+
+
+def label_all(runs: Iterable[Run], names: Mapping[str, tuple[str, str]]) -> None:
+    """Give records that were read the name and the callable that they do not have: those of their job, or of another record of it.
+
+    :param names: name and callable of jobs, by id
+    """
+    unlabelled = [run for run in runs if run.name is None]
+    if unlabelled:
+        known = {run.job_id: (run.name, run.func) for run in runs if run.name is not None} | dict(names)
+        for run in unlabelled:
+            run.name, run.func = known.get(run.job_id, (None, None))
+
+
 def fields_of(run: Run) -> dict[str, Any]:
     """Return the record of a run as a flat document; what is None is left out, the result is a text (typed JSON)."""
+    name, func = label_of(run) if run.ended else (None, None)
     fields = {
         "job_id": run.job_id,
         "nominal": run.nominal,
@@ -173,10 +187,12 @@ def fields_of(run: Run) -> dict[str, Any]:
         "claimed": run.claimed_at,
         "started": run.started_at,
         "finished": run.finished_at,
-        "result": None if run.retval is None else dumps(summary(run.retval)),
-        "error_type": run.error_type,
+        "result": text_of_result(run),
+        "error_type": storable(run.error_type),
         "error": storable(run.error),
         "traceback": storable(run.traceback),
+        "name": name,
+        "func": func,
     }
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -191,7 +207,7 @@ def run_of(fields: Mapping[str, Any]) -> Run:
         run.last, run.count = fields.get("last", run.nominal), fields.get("count", 1)
         run.attempt, run.status, run.owner = fields["attempt"], fields["status"], fields.get("owner")
         result = fields.get("result")
-        run.retval = None if result is None else loads(result)
+        run.retval = None if result is None else value_of(result)
     except (KeyError, TypeError) as exc:
         raise DeserializationError(f"{fields!r:.80} is no record of a run: {exc!r}") from exc
     get = fields.get
@@ -202,4 +218,5 @@ def run_of(fields: Mapping[str, Any]) -> Run:
         get("error"),
         get("traceback"),
     )
+    run.name, run.func = get("name"), get("func")
     return run

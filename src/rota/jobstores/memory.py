@@ -10,6 +10,7 @@ from operator import itemgetter
 
 from ..clock import HELD, instant, moment
 from ..core.plan import ACTIVE, ENDED
+from ..core.recorded import is_by_hand
 from ..errors import ConflictingIdError, JobLookupError
 from .base import BaseJobStore
 from .due_queue import DueQueue
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from ..core.run import Run
     from ..job import Job
     from .due_queue import Entry
+
+
+#: How long a fork waits for other threads that change the jobs (seconds).
+_FORK = 5.0
 
 
 class MemoryJobStore(BaseJobStore):
@@ -43,12 +48,26 @@ class MemoryJobStore(BaseJobStore):
         self._given: list[Entry] = []
         #: at most so many entries in the queues do not count any more
         self._stale = 0
+        #: jobs that came back and have records of times to come
+        self._recorded: set[str] = set()
         self._runs = MemoryLedger()
         self._mutex = self._runs.lock
+        self._is_held = False
+
+    def before_fork(self) -> None:
+        """Wait until no other thread changes the jobs, for a while."""
+        self._is_held = self._mutex.acquire(timeout=_FORK)
+
+    def after_fork(self) -> None:
+        """Let other threads change the jobs again."""
+        if self._is_held:
+            self._is_held = False
+            self._mutex.release()
 
     def forked(self) -> None:
         """Keep the jobs; the runs that were under way are the parent's."""
         self._runs = MemoryLedger()
+        self._recorded.clear()
         self._mutex = self._runs.lock
         for job in self._jobs.values():
             job.running = 0
@@ -94,7 +113,7 @@ class MemoryJobStore(BaseJobStore):
             self._jobs[job.id] = job
             running = self._runs.running
             job.running = running.pop(job.id, 0) if running else 0
-            self._push(job)
+            self._came(job)
 
     def update_job(self, job: Job) -> None:
         """Take over the attributes of ``job`` into the stored job of that id.
@@ -179,10 +198,15 @@ class MemoryJobStore(BaseJobStore):
         won = []
         under_way = self._runs.under_way
         with self._mutex:
+            came_back = self._recorded
+            if len(decisions) == 1 and is_by_hand(decisions[0]):
+                self._runs.leave_out(decisions[0])
             for decision in decisions:
                 job = decision.job
                 if job.version != decision.version:
                     continue
+                if came_back and job.id in came_back and not self._runs.leave_out(decision):
+                    came_back.discard(job.id)
                 won.append(decision)
                 job.next_nominal = decision.next_nominal
                 job.next_due = decision.next_due
@@ -201,6 +225,8 @@ class MemoryJobStore(BaseJobStore):
                 else:
                     self._push(job)
             self._given = [entry for entry in self._given if entry[3].version == entry[2]]
+            if now > self._runs.claimed_until:
+                self._runs.claimed_until = now
         return won
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
@@ -226,6 +252,17 @@ class MemoryJobStore(BaseJobStore):
 
     # -- under the lock ------------------------------------------------------------------------------------------
 
+    def _came(self, job: Job) -> None:
+        """Push a job that was added or changed, and take note if there are records of times that it is to run."""
+        nominal = job.next_nominal
+        if (
+            nominal is not None
+            and nominal <= self._runs.claimed_until
+            and self._runs.recorded(job.id, nominal)
+        ):
+            self._recorded.add(job.id)
+        self._push(job)
+
     def _push(self, job: Job) -> None:
         """Give the job a new version, and put it into its executor's queue."""
         job.version = abs(job.version) + 1
@@ -244,12 +281,14 @@ class MemoryJobStore(BaseJobStore):
             kept = stored.running, stored.version, stored._home
             stored.assign(job)
             stored.running, stored.version, stored._home = kept
-        self._push(stored)
+        self._came(stored)
         self._outdate()
 
     def _leave(self, job: Job) -> None:
         """Take note that a job is not in the store any more, but for its runs, which count if it comes back."""
         job.version = -job.version
+        if self._recorded:
+            self._recorded.discard(job.id)
         if job.running > 0:
             self._runs.running[job.id] = job.running
 

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from collections import deque
 from heapq import nlargest
+from itertools import islice
 from operator import attrgetter
 from threading import RLock
+
+from ..core.recorded import first_nominal, is_by_hand, leave_out_recorded, standing_from
+from ..core.run import label
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ..core.plan import Decision
+    from ..core.recorded import Recorded
     from ..core.run import Run
 
 #: How many records the memory of a process keeps for a store.
@@ -32,6 +37,14 @@ class MemoryLedger:
         #: in the order of their claims
         self.under_way: dict[Run, None] = {}
         self._ended: deque[Run] = deque(maxlen=size)
+        #: the latest instant of a claim: no nominal time after it has a record
+        self.claimed_until = 0
+        #: how many records there have been, and how many of them the index has taken in
+        self._count = 0
+        self._indexed = 0
+        #: the records of each job, for those that come back; made up to date when somebody asks, and bounded by the ring
+        self._index: dict[str, list[Recorded]] = {}
+        self._index_size = 0
 
     def claim(self, decision: Decision, node: str, now: int) -> None:
         """Take note of a decision's runs and records."""
@@ -41,21 +54,26 @@ class MemoryLedger:
             self.under_way[run] = None
         if decision.runs:
             self.running[decision.job.id] = self.running.get(decision.job.id, 0) + len(decision.runs)
+        if now > self.claimed_until:
+            self.claimed_until = now
         self.record(decision.records, node)
 
     def record(self, records: Sequence[Run], node: str) -> None:
         """Keep records of nominal times that did not run."""
         for record in records:
             record.owner = node
-        self._ended.extend(records)
+            label(record)
+        self.extend(records)
 
     def extend(self, runs: Sequence[Run]) -> None:
         """Keep ended runs."""
+        self._count += len(runs)
         self._ended.extend(runs)
 
     def finish(self, runs: Sequence[Run]) -> list[str]:
         """Take note of ended runs; return the ids of held jobs that have no run under way any more."""
         free = []
+        self._count += len(runs)
         for run in runs:
             self.under_way.pop(run, None)
             if not self.count_down(run.job_id) and run.job_id in self.held:
@@ -72,6 +90,40 @@ class MemoryLedger:
         self.running.pop(job_id, None)
         return 0
 
+    def recorded(self, job_id: str, since: int) -> list[Recorded]:
+        """Return the records of a job that stand for times from an instant on, oldest first."""
+        with self.lock:
+            self._update_index()
+            found = standing_from(self._index.get(job_id, ()), since)
+            current = [_standing(run) for run in self.under_way if run.job_id == job_id]
+        return standing_from([*found, *current], since) if current else found
+
+    def leave_out(self, decision: Decision) -> bool:
+        """Take out of a decision what has a record already; return whether later times of its job have one, too."""
+        since = first_nominal(decision)
+        following = decision.next_nominal
+        if since is None:
+            return True
+        recorded = self.recorded(decision.job.id, since)
+        leave_out_recorded(decision, recorded)
+        return following is not None and any(last >= following for _, last, _ in recorded)
+
+    def leave_out_if_late(self, decision: Decision, until: int) -> None:
+        """Do that for a decision that may meet records: about times of an earlier claim than the last, or a run by hand."""
+        since = first_nominal(decision)
+        if since is not None and (since <= until or is_by_hand(decision)):
+            self.leave_out(decision)
+
+    def _update_index(self) -> None:
+        new = min(self._count - self._indexed, len(self._ended))
+        self._indexed = self._count
+        if self._index_size + new > 2 * (self._ended.maxlen or 0):  # half of it or more has left the ring
+            self._index.clear()
+            self._index_size, new = 0, len(self._ended)
+        self._index_size += new
+        for run in islice(reversed(self._ended), new):
+            self._index.setdefault(run.job_id, []).append(_standing(run))
+
     def select(self, job_id: str | None, status: str | Iterable[str] | None, limit: int) -> list[Run]:
         """Return records, newest first."""
         wanted = {status} if isinstance(status, str) else None if status is None else set(status)
@@ -82,4 +134,11 @@ class MemoryLedger:
             for run in runs
             if (job_id is None or run.job_id == job_id) and (wanted is None or run.status in wanted)
         )
-        return nlargest(limit, found, key=attrgetter("nominal"))
+        newest = nlargest(limit, found, key=attrgetter("nominal"))
+        for run in newest:
+            label(run)  # those under way still have their jobs
+        return newest
+
+
+def _standing(run: Run) -> Recorded:
+    return run.nominal, run.last, run.status

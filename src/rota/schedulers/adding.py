@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from types import FunctionType, MethodType
 
+from ..callables import described
 from ..core.policy import OPTION_NAMES, with_options
 from ..errors import JobTypeError, OptionTypeError
 from ..job import Job
-from ..references import decorating
+from ..references import decorating, default_id
 from ..texts import repr_of
 from ..util import undefined
-from .job_internals import STATE_STOPPED, JobInternals
+from .job_internals import JobInternals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 
 class AddingMethods(JobInternals):
     """How jobs come into a scheduler."""
+
+    #: how often each name was decorated without an id
+    _decorated: dict[str, int]
+    #: the callables of which it was said that their jobs have no ids
+    _copied: set[str]
 
     def add_job(
         self,
@@ -51,6 +57,9 @@ class AddingMethods(JobInternals):
         **trigger_args: Any,
     ) -> Job:
         """Add a job and wake the scheduler up.
+
+        A time that is past and has a record in the ledger does not run again: a warning names the record, and a job whose
+        schedule is over by that is returned and not stored.
 
         :param func: what to call: a callable (plain or ``async def``) or a reference to one (``"package.module:name"``)
         :param trigger: a trigger, or the name of one with its arguments in ``trigger_args``; None: run once, now
@@ -97,11 +106,11 @@ class AddingMethods(JobInternals):
             max_attempts,
             **trigger_args,
         )
+        if id is None:
+            self._warn_of_copies(job, jobstore)
         if connection is not None:
             self._add_together([job], jobstore, replace_existing, connection)
-        elif self.state == STATE_STOPPED:
-            self._add_pending(job, jobstore, replace_existing, options)
-        else:
+        elif self._is_open or not self._add_pending(job, jobstore, replace_existing, options):
             self._real_add_job(job, jobstore, replace_existing)
         return job
 
@@ -130,12 +139,13 @@ class AddingMethods(JobInternals):
             self._check_callable(arguments["func"], jobstore)
             job, options = self._new_job(**arguments)
             made.append(job)
+            if arguments.get("id") is None:
+                self._warn_of_copies(job, jobstore)
             if options:
                 given[job.id] = options
-        if self.state != STATE_STOPPED or connection is not None:
+        in_stores = self._is_open or connection is not None
+        if in_stores or not self._add_all_pending(made, jobstore, replace_existing, given):
             self._add_together(made, jobstore, replace_existing, connection)
-        else:
-            self._add_all_pending(made, jobstore, replace_existing, given)
         return made
 
     def _new_job(
@@ -195,7 +205,8 @@ class AddingMethods(JobInternals):
     ) -> Callable[[Function], Function]:
         """Return a decorator that adds a function as a job; the parameters are those of :meth:`add_job`.
 
-        A job of the same ``id`` is replaced (its next run is kept if the trigger is unchanged).
+        A job of the same ``id`` is replaced (its next run is kept if the trigger is unchanged). Without an ``id`` it is the module
+        and the qualified name of the function, "app.tasks:report", with "#2" and so on where that name is decorated again.
 
         :raises JobTypeError: if it is used as ``@scheduler.scheduled_job``, without the parentheses
         """
@@ -212,7 +223,7 @@ class AddingMethods(JobInternals):
                     trigger,
                     args,
                     kwargs,
-                    id,
+                    self._default_id(func) if id is None else id,
                     name,
                     misfire_grace_time,
                     coalesce,
@@ -227,7 +238,42 @@ class AddingMethods(JobInternals):
 
         return decorate
 
+    def _default_id(self, func: Any) -> str | None:
+        """Return the id of a decorated function that was given none: the same at each start; None if it has no name."""
+        reference = described(func)[1] if callable(func) else None
+        if reference is None:
+            return None
+        name = default_id(reference)
+        number = self._decorated[name] = self._decorated.get(name, 0) + 1
+        return name if number == 1 else f"{name}#{number}"
 
+    def _warn_of_copies(self, job: Job, alias: str) -> None:
+        """Warn once for each callable of recurring jobs without an id in a durable store: each start adds another one."""
+        store = self._jobstores.get(alias)
+        if store is None or not store.durable:
+            return
+        from ..triggers.date import DateTrigger  # only here
+
+        reference = job.func_ref or job.name
+        if (
+            isinstance(job.trigger, DateTrigger)
+            or reference in self._copied
+            or len(self._copied) >= _MOST_COPIED
+        ):
+            return
+        self._copied.add(reference)
+        self._log.warning(
+            "add_job(%s) was given no id, and its job stays in the store %r: a program that adds it at each start adds "
+            "another copy each time, and all of them run. Give it id=%r and replace_existing=True; if each is meant, give "
+            "it an id of its own. Jobs of this function are not reported again",
+            job.name,
+            alias,
+            default_id(reference),
+        )
+
+
+#: For how many callables a scheduler warns that their jobs have no ids.
+_MOST_COPIED = 100
 _OPTION_ORDER = ("misfire_grace_time", "coalesce", "max_instances", "expires", "on_lost", "max_attempts")
 _OF_ALL = frozenset(("jobstore", "replace_existing", "connection"))
 _NONE_GIVEN = (undefined,) * len(_OPTION_ORDER)

@@ -59,6 +59,7 @@ def announce(engine: Engine, alias: str, run: Run, code: int) -> None:
 def event_of(alias: str, run: Run, code: int) -> JobExecutionEvent:
     """Return the event of an ended run; it keeps what the job returned or raised, also when the run gives it up."""
     time = local(run.job, run.last)
+    run.timezone = time.tzinfo  # the run gives up its job
     return JobExecutionEvent(code, run.job_id, alias, time, run.retval, run.exception, run.traceback, run)
 
 

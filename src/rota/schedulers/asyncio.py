@@ -9,7 +9,7 @@ from asyncio import _get_running_loop as running_loop
 
 from ..errors import NoEventLoopError
 from ..util import maybe_ref
-from .loop import LoopScheduler
+from .loop import AwaitableScheduler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..executors.base import BaseExecutor
 
 
-class AsyncIOScheduler(LoopScheduler):
+class AsyncIOScheduler(AwaitableScheduler):
     """A scheduler that runs on an asyncio event loop.
 
     Coroutine functions run on the loop, plain functions in threads. ``await scheduler.shutdown()`` waits until the runs
@@ -58,6 +58,9 @@ class AsyncIOScheduler(LoopScheduler):
         assert self._eventloop is not None
         return self._eventloop
 
+    def _asyncio_loop(self) -> AbstractEventLoop:
+        return self._loop()
+
     def _post(self, callback: Callable[[], None]) -> None:
         loop = self._loop()
         if running_loop() is loop:
@@ -73,12 +76,3 @@ class AsyncIOScheduler(LoopScheduler):
 
     def _host_is_alive(self) -> bool:
         return self._eventloop is not None and self._eventloop.is_running()
-
-    def _finish_signal(self) -> tuple[Any, Callable[[], None] | None]:
-        future = self._loop().create_future()
-
-        def finished() -> None:
-            if not future.done():
-                future.set_result(None)
-
-        return future, finished

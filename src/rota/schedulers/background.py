@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from threading import Thread, current_thread
 
-from ..errors import SchedulerAlreadyRunningError
 from ..util import asbool
-from .base import STATE_STOPPED, BaseScheduler
+from .base import BaseScheduler
 from .blocking import BlockingScheduler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Self
 
 
 class BackgroundScheduler(BlockingScheduler):
@@ -34,8 +33,7 @@ class BackgroundScheduler(BlockingScheduler):
 
         :param paused: True: process no jobs before :meth:`resume` is called
         """
-        if self.state != STATE_STOPPED:  # before anything that the running loop uses is replaced
-            raise SchedulerAlreadyRunningError
+        self._check_startable()  # before anything that the running loop uses is replaced
         self._event = self._create_event()
         BaseScheduler.start(self, paused)
         self._thread = Thread(target=self._main_loop, name="Rota", daemon=self._daemon)
@@ -48,6 +46,9 @@ class BackgroundScheduler(BlockingScheduler):
         if thread is not None and thread is not current_thread() and not self._is_inside():
             thread.join()
             self._thread = None
+
+    def __enter__(self) -> Self:
+        return BaseScheduler.__enter__(self)
 
     def _configure(self, config: dict[str, Any]) -> None:
         self._daemon = asbool(config.pop("daemon", True))

@@ -38,10 +38,10 @@ from .config import OPTIONS, context_option, default_policy, read_config, second
 from .engine import LEASE
 from .event_queue import EventQueue
 from .job_methods import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
-from .life import SchedulerLife
 from .listeners import Listeners
 from .names import check_names
 from .processes import watch
+from .stopping import Stopping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 __all__ = ("STATE_PAUSED", "STATE_RUNNING", "STATE_STOPPED", "BaseScheduler")
 
 
-class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
+class BaseScheduler(Stopping, metaclass=ABCMeta):
     """Base class of all schedulers.
 
     Options, as keyword arguments or in ``gconfig`` (dotted or nested keys with the prefix ``rota.``;
@@ -91,6 +91,8 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         self._listeners = Listeners()
         self._pending_jobs = []
         self._pending_options = {}
+        self._decorated = {}
+        self._copied = set()
         self._homes = {}
         self._default_policy = DEFAULT_POLICY
         self._timezone: tzinfo | None = None
@@ -126,6 +128,10 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         """
         if self.state != STATE_STOPPED:
             raise SchedulerAlreadyRunningError
+        if not self._closed.is_set():
+            raise SchedulerAlreadyRunningError(
+                "The scheduler is still shutting down, and its runs need what configure() would replace; call it after that"
+            )
         self._configure(read_config(gconfig, prefix, options))
 
     def start(self, paused: bool = False) -> Any:
@@ -135,8 +141,7 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         :raises SchedulerAlreadyRunningError: if the scheduler is running
         :raises RuntimeError: under uWSGI with threads disabled
         """
-        if self.state != STATE_STOPPED:
-            raise SchedulerAlreadyRunningError
+        self._check_startable()
         self._check_uwsgi()
         self._closed.wait()  # a shutdown that nobody waited for
         with self._lifecycle_lock:
@@ -302,7 +307,7 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         with self._executors_lock:
             executor = self._lookup_executor(alias)
             del self._executors[alias]
-        if shutdown and self.state != STATE_STOPPED and self._runs_jobs:
+        if shutdown and self._is_open and self._runs_jobs:
             executor._stop()
         self._tell(SchedulerEvent(EVENT_EXECUTOR_REMOVED, alias))
 
@@ -326,7 +331,7 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
                     f"Expected a job store instance or a string, got {type(jobstore).__name__} instead"
                 )
             jobstore.restrict(self._allowed_callables)
-            if self.state != STATE_STOPPED:
+            if self._is_open:
                 self._start_store(alias, jobstore)
             self._jobstores[alias] = jobstore
         self._tell(SchedulerEvent(EVENT_JOBSTORE_ADDED, alias))
@@ -336,17 +341,21 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
     def remove_jobstore(self, alias: str, shutdown: bool = True) -> None:
         """Remove a job store; its jobs stay in it.
 
+        Its runs that are under way end, and are recorded in it; those that have not started are given back to a durable store.
+        This waits for them, except inside a job or a listener and on the scheduler's loop: there the rest happens later, elsewhere.
+
         :param shutdown: whether to shut it down
         :raises UnknownAliasError: (a KeyError) if there is none of that alias
         """
         with self._jobstores_lock:
             store = self._lookup_jobstore(alias)
             del self._jobstores[alias]
-            if self._engine is not None and alias in self._engine.stores:
-                self._engine.remove_store(alias)
-        if shutdown:
-            store.shutdown()
-        store.detach()
+            state = self._require_engine().begin_removal(alias) if self._is_open else None
+        if state is None:
+            self._close_store(alias, store, shutdown)
+        else:
+            state.keeps_open = not shutdown
+            self._drain_store(state)
         self._tell(SchedulerEvent(EVENT_JOBSTORE_REMOVED, alias))
 
     def add_listener(self, callback: Callable[[Any], Any], mask: int = EVENT_ALL) -> None:
@@ -398,6 +407,7 @@ class BaseScheduler(SchedulerLife, metaclass=ABCMeta):
         for alias, value in (config.get("executors") or {}).items():
             self.add_executor(self._from_config("executor", alias, value), alias)
         self._jobstores.clear()
+        self._is_copy = False  # these are not the parent's
         for alias, value in (config.get("jobstores") or {}).items():
             self.add_jobstore(self._from_config("jobstore", alias, value), alias)
 

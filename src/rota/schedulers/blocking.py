@@ -1,54 +1,83 @@
-"""The blocking scheduler: runs in the thread that calls start(), until shutdown().
+"""The blocking scheduler: runs in the thread that calls start(), until shutdown(), SIGTERM or Ctrl-C.
 
 A host only: it waits and calls the engine; it decides nothing.
 """
 
 from __future__ import annotations
 
-from threading import Event, current_thread, main_thread
+import sys
+from threading import Lock, current_thread, main_thread
 
-from ..errors import SchedulerAlreadyRunningError
+from ..errors import ConfigurationError, SchedulerNotRunningError
 from ..interrupts import is_interrupt
 from .base import STATE_STOPPED, BaseScheduler
 from .engine import SLICE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
-    from typing import Any
+    from typing import Any, Self
+
+#: What a shell shows of a program that Ctrl-C has ended.
+_CTRL_C = 130
 
 
 class BlockingScheduler(BaseScheduler):
     """A scheduler that runs in the foreground; :meth:`start` blocks until :meth:`shutdown` is called elsewhere.
 
-    Started in the main thread of a program that handles SIGTERM nowhere else, it drains on SIGTERM: it claims
-    nothing more, lets the runs under way end, and ``start()`` returns.
+    Started in the main thread, it drains on SIGTERM and on Ctrl-C unless the program handles these itself: it claims nothing
+    more, and lets the runs under way end. After SIGTERM ``start()`` returns; after Ctrl-C it raises an exception that is both a
+    KeyboardInterrupt and a SystemExit, so that a program that catches neither ends without a traceback, with exit status 130.
+    A second Ctrl-C asks the runs to stop. After either, :meth:`shutdown` has nothing to do and raises nothing.
     """
 
     _event: Any = None
+    #: the signal that ended the last start(), or is about to
+    _signal: int | None = None
 
     def start(self, paused: bool = False) -> Any:
         """Start, and process jobs until the scheduler is shut down.
 
         :param paused: True: process no jobs before :meth:`resume` is called
+        :raises KeyboardInterrupt: after Ctrl-C, when the runs under way have ended
         """
-        if self.state != STATE_STOPPED:  # before anything that the running loop uses is replaced
-            raise SchedulerAlreadyRunningError
+        self._check_startable()  # before anything that the running loop uses is replaced
         self._event = self._create_event()
-        previous = self._catch_sigterm()
+        restore = self._catch_signals()
         try:
             super().start(paused)
             self._main_loop()
             self._closed.wait()
+        except KeyboardInterrupt:
+            if self._signal is None:  # the program's own
+                raise
+            self._end_by_signal()
+            self._hurried = True
+            self._closed.wait()
         finally:
-            if previous is not None:
-                from signal import SIGTERM, signal
-
-                signal(SIGTERM, previous)
+            restore()
+        if self._signal is not None and self._signal != _sigterm():
+            raise _interrupted()
 
     def shutdown(self, wait: bool = True, timeout: float | None = None) -> Any:
         """Stop; see :meth:`~rota.schedulers.base.BaseScheduler.shutdown`. Ends :meth:`start`."""
+        if self._signal is not None and self.state == STATE_STOPPED:
+            # Programs call this in their "except KeyboardInterrupt" or "finally"; the signal was first.
+            if wait and self._may_wait():
+                self._closed.wait(timeout)
+            return
         super().shutdown(wait, timeout)
+
+    def __enter__(self) -> Self:
+        """Refuse: ``start()`` would block before the body of the ``with`` statement.
+
+        :raises ConfigurationError: saying what to write instead
+        """
+        raise ConfigurationError(
+            f"A {type(self).__name__} has no with form, as its start() blocks: call start(), which ends by Ctrl-C, SIGTERM or "
+            f"shutdown(); or write `with BackgroundScheduler() as scheduler:`"
+        )
 
     def wakeup(self) -> None:
         """Make the main loop look for due jobs now. Thread-safe."""
@@ -57,7 +86,7 @@ class BlockingScheduler(BaseScheduler):
             self._event.set()
 
     def _create_event(self) -> Any:
-        return Event()
+        return SignalSafeEvent()
 
     def _stop_claiming(self, timeout: Any = None) -> None:
         super()._stop_claiming(timeout)
@@ -67,6 +96,9 @@ class BlockingScheduler(BaseScheduler):
         event = self._event
         # A start() in another thread, right after the shutdown, makes an event and a loop of its own.
         while self.state != STATE_STOPPED and self._event is event:
+            if self._signal is not None:
+                self._end_by_signal()
+                return
             try:
                 wait = self._process_jobs()
             except BaseException as exc:  # an overridden _process_jobs() may raise anything
@@ -78,17 +110,106 @@ class BlockingScheduler(BaseScheduler):
                 event.wait(SLICE if wait is None else min(wait, SLICE))
             event.clear()
 
-    def _catch_sigterm(self) -> Any:
-        """Let SIGTERM drain this scheduler; return the former handler, or None if it is not ours to replace."""
-        from signal import SIG_DFL, SIGTERM, getsignal, signal
-
-        if current_thread() is not main_thread() or getsignal(SIGTERM) is not SIG_DFL:
-            return None
-
-        def drain(signum: int, frame: FrameType | None) -> None:
+    def _end_by_signal(self) -> None:
+        if self.state == STATE_STOPPED:
+            return
+        if self._signal == _sigterm():
             self._log.info("SIGTERM: draining")
-            if self.state != STATE_STOPPED:
-                self._stop_claiming()
-                self._drain_aside(True, None)
+        else:
+            self._log.info(
+                "Ctrl-C: %d runs are under way and end first; once more, and they are asked to stop",
+                self._require_engine().in_flight,
+            )
+        try:
+            self._stop_claiming()
+        except SchedulerNotRunningError:  # another thread was first
+            return
+        self._drain_aside(True, None)
 
-        return signal(SIGTERM, drain)
+    def _catch_signals(self) -> Callable[[], None]:
+        """Let SIGTERM and Ctrl-C drain this scheduler, as far as the program does not handle them; return what undoes that."""
+        from signal import SIG_DFL, SIGINT, SIGTERM, default_int_handler, getsignal, signal
+
+        self._signal = None
+        defaults: dict[int, Any] = {SIGTERM: SIG_DFL, SIGINT: default_int_handler}
+        if current_thread() is not main_thread():
+            defaults.clear()
+
+        def note(signum: int, frame: FrameType | None) -> None:
+            # A handler may come at any point of the main thread, so it takes no lock: no Event, no log, no thread is started.
+            again = self._signal is not None
+            if not again:
+                self._signal = signum
+            engine = self._engine
+            if engine is not None:
+                engine.claiming = False
+            self._event.set()
+            if again and signum == SIGINT:
+                default_int_handler(signum, frame)
+
+        caught = [number for number, default in defaults.items() if getsignal(number) is default]
+        for number in caught:
+            signal(number, note)
+
+        def restore() -> None:
+            for number in caught:
+                if getsignal(number) is note:  # a job may have put its own there
+                    signal(number, defaults[number])
+
+        return restore
+
+
+class SignalSafeEvent:
+    """An event that one thread waits for and any may set, also a signal handler in the waiting thread.
+
+    The handler of a signal may come while its own thread holds the lock of a :class:`threading.Event`, and would wait for itself.
+    """
+
+    __slots__ = ("_unset",)
+
+    def __init__(self) -> None:
+        #: held while the event is not set
+        self._unset = Lock()
+        self._unset.acquire()
+
+    def is_set(self) -> bool:
+        """Whether the event is set."""
+        return not self._unset.locked()
+
+    def set(self) -> None:
+        """End the wait, or the next one."""
+        try:
+            self._unset.release()
+        except RuntimeError:
+            pass  # it is set
+
+    def clear(self) -> None:
+        """Take note that the event was seen."""
+        self._unset.acquire(False)
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until the event is set, at most so many seconds, and clear it; return whether it was set."""
+        return self._unset.acquire(True, timeout)
+
+
+def _sigterm() -> int:
+    from signal import SIGTERM
+
+    return SIGTERM
+
+
+def _interrupted() -> BaseException:
+    """Return what start() raises after Ctrl-C.
+
+    Programs catch it as the KeyboardInterrupt that it is; one that does not ends without a traceback, as from a SystemExit. At
+    Python's prompt that would end the session, so there it is a KeyboardInterrupt only.
+    """
+    if hasattr(sys, "ps1"):
+        return KeyboardInterrupt()
+    ended = _Interrupted()
+    ended.code = _CTRL_C
+    return ended
+
+
+class _Interrupted(KeyboardInterrupt, SystemExit):
+    pass

@@ -44,6 +44,16 @@ def bring_forward(store: BaseJobStore, now: int) -> None:
             continue
         if job.trigger.start_given and job.trigger.first(now) == nominal:
             continue  # it waits for the start that it was given
+        brought = nominal - (nominal - now - 1) // interval * interval
         changed = job.copy()
-        changed.set_next(nominal - (nominal - now - 1) // interval * interval)
+        changed.set_next(_free_phase(store, job.id, brought, interval))
         store.save_job(changed, job.version)
+
+
+def _free_phase(store: BaseJobStore, job_id: str, nominal: int, interval: int) -> int:
+    """Return a nominal time, or if that has a record the first instant after it whose interval meets none."""
+    records = store.recorded({job_id: nominal}).get(job_id, ())
+    if not any(first <= nominal for first, _, _ in records):
+        return nominal
+    taken = {(first - nominal) % interval for first, _, _ in records}
+    return nominal + next((phase for phase in range(len(taken) + 1) if phase not in taken), 0)

@@ -10,7 +10,7 @@ from threading import Event, Lock
 from time import sleep
 
 from ..clock import HELD
-from ..core.run import CANCELLED, LOST, summary
+from ..core.run import CANCELLED, LOST, is_plain
 from ..errors import StoreNotStartedError
 from ..events import EVENT_JOB_REFUSED
 from ..interrupts import is_interrupt
@@ -91,6 +91,11 @@ class Completions:
 
     def done(self, run: Run) -> None:
         """Take an ended run; the callback of all executors. Thread-safe, and it never raises."""
+        if run.retval is not None and not is_plain(run.retval):
+            from ..results import kept_of  # import time: most jobs return nothing
+
+            # Here, as it may call code of users, which may hang: not under a lock, nor in the thread that claims.
+            run.kept = kept_of(run.retval)
         self._ended.append(run)
         if self._gathers:  # asked after the run was appended, so gathered() finds it
             return
@@ -226,7 +231,7 @@ class Completions:
             if is_interrupt(exc) or _is_away(exc):
                 raise
             self._engine.logger.error("The end of %r cannot be written as it is: %s", run, error_text(exc))
-            run.retval, run.traceback = None, None
+            run.retval = run.kept = run.traceback = None
             if run.error_type is not None:
                 run.error_type, run.error = "Exception", "its text cannot be written"
             run.reason = f"not all of it could be recorded: {ascii(shortened(error_text(exc), 500))[1:-1]}"
@@ -249,6 +254,9 @@ class Completions:
         stale = {id(run) for run in refused} if refused else None
         for run in batch:
             event = None
+            job = run.job
+            if job is not None:  # label(), of which the call costs more than what it does
+                run.name, run.func = job.name, job.func_ref
             if stale and id(run) in stale:
                 engine.logger.error(
                     "The outcome of %r (%s) was refused: another node has taken the run over", run, run.status
@@ -258,8 +266,8 @@ class Completions:
                 event = event_of(alias, run, EVENT_OF_STATUS[run.status])
             # The ledger is bounded; it may not keep a job's objects alive.
             run.job = run.then = run.exception = None
-            if run.retval is not None:
-                run.retval = summary(run.retval)
+            if run.kept is not None:
+                run.retval, run.kept = run.kept[1], None
             if event is not None:  # after that, so that every listener sees the same run
                 engine.dispatch(event)
 

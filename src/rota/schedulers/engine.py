@@ -92,6 +92,10 @@ class Engine:
         self.dispatch = dispatch
         self.wanted = wanted
         self.stores: dict[str, StoreState] = {}
+        #: stores that were removed and whose runs have not all ended; nothing is claimed from them any more
+        self.leaving: tuple[StoreState, ...] = ()
+        #: both of them
+        self.states: tuple[StoreState, ...] = ()
         #: whether due jobs are claimed; False while the scheduler is paused or stopping
         self.claiming = False
         #: the id of this node in stores that need no lease
@@ -121,19 +125,34 @@ class Engine:
 
     def add_store(self, alias: str, store: BaseJobStore) -> None:
         """Take a started store into the passes."""
+        store.log_by(self.logger)
         is_node = store.durable and self._runs_jobs
         lease = Lease(store, self.clock, self.logger, self._lease) if is_node else None
         state = StoreState(self, alias, store, lease)
         state.completions.offload = self._offload if store.does_io else self._soon
-        self.stores = {**self.stores, alias: state}
+        self._keep({**self.stores, alias: state}, self.leaving)
         if self._runs_jobs:
             store.on_wake(self._wake)
 
-    def remove_store(self, alias: str) -> None:
-        """Leave a store out of the passes from now on, and give back what this node holds in it."""
-        state = self.stores[alias]
-        self.stores = {name: kept for name, kept in self.stores.items() if name != alias}
+    def begin_removal(self, alias: str) -> StoreState | None:
+        """Claim nothing more from a store; what runs still ends in it. Return its state, None if there is no such store."""
+        state = self.stores.get(alias)
+        if state is not None:
+            stores = {name: kept for name, kept in self.stores.items() if name != alias}
+            self._keep(stores, (*self.leaving, state))
+        return state
+
+    def end_removal(self, state: StoreState) -> bool:
+        """Give back what this node holds in a removed store, and forget it; False if that was done already."""
+        if state not in self.leaving:
+            return False
+        self._keep(self.stores, tuple(other for other in self.leaving if other is not state))
         self._leave(state)
+        return True
+
+    def _keep(self, stores: dict[str, StoreState], leaving: tuple[StoreState, ...]) -> None:
+        self.stores, self.leaving = stores, leaving
+        self.states = (*stores.values(), *leaving)
 
     def set_offload(
         self,
@@ -146,45 +165,45 @@ class Engine:
         :param soon: calls what does not wait, once for all runs that end in one turn of a loop
         """
         self._offload, self._soon = offload, soon
-        for state in self.stores.values():
+        for state in self.states:
             state.completions.offload = offload if state.store.does_io else soon
 
     @property
     def does_io(self) -> bool:
         """Whether a pass may wait for a disk or a network."""
-        return any(state.store.does_io for state in self.stores.values())
+        return any(state.store.does_io for state in self.states)
 
     @property
     def in_flight(self) -> int:
         """How many runs are under way or not recorded yet."""
-        return sum(state.completions.in_flight for state in self.stores.values())
+        return sum(state.completions.in_flight for state in self.states)
 
     def owns(self, node: str | None) -> bool:
         """Whether a node id is one of this engine's, now or formerly."""
         return node == self.node or any(
-            state.lease is not None and node in state.lease.nodes for state in self.stores.values()
+            state.lease is not None and node in state.lease.nodes for state in self.states
         )
 
     def wait_idle(self, seconds: float) -> bool:
         """Wait until no run is under way and all are recorded, at most so long; return whether that is so."""
-        for state in self.stores.values():
+        for state in self.states:
             if not state.completions.wait_idle(seconds):
                 return False
         return self.in_flight == 0
 
     def flush(self) -> None:
         """Record what has ended, as far as the stores take it."""
-        for state in self.stores.values():
+        for state in self.states:
             state.completions.flush()
 
     @property
     def unrecorded(self) -> int:
         """How many runs have ended that a store has not taken yet."""
-        return sum(state.completions.unrecorded for state in self.stores.values())
+        return sum(state.completions.unrecorded for state in self.states)
 
     def leave(self) -> None:
         """Record what has ended, and end the leases of this node."""
-        for state in self.stores.values():
+        for state in self.states:
             self._leave(state)
 
     # -- one pass ------------------------------------------------------------------------------------------------
@@ -201,7 +220,7 @@ class Engine:
         delay: float | None = None
         self._starved = ()  # runs that end meanwhile wake nobody; the room that they leave is looked at below
         self._full.clear()
-        for state in self.stores.values():
+        for state in self.states:
             wait = self._guarded_pass(state)
             if wait is not None and (delay is None or wait < delay):
                 delay = wait
@@ -246,7 +265,7 @@ class Engine:
             more = lease.may_rescue_more(state.completions.in_hand or {})
             if lease.keep(now) or lease.in_doubt or lease.asked or more:
                 self._rescue(state, lease, now)
-        if not self.claiming:
+        if not self._claims_from(state):
             return None if lease is None else lease.every / SECOND
         if state.requested:
             self._hand_over(state, [state.requested.popleft() for _ in range(len(state.requested))])
@@ -283,6 +302,9 @@ class Engine:
         """Return the room for plain functions of those executors that count them apart."""
         rooms = {alias: executor.function_room() for alias, executor in list(self._executors.items())}
         return {alias: room for alias, room in rooms.items() if room is not None}
+
+    def _claims_from(self, state: StoreState) -> bool:
+        return self.claiming and state not in self.leaving
 
     def _room(self, alias: str, any_room: bool = False) -> int:
         """Return how many jobs to take for an executor.
@@ -393,7 +415,7 @@ class Engine:
 
     def _rescue(self, state: StoreState, lease: Lease, now: int) -> None:
         """Take over the runs of nodes that did not renew their lease, and hand them to the executors."""
-        if not self.claiming or self.clock.monotonic() < self._no_rescue_until:
+        if not self._claims_from(state) or self.clock.monotonic() < self._no_rescue_until:
             return
         room = {alias: self._room(alias, any_room=True) for alias in list(self._executors)}
         rescued = lease.rescue(now, room, state.completions.in_hand or {})
@@ -449,7 +471,7 @@ class Engine:
         """Note an error of a store: back off (exponentially, with jitter), and say so once."""
         from random import random
 
-        state = self.stores.get(alias)
+        state = self._state_of(alias)
         if state is None:
             return
         state.failures += 1
@@ -467,6 +489,11 @@ class Engine:
         if state.failures == 1:
             self.dispatch(SchedulerHealthEvent(EVENT_SCHEDULER_DEGRADED, alias, state.error))
         self._wake()
+
+    def _state_of(self, alias: str) -> StoreState | None:
+        """Return the state of the store of that alias, or of the one that had it last and still ends its runs."""
+        removed = (state for state in reversed(self.leaving) if state.alias == alias)
+        return self.stores.get(alias) or next(removed, None)
 
     def _recovered(self, state: StoreState) -> None:
         self.logger.info("Job store %r works again after %d errors", state.alias, state.failures)
@@ -492,7 +519,7 @@ class Engine:
 
     def is_backing_off(self, alias: str) -> bool:
         """Whether a store is left alone for a while after an error."""
-        state = self.stores.get(alias)
+        state = self._state_of(alias)
         return state is not None and state.retry_at is not None and state.retry_at > self.clock.monotonic()
 
     def _watch_clock(self, now: int) -> None:
@@ -504,7 +531,7 @@ class Engine:
         self.logger.warning("The clock jumped by %+.1f s", delta / SECOND)
         # The leases of all nodes on this machine look over after a jump forward; give them time to renew.
         self._no_rescue_until = elapsed + self._lease
-        for state in self.stores.values():
+        for state in self.states:
             if state.lease is not None:
                 state.lease.renewed_at = None
         self.dispatch(ClockEvent(EVENT_CLOCK_JUMPED, delta / SECOND))

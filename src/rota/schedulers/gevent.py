@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from threading import get_ident
 
-from ..errors import MissingExtraError, SchedulerAlreadyRunningError
+from ..errors import MissingExtraError
 from ..interrupts import is_interrupt
 from .base import STATE_STOPPED, BaseScheduler
 from .blocking import BlockingScheduler
@@ -25,10 +25,12 @@ except ImportError as exc:
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, Self
 
     from ..executors.base import BaseExecutor
+    from .completions import Completions
     from .engine import Engine
+    from .store_state import StoreState
 
 #: Seconds between two looks for the end of a shutdown.
 _POLL = 0.01
@@ -60,8 +62,7 @@ class GeventScheduler(BlockingScheduler):
         :param paused: True: process no jobs before :meth:`resume` is called
         :return: the greenlet; it ends when the scheduler has been shut down
         """
-        if self.state != STATE_STOPPED:  # before anything that the running loop uses is replaced
-            raise SchedulerAlreadyRunningError
+        self._check_startable()  # before anything that the running loop uses is replaced
         while not self._closed.is_set():  # a shutdown that nobody waited for
             gevent.sleep(_POLL)
         self._hub = gevent.get_hub()
@@ -87,6 +88,9 @@ class GeventScheduler(BlockingScheduler):
         BaseScheduler.shutdown(self, wait, timeout)
         if self._greenlet is not None and gevent.getcurrent() is not self._greenlet:
             self._greenlet.join()
+
+    def __enter__(self) -> Self:
+        return BaseScheduler.__enter__(self)
 
     def wakeup(self) -> None:
         """Make the greenlet look for due jobs now. Thread-safe."""
@@ -163,16 +167,31 @@ class GeventScheduler(BlockingScheduler):
             self._at_rest.wait()
         super()._drain(wait, timeout)
 
-    def _drain_aside(self, wait: bool, timeout: float | None) -> None:
-        if not wait:
-            self._announce_shutdown()
-        gevent.spawn(self._drain, wait, timeout)
+    def _do_aside(self, work: Callable[[], object]) -> Any:
+        if self._on_other_thread():
+            return self._hub.loop.run_callback_threadsafe(gevent.spawn, work)
+        return gevent.spawn(work)
 
-    def _wait_idle(self, engine: Engine, timeout: float | None) -> bool:
+    def _wait_idle(
+        self, ends: Engine | Completions, timeout: float | None, wanted: Callable[[], bool] | None = None
+    ) -> bool:
         if is_module_patched("threading") or self._on_other_thread():
-            return super()._wait_idle(engine, timeout)
-        idle: bool = self._hub.threadpool.apply(super()._wait_idle, (engine, timeout))
+            return super()._wait_idle(ends, timeout, wanted)
+        idle: bool = self._hub.threadpool.apply(super()._wait_idle, (ends, timeout, wanted))
         return idle
+
+    def _finish_removal(self, state: StoreState) -> None:
+        if self._on_other_thread():
+            self._call_on_hub(self._finish_removal, state)
+        else:
+            self._at_rest.wait()
+            super()._finish_removal(state)
+
+    def _wait_closed(self, seconds: float) -> bool:
+        with gevent.Timeout(seconds, False):
+            while not self._closed.is_set():
+                gevent.sleep(_POLL)
+        return self._closed.is_set()
 
     def _on_other_thread(self) -> bool:
         return self._thread is not None and _native_ident() != self._thread

@@ -78,7 +78,7 @@ class JobMethods(AddingMethods):
         states = _checked_words("Jobs", "state", state, (ACTIVE, PAUSED, QUARANTINED))
         _check_page(0 if limit is None else limit, offset)
         end = None if limit is None else offset + limit
-        if self.state == STATE_STOPPED:
+        if not self._goes_to_stores():
             waiting = [job for job, alias, _ in self._pending_jobs if jobstore in (None, alias)]
             return [job for job in waiting if states is None or _state_of(job) in states][offset:end]
         if jobstore is not None:
@@ -103,6 +103,8 @@ class JobMethods(AddingMethods):
     ) -> list[Run]:
         """Return records of the ledger, newest first: how each nominal time ended, and what runs now.
 
+        Their times are in the scheduler's zone. Before start() and after shutdown(), a durable store is opened for the look.
+
         :param job_id: only runs of this job
         :param status: only this status, or one of these (``rota.core.run``: "claimed", "succeeded", "failed", "missed",
             "skipped", "timed_out", "cancelled", "lost")
@@ -111,7 +113,9 @@ class JobMethods(AddingMethods):
         :param offset: leave out so many first
         :raises OptionTypeError: for a status that runs do not have, or a limit or offset below 0
         :raises UnknownAliasError: if there is no such store
+        :raises SchedulerNotRunningError: in a forked copy of a scheduler that runs in the parent process
         """
+        self._goes_to_stores()
         if jobstore is not None:
             self._lookup_jobstore(jobstore)
         wanted = _checked_words("Runs", "status", status, (CLAIMED, *END_STATES))
@@ -122,10 +126,14 @@ class JobMethods(AddingMethods):
                 return []
         stores = self._stores(jobstore)
         if len(stores) == 1:
-            return stores[0][1].get_runs(job_id, wanted, limit, offset)
-        runs = [run for _, store in stores for run in store.get_runs(job_id, wanted, limit + offset)]
-        runs.sort(key=lambda run: run.nominal, reverse=True)
-        return runs[offset : offset + limit]
+            runs = self._records(*stores[0], job_id, wanted, limit, offset)
+        else:
+            parts = [self._records(*store, job_id, wanted, limit + offset, 0) for store in stores]
+            runs = sorted((run for part in parts for run in part), key=lambda run: run.nominal, reverse=True)
+            runs = runs[offset : offset + limit]
+        for run in runs:
+            run.timezone = self.timezone
+        return runs
 
     def print_jobs(self, jobstore: str | None = None, out: IO[str] | None = None) -> None:
         """Print a list of the jobs in all stores or one, in APScheduler's text format.
@@ -136,7 +144,7 @@ class JobMethods(AddingMethods):
         import sys
 
         out = out or sys.stdout
-        if self.state == STATE_STOPPED:
+        if not self._goes_to_stores():
             print("Pending jobs:", file=out)
             for job in self.get_jobs(jobstore):
                 print(f"    {job}", file=out)
@@ -157,13 +165,14 @@ class JobMethods(AddingMethods):
     def modify_job(self, job_id: str, jobstore: str | None = None, **changes: Any) -> Job:
         """Change attributes of a job; any but ``id`` may be given.
 
-        The schedule stays as it is unless ``next_run_time`` is given (None pauses the job).
+        The schedule stays as it is unless ``next_run_time`` is given (None pauses the job). A time that has a record in the ledger
+        does not run again; a warning names it, and the job goes on at its next time.
 
         :return: the changed job
         :raises JobLookupError: if there is no such job
         :raises UnknownAttributeError: (an AttributeError) for a name that jobs do not have
         """
-        if "executor" in changes and self.state != STATE_STOPPED:
+        if "executor" in changes and self._goes_to_stores():
             self._check_executor(changes["executor"])
         if isinstance(changes.get("func"), str):
             self._check_callable(changes["func"], self._lookup_job(job_id, jobstore)[1])
@@ -228,9 +237,9 @@ class JobMethods(AddingMethods):
         """Have a job run once, now, apart from its schedule, which stays as it is.
 
         The run is one like any other: it counts as one of the job's ``max_instances``, and it is recorded (its ``reason`` is
-        "manual"), with its events. A paused job runs, too. A scheduler that is paused starts the run when it is resumed.
-        In a durable store, any node that knows the job's executor may take the run: this one at once, others when they renew
-        their leases (every five seconds, unless ``lease`` says otherwise).
+        "manual"), with its events; what ran already is repeated. A paused job runs, too. A scheduler that is paused starts the
+        run when it is resumed. In a durable store, any node that knows the job's executor may take the run: this one at once,
+        others when they renew their leases (every five seconds, unless ``lease`` says otherwise).
 
         :return: the run as it was asked for. In a durable store that is a record which stays as it is ("claimed"), whoever takes
             the run: :meth:`get_runs` tells what became of it, and its ``cancel()`` raises
@@ -249,13 +258,17 @@ class JobMethods(AddingMethods):
                 raise JobValueError(f'Job "{job_id}" is quarantined and cannot run: {job.error}')
             if not self._lookup_jobstore(alias).durable:
                 self._check_executor(job.executor)
-            decision = once_more(job, self.clock.now())
+            now = self.clock.now()
+            taken = self._lookup_jobstore(alias).recorded({job_id: now}).get(job_id, ())
+            decision = once_more(job, now, {first for first, _, _ in taken})
             if job.running < job.max_instances and self._request_run(alias, decision):
                 self._log.debug('A run of job "%s" was asked for', job_id)
                 run = decision.runs[0]
                 if self._lookup_jobstore(alias).durable:
                     run.job = None  # whoever takes the run has an object of its own
                 return run
+            if not decision.runs:  # somebody took its key meanwhile: another one is chosen
+                continue
             if job.running >= job.max_instances:
                 raise MaxInstancesReachedError(job)
         raise changed_all_the_time(job_id)
@@ -276,7 +289,7 @@ class JobMethods(AddingMethods):
         :param jobstore: alias of the store; None: all
         :raises UnknownAliasError: if a scheduler that was started has no such store
         """
-        if self.state == STATE_STOPPED:
+        if not self._goes_to_stores():
             with self._jobstores_lock:
                 self._pending_jobs[:] = [
                     entry for entry in self._pending_jobs if jobstore not in (None, entry[1])

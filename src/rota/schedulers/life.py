@@ -10,18 +10,16 @@ from itertools import groupby
 from operator import itemgetter
 from threading import Event, Thread, get_ident
 
-from ..clock import SECOND
 from ..core.plan import QUARANTINED
 from ..core.policy import with_options
 from ..errors import (
     CallableMismatchError,
     ConfigurationError,
     JobTypeError,
-    OptionTypeError,
     SchedulerNotRunningError,
     StoreError,
 )
-from ..events import EVENT_ALL, EVENT_SCHEDULER_SHUTDOWN, SchedulerEvent
+from ..events import EVENT_ALL
 from ..executors.base import BaseExecutor, current_run
 from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
@@ -36,21 +34,13 @@ from .requests import request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from typing import Any
 
     from ..core.plan import Decision
+    from ..core.run import Run
     from ..job import Job
     from ..logs import GuardedLogger
-
-#: How long runs may still work when the interpreter exits, and after a shutdown's time is over (seconds).
-EXIT_GRACE = 5.0
-CANCEL_GRACE = 1.0
-#: How long a shutdown tries to record outcomes in a store that fails, and how often it looks (seconds).
-RECORD_GRACE = 10.0
-POLL = 0.25
-#: How long a shutdown waits for one call of a listener (seconds).
-DELIVERY_GRACE = 10.0
 
 
 _EXAMPLES = {
@@ -148,15 +138,6 @@ class SchedulerLife(JobMethods):
         """Return what the engine logs by: a filter or a handler that hangs may not hold up its passes."""
         return QueuedLogger(self._logger)
 
-    def _wait_logged(self) -> None:
-        """Wait until what the engine has logged is written, and end the thread that writes it."""
-        logger = self._require_engine().logger
-        if isinstance(logger, QueuedLogger):
-            calls = -1
-            while not logger.queue.wait_empty(DELIVERY_GRACE) and logger.queue.calls != calls:
-                calls = logger.queue.calls
-            logger.queue.close()
-
     def _event_queues(self) -> tuple[EventQueue, ...]:
         return self._listeners.queues if self._all_events is None else (self._all_events,)
 
@@ -188,6 +169,8 @@ class SchedulerLife(JobMethods):
         self._listeners_lock = self._create_lock()
         self._lifecycle_lock = self._create_lock()
         self._tick_lock = self._create_lock()
+        #: held while a store is opened or closed
+        self._opening_lock = self._create_lock()
         self._ticking = None
 
     def _from_config(self, kind: str, alias: str, value: Any) -> Any:
@@ -224,6 +207,7 @@ class SchedulerLife(JobMethods):
         for job, alias, _ in self._pending_jobs:
             self._lookup_jobstore(alias)
             self._check_executor(job.executor)
+        was_copy, self._is_copy = self._is_copy, False
         self._engine = Engine(
             self.clock,
             self._make_engine_logger(),
@@ -240,14 +224,17 @@ class SchedulerLife(JobMethods):
             for alias, executor in self._executors.items() if self._runs_jobs else ():
                 executor.start(self, alias)
                 started.append(executor)
-            for alias, store in self._jobstores.items():
-                self._start_store(alias, store)
-            self._store_pending()
+            with self._jobstores_lock:
+                for alias, store in self._jobstores.items():
+                    self._start_store(alias, store)
+            while not self._all_stored():
+                self._store_pending()
         except BaseException:
             for executor in started:
                 executor._stop(wait=False)
             self._close_stores()
             self._engine = None
+            self._is_copy = was_copy
             raise
 
     def _check_others(self) -> None:
@@ -265,6 +252,11 @@ class SchedulerLife(JobMethods):
                 )
 
     def _start_store(self, alias: str, store: BaseJobStore) -> None:
+        with self._opening_lock:
+            self._open_store(alias, store)
+        self._require_engine().add_store(alias, store)
+
+    def _open_store(self, alias: str, store: BaseJobStore) -> None:
         store.attach(self, alias)
         try:
             store.start(self, alias)
@@ -275,12 +267,17 @@ class SchedulerLife(JobMethods):
                 store.shutdown()
             store.detach()
             raise
-        self._require_engine().add_store(alias, store)
+
+    def _all_stored(self) -> bool:
+        """Let calls go to the stores from now on, unless jobs have come meanwhile that wait to be stored."""
+        with self._jobstores_lock:
+            self._is_open = not self._pending_jobs
+            return self._is_open
 
     def _store_pending(self) -> None:
         stored = 0
         try:
-            for (alias, replace), entries in groupby(self._pending_jobs, key=itemgetter(1, 2)):
+            for (alias, replace), entries in groupby(list(self._pending_jobs), key=itemgetter(1, 2)):
                 jobs = [job for job, _, _ in entries]
                 for job in jobs:
                     job.policy = with_options(self._default_policy, self._pending_options.get(job.id, {}))
@@ -321,115 +318,39 @@ class SchedulerLife(JobMethods):
             return False
         return True
 
-    def _stop_claiming(self, timeout: Any = None) -> None:
-        """Begin to shut down: from now on no run starts, and the state is "stopped".
-
-        :param timeout: the seconds that the rest may take
-        :raises OptionTypeError: if they are none; nothing is stopped then
-        """
-        if timeout is not None and (not isinstance(timeout, (int, float)) or not timeout >= 0):
-            raise OptionTypeError(f"timeout is a number of seconds from 0 up, or None, not {timeout!r}")
-        with self._lifecycle_lock:
-            if self.state == STATE_STOPPED:
-                raise SchedulerNotRunningError
-            self._require_engine().claiming = False
-            self._closed.clear()
-            self._announced = False
-            self.state = STATE_STOPPED
-
-    def _drain(self, wait: bool = True, timeout: float | None = None) -> None:
-        """Finish a shutdown: wait for runs (or ask them to stop), then close executors and stores."""
-        with self._tick_lock:  # a pass that is under way may still hand out runs
-            engine = self._require_engine()
-        try:
-            executors = list(self._executors.values()) if self._runs_jobs else []
-            if not wait:
-                for executor in executors:
-                    executor.cancel()
-            if not self._wait_idle(engine, timeout):
-                self._log.warning(
-                    "%d runs were still under way after %s s; they are asked to stop",
-                    engine.in_flight,
-                    timeout,
-                )
-                for executor in executors:
-                    executor.cancel()
-                self._wait_idle(engine, CANCEL_GRACE)
-            for executor in executors:
-                executor._stop(engine.in_flight == 0)
-            engine.leave()
-            self._wait_delivered(timeout)
-            self._close_stores()
-            self._renew_event_queues()
-            self._wait_logged()
-            self._announce_shutdown()
-        finally:
-            self._closed.set()
-
-    def _drain_aside(self, wait: bool, timeout: float | None) -> None:
-        """Finish a shutdown on a thread of its own, for callers that must not wait."""
-        if not wait:
-            self._announce_shutdown()
-        self._drainer = Thread(target=self._drain, args=(wait, timeout), name="rota-shutdown", daemon=True)
-        self._drainer.start()
-
-    def _announce_shutdown(self) -> None:
-        if not self._announced:
-            self._announced = True
-            self._log.info("Scheduler has been shut down")
-            self._tell(SchedulerEvent(EVENT_SCHEDULER_SHUTDOWN))
-
-    def _wait_idle(self, engine: Engine, timeout: float | None) -> bool:
-        """Wait until no run is under way and all are recorded; return whether that is so.
-
-        A store that does not take the outcomes is waited for a while only: those runs are executed again.
-        """
-        now = self.clock.monotonic
-        until = None if timeout is None else now() + int(timeout * SECOND)
-        give_up: int | None = None
-        while not engine.wait_idle(POLL if until is None else min(POLL, max(until - now(), 0) / SECOND)):
-            if until is not None and now() >= until:
-                return False
-            engine.flush()
-            if engine.unrecorded < engine.in_flight:
-                give_up = None
-            elif give_up is None:
-                give_up = now() + int(RECORD_GRACE * SECOND)
-            elif now() >= give_up:
-                self._log.error("The outcomes of %d runs could not be recorded", engine.unrecorded)
-                return False
-        return True
-
-    def _wait_delivered(self, timeout: float | None) -> None:
-        """Wait until the listeners have been called with what waits for them.
-
-        One that does not get on is left alone after a while: without a time-out, when a single call takes DELIVERY_GRACE seconds.
-        """
-        limit = DELIVERY_GRACE if timeout is None else min(timeout, DELIVERY_GRACE)
-        for queue in self._event_queues():
-            calls, until = queue.calls, self.clock.monotonic() + int(limit * SECOND)
-            while not queue.is_current and not self._wait_for_listener(queue):
-                now = self.clock.monotonic()
-                if timeout is None and queue.calls != calls:
-                    calls, until = queue.calls, now + int(limit * SECOND)
-                elif now >= until:
-                    self._log.error(
-                        "The listener %r still works; events are left that it does not get", queue.callback
-                    )
-                    break
-
-    def _wait_for_listener(self, queue: EventQueue) -> bool:
-        """Wait a moment; return whether a listener has been called with all that waited for it."""
-        return queue.wait_empty(POLL)
-
     def _close_stores(self) -> None:
-        for alias, store in self._jobstores.items():
-            if getattr(store, "_holder", None) is self:
-                try:
+        with self._jobstores_lock:  # a store that is being added is started before this, or not at all
+            self._is_open = False
+            for alias, store in self._jobstores.items():
+                if getattr(store, "_holder", None) is self:
+                    self._close_store(alias, store)
+
+    def _close_store(self, alias: str, store: BaseJobStore, shutdown: bool = True) -> None:
+        with self._opening_lock:
+            try:
+                if shutdown:
                     store.shutdown()
-                except Exception:
-                    self._log.exception("Error shutting down job store %r", alias)
-                store.detach()
+            except Exception:
+                self._log.exception("Error shutting down job store %r", alias)
+            store.detach()
+
+    def _records(
+        self,
+        alias: str,
+        store: BaseJobStore,
+        job_id: str | None,
+        status: Collection[str] | None,
+        limit: int,
+        offset: int,
+    ) -> list[Run]:
+        if self._is_open or not store.durable:
+            return store.get_runs(job_id, status, limit, offset)
+        with self._opening_lock:
+            self._open_store(alias, store)
+            try:
+                return store.get_runs(job_id, status, limit, offset)
+            finally:
+                self._close_store(alias, store)
 
     def _is_inside(self) -> bool:
         """Whether the caller is a job of this scheduler, its pass or one of its listeners, so that waiting would never end."""
@@ -443,28 +364,7 @@ class SchedulerLife(JobMethods):
 
     def _is_exiting(self) -> None:
         """The interpreter exits: what has to be ended by force from now on is lost, and not cancelled."""
-        self._require_engine().exiting = True
+        if self._engine is not None:
+            self._engine.exiting = True
         for executor in self._executors.values():
             executor.exiting = True
-
-    def _stop_at_exit(self) -> None:
-        """The interpreter exits: give the runs under way a moment, and hand the rest back."""
-        self._stop_claiming()
-        self._drain(True, EXIT_GRACE)
-
-    def _stop_in_child(self) -> None:
-        """The process was forked: threads and connections are the parent's; this copy is a stopped scheduler."""
-        was_running = self.state != STATE_STOPPED
-        self.state = STATE_STOPPED
-        self._engine = None
-        self._make_locks()
-        self._closed = Event()
-        self._closed.set()
-        self._renew_event_queues()
-        for store in self._jobstores.values():
-            store.forked()
-        if was_running:
-            self._log.warning(
-                "This process was forked from one with a running scheduler; the copy is stopped. "
-                "Call start() here if this process is to run jobs too"
-            )

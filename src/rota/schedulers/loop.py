@@ -6,22 +6,24 @@ are made on one helper thread, and only the timer is touched on the loop.
 
 from __future__ import annotations
 
+import sys
 from abc import abstractmethod
+from contextlib import suppress
 from queue import SimpleQueue
 from threading import Lock, Thread, current_thread, get_ident
 
-from ..errors import SchedulerAlreadyRunningError
+from ..errors import ConfigurationError, SchedulerAlreadyRunningError, SchedulerNotRunningError
 from ..interrupts import is_interrupt
 from ..logs import GuardedLogger, get_logger
 from .base import STATE_STOPPED, BaseScheduler
 from .engine import SLICE
 from .event_queue import EventQueue
-from .life import EXIT_GRACE
+from .stopping import EXIT_GRACE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, Self
 
 #: Seconds until the next pass after one that failed outside the engine's own guard.
 _RETRY = 1.0
@@ -51,8 +53,7 @@ class LoopScheduler(BaseScheduler):
         :param paused: True: process no jobs before :meth:`resume` is called
         :raises SchedulerAlreadyRunningError: if the scheduler is running, or a shutdown needs the loop to end
         """
-        if self.state != STATE_STOPPED:
-            raise SchedulerAlreadyRunningError
+        self._check_startable()
         if not self._closed.is_set() and self._on_loop():
             raise SchedulerAlreadyRunningError(
                 "The scheduler is still shutting down, and waiting for that here would block the loop; await what "
@@ -70,13 +71,15 @@ class LoopScheduler(BaseScheduler):
         """Stop; see :meth:`~rota.schedulers.base.BaseScheduler.shutdown`.
 
         On the loop's thread it returns at once, since the runs under way may need the loop to end: no run starts any
-        more, and the rest happens while the loop goes on. In any other thread it waits as other schedulers do.
+        more, and the rest happens while the loop goes on. In a coroutine on another asyncio loop it returns at once, too, and
+        what it returns can be awaited there. In any other thread it waits, and returns None, as other schedulers do.
         """
-        if not self._on_loop():
+        elsewhere = None if self._on_loop() else _running_loop()
+        if elsewhere is None and not self._on_loop():
             super().shutdown(wait, timeout)
             return None
         self._stop_claiming(timeout)
-        signal, notify = self._finish_signal()
+        signal, notify = self._finish_signal() if elsewhere is None else _future_on(elsewhere)
         if self._is_inside():
             self._drain_aside(wait, timeout)
             if notify is not None:
@@ -88,6 +91,9 @@ class LoopScheduler(BaseScheduler):
         else:
             self._drain(wait, timeout)
         return signal
+
+    def _may_wait(self) -> bool:
+        return not self._on_loop() and super()._may_wait()
 
     def _draining_takes_time(self) -> bool:
         if self._require_engine().in_flight or self._ticks_may_block:
@@ -150,7 +156,7 @@ class LoopScheduler(BaseScheduler):
         """Whether the caller is on the loop's thread."""
 
     def _finish_signal(self) -> tuple[Any, Callable[[], None] | None]:
-        """Return what shutdown() gives its caller to wait for (or None), and what makes it come true on the loop."""
+        """Return what shutdown() gives its caller to wait for (or None), and what makes it come true, in any thread."""
         return None, None
 
     # -- passes --------------------------------------------------------------------------------------------------
@@ -247,16 +253,74 @@ class LoopScheduler(BaseScheduler):
         finally:
             helper.stop()
             if notify is not None:
-                self._post_if_alive(notify)
+                notify()
 
     def _stop_at_exit(self) -> None:
-        self._stop_claiming()
-        # Where the loop has ended, what was under way on it ends only if it is cancelled.
-        self._drain(self._host_is_alive(), EXIT_GRACE)
+        if self.state == STATE_STOPPED:
+            super()._stop_at_exit()
+        else:
+            self._stop_claiming()
+            # Where the loop has ended, what was under way on it ends only if it is cancelled.
+            self._drain(self._host_is_alive(), EXIT_GRACE)
 
     def _stop_in_child(self) -> None:
         super()._stop_in_child()
         self._timer = self._notify = None
+
+
+class AwaitableScheduler(LoopScheduler):
+    """Base class of the schedulers whose :meth:`shutdown` can be awaited on their loop, and that have an ``async with`` form."""
+
+    def __enter__(self) -> Self:
+        """Refuse: on the loop, leaving a plain ``with`` statement could not wait for the runs.
+
+        :raises ConfigurationError: saying what to write instead
+        """
+        raise ConfigurationError(
+            f"A {type(self).__name__} has no plain with form, as leaving it could not wait on the loop; write "
+            f"`async with {type(self).__name__}() as scheduler:`"
+        )
+
+    async def __aenter__(self) -> Self:
+        """Start the scheduler, unless it runs already."""
+        if not self.running:
+            self.start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        """Shut the scheduler down, unless somebody has, and wait for the runs under way."""
+        with suppress(SchedulerNotRunningError):
+            await self.shutdown()
+
+    @abstractmethod
+    def _asyncio_loop(self) -> Any:
+        """Return the asyncio loop."""
+
+    def _finish_signal(self) -> tuple[Any, Callable[[], None] | None]:
+        return _future_on(self._asyncio_loop())
+
+
+def _running_loop() -> Any:
+    """Return the asyncio loop that runs in the calling thread, or None."""
+    asyncio = sys.modules.get("asyncio")  # not loaded for nothing by hosts without it
+    return None if asyncio is None else asyncio._get_running_loop()
+
+
+def _future_on(loop: Any) -> tuple[Any, Callable[[], None]]:
+    """Return a future of an asyncio loop, and what sets it, in any thread."""
+    future = loop.create_future()
+
+    def set_it() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    def finished() -> None:
+        try:
+            loop.call_soon_threadsafe(set_it)
+        except RuntimeError:
+            pass  # the loop is closed, and nobody on it waits
+
+    return future, finished
 
 
 class _HelperThread:

@@ -7,41 +7,70 @@ from __future__ import annotations
 
 import atexit
 import os
+from threading import get_ident
 from weakref import WeakSet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from ..jobstores.base import BaseJobStore
     from .base import BaseScheduler
 
 _started: WeakSet[BaseScheduler] = WeakSet()
 _installed = False
+#: by threads that fork: the stores that are held meanwhile
+_held: dict[int, list[BaseJobStore]] = {}
 
 
 def watch(scheduler: BaseScheduler) -> None:
     """Look after a scheduler from its start on."""
     global _installed
-    # Called last first: schedulers let their runs end before anything ends that their executors use.
-    atexit.unregister(_at_exit)
-    atexit.register(_at_exit)
     if not _installed:
         _installed = True
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_after_fork)
+            os.register_at_fork(
+                before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child
+            )
+    # Handlers are called last to first, and this one comes before those that end what runs need, as multiprocessing's does.
+    atexit.unregister(_at_exit)
+    atexit.register(_at_exit)
     _started.add(scheduler)
 
 
+def _before_fork() -> None:
+    # What another thread is about to change must not be copied half-way, and no lock that the copy needs may be held.
+    stores = [store for scheduler in list(_started) for store in list(scheduler._jobstores.values())]
+    _held[get_ident()] = stores
+    _each(stores, "before_fork")
+
+
 def _after_fork() -> None:
+    _each(_held.pop(get_ident(), ()), "after_fork")
+
+
+def _after_fork_in_child() -> None:
     # Threads do not survive a fork: the child's copies must not pretend to run.
-    for scheduler in list(_started):
-        scheduler._stop_in_child()
+    _held.clear()
+    _each(list(_started), "_stop_in_child")
     _started.clear()
+
+
+def _each(objects: Iterable[Any], method: str) -> None:
+    for each in objects:
+        try:
+            getattr(each, method)()
+        except Exception:  # the others are looked after all the same
+            from ..logs import GuardedLogger, get_logger
+
+            GuardedLogger(get_logger("rota.scheduler")).exception("Error at a fork (%r)", each)
 
 
 def _at_exit() -> None:
     for scheduler in list(_started):
-        if scheduler.running:
-            try:
-                scheduler._is_exiting()
-                scheduler._stop_at_exit()
-            except Exception:  # the others get their moment all the same
-                scheduler._log.exception("Error shutting down at exit")
+        try:
+            scheduler._is_exiting()
+            scheduler._stop_at_exit()
+        except Exception:  # the others get their moment all the same
+            scheduler._log.exception("Error shutting down at exit")

@@ -14,6 +14,7 @@ from .event_queue import EventQueue
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from threading import Thread
     from typing import Any
 
 #: The levels of the methods of loggers, as in logging.
@@ -25,10 +26,14 @@ class QueuedLogger(GuardedLogger):
 
     __slots__ = ("queue",)
 
-    def __init__(self, logger: Any) -> None:
+    def __init__(self, logger: Any, queue: EventQueue | None = None) -> None:
         super().__init__(logger)
-        #: the lines that wait
-        self.queue = _LineQueue(self._write, 0)
+        #: the lines that wait, of this logger and those that were made of it
+        self.queue = _LineQueue(_write, 0) if queue is None else queue
+
+    def over(self, logger: Any) -> QueuedLogger:
+        """Return a logger that writes by another one, in the same thread."""
+        return QueuedLogger(logger, self.queue)
 
     def _log(self, method: str, message: str, args: tuple[object, ...], exc_info: Any) -> None:
         if not self.isEnabledFor(_LEVELS[method]):
@@ -43,14 +48,23 @@ class QueuedLogger(GuardedLogger):
         frame = sys._getframe(2)
         place = (frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
         thread = current_thread()
-        line = (method, message, shown(args), exc_info, place, thread, SYSTEM_CLOCK.now())
+        line = (self, method, message, shown(args), exc_info, place, thread, SYSTEM_CLOCK.now())
         self.queue.put(line, self, EventQueue.pump_in_thread)
 
-    def _write(self, line: Any) -> None:
-        method, message, args, exc_info, (file, number, func), thread, now = line
+    def _write(
+        self,
+        method: str,
+        message: str,
+        args: tuple[object, ...],
+        exc_info: Any,
+        place: tuple[str, int, str],
+        thread: Thread,
+        now: int,
+    ) -> None:
         if not self._is_of_logging:
             super()._log(method, message, args, exc_info)
             return
+        file, number, func = place
         logger = self._logger
         record = logger.makeRecord(logger.name, _LEVELS[method], file, number, message, args, exc_info, func)
         record.thread, record.threadName = thread.ident, thread.name
@@ -58,6 +72,11 @@ class QueuedLogger(GuardedLogger):
         record.relativeCreated += (seconds - record.created) * 1000
         record.created, record.msecs = seconds, now // 1000 % 1000
         logger.handle(record)
+
+
+def _write(line: Any) -> None:
+    logger, *rest = line
+    logger._write(*rest)
 
 
 class _LineQueue(EventQueue):

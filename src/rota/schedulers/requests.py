@@ -29,7 +29,8 @@ LEASE = 15 * SECOND
 def request(engine: Engine, alias: str, decision: Decision) -> bool:
     """Claim the run of a decision outside the passes. Thread-safe.
 
-    :return: False if the job was changed meanwhile, or runs as often as it may
+    :return: False if the job was changed meanwhile, or runs as often as it may; or if the key of the run was taken, and the
+        decision has no run any more
     """
     state = engine.stores[alias]
     if state.store.durable:
@@ -38,7 +39,7 @@ def request(engine: Engine, alias: str, decision: Decision) -> bool:
         if state.lease is not None:
             state.lease.asked = True
     else:
-        if not state.store.claim([decision], engine.node, engine.clock.now()):
+        if not state.store.claim([decision], engine.node, engine.clock.now()) or not decision.runs:
             return False
         state.requested.extend(decision.runs)
     return True

@@ -27,6 +27,7 @@ class StoreState:
         "error",
         "failures",
         "housekept_at",
+        "keeps_open",
         "lease",
         "requested",
         "retry_at",
@@ -46,6 +47,8 @@ class StoreState:
         #: monotonic microseconds; None: at once
         self.retry_at: int | None = None
         self.housekept_at: int | None = None
+        #: whether the store stays open after its removal
+        self.keeps_open = False
         #: claimed runs that somebody has asked for, for the next pass to start
         self.requested: deque[Run] = deque()
         #: jobs whose last time was skipped because they were still running; that is logged once in a row

@@ -10,7 +10,7 @@ from functools import partial
 
 from ..errors import MissingExtraError
 from ..util import maybe_ref
-from .loop import LoopScheduler
+from .loop import AwaitableScheduler
 
 try:
     from tornado.ioloop import IOLoop
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..executors.base import BaseExecutor
 
 
-class TornadoScheduler(LoopScheduler):
+class TornadoScheduler(AwaitableScheduler):
     """A scheduler that runs on a Tornado IOLoop.
 
     Coroutine functions run on the loop, plain functions in threads. ``await scheduler.shutdown()`` waits until the runs
@@ -72,12 +72,3 @@ class TornadoScheduler(LoopScheduler):
     def _host_is_alive(self) -> bool:
         loop = self._asyncio_loop()
         return loop is not None and bool(loop.is_running())
-
-    def _finish_signal(self) -> tuple[Any, Callable[[], None] | None]:
-        future = self._asyncio_loop().create_future()
-
-        def finished() -> None:
-            if not future.done():
-                future.set_result(None)
-
-        return future, finished

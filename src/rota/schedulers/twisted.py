@@ -75,4 +75,8 @@ class TwistedScheduler(LoopScheduler):
 
     def _finish_signal(self) -> tuple[Any, Callable[[], None] | None]:
         finished: Deferred[None] = Deferred()
-        return finished, lambda: finished.callback(None)
+
+        def fire() -> None:
+            self._post_if_alive(lambda: finished.callback(None))
+
+        return finished, fire

@@ -43,6 +43,8 @@ from .contract_jobs import (
     statuses,
     task,
 )
+from .record_contract import RecordContract
+from .recorded_contract import RecordedTimesContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
     from ..jobstores.base import BaseJobStore
 
 
-class JobStoreContract:
+class JobStoreContract(RecordContract, RecordedTimesContract):
     """What every job store with a ledger of its own must do."""
 
     @pytest.fixture

@@ -30,13 +30,14 @@ from ..events import (
 from ..schedulers.base import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
 from .hosts import MOMENT, FailingStore, Host, SlowStore
 from .listener_contract import ListenerContract
+from .stopping_contract import StoppingContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 
-class HostContract(ListenerContract):
+class HostContract(ListenerContract, StoppingContract):
     """The invariants of schedulers, as programs see them."""
 
     @pytest.fixture

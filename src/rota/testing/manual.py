@@ -16,13 +16,14 @@ from .virtual_loop import VirtualExecutor, VirtualLoop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime, timedelta
     from typing import Any
 
     from ..executors.base import BaseExecutor
     from ..job import Job
     from ..logs import GuardedLogger
+    from ..schedulers.completions import Completions
     from ..schedulers.engine import Engine
     from ..schedulers.event_queue import EventQueue
 
@@ -62,8 +63,8 @@ class ManualScheduler(BaseScheduler):
     _woken = False
     #: when the engine wants its next pass (instant)
     _next_pass: int | None = None
-    #: a shutdown that was called from inside: its arguments
-    _end_later: tuple[bool, float | None] | None = None
+    #: what a job or listener has asked for that waits for its own end
+    _later: list[Callable[[], object]]
 
     def start(self, paused: bool = False) -> None:
         """Start; nothing runs before time is moved or :meth:`run_pending` is called.
@@ -185,6 +186,7 @@ class ManualScheduler(BaseScheduler):
         config["clock"] = clock
         config.setdefault("timezone", UTC)
         config.setdefault("lease", LONG_LEASE)
+        self._later = []
         super()._configure(config)
 
     def _create_default_executor(self) -> BaseExecutor:
@@ -244,14 +246,14 @@ class ManualScheduler(BaseScheduler):
         queue.pump()
         return True
 
-    def _settle(self, engine: Engine) -> None:
+    def _settle(self, ends: Engine | Completions) -> None:
         """Wait for the runs that real threads and processes carry out; virtual time stands still for them."""
         until = SYSTEM_CLOCK.monotonic() + int(PATIENCE * SECOND)
-        while engine.in_flight - engine.unrecorded > self._virtual_runs():
-            engine.wait_idle(0.001)
+        while ends.in_flight - ends.unrecorded > self._virtual_runs():
+            ends.wait_idle(0.001)
             if SYSTEM_CLOCK.monotonic() > until:
                 raise TimeoutError(
-                    f"{engine.in_flight} runs did not end within {PATIENCE} real seconds; a job that waits for "
+                    f"{ends.in_flight} runs did not end within {PATIENCE} real seconds; a job that waits for "
                     f"virtual time must be a coroutine"
                 )
 
@@ -262,12 +264,14 @@ class ManualScheduler(BaseScheduler):
         """
         return sum(getattr(executor, "under_way", 0) for executor in list(self._executors.values()))
 
-    def _wait_idle(self, engine: Engine, timeout: float | None) -> bool:
+    def _wait_idle(
+        self, ends: Engine | Completions, timeout: float | None, wanted: Callable[[], bool] | None = None
+    ) -> bool:
         until = None if timeout is None else self.clock.monotonic() + int(timeout * SECOND)
         while True:
             self.loop.run_ready()
-            self._settle(engine)
-            if engine.in_flight == 0:
+            self._settle(ends)
+            if ends.in_flight == 0:
                 return True
             timer = self.loop.next_timer()
             if timer is None or (until is not None and timer > until):
@@ -276,20 +280,17 @@ class ManualScheduler(BaseScheduler):
                 return False
             self.clock.advance(max(timer - self.clock.monotonic(), 0) / SECOND)
 
-    def _drain_aside(self, wait: bool, timeout: float | None) -> None:
-        """Finish a shutdown as soon as the pass or job from which it was called has ended."""
-        if not wait:
-            self._announce_shutdown()
+    def _do_aside(self, work: Callable[[], object]) -> None:
+        """Do something as soon as the pass or job from which it was asked for has ended."""
         if self._is_inside():
-            self._end_later = (wait, timeout)
+            self._later.append(work)
         else:
-            self._drain(wait, timeout)
+            work()
 
     def _end(self) -> None:
-        """Finish a shutdown that was called from inside."""
-        if self._end_later is not None:
-            (wait, timeout), self._end_later = self._end_later, None
-            self._drain(wait, timeout)
+        """Do what was asked for from inside: finish a shutdown, or the removal of a store."""
+        while self._later:
+            self._later.pop(0)()
 
 
 def _due_times(job: Job, now: int, last: int, limit: int) -> Iterator[int]:

@@ -183,6 +183,15 @@ class SharedJobStoreContract(StoredJobContract):
         assert statuses(store) == [LOST]
         assert running(store) == 0
 
+    def test_the_record_of_a_lost_run_has_the_name_of_a_job_that_is_gone(self, store: BaseJobStore) -> None:
+        store.add_job(make_job("once", every=None, name="nightly report", on_lost="lost"))
+        claim(store)
+        later = START + LEASE + SECOND
+        store.renew(OTHER, later, LEASE)
+        assert [run.status for run in store.rescue(OTHER, later)] == [LOST]
+        assert store.lookup_job("once") is None
+        assert [(run.status, run.name) for run in store.get_runs()] == [(LOST, "nightly report")]
+
     def test_a_run_of_a_dead_node_whose_job_was_removed_is_lost(self, store: BaseJobStore) -> None:
         store.add_job(make_job())
         claim(store)
@@ -291,21 +300,6 @@ class SharedJobStoreContract(StoredJobContract):
         (run,) = store.rescue(NODE, START, known={(known.job_id, known.nominal)})
         assert (run.job_id, run.attempt, run.owner) == ("unknown", 1, NODE)
         assert finish(store, [run, known]) == []
-
-    # -- unique records ------------------------------------------------------------------------------------------
-
-    def test_a_second_run_of_a_nominal_time_moves_by_a_microsecond_and_is_not_dropped(
-        self, store: BaseJobStore
-    ) -> None:
-        store.add_job(make_job("neighbour"))
-        for expected in range(3):
-            store.add_job(make_job())
-            runs = {run.job_id: run for run in claim(store)}
-            assert runs["job"].nominal == START + expected
-            assert finish(store, list(runs.values())) == []
-            store.remove_job("job")
-        assert [run.nominal for run in store.get_runs("job")] == [START + 2, START + 1, START]
-        assert len(store.get_runs("neighbour")) == 1
 
     # -- many hands ----------------------------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ from .contract_jobs import (
     task,
 )
 from .contracts import JobStoreContract
+from .record_contract import StoredRecordContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ ODD_IDS = [
 ]
 
 
-class StoredJobContract(JobStoreContract):
+class StoredJobContract(StoredRecordContract, JobStoreContract):
     """What a store must do that keeps jobs as data."""
 
     @pytest.fixture

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...core.plan import Decision
+    from ...core.recorded import Recorded
     from ...core.run import Run
     from ...job import Job
 
@@ -262,7 +263,7 @@ class MongoDBJobStore(BaseJobStore):
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
         """Carry out decisions, each in one step; what was changed by others in the meantime is left out.
 
-        A run whose nominal time has a record already gets the next free microsecond as its nominal time.
+        A run whose nominal time has a record already is taken out of its decision.
 
         :raises StoreError: if ``node`` never had a lease
         """
@@ -286,6 +287,17 @@ class MongoDBJobStore(BaseJobStore):
         """Return records of the ledger, newest first."""
         self._check_started()
         return self._runs.select(job_id, status, limit + offset)[offset:]
+
+    def recorded(self, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
+        """Return the records of some jobs that stand for times from an instant on."""
+        self._check_started()
+        found = {job_id: self._runs.recorded(job_id, start) for job_id, start in since.items()}
+        return {job_id: records for job_id, records in found.items() if records}
+
+    @property
+    def remembers(self) -> int | None:
+        """How long records are kept, in microseconds."""
+        return self._keep_age
 
     def renew(self, node: str, now: int, lease: int) -> bool:
         """Renew or begin a node's lease; False if it was over. The server's clock decides."""

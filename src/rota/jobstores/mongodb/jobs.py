@@ -13,7 +13,8 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from ...clock import HELD
 from ...core.plan import ACTIVE, ENDED, QUARANTINED
 from ...errors import ConflictingIdError, JobLookupError
-from ..documents import healing_as, job_of, parts_of, storable
+from ...texts import storable
+from ..documents import healing_as, job_of, parts_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,9 +14,11 @@ from os import urandom
 from pymongo import DESCENDING, ReplaceOne, UpdateMany, UpdateOne
 
 from ...core.plan import ENDED
+from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, standing_from
 from ...core.run import CLAIMED
 from ...errors import DeserializationError, StoreError
-from ..documents import fields_of, run_of, storable
+from ...texts import storable
+from ..documents import fields_of, label_all, run_of
 from .jobs import OVER, release
 
 TYPE_CHECKING = False
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...core.plan import Decision
+    from ...core.recorded import Recorded
     from ...core.run import Run
     from .server import Server
 
@@ -56,7 +59,7 @@ class Ledger:
         for decision in decisions:
             for run in (*decision.runs, *decision.records):
                 run.owner, run.claimed_at = node, now
-        self._move_to_free(decisions)
+        self._leave_out_recorded(decisions)
         updates = [_claim_of(decision, node, token) for decision in decisions]
         with self._server.translated():
             matched = self._server.jobs.bulk_write(updates, ordered=False).matched_count
@@ -82,13 +85,12 @@ class Ledger:
         mine = {document["_id"] for document in found}
         return [decision for decision in decisions if decision.job.id in mine]
 
-    def _move_to_free(self, decisions: Sequence[Decision]) -> None:
-        """Move records to the first microsecond from their nominal time on that has none.
+    def _leave_out_recorded(self, decisions: Sequence[Decision]) -> None:
+        """Take out of decisions what has a record already: the job was removed and added again, or set back by its user.
 
-        A nominal time has its record already: the job was removed and added again, or set back by its user. First the runs under
-        way are looked at, then the filed ones, for they move in that direction; later ones raise the job's version.
+        First the runs under way are looked at, then the filed ones, for they move in that direction; later ones raise the job's
+        version.
         """
-        records = [record for decision in decisions for record in (*decision.runs, *decision.records)]
         seen = self._seen
         taken: dict[str, set[int]] = {}
         unseen = []
@@ -102,27 +104,34 @@ class Ledger:
             if unseen:
                 for document in self._server.jobs.find({"_id": {"$in": unseen}, "busy": True}):
                     taken[document["_id"]] = set(_nominals(document))
-            keys = [_key(record.job_id, record.nominal) for record in records]
+            keys = [
+                _key(record.job_id, record.nominal)
+                for decision in decisions
+                for record in (*decision.runs, *decision.records)
+            ]
             for start in range(0, len(keys), BATCH):
                 some = {"_id": {"$in": keys[start : start + BATCH]}}
                 for found in self._server.runs.find(some, {"job_id": 1, "nominal": 1}):
                     taken.setdefault(found["job_id"], set()).add(found["nominal"])
-            for record in records:
-                used = taken.get(record.job_id)
-                if used:
-                    self._move(record, used)
-                    used.add(record.nominal)
+        for decision in decisions:
+            used = taken.get(decision.job.id)
+            since = first_nominal(decision)
+            if used and since is not None and max(used) >= since:
+                leave_out_recorded(decision, self.recorded(decision.job.id, since))
 
-    def _move(self, record: Run, used: set[int]) -> None:
-        while record.nominal in used:
-            later = {"job_id": record.job_id, "nominal": {"$gte": record.nominal}}
-            found = self._server.runs.find(later, {"nominal": 1}).sort("nominal", 1).limit(BATCH)
-            used.update(document["nominal"] for document in found)
-            while record.nominal in used:
-                record.nominal += 1
-            if self._server.runs.find_one({"_id": _key(record.job_id, record.nominal)}, {"_id": 1}):
-                used.add(record.nominal)
-        record.last = max(record.last, record.nominal)
+    def recorded(self, job_id: str, since: int) -> list[Recorded]:
+        """Return the records of a job that stand for times from an instant on, oldest first."""
+        fields = {"nominal": 1, "last": 1, "status": 1}
+        of_job = {"job_id": job_id}
+        runs = self._server.runs
+        with self._server.translated():
+            # In this order: what is filed in between is seen twice, and not never.
+            current = self._server.jobs.find_one({"_id": job_id}, {"under_way": 1, "pending": 1}) or {}
+            before = runs.find({**of_job, "nominal": {"$lt": since}}, fields).sort("nominal", DESCENDING)
+            later = runs.find({**of_job, "nominal": {"$gte": since}}, fields).sort("nominal", 1)
+            found = [*before.limit(BEFORE), *later.limit(MOST)]
+        found += [*current.get("under_way", ()), *current.get("pending", ())]
+        return standing_from({_standing(entry) for entry in found if "nominal" in entry}, since)
 
     # -- finish --------------------------------------------------------------------------------------------------
 
@@ -282,8 +291,15 @@ class Ledger:
                         _collect(found, {**entry, "job_id": document["_id"]})
             for document in self._server.runs.find(filed).sort("nominal", DESCENDING).limit(limit):
                 _collect(found, document)
-        runs = sorted(found.values(), key=attrgetter("nominal"), reverse=True)
-        return runs[:limit]
+            runs = sorted(found.values(), key=attrgetter("nominal"), reverse=True)[:limit]
+            ids = sorted({run.job_id for run in runs if run.name is None})
+            names: dict[str, tuple[str, str]] = {}
+            for start in range(0, len(ids), BATCH):
+                named = {"_id": {"$in": ids[start : start + BATCH]}}
+                for document in self._server.jobs.find(named, {"name": 1, "func": 1}):
+                    names[document["_id"]] = document.get("name"), document.get("func")
+        label_all(runs, names)
+        return runs
 
     def prune_old(self, instant: int) -> None:
         """Delete the runs that ended before an instant, in batches."""
@@ -348,6 +364,11 @@ def _nominals(document: Mapping[str, Any]) -> tuple[int, ...]:
         return ()
     entries = (*document.get("under_way", ()), *document.get("pending", ()))
     return tuple(entry["nominal"] for entry in entries if "nominal" in entry)
+
+
+def _standing(entry: Mapping[str, Any]) -> Recorded:
+    nominal: int = entry["nominal"]
+    return nominal, entry.get("last", nominal), entry.get("status", "")
 
 
 def _identity(job_id: str, entry: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 #: The step from a version to the one after it; others may be at it at the same time, and it may be cut off and done again.
-MIGRATIONS: dict[int, Callable[[Server], None]] = {}
+#: 2: records have the name and the callable of jobs that are gone, and results of more kinds; what is there stays as it is, but
+#: older versions must not read it.
+MIGRATIONS: dict[int, Callable[[Server], None]] = {1: lambda server: None}
 DATABASE = "rota"
 #: How long a server is looked for, in milliseconds.
 SELECTION_TIMEOUT = 10_000

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...core.plan import Decision
+    from ...core.recorded import Recorded
     from ...core.run import Run
     from ...job import Job
 
@@ -314,7 +315,7 @@ class RedisJobStore(BaseJobStore):
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
         """Carry out decisions in one step; what was changed by others in the meantime is left out.
 
-        A run whose nominal time has a record already gets the next free microsecond as its nominal time.
+        A run whose nominal time has a record already is taken out of its decision.
 
         :raises StoreError: if ``node`` never had a lease
         """
@@ -333,6 +334,16 @@ class RedisJobStore(BaseJobStore):
     ) -> list[Run]:
         """Return records of the ledger, newest first."""
         return self._ledger_keys.select(job_id, status, limit + offset)[offset:]
+
+    def recorded(self, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
+        """Return the records of some jobs that stand for times from an instant on."""
+        found = {job_id: self._ledger_keys.recorded(job_id, start) for job_id, start in since.items()}
+        return {job_id: records for job_id, records in found.items() if records}
+
+    @property
+    def remembers(self) -> int | None:
+        """How long records are kept, in microseconds."""
+        return self._keep_age
 
     def renew(self, node: str, now: int, lease: int) -> bool:
         """Renew or begin a node's lease; False if it was over. The server's clock decides."""

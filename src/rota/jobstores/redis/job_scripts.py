@@ -14,9 +14,6 @@ call('HSET', META, 'schema', VERSION)
 return VERSION
 """
 
-#: The step from a version of the keys to the one after it, made by :func:`migration`.
-MIGRATIONS: dict[int, str] = {}
-
 
 def migration(version: int, body: str) -> str:
     """Return a script that changes keys of a version, once."""
@@ -25,6 +22,11 @@ if call('HGET', META, 'schema') ~= '{version}' then return 0 end
 {body}
 return call('HSET', META, 'schema', '{version + 1}')
 """
+
+
+#: The step from a version of the keys to the one after it, made by :func:`migration`. 2: records have the name and the callable
+#: of jobs that are gone, and results of more kinds; what is there stays as it is, but older versions must not read it.
+MIGRATIONS: dict[int, str] = {1: migration(1, "")}
 
 
 _PUT = """
@@ -143,6 +145,19 @@ local ids = fields(ARGV[1])
 local states, specs, found = get(STATES, ids), get(JOBS, ids), {}
 for i = 1, #ids do
   if states[i] and specs[i] then show(found, ids[i], specs[i], states[i]) end
+end
+return table.concat(found)
+"""
+
+#: Return name and callable of jobs (ids …): id, name and reference in turn.
+NAMES = """
+local ids = fields(ARGV[1])
+local specs, found = get(JOBS, ids), {}
+for i, id in ipairs(ids) do
+  local whole, parts = pcall(cjson.decode, specs[i] or '')
+  if whole and type(parts) == 'table' and type(parts[2]) == 'string' and type(parts[3]) == 'string' then
+    found[#found + 1] = table.concat({id, parts[2], parts[3], ''}, '\\0')
+  end
 end
 return table.concat(found)
 """

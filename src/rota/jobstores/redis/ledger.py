@@ -8,18 +8,22 @@ from __future__ import annotations
 from operator import attrgetter
 from os import urandom
 
+from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, standing_from
 from ...core.run import CLAIMED, END_STATES
 from ...errors import DeserializationError, StoreConflictError, StoreError
+from ..documents import label_all
 from . import run_scripts as scripts
-from .records import fence, fence_of, padded, record_of, run_of_text, state_of, time_of
+from .job_scripts import NAMES
+from .records import fence, fence_of, number_of, padded, record_of, run_of_text, state_of, time_of
 from .server import texts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
     from typing import Any
 
     from ...core.plan import Decision
+    from ...core.recorded import Recorded
     from ...core.run import Run
 
 #: How often a claim or a rescue is tried against others' changes.
@@ -78,14 +82,14 @@ class Ledger:
         :param there: the same instant as ``now``, by the server's clock
         :raises StoreError: if the node never had a lease
         """
-        for decision in decisions:
-            for run in (*decision.runs, *decision.records):
-                run.owner, run.claimed_at = node, now
         for _ in range(TRIES):
+            for decision in decisions:
+                for run in (*decision.runs, *decision.records):
+                    run.owner, run.claimed_at = node, now
             answer = self._run(scripts.CLAIM, node, str(there), _token(), *_claim_of(decisions))
             if not answer.startswith("="):  # nothing, if there was nothing to decide
                 break
-            self._move_to_free(decisions, {int(place) for place in answer[1:].split(",")})
+            self._leave_out_recorded(decisions, {int(place) for place in answer[1:].split(",")})
         else:
             raise StoreConflictError(f"The nominal times of runs were taken by others {TRIES} times in a row")
         if answer == "?":
@@ -102,27 +106,28 @@ class Ledger:
                 written[job.id] = written.get(job.id, 0) + len(runs) + len(decision.records)
         return won
 
-    def _move_to_free(self, decisions: Sequence[Decision], places: Collection[int]) -> None:
-        """Move some records to the first microsecond from their nominal time on that has none.
+    def _leave_out_recorded(self, decisions: Sequence[Decision], places: Set[int]) -> None:
+        """Take out of decisions what has a record already: the job was removed and added again, or set back by its user.
 
-        A nominal time has its record already: the job was removed and added again, or set back by its user.
+        Every record is written with a new version of its job, so what is read here is true of the version that was decided on.
+
+        :param places: the places of runs and records, among all of them, whose nominal time has one
         """
-        records = [record for decision in decisions for record in (*decision.runs, *decision.records)]
-        used = {(record.job_id, record.nominal) for record in records}
-        for place in sorted(places):
-            record = records[place]
-            free, step = 0, 10
-            while not free:
-                tried = [
-                    time
-                    for time in range(record.nominal, record.nominal + step)
-                    if (record.job_id, time) not in used
-                ]
-                free = self._run(scripts.FREE, record.job_id, *map(padded, tried)) if tried else 0
-                record.nominal = tried[free - 1] if free else record.nominal + step
-                step *= 10
-            used.add((record.job_id, record.nominal))
-            record.last = max(record.last, record.nominal)
+        place = 0
+        for decision in decisions:
+            count = len(decision.runs) + len(decision.records)
+            since = first_nominal(decision)
+            if since is not None and not places.isdisjoint(range(place, place + count)):
+                leave_out_recorded(decision, self.recorded(decision.job.id, since))
+            place += count
+
+    def recorded(self, job_id: str, since: int) -> list[Recorded]:
+        """Return the records of a job that stand for times from an instant on, oldest first."""
+        if job_id == "":
+            return []
+        parts = self._run(scripts.RECORDED, job_id, padded(since), str(BEFORE), str(MOST)).split("\0")
+        found = zip(parts[::2], parts[1::2], strict=False)
+        return standing_from((_standing(job_id, nominal, document) for nominal, document in found), since)
 
     def finish(self, runs: Sequence[Run]) -> list[Run]:
         """Write how runs ended; return those that are not the presenter's any more."""
@@ -145,7 +150,12 @@ class Ledger:
         )
         found = [run for run, _ in _records(self._run(scripts.RUNS, job_id or "", str(limit), *wanted))]
         found.sort(key=attrgetter("nominal"), reverse=True)
-        return found[:limit]
+        found = found[:limit]
+        ids = sorted({run.job_id for run in found if run.name is None})
+        parts = self._run(NAMES, *ids).split("\0") if ids else []
+        named = zip(parts[:-1:3], parts[1::3], parts[2::3], strict=True)
+        label_all(found, {id: (name, reference) for id, name, reference in named})
+        return found
 
     # -- leases --------------------------------------------------------------------------------------------------
 
@@ -239,6 +249,16 @@ def _records(text: str) -> Iterator[tuple[Run, str]]:
             yield run_of_text(job_id, nominal, document), document
         except DeserializationError:
             continue
+
+
+def _standing(job_id: str, nominal: str, document: str) -> Recorded:
+    """Return what a record stands for; one that is damaged for its own time."""
+    try:
+        run = run_of_text(job_id, nominal, document)
+    except DeserializationError:
+        at = number_of(nominal)
+        return at, at, "unreadable"
+    return run.nominal, run.last, run.status
 
 
 def _token() -> str:

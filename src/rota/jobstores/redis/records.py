@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 
 from ...clock import HELD
-from ...codec import dumps, loads
+from ...codec import raw
 from ...core.plan import ACTIVE, QUARANTINED
-from ...core.run import summary
+from ...core.run import is_plain
 from ...errors import DeserializationError
-from ..documents import healing_as, job_of, parts_of, run_of, storable
+from ...results import text_of_result, value_of
+from ...texts import storable
+from ..documents import healing_as, job_of, label_of, parts_of, run_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -174,13 +176,17 @@ def record_of(run: Run) -> str:
     if run.finished_at is not None:
         text += f',"finished":{run.finished_at}'
     if run.retval is not None:
-        text += f',"result":{dumps(summary(run.retval))}'
+        text += f',"result":{text_of_result(run)}'
     if run.reason is not None:
         text += f',"reason":{_quoted(storable(run.reason) or "")}'
     if run.error_type is not None:
-        text += f',"error_type":{_quoted(run.error_type)}'
+        text += f',"error_type":{_quoted(storable(run.error_type) or "")}'
         text += f',"error":{_quoted(storable(run.error) or "")}'
         text += f',"traceback":{_quoted(storable(run.traceback) or "")}'
+    if run.ended:
+        name, func = label_of(run)
+        if name is not None:
+            text += f',"name":{_quoted(name)},"func":{_quoted(func or "")}'
     return text + "}"
 
 
@@ -189,11 +195,11 @@ def run_of_text(job_id: str, nominal: str, text: str) -> Run:
 
     :raises DeserializationError: if it is none
     """
-    fields = loads(text)
+    fields = raw(text)
     if not isinstance(fields, dict):
         raise DeserializationError(f"{text!r:.80} is no record of a run")
     result = fields.pop("result", None)
     run = run_of({**fields, "job_id": job_id, "nominal": number_of(nominal)})
-    run.retval = result
+    run.retval = result if result is None or is_plain(result) else value_of(json.dumps(result))
     run.owner = run.owner or None
     return run

@@ -79,14 +79,27 @@ call('HSET', ANSWERS, node, token .. answer)
 return answer
 """
 
-#: Return the place of the first of some nominal times (id, times …) that has no record of this job; 0 if all have one.
-FREE = """
-local f, n = fields(ARGV[1])
-for i = 2, n do
-  local key = f[1] .. '\\0' .. f[i]
-  if call('HEXISTS', RUNS, key) + call('HEXISTS', CLAIMED, key) == 0 then return i - 1 end
+#: Return records of a job around a nominal time (id, nominal, how many before it, how many from it on), and its runs under way:
+#: nominal and document in turn.
+RECORDED = """
+local f = fields(ARGV[1])
+local id, found = f[1], {}
+local beginning = id .. '\\0'
+local function show_all(keys, key)
+  local documents = get(key, keys)
+  for i, name in ipairs(keys) do
+    if documents[i] then found[#found + 1] = sub(name, #beginning + 1) .. '\\0' .. documents[i] .. '\\0' end
+  end
 end
-return 0
+local since = beginning .. f[2]
+local current = {}
+for _, name in ipairs(call('HKEYS', CLAIMED)) do
+  if starts(name, beginning) then current[#current + 1] = name end
+end
+show_all(current, CLAIMED)
+show_all(call('ZREVRANGEBYLEX', BY_JOB, '(' .. since, '[' .. beginning, 'LIMIT', 0, f[3]), RUNS)
+show_all(call('ZRANGEBYLEX', BY_JOB, '[' .. since, '(' .. id .. '\\1', 'LIMIT', 0, f[4]), RUNS)
+return table.concat(found)
 """
 
 #: Write how runs ended (id, nominal, status, fence, document …). Returns "1" or "0" (refused) for each.

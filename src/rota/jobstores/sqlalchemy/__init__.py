@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from ...core.plan import Decision
+    from ...core.recorded import Recorded
     from ...core.run import Run
     from ...job import Job
 
@@ -250,7 +251,7 @@ class SQLAlchemyJobStore(BaseJobStore):
             try:
                 self._db.write_at_once(self._others.tell)
             except StoreError as exc:  # the job is stored, and the others will find it
-                self._logger.warning("Job %s was added and nobody could be told: %s", job.id, exc)
+                self._log.warning("Job %s was added and nobody could be told: %s", job.id, exc)
 
     def add_jobs(
         self,
@@ -326,7 +327,7 @@ class SQLAlchemyJobStore(BaseJobStore):
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
         """Carry out decisions in one transaction; what was changed by others in the meantime is left out.
 
-        A run whose nominal time has a record already gets the next free microsecond as its nominal time.
+        A run whose nominal time has a record already is taken out of its decision.
 
         :raises StoreError: if ``node`` never had a lease
         """
@@ -336,7 +337,22 @@ class SQLAlchemyJobStore(BaseJobStore):
                 return []
             return self._ledger_table.claim(conn, decisions, node, now, careful)
 
-        moved = self._write_hopefully(work)
+        def look(conn: Connection) -> None:
+            self._ledger_table.leave_out_recorded(conn, decisions, self._history)
+
+        careful = False
+        for _ in range(_TRIES):
+            try:
+                moved = self._write(partial(work, careful=careful))
+                break
+            except Unexpected:
+                careful = True
+            except IntegrityError:  # a nominal time has its record already
+                self._read(look)
+        else:
+            raise StoreConflictError(
+                f"The nominal times of runs were taken by others {_TRIES} times in a row"
+            )
         for decision, running in moved:
             settle(decision, running)
         won = [decision for decision, _ in moved]
@@ -370,6 +386,15 @@ class SQLAlchemyJobStore(BaseJobStore):
         """Return records of the ledger, newest first."""
         page = partial(self._history.select, job_id=job_id, status=status, limit=limit, offset=offset)
         return self._read(page)
+
+    def recorded(self, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
+        """Return the records of some jobs that stand for times from an instant on."""
+        return self._read(partial(self._history.recorded_of_some, since=since)) if since else {}
+
+    @property
+    def remembers(self) -> int | None:
+        """How long records are kept, in microseconds."""
+        return self._retention.age
 
     def renew(self, node: str, now: int, lease: int) -> bool:
         """Renew or begin a node's lease; False if it was over. The database's clock decides, if it has one."""
@@ -440,7 +465,7 @@ class SQLAlchemyJobStore(BaseJobStore):
 
     def on_wake(self, wake: Callable[[], None]) -> None:
         """Take the function to call when another process changed something that is due soon."""
-        self._others.listen(wake, self._listens, self._logger)
+        self._others.listen(wake, self._listens, self._log)
 
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return how many due jobs wait for executors other than these."""

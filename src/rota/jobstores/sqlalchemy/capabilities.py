@@ -142,7 +142,7 @@ class _Sqlite(Capabilities):
             "isolation_level": "AUTOCOMMIT",
             "connect_args": {"check_same_thread": False, "timeout": BUSY_TIMEOUT / 1000},
         }
-        if url.database in (None, "", ":memory:") or url.query.get("mode") == "memory":
+        if is_in_memory(url):
             options["poolclass"] = StaticPool
         return options
 
@@ -267,6 +267,12 @@ _OF_BACKEND: Mapping[str, type[Capabilities]] = {
     "mysql": _MySQL,
     "mariadb": _MySQL,
 }
+
+
+def is_in_memory(url: URL) -> bool:
+    """Whether a URL of SQLite means a database in memory."""
+    names = (None, "", ":memory:", "file:", "file::memory:")
+    return url.database in names or url.query.get("mode") == "memory"
 
 
 def takes_arrays(dialect: Dialect) -> bool:

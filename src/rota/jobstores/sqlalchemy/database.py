@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from importlib.util import find_spec
+from os import getpid
 from threading import RLock
 from weakref import WeakKeyDictionary
 
@@ -27,7 +28,8 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from ...errors import ConfigurationError, JobValueError, MissingExtraError, StoreError, StoreUnavailableError
 from ...util import without_secrets
-from .capabilities import capabilities_of, takes_arrays, takes_unions
+from .capabilities import capabilities_of, is_in_memory, takes_arrays, takes_unions
+from .forks import GATE
 from .straight import translated
 
 TYPE_CHECKING = False
@@ -51,8 +53,8 @@ DRIVERS = {
 _RENEWING = frozenset(("pool_pre_ping", "pool_recycle"))
 #: Connections of the parent of a forked process: there they are in use, so they may not even be closed.
 _of_parents: list[Connection] = []
-#: One lock for each engine: stores may share one.
-_locks: WeakKeyDictionary[Engine, RLockType] = WeakKeyDictionary()
+#: One lock for each engine, as stores may share one, and the process that made it: a forked one makes its own.
+_locks: WeakKeyDictionary[Engine, tuple[int, RLockType]] = WeakKeyDictionary()
 
 
 class Database:
@@ -76,6 +78,11 @@ class Database:
             engine = _make_engine(url, options or {})
         if engine.dialect.is_async:
             raise ConfigurationError(_for_asyncio(engine.dialect.driver))
+        if _is_of_one_thread(engine):
+            raise ConfigurationError(
+                f"engine must lead all threads to one database, got {engine.url!r} with a {type(engine.pool).__name__}: an empty "
+                f"database in memory for each thread; give url='sqlite://' or poolclass=StaticPool, a file, or a MemoryJobStore"
+            )
         self.engine: Engine = engine
         self.can = capabilities_of(engine.dialect.name)
         if self._own:
@@ -91,10 +98,18 @@ class Database:
             # Who wants connections looked at or thrown away when they were idle, means this one too.
             and (self.can.one_writer or _RENEWING.isdisjoint(options or {}))
         )
-        # One connection for all threads takes one transaction at a time, reading or writing.
-        self._share_lock(_locks.setdefault(engine, RLock()))
+        #: what keeps forks away from transactions, where the database is a part of this process
+        self._gate = GATE if self.can.one_writer else None
+        if self._own and self._gate is not None and isinstance(engine.pool, QueuePool):
+            self._gate.databases.add(self)
+        self._share_lock()
 
-    def _share_lock(self, lock: RLock) -> None:
+    def _share_lock(self) -> None:
+        pid, lock = _locks.get(self.engine, (0, None))
+        if lock is None or pid != getpid():
+            lock = RLock()
+            _locks[self.engine] = getpid(), lock
+        # One connection for all threads takes one transaction at a time, reading or writing.
         shared = isinstance(self.engine.pool, StaticPool)
         self._read_lock = lock if shared else None
         self._write_lock = lock if shared or self.can.one_writer else None
@@ -104,7 +119,13 @@ class Database:
         _of_parents.extend(self._kept)
         self._kept.clear()
         self.engine.dispose(close=False)
-        self._share_lock(RLock())
+        self._share_lock()
+
+    def close_idle(self) -> None:
+        """Close the connections that nobody uses now; others are made when they are needed."""
+        while self._kept:
+            self._kept.pop().close()
+        self.engine.dispose()
 
     @property
     def address(self) -> str:
@@ -119,9 +140,7 @@ class Database:
     def dispose(self) -> None:
         """Close the connections, if the engine is the store's own."""
         if self._own:
-            while self._kept:
-                self._kept.pop().close()
-            self.engine.dispose()
+            self.close_idle()
 
     def read(self, work: Callable[[Connection], Result]) -> Result:
         """Return what ``work(connection)`` returns; it only reads, and may be called again if the connection was cut.
@@ -183,15 +202,21 @@ class Database:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        lock = self._read_lock
-        if lock is not None:
-            lock.acquire()
+        gate, lock = self._gate, self._read_lock
+        if gate is not None:
+            gate.enter()
         try:
-            with self.engine.connect() as conn:
-                yield conn
-        finally:
             if lock is not None:
-                lock.release()
+                lock.acquire()
+            try:
+                with self.engine.connect() as conn:
+                    yield conn
+            finally:
+                if lock is not None:
+                    lock.release()
+        finally:
+            if gate is not None:
+                gate.leave()
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
@@ -211,13 +236,20 @@ class Database:
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
         """Give a connection to write with, alone where only one can."""
-        lock = self._write_lock
+        gate, lock = self._gate, self._write_lock
         if lock is None:
             with self.engine.connect() as conn:
                 yield conn
             return
-        with lock, self._taken() as conn:
-            yield conn
+        with lock:
+            if gate is not None:  # after the lock: who waits for it is not inside
+                gate.enter()
+            try:
+                with self._taken() as conn:
+                    yield conn
+            finally:
+                if gate is not None:
+                    gate.leave()
 
     @contextmanager
     def _taken(self) -> Iterator[Connection]:
@@ -270,6 +302,13 @@ def check_connection(connection: Any, engine: Engine, store: object) -> None:
         raise ConfigurationError(
             f"connection leads to a {connection.dialect.name} database, and {store!r} keeps its jobs elsewhere"
         )
+
+
+def _is_of_one_thread(engine: Engine) -> bool:
+    """Whether each connection of an engine is a database of its own, in memory, so that other threads find nothing in theirs."""
+    if engine.dialect.name != "sqlite" or isinstance(engine.pool, StaticPool):
+        return False
+    return is_in_memory(engine.url) and engine.url.query.get("cache") != "shared"
 
 
 def _is_environmental(exc: DBAPIError) -> bool:

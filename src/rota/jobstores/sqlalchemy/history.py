@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from sqlalchemy import func, select, tuple_, union_all
 
+from ...core.recorded import BEFORE, MOST, standing_from
 from ...core.run import CLAIMED, END_STATES
+from ..documents import label_all
 from .rows import run_of
 from .schema import BATCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     from sqlalchemy import Connection, FromClause
     from sqlalchemy import Select as SqlSelect
 
+    from ...core.recorded import Recorded
     from ...core.run import Run
     from .schema import Tables
 
@@ -30,6 +33,7 @@ class History:
 
     def __init__(self, tables: Tables) -> None:
         self._runs = tables.runs
+        self._jobs = tables.jobs
 
     def select(
         self,
@@ -53,7 +57,55 @@ class History:
             if not parts:
                 return []
             found = _newest(union_all(*map(select, parts)).subquery())
-        return [run_of(row) for row in conn.execute(found.limit(limit).offset(offset))]
+        records = [run_of(row) for row in conn.execute(found.limit(limit).offset(offset))]
+        label_all(records, self._names(conn, {run.job_id for run in records if run.name is None}))
+        return records
+
+    def _names(self, conn: Connection, ids: Iterable[str]) -> dict[str, tuple[str, str]]:
+        """Return name and callable of the jobs of these ids that are there."""
+        jobs = self._jobs.c
+        wanted = sorted(ids)
+        found: dict[str, tuple[str, str]] = {}
+        for start in range(0, len(wanted), BATCH):
+            rows = conn.execute(
+                select(jobs.id, jobs.name, jobs.func).where(jobs.id.in_(wanted[start : start + BATCH]))
+            )
+            found.update((id, (name, reference)) for id, name, reference in rows)
+        return found
+
+    def met(self, conn: Connection, keys: Sequence[tuple[str, int]]) -> set[str]:
+        """Return the jobs of which one of these keys (job id, nominal time) has a record."""
+        runs = self._runs.c
+        found: set[str] = set()
+        for start in range(0, len(keys), BATCH):
+            some = keys[start : start + BATCH]
+            found.update(
+                conn.execute(
+                    select(runs.job_id).where(tuple_(runs.job_id, runs.nominal).in_(some)).distinct()
+                ).scalars()
+            )
+        return found
+
+    def recorded(self, conn: Connection, job_id: str, since: int) -> list[Recorded]:
+        """Return the records of a job that stand for times from an instant on, oldest first."""
+        runs = self._runs.c
+        of_job = select(runs.nominal, runs.last, runs.status).where(runs.job_id == job_id)
+        later = conn.execute(of_job.where(runs.nominal >= since).order_by(runs.nominal).limit(MOST)).all()
+        before = of_job.where(runs.nominal < since).order_by(runs.nominal.desc()).limit(BEFORE)
+        return standing_from(map(tuple, [*conn.execute(before), *later]), since)
+
+    def recorded_of_some(self, conn: Connection, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
+        """Return the same for several jobs, those that have any."""
+        runs = self._runs.c
+        ids = sorted(since)
+        if len(ids) > 1:  # most of them have no records at all
+            known: list[str] = []
+            for start in range(0, len(ids), BATCH):
+                some = ids[start : start + BATCH]
+                known += conn.execute(select(runs.job_id).where(runs.job_id.in_(some)).distinct()).scalars()
+            ids = known
+        found = {job_id: self.recorded(conn, job_id, since[job_id]) for job_id in ids}
+        return {job_id: records for job_id, records in found.items() if records}
 
     def crowded(self, conn: Connection, keep: int) -> list[str]:
         """Return the jobs that have more than ``keep`` records."""

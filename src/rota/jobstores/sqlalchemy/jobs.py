@@ -14,9 +14,11 @@ from ...clock import HELD
 from ...core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED, due_time, plan
 from ...core.run import CLAIMED
 from ...errors import JobLookupError, JobValueError
+from ...interrupts import is_interrupt
+from ...texts import storable
 from ..documents import healing_as
 from .prepared import Prepared
-from .schema import BATCH, ID_LENGTH, storable
+from .schema import BATCH, ID_LENGTH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -338,6 +340,8 @@ def is_plannable(job: Job, now: int) -> bool:
     try:
         job.next_due = due_time(job, nominal)
         plan(job, max(now, job.next_due))
-    except Exception:  # triggers may raise anything; that is what quarantine is for
+    except BaseException as exc:  # triggers may raise anything; that is what quarantine is for
+        if is_interrupt(exc):
+            raise
         return False
     return True

@@ -9,15 +9,30 @@ from collections import Counter
 from functools import partial
 
 from sqlalchemy import ARRAY, Text, bindparam, case, cast, func, or_, select
-from sqlalchemy.exc import IntegrityError
 
 from ...clock import HELD
 from ...core.plan import ENDED
+from ...core.recorded import first_nominal, leave_out_recorded
 from ...core.run import CLAIMED
+from ...texts import storable
+from ..documents import label_of
 from .capabilities import counts_sets, takes_arrays
 from .prepared import Prepared, array_literal
-from .rows import CLAIMS, ENDS, FENCE, PLAIN_ENDS, claim_of, end_of, fence_of, plain_end_of, row_of, run_of
-from .schema import BATCH, storable
+from .rows import (
+    CLAIMS,
+    ENDS,
+    FENCE,
+    LAST_ENDS,
+    PLAIN_ENDS,
+    claim_of,
+    end_of,
+    fence_of,
+    last_end_of,
+    plain_end_of,
+    row_of,
+    run_of,
+)
+from .schema import BATCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,13 +43,14 @@ if TYPE_CHECKING:
 
     from ...core.plan import Decision
     from ...core.run import Run
+    from .history import History
     from .prepared import Values
     from .schema import Tables
 
 #: The columns that statements set, in the order in which rows give their values.
 _MOVED = ("next_nominal", "next_due", "version", "running", "state", "error", "updated")
 _TAKEN = ("owner", "attempt", "claimed")
-_LOST = ("status", "reason", "finished")
+_LOST = ("status", "reason", "finished", "name", "func")
 
 
 class Unexpected(Exception):
@@ -125,6 +141,12 @@ class Ledger:
             *FENCE,
             alike=("status", "result", "b_attempt", "b_owner"),
         )
+        self._finish_last = Prepared(
+            lambda value: owned(value).values({name: value(name) for name in LAST_ENDS}),
+            *LAST_ENDS,
+            *FENCE,
+            alike=("status", "result", "name", "func", "b_attempt", "b_owner"),
+        )
         self._give_back = Prepared(lambda value: owned(value).values(owner=None), *FENCE)
         self._take = Prepared(
             lambda value: orphan(value).values({name: value(name) for name in _TAKEN} | {"started": None}),
@@ -136,12 +158,6 @@ class Ledger:
         )
         self._record = select(runs.owner, runs.attempt, runs.status, runs.finished).where(
             runs.job_id == bindparam("b_job"), runs.nominal == bindparam("b_nominal")
-        )
-        self._taken = (
-            select(runs.nominal)
-            .where(runs.job_id == bindparam("b_job"), runs.nominal >= bindparam("b_nominal"))
-            .order_by(runs.nominal)
-            .limit(BATCH)
         )
 
     def warm_up(self, dialect: Dialect) -> None:
@@ -162,13 +178,14 @@ class Ledger:
     ) -> list[tuple[Decision, int]]:
         """Carry out the decisions whose job is as it was when they were made; return those, with how many runs it then has.
 
-        :param careful: whether to expect that jobs have been changed by others, and nominal times have their record already
-        :raises Unexpected, IntegrityError: if that has to be expected
+        :param careful: whether to expect that jobs have been changed by others
+        :raises Unexpected: if that has to be expected
+        :raises IntegrityError: if a nominal time has its record already (:meth:`leave_out_recorded`)
         """
         if not decisions:
             return []
         if not careful and self._move_all(conn, decisions, now):
-            self._write(conn, [run for decision in decisions for run in _marked(decision, node, now)], False)
+            self._insert_all(conn, [run for decision in decisions for run in _marked(decision, node, now)])
             return [(decision, decision.job.running + len(decision.runs)) for decision in decisions]
         won = []
         moves: list[tuple[Any, ...]] = []
@@ -188,7 +205,7 @@ class Ledger:
             self._move.run(conn, moves)
         if drops:
             self._drop.run(conn, drops)
-        self._write(conn, records, careful)
+        self._insert_all(conn, records)
         return won
 
     def _move_all(self, conn: Connection, decisions: Sequence[Decision], now: int) -> bool:
@@ -234,20 +251,6 @@ class Ledger:
             won.append((decision, running))
         return won
 
-    def _write(self, conn: Connection, records: Sequence[Run], careful: bool) -> None:
-        if not careful:
-            self._insert_all(conn, records)
-            return
-        try:
-            with conn.begin_nested():
-                self._insert_all(conn, records)
-        except IntegrityError:
-            # A nominal time has its record already: the job was removed and added again, or set back by its user.
-            taken: dict[str, set[int]] = {}
-            for record in records:
-                self._move_to_free(conn, record, taken.setdefault(record.job_id, set()))
-            self._insert_all(conn, records)
-
     def _insert_all(self, conn: Connection, records: Sequence[Run]) -> None:
         claimed, telling = [], []
         for run in records:
@@ -260,19 +263,19 @@ class Ledger:
         if telling:
             self._insert.run(conn, telling)
 
-    def _move_to_free(self, conn: Connection, record: Run, taken: set[int]) -> None:
-        """Move a record to the first microsecond from its nominal time on that has none."""
-        nominal = record.nominal
-        while True:
-            later = conn.execute(self._taken, {"b_job": record.job_id, "b_nominal": nominal}).scalars().all()
-            used = taken.union(later)
-            while nominal in used:
-                nominal += 1
-            if len(later) < BATCH or nominal < later[-1]:
-                break
-        taken.add(nominal)
-        record.nominal = nominal
-        record.last = max(record.last, nominal)
+    def leave_out_recorded(self, conn: Connection, decisions: Sequence[Decision], history: History) -> None:
+        """Take out of decisions whose claim failed the nominal times that have a record (rule R4).
+
+        Every record is written with a new version of its job, so what is read here is true of the version that was decided on.
+        """
+        first = {decision.job.id: (first_nominal(decision), decision) for decision in decisions}
+        keys = [
+            (run.job_id, run.nominal) for decision in decisions for run in (*decision.runs, *decision.records)
+        ]
+        for job_id in history.met(conn, keys):
+            since, decision = first[job_id]
+            if since is not None:
+                leave_out_recorded(decision, history.recorded(conn, job_id, since))
 
     # -- finish --------------------------------------------------------------------------------------------------
 
@@ -300,13 +303,19 @@ class Ledger:
         return refused, self.release(conn, ended, now, over)
 
     def _finish_all(self, conn: Connection, runs: Sequence[Run]) -> None:
-        plain, telling = [], []
+        plain, last, telling = [], [], []
         for run in runs:
-            if run.reason is None and run.error_type is None:
-                plain.append(plain_end_of(run))
-            else:
+            if run.reason is not None or run.error_type is not None:
                 telling.append(end_of(run))
-        for statement, rows in ((self._finish_plain, plain), (self._finish, telling)):
+            elif run.job is not None and run.job.state == ENDED:
+                last.append(last_end_of(run))
+            else:
+                plain.append(plain_end_of(run))
+        for statement, rows in (
+            (self._finish_plain, plain),
+            (self._finish_last, last),
+            (self._finish, telling),
+        ):
             # Where nobody knows how many there were (MySQL), care has to be taken of those too.
             if rows and statement.run(conn, rows) != len(rows):
                 raise Unexpected
@@ -363,7 +372,8 @@ class Ledger:
     def settle(self, conn: Connection, run: Run, fence: tuple[Any, ...]) -> bool:
         """Write what became of an orphan that was found with a fence: its new owner, or its end; False if it has changed."""
         if run.ended:
-            return bool(self._lose.run(conn, [(run.status, storable(run.reason), run.finished_at, *fence)]))
+            lost = (run.status, storable(run.reason), run.finished_at, *label_of(run))
+            return bool(self._lose.run(conn, [(*lost, *fence)]))
         return bool(self._take.run(conn, [(run.owner, run.attempt, run.claimed_at, *fence)]))
 
 

@@ -13,10 +13,11 @@ from threading import Event, Thread, current_thread
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from logging import Logger
     from typing import Any
 
     from sqlalchemy import Engine
+
+    from ...logs import GuardedLogger
 
 #: After so many seconds of silence the connection is tried.
 SILENCE = 30.0
@@ -46,7 +47,7 @@ class Listener:
         own: str,
         wake: Callable[[], None],
         connected: Callable[[bool], None],
-        logger: Logger,
+        logger: GuardedLogger,
     ) -> None:
         self._engine = engine
         self._channel = channel

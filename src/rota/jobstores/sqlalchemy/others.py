@@ -13,10 +13,10 @@ from .listener import Listener, can_listen
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from logging import Logger
 
     from sqlalchemy import Connection
 
+    from ...logs import GuardedLogger
     from .database import Database
 
 
@@ -44,7 +44,9 @@ class Others:
         if self._wake is not None:
             self._wake()
 
-    def listen(self, wake: Callable[[], None], connected: Callable[[bool], None], logger: Logger) -> None:
+    def listen(
+        self, wake: Callable[[], None], connected: Callable[[bool], None], logger: GuardedLogger
+    ) -> None:
         """Call ``wake`` when others tell something, and ``connected`` when that begins or ends to work."""
         self.stop_listening()
         self._wake = wake

@@ -31,7 +31,7 @@ class Retention:
         self._db = db
         self._history = history
         self._keep = keep
-        self._age = age
+        self.age = age
         #: how many records each job got since it was last pruned; None before the first look at all of them
         self._written: dict[str, int] | None = None
 
@@ -45,8 +45,8 @@ class Retention:
 
     def prune(self, now: int) -> None:
         """Delete ended runs that are too old, or too many for their job."""
-        if self._age is not None:
-            self._prune(partial(self._history.older, instant=now - self._age))
+        if self.age is not None:
+            self._prune(partial(self._history.older, instant=now - self.age))
         if self._keep is not None:
             for job_id in self._crowded(self._keep):
                 self._prune(partial(self._history.beyond, job_id=job_id, keep=self._keep))

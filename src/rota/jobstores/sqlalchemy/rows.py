@@ -5,9 +5,10 @@ Pure; knows no connection.
 
 from __future__ import annotations
 
-from ...codec import dumps, loads
-from ...core.run import CLAIMED, Run, summary
-from .schema import storable
+from ...core.run import CLAIMED, Run
+from ...results import text_of_result, value_of
+from ...texts import storable
+from ..documents import label_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,9 +18,13 @@ if TYPE_CHECKING:
 
 #: the columns of a run that was claimed and has nothing to say yet; the others come with its end
 CLAIMS = ("job_id", "nominal", "last", "times", "due", "attempt", "status", "owner", "executor", "claimed")
-ENDS = ("status", "reason", "started", "finished", "result", "error_type", "error", "traceback")
+ENDS = (
+    "status", "reason", "started", "finished", "result", "error_type", "error", "traceback", "name", "func"
+)  # fmt: skip
 #: what ends a run of which there is no more to say; half the values make it a third cheaper, and nearly all runs are so
 PLAIN_ENDS = ("status", "started", "finished", "result")
+#: the same for the last run of a job that goes with it
+LAST_ENDS = (*PLAIN_ENDS, "name", "func")
 #: the values that a run is found by, as long as it is its owner's
 FENCE = ("b_job", "b_nominal", "b_attempt", "b_owner")
 
@@ -57,9 +62,10 @@ def row_of(run: Run) -> tuple[Any, ...]:
         run.started_at,
         run.finished_at,
         None,  # the result comes with the end
-        run.error_type,
+        storable(run.error_type),
         storable(run.error),
         storable(run.traceback),
+        *(label_of(run) if run.ended else (None, None)),
     )
 
 
@@ -74,7 +80,22 @@ def plain_end_of(run: Run) -> tuple[Any, ...]:
         run.status,
         run.started_at,
         run.finished_at,
-        None if run.retval is None else dumps(summary(run.retval)),
+        text_of_result(run),
+        run.job_id,
+        run.nominal,
+        run.attempt,
+        run.owner,
+    )
+
+
+def last_end_of(run: Run) -> tuple[Any, ...]:
+    """Return the values of LAST_ENDS and FENCE."""
+    return (
+        run.status,
+        run.started_at,
+        run.finished_at,
+        text_of_result(run),
+        *label_of(run),
         run.job_id,
         run.nominal,
         run.attempt,
@@ -89,10 +110,11 @@ def end_of(run: Run) -> tuple[Any, ...]:
         storable(run.reason),
         run.started_at,
         run.finished_at,
-        None if run.retval is None else dumps(summary(run.retval)),
-        run.error_type,
+        text_of_result(run),
+        storable(run.error_type),
         storable(run.error),
         storable(run.traceback),
+        *label_of(run),
         run.job_id,
         run.nominal,
         run.attempt,
@@ -106,6 +128,7 @@ def run_of(row: Row[Any]) -> Run:
     run.last, run.count, run.attempt = row.last, row.times, row.attempt
     run.status, run.reason, run.owner = row.status, row.reason, row.owner
     run.claimed_at, run.started_at, run.finished_at = row.claimed, row.started, row.finished
-    run.retval = None if row.result is None else loads(row.result)
+    run.retval = None if row.result is None else value_of(row.result)
     run.error_type, run.error, run.traceback = row.error_type, row.error, row.traceback
+    run.name, run.func = row.name, row.func
     return run

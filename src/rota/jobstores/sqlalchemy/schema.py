@@ -16,6 +16,8 @@ from sqlalchemy import (
     inspect,
     select,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import CreateColumn, ExecutableDDLElement
 
 from ...errors import SchemaError
 from .capabilities import Exact, Long
@@ -31,20 +33,8 @@ if TYPE_CHECKING:
 ID_LENGTH = 191
 #: How many keys one statement names; every database takes more.
 BATCH = 500
-#: How much of an error text or traceback is kept, in characters.
-TEXT_LENGTH = 50_000
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _VERSION_KEY = "schema"
-
-
-def storable(text: str | None) -> str | None:
-    """Return an error text as every database can keep it: no lone surrogates, no NUL, not longer than TEXT_LENGTH."""
-    if text is None or (len(text) <= TEXT_LENGTH and text.isascii() and "\0" not in text):
-        return text
-    if len(text) > TEXT_LENGTH:
-        half = TEXT_LENGTH // 2
-        text = f"{text[:half]} … {text[-half:]}"
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
 _TABLE_OPTIONS: Mapping[str, dict[str, Any]] = {
@@ -158,8 +148,29 @@ class Tables:
         )
 
 
+class AddColumn(ExecutableDDLElement):
+    """``ALTER TABLE … ADD …``, for a column that its table has in this version; SQLAlchemy has nothing for it."""
+
+    def __init__(self, column: Column[Any]) -> None:
+        self.column = column
+
+
+@compiles(AddColumn)
+def _add_column(element: AddColumn, compiler: Any, **kw: Any) -> str:
+    column = element.column
+    return f"ALTER TABLE {compiler.preparer.format_table(column.table)} ADD {compiler.process(CreateColumn(column))}"
+
+
+def _name_runs(conn: Connection, tables: Tables) -> None:
+    """Make room for the name and the callable of jobs in the records of runs."""
+    there = {column["name"] for column in inspect(conn).get_columns(tables.runs.name, tables.runs.schema)}
+    for name in ("name", "func"):
+        if name not in there:  # where each column is a step of its own, somebody may have died in between
+            conn.execute(AddColumn(tables.runs.c[name]))
+
+
 #: The step from a version to the one after it; each is called inside one transaction.
-MIGRATIONS: dict[int, Callable[[Connection, Tables], None]] = {}
+MIGRATIONS: dict[int, Callable[[Connection, Tables], None]] = {1: _name_runs}
 
 
 def _job_columns(name: str) -> list[Any]:
@@ -206,6 +217,9 @@ def _run_columns(name: str) -> list[Any]:
         Column("error_type", Long()),
         Column("error", Long()),
         Column("traceback", Long()),
+        # of the job, in the record of its last run; until then they are the job's
+        Column("name", Long()),
+        Column("func", Long()),
         PrimaryKeyConstraint("job_id", "nominal", name=f"pk_{name}"),
         Index(f"ix_{name}_status", "status", "nominal"),
     ]

@@ -9,6 +9,7 @@ from ...clock import DAY, HELD, MINUTE, instant, moment
 from ...core.plan import ACTIVE
 from ...errors import ConfigurationError, StoreConflictError, StoreError, StoreNotStartedError
 from ..base import BaseJobStore
+from ..documents import label_all
 from ..offset import Offset
 from .jobs import Jobs
 from .layout import DUE, NODES, due_folder, due_of, node_key, number, quoted, unquoted
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...core.plan import Decision
+    from ...core.recorded import Recorded
     from ...core.run import Run
     from ...job import Job
     from ...jobcodec import JobFormat
@@ -178,7 +180,7 @@ class TreeJobStore(BaseJobStore):
         with_due = state is None or ACTIVE in state
         if end is not None and with_due:
             limits = dict.fromkeys(map(unquoted, self._tree.folders(DUE)), end)
-            docs = self._jobs.due(HELD - 1, limits, self._logger, slice(offset, end))
+            docs = self._jobs.due(HELD - 1, limits, self._log, slice(offset, end))
             if len(docs) == limit:
                 return list(map(self._job_of, docs))
         docs = self._jobs.all() if with_due else self._jobs.without_due()
@@ -246,7 +248,7 @@ class TreeJobStore(BaseJobStore):
         return self._due(now, {alias: limit for alias, limit in room.items() if limit > 0})
 
     def _due(self, now: int, limits: Mapping[str, int | None]) -> list[Job]:
-        docs = self._jobs.due(now, limits, self._logger)
+        docs = self._jobs.due(now, limits, self._log)
         self._seen = {doc.id: doc for doc in docs}
         return list(map(self._job_of, docs))
 
@@ -260,7 +262,7 @@ class TreeJobStore(BaseJobStore):
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
         """Carry out decisions, each in one step, many in one transaction; what others changed meanwhile is left out.
 
-        A run whose nominal time has a record already gets the next free microsecond as its nominal time.
+        A run whose nominal time has a record already is taken out of its decision.
 
         :raises StoreError: if ``node`` never had a lease
         """
@@ -298,7 +300,22 @@ class TreeJobStore(BaseJobStore):
         Without a job id the names of all records are read.
         """
         self._check_started()
-        return self._records.select(job_id, status, limit + offset, self._logger)[offset:]
+        found = self._records.select(job_id, status, limit + offset, self._log)[offset:]
+        docs = self._jobs.some(run.job_id for run in found if run.name is None)
+        readable = {id: doc for id, doc in docs.items() if doc is not None and doc.unreadable is None}
+        label_all(found, {id: (doc.parts[1], doc.parts[2]) for id, doc in readable.items()})
+        return found
+
+    def recorded(self, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
+        """Return the records of some jobs that stand for times from an instant on."""
+        self._check_started()
+        found = {job_id: self._runs.recorded(job_id, start) for job_id, start in since.items()}
+        return {job_id: records for job_id, records in found.items() if records}
+
+    @property
+    def remembers(self) -> int | None:
+        """How long records are kept, in microseconds."""
+        return self._records.age
 
     def renew(self, node: str, now: int, lease: int) -> bool:
         """Renew or begin a node's lease; False if it was over. The server's clock decides."""
@@ -333,7 +350,7 @@ class TreeJobStore(BaseJobStore):
             there = self._offset.at(now)
             return {name for name, until in self._nodes().items() if until >= there}
 
-        return self._runs.rescue(node, now, alive, room, known, self._job_of, self._logger)
+        return self._runs.rescue(node, now, alive, room, known, self._job_of, self._log)
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""

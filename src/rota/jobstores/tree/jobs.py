@@ -16,7 +16,8 @@ from ...errors import (
     JobValueError,
     StoreConflictError,
 )
-from ..documents import heal, parts_of, storable
+from ...texts import storable
+from ..documents import heal, parts_of
 from .docs import REMOVED, Doc, changes_of, doc_of
 from .layout import DUE, JOBS, QUARANTINED_JOBS, due_folder, job_key, number, unquoted
 from .port import KEEP, TRIES, Change, Step, carry_out, tries
@@ -24,10 +25,10 @@ from .port import KEEP, TRIES, Change, Step, carry_out, tries
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from logging import Logger
 
     from ...job import Job
     from ...jobcodec import JobFormat
+    from ...logs import GuardedLogger
     from .port import Entry, Tree
 
     Parts = tuple[str, ...]
@@ -93,7 +94,7 @@ class Jobs:
         return [doc for doc in docs if doc is not None and doc.is_visible]
 
     def due(
-        self, now: int, limits: Mapping[str, int | None], logger: Logger, page: slice = slice(None)
+        self, now: int, limits: Mapping[str, int | None], logger: GuardedLogger, page: slice = slice(None)
     ) -> list[Doc]:
         """Return what is due, the earliest first: for each executor at most so many, and of these only a page."""
         folders = [due_folder(alias) for alias in limits]
@@ -111,7 +112,7 @@ class Jobs:
                 self._mend(key, name, entry, logger)
         return docs
 
-    def _mend(self, key: str, name: str, entry: Entry, logger: Logger) -> None:
+    def _mend(self, key: str, name: str, entry: Entry, logger: GuardedLogger) -> None:
         """Take away a due time that no document has; nothing happens if the job was changed while it was read."""
         (again,) = self._tree.read([key])
         keep = Change(f"{JOBS}/{name.partition('-')[2]}", KEEP, entry.rev)

@@ -6,11 +6,15 @@ What somebody else has changed in between is read and decided again. It decides 
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
+from itertools import starmap
 
 from ...core.plan import ENDED
+from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, standing_from
 from ...core.run import CLAIMED
 from ...errors import DeserializationError, StoreConflictError
-from ..documents import fields_of, run_of, storable
+from ...texts import storable
+from ..documents import fields_of, run_of
 from ..orphans import linked, sort_out
 from .docs import REMOVED, changes_of
 from .layout import (
@@ -26,11 +30,12 @@ from .port import Change, Step, carry_out, tries
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-    from logging import Logger
 
     from ...core.plan import Decision
+    from ...core.recorded import Recorded
     from ...core.run import Run
     from ...job import Job
+    from ...logs import GuardedLogger
     from .docs import Doc
     from .jobs import Jobs
     from .port import Entry, Tree
@@ -90,8 +95,8 @@ class Ledger:
     def _claim_step(self, decision: Decision, doc: Doc, node: str, now: int, won: set[int]) -> Step:
         if len(decision.runs) + len(decision.records) + 5 > self._tree.max_changes:
             decision.records = _joined(decision.records)
+        self._leave_out_recorded(decision, doc)
         records = [*decision.runs, *decision.records]
-        self._move_to_free(records, doc)
         new = doc.copy()
         new.running += len(decision.runs)
         new.nominal, new.due = decision.next_nominal, decision.next_due
@@ -116,22 +121,28 @@ class Ledger:
 
         return Step(decision, changes, done)
 
-    def _move_to_free(self, records: Sequence[Run], doc: Doc) -> None:
-        """Move records whose nominal time has one already to the next microsecond that has none.
+    def _leave_out_recorded(self, decision: Decision, doc: Doc) -> None:
+        """Take out of a decision what has a record already: the job was removed and added again, or set back by its user.
 
-        That is so if the job was removed and added again, or set back by its user.
+        Every record is written with a new version of its job, so what is read here is true of the version that was decided on.
         """
+        since = first_nominal(decision)
         recorded = _NEVER if doc.recorded is None else doc.recorded
-        if all(record.nominal > recorded for record in records):
-            return
-        prefix = active_prefix(doc.id)
-        taken = {instant_of(name) for name in self._tree.names(ended_folder(doc.id))}
-        taken |= {instant_of(name.removeprefix(prefix)) for name in self._tree.entries(ACTIVE_RUNS, prefix)}
-        for record in records:
-            while record.nominal in taken:
-                record.nominal += 1
-            taken.add(record.nominal)
-            record.last = max(record.last, record.nominal)
+        if since is not None and since <= recorded:
+            leave_out_recorded(decision, self.recorded(doc.id, since))
+
+    def recorded(self, job_id: str, since: int) -> list[Recorded]:
+        """Return the records of a job that stand for times from an instant on, oldest first."""
+        prefix = active_prefix(job_id)
+        # Read before the ended ones, so that a run that ends in between is met twice, and not missed.
+        active = self._tree.entries(ACTIVE_RUNS, prefix)
+        found = {instant_of(name.removeprefix(prefix)): entry.value for name, entry in active.items()}
+        times = sorted(map(instant_of, self._tree.names(ended_folder(job_id))))
+        start = bisect_left(times, since)
+        some = times[max(start - BEFORE, 0) : start + MOST]
+        entries = self._tree.read([ended_key(job_id, nominal) for nominal in some]) if some else []
+        found |= {nominal: entry.value for nominal, entry in zip(some, entries, strict=True)}
+        return standing_from(starmap(_standing, found.items()), since)
 
     # -- finish --------------------------------------------------------------------------------------------------
 
@@ -216,7 +227,7 @@ class Ledger:
         room: Mapping[str, int] | None,
         known: Collection[tuple[str, int]] | None,
         job_of: Callable[[Doc], Job],
-        logger: Logger,
+        logger: GuardedLogger,
     ) -> list[Run]:
         """Take over runs that no living node owns, and those of ``node`` that are not among ``known``.
 
@@ -349,6 +360,15 @@ def _by_job(runs: Iterable[Run]) -> dict[str, list[Run]]:
 
 def _active_key(run: Run) -> str:
     return active_key(run.job_id, run.nominal)
+
+
+def _standing(nominal: int, value: str | None) -> Recorded:
+    """Return what a record stands for; one that is damaged for its own time."""
+    try:
+        run = readable(value)
+    except DeserializationError:
+        run = None
+    return (nominal, nominal, "unreadable") if run is None else (nominal, run.last, run.status)
 
 
 def _is_owner(run: Run, entry: Entry) -> bool:

@@ -23,9 +23,9 @@ from .ledger import readable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from logging import Logger
 
     from ...core.run import Run
+    from ...logs import GuardedLogger
     from .ledger import Ledger
     from .port import Tree
 
@@ -44,13 +44,13 @@ class Records:
         self._tree = tree
         self._ledger = ledger
         self._keep = keep
-        self._age = age
+        self.age = age
         self._looked_at: int | None = None
 
     # -- reading -------------------------------------------------------------------------------------------------
 
     def select(
-        self, job_id: str | None, status: str | Iterable[str] | None, limit: int, logger: Logger
+        self, job_id: str | None, status: str | Iterable[str] | None, limit: int, logger: GuardedLogger
     ) -> list[Run]:
         """Return claimed runs and records, newest first."""
         wanted = None if status is None else {status} if isinstance(status, str) else set(status)
@@ -110,9 +110,9 @@ class Records:
         kept = len(names) if self._keep is None else self._keep
         beyond = [f"{folder}/{name}" for name in names[: max(len(names) - kept, 0)]]
         self._tree.delete(beyond)
-        if self._age is None:
+        if self.age is None:
             return
-        edge = now - self._age
+        edge = now - self.age
         for batch in _batches(
             [f"{folder}/{name}" for name in names[len(beyond) :] if instant_of(name) < edge]
         ):
@@ -121,7 +121,7 @@ class Records:
             self._tree.delete([key for key, entry in entries if _ended_before(entry.value, edge)])
 
 
-def _record(key: str, value: str | None, logger: Logger) -> Run | None:
+def _record(key: str, value: str | None, logger: GuardedLogger) -> Run | None:
     """Return the run of a record, None if there is none or it is not ours."""
     try:
         return readable(value)

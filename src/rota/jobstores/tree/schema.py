@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
     from .port import Tree
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _TRIES = 5
 
 
 #: The step from a version to the one after it; others may be at it at the same time, and it may be cut off and done again.
-MIGRATIONS: dict[int, Callable[[Tree], None]] = {}
+#: 2: records have the name and the callable of jobs that are gone, and results of more kinds; what is there stays as it is, but
+#: older versions must not read it.
+MIGRATIONS: dict[int, Callable[[Tree], None]] = {1: lambda tree: None}
 
 
 def take_possession(tree: Tree, path: str, create: bool) -> None:

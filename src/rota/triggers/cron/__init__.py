@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from sys import intern
 
 from ...clock import SECOND, moment
-from ...errors import NeverFiresError, TriggerError
+from ...errors import CronError, NeverFiresError, TriggerError
 from ...util import astimezone, suggestion, timezone_to_text
 from ..base import (
     LAST_INSTANT,
@@ -94,7 +94,12 @@ class CronTrigger(Schedule, TriggerWithTerms):
         given = (year, month, day, week, day_of_week, hour, minute, second)
         # What is shared by schedules is remembered by these texts.
         texts = tuple([None if value is None else intern(str(value)) for value in given])
-        self._set_up(texts, False, False, (start_date, end_date), timezone, jitter, spread, dst)
+        try:
+            self._set_up(texts, False, False, (start_date, end_date), timezone, jitter, spread, dst)
+        except CronError as exc:
+            from .hints import for_keywords
+
+            raise for_keywords(exc, zip(FIELD_NAMES, given, strict=True)) from None
 
     @classmethod
     def from_crontab(

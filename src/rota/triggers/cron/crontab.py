@@ -78,11 +78,17 @@ def parse_crontab(expr: str, dialect: str = "cron", seed: str | None = None) -> 
         raise CronError(
             f"{shown(expr)} has {len(expr)} characters; a crontab expression has {LONGEST_TEXT} at the most"
         )
-    return _parse(expr, dialect, seed)
+    try:
+        return read(expr, dialect, seed)
+    except CronError as exc:
+        from .hints import for_crontab
+
+        raise for_crontab(exc, expr, dialect) from None
 
 
 @lru_cache(maxsize=256)
-def _parse(expr: str, dialect: str, seed: str | None) -> Crontab:
+def read(expr: str, dialect: str, seed: str | None) -> Crontab:
+    """Read a crontab string as :func:`parse_crontab` does, which has checked the arguments, and may say more in its errors."""
     zone = None if dialect == "apscheduler3" else zone_before(expr)
     if zone is not None:
         expr = without_zone(expr)
@@ -92,12 +98,14 @@ def _parse(expr: str, dialect: str, seed: str | None) -> Crontab:
             return Crontab((), False, zone, read_every(expr))
         if text == "@reboot":
             raise CronError(
-                "@reboot is no time: call the function when the program starts, or use a date trigger"
+                "@reboot is no time: call the function when the program starts, or use a date trigger",
+                item=text,
             )
         if text not in ALIASES:
             raise CronError(
                 f"Unknown alias {shown(text)}{suggestion(text[:20], ALIASES)}; there are {', '.join(ALIASES)} and "
-                f"{EVERY} 1h30m"
+                f"{EVERY} 1h30m",
+                item=text,
             )
         expr = ALIASES[text]
     words = expr.split()
@@ -236,7 +244,9 @@ class _Field:
         if _is_number(text):
             value = int(text)
             if not self.low <= value <= self.high:
-                raise self.error(item, at, f"{value} is out of range; {self.low} to {self.high} is allowed")
+                sunday = ", 1 is Sunday" if self.is_weekday and self.quartz else ""
+                why = f"{value} is out of range; {self.low} to {self.high} is allowed{sunday}"
+                raise self.error(item, at, why)
             return value
         name = text.lower()
         if self.name == "month" and name in MONTHS:

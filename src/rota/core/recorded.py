@@ -1,0 +1,129 @@
+"""Rule R4 of the claim protocol: a nominal time is planned only if it has no record, however its job comes back.
+
+Pure: records are handed in. It reads no ledger and may not store anything.
+"""
+
+from __future__ import annotations
+
+from ..clock import HELD
+from .plan import latest, record_of
+from .run import MANUAL
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ..job import Job
+    from ..triggers.base import BaseTrigger
+    from .plan import Decision
+    from .run import Run
+
+    #: a record as this rule needs it: the first and the last nominal time that it stands for, and its status
+    Recorded = tuple[int, int, str]
+
+#: How many records of one job are read at most. If there are more, the claim meets them one by one.
+MOST = 1000
+#: How many records before an instant are searched for a range that reaches up to it: runs by hand may lie inside the range.
+BEFORE = 20
+
+
+def is_recorded(trigger: BaseTrigger, record: Recorded, nominal: int) -> bool:
+    """Whether a record stands for a nominal time.
+
+    A range of times that did not run stands for those between its first and its last that the trigger has.
+    """
+    first, last, _ = record
+    return first <= nominal <= last and (
+        nominal in (first, last) or trigger.after(nominal - 1, first) == nominal
+    )
+
+
+def next_unrecorded(trigger: BaseTrigger, recorded: Iterable[Recorded], nominal: int) -> int | None:
+    """Return the first time of a schedule, from a nominal time on, that has no record; None if there is none.
+
+    :param recorded: records, oldest first
+    """
+    following: int | None = nominal
+    for record in recorded:
+        if following is not None and is_recorded(trigger, record, following):
+            following = trigger.after(record[1], following)
+    return following
+
+
+def leave_out_recorded(decision: Decision, recorded: Sequence[Recorded]) -> None:
+    """Take out of a decision the runs and records whose nominal time has a record already; the job moves on as decided.
+
+    What is left of a range of times is recorded in pieces. A run by hand is taken out only if its very key is in use.
+
+    :param recorded: records of the decision's job, oldest first: those from its first nominal time on, at least
+    """
+    if not recorded:
+        return
+    trigger = decision.job.trigger
+    keys = {first for first, _, _ in recorded}
+    ranges = [record for record in recorded if record[0] != record[1]]
+
+    def has_record(run: Run) -> bool:
+        return run.nominal in keys or (
+            run.reason != MANUAL and any(is_recorded(trigger, record, run.nominal) for record in ranges)
+        )
+
+    runs = [run for run in decision.runs if not has_record(run)]
+    if len(runs) < len(decision.runs):
+        decision.runs = runs
+        followers: list[Run | None] = [*runs[1:], None]
+        for run, then in zip(runs, followers, strict=False):
+            run.then = then
+        if not runs and decision.next_due == HELD:  # there is no run whose end could let the job go on
+            decision.next_due = decision.next_nominal
+    decision.records = [
+        piece for record in decision.records for piece in _without(decision.job, record, recorded)
+    ]
+
+
+def first_nominal(decision: Decision) -> int | None:
+    """Return the earliest nominal time of which a decision writes a run or a record, None if it writes none."""
+    return min((run.nominal for run in (*decision.runs, *decision.records)), default=None)
+
+
+def is_by_hand(decision: Decision) -> bool:
+    """Whether a decision is about a run that somebody asked for."""
+    return bool(decision.runs) and decision.runs[0].reason == MANUAL
+
+
+def standing_from(records: Iterable[Recorded], since: int) -> list[Recorded]:
+    """Return the records that stand for times from an instant on, oldest first."""
+    return sorted(record for record in records if record[1] >= since)
+
+
+def _without(job: Job, record: Run, recorded: Iterable[Recorded]) -> Iterator[Run]:
+    """Return what is left of a record without the times that have one: the record itself, parts of it, or nothing."""
+    trigger, begin, end = job.trigger, record.nominal, record.last
+    taken = [part for other in recorded if (part := _common(trigger, other, begin, end)) is not None]
+    if not taken:
+        yield record
+        return
+    following: int | None = begin
+    for first, last in taken:
+        if following is not None and following < first:
+            yield _part(job, record, following, first - 1)
+        if following is not None and following <= last:
+            following = trigger.after(last, begin)
+    if following is not None and following <= end:
+        yield _part(job, record, following, end)
+
+
+def _common(trigger: BaseTrigger, record: Recorded, begin: int, end: int) -> tuple[int, int] | None:
+    """Return from the first time of a range that a record stands for up to the record's last; None if there is none."""
+    first, last, _ = record
+    if last < begin or first > end:
+        return None
+    time = begin if first <= begin else trigger.after(first - 1, begin)
+    if time is None or time > end or not is_recorded(trigger, record, time):
+        return None
+    return time, last
+
+
+def _part(job: Job, record: Run, first: int, end: int) -> Run:
+    last, count = latest(job.trigger, first, end)
+    return record_of(job, first, last, count, record.status, record.reason or "", record.finished_at or 0)

@@ -1,0 +1,106 @@
+"""Forks wait until no thread is inside SQLite, and find its files closed.
+
+SQLite keeps its locks on files in the memory of the process. A child that is forked in the middle of a transaction finds them
+taken by nobody, for ever; one that inherits an open file takes locks for held that only its parent has. So transactions of
+other threads are waited for, new ones wait, and idle connections are closed. Knows no table.
+"""
+
+from __future__ import annotations
+
+import os
+from threading import Event, Lock, get_ident
+from weakref import WeakSet
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .database import Database
+
+#: How long a fork waits for transactions and for other forks, how long these wait for it, and how often it looks (seconds).
+PATIENCE = 5.0
+POLL = 0.002
+
+
+class ForkGate:
+    """Who enters is inside SQLite until it leaves; while somebody forks, only those may enter who are inside already."""
+
+    def __init__(self) -> None:
+        #: databases whose idle connections are closed before a fork
+        self.databases: WeakSet[Database] = WeakSet()
+        self._reset()
+
+    def _reset(self) -> None:
+        #: identities of the threads inside; changes of a list are atomic, and take less time than a lock
+        self._inside: list[int] = []
+        #: the thread that forks
+        self._forking: int | None = None
+        self._forked = Event()
+        self._one_at_a_time = Lock()
+        self._holds = False
+
+    def enter(self) -> None:
+        """Wait for forks under way, and keep the next ones waiting."""
+        me = get_ident()
+        self._inside.append(me)
+        # Asked after the thread is on the list: either the one that forks sees it there, or it sees that one here.
+        while self._forking not in (None, me) and self._inside.count(me) == 1:
+            self._inside.remove(me)
+            if not self._forked.wait(PATIENCE):
+                self._inside.append(me)
+                return
+            self._inside.append(me)
+
+    def leave(self) -> None:
+        """Let forks go on."""
+        self._inside.remove(get_ident())
+
+    def close(self) -> None:
+        """Keep the other threads out; called right before a fork, it waits a bounded time."""
+        self._holds = self._one_at_a_time.acquire(timeout=PATIENCE)
+        me = get_ident()
+        self._forked.clear()
+        self._forking = me
+        pause = Event()
+        for _ in range(int(PATIENCE / POLL)):
+            if self._inside.count(me) == len(self._inside):
+                break
+            pause.wait(POLL)
+        for database in list(self.databases):
+            database.close_idle()
+
+    def open(self) -> None:
+        """Let the others in again; called in the parent right after a fork."""
+        self._forking = None
+        self._forked.set()
+        if self._holds:
+            self._holds = False
+            self._one_at_a_time.release()
+
+    def forget(self) -> None:
+        """Be open, and forget who was inside; called in the child, where those threads are not."""
+        inside = self._inside.count(get_ident())
+        self._reset()
+        self._inside += [get_ident()] * inside
+
+
+def _guarded(work: Callable[[], object]) -> Callable[[], None]:
+    """Return a function that does not raise: Python prints what a handler raises, and forks all the same."""
+
+    def call() -> None:
+        try:
+            work()
+        except Exception:
+            from ...logs import GuardedLogger, get_logger
+
+            GuardedLogger(get_logger("rota.jobstores")).exception("Error at a fork")
+
+    return call
+
+
+GATE = ForkGate()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_guarded(GATE.close), after_in_parent=_guarded(GATE.open), after_in_child=_guarded(GATE.forget)
+    )

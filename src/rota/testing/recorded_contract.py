@@ -1,0 +1,189 @@
+"""Rule R4, for every job store: a nominal time is planned only if it has no record, however its job comes back; for pytest.
+
+Knows the port only, no store. See :mod:`rota.testing.contracts` for how to use it.
+"""
+
+from __future__ import annotations
+
+from ..clock import HELD, SECOND
+from ..core.plan import once_more
+from ..core.run import CLAIMED, MANUAL, SKIPPED, SUCCEEDED
+from .contract_jobs import (
+    LEASE,
+    NODE,
+    OTHER,
+    START,
+    claim,
+    finish,
+    make_job,
+    running,
+    statuses,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..core.run import Run
+    from ..jobstores.base import BaseJobStore
+
+
+class RecordedTimesContract:
+    """What a claim does about nominal times that have a record."""
+
+    def test_r4_a_date_that_ran_does_not_run_again_when_its_job_is_added_again(
+        self, store: BaseJobStore
+    ) -> None:
+        store.add_job(make_job(every=None))
+        finish(store, claim(store))
+        store.add_job(make_job(every=None))
+        assert claim(store, START + SECOND) == []
+        assert store.get_all_jobs() == []
+        assert statuses(store) == [SUCCEEDED]
+
+    def test_r4_a_time_that_is_under_way_does_not_run_beside_itself(self, store: BaseJobStore) -> None:
+        store.add_job(make_job(max_instances=2))
+        runs = claim(store)
+        store.remove_job("job")
+        store.add_job(make_job(max_instances=2))
+        assert claim(store) == []
+        assert running(store) == 1
+        assert finish(store, runs) == []
+        assert statuses(store) == [SUCCEEDED]
+
+    def test_r4_a_job_that_is_set_back_moves_on_without_a_run_or_a_record(self, store: BaseJobStore) -> None:
+        store.add_job(make_job("neighbour", START + SECOND))
+        store.add_job(make_job())
+        finish(store, claim(store))
+        set_back(store, START)
+        store.renew(NODE, START, LEASE)
+        runs = claim(store, START + SECOND)
+        assert [run.job_id for run in runs] == ["neighbour"]
+        found = store.lookup_job("job")
+        assert found is not None
+        assert (found.next_nominal, found.next_due, found.running) == (
+            START + 60 * SECOND,
+            START + 60 * SECOND,
+            0,
+        )
+        assert statuses(store) == [SUCCEEDED]
+        later = START + 60 * SECOND
+        assert [run.nominal for run in claim(store, later, OTHER) if run.job_id == "job"] == [later]
+
+    def test_r4_a_claim_of_a_recorded_time_moves_the_job_so_that_an_older_decision_is_void(
+        self, store: BaseJobStore
+    ) -> None:
+        store.add_job(make_job())
+        finish(store, claim(store))
+        set_back(store, START)
+        before = store.lookup_job("job")
+        assert before is not None
+        version = before.version
+        assert claim(store) == []
+        after = store.lookup_job("job")
+        assert after is not None
+        assert after.version > version
+
+    def test_r4_of_several_runs_only_those_with_a_record_fall_out_and_the_rest_is_executed_in_turn(
+        self, store: BaseJobStore
+    ) -> None:
+        store.add_job(make_job(every=1, coalesce=False))
+        for second in (0, 2):
+            set_back(store, START + second * SECOND)
+            finish(store, claim(store, START + second * SECOND))
+        set_back(store, START)
+        runs = claim(store, START + 3 * SECOND)
+        assert [run.nominal for run in runs] == [START + SECOND, START + 3 * SECOND]
+        assert [run.then for run in runs] == [runs[1], None]
+        assert running(store) == 2
+        assert finish(store, runs) == []
+        assert statuses(store) == [SUCCEEDED] * 4
+
+    def test_r4_a_job_whose_whole_group_has_records_does_not_wait_for_its_end(
+        self, store: BaseJobStore
+    ) -> None:
+        store.add_job(make_job(every=1, coalesce=False))
+        now = START + 105 * SECOND
+        runs = claim(store, now)
+        assert len(runs) == 100
+        finish(store, runs, now)
+        set_back(store, START)
+        assert claim(store, now) == []
+        found = store.lookup_job("job")
+        assert found is not None
+        assert (found.next_nominal, found.next_due) == (START + 100 * SECOND, START + 100 * SECOND)
+        assert found.next_due != HELD
+        assert len(claim(store, now)) == 6
+
+    def test_r4_a_range_that_has_a_record_is_not_recorded_again(self, store: BaseJobStore) -> None:
+        store.add_job(make_job())
+        later = START + 600 * SECOND
+        finish(store, claim(store, later))
+        set_back(store, START)
+        assert claim(store, later) == []
+        assert statuses(store) == [SKIPPED, SUCCEEDED]
+
+    def test_r4_of_a_range_that_begins_at_a_recorded_time_the_rest_is_recorded(
+        self, store: BaseJobStore
+    ) -> None:
+        store.add_job(make_job())
+        finish(store, claim(store))
+        set_back(store, START)
+        runs = claim(store, START + 180 * SECOND, OTHER)
+        assert [run.nominal for run in runs] == [START + 180 * SECOND]
+        (record,) = store.get_runs("job", SKIPPED)
+        assert (record.nominal, record.last, record.count) == (
+            START + 60 * SECOND,
+            START + 120 * SECOND,
+            2,
+        )
+
+    def test_r4_records_are_told_of_the_times_that_they_stand_for(self, store: BaseJobStore) -> None:
+        store.add_job(make_job())
+        store.add_job(make_job("other", START + 600 * SECOND))
+        later = START + 600 * SECOND
+        finish(store, [run for run in claim(store, later) if run.job_id == "job"], later)
+        skipped = (START, START + 540 * SECOND, SKIPPED)
+        done = (later, later, SUCCEEDED)
+        assert store.recorded({"job": START - 1}) == {"job": [skipped, done]}
+        assert store.recorded({"job": START + 300 * SECOND}) == {"job": [skipped, done]}
+        assert store.recorded({"job": START + 541 * SECOND, "other": later, "nobody": 0}) == {
+            "job": [done],
+            "other": [(later, later, CLAIMED)],
+        }
+        assert store.recorded({"job": later + 1}) == {}
+        assert store.recorded({}) == {}
+
+    # -- runs by hand --------------------------------------------------------------------------------------------
+
+    def test_r4_a_run_by_hand_whose_key_was_taken_is_told_so_and_claims_nothing(
+        self, store: BaseJobStore
+    ) -> None:
+        store.add_job(make_job(due=START + 60 * SECOND, max_instances=2))
+        asked = [self._ask(store, START + 1) for _ in range(2)]
+        assert [[run.nominal for run in runs] for runs in asked] == [[START + 1], []]
+        assert [(run.nominal, run.reason) for run in store.get_runs("job")] == [(START + 1, MANUAL)]
+        found = store.lookup_job("job")
+        assert found is not None
+        assert (found.next_nominal, found.running) == (START + 60 * SECOND, 1)
+
+    def test_r4_a_run_by_hand_takes_no_nominal_time(self, store: BaseJobStore) -> None:
+        store.add_job(make_job(max_instances=2))
+        assert [run.nominal for run in self._ask(store, START)] == [START + 1]
+        assert [run.nominal for run in claim(store)] == [START]
+
+    def _ask(self, store: BaseJobStore, now: int) -> list[Run]:
+        """Ask for a run by hand without a look at the records; return what was claimed."""
+        job = store.lookup_job("job")
+        assert job is not None
+        store.renew(NODE, START, LEASE)
+        asked = once_more(job, now)
+        assert store.claim([asked], NODE, now) == [asked]
+        return asked.runs
+
+
+def set_back(store: BaseJobStore, nominal: int) -> None:
+    """Be a user who sets a job's next time."""
+    found = store.lookup_job("job")
+    assert found is not None
+    changed = found.copy()
+    changed.set_next(nominal)
+    assert store.save_job(changed, found.version)

@@ -1,0 +1,221 @@
+"""Rule R4: a nominal time is planned only if it has no record, however its job comes back."""
+
+from __future__ import annotations
+
+import pytest
+
+from rota.clock import HELD, SECOND, moment
+from rota.core.plan import (
+    AFTER_RUN,
+    ENDED,
+    due_time,
+    forgotten,
+    is_forgotten,
+    once_more,
+    plan,
+)
+from rota.core.recorded import is_recorded, leave_out_recorded, next_unrecorded
+from rota.core.run import MISSED, SKIPPED, SUCCEEDED
+from rota.triggers.date import DateTrigger
+from tests.core.test_plan import START, ListTrigger, every, make_job, seconds
+
+DAY = 86_400 * SECOND
+
+
+def at(second, last=None, status=SUCCEEDED):
+    """Return a record of a time, or of a range of times, so many seconds after the start."""
+    return (START + second * SECOND, START + (second if last is None else last) * SECOND, status)
+
+
+def decide(job, second, *recorded):
+    decision = plan(job, START + second * SECOND)
+    leave_out_recorded(decision, recorded)
+    return decision
+
+
+def ranges(decision):
+    return [
+        (*seconds([record.nominal, record.last]), record.count, record.status) for record in decision.records
+    ]
+
+
+# ------------------------------------------------------------------------------------------------- at the claim
+
+
+def test_a_time_that_has_a_record_does_not_run_and_leaves_no_other_and_the_job_moves_on():
+    decision = decide(make_job(every(10), START), 5, at(0))
+    assert (decision.runs, decision.records) == ([], [])
+    assert seconds([decision.next_nominal, decision.next_due]) == [10, 10]
+
+
+def test_a_date_that_has_a_record_ends_its_job():
+    decision = decide(make_job(DateTrigger(moment(START)), START), 5, at(0))
+    assert (decision.runs, decision.state) == ([], ENDED)
+
+
+def test_a_time_beside_a_record_runs():
+    decision = decide(
+        make_job(every(10), START),
+        5,
+        at(10),
+        (START - 1, START - 1, SUCCEEDED),
+        (START + 1, START + 1, SUCCEEDED),
+    )
+    assert seconds([run.nominal for run in decision.runs]) == [0]
+
+
+@pytest.mark.parametrize(("second", "runs"), [(10, []), (20, []), (30, []), (40, [40])])
+def test_a_range_of_times_that_did_not_run_is_the_record_of_each_of_them(second, runs):
+    decision = decide(make_job(every(10), START + second * SECOND), second, at(10, 30, SKIPPED))
+    assert seconds([run.nominal for run in decision.runs]) == runs
+
+
+def test_a_range_says_nothing_of_what_lies_between_its_times():
+    decision = decide(make_job(every(10), START + 15 * SECOND), 15, at(0, 30, SKIPPED))
+    assert seconds([run.nominal for run in decision.runs]) == [15]
+
+
+def test_of_several_runs_those_without_a_record_are_executed_one_after_another():
+    decision = decide(make_job(every(10), START, coalesce=False), 45, at(0), at(20), at(40))
+    assert seconds([run.nominal for run in decision.runs]) == [10, 30]
+    first, second = decision.runs
+    assert (first.then, second.then) == (second, None)
+    assert seconds([decision.next_nominal]) == [50]
+
+
+def test_a_job_whose_whole_group_has_records_does_not_wait_for_its_end():
+    job = make_job(every(1), START, coalesce=False)
+    decision = plan(job, START + 500 * SECOND)
+    assert decision.next_due == HELD
+    leave_out_recorded(decision, [at(second) for second in range(100)])
+    assert decision.runs == []
+    assert seconds([decision.next_nominal, decision.next_due]) == [100, 100]
+
+
+def test_a_job_that_counts_from_its_run_is_planned_at_once_if_that_has_a_record():
+    decision = decide(make_job(every(10, mode="delay"), START), 5, at(0))
+    assert (decision.runs, decision.next_nominal, decision.next_due) == ([], AFTER_RUN, AFTER_RUN)
+
+
+def test_of_a_range_the_times_without_a_record_are_recorded_in_pieces():
+    decision = decide(make_job(every(10), START), 95, at(0), at(30, 40, MISSED), at(60))
+    assert ranges(decision) == [(10, 20, 2, SKIPPED), (50, 50, 1, SKIPPED), (70, 80, 2, SKIPPED)]
+    assert {record.reason for record in decision.records} == {"coalesced"}
+    assert seconds([run.nominal for run in decision.runs]) == [90]
+
+
+def test_a_range_that_lies_in_another_is_left_out():
+    assert decide(make_job(every(10), START + 20 * SECOND), 45, at(0, 30, SKIPPED)).records == []
+
+
+def test_a_range_stays_whole_over_the_key_of_a_run_by_hand():
+    decision = decide(make_job(every(10), START), 45, (START + 15 * SECOND, START + 15 * SECOND, SUCCEEDED))
+    assert ranges(decision) == [(0, 30, 4, SKIPPED)]
+
+
+def test_without_records_a_decision_stays_as_it_is():
+    job = make_job(every(10), START, coalesce=False)
+    decision = plan(job, START + 25 * SECOND)
+    runs, records = decision.runs, decision.records
+    leave_out_recorded(decision, [])
+    assert (decision.runs, decision.records) == (runs, records)
+
+
+# ---------------------------------------------------------------------------------------------------- at the door
+
+
+@pytest.mark.parametrize(
+    ("recorded", "following"),
+    [
+        ([], 0),
+        ([at(10)], 0),
+        ([at(0)], 10),
+        ([at(0), at(10), at(30)], 20),
+        ([at(-30, 30, SKIPPED), at(5), at(40)], 50),
+    ],
+)
+def test_the_next_time_is_the_first_without_a_record(recorded, following):
+    assert seconds([next_unrecorded(every(10), recorded, START)]) == [following]
+
+
+def test_a_schedule_all_of_whose_times_have_records_has_no_next_time():
+    trigger = ListTrigger([START, START + SECOND])
+    assert next_unrecorded(trigger, [at(0), at(1)], START) is None
+
+
+def test_a_record_stands_for_the_times_of_the_trigger_that_it_spans():
+    assert [is_recorded(every(10), at(0, 30), START + second * SECOND) for second in (-10, 0, 10, 11, 30, 40)] == [
+        False, True, True, False, True, False,
+    ]  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------ older than the ledger remembers
+
+
+def test_a_time_is_forgotten_when_the_ledger_keeps_its_records_for_a_shorter_time():
+    assert is_forgotten(START, START + DAY + 1, DAY)
+    assert not is_forgotten(START, START + DAY, DAY)
+    assert not is_forgotten(START, START + 1000 * DAY, None)
+
+
+def test_a_date_that_is_forgotten_is_recorded_as_missed_and_does_not_run():
+    decision = plan(make_job(DateTrigger(moment(START)), START, forgotten(START, DAY)), START + 2 * DAY)
+    assert (decision.runs, decision.state) == ([], ENDED)
+    assert ranges(decision) == [(0, 0, 1, MISSED)]
+    (record,) = decision.records
+    assert (record.reason, record.due) == ("older than the ledger remembers", START)
+
+
+def test_of_a_forgotten_schedule_the_times_that_the_ledger_remembers_are_planned():
+    job = make_job(every(3600), START, forgotten(START, DAY))
+    decision = plan(job, START + 2 * DAY)
+    assert ranges(decision) == [(0, 86_400, 25, MISSED)]
+    assert seconds([decision.next_nominal, decision.next_due]) == [90_000, 90_000]
+
+
+def test_a_job_that_is_stored_and_late_runs_however_old_its_time_is():
+    decision = plan(make_job(DateTrigger(moment(START)), START), START + 1000 * DAY)
+    assert seconds([run.nominal for run in decision.runs]) == [0]
+
+
+def test_the_mark_of_a_forgotten_time_is_no_due_time_that_a_job_can_have():
+    job = make_job(every(10), START, forgotten(START, DAY))
+    assert job.next_due < due_time(job, START)
+    assert job.next_run_time == moment(START)
+
+
+# -------------------------------------------------------------------------------------------------------- by hand
+
+
+@pytest.mark.parametrize(
+    ("now", "taken", "key"),
+    [
+        (START + 1, (), START + 1),
+        (START, (), START + 1),
+        (START - 1, (), START - 1),
+        (START - 1, (START - 1,), START + 1),
+        (START + 1, (START + 1, START + 2), START + 3),
+    ],
+)
+def test_the_key_of_a_run_by_hand_has_no_record_and_is_no_time_of_the_job(now, taken, key):
+    (run,) = once_more(make_job(every(10), START + 10 * SECOND), now, taken).runs
+    assert (run.nominal, run.due, run.reason) == (key, now, "manual")
+
+
+def test_the_key_of_a_run_by_hand_is_not_the_time_that_its_user_has_set():
+    (run,) = once_more(make_job(every(10), START + 7), START + 7).runs
+    assert run.nominal == START + 8
+    later = START + 7 + 10 * SECOND  # on the grid that begins at that time
+    (run,) = once_more(make_job(every(10), START + 7), later).runs
+    assert run.nominal == later + 1
+
+
+def test_a_trigger_that_raises_or_fires_all_the_time_hinders_no_run_by_hand():
+    class Broken(ListTrigger):
+        def after(self, instant, previous=None):
+            raise RuntimeError("broken")
+
+    (run,) = once_more(make_job(Broken([]), None), START).runs
+    assert run.nominal == START
+    (run,) = once_more(make_job(ListTrigger(range(START, START + 5000)), None), START).runs
+    assert run.nominal >= START
