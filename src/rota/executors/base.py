@@ -88,6 +88,8 @@ class BaseExecutor(ABC):
     #: True while the interpreter exits: a run that is ended by force is lost then, and not cancelled, so that it is executed
     #: again if its job says so
     exiting = False
+    #: to be called when a run leaves its room to others before it ends; the engine sets it
+    room_came_free: Callable[[], object] = staticmethod(bool)
     _scheduler: Any = None
     #: what the executor itself logs goes through this one
     _log: GuardedLogger = _GuardedClassLogger("rota.executors")  # type: ignore[assignment]

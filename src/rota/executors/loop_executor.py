@@ -254,6 +254,7 @@ class _Threads(ThreadPoolExecutor):
                 self._queue_rest(then, done)
 
         self._owner.carry(run, coroutine, finish)
+        self._owner.room_came_free()
 
 
 def _task_maker(loop: asyncio.AbstractEventLoop) -> Callable[..., asyncio.Task[None]]:

@@ -92,6 +92,7 @@ class ThreadPoolExecutor(WorkerPool):
                 if coroutine is not None:
                     self._count(run, False, index)
                     self._await(run, coroutine, done, then)
+                    self.room_came_free()
                     break
                 ended[index] += 1
                 if run.started_at is not None and run.finished_at is not None:

@@ -82,7 +82,7 @@ def by_time(events: Iterable[Any]) -> dict[int, Any]:
     try:
         for event in events:
             found[instant(event.scheduled_run_time)] = event
-    except Exception:  # what they are is up to the third party
+    except BaseException:  # what they are is up to the third party
         pass
     return found
 

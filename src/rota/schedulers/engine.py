@@ -382,7 +382,9 @@ class Engine:
         done = state.completions.done
         state.completions.handing_out = True
         try:
-            self._executors[alias].submit(heads, done)
+            executor = self._executors[alias]
+            executor.room_came_free = self.room_came_free
+            executor.submit(heads, done)
         except BaseException as exc:  # it was removed or shut down meanwhile, and has taken none of the runs
             if is_interrupt(exc):
                 raise
