@@ -136,6 +136,7 @@ def add_all(scheduler: Any, call: Any, options: argparse.Namespace) -> Counter[s
             added["refused"] += 1
         else:
             added["with an end" if has_end else "with a hostile trigger"] += 1
+        options.pause(0)
         if number % 100 == 99:
             wait_for_ends(added["with an end"] - AHEAD, options)
     wait_for_ends(added["with an end"], options)
@@ -187,7 +188,10 @@ def run(scheduler: Any, call: Any, options: argparse.Namespace) -> None:
     assert health["alive"], health
     assert health["in_flight"] <= 1, health
     assert stopped < 15, "the shutdown took longer than it may"
-    assert len(ticks) > seconds, "the neighbour did not run as often as it should"
+    # The debug executor carries runs out in the scheduler's own thread.
+    assert len(ticks) > (1 if options.executor == "debug" else seconds), (
+        "the neighbour did not run as it should"
+    )
 
 
 def main() -> None:
