@@ -166,6 +166,9 @@ def run(scheduler: Any, call: Any, options: argparse.Namespace) -> None:
     added = add_all(scheduler, call, options)
     seconds = now() - began
     health = scheduler.health()
+    while health["in_flight"] > 1 and now() - began < seconds + PATIENCE:  # what has ended is being recorded
+        options.pause(0.01)
+        health = scheduler.health()
     silence = max((later - earlier for earlier, later in pairwise(ticks)), default=0.0)
     began = now()
     call(lambda: scheduler.shutdown(timeout=10))
