@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType
-from weakref import WeakKeyDictionary
 
 from .errors import ArgumentMismatchError, CallableLookupError, CallableReferenceError, JobTypeError
 from .texts import repr_of, shortened
@@ -18,13 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from inspect import Parameter, Signature
     from typing import Any
+    from weakref import WeakKeyDictionary
 
 _CO_VARARGS = 0x04
 _CO_COROUTINE = 0x80
 #: generator functions and asynchronous ones
 _CO_GENERATORS = 0x20 | 0x200
 
-_signatures: WeakKeyDictionary[Any, Signature] = WeakKeyDictionary()
+#: the signatures of callables, made with the first job
+_signatures: WeakKeyDictionary[Any, Signature] | None = None
 
 
 def get_callable_name(func: Any) -> str:
@@ -231,6 +232,11 @@ def _signature(func: Any) -> Signature:
         from inspect import signature
 
         return signature(func, follow_wrapped=False)
+    global _signatures
+    if _signatures is None:
+        from weakref import WeakKeyDictionary  # import time
+
+        _signatures = WeakKeyDictionary()
     found = _signatures.get(func)
     if found is None:
         from inspect import signature

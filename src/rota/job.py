@@ -19,7 +19,6 @@ from .errors import (
     UnknownAttributeError,
 )
 from .jobchecks import checked_call, checked_executor, checked_id, checked_name, checked_time, checked_trigger
-from .references import check_reference
 from .util import (
     convert_to_datetime,
     datetime_repr,
@@ -171,7 +170,7 @@ class Job:
 
         :return: this job, changed
         """
-        self._refresh(self._scheduler.modify_job(self.id, self._jobstore_alias, **changes))
+        self._refresh(self._scheduler.modify_job(self.id, self._where(), **changes))
         return self
 
     def reschedule(self, trigger: str | BaseTrigger | None, **trigger_args: Any) -> Self:
@@ -179,7 +178,7 @@ class Job:
 
         :return: this job, changed
         """
-        self._refresh(self._scheduler.reschedule_job(self.id, self._jobstore_alias, trigger, **trigger_args))
+        self._refresh(self._scheduler.reschedule_job(self.id, self._where(), trigger, **trigger_args))
         return self
 
     def pause(self) -> Self:
@@ -187,7 +186,7 @@ class Job:
 
         :return: this job, changed
         """
-        self._refresh(self._scheduler.pause_job(self.id, self._jobstore_alias))
+        self._refresh(self._scheduler.pause_job(self.id, self._where()))
         return self
 
     def resume(self) -> Self:
@@ -195,7 +194,7 @@ class Job:
 
         :return: this job, changed
         """
-        self._refresh(self._scheduler.resume_job(self.id, self._jobstore_alias))
+        self._refresh(self._scheduler.resume_job(self.id, self._where()))
         return self
 
     def run_now(self) -> Run:
@@ -203,12 +202,20 @@ class Job:
 
         :return: the run as it was asked for; a record in a durable store
         """
-        run: Run = self._scheduler.run_job(self.id, self._jobstore_alias)
+        run: Run = self._scheduler.run_job(self.id, self._where())
         return run
 
     def remove(self) -> None:
         """Remove the job from its scheduler and store; a run that is under way goes on."""
-        self._scheduler.remove_job(self.id, self._jobstore_alias)
+        self._scheduler.remove_job(self.id, self._where())
+
+    def _where(self) -> str | None:
+        """Return the alias of the store that has the job, or that it waits for; None if that is not known."""
+        scheduler, alias = self._home
+        if alias is None and hasattr(scheduler, "_pending_alias"):
+            waits_for: str | None = scheduler._pending_alias(self)
+            return waits_for
+        return alias
 
     @property
     def pending(self) -> bool:
@@ -432,6 +439,8 @@ class Job:
 
         reference = self.require_reference()
         if self.state != QUARANTINED:
+            from .references import check_reference  # import time
+
             check_reference(reference, self.func)
         args: Sequence[Any] = self.args
         if ismethod(self.func) and not isclass(self.func.__self__) and obj_to_ref(self.func) == reference:

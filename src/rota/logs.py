@@ -65,6 +65,9 @@ class GuardedLogger:
         """Return a logger like this one that writes by another."""
         return GuardedLogger(logger)
 
+    def finish(self, patience: float) -> None:
+        """Write what waits to be written, as long as no single line takes longer than ``patience`` seconds."""
+
     def debug(self, message: str, *args: object, exc_info: Any = None) -> None:
         """Log a message for developers."""
         self._log("debug", message, args, exc_info)

@@ -312,8 +312,13 @@ def convert_to_datetime(input: Any, tz: tzinfo | str | None, arg_name: str) -> d
     elif isinstance(input, str):
         value = _parse_datetime(input, arg_name)
     else:
+        meant = ""
+        if isinstance(input, timedelta):
+            meant = f": {arg_name}=datetime.now(UTC) + {input!r} is that long from now"
+        elif isinstance(input, (int, float)):
+            meant = f": {arg_name}=datetime.fromtimestamp({input!r}, UTC) for a number of seconds since 1970"
         raise TriggerTypeError(
-            f"Unsupported type for {arg_name}: {type(input).__name__}; pass a datetime, a date or a string"
+            f"Unsupported type for {arg_name}: {type(input).__name__}; pass a datetime, a date or a string{meant}"
         )
     if value.tzinfo is not None:
         return value

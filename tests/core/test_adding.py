@@ -247,6 +247,7 @@ def test_jobs_for_others_need_a_store_that_others_see(stores: dict[str, Any]) ->
 def test_a_date_that_is_past_is_told(
     scheduler: ManualScheduler, caplog: pytest.LogCaptureFixture, options: dict[str, Any], what: str
 ) -> None:
+    caplog.set_level("INFO", "rota.scheduler")
     past = scheduler.clock.datetime() - timedelta(hours=3)
     job = scheduler.add_job(task, "date", run_date=past, id="past", **options)
     (message,) = [record.message for record in caplog.records if "is past" in record.message]
@@ -259,6 +260,7 @@ def test_a_date_that_is_past_is_told(
 def test_what_is_to_run_now_is_not_told_of_its_past(
     scheduler: ManualScheduler, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "rota.scheduler")
     now = scheduler.clock.datetime()
     scheduler.add_job(task)
     scheduler.add_job(task, "date", run_date=now - timedelta(seconds=30), id="just now")

@@ -400,3 +400,47 @@ def test_a_run_shows_its_times_in_the_zone_of_its_job_and_a_record_in_that_of_th
     assert [str(time)[10:] for time in shown[:2]] == [" 03:00:00+01:00"] * 2
     assert str(run.scheduled_run_time)[10:] == " 11:00:00+09:00"
     assert len(set(shown)) == 1
+
+
+def test_policies_that_are_changed_before_the_start_are_kept():
+    scheduler = ManualScheduler(job_defaults={"max_instances": 2})
+    job = scheduler.add_job(int, "interval", minutes=1, id="j", coalesce=False)
+    job.modify(max_instances=5, name="changed")
+    scheduler.modify_job("j", misfire_grace_time=30)
+    (batch,) = scheduler.add_jobs([{"func": int, "trigger": "interval", "minutes": 1, "id": "k"}])
+    batch.modify(max_instances=2)  # what the default happens to be now
+    scheduler.configure(job_defaults={"max_instances": 3})
+    job.pause()
+    scheduler.start()
+    kept = scheduler.get_job("j")
+    assert (kept.max_instances, kept.coalesce, kept.misfire_grace_time) == (5, False, 30)
+    assert (kept.name, kept.state) == ("changed", "paused")
+    assert scheduler.get_job("k").max_instances == 2
+
+
+def test_pending_jobs_of_one_id_in_two_stores_are_two_jobs():
+    scheduler = ManualScheduler(jobstores={"default": MemoryJobStore(), "second": MemoryJobStore()})
+    first = scheduler.add_job(int, "interval", minutes=1, id="j", max_instances=2)
+    second = scheduler.add_job(int, "interval", minutes=1, id="j", max_instances=3, jobstore="second")
+    second.modify(coalesce=False)
+    scheduler.modify_job("j", "second", name="second")
+    first.modify(name="first")
+    with pytest.raises(ConflictingIdError):
+        scheduler.add_job(int, id="j", jobstore="second")
+    scheduler.start()
+    stored = [scheduler.get_job("j", alias) for alias in ("default", "second")]
+    assert [(job.name, job.max_instances, job.coalesce) for job in stored] == [
+        ("first", 2, True),
+        ("second", 3, False),
+    ]
+
+
+def test_a_pending_job_that_is_removed_takes_its_policies_with_it():
+    scheduler = ManualScheduler()
+    scheduler.add_job(int, "interval", minutes=1, id="j", max_instances=2, jobstore="second")
+    scheduler.add_job(int, "interval", minutes=1, id="j", max_instances=3).remove()
+    scheduler.add_job(int, "interval", minutes=1, id="j")
+    assert [job.max_instances for job in scheduler.get_jobs()] == [2, 1]
+    scheduler.remove_all_jobs("second")
+    scheduler.start()
+    assert [job.max_instances for job in scheduler.get_jobs()] == [1]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from rota.clock import DAY, HOUR, SECOND, instant
 from rota.errors import TriggerError, TriggerTypeError
+from rota.triggers.business_day import BusinessDayTrigger
 from rota.triggers.calendarinterval import CalendarIntervalTrigger
 from rota.triggers.date import DateTrigger
 from rota.triggers.interval import IntervalTrigger
@@ -147,6 +149,35 @@ def test_an_interval_of_nothing_is_a_second_and_warns(lengths):
 def test_a_length_that_is_no_number_is_refused_with_the_number_that_was_meant(arguments, message):
     with pytest.raises(TriggerTypeError, match=message):
         IntervalTrigger(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: CalendarIntervalTrigger(days="2"), "days must be a whole number, not '2'; write days=2"),
+        (lambda: CalendarIntervalTrigger(days=2.0), "not 2.0; write days=2"),
+        (lambda: CalendarIntervalTrigger(weeks=timedelta(days=14)), "write weeks=2"),
+        (lambda: CalendarIntervalTrigger(days=1, hour="10:30"), "hour must .* write hour=10, minute=30"),
+        (lambda: BusinessDayTrigger(1, hour=time(9, 0, 5)), "write hour=9, minute=0, second=5"),
+        (lambda: IntervalTrigger(seconds=Decimal("2.5")), "; write seconds=2.5"),
+        (lambda: IntervalTrigger(minutes=timedelta(hours=1)), "; write minutes=60"),
+        (
+            lambda: DateTrigger(timedelta(minutes=5)),
+            r"run_date=datetime.now\(UTC\) \+ datetime.timedelta\(seconds=300\)",
+        ),
+        (lambda: DateTrigger(1_800_000_000), r"run_date=datetime.fromtimestamp\(1800000000, UTC\)"),
+    ],
+)
+def test_a_parameter_of_the_wrong_type_is_refused_with_what_was_meant(make, message):
+    with pytest.raises(TriggerTypeError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("value", [1.5, "two", True, timedelta(hours=1), float("nan"), "1e999", None])
+def test_nothing_is_proposed_for_what_cannot_be_meant(value):
+    with pytest.raises(TriggerTypeError) as error:
+        CalendarIntervalTrigger(days=value)
+    assert "write" not in str(error.value)
 
 
 def test_an_end_date_is_included():

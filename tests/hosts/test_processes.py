@@ -261,3 +261,52 @@ def test_a_fork_while_other_threads_use_the_store_leaves_a_child_that_can_use_it
         timeout=55,
     )
     assert lines == ["{0} " + ("0" if url == "None" else "15")]
+
+
+EARLY = """
+import asyncio, threading
+from rota.schedulers.asyncio import AsyncIOScheduler
+from rota.schedulers.background import BackgroundScheduler
+scheduler = BackgroundScheduler()
+ran = threading.Event()
+"""
+DAILY = "scheduler.add_job(ran.set, 'interval', days=1)\n"
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (DAILY + "scheduler.start()", ("BlockingScheduler", "daemon=False")),
+        (
+            "scheduler = AsyncIOScheduler()\n"
+            + DAILY
+            + "async def main(): scheduler.start()\nasyncio.run(main())",
+            ("asyncio.Event().wait()",),
+        ),
+    ],
+)
+def test_a_program_that_ends_at_once_is_told_how_to_keep_running(program, words):
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY + program], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert done.returncode == 0
+    assert done.stderr.count("before any job has run") == 1
+    for word in words:
+        assert word in done.stderr
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "scheduler.start()",  # it has no jobs
+        DAILY + "scheduler.start(); scheduler.shutdown()",
+        DAILY + "scheduler.start(); scheduler.add_job(ran.set); ran.wait(10)",
+        DAILY + "scheduler.start(); scheduler._started_at -= 10**7",  # it ran for ten seconds
+        DAILY + "scheduler.start(); scheduler.pause_job(scheduler.get_jobs()[0].id)",
+    ],
+)
+def test_others_are_told_nothing(program):
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY + program], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -129,6 +129,11 @@ def _is_time_of(job: Job, instant: int) -> bool:
         return False
 
 
+def is_by_hand(decision: Decision) -> bool:
+    """Whether a decision is about a run that somebody asked for, apart from the schedule."""
+    return bool(decision.runs) and decision.runs[0].reason == MANUAL
+
+
 def quarantine(job: Job, error: str) -> Decision:
     """Return the decision to put a job into quarantine because of ``error``; its times are kept."""
     decision = Decision(job)

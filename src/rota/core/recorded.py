@@ -86,11 +86,6 @@ def first_nominal(decision: Decision) -> int | None:
     return min((run.nominal for run in (*decision.runs, *decision.records)), default=None)
 
 
-def is_by_hand(decision: Decision) -> bool:
-    """Whether a decision is about a run that somebody asked for."""
-    return bool(decision.runs) and decision.runs[0].reason == MANUAL
-
-
 def standing_from(records: Iterable[Recorded], since: int) -> list[Recorded]:
     """Return the records that stand for times from an instant on, oldest first."""
     return sorted(record for record in records if record[1] >= since)

@@ -9,8 +9,7 @@ from itertools import islice
 from operator import itemgetter
 
 from ..clock import HELD, instant, moment
-from ..core.plan import ACTIVE, ENDED
-from ..core.recorded import is_by_hand
+from ..core.plan import ACTIVE, ENDED, is_by_hand
 from ..errors import ConflictingIdError, JobLookupError
 from .base import BaseJobStore
 from .due_queue import DueQueue

@@ -11,7 +11,7 @@ from itertools import islice
 from operator import attrgetter
 from threading import RLock
 
-from ..core.recorded import first_nominal, is_by_hand, leave_out_recorded, standing_from
+from ..core.plan import is_by_hand
 from ..core.run import label
 
 TYPE_CHECKING = False
@@ -92,6 +92,8 @@ class MemoryLedger:
 
     def recorded(self, job_id: str, since: int) -> list[Recorded]:
         """Return the records of a job that stand for times from an instant on, oldest first."""
+        from ..core.recorded import standing_from  # import time
+
         with self.lock:
             self._update_index()
             found = standing_from(self._index.get(job_id, ()), since)
@@ -100,6 +102,8 @@ class MemoryLedger:
 
     def leave_out(self, decision: Decision) -> bool:
         """Take out of a decision what has a record already; return whether later times of its job have one, too."""
+        from ..core.recorded import first_nominal, leave_out_recorded  # import time
+
         since = first_nominal(decision)
         following = decision.next_nominal
         if since is None:
@@ -110,6 +114,8 @@ class MemoryLedger:
 
     def leave_out_if_late(self, decision: Decision, until: int) -> None:
         """Do that for a decision that may meet records: about times of an earlier claim than the last, or a run by hand."""
+        from ..core.recorded import first_nominal  # import time
+
         since = first_nominal(decision)
         if since is not None and (since <= until or is_by_hand(decision)):
             self.leave_out(decision)

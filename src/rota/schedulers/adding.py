@@ -11,7 +11,6 @@ from ..callables import described
 from ..core.policy import OPTION_NAMES, with_options
 from ..errors import JobTypeError, OptionTypeError
 from ..job import Job
-from ..references import decorating, default_id
 from ..texts import repr_of
 from ..util import undefined
 from .job_internals import JobInternals
@@ -217,6 +216,8 @@ class AddingMethods(JobInternals):
             )
 
         def decorate(func: Function) -> Function:
+            from ..references import decorating  # import time
+
             with decorating(func):
                 self.add_job(
                     func,
@@ -243,6 +244,8 @@ class AddingMethods(JobInternals):
         reference = described(func)[1] if callable(func) else None
         if reference is None:
             return None
+        from ..references import default_id  # import time
+
         name = default_id(reference)
         number = self._decorated[name] = self._decorated.get(name, 0) + 1
         return name if number == 1 else f"{name}#{number}"
@@ -252,6 +255,7 @@ class AddingMethods(JobInternals):
         store = self._jobstores.get(alias)
         if store is None or not store.durable:
             return
+        from ..references import default_id  # import time
         from ..triggers.date import DateTrigger  # only here
 
         reference = job.func_ref or job.name

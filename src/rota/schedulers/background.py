@@ -26,6 +26,10 @@ class BackgroundScheduler(BlockingScheduler):
     """
 
     _thread: Thread | None = None
+    _kept_alive_by = (
+        "let the main thread wait or work, use a BlockingScheduler if the program does nothing else, "
+        "or pass daemon=False"
+    )
     _daemon: bool = True
 
     def start(self, paused: bool = False) -> Any:

@@ -36,7 +36,6 @@ from ..logs import GuardedLogger, get_logger
 from ..util import asbool, astimezone, local_timezone, maybe_ref
 from .config import OPTIONS, context_option, default_policy, read_config, seconds_option
 from .engine import LEASE
-from .event_queue import EventQueue
 from .job_methods import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
 from .listeners import Listeners
 from .names import check_names
@@ -102,7 +101,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         self._drainer = None
         self._all_events = None
         if not getattr(type(self)._dispatch_event, "is_rotas", False):
-            self._all_events = EventQueue(self._dispatch_event, EVENT_ALL)
+            self._see_all_events()
         self.configure(gconfig, **options)
 
     def __getstate__(self) -> Any:
@@ -148,6 +147,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
             if self.state != STATE_STOPPED:
                 raise SchedulerAlreadyRunningError
             self._open()
+            self._started_at = self.clock.monotonic()
             self.state = STATE_PAUSED if paused else STATE_RUNNING
         watch(self)
         self._log.info("Scheduler started")

@@ -32,6 +32,7 @@ class EventQueue:
 
     :param callback: the listener
     :param mask: the codes of the events that it wants
+    :param tells_of_drops: whether it is logged that events are dropped
     """
 
     __slots__ = (
@@ -41,6 +42,7 @@ class EventQueue:
         "_lock",
         "_logger",
         "_pumping",
+        "_tells",
         "_thread",
         "_tokens",
         "callback",
@@ -50,11 +52,12 @@ class EventQueue:
         "mask",
     )
 
-    def __init__(self, callback: Callable[[Any], Any], mask: int) -> None:
+    def __init__(self, callback: Callable[[Any], Any], mask: int, tells_of_drops: bool = True) -> None:
         self.callback = callback
         self.mask = mask
         #: how many events were dropped because the queue was full
         self.dropped = 0
+        self._tells = tells_of_drops
         #: how often the listener has been called from the queue; who waits sees by it whether it goes on
         self.calls = 0
         self._events: deque[Any] = deque(maxlen=LIMIT)
@@ -69,6 +72,22 @@ class EventQueue:
         self._thread: Thread | None = None
         self._tokens: SimpleQueue[None] = SimpleQueue()
         self._logger: GuardedLogger | None = None
+
+    def renewed(self) -> EventQueue:
+        """Return an empty queue of the same listener."""
+        return EventQueue(self.callback, self.mask)
+
+    def call(self, event: Any, logger: GuardedLogger | None) -> None:
+        """Call the listener with an event; whatever it raises is logged, except what a signal raised."""
+        try:
+            self.callback(event)
+        except (
+            BaseException
+        ) as exc:  # as in APScheduler: not even SystemExit in a listener stops the scheduler
+            if is_interrupt(exc):
+                raise
+            if logger is not None:
+                logger.exception("Error notifying listener (%s)", text_of(exc))
 
     def put(self, event: Any, logger: GuardedLogger, start: Callable[[EventQueue], None]) -> None:
         """Queue an event. Thread-safe, and it never raises.
@@ -110,7 +129,7 @@ class EventQueue:
                     except IndexError:  # closed meanwhile
                         break
                     self.calls += 1
-                    call_listener(self.callback, event, self._logger)
+                    self.call(event, self._logger)
                     del event
                 self._awake = False
                 if not self._events:
@@ -172,21 +191,10 @@ class EventQueue:
 
     def _drop(self, logger: GuardedLogger) -> None:
         self.dropped += 1
-        if self.dropped == 1:
+        if self.dropped == 1 and self._tells:
             logger.error(
                 "The listener %r does not keep up: %d events wait for it, and the oldest are dropped from now on. "
                 "The ledger is complete; get_runs() has what the listener misses",
                 self.callback,
                 LIMIT,
             )
-
-
-def call_listener(callback: Callable[[Any], Any], event: Any, logger: GuardedLogger | None) -> None:
-    """Call a listener with an event; whatever it raises is logged, except what a signal raised."""
-    try:
-        callback(event)
-    except BaseException as exc:  # as in APScheduler: not even SystemExit in a listener stops the scheduler
-        if is_interrupt(exc):
-            raise
-        if logger is not None:
-            logger.exception("Error notifying listener (%s)", text_of(exc))

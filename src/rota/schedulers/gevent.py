@@ -12,7 +12,6 @@ from ..interrupts import is_interrupt
 from .base import STATE_STOPPED, BaseScheduler
 from .blocking import BlockingScheduler
 from .engine import SLICE
-from .event_queue import EventQueue
 
 try:
     import gevent
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from ..executors.base import BaseExecutor
     from .completions import Completions
     from .engine import Engine
+    from .event_queue import EventQueue
     from .store_state import StoreState
 
 #: Seconds between two looks for the end of a shutdown.
@@ -44,6 +44,7 @@ class GeventScheduler(BlockingScheduler):
     """
 
     _greenlet: Any = None
+    _kept_alive_by = "join the greenlet that start() returns, or whatever else the program waits for"
     _hub: Any = None
     #: the hub's thread
     _thread: int | None = None

@@ -5,7 +5,6 @@ It starts nothing and runs nothing.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import partial
 
 from ..clock import MINUTE, is_shown_everywhere
@@ -21,7 +20,6 @@ from ..logs import DEBUG
 from .announcing import local
 from .lookups import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, JobLookups
 from .names import no_such_job
-from .recorded import LOOK_ALWAYS, LOOK_BY_ID, LOOK_NEVER, keeps_schedule, leave_out, pass_over
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,15 +49,18 @@ class JobInternals(JobLookups):
         explicit = job.state != NEW
         if not explicit:
             self._plan_first(job, now)
-        if job.next_nominal is not None and job.next_nominal <= now:
+        nominal, due = job.next_nominal, job.next_due
+        if nominal is not None and nominal <= now:
+            from .recorded import pass_over  # import time
+
             over = pass_over([job], store, now, self._log)
             if over and self._leave_out(store, job, jobstore_alias, replace_existing, explicit):
                 return
-        nominal = job.next_nominal
+        is_past = not explicit and nominal is not None and nominal < now - LATE and due == job.next_due
         try:
             store.add_job(job)
-            if not explicit and nominal is not None and nominal < now - LATE:
-                self._tell_of_past(job, nominal, now)
+            if is_past:
+                self._tell_of_past(job, nominal or 0, now)
         except ConflictingIdError:
             if not replace_existing:
                 raise
@@ -72,26 +73,28 @@ class JobInternals(JobLookups):
         if self.state == STATE_RUNNING:
             self._job_came(job)
 
-    def _leave_out(self, store: BaseJobStore, job: Job, alias: str, replace: bool, explicit: bool) -> bool:
-        """Do not store a job whose last time has a record; False if it goes on in the schedule of one that it replaces."""
-        left_out, removed = leave_out(job, store, replace, explicit)
-        if removed:
-            self._tell(JobEvent(EVENT_JOB_REMOVED, job.id, alias))
-        if left_out:
-            job._home = self._home(alias)
-        return left_out
-
     def _tell_of_past(self, job: Job, nominal: int, now: int) -> None:
-        """Warn of a new job whose first time is past: mostly it was meant in another zone."""
+        """Log that the first time of a new job is past: it may have been meant in another zone."""
         grace = job.policy.misfire_grace
         becomes = "it runs at once" if grace is None or now - nominal <= grace else "it is recorded as missed"
-        self._log.warning(
+        self._log.info(
             'The time of job "%s", %s, is past, so %s; give timezone= if another zone was meant, or misfire_grace_time= to '
             "have what is late recorded as missed",
             job.name,
             local(job, nominal),
             becomes,
         )
+
+    def _leave_out(self, store: BaseJobStore, job: Job, alias: str, replace: bool, explicit: bool) -> bool:
+        """Do not store a job whose last time has a record; False if it goes on in the schedule of one that it replaces."""
+        from .recorded import leave_out  # import time
+
+        left_out, removed = leave_out(job, store, replace, explicit)
+        if removed:
+            self._tell(JobEvent(EVENT_JOB_REMOVED, job.id, alias))
+        if left_out:
+            job._home = self._home(alias)
+        return left_out
 
     def _plan_first(self, job: Job, now: int) -> None:
         """Plan the first run from ``now``; a trigger whose times are all over leaves the job paused, as in APScheduler."""
@@ -114,7 +117,7 @@ class JobInternals(JobLookups):
             if self._goes_to_stores():
                 return False
             # Looking through all of them for a new id would make adding 10 000 jobs take seconds instead of 0.3.
-            known = self._pending_jobs if job.id in self._pending_options else ()
+            known = self._pending_jobs if (alias, job.id) in self._pending_options else ()
             for i, (other, other_alias, _) in enumerate(known):
                 if other.id == job.id and other_alias == alias:
                     if not replace:
@@ -122,7 +125,7 @@ class JobInternals(JobLookups):
                     del self._pending_jobs[i]
                     break
             self._pending_jobs.append((job, alias, replace))
-            self._pending_options[job.id] = options
+            self._pending_options[alias, job.id] = options
         self._log.debug("Job %s is added when the scheduler starts", job.id)
         return True
 
@@ -161,8 +164,12 @@ class JobInternals(JobLookups):
             if job.state == NEW:
                 self._plan_first(job, now)
                 planned.add(job.id)
-        # The transaction of the caller is left alone; there the claim decides about times that have a record.
-        over = pass_over(jobs, store, now, self._log, LOOK_BY_ID if connection is None else LOOK_NEVER)
+        over: list[Job] = []
+        if any(job.next_nominal is not None and job.next_nominal <= now for job in jobs):
+            from .recorded import LOOK_BY_ID, LOOK_NEVER, pass_over  # import time
+
+            # The transaction of the caller is left alone; there the claim decides about times that have a record.
+            over = pass_over(jobs, store, now, self._log, LOOK_BY_ID if connection is None else LOOK_NEVER)
         if over:
             ended = [
                 job for job in over if self._leave_out(store, job, alias, replace, job.id not in planned)
@@ -188,7 +195,7 @@ class JobInternals(JobLookups):
             existing = store.lookup_job(job.id)
             # Nothing is left of an earlier try: times of a job that has ended meanwhile must not come back.
             job.trigger, job.state, job.next_nominal, job.next_due = planned
-            with suppress(JobLookupError, ConflictingIdError):  # it has gone, or come, in between
+            try:
                 if existing is None:
                     store.add_job(job)
                     return
@@ -197,14 +204,33 @@ class JobInternals(JobLookups):
                     _keep_schedule(job, existing)
                 if store.save_job(job, version):
                     return
+            except (JobLookupError, ConflictingIdError):
+                continue  # it has gone, or come, in between
         raise changed_all_the_time(job.id)
 
-    def _change(self, job_id: str, jobstore: str | None, change: Callable[[Job], None]) -> Job:
-        """Apply a change to a job, again if somebody else changed it in between."""
+    def _pending_alias(self, job: Job) -> str | None:
+        """Return the alias of the store that a job waits for, None if it does not wait."""
+        return next((alias for waiting, alias, _ in list(self._pending_jobs) if waiting is job), None)
+
+    def _change(
+        self,
+        job_id: str,
+        jobstore: str | None,
+        change: Callable[[Job], None],
+        options: Mapping[str, Any] | None = None,
+    ) -> Job:
+        """Apply a change to a job, again if somebody else changed it in between.
+
+        :param options: the policies that the change sets
+        """
         for _ in range(TRIES):
             job, alias = self._lookup_job(job_id, jobstore)
             if alias is None:  # pending: nobody else has it
                 change(job)
+                waits_for = self._pending_alias(job)
+                if options and waits_for is not None:
+                    key = waits_for, job.id
+                    self._pending_options[key] = {**self._pending_options.get(key, {}), **options}
                 return job
             version = job.version
             draft = job.copy()
@@ -212,6 +238,8 @@ class JobInternals(JobLookups):
             store = self._lookup_jobstore(alias)
             store.check_job(draft)
             if draft.next_nominal is not None and draft.next_nominal != job.next_nominal:
+                from .recorded import LOOK_ALWAYS, pass_over  # import time
+
                 # One whose schedule is over by that is stored all the same: the claim ends it.
                 pass_over([draft], store, self.clock.now(), self._log, LOOK_ALWAYS)
             if store.save_job(draft, version):
@@ -233,6 +261,7 @@ class JobInternals(JobLookups):
                 for i, (job, alias, _) in enumerate(self._pending_jobs):
                     if job.id == job_id and jobstore in (None, alias):
                         del self._pending_jobs[i]
+                        self._pending_options.pop((alias, job.id), None)
                         return alias
         else:
             for alias, store in self._stores(jobstore):
@@ -253,7 +282,7 @@ def _keep_schedule(job: Job, existing: Job, only: Collection[str] | None = None)
     """Let a job that replaces another go on in its schedule, if the trigger is unchanged and nobody said otherwise."""
     if only is not None and job.id not in only:
         return
-    if keeps_schedule(job, existing):
+    if existing.error is None and job.trigger.same_schedule(existing.trigger):
         job.trigger = existing.trigger
         job.state = existing.state
         job.next_nominal, job.next_due = existing.next_nominal, existing.next_due

@@ -6,6 +6,7 @@ Part of the public facade: it validates and delegates to stores; it runs nothing
 from __future__ import annotations
 
 from ..core.plan import ACTIVE, NEW, PAUSED, QUARANTINED, once_more
+from ..core.policy import OPTION_NAMES
 from ..core.run import CLAIMED, END_STATES
 from ..errors import (
     ConflictingIdError,
@@ -176,7 +177,8 @@ class JobMethods(AddingMethods):
             self._check_executor(changes["executor"])
         if isinstance(changes.get("func"), str):
             self._check_callable(changes["func"], self._lookup_job(job_id, jobstore)[1])
-        return self._change(job_id, jobstore, lambda draft: draft._modify(**changes))
+        options = {name: value for name, value in changes.items() if name in OPTION_NAMES}
+        return self._change(job_id, jobstore, lambda draft: draft._modify(**changes), options)
 
     def reschedule_job(
         self,
@@ -294,6 +296,10 @@ class JobMethods(AddingMethods):
                 self._pending_jobs[:] = [
                     entry for entry in self._pending_jobs if jobstore not in (None, entry[1])
                 ]
+                kept = {(alias, job.id) for job, alias, _ in self._pending_jobs}
+                self._pending_options = {
+                    key: options for key, options in self._pending_options.items() if key in kept
+                }
         else:
             if jobstore is not None:
                 self._lookup_jobstore(jobstore)

@@ -5,7 +5,6 @@ Part of the facade that programs do not call. It makes no decision about jobs.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from itertools import groupby
 from operator import itemgetter
 from threading import Event, Thread, get_ident
@@ -25,11 +24,9 @@ from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
 from ..util import maybe_ref
 from .engine import Engine
-from .event_queue import EventQueue
 from .job_methods import STATE_STOPPED, JobMethods
 from .listeners import Listeners
 from .plugins import create_plugin
-from .queued_logger import QueuedLogger
 from .requests import request
 
 TYPE_CHECKING = False
@@ -41,6 +38,7 @@ if TYPE_CHECKING:
     from ..core.run import Run
     from ..job import Job
     from ..logs import GuardedLogger
+    from .event_queue import EventQueue
 
 
 _EXAMPLES = {
@@ -136,7 +134,15 @@ class SchedulerLife(JobMethods):
 
     def _make_engine_logger(self) -> GuardedLogger:
         """Return what the engine logs by: a filter or a handler that hangs may not hold up its passes."""
+        from .queued_logger import QueuedLogger  # import time
+
         return QueuedLogger(self._logger)
+
+    def _see_all_events(self) -> None:
+        """Give a subclass's own _dispatch_event() a queue, as if it were a listener."""
+        from .event_queue import EventQueue  # import time
+
+        self._all_events = EventQueue(self._dispatch_event, EVENT_ALL)
 
     def _event_queues(self) -> tuple[EventQueue, ...]:
         return self._listeners.queues if self._all_events is None else (self._all_events,)
@@ -146,7 +152,7 @@ class SchedulerLife(JobMethods):
         self._listeners.renew()
         if self._all_events is not None:
             self._all_events.close()
-            self._all_events = EventQueue(self._dispatch_event, EVENT_ALL)
+            self._see_all_events()
 
     def _job_came(self, job: Job) -> None:
         if self._engine is not None and self._engine.concerns(job.next_due):
@@ -261,10 +267,10 @@ class SchedulerLife(JobMethods):
         try:
             store.start(self, alias)
         except BaseException:
-            with suppress(
-                Exception
-            ):  # what it has opened; why it did not start is worth more than trouble in closing that
-                store.shutdown()
+            try:
+                store.shutdown()  # what it has opened
+            except Exception:
+                pass  # why it did not start is worth more than trouble in closing it
             store.detach()
             raise
 
@@ -280,12 +286,13 @@ class SchedulerLife(JobMethods):
             for (alias, replace), entries in groupby(list(self._pending_jobs), key=itemgetter(1, 2)):
                 jobs = [job for job, _, _ in entries]
                 for job in jobs:
-                    job.policy = with_options(self._default_policy, self._pending_options.get(job.id, {}))
+                    options = self._pending_options.get((alias, job.id), {})
+                    job.policy = with_options(self._default_policy, options)
                 together = self._stored_together(jobs, alias, replace)
                 for job in jobs:
                     if not together:
                         self._add_late(job, alias, replace)
-                    self._pending_options.pop(job.id, None)
+                    self._pending_options.pop((alias, job.id), None)
                     stored += 1
         finally:  # what is stored is no longer pending, whatever became of the others
             del self._pending_jobs[:stored]

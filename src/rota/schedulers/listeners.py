@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from ..errors import ArgumentMismatchError, OptionTypeError
 from ..util import check_callable_args, iscoroutinefunction_partial
-from .event_queue import EventQueue, call_listener
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..logs import GuardedLogger
+    from .event_queue import EventQueue
 
 
 class Listeners:
@@ -31,6 +31,8 @@ class Listeners:
 
         :raises OptionTypeError: if it is no plain function of one argument, or the mask no number
         """
+        from .event_queue import EventQueue  # import time
+
         _check(callback, mask)
         self._replace((*self._entries, EventQueue(callback, mask)))
 
@@ -45,7 +47,7 @@ class Listeners:
         """Call the listeners that want this event, in the order in which they were added: events of a caller's own act."""
         for entry in self._entries:
             if event.code & entry.mask:
-                call_listener(entry.callback, event, logger)
+                entry.call(event, logger)
 
     def enqueue(self, event: Any, logger: GuardedLogger, start: Callable[[EventQueue], None]) -> None:
         """Queue an event for the listeners that want it: events of the engine, which may not wait for them.
@@ -64,7 +66,7 @@ class Listeners:
     def renew(self) -> None:
         """Give every listener a new queue and no thread; what waited is gone (after a shutdown, or in a forked child)."""
         before = self._entries
-        self._replace(tuple(EventQueue(entry.callback, entry.mask) for entry in before))
+        self._replace(tuple(entry.renewed() for entry in before))
         for entry in before:
             entry.close()
 

@@ -74,8 +74,8 @@ class JobLookups:
     _pending_jobs: list[tuple[Job, str, bool]]
     #: for each alias of a store what its jobs have as ``_home``
     _homes: dict[str, tuple[Any, str | None]]
-    #: policies that pending jobs set themselves; the defaults are those of the time of start()
-    _pending_options: dict[str, dict[str, Any]]
+    #: policies that pending jobs set themselves, by store alias and id; the defaults are those of the time of start()
+    _pending_options: dict[tuple[str, str], dict[str, Any]]
 
     def wakeup(self) -> None:
         raise NotImplementedError

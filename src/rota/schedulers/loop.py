@@ -17,13 +17,14 @@ from ..interrupts import is_interrupt
 from ..logs import GuardedLogger, get_logger
 from .base import STATE_STOPPED, BaseScheduler
 from .engine import SLICE
-from .event_queue import EventQueue
 from .stopping import EXIT_GRACE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, Self
+
+    from .event_queue import EventQueue
 
 #: Seconds until the next pass after one that failed outside the engine's own guard.
 _RETRY = 1.0
@@ -38,6 +39,7 @@ class LoopScheduler(BaseScheduler):
 
     _timer: Callable[[], object] | None = None
     _woken = False
+    _kept_alive_by = "its event loop has to go on, in asyncio by `await asyncio.Event().wait()` at the end of main(), for example"
     #: tells the caller of shutdown() on the loop that all is done
     _notify: Callable[[], None] | None = None
 
@@ -259,6 +261,7 @@ class LoopScheduler(BaseScheduler):
         if self.state == STATE_STOPPED:
             super()._stop_at_exit()
         else:
+            self._warn_of_early_exit()
             self._stop_claiming()
             # Where the loop has ended, what was under way on it ends only if it is cancelled.
             self._drain(self._host_is_alive(), EXIT_GRACE)

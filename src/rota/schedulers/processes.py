@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import atexit
 import os
+from _weakrefset import WeakSet  # import time: unlike weakref, it is loaded with threading
 from threading import get_ident
-from weakref import WeakSet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

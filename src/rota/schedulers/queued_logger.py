@@ -6,16 +6,17 @@ It knows neither engine nor scheduler; a line that cannot be written is dropped.
 from __future__ import annotations
 
 import sys
-from threading import current_thread
+from threading import Lock, current_thread
 
 from ..clock import SYSTEM_CLOCK
 from ..logs import GuardedLogger, shown
-from .event_queue import EventQueue
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from threading import Thread
     from typing import Any
+
+    from .event_queue import EventQueue
 
 #: The levels of the methods of loggers, as in logging.
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -24,21 +25,35 @@ _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 class QueuedLogger(GuardedLogger):
     """A guarded logger that writes elsewhere: what is logged names the thread, the time and the place that it came from."""
 
-    __slots__ = ("queue",)
+    __slots__ = ("_lines",)
 
-    def __init__(self, logger: Any, queue: EventQueue | None = None) -> None:
+    def __init__(self, logger: Any, lines: _Lines | None = None) -> None:
         super().__init__(logger)
-        #: the lines that wait, of this logger and those that were made of it
-        self.queue = _LineQueue(_write, 0) if queue is None else queue
+        self._lines = _Lines() if lines is None else lines
+
+    @property
+    def queue(self) -> EventQueue:
+        """The lines that wait, of this logger and those that were made of it."""
+        return self._lines.queue()
+
+    def finish(self, patience: float) -> None:
+        """Write what waits, as long as no single line takes longer than ``patience`` seconds; later lines are written at once."""
+        if self._lines.made is None:
+            self._lines.is_over = True
+            return
+        queue, calls = self._lines.made, -1
+        while not queue.wait_empty(patience) and queue.calls != calls:
+            calls = queue.calls
+        queue.close()
 
     def over(self, logger: Any) -> QueuedLogger:
         """Return a logger that writes by another one, in the same thread."""
-        return QueuedLogger(logger, self.queue)
+        return QueuedLogger(logger, self._lines)
 
     def _log(self, method: str, message: str, args: tuple[object, ...], exc_info: Any) -> None:
         if not self.isEnabledFor(_LEVELS[method]):
             return
-        if self.queue.closed:  # after the shutdown there is no pass that could be held up
+        if self._lines.is_closed:  # after the shutdown there is no pass that could be held up
             super()._log(method, message, args, exc_info)
             return
         if exc_info is True:
@@ -49,7 +64,8 @@ class QueuedLogger(GuardedLogger):
         place = (frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
         thread = current_thread()
         line = (self, method, message, shown(args), exc_info, place, thread, SYSTEM_CLOCK.now())
-        self.queue.put(line, self, EventQueue.pump_in_thread)
+        queue = self._lines.queue()
+        queue.put(line, self, type(queue).pump_in_thread)
 
     def _write(
         self,
@@ -74,15 +90,33 @@ class QueuedLogger(GuardedLogger):
         logger.handle(record)
 
 
+class _Lines:
+    """The queue of lines, made with the first one."""
+
+    __slots__ = ("_lock", "is_over", "made")
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.made: EventQueue | None = None
+        #: whether the scheduler has ended before anything was logged
+        self.is_over = False
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing is taken any more."""
+        return self.is_over or (self.made is not None and self.made.closed)
+
+    def queue(self) -> EventQueue:
+        """Return the queue; where the program's handlers do not keep up, the oldest lines are dropped in silence."""
+        if self.made is None:
+            from .event_queue import EventQueue  # import time
+
+            with self._lock:
+                if self.made is None:
+                    self.made = EventQueue(_write, 0, tells_of_drops=False)
+        return self.made
+
+
 def _write(line: Any) -> None:
     logger, *rest = line
     logger._write(*rest)
-
-
-class _LineQueue(EventQueue):
-    """The lines that wait; where the program's handlers do not keep up, the oldest are dropped in silence."""
-
-    __slots__ = ()
-
-    def _drop(self, logger: GuardedLogger) -> None:
-        self.dropped += 1

@@ -78,7 +78,7 @@ def leave_out(job: Job, store: BaseJobStore, replace: bool, explicit: bool) -> t
     if existing is not None:
         if not replace:
             raise ConflictingIdError(job.id)
-        if not explicit and keeps_schedule(job, existing):
+        if not explicit and existing.error is None and job.trigger.same_schedule(existing.trigger):
             return False, False
         with suppress(JobLookupError):
             store.remove_job(job.id)
@@ -86,11 +86,6 @@ def leave_out(job: Job, store: BaseJobStore, replace: bool, explicit: bool) -> t
     job.set_next(None)
     job.state = ENDED
     return True, removed
-
-
-def keeps_schedule(job: Job, existing: Job) -> bool:
-    """Whether a job that replaces another goes on in its schedule."""
-    return existing.error is None and job.trigger.same_schedule(existing.trigger)
 
 
 def _first_without(job: Job, nominal: int, recorded: Sequence[Recorded], logger: GuardedLogger) -> int | None:

@@ -5,7 +5,6 @@ Part of the facade that programs do not call. It makes no decision about jobs.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import partial
 from threading import Event, Thread
 
@@ -14,7 +13,6 @@ from ..errors import OptionTypeError, SchedulerAlreadyRunningError, SchedulerNot
 from ..events import EVENT_SCHEDULER_SHUTDOWN, SchedulerEvent
 from .job_methods import STATE_STOPPED
 from .life import SchedulerLife
-from .queued_logger import QueuedLogger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +31,8 @@ CANCEL_GRACE = 1.0
 #: How long a shutdown tries to record outcomes in a store that fails, and how often it looks (seconds).
 RECORD_GRACE = 10.0
 POLL = 0.25
+#: A program that ends so soon after the start (seconds) was hardly meant to.
+EARLY = 1.0
 #: How long a shutdown waits for one call of a listener (seconds).
 DELIVERY_GRACE = 10.0
 
@@ -42,6 +42,11 @@ class Stopping(SchedulerLife):
 
     #: whether a shutdown under way waits for its runs no longer, and asks them to stop
     _hurried = False
+
+    #: when it was started (monotonic microseconds)
+    _started_at = 0
+    #: what keeps a program with this scheduler running, for one that ends at once; None: nothing is needed
+    _kept_alive_by: str | None = None
 
     def start(self, paused: bool = False) -> Any:
         raise NotImplementedError
@@ -57,8 +62,10 @@ class Stopping(SchedulerLife):
 
     def __exit__(self, *exc_info: object) -> None:
         """Shut the scheduler down, unless somebody has, and wait for the runs under way."""
-        with suppress(SchedulerNotRunningError):
+        try:
             self.shutdown()
+        except SchedulerNotRunningError:
+            pass
 
     def _check_startable(self) -> None:
         """Refuse a start that cannot be; a shutdown that is under way is waited for, but not by those that it waits for.
@@ -231,21 +238,37 @@ class Stopping(SchedulerLife):
 
     def _wait_logged(self) -> None:
         """Wait until what the engine has logged is written, and end the thread that writes it."""
-        logger = self._require_engine().logger
-        if isinstance(logger, QueuedLogger):
-            calls = -1
-            while not logger.queue.wait_empty(DELIVERY_GRACE) and logger.queue.calls != calls:
-                calls = logger.queue.calls
-            logger.queue.close()
+        self._require_engine().logger.finish(DELIVERY_GRACE)
 
     def _stop_at_exit(self) -> None:
         """The interpreter exits: give the runs under way a moment, and hand the rest back."""
         if self.state != STATE_STOPPED:
+            self._warn_of_early_exit()
             self._stop_claiming()
             self._drain(True, EXIT_GRACE)
         elif not self._wait_closed(EXIT_GRACE):  # of a shutdown that nobody waited for
             self._hurried = True
             self._wait_closed(POLL + 2 * CANCEL_GRACE)
+
+    def _warn_of_early_exit(self) -> None:
+        """Say so when the program ends before the scheduler has done anything, although it has jobs."""
+        engine, lived = self._require_engine(), self.clock.monotonic() - self._started_at
+        if self._kept_alive_by is None or not self._runs_jobs or lived > EARLY * SECOND:
+            return
+        if any(state.completions.submitted for state in engine.states):
+            return
+        try:
+            aliases = tuple(self._executors)
+            has_jobs = any(state.store.next_due(aliases) is not None for state in engine.states)
+        except Exception:  # the store's trouble is told elsewhere
+            return
+        if has_jobs:
+            self._log.warning(
+                "The program ends %.1f s after the scheduler was started, before any job has run. The scheduler does not keep it "
+                "running: %s",
+                lived / SECOND,
+                self._kept_alive_by,
+            )
 
     def _wait_closed(self, seconds: float) -> bool:
         """Wait until a shutdown is over, at most so long; return whether that is so."""

@@ -6,8 +6,8 @@ Knows the port only, no store. See :mod:`rota.testing.contracts` for how to use 
 from __future__ import annotations
 
 from ..clock import HELD, SECOND
-from ..core.plan import once_more
-from ..core.run import CLAIMED, MANUAL, SKIPPED, SUCCEEDED
+from ..core.plan import forgotten, once_more
+from ..core.run import CLAIMED, MANUAL, MISSED, SKIPPED, SUCCEEDED
 from .contract_jobs import (
     LEASE,
     NODE,
@@ -151,6 +151,19 @@ class RecordedTimesContract:
         }
         assert store.recorded({"job": later + 1}) == {}
         assert store.recorded({}) == {}
+
+    def test_r4_a_time_that_was_forgotten_is_recorded_as_missed_and_does_not_run(
+        self, store: BaseJobStore
+    ) -> None:
+        job = make_job(every=None)
+        age = store.remembers or SECOND
+        job.set_next(START, forgotten(START, age))
+        store.add_job(job)
+        later = START + 2 * age
+        assert claim(store, later) == []
+        (record,) = store.get_runs("job")
+        assert (record.nominal, record.due, record.status) == (START, START, MISSED)
+        assert store.get_all_jobs() == []
 
     # -- runs by hand --------------------------------------------------------------------------------------------
 

@@ -220,7 +220,11 @@ def checked_calendar(value: Any) -> BusinessCalendar:
 def checked_whole(name: str, value: Any, least: int, most: int) -> int:
     """Return a whole number that lies within bounds; refuse anything else."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TriggerTypeError(f"{name} must be a whole number, not {value!r}")
+        from .meant import whole_number_meant
+
+        raise TriggerTypeError(
+            f"{name} must be a whole number, not {value!r}{whole_number_meant(name, value)}"
+        )
     if not least <= value <= most:
         raise TriggerError(f"{name} must be from {least} to {most}, not {value}")
     return value

@@ -314,7 +314,11 @@ class CalendarIntervalTrigger(InstantTrigger):
 
 def _whole(name: str, value: Any, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TriggerTypeError(f"{name} must be a whole number, not {value!r}")
+        from .meant import whole_number_meant
+
+        raise TriggerTypeError(
+            f"{name} must be a whole number, not {value!r}{whole_number_meant(name, value)}"
+        )
     if not 0 <= value <= most:
         raise TriggerError(f"{name} must be from 0 to {most}, not {value}")
     return value

@@ -343,10 +343,11 @@ def _length(weeks: Any, days: Any, hours: Any, minutes: Any, seconds: Any) -> in
             )
     except TypeError:
         given = {"weeks": weeks, "days": days, "hours": hours, "minutes": minutes, "seconds": seconds}
-        name, value = next(item for item in given.items() if not isinstance(item[1], (int, float)))
-        raise TriggerTypeError(
-            f"{name} must be a number; got {value!r}{_number_meant(name, value)}"
-        ) from None
+        wrong = (item for item in given.items() if not isinstance(item[1], (int, float)))
+        name, value = next(wrong, ("seconds", seconds))
+        from .meant import number_meant
+
+        raise TriggerTypeError(f"{name} must be a number; got {value!r}{number_meant(name, value)}") from None
     except (ValueError, OverflowError) as exc:
         raise TriggerError(f"The interval is not a length of time that can be used: {exc}") from None
     if total and not length:
@@ -365,14 +366,3 @@ def _length(weeks: Any, days: Any, hours: Any, minutes: Any, seconds: Any) -> in
             stacklevel=3,
         )
     return length or SECOND
-
-
-def _number_meant(name: str, value: Any) -> str:
-    """Return what to write for a length that is no number, as the end of a message; nothing if that is not clear."""
-    if isinstance(value, timedelta):
-        return f"; write seconds={value.total_seconds():.15g}"
-    try:
-        number = float(value)  # "5", Decimal("5")
-    except (TypeError, ValueError):
-        return ""
-    return f"; write {name}={number:.15g}"

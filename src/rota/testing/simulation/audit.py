@@ -137,6 +137,11 @@ class Audit:
             assert seen is not None
             self.require(seen.version == decision.version, f"{node} claimed {job_id} at an old version")
             self.require(seen.state == ACTIVE, f"{node} claimed {job_id} while it was {seen.state}")
+            pending, following = seen.next_nominal, decision.next_nominal
+            self.require(
+                pending is not None and (following is None or following > pending),
+                f"{node} moved {job_id} from {pending} to {following}, which is no later time",
+            )
             self.require(decision.error is None, f"{job_id} was quarantined: {decision.error}")
             if decision.runs:
                 self.require(
@@ -298,16 +303,23 @@ class Audit:
                 )
             covered = {record.nominal: record for record in records}
             for segment in sorted(segments, key=lambda segment: segment.first):
-                self._walk(job_id, segment, covered)
+                self._walk(job_id, segment, covered, records)
             self.require(
                 not covered, f"{job_id} has records of times that it never had: {list(covered.values())[:3]}"
             )
 
-    def _walk(self, job_id: str, segment: Segment, covered: dict[int, Run]) -> None:
-        """Check that each nominal time of a segment is in exactly one record, and take those off the list."""
+    def _walk(self, job_id: str, segment: Segment, covered: dict[int, Run], records: Iterable[Run]) -> None:
+        """Check that each nominal time of a segment is in exactly one record, and take those off the list.
+
+        A job that came back has times that an earlier segment had, in one record.
+        """
         nominal: int | None = segment.first
         while nominal is not None and (segment.exhausted or segment.end is None or nominal < segment.end):
             record = covered.pop(nominal, None)
+            if record is None and any(other.nominal <= nominal <= other.last for other in records):
+                self.count("had a record already")
+                nominal = segment.trigger.after(nominal, nominal)
+                continue
             self.require(record is not None, f"{name((job_id, nominal))} is in no record")
             assert record is not None
             last, number = nominal, 1

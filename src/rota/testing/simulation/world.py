@@ -110,6 +110,8 @@ class World:
         #: the nodes that are in the middle of a pass
         self._ticking: list[Node] = []
         self._policies = [self._policy() for _ in range(JOBS)]
+        #: the latest trigger with which each job was replaced
+        self._triggers: dict[int, BaseTrigger] = {}
 
     def run(self) -> None:
         """Let everything happen, then let it come to rest, and check the balance.
@@ -275,15 +277,17 @@ class World:
                 self._ticks_of_phase += 1
                 when = (node.now // SECOND + rng.randint(5, 20)) * SECOND + self._ticks_of_phase
                 scheduler.modify_job(job_id, next_run_time=moment(when))
-            elif kind == "replace":
-                job = self.audit.lookup(job_id)
-                # A date that has passed would be run again by a job that is new because the old one has just ended.
-                if job is not None and not isinstance(job.trigger, DateTrigger):
-                    scheduler.add_job(
-                        WORK, job.trigger, id=job_id, replace_existing=True, **self._policies[number]
-                    )
+            elif kind == "replace" and (trigger := self._latest_trigger(number)) is not None:
+                scheduler.add_job(WORK, trigger, id=job_id, replace_existing=True, **self._policies[number])
         except (RotaError, ConnectionError, Crash) as exc:
             self._say(f"   which fails: {type(exc).__name__}")
+
+    def _latest_trigger(self, number: int) -> BaseTrigger | None:
+        """Return the trigger of a job, or the latest known of one that has gone: it comes back with times that have records."""
+        job = self.audit.lookup(f"{self.seed}.{number}")
+        if job is not None:
+            self._triggers[number] = job.trigger
+        return self._triggers.get(number)
 
     def _is_paused(self, job_id: str) -> bool:
         seen = self.audit.look(job_id)

@@ -182,7 +182,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
         start, end = dates
         zone = zone_for(timezone, start, end)
         if zone_given is None:
-            zone_given = is_zone_given(timezone, start, end)
+            zone_given = bool(timezone) or is_zone_given(None, start, end)
         self._terms = terms(
             zone,
             None if start is None else optional_instant(start, zone, "start_date"),
