@@ -118,7 +118,12 @@ def pick(number: int, options: argparse.Namespace) -> dict[str, Any]:
         choices.append((hostile_jobs.use_up, [hostile_jobs.RESULTS[random.choice(results)]()]))
         choices.append((hostile_jobs.Lie(), []))
     func, args = random.choice(choices)
-    job = {"func": func, "args": args, "id": id, "name": random.choice(("plain", "\ud800", "x" * 10_000))}
+    job = {
+        "func": func,
+        "args": args,
+        "id": id,
+        "name": random.choice(("plain", "x" * 10_000, *(("\ud800",) if random.random() < 0.1 else ()))),
+    }
     if not options.store and random.random() < 0.05:
         job["trigger"] = HostileTrigger(random.choice(ANSWERS))
     return job
