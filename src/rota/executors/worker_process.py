@@ -63,7 +63,10 @@ class WorkerProcess:
         #: whether it has said that it can take calls
         self.ready = False
         self._ended = False
-        ours, theirs = connection.Pipe()
+        try:
+            ours, theirs = connection.Pipe()
+        except OSError as exc:  # a limit of the system
+            raise WorkerProcessError(f"a worker process has no pipe: {error_text(exc)}") from None
         self._pipe: Connection = ours
         self._poll: Callable[[], Any] = _poller(ours)
         try:
