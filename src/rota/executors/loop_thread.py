@@ -167,6 +167,7 @@ class _RunningLoop:
             while not self.stopping:
                 self._guarded(self.loop.run_forever)
             self._take()
+            self.loop.set_task_factory(None)  # whatever jobs have set
             if self.cancel_at_end:
                 self._cancel_all()
             while self.tasks:
