@@ -203,8 +203,8 @@ class _RunningLoop:
         try:
             # Task factories need not know of contexts; a task copies the one in which it is made.
             task = context.copy().run(self.loop.create_task, work)
-            self.tasks[task] = item
             task.add_done_callback(self._ended)
+            self.tasks[task] = item
             if run.cancelled:  # while it was on its way here
                 task.cancel()
         except BaseException as exc:  # a task factory of the program's may do anything
