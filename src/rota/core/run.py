@@ -9,7 +9,7 @@ from datetime import date, datetime, time
 
 from ..clock import moment
 from ..errors import RunNotInHandError
-from ..texts import repr_of, text_of
+from ..texts import repr_of, shortened, text_of, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -204,9 +204,9 @@ def fail(run: Run, exception: BaseException, traceback: str, now: int) -> None:
     """End a run with the exception that it raised."""
     end(run, FAILED, run.reason, now)
     run.exception = exception
-    run.error_type = type(exception).__qualname__
-    run.error = str(exception)
-    run.traceback = traceback
+    run.error_type = type_name(exception)
+    run.error = shortened(text_of(exception))
+    run.traceback = shortened(traceback)
 
 
 def end(run: Run, status: str, reason: str | None, now: int) -> None:

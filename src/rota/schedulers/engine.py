@@ -6,6 +6,7 @@ It carries out what ``core.plan`` decides. It starts no thread and never waits; 
 from __future__ import annotations
 
 from ..clock import HELD, SECOND
+from ..core.admission import admit
 from ..core.plan import ENDED, QUARANTINED, plan, quarantine
 from ..errors import StoreError
 from ..events import (
@@ -18,6 +19,7 @@ from ..events import (
     JobEvent,
     SchedulerHealthEvent,
 )
+from ..executors.steps import is_coroutine_function
 from ..interrupts import is_interrupt
 from ..texts import error_text, shortened
 from .announcing import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
@@ -48,6 +50,8 @@ LEASE = 15.0
 SILENCE = 4
 #: How often retention and quarantine are looked after (microseconds).
 HOUSEKEEPING = 60 * SECOND
+#: How often (seconds) coroutines are looked for behind plain functions that wait for a thread of the same executor.
+CROWDED = 0.1
 #: The most jobs that one pass takes from a store for one executor.
 PASS = 1000
 #: … from a store in memory, where a pass costs little: fewer objects are alive at once than make Python look for garbage, which
@@ -102,6 +106,8 @@ class Engine:
         #: the id of this node in stores that need no lease
         self.node = new_node_id()
         self.last_tick: int | None = None
+        #: True while the interpreter exits
+        self.exiting = False
         self._executors = executors
         self._wake = wake
         self._retry_interval = retry_interval
@@ -299,10 +305,17 @@ class Engine:
         if state.requested:
             self._hand_over(state, [state.requested.popleft() for _ in range(len(state.requested))])
         most = PASS if store.does_io else PASS_IN_MEMORY
-        room = {alias: min(most, self._room(alias)) for alias in list(self._executors)}
+        room = {
+            alias: min(PASS if alias in state.crowded else most, self._room(alias))
+            for alias in list(self._executors)
+        }
         open_to = {alias: free for alias, free in room.items() if free > 0}
         now = self.clock.now()  # anew: leases and claims may not be judged by the time before something slow
-        jobs = store.due(now, open_to) if open_to else []
+        jobs: Sequence[Job] = store.due(now, open_to) if open_to else []
+        rooms = self._function_rooms() if jobs else {}
+        state.crowded = set()
+        if rooms:
+            jobs, state.crowded = admit(jobs, rooms, is_coroutine_function)
         if jobs:
             # What ends meanwhile (all of it where runs are inline) is recorded together if it cannot be lost and nobody
             # listens: a burst of inline runs takes a quarter less.
@@ -313,9 +326,17 @@ class Engine:
                 state.completions.gathered()
             # Who had room for more than all that was handed out has room still.
             open_to = {alias: free for alias, free in open_to.items() if handed < free or self._room(alias)}
+        if state.crowded:
+            open_to = {alias: free for alias, free in open_to.items() if alias not in state.crowded}
         if len(open_to) < len(room):
             self._full.update(alias for alias in room if alias not in open_to)
-        return self._wait(state, open_to)
+        wait = self._wait(state, open_to)
+        return min(CROWDED, CROWDED if wait is None else wait) if state.crowded else wait
+
+    def _function_rooms(self) -> dict[str, int]:
+        """Return the room for plain functions of those executors that count them apart."""
+        rooms = {alias: executor.function_room() for alias, executor in list(self._executors.items())}
+        return {alias: room for alias, room in rooms.items() if room is not None}
 
     def _claims_from(self, state: StoreState) -> bool:
         return self.claiming and state not in self.leaving
@@ -397,10 +418,14 @@ class Engine:
         done = state.completions.done
         state.completions.handing_out = True
         try:
-            self._executors[alias].submit(heads, done)
-        except Exception as exc:  # an executor that was removed or shut down meanwhile
+            executor = self._executors[alias]
+            executor.room_came_free = self.room_came_free
+            executor.submit(heads, done)
+        except BaseException as exc:  # it was removed or shut down meanwhile, and has taken none of the runs
+            if is_interrupt(exc):
+                raise
             from ..core.run import fail
-            from ..executors.base import chain
+            from ..executors.steps import chain
 
             self.logger.exception('Error submitting runs to executor "%s"', alias)
             for head in heads:
@@ -527,7 +552,11 @@ class Engine:
 
     def _roomy(self) -> bool:
         """Whether so much room has come free in a starved executor that another pass pays."""
-        return any(self._room(alias) for alias in self._starved)
+        crowded = {alias for state in self.stores.values() for alias in state.crowded}
+        rooms = self._function_rooms() if crowded else {}
+        return any(
+            self._room(alias) and (alias not in crowded or rooms.get(alias, 1)) for alias in self._starved
+        )
 
     def is_backing_off(self, alias: str) -> bool:
         """Whether a store is left alone for a while after an error."""

@@ -242,7 +242,7 @@ class SchedulerLife(JobMethods):
                 self._store_pending()
         except BaseException:
             for executor in started:
-                executor.shutdown(wait=False)
+                executor._stop(wait=False)
             self._close_stores()
             self._engine = None
             self._is_copy = was_copy
@@ -373,3 +373,10 @@ class SchedulerLife(JobMethods):
         except Exception:
             return False
         return not run.ended and self._require_engine().owns(run.owner)
+
+    def _is_exiting(self) -> None:
+        """The interpreter exits: what has to be ended by force from now on is lost, and not cancelled."""
+        if self._engine is not None:
+            self._engine.exiting = True
+        for executor in self._executors.values():
+            executor.exiting = True

@@ -24,6 +24,7 @@ class StoreState:
     __slots__ = (
         "alias",
         "completions",
+        "crowded",
         "error",
         "failures",
         "housekept_at",
@@ -58,3 +59,5 @@ class StoreState:
         self.skipping: set[str] = set()
         #: executor aliases that jobs ask for and this scheduler does not have
         self.strangers: set[str] = set()
+        #: executor aliases for which the last pass left plain functions in the store
+        self.crowded: set[str] = set()

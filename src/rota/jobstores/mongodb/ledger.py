@@ -18,12 +18,8 @@ from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, st
 from ...core.run import CLAIMED
 from ...errors import DeserializationError, StoreError
 from ...texts import storable
-<<<<<<< HEAD
-from ..documents import fields_of, label_all, run_of
-from ..offset import AHEAD
-=======
 from ..documents import fields_of, label_all, label_records, run_of
->>>>>>> main
+from ..offset import AHEAD
 from .jobs import OVER, release
 
 TYPE_CHECKING = False

@@ -15,12 +15,8 @@ from ...core.plan import ENDED
 from ...core.recorded import first_nominal, leave_out_recorded
 from ...core.run import CLAIMED
 from ...texts import storable
-<<<<<<< HEAD
-from ..documents import label_of
-from ..offset import AHEAD
-=======
 from ..documents import label_of, label_records
->>>>>>> main
+from ..offset import AHEAD
 from .capabilities import counts_sets, takes_arrays
 from .prepared import Prepared, array_literal
 from .rows import (

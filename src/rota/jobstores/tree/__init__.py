@@ -381,7 +381,7 @@ class TreeJobStore(BaseJobStore):
     def living_nodes(self, now: int) -> int:
         """Return how many nodes hold a lease that is not over."""
         self._check_started()
-        return sum(until >= self._offset.at(now) for until in self._nodes().values())
+        return len(self._alive(self._offset.at(now)))
 
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return how many due jobs wait for executors other than these."""

@@ -192,14 +192,10 @@ class World:
         self._born += 1
         executor = HeldExecutor(rng.choice((1, 2, 5, 500)), self.audit, self.executing)
         skew = rng.choice((0, 0, rng.randint(-SKEW, SKEW))) if self._durable else 0
-<<<<<<< HEAD
         renews_aside = self._durable and rng.random() < 0.7
         node = Node(f"n{self._born}", store, self.clock, skew, executor, LEASE, renews_aside)
-=======
-        node = Node(f"n{self._born}", store, self.clock, skew, executor, LEASE)
         # Nobody sees a record in time, so that the claim decides about jobs that come back.
         store.recorded = lambda since: {}  # type: ignore[method-assign]
->>>>>>> main
         instrument(store, WATCHED, lambda method, original, args: self._call(node, method, original, args))
         self._say(f"{node} starts")
         node.start()
