@@ -415,6 +415,13 @@ class BaseJobStore(ABC):
     def prune(self, now: int) -> None:  # noqa: B027  # the ring bounds itself
         """Delete the ledger records that are beyond the bounds of retention, in batches."""
 
+    def living_nodes(self, now: int) -> int | None:
+        """Return how many nodes hold a lease that is not over; None: the store cannot tell.
+
+        :param now: instant
+        """
+        return None
+
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return, for each executor alias that is not among ``executors``, how many due jobs wait for it."""
         known = set(executors)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from ..clock import MINUTE, is_shown_everywhere
+from ..clock import FIRST_SHOWN, LAST_SHOWN, MINUTE
 from ..core.plan import NEW, due_time
 from ..errors import (
     ConflictingIdError,
@@ -101,7 +101,7 @@ class JobInternals(JobLookups):
         first = job.trigger.first(now)
         if first is None:
             self._log.warning('Job "%s" is paused: %s has no time to come', job.name, job.trigger)
-        elif not is_shown_everywhere(first):
+        elif not FIRST_SHOWN <= first <= LAST_SHOWN:
             checked_time(first, "the first run", job.trigger)
         job.set_next(first, None if first is None else due_time(job, first))
 
@@ -253,10 +253,10 @@ class JobInternals(JobLookups):
         raise changed_all_the_time(job_id)
 
     def _remove(self, job_id: str, jobstore: str | None) -> str:
-        id = usable_id(job_id)
+        id = job_id if type(job_id) is str and job_id.isprintable() else usable_id(job_id)
         if id is None:
             raise no_such_job(job_id, ())
-        if not self._goes_to_stores():
+        if not self._is_open and not self._goes_to_stores():
             with self._jobstores_lock:
                 for i, (job, alias, _) in enumerate(self._pending_jobs):
                     if job.id == job_id and jobstore in (None, alias):

@@ -88,6 +88,16 @@ class SharedJobStoreContract(StoredJobContract):
         assert not store.renew(NODE, START + 2 * LEASE + 2, LEASE)
         assert store.renew(OTHER, START + 2 * LEASE + 2, LEASE)
 
+    def test_a_store_tells_how_many_nodes_are_alive(self, store: BaseJobStore, other: BaseJobStore) -> None:
+        assert store.living_nodes(START) == 0
+        store.renew(NODE, START, LEASE)
+        assert other.living_nodes(START) == 1
+        other.renew(OTHER, START + LEASE, LEASE)
+        assert store.living_nodes(START + LEASE) == 2
+        assert store.living_nodes(START + LEASE + SECOND) == 1
+        other.leave(OTHER, [], START + LEASE + SECOND)
+        assert store.living_nodes(START + LEASE + SECOND) == 0
+
     def test_a_node_whose_lease_is_over_claims_nothing(self, store: BaseJobStore) -> None:
         store.add_job(make_job())
         store.renew(NODE, START, LEASE)

@@ -13,7 +13,7 @@ from ...errors import ConfigurationError, MissingExtraError, StoreNotStartedErro
 from ...jobcodec import JobFormat
 from ...util import maybe_ref
 from ..base import BaseJobStore, ConflictingIdError, JobLookupError
-from ..documents import heal, ordered, parts_of
+from ..documents import heal, ordered
 from ..offset import Offset
 from ..orphans import linked, sort_out
 
@@ -148,9 +148,9 @@ class MongoDBJobStore(BaseJobStore):
 
         :raises TransientJobError: if its callable has no importable name
         :raises SerializationError: if an argument or the trigger cannot be written
-        :raises JobValueError: if a text of it cannot be stored
+        :raises JobValueError: if a text of it cannot be stored, or is too long
         """
-        parts_of(job, self._format)
+        self._jobs.parts_of(job)
 
     # -- APScheduler's eight methods -----------------------------------------------------------------------------
 
@@ -375,6 +375,13 @@ class MongoDBJobStore(BaseJobStore):
         with self._server.translated():
             gone = {"lease_until": {"$lt": self._offset.at(now) - _NODES_KEPT}}
             self._server.nodes.delete_many(gone)
+
+    def living_nodes(self, now: int) -> int:
+        """Return how many nodes hold a lease that is not over."""
+        self._check_started()
+        with self._server.translated():
+            alive = {"lease_until": {"$gte": self._offset.at(now)}}
+            return len(list(self._server.nodes.find(alive, {"_id": 1})))
 
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return how many due jobs wait for executors other than these."""

@@ -18,12 +18,12 @@ from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, st
 from ...core.run import CLAIMED
 from ...errors import DeserializationError, StoreError
 from ...texts import storable
-from ..documents import fields_of, label_all, run_of
+from ..documents import fields_of, label_all, label_records, run_of
 from .jobs import OVER, release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from ...core.plan import Decision
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 #: How many records are deleted in one step, and how many keys one question names.
 BATCH = 500
+#: How many bytes of records a job's document gets at once, before they are filed.
+ROOM = 1_000_000
 
 
 class Ledger:
@@ -57,6 +59,7 @@ class Ledger:
         """Carry out the decisions whose job is as it was when they were made; return those."""
         token = urandom(8).hex()
         for decision in decisions:
+            label_records(decision)
             for run in (*decision.runs, *decision.records):
                 run.owner, run.claimed_at = node, now
         self._leave_out_recorded(decisions)
@@ -137,10 +140,11 @@ class Ledger:
 
     def finish(self, runs: Sequence[Run]) -> list[Run]:
         """Write how runs ended; return those that are not the presenter's any more."""
-        if not runs:
-            return []
-        ends = [_entry_of(run) for run in runs]
-        updates = [_end_of(run, end) for run, end in zip(runs, ends, strict=True)]
+        return [run for some in _rounds(runs) for run in self._finish(some)]
+
+    def _finish(self, ended: Sequence[tuple[Run, dict[str, Any]]]) -> list[Run]:
+        runs, ends = [run for run, _ in ended], [end for _, end in ended]
+        updates = [_end_of(run, end) for run, end in ended]
         with self._server.translated():
             matched = self._server.jobs.bulk_write(updates, ordered=False).matched_count
             ids = sorted({run.job_id for run in runs})
@@ -356,6 +360,31 @@ def _entry_of(run: Run) -> dict[str, Any]:
     fields = fields_of(run)
     del fields["job_id"]
     return fields
+
+
+def _rounds(runs: Sequence[Run]) -> Iterator[list[tuple[Run, dict[str, Any]]]]:
+    """Return ended runs with their records, those of one job in as many parts as its document has no room for together."""
+    left = [(run, _entry_of(run)) for run in runs]
+    if len({run.job_id for run in runs}) == len(runs):  # as nearly always
+        yield left
+        return
+    while left:
+        fitting: list[tuple[Run, dict[str, Any]]] = []
+        later: list[tuple[Run, dict[str, Any]]] = []
+        sizes: dict[str, int] = {}
+        for run, end in left:
+            before = sizes.get(run.job_id, 0)
+            size = sizes[run.job_id] = before + _size(end)
+            (later if before and size > ROOM else fitting).append((run, end))
+        yield fitting
+        left = later
+
+
+def _size(entry: Mapping[str, Any]) -> int:
+    """Return about how many bytes a record takes."""
+    return 500 + sum(
+        len(value) if value.isascii() else 4 * len(value) for value in entry.values() if type(value) is str
+    )
 
 
 def _nominals(document: Mapping[str, Any]) -> tuple[int, ...]:

@@ -400,6 +400,10 @@ class RedisJobStore(BaseJobStore):
             self._ledger_keys.prune_many(self._keep_runs)
         self._run(run_scripts.BURY, str(self._offset.at(now) - _NODES_KEPT))
 
+    def living_nodes(self, now: int) -> int:
+        """Return how many nodes hold a lease that is not over."""
+        return int(self._run(run_scripts.LIVING, str(self._offset.at(now))))
+
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return how many due jobs wait for executors other than these."""
         found = texts(self._run(scripts.OVERDUE, str(now), *executors))

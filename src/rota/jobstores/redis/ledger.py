@@ -11,7 +11,7 @@ from os import urandom
 from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, standing_from
 from ...core.run import CLAIMED, END_STATES
 from ...errors import DeserializationError, StoreConflictError, StoreError
-from ..documents import label_all
+from ..documents import label_all, label_records
 from . import run_scripts as scripts
 from .job_scripts import NAMES
 from .records import fence, fence_of, number_of, padded, record_of, run_of_text, state_of, time_of
@@ -84,6 +84,7 @@ class Ledger:
         """
         for _ in range(TRIES):
             for decision in decisions:
+                label_records(decision)
                 for run in (*decision.runs, *decision.records):
                     run.owner, run.claimed_at = node, now
             answer = self._run(scripts.CLAIM, node, str(there), _token(), *_claim_of(decisions))

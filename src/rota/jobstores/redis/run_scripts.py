@@ -318,6 +318,11 @@ end
 return found
 """
 
+#: Return how many nodes have a lease that is not over at an instant.
+LIVING = """
+return call('ZCOUNT', NODES, fields(ARGV[1])[1], '+inf')
+"""
+
 #: Forget nodes whose lease was over before an instant. Returns how many.
 BURY = """
 local gone = call('ZRANGEBYSCORE', NODES, '-inf', '(' .. fields(ARGV[1])[1])

@@ -463,6 +463,10 @@ class SQLAlchemyJobStore(BaseJobStore):
         if gone:
             self._write(lambda conn: self._nodes.remove(conn, *gone))
 
+    def living_nodes(self, now: int) -> int:
+        """Return how many nodes hold a lease that is not over."""
+        return self._read(partial(self._nodes.living, instant=self._offset.at(now)))
+
     def on_wake(self, wake: Callable[[], None]) -> None:
         """Take the function to call when another process changed something that is due soon."""
         self._others.listen(wake, self._listens, self._log)

@@ -15,7 +15,7 @@ from ...core.plan import ENDED
 from ...core.recorded import first_nominal, leave_out_recorded
 from ...core.run import CLAIMED
 from ...texts import storable
-from ..documents import label_of
+from ..documents import label_of, label_records
 from .capabilities import counts_sets, takes_arrays
 from .prepared import Prepared, array_literal
 from .rows import (
@@ -311,11 +311,8 @@ class Ledger:
                 last.append(last_end_of(run))
             else:
                 plain.append(plain_end_of(run))
-        for statement, rows in (
-            (self._finish_plain, plain),
-            (self._finish_last, last),
-            (self._finish, telling),
-        ):
+        parts = (self._finish_plain, plain), (self._finish_last, last), (self._finish, telling)
+        for statement, rows in parts:
             # Where nobody knows how many there were (MySQL), care has to be taken of those too.
             if rows and statement.run(conn, rows) != len(rows):
                 raise Unexpected
@@ -418,6 +415,7 @@ def _release(table: Table, value: Values, held: bool = False) -> UpdateBase:
 
 def _marked(decision: Decision, node: str, now: int) -> list[Run]:
     """Return the runs and records of a decision, as claimed by a node."""
+    label_records(decision)
     runs = decision.runs + decision.records
     for run in runs:
         run.owner, run.claimed_at = node, now

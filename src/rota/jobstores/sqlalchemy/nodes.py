@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 
 from ...errors import StoreError
 from ..orphans import linked, sort_out
@@ -61,6 +61,12 @@ class Nodes:
         return list(
             conn.execute(select(self._table.c.id).where(self._table.c.lease_until < instant)).scalars()
         )
+
+    def living(self, conn: Connection, instant: int) -> int:
+        """Return how many nodes have a lease that is not over at an instant."""
+        until = self._table.c.lease_until
+        found: int = conn.scalar(select(func.count()).select_from(self._table).where(until >= instant)) or 0
+        return found
 
     def remove(self, conn: Connection, *nodes: str) -> None:
         """Forget nodes."""

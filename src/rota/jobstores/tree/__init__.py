@@ -372,6 +372,11 @@ class TreeJobStore(BaseJobStore):
         edge = self._offset.at(now) - _NODES_KEPT
         self._tree.delete([node_key(node) for node, until in self._nodes().items() if until < edge])
 
+    def living_nodes(self, now: int) -> int:
+        """Return how many nodes hold a lease that is not over."""
+        self._check_started()
+        return sum(until >= self._offset.at(now) for until in self._nodes().values())
+
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return how many due jobs wait for executors other than these."""
         self._check_started()

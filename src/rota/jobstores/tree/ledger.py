@@ -13,8 +13,8 @@ from ...core.plan import ENDED
 from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, standing_from
 from ...core.run import CLAIMED
 from ...errors import DeserializationError, StoreConflictError
-from ...texts import storable
-from ..documents import fields_of, run_of
+from ...texts import shortened, storable
+from ..documents import fields_of, label_records, run_of
 from ..orphans import linked, sort_out
 from .docs import REMOVED, changes_of
 from .layout import (
@@ -40,6 +40,11 @@ if TYPE_CHECKING:
     from .jobs import Jobs
     from .port import Entry, Tree
 
+#: How many bytes a record takes at most, and how long its texts are if they would take more (characters).
+RECORD_SIZE = 400_000
+SHORTENED = 10_000
+#: About how many bytes the keys of a record take.
+KEYS = 1_000
 #: Less than every nominal time.
 _NEVER = -(2**62)
 
@@ -106,6 +111,7 @@ class Ledger:
         new.recorded = max(new.recorded, doc.recorded or _NEVER)
         stays = new.state != ENDED or new.running > 0
         changes = changes_of(doc, new if stays else None)
+        label_records(decision)
         for record in records:
             record.owner, record.claimed_at = node, now
             key = ended_key if record.ended else active_key
@@ -183,20 +189,38 @@ class Ledger:
         steps: list[Step] = []
         tell = False
         for job_id, group in _by_job(mine).items():
-            some = group[: (self._tree.max_changes - 5) // 2]
-            later += group[len(some) :]
             doc = docs[job_id]
+            texts = self._texts(group, doc)
+            some = group[: len(texts)]
+            later += group[len(some) :]
             new = None if doc is None else doc.release(len(some))
             changes = [] if doc is None else changes_of(doc, new)
-            for run in some:
+            for run, text in zip(some, texts, strict=True):
                 changes.append(Change(_active_key(run), None, active[id(run)].rev))
-                changes.append(Change(ended_key(run.job_id, run.nominal), _text(run)))
+                changes.append(Change(ended_key(run.job_id, run.nominal), text))
             is_free = doc is not None and new is not None and new.due != doc.due
             tell = tell or (is_free and due(new.due if new else None))
             steps.append(
                 Step(some, changes, self._finished(job_id, len(some), freed, new if is_free else None))
             )
         return later + [run for step in carry_out(steps, self._tree, tell) for run in step.about]
+
+    def _texts(self, group: Sequence[Run], doc: Doc | None) -> list[str]:
+        """Return the records of as many runs of a job as one step can write, one at least."""
+        texts = [_text(group[0])]
+        if len(group) > 1:
+            room = (
+                self._tree.max_bytes
+                - len(texts[0].encode())
+                - (0 if doc is None else len(doc.text().encode()))
+            )
+            for run in group[1 : (self._tree.max_changes - 5) // 2]:
+                text = _text(run)
+                room -= len(text.encode()) + KEYS
+                if room < 0:
+                    break
+                texts.append(text)
+        return texts
 
     def _finished(self, job_id: str, count: int, freed: list[Doc], doc: Doc | None) -> Callable[[], None]:
         def done() -> None:
@@ -378,7 +402,17 @@ def _is_owner(run: Run, entry: Entry) -> bool:
 
 
 def _text(run: Run) -> str:
-    return json.dumps(fields_of(run), ensure_ascii=False, separators=(",", ":"))
+    """Return a run's record, its texts shortened if it would be too long for a step that writes a long job too."""
+    fields = fields_of(run)
+    text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+    if (
+        len(text) > RECORD_SIZE // 4 and len(text.encode()) > RECORD_SIZE
+    ):  # no character takes more than four bytes
+        for name in ("reason", "error_type", "error", "traceback"):
+            if name in fields:
+                fields[name] = shortened(fields[name], SHORTENED)
+        text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+    return text
 
 
 def readable(value: str | None) -> Run | None:
