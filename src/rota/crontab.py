@@ -82,7 +82,8 @@ class CrontabEntry:
     def trigger(self, timezone: tzinfo | str | None = None) -> CronTrigger:
         """Return when the command runs, by the clock of the line's own zone, else of ``CRON_TZ``, else of the given zone.
 
-        For a line that never runs it is a trigger without times to come.
+        For a line that never runs it is a trigger without times to come; for ``@every 1h`` one of elapsed time, as
+        :meth:`CronTrigger.from_crontab() <rota.triggers.cron.CronTrigger.from_crontab>` has it.
 
         :param timezone: name or tzinfo (default: the local zone)
         :raises CronError: for ``@reboot``, and for a schedule that is not understood, with line and column
@@ -196,9 +197,11 @@ def _entry(path: str, number: int, line: str, settings: dict[str, str], system: 
         command = rest[0] if rest else None
     if found is None or not command or not command.strip():
         shape = "a user and a command" if system else "a command"
+        count = len(line.split())
+        counted = "" if "@" in line or "=" in line or count > 5 else f"; this one has {count} words in all"
         raise CronError(
             f"{path}:{number}: not understood; a line is a comment, NAME=value, or a schedule of five fields "
-            f"(or @daily and the like) and {shape}\n  {line}"
+            f"(or @daily and the like) and {shape}{counted}\n  {line}"
         )
     entry = CrontabEntry(path, number, line, found[4], command.strip(), settings)
     entry.quiet = bool(found[2])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rota.schedulers.background import BackgroundScheduler
+from rota.triggers.cron import CronTrigger
 from tests.needs import need
 
 need("typer", "cli")
@@ -184,6 +185,25 @@ def test_the_users_of_a_system_crontab_are_read_and_looked_up(tmp_path):
         Crontab(tmp_path / "site", system=True)
 
 
+def test_what_the_expressions_of_one_job_may_be_the_lines_of_a_file_may_be(tmp_path, scheduler):
+    text = "0~59 3 * * * random\n@every 1h30m ls -l\n- @every 90s\tpoll %in\nCRON_TZ=Asia/Tokyo 0~30 3 * * * both\n"
+    read = crontab(tmp_path, text)
+    assert [(line.command, line.input) for line in read.lines] == [
+        ("random", None),
+        ("ls -l", None),
+        ("poll ", "in\n"),
+        ("both", None),
+    ]
+    triggers = [trigger for _, _, trigger in read.jobs(UTC)]
+    assert triggers[0] == CronTrigger.from_crontab("0~59 3 * * *", UTC, seed=read.lines[0].id)
+    assert [triggers[1].interval_length, triggers[2].interval_length] == [5400, 90]
+    assert triggers[0] == crontab(tmp_path, text).jobs(UTC)[0][2]  # the same minute at each start
+    add_jobs(scheduler, read, UTC)
+    before = {job.id: job.next_run_time for job in scheduler.get_jobs()}
+    add_jobs(scheduler, crontab(tmp_path, text), UTC)
+    assert {job.id: job.next_run_time for job in scheduler.get_jobs()} == before
+
+
 def test_mailto_has_no_effect_and_says_so(tmp_path):
     read = crontab(tmp_path, "MAILTO=root\n* * * * * true\n")
     assert read.lines[0].settings == {}
@@ -224,7 +244,8 @@ def test_a_hashed_field_is_hashed_by_the_jobs_id(tmp_path):
     ("text", "message"),
     [
         ("* * * * *\n", "crontab:1: not understood"),
-        ("\n* * * hello\n", "crontab:2: not understood"),
+        ("\n* * * hello\n", "and a command; this one has 4 words in all"),
+        ("@every 5x ls\n", "crontab:1:8: @every: '5x'"),
         ("@daily\n", "crontab:1: not understood"),
         ("@fortnightly ls\n", "crontab:1: Unknown alias '@fortnightly'"),
         ("  5 24 * * * ls\n", "crontab:1:5: hour: '24'"),

@@ -183,6 +183,16 @@ def test_of_very_much_that_is_printed_the_end_is_kept_and_the_rest_is_counted(ca
     assert err == "… 5 lines before these\n"
 
 
+def test_what_was_noted_before_the_view_began_is_shown_in_it_and_not_printed_twice(capsys):
+    report = LiveReport(UTC, lambda: None, Console(file=io.StringIO(), force_terminal=True))
+    report.note("crontab:1: MAILTO has no effect")
+    assert capsys.readouterr().err == "crontab:1: MAILTO has no effect\n"
+    assert report._printed.last(4) == ["crontab:1: MAILTO has no effect"]
+    report._printed.begin()
+    report._printed.end()
+    assert capsys.readouterr() == ("", "")
+
+
 def test_many_jobs_and_outcomes_are_cut_to_the_terminal(scheduler):
     for number in range(50):
         scheduler.add_job(

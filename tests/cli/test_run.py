@@ -400,6 +400,24 @@ def test_a_system_crontab_runs_its_commands_as_the_users_in_it(tmp_path):
         assert process.end() == 2, process.told()
 
 
+def test_the_command_of_a_line_is_told_where_its_id_says_little(tmp_path, capsys):
+    need("sqlalchemy", "sql")
+    url = f"sqlite:///{tmp_path}/cron.sqlite"
+    (tmp_path / "crontab").write_text("@reboot true --first\n# id: named\n@reboot true --second\n")
+    with Rota("run", "crontab", "-s", url, cwd=tmp_path) as process:
+        while len(process.lines) < 2:
+            process.wait_for(lambda line: True)
+        process.signal(signal.SIGTERM)
+        assert process.end() == 0, process.told()
+    assert any(" [$ true --first]  " in line for line in process.lines), process.told()
+    (named,) = (line for line in process.lines if " named " in line)
+    assert "[" not in named
+    _, out, _ = rota(capsys, "-s", url, "runs")
+    lines = {line.split()[3]: line for line in out.splitlines()}
+    assert "  $ true --first  " in next(line for id, line in lines.items() if id.startswith("true-"))
+    assert "$" not in lines["named"]
+
+
 def test_a_faulty_crontab_is_refused_before_anything_runs(tmp_path):
     (tmp_path / "crontab").write_text("@reboot touch ran\n\n* * 0 * * ls\n")
     with Rota("run", "crontab", cwd=tmp_path) as process:

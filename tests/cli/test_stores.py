@@ -270,7 +270,10 @@ def test_a_triggered_job_runs_once_and_its_schedule_stays_as_it_is(capsys, fille
     asked = SYSTEM_CLOCK.now()
     code, out, _ = rota(capsys, "-s", filled, "trigger", job_id)
     assert code == 0
-    assert out == f"{job_id}: a run is asked for; whoever runs this store takes it within seconds\n"
+    assert out == (
+        f"{job_id}: a run is asked for; no scheduler runs this store now, so it waits until one with an executor "
+        "'default' is started\n"
+    )
     assert jobs(capsys, filled)[job_id]["next_run_time"] == planned
     scheduler = scheduler_on(filled)
     scheduler.start()
@@ -296,6 +299,21 @@ def test_a_paused_job_runs_once_when_it_is_triggered_and_stays_paused(capsys, fi
     wait_until(lambda: any(run.status == "succeeded" for run in scheduler.get_runs("count")))
     assert scheduler.get_job("count").state == "paused"
     scheduler.shutdown()
+
+
+def test_a_run_that_is_asked_for_is_promised_only_where_a_scheduler_is_alive(capsys, filled):
+    rota(capsys, "-s", filled, "pause", "count")
+    scheduler = scheduler_on(filled)
+    scheduler.start()
+    wait_until(lambda: rows(filled)["rota_nodes"])
+    code, out, _ = rota(capsys, "-s", filled, "trigger", "count")
+    assert (code, out) == (0, "count: a run is asked for; whoever runs this store takes it within seconds\n")
+    wait_until(lambda: any(run.status == "succeeded" for run in scheduler.get_runs("count")))
+    code, out, _ = rota(capsys, "-s", filled, "trigger", "nightly", "--json")
+    assert (code, json.loads(out)["living_nodes"]) == (0, 1)
+    scheduler.shutdown()
+    _, out, _ = rota(capsys, "-s", filled, "trigger", "once", "--json")
+    assert json.loads(out)["living_nodes"] == 0
 
 
 def test_a_job_whose_code_is_elsewhere_can_be_triggered(capsys, filled):

@@ -30,13 +30,18 @@ COMMANDS = (
 )
 
 
-def python(*arguments, folder=None, **variables):
+def python(*arguments, folder=None, encoding="utf-8", **variables):
     """Run Python with arguments and return what came of it."""
     env = environment(**variables)
     if folder is not None:
         env["PYTHONPATH"] = f"{folder}:{env['PYTHONPATH']}"
     return subprocess.run(
-        [sys.executable, *arguments], env=env, capture_output=True, text=True, timeout=LIMIT, check=False
+        [sys.executable, *arguments],
+        env=env,
+        capture_output=True,
+        encoding=encoding,
+        timeout=LIMIT,
+        check=False,
     )
 
 
@@ -96,3 +101,28 @@ def test_a_table_without_a_store_is_a_mistake(capsys, tmp_path):
     code, _, err = rota(capsys, "run", str(tmp_path / "crontab"), "--table", "tasks")
     assert code == 2
     assert "--jobstore" in err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_names_that_the_output_cannot_show_are_escaped(tmp_path, encoding):
+    need("sqlalchemy", "sql")
+    url = f"sqlite:///{tmp_path / 'rota.sqlite'}"
+    scheduler = BackgroundScheduler(jobstores={"default": {"url": url}}, timezone="UTC")
+    scheduler.start(paused=True)
+    scheduler.add_job("builtins:len", "cron", args=[[]], hour=3, id="đêm-\U0001f319", name="báo cáo")
+    scheduler.shutdown()
+    variables = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    for command in (
+        ["jobs"],
+        ["trigger", "đêm-\U0001f319"],
+        ["runs"],
+        ["next", "0 9 * * *"],
+        ["pause", "\U0001f319"],
+    ):
+        done = python("-m", "rota", "-s", url, *command, encoding=encoding, **variables)
+        assert "Traceback" not in done.stderr, (command, done.stderr)
+        assert done.returncode == (command[0] == "pause"), (command, done.stderr)
+    done = python("-m", "rota", "-s", url, "jobs", "--json", encoding=encoding, **variables)
+    assert [job["id"] for job in json.loads(done.stdout)] == ["đêm-\U0001f319"]
+    done = python("-m", "rota", "explain", "0 9 * * *", "-l", "vi", encoding=encoding, **variables)
+    assert (done.returncode, done.stderr) == (0, "")

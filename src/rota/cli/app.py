@@ -15,7 +15,7 @@ import typer
 from ..errors import RotaError
 from ..version import __version__
 from .options import Command, Group, JobId, Json, Offset, OwnStore, Store, Table, Zone
-from .output import CliError, fail, zone_of
+from .output import CliError, fail, print_any_character, zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +46,7 @@ class _Options:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command line and return the exit code; errors become a message on stderr."""
+    print_any_character()
     _Options.store, _Options.store_is_meant = None, False
     _Options.table, _Options.debug = None, False
     try:

@@ -6,7 +6,6 @@ Looks at the scheduler through its public methods, now and then; it changes noth
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections import Counter
 from threading import Event, Thread
@@ -26,7 +25,7 @@ from .fitting import Way, table
 from .output import STYLES, duration, local_time, one_line, trigger_text, until
 from .printed import Printed
 from .reports import ENDS, Report
-from .stores import RUN_COMMAND, outcome
+from .stores import RANDOM_ID, label, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,10 +48,6 @@ _BAD = (FAILED, TIMED_OUT, LOST)
 AT, JOB, TRIGGER, LAST = 1, 2, 3, 4
 #: What a terminal is told to leave the view's screen and to show the cursor.
 _ORDINARY_SCREEN = b"\x1b[?1049l\x1b[?25h"
-
-#: The form of the ids that jobs get which were given none.
-_RANDOM = re.compile("[0-9a-f]{32}")
-_OF_A_LINE = re.compile(r".+-[0-9a-f]{8}(-\d+)?")
 
 
 class Snapshot:
@@ -112,10 +107,12 @@ class LiveReport(Report):
         self._thread.start()
 
     def note(self, text: str) -> None:
-        """Show a text in the last line; before the view begins, print it."""
+        """Show a text in the last line; before the view begins, print it, and show it among what was printed."""
         if self._thread is None:
             super().note(text)
-        self._status = text
+            self._printed.add(None, text)
+        else:
+            self._status = text
 
     def end(self) -> None:
         """Give the terminal back, and leave a summary on it: what was printed, the last view, and how many runs ended how."""
@@ -185,7 +182,8 @@ class LiveReport(Report):
             self._last[run.job_id] = run
         while len(self._last) > _REMEMBERED:
             del self._last[next(iter(self._last))]
-        self._labels = {job.id: label for job in found.jobs if (label := _label(job))}
+        self._labels = {run.job_id: _label(run.job_id, run.name, run.func) for run in found.ended}
+        self._labels |= {job.id: _label(job.id, job.name, job.func_ref) for job in found.jobs}
         lines = self._printed.last(max(min(_LINES, height // 6), 0))
         parts = self._tables(found, width, height - len(lines) - bool(lines))
         if lines:
@@ -244,7 +242,7 @@ class LiveReport(Report):
         return table(("next run", "", "job", "trigger", "last"), rows, ways, width)
 
     def _called(self, job_id: str) -> Text:
-        return Text(self._labels.get(job_id) or (job_id[:8] if _RANDOM.fullmatch(job_id) else job_id))
+        return Text(self._labels.get(job_id) or (job_id[:8] if RANDOM_ID.fullmatch(job_id) else job_id))
 
     def _last_of(self, job: Job, now: int) -> Text:
         run = self._last.get(job.id)
@@ -305,13 +303,9 @@ class LiveReport(Report):
         return line
 
 
-def _label(job: Job) -> str:
-    """Return what a job is called where its id says little: a random one, or that of a crontab's line."""
-    if _RANDOM.fullmatch(job.id):
-        return f"{job.name} {job.id[:6]}"
-    if job.func_ref == RUN_COMMAND and _OF_A_LINE.fullmatch(job.id):
-        return f"$ {job.name}"
-    return ""
+def _label(job_id: str, name: str | None, func: str | None) -> str:
+    found = label(job_id, name, func)
+    return f"{found} {job_id[:6]}" if found and RANDOM_ID.fullmatch(job_id) else found
 
 
 def _left(due: int, now: int) -> Text:

@@ -55,9 +55,22 @@ def note(message: str) -> None:
     print(message, file=sys.stderr)
 
 
+def print_any_character() -> None:
+    """Let stdout and stderr print characters that their encoding does not have, as ``\\u…``, instead of raising."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """Return a value as JSON in characters that stdout has."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "").replace("_", "")
+    return json.dumps(value, indent=indent, ensure_ascii=encoding not in ("utf8", "utf8sig"), default=text_of)
+
+
 def print_json(value: Any) -> None:
     """Print a value as indented JSON."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    print(json_text(value, 2))
 
 
 def print_columns(head: Sequence[str], rows: Sequence[Sequence[str]], empty: str, stretch: int) -> None:

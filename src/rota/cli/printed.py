@@ -49,12 +49,11 @@ class Printed:
         if left_out:
             print(f"… {left_out} lines before these", file=sys.stderr)
         for real, line in self._lines:
-            print(line, file=real)
-        for real in {real for real, _ in self._lines}:
-            real.flush()
+            if real is not None:
+                print(line, file=real, flush=True)
 
     def add(self, real: Any, line: str) -> None:
-        """Keep a line that was meant for a stream."""
+        """Keep a line that was meant for a stream; None: it has been printed already."""
         with self._lock:
             self._lines.append((real, line))
             self._count += 1

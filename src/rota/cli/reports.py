@@ -5,7 +5,6 @@ Listens and prints; it changes nothing.
 
 from __future__ import annotations
 
-import json
 import sys
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -26,13 +25,14 @@ from ..events import (
     EVENT_SCHEDULER_DEGRADED,
     EVENT_SCHEDULER_RECOVERED,
 )
-from .output import duration, iso, one_line
-from .stores import outcome
+from .output import duration, iso, json_text, one_line
+from .stores import label, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import tzinfo
 
+    from ..core.run import Run
     from ..schedulers.base import BaseScheduler
 
 #: The names of the event codes in JSON: EVENT_JOB_EXECUTED is "job_executed".
@@ -135,7 +135,14 @@ class PlainReport(Report):
             word = NAMES[code].rpartition("_")[2]
             text = getattr(event, "reason", None) or ""
         job = getattr(event, "job_id", None) or event.alias or "-"
+        name = "" if code & ENDS == 0 or event.run is None else _label(event.run)
+        job = f"{job} [{one_line(name, 60)}]" if name else job
         self._write(f"{iso(now, self.zone)}  {word:<9}  {job}  {took:<6}  {one_line(text, 300)}".rstrip())
+
+
+def _label(run: Run) -> str:
+    name, func = (run.name, run.func) if run.job is None else (run.job.name, run.job.func_ref)
+    return label(run.job_id, name, func)
 
 
 class JsonReport(Report):
@@ -156,4 +163,4 @@ class JsonReport(Report):
         run = getattr(event, "run", None)
         if run is not None:
             data["run"] = run.to_dict()
-        self._write(json.dumps(data, ensure_ascii=False))
+        self._write(json_text(data))

@@ -47,6 +47,9 @@ _SQLITE = re.compile(r"sqlite(?:\+\w+)?:///([^?]+)")
 _FORMAT = JobFormat(imports=False)
 _FROM_ENVIRONMENT: list[str] = []
 DEFAULT_TABLE = "rota_jobs"
+#: the forms of the ids that are made for jobs that were given none, and for lines of crontab files
+RANDOM_ID = re.compile("[0-9a-f]{32}")
+_ID_OF_LINE = re.compile(r".+-[0-9a-f]{8}(-\d+)?")
 #: what the jobs of crontab files call
 RUN_COMMAND = "rota.commands:run_command"
 #: Among how many jobs the one is looked for that was meant by a wrong id.
@@ -206,6 +209,7 @@ def show_runs(
         (
             f"{moment(run.nominal, zone):%Y-%m-%d %H:%M:%S %z}",
             run.job_id,
+            one_line(label(run.job_id, run.name, run.func), 40),
             run.status,
             str(run.attempt) if run.attempt > 1 else "",
             "" if run.duration is None else duration(run.duration * SECOND),
@@ -213,7 +217,7 @@ def show_runs(
         )
         for run in runs
     ]
-    print_columns(("SCHEDULED", "JOB", "STATUS", "TRY", "TOOK", "OUTCOME"), rows, "no runs", 1)
+    print_columns(("SCHEDULED", "JOB", "NAME", "STATUS", "TRY", "TOOK", "OUTCOME"), rows, "no runs", 1)
 
 
 def _check_words(option: str, words: list[str], known: Sequence[str]) -> None:
@@ -223,6 +227,15 @@ def _check_words(option: str, words: list[str], known: Sequence[str]) -> None:
                 f"{option}: there is no {option[2:]} {word!r}{suggestion(word, known)}; there are {', '.join(known)}",
                 2,
             )
+
+
+def _who_runs_it(run: Run, living: int | None) -> str:
+    """Return what is to be expected of a run that was asked for."""
+    if living is None:
+        return f"it starts when a scheduler with an executor {run.executor!r} is alive"
+    if living:
+        return "whoever runs this store takes it within seconds"
+    return f"no scheduler runs this store now, so it waits until one with an executor {run.executor!r} is started"
 
 
 #: What the reasons of runs that did not take place mean.
@@ -247,6 +260,15 @@ def outcome(run: Run, zone: tzinfo, now: int) -> str:
     if run.count > 1:
         text = f"{run.count} times up to {local_time(run.last, zone, now)}: {text}"
     return one_line(text, 200)
+
+
+def label(job_id: str, name: str | None, func: str | None) -> str:
+    """Return what people call a job whose id says little, a random one or that of a crontab's line; else an empty string."""
+    if not name:
+        return ""
+    if RANDOM_ID.fullmatch(job_id):
+        return name
+    return f"$ {name}" if func == RUN_COMMAND and _ID_OF_LINE.fullmatch(job_id) else ""
 
 
 def called(job: Job) -> str:
@@ -289,7 +311,8 @@ def change(what: str, url: str | None, tablename: str, job_id: str, zone: tzinfo
 
     :param what: "pause", "resume", "remove" or "trigger"
     """
-    with opened(url, tablename) as (guest, _):
+    living: int | None = None
+    with opened(url, tablename) as (guest, store):
         if guest.get_job(job_id) is None:
             known = [job.id for job in guest.get_jobs(limit=_SUGGESTED)]
             raise CliError(f"there is no job {job_id!r} in the store{suggestion(job_id, known)}")
@@ -302,6 +325,7 @@ def change(what: str, url: str | None, tablename: str, job_id: str, zone: tzinfo
             guest.remove_job(job_id)
         else:
             run = guest.run_job(job_id)
+            living = store.living_nodes(SYSTEM_CLOCK.now())
         job = guest.get_job(job_id)
     if as_json:
         data: dict[str, Any] = {
@@ -310,10 +334,10 @@ def change(what: str, url: str | None, tablename: str, job_id: str, zone: tzinfo
             "job": None if job is None else job_data(job, zone),
         }
         if run is not None:
-            data["run"] = run.to_dict()
+            data |= {"run": run.to_dict(), "living_nodes": living}
         print_json(data)
     elif run is not None:
-        print(f"{job_id}: a run is asked for; whoever runs this store takes it within seconds")
+        print(f"{job_id}: a run is asked for; {_who_runs_it(run, living)}")
     elif job is None:
         print(f"{job_id}: removed" + (", its schedule is over" if what == "resume" else ""))
     elif what == "pause":
