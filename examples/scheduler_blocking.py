@@ -25,6 +25,5 @@ def greet() -> None:
 if __name__ == "__main__":
     try:
         scheduler.start()
-    except KeyboardInterrupt:
-        scheduler.shutdown()
-    print("the scheduler has ended")
+    finally:  # Ctrl-C lets the runs under way end, and then ends the program
+        print("the scheduler has ended")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _CO_VARARGS = 0x04
 _CO_COROUTINE = 0x80
 #: generator functions and asynchronous ones
-_CO_GENERATORS = 0x20 | 0x200
+CO_GENERATORS = 0x20 | 0x200
 
 #: the signatures of callables, made with the first job
 _signatures: WeakKeyDictionary[Any, Signature] | None = None
@@ -161,8 +161,8 @@ def is_generator_function(f: Any) -> bool:
             return False
         else:
             f = getattr(type(f), "__call__", None)  # noqa: B004 (the method itself is wanted, not whether there is one)
-            return isinstance(f, FunctionType) and bool(f.__code__.co_flags & _CO_GENERATORS)
-    return bool(f.__code__.co_flags & _CO_GENERATORS)
+            return isinstance(f, FunctionType) and bool(f.__code__.co_flags & CO_GENERATORS)
+    return bool(f.__code__.co_flags & CO_GENERATORS)
 
 
 def iscoroutinefunction_partial(f: Any) -> bool:

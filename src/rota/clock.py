@@ -22,8 +22,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
 #: Zones are up to 16 hours behind UTC (in old times) and 14 ahead.
-_FIRST_SHOWN = (datetime(1, 1, 1, 16, tzinfo=UTC) - _EPOCH) // _MICROSECOND
-_LAST_SHOWN = (datetime(9999, 12, 31, 10, tzinfo=UTC) - _EPOCH) // _MICROSECOND - 1
+FIRST_SHOWN = (datetime(1, 1, 1, 16, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+LAST_SHOWN = (datetime(9999, 12, 31, 10, tzinfo=UTC) - _EPOCH) // _MICROSECOND - 1
 
 
 class Clock:
@@ -76,7 +76,7 @@ def _offset(text: str) -> int:
 
 def is_shown_everywhere(instant: int) -> bool:
     """Whether an instant falls into the years 1 to 9999 in all time zones, so that nobody fails to show or convert it."""
-    return _FIRST_SHOWN <= instant <= _LAST_SHOWN
+    return FIRST_SHOWN <= instant <= LAST_SHOWN
 
 
 def moment(instant: int, timezone: tzinfo = UTC) -> datetime:
@@ -95,7 +95,7 @@ def shown_moment(instant: int, timezone: tzinfo = UTC) -> datetime:
     try:
         return moment(instant, timezone)
     except (OverflowError, ValueError):
-        return moment(min(max(instant, _FIRST_SHOWN), _LAST_SHOWN), timezone)
+        return moment(min(max(instant, FIRST_SHOWN), LAST_SHOWN), timezone)
 
 
 def microseconds(seconds: float | timedelta) -> int:

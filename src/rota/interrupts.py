@@ -33,7 +33,9 @@ def _passed_a_handler(exc: BaseException) -> bool:
     import signal
 
     codes = set()
-    traceback = exc.__traceback__
+    traceback = BaseException.__dict__["__traceback__"].__get__(
+        exc
+    )  # as it is, whatever a property makes of it
     while traceback is not None:
         codes.add(traceback.tb_frame.f_code)
         traceback = traceback.tb_next

@@ -144,7 +144,8 @@ class Job:
         **options: Any,
     ) -> None:
         self._home = (scheduler, None)
-        given = None if id is None else checked_id(id)
+        # What is printable needs no closer look: it is neither empty of text nor are there NUL characters or surrogates in it.
+        given = id if type(id) is str and id.isprintable() else None if id is None else checked_id(id)
         if given:
             self.id = given
         else:

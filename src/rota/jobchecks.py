@@ -5,7 +5,10 @@ Pure, but that a textual reference to a callable is imported; it holds nothing.
 
 from __future__ import annotations
 
+from types import FunctionType
+
 from .callables import (
+    CO_GENERATORS,
     check_callable_args,
     described,
     get_callable_name,
@@ -142,7 +145,11 @@ def checked_call(func: Any, args: Any, kwargs: Any) -> tuple[Callable[..., Any],
         raise JobTypeError(
             f"kwargs must be a dict-like object, got {repr_of(kwargs)}; write kwargs={{'name': value}}"
         )
-    if is_generator_function(func):
+    if (
+        (func.__code__.co_flags & CO_GENERATORS)
+        if type(func) is FunctionType
+        else is_generator_function(func)
+    ):
         raise JobTypeError(
             f"func must do its work when it is called, got the generator function {name}, of which a call only makes a "
             f"generator and runs nothing; pass a function that iterates over it: for _ in {name}(…): pass"

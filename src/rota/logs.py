@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 #: The levels of those names in logging.
 DEBUG = 10
 WARNING = 30
+#: The levels of the methods of loggers.
+LEVELS = {"debug": DEBUG, "info": 20, "warning": WARNING, "error": 40}
 
 #: What formats as it is and runs no code of users.
 _PLAIN: tuple[type, ...] = (str, int, float, bool, type(None))
@@ -97,6 +99,8 @@ class GuardedLogger:
 
     def _log(self, method: str, message: str, args: tuple[object, ...], exc_info: Any) -> None:
         try:
+            if self._is_of_logging and not self._logger.isEnabledFor(LEVELS[method]):
+                return  # most lines; the rest costs ten times as much
             # So that a line names the caller's file, not this one; loggers of other libraries do not know this option.
             options: dict[str, Any] = {"stacklevel": 3} if self._is_of_logging else {}
             if exc_info:

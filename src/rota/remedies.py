@@ -67,7 +67,10 @@ def instead_of_trigger_name(text: str) -> str | None:
     try:
         datetime.fromisoformat(stripped)
     except ValueError:
-        return None
+        from .triggers.cron.other_systems import other_notation
+
+        meant = other_notation(shortened(" ".join(fields), 200))
+        return None if meant is None else "it " + meant.replace("; write '", '; write "crontab", expr=\'')
     return f'write "date", run_date={shown(stripped)}'
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import os
 import threading
@@ -107,3 +108,86 @@ def test_a_forked_child_makes_a_loop_of_its_own(loop_thread):
     run, ended = submit(loop_thread, give(2))
     assert ended.wait(PATIENCE)
     assert run.retval == 2
+
+
+def test_a_task_that_a_job_made_and_that_raises_system_exit_does_not_end_the_loop(loop_thread):
+    async def exit_aside():
+        async def leave():
+            raise SystemExit(1)
+
+        task = asyncio.ensure_future(leave())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await task
+
+    first, ended = submit(loop_thread, exit_aside())
+    second, ended_too = submit(loop_thread, give(2))
+    assert ended.wait(PATIENCE)
+    assert ended_too.wait(PATIENCE)
+    assert (first.status, first.error_type) == ("failed", "SystemExit")
+    assert second.retval == 2
+    assert len(threads()) == 1
+
+
+def test_a_job_that_stops_the_loop_does_not_end_it(loop_thread):
+    async def stop():
+        asyncio.get_running_loop().stop()
+
+    _, ended = submit(loop_thread, stop())
+    assert ended.wait(PATIENCE)
+    run, ended = submit(loop_thread, give(2))
+    assert ended.wait(PATIENCE)
+    assert run.retval == 2
+
+
+@pytest.mark.parametrize(
+    ("factory", "status"),
+    [
+        (
+            lambda loop, work: asyncio.Task(work, loop=loop),
+            "succeeded",
+        ),  # the form before there were contexts
+        (lambda loop, work, **options: None, "failed"),
+    ],
+)
+def test_a_task_factory_that_a_job_sets_costs_no_more_than_its_runs(loop_thread, factory, status):
+    async def set_factory(value):
+        asyncio.get_running_loop().set_task_factory(value)
+
+    _, ended = submit(loop_thread, set_factory(factory))
+    assert ended.wait(PATIENCE)
+    for _ in range(2):
+        run, ended = submit(loop_thread, give(2))
+        assert ended.wait(PATIENCE)
+        assert run.status == status
+
+
+def test_what_a_job_leaves_in_a_thread_does_not_hold_up_the_end_of_the_loop(loop_thread):
+    gate = threading.Event()
+
+    async def leave_behind():
+        asyncio.get_running_loop().run_in_executor(None, gate.wait, PATIENCE)
+
+    _, ended = submit(loop_thread, leave_behind())
+    assert ended.wait(PATIENCE)
+    loop_thread.stop()
+    assert threads() == []
+    gate.set()
+
+
+def test_coroutines_see_an_empty_context_unless_one_is_handed_over(loop_thread):
+    variable = contextvars.ContextVar("variable", default="unset")
+    variable.set("of the caller")
+    shown = contextvars.Context()
+    shown.run(variable.set, "handed over")
+
+    async def look():
+        before = variable.get()
+        variable.set("changed")
+        return before
+
+    for context, expected in ((None, "unset"), (shown, "handed over"), (shown, "handed over")):
+        run, ended = Run("job", 0, 0), threading.Event()
+        loop_thread.submit(run, look(), ended.set, SYSTEM_CLOCK, LOGGER, context)
+        assert ended.wait(PATIENCE)
+        assert run.retval == expected

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rota.clock import SECOND, SYSTEM_CLOCK
-from rota.core.plan import plan, quarantine
-from rota.core.run import CANCELLED, CLAIMED, SKIPPED, SUCCEEDED, end, succeed
+from rota.core.plan import QUARANTINED, plan, quarantine
+from rota.core.run import CANCELLED, CLAIMED, FAILED, SKIPPED, SUCCEEDED, end, fail, succeed
 from rota.errors import (
     ConfigurationError,
+    JobValueError,
     SchemaError,
     StoreUnavailableError,
 )
@@ -113,7 +114,7 @@ def test_a_client_that_was_passed_in_stays_open(mongodb_url: str, open_store: Op
         database = client.get_default_database().name
         store = open_store(client=client, database=database)
         store.add_job(make_job())
-        assert store.renew(NODE, SYSTEM_CLOCK.now(), LEASE)
+        assert store.renew(NODE, SYSTEM_CLOCK.now(), LEASE) is None
         assert store.clock_offset is not None
         store.shutdown()
         assert client[database]["jobs"].count_documents({}) == 1
@@ -195,6 +196,40 @@ def test_a_damaged_job_costs_itself_and_can_be_removed(open_store: Open, change:
     assert due_ids(store) == []
     store.remove_job("damaged")
     assert [job.id for job in store.get_all_jobs()] == ["good"]
+
+
+def test_a_job_whose_document_would_have_no_room_for_runs_is_refused(open_store: Open) -> None:
+    store = open_store()
+    for refuse in (store.check_job, store.add_job, lambda job: store.add_jobs([job])):
+        with pytest.raises(
+            JobValueError, match=r"takes 12\d{6} bytes, and this store keeps 12000000 of each"
+        ):
+            refuse(make_job(args=("✓" * 4_000_000,)))
+    store.add_job(make_job(args=("x" * 11_900_000,)))
+    (run,) = claim(store)
+    fail(run, ValueError("✓" * 50_000), "✓" * 50_000, START)
+    assert store.finish([run], START) == []
+    assert statuses(store) == [FAILED]
+
+
+def test_a_stored_job_that_has_no_room_for_runs_is_quarantined_and_costs_nobody_else(
+    open_store: Open,
+) -> None:
+    store = open_store()
+    for id in ("full", "neighbour"):
+        store.add_job(make_job(id))
+    store.collection.update_one({"_id": "full"}, {"$set": {"args": f'["{"x" * 15_900_000}"]'}})
+    (full,) = [job for job in store.due(START, {"default": 10}) if job.id == "full"]
+    assert "keeps 12000000 of each" in (full.error or "")
+    store.renew(NODE, START, LEASE)
+    decisions = [
+        quarantine(job, job.error or "") if job.state == QUARANTINED else plan(job, START)
+        for job in store.due(START, {"default": 10})
+    ]
+    won = store.claim(decisions, NODE, START)
+    assert [run.job_id for decision in won for run in decision.runs] == ["neighbour"]
+    assert due_ids(store) == []
+    assert store.heal(START) == []
 
 
 def test_a_damaged_record_is_passed_over(open_store: Open) -> None:

@@ -5,21 +5,22 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from rota.core.run import CANCELLED, FAILED, LOST, SUCCEEDED
 from rota.errors import ConfigurationError, SerializationError, UnknownOptionError, WorkerProcessError
-from rota.executors.base import chain
+from rota.executors.base import current_run
 from rota.executors.pool import ProcessPoolExecutor
+from rota.executors.steps import chain
 from rota.testing.executor_contract import ExecutorContract
 from rota.testing.executor_jobs import PATIENCE, Ended, add, wait_for_file
+from rota.testing.hostile_jobs import give, use_up
 
 helper = ExecutorContract()
 METHODS = [
@@ -37,6 +38,11 @@ def pid():
 def tell_pid_and_wait(folder):
     (Path(folder) / f"{os.getpid()}.pid").touch()
     return wait_for_file(str(Path(folder) / "gate"))
+
+
+def ignore_sigterm(folder):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    tell_pid_and_wait(folder)
 
 
 def end_process(code):
@@ -73,6 +79,10 @@ def raise_error(error_class):
     raise error_class("one", "two")
 
 
+def shown_time():
+    return str(current_run().scheduled_run_time.tzinfo)
+
+
 def return_lock():
     return threading.Lock()
 
@@ -97,6 +107,11 @@ def remember(value):
 
 def recall():
     return os.environ.get("ROTA_TEST_VALUE")
+
+
+def pid_after(seconds):
+    time.sleep(seconds)
+    return os.getpid()
 
 
 def break_down():
@@ -223,6 +238,56 @@ def test_a_return_value_that_cannot_be_unpickled_here_is_a_failure_that_says_so(
     assert run.status == SUCCEEDED
 
 
+def test_a_return_value_that_ends_the_thread_which_unpickles_it_is_a_failure(pool_of):
+    pool = pool_of(1)
+    runs = [helper.run_of(give, "bomb"), helper.run_of(add, 1)]
+    helper.carry_out(pool, *runs)
+    assert [(run.status, run.error_type) for run in runs] == [
+        (FAILED, "SerializationError"),
+        (SUCCEEDED, None),
+    ]
+
+
+def test_what_is_larger_than_a_pipe_goes_both_ways(pool_of):
+    large = "x" * 3_000_000
+    runs = [helper.run_of(use_up, large) for _ in range(4)]
+    helper.carry_out(pool_of(2), *runs)
+    assert {run.retval == large for run in runs} == {True}
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs SIGSTOP")
+@pytest.mark.parametrize("size", [1, 3_000_000], ids=["small", "larger than a pipe"])
+def test_a_stopped_worker_costs_its_own_run_and_no_other(pool_of, size):
+    pool, ended = pool_of(2), Ended()
+    # Both workers are there, and one of them is stopped while it is idle.
+    pids = {run.retval for run in helper.carry_out(pool, *[helper.run_of(pid_after, 0.2) for _ in range(4)])}
+    assert len(pids) == 2
+    stopped = pids.pop()
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        runs = [helper.run_of(use_up, "x" * size) for _ in range(20)]
+        pool.submit(runs, ended)
+        helper.wait(ended, 19)
+        (waiting,) = [run for run in runs if not run.ended]
+        assert waiting.started_at is not None
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    helper.wait(ended, 20)
+    assert {run.status for run in runs} == {SUCCEEDED}
+
+
+def test_cancel_ends_a_worker_that_does_not_listen(pool_of, tmp_path, monkeypatch):
+    monkeypatch.setattr("rota.executors.worker_process._GRACE", 0.1)
+    pool, ended = pool_of(1), Ended()
+    run = helper.run_of(ignore_sigterm, str(tmp_path))
+    pool.submit([run], ended)
+    worker_pids(tmp_path, 1)
+    pool.cancel()
+    helper.wait(ended, 1)
+    assert run.status == CANCELLED
+    assert "SIGKILL" in run.reason
+
+
 @pytest.mark.parametrize("error_class", [Unpicklable, Unrestorable])
 def test_an_exception_that_cannot_be_pickled_comes_back_as_type_text_and_traceback(pool_of, error_class):
     (run,) = helper.carry_out(pool_of(1), helper.run_of(raise_error, error_class))
@@ -309,92 +374,16 @@ def test_wrong_options_are_refused(arguments, error):
         ProcessPoolExecutor(**arguments)
 
 
-PROGRAM = """
-import signal, sys, threading, time
-from rota.executors.pool import ProcessPoolExecutor
-from rota.testing.executor_contract import ExecutorContract
-from rota.testing.executor_jobs import add, wait_for_file
-
-def idle(pool, helper):
-    ended = []
-    pool.submit([helper.run_of(add, 1) for _ in range(4)], ended.append)
-    while len(ended) < 4:
-        time.sleep(0.01)
-    print("idle", flush=True)
-    time.sleep(60)
-
-def main():
-    pool = ProcessPoolExecutor(2)
-    pool.start(None, "default")
-    helper = ExecutorContract()
-    runs = [helper.run_of(wait_for_file, "/nonexistent/gate") for _ in range(2)]
-    pool.submit(runs, lambda run: print(run.status, flush=True))
-    while not all(run.ended or run.started_at for run in runs):
-        time.sleep(0.01)
-    {then}
-
-if __name__ == "__main__":
-    main()
-"""
-
-
-@contextmanager
-def run_program(tmp_path, then, guard=True):
-    """Run the program in a process group of its own, of which nothing is left in the end."""
-    source = PROGRAM.replace("{then}", then)
-    if not guard:
-        source = source.replace('if __name__ == "__main__":\n    main()', "main()")
-    path = tmp_path / "program.py"
-    path.write_text(source)
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, str(path)], start_new_session=True, **pipes) as program:
-        try:
-            yield program
-        finally:
-            if is_there(program):
-                os.killpg(program.pid, signal.SIGKILL)
-
-
-def is_there(program):
-    """Whether any process of the program's group is left."""
-    try:
-        os.killpg(program.pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def test_a_program_that_ends_without_a_shutdown_ends_its_workers(tmp_path):
-    with run_program(tmp_path, "print('leaving', flush=True)") as program:
-        out, err = program.communicate(timeout=30)
-        assert (program.returncode, out.split(), err) == (0, ["leaving", "cancelled", "cancelled"], "")
-        helper.wait_until(lambda: not is_there(program), "no process of the program is left")
-
-
-def test_ctrl_c_is_for_the_program_and_not_for_its_workers(tmp_path):
-    then = (
-        "came = threading.Event(); signal.signal(signal.SIGINT, lambda *_: came.set()); "
-        "print('ready', flush=True); came.wait(); "
-        "print('still', [run.status for run in runs], flush=True); pool.cancel(); pool.shutdown()"
-    )
-    with run_program(tmp_path, then) as program:
-        assert program.stdout.readline() == "ready\n"
-        os.killpg(program.pid, signal.SIGINT)
-        out, err = program.communicate(timeout=30)
-        assert (program.returncode, err) == (0, "")
-        assert out.splitlines() == ["still ['claimed', 'claimed']", "cancelled", "cancelled"]
-
-
-def test_idle_workers_end_when_their_program_is_killed(tmp_path):
-    with run_program(tmp_path, "pool.cancel(); idle(pool, helper)") as program:
-        lines = sorted(program.stdout.readline() for _ in range(3))  # the ends are printed by another thread
-        assert lines == ["cancelled\n", "cancelled\n", "idle\n"]
-        program.kill()
-        program.wait()
-        helper.wait_until(lambda: not is_there(program), "no process of the program is left")
-
-
-def test_a_main_module_without_a_guard_is_reported_and_not_started_for_ever(tmp_path):
-    with run_program(tmp_path, "", guard=False) as program:
-        out, err = program.communicate(timeout=30)
-    assert "failed" in out, err
+@pytest.mark.parametrize(
+    ("trigger", "shown"),
+    [
+        (SimpleNamespace(timezone=ZoneInfo("Asia/Tokyo")), "Asia/Tokyo"),
+        (SimpleNamespace(timezone=SimpleNamespace(key="Mars/Olympus")), "UTC"),
+        (SimpleNamespace(), "UTC"),
+    ],
+)
+def test_a_worker_process_shows_times_in_the_zone_of_the_job(pool_of, trigger, shown):
+    run = helper.run_of(shown_time)
+    run.job.trigger = trigger
+    (ended,) = helper.carry_out(pool_of(1), run)
+    assert (ended.status, ended.retval) == ("succeeded", shown)

@@ -317,7 +317,7 @@ def test_a_client_that_repeats_its_requests_does_no_harm(redis_url: str, open_st
         assert finish(store, runs[:1]) == []
         assert sorted((running(store, "one"), running(store, "two"))) == [0, 1]
         later = START + LEASE + SECOND
-        assert store.renew(OTHER, later, LEASE)
+        assert store.renew(OTHER, later, LEASE) is None
         (rescued,) = store.rescue(OTHER, later)
         assert rescued.attempt == 2
         assert finish(store, [rescued], later) == []
@@ -340,11 +340,11 @@ def test_leases_are_kept_by_the_servers_clock(open_store: Open) -> None:
 
     store, other = open_store(), open_store()
     store.start(Scheduler(), "default")
-    assert store.renew(NODE, Wrong().now(), LEASE)
+    assert store.renew(NODE, Wrong().now(), LEASE) is None
     assert store.clock_offset is not None
     assert -101 * SECOND < store.clock_offset < -99 * SECOND
     now = SYSTEM_CLOCK.now()
-    assert other.renew(OTHER, now, LEASE)
+    assert other.renew(OTHER, now, LEASE) is None
     other.add_job(make_job(due=now))
     claim(other, now, OTHER)
     assert store.rescue(NODE, Wrong().now()) == []

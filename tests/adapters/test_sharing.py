@@ -161,6 +161,6 @@ def test_dead_nodes_are_remembered_for_a_day(place: Place) -> None:
     store = place.open()
     store.renew(NODE, START, LEASE)
     store.prune(START + DAY)
-    assert not store.renew(NODE, START + DAY, LEASE)
-    store.prune(START + 2 * DAY)
-    assert store.renew(NODE, START + 2 * DAY, LEASE)
+    assert store.renew(NODE, START + DAY, LEASE) == []
+    store.prune(START + 3 * DAY)
+    assert store.renew(NODE, START + 3 * DAY, LEASE) is None

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,7 +25,7 @@ from rota.errors import (
     SchemaError,
     StoreUnavailableError,
 )
-from rota.jobstores.sqlalchemy import SQLAlchemyJobStore, capabilities, database, schema
+from rota.jobstores.sqlalchemy import SQLAlchemyJobStore, capabilities, database, locked, schema
 from rota.schedulers.background import BackgroundScheduler
 from rota.testing.contract_jobs import (
     LEASE,
@@ -254,6 +255,18 @@ def test_who_listens_to_the_statements_of_an_engine_hears_all_of_them(
     assert [statement.split()[0] for statement in heard] == ["INSERT", "BEGIN", "INSERT", "COMMIT"]
 
 
+def test_a_claim_of_plain_jobs_looks_for_no_records(open_store: Callable[..., SQLAlchemyJobStore]) -> None:
+    store = open_store()
+    store.add_jobs([make_job("one"), make_job("two", every=None)])
+    store.renew(NODE, START, LEASE)
+    decisions = decide(store)
+    heard: list[str] = []
+    event.listen(store.engine, "before_cursor_execute", lambda *args: heard.append(args[2]))
+    assert len(store.claim(decisions, NODE, START)) == 2
+    assert [statement.split()[0] for statement in heard] == ["BEGIN", "SELECT", "UPDATE", "INSERT", "COMMIT"]
+    assert "rota_nodes" in heard[1]
+
+
 def test_statements_are_logged_where_that_is_asked_for(
     open_store: Callable[..., SQLAlchemyJobStore], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -400,15 +413,80 @@ def test_a_password_is_not_shown() -> None:
     assert "***" in address
 
 
-def test_a_locked_file_is_a_store_that_is_unavailable(
+class Atomic:
+    """A connection of Django inside atomic()."""
+
+    vendor = "sqlite"
+    in_atomic_block = True
+
+    def __init__(self, name: str) -> None:
+        self.settings_dict = {"NAME": name}
+
+
+def test_a_transaction_of_django_in_this_thread_is_not_waited_for(
+    path: Path,
+    open_store: Callable[..., SQLAlchemyJobStore],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(capabilities, "BUSY_TIMEOUT", 1)
+    store = open_store()
+    django = ModuleType("django.db")
+    connections = [Atomic(":memory:"), Atomic(str(path))]
+    django.connections = type("Connections", (), {"all": lambda self: connections})()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "django.db", django)
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    with pytest.raises(
+        StoreUnavailableError, match=r"inside Django's atomic\(\) .* transaction\.on_commit\(\)"
+    ):
+        store.add_job(make_job())
+    assert "waiting on" not in caplog.text
+    connections[1].in_atomic_block = False
+    with pytest.raises(StoreUnavailableError, match="If that is a transaction of this thread"):
+        store.add_job(make_job())
+    assert "waiting on" in caplog.text
+    connection.execute("ROLLBACK")
+    connection.close()
+    store.add_job(make_job())
+
+
+def test_a_lock_that_is_given_up_while_it_is_waited_for_costs_nothing(
     path: Path, open_store: Callable[..., SQLAlchemyJobStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(capabilities, "BUSY_TIMEOUT", 1)
     store = open_store()
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StoreUnavailableError, match="locked"):
+
+    def give_up(*args: object) -> None:
+        connection.execute("ROLLBACK")
+
+    monkeypatch.setattr(locked.GuardedLogger, "warning", give_up)
+    store.add_job(make_job())
+    assert [job.id for job in store.get_all_jobs()] == ["job"]
+    connection.close()
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    store = SQLAlchemyJobStore(f"sqlite:///{tmp_path / 'no' / 'jobs.sqlite'}")
+    with pytest.raises(StoreUnavailableError, match=r"the folder .*/no does not exist: create it, or give"):
+        store.start(None, "default")
+
+
+def test_a_locked_file_is_a_store_that_is_unavailable(
+    path: Path,
+    open_store: Callable[..., SQLAlchemyJobStore],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(capabilities, "BUSY_TIMEOUT", 1)
+    store = open_store()
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnavailableError, match=r"locked.*add the job after the commit .*connection="):
         store.add_job(make_job())
+    assert caplog.text.count("has been locked by another writer") == 1
     assert store.get_all_jobs() == []  # reading goes on
     connection.execute("ROLLBACK")
     connection.close()

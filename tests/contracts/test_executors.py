@@ -16,7 +16,7 @@ from rota.executors.asyncio import AsyncIOExecutor
 from rota.executors.debug import DebugExecutor
 from rota.executors.pool import ProcessPoolExecutor, ThreadPoolExecutor
 from rota.testing.executor_contract import ExecutorContract
-from rota.testing.executor_jobs import PATIENCE, Ended, wait_for_file
+from rota.testing.executor_jobs import PATIENCE, Ended, add, add_async, nap_async, stamp, wait_for_file
 from tests.needs import need
 
 
@@ -31,6 +31,91 @@ class TestThreadPool(ExecutorContract):
             return executor
 
         return make
+
+
+@pytest.fixture
+def no_threads(monkeypatch):
+    """Let no thread start while a list is empty; what is in it are the starts that may still succeed."""
+    allowed, start = [], threading.Thread.start
+
+    def try_to_start(thread):
+        if not allowed:
+            raise RuntimeError("can't start new thread")
+        allowed.pop()
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", try_to_start)
+    return allowed
+
+
+def test_runs_wait_for_a_thread_that_cannot_be_started_and_the_next_pass_tries_again(no_threads):
+    helper, pool, ended = ExecutorContract(), ThreadPoolExecutor(3), Ended()
+    pool.start(None, "default")
+    runs = [helper.run_of(add, number) for number in range(6)]
+    pool.submit(runs[:3], ended)
+    assert (pool.in_flight, ended.runs) == (3, [])
+    no_threads.extend("x")
+    pool.submit(runs[3:], ended)  # one thread serves them all
+    assert ended.wait(6, PATIENCE)
+    assert sorted(run.retval for run in ended.runs) == [0, 1, 2, 3, 4, 5]
+    assert pool.in_flight == 0
+    no_threads.extend("xx")
+    pool.shutdown()
+
+
+def test_a_pass_without_new_runs_starts_the_threads_that_could_not_be_started(no_threads):
+    helper, pool, ended = ExecutorContract(), ThreadPoolExecutor(3), Ended()
+    pool.start(None, "default")
+    pool.submit([helper.run_of(add, 1)], ended)
+    assert not ended.runs
+    no_threads.extend("xxx")
+    pool.roomy()
+    assert ended.wait(1, PATIENCE)
+    pool.shutdown()
+
+
+def test_a_shutdown_ends_runs_for_which_there_never_was_a_thread(no_threads):
+    helper, pool, ended = ExecutorContract(), ThreadPoolExecutor(3), Ended()
+    pool.start(None, "default")
+    pool.submit([helper.run_of(add, 1), helper.group_of(add, add)], ended)
+    pool.shutdown()
+    assert [run.status for run in ended.runs] == ["cancelled"] * 3
+    assert pool.in_flight == 0
+
+
+def test_a_coroutine_for_whose_loop_there_is_no_thread_fails_and_the_next_one_tries_again(no_threads):
+    helper, pool = ExecutorContract(), ThreadPoolExecutor(1)
+    pool.start(None, "default")
+    no_threads.append("x")
+    (run,) = helper.carry_out(pool, helper.run_of(add_async, 1))
+    assert (run.status, run.error) == ("failed", "can't start new thread")
+    no_threads.append("x")
+    (run,) = helper.carry_out(pool, helper.run_of(add_async, 1))
+    assert run.retval == 1
+    pool.shutdown()
+
+
+def test_the_rest_of_a_group_is_carried_out_although_the_pool_was_shut_down_meanwhile():
+    helper, pool, ended = ExecutorContract(), ThreadPoolExecutor(1), Ended()
+    pool.start(None, "default")
+    head = helper.group_of(nap_async, stamp, nap_async, stamp)
+    pool.submit([head], ended)
+    helper.wait_until(lambda: head.started_at, "the first run has begun")
+    pool.shutdown(wait=False)
+    assert ended.wait(4, PATIENCE)
+    assert {run.status for run in ended.runs} == {"succeeded"}
+
+
+def test_coroutines_take_no_room_of_idle_threads():
+    helper, pool, ended = ExecutorContract(), ThreadPoolExecutor(2), Ended()
+    pool.start(None, "default")
+    before = pool.capacity()
+    pool.submit([helper.run_of(helper.wait_async) for _ in range(before)], ended)
+    helper.wait_until(lambda: pool.capacity() == before, "the coroutines wait on their loop")
+    assert pool.roomy()
+    pool.cancel()
+    pool.shutdown()
+    assert len(ended.runs) == before
 
 
 class TestDebug(ExecutorContract):
@@ -80,6 +165,22 @@ class LoopInThread:
         self.thread.join()
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.close()
+
+
+def old_factory(loop, work):
+    """Make tasks as before there were contexts."""
+    return asyncio.Task(work, loop=loop)
+
+
+def raising_factory(loop, work, **options):
+    raise SystemExit("no tasks today")
+
+
+TASK_FACTORIES = {"old": old_factory, "raising": raising_factory, "none": lambda loop, work, **options: None}
+
+
+def returns_coroutine():
+    return add_async(1)
 
 
 class OnLoop(ExecutorContract):
@@ -133,6 +234,21 @@ class OnLoop(ExecutorContract):
 
         asyncio.run_coroutine_threadsafe(beat(), host.loop).result(PATIENCE)
         return beats
+
+    @pytest.mark.parametrize("factory", TASK_FACTORIES.values(), ids=TASK_FACTORIES)
+    def test_a_task_factory_of_the_program_s_never_stops_the_executor(self, host, factory):
+        host.loop.set_task_factory(factory)
+        executor = self.executor_class()
+        executor.start(self.scheduler_on(host.loop), "default")
+        tried = [self.run_of(add_async, number) for number in range(3)] + [self.run_of(returns_coroutine)]
+        self.carry_out(executor, *tried)
+        assert all(run.status == "succeeded" or run.error for run in tried)
+        works = factory is old_factory
+        assert {run.status == "succeeded" for run in tried} == {works}
+        host.loop.set_task_factory(None)
+        (run,) = self.carry_out(executor, self.run_of(add, 1))
+        assert run.retval == 1
+        executor.shutdown()
 
     def test_a_task_that_others_cancel_is_a_cancelled_run(self, host, executor):
         async def cancel_me():

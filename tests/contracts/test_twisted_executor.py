@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from rota.testing.executor_contract import ExecutorContract
-from rota.testing.executor_jobs import PATIENCE, Ended, wait_for_file
+from rota.testing.executor_jobs import PATIENCE, Ended, add_async, wait_for_file
 from tests.needs import need
 
 pytest_plugins = ["tests.reactor"]
@@ -33,11 +33,21 @@ async def nap_on_reactor():
     return await wait_on_reactor(0.05)
 
 
+async def cancelled_deferred():
+    """Await a Deferred that was cancelled."""
+    from twisted.internet.defer import Deferred
+
+    deferred = Deferred()
+    deferred.cancel()
+    await deferred
+
+
 class TestTwisted(ExecutorContract):
     """The Twisted executor, on the reactor that runs in another thread."""
 
     wait_async = staticmethod(wait_on_reactor)
     nap_async = staticmethod(nap_on_reactor)
+    inner_cancellation = staticmethod(cancelled_deferred)
 
     @pytest.fixture
     def make(self, running_twisted):
@@ -103,6 +113,17 @@ class TestTwisted(ExecutorContract):
         gate.touch()
 
     if ON_ASYNCIO:
+
+        def test_a_task_factory_that_knows_no_contexts_makes_the_tasks(self, executor):
+            from twisted.internet import reactor
+
+            loop = reactor._asyncioEventloop
+            loop.set_task_factory(lambda loop, work: asyncio.Task(work, loop=loop))
+            try:
+                runs = self.carry_out(executor, *[self.run_of(add_async, number) for number in range(3)])
+            finally:
+                loop.set_task_factory(None)
+            assert [run.retval for run in runs] == [0, 1, 2]
 
         def test_a_coroutine_may_await_asyncio_and_deferreds_by_turns(self, executor):
             async def both():

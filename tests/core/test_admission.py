@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rota.core.admission import AHEAD, FIRST_GUESS, MOST_AHEAD, Pace, ahead
+from rota.core.admission import AHEAD, FIRST_GUESS, MOST_AHEAD, Pace, admit, ahead
 
 
 @given(st.integers(1, 500), st.integers(0, 10**9))
@@ -36,3 +38,22 @@ def test_no_new_run_changes_nothing():
     before = pace.average
     pace.update(500, 5)
     assert pace.average == before
+
+
+def due(*kinds):
+    """Return due jobs: of the executor "loop" plain functions (p) and coroutines (c), and others (o)."""
+    aliases = {"p": "loop", "c": "loop", "o": "other"}
+    return [SimpleNamespace(func=kind, executor=aliases[kind]) for kind in kinds]
+
+
+def admitted(kinds, **rooms):
+    jobs, crowded = admit(due(*kinds), rooms, lambda func: func == "c")
+    return "".join(job.func for job in jobs), crowded
+
+
+def test_plain_functions_beyond_the_threads_room_stay_in_the_store_and_coroutines_pass_them():
+    assert admitted("ppcpcocp", loop=2) == ("ppccoc", {"loop"})
+    assert admitted("ppcc", loop=0) == ("cc", {"loop"})
+    assert admitted("pcp", loop=2) == ("pcp", set())
+    assert admitted("cccc", loop=0) == ("cccc", set())
+    assert admitted("ooo", loop=0) == ("ooo", set())

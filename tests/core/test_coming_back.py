@@ -7,7 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from rota.core.run import SUCCEEDED, Run, end
 from rota.errors import ConflictingIdError
+from rota.jobstores.memory_ledger import MemoryLedger
 from rota.testing import ManualScheduler
 from tests.core.engine_kit import Gate, outcomes, started
 from tests.core.test_eight_methods import EightMethods
@@ -223,6 +225,18 @@ def test_what_the_claim_decides_needs_no_word_of_the_door(options):
     assert scheduler.get_jobs() == []
 
 
+def test_the_records_of_a_job_that_cannot_have_any_are_not_looked_for(options):
+    scheduler, _ = begun(**options)
+    scheduler._lookup_jobstore("default").recorded = None  # to call it is an error
+    scheduler.add_job(work)
+    scheduler.add_job(work, kwargs={})
+    scheduler.add_job(work, "interval", minutes=1, id="to come")
+    scheduler.add_jobs([{"func": work}, {"func": work, "trigger": "interval", "hours": 1, "id": "later"}])
+    scheduler.modify_job("to come", name="renamed")
+    scheduler.run_pending()
+    assert outcomes(scheduler) == [("succeeded", None, 1)] * 3
+
+
 # ------------------------------------------------------------------------------------ older than the ledger remembers
 
 
@@ -266,6 +280,17 @@ def test_a_stored_job_that_was_late_runs_however_old_its_date_is(short_memory):
     scheduler.resume()
     scheduler.run_pending()
     assert outcomes(scheduler) == [("succeeded", None, 1)]
+
+
+def test_a_stored_job_that_is_resumed_late_runs_however_old_its_date_is(short_memory, warnings):
+    scheduler, _ = started(**short_memory)
+    scheduler.add_job(work, "date", run_date=scheduler.clock.datetime() + timedelta(days=1), id="j")
+    scheduler.pause_job("j")
+    scheduler.advance(days=30)
+    scheduler.resume_job("j")
+    scheduler.run_pending()
+    assert outcomes(scheduler) == [("succeeded", None, 1)]
+    assert warnings() == []
 
 
 # -------------------------------------------------------------------------------------------------------- by hand
@@ -322,3 +347,18 @@ def test_the_key_of_a_run_by_hand_is_chosen_anew_if_somebody_takes_it_meanwhile(
     store.recorded = look
     assert [scheduler.run_job("j").nominal for _ in range(2)] == [now, now + 1]
     assert len(looks) == 3
+
+
+# ---------------------------------------------------------------------------------------------------- what it costs
+
+
+def test_what_a_store_in_memory_knows_of_its_records_is_bounded_by_its_ring():
+    ledger = MemoryLedger(10)
+    for nominal in range(100):
+        run = Run("even" if nominal % 2 == 0 else "odd", nominal, nominal)
+        end(run, SUCCEEDED, "", nominal)
+        ledger.extend([run])
+        assert ledger.recorded(run.job_id, nominal) == [(nominal, nominal, SUCCEEDED)]
+        assert sum(map(len, ledger._index.values())) <= 20
+    assert [first for first, _, _ in ledger.recorded("even", 92)] == [92, 94, 96, 98]
+    assert ledger.recorded("even", 99) == []

@@ -165,10 +165,9 @@ def test_no_store_is_given_a_time_from_before_something_slow():
     class Shared(MemoryJobStore):
         durable = True
 
-        def renew(self, node, now, lease):
+        def renew(self, node, now, lease, in_hand=(), in_doubt=False):
             lags.append(scheduler.clock.now() - now)
             scheduler.clock.advance(20)
-            return True
 
         def due(self, now, room):
             lags.append(scheduler.clock.now() - now)

@@ -444,3 +444,57 @@ def test_a_pending_job_that_is_removed_takes_its_policies_with_it():
     scheduler.remove_all_jobs("second")
     scheduler.start()
     assert [job.max_instances for job in scheduler.get_jobs()] == [1]
+
+
+def test_a_job_that_comes_while_the_scheduler_is_started_is_stored():
+    class Store(MemoryJobStore):
+        def check_job(self, job):
+            if not scheduler.running:
+                scheduler.start()  # as another thread may, between two lines
+
+    scheduler = ManualScheduler(jobstores={"default": Store()})
+    job = scheduler.add_job(int, "interval", minutes=1, id="late")
+    assert not job.pending
+    assert [job.id for job in scheduler.get_jobs()] == ["late"]
+    assert not scheduler._pending_jobs
+
+
+def test_jobs_that_listeners_add_during_the_start_are_stored():
+    added = []
+
+    def follow(event):
+        if len(added) < 3:
+            added.append(event.job_id)
+            scheduler.add_job(int, "interval", minutes=1, id=f"follower {len(added)}")
+
+    scheduler = ManualScheduler()
+    scheduler.add_listener(follow, 512)
+    scheduler.add_job(int, "interval", minutes=1, id="first")
+    scheduler.start()
+    assert len(added) == 3
+    assert len(scheduler.get_jobs()) == 4
+    assert not scheduler._pending_jobs
+
+
+def test_an_executor_that_cannot_be_shut_down_keeps_no_store_open():
+    closed = []
+
+    class Stubborn(Gate):
+        def cancel(self):
+            raise RuntimeError("cannot cancel")
+
+        def shutdown(self, wait=True):
+            raise RuntimeError("cannot shut down")
+
+    class Store(MemoryJobStore):
+        def shutdown(self):
+            closed.append([run.status for run in self.get_runs()])
+
+    gate = Stubborn()
+    scheduler, _ = started(executors={"default": gate}, jobstores={"default": Store()})
+    scheduler.add_job(int, "interval", minutes=1)
+    scheduler.advance(minutes=1)
+    gate.release()
+    scheduler.shutdown(wait=False)
+    assert closed == [["succeeded"]]
+    scheduler.start()

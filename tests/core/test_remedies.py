@@ -131,6 +131,12 @@ def test_a_trigger_that_is_none(scheduler: Any, trigger: Any, message: str) -> N
         ("@daily", "write \"crontab\", expr='@daily'"),
         ("FREQ=DAILY;COUNT=3", 'write "rrule", rule='),
         ("2029-01-01 10:00", "write \"date\", run_date='2029-01-01 10:00'"),
+        (
+            "every 5 minutes",
+            "it is plain English; write \"crontab\", expr='\\*/5 \\* \\* \\* \\*', '@every 5m' or add_job",
+        ),
+        ("rate(2 hours)", "it looks like a schedule of AWS; write \"crontab\", expr='@every 2h' or add_job"),
+        ("daily", "it looks like a calendar event of systemd; write \"crontab\", expr='@daily'"),
         ("five words that are none", "there are and, business_day"),
         ("crn", 'did you mean "cron"'),
     ],
@@ -138,6 +144,11 @@ def test_a_trigger_that_is_none(scheduler: Any, trigger: Any, message: str) -> N
 def test_a_schedule_in_place_of_a_trigger_name(scheduler: Any, name: str, remedy: str) -> None:
     with pytest.raises(UnknownAliasError, match=remedy):
         scheduler.add_job(nothing, name)
+
+
+def test_a_crontab_string_for_the_trigger_of_fields(scheduler: Any) -> None:
+    with pytest.raises(UnknownOptionError, match='"cron" has no option \'expr\'; write "crontab", expr='):
+        scheduler.add_job(nothing, "cron", expr="0 3 * * *")
 
 
 def test_arguments_that_are_one_argument(scheduler: Any) -> None:

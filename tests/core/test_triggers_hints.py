@@ -198,6 +198,7 @@ def test_a_command_behind_the_fields_is_told(rest):
 
 def test_six_fields_of_which_one_is_wrong_are_no_command():
     assert "command" not in refusal("0 0 3 * * 9")
+    assert refusal("0 0 3 * * fry").endswith("did you mean 'fri'?")
     assert "command" not in refusal("* * * * * * * *")
 
 
@@ -243,7 +244,14 @@ def test_a_field_that_is_refused_says_what_to_write(fields, meant):
 
 @pytest.mark.parametrize(
     "fields",
-    [{"day": "1st mon, 3rd fri, 4th fry"}, {"day_of_week": 8}, {"hour": "x"}, {"hour": SimpleNamespace()}],
+    [
+        {"day": "1st mon, 3rd fri, 4th fry"},
+        {"day_of_week": 8},
+        {"hour": "x"},
+        {"hour": SimpleNamespace()},
+        {"hour": range(10**12)},
+        {"year": "0 3 * * * " * 10**5},
+    ],
 )
 def test_nothing_is_proposed_where_it_would_be_guessed(fields):
     with pytest.raises(CronError) as error:

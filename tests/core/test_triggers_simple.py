@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from rota.clock import DAY, HOUR, SECOND, instant
 from rota.errors import TriggerError, TriggerTypeError
+from rota.testing import ManualScheduler
 from rota.triggers.business_day import BusinessDayTrigger
 from rota.triggers.calendarinterval import CalendarIntervalTrigger
 from rota.triggers.date import DateTrigger
@@ -131,6 +132,9 @@ def test_an_interval_of_nothing_is_a_second_and_warns(lengths):
         UserWarning, match="An interval of nothing .* fires every second.*write seconds=1"
     ) as seen:
         trigger = IntervalTrigger(**lengths, timezone=UTC)
+    assert seen[0].filename == __file__
+    with pytest.warns(UserWarning, match="An interval of nothing") as seen:
+        ManualScheduler().add_job(print, "interval", **lengths)
     assert seen[0].filename == __file__
     assert trigger.interval == timedelta(seconds=1)
     assert IntervalTrigger.from_spec(trigger.spec()) == trigger  # which says one second

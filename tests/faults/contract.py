@@ -14,6 +14,7 @@ import pytest
 
 from tests.faults.crew import LEASE, Crew, wait_until
 from tests.faults.proxy import Proxy
+from tests.faults.worker import BLOCKED
 from tests.servers import private
 
 if TYPE_CHECKING:
@@ -56,6 +57,34 @@ class FaultContract:
             time.sleep(LEASE + 1)
             sleeper.send_signal(signal.SIGCONT)
             print(crew.settle())
+
+    def test_a_process_that_sleeps_longer_than_its_lease_alone_goes_on_with_its_runs(
+        self, url: str, tmp_path: Path
+    ) -> None:
+        with Crew(url, tmp_path) as crew:
+            crew.add_once(2, takes=LEASE + 5)
+            (sleeper,) = crew.hire()
+            crew.wait_for("begin", 2)
+            crew.suspend(sleeper)
+            time.sleep(LEASE + 1)
+            sleeper.send_signal(signal.SIGCONT)
+            found = crew.settle()
+            assert (found.succeeded, found.repeated) == (2, 0)
+            assert {run.attempt for run in crew.runs()} == {1}
+
+    def test_a_process_whose_loop_is_blocked_for_longer_than_its_lease_keeps_its_runs(
+        self, url: str, tmp_path: Path
+    ) -> None:
+        with Crew(url, tmp_path) as crew:
+            crew.add_once(3, takes=BLOCKED + 2)
+            (blocked,) = crew.hire(host="asyncio")
+            crew.wait_for("begin", 3)
+            crew.hire()
+            assert blocked.stdin is not None
+            blocked.stdin.write("b")
+            blocked.stdin.flush()
+            found = crew.settle()
+            assert (found.succeeded, found.repeated) == (3, 0)
 
     def test_a_process_whose_clock_is_wrong_harms_nobody(self, url: str, tmp_path: Path) -> None:
         with Crew(url, tmp_path) as crew:
@@ -115,6 +144,18 @@ class ServerFaultContract(FaultContract):
             crew.wait_for("begin", 10)
             crew.take_away(server, 1, kill)
             print(crew.settle())
+
+    @pytest.mark.slow
+    def test_a_server_that_is_away_for_longer_than_a_lease_makes_nobody_repeat_what_the_living_do(
+        self, tmp_path: Path
+    ) -> None:
+        with private(self.kind) as server, Crew(server.url(), tmp_path) as crew:
+            crew.add_once(6, takes=16)
+            crew.hire(2, lease=8, workers=3)
+            crew.wait_for("begin", 6)
+            crew.take_away(server, 10, kill=False)
+            found = crew.settle()
+            assert (found.succeeded, found.repeated) == (6, 0)
 
     def test_connections_that_are_cut_again_and_again_cost_no_run(
         self, url: str, server: Server, tmp_path: Path

@@ -7,28 +7,35 @@ lines stay whole whatever happens to their process.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import logging
 import os
 import signal
 import sys
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rota.clock import SECOND, Clock
 from rota.events import EVENT_JOB_LOST, EVENT_JOB_REFUSED, EVENT_SCHEDULER_STARTED
 from rota.executors.base import current_run
 from rota.executors.pool import ThreadPoolExecutor
+from rota.schedulers.asyncio import AsyncIOScheduler
 from rota.schedulers.blocking import BlockingScheduler
 from rota.schedulers.plugins import create_plugin
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rota.core.run import Run
     from rota.events import JobExecutionEvent
     from rota.jobstores.base import BaseJobStore
 
 #: short, so that tests need not wait long; long enough for a process on a busy machine to renew it in time
 LEASE = 3.0
+#: how long a loop is blocked: longer than a lease, shorter than four, after which its node is not renewed any more
+BLOCKED = LEASE + 2
 
 
 class ShiftedClock(Clock):
@@ -74,15 +81,34 @@ def make_mortal(store: BaseJobStore, outcomes: int) -> None:
     store.finish = finish  # type: ignore[method-assign,assignment]
 
 
-def obey(scheduler: BlockingScheduler) -> None:
-    """Do what comes from the process that started this one: ``f`` forks, the end of the input ends."""
+def obey(shut_down: Callable[[], object], block: Callable[[float], object]) -> None:
+    """Do what comes from the process that started this one: ``f`` forks, ``b`` blocks the loop, the end of the input ends."""
     while command := os.read(
         0, 1
     ):  # sys.stdin has a lock that a thread may not hold when the interpreter ends
         if command == b"f" and os.fork() == 0:
             time.sleep(3)  # a child that goes on as if nothing had happened
             os._exit(0)
-    scheduler.shutdown(timeout=5)
+        if command == b"b":
+            block(BLOCKED)
+    shut_down()
+
+
+async def on_a_loop(scheduler: AsyncIOScheduler) -> None:
+    """Run a scheduler on an asyncio loop."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+
+    def block(seconds: float) -> None:
+        loop.call_soon_threadsafe(time.sleep, seconds)
+
+    obedient = threading.Thread(
+        target=obey, args=(lambda: loop.call_soon_threadsafe(stop.set), block), daemon=True
+    )
+    obedient.start()
+    scheduler.start()
+    await stop.wait()
+    await scheduler.shutdown(timeout=5)
 
 
 def main() -> None:
@@ -93,13 +119,15 @@ def main() -> None:
     parser.add_argument("--shift", type=float, default=0, help="by how many seconds its clock is wrong")
     parser.add_argument("--lease", type=float, default=LEASE)
     parser.add_argument("--workers", type=int, default=10)
+    parser.add_argument("--host", choices=("blocking", "asyncio"), default="blocking")
     parser.add_argument("--die-after", type=int, help="die instead of recording this many outcomes")
     options = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
     store = create_plugin("jobstore", options.url, {})
     if options.die_after is not None:
         make_mortal(store, options.die_after)
-    scheduler = BlockingScheduler(
+    on_loop = options.host == "asyncio"
+    scheduler = (AsyncIOScheduler if on_loop else BlockingScheduler)(
         jobstores={"default": store},
         executors={"default": ThreadPoolExecutor(options.workers)},
         lease=options.lease,
@@ -113,7 +141,11 @@ def main() -> None:
 
     scheduler.add_listener(tell, EVENT_JOB_REFUSED | EVENT_JOB_LOST)
     scheduler.add_listener(lambda event: print("ready", flush=True), EVENT_SCHEDULER_STARTED)
-    threading.Thread(target=obey, args=(scheduler,), daemon=True).start()
+    if isinstance(scheduler, AsyncIOScheduler):
+        asyncio.run(on_a_loop(scheduler))
+        return
+    shut_down = partial(scheduler.shutdown, timeout=5)
+    threading.Thread(target=obey, args=(shut_down, time.sleep), daemon=True).start()
     scheduler.start()
 
 

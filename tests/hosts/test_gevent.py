@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from typing import ClassVar
 
 import pytest
 
@@ -13,6 +14,7 @@ from rota.errors import MissingExtraError
 from rota.executors.base import current_run
 from rota.testing.host_contract import HostContract
 from rota.testing.hosts import PATIENCE, Host, SlowStore
+from rota.testing.renewal_contract import LeasedStore
 from tests.needs import need
 
 gevent = need("gevent", "gevent")
@@ -82,6 +84,25 @@ def test_listeners_are_called_in_the_hub_s_thread():
     scheduler.shutdown()
     if not PATCHED:  # there, each greenlet is a thread of its own
         assert set(names) == {threading.get_ident()}
+
+
+if PATCHED:
+
+    def test_a_lease_is_renewed_by_the_thread_to_which_the_sockets_of_its_store_belong():
+        class Server(LeasedStore):
+            waits_for_sockets = True
+            threads: ClassVar = set()
+
+            def renew(self, *args, **options):
+                self.threads.add(gevent.monkey.get_original("_thread", "get_ident")())
+                super().renew(*args, **options)
+
+        host, store = GeventHost(), Server()
+        scheduler = host.make(jobstores={"default": store}, lease=0.3)
+        scheduler.start()
+        host.wait_until(lambda: store.renewals >= 5, "the lease was renewed several times")
+        scheduler.shutdown()
+        assert store.threads == {gevent.monkey.get_original("_thread", "get_ident")()}
 
 
 if not PATCHED:

@@ -113,6 +113,28 @@ def test_a_program_ends_by_itself_and_its_runs_get_a_moment_to_end():
     assert lines == ["main is over", "ended", "recorded"]
 
 
+def test_a_shutdown_that_nobody_waited_for_has_the_same_moment():
+    lines = run(
+        """
+        import threading, time
+        from rota.schedulers.background import BackgroundScheduler
+        scheduler = BackgroundScheduler()
+        begun = threading.Event()
+        def work():
+            begun.set()
+            time.sleep(0.3)
+            print("ended", flush=True)
+        scheduler.add_listener(lambda event: print("recorded", flush=True), 2**12)
+        scheduler.start()
+        scheduler.add_job(work)
+        begun.wait(10)
+        scheduler.shutdown(wait=False)
+        print("main is over", flush=True)
+        """
+    )
+    assert lines == ["main is over", "ended", "recorded"]
+
+
 def test_one_scheduler_that_cannot_end_does_not_keep_another_from_ending():
     lines = run(
         """

@@ -118,6 +118,43 @@ def test_a_second_ctrl_c_does_not_wait_for_runs_that_do_not_stop():
     assert "Traceback" not in errors
 
 
+def test_one_ctrl_c_ends_a_start_that_hangs():
+    lines, errors, status = ended(
+        """
+        from rota.jobstores.memory import MemoryJobStore
+        class Hanging(MemoryJobStore):
+            def start(self, scheduler, alias):
+                print("begun", flush=True)
+                time.sleep(30)
+        scheduler.add_jobstore(Hanging())
+        scheduler.start()
+        """,
+        signal.SIGINT,
+    )
+    assert (lines, errors, status) == (["begun"], "", 130)
+
+
+def test_ctrl_c_does_not_wait_for_a_shutdown_that_takes_long():
+    lines, errors, status = ended(
+        """
+        scheduler.add_listener(lambda event: threading.Thread(target=shut_down).start(), 2**15)
+        def shut_down():
+            threading.Thread(target=scheduler.shutdown, daemon=True).start()
+            while scheduler.running:
+                time.sleep(0.001)
+            print("again", flush=True)
+        def stubborn():
+            time.sleep(30)
+        scheduler.add_job(stubborn)
+        scheduler.start()
+        """,
+        signal.SIGINT,
+    )
+    assert lines[:1] == ["again"]
+    assert status == 130
+    assert "Traceback" not in errors
+
+
 def test_a_handler_of_the_program_stays():
     lines, _, status = ended(
         """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rota.errors import StoreNotStartedError
 from rota.events import EVENT_JOB_EXECUTED
 from rota.executors.pool import ThreadPoolExecutor
 from rota.schedulers.background import BackgroundScheduler
@@ -53,6 +54,34 @@ def test_the_next_step_that_a_job_plans_during_a_shutdown_is_stored(url: str) ->
     again.start(paused=True)
     assert [job.id for job in again.get_jobs()] == ["next"]
     again.shutdown()
+
+
+def test_a_call_that_meets_the_closing_of_the_stores_is_told_or_has_its_job_stored(url: str) -> None:
+    """Nothing is lost in silence."""
+    from rota.jobstores.memory import MemoryJobStore
+    from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
+
+    class Closing(SQLAlchemyJobStore):
+        def add_job(self, job: Any) -> None:
+            scheduler.shutdown()  # as another thread may, between two lines
+            super().add_job(job)
+
+    class ClosingInMemory(MemoryJobStore):
+        def add_job(self, job: Any) -> None:
+            if scheduler.running:
+                scheduler.shutdown()
+            super().add_job(job)
+
+    scheduler = BackgroundScheduler(jobstores={"default": Closing(url)})
+    scheduler.start()
+    with pytest.raises(StoreNotStartedError):
+        scheduler.add_job(step, "interval", hours=1, id="j")
+    scheduler = BackgroundScheduler(jobstores={"default": ClosingInMemory()})
+    scheduler.start()
+    scheduler.add_job(step, "interval", hours=1, id="j")
+    scheduler.start()
+    assert [job.id for job in scheduler.get_jobs()] == ["j"]
+    scheduler.shutdown()
 
 
 def test_a_removed_store_gets_the_ends_of_its_runs_and_those_back_that_have_not_started(url: str) -> None:

@@ -124,21 +124,108 @@ def test_the_outcome_of_a_node_that_overslept_is_refused_and_announced(site):
     first.tick()
     site.pass_time(25, second)
     first.gate.release()
+    first.tick()
     assert refused == [1]
     second.gate.release()
     assert site.statuses() == [("succeeded", 2)]
 
 
-def test_a_node_that_overslept_goes_on_as_a_new_node(site):
+def test_a_node_that_overslept_renews_its_lease_and_goes_on(site):
     first, second = site.node(), site.node()
-    first.add_job(WORK, "interval", seconds=100, id="j")
+    first.add_job(WORK, "interval", seconds=100, start_date=site.clock.datetime(), id="j")
     first.tick()
     site.pass_time(25, second)
-    lease = first._engine.stores["default"].lease
-    name = lease.node
-    site.pass_time(80, first)
-    assert lease.node != name
-    assert len(first.gate.held) == 1
+    site.pass_time(60, first, second)
+    assert [run.attempt for run, _ in first.gate.held] == [1]
+    assert [run.attempt for run, _ in second.gate.held] == [2], "the run of the time before is another node's"
+    second.gate.release()
+    site.pass_time(20, first)
+    assert [run.attempt for run, _ in first.gate.held] == [1, 1]
+    first.gate.release()
+    assert site.statuses() == [("succeeded", 1), ("succeeded", 2)]
+
+
+def test_a_node_that_overslept_alone_keeps_its_runs_and_starts_none_again(site):
+    node = site.node()
+    node.add_job(WORK, id="j")
+    node.tick()
+    site.clock.advance(1000)
+    site.pass_time(60, node)
+    assert [run.attempt for run, _ in node.gate.held] == [1]
+    node.gate.release()
+    assert site.statuses() == [("succeeded", 1)]
+
+
+def test_after_an_outage_nobody_is_declared_dead_before_it_had_a_whole_lease_to_renew(site):
+    first, second = site.node(), site.node()
+    first.add_job(WORK, id="j")
+    first.tick()
+    second.tick()
+    site.clock.advance(20)  # neither reaches the store
+    site.pass_time(4, second)
+    first.tick()
+    site.pass_time(60, first, second)
+    assert second.gate.held == []
+    first.gate.release()
+    assert site.statuses() == [("succeeded", 1)]
+
+
+def test_after_an_outage_a_dead_node_is_noticed_one_lease_later(site):
+    first, second = site.node(), site.node()
+    first.add_job(WORK, id="j")
+    first.tick()
+    second.tick()
+    site.die(first)
+    site.clock.advance(20)
+    site.pass_time(15, second)
+    assert second.gate.held == []
+    site.pass_time(6, second)
+    assert [run.attempt for run, _ in second.gate.held] == [2]
+
+
+def test_a_renewal_that_failed_once_is_an_outage_too(site):
+    first, second = site.node(), site.node()
+    first.add_job(WORK, id="j")
+    first.tick()
+    site.die(first)
+    site.pass_time(10, second)
+    fail_once_after(second._jobstores["default"], "renew")
+    site.pass_time(10, second)
+    assert second.gate.held == [], "it would have been taken over after twenty seconds"
+    site.pass_time(15, second)
+    assert len(second.gate.held) == 1
+
+
+def test_what_was_given_back_is_taken_at_once_even_after_an_outage(site):
+    first, second = site.node(), site.node()
+    first.add_job(WORK, id="given back")
+    first.add_job(WORK, id="under way")
+    first.tick()
+    second.tick()
+    site.clock.advance(20)
+    first.tick()
+    store, lease = first._jobstores["default"], first._engine.stores["default"].lease
+    store.leave(
+        lease.node, [run for run, _ in first.gate.held if run.job_id == "given back"], site.clock.now()
+    )
+    second.tick()
+    assert [run.job_id for run, _ in second.gate.held] == ["given back"]
+
+
+def test_what_a_node_executes_it_does_not_take_over_from_the_node_that_took_it(site):
+    first, second = site.node(), site.node()
+    first.add_job(WORK, id="j")
+    first.tick()
+    site.pass_time(25, second)
+    assert len(second.gate.held) == 1
+    site.die(second)
+    site.pass_time(60, first)
+    assert [run.attempt for run, _ in first.gate.held] == [1]
+    first.gate.release()
+    site.pass_time(10, first)
+    assert [run.attempt for run, _ in first.gate.held] == [3]
+    first.gate.release()
+    assert site.statuses() == [("succeeded", 3)]
 
 
 @pytest.mark.parametrize("method", ["claim", "rescue"])
@@ -212,18 +299,16 @@ def test_a_rescued_group_is_not_spread_over_several_nodes(site):
     assert [len(node.gate.held) for node in (second, third)] == [4, 0]
 
 
-def test_a_new_incarnation_does_not_take_what_the_former_one_has_in_hand_for_its_own(site):
+def test_a_node_in_doubt_does_not_take_what_it_has_in_hand_for_something_new(site):
     node = site.node()
     node.add_job(WORK, id="j")
     node.tick()
-    old = list(node.gate.held)
     site.clock.advance(30)
     fail_once_after(node._jobstores["default"], "rescue")
     site.pass_time(3, node)
-    assert len(node.gate.held) == 2, "the run is executed again by the new incarnation"
+    assert len(node.gate.held) == 1
     node.gate.release()
-    assert old[0][0].attempt == 1
-    assert site.statuses() == [("succeeded", 2)]
+    assert site.statuses() == [("succeeded", 1)]
 
 
 def test_a_shutdown_gives_back_what_has_not_started_and_others_take_it_at_once(site):

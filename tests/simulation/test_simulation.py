@@ -11,6 +11,7 @@ import pytest
 
 from rota.core.run import LOST
 from rota.jobstores.memory import MemoryJobStore
+from rota.jobstores.tree import TreeJobStore, ledger
 from rota.testing.simulation import Violation, simulate, simulate_seeds
 from rota.testing.simulation.__main__ import main
 from rota.testing.simulation.arenas import memory, sql
@@ -64,8 +65,7 @@ def test_a_database_file_serves_as_well_as_memory(tmp_path):
 
 
 def test_the_seeds_reach_everything_that_can_happen_to_a_run():
-    need("sqlalchemy", "sql")
-    counts = check("sqlite", range(10_000, 10_060))
+    counts = check("tree", range(10_000, 10_200))
     for what in (
         "succeeded",
         "failed",
@@ -77,8 +77,11 @@ def test_the_seeds_reach_everything_that_can_happen_to_a_run():
         "given back",
         "refused",
         "killed within a call",
+        "renewed late",
+        "kept after a late renewal",
+        "given up after a late renewal",
     ):
-        assert counts.get(what, 0) > 0, f"no run was {what} in sixty seeds"
+        assert counts.get(what, 0) > 0, f"no run was {what} in two hundred seeds"
     assert counts["started by a zombie"] > 0
 
 
@@ -94,19 +97,12 @@ def test_a_seed_gives_the_same_events_every_time():
 def first_failure(monkeypatch, store_class, method, broken, seeds=range(300)):
     """Return the message of the first seed that fails with a method of a store replaced by a broken one."""
     monkeypatch.setattr(store_class, method, broken)
-    arena = "memory" if store_class is MemoryJobStore else "sqlite"
+    arena = "memory" if store_class is MemoryJobStore else "tree"
     for seed in seeds:
         failures, _ = simulate_seeds(arena, [seed])
         if failures:
             return str(failures[0])
     pytest.fail(f"{len(seeds)} seeds did not find that {method} is broken")
-
-
-def sql_store():
-    need("sqlalchemy", "sql")
-    from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
-
-    return SQLAlchemyJobStore
 
 
 def test_a_store_that_forgets_records_is_found_out(monkeypatch):
@@ -121,26 +117,19 @@ def test_a_store_that_forgets_records_is_found_out(monkeypatch):
 
 
 def test_a_store_that_does_not_look_at_versions_is_found_out(monkeypatch):
-    store = sql_store()
-    from rota.jobstores.sqlalchemy.ledger import Ledger
+    original = ledger._is_open
 
-    original = Ledger._unchanged
+    def lenient(decision, doc):
+        if doc is not None:
+            decision.version = doc.version
+        return original(decision, doc)
 
-    def lenient(self, conn, decisions):
-        for job_id, version, _ in conn.execute(
-            self._look, {"ids": [each.job.id for each in decisions]}
-        ).all():
-            for decision in decisions:
-                if decision.job.id == job_id:
-                    decision.version = version
-        return original(self, conn, decisions)
-
-    monkeypatch.setattr(Ledger, "_unchanged", lenient)
-    assert first_failure(monkeypatch, store, "claim", store.claim)
+    monkeypatch.setattr(ledger, "_is_open", lenient)
+    assert first_failure(monkeypatch, TreeJobStore, "claim", TreeJobStore.claim)
 
 
 def test_a_store_without_a_fence_is_found_out(monkeypatch):
-    store = sql_store()
+    store = TreeJobStore
     original = store.finish
 
     def finish(self, runs, now):
@@ -151,22 +140,52 @@ def test_a_store_without_a_fence_is_found_out(monkeypatch):
 
 
 def test_a_store_that_rescues_the_living_is_found_out(monkeypatch):
-    store = sql_store()
+    store = TreeJobStore
     original = store.rescue
 
-    def rescue(self, node, now, room=None, known=None):
-        return original(self, node, now + 12_000_000, room, known)
+    def rescue(self, node, now, *args):
+        return original(self, node, now + 12_000_000, *args)
 
     assert "which is alive" in first_failure(monkeypatch, store, "rescue", rescue)
 
 
+def test_a_store_that_gives_a_node_what_it_has_in_hand_is_found_out(monkeypatch):
+    store = TreeJobStore
+    original = store.rescue
+
+    def rescue(self, node, now, room=None, known=(), in_doubt=False, ownerless=False):
+        return original(self, node, now, room, (), True, ownerless)
+
+    assert "which had it in hand" in first_failure(monkeypatch, store, "rescue", rescue)
+
+
+def test_a_store_that_takes_from_those_who_may_be_alive_is_found_out(monkeypatch):
+    store = TreeJobStore
+    original = store.rescue
+
+    def rescue(self, node, now, room=None, known=(), in_doubt=False, ownerless=False):
+        return original(self, node, now, room, known, in_doubt)
+
+    assert "which may be alive" in first_failure(monkeypatch, store, "rescue", rescue)
+
+
+def test_a_store_that_does_not_say_what_others_have_taken_is_found_out(monkeypatch):
+    store = TreeJobStore
+    original = store.renew
+
+    def renew(self, *args):
+        return None if original(self, *args) is None else []
+
+    assert "was told that" in first_failure(monkeypatch, store, "renew", renew)
+
+
 def test_a_store_that_never_rescues_is_found_out(monkeypatch):
-    store = sql_store()
+    store = TreeJobStore
     assert "never ended" in first_failure(monkeypatch, store, "rescue", lambda *args: [])
 
 
 def test_a_failing_seed_says_which_it_was_and_what_happened(monkeypatch):
-    message = first_failure(monkeypatch, sql_store(), "rescue", lambda *args: [])
+    message = first_failure(monkeypatch, TreeJobStore, "rescue", lambda *args: [])
     assert message.startswith("seed ")
     assert "ticks" in message
     with pytest.raises(Violation):

@@ -5,6 +5,13 @@ Pure. What is not admitted stays in the store, where other nodes see it and can 
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from ..job import Job
+
 #: An executor is given at most this much work ahead (microseconds), so that its workers never wait for the next pass.
 AHEAD = 100_000
 #: … and at most this many runs.
@@ -37,3 +44,26 @@ class Pace:
 def ahead(workers: int, average: int) -> int:
     """Return how many runs may wait for ``workers`` that need ``average`` microseconds for each."""
     return min(MOST_AHEAD, workers * AHEAD // max(average, 1))
+
+
+def admit(
+    jobs: Sequence[Job], rooms: Mapping[str, int], is_coroutine_function: Callable[[Any], bool]
+) -> tuple[Sequence[Job], set[str]]:
+    """Choose among due jobs where executors have room for any number of coroutines, but not of plain functions.
+
+    :param jobs: due jobs, in the order in which they are to run
+    :param rooms: how many plain functions those executors have room for, by alias
+    :return: the jobs to take, and the aliases of the executors for which some were left out
+    """
+    if all(len(jobs) <= room for room in rooms.values()):
+        return jobs, set()
+    left, admitted, crowded = dict(rooms), [], set()
+    for job in jobs:
+        alias = job.executor
+        if alias in left and not is_coroutine_function(job.func):
+            if left[alias] <= 0:
+                crowded.add(alias)
+                continue
+            left[alias] -= 1
+        admitted.append(job)
+    return admitted, crowded

@@ -9,7 +9,7 @@ from datetime import date, datetime, time
 
 from ..clock import moment
 from ..errors import RunNotInHandError
-from ..texts import repr_of, text_of
+from ..texts import repr_of, shortened, text_of, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -134,11 +134,11 @@ class Run:
         return None if expires is None else self._shown(self.due + expires)
 
     def _shown(self, instant: int) -> datetime:
-        # Nearly nobody asks, so that a run does not know its zone before.
-        timezone = getattr(self, "timezone", None)
-        if timezone is None and self.job is not None:
-            timezone = getattr(self.job.trigger, "timezone", None)
+        # Nearly nobody asks, so a run does not know its zone before.
         try:
+            timezone = getattr(self, "timezone", None)
+            if timezone is None:
+                timezone = getattr(getattr(self.job, "trigger", None), "timezone", None)
             return moment(instant) if timezone is None else moment(instant, timezone)
         except Exception:  # a zone that fails must not cost more than itself
             return moment(instant)
@@ -204,9 +204,9 @@ def fail(run: Run, exception: BaseException, traceback: str, now: int) -> None:
     """End a run with the exception that it raised."""
     end(run, FAILED, run.reason, now)
     run.exception = exception
-    run.error_type = type(exception).__qualname__
-    run.error = str(exception)
-    run.traceback = traceback
+    run.error_type = type_name(exception)
+    run.error = shortened(text_of(exception))
+    run.traceback = shortened(traceback)
 
 
 def end(run: Run, status: str, reason: str | None, now: int) -> None:

@@ -1,4 +1,4 @@
-"""The port of all executors, and the steps in which any of them carries a run out.
+"""The port of all executors, and the bridge to those that were written for APScheduler 3.
 
 An executor knows neither store nor scheduler: a run's end goes through the callback that came with it.
 """
@@ -6,25 +6,35 @@ An executor knows neither store nor scheduler: a run's end goes through the call
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextvars import ContextVar, copy_context
-from functools import partial
+from collections import deque
 from itertools import pairwise
 from threading import RLock
 
 from ..clock import SYSTEM_CLOCK, Clock, instant
-from ..core.run import CANCELLED, FAILED, MISSED, Run, end, fail, is_expired, succeed
-from ..errors import CommandStoppedError, MaxInstancesReachedError, NoCurrentRunError
-from ..events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MISSED, JobExecutionEvent
-from ..logs import ClassLogger, get_logger
+from ..core.run import CANCELLED, CLAIMED, LOST, Run, end, fail
+from ..errors import MaxInstancesReachedError
+from ..interrupts import is_interrupt
+from ..logs import ClassLogger, GuardedLogger, get_logger
+from ..texts import traceback_of
+from .reports import by_time, event_of_run, run_coroutine_job, run_for, run_job, write_outcome
+from .steps import (
+    chain,
+    context_of,
+    current_run,
+    is_coroutine_function,
+    perform,
+    perform_coroutine,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Container, Coroutine, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from contextvars import Context
     from datetime import datetime
     from typing import Any
 
+    from ..events import JobExecutionEvent
     from ..job import Job
 
     #: called once for each run, from any thread, after the run has ended
@@ -33,18 +43,20 @@ if TYPE_CHECKING:
 __all__ = (
     "BaseExecutor",
     "MaxInstancesReachedError",
+    "chain",
     "current_run",
+    "is_coroutine_function",
     "logging",
+    "perform",
+    "perform_coroutine",
     "run_coroutine_job",
     "run_job",
 )
 
 #: How many runs an executor without workers of its own takes at once.
 UNBOUNDED = 1000
-
-#: The flag of ``async def`` in a code object, and what markcoroutinefunction() leaves on others (inspect is slow to load).
-_CO_COROUTINE = 0x80
-_COROUTINE_MARKS = ("_is_coroutine_mark", "_is_coroutine_marker", "_is_coroutine")
+#: How many reports of a job that overlaps itself are remembered, so that none counts twice.
+_REMEMBERED = 100
 
 
 def __getattr__(name: str) -> Any:
@@ -55,22 +67,13 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-_current: ContextVar[Run] = ContextVar("rota.current_run")
+class _GuardedClassLogger(ClassLogger):
+    """The guarded logger of executors that have not been started."""
 
+    __slots__ = ()
 
-def current_run() -> Run:
-    """Return the run that the calling code belongs to: its id, attempt, nominal time, deadline and cancel flag.
-
-    Works in threads, coroutines and worker processes, and in what they call.
-
-    :raises NoCurrentRunError: outside a run
-    """
-    try:
-        return _current.get()
-    except LookupError:
-        raise NoCurrentRunError(
-            "current_run() was called outside a run; only code that a job calls has one"
-        ) from None
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return GuardedLogger(super().__get__(instance, owner))
 
 
 class BaseExecutor(ABC):
@@ -82,9 +85,16 @@ class BaseExecutor(ABC):
 
     #: whether shutdown() takes a while even when nothing is under way; a host on a loop then does it aside
     slow_to_stop = False
+    #: True while the interpreter exits: a run that is ended by force is lost then, and not cancelled, so that it is executed
+    #: again if its job says so
+    exiting = False
+    #: to be called when a run leaves its room to others before it ends; the engine sets it
+    room_came_free: Callable[[], object] = staticmethod(bool)
     _scheduler: Any = None
-    _logger: Any = ClassLogger("rota.executors")
+    #: what the executor itself logs goes through this one
+    _log: GuardedLogger = _GuardedClassLogger("rota.executors")  # type: ignore[assignment]
     _clock: Clock = SYSTEM_CLOCK
+    #: the context variables that runs see; each gets a copy
     _context: Context
 
     def start(self, scheduler: Any, alias: str) -> None:
@@ -96,7 +106,18 @@ class BaseExecutor(ABC):
         self._scheduler = scheduler
         self._logger = get_logger(f"rota.executors.{alias}")
         self._clock = getattr(scheduler, "clock", None) or SYSTEM_CLOCK
-        self._context = copy_context()
+        self._context = context_of(scheduler)
+
+    @property
+    def _logger(self) -> Any:
+        """The logger as programs and their executors use it; see ``_log``."""
+        given = self.__dict__.get("_given_logger")
+        return get_logger("rota.executors") if given is None else given
+
+    @_logger.setter
+    def _logger(self, value: Any) -> None:
+        self.__dict__["_given_logger"] = value
+        self._log = GuardedLogger(value)
 
     def shutdown(self, wait: bool = True) -> None:  # noqa: B027  # optional to override, as in APScheduler
         """Stop the executor; it can be started again.
@@ -111,6 +132,7 @@ class BaseExecutor(ABC):
         """Forget the runs and the locks of the parent process; called in a forked child."""
         self.__dict__.pop("_instance_counts", None)
         self.__dict__.pop("_waiting_runs", None)
+        self.__dict__.pop("_reported_times", None)
         if isinstance(self.__dict__.get("_lock"), type(RLock())):
             self.__dict__["_lock"] = RLock()
 
@@ -127,11 +149,36 @@ class BaseExecutor(ABC):
 
         A run whose ``then`` is set heads a group: its members are executed one after another.
 
+        All or nothing: what it has taken, only the executor ends. If it raises, it has taken none of the runs (and started
+        none), and the caller ends them all. What is wrong with a single run is that run's outcome.
+
         :param runs: heads of groups of claimed runs, with ``job`` set
         :param done: called once for every run (each member of a group) after it has ended
         """
         for head in runs:
             self._submit_legacy(head, done)
+
+    def function_room(self) -> int | None:
+        """Return how many more plain functions there is room for, where :meth:`capacity` counts coroutines; else None."""
+        return None
+
+    def _report(self, run: Run, done: Done) -> None:
+        """Hand an ended run to its callback: the one way out of every executor. It raises nothing but Ctrl-C."""
+        if run.status == CLAIMED:
+            fail(run, RuntimeError("the executor ended the run without an outcome"), "", self._clock.now())
+        elif self.exiting and run.status == CANCELLED and run.started_at is not None:
+            end(run, LOST, "the program ended while it was running", self._clock.now())
+        try:
+            done(run)
+        except BaseException as exc:
+            if is_interrupt(exc):
+                raise
+            self._log.error("Error while recording the end of %s", run, exc_info=exc)
+
+    def _refuse(self, run: Run, exc: BaseException) -> None:
+        """End a run with the error that kept the executor from carrying it out."""
+        fail(run, exc, traceback_of(exc), self._clock.now())
+        self._log.error('The run of job "%s" cannot be carried out', run.job_id, exc_info=exc)
 
     # -- APScheduler's extension points --------------------------------------------------------------------------
 
@@ -147,64 +194,122 @@ class BaseExecutor(ABC):
         with self._legacy_lock:
             if self._instances.get(job.id, 0) >= job.max_instances:
                 raise MaxInstancesReachedError(job)
-            self._instances[job.id] = self._instances.get(job.id, 0) + 1
+            submission = self._enter(job.id, _Submission(None, None, [instant(time) for time in run_times]))
         try:
             self._do_submit_job(job, run_times)
         except BaseException:
-            self._leave(job.id)
+            self._leave(job.id, submission)
             raise
 
     def _run_job_success(self, job_id: str, events: list[JobExecutionEvent]) -> None:
-        """Take the events of a job that has been executed (third-party executors call it)."""
-        by_time = {instant(event.scheduled_run_time): event for event in events}
-        waiting = self._leave(job_id, by_time)
-        if waiting is None:
+        """Take the events of a job that has been executed (third-party executors call it).
+
+        A second report of the same run, and one of a job that was not submitted, is ignored.
+        """
+        reported = by_time(events)
+        submission = self._find(job_id, reported)
+        if submission is None:
+            self._log.debug("A report for job %s is ignored: no run of it waits for one", job_id)
+        elif submission.head is None or submission.done is None:
             for event in events:
                 self._scheduler._dispatch_event(event)
-            return
-        head, done = waiting
-        for run in chain(head):
-            _outcome_of_event(run, by_time.get(run.nominal), self._clock.now())
-            done(run)
+        else:
+            for run in chain(submission.head):
+                try:
+                    write_outcome(run, reported.get(run.nominal), self._clock.now())
+                except BaseException as exc:  # an event that is not what it looks like
+                    self._refuse(run, exc)
+                self._report(run, submission.done)
 
     def _run_job_error(self, job_id: str, exc: BaseException, traceback: Any = None) -> None:
         """Take the error that kept a job from being executed (third-party executors call it)."""
-        waiting = self._leave(job_id)
-        self._logger.error("Error running job %s", job_id, exc_info=(type(exc), exc, traceback))
-        if waiting is not None:
-            head, done = waiting
-            for run in chain(head):
-                fail(run, exc, "", self._clock.now())
-                done(run)
+        submission = self._find(job_id, ())
+        if submission is None:
+            self._log.debug("An error of job %s is ignored: no run of it waits for a report", job_id)
+            return
+        self._log.error("Error running job %s", job_id, exc_info=(type(exc), exc, traceback))
+        self._fail_all(submission, exc)
 
     def _submit_legacy(self, head: Run, done: Done) -> None:
         job = head.job
         assert job is not None
-        runs = list(chain(head))
+        runs = chain(head)
         with self._legacy_lock:
-            self._waiting.setdefault(job.id, []).append((head, done))
-            self._instances[job.id] = self._instances.get(job.id, 0) + 1
+            submission = self._enter(job.id, _Submission(head, done, [run.nominal for run in runs]))
         try:
             self._do_submit_job(job, [run.scheduled_run_time for run in runs])
-        except BaseException as exc:  # it is the outcome of the runs
-            self._run_job_error(job.id, exc, exc.__traceback__)
+        except BaseException as exc:  # it is the outcome of the runs, unless they have been reported
+            if self._leave(job.id, submission):
+                self._log.error("Error running job %s", job.id, exc_info=exc)
+                self._fail_all(submission, exc)
 
-    def _leave(self, job_id: str, ended: Container[int] = ()) -> tuple[Run, Done] | None:
+    def _fail_all(self, submission: _Submission, exc: BaseException) -> None:
+        if submission.head is not None and submission.done is not None:
+            for run in chain(submission.head):
+                fail(run, exc, "", self._clock.now())
+                self._report(run, submission.done)
+
+    def _stop(self, wait: bool = True) -> None:
+        """Shut the executor down, and end what it will not report any more."""
+        try:
+            self.shutdown(wait)
+        finally:
+            with self._legacy_lock:
+                left = [submission for waiting in self._waiting.values() for submission in waiting]
+                self._waiting.clear()
+                self._instances.clear()
+            for submission in left:
+                if submission.head is not None and submission.done is not None:
+                    for run in chain(submission.head):
+                        end(
+                            run,
+                            CANCELLED,
+                            "the executor was shut down and had not reported it",
+                            self._clock.now(),
+                        )
+                        self._report(run, submission.done)
+
+    # Which submission a report belongs to. Overlapping runs end in any order; an error does not tell which one it was: then
+    # the oldest is meant.
+
+    def _enter(self, job_id: str, submission: _Submission) -> _Submission:
+        self._waiting.setdefault(job_id, []).append(submission)
+        self._instances[job_id] = self._instances.get(job_id, 0) + 1
+        return submission
+
+    def _find(self, job_id: str, times: Collection[int]) -> _Submission | None:
+        """Take out the submission that a report about these nominal times ends; None if there is none."""
         with self._legacy_lock:
+            waiting = self._waiting.get(job_id)
+            if not waiting:
+                return None
+            found = next((one for one in waiting if any(time in times for time in one.times)), None)
+            if found is None:
+                known = self._reported.get(job_id, ())
+                if times and all(time in known for time in times):
+                    return None
+                found = waiting[0]
+            self._leave(job_id, found)
+            return found
+
+    def _leave(self, job_id: str, submission: _Submission) -> bool:
+        """Take a submission out; return whether it was still there."""
+        with self._legacy_lock:
+            waiting = self._waiting.get(job_id, [])
+            if submission not in waiting:
+                return False
+            waiting.remove(submission)
+            if waiting:
+                self._reported.setdefault(job_id, deque(maxlen=_REMEMBERED)).extend(submission.times)
+            else:
+                self._waiting.pop(job_id, None)
+                self._reported.pop(job_id, None)
             left = self._instances.get(job_id, 0) - 1
             if left > 0:
                 self._instances[job_id] = left
             else:
                 self._instances.pop(job_id, None)
-            waiting = self._waiting.get(job_id)
-            if not waiting:
-                return None
-            # Overlapping runs end in any order. An error does not tell which one it was: then the oldest is meant.
-            index = next((i for i, (head, _) in enumerate(waiting) if head.nominal in ended), 0)
-            found = waiting.pop(index)
-            if not waiting:
-                del self._waiting[job_id]
-            return found
+            return True
 
     # Third-party executors need not call our __init__(), so this state is made when it is first asked for.
     @property
@@ -217,9 +322,26 @@ class BaseExecutor(ABC):
         return counts
 
     @property
-    def _waiting(self) -> dict[str, list[tuple[Run, Done]]]:
-        waiting: dict[str, list[tuple[Run, Done]]] = self.__dict__.setdefault("_waiting_runs", {})
+    def _waiting(self) -> dict[str, list[_Submission]]:
+        waiting: dict[str, list[_Submission]] = self.__dict__.setdefault("_waiting_runs", {})
         return waiting
+
+    @property
+    def _reported(self) -> dict[str, deque[int]]:
+        reported: dict[str, deque[int]] = self.__dict__.setdefault("_reported_times", {})
+        return reported
+
+
+class _Submission:
+    """What a third-party executor was given at once: a group of runs, or a call of submit_job() (``head`` is None)."""
+
+    __slots__ = ("done", "head", "times")
+
+    def __init__(self, head: Run | None, done: Done | None, times: list[int]) -> None:
+        self.head = head
+        self.done = done
+        #: its nominal times
+        self.times = times
 
 
 class NativeExecutor(BaseExecutor):
@@ -243,178 +365,15 @@ class NativeExecutor(BaseExecutor):
         """Carry runs out; see :meth:`BaseExecutor.submit`."""
 
     def _do_submit_job(self, job: Job, run_times: list[datetime]) -> None:
-        runs = [_run_for(job, run_time) for run_time in run_times]
+        runs = [run_for(job, run_time) for run_time in run_times]
         for run, following in pairwise(runs):
             run.then = following
         alias: str | None = getattr(job, "_jobstore_alias", None)
         events: list[JobExecutionEvent] = []
 
         def done(run: Run) -> None:
-            events.append(_event_of_run(run, alias))
+            events.append(event_of_run(run, alias))
             if len(events) == len(runs):
                 self._run_job_success(job.id, events)
 
         self._native.submit(self, runs[:1], done)
-
-
-# -- the steps of a run ------------------------------------------------------------------------------------------
-
-
-def chain(head: Run) -> Sequence[Run]:
-    """Return the members of a group, in the order of their execution."""
-    runs = [head]
-    while runs[-1].then is not None:
-        runs.append(runs[-1].then)
-    return runs
-
-
-def is_coroutine_function(func: Any) -> bool:
-    """Whether calling something gives a coroutine; partials and objects with an async ``__call__`` count.
-
-    What it cannot know (a lambda that returns a coroutine) is found when it is called.
-    """
-    while isinstance(func, partial):
-        func = func.func
-    code = getattr(func, "__code__", None)
-    if code is None:
-        code = getattr(getattr(type(func), "__call__", None), "__code__", None)  # noqa: B004  # not whether, but which
-    if code is not None and code.co_flags & _CO_COROUTINE:
-        return True
-    return any(hasattr(func, mark) for mark in _COROUTINE_MARKS)
-
-
-def perform(run: Run, context: Context, clock: Clock, logger: logging.Logger) -> Any:
-    """Call a run's job and write the outcome into the run.
-
-    The steps: too late or cancelled? call, outcome. Whatever the job raises (BaseException too, as in APScheduler) is
-    its outcome.
-
-    :param context: the context variables that the job sees; a copy of it is made for the run
-    :return: None, or a coroutine that the caller has to await by :func:`perform_coroutine` (the run has not ended then)
-    """
-    job = run.job
-    now = clock.now()
-    if run.cancelled:
-        return end(run, CANCELLED, "cancelled before it started", now)
-    if job is not None and job.policy.expires is not None and is_expired(run, now):
-        return end(run, MISSED, "expired", now)
-    run.started_at = now
-    try:
-        retval = context.copy().run(_call, run, job)
-        if retval is not None and type(retval).__name__ == "coroutine" and hasattr(retval, "send"):
-            return retval
-    except BaseException as exc:  # it is the outcome of the run
-        if _is_killed(run, exc):
-            end(run, CANCELLED, "cancelled while it was running", clock.now())
-        elif isinstance(exc, CommandStoppedError):
-            end(run, CANCELLED, str(exc), clock.now())
-        else:
-            record_failure(run, exc, clock.now(), logger)
-    else:
-        succeed(run, retval, clock.now())
-    return None
-
-
-def _is_killed(run: Run, exc: BaseException) -> bool:
-    """Whether this is how gevent ends a greenlet that somebody asked to stop."""
-    return run.cancelled and type(exc).__name__ == "GreenletExit"
-
-
-async def perform_coroutine(
-    run: Run, coroutine: Coroutine[Any, Any, Any], clock: Clock, logger: logging.Logger
-) -> None:
-    """Await the coroutine that :func:`perform` returned and write the outcome into the run.
-
-    It needs a context of its own (a task has one), in which the run stays the current one.
-    """
-    _current.set(run)
-    try:
-        retval = await coroutine
-    except BaseException as exc:  # it is the outcome of the run
-        if type(exc).__name__ == "CancelledError":  # asyncio's or Twisted's, of which neither need be loaded
-            end(run, CANCELLED, "cancelled while it was running", clock.now())
-        else:
-            record_failure(run, exc, clock.now(), logger)
-    else:
-        succeed(run, retval, clock.now())
-
-
-def record_failure(run: Run, exc: BaseException, now: int, logger: logging.Logger) -> None:
-    """End a run with the exception that it raised, and log it with its traceback."""
-    import traceback
-
-    formatted = "".join(traceback.format_tb(exc.__traceback__))
-    fail(run, exc, formatted, now)
-    logger.error('Job "%s" raised an exception', run.job or run.job_id, exc_info=exc)
-    # Frames keep a job's locals alive through the exception that the event carries.
-    traceback.clear_frames(exc.__traceback__)
-
-
-def _call(run: Run, job: Any) -> Any:
-    _current.set(run)
-    kwargs = job._rare.kwargs
-    return job.func(*job.args, **kwargs) if kwargs else job.func(*job.args)
-
-
-# -- APScheduler's module functions, for third-party executors ---------------------------------------------------
-
-
-def run_job(
-    job: Job, jobstore_alias: str | None, run_times: list[datetime], logger_name: str
-) -> list[JobExecutionEvent]:
-    """Call a job once for each nominal time and return the events (APScheduler's function, for custom executors)."""
-    events = []
-    for run_time in run_times:
-        run = _run_for(job, run_time)
-        if perform(run, copy_context(), SYSTEM_CLOCK, get_logger(logger_name)) is not None:
-            raise TypeError(f"{job} is a coroutine function; use run_coroutine_job()")
-        events.append(_event_of_run(run, jobstore_alias))
-    return events
-
-
-async def run_coroutine_job(
-    job: Job, jobstore_alias: str | None, run_times: list[datetime], logger_name: str
-) -> list[JobExecutionEvent]:
-    """The same as :func:`run_job` for coroutine functions."""
-    events = []
-    logger = get_logger(logger_name)
-    for run_time in run_times:
-        run = _run_for(job, run_time)
-        coroutine = perform(run, copy_context(), SYSTEM_CLOCK, logger)
-        if coroutine is not None:
-            await perform_coroutine(run, coroutine, SYSTEM_CLOCK, logger)
-        events.append(_event_of_run(run, jobstore_alias))
-    return events
-
-
-def _run_for(job: Job, run_time: datetime) -> Run:
-    nominal = instant(run_time)
-    return Run(job.id, nominal, nominal, job, job.executor)
-
-
-def _event_of_run(run: Run, jobstore_alias: str | None) -> JobExecutionEvent:
-    code = {FAILED: EVENT_JOB_ERROR, MISSED: EVENT_JOB_MISSED}.get(run.status, EVENT_JOB_EXECUTED)
-    return JobExecutionEvent(
-        code,
-        run.job_id,
-        jobstore_alias,
-        run.scheduled_run_time,
-        run.retval,
-        run.exception,
-        run.traceback,
-        run,
-    )
-
-
-def _outcome_of_event(run: Run, event: JobExecutionEvent | None, now: int) -> None:
-    """Write into a run what a third-party executor reported by an event."""
-    if event is None:
-        end(run, FAILED, "the executor reported no outcome", now)
-    elif event.code == EVENT_JOB_ERROR:
-        fail(run, event.exception or RuntimeError("unknown"), event.traceback or "", now)
-    elif event.code == EVENT_JOB_MISSED:
-        end(run, MISSED, "too late", now)
-    else:
-        succeed(run, event.retval, now)
-    if event is not None and event.run is not None:
-        run.started_at, run.finished_at = event.run.started_at, event.run.finished_at

@@ -5,7 +5,10 @@ It starts no thread, except for coroutines that are submitted from a running eve
 
 from __future__ import annotations
 
-from .base import NativeExecutor, perform, perform_coroutine
+from ..core.run import CANCELLED, end
+from ..interrupts import is_interrupt
+from .base import NativeExecutor
+from .steps import chain, perform, perform_coroutine, record_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,22 +26,41 @@ class DebugExecutor(NativeExecutor):
 
     def submit(self, runs: Sequence[Run], done: Done) -> None:
         """Carry runs out, one after another; they have ended when this returns."""
-        for head in runs:
-            run: Run | None = head
-            while run is not None:
-                then = run.then  # done() unlinks the run
-                coroutine = perform(run, self._context, self._clock, self._logger)
-                if coroutine is not None:
-                    self._complete(run, coroutine)
-                done(run)
-                run = then
+        left = iter(runs)
+        then: Run | None = None
+        try:
+            for head in left:
+                run: Run | None = head
+                while run is not None:
+                    then = run.then  # done() unlinks the run
+                    self._carry_out(run, done)
+                    run = then
+        except BaseException:  # Ctrl-C: what has not begun does not begin
+            for head in (*(() if then is None else (then,)), *left):
+                for member in chain(head):
+                    end(member, CANCELLED, "cancelled before it started", self._clock.now())
+                    self._report(member, done)
+            raise
+
+    def _carry_out(self, run: Run, done: Done) -> None:
+        try:
+            coroutine = perform(run, self._context, self._clock, self._log)
+            if coroutine is not None:
+                self._complete(run, coroutine)
+        except BaseException as exc:  # what a coroutine left on its loop, or Ctrl-C
+            if not run.ended:
+                record_failure(run, exc, self._clock.now(), self._log)
+            if is_interrupt(exc):
+                raise
+        finally:
+            self._report(run, done)
 
     def _complete(self, run: Run, coroutine: Coroutine[Any, Any, Any]) -> None:
         from asyncio import Runner, _get_running_loop
 
         if _get_running_loop() is None:
             with Runner() as runner:
-                work = perform_coroutine(run, coroutine, self._clock, self._logger)
+                work = perform_coroutine(run, coroutine, self._clock, self._log)
                 runner.run(work, context=self._context.copy())
             return
         # A thread runs one event loop at a time, so this one waits for another thread's.
@@ -47,6 +69,6 @@ class DebugExecutor(NativeExecutor):
         from .loop_thread import LoopThread
 
         thread, ended = LoopThread(), Event()
-        thread.submit(run, coroutine, ended.set, self._clock, self._logger, self._context)
+        thread.submit(run, coroutine, ended.set, self._clock, self._log, self._context)
         ended.wait()
         thread.stop()

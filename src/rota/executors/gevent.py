@@ -9,7 +9,8 @@ from functools import partial
 
 from ..core.run import Run
 from ..errors import MissingExtraError
-from .base import NativeExecutor, chain, perform
+from .base import NativeExecutor
+from .steps import chain, close_quietly, perform
 
 try:
     import gevent
@@ -38,6 +39,7 @@ class GeventExecutor(NativeExecutor):
     """Runs each job in a greenlet of the scheduler's hub."""
 
     def __init__(self) -> None:
+        #: the greenlets, and which run of its group each has in hand
         self._greenlets: dict[gevent.Greenlet[..., Any], Run] = {}
         self._awaited = 0
         self._idle = Event()
@@ -90,48 +92,67 @@ class GeventExecutor(NativeExecutor):
             self._spawn(head, done)
 
     def _spawn(self, head: Run, done: Done) -> None:
-        greenlet = gevent.Greenlet(self._work, head, done)
-        self._greenlets[greenlet] = head
-        greenlet.start()
+        try:
+            greenlet = gevent.Greenlet(self._work, head, done)
+            self._greenlets[greenlet] = head
+            greenlet.start()
+        except BaseException as exc:
+            for run in chain(head):
+                self._refuse(run, exc)
+                self._report(run, done)
 
     def _work(self, head: Run, done: Done) -> None:
+        greenlet = gevent.getcurrent()
         run: Run | None = head
         try:
             while run is not None:
                 then = run.then
-                coroutine = perform(run, self._context, self._clock, self._logger)
+                self._greenlets[greenlet] = run
+                try:
+                    coroutine = perform(run, self._context, self._clock, self._log)
+                except BaseException as exc:  # it was killed while the outcome was written or logged
+                    coroutine = None
+                    if not run.ended:
+                        self._refuse(run, exc)
                 if coroutine is not None:
                     self._await(run, coroutine, then, done)
                     return
-                done(run)
+                self._report(run, done)
                 run = then
         finally:
-            self._greenlets.pop(gevent.getcurrent(), None)
+            self._greenlets.pop(greenlet, None)
 
     def _await(self, run: Run, coroutine: Coroutine[Any, Any, Any], then: Run | None, done: Done) -> None:
-        if self._loop_thread is None:
-            from .loop_thread import LoopThread
-
-            self._loop_thread = LoopThread(make_thread=_NativeThread, make_loop=_native_loop)
         self._awaited += 1
         self._idle.clear()
-        finish = partial(
-            self._hub.loop.run_callback_threadsafe, gevent.spawn, self._awaited_ended, run, then, done
-        )
-        self._loop_thread.submit(run, coroutine, finish, self._clock, self._logger, self._context)
+        try:
+            if self._loop_thread is None:
+                from .loop_thread import LoopThread
+
+                self._loop_thread = LoopThread(make_thread=_NativeThread, make_loop=_native_loop)
+            finish = partial(
+                self._hub.loop.run_callback_threadsafe, gevent.spawn, self._awaited_ended, run, then, done
+            )
+            self._loop_thread.submit(run, coroutine, finish, self._clock, self._log, self._context)
+        except BaseException as exc:  # no thread for the loop
+            close_quietly(coroutine)
+            self._refuse(run, exc)
+            self._awaited_ended(run, then, done)
 
     def _awaited_ended(self, run: Run, then: Run | None, done: Done) -> None:
-        done(run)
-        if then is not None:
-            self._spawn(then, done)
-        self._awaited -= 1
-        if not self._awaited:
-            self._idle.set()
+        try:
+            self._report(run, done)
+        finally:
+            if then is not None:
+                self._spawn(then, done)
+            self._awaited -= 1
+            if not self._awaited:
+                self._idle.set()
 
     def _cancel_all(self) -> None:
-        for greenlet, head in list(self._greenlets.items()):
-            begun = any(run.started_at is not None for run in chain(head))
-            for run in chain(head):
+        for greenlet, current in list(self._greenlets.items()):
+            begun = current.started_at is not None and not current.ended
+            for run in chain(current):
                 run.cancel()
             if begun:  # the others see the mark when they begin
                 greenlet.kill(block=False)

@@ -13,8 +13,9 @@ from collections import deque
 from functools import partial
 
 from ..core.run import CANCELLED, Run, end
-from .base import UNBOUNDED, NativeExecutor, chain, is_coroutine_function, perform, perform_coroutine
+from .base import UNBOUNDED, NativeExecutor
 from .pool import ThreadPoolExecutor
+from .steps import chain, close_quietly, is_coroutine_function, perform, perform_coroutine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .base import Done
+
+    #: a run, its callback, the rest of its group, and the coroutine that a function returned
+    _Waiting = tuple[Run, Done, Run | None, Coroutine[Any, Any, Any] | None]
 
 #: How many tasks are made before the loop gets control back.
 _SLICE = 100
@@ -40,7 +44,7 @@ class LoopExecutor(NativeExecutor):
     def __init__(self, max_workers: int = 10) -> None:
         self._threads = _Threads(self, max_workers)
         self._incoming: deque[tuple[Run, Done]] = deque()
-        self._tasks: dict[asyncio.Task[None], tuple[Run, Done, Run | None]] = {}
+        self._tasks: dict[asyncio.Task[None], _Waiting] = {}
         self._woken = False
         self._idle = threading.Event()
 
@@ -60,23 +64,31 @@ class LoopExecutor(NativeExecutor):
 
         Were more taken, they would come due again before they have started, and the loop would only ever skip them.
         """
-        unstarted = len(self._incoming)
-        return max(0, max(_SLICE, UNBOUNDED - unstarted) - self._threads.in_flight)
+        return max(_SLICE, UNBOUNDED - len(self._incoming))
+
+    def function_room(self) -> int:
+        """Return how many more plain functions there is room for: what the threads have."""
+        return self._threads.capacity() if self._threads.roomy() else 0
 
     def submit(self, runs: Sequence[Run], done: Done) -> None:
         """Carry runs out: coroutine functions on the loop, plain functions in threads."""
-        plain = []
+        plain, coroutines = [], []
         for head in runs:
             assert head.job is not None
             if is_coroutine_function(head.job.func):
-                self._incoming.append((head, done))
+                coroutines.append((head, done))
             else:
                 plain.append(head)
-        if self._incoming and not self._woken:
-            self._woken = True
-            self._on_loop(self._take)
+        if coroutines:
+            self._incoming.extend(coroutines)
+            self._wake()
         if plain:
             self._threads.submit(plain, done)
+
+    def _wake(self) -> None:
+        if not self._woken:
+            self._woken = True
+            self._on_loop(self._take)
 
     def shutdown(self, wait: bool = True) -> None:
         """Stop the executor; on the loop's own thread, or without ``wait``, what is under way goes on by itself."""
@@ -99,9 +111,9 @@ class LoopExecutor(NativeExecutor):
     def carry(self, run: Run, coroutine: Coroutine[Any, Any, Any], done: Done) -> None:
         """Await on the loop what a plain function returned in its thread."""
         if not self._on_loop(partial(self._await, run, coroutine, done)):
-            coroutine.close()
+            close_quietly(coroutine)
             end(run, CANCELLED, "the event loop has ended", self._clock.now())
-            done(run)
+            self._report(run, done)
 
     def _on_loop(self, callback: Callable[[], None]) -> bool:
         """Call something on the loop's thread soon; if the loop is closed, end what it will never carry out."""
@@ -118,67 +130,92 @@ class LoopExecutor(NativeExecutor):
     # -- on the loop's thread ------------------------------------------------------------------------------------
 
     def _take(self) -> None:
-        for _ in range(_SLICE):
-            if not self._incoming:
-                self._woken = False
-                if not self._incoming:  # nothing came between the look and the mark
-                    return
-                self._woken = True
-            run, done = self._incoming.popleft()
-            self._start_task(run, done, run.then, self._carry_out(run))
-        self._loop.call_soon(self._take)
+        try:
+            for _ in range(_SLICE):
+                if not self._incoming:
+                    self._woken = False
+                    if not self._incoming:  # nothing came between the look and the mark
+                        return
+                    self._woken = True
+                run, done = self._incoming.popleft()
+                self._start_task(run, done, run.then, self._carry_out(run))
+        except BaseException:  # Ctrl-C goes through; what is left is taken when the loop goes on
+            self._on_loop(self._take)
+            raise
+        self._on_loop(self._take)
 
     def _await(self, run: Run, coroutine: Coroutine[Any, Any, Any], done: Done) -> None:
-        task = self._start_task(run, done, None, perform_coroutine(run, coroutine, self._clock, self._logger))
         # A task that is cancelled before its first step leaves it as it is.
-        task.add_done_callback(lambda _: coroutine.close())
+        work = perform_coroutine(run, coroutine, self._clock, self._log)
+        self._start_task(run, done, None, work, coroutine)
 
     def _start_task(
-        self, run: Run, done: Done, then: Run | None, work: Coroutine[Any, Any, None]
-    ) -> asyncio.Task[None]:
-        task = self._make_task(work, context=self._context.copy())
-        if task.done():
-            self._ended(run, done, then)
+        self,
+        run: Run,
+        done: Done,
+        then: Run | None,
+        work: Coroutine[Any, Any, None],
+        awaited: Coroutine[Any, Any, Any] | None = None,
+    ) -> None:
+        waiting = (run, done, then, awaited)
+        try:
+            task = self._make_task(work, context=self._context.copy())
+            has_ended = task.done()
+            if not has_ended:
+                task.add_done_callback(self._task_ended)
+                self._tasks[task] = waiting
+                if run.cancelled:  # while it was on its way here
+                    task.cancel()
+        except BaseException as exc:  # a task factory of the program's may do anything
+            close_quietly(work)
+            self._ended(*waiting, exc)
         else:
-            self._tasks[task] = (run, done, then)
-            task.add_done_callback(self._task_ended)
-        return task
+            if has_ended:
+                self._task_ended(task, waiting)
 
     async def _carry_out(self, run: Run) -> None:
-        coroutine = perform(run, self._context, self._clock, self._logger)
+        coroutine = perform(run, self._context, self._clock, self._log)
         if coroutine is not None:
-            await perform_coroutine(run, coroutine, self._clock, self._logger)
+            await perform_coroutine(run, coroutine, self._clock, self._log)
 
-    def _task_ended(self, task: asyncio.Task[None]) -> None:
-        waiting = self._tasks.pop(task, None)
+    def _task_ended(self, task: asyncio.Task[None], waiting: _Waiting | None = None) -> None:
+        waiting = waiting or self._tasks.pop(task, None)
         if waiting is not None:
-            if not waiting[0].ended:
-                end(waiting[0], CANCELLED, "cancelled before it started", self._clock.now())
-            self._ended(*waiting)
+            error = None if waiting[0].ended or task.cancelled() else task.exception()
+            self._ended(*waiting, error)
             if not self._tasks:
                 self._tell_idle()
 
-    def _ended(self, run: Run, done: Done, then: Run | None) -> None:
-        try:
-            done(run)
-        except BaseException:
-            self._logger.exception("Error while recording the end of %s", run)
+    def _ended(
+        self,
+        run: Run,
+        done: Done,
+        then: Run | None,
+        awaited: Coroutine[Any, Any, Any] | None,
+        error: BaseException | None,
+    ) -> None:
+        if awaited is not None:
+            close_quietly(awaited)
+        if not run.ended:
+            if error is not None:
+                self._refuse(run, error)
+            else:
+                end(run, CANCELLED, "cancelled before it started", self._clock.now())
+        self._report(run, done)
         if then is not None:
-            self._start_task(then, done, then.then, self._carry_out(then))
+            self._incoming.appendleft((then, done))
+            self._wake()
 
     def _cancel_all(self) -> None:
         while self._incoming:
             head, done = self._incoming.popleft()
-            self._cancel_group(head, done)
-        for task, (head, _, _) in list(self._tasks.items()):
+            for run in chain(head):
+                end(run, CANCELLED, "cancelled before it started", self._clock.now())
+                self._report(run, done)
+        for task, (head, *_) in list(self._tasks.items()):
             for run in chain(head):
                 run.cancel()
             task.cancel()
-
-    def _cancel_group(self, head: Run, done: Done) -> None:
-        for run in chain(head):
-            end(run, CANCELLED, "cancelled before it started", self._clock.now())
-            done(run)
 
     def _tell_idle(self) -> None:
         if not self._tasks and not self._incoming:
@@ -187,14 +224,15 @@ class LoopExecutor(NativeExecutor):
     def _abandon(self) -> None:
         """End what a loop that has ended will not carry out."""
         self._woken = False
-        left = [(run, done) for run, done, _ in self._tasks.values()]
+        left = [(run, done) for run, done, *_ in self._tasks.values()]
         self._tasks.clear()
         while self._incoming:
             left.append(self._incoming.popleft())
         for head, done in left:
             for run in chain(head):
-                end(run, CANCELLED, "the event loop has ended", self._clock.now())
-                done(run)
+                if not run.ended:
+                    end(run, CANCELLED, "the event loop has ended", self._clock.now())
+                    self._report(run, done)
 
 
 class _Threads(ThreadPoolExecutor):
@@ -204,18 +242,26 @@ class _Threads(ThreadPoolExecutor):
         super().__init__(max_workers)
         self._owner = owner
 
+    @property
+    def exiting(self) -> bool:  # type: ignore[override]
+        """Whether the interpreter exits; see :class:`~rota.executors.base.BaseExecutor`."""
+        return self._owner.exiting
+
     def _await(self, run: Run, coroutine: Coroutine[Any, Any, Any], done: Done, then: Run | None) -> None:
         def finish(ended: Run) -> None:
-            self._ended[-1] += 1
             done(ended)
             if then is not None:
-                self._queue.put((then, done))
+                self._queue_rest(then, done)
 
         self._owner.carry(run, coroutine, finish)
+        self._owner.room_came_free()
 
 
 def _task_maker(loop: asyncio.AbstractEventLoop) -> Callable[..., asyncio.Task[None]]:
     """Return what makes tasks: eager ones where Python has them and the program has not chosen its own kind."""
-    if sys.version_info >= (3, 12) and loop.get_task_factory() is None:
+    if loop.get_task_factory() is not None:
+        # Factories of the old form know no contexts; a task copies the one in which it is made.
+        return lambda work, context: context.run(loop.create_task, work)
+    if sys.version_info >= (3, 12):
         return partial(asyncio.Task, loop=loop, eager_start=True)
     return loop.create_task

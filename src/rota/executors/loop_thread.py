@@ -6,24 +6,28 @@ It carries coroutines out and says when they have ended; it knows neither schedu
 from __future__ import annotations
 
 from collections import deque
-from contextvars import copy_context
+from contextvars import Context
 from os import getpid
 from threading import Lock, Thread, current_thread
 
-from ..core.run import CANCELLED, Run, end
-from .base import perform_coroutine
+from ..core.run import CANCELLED, Run, end, fail
+from ..logs import GuardedLogger, get_logger
+from ..texts import traceback_of
+from .steps import close_quietly, perform_coroutine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
-    import logging
     from collections.abc import Callable, Coroutine
-    from contextvars import Context
     from typing import Any
 
     from ..clock import Clock
 
-    Item = tuple[Run, Coroutine[Any, Any, Any], Callable[[], None], Clock, logging.Logger, Context | None]
+    Item = tuple[Run, Coroutine[Any, Any, Any], Callable[[], None], Clock, Any, Context]
+
+
+#: Seconds that asynchronous generators which jobs have left behind may take to close.
+_CLOSING = 1.0
 
 
 class LoopThread:
@@ -59,24 +63,26 @@ class LoopThread:
         coroutine: Coroutine[Any, Any, Any],
         finish: Callable[[], None],
         clock: Clock,
-        logger: logging.Logger,
+        logger: Any,
         context: Context | None = None,
     ) -> None:
         """Await a run's coroutine on the loop; does not wait for it.
 
         :param coroutine: what :func:`~rota.executors.base.perform` returned
         :param finish: called once, on the loop's thread, after the outcome has been written into the run
-        :param context: the context variables that the job sees (a copy of them); by default the caller's
+        :param context: the context variables that the job sees (a copy of them); by default none
+        :raises RuntimeError: if there is no thread and none can be started; the coroutine has not been taken then
         """
         if context is None:
-            context = copy_context()
+            context = Context()
         if self._pid != getpid():
             self._forget()
         with self._lock:
             running = self._running
-            if running is None:
+            item = (run, coroutine, finish, clock, logger, context)
+            if running is None or not running.add(item):
                 running = self._running = _RunningLoop(self._name, self._make_thread, self._make_loop)
-            running.add((run, coroutine, finish, clock, logger, context))
+                running.add(item)
 
     def cancel_all(self) -> None:
         """Cancel all coroutines that are under way; each ends as cancelled (unless it suppresses that)."""
@@ -117,28 +123,39 @@ class _RunningLoop:
         self.incoming: deque[Item] = deque()
         self.tasks: dict[asyncio.Task[None], Item] = {}
         self.woken = False
+        self.stopping = False
         self.cancel_at_end = True
         self.thread = make_thread(target=self._main, name=name, daemon=True)
-        self.thread.start()
+        try:
+            self.thread.start()
+        except BaseException:  # a limit of the system; the next coroutine tries again
+            self.loop.close()
+            raise
 
-    def add(self, item: Item) -> None:
+    def add(self, item: Item) -> bool:
+        """Take a coroutine; False if the loop has ended."""
         self.incoming.append(item)
-        if not self.woken:  # one wake-up for all that comes until the loop looks
-            self.woken = True
-            self.loop.call_soon_threadsafe(self._take)
+        if self.woken:  # one wake-up for all that comes until the loop looks
+            return True
+        self.woken = True
+        if self._call(self._take):
+            return True
+        self.incoming.clear()
+        return False
 
     def cancel_all(self) -> None:
         self._call(self._cancel_all)
 
     def stop(self, cancel: bool) -> None:
         self.cancel_at_end = cancel
-        self._call(self.loop.stop)
+        self._call(self._stop)
 
-    def _call(self, callback: Callable[[], None]) -> None:
+    def _call(self, callback: Callable[[], None]) -> bool:
         try:
             self.loop.call_soon_threadsafe(callback)
         except RuntimeError:
-            pass  # the loop is closed, so there is nothing left to cancel or to stop
+            return False  # the loop is closed, so there is nothing left to cancel or to stop
+        return True
 
     # -- on the loop's thread ------------------------------------------------------------------------------------
 
@@ -147,28 +164,52 @@ class _RunningLoop:
 
         asyncio.set_event_loop(self.loop)
         try:
-            self.loop.run_forever()
+            while not self.stopping:
+                self._guarded(self.loop.run_forever)
             self._take()
+            self.loop.set_task_factory(None)  # whatever jobs have set
             if self.cancel_at_end:
                 self._cancel_all()
             while self.tasks:
-                self.loop.run_until_complete(asyncio.wait(self.tasks))
-            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
-            self.loop.run_until_complete(self.loop.shutdown_default_executor())
+                self._guarded(lambda: self.loop.run_until_complete(asyncio.wait(list(self.tasks))))
+            closing = self.loop.shutdown_asyncgens()
+            self._guarded(lambda: self.loop.run_until_complete(asyncio.wait_for(closing, _CLOSING)))
+            helpers = getattr(self.loop, "_default_executor", None)
+            if helpers is not None:  # what jobs have left in there is not waited for
+                helpers.shutdown(wait=False)
         finally:
             asyncio.set_event_loop(None)
             self.loop.close()
 
+    def _guarded(self, run: Callable[[], object]) -> None:
+        """Run the loop; a SystemExit in a task that a job has made, or a job that stops the loop, does not end it."""
+        try:
+            run()
+        except BaseException:
+            GuardedLogger(get_logger("rota.executors")).exception("Error on the event loop of coroutine jobs")
+
+    def _stop(self) -> None:
+        self.stopping = True
+        self.loop.stop()
+
     def _take(self) -> None:
         self.woken = False
         while self.incoming:
-            item = self.incoming.popleft()
-            run, coroutine, _, clock, logger, context = item
-            task = self.loop.create_task(
-                perform_coroutine(run, coroutine, clock, logger), context=_copy(context)
-            )
-            self.tasks[task] = item
+            self._begin(self.incoming.popleft())
+
+    def _begin(self, item: Item) -> None:
+        run, coroutine, _, clock, logger, context = item
+        work = perform_coroutine(run, coroutine, clock, logger)
+        try:
+            # Task factories need not know of contexts; a task copies the one in which it is made.
+            task = context.copy().run(self.loop.create_task, work)
             task.add_done_callback(self._ended)
+            self.tasks[task] = item
+            if run.cancelled:  # while it was on its way here
+                task.cancel()
+        except BaseException as exc:  # a task factory of the program's may do anything
+            close_quietly(work)
+            self._finish(item, exc)
 
     def _cancel_all(self) -> None:
         self._take()
@@ -177,15 +218,19 @@ class _RunningLoop:
             task.cancel()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        run, coroutine, finish, clock, logger, _ = self.tasks.pop(task)
-        if not run.ended:  # cancelled before its first step
-            coroutine.close()
-            end(run, CANCELLED, "cancelled before it started", clock.now())
+        item = self.tasks.pop(task, None)
+        if item is not None:
+            self._finish(item, None if task.cancelled() else task.exception())
+
+    def _finish(self, item: Item, error: BaseException | None) -> None:
+        run, coroutine, finish, clock, logger, _ = item
+        if not run.ended:  # cancelled before its first step, or its task could not be made
+            close_quietly(coroutine)
+            if error is None:
+                end(run, CANCELLED, "cancelled before it started", clock.now())
+            else:
+                fail(run, error, traceback_of(error), clock.now())
         try:
             finish()
         except BaseException:
             logger.exception("Error while recording the end of %s", run)
-
-
-def _copy(context: Context | None) -> Context | None:
-    return None if context is None else context.copy()

@@ -8,13 +8,15 @@ from __future__ import annotations
 import pickle
 import signal
 import traceback
-from contextvars import copy_context
+from contextlib import suppress
+from contextvars import Context
 from multiprocessing.reduction import ForkingPickler
 
 from ..core.run import Run
 from ..errors import SerializationError
 from ..job import Job
-from .base import _current
+from ..texts import error_text, shortened, text_of, traceback_of, type_name
+from .steps import _current, drop_own_frames, is_coroutine, is_ours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,14 +46,24 @@ def pack_call(run: Run) -> bytes:
         run.owner,
         run.claimed_at,
         run.started_at,
+        _zone_of(job),
     )
     try:
         return bytes(ForkingPickler.dumps((times, job.name, job.policy, job.func, job.args, job.kwargs)))
-    except Exception as exc:
+    except BaseException as exc:  # pickling may raise anything
         raise SerializationError(
-            f"Job {job.id!r} cannot be sent to a worker process: {_culprit(job)} cannot be pickled ({exc}). Use "
-            f"module-level functions and picklable arguments, or a thread pool"
-        ) from exc
+            f"Job {job.id!r} cannot be sent to a worker process: {_culprit(job)} cannot be pickled "
+            f"({text_of(exc) or error_text(exc)}). Use module-level functions and picklable arguments, or a thread pool"
+        ) from None
+
+
+def _zone_of(job: Job) -> str | None:
+    """Return the name of the zone in which a job's times are shown."""
+    try:
+        name = getattr(job.trigger, "timezone", None).key  # type: ignore[union-attr]
+    except Exception:  # the zone may be anybody's
+        return None
+    return name if type(name) is str else None
 
 
 def _culprit(job: Job) -> str:
@@ -61,7 +73,7 @@ def _culprit(job: Job) -> str:
     for name, value in parts:
         try:
             ForkingPickler.dumps(value)
-        except Exception:  # pickling may raise anything; that it raises is the answer
+        except BaseException:  # pickling may raise anything; that it raises is the answer
             return name
     return "one of its arguments"
 
@@ -108,53 +120,77 @@ def carry_out(message: bytes) -> bytes:
     try:
         times, name, policy, func, args, kwargs = pickle.loads(message)
         run = _run(times, name, policy)
-        retval = copy_context().run(_call, run, func, args, kwargs)
+        retval = Context().run(_call, run, func, args, kwargs)
     except BaseException as exc:  # it is the outcome of the run
         return _pack_failure(exc)
     try:
         return bytes(ForkingPickler.dumps((True, retval)))
-    except Exception as exc:  # pickling may raise anything
+    except BaseException as exc:  # pickling may raise anything
         return _pack_failure(
             SerializationError(
-                f"Job {run.job_id!r} has run, but its return value (a {type(retval).__qualname__}) cannot be pickled "
-                f"to be sent back ({exc}); return plain data or None"
+                f"Job {run.job_id!r} has run, but its return value (a {type_name(retval)}) cannot be pickled to be sent "
+                f"back ({text_of(exc) or error_text(exc)}); return plain data or None"
             )
         )
 
 
 def _run(times: tuple[Any, ...], name: str, policy: Any) -> Run:
-    job_id, nominal, due, executor, attempt, owner, claimed_at, started_at = times
+    job_id, nominal, due, executor, attempt, owner, claimed_at, started_at, zone = times
     job: Job = Job.__new__(Job)
     job.id, job.name, job.policy, job.executor = job_id, name, policy, executor
     run = Run(job_id, nominal, due, job, executor)
     run.attempt, run.owner, run.claimed_at, run.started_at = attempt, owner, claimed_at, started_at
+    if zone is not None:
+        from zoneinfo import ZoneInfo  # not every job has one
+
+        with suppress(Exception):  # the times are shown in UTC then
+            run.timezone = ZoneInfo(zone)
     return run
 
 
 def _call(run: Run, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     _current.set(run)
     retval = func(*args, **kwargs)
-    if type(retval).__name__ == "coroutine" and hasattr(retval, "send"):
+    if is_coroutine(retval):
         import asyncio
 
-        return asyncio.run(retval)
+        error, retval = asyncio.run(_outcome(retval))
+        if error is not None:
+            raise error
     return retval
 
 
-def _pack_failure(exc: BaseException) -> bytes:
-    frames = "".join(traceback.format_tb(exc.__traceback__))
-    formatted = "".join(traceback.format_exception(exc))
+async def _outcome(coroutine: Any) -> tuple[BaseException | None, Any]:
+    """Await a job's coroutine; what it raises is returned, so that its traceback holds nothing of asyncio."""
     try:
-        text = str(exc)
-    except Exception:  # a broken __str__ must not cost the outcome
-        text = "(its text cannot be formatted)"
+        return None, await coroutine
+    except BaseException as exc:  # it is the outcome of the run
+        return exc, None
+
+
+is_ours(carry_out, _call, _outcome)
+
+
+def _pack_failure(exc: BaseException) -> bytes:
+    drop_own_frames(exc)
     pickled = None
     try:
         pickled = bytes(ForkingPickler.dumps(exc))
         pickle.loads(pickled)
-    except Exception:  # many exceptions cannot be pickled, or not unpickled
+    except BaseException:  # many exceptions cannot be pickled, or not unpickled
         pickled = None
-    return bytes(ForkingPickler.dumps((False, pickled, type(exc).__qualname__, text, frames, formatted)))
+    frames, text = shortened(traceback_of(exc)), shortened(text_of(exc))
+    return bytes(
+        ForkingPickler.dumps((False, pickled, type_name(exc), text, frames, _formatted(exc, frames)))
+    )
+
+
+def _formatted(exc: BaseException, frames: str) -> str:
+    """Return an exception as Python prints it, as far as that is possible."""
+    try:
+        return shortened("".join(traceback.format_exception(exc)))
+    except BaseException:
+        return f"{frames}{error_text(exc)}"
 
 
 def describe_exit(pid: int | None, code: int | None) -> str:

@@ -1,17 +1,27 @@
-"""The process pool as users see it; the workers are looked after in process_supervisor.py.
+"""The process pool: each of its threads serves one worker process, so that no worker can keep another one waiting.
 
-It holds no process itself, and does not use concurrent.futures, whose pool breaks as a whole when one worker dies.
+It does not use concurrent.futures, whose pool breaks as a whole when one worker dies.
 """
 
 from __future__ import annotations
 
-import threading
-from multiprocessing import get_context
+import atexit
+import pickle
+from multiprocessing import (
+    get_context,
+    util,  # noqa: F401  # its handler at exit must be registered before ours
+)
 from os import getpid
+from weakref import WeakSet
 
-from ..errors import ConfigurationError, UnknownOptionError
-from .base import NativeExecutor, chain
-from .process_supervisor import Settings, Supervisor
+from ..clock import SECOND
+from ..core.run import CANCELLED, LOST, MISSED, end, fail, is_expired, succeed
+from ..errors import ConfigurationError, SerializationError, UnknownOptionError, WorkerProcessError
+from ..texts import error_text, text_of
+from .process_worker import pack_call
+from .steps import chain
+from .worker_pool import WorkerPool
+from .worker_process import Settings, WorkerDiedError, WorkerProcess, forget_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,14 +29,20 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..core.run import Run
+    from ..logs import GuardedLogger
     from .base import Done
+    from .worker_pool import Items
 
 __all__ = ("ProcessPoolExecutor",)
 
 _POOL_OPTIONS = ("mp_context", "initializer", "initargs", "max_tasks_per_child")
+#: After so many workers in a row that ended before they were ready, what waits is failed.
+_START_ATTEMPTS = 3
+#: Seconds that the workers have to end when the interpreter exits, after their runs were cancelled.
+_GRACE = 5.0
 
 
-class ProcessPoolExecutor(NativeExecutor):
+class ProcessPoolExecutor(WorkerPool):
     """Runs jobs in worker processes; coroutine functions run on an event loop inside the worker.
 
     Callables, arguments and return values are pickled. Workers are started when there is work for them. Cancelling
@@ -43,9 +59,7 @@ class ProcessPoolExecutor(NativeExecutor):
     slow_to_stop = True
 
     def __init__(self, max_workers: int = 10, pool_kwargs: Mapping[str, Any] | None = None) -> None:
-        self.max_workers = int(max_workers)
-        if self.max_workers <= 0:
-            raise ConfigurationError(f"max_workers must be a positive integer, got {max_workers!r}")
+        super().__init__(max_workers)
         options = dict(pool_kwargs or {})
         for name in options:
             if name not in _POOL_OPTIONS:
@@ -64,50 +78,228 @@ class ProcessPoolExecutor(NativeExecutor):
                 f"pool_kwargs['max_tasks_per_child'] must be positive or None, got {limit!r}"
             )
         self._settings = Settings(
-            self.max_workers,
             context,
             options.get("initializer"),
             tuple(options.get("initargs", ())),
             None if limit is None else int(limit),
         )
-        self._start_lock = threading.Lock()
-        self._supervisor: Supervisor | None = None
+        _pools.add(self)
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._pid = getpid()
+        #: the worker of each thread
+        self._workers: dict[int, WorkerProcess] = {}
+        self._names = 0
 
     def forked(self) -> None:
         """Leave the workers to the parent process."""
         super().forked()
-        self._start_lock = threading.Lock()
-        self._supervisor = None
-
-    def capacity(self) -> int:
-        """Return room for the free workers and about a tenth of a second of work, at the pace of the runs so far."""
-        supervisor = self._supervisor
-        return self.max_workers if supervisor is None else supervisor.room()
-
-    def roomy(self) -> bool:
-        """Whether so much room has come free that another pass of the engine pays."""
-        supervisor = self._supervisor
-        return supervisor is None or supervisor.roomy()
+        forget_all()
 
     def submit(self, runs: Sequence[Run], done: Done) -> None:
-        """Queue runs for the workers."""
-        with self._start_lock:
-            supervisor = self._supervisor
-            if supervisor is None or supervisor.pid != getpid():
-                supervisor = self._supervisor = Supervisor(self._settings, self._clock, self._logger)
-            supervisor.add([(head, done) for head in runs], sum(len(chain(head)) for head in runs))
+        """Queue runs for the workers; more are started while there are fewer than runs under way."""
+        if self._pid != getpid():  # threads and workers are the parent's
+            forget_all()
+            self._reset()
+        super().submit(runs, done)
 
     def shutdown(self, wait: bool = True) -> None:
         """End the workers after what is queued; with ``wait``, wait for that."""
-        with self._start_lock:
-            supervisor, self._supervisor = self._supervisor, None
-        if supervisor is not None and supervisor.pid == getpid():
-            supervisor.stop()
-            if wait and supervisor.thread is not threading.current_thread():
-                supervisor.thread.join()
+        if self._pid == getpid():
+            super().shutdown(wait)
 
     def cancel(self) -> None:
         """End queued runs as cancelled, and terminate the workers whose runs are under way."""
-        supervisor = self._supervisor
-        if supervisor is not None and supervisor.pid == getpid():
-            supervisor.cancel()
+        if self._pid == getpid():
+            super().cancel()
+            for index in list(self._under_way):
+                worker = self._workers.get(index)
+                if worker is not None:
+                    worker.terminate()
+
+    # -- on the thread of one worker -----------------------------------------------------------------------------
+
+    def _work(self, index: int, queue: Items) -> None:
+        ended, busy, under_way, report = self._ended, self._busy, self._under_way, self._report
+        try:
+            while True:
+                item = queue.get()
+                if item is None:
+                    return
+                run: Run | None
+                run, done = item
+                while run is not None:
+                    then = run.then
+                    under_way[index] = (run, done)
+                    self._carry_out(index, run)
+                    ended[index] += 1
+                    if run.started_at is not None and run.finished_at is not None:
+                        busy[index] += run.finished_at - run.started_at
+                    report(run, done)
+                    self._retire_worker(index)
+                    run = then
+                under_way.pop(index, None)
+                del item, run, done, then  # a waiting thread keeps nothing alive
+        finally:
+            worker = self._workers.pop(index, None)
+            if worker is not None:
+                worker.retire()
+
+    def _carry_out(self, index: int, run: Run) -> None:
+        """Have a run carried out by a worker, and write the outcome into it."""
+        while not run.ended:
+            try:
+                worker = self._ready_worker(index, run)
+                now = self._clock.now()
+                if run.cancelled:
+                    return end(run, CANCELLED, "cancelled before it started", now)
+                if is_expired(run, now):
+                    return end(run, MISSED, "expired", now)
+                assert worker is not None
+                run.started_at = now
+                message = pack_call(run)
+            except (SerializationError, WorkerProcessError) as exc:
+                fail(run, exc, "", self._clock.now())
+                return self._log.error("%s", exc)
+            payload = self._exchange(index, worker, run, message)
+            if payload is not None:
+                write_outcome(run, payload, self._clock.now(), self._log)
+        return None
+
+    def _exchange(self, index: int, worker: WorkerProcess, run: Run, message: bytes) -> bytes | None:
+        """Let a worker carry out a call; None if it dies. The run has ended then, unless another worker may have it."""
+        try:
+            worker.send(message)
+        except WorkerDiedError:
+            if run.cancelled:
+                self._bury(index, run)
+            else:  # it died while it was idle: it cannot have begun
+                run.started_at = None
+                self._replace(index)
+            return None
+        try:
+            return worker.receive_outcome()
+        except WorkerDiedError:
+            self._bury(index, run)
+            return None
+
+    def _ready_worker(self, index: int, run: Run) -> WorkerProcess | None:
+        """Return the living worker of this thread, a new one if there is none; None if the run was cancelled meanwhile.
+
+        :raises WorkerProcessError: if none can be started
+        """
+        worker = self._workers.get(index)
+        if worker is not None:
+            if worker.is_alive():
+                return worker
+            self._replace(index)
+        for attempt in range(1, _START_ATTEMPTS + 1):
+            if run.cancelled:
+                return None
+            with self._lock:
+                self._names += 1
+                name = f"rota-worker-{self._names}"
+            try:
+                worker = self._workers[index] = WorkerProcess(self._settings, name)
+                worker.wait_until_ready()
+            except WorkerProcessError as exc:
+                self._workers.pop(index, None)
+                if not run.cancelled:
+                    self._log.error("Start %d of a worker process failed: %s", attempt, exc)
+                    why = exc
+            else:
+                return worker
+        if run.cancelled:
+            return None
+        error = WorkerProcessError(
+            f"No worker process could be started ({why}). The main module of a program that uses a process pool must "
+            f"guard what it does by  if __name__ == '__main__':"
+        )
+        if not any(worker.ready for worker in list(self._workers.values())):
+            self._fail_queued(error)
+        raise error
+
+    def _retire_worker(self, index: int) -> None:
+        """Let a worker end that has carried out as many runs as it may."""
+        most, worker = self._settings.max_tasks, self._workers.get(index)
+        if most is not None and worker is not None and worker.tasks >= most:
+            del self._workers[index]
+            worker.retire()
+
+    def _fail_queued(self, error: WorkerProcessError) -> None:
+        for head, done in self._unqueue():
+            for run in chain(head):
+                fail(run, error, "", self._clock.now())
+                self._count(run, False)
+                self._report(run, done)
+
+    def _replace(self, index: int) -> None:
+        self._log.warning("An idle %s; it is replaced", self._workers.pop(index).end())
+
+    def _bury(self, index: int, run: Run) -> None:
+        """See to a worker that has died while it worked."""
+        how, now = self._workers.pop(index).end(), self._clock.now()
+        if run.cancelled:
+            end(run, CANCELLED, f"cancelled while it was running; {how}", now)
+        else:
+            end(run, LOST, how, now)
+            self._log.error(
+                'The run of job "%s" is lost: %s', run.job_id if run.job is None else run.job, how
+            )
+
+    def _end_at_exit(self) -> None:
+        """End the workers of a program that ends without a shutdown."""
+        threads = list(self._threads)
+        if self._pid == getpid() and self._workers:
+            self.cancel()
+            self.shutdown(wait=False)
+            until = self._clock.monotonic() + int(_GRACE * SECOND)
+            for thread in threads:
+                thread.join(max(0.0, (until - self._clock.monotonic()) / SECOND))
+            for worker in list(self._workers.values()):
+                worker.kill()
+
+
+def write_outcome(run: Run, payload: bytes, now: int, logger: GuardedLogger) -> None:
+    """Write what a worker sent into the run."""
+    try:
+        outcome = pickle.loads(payload)
+    except BaseException as exc:  # unpickling may raise anything
+        error = SerializationError(
+            f"The return value of job {run.job_id!r} cannot be unpickled here ({text_of(exc) or error_text(exc)})"
+        )
+        fail(run, error, "", now)
+        return logger.error("%s", run.error)
+    if outcome[0]:
+        return succeed(run, outcome[1], now)
+    _, pickled, type_name, text, frames, formatted = outcome
+    failure: BaseException = WorkerProcessError(f"{type_name}: {text}")
+    if pickled is not None:
+        try:
+            restored = pickle.loads(pickled)
+            failure = restored if isinstance(restored, BaseException) else failure
+        except BaseException:  # unpickling may raise anything; the text is there all the same
+            pass
+    fail(run, failure, frames, now)
+    run.error_type, run.error = type_name, text
+    logger.error(
+        'Job "%s" raised an exception in its worker process\n%s',
+        run.job_id if run.job is None else run.job,
+        formatted,
+    )
+    return None
+
+
+#: The pools of this process; a pool that is gone has no workers.
+_pools: WeakSet[ProcessPoolExecutor] = WeakSet()
+
+
+def _at_exit() -> None:
+    for pool in list(_pools):
+        pool._end_at_exit()
+
+
+# After multiprocessing's own handler, which waits for all processes, so that it is called before that one; schedulers see to
+# it that theirs come even before.
+atexit.register(_at_exit)

@@ -6,12 +6,13 @@ On the asyncio reactor a coroutine may await asyncio's futures and Deferreds; on
 from __future__ import annotations
 
 import threading
-from collections import deque
+from functools import partial
 
 from ..core.admission import Pace, ahead
-from ..core.run import CANCELLED, Run, end, fail
+from ..core.run import CANCELLED, Run, end
 from ..errors import MissingExtraError
-from .base import NativeExecutor, chain, is_coroutine_function, perform, perform_coroutine
+from .base import UNBOUNDED, NativeExecutor
+from .steps import chain, close_quietly, is_coroutine_function, perform, perform_coroutine
 
 try:
     from twisted.internet.defer import Deferred
@@ -42,8 +43,8 @@ class TwistedExecutor(NativeExecutor):
         self._ended = 0
         self._busy = 0
         self._pace = Pace()
-        #: heads of groups that wait for a thread or work in one
-        self._threaded: set[Run] = set()
+        #: heads of groups that wait for a thread or work in one, and which run of its group each has in hand
+        self._threaded: dict[Run, Run] = {}
         #: how to cancel the coroutines that are under way
         self._cancels: dict[Run, Callable[[], object]] = {}
         self._working = threading.local()
@@ -55,12 +56,15 @@ class TwistedExecutor(NativeExecutor):
         self._loop: AbstractEventLoop | None = getattr(self._reactor, "_asyncioEventloop", None)
 
     def capacity(self) -> int:
-        """Return room for the free threads and about a tenth of a second of work, at the pace of the runs so far."""
-        return max(0, self._threads + self._ahead() - len(self._threaded))
+        """Return room for any number of coroutines."""
+        return UNBOUNDED
 
-    def roomy(self) -> bool:
-        """Whether so much room has come free that another pass of the engine pays."""
-        return len(self._threaded) <= self._threads + self._ahead() // 2
+    def function_room(self) -> int:
+        """Return room for the free threads and about a tenth of a second of work, at the pace of the runs so far."""
+        waiting = self._ahead()
+        if len(self._threaded) > self._threads + waiting // 2:
+            return 0
+        return max(0, self._threads + waiting - len(self._threaded))
 
     @property
     def _threads(self) -> int:
@@ -73,17 +77,23 @@ class TwistedExecutor(NativeExecutor):
 
     def submit(self, runs: Sequence[Run], done: Done) -> None:
         """Carry runs out: plain functions in the reactor's threads, coroutine functions on the reactor."""
-        with self._changed:
-            self._in_flight += sum(len(chain(head)) for head in runs)
-        coroutines: deque[Run] = deque()
+        coroutines: list[Run] = []
+        plain: list[Run] = []
         for head in runs:
             assert head.job is not None
-            if is_coroutine_function(head.job.func):
-                coroutines.append(head)
-            else:
-                self._to_thread(head, done)
+            (coroutines if is_coroutine_function(head.job.func) else plain).append(head)
+        count = sum(len(chain(head)) for head in runs)
+        with self._changed:
+            self._in_flight += count
         if coroutines:
-            self._reactor.callFromThread(self._begin_all, coroutines, done)
+            try:  # first, as it takes all of them or raises
+                self._reactor.callFromThread(self._begin_all, coroutines, done)
+            except BaseException:
+                with self._changed:
+                    self._in_flight -= count
+                raise
+        for head in plain:
+            self._to_thread(head, done)
 
     def shutdown(self, wait: bool = True) -> None:
         """Stop the executor; on the reactor's thread, or without ``wait``, what is under way goes on by itself."""
@@ -96,8 +106,8 @@ class TwistedExecutor(NativeExecutor):
 
     def cancel(self) -> None:
         """Cancel the coroutines, and ask the plain functions to stop; those that have not started will not."""
-        for head in list(self._threaded):
-            for run in chain(head):
+        for current in list(self._threaded.values()):
+            for run in chain(current):
                 run.cancel()
         self._reactor.callFromThread(self._cancel_coroutines)
 
@@ -108,18 +118,18 @@ class TwistedExecutor(NativeExecutor):
             if run.started_at is not None and run.finished_at is not None:
                 self._busy += run.finished_at - run.started_at
             self._changed.notify_all()
-        done(run)
+        self._report(run, done)
 
     # -- plain functions, in the reactor's threads ---------------------------------------------------------------
 
     def _to_thread(self, head: Run, done: Done) -> None:
-        self._threaded.add(head)
+        self._threaded[head] = head
         try:
             self._reactor.getThreadPool().callInThread(self._work, head, done)
-        except Exception as exc:  # the reactor's pool has been stopped
-            self._threaded.discard(head)
+        except BaseException as exc:  # the reactor's pool has been stopped, or no thread can be started
+            self._threaded.pop(head, None)
             for run in chain(head):
-                fail(run, exc, "", self._clock.now())
+                self._refuse(run, exc)
                 self._finish(run, done)
 
     def _work(self, head: Run, done: Done) -> None:
@@ -128,18 +138,23 @@ class TwistedExecutor(NativeExecutor):
         try:
             while run is not None:
                 then = run.then
-                coroutine = perform(run, self._context, self._clock, self._logger)
+                self._threaded[head] = run
+                coroutine = perform(run, self._context, self._clock, self._log)
                 if coroutine is not None:
-                    work = perform_coroutine(run, coroutine, self._clock, self._logger)
-                    self._reactor.callFromThread(
-                        self._begin, run, then, done, self._to_thread, work, coroutine
-                    )
-                    return
+                    work = perform_coroutine(run, coroutine, self._clock, self._log)
+                    begin = partial(self._begin, run, then, done, self._to_thread, work, coroutine)
+                    try:
+                        self._reactor.callFromThread(begin)
+                        return
+                    except BaseException as exc:  # the reactor is gone
+                        close_quietly(work)
+                        close_quietly(coroutine)
+                        self._refuse(run, exc)
                 self._finish(run, done)
                 run = then
         finally:
             self._working.runs = 0
-            self._threaded.discard(head)
+            self._threaded.pop(head, None)
 
     # -- coroutines, on the reactor's thread ---------------------------------------------------------------------
 
@@ -148,12 +163,14 @@ class TwistedExecutor(NativeExecutor):
             self._begin_function(head, done)
 
     def _begin_function(self, run: Run, done: Done) -> None:
-        self._begin(run, run.then, done, self._begin_function, self._carry_out(run))
+        # In another turn of the reactor, not within this call: a group may be long.
+        go_on = partial(self._reactor.callFromThread, self._begin_function)
+        self._begin(run, run.then, done, go_on, self._carry_out(run))
 
     async def _carry_out(self, run: Run) -> None:
-        coroutine = perform(run, self._context, self._clock, self._logger)
+        coroutine = perform(run, self._context, self._clock, self._log)
         if coroutine is not None:
-            await perform_coroutine(run, coroutine, self._clock, self._logger)
+            await perform_coroutine(run, coroutine, self._clock, self._log)
 
     def _begin(
         self,
@@ -166,26 +183,35 @@ class TwistedExecutor(NativeExecutor):
     ) -> None:
         """Drive a coroutine, which awaits others; when it has ended, the next run of its group goes to ``go_on``."""
 
-        def ended(_: object) -> None:
+        def ended(result: Any) -> None:
             self._cancels.pop(run, None)
             if not run.ended:
                 for coroutine in (work, *awaited):
-                    coroutine.close()  # a task that is cancelled before its first step leaves them as they are
-                end(run, CANCELLED, "cancelled before it started", self._clock.now())
+                    close_quietly(
+                        coroutine
+                    )  # a task that is cancelled before its first step leaves them as they are
+                if isinstance(result, BaseException):
+                    self._refuse(run, result)
+                else:
+                    end(run, CANCELLED, "cancelled before it started", self._clock.now())
             self._finish(run, done)
             if then is not None:
                 go_on(then, done)
 
         context = self._context.copy()
-        if self._loop is not None:
-            task = self._loop.create_task(_either(work, self._loop), context=context)
-            self._cancels[run] = task.cancel
-            task.add_done_callback(ended)
-        else:
-            deferred = context.run(Deferred.fromCoroutine, work)
-            if not deferred.called:
-                self._cancels[run] = deferred.cancel
-            deferred.addBoth(ended)
+        try:
+            if self._loop is not None:
+                # Task factories need not know of contexts; a task copies the one in which it is made.
+                task = context.run(self._loop.create_task, _either(work, self._loop))
+                task.add_done_callback(ended)
+                self._cancels[run] = task.cancel
+            else:
+                deferred = context.run(Deferred.fromCoroutine, work)
+                if not deferred.called:
+                    self._cancels[run] = deferred.cancel
+                deferred.addBoth(ended)
+        except BaseException as exc:  # a task factory of the program's may do anything
+            ended(exc)
 
     def _cancel_coroutines(self) -> None:
         for run, cancel in list(self._cancels.items()):

@@ -59,6 +59,8 @@ class BaseJobStore(ABC):
     poll_interval: float | None = None
     #: whether calls may wait for a disk or a network, so that an event loop must not make them
     does_io: bool = True
+    #: whether its calls wait for sockets; where gevent has patched these, they belong to one thread
+    waits_for_sockets: bool = False
 
     _scheduler: Any = None
     _alias: str | None = None
@@ -374,28 +376,40 @@ class BaseJobStore(ABC):
         """Microseconds for which records are kept; nobody knows whether older times ran. None: no bound."""
         return None
 
-    def renew(self, node: str, now: int, lease: int) -> bool:
+    def renew(
+        self, node: str, now: int, lease: int, in_hand: Collection[Run] = (), in_doubt: bool = False
+    ) -> list[Run] | None:
         """Renew a node's lease until ``now + lease``; the first call registers the node.
 
-        :return: False if the lease was over and the node's runs may have been taken: it must become a new node
+        A lease that has run out is renewed as well. Whether another node has touched anything meanwhile is decided run by run.
+
+        :param in_hand: the claimed runs that the node has in hand
+        :param in_doubt: whether to look at these runs even if the lease has not run out: the answer to a renewal is missing
+        :return: None if the lease had not run out; nothing was looked at then. Else those of ``in_hand`` that are not the node's
+            any more. The others are, and nobody takes them as long as the lease lasts
         """
-        return True
+        return None
 
     def rescue(
         self,
         node: str,
         now: int,
         room: Mapping[str, int] | None = None,
-        known: Collection[tuple[str, int]] | None = None,
+        known: Collection[tuple[str, int]] = (),
+        in_doubt: bool = False,
+        ownerless: bool = False,
     ) -> list[Run]:
         """Take over the claimed runs of nodes whose lease is over, and the runs that a node gave back when it left.
 
-        A node whose lease is over gets nothing, not even what is its own: it must become a new node first. Runs of a job are only
-        taken while those that living nodes have under way are fewer than its ``max_instances``, and then all of them.
+        A node whose lease is over gets nothing, not even what is its own: it must renew it first. Runs of a job are only taken
+        while those that living nodes have under way are fewer than its ``max_instances``, and then all of them. If ``node`` has one
+        of them in hand, none are taken: it may be executing what another node took over from it.
 
         :param room: for each executor alias, of at most how many jobs to take others' runs; None means all of any alias
-        :param known: the keys ``(job_id, nominal)`` of all runs that ``node`` has in hand. Runs that the store holds as
-            claimed by ``node`` and that are not among them are returned too: the answer to their claim was lost on its way
+        :param known: the keys ``(job_id, nominal)`` of all runs that ``node`` has in hand
+        :param in_doubt: whether to return also what the store holds as claimed by ``node`` and is not among ``known``: the answer
+            to a claim was lost on its way
+        :param ownerless: whether to take over only what was given back, and nothing of nodes that seem to be dead
         :return: runs that now belong to ``node`` with ``job`` set, to be executed again (the attempt is raised unless the run
             was given back unstarted), and ended runs (status "lost") of jobs that are not to be executed again. The runs of
             one job are linked by ``then``, oldest first, so that they are executed one after another

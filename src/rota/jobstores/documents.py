@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
+    from ..core.plan import Decision
     from ..jobcodec import JobFormat
 
 #: later than everything, also than what is held
@@ -156,6 +157,13 @@ def label_of(run: Run) -> tuple[str | None, str | None]:
     """
     job = run.job
     return (run.name, run.func) if job is None or job.state != ENDED else (job.name, job.func_ref)
+
+
+def label_records(decision: Decision) -> None:
+    """Let the records of times that do not run keep the name and the callable of a job whose schedule is over with a decision."""
+    if decision.state == ENDED:
+        for record in decision.records:
+            record.name, record.func = decision.job.name, decision.job.func_ref
 
 
 def label_all(runs: Iterable[Run], names: Mapping[str, tuple[str, str]]) -> None:

@@ -112,7 +112,10 @@ class MemoryJobStore(BaseJobStore):
             self._jobs[job.id] = job
             running = self._runs.running
             job.running = running.pop(job.id, 0) if running else 0
-            self._came(job)
+            nominal = job.next_nominal
+            if nominal is not None and nominal <= self._runs.claimed_until:
+                self._look_back(job, nominal)
+            self._push(job)
 
     def update_job(self, job: Job) -> None:
         """Take over the attributes of ``job`` into the stored job of that id.
@@ -251,16 +254,10 @@ class MemoryJobStore(BaseJobStore):
 
     # -- under the lock ------------------------------------------------------------------------------------------
 
-    def _came(self, job: Job) -> None:
-        """Push a job that was added or changed, and take note if there are records of times that it is to run."""
-        nominal = job.next_nominal
-        if (
-            nominal is not None
-            and nominal <= self._runs.claimed_until
-            and self._runs.recorded(job.id, nominal)
-        ):
+    def _look_back(self, job: Job, nominal: int) -> None:
+        """Take note if there are records of times that a job which was added or changed is to run."""
+        if self._runs.recorded(job.id, nominal):
             self._recorded.add(job.id)
-        self._push(job)
 
     def _push(self, job: Job) -> None:
         """Give the job a new version, and put it into its executor's queue."""
@@ -280,7 +277,10 @@ class MemoryJobStore(BaseJobStore):
             kept = stored.running, stored.version, stored._home
             stored.assign(job)
             stored.running, stored.version, stored._home = kept
-        self._came(stored)
+        nominal = stored.next_nominal
+        if nominal is not None and nominal <= self._runs.claimed_until:
+            self._look_back(stored, nominal)
+        self._push(stored)
         self._outdate()
 
     def _leave(self, job: Job) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: Differences up to this (microseconds) are within what a measurement over a network can tell, and count as none.
 TOLERANCE = SECOND // 10
+#: A lease that was renewed later than this (microseconds) from now, as it seems, was renewed before a clock was set back.
+AHEAD = 5 * SECOND
 
 
 class Offset:

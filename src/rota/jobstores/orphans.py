@@ -12,31 +12,40 @@ from ..jobcodec import can_run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from ..core.run import Run
     from ..job import Job
 
 
 def sort_out(
-    orphans: Sequence[Run], jobs: Mapping[str, Job], node: str, now: int, room: Mapping[str, int] | None
+    orphans: Sequence[Run],
+    jobs: Mapping[str, Job],
+    node: str,
+    now: int,
+    room: Mapping[str, int] | None,
+    known: Collection[tuple[str, int]] = (),
 ) -> list[Run]:
     """Decide which orphaned runs a node takes and which are lost; return those, changed accordingly.
 
     Runs are left alone if their job cannot be restored here, if living nodes run the job as often as it may, or if there is no
     room for them. Those of one job are taken together or not at all: who has lost its lease and does not know yet goes on with
-    what nobody has taken, beside what was.
+    what nobody has taken, beside what was. None are taken of a job of which ``node`` has one in hand that another node took over.
 
     :param orphans: claimed runs that no living node owns, or that ``node`` owns without knowing, oldest first
     :param jobs: the jobs of these runs, by id; also jobs whose schedule is over
     :param room: of how many jobs the node can take runs for each executor, None for any number; those of one job are executed one
         after another
+    :param known: the keys of the runs that ``node`` has in hand
     """
     left = None if room is None else dict(room)
     orphaned = Counter(run.job_id for run in orphans)
     changed: list[Run] = []
     is_open: dict[str, bool] = {}
+    in_hand = {run.job_id for run in orphans if run.owner != node and (run.job_id, run.nominal) in known}
     for run in orphans:
+        if run.job_id in in_hand:
+            continue
         job = jobs.get(run.job_id)
         reason = _why_lost(run, job, node)
         if reason is not None:

@@ -34,7 +34,7 @@ from ..jobstores.base import BaseJobStore
 from ..jobstores.memory import MemoryJobStore
 from ..logs import GuardedLogger, get_logger
 from ..util import asbool, astimezone, local_timezone, maybe_ref
-from .config import OPTIONS, default_policy, read_config, seconds_option
+from .config import OPTIONS, context_option, default_policy, read_config, seconds_option
 from .engine import LEASE
 from .job_methods import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
 from .listeners import Listeners
@@ -72,6 +72,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         claimed, no executor is started, and jobs may name executors that only the others have
     :param allowed_callables: which callables the jobs in durable stores may name: a list of ``"package.*"``, ``"package.module:*"``
         and ``"package.module:function"`` (all)
+    :param context: a :class:`contextvars.Context`: the context variables that runs see, each a copy of its own (none)
     :raises UnknownOptionError: for any other name
     """
 
@@ -291,6 +292,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
                 )
             if self.state != STATE_STOPPED and self._runs_jobs:
                 executor.start(self, alias)
+                watch(self)  # whatever the executor does at exit comes after this scheduler's end
             self._executors[alias] = executor
         self._tell(SchedulerEvent(EVENT_EXECUTOR_ADDED, alias))
         if self.state == STATE_RUNNING:
@@ -306,7 +308,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
             executor = self._lookup_executor(alias)
             del self._executors[alias]
         if shutdown and self._is_open and self._runs_jobs:
-            executor.shutdown()
+            executor._stop()
         self._tell(SchedulerEvent(EVENT_EXECUTOR_REMOVED, alias))
 
     def add_jobstore(
@@ -399,6 +401,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         self._lease = seconds_option(config, "lease", LEASE)
         self._runs_jobs = asbool(config.get("runs_jobs", True))
         self._allowed_callables = allow_list_of(config.get("allowed_callables"))
+        self._context = context_option(config)
         self._default_policy = default_policy(config.get("job_defaults") or {})
         self._executors.clear()
         for alias, value in (config.get("executors") or {}).items():

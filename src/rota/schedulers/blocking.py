@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: What a shell shows of a program that Ctrl-C has ended.
 _CTRL_C = 130
+#: A signal that comes right before a wait does not end it, so the thread that handles signals waits no longer than so (seconds).
+_LOOK = 0.5
 
 
 class BlockingScheduler(BaseScheduler):
@@ -35,6 +37,8 @@ class BlockingScheduler(BaseScheduler):
     _event: Any = None
     #: the signal that ended the last start(), or is about to
     _signal: int | None = None
+    #: whether start() handles signals now
+    _catches_signals = False
 
     def start(self, paused: bool = False) -> Any:
         """Start, and process jobs until the scheduler is shut down.
@@ -48,13 +52,13 @@ class BlockingScheduler(BaseScheduler):
         try:
             super().start(paused)
             self._main_loop()
-            self._closed.wait()
+            self._wait_for_end()
         except KeyboardInterrupt:
             if self._signal is None:  # the program's own
                 raise
             self._end_by_signal()
             self._hurried = True
-            self._closed.wait()
+            self._wait_for_end()
         finally:
             restore()
         if self._signal is not None and self._signal != _sigterm():
@@ -107,8 +111,23 @@ class BlockingScheduler(BaseScheduler):
                 self._log.exception("A pass over the job stores failed; trying again")
                 wait = 1.0
             if wait is None or wait > 0:
-                event.wait(SLICE if wait is None else min(wait, SLICE))
+                self._wait(event, SLICE if wait is None else min(wait, SLICE))
             event.clear()
+
+    def _wait(self, event: Any, seconds: float) -> None:
+        """Wait until somebody wakes the loop up."""
+        if self._catches_signals:
+            while seconds > _LOOK and self._signal is None:
+                if event.wait(_LOOK):
+                    return
+                seconds -= _LOOK
+            if self._signal is not None:
+                return
+        event.wait(seconds)
+
+    def _wait_for_end(self) -> None:
+        while not self._closed.wait(_LOOK):
+            pass
 
     def _end_by_signal(self) -> None:
         if self.state == STATE_STOPPED:
@@ -137,21 +156,24 @@ class BlockingScheduler(BaseScheduler):
 
         def note(signum: int, frame: FrameType | None) -> None:
             # A handler may come at any point of the main thread, so it takes no lock: no Event, no log, no thread is started.
-            again = self._signal is not None
-            if not again:
+            # While it starts, or stops already, there is nothing to drain for.
+            at_once = self._signal is not None or self.state == STATE_STOPPED
+            if self._signal is None:
                 self._signal = signum
             engine = self._engine
             if engine is not None:
                 engine.claiming = False
             self._event.set()
-            if again and signum == SIGINT:
+            if at_once and signum == SIGINT:
                 default_int_handler(signum, frame)
 
         caught = [number for number, default in defaults.items() if getsignal(number) is default]
         for number in caught:
             signal(number, note)
+        self._catches_signals = bool(caught)
 
         def restore() -> None:
+            self._catches_signals = False
             for number in caught:
                 if getsignal(number) is note:  # a job may have put its own there
                     signal(number, defaults[number])

@@ -10,7 +10,7 @@ from threading import Event, Lock
 from time import sleep
 
 from ..clock import HELD
-from ..core.run import CANCELLED, is_plain
+from ..core.run import CANCELLED, LOST, is_plain
 from ..errors import StoreNotStartedError
 from ..events import EVENT_JOB_REFUSED
 from ..interrupts import is_interrupt
@@ -51,8 +51,8 @@ class Completions:
         self.submitted = 0
         #: runs whose end is in the store; only the holder of the lock counts here
         self.recorded = 0
-        #: the runs that were handed out and are not recorded; None for a store that dies with the process. After a lost lease
-        #: the same nominal time may be in hand twice: the rescued run is the one that is kept here
+        #: the runs that were handed out and are not recorded, also those that another node has taken over; None for a store that
+        #: dies with the process
         self.in_hand: dict[tuple[str, int], Run] | None = {} if store.durable else None
         #: claimed runs of a durable store that a shutdown kept from starting; they are given back
         self.unstarted: list[Run] = []
@@ -240,6 +240,10 @@ class Completions:
     def _without_unstarted(self, batch: list[Run]) -> list[Run]:
         """Put the runs aside that a shutdown cancelled before they started: a durable store gets them back."""
         ended = [run for run in batch if run.status != CANCELLED or run.started_at is not None]
+        if (
+            self._engine.exiting
+        ):  # what was ended by force stays claimed: as of a node that died, it is run again or lost
+            ended = [run for run in ended if run.status != LOST]
         if len(ended) < len(batch):
             self.unstarted += [run for run in batch if run.status == CANCELLED and run.started_at is None]
         return ended

@@ -5,8 +5,17 @@ Pure; it makes no store and no executor, and leaves the caller's dictionaries as
 
 from __future__ import annotations
 
+from contextvars import Context
+
 from ..core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, with_options
-from ..errors import ConfigurationError, JobTypeError, JobValueError, UnknownOptionError
+from ..errors import (
+    ConfigurationError,
+    JobTypeError,
+    JobValueError,
+    OptionTypeError,
+    UnknownOptionError,
+)
+from ..texts import type_name
 from ..util import asbool, asint
 from .names import check_names
 
@@ -29,6 +38,7 @@ OPTIONS = (
     "lease",
     "runs_jobs",
     "allowed_callables",
+    "context",
 )
 
 _ADD_JOB_ONLY = (
@@ -94,6 +104,21 @@ def seconds_option(config: Mapping[str, Any], name: str, default: float) -> floa
     return seconds
 
 
+def context_option(config: Mapping[str, Any]) -> Context:
+    """Return the context variables that runs see: a copy of what is given, else none.
+
+    :raises OptionTypeError: if something else than a context is given
+    """
+    given = config.get("context")
+    if given is None:
+        return Context()
+    if not isinstance(given, Context):
+        raise OptionTypeError(
+            f"context must be a contextvars.Context, got {type_name(given)}; copy_context() returns the current one"
+        )
+    return given.copy()
+
+
 def default_policy(job_defaults: Mapping[str, Any]) -> Policy:
     """Return the policy of jobs that say nothing else; strings are converted, as ini files need it.
 
@@ -145,4 +170,4 @@ def _put(config: dict[str, Any], path: list[str], value: Any) -> None:
     if hasattr(value, "items") and isinstance(config.get(last), dict):
         config[last].update(value)
     else:
-        config[last] = dict(value) if hasattr(value, "items") else value
+        config[last] = dict(value) if hasattr(value, "items") and not isinstance(value, Context) else value

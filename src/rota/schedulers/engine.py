@@ -6,6 +6,7 @@ It carries out what ``core.plan`` decides. It starts no thread and never waits; 
 from __future__ import annotations
 
 from ..clock import HELD, SECOND
+from ..core.admission import admit
 from ..core.plan import ENDED, QUARANTINED, plan, quarantine
 from ..errors import StoreError
 from ..events import (
@@ -18,11 +19,13 @@ from ..events import (
     JobEvent,
     SchedulerHealthEvent,
 )
+from ..executors.steps import is_coroutine_function
 from ..interrupts import is_interrupt
 from ..texts import error_text, shortened
 from .announcing import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
 from .clock_jumps import ClockWatch, bring_forward
 from .lease import Lease, new_node_id
+from .renewals import Renewals
 from .requests import cancel
 from .store_state import StoreState
 
@@ -43,8 +46,12 @@ if TYPE_CHECKING:
 SLICE = 30.0
 #: How long a node's lease lasts (seconds) unless the scheduler says otherwise; it is renewed three times in that time.
 LEASE = 15.0
+#: After so many leases without a pass a node is not renewed any more: it lives, and does no work.
+SILENCE = 4
 #: How often retention and quarantine are looked after (microseconds).
 HOUSEKEEPING = 60 * SECOND
+#: How often (seconds) coroutines are looked for behind plain functions that wait for a thread of the same executor.
+CROWDED = 0.1
 #: The most jobs that one pass takes from a store for one executor.
 PASS = 1000
 #: … from a store in memory, where a pass costs little: fewer objects are alive at once than make Python look for garbage, which
@@ -64,6 +71,7 @@ class Engine:
     :param retry_interval: the longest wait (seconds) between two tries with a store that fails
     :param lease: seconds after which other nodes take over the runs of this node if it does not renew its lease
     :param runs_jobs: False: this is no node; nothing is claimed, and no lease is taken
+    :param host_works: returns whether the thread or loop of the host is there; thread-safe
     """
 
     #: the longest wait that :meth:`tick` returns (seconds), None: any; and whether it looks for what others changed.
@@ -82,6 +90,7 @@ class Engine:
         retry_interval: float = 10.0,
         lease: float = LEASE,
         runs_jobs: bool = True,
+        host_works: Callable[[], bool] | None = None,
     ) -> None:
         self.clock = clock
         self.logger = logger
@@ -97,11 +106,16 @@ class Engine:
         #: the id of this node in stores that need no lease
         self.node = new_node_id()
         self.last_tick: int | None = None
+        #: True while the interpreter exits
+        self.exiting = False
         self._executors = executors
         self._wake = wake
         self._retry_interval = retry_interval
         self._lease = int(lease * SECOND)
         self._runs_jobs = runs_jobs
+        self._host_works = host_works
+        #: when a pass, or a look of a shutdown that waits, was over last (monotonic microseconds)
+        self._worked_at = clock.monotonic()
         self._offload: Callable[[Callable[[], None]], None] | None = None
         self._soon: Callable[[Callable[[], None]], None] | None = None
         #: executors that a pass of the tick under way found without room
@@ -110,10 +124,11 @@ class Engine:
         self._broken: set[str] = set()
         #: the same of the last tick: when they have room again, the host is woken up
         self._starved: tuple[str, ...] = ()
+        #: calls something in the only thread that may use the sockets of stores, and waits for its end; None: any thread may
+        self.where_sockets_are: Callable[[Callable[[], None]], None] | None = None
         #: until when the host waits; HELD while a pass is under way, so that whatever comes then wakes it up
         self._waits_until = HELD
         self._clocks = ClockWatch()
-        self._no_rescue_until = 0
 
     # -- life cycle ----------------------------------------------------------------------------------------------
 
@@ -123,6 +138,10 @@ class Engine:
         is_node = store.durable and self._runs_jobs
         lease = Lease(store, self.clock, self.logger, self._lease) if is_node else None
         state = StoreState(self, alias, store, lease)
+        if lease is not None and not self.clock.virtual:  # in virtual time nothing happens by itself
+            state.renewals = Renewals(
+                lease, lambda: self._renew_aside(state), self.works, self.clock, self.logger
+            )
         state.completions.offload = self._offload if store.does_io else self._soon
         self._keep({**self.stores, alias: state}, self.leaving)
         if self._runs_jobs:
@@ -173,15 +192,34 @@ class Engine:
         return sum(state.completions.in_flight for state in self.states)
 
     def owns(self, node: str | None) -> bool:
-        """Whether a node id is one of this engine's, now or formerly."""
+        """Whether a node id is one of this engine's."""
         return node == self.node or any(
-            state.lease is not None and node in state.lease.nodes for state in self.states
+            state.lease is not None and node == state.lease.node for state in self.states
         )
+
+    def works(self) -> bool:
+        """Whether this node does its work, so that its leases may be renewed. Thread-safe."""
+        if self._host_works is not None and not self._host_works():
+            return False
+        return self.clock.monotonic() - self._worked_at <= SILENCE * self._lease
+
+    def _renew_aside(self, state: StoreState) -> None:
+        if self.where_sockets_are is not None and state.store.waits_for_sockets:
+            self.where_sockets_are(lambda: self.renew(state))
+        else:
+            self.renew(state)
+
+    def renew(self, state: StoreState) -> None:
+        """Renew the lease in a store outside the passes. Thread-safe."""
+        if state.lease is not None and state.lease.renewed_at is not None:
+            state.lease.renew(state.completions.in_hand or {})
 
     def wait_idle(self, seconds: float) -> bool:
         """Wait until no run is under way and all are recorded, at most so long; return whether that is so."""
         for state in self.states:
-            if not state.completions.wait_idle(seconds):
+            idle = state.completions.wait_idle(seconds)
+            self._worked_at = self.clock.monotonic()
+            if not idle:
                 return False
         return self.in_flight == 0
 
@@ -224,6 +262,7 @@ class Engine:
             delay = 0.0
         if delay is not None and self.slice is not None:
             delay = min(delay, self.slice)
+        self._worked_at = self.clock.monotonic()
         # The host waits from now on, not from the beginning of a pass that may have taken long.
         self._waits_until = HELD if delay is None else self.clock.now() + int(delay * SECOND)
         return delay
@@ -253,21 +292,30 @@ class Engine:
     def _pass(self, state: StoreState) -> float | None:
         store = state.store
         state.completions.flush()  # what a failing store did not take
-        lease = state.lease
+        lease, claims = state.lease, self._claims_from(state)
         if lease is not None:
-            now = self.clock.now()
-            more = lease.may_rescue_more(state.completions.in_hand or {})
-            if lease.keep(now) or lease.in_doubt or lease.asked or more:
-                self._rescue(state, lease, now)
-        if not self._claims_from(state):
-            return None if lease is None else lease.every / SECOND
+            in_hand = state.completions.in_hand or {}
+            lease.keep(in_hand)
+            if state.renewals is not None:
+                state.renewals.ensure()
+            if claims and lease.wants_rescue(in_hand):
+                self._rescue(state, lease)
+        if not claims:
+            return None if lease is None else lease.wait(False)
         if state.requested:
             self._hand_over(state, [state.requested.popleft() for _ in range(len(state.requested))])
         most = PASS if store.does_io else PASS_IN_MEMORY
-        room = {alias: min(most, self._room(alias)) for alias in list(self._executors)}
+        room = {
+            alias: min(PASS if alias in state.crowded else most, self._room(alias))
+            for alias in list(self._executors)
+        }
         open_to = {alias: free for alias, free in room.items() if free > 0}
         now = self.clock.now()  # anew: leases and claims may not be judged by the time before something slow
-        jobs = store.due(now, open_to) if open_to else []
+        jobs: Sequence[Job] = store.due(now, open_to) if open_to else []
+        rooms = self._function_rooms() if jobs else {}
+        state.crowded = set()
+        if rooms:
+            jobs, state.crowded = admit(jobs, rooms, is_coroutine_function)
         if jobs:
             # What ends meanwhile (all of it where runs are inline) is recorded together if it cannot be lost and nobody
             # listens: a burst of inline runs takes a quarter less.
@@ -278,9 +326,17 @@ class Engine:
                 state.completions.gathered()
             # Who had room for more than all that was handed out has room still.
             open_to = {alias: free for alias, free in open_to.items() if handed < free or self._room(alias)}
+        if state.crowded:
+            open_to = {alias: free for alias, free in open_to.items() if alias not in state.crowded}
         if len(open_to) < len(room):
             self._full.update(alias for alias in room if alias not in open_to)
-        return self._wait(state, open_to)
+        wait = self._wait(state, open_to)
+        return min(CROWDED, CROWDED if wait is None else wait) if state.crowded else wait
+
+    def _function_rooms(self) -> dict[str, int]:
+        """Return the room for plain functions of those executors that count them apart."""
+        rooms = {alias: executor.function_room() for alias, executor in list(self._executors.items())}
+        return {alias: room for alias, room in rooms.items() if room is not None}
 
     def _claims_from(self, state: StoreState) -> bool:
         return self.claiming and state not in self.leaving
@@ -314,8 +370,9 @@ class Engine:
         self._housekeep(state)
         following = store.next_due(open_to) if open_to else None
         wait = None if following is None else max(following - self.clock.now(), 0) / SECOND
-        if state.lease is not None and (wait is None or wait > state.lease.every / SECOND):
-            wait = state.lease.every / SECOND
+        if state.lease is not None:
+            left = state.lease.wait(True)
+            wait = left if wait is None else min(wait, left)
         poll = store.poll_interval if self.polls else None
         return poll if poll is not None and (wait is None or wait > poll) else wait
 
@@ -361,10 +418,14 @@ class Engine:
         done = state.completions.done
         state.completions.handing_out = True
         try:
-            self._executors[alias].submit(heads, done)
-        except Exception as exc:  # an executor that was removed or shut down meanwhile
+            executor = self._executors[alias]
+            executor.room_came_free = self.room_came_free
+            executor.submit(heads, done)
+        except BaseException as exc:  # it was removed or shut down meanwhile, and has taken none of the runs
+            if is_interrupt(exc):
+                raise
             from ..core.run import fail
-            from ..executors.base import chain
+            from ..executors.steps import chain
 
             self.logger.exception('Error submitting runs to executor "%s"', alias)
             for head in heads:
@@ -390,12 +451,10 @@ class Engine:
 
     # -- leases and housekeeping ---------------------------------------------------------------------------------
 
-    def _rescue(self, state: StoreState, lease: Lease, now: int) -> None:
+    def _rescue(self, state: StoreState, lease: Lease) -> None:
         """Take over the runs of nodes that did not renew their lease, and hand them to the executors."""
-        if not self._claims_from(state) or self.clock.monotonic() < self._no_rescue_until:
-            return
         room = {alias: self._room(alias, any_room=True) for alias in list(self._executors)}
-        rescued = lease.rescue(now, room, state.completions.in_hand or {})
+        rescued = lease.rescue(self.clock.now(), room, state.completions.in_hand or {})
         taken = []
         again = 0
         for run in rescued:
@@ -441,6 +500,11 @@ class Engine:
             if is_interrupt(exc):
                 raise
             self.store_failed(state.alias, exc, "ending the lease")
+        finally:
+            if state.lease is not None:
+                state.lease.ended = True
+            if state.renewals is not None:
+                state.renewals.stop()
 
     # -- trouble -------------------------------------------------------------------------------------------------
 
@@ -488,7 +552,11 @@ class Engine:
 
     def _roomy(self) -> bool:
         """Whether so much room has come free in a starved executor that another pass pays."""
-        return any(self._room(alias) for alias in self._starved)
+        crowded = {alias for state in self.stores.values() for alias in state.crowded}
+        rooms = self._function_rooms() if crowded else {}
+        return any(
+            self._room(alias) and (alias not in crowded or rooms.get(alias, 1)) for alias in self._starved
+        )
 
     def is_backing_off(self, alias: str) -> bool:
         """Whether a store is left alone for a while after an error."""
@@ -503,10 +571,10 @@ class Engine:
             return
         self.logger.warning("The clock jumped by %+.1f s", delta / SECOND)
         # The leases of all nodes on this machine look over after a jump forward; give them time to renew.
-        self._no_rescue_until = elapsed + self._lease
         for state in self.states:
             if state.lease is not None:
-                state.lease.renewed_at = None
+                state.lease.hurry = True
+                state.lease.trust_the_others()
         self.dispatch(ClockEvent(EVENT_CLOCK_JUMPED, delta / SECOND))
         if delta < 0:
             for state in self.stores.values():

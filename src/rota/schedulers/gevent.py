@@ -161,7 +161,10 @@ class GeventScheduler(BlockingScheduler):
 
     def _open(self) -> None:
         super()._open()
-        self._require_engine().set_offload(self._offload)
+        engine = self._require_engine()
+        engine.set_offload(self._offload)
+        if _patched():  # a patched socket belongs to the hub of the thread that made it
+            engine.where_sockets_are = self._call_on_hub
 
     def _drain(self, wait: bool = True, timeout: float | None = None) -> None:
         if not self._on_other_thread():
@@ -189,9 +192,10 @@ class GeventScheduler(BlockingScheduler):
             super()._finish_removal(state)
 
     def _wait_closed(self, seconds: float) -> bool:
-        with gevent.Timeout(seconds, False):
-            while not self._closed.is_set():
-                gevent.sleep(_POLL)
+        if not self._closed.is_set():
+            with gevent.Timeout(seconds, False):
+                while not self._closed.is_set():
+                    gevent.sleep(_POLL)
         return self._closed.is_set()
 
     def _on_other_thread(self) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from ..clock import MINUTE, is_shown_everywhere
+from ..clock import FIRST_SHOWN, LAST_SHOWN, MINUTE
 from ..core.plan import NEW, due_time
 from ..errors import (
     ConflictingIdError,
@@ -50,16 +50,19 @@ class JobInternals(JobLookups):
         if not explicit:
             self._plan_first(job, now)
         nominal, due = job.next_nominal, job.next_due
-        if nominal is not None and nominal <= now:
+        is_late = nominal is not None and nominal < now - LATE
+        if is_late or (
+            nominal is not None and nominal <= now and not job.has_new_id
+        ):  # a new id has no records
             from .recorded import pass_over  # import time
 
             over = pass_over([job], store, now, self._log)
             if over and self._leave_out(store, job, jobstore_alias, replace_existing, explicit):
                 return
-        is_past = not explicit and nominal is not None and nominal < now - LATE and due == job.next_due
+        is_told = is_late and not explicit and due == job.next_due
         try:
             store.add_job(job)
-            if is_past:
+            if is_told:
                 self._tell_of_past(job, nominal or 0, now)
         except ConflictingIdError:
             if not replace_existing:
@@ -101,7 +104,7 @@ class JobInternals(JobLookups):
         first = job.trigger.first(now)
         if first is None:
             self._log.warning('Job "%s" is paused: %s has no time to come', job.name, job.trigger)
-        elif not is_shown_everywhere(first):
+        elif not FIRST_SHOWN <= first <= LAST_SHOWN:
             checked_time(first, "the first run", job.trigger)
         job.set_next(first, None if first is None else due_time(job, first))
 
@@ -171,10 +174,10 @@ class JobInternals(JobLookups):
             # The transaction of the caller is left alone; there the claim decides about times that have a record.
             over = pass_over(jobs, store, now, self._log, LOOK_BY_ID if connection is None else LOOK_NEVER)
         if over:
-            ended = [
-                job for job in over if self._leave_out(store, job, alias, replace, job.id not in planned)
-            ]
-            jobs = [job for job in jobs if job not in ended]
+            ended = {
+                job.id for job in over if self._leave_out(store, job, alias, replace, job.id not in planned)
+            }
+            jobs = [job for job in jobs if job.id not in ended]
             if not jobs:
                 return
         keep = partial(_keep_schedule, only=planned) if replace else None
@@ -253,10 +256,10 @@ class JobInternals(JobLookups):
         raise changed_all_the_time(job_id)
 
     def _remove(self, job_id: str, jobstore: str | None) -> str:
-        id = usable_id(job_id)
+        id = job_id if type(job_id) is str and job_id.isprintable() else usable_id(job_id)
         if id is None:
             raise no_such_job(job_id, ())
-        if not self._goes_to_stores():
+        if not self._is_open and not self._goes_to_stores():
             with self._jobstores_lock:
                 for i, (job, alias, _) in enumerate(self._pending_jobs):
                     if job.id == job_id and jobstore in (None, alias):

@@ -1,4 +1,4 @@
-"""This node's lease in one durable store: kept in time, or lost and begun anew.
+"""This node's lease in one durable store: kept in time, or renewed late, with whatever nobody has taken meanwhile.
 
 It asks the store; what becomes of rescued runs is the engine's business.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from os import getpid, urandom
 
 from ..clock import SECOND
+from .native import Lock, patiently
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
     from ..jobstores.base import BaseJobStore
     from ..logs import GuardedLogger
 
+    #: runs by job id and nominal time
+    InHand = Mapping[tuple[str, int], Run]
+
+#: How far the clock of a store may move against this node's between two renewals before it counts as a jump (microseconds).
+JUMP = 2 * SECOND
+#: The shortest wait for something that has to do with a lease (seconds).
+SHORTEST_WAIT = 0.01
+#: How long the end of a lease waits for a renewal that is under way (seconds).
+PATIENCE = 5.0
+
 
 def new_node_id() -> str:
     """Return a name that no other node has, ever."""
@@ -25,7 +36,9 @@ def new_node_id() -> str:
 
 
 class Lease:
-    """A node in one store.
+    """A node in one store. Its runs stay its own as long as nobody has taken them, however late it renews its lease.
+
+    The passes begin the lease. They also renew it, unless something else does (``kept``): then only one that is late already.
 
     :param length: how long the lease lasts after each renewal (microseconds); it is renewed three times in that time
     """
@@ -33,14 +46,21 @@ class Lease:
     __slots__ = (
         "_clock",
         "_clocks_differ",
+        "_in_turn",
         "_logger",
+        "_looked_at",
+        "_offset",
         "_rescued",
         "_store",
+        "_unanswered",
         "asked",
+        "ended",
+        "hurry",
         "in_doubt",
+        "kept",
         "length",
+        "no_takeover_until",
         "node",
-        "nodes",
         "renewed_at",
     )
 
@@ -49,44 +69,114 @@ class Lease:
         self._clock = clock
         self._logger = logger
         self._clocks_differ = False
+        #: what the clock of the store was ahead at the last renewal (microseconds)
+        self._offset: int | None = None
+        #: held by the thread that renews the lease at the moment
+        self._in_turn = Lock()
+        #: True after a renewal that raised: the store may have renewed the lease without saying whose the runs are
+        self._unanswered = False
+        #: when the store was last looked through for runs to take (monotonic microseconds)
+        self._looked_at: int | None = None
+        #: rescued runs that have not ended yet, as far as is known
+        self._rescued: set[tuple[str, int]] = set()
         self.length = length
         self.node = new_node_id()
-        #: this node and its former incarnations
-        self.nodes = {self.node}
-        #: monotonic microseconds; None: due at once
+        #: monotonic microseconds; None: it has not begun
         self.renewed_at: int | None = None
+        #: whether somebody else renews the lease than the passes
+        self.kept = False
+        #: True: the next pass renews it, whatever the time
+        self.hurry = False
+        #: True once it is given up; it is not renewed any more
+        self.ended = False
+        #: until when nobody is declared dead (monotonic microseconds): whoever was cut off as this node was has to renew first
+        self.no_takeover_until = 0
         #: True while the answer to a claim is missing: the store may hold runs for this node that it does not know of
         self.in_doubt = False
         #: True once somebody has asked for a run that this node may take at once
         self.asked = False
-        #: rescued runs that have not ended yet, as far as is known
-        self._rescued: set[tuple[str, int]] = set()
 
     @property
     def every(self) -> int:
         """Microseconds from one renewal to the next."""
         return self.length // 3
 
-    def keep(self, now: int) -> bool:
-        """Renew the lease if it is time; a lease that was over is begun anew by a new incarnation.
+    @property
+    def _late(self) -> int:
+        """How many microseconds after a renewal the next one is so late that another node's lease may be over."""
+        return self.length // 2
 
-        :return: whether it was renewed now
+    def keep(self, in_hand: InHand) -> None:
+        """Renew the lease if that is for the pass to do now.
+
+        :param in_hand: the runs that were handed out and are not recorded
         """
-        elapsed = self._clock.monotonic()
-        if self.renewed_at is not None and elapsed - self.renewed_at < self.every:
-            return False
-        if not self._store.renew(self.node, now, self.length):
-            self._logger.error(
-                "Node %s did not renew its lease in time; others may have taken its runs over. It goes on as a new node",
+        if self.renewed_at is not None and not self.hurry:
+            age = self._clock.monotonic() - self.renewed_at
+            if age < (self._late if self.kept else self.every):
+                return
+        self.renew(in_hand)
+
+    def wait(self, claiming: bool) -> float:
+        """Return the seconds until the next pass is needed to renew the lease, or to look for runs that nobody carries out.
+
+        :param claiming: whether this node takes any
+        """
+        now, times = self._clock.monotonic(), [self.every]
+        if not self.kept and self.renewed_at is not None:
+            times.append(self.renewed_at + self.every - now)
+        if claiming and self._looked_at is not None:
+            times.append(self._looked_at + self.every - now)
+        return max(min(times) / SECOND, SHORTEST_WAIT)
+
+    def renew(self, in_hand: InHand) -> None:
+        """Renew the lease, even if it has run out; say what others have taken meanwhile. Thread-safe.
+
+        It does nothing while another thread is at it.
+        """
+        if not self._in_turn.acquire(False):
+            return
+        try:
+            if not self.ended:
+                self._renew([run for run in list(in_hand.values()) if not run.ended])
+        finally:
+            self._in_turn.release()
+
+    def _renew(self, in_hand: Collection[Run]) -> None:
+        elapsed, before = self._clock.monotonic(), self.renewed_at
+        unanswered, self._unanswered = self._unanswered, True
+        lost = self._store.renew(self.node, self._clock.now(), self.length, in_hand, unanswered)
+        self._unanswered = self.hurry = False
+        if lost is not None and not (unanswered and not lost):
+            self._say_what_is_lost([run for run in lost if not run.ended])
+        late = before is not None and elapsed - before >= self._late
+        offset, self._offset = self._offset, self._store.clock_offset
+        jumped = None not in (offset, self._offset) and abs((self._offset or 0) - (offset or 0)) > JUMP
+        if late or jumped or unanswered or lost is not None:
+            self.trust_the_others()
+        self.renewed_at = (
+            elapsed  # in this order: a pass that sees it sees also that nobody may be declared dead
+        )
+        self._compare_clocks()
+
+    def trust_the_others(self) -> None:
+        """Declare no node dead for one lease: it was cut off too, perhaps, and has to renew its lease first."""
+        self.no_takeover_until = self._clock.monotonic() + self.length
+
+    def _say_what_is_lost(self, lost: Collection[Run]) -> None:
+        if not lost:
+            self._logger.warning(
+                "Node %s did not renew its lease in time; nobody has taken anything over, and it keeps its runs",
                 self.node,
             )
-            self.node = new_node_id()
-            self.nodes.add(self.node)
-            self.in_doubt = False
-            self._store.renew(self.node, now, self.length)
-        self.renewed_at = elapsed
-        self._compare_clocks()
-        return True
+            return
+        self._logger.error(
+            "Node %s did not renew its lease in time; others have taken over %d of its runs, such as %r. Their outcomes here "
+            "will be refused",
+            self.node,
+            len(lost),
+            next(iter(lost)),
+        )
 
     def _compare_clocks(self) -> None:
         """Say once when the store's clock shows another time: jobs run by this node's, leases last by the store's."""
@@ -100,21 +190,30 @@ class Lease:
             )
         self._clocks_differ = wrong
 
-    def rescue(self, now: int, room: Mapping[str, int], in_hand: Mapping[tuple[str, int], Run]) -> list[Run]:
-        """Take over the runs of dead nodes, and those of this node whose claim was answered by an error."""
-        known = None
-        if self.in_doubt:
-            # Not what a former incarnation has in hand: this one may own the same times without knowing.
-            known = {(run.job_id, run.nominal) for run in list(in_hand.values()) if run.owner == self.node}
+    # -- runs of others ------------------------------------------------------------------------------------------
+
+    def wants_rescue(self, in_hand: Collection[tuple[str, int]]) -> bool:
+        """Whether it is time to look for runs that nobody carries out."""
+        if self.in_doubt or self.asked or self._looked_at is None:
+            return True
+        return self._may_rescue_more(in_hand) or self._clock.monotonic() - self._looked_at >= self.every
+
+    def rescue(self, now: int, room: Mapping[str, int], in_hand: Collection[tuple[str, int]]) -> list[Run]:
+        """Take over the runs of dead nodes, those that nobody has, and those of this node whose claim was answered by an error."""
+        self._looked_at = elapsed = self._clock.monotonic()
+        # Late now: another thread may be renewing the lease at this moment.
+        late = self.renewed_at is None or elapsed - self.renewed_at >= self._late
+        ownerless = late or elapsed < self.no_takeover_until
+        in_doubt = self.in_doubt
         # An error leaves the doubt: what was taken may be ours all the same.
         self.in_doubt = True
         self.asked = False
-        runs = self._store.rescue(self.node, now, room, known)
+        runs = self._store.rescue(self.node, now, room, set(in_hand), in_doubt, ownerless)
         self.in_doubt = False
         self._rescued.update((run.job_id, run.nominal) for run in runs)
         return runs
 
-    def may_rescue_more(self, in_hand: Collection[tuple[str, int]]) -> bool:
+    def _may_rescue_more(self, in_hand: Collection[tuple[str, int]]) -> bool:
         """Whether rescued runs have ended since the last look, so that there is room for what had to wait."""
         if not self._rescued:
             return False
@@ -122,8 +221,16 @@ class Lease:
         self._rescued = {key for key in self._rescued if key in in_hand}
         return len(self._rescued) < before
 
+    # -- the end -------------------------------------------------------------------------------------------------
+
     def end(self, unstarted: list[Run], now: int) -> None:
         """Give back the runs that were not started, and end the lease."""
-        if self.renewed_at is not None:
-            self._store.leave(self.node, unstarted, now)
-            self.renewed_at = None
+        self.ended = True
+        waited = patiently(self._in_turn, PATIENCE)  # a renewal that comes later would begin it anew
+        try:
+            if self.renewed_at is not None:
+                self._store.leave(self.node, unstarted, now)
+                self.renewed_at = None
+        finally:
+            if waited:
+                self._in_turn.release()

@@ -115,6 +115,10 @@ class SchedulerLife(JobMethods):
         """Whether the thread or loop that makes the passes is still there."""
         return True
 
+    def _host_works(self) -> bool:
+        """Whether there is somebody who makes the passes, or waits for the end of the runs."""
+        return self.state == STATE_STOPPED or self._host_is_alive()
+
     def _wants(self, code: int) -> bool:
         return self._all_events is not None or bool(self._listeners.mask & code)
 
@@ -224,6 +228,7 @@ class SchedulerLife(JobMethods):
             self.jobstore_retry_interval,
             self._lease,
             self._runs_jobs,
+            self._host_works,
         )
         started: list[BaseExecutor] = []
         try:
@@ -237,7 +242,7 @@ class SchedulerLife(JobMethods):
                 self._store_pending()
         except BaseException:
             for executor in started:
-                executor.shutdown(wait=False)
+                executor._stop(wait=False)
             self._close_stores()
             self._engine = None
             self._is_copy = was_copy
@@ -368,3 +373,10 @@ class SchedulerLife(JobMethods):
         except Exception:
             return False
         return not run.ended and self._require_engine().owns(run.owner)
+
+    def _is_exiting(self) -> None:
+        """The interpreter exits: what has to be ended by force from now on is lost, and not cancelled."""
+        if self._engine is not None:
+            self._engine.exiting = True
+        for executor in self._executors.values():
+            executor.exiting = True

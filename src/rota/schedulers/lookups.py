@@ -148,10 +148,10 @@ class JobLookups:
 
     def _find_job(self, job_id: str, jobstore_alias: str | None) -> tuple[Job, str | None] | None:
         """Return the job of that id and the alias of its store (None if the job is pending), or None if there is none."""
-        id = usable_id(job_id)
+        id = job_id if type(job_id) is str and job_id.isprintable() else usable_id(job_id)
         if id is None:
             return None
-        if not self._goes_to_stores():
+        if not self._is_open and not self._goes_to_stores():
             for job, alias, _ in self._pending_jobs:
                 if job.id == id and jobstore_alias in (None, alias):
                     return job, None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from abc import abstractmethod
 from contextlib import suppress
-from contextvars import copy_context
 from queue import SimpleQueue
 from threading import Lock, Thread, current_thread, get_ident
 
@@ -63,7 +62,7 @@ class LoopScheduler(BaseScheduler):
                 "shutdown() returned before you call start()"
             )
         self._find_loop()
-        self._base_context = copy_context()
+        self._base_context = self._context.copy()
         self._helper = _HelperThread(self._log)
         self._aside = self._again = self._woken = False
         self._timer = None  # one that an ended loop has left behind

@@ -5,7 +5,7 @@ Built-ins are found without entry points, so that frozen programs work; entry po
 
 from __future__ import annotations
 
-from ..errors import JobTypeError, OptionTypeError, TriggerTypeError, UnknownAliasError
+from ..errors import JobTypeError, OptionTypeError, TriggerTypeError, UnknownAliasError, UnknownOptionError
 from ..triggers import NAMED_TRIGGERS
 from .names import check_names, nearest
 
@@ -91,6 +91,8 @@ def create_plugin(kind: str, name: str, options: Mapping[str, Any], others: Iter
         return cls(**options)
     except TypeError:
         what = f'The {_WHAT[kind]} "{name}"'
+        if (kind, name) == ("trigger", "cron") and "expr" in options:
+            raise UnknownOptionError(f"{what} has no option 'expr'; write \"crontab\", expr=…") from None
         _refuse_unknown(cls, what, options, others)
         _require_all(cls, what, options, TriggerTypeError if kind == "trigger" else OptionTypeError)
         raise

@@ -70,6 +70,7 @@ def _each(objects: Iterable[Any], method: str) -> None:
 def _at_exit() -> None:
     for scheduler in list(_started):
         try:
+            scheduler._is_exiting()
             scheduler._stop_at_exit()
         except Exception:  # the others get their moment all the same
             scheduler._log.exception("Error shutting down at exit")

@@ -9,7 +9,7 @@ import sys
 from threading import Lock, current_thread
 
 from ..clock import SYSTEM_CLOCK
-from ..logs import GuardedLogger, shown
+from ..logs import LEVELS, GuardedLogger, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .event_queue import EventQueue
-
-#: The levels of the methods of loggers, as in logging.
-_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 class QueuedLogger(GuardedLogger):
@@ -51,7 +48,7 @@ class QueuedLogger(GuardedLogger):
         return QueuedLogger(logger, self._lines)
 
     def _log(self, method: str, message: str, args: tuple[object, ...], exc_info: Any) -> None:
-        if not self.isEnabledFor(_LEVELS[method]):
+        if not self.isEnabledFor(LEVELS[method]):
             return
         if self._lines.is_closed:  # after the shutdown there is no pass that could be held up
             super()._log(method, message, args, exc_info)
@@ -82,7 +79,7 @@ class QueuedLogger(GuardedLogger):
             return
         file, number, func = place
         logger = self._logger
-        record = logger.makeRecord(logger.name, _LEVELS[method], file, number, message, args, exc_info, func)
+        record = logger.makeRecord(logger.name, LEVELS[method], file, number, message, args, exc_info, func)
         record.thread, record.threadName = thread.ident, thread.name
         seconds = now / 1_000_000
         record.relativeCreated += (seconds - record.created) * 1000

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..jobstores.base import BaseJobStore
     from ..logs import GuardedLogger
 
-#: of which jobs records are looked for: of those whose id was not made for them, of all, of none
+#: of which jobs records are looked for: of those whose id was not made for them, of all as they are stored already, of none
 LOOK_BY_ID, LOOK_ALWAYS, LOOK_NEVER = "by id", "always", "never"
 
 
@@ -30,7 +30,8 @@ def pass_over(
 ) -> list[Job]:
     """Move jobs on whose next time is past and has a record in a store.
 
-    A time that is older than the store remembers is marked, so that it is recorded as missed and does not run.
+    A time that is older than the store remembers is marked, so that it is recorded as missed and does not run; not that of a job
+    which is stored already.
 
     :param jobs: jobs as they are about to be stored
     :param now: instant
@@ -44,7 +45,7 @@ def pass_over(
         if look == LOOK_ALWAYS or (look == LOOK_BY_ID and not job.has_new_id)
     }
     found = store.recorded(since) if since else {}
-    age = store.remembers
+    age = None if look == LOOK_ALWAYS else store.remembers
     over = []
     for job in past:
         nominal = job.next_nominal or 0

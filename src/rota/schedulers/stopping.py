@@ -109,7 +109,7 @@ class Stopping(SchedulerLife):
                 self._wait_idle(engine, CANCEL_GRACE)
             for alias, executor in executors.items():
                 try:
-                    executor.shutdown(engine.in_flight == 0)
+                    executor._stop(engine.in_flight == 0)
                 except Exception:  # the outcomes are recorded, and the stores close, all the same
                     self._log.exception("Error shutting down executor %r", alias)
             engine.leave()

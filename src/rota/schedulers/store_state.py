@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..jobstores.base import BaseJobStore
     from .engine import Engine
     from .lease import Lease
+    from .renewals import Renewals
 
 
 class StoreState:
@@ -23,11 +24,13 @@ class StoreState:
     __slots__ = (
         "alias",
         "completions",
+        "crowded",
         "error",
         "failures",
         "housekept_at",
         "keeps_open",
         "lease",
+        "renewals",
         "requested",
         "retry_at",
         "skipping",
@@ -40,6 +43,8 @@ class StoreState:
         self.store = store
         #: None for a store that dies with the process
         self.lease = lease
+        #: the thread that renews the lease; None: the passes do, as in virtual time
+        self.renewals: Renewals | None = None
         self.completions = Completions(engine, store, alias)
         self.failures = 0
         self.error: str | None = None
@@ -54,3 +59,5 @@ class StoreState:
         self.skipping: set[str] = set()
         #: executor aliases that jobs ask for and this scheduler does not have
         self.strangers: set[str] = set()
+        #: executor aliases for which the last pass left plain functions in the store
+        self.crowded: set[str] = set()

@@ -5,6 +5,8 @@ Knows the port only, no store.
 
 from __future__ import annotations
 
+from threading import Barrier, Thread
+
 from ..clock import SECOND, moment
 from ..core.plan import plan
 from ..core.policy import with_options
@@ -15,7 +17,7 @@ from ..triggers.interval import IntervalTrigger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from ..core.plan import Decision
@@ -124,3 +126,25 @@ class BrokenTrigger(IntervalTrigger):
     def after(self, instant: int, previous: int | None = None) -> int | None:
         """Raise."""
         raise RuntimeError("broken")
+
+
+def at_once(count: int, work: Callable[[int], None]) -> None:
+    """Do something in several threads at once; raise what goes wrong in one of them."""
+    barrier = Barrier(count)
+    failures: list[BaseException] = []
+
+    def do(number: int) -> None:
+        try:
+            barrier.wait(60)
+            work(number)
+        except BaseException as exc:
+            failures.append(exc)
+
+    threads = [Thread(target=do, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    for failure in failures:
+        raise failure
+    assert not any(thread.is_alive() for thread in threads)

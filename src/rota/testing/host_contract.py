@@ -28,8 +28,10 @@ from ..events import (
     EVENT_SCHEDULER_STARTED,
 )
 from ..schedulers.base import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
+from .hostile_host_contract import HostileHostContract
 from .hosts import MOMENT, FailingStore, Host, SlowStore
 from .listener_contract import ListenerContract
+from .renewal_contract import RenewalContract
 from .stopping_contract import StoppingContract
 
 TYPE_CHECKING = False
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class HostContract(ListenerContract, StoppingContract):
+class HostContract(ListenerContract, RenewalContract, StoppingContract, HostileHostContract):
     """The invariants of schedulers, as programs see them."""
 
     @pytest.fixture

@@ -15,10 +15,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ..clock import MINUTE
+from ..clock import HOUR, MINUTE
 from ..core.policy import with_options
-from ..core.run import CLAIMED, FAILED, MISSED, SUCCEEDED, end, fail, succeed
-from .contract_jobs import LEASE, OTHER, START, claim, finish, make_job, task
+from ..core.run import CLAIMED, FAILED, MISSED, SKIPPED, SUCCEEDED, end, fail, succeed
+from .contract_jobs import LEASE, NODE, OTHER, START, claim, decide, finish, make_job, task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -196,6 +196,24 @@ class StoredRecordContract(RecordContract):
         assert {id: type(value) for id, value in found.items()} == {
             id: type(value) for id, value in jobs.items()
         }
+
+    def test_a_record_of_billions_of_times_is_kept(self, store: BaseJobStore) -> None:
+        store.add_job(make_job())
+        store.renew(NODE, START, LEASE)
+        (decision,) = decide(store, START + MINUTE)
+        decision.records[0].count = 2**40
+        assert store.claim([decision], NODE, START + 1) == [decision]
+        (record,) = store.get_runs("job", status=SKIPPED)
+        assert record.count >= 2**31 - 1
+
+    def test_many_long_errors_of_one_job_are_recorded(self, store: BaseJobStore) -> None:
+        store.add_job(make_job(coalesce=False))
+        runs = claim(store, START + 59 * MINUTE)
+        for run in runs:
+            fail(run, ValueError("✓" * 50_000), "✓" * 50_000, START + HOUR)
+        assert store.finish(runs, START + HOUR) == []
+        records = store.get_runs("job", limit=100)
+        assert [(run.status, len(run.error or "")) for run in records] == [(FAILED, 50_000)] * 60
 
     def test_no_text_of_an_error_or_reason_keeps_a_run_from_being_recorded(self, store: BaseJobStore) -> None:
         for id in ("error", "reason", "no text", "neighbour"):

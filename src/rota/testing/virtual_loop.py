@@ -13,7 +13,8 @@ from itertools import count
 
 from ..clock import SECOND
 from ..core.run import CANCELLED, end
-from ..executors.base import NativeExecutor, chain, perform, perform_coroutine
+from ..executors.base import NativeExecutor
+from ..executors.steps import chain, close_quietly, perform, perform_coroutine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -191,24 +192,24 @@ class VirtualExecutor(NativeExecutor):
         run = first
         while run is not None:
             then = run.then
-            coroutine = perform(run, self._context, self._clock, self._logger)
+            coroutine = perform(run, self._context, self._clock, self._log)
             if coroutine is not None:
                 self._await(run, coroutine, then, done)
                 return
-            done(run)
+            self._report(run, done)
             run = then
 
     def _await(self, run: Run, coroutine: Coroutine[Any, Any, Any], then: Run | None, done: Done) -> None:
-        work = perform_coroutine(run, coroutine, self._clock, self._logger)
+        work = perform_coroutine(run, coroutine, self._clock, self._log)
         task = self._loop.create_task(work, context=self._context.copy())
         self._tasks[task] = run
 
         def ended(task: asyncio.Task[None]) -> None:
             del self._tasks[task]
             if not run.ended:  # cancelled before its first step
-                coroutine.close()
+                close_quietly(coroutine)
                 end(run, CANCELLED, "cancelled while it was running", self._clock.now())
-            done(run)
+            self._report(run, done)
             self._go_on(then, done)
 
         task.add_done_callback(ended)

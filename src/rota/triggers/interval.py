@@ -363,6 +363,21 @@ def _length(weeks: Any, days: Any, hours: Any, minutes: Any, seconds: Any) -> in
             "An interval of nothing (no weeks, days, hours, minutes or seconds, or all of them 0) fires every second, as in "
             "APScheduler; write seconds=1 if that is meant",
             UserWarning,
-            stacklevel=3,
+            stacklevel=_depth_of_user(),
         )
     return length or SECOND
+
+
+def _depth_of_user() -> int:
+    """Return how many calls up from the one that asks the first function is that is not part of this package."""
+    import sys
+
+    depth = 1
+    while True:
+        try:
+            module = sys._getframe(depth + 1).f_globals.get("__name__", "")
+        except ValueError:
+            return depth
+        if not module.startswith("rota."):
+            return depth + 1
+        depth += 1

@@ -13,12 +13,12 @@ from ...errors import ConfigurationError, MissingExtraError, StoreNotStartedErro
 from ...jobcodec import JobFormat
 from ...util import maybe_ref
 from ..base import BaseJobStore, ConflictingIdError, JobLookupError
-from ..documents import heal, ordered, parts_of
+from ..documents import heal, ordered
 from ..offset import Offset
 from ..orphans import linked, sort_out
 
 try:
-    from pymongo.errors import DuplicateKeyError
+    import pymongo  # noqa: F401  # said here, should it be missing
 except ImportError as exc:
     raise MissingExtraError("MongoDBJobStore", "mongodb") from exc
 
@@ -70,6 +70,7 @@ class MongoDBJobStore(BaseJobStore):
     """
 
     durable = True
+    waits_for_sockets = True
     poll_interval = 1.0
 
     def __init__(
@@ -148,9 +149,9 @@ class MongoDBJobStore(BaseJobStore):
 
         :raises TransientJobError: if its callable has no importable name
         :raises SerializationError: if an argument or the trigger cannot be written
-        :raises JobValueError: if a text of it cannot be stored
+        :raises JobValueError: if a text of it cannot be stored, or is too long
         """
-        parts_of(job, self._format)
+        self._jobs.parts_of(job)
 
     # -- APScheduler's eight methods -----------------------------------------------------------------------------
 
@@ -299,28 +300,34 @@ class MongoDBJobStore(BaseJobStore):
         """How long records are kept, in microseconds."""
         return self._keep_age
 
-    def renew(self, node: str, now: int, lease: int) -> bool:
-        """Renew or begin a node's lease; False if it was over. The server's clock decides."""
+    def renew(
+        self, node: str, now: int, lease: int, in_hand: Collection[Run] = (), in_doubt: bool = False
+    ) -> list[Run] | None:
+        """Renew or begin a node's lease; see the port. The server's clock decides."""
         self._check_started()
         self._offset.measure(self._server.time, self.clock)
         there = self._offset.at(now)
         nodes = self._server.nodes
+        renewed = {"$set": {"lease_until": there + lease, "started": there}}
         with self._server.translated():
             alive = {"_id": node, "lease_until": {"$gte": there}}
-            if nodes.update_one(alive, {"$set": {"lease_until": there + lease}}).matched_count:
-                return True
-            try:
-                nodes.insert_one({"_id": node, "lease_until": there + lease, "started": there})
-            except DuplicateKeyError:
-                return False
-        return True
+            ran = nodes.update_one(alive, renewed).matched_count
+            if (
+                not ran
+                and not nodes.update_one({"_id": node}, renewed, upsert=True).matched_count
+                and not in_hand
+            ):
+                return None
+        return None if ran and not in_doubt else self._runs.keep(node, in_hand, there)
 
     def rescue(
         self,
         node: str,
         now: int,
         room: Mapping[str, int] | None = None,
-        known: Collection[tuple[str, int]] | None = None,
+        known: Collection[tuple[str, int]] = (),
+        in_doubt: bool = False,
+        ownerless: bool = False,
     ) -> list[Run]:
         """Take over runs that no living node owns; see the port. A run whose job is gone is lost.
 
@@ -329,21 +336,20 @@ class MongoDBJobStore(BaseJobStore):
         self._check_started()
         found: list[Run] = []
         left = None if room is None else dict(room)
-        own = None if known is None else set(known)
+        own = set(known)
         for _ in range(_TRIES):
             documents = self._runs.busy()
             self._runs.file_leftovers(documents)
-            orphans = self._runs.orphans(documents, self._offset.at(now), node, own)
+            orphans = self._runs.orphans(documents, self._offset.at(now), node, own, in_doubt, ownerless)
             if not orphans:
                 break
             by_id = {document["_id"]: document for document in documents}
             found_jobs = self._jobs.some({run.job_id for run in orphans})
             jobs = {job.id: job for job in map(self._job_of, found_jobs)}
-            changed = sort_out(orphans, jobs, node, now, left)
+            changed = sort_out(orphans, jobs, node, now, left, known)
             taken = self._runs.take(changed, by_id)
             for run in taken:
-                if own is not None:
-                    own.add((run.job_id, run.nominal))
+                own.add((run.job_id, run.nominal))
                 if left is not None and run.status == CLAIMED:
                     left[run.executor] = left.get(run.executor, 0) - 1
             found += taken

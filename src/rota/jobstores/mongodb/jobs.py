@@ -12,7 +12,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from ...clock import HELD
 from ...core.plan import ACTIVE, ENDED, QUARANTINED
-from ...errors import ConflictingIdError, JobLookupError
+from ...errors import ConflictingIdError, JobLookupError, JobValueError
 from ...texts import storable
 from ..documents import healing_as, job_of, parts_of
 
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 REMOVED = "removed"
 #: The states of documents that are no jobs any more; only their runs keep them.
 OVER = (ENDED, REMOVED)
+
+#: How many bytes a job's texts may take. A document has 16 MB at most, and holds the job's unfinished runs too.
+JOB_SIZE = 12_000_000
+#: From where on a stored job, of an older version, has no room for its runs (characters).
+_NO_ROOM = 15_500_000
 
 _PARTS = ("_id", "name", "func", "trigger", "args", "kwargs", "options", "executor")
 
@@ -76,14 +81,28 @@ class Jobs:
         job = job_of(parts, self._format, scheduler, alias, **standing)
         if missing:
             job.state, job.error = QUARANTINED, f"its stored data is damaged: {', '.join(missing)} is no text"
+        elif sum(map(len, parts)) > _NO_ROOM:
+            job.state, job.error = QUARANTINED, _too_long(job, sum(map(len, parts)))
         return job
+
+    def parts_of(self, job: Job) -> tuple[str, ...]:
+        """Return what a job is, see :func:`rota.jobstores.documents.parts_of`.
+
+        :raises JobValueError, TransientJobError, SerializationError: if the job does not fit
+        """
+        parts = parts_of(job, self._format)
+        if sum(map(len, parts)) > JOB_SIZE // 4:  # no character takes more than four bytes
+            size = sum(len(part.encode()) for part in parts)
+            if size > JOB_SIZE:
+                raise JobValueError(_too_long(job, size))
+        return parts
 
     def values_of(self, job: Job) -> dict[str, Any]:
         """Return the fields of a job, all but its version and its runs.
 
-        :raises JobValueError, TransientJobError, SerializationError: if the job does not fit
+        :raises JobValueError, TransientJobError, SerializationError: as :meth:`parts_of`
         """
-        values: dict[str, Any] = dict(zip(_PARTS[1:], parts_of(job, self._format)[1:], strict=True))
+        values: dict[str, Any] = dict(zip(_PARTS[1:], self.parts_of(job)[1:], strict=True))
         values["next_nominal"], values["next_due"] = job.next_nominal, job.next_due
         values["state"], values["error"] = job.state, storable(job.error)
         return values
@@ -266,6 +285,13 @@ class Jobs:
                 return False
         job.version += 1
         return True
+
+
+def _too_long(job: Job, size: int) -> str:
+    return (
+        f"Job {job.id[:40]!r} takes {size} bytes, and this store keeps {JOB_SIZE} of each, to have room for its runs; put large "
+        f"arguments elsewhere and pass their place"
+    )
 
 
 _REMOVAL = {"$set": {"state": REMOVED, "next_due": None}, "$inc": {"version": 1}}

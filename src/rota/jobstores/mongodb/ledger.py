@@ -18,12 +18,13 @@ from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, st
 from ...core.run import CLAIMED
 from ...errors import DeserializationError, StoreError
 from ...texts import storable
-from ..documents import fields_of, label_all, run_of
+from ..documents import fields_of, label_all, label_records, run_of
+from ..offset import AHEAD
 from .jobs import OVER, release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from ...core.plan import Decision
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 #: How many records are deleted in one step, and how many keys one question names.
 BATCH = 500
+#: How many bytes of records a job's document gets at once, before they are filed.
+ROOM = 1_000_000
 
 
 class Ledger:
@@ -57,6 +60,7 @@ class Ledger:
         """Carry out the decisions whose job is as it was when they were made; return those."""
         token = urandom(8).hex()
         for decision in decisions:
+            label_records(decision)
             for run in (*decision.runs, *decision.records):
                 run.owner, run.claimed_at = node, now
         self._leave_out_recorded(decisions)
@@ -137,10 +141,11 @@ class Ledger:
 
     def finish(self, runs: Sequence[Run]) -> list[Run]:
         """Write how runs ended; return those that are not the presenter's any more."""
-        if not runs:
-            return []
-        ends = [_entry_of(run) for run in runs]
-        updates = [_end_of(run, end) for run, end in zip(runs, ends, strict=True)]
+        return [run for some in _rounds(runs) for run in self._finish(some)]
+
+    def _finish(self, ended: Sequence[tuple[Run, dict[str, Any]]]) -> list[Run]:
+        runs, ends = [run for run, _ in ended], [end for _, end in ended]
+        updates = [_end_of(run, end) for run, end in ended]
         with self._server.translated():
             matched = self._server.jobs.bulk_write(updates, ordered=False).matched_count
             ids = sorted({run.job_id for run in runs})
@@ -194,32 +199,65 @@ class Ledger:
         if ids:
             self.file(ids)
 
+    def keep(self, node: str, in_hand: Collection[Run], now: int) -> list[Run]:
+        """Make sure of a node's runs after its lease had run out; return those that are not its any more.
+
+        The documents of the others are changed, so that nobody takes a run who has looked at the lease before.
+        """
+        kept = {"$set": {"under_way.$.kept": now}}
+        updates = [UpdateOne({"_id": run.job_id, "under_way": _fence_of(run)}, kept) for run in in_hand]
+        held = set()
+        with self._server.translated():
+            if updates:
+                self._server.jobs.bulk_write(updates, ordered=False)
+            for document in self._server.jobs.find({"busy": True, "under_way.owner": node}, {"under_way": 1}):
+                for entry in document["under_way"]:
+                    if entry.get("owner") == node:
+                        held.add((document["_id"], entry.get("nominal"), entry.get("attempt")))
+        return [run for run in in_hand if (run.job_id, run.nominal, run.attempt) not in held]
+
     def orphans(
         self,
         documents: Iterable[Mapping[str, Any]],
         now: int,
         node: str,
-        known: Collection[tuple[str, int]] | None,
+        known: Collection[tuple[str, int]],
+        in_doubt: bool,
+        ownerless: bool,
     ) -> list[Run]:
         """Return the runs in these documents that no living node owns, oldest first.
 
-        Those of ``node`` that are not among the known ones are returned too, if these are given. A node whose lease is over finds
+        Those of ``node`` that are not among the known ones are returned too, if it is in doubt. A node whose lease is over finds
         nothing.
+
+        :param ownerless: leave out those of nodes that seem to be dead
         """
-        with self._server.translated():
-            living = self._server.nodes.find({"lease_until": {"$gte": now}}, {"_id": 1})
-            alive = {document["_id"] for document in living}
+        alive = self._alive(now)
         if node not in alive:
             return []
-        if known is not None:
-            alive.remove(node)
         found: dict[tuple[str, int], Run] = {}
         for document in documents:
             for entry in document.get("under_way", ()):
-                key = (document["_id"], entry.get("nominal"))
-                if entry.get("owner") not in alive and (known is None or key not in known):
+                owner = entry.get("owner")
+                if owner == node:
+                    orphaned = in_doubt and (document["_id"], entry.get("nominal")) not in known
+                else:
+                    orphaned = owner is None or not (ownerless or owner in alive)
+                if orphaned:
                     _collect(found, {**entry, "job_id": document["_id"]})
         return sorted(found.values(), key=attrgetter("nominal"))
+
+    def _alive(self, now: int) -> set[str]:
+        """Return the nodes whose lease is not over; one that was renewed in the future, as it seems, counts from now."""
+        with self._server.translated():
+            living = list(self._server.nodes.find({"lease_until": {"$gte": now}}))
+            for document in living:
+                renewed = document.get("started", 0)
+                if renewed > now + AHEAD:
+                    until = document["lease_until"]
+                    change = {"$set": {"lease_until": until - renewed + now, "started": now}}
+                    self._server.nodes.update_one({"_id": document["_id"], "lease_until": until}, change)
+        return {document["_id"] for document in living}
 
     def take(self, changed: Sequence[Run], documents: Mapping[str, Mapping[str, Any]]) -> list[Run]:
         """Make changes of orphaned runs true; return those, without the runs of jobs that others changed meanwhile."""
@@ -356,6 +394,31 @@ def _entry_of(run: Run) -> dict[str, Any]:
     fields = fields_of(run)
     del fields["job_id"]
     return fields
+
+
+def _rounds(runs: Sequence[Run]) -> Iterator[list[tuple[Run, dict[str, Any]]]]:
+    """Return ended runs with their records, those of one job in as many parts as its document has no room for together."""
+    left = [(run, _entry_of(run)) for run in runs]
+    if len({run.job_id for run in runs}) == len(runs):  # as nearly always
+        yield left
+        return
+    while left:
+        fitting: list[tuple[Run, dict[str, Any]]] = []
+        later: list[tuple[Run, dict[str, Any]]] = []
+        sizes: dict[str, int] = {}
+        for run, end in left:
+            before = sizes.get(run.job_id, 0)
+            size = sizes[run.job_id] = before + _size(end)
+            (later if before and size > ROOM else fitting).append((run, end))
+        yield fitting
+        left = later
+
+
+def _size(entry: Mapping[str, Any]) -> int:
+    """Return about how many bytes a record takes."""
+    return 500 + sum(
+        len(value) if value.isascii() else 4 * len(value) for value in entry.values() if type(value) is str
+    )
 
 
 def _nominals(document: Mapping[str, Any]) -> tuple[int, ...]:

@@ -85,6 +85,7 @@ class RedisJobStore(BaseJobStore):
     """
 
     durable = True
+    waits_for_sockets = True
     poll_interval = 1.0
 
     def __init__(
@@ -345,18 +346,22 @@ class RedisJobStore(BaseJobStore):
         """How long records are kept, in microseconds."""
         return self._keep_age
 
-    def renew(self, node: str, now: int, lease: int) -> bool:
-        """Renew or begin a node's lease; False if it was over. The server's clock decides."""
+    def renew(
+        self, node: str, now: int, lease: int, in_hand: Collection[Run] = (), in_doubt: bool = False
+    ) -> list[Run] | None:
+        """Renew or begin a node's lease; see the port. The server's clock decides."""
         self._offset.measure(self._server.time, self.clock)
         there = self._offset.at(now)
-        return bool(self._run(run_scripts.RENEW, node, str(there), str(there + lease)))
+        return self._ledger_keys.renew(node, there, there + lease, in_hand, in_doubt)
 
     def rescue(
         self,
         node: str,
         now: int,
         room: Mapping[str, int] | None = None,
-        known: Collection[tuple[str, int]] | None = None,
+        known: Collection[tuple[str, int]] = (),
+        in_doubt: bool = False,
+        ownerless: bool = False,
     ) -> list[Run]:
         """Take over runs that no living node owns; see the port. A run whose job is gone is lost.
 
@@ -364,17 +369,17 @@ class RedisJobStore(BaseJobStore):
         """
         found: list[Run] = []
         left = None if room is None else dict(room)
-        own = None if known is None else set(known)
+        own = set(known)
+        there = self._offset.at(now)
         for _ in range(TRIES):
-            orphans = self._ledger_keys.orphans(self._offset.at(now), node, own)
+            orphans = self._ledger_keys.orphans(there, node, own, in_doubt, ownerless)
             jobs = {job.id: job for job in self._jobs(orphans.jobs)}
-            changed = sort_out(orphans.runs, jobs, node, now, left)
+            changed = sort_out(orphans.runs, jobs, node, now, left, known)
             if not changed:
                 break
-            taken = self._ledger_keys.take(changed, orphans, node)
+            taken = self._ledger_keys.take(changed, orphans, node, there)
             for run in taken:
-                if own is not None:
-                    own.add((run.job_id, run.nominal))
+                own.add((run.job_id, run.nominal))
                 if left is not None and run.status == CLAIMED:
                     left[run.executor] = left.get(run.executor, 0) - 1
             found += taken

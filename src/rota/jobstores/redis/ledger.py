@@ -11,7 +11,7 @@ from os import urandom
 from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, standing_from
 from ...core.run import CLAIMED, END_STATES
 from ...errors import DeserializationError, StoreConflictError, StoreError
-from ..documents import label_all
+from ..documents import label_all, label_records
 from . import run_scripts as scripts
 from .job_scripts import NAMES
 from .records import fence, fence_of, number_of, padded, record_of, run_of_text, state_of, time_of
@@ -44,11 +44,11 @@ class Orphans:
 
     __slots__ = ("_documents", "_states", "jobs", "runs")
 
-    def __init__(self, runs: str, jobs: str, known: Collection[tuple[str, int]]) -> None:
+    def __init__(self, runs: str, jobs: str, node: str, known: Collection[tuple[str, int]]) -> None:
         self._documents: dict[tuple[str, int], str] = {}
         self.runs: list[Run] = []
         for run, document in _records(runs):
-            if (run.job_id, run.nominal) not in known:
+            if run.owner != node or (run.job_id, run.nominal) not in known:
                 self.runs.append(run)
                 self._documents[run.job_id, run.nominal] = document
         self.runs.sort(key=attrgetter("nominal"))
@@ -84,6 +84,7 @@ class Ledger:
         """
         for _ in range(TRIES):
             for decision in decisions:
+                label_records(decision)
                 for run in (*decision.runs, *decision.records):
                     run.owner, run.claimed_at = node, now
             answer = self._run(scripts.CLAIM, node, str(there), _token(), *_claim_of(decisions))
@@ -159,21 +160,41 @@ class Ledger:
 
     # -- leases --------------------------------------------------------------------------------------------------
 
-    def orphans(self, there: int, node: str, known: Collection[tuple[str, int]] | None) -> Orphans:
-        """Return the claimed runs that no living node owns; and those of ``node`` that are not known, if the known ones are given.
+    def renew(
+        self, node: str, there: int, until: int, in_hand: Collection[Run], in_doubt: bool
+    ) -> list[Run] | None:
+        """Begin or prolong a lease; see the port."""
+        doubt = "1" if in_doubt else ""
+        answer = self._run(scripts.RENEW, node, str(there), str(until), "1" if in_hand else "", doubt)
+        if not answer:
+            return None
+        parts = answer[1:].split("\0")
+        held = set(zip(parts[::3], parts[1::3], parts[2::3], strict=False))
+        return [run for run in in_hand if (run.job_id, padded(run.nominal), str(run.attempt)) not in held]
+
+    def orphans(
+        self, there: int, node: str, known: Collection[tuple[str, int]], in_doubt: bool, ownerless: bool
+    ) -> Orphans:
+        """Return the claimed runs that no living node owns; and those of ``node`` that are not known, if it is in doubt.
 
         A node whose lease is over finds nothing.
-        """
-        runs, jobs = texts(self._run(scripts.ORPHANS, str(there), node, "" if known is None else node))
-        return Orphans(runs, jobs, known or ())
 
-    def take(self, changed: Sequence[Run], orphans: Orphans, node: str) -> list[Run]:
-        """Make changes of orphaned runs true; return those, without the runs of jobs that others changed meanwhile."""
+        :param ownerless: leave out those of nodes that seem to be dead
+        """
+        fields = (str(there), node, "1" if in_doubt else "", "1" if ownerless else "")
+        runs, jobs = texts(self._run(scripts.ORPHANS, *fields))
+        return Orphans(runs, jobs, node, known)
+
+    def take(self, changed: Sequence[Run], orphans: Orphans, node: str, there: int) -> list[Run]:
+        """Make changes of orphaned runs true; return those, without the runs of jobs that others changed meanwhile.
+
+        Nor are those among them whose owner has renewed its lease meanwhile.
+        """
         of_job: dict[str, list[Run]] = {}
         for run in changed:
             of_job.setdefault(run.job_id, []).append(run)
         fields = [field for job_id, runs in of_job.items() for field in orphans.expected(job_id, runs)]
-        answer = self._run(scripts.TAKE, node, _token(), *fields)
+        answer = self._run(scripts.TAKE, node, _token(), str(there), *fields)
         return [run for runs, bit in zip(of_job.values(), answer, strict=True) if bit == "1" for run in runs]
 
     def leave(self, node: str, runs: Sequence[Run]) -> None:

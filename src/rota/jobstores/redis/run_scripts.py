@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..offset import AHEAD
+
 #: Carry out decisions (node, now, token; then id, version, runs, limit, rest, executor, due, number of records, and for each
 #: record nominal, status, document). Returns "1" or "0" for each; "?" for a node without a lease; "-" if its lease is over;
 #: "=" and the places of the records whose nominal time has one already (then nothing is done).
@@ -130,20 +132,29 @@ count_down(ended)
 return table.concat(answer)
 """
 
-#: Begin or prolong a lease (node, now, until). Returns 1, or 0 if it was over.
-RENEW = """
-local f = fields(ARGV[1])
-call('HSETNX', META, 'schema', VERSION)
-local before = call('ZSCORE', NODES, f[1])
-if before and tonumber(before) < tonumber(f[2]) then return 0 end
-call('ZADD', NODES, f[3], f[1])
-return 1
-"""
-
 _OWNER = """
 local function owner_of(document)
   return match(document, '"owner":"([%w%-%._]*)"') or cjson.decode(document)['owner']
 end
+"""
+
+#: Begin or prolong a lease (node, now, until, whether runs are in hand, whether to look at them anyway). Returns nothing if it had
+#: not run out, else the runs that the node has: "=", and key and attempt in turn.
+RENEW = f"""{_OWNER}
+local f = fields(ARGV[1])
+call('HSETNX', META, 'schema', VERSION)
+local before = call('ZSCORE', NODES, f[1])
+call('ZADD', NODES, f[3], f[1])
+call('HSET', META, 'length ' .. f[1], string.format('%d', tonumber(f[3]) - tonumber(f[2])))
+local ran = before and tonumber(before) >= tonumber(f[2])
+if (ran and f[5] == '') or (not before and f[4] == '') then return '' end
+local all, found = call('HGETALL', CLAIMED), {{'='}}
+for i = 1, #all, 2 do
+  if owner_of(all[i + 1]) == f[1] then
+    found[#found + 1] = all[i] .. '\\0' .. (match(all[i + 1], '"attempt":(%d+)') or '') .. '\\0'
+  end
+end
+return table.concat(found)
 """
 
 #: Give back runs (node; then id, nominal, fence, fence without a node …), and end the node's lease unless other runs of it are
@@ -162,27 +173,45 @@ for _, document in ipairs(call('HVALS', CLAIMED)) do
 end
 call('ZREM', NODES, f[1])
 call('HDEL', ANSWERS, f[1])
+call('HDEL', META, 'length ' .. f[1])
 return 1
 """
 
-#: Return the claimed runs that no living node owns (now, the node that asks, and a node whose runs count too): key and document in
-#: turn; nothing if the lease of the node that asks is over;
+_ALIVE = f"""{_OWNER}
+local function is_alive(owner, now)
+  local lease = tonumber(call('ZSCORE', NODES, owner) or '') or -math.huge
+  local length = tonumber(call('HGET', META, 'length ' .. owner) or '') or math.huge
+  if lease - length > now + {AHEAD} then  -- it was renewed before the clock was set back, and counts from now
+    lease = now + length
+    call('ZADD', NODES, string.format('%d', lease), owner)
+  end
+  return lease >= now
+end
+"""
+
+#: Return the claimed runs that no living node owns (now, the node that asks, whether its own count too, whether those of nodes
+#: that seem to be dead are left out): key and document in turn; nothing if the lease of the node that asks is over;
 #: then the jobs of these runs: id, state and spec in turn.
-ORPHANS = f"""{_OWNER}
+ORPHANS = f"""{_ALIVE}
 local f = fields(ARGV[1])
+local now = tonumber(f[1])
 local mine = call('ZSCORE', NODES, f[2])
-if not mine or tonumber(mine) < tonumber(f[1]) then return {{'', ''}} end
-local alive, runs, ids, seen = {{}}, {{}}, {{}}, {{}}
-alive[''] = false
+if not mine or tonumber(mine) < now then return {{'', ''}} end
+local others, runs, ids, seen = {{}}, {{}}, {{}}, {{}}
 local all = call('HGETALL', CLAIMED)
 for i = 1, #all, 2 do
   local key, document = all[i], all[i + 1]
   local owner = owner_of(document)
-  if alive[owner] == nil then
-    local lease = call('ZSCORE', NODES, owner)
-    alive[owner] = owner ~= f[3] and lease and tonumber(lease) >= tonumber(f[1]) or false
+  if others[owner] == nil then
+    if owner == '' then
+      others[owner] = false
+    elseif owner == f[2] then
+      others[owner] = f[3] == ''
+    else
+      others[owner] = f[4] ~= '' or is_alive(owner, now)
+    end
   end
-  if not alive[owner] then
+  if not others[owner] then
     runs[#runs + 1] = key .. '\\0' .. document .. '\\0'
     local id = match(key, '^[^%z]*')
     if not seen[id] then seen[id] = true; ids[#ids + 1] = id end
@@ -193,19 +222,22 @@ for i, id in ipairs(ids) do jobs[i] = table.concat({{id, states[i] or '', specs[
 return {{table.concat(runs), table.concat(jobs)}}
 """
 
-#: Take or lose runs (node, token; then id, expected state, number of runs, and for each its nominal, expected document, status and
-#: new document). A job of which anything is not as expected is left alone. Returns "1" or "0" for each job.
-TAKE = """
+#: Take or lose runs (node, token, now; then id, expected state, number of runs, and for each its nominal, expected document, status
+#: and new document). A job of which anything is not as expected, or whose owner is alive again, is left alone. Returns "1" or "0"
+#: for each job.
+TAKE = f"""{_ALIVE}
 local f, n = fields(ARGV[1])
-local node, token = f[1], f[2]
+local node, token, now = f[1], f[2], tonumber(f[3])
 local answered = call('HGET', ANSWERS, node)
 if answered and starts(answered, token) then return sub(answered, #token + 1) end
-local i, answer, lost = 3, {}, {}
+local i, answer, lost = 4, {{}}, {{}}
 while i <= n do
   local id, count = f[i], tonumber(f[i + 2])
   local fits = (call('HGET', STATES, id) or '') == f[i + 1]
   for first = i + 3, i + 4 * count - 1, 4 do
+    local owner = owner_of(f[first + 1])
     fits = fits and call('HGET', CLAIMED, id .. '\\0' .. f[first]) == f[first + 1]
+      and (owner == '' or owner == node or not is_alive(owner, now))
   end
   answer[#answer + 1] = fits and '1' or '0'
   if fits then
@@ -215,7 +247,7 @@ while i <= n do
         call('HSET', CLAIMED, key, document)
       else
         call('HDEL', CLAIMED, key)
-        write({key}, {key, document}, {[status] = {score(f[first]), key}})
+        write({{key}}, {{key, document}}, {{[status] = {{score(f[first]), key}}}})
         lost[id] = (lost[id] or 0) + 1
       end
     end
@@ -328,5 +360,7 @@ BURY = """
 local gone = call('ZRANGEBYSCORE', NODES, '-inf', '(' .. fields(ARGV[1])[1])
 each('ZREM', NODES, gone)
 each('HDEL', ANSWERS, gone)
+for i, node in ipairs(gone) do gone[i] = 'length ' .. node end
+each('HDEL', META, gone)
 return #gone
 """

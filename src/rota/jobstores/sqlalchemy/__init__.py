@@ -143,6 +143,11 @@ class SQLAlchemyJobStore(BaseJobStore):
         return self._db.engine
 
     @property
+    def waits_for_sockets(self) -> bool:  # type: ignore[override]
+        """Whether the database is a server, and not a file."""
+        return not self._db.can.one_writer
+
+    @property
     def clock_offset(self) -> int | None:
         """Microseconds that the database's clock is ahead; None if that is not known, or the database has no clock."""
         return self._offset.measured
@@ -337,22 +342,20 @@ class SQLAlchemyJobStore(BaseJobStore):
                 return []
             return self._ledger_table.claim(conn, decisions, node, now, careful)
 
-        def look(conn: Connection) -> None:
-            self._ledger_table.leave_out_recorded(conn, decisions, self._history)
+        def look(conn: Connection) -> bool:
+            return self._ledger_table.leave_out_recorded(conn, decisions, self._history)
 
-        careful = False
-        for _ in range(_TRIES):
+        careful, tries = False, 0
+        while True:
             try:
                 moved = self._write(partial(work, careful=careful))
                 break
             except Unexpected:
                 careful = True
-            except IntegrityError:  # a nominal time has its record already
-                self._read(look)
-        else:
-            raise StoreConflictError(
-                f"The nominal times of runs were taken by others {_TRIES} times in a row"
-            )
+            except IntegrityError:  # most likely a nominal time has its record already; it may be forgotten before it is looked for
+                tries += 1
+                if (not self._read(look) and tries > 1) or tries == _TRIES:
+                    raise
         for decision, running in moved:
             settle(decision, running)
         won = [decision for decision, _ in moved]
@@ -396,14 +399,19 @@ class SQLAlchemyJobStore(BaseJobStore):
         """How long records are kept, in microseconds."""
         return self._retention.age
 
-    def renew(self, node: str, now: int, lease: int) -> bool:
-        """Renew or begin a node's lease; False if it was over. The database's clock decides, if it has one."""
+    def renew(
+        self, node: str, now: int, lease: int, in_hand: Collection[Run] = (), in_doubt: bool = False
+    ) -> list[Run] | None:
+        """Renew or begin a node's lease; see the port. The database's clock decides, if it has one."""
         self._ledger_table.warm_up(self._db.engine.dialect)  # who begins a lease is about to run jobs
 
-        def work(conn: Connection) -> bool:
+        def work(conn: Connection) -> list[Run] | None:
             self._offset.measure(partial(self._db.can.time_of, conn), self.clock)
             there = self._offset.at(now)
-            return self._nodes.renew(conn, node, there, there + lease)
+            ran = self._nodes.renew(conn, node, there, there + lease)
+            if (ran and not in_doubt) or (ran is None and not in_hand):
+                return None
+            return self._ledger_table.lost(conn, node, in_hand)
 
         return self._write(work)
 
@@ -412,29 +420,32 @@ class SQLAlchemyJobStore(BaseJobStore):
         node: str,
         now: int,
         room: Mapping[str, int] | None = None,
-        known: Collection[tuple[str, int]] | None = None,
+        known: Collection[tuple[str, int]] = (),
+        in_doubt: bool = False,
+        ownerless: bool = False,
     ) -> list[Run]:
         """Take over runs that no living node owns; see the port. A run whose job is gone is lost.
 
         A run whose job cannot be restored here is left to other nodes, or to the time when it can.
         """
-        own = None if known is None else node
-        orphans = partial(self._ledger_table.orphans, now=self._offset.at(now), own=own)
+        there = self._offset.at(now)
+        orphans = partial(
+            self._ledger_table.orphans, now=there, own=node if in_doubt else None, ownerless=ownerless
+        )
         # Nearly always there is nothing to do, and then nothing is written.
-        if not self._read(orphans):
+        if not self._read(partial(orphans, ahead=True)):
             return []
 
         def work(conn: Connection) -> list[Run]:
-            if not self._nodes.is_alive(conn, node, self._offset.at(now)):
-                return []  # its own runs are not its own any more
+            if not self._nodes.is_alive(conn, node, there):
+                return []  # its own runs may not be its own any more
+            self._nodes.settle(conn, there)
             unknown = [
-                run
-                for run in orphans(conn)
-                if known is None or run.owner != node or (run.job_id, run.nominal) not in known
+                run for run in orphans(conn) if run.owner != node or (run.job_id, run.nominal) not in known
             ]
             ids = {run.job_id for run in unknown}
             jobs = {row.id: self._job_of(row) for row in self._jobs.some(conn, ids)}
-            return rescue(conn, self._ledger_table, unknown, jobs, node, now, room)
+            return rescue(conn, self._ledger_table, unknown, jobs, node, now, room, known)
 
         return self._write(work)
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Dialect
     from sqlalchemy.engine import URL
 
-#: How long SQLite waits for another process that writes, in milliseconds.
-BUSY_TIMEOUT = 30_000
+#: How long SQLite waits for another process that writes, in milliseconds; after each such time it is asked again, or told.
+BUSY_TIMEOUT = 5_000
 #: After so many bytes in its write-ahead log SQLite begins it anew (1000 pages of 4096 bytes).
 LOG_LENGTH = 1000 * 4096
 #: How long a connection may take to come about, and how long an answer may take, in seconds.

@@ -28,8 +28,9 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from ...errors import ConfigurationError, JobValueError, MissingExtraError, StoreError, StoreUnavailableError
 from ...util import without_secrets
-from .capabilities import capabilities_of, is_in_memory, takes_arrays, takes_unions
+from .capabilities import BUSY_TIMEOUT, capabilities_of, is_in_memory, takes_arrays, takes_unions
 from .forks import GATE
+from .locked import explained, is_locked, may_wait_again
 from .straight import translated
 
 TYPE_CHECKING = False
@@ -178,7 +179,7 @@ class Database:
         work: Callable[[Connection], Result],
         transaction: Callable[[], Any],
     ) -> Result:
-        tries = 0
+        tries = waits = 0
         while True:
             finished = False
             try:
@@ -189,6 +190,10 @@ class Database:
             except IntegrityError:
                 raise
             except (DBAPIError, TimeoutError) as exc:
+                if self._own and not finished and is_locked(exc):
+                    waits += 1
+                    if may_wait_again(self.engine, waits, self.address, BUSY_TIMEOUT / 1000):
+                        continue
                 tries += 1
                 if not self._may_repeat(exc, finished, tries):
                     raise self._translated(exc) from exc
@@ -284,7 +289,8 @@ class Database:
         if isinstance(exc, DataError):
             return JobValueError(f"The database {self.address} refused a value: {cause}")
         if isinstance(exc, TimeoutError) or _is_environmental(exc):
-            return StoreUnavailableError(f"The database {self.address} cannot be used now: {cause}")
+            why = explained(self.engine, exc)
+            return StoreUnavailableError(f"The database {self.address} cannot be used now: {cause}{why}")
         return StoreError(f"The database {self.address} refused a statement: {cause}")
 
 

@@ -15,7 +15,8 @@ from ...core.plan import ENDED
 from ...core.recorded import first_nominal, leave_out_recorded
 from ...core.run import CLAIMED
 from ...texts import storable
-from ..documents import label_of
+from ..documents import label_of, label_records
+from ..offset import AHEAD
 from .capabilities import counts_sets, takes_arrays
 from .prepared import Prepared, array_literal
 from .rows import (
@@ -36,10 +37,10 @@ from .schema import BATCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from typing import Any
 
-    from sqlalchemy import Connection, Dialect, Table, Update, UpdateBase
+    from sqlalchemy import ColumnElement, Connection, Dialect, Table, Update, UpdateBase
 
     from ...core.plan import Decision
     from ...core.run import Run
@@ -263,19 +264,23 @@ class Ledger:
         if telling:
             self._insert.run(conn, telling)
 
-    def leave_out_recorded(self, conn: Connection, decisions: Sequence[Decision], history: History) -> None:
+    def leave_out_recorded(self, conn: Connection, decisions: Sequence[Decision], history: History) -> bool:
         """Take out of decisions whose claim failed the nominal times that have a record (rule R4).
 
         Every record is written with a new version of its job, so what is read here is true of the version that was decided on.
+
+        :return: whether there is such a time
         """
         first = {decision.job.id: (first_nominal(decision), decision) for decision in decisions}
         keys = [
             (run.job_id, run.nominal) for decision in decisions for run in (*decision.runs, *decision.records)
         ]
-        for job_id in history.met(conn, keys):
+        met = history.met(conn, keys)
+        for job_id in met:
             since, decision = first[job_id]
             if since is not None:
                 leave_out_recorded(decision, history.recorded(conn, job_id, since))
+        return bool(met)
 
     # -- finish --------------------------------------------------------------------------------------------------
 
@@ -311,11 +316,8 @@ class Ledger:
                 last.append(last_end_of(run))
             else:
                 plain.append(plain_end_of(run))
-        for statement, rows in (
-            (self._finish_plain, plain),
-            (self._finish_last, last),
-            (self._finish, telling),
-        ):
+        parts = (self._finish_plain, plain), (self._finish_last, last), (self._finish, telling)
+        for statement, rows in parts:
             # Where nobody knows how many there were (MySQL), care has to be taken of those too.
             if rows and statement.run(conn, rows) != len(rows):
                 raise Unexpected
@@ -359,15 +361,34 @@ class Ledger:
         found = select(runs.nominal).where(runs.status == CLAIMED, runs.owner == node).limit(1)
         return conn.execute(found).first() is not None
 
-    def orphans(self, conn: Connection, now: int, own: str | None) -> list[Run]:
-        """Return the claimed runs that no living node owns, oldest first, and those of ``own``."""
+    def orphans(
+        self, conn: Connection, now: int, own: str | None, ownerless: bool, ahead: bool = False
+    ) -> list[Run]:
+        """Return the claimed runs that no living node owns, oldest first, and those of ``own``.
+
+        :param ownerless: leave out those of nodes that seem to be dead
+        :param ahead: take in those of nodes whose lease was renewed in the future, as it seems
+        """
         runs, nodes = self._tables.runs.c, self._tables.nodes.c
-        alive = select(nodes.id).where(nodes.lease_until >= now)
-        lost = or_(runs.owner.is_(None), runs.owner.not_in(alive))
+        lost: ColumnElement[bool] = runs.owner.is_(None)
+        if not ownerless:
+            alive = select(nodes.id).where(nodes.lease_until >= now)
+            if ahead:
+                alive = alive.where(nodes.started <= now + AHEAD)
+            lost = or_(lost, runs.owner.not_in(alive))
         if own is not None:
             lost = or_(lost, runs.owner == own)
         found = select(self._tables.runs).where(runs.status == CLAIMED, lost).order_by(runs.nominal)
         return [run_of(row) for row in conn.execute(found)]
+
+    def lost(self, conn: Connection, node: str, in_hand: Collection[Run]) -> list[Run]:
+        """Return those of a node's runs that are not claimed by it any more."""
+        runs = self._tables.runs.c
+        owned = select(runs.job_id, runs.nominal, runs.attempt).where(
+            runs.status == CLAIMED, runs.owner == node
+        )
+        held = {tuple(row) for row in conn.execute(owned)} if in_hand else set()
+        return [run for run in in_hand if (run.job_id, run.nominal, run.attempt) not in held]
 
     def settle(self, conn: Connection, run: Run, fence: tuple[Any, ...]) -> bool:
         """Write what became of an orphan that was found with a fence: its new owner, or its end; False if it has changed."""
@@ -418,6 +439,7 @@ def _release(table: Table, value: Values, held: bool = False) -> UpdateBase:
 
 def _marked(decision: Decision, node: str, now: int) -> list[Run]:
     """Return the runs and records of a decision, as claimed by a node."""
+    label_records(decision)
     runs = decision.runs + decision.records
     for run in runs:
         run.owner, run.claimed_at = node, now

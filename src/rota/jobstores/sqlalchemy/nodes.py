@@ -10,12 +10,13 @@ from collections import Counter
 from sqlalchemy import bindparam, func, select
 
 from ...errors import StoreError
+from ..offset import AHEAD
 from ..orphans import linked, sort_out
 from .rows import fence_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -26,13 +27,18 @@ if TYPE_CHECKING:
 
 
 class Nodes:
-    """Reads and writes leases. The row of a dead node stays for a while, so that it learns about its death."""
+    """Reads and writes leases. The row of a dead node stays for a while, so that it learns about its death.
+
+    A row says when the lease is over, and when it was renewed (``started``): the difference is its length.
+    """
 
     def __init__(self, tables: Tables) -> None:
         self._table = table = tables.nodes
         self._find = select(table.c.lease_until).where(table.c.id == bindparam("b_id"))
         self._renew = (
-            table.update().where(table.c.id == bindparam("b_id")).values(lease_until=bindparam("lease_until"))
+            table.update()
+            .where(table.c.id == bindparam("b_id"))
+            .values(lease_until=bindparam("lease_until"), started=bindparam("started"))
         )
 
     def is_alive(self, conn: Connection, node: str, now: int) -> bool:
@@ -45,16 +51,26 @@ class Nodes:
             raise StoreError(f"Node {node} has no lease; a node calls renew() before it claims anything")
         return bool(until >= now)
 
-    def renew(self, conn: Connection, node: str, now: int, until: int) -> bool:
-        """Begin or prolong a lease; False if it was over."""
+    def renew(self, conn: Connection, node: str, now: int, until: int) -> bool | None:
+        """Begin or prolong a lease; return whether it was running until now, None if there was none."""
         before = conn.scalar(self._find, {"b_id": node})
         if before is None:
             conn.execute(self._table.insert(), {"id": node, "lease_until": until, "started": now})
-        elif before < now:
-            return False
-        else:
-            conn.execute(self._renew, {"b_id": node, "lease_until": until})
-        return True
+            return None
+        conn.execute(self._renew, {"b_id": node, "lease_until": until, "started": now})
+        return bool(before >= now)
+
+    def settle(self, conn: Connection, now: int) -> None:
+        """Have it decided until the end of the transaction who is alive: no lease that is over is renewed meanwhile.
+
+        A lease that was renewed in the future, as it seems, counts from now: the clock was set back.
+        """
+        nodes = self._table.c
+        conn.execute(select(nodes.id).where(nodes.lease_until < now).with_for_update()).all()
+        ahead = nodes.started > now + AHEAD
+        # In this order: MySQL uses the new value of a column in the assignments that follow.
+        until = (nodes.lease_until, nodes.lease_until - nodes.started + now)
+        conn.execute(self._table.update().where(ahead).ordered_values(until, (nodes.started, now)))
 
     def gone(self, conn: Connection, instant: int) -> list[str]:
         """Return the nodes whose lease was over before an instant."""
@@ -81,13 +97,14 @@ def rescue(
     node: str,
     now: int,
     room: Mapping[str, int] | None,
+    known: Collection[tuple[str, int]],
 ) -> list[Run]:
     """Give orphaned runs to a node, or record them as lost, as :func:`~rota.jobstores.orphans.sort_out` decides.
 
     :return: what was taken, linked by ``then`` where it is of one job, and what was lost
     """
     fences = {id(run): fence_of(run) for run in orphans}  # before they change hands
-    changed = sort_out(orphans, jobs, node, now, room)
+    changed = sort_out(orphans, jobs, node, now, room, known)
     found = [run for run in changed if ledger.settle(conn, run, fences[id(run)])]
     ledger.release(conn, Counter(run.job_id for run in found if run.ended), now)
     linked(found)

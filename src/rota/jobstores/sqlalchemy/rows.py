@@ -25,6 +25,8 @@ ENDS = (
 PLAIN_ENDS = ("status", "started", "finished", "result")
 #: the same for the last run of a job that goes with it
 LAST_ENDS = (*PLAIN_ENDS, "name", "func")
+#: what a column of integers takes: a record of more merged times (of an interval of a millisecond, after a month) says so many
+MOST = 2**31 - 1
 #: the values that a run is found by, as long as it is its owner's
 FENCE = ("b_job", "b_nominal", "b_attempt", "b_owner")
 
@@ -51,7 +53,7 @@ def row_of(run: Run) -> tuple[Any, ...]:
         run.job_id,
         run.nominal,
         run.last,
-        run.count,
+        min(run.count, MOST),
         run.due,
         run.attempt,
         run.status,

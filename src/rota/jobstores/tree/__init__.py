@@ -5,15 +5,17 @@ Keeps the order of steps; the steps are in ``jobs``, ``ledger`` and ``records``,
 
 from __future__ import annotations
 
+from functools import partial
+
 from ...clock import DAY, HELD, MINUTE, instant, moment
 from ...core.plan import ACTIVE
 from ...errors import ConfigurationError, StoreConflictError, StoreError, StoreNotStartedError
 from ..base import BaseJobStore
 from ..documents import label_all
-from ..offset import Offset
+from ..offset import AHEAD, Offset
 from .jobs import Jobs
-from .layout import DUE, NODES, due_folder, due_of, node_key, number, quoted, unquoted
-from .ledger import Ledger
+from .layout import DUE, NODES, due_folder, due_of, lease_of, lease_text, node_key, number, quoted, unquoted
+from .ledger import Ledger, Search
 from .port import Change, tries
 from .records import Records
 from .schema import take_possession
@@ -53,6 +55,7 @@ class TreeJobStore(BaseJobStore):
     """
 
     durable = True
+    waits_for_sockets = True
     poll_interval = 1.0
 
     def __init__(
@@ -270,7 +273,7 @@ class TreeJobStore(BaseJobStore):
         until = self._leases.get(node)
         if until is None:
             (entry,) = self._tree.read([node_key(node)])
-            until = _until(entry)
+            until = lease_of(entry.value)[0]
             if until is None:
                 raise StoreError(f"Node {node} has no lease; a node calls renew() before it claims anything")
         if until < self._offset.at(now):
@@ -317,40 +320,43 @@ class TreeJobStore(BaseJobStore):
         """How long records are kept, in microseconds."""
         return self._records.age
 
-    def renew(self, node: str, now: int, lease: int) -> bool:
-        """Renew or begin a node's lease; False if it was over. The server's clock decides."""
+    def renew(
+        self, node: str, now: int, lease: int, in_hand: Collection[Run] = (), in_doubt: bool = False
+    ) -> list[Run] | None:
+        """Renew or begin a node's lease; see the port. The server's clock decides."""
         self._check_started()
         self._offset.measure(lambda: self._tree.time(self.clock), self.clock)
         there = self._offset.at(now)
         for _ in tries():
             (entry,) = self._tree.read([node_key(node)])
-            until = _until(entry)
-            if until is not None and until < there:
-                self._leases.pop(node, None)
-                return False
-            if self._tree.commit([Change(node_key(node), str(there + lease), entry.rev)]):
-                self._leases[node] = there + lease
-                return True
-        raise StoreConflictError(f"The lease of node {node} is changed by others all the time")
+            if self._tree.commit([Change(node_key(node), lease_text(there + lease, lease), entry.rev)]):
+                break
+        else:
+            raise StoreConflictError(f"The lease of node {node} is changed by others all the time")
+        self._leases[node] = there + lease
+        until = lease_of(entry.value)[0]
+        ran = until is not None and until >= there
+        if (ran and not in_doubt) or (until is None and not in_hand):
+            return None
+        return self._runs.keep(in_hand)
 
     def rescue(
         self,
         node: str,
         now: int,
         room: Mapping[str, int] | None = None,
-        known: Collection[tuple[str, int]] | None = None,
+        known: Collection[tuple[str, int]] = (),
+        in_doubt: bool = False,
+        ownerless: bool = False,
     ) -> list[Run]:
         """Take over runs that no living node owns; see the port. A run whose job is gone is lost.
 
         A run whose job cannot be restored here is left to other nodes, or to the time when it can.
         """
         self._check_started()
-
-        def alive() -> set[str]:
-            there = self._offset.at(now)
-            return {name for name, until in self._nodes().items() if until >= there}
-
-        return self._runs.rescue(node, now, alive, room, known, self._job_of, self._log)
+        search = Search(node, room, known, in_doubt, ownerless)
+        alive = partial(self._alive, self._offset.at(now))
+        return self._runs.rescue(search, now, alive, self._job_of, self._log)
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
@@ -370,12 +376,13 @@ class TreeJobStore(BaseJobStore):
         self._check_started()
         self._records.prune(now)
         edge = self._offset.at(now) - _NODES_KEPT
-        self._tree.delete([node_key(node) for node, until in self._nodes().items() if until < edge])
+        self._tree.delete([node_key(node) for node, (until, _, _) in self._nodes().items() if until < edge])
 
     def living_nodes(self, now: int) -> int:
         """Return how many nodes hold a lease that is not over."""
         self._check_started()
-        return sum(until >= self._offset.at(now) for until in self._nodes().values())
+        there = self._offset.at(now)
+        return sum(until >= there for until, _, _ in self._nodes().values())
 
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return how many due jobs wait for executors other than these."""
@@ -397,26 +404,31 @@ class TreeJobStore(BaseJobStore):
     def _job_of(self, doc: Doc, healing: bool = False) -> Job:
         return doc.job(self._format, self._scheduler, self._alias, healing)
 
-    def _nodes(self) -> dict[str, int]:
-        """Return until when the lease of each node lasts."""
-        found = {unquoted(name): _until(entry) for name, entry in self._tree.entries(NODES).items()}
-        return {node: until for node, until in found.items() if until is not None}
+    def _nodes(self) -> dict[str, tuple[int, int, Entry]]:
+        """Return until when the lease of each node lasts, how long it is, and what its key holds."""
+        found = {}
+        for name, entry in self._tree.entries(NODES).items():
+            until, length = lease_of(entry.value)
+            if until is not None:
+                found[unquoted(name)] = (until, length, entry)
+        return found
+
+    def _alive(self, there: int) -> set[str]:
+        """Return the nodes whose lease is not over; one that was renewed in the future, as it seems, counts from now."""
+        alive = set()
+        for node, (until, length, entry) in self._nodes().items():
+            if until >= there:
+                alive.add(node)
+            if length and until - length > there + AHEAD:
+                # Whoever comes second may fail: the lease is right then, or was renewed.
+                self._tree.commit([Change(node_key(node), lease_text(there + length, length), entry.rev)])
+        return alive
 
     def _is_soon(self, due: int | None) -> bool:
         return due is not None and due <= self.clock.now() + _SOON
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (server={self._tree.address}, path={self.path!r})>"
-
-
-def _until(entry: Entry) -> int | None:
-    """Return until when a lease lasts, None if there is none."""
-    if entry.value is None:
-        return None
-    try:
-        return int(entry.value)
-    except ValueError:
-        return None
 
 
 def _in_order(doc: Doc) -> tuple[bool, int, str]:

@@ -9,7 +9,7 @@
     quarantined/<id>                  a job in quarantine
     active/<id>@<nominal>             a claimed run
     ended/<id>/<nominal>              the record of a run that has ended
-    nodes/<node>                      when a node's lease is over
+    nodes/<node>                      when a node's lease is over, and how long it is
 """
 
 from __future__ import annotations
@@ -107,3 +107,17 @@ def ended_key(job_id: str, nominal: int) -> str:
 def node_key(node: str) -> str:
     """Return the key of a node's lease."""
     return f"nodes/{quoted(node)}"
+
+
+def lease_text(until: int, length: int) -> str:
+    """Return the text of a lease: when it is over, and how long it is."""
+    return f"{until} {length}"
+
+
+def lease_of(text: str | None) -> tuple[int | None, int]:
+    """Return when a lease is over, None if there is none; and how long it is, 0 if that is not known."""
+    until, _, length = (text or "").partition(" ")
+    try:
+        return int(until), int(length or 0)
+    except ValueError:
+        return None, 0

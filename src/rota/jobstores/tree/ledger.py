@@ -13,8 +13,8 @@ from ...core.plan import ENDED
 from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, standing_from
 from ...core.run import CLAIMED
 from ...errors import DeserializationError, StoreConflictError
-from ...texts import storable
-from ..documents import fields_of, run_of
+from ...texts import shortened, storable
+from ..documents import fields_of, label_records, run_of
 from ..orphans import linked, sort_out
 from .docs import REMOVED, changes_of
 from .layout import (
@@ -40,8 +40,46 @@ if TYPE_CHECKING:
     from .jobs import Jobs
     from .port import Entry, Tree
 
+#: How many bytes a record takes at most, and how long its texts are if they would take more (characters).
+RECORD_SIZE = 400_000
+SHORTENED = 10_000
+#: About how many bytes the keys of a record take.
+KEYS = 1_000
 #: Less than every nominal time.
 _NEVER = -(2**62)
+
+
+class Search:
+    """Whose runs a node may take over, and what it has taken so far; see the port."""
+
+    def __init__(
+        self,
+        node: str,
+        room: Mapping[str, int] | None,
+        known: Collection[tuple[str, int]],
+        in_doubt: bool,
+        ownerless: bool,
+    ) -> None:
+        self.node = node
+        self.known = known
+        self.left = None if room is None else dict(room)
+        self._own = set(known)
+        self._in_doubt = in_doubt
+        self._ownerless = ownerless
+
+    def is_orphan(self, run: Run, living: Collection[str]) -> bool:
+        """Whether a run is one that the node may take over."""
+        if run.owner == self.node:
+            return self._in_doubt and (run.job_id, run.nominal) not in self._own
+        return run.owner is None or not (self._ownerless or run.owner in living)
+
+    def note(self, taken: Iterable[Run]) -> None:
+        """Take note of the runs that the node has taken."""
+        for run in taken:
+            if run.status == CLAIMED:
+                self._own.add((run.job_id, run.nominal))
+                if self.left is not None:
+                    self.left[run.executor] = self.left.get(run.executor, 0) - 1
 
 
 class Ledger:
@@ -106,6 +144,7 @@ class Ledger:
         new.recorded = max(new.recorded, doc.recorded or _NEVER)
         stays = new.state != ENDED or new.running > 0
         changes = changes_of(doc, new if stays else None)
+        label_records(decision)
         for record in records:
             record.owner, record.claimed_at = node, now
             key = ended_key if record.ended else active_key
@@ -183,20 +222,38 @@ class Ledger:
         steps: list[Step] = []
         tell = False
         for job_id, group in _by_job(mine).items():
-            some = group[: (self._tree.max_changes - 5) // 2]
-            later += group[len(some) :]
             doc = docs[job_id]
+            texts = self._texts(group, doc)
+            some = group[: len(texts)]
+            later += group[len(some) :]
             new = None if doc is None else doc.release(len(some))
             changes = [] if doc is None else changes_of(doc, new)
-            for run in some:
+            for run, text in zip(some, texts, strict=True):
                 changes.append(Change(_active_key(run), None, active[id(run)].rev))
-                changes.append(Change(ended_key(run.job_id, run.nominal), _text(run)))
+                changes.append(Change(ended_key(run.job_id, run.nominal), text))
             is_free = doc is not None and new is not None and new.due != doc.due
             tell = tell or (is_free and due(new.due if new else None))
             steps.append(
                 Step(some, changes, self._finished(job_id, len(some), freed, new if is_free else None))
             )
         return later + [run for step in carry_out(steps, self._tree, tell) for run in step.about]
+
+    def _texts(self, group: Sequence[Run], doc: Doc | None) -> list[str]:
+        """Return the records of as many runs of a job as one step can write, one at least."""
+        texts = [_text(group[0])]
+        if len(group) > 1:
+            room = (
+                self._tree.max_bytes
+                - len(texts[0].encode())
+                - (0 if doc is None else len(doc.text().encode()))
+            )
+            for run in group[1 : (self._tree.max_changes - 5) // 2]:
+                text = _text(run)
+                room -= len(text.encode()) + KEYS
+                if room < 0:
+                    break
+                texts.append(text)
+        return texts
 
     def _finished(self, job_id: str, count: int, freed: list[Doc], doc: Doc | None) -> Callable[[], None]:
         def done() -> None:
@@ -219,28 +276,44 @@ class Ledger:
 
     # -- leases --------------------------------------------------------------------------------------------------
 
+    def keep(self, in_hand: Collection[Run]) -> list[Run]:
+        """Make sure of a node's runs after its lease had run out; return those that are not its any more.
+
+        The keys of the others get new revisions, so that nobody takes a run who has looked at the lease before.
+        """
+        lost: list[Run] = []
+        pending = list(in_hand)
+        for _ in tries():
+            if not pending:
+                return lost
+            found = list(zip(pending, self._tree.read(list(map(_active_key, pending))), strict=True))
+            lost += [run for run, entry in found if not _is_owner(run, entry)]
+            steps = [
+                Step(run, [Change(_active_key(run), entry.value, entry.rev)])
+                for run, entry in found
+                if _is_owner(run, entry)
+            ]
+            pending = [step.about for step in carry_out(steps, self._tree)]
+        raise StoreConflictError(f"{len(pending)} claimed runs are changed by others all the time")
+
     def rescue(
         self,
-        node: str,
+        search: Search,
         now: int,
         alive: Callable[[], Collection[str]],
-        room: Mapping[str, int] | None,
-        known: Collection[tuple[str, int]] | None,
         job_of: Callable[[Doc], Job],
         logger: GuardedLogger,
     ) -> list[Run]:
-        """Take over runs that no living node owns, and those of ``node`` that are not among ``known``.
+        """Take over runs that no living node owns, and those of the node itself that it does not know if it is in doubt.
 
         :param alive: returns the nodes whose lease is not over
         """
         found: list[Run] = []
-        left = None if room is None else dict(room)
-        own = set(known or ())
         for _ in tries():
             entries = self._tree.entries(ACTIVE_RUNS)
             living = alive() if entries else ()
-            if node not in living:
-                break  # nothing is claimed; or its own runs are not its own any more
+            if search.node not in living:
+                break  # nothing is claimed; or its own runs may not be its own any more
             orphans: dict[str, Run] = {}
             for name, entry in entries.items():
                 try:
@@ -248,19 +321,13 @@ class Ledger:
                 except DeserializationError as exc:
                     logger.error("The claimed run %s is left alone: %s", name, exc)
                     continue
-                if run is None or (run.owner in living and (run.owner != node or known is None)):
-                    continue
-                if run.owner != node or (run.job_id, run.nominal) not in own:
+                if run is not None and search.is_orphan(run, living):
                     orphans[name] = run
             if not orphans:
                 break
-            taken, all_done = self._take(orphans, entries, node, now, left, job_of)
+            taken, all_done = self._take(orphans, entries, search, now, job_of)
             found += taken
-            for run in taken:
-                if run.status == CLAIMED:
-                    own.add((run.job_id, run.nominal))
-                    if left is not None:
-                        left[run.executor] = left.get(run.executor, 0) - 1
+            search.note(taken)
             if all_done:
                 break
         found.sort(key=lambda run: run.nominal)
@@ -271,9 +338,8 @@ class Ledger:
         self,
         orphans: Mapping[str, Run],
         entries: Mapping[str, Entry],
-        node: str,
+        search: Search,
         now: int,
-        left: Mapping[str, int] | None,
         job_of: Callable[[Doc], Job],
     ) -> tuple[list[Run], bool]:
         """Give orphans to a node, or end them; return those, and whether nothing was left for another look."""
@@ -281,7 +347,7 @@ class Ledger:
         docs = self._jobs.some(run.job_id for run in orphans.values())
         jobs = {doc.id: job_of(doc) for doc in docs.values() if doc is not None and doc.state != REMOVED}
         oldest_first = sorted(orphans.values(), key=lambda run: run.nominal)
-        changed = sort_out(oldest_first, jobs, node, now, left)
+        changed = sort_out(oldest_first, jobs, search.node, now, search.left, search.known)
         all_done = True
         taken: list[Run] = []
         steps: list[Step] = []
@@ -378,7 +444,17 @@ def _is_owner(run: Run, entry: Entry) -> bool:
 
 
 def _text(run: Run) -> str:
-    return json.dumps(fields_of(run), ensure_ascii=False, separators=(",", ":"))
+    """Return a run's record, its texts shortened if it would be too long for a step that writes a long job too."""
+    fields = fields_of(run)
+    text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+    if (
+        len(text) > RECORD_SIZE // 4 and len(text.encode()) > RECORD_SIZE
+    ):  # no character takes more than four bytes
+        for name in ("reason", "error_type", "error", "traceback"):
+            if name in fields:
+                fields[name] = shortened(fields[name], SHORTENED)
+        text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+    return text
 
 
 def readable(value: str | None) -> Run | None:

@@ -189,27 +189,54 @@ class Audit:
                 self.require(id(run) in stale, f"the stale outcome of {name(key)} by {fence} was not refused")
                 self.count("refused")
 
-    def renew(self, node: str, now: int, lease: int, renewed: bool) -> None:
+    def renew(
+        self,
+        lost: list[Run] | None,
+        node: str,
+        now: int,
+        lease: int,
+        in_hand: Collection[Run] = (),
+        in_doubt: bool = False,
+    ) -> None:
         """Check the answer to a renewal."""
         until = self.leases.get(node)
+        self.leases[node] = now + lease
+        if until is not None and until < now:
+            self.count("renewed late")
+        looks = in_doubt or until < now if until is not None else bool(in_hand)
         self.require(
-            renewed == (until is None or until >= now),
-            f"the lease of {node} (until {until}) was {'' if renewed else 'not '}renewed at {now}",
+            looks == (lost is not None),
+            f"{node} renewed its lease (until {until}) at {now} and was told {lost}",
         )
-        if renewed:
-            self.leases[node] = now + lease
+        for run in in_hand if looks else ():
+            key = (run.job_id, run.nominal)
+            mine = self.claimed.get(key) == (node, run.attempt)
+            self.require(
+                mine != any(run is other for other in lost or ()),
+                f"{node} was told that {name(key)} is {'not ' if mine else ''}its own",
+            )
+            self.count("kept after a late renewal" if mine else "given up after a late renewal")
 
-    def rescue(self, node: str, now: int, known: Collection[Key] | None, runs: Iterable[Run]) -> None:
+    def rescue(
+        self,
+        runs: Iterable[Run],
+        node: str,
+        now: int,
+        known: Collection[Key] = (),
+        in_doubt: bool = False,
+        ownerless: bool = False,
+    ) -> None:
         """Check what was taken over."""
         for run in runs:
             key = (run.job_id, run.nominal)
             self.require(key in self.claimed, f"{name(key)} was rescued though it was not under way")
+            self.require(key not in known, f"{name(key)} was rescued by {node}, which had it in hand")
             owner, attempt = self.claimed[key]
-            mine = owner == node and known is not None and key not in known
+            mine = owner == node and in_doubt
             dead = owner is not None and owner != node and self.leases.get(owner, -1) < now
             self.require(
-                owner is None or mine or dead,
-                f"{name(key)} was taken from {owner}, which is alive, by {node}",
+                owner is None or mine or (dead and not ownerless),
+                f"{name(key)} was taken from {owner}, which {'may be' if dead else 'is'} alive, by {node}",
             )
             if run.ended:
                 del self.claimed[key]
@@ -250,6 +277,11 @@ class Audit:
         )
         self.started.add((*key, run.attempt))
         self.count("started")
+        executing = list(executing)
+        self.require(
+            all((other.job_id, other.nominal, other.owner) != (*key, run.owner) for other in executing),
+            f"{name(key)} was started by {run.owner}, which was executing it",
+        )
         if not self.is_rightful(run, latest):
             self.count("started by a zombie")
             return

@@ -69,12 +69,15 @@ class HeldExecutor(NativeExecutor):
         self._audit = audit
         #: all runs of the world that have been started and have not ended
         self._executing = executing
+        self._dead = False
         #: what is left of each group, its head first
         self.groups: list[tuple[list[Run], Done]] = []
 
     @property
     def under_way(self) -> int:
-        """How many runs it holds."""
+        """How many runs it holds; after its process has died, more than anybody waits for."""
+        if self._dead:
+            return 1_000_000
         return sum(len(runs) for runs, _ in self.groups)
 
     def capacity(self) -> int:
@@ -117,6 +120,7 @@ class HeldExecutor(NativeExecutor):
             for run in runs:
                 self._end(run)
         self.groups.clear()
+        self._dead = True
 
     def _drop(self, group: tuple[list[Run], Done]) -> None:
         runs, done = group
@@ -136,6 +140,7 @@ class Node:
     :param name: its name in the trace
     :param store: its store object
     :param skew: how far its clock is ahead of the world's (microseconds)
+    :param renews_aside: whether something renews its lease besides its passes, as the thread of real schedulers does
     """
 
     def __init__(
@@ -146,6 +151,7 @@ class Node:
         skew: int,
         executor: HeldExecutor,
         lease: float,
+        renews_aside: bool,
     ) -> None:
         self.name = name
         self.store = store
@@ -154,6 +160,9 @@ class Node:
         self.alive = True
         #: it does nothing before this world time (instant)
         self.suspended_until = 0
+        #: it makes no passes before this world time; its workers work, and its lease is renewed
+        self.blocked_until = 0
+        self.renews_aside = renews_aside
         self.scheduler = ManualScheduler(
             clock=NodeClock(world, skew),
             jobstores={"default": store},
@@ -167,6 +176,30 @@ class Node:
     def now(self) -> int:
         """The instant that its clock shows."""
         return self.scheduler.clock.now()
+
+    def start(self) -> None:
+        """Start its scheduler."""
+        self.scheduler.start()
+        if self.renews_aside:
+            self._state.lease.kept = True
+
+    @property
+    def _state(self) -> Any:
+        assert self.scheduler._engine is not None
+        return self.scheduler._engine.stores["default"]
+
+    def renew(self) -> None:
+        """Renew its lease if it is time, as the thread of real schedulers does: unless no pass has come back for long."""
+        engine = self.scheduler._engine
+        if not self.renews_aside or engine is None or not engine.works():
+            return
+        lease = self._state.lease
+        begun = lease.renewed_at
+        if begun is not None and self.scheduler.clock.monotonic() - begun >= lease.every:
+            try:
+                engine.renew(self._state)
+            except ConnectionError:
+                pass  # it is tried again
 
     def crash(self) -> None:
         """Die as by SIGKILL."""

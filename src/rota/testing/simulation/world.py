@@ -38,6 +38,8 @@ JOBS = 3
 DEPTH = 2
 #: How likely a process is killed just before or just after its store does something.
 FATAL = 0.02
+#: How likely the renewal of a lease comes later than it should.
+LATENESS = 0.1
 
 WORK = "rota.testing.simulation.nodes:work"
 #: The store's methods in which something may go wrong, or somebody may come in between.
@@ -64,14 +66,15 @@ WEIGHTS = {
     "pass time": 16,
     "change a job": 12,
     "crash": 2,
-    "suspend": 2,
+    "suspend": 3,
+    "block": 2,
     "shut down": 2,
     "pause or resume": 2,
     "start a node": 4,
     "begin or end trouble": 3,
 }
 #: What a store that forgets everything with its process is not put through.
-DURABLE_ONLY = ("crash", "suspend", "shut down", "start a node")
+DURABLE_ONLY = ("crash", "suspend", "block", "shut down", "start a node")
 
 
 class World:
@@ -104,6 +107,8 @@ class World:
         self._trouble = 0.0
         #: how likely a call of a store is its process's last one
         self._fatal = FATAL if observer.durable else 0.0
+        #: how likely a renewal that is due comes later
+        self._lateness = LATENESS
         self._depth = 0
         #: the latest instant by which a node has done something
         self._latest = 0
@@ -136,7 +141,7 @@ class World:
     # -- what happens --------------------------------------------------------------------------------------------
 
     def _do(self, what: str) -> None:
-        rng, node = self.rng, self._awake()
+        rng, node = self.rng, self._awake(unblocked=what == "tick")
         if what == "pass time":
             self._pass_time(rng.choice((0.2, 1, 1, 3, 3, 6, 20)) * rng.random())
         elif what == "start a node":
@@ -155,10 +160,8 @@ class World:
         elif what == "crash":
             self._say(f"{node} crashes with {node.executor.under_way} runs")
             self._die(node)
-        elif what == "suspend":
-            length = rng.choice((3, 10, 30)) * rng.random() + 1
-            self._say(f"{node} is suspended for {length:.1f} s")
-            node.suspended_until = self.clock.now() + int(length * SECOND)
+        elif what in ("suspend", "block"):
+            self._hold_up(node, what)
         elif what == "shut down":
             self._say(f"{node} shuts down with {node.executor.under_way} runs")
             self.nodes.remove(node)
@@ -172,16 +175,30 @@ class World:
                 self._say(f"{node} resumes")
                 node.scheduler.resume()
 
+    def _hold_up(self, node: Node, what: str) -> None:
+        """Let a node do nothing for a while, or make no passes while its workers work and its lease is renewed."""
+        rng = self.rng
+        length = rng.choice((3, 10, 30, 60) if what == "suspend" else (3, 10, 30, 100)) * rng.random() + 1
+        self._say(f"{node} {'is suspended' if what == 'suspend' else 'makes no passes'} for {length:.1f} s")
+        until = self.clock.now() + int(length * SECOND)
+        if what == "suspend":
+            node.suspended_until = until
+        else:
+            node.blocked_until = until
+
     def _start_node(self) -> None:
         rng = self.rng
         store = self._make_store()
         self._born += 1
         executor = HeldExecutor(rng.choice((1, 2, 5, 500)), self.audit, self.executing)
         skew = rng.choice((0, 0, rng.randint(-SKEW, SKEW))) if self._durable else 0
-        node = Node(f"n{self._born}", store, self.clock, skew, executor, LEASE)
+        renews_aside = self._durable and rng.random() < 0.7
+        node = Node(f"n{self._born}", store, self.clock, skew, executor, LEASE, renews_aside)
+        # Nobody sees a record in time, so that the claim decides about jobs that come back.
+        store.recorded = lambda since: {}  # type: ignore[method-assign]
         instrument(store, WATCHED, lambda method, original, args: self._call(node, method, original, args))
         self._say(f"{node} starts")
-        node.scheduler.start()
+        node.start()
         self.nodes.append(node)
 
     def _die(self, node: Node) -> None:
@@ -189,8 +206,17 @@ class World:
             self.nodes.remove(node)
         node.crash()
 
-    def _awake(self) -> Node | None:
-        awake = [node for node in self.nodes if node.suspended_until <= self.clock.now()]
+    def _awake(self, unblocked: bool = False) -> Node | None:
+        """Return a node that is not suspended, by chance; None if all are.
+
+        :param unblocked: only one that makes passes
+        """
+        now = self.clock.now()
+        awake = [
+            node
+            for node in self.nodes
+            if node.suspended_until <= now and not (unblocked and node.blocked_until > now)
+        ]
         return self.rng.choice(awake) if awake else None
 
     def _tick(self, node: Node) -> None:
@@ -209,7 +235,11 @@ class World:
 
     def _pass_time(self, seconds: float) -> None:
         self.clock.advance(round(seconds, 3))
-        self._say("")
+        for node in list(self.nodes):
+            # Not always in time: a thread may have to wait for its turn, too.
+            if node.suspended_until <= self.clock.now() and self.rng.random() >= self._lateness:
+                with suppress(Crash):
+                    node.renew()
 
     # -- users ---------------------------------------------------------------------------------------------------
 
@@ -258,7 +288,8 @@ class World:
         self._say(f"{node}: a user wants to {kind} {job_id}")
         try:
             if kind == "add":
-                scheduler.add_job(WORK, self._trigger(node.now), id=job_id, **self._policies[number])
+                added = scheduler.add_job(WORK, self._trigger(node.now), id=job_id, **self._policies[number])
+                self._triggers[number] = added.trigger
             elif kind == "remove":
                 if rng.random() < 0.3:
                     scheduler.remove_all_jobs()
@@ -330,7 +361,14 @@ class World:
         self._depth += 1
         with suppress(Crash):
             # A node's workers may end a run in the middle of its pass, but there is one pass at a time.
-            if somebody is not node and somebody not in self._ticking and self.rng.random() < 0.6:
+            if self.rng.random() < 0.1:
+                somebody.renew()
+            elif (
+                somebody is not node
+                and somebody not in self._ticking
+                and somebody.blocked_until <= self.clock.now()
+                and self.rng.random() < 0.6
+            ):
                 self._tick(somebody)
             else:
                 self._work(somebody)
@@ -364,9 +402,9 @@ class World:
         if method == "finish":
             audit.finish(args[0], result)
         elif method == "renew":
-            audit.renew(args[0], args[1], args[2], result)
+            audit.renew(result, *args)
         elif method == "rescue":
-            audit.rescue(args[0], args[1], args[3] if len(args) > 3 else None, result)
+            audit.rescue(result, args[0], args[1], *args[3:])
         elif method == "leave":
             audit.leave(args[0], args[1])
         return result
@@ -375,12 +413,13 @@ class World:
 
     def _come_to_rest(self) -> None:
         """End all trouble, let every run end, and check the balance."""
-        self._trouble, self._fatal, self._depth = 0.0, 0.0, DEPTH
+        self._trouble = self._fatal = self._lateness = 0.0
+        self._depth = DEPTH
         self._say("-- everything comes to rest")
         if not self.nodes:
             self._start_node()
         for node in self.nodes:
-            node.suspended_until = 0
+            node.suspended_until = node.blocked_until = 0
             if node.scheduler.state == STATE_PAUSED:
                 node.scheduler.resume()
         self._pass_time(4)  # nobody leaves the store alone for longer after an error
@@ -398,11 +437,13 @@ class World:
         self.audit.balance()
 
     def _rest_until(self, reached: Callable[[], bool], what: str) -> None:
-        for _ in range(12):  # longer than a lease, the pauses after errors and a rescue
+        # Longer than two leases (who comes back gives the others one), the pauses after errors and a rescue; and as often as a node
+        # makes passes.
+        for _ in range(20):
             self._drain()
             if reached():
                 return
-            self._pass_time(4)
+            self._pass_time(2.5)
         self.audit.require(False, f"{what} never ended: {[name(key) for key in self.audit.claimed]}")
 
     def _drain(self) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _FIELDS = ("minute", "hour", "day", "month", "weekday")
+#: Longer texts and lists are repeated in no message.
+_LONGEST = 200
 
 
 def for_crontab(exc: CronError, expr: str, dialect: str) -> CronError:
@@ -28,9 +30,11 @@ def for_crontab(exc: CronError, expr: str, dialect: str) -> CronError:
     if meant is not None:
         reading = "" if dialect == "cron" else " (with dialect='cron')"
         return CronError(f"{shown(text)} {meant}{reading}", item=text)
-    meant = _command_follows(words, dialect) or (
-        _completed(words, dialect, "" if zone is None else f"CRON_TZ={zone} ") if exc.item is None else None
-    )
+    if "did you mean" in str(exc):  # that is better
+        return exc
+    meant = _command_follows(words, dialect)
+    if meant is None and exc.item is None:
+        meant = _completed(words, dialect, "" if zone is None else f"CRON_TZ={zone} ")
     if meant is None:
         return exc
     return CronError(f"{exc}; {meant}", field=exc.field, item=exc.item, column=exc.column)
@@ -86,7 +90,7 @@ def for_keywords(exc: CronError, given: Iterable[tuple[str, object]]) -> CronErr
 
 
 def _crontab_given(name: str, value: object) -> str | None:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or len(value) > _LONGEST:
         return None
     several = len(value.split()) >= 5
     if name == "year" and (meant := other_notation(" ".join(value.split()))) is not None:
@@ -103,6 +107,8 @@ def _crontab_given(name: str, value: object) -> str | None:
 
 def _value_meant(name: str, value: object, item: str) -> str | None:
     if isinstance(value, (list, tuple, set, frozenset, range)):
+        if len(value) > _LONGEST:
+            return None
         items = sorted(map(str, value)) if isinstance(value, (set, frozenset)) else map(str, value)
         return f"write one text: {name}={','.join(items)!r}"
     if isinstance(value, float) and value.is_integer():

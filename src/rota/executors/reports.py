@@ -1,0 +1,105 @@
+"""Runs as the events of APScheduler 3, and back: what executors that were written for it call, and what they report.
+
+It carries out what it is asked for, in the caller's thread; it knows no executor.
+"""
+
+from __future__ import annotations
+
+from ..clock import SYSTEM_CLOCK, instant
+from ..core.run import FAILED, MISSED, Run, end, fail, succeed
+from ..events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MISSED, JobExecutionEvent
+from ..logs import GuardedLogger, get_logger
+from ..texts import text_of
+from .steps import close_quietly, context_of, perform, perform_coroutine
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+    from typing import Any
+
+    from ..job import Job
+
+
+def run_job(
+    job: Job, jobstore_alias: str | None, run_times: list[datetime], logger_name: str
+) -> list[JobExecutionEvent]:
+    """Call a job once for each nominal time and return the events (APScheduler's function, for custom executors)."""
+    events = []
+    context, logger = context_of(getattr(job, "_scheduler", None)), GuardedLogger(get_logger(logger_name))
+    for run_time in run_times:
+        run = run_for(job, run_time)
+        coroutine = perform(run, context, SYSTEM_CLOCK, logger)
+        if coroutine is not None:
+            close_quietly(coroutine)
+            raise TypeError(f"{job} is a coroutine function; use run_coroutine_job()")
+        events.append(event_of_run(run, jobstore_alias))
+    return events
+
+
+async def run_coroutine_job(
+    job: Job, jobstore_alias: str | None, run_times: list[datetime], logger_name: str
+) -> list[JobExecutionEvent]:
+    """The same as :func:`run_job` for coroutine functions."""
+    from asyncio import get_running_loop
+
+    events = []
+    context, logger = context_of(getattr(job, "_scheduler", None)), GuardedLogger(get_logger(logger_name))
+    for run_time in run_times:
+        run = run_for(job, run_time)
+        coroutine = perform(run, context, SYSTEM_CLOCK, logger)
+        if coroutine is not None:
+            work = perform_coroutine(run, coroutine, SYSTEM_CLOCK, logger)
+            await context.copy().run(get_running_loop().create_task, work)
+        events.append(event_of_run(run, jobstore_alias))
+    return events
+
+
+def run_for(job: Job, run_time: datetime) -> Run:
+    """Return a run of a job, apart from any ledger."""
+    nominal = instant(run_time)
+    return Run(job.id, nominal, nominal, job, job.executor)
+
+
+def event_of_run(run: Run, jobstore_alias: str | None) -> JobExecutionEvent:
+    """Return the event that tells of an ended run."""
+    code = {FAILED: EVENT_JOB_ERROR, MISSED: EVENT_JOB_MISSED}.get(run.status, EVENT_JOB_EXECUTED)
+    return JobExecutionEvent(
+        code,
+        run.job_id,
+        jobstore_alias,
+        run.scheduled_run_time,
+        run.retval,
+        run.exception,
+        run.traceback,
+        run,
+    )
+
+
+def by_time(events: Iterable[Any]) -> dict[int, Any]:
+    """Return the events of a report by their nominal times, without those that have none."""
+    found = {}
+    try:
+        for event in events:
+            found[instant(event.scheduled_run_time)] = event
+    except BaseException:  # what they are is up to the third party
+        pass
+    return found
+
+
+def write_outcome(run: Run, event: Any, now: int) -> None:
+    """Write into a run what a third-party executor reported by an event."""
+    if event is None:
+        end(run, FAILED, "the executor reported no outcome", now)
+    elif event.code == EVENT_JOB_ERROR:
+        exc = event.exception
+        if not isinstance(exc, BaseException):
+            exc = RuntimeError("unknown" if exc is None else text_of(exc))
+        fail(run, exc, text_of(event.traceback) if event.traceback else "", now)
+    elif event.code == EVENT_JOB_MISSED:
+        end(run, MISSED, "too late", now)
+    else:
+        succeed(run, event.retval, now)
+    reported = getattr(event, "run", None)
+    if isinstance(reported, Run):
+        run.started_at, run.finished_at = reported.started_at, reported.finished_at

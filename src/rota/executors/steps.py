@@ -1,0 +1,222 @@
+"""The steps in which any executor carries a run out: the call, the wait for a coroutine, the outcome.
+
+It starts no thread and knows no executor. Whatever a job does becomes its run's outcome; none of this raises.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextvars import Context, ContextVar
+from functools import partial
+from types import CoroutineType
+
+from ..core.run import CANCELLED, MISSED, Run, end, fail, is_expired, succeed
+from ..errors import CommandStoppedError, NoCurrentRunError
+from ..texts import text_of, traceback_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+    from types import CodeType
+    from typing import Any
+
+    from ..clock import Clock
+    from ..logs import GuardedLogger
+
+#: The flag of ``async def`` in a code object, and what markcoroutinefunction() leaves on others (inspect is slow to load).
+_CO_COROUTINE = 0x80
+_COROUTINE_MARKS = ("_is_coroutine_mark", "_is_coroutine_marker", "_is_coroutine")
+#: Attributes of classes and exceptions as they are, whatever a metaclass or a property makes of them.
+_name_of = type.__dict__["__name__"].__get__
+_bases_of = type.__dict__["__mro__"].__get__
+_traceback = BaseException.__dict__["__traceback__"]
+
+_current: ContextVar[Run] = ContextVar("rota.current_run")
+
+
+def current_run() -> Run:
+    """Return the run that the calling code belongs to: its id, attempt, nominal time, deadline and cancel flag.
+
+    Works in threads, coroutines and worker processes, and in what they call.
+
+    :raises NoCurrentRunError: outside a run
+    """
+    try:
+        return _current.get()
+    except LookupError:
+        raise NoCurrentRunError(
+            "current_run() was called outside a run; only code that a job calls has one"
+        ) from None
+
+
+def chain(head: Run) -> Sequence[Run]:
+    """Return the members of a group, in the order of their execution."""
+    runs = [head]
+    while runs[-1].then is not None:
+        runs.append(runs[-1].then)
+    return runs
+
+
+def is_coroutine_function(func: Any) -> bool:
+    """Whether calling something gives a coroutine; partials and objects with an async ``__call__`` count.
+
+    What it cannot know (a lambda that returns a coroutine) is found when it is called. An object whose attributes cannot be
+    read is none: it will say so when it is called.
+    """
+    try:
+        while isinstance(func, partial):
+            func = func.func
+        code = getattr(func, "__code__", None)
+        if code is None:
+            code = getattr(getattr(type(func), "__call__", None), "__code__", None)  # noqa: B004  # which, not whether
+        if code is not None and code.co_flags & _CO_COROUTINE:
+            return True
+        return any(hasattr(func, mark) for mark in _COROUTINE_MARKS)
+    except BaseException:
+        return False
+
+
+def is_coroutine(value: Any) -> bool:
+    """Whether a return value is a coroutine, Python's or Cython's."""
+    kind = type(value)
+    if kind is CoroutineType:
+        return True
+    if _name_of(kind) != "coroutine":
+        return False
+    try:
+        return hasattr(kind, "send") and hasattr(kind, "close") and hasattr(kind, "__await__")
+    except BaseException:  # a metaclass may do anything
+        return False
+
+
+def context_of(scheduler: Any) -> Context:
+    """Return the context that a scheduler hands to its jobs; an empty one if there is none."""
+    context = getattr(scheduler, "_context", None)
+    return context if isinstance(context, Context) else Context()
+
+
+def perform(run: Run, context: Context, clock: Clock, logger: GuardedLogger) -> Any:
+    """Call a run's job and write the outcome into the run.
+
+    The steps: too late or cancelled? call, outcome. Whatever the job raises (BaseException too, as in APScheduler) is
+    its outcome.
+
+    :param context: the context variables that the job sees; a copy of it is made for the run
+    :return: None, or a coroutine that the caller has to await by :func:`perform_coroutine` (the run has not ended then)
+    """
+    job = run.job
+    now = clock.now()
+    if run.cancelled:
+        return end(run, CANCELLED, "cancelled before it started", now)
+    if job is not None and job.policy.expires is not None and is_expired(run, now):
+        return end(run, MISSED, "expired", now)
+    run.started_at = now
+    try:
+        retval = context.copy().run(call, run, job)
+        if retval is not None and is_coroutine(retval):
+            return retval
+    except BaseException as exc:  # it is the outcome of the run
+        record_failure(run, exc, clock.now(), logger)
+    else:
+        succeed(run, retval, clock.now())
+    return None
+
+
+async def perform_coroutine(
+    run: Run, coroutine: Coroutine[Any, Any, Any], clock: Clock, logger: GuardedLogger
+) -> None:
+    """Await the coroutine that :func:`perform` returned and write the outcome into the run.
+
+    It needs a context of its own (a task has one), in which the run stays the current one. A run that somebody has ended
+    meanwhile (its loop is closed) stays as it is.
+    """
+    _current.set(run)
+    try:
+        retval = await coroutine
+    except BaseException as exc:  # it is the outcome of the run
+        if not run.ended:
+            record_failure(run, exc, clock.now(), logger)
+    else:
+        if not run.ended:
+            succeed(run, retval, clock.now())
+
+
+def record_failure(run: Run, exc: BaseException, now: int, logger: GuardedLogger) -> None:
+    """End a run with what it raised, and log it with its traceback, which begins in the job's own code.
+
+    A run that was asked to stop and raises what it was stopped by has been cancelled. A CancelledError that a job gets from
+    something it waits for, while nobody wants it to stop, is a failure like others.
+    """
+    if is_stopped_by(run, exc):
+        return end(run, CANCELLED, "cancelled while it was running", now)
+    if issubclass(type(exc), CommandStoppedError):
+        return end(run, CANCELLED, text_of(exc), now)
+    drop_own_frames(exc)
+    fail(run, exc, traceback_of(exc), now)
+    logger.error('Job "%s" raised an exception', run.job_id if run.job is None else run.job, exc_info=exc)
+    clear_frames(exc)
+    return None
+
+
+def is_stopped_by(run: Run, exc: BaseException) -> bool:
+    """Whether an exception is how a run ends that was asked to stop: CancelledError, or gevent's GreenletExit."""
+    # By name, as neither asyncio nor Twisted nor gevent need be loaded.
+    names = [_name_of(base) for base in _bases_of(type(exc))]
+    if "CancelledError" in names:
+        return run.cancelled or _task_is_cancelled()
+    return run.cancelled and "GreenletExit" in names
+
+
+def drop_own_frames(exc: BaseException) -> None:
+    """Let the traceback of an exception begin in the code of the job, not in Rota's."""
+    traceback = _traceback.__get__(exc)
+    while traceback is not None and traceback.tb_frame.f_code in _OWN_CODE:
+        traceback = traceback.tb_next
+    _traceback.__set__(exc, traceback)
+
+
+def clear_frames(exc: BaseException) -> None:
+    """Let go of the locals that the traceback of an exception keeps alive."""
+    traceback = _traceback.__get__(exc)
+    while traceback is not None:
+        try:
+            traceback.tb_frame.clear()
+        except BaseException:  # one that is still executed, or a finalizer of the job's
+            pass
+        traceback = traceback.tb_next
+
+
+def close_quietly(coroutine: Any) -> None:
+    """Close a coroutine that nobody will await (any more); what it does about that is its own affair."""
+    try:
+        coroutine.close()
+    except BaseException:
+        pass
+
+
+def call(run: Run, job: Any) -> Any:
+    """Call a job as its run."""
+    _current.set(run)
+    kwargs = job._rare.kwargs
+    return job.func(*job.args, **kwargs) if kwargs else job.func(*job.args)
+
+
+#: The code whose frames stand before a job's in its traceback.
+_OWN_CODE: set[CodeType] = {perform.__code__, perform_coroutine.__code__, call.__code__}
+
+
+def is_ours(*functions: Any) -> None:
+    """Count the frames of more functions among those that come before a job's."""
+    _OWN_CODE.update(function.__code__ for function in functions)
+
+
+def _task_is_cancelled() -> bool:
+    """Whether somebody asked the asyncio task that calls this to stop."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:
+        return False
+    try:
+        task: Any = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+    except Exception:  # no loop runs here, or it has tasks of its own kind
+        return False

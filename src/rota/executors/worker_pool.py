@@ -1,0 +1,234 @@
+"""What pools have in common: so many threads on one queue, how much work they are given, how they begin and end.
+
+A pool says what its threads do with a run. It has no future and no lock per run, and it carries nothing out itself.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import abstractmethod
+from queue import Empty, SimpleQueue
+
+from ..core.admission import Pace, ahead
+from ..core.run import CANCELLED, Run, end
+from ..errors import ConfigurationError
+from .base import NativeExecutor, chain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from .base import Done
+
+    Item = tuple[Run, Done]
+    Items = SimpleQueue[Item | None]
+
+
+class WorkerPool(NativeExecutor):
+    """Base class of executors with a fixed number of workers, each served by a thread of its own.
+
+    :param max_workers: the maximum number of workers (they are started when there is work for them)
+    :raises ConfigurationError: if ``max_workers`` is not positive
+    """
+
+    def __init__(self, max_workers: int) -> None:
+        self.max_workers = int(max_workers)
+        if self.max_workers <= 0:
+            raise ConfigurationError(f"max_workers must be a positive integer, got {max_workers!r}")
+        self._name = "rota"
+        self._reset()
+
+    def _reset(self) -> None:
+        self._queue: Items = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.RLock()
+        self._stopped = False
+        #: whether a thread that is needed could not be started
+        self._short = False
+        self._submitted = 0
+        # A counter for each thread needs no lock; the first one is everybody else's, under the lock.
+        self._ended = [0]
+        self._busy = [0]
+        #: ended runs that tell nothing about how long runs keep a worker busy
+        self._unmeasured = 0
+        #: what each thread has in hand
+        self._under_way: dict[int, Item] = {}
+        self._pace = Pace()
+        self._roomy_at = self.max_workers
+
+    def start(self, scheduler: Any, alias: str) -> None:
+        """Make the pool ready; threads start with the first runs."""
+        super().start(scheduler, alias)
+        self._reset()
+        self._name = f"rota-{alias}"
+
+    def forked(self) -> None:
+        """Leave the threads and what they have in hand to the parent process."""
+        super().forked()
+        self._reset()
+
+    def capacity(self) -> int:
+        """Return room for about a tenth of a second of work, at the pace of the runs so far; at least the free workers."""
+        waiting = self._ahead()
+        self._roomy_at = self.max_workers + waiting // 2
+        return max(0, self.max_workers + waiting - self.in_flight)
+
+    def roomy(self) -> bool:
+        """Whether so much room has come free that another pass of the engine pays."""
+        if self._short:
+            self._start_threads()
+        return self.in_flight <= self._roomy_at
+
+    @property
+    def in_flight(self) -> int:
+        """How many runs wait for a worker or keep one busy."""
+        return self._submitted - sum(self._ended)
+
+    def submit(self, runs: Sequence[Run], done: Done) -> None:
+        """Queue runs for the workers; more threads are started while there are fewer than runs under way."""
+        count = 0
+        for head in runs:
+            count += 1 if head.then is None else len(chain(head))
+        with self._lock:
+            self._submitted += count
+            self._stopped = False
+            self._start_threads()
+            put = self._queue.put
+            for head in runs:
+                put((head, done))
+
+    def shutdown(self, wait: bool = True) -> None:
+        """Let the workers end after what is queued; with ``wait``, wait for them."""
+        while True:
+            with self._lock:
+                self._stopped = True
+                threads, self._threads = self._threads, []
+                for _ in threads:
+                    self._queue.put(None)
+            if wait:
+                for thread in threads:
+                    if thread is not threading.current_thread():
+                        thread.join()
+                self._join()
+            elif threads:
+                return None
+            # Nobody is left for what came later, or for what no thread could be started for.
+            with self._lock:
+                items = self._unqueue()
+                for item in items:
+                    self._queue.put(item)
+                if items:
+                    self._start_threads()
+            if not self._threads:
+                return self._cancel_queued()
+
+    def _join(self) -> None:
+        """Wait for what is under way elsewhere than in the threads."""
+
+    def cancel(self) -> None:
+        """End queued runs as cancelled, and ask the runs under way to stop."""
+        self._cancel_queued()
+        for head, _ in list(self._under_way.values()):
+            for run in chain(head):
+                run.cancel()
+
+    def _cancel_queued(self) -> None:
+        for head, done in self._unqueue():
+            for run in chain(head):
+                end(run, CANCELLED, "cancelled before it started", self._clock.now())
+                self._count(run, False)
+                self._report(run, done)
+
+    def _unqueue(self) -> list[Item]:
+        """Take out what waits for a worker, but not what tells threads to end."""
+        items: list[Item] = []
+        orders = 0
+        while True:
+            try:
+                item = self._queue.get_nowait()
+            except Empty:
+                break
+            if item is None:
+                orders += 1
+            else:
+                items.append(item)
+        for _ in range(orders):
+            self._queue.put(None)
+        return items
+
+    def _queue_rest(self, run: Run, done: Done) -> None:
+        """Queue the rest of a group whose beginning was carried out elsewhere; it is taken even after a shutdown."""
+        with self._lock:
+            self._queue.put((run, done))
+            if self._stopped:
+                self._start_threads()
+                for _ in self._threads:
+                    self._queue.put(None)
+                self._threads = []
+
+    def _count(self, run: Run, measured: bool, index: int = 0) -> None:
+        """Count a run as ended; only threads that have a counter of their own need no lock."""
+        with self._lock:
+            self._ended[index] += 1
+            self._unmeasured += not measured
+
+    def _ahead(self) -> int:
+        self._pace.update(sum(self._busy), sum(self._ended) - self._unmeasured)
+        return ahead(self.max_workers, self._pace.average)
+
+    def _start_threads(self) -> None:
+        """Start threads while there are fewer than runs; one that cannot be started is tried again by the next pass."""
+        with self._lock:
+            wanted = min(self.max_workers, self.in_flight)
+            while len(self._threads) < wanted:
+                thread = threading.Thread(
+                    target=self._main,
+                    args=(len(self._ended), self._queue),
+                    name=f"{self._name}_{len(self._threads)}",
+                    daemon=True,
+                )
+                self._ended.append(0)
+                self._busy.append(0)
+                try:
+                    thread.start()
+                except Exception as exc:  # a limit of the system
+                    self._ended.pop()
+                    self._busy.pop()
+                    if not self._short:
+                        self._log.error(
+                            "Worker thread %s cannot be started (%s); %d work, and it is tried again",
+                            thread.name,
+                            exc,
+                            len(self._threads),
+                        )
+                    self._short = True
+                    return
+                self._threads.append(thread)
+            self._short = False
+
+    def _main(self, index: int, queue: Items) -> None:
+        try:
+            self._work(index, queue)
+        except BaseException as exc:
+            self._log.error("A worker thread has ended; it is replaced", exc_info=exc)
+            self._end_under_way(index, exc)
+        finally:
+            with self._lock:
+                thread = threading.current_thread()
+                if thread in self._threads:
+                    self._threads.remove(thread)
+                    self._short = True
+
+    def _end_under_way(self, index: int, exc: BaseException) -> None:
+        """End what a thread leaves that something else than a job has ended, such as a clock that raises."""
+        item = self._under_way.pop(index, None)
+        if item is not None and not item[0].ended:
+            for run in chain(item[0]):
+                self._refuse(run, exc)
+                self._count(run, False)
+                self._report(run, item[1])
+
+    @abstractmethod
+    def _work(self, index: int, queue: Items) -> None:
+        """Carry out what is queued until there is None; whatever happens, each run is reported."""

@@ -1,0 +1,214 @@
+"""A worker process as the process pool sees it: how it is started, given a call, asked for the outcome, and ended.
+
+One thread serves one worker, and only that thread waits for it: what pickling, unpickling, a full pipe or a stopped process
+cost, they cost this worker. It decides nothing about the run, and it does not start another worker.
+"""
+
+from __future__ import annotations
+
+import select
+import signal
+import threading
+from multiprocessing import connection
+
+from ..errors import WorkerProcessError
+from ..texts import error_text
+from . import process_worker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
+    from typing import Any
+
+#: Milliseconds after which a worker is looked at even if its pipe is silent: a grandchild that inherited the pipe keeps it open.
+_HEARTBEAT = 1000
+#: Seconds that a worker has to end: after its pipe was closed, and after it was asked to.
+_GRACE = 5.0
+#: One process is started at a time, so that a forked one inherits no pipe that nobody knows of.
+_starting = threading.Lock()
+#: The parent's ends of the pipes of all living workers.
+_pipes: set[Connection] = set()
+
+
+class Settings:
+    """How workers are made."""
+
+    __slots__ = ("context", "initargs", "initializer", "max_tasks")
+
+    def __init__(
+        self, context: Any, initializer: Any, initargs: tuple[Any, ...], max_tasks: int | None
+    ) -> None:
+        self.context = context
+        self.initializer = initializer
+        self.initargs = initargs
+        self.max_tasks = max_tasks
+
+
+class WorkerDiedError(Exception):
+    """The worker has ended, or its pipe is broken."""
+
+
+class WorkerProcess:
+    """One worker process, from its start to its end.
+
+    :param settings: how it is made
+    :param name: its name
+    :raises WorkerProcessError: if it cannot be started
+    """
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self.tasks = 0
+        #: whether it has said that it can take calls
+        self.ready = False
+        self._ended = False
+        try:
+            ours, theirs = connection.Pipe()
+        except OSError as exc:  # a limit of the system
+            raise WorkerProcessError(f"a worker process has no pipe: {error_text(exc)}") from None
+        self._pipe: Connection = ours
+        self._poll: Callable[[], Any] = _poller(ours)
+        try:
+            with _starting:
+                is_forked = settings.context.get_start_method() == "fork"
+                process = settings.context.Process(
+                    target=process_worker.main,
+                    args=(
+                        theirs,
+                        settings.initializer,
+                        settings.initargs,
+                        (ours, *_pipes) if is_forked else (),
+                    ),
+                    name=name,
+                )
+                _start_without_sigint(process)
+                _pipes.add(ours)
+        except BaseException as exc:  # pickling the initializer may raise anything
+            ours.close()
+            raise WorkerProcessError(f"a worker process cannot be started: {error_text(exc)}") from None
+        finally:
+            theirs.close()
+        self._process: BaseProcess = process
+        self.pid = process.pid
+
+    def wait_until_ready(self) -> None:
+        """Wait until the worker can take a call.
+
+        :raises WorkerProcessError: if its initializer raises, or it ends before
+        """
+        try:
+            message = self._receive()
+        except WorkerDiedError:
+            raise WorkerProcessError(
+                f"{self.end()} before it was ready; its error output tells why"
+            ) from None
+        if message[:1] == process_worker.BROKEN:
+            self.end()
+            raise WorkerProcessError(
+                f"its initializer raised an exception:\n{message[1:].decode(errors='replace')}"
+            )
+        self.ready = True
+
+    def is_alive(self) -> bool:
+        """Whether the process is still there."""
+        return self._process.exitcode is None
+
+    def send(self, message: bytes) -> None:
+        """Give the worker a call.
+
+        :raises WorkerDiedError: if it has not taken all of it, and so has not begun
+        """
+        self.tasks += 1
+        try:
+            self._pipe.send_bytes(message)
+        except OSError:
+            raise WorkerDiedError from None
+
+    def receive_outcome(self) -> bytes:
+        """Wait for the outcome of the call and return it, pickled.
+
+        :raises WorkerDiedError: if the worker has ended before that
+        """
+        return self._receive()[1:]
+
+    def _receive(self) -> bytes:
+        try:
+            while not self._poll():
+                if not self.is_alive() and not self._pipe.poll():
+                    raise WorkerDiedError
+            return self._pipe.recv_bytes()
+        except (EOFError, OSError):
+            raise WorkerDiedError from None
+
+    def terminate(self) -> None:
+        """Ask the process to end, and make it end if it does not (it ignores the signal, or is stopped). Does not wait."""
+        _quietly(self._process.terminate)
+        timer = threading.Timer(_GRACE, self.kill)
+        timer.daemon = True
+        try:
+            timer.start()
+        except Exception:  # no thread can be started
+            self.kill()
+
+    def kill(self) -> None:
+        """Make the process end at once."""
+        if not self._ended:
+            _quietly(self._process.kill)
+
+    def end(self, grace: float = 1.0) -> str:
+        """Close the pipe, wait for the process's end, by force after ``grace`` seconds, and return how it ended, in words."""
+        _pipes.discard(self._pipe)
+        self._pipe.close()
+        process = self._process
+        process.join(grace)
+        if process.exitcode is None:
+            process.kill()
+            process.join(_GRACE)
+        code = process.exitcode
+        self._ended = True
+        if code is not None:
+            process.close()
+        return process_worker.describe_exit(self.pid, code)
+
+    def retire(self) -> None:
+        """Let an idle worker end after the cleaning up that it may have to do; waits for that."""
+        self.end(_GRACE)
+
+
+def forget_all() -> None:
+    """Forget the workers of the parent, in a forked child."""
+    global _starting
+    _starting = threading.Lock()
+    _pipes.clear()
+
+
+def _quietly(call: Callable[[], object]) -> None:
+    try:
+        call()
+    except (OSError, ValueError):
+        pass  # it has ended
+
+
+def _poller(pipe: Connection) -> Callable[[], Any]:
+    """Return what waits until there is something to read, or for a heartbeat."""
+    if not hasattr(select, "poll"):
+        return lambda: pipe.poll(_HEARTBEAT / 1000)
+    poll = select.poll()
+    poll.register(pipe.fileno(), select.POLLIN)
+    return lambda: poll.poll(_HEARTBEAT)
+
+
+def _start_without_sigint(process: BaseProcess) -> None:
+    """Start a process in which Ctrl-C is blocked from its first instruction on."""
+    if not hasattr(signal, "pthread_sigmask"):
+        process.start()
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # starting it later would unblock the signal again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,77 @@
+"""What SQLite's errors mean and what to do about them: a file that somebody else has locked, a folder that is not there.
+
+Looks at errors and files; it opens no connection and imports no framework.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ...logs import GuardedLogger, get_logger
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+#: How many times in a row SQLite's own waiting (BUSY_TIMEOUT) may end without the lock.
+WAITS = 6
+_SQLITE_BUSY = 5
+_WAY_OUT = (
+    "If that is a transaction of this thread (a session, a connection of yours, Django's atomic()), the two wait for each other: "
+    "add the job after the commit (in Django: transaction.on_commit()), or inside a SQLAlchemy transaction by connection="
+)
+
+
+def is_locked(exc: BaseException) -> bool:
+    """Whether an error says that another connection has held the lock for writing for all the time that was waited."""
+    code = getattr(getattr(exc, "orig", None), "sqlite_errorcode", None)
+    return code is not None and code & 0xFF == _SQLITE_BUSY
+
+
+def may_wait_again(engine: Engine, waits: int, address: str, waited: float) -> bool:
+    """Whether to wait for the lock of a file once more; says so the first time.
+
+    :param waits: how often it was waited for already
+    :param waited: seconds of each
+    """
+    if waits >= WAITS or _is_in_own_transaction(engine.url.database):
+        return False
+    if waits == 1:
+        logger = GuardedLogger(get_logger("rota.jobstores"))
+        logger.warning(
+            "The database %s has been locked by another writer for %g s; waiting on. %s",
+            address,
+            waited,
+            _WAY_OUT,
+        )
+    return True
+
+
+def explained(engine: Engine, exc: BaseException) -> str:
+    """Return what an error of SQLite means, as the end of its message; "" for others."""
+    if engine.dialect.name != "sqlite":
+        return ""
+    if is_locked(exc):
+        if _is_in_own_transaction(engine.url.database):
+            return (
+                "; this thread is inside Django's atomic() on the same file, so the two wait for each other: add the job by "
+                "transaction.on_commit(), or after the block"
+            )
+        return f". {_WAY_OUT}"
+    folder = os.path.dirname(os.path.abspath(engine.url.database or "."))
+    if not os.path.isdir(folder):
+        return f"; the folder {folder} does not exist: create it, or give the path of a file in one that does"
+    return ""
+
+
+def _is_in_own_transaction(database: str | None) -> bool:
+    """Whether a Django connection of this thread has a transaction open on the file: that cannot end while we wait for it."""
+    django = sys.modules.get("django.db")
+    if django is None or not database:
+        return False
+    try:
+        mine = [one.settings_dict["NAME"] for one in django.connections.all() if one.in_atomic_block]
+    except Exception:  # not configured, or another version
+        return False
+    return any(os.path.realpath(str(name)) == os.path.realpath(database) for name in mine)

@@ -1,0 +1,269 @@
+"""The lease of a node and the thread that renews it: in time, late, in trouble, at the end."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from rota.clock import SECOND, SYSTEM_CLOCK
+from rota.core.run import Run
+from rota.jobstores.memory import MemoryJobStore
+from rota.logs import GuardedLogger, get_logger
+from rota.schedulers import renewals as renewals_module
+from rota.schedulers.lease import Lease
+from rota.schedulers.renewals import Renewals
+from rota.testing import ManualScheduler, VirtualClock
+
+LENGTH = 15 * SECOND
+PATIENCE = 20
+
+
+class Store(MemoryJobStore):
+    """A store with a clock of its own, whose answers the test decides; it notes what it was asked."""
+
+    durable = True
+    offset = None
+
+    def __init__(self):
+        super().__init__()
+        self.answer = None
+        self.asked = []
+
+    @property
+    def clock_offset(self):
+        return self.offset
+
+    def renew(self, node, now, lease, in_hand=(), in_doubt=False):
+        self.asked.append((len(in_hand), in_doubt))
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+    def rescue(self, node, now, room=None, known=(), in_doubt=False, ownerless=False):
+        self.asked.append(ownerless)
+        return []
+
+
+def new_lease(store=None, clock=None):
+    return Lease(store or Store(), clock or VirtualClock(), GuardedLogger(get_logger("test")), LENGTH)
+
+
+def trusts(lease):
+    """Whether nobody is declared dead at the moment."""
+    lease.rescue(0, {}, ())
+    return lease._store.asked.pop()
+
+
+def test_a_lease_is_renewed_after_a_third_of_it():
+    clock = VirtualClock()
+    lease = new_lease(clock=clock)
+    renewed = []
+    for _ in range(16):
+        before = lease.renewed_at
+        lease.keep({})
+        renewed.append(lease.renewed_at != before)
+        clock.advance(1)
+    assert [second for second, was in enumerate(renewed) if was] == [0, 5, 10, 15]
+
+
+def test_a_pass_leaves_renewing_to_the_thread_unless_that_is_late():
+    clock = VirtualClock()
+    lease = new_lease(clock=clock)
+    lease.kept = True
+    lease.keep({})
+    begun = lease.renewed_at
+    clock.advance(7)
+    lease.keep({})
+    assert lease.renewed_at == begun
+    clock.advance(1)
+    lease.keep({})
+    assert lease.renewed_at == begun + 8 * SECOND
+
+
+@pytest.mark.parametrize("trouble", ["late", "failed", "run out", "the store's clock jumps"])
+def test_who_was_cut_off_declares_nobody_dead_for_one_lease(trouble):
+    clock, store = VirtualClock(), Store()
+    lease = new_lease(store, clock)
+    store.offset = 0
+    lease.renew({})
+    assert not trusts(lease)
+    clock.advance(8 if trouble == "late" else 5)
+    if trouble == "failed":
+        store.answer = ConnectionError("away")
+        with pytest.raises(ConnectionError):
+            lease.renew({})
+    if trouble == "the store's clock jumps":
+        store.offset = 60 * SECOND
+    store.answer = [] if trouble == "run out" else None
+    lease.renew({})
+    store.answer = None
+    for _ in range(3):
+        assert trusts(lease)
+        clock.advance(5)
+        lease.renew({})
+    assert not trusts(lease)
+
+
+def test_who_is_late_declares_nobody_dead_while_another_thread_renews_its_lease():
+    clock = VirtualClock()
+    lease = new_lease(clock=clock)
+    lease.renew({})
+    clock.advance(8)
+    lease._in_turn.acquire()
+    lease.keep({})
+    assert trusts(lease)
+
+
+def test_after_a_renewal_without_an_answer_the_store_is_asked_whose_the_runs_are():
+    store = Store()
+    lease = new_lease(store)
+    lease.renew({})
+    store.answer = ConnectionError("the answer is lost")
+    with pytest.raises(ConnectionError):
+        lease.renew({})
+    store.answer = []
+    lease.renew({})
+    store.answer = None
+    lease.renew({})
+    assert [in_doubt for _, in_doubt in store.asked] == [False, False, True, False]
+
+
+def test_a_lease_that_has_ended_is_not_renewed_any_more():
+    store = Store()
+    lease = new_lease(store)
+    lease.renew({})
+    lease.end([], 0)
+    lease.renew({})
+    assert len(store.asked) == 1
+
+
+def test_what_is_lost_is_said_and_what_has_ended_meanwhile_is_not(caplog):
+    clock, store = VirtualClock(), Store()
+    scheduler = ManualScheduler(jobstores={"default": store}, clock=clock, lease=15)
+    scheduler.start()
+    scheduler.tick()
+    lease = scheduler._engine.stores["default"].lease
+    run = Run("j", 0, 0)
+    for lost, said in (([run], "1 of its runs"), ([], "nobody has taken anything over")):
+        store.answer = lost
+        lease.renew({("j", 0): run})
+        assert said in caplog.text
+        caplog.clear()
+
+
+# ------------------------------------------------------------------------------------------- who works, and who does not
+
+
+def test_a_node_works_no_more_when_no_pass_has_come_back_for_four_leases():
+    scheduler = ManualScheduler(jobstores={"default": Store()}, lease=15)
+    scheduler.start()
+    scheduler.tick()
+    engine = scheduler._engine
+    scheduler.clock.advance(60)
+    assert engine.works()
+    scheduler.clock.advance(0.1)
+    assert not engine.works()
+    scheduler.tick()
+    assert engine.works()
+
+
+def test_a_node_works_no_more_when_its_host_is_gone_but_a_shutdown_works_without_it():
+    scheduler = ManualScheduler(jobstores={"default": Store()}, lease=15)
+    scheduler.start()
+    scheduler._host_is_alive = lambda: False
+    assert not scheduler._engine.works()
+    scheduler._stop_claiming()
+    assert scheduler._engine.works()
+    scheduler._drain()
+
+
+def test_in_virtual_time_there_is_no_thread():
+    scheduler = ManualScheduler(jobstores={"default": Store()}, lease=15)
+    scheduler.start()
+    scheduler.tick()
+    assert scheduler._engine.stores["default"].renewals is None
+
+
+# ---------------------------------------------------------------------------------------------------------- the thread
+
+
+class Keeper:
+    """Renewals of a short lease, and what they do."""
+
+    def __init__(self):
+        self.renewed = threading.Semaphore(0)
+        self.works = True
+        self.error = None
+        self.looked = threading.Event()
+        self.lease = Lease(Store(), SYSTEM_CLOCK, GuardedLogger(get_logger("test")), SECOND // 20)
+        self.renewals = Renewals(
+            self.lease, self.renew, self.does_work, SYSTEM_CLOCK, GuardedLogger(get_logger("test"))
+        )
+
+    def does_work(self):
+        self.looked.set()
+        return self.works
+
+    def renew(self):
+        self.renewed.release()
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
+        self.lease.renew({})
+
+    def wait_for_renewals(self, count=3):
+        for _ in range(count):
+            assert self.renewed.acquire(timeout=PATIENCE)
+
+
+@pytest.fixture
+def keeper():
+    keeper = Keeper()
+    keeper.lease.renew({})
+    keeper.renewals.ensure()
+    yield keeper
+    keeper.renewals.stop()
+
+
+def test_the_thread_renews_again_and_again(keeper):
+    assert keeper.lease.kept
+    keeper.wait_for_renewals()
+    keeper.renewals.stop()
+    assert not keeper.lease.kept
+
+
+@pytest.mark.parametrize("error", [ConnectionError("away"), SystemExit(3)])
+def test_whatever_a_store_raises_the_thread_goes_on(keeper, error):
+    keeper.error = error
+    keeper.wait_for_renewals(5)
+
+
+def test_the_thread_ends_when_the_node_does_no_work_and_a_pass_starts_another(keeper):
+    keeper.wait_for_renewals()
+    keeper.works = False
+    join = keeper.renewals._join
+    join(PATIENCE)
+    assert not keeper.lease.kept
+    keeper.works = True
+    keeper.renewals.ensure()
+    assert keeper.renewals._join is not join
+    keeper.renewed = threading.Semaphore(0)
+    keeper.wait_for_renewals()
+
+
+def test_a_lease_that_has_ended_gets_no_thread(keeper):
+    keeper.renewals.stop()
+    keeper.lease.ended = True
+    keeper.renewals.ensure()
+    assert not keeper.lease.kept
+
+
+def test_without_a_thread_the_passes_renew(keeper, monkeypatch):
+    def no_thread(name, main):
+        raise RuntimeError("can't start new thread")
+
+    keeper.renewals.stop()
+    monkeypatch.setattr(renewals_module, "start_thread", no_thread)
+    keeper.renewals.ensure()
+    assert not keeper.lease.kept
