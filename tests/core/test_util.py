@@ -19,8 +19,7 @@ import dateutil.tz
 import pytest
 import pytz
 
-from rota import util
-from rota.callables import _signatures
+from rota import callables, util
 from rota.errors import (
     ArgumentMismatchError,
     CallableLookupError,
@@ -485,7 +484,7 @@ def test_the_memory_of_signatures_keeps_no_function_alive():
 
     util.check_callable_args(short_lived, (1,), {"b": 2})
     gone = weakref.ref(short_lived)
-    assert short_lived in _signatures
+    assert short_lived in callables._signatures
     del short_lived
     gc.collect()
     assert gone() is None

@@ -114,7 +114,7 @@ class MemoryJobStore(BaseJobStore):
             job.running = running.pop(job.id, 0) if running else 0
             nominal = job.next_nominal
             if nominal is not None and nominal <= self._runs.claimed_until:
-                self._came(job, nominal)
+                self._look_back(job, nominal)
             self._push(job)
 
     def update_job(self, job: Job) -> None:
@@ -254,8 +254,8 @@ class MemoryJobStore(BaseJobStore):
 
     # -- under the lock ------------------------------------------------------------------------------------------
 
-    def _came(self, job: Job, nominal: int) -> None:
-        """Take note if there are records of times that a job is to run, which was added or changed."""
+    def _look_back(self, job: Job, nominal: int) -> None:
+        """Take note if there are records of times that a job which was added or changed is to run."""
         if self._runs.recorded(job.id, nominal):
             self._recorded.add(job.id)
 
@@ -279,7 +279,7 @@ class MemoryJobStore(BaseJobStore):
             stored.running, stored.version, stored._home = kept
         nominal = stored.next_nominal
         if nominal is not None and nominal <= self._runs.claimed_until:
-            self._came(stored, nominal)
+            self._look_back(stored, nominal)
         self._push(stored)
         self._outdate()
 

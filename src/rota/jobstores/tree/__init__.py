@@ -381,7 +381,8 @@ class TreeJobStore(BaseJobStore):
     def living_nodes(self, now: int) -> int:
         """Return how many nodes hold a lease that is not over."""
         self._check_started()
-        return len(self._alive(self._offset.at(now)))
+        there = self._offset.at(now)
+        return sum(until >= there for until, _, _ in self._nodes().values())
 
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return how many due jobs wait for executors other than these."""
