@@ -161,7 +161,7 @@ def read_crontab(source: str | Path, *, name: str | None = None, system: bool = 
     ids: dict[str, CrontabEntry] = {}
     seen: dict[str, int] = {}
     above: str | None = None
-    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         given, above = above, None
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):

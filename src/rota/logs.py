@@ -109,6 +109,8 @@ class GuardedLogger:
         except BaseException as exc:
             if is_interrupt(exc):
                 raise
+            if exc_info:  # a traceback that cannot be formatted may not cost the line
+                self._log(method, f"{message} (its traceback cannot be logged)", args, None)
 
 
 def shown(args: tuple[object, ...]) -> tuple[object, ...]:

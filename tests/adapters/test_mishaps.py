@@ -139,6 +139,7 @@ def test_reading_writes_nothing(place: Place) -> None:
     store.get_due_jobs(moment(START))
     store.next_due(["default"])
     store.overdue(START, [])
+    store.living_nodes(START)
     store.get_runs()
     store.get_runs("broken", SUCCEEDED)
     store.rescue(NODE, START)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rota.crontab import read_crontab
 from rota.schedulers.background import BackgroundScheduler
 from rota.triggers.cron import CronTrigger
 from tests.needs import need
@@ -93,6 +94,16 @@ def test_tz_on_a_line_of_its_own_is_for_the_commands_and_this_is_told(tmp_path):
 def test_a_byte_order_mark_at_the_start_of_a_file_is_no_part_of_its_first_line(tmp_path):
     (tmp_path / "crontab").write_bytes(b"\xef\xbb\xbf0 3 * * * one\n")
     assert [line.command for line in Crontab(tmp_path / "crontab").lines] == ["one"]
+
+
+def test_only_a_line_feed_ends_a_line(tmp_path):
+    (tmp_path / "crontab").write_bytes(
+        "# a\u2028b\r\n0 3 * * * echo a\x0cb\u2028c\r\nA=1\r\n0 4 * * * two\r\n".encode()
+    )
+    read = Crontab(tmp_path / "crontab")
+    assert [(line.number, line.command) for line in read.lines] == [(2, "echo a\x0cb\u2028c"), (4, "two")]
+    assert read.lines[1].settings == {"A": "1"}
+    assert [entry.command for entry in read_crontab("0 3 * * * one\r\n0 4 * * * two\r\n")] == ["one", "two"]
 
 
 def test_a_dash_before_the_times_makes_a_line_quiet_and_leaves_its_id_as_it_is(tmp_path):

@@ -107,6 +107,21 @@ def test_the_zone_of_a_trigger_is_listed_and_the_command_of_a_crontab_job(capsys
     assert jobs(capsys, filled)["abroad"]["timezone"] == "Asia/Tokyo"
 
 
+def test_a_damaged_command_stops_no_listing(capsys, filled):
+    scheduler = scheduler_on(filled)
+    scheduler.start(paused=True)
+    scheduler.add_job(run_command, "cron", args=["backup"], hour=3, id="backup-0")
+    scheduler.shutdown()
+    for args in ("[]", "[5]", "{no json", ""):
+        with sqlite3.connect(filled.removeprefix("sqlite:///")) as db:
+            db.execute("UPDATE rota_jobs SET args = ? WHERE id = 'backup-0'", [args])
+        db.close()
+        code, out, _ = rota(capsys, "-s", filled, "jobs")
+        assert code == 0
+        (line,) = (line for line in out.splitlines() if line.startswith("backup-0"))
+        assert line.endswith("rota.commands:run_command")
+
+
 def test_jobs_are_listed_by_state_and_in_pages(capsys, filled):
     rota(capsys, "-s", filled, "pause", "count")
 

@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from rota.logs import GuardedLogger
+from rota.schedulers.queued_logger import QueuedLogger
 from rota.texts import error_text, repr_of, shortened, text_of, traceback_of, type_name
 
 
@@ -108,3 +109,25 @@ def test_a_line_names_the_file_of_its_caller(caplog: pytest.LogCaptureFixture) -
     GuardedLogger(logging.getLogger("rota.tests.caller")).error("%d of %s", 3, "x")
     assert caplog.records[0].filename == "test_texts.py"
     assert caplog.messages == ["3 of x"]
+
+
+def test_an_exception_whose_traceback_cannot_be_logged_costs_no_line() -> None:
+    lines: list[str] = []
+
+    class Picky(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.exc_info:
+                raise SystemExit("this traceback cannot be formatted")
+            lines.append(record.getMessage())
+
+    target = logging.getLogger("rota.tests.picky")
+    handler = Picky()
+    target.addHandler(handler)
+    try:
+        GuardedLogger(target).error("%s failed", "it", exc_info=Liar())
+        queued = QueuedLogger(target)
+        queued.error("%s failed", "it", exc_info=Liar())
+        queued.finish(5.0)
+    finally:
+        target.removeHandler(handler)
+    assert lines == ["it failed (its traceback cannot be logged)"] * 2

@@ -275,9 +275,12 @@ def called(job: Job) -> str:
     """Return what a job calls; for a command that it runs the command itself."""
     ref = job.func_ref or ""
     if ref == RUN_COMMAND:
-        arguments = encode_job(job, _FORMAT)["args"]  # a guest's jobs have them as texts
-        if arguments and isinstance(arguments[0], str):
-            return f"$ {one_line(arguments[0], 200)}"
+        try:
+            arguments = encode_job(job, _FORMAT)["args"]  # a guest's jobs have them as texts
+            if isinstance(arguments[0], str):
+                return f"$ {one_line(arguments[0], 200)}"
+        except Exception:  # a row may hold anything
+            pass
     return ref
 
 

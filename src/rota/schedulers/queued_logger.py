@@ -11,6 +11,9 @@ from threading import Lock, current_thread
 from ..clock import SYSTEM_CLOCK
 from ..logs import LEVELS, GuardedLogger, shown
 
+#: Past what a class of users says that its attribute is.
+_traceback = BaseException.__dict__["__traceback__"]
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from threading import Thread
@@ -56,7 +59,7 @@ class QueuedLogger(GuardedLogger):
         if exc_info is True:
             exc_info = sys.exc_info()
         elif isinstance(exc_info, BaseException):
-            exc_info = (type(exc_info), exc_info, exc_info.__traceback__)
+            exc_info = (type(exc_info), exc_info, _traceback.__get__(exc_info))
         frame = sys._getframe(2)
         place = (frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
         thread = current_thread()
@@ -84,7 +87,14 @@ class QueuedLogger(GuardedLogger):
         seconds = now / 1_000_000
         record.relativeCreated += (seconds - record.created) * 1000
         record.created, record.msecs = seconds, now // 1000 % 1000
-        logger.handle(record)
+        try:
+            logger.handle(record)
+        except BaseException:
+            if not exc_info:
+                raise
+            record.exc_info = None  # a traceback that cannot be formatted may not cost the line
+            record.msg = f"{message} (its traceback cannot be logged)"
+            logger.handle(record)
 
 
 class _Lines:
