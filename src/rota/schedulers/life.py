@@ -1,4 +1,4 @@
-"""The inner life of a scheduler: opening, passes, draining, closing; what happens at a fork and at exit.
+"""The inner life of a scheduler: opening, passes, the way of events to their listeners, closing stores.
 
 Part of the facade that programs do not call. It makes no decision about jobs.
 """
@@ -274,7 +274,7 @@ class SchedulerLife(JobMethods):
         except BaseException:
             try:
                 store.shutdown()  # what it has opened
-            except Exception:
+            except BaseException:
                 pass  # why it did not start is worth more than trouble in closing it
             store.detach()
             raise
@@ -342,7 +342,9 @@ class SchedulerLife(JobMethods):
             try:
                 if shutdown:
                     store.shutdown()
-            except Exception:
+            except BaseException as exc:
+                if is_interrupt(exc):
+                    raise
                 self._log.exception("Error shutting down job store %r", alias)
             store.detach()
 
@@ -374,7 +376,7 @@ class SchedulerLife(JobMethods):
             return False
         return not run.ended and self._require_engine().owns(run.owner)
 
-    def _is_exiting(self) -> None:
+    def _note_exit(self) -> None:
         """The interpreter exits: what has to be ended by force from now on is lost, and not cancelled."""
         if self._engine is not None:
             self._engine.exiting = True
