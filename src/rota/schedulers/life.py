@@ -286,21 +286,24 @@ class SchedulerLife(JobMethods):
             return self._is_open
 
     def _store_pending(self) -> None:
-        stored = 0
+        waiting = list(self._pending_jobs)
+        stored: set[int] = set()
         try:
-            for (alias, replace), entries in groupby(list(self._pending_jobs), key=itemgetter(1, 2)):
+            for (alias, replace), group in groupby(waiting, key=itemgetter(1, 2)):
+                entries = list(group)
                 jobs = [job for job, _, _ in entries]
                 for job in jobs:
                     options = self._pending_options.get((alias, job.id), {})
                     job.policy = with_options(self._default_policy, options)
                 together = self._stored_together(jobs, alias, replace)
-                for job in jobs:
+                for entry, job in zip(entries, jobs, strict=True):
                     if not together:
                         self._add_late(job, alias, replace)
                     self._pending_options.pop((alias, job.id), None)
-                    stored += 1
-        finally:  # what is stored is no longer pending, whatever became of the others
-            del self._pending_jobs[:stored]
+                    stored.add(id(entry))
+        finally:  # what is stored is no longer pending, whatever became of the others, and whatever came or went meanwhile
+            with self._jobstores_lock:
+                self._pending_jobs[:] = [entry for entry in self._pending_jobs if id(entry) not in stored]
 
     def _add_late(self, job: Job, alias: str, replace: bool) -> None:
         """Store a pending job; one whose name came to lead to another callable meanwhile costs itself, not the start."""
