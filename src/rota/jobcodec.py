@@ -75,16 +75,10 @@ class _UnrestoredKwargs(dict):  # type: ignore[type-arg]
     text = ""
 
 
-def _kept_args(text: str) -> _UnrestoredArgs:
-    kept = _UnrestoredArgs()
-    kept.text = text
-    return kept
-
-
-def _kept_kwargs(text: str) -> _UnrestoredKwargs:
-    kept = _UnrestoredKwargs()
-    kept.text = text
-    return kept
+def _keep_call(job: Job, args: str, kwargs: str) -> None:
+    """Let a job whose call cannot be restored keep its texts."""
+    job.func, job.args, job.kwargs = _unrestored, _UnrestoredArgs(), _UnrestoredKwargs()
+    job.args.text, job.kwargs.text = args, kwargs
 
 
 def _unrestored(*args: Any, **kwargs: Any) -> None:
@@ -231,7 +225,7 @@ class JobFormat:
             if not self._accepts(job, signature, reference, trigger, args, kwargs, plain):
                 job.sealed = options
                 job.trigger = UnrestoredTrigger(trigger)
-                job.func, job.args, job.kwargs = _unrestored, _kept_args(args), _kept_kwargs(kwargs)
+                _keep_call(job, args, kwargs)
                 return
             options = plain
         if not self.imports:
@@ -294,7 +288,7 @@ class JobFormat:
 
     def _describe(self, job: Job, trigger: str, args: str, kwargs: str, options: str) -> None:
         """Set the parts of a job as far as that imports nothing; the others keep their texts."""
-        job.func, job.args, job.kwargs = _unrestored, _kept_args(args), _kept_kwargs(kwargs)
+        _keep_call(job, args, kwargs)
         job.trigger = UnrestoredTrigger(trigger)
         if not trigger.startswith(_PICKLED) and _try(lambda: not class_references(trigger), False):
             job.trigger = _try(lambda: self._trigger_of_text(trigger), job.trigger)

@@ -105,12 +105,12 @@ class AddingMethods(JobInternals):
             max_attempts,
             **trigger_args,
         )
-        if id is None:
-            self._warn_of_copies(job, jobstore)
         if connection is not None:
             self._add_together([job], jobstore, replace_existing, connection)
         elif self._is_open or not self._add_pending(job, jobstore, replace_existing, options):
             self._real_add_job(job, jobstore, replace_existing)
+        if id is None:
+            self._warn_of_copies(job, jobstore)
         return job
 
     def add_jobs(
@@ -138,13 +138,14 @@ class AddingMethods(JobInternals):
             self._check_callable(arguments["func"], jobstore)
             job, options = self._new_job(**arguments)
             made.append(job)
-            if arguments.get("id") is None:
-                self._warn_of_copies(job, jobstore)
             if options:
                 given[job.id] = options
         in_stores = self._is_open or connection is not None
         if in_stores or not self._add_all_pending(made, jobstore, replace_existing, given):
             self._add_together(made, jobstore, replace_existing, connection)
+        for job in made:
+            if job.has_new_id:
+                self._warn_of_copies(job, jobstore)
         return made
 
     def _new_job(

@@ -49,17 +49,16 @@ class JobInternals(JobLookups):
         explicit = job.state != NEW
         if not explicit:
             self._plan_first(job, now)
-        nominal, due = job.next_nominal, job.next_due
-        is_late = nominal is not None and nominal < now - LATE
-        if is_late or (
-            nominal is not None and nominal <= now and not job.has_new_id
-        ):  # a new id has no records
-            from .recorded import pass_over  # import time
+        nominal, is_told = job.next_nominal, False
+        if nominal is not None and nominal <= now:
+            due, is_late = job.next_due, nominal < now - LATE
+            if is_late or not job.has_new_id:  # a new id has no records
+                from .recorded import pass_over  # import time
 
-            over = pass_over([job], store, now, self._log)
-            if over and self._leave_out(store, job, jobstore_alias, replace_existing, explicit):
-                return
-        is_told = is_late and not explicit and due == job.next_due
+                over = pass_over([job], store, now, self._log)
+                if over and self._leave_out(store, job, jobstore_alias, replace_existing, explicit):
+                    return
+            is_told = is_late and not explicit and due == job.next_due
         try:
             store.add_job(job)
             if is_told:
@@ -68,10 +67,10 @@ class JobInternals(JobLookups):
             if not replace_existing:
                 raise
             self._replace(store, job, explicit)
-        job._home = self._home(jobstore_alias)
+        job._home = self._homes.get(jobstore_alias) or self._home(jobstore_alias)
         if self._wants(EVENT_JOB_ADDED):
             self._tell(JobEvent(EVENT_JOB_ADDED, job.id, jobstore_alias))
-        if self._log.isEnabledFor(DEBUG):
+        if self._log.enabled(DEBUG):
             self._log.debug('Added job "%s" to job store "%s"', job.name, jobstore_alias)
         if self.state == STATE_RUNNING:
             self._job_came(job)
@@ -251,11 +250,14 @@ class JobInternals(JobLookups):
             change(draft)
             store = self._lookup_jobstore(alias)
             store.check_job(draft)
-            if draft.next_nominal is not None and draft.next_nominal != job.next_nominal:
-                from .recorded import LOOK_ALWAYS, pass_over  # import time
+            nominal = draft.next_nominal
+            if nominal is not None and nominal != job.next_nominal:
+                now = self.clock.now()
+                if nominal <= now:
+                    from .recorded import LOOK_ALWAYS, pass_over  # import time
 
-                # One whose schedule is over by that is stored all the same: the claim ends it.
-                pass_over([draft], store, self.clock.now(), self._log, LOOK_ALWAYS)
+                    # One whose schedule is over by that is stored all the same: the claim ends it.
+                    pass_over([draft], store, now, self._log, LOOK_ALWAYS)
             if store.save_job(draft, version):
                 if job.version == version:  # not a live object
                     job = draft
@@ -278,7 +280,9 @@ class JobInternals(JobLookups):
                         self._pending_options.pop((alias, job.id), None)
                         return alias
         else:
-            for alias, store in self._stores(jobstore):
+            for alias, store in (
+                self._stores(jobstore) if jobstore is not None else list(self._jobstores.items())
+            ):
                 try:
                     store.remove_job(id)
                 except JobLookupError:

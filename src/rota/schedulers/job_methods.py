@@ -177,7 +177,9 @@ class JobMethods(AddingMethods):
             self._check_executor(changes["executor"])
         if isinstance(changes.get("func"), str):
             self._check_callable(changes["func"], self._lookup_job(job_id, jobstore)[1])
-        options = {name: value for name, value in changes.items() if name in OPTION_NAMES}
+        options = None
+        if not self._is_open:  # for jobs that wait for the start
+            options = {name: value for name, value in changes.items() if name in OPTION_NAMES}
         return self._change(job_id, jobstore, lambda draft: draft._modify(**changes), options)
 
     def reschedule_job(

@@ -159,10 +159,12 @@ class JobLookups:
                 if job.id == id and jobstore_alias in (None, alias):
                     return job, None
         else:
-            for alias, store in self._stores(jobstore_alias):
+            # _stores() and _home(), of which the calls cost more than what they do here.
+            all_stores = jobstore_alias is None
+            for alias, store in list(self._jobstores.items()) if all_stores else self._stores(jobstore_alias):
                 found = store.lookup_job(id)
                 if found is not None:
-                    found._home = self._home(alias)
+                    found._home = self._homes.get(alias) or self._home(alias)
                     return found, alias
         return None
 

@@ -51,7 +51,7 @@ class QueuedLogger(GuardedLogger):
         return QueuedLogger(logger, self._lines)
 
     def _log(self, method: str, message: str, args: tuple[object, ...], exc_info: Any) -> None:
-        if not self.isEnabledFor(LEVELS[method]):
+        if not self.enabled(LEVELS[method]):
             return
         if self._lines.is_closed:  # after the shutdown there is no pass that could be held up
             super()._log(method, message, args, exc_info)
