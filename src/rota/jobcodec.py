@@ -276,10 +276,10 @@ class JobFormat:
         self, job: Job, exc: BaseException, trigger: str, args: str, kwargs: str, options: str
     ) -> None:
         job.state = QUARANTINED
-        misnamed = isinstance(exc, CallableMismatchError)
+        misnamed = issubclass(type(exc), CallableMismatchError)
         job.error = text_of(exc) if misnamed else f"it could not be restored: {error_text(exc)}"
         self._describe(job, trigger, args, kwargs, options)
-        if misnamed or isinstance(exc, CallableNotAllowedError):
+        if misnamed or issubclass(type(exc), CallableNotAllowedError):
             return
         job.func = _try(lambda: callable_of(job.func_ref or ""), _unrestored)
         job.trigger = _try(lambda: self._trigger_of_text(trigger), job.trigger)
@@ -310,7 +310,7 @@ class JobFormat:
             data = pickle.dumps(value, self._protocol)
         except Exception as exc:
             raise SerializationError(
-                f"{where} can neither be written as JSON nor pickled: {type(exc).__name__}: {exc}"
+                f"{where} can neither be written as JSON nor pickled: {error_text(exc)}"
             ) from exc
         return f'{_PICKLED}{b64encode(data).decode()}"}}'
 

@@ -102,7 +102,9 @@ class GuardedLogger:
         """Whether a message of that level goes anywhere; True where the logger cannot tell."""
         try:
             return bool(self._logger.isEnabledFor(level))
-        except Exception:
+        except BaseException as exc:
+            if is_interrupt(exc):
+                raise
             return True
 
     def _log(self, method: str, message: str, args: tuple[object, ...], exc_info: Any) -> None:

@@ -113,24 +113,33 @@ class JobInternals(JobLookups):
 
         :return: False if the scheduler was started meanwhile: then nothing is kept, and the job goes to the store
         """
-        store = self._jobstores.get(alias)
-        if store is not None:
-            store.check_job(job)
+        self._check_for_store([job], alias)
         with self._jobstores_lock:
             if self._goes_to_stores():
                 return False
-            # Looking through all of them for a new id would make adding 10 000 jobs take seconds instead of 0.3.
-            known = self._pending_jobs if (alias, job.id) in self._pending_options else ()
-            for i, (other, other_alias, _) in enumerate(known):
-                if other.id == job.id and other_alias == alias:
-                    if not replace:
-                        raise ConflictingIdError(job.id)
-                    del self._pending_jobs[i]
-                    break
-            self._pending_jobs.append((job, alias, replace))
-            self._pending_options[alias, job.id] = options
+            self._keep_pending(job, alias, replace, options)
         self._log.debug("Job %s is added when the scheduler starts", job.id)
         return True
+
+    def _check_for_store(self, jobs: Sequence[Job], alias: str) -> None:
+        """Refuse what a store would refuse, as far as it is known yet; it calls code of users, so no lock is held."""
+        store = self._jobstores.get(alias)
+        if store is not None:
+            for job in jobs:
+                store.check_job(job)
+
+    def _keep_pending(self, job: Job, alias: str, replace: bool, options: dict[str, Any]) -> None:
+        """Keep a job for start(); the caller holds the lock."""
+        # Looking through all of them for a new id would make adding 10 000 jobs take seconds instead of 0.3.
+        known = self._pending_jobs if (alias, job.id) in self._pending_options else ()
+        for i, (other, other_alias, _) in enumerate(known):
+            if other.id == job.id and other_alias == alias:
+                if not replace:
+                    raise ConflictingIdError(job.id)
+                del self._pending_jobs[i]
+                break
+        self._pending_jobs.append((job, alias, replace))
+        self._pending_options[alias, job.id] = options
 
     def _add_all_pending(
         self, jobs: Sequence[Job], alias: str, replace: bool, options: Mapping[str, dict[str, Any]]
@@ -140,17 +149,19 @@ class JobInternals(JobLookups):
         :param options: the options that were given, by the ids of the jobs that were given any
         :return: False if the scheduler was started meanwhile: then nothing is kept, and the jobs go to the store
         """
+        _check_unique(jobs)
+        self._check_for_store(jobs, alias)
         with self._jobstores_lock:
             if self._goes_to_stores():
                 return False
             before = list(self._pending_jobs), dict(self._pending_options)
             try:
-                _check_unique(jobs)
                 for job in jobs:
-                    self._add_pending(job, alias, replace, options.get(job.id, {}))
+                    self._keep_pending(job, alias, replace, options.get(job.id, {}))
             except BaseException:
                 self._pending_jobs[:], self._pending_options = before
                 raise
+        self._log.debug("%d jobs are added when the scheduler starts", len(jobs))
         return True
 
     def _add_together(self, jobs: Sequence[Job], alias: str, replace: bool, connection: Any) -> None:

@@ -6,6 +6,7 @@ Holds APScheduler's inner methods, which programs override or call. It changes n
 from __future__ import annotations
 
 from ..errors import SchedulerNotRunningError, UnknownAliasError
+from ..interrupts import is_interrupt
 from ..jobchecks import not_a_trigger, usable_id
 from ..triggers.base import BaseTrigger
 from .names import check_names, no_such, no_such_job
@@ -87,7 +88,9 @@ class JobLookups:
         """Call :meth:`_dispatch_event`; what it raises must not undo for the caller what the store has done already."""
         try:
             self._dispatch_event(event)
-        except Exception:
+        except BaseException as exc:  # a subclass may override it
+            if is_interrupt(exc):
+                raise
             self._log.exception("_dispatch_event() failed for %r", event)
 
     # -- APScheduler's inner methods, which programs override or call ---------------------------------------------
@@ -193,7 +196,9 @@ class JobLookups:
         """Call :meth:`wakeup`; if it fails, the store has the job all the same, and the next pass finds it."""
         try:
             self.wakeup()
-        except Exception:
+        except BaseException as exc:
+            if is_interrupt(exc):
+                raise
             self._log.exception("wakeup() failed; jobs that are due wait for the next pass")
 
     def _request_run(self, alias: str, decision: Decision) -> bool:
@@ -273,6 +278,6 @@ class JobLookups:
 
 def _names_a_zone(expr: Any) -> bool:
     """Tell whether a zone stands before a crontab expression: ``CRON_TZ=Asia/Tokyo 0 6 * * *``."""
-    from ..triggers.cron.notations import zone_before
+    from ..triggers.cron.notations import zone_before  # import time
 
     return isinstance(expr, str) and zone_before(expr) is not None
