@@ -87,7 +87,8 @@ class AddingMethods(JobInternals):
         :raises ConfigurationError: if there is a ``connection`` and the store cannot use it
         :raises RuntimeError: if there is a ``connection`` and the scheduler was not started
         """
-        self._check_callable(func, jobstore)
+        if self._allowed_callables is not None:
+            self._check_callable(func, jobstore)
         job, options = self._new_job(
             func,
             trigger,

@@ -43,8 +43,9 @@ class JobInternals(JobLookups):
 
     def _real_add_job(self, job: Job, jobstore_alias: str, replace_existing: bool) -> None:
         """Plan a job's first run and store it."""
-        store = self._lookup_jobstore(jobstore_alias)
-        self._check_executor(job.executor)
+        store = self._jobstores.get(jobstore_alias) or self._lookup_jobstore(jobstore_alias)
+        if self._runs_jobs and job.executor not in self._executors:
+            self._check_executor(job.executor)
         now = self.clock.now()
         explicit = job.state != NEW
         if not explicit:
@@ -103,7 +104,7 @@ class JobInternals(JobLookups):
         first = job.trigger.first(now)
         if first is None:
             self._log.warning('Job "%s" is paused: %s has no time to come', job.name, job.trigger)
-        elif not FIRST_SHOWN <= first <= LAST_SHOWN:
+        elif first > LAST_SHOWN or first < FIRST_SHOWN:
             checked_time(first, "the first run", job.trigger)
         job.set_next(first, None if first is None else due_time(job, first))
 
@@ -250,8 +251,8 @@ class JobInternals(JobLookups):
             change(draft)
             store = self._lookup_jobstore(alias)
             store.check_job(draft)
-            nominal = draft.next_nominal
-            if nominal is not None and nominal != job.next_nominal:
+            nominal, before = draft.next_nominal, job.next_nominal
+            if nominal is not None and (before is None or nominal < before):  # set back, or resumed
                 now = self.clock.now()
                 if nominal <= now:
                     from .recorded import LOOK_ALWAYS, pass_over  # import time
@@ -269,26 +270,28 @@ class JobInternals(JobLookups):
         raise changed_all_the_time(job_id)
 
     def _remove(self, job_id: str, jobstore: str | None) -> str:
-        id = job_id if type(job_id) is str and job_id.isprintable() else usable_id(job_id)
+        id = job_id if type(job_id) is str else usable_id(job_id)
         if id is None:
             raise no_such_job(job_id, ())
-        if not self._is_open and not self._goes_to_stores():
-            with self._jobstores_lock:
-                for i, (job, alias, _) in enumerate(self._pending_jobs):
-                    if job.id == job_id and jobstore in (None, alias):
-                        del self._pending_jobs[i]
-                        self._pending_options.pop((alias, job.id), None)
-                        return alias
-        else:
+        if self._is_open or self._goes_to_stores():
             for alias, store in (
                 self._stores(jobstore) if jobstore is not None else list(self._jobstores.items())
             ):
+                if store.does_io and usable_id(id) is None:
+                    continue  # no store is asked for an id that no job can have: their answers differ
                 try:
                     store.remove_job(id)
                 except JobLookupError:
                     continue
                 return alias
-        raise no_such_job(job_id, self._some_ids(jobstore))
+        else:
+            with self._jobstores_lock:
+                for i, (job, alias, _) in enumerate(self._pending_jobs):
+                    if job.id == id and jobstore in (None, alias):
+                        del self._pending_jobs[i]
+                        self._pending_options.pop((alias, job.id), None)
+                        return alias
+        raise no_such_job(job_id, self._some_ids(jobstore) if usable_id(id) else ())
 
 
 def changed_all_the_time(job_id: str) -> StoreConflictError:

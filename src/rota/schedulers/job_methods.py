@@ -44,8 +44,7 @@ class JobMethods(AddingMethods):
 
         :param jobstore: look only in this store; by default the first store that has the id wins
         """
-        found = self._find_job(job_id, jobstore)
-        return None if found is None else found[0]
+        return self._find_job(job_id, jobstore)
 
     def get_jobs(
         self,

@@ -120,10 +120,10 @@ class SchedulerLife(JobMethods):
         return self.state == STATE_STOPPED or self._host_is_alive()
 
     def _wants(self, code: int) -> bool:
-        return self._all_events is not None or bool(self._listeners.mask & code)
+        return bool(self._listeners.mask & code)
 
     def _wanted(self) -> int:
-        return self._listeners.mask if self._all_events is None else EVENT_ALL
+        return self._listeners.mask
 
     def _enqueue_event(self, event: Any) -> None:
         """Send an event that arises in no caller's thread: the listeners are called later, elsewhere, and may take their time."""
@@ -147,6 +147,7 @@ class SchedulerLife(JobMethods):
         from .event_queue import EventQueue  # import time
 
         self._all_events = EventQueue(self._dispatch_event, EVENT_ALL)
+        self._listeners.want_all()
 
     def _event_queues(self) -> tuple[EventQueue, ...]:
         return self._listeners.queues if self._all_events is None else (self._all_events,)

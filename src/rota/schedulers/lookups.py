@@ -146,26 +146,31 @@ class JobLookups:
         """
         found = self._find_job(job_id, jobstore_alias)
         if found is None:
-            raise no_such_job(job_id, self._some_ids(jobstore_alias))
-        return found
+            raise no_such_job(job_id, self._some_ids(jobstore_alias) if usable_id(job_id) else ())
+        return found, found._home[1]
 
-    def _find_job(self, job_id: str, jobstore_alias: str | None) -> tuple[Job, str | None] | None:
-        """Return the job of that id and the alias of its store (None if the job is pending), or None if there is none."""
-        id = job_id if type(job_id) is str and job_id.isprintable() else usable_id(job_id)
-        if id is None:
-            return None
+    def _find_job(self, job_id: str, jobstore_alias: str | None) -> Job | None:
+        """Return the job of that id, or None if there is none; its ``_home`` names its store, or none if it is pending."""
+        if type(job_id) is not str:
+            id = usable_id(job_id)
+            if id is None:
+                return None
+            job_id = id
         if not self._is_open and not self._goes_to_stores():
             for job, alias, _ in self._pending_jobs:
-                if job.id == id and jobstore_alias in (None, alias):
-                    return job, None
-        else:
-            # _stores() and _home(), of which the calls cost more than what they do here.
-            all_stores = jobstore_alias is None
-            for alias, store in list(self._jobstores.items()) if all_stores else self._stores(jobstore_alias):
-                found = store.lookup_job(id)
-                if found is not None:
-                    found._home = self._homes.get(alias) or self._home(alias)
-                    return found, alias
+                if job.id == job_id and jobstore_alias in (None, alias):
+                    return job
+            return None
+        # _stores() and _home(), of which the calls cost more than what they do here.
+        for alias, store in (
+            self._stores(jobstore_alias) if jobstore_alias is not None else list(self._jobstores.items())
+        ):
+            if store.does_io and usable_id(job_id) is None:
+                continue  # no store is asked for an id that no job can have: their answers differ
+            found = store.lookup_job(job_id)
+            if found is not None:
+                found._home = self._homes.get(alias) or self._home(alias)
+                return found
         return None
 
     def _some_ids(self, jobstore_alias: str | None) -> list[str]:
