@@ -113,8 +113,12 @@ class EventQueue:
 
     def pump(self) -> None:
         """Call the listener with all events that wait; never two at a time."""
-        if self._pumping is not None:
-            return
+        while self._pumping is None:
+            self._pump()
+            if not self._events:  # else they came at the end, and whoever brought them was sent away
+                return
+
+    def _pump(self) -> None:
         self._pumping = get_ident()
         token = _calling.set(self)
         try:

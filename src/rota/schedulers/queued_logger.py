@@ -9,6 +9,7 @@ import sys
 from threading import Lock, current_thread
 
 from ..clock import SYSTEM_CLOCK
+from ..interrupts import is_interrupt
 from ..logs import LEVELS, GuardedLogger, shown
 
 #: Past what a class of users says that its attribute is.
@@ -65,7 +66,7 @@ class QueuedLogger(GuardedLogger):
         thread = current_thread()
         line = (self, method, message, shown(args), exc_info, place, thread, SYSTEM_CLOCK.now())
         queue = self._lines.queue()
-        queue.put(line, self, type(queue).pump_in_thread)
+        queue.put(line, self, _start)
 
     def _write(
         self,
@@ -125,5 +126,18 @@ class _Lines:
 
 
 def _write(line: Any) -> None:
+    """Write a line; one that cannot be written is dropped, as a line about it could not be written either."""
     logger, *rest = line
-    logger._write(*rest)
+    try:
+        logger._write(*rest)
+    except BaseException as exc:
+        if is_interrupt(exc):
+            raise
+
+
+def _start(queue: EventQueue) -> None:
+    """Have lines written by their thread; by the caller if there can be no more threads."""
+    try:
+        queue.pump_in_thread()
+    except Exception:
+        queue.pump()
