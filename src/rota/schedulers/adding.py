@@ -179,7 +179,7 @@ class AddingMethods(JobInternals):
             self,
             id,
             func=func,
-            args=() if args is None else tuple(args) if _is_series(args) else args,
+            args=() if args is None else tuple(args) if _is_series(args) else _no_schedule(args, trigger),
             kwargs=dict(kwargs) if kwargs is not None and hasattr(kwargs, "keys") else kwargs,
             trigger=self._create_trigger(trigger, trigger_args),
             executor=executor,
@@ -295,6 +295,16 @@ def _options_of(given: Sequence[Any]) -> dict[str, Any]:
     return {
         option: value for option, value in zip(_OPTION_ORDER, given, strict=True) if value is not undefined
     }
+
+
+def _no_schedule(args: Any, trigger: Any) -> Any:
+    """Return args that are no series, which the job refuses, unless they are the schedule that the trigger takes by its name."""
+    from ..remedies import schedule_in_args, shown  # rare
+
+    remedy = schedule_in_args(args, trigger)
+    if remedy is not None:
+        raise JobTypeError(f"args must be a non-string iterable, got {shown(args)}; {remedy}")
+    return args
 
 
 def _is_series(args: Any) -> bool:

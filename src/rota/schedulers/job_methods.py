@@ -18,6 +18,7 @@ from ..errors import (
 from ..events import EVENT_ALL_JOBS_REMOVED, EVENT_JOB_REMOVED, JobEvent, SchedulerEvent
 from ..job import Job
 from ..jobchecks import usable_id
+from ..texts import repr_of, shortened
 from .adding import AddingMethods
 from .job_internals import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, TRIES, changed_all_the_time
 
@@ -194,6 +195,8 @@ class JobMethods(AddingMethods):
         :return: the changed job
         :raises JobLookupError: if there is no such job
         """
+        if trigger is None and isinstance(jobstore, str) and jobstore not in self._jobstores:
+            _check_no_trigger(jobstore)
         if trigger == "crontab" and usable_id(job_id):
             trigger_args.setdefault("seed", job_id)
         new = self._create_trigger(trigger, trigger_args)
@@ -367,10 +370,23 @@ def _checked_words(
     return wanted
 
 
+def _check_no_trigger(alias: str) -> None:
+    """Refuse the name of a trigger in place of the alias of a store, as it stands second in add_job() and Job.reschedule()."""
+    from .plugins import BUILT_IN  # rare
+
+    if alias in BUILT_IN["trigger"]:
+        raise OptionTypeError(
+            f"jobstore must be the alias of a job store, got {alias!r}; name the parameter: "
+            f"reschedule_job(id, trigger={alias!r}, …)"
+        )
+
+
 def _check_page(limit: Any, offset: Any) -> None:
     for name, value in (("limit", limit), ("offset", offset)):
         if not isinstance(value, int) or value < 0:
-            raise OptionTypeError(f"{name} is a number of 0 or more, not {value!r}")
+            raise OptionTypeError(
+                f"{name} must be a whole number of 0 or more, got {shortened(repr_of(value), 200)}"
+            )
 
 
 def _state_of(job: Job) -> str:
