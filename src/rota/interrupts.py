@@ -5,6 +5,8 @@ Every guard asks this before it keeps a BaseException to itself. It catches noth
 
 from __future__ import annotations
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -21,12 +23,13 @@ def is_interrupt(exc: BaseException) -> bool:
     ``signal.signal(SIGTERM, lambda *_: sys.exit())`` must end the program wherever the signal arrives. A SystemExit or
     CancelledError that a trigger, a store or a listener raises by itself is none. How gevent ends a greenlet is one, too.
     """
-    from threading import current_thread, main_thread
-
     # By its name, so that gevent need not be loaded: somebody kills the greenlet.
     if _name_of(type(exc)) == "GreenletExit":
         return True
-    if current_thread() is not main_thread():
+    threading = sys.modules.get(
+        "threading"
+    )  # pure parts may not load it; where nobody has, there is one thread only
+    if threading is not None and threading.current_thread() is not threading.main_thread():
         return False
     # Not isinstance(), which asks the object for its class.
     return issubclass(type(exc), KeyboardInterrupt) or _passed_a_handler(exc)

@@ -6,6 +6,7 @@ Pure: a decision is a value; a store makes it true, an executor carries it out.
 from __future__ import annotations
 
 from ..clock import HELD, SECOND
+from ..interrupts import is_interrupt
 from .run import MANUAL, MISSED, SKIPPED, Run, end
 
 TYPE_CHECKING = False
@@ -123,7 +124,9 @@ def _is_time_of(job: Job, instant: int) -> bool:
         return job.trigger.after(instant - 1) == instant or (
             pending is not None and pending < instant and job.trigger.after(instant - 1, pending) == instant
         )
-    except Exception:  # a trigger that raises has no times, and hinders no run by hand
+    except BaseException as exc:  # a trigger that raises has no times, and hinders no run by hand
+        if is_interrupt(exc):
+            raise
         return False
 
 

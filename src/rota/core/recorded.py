@@ -6,6 +6,7 @@ Pure: records are handed in. It reads no ledger and may not store anything.
 from __future__ import annotations
 
 from ..clock import HELD
+from ..interrupts import is_interrupt
 from ..texts import error_text, shortened
 from .plan import latest, quarantine, record_of
 from .run import MANUAL
@@ -63,7 +64,9 @@ def leave_out_recorded(decision: Decision, recorded: Sequence[Recorded]) -> None
         return
     try:
         _leave_out(decision, recorded)
-    except Exception as exc:
+    except BaseException as exc:
+        if is_interrupt(exc):
+            raise
         instead = quarantine(decision.job, f"planning failed: {shortened(error_text(exc))}")
         decision.runs, decision.records = instead.runs, instead.records
         decision.next_nominal, decision.next_due = instead.next_nominal, instead.next_due

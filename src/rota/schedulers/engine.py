@@ -335,8 +335,17 @@ class Engine:
 
     def _function_rooms(self) -> dict[str, int]:
         """Return the room for plain functions of those executors that count them apart."""
-        rooms = {alias: executor.function_room() for alias, executor in list(self._executors.items())}
-        return {alias: room for alias, room in rooms.items() if room is not None}
+        rooms = {}
+        for alias, executor in list(self._executors.items()):
+            try:
+                room = executor.function_room()
+            except BaseException as exc:  # it costs its own functions their turn, and no others
+                if is_interrupt(exc):
+                    raise
+                room = 0
+            if room is not None:
+                rooms[alias] = room
+        return rooms
 
     def _claims_from(self, state: StoreState) -> bool:
         return self.claiming and state not in self.leaving
