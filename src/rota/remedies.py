@@ -39,10 +39,21 @@ def instead_of_series(value: object) -> str:
     return f"write args=[{shown(value)}]"
 
 
+def schedule_in_args(args: object, trigger: object) -> str | None:
+    """Return what to write instead of a schedule where the arguments of the function belong; None if it is no schedule.
+
+    :param trigger: the name of the trigger that was given before it
+    """
+    if not (isinstance(args, str) and isinstance(trigger, str) and trigger in ("cron", "crontab", "date")):
+        return None
+    remedy = instead_of_trigger_name(args)
+    return None if remedy is None else f"they are what the function is called with; {remedy}"
+
+
 def instead_of_trigger(value: object) -> str:
     """Return what to write instead of something that is no trigger."""
     if isinstance(value, type) and issubclass(value, BaseTrigger):
-        return f"write {value.__name__}(…), with the arguments of the trigger, as that is its class"
+        return f"write {value.__name__}(…), with the arguments of the trigger"
     if isinstance(value, timedelta):
         return f'write "interval", seconds={value.total_seconds():g}'
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -60,6 +71,8 @@ def instead_of_trigger_name(text: str) -> str | None:
     """Return what to write instead of the name of a trigger that is no name but a schedule; None if it is not that either."""
     stripped = text.strip()
     fields = stripped.split()
+    if len(fields) == 4 and all(map(_CRON_CHARACTERS.issuperset, fields)):
+        return f'a crontab string has five fields, minute hour day month weekday; write "crontab", expr={shown(f"{stripped} *")}'
     if stripped.startswith("@") or (len(fields) in (5, 6, 7) and _CRON_CHARACTERS.issuperset(fields[0])):
         return f'write "crontab", expr={shown(stripped)}'
     if stripped.upper().startswith(("RRULE:", "FREQ=", "DTSTART")):

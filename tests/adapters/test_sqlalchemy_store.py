@@ -243,6 +243,14 @@ def test_one_connection_writes_and_a_shutdown_closes_it(
     assert not log_of(path).exists(), "SQLite removes the log with the last connection"
 
 
+def test_an_id_that_is_taken_is_said_without_the_sql(open_store: Callable[..., SQLAlchemyJobStore]) -> None:
+    store = open_store()
+    store.add_job(make_job("taken"))
+    with pytest.raises(ConflictingIdError) as caught:
+        store.add_job(make_job("taken"))
+    assert caught.value.__cause__ is None and caught.value.__suppress_context__
+
+
 def test_who_listens_to_the_statements_of_an_engine_hears_all_of_them(
     open_store: Callable[..., SQLAlchemyJobStore],
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rota.errors import TransientJobError
 from rota.references import AWAITED, default_id
 from rota.testing import ManualScheduler, VirtualClock
 
@@ -103,6 +104,16 @@ def test_a_recurring_job_without_an_id_in_a_durable_store_is_warned_of_once(
     assert len(messages) == 2
     assert f"Give it id='{HERE}:tick' and replace_existing=True" in messages[0]
     assert messages[1].startswith("add_job(tock)")
+
+
+def test_what_is_refused_is_not_warned_of(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    scheduler = start(url)
+    scheduler.start()
+    with pytest.raises(TransientJobError):
+        scheduler.add_job(lambda: None, "interval", hours=1)
+    with pytest.raises(TransientJobError):
+        scheduler.add_jobs([{"func": lambda: None, "trigger": "cron", "hour": 9}])
+    assert "was given no id" not in caplog.text
 
 
 def test_what_is_meant_to_be_many_is_not_warned_of(url: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -139,6 +139,10 @@ def test_a_trigger_that_is_none(scheduler: Any, trigger: Any, message: str) -> N
         ("daily", "it looks like a calendar event of systemd; write \"crontab\", expr='@daily'"),
         ("five words that are none", "there are and, business_day"),
         ("crn", 'did you mean "cron"'),
+        (
+            "*/5 * * *",
+            r"five fields, minute hour day month weekday; write \"crontab\", expr='\*/5 \* \* \* \*'",
+        ),
     ],
 )
 def test_a_schedule_in_place_of_a_trigger_name(scheduler: Any, name: str, remedy: str) -> None:
@@ -160,6 +164,29 @@ def test_arguments_that_are_one_argument(scheduler: Any) -> None:
         JobTypeError, match=r"kwargs must be a dict-like object, got 5; write kwargs={'name': value}"
     ):
         scheduler.add_job(copy, kwargs=5)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "schedule", "remedy"),
+    [
+        ("cron", "0 3 * * *", "write \"crontab\", expr='0 3 * * *'"),
+        ("crontab", "@daily", "write \"crontab\", expr='@daily'"),
+        ("date", "2030-01-01 08:00", "write \"date\", run_date='2030-01-01 08:00'"),
+    ],
+)
+def test_a_schedule_in_place_of_the_arguments(
+    scheduler: Any, trigger: str, schedule: str, remedy: str
+) -> None:
+    with pytest.raises(JobTypeError) as caught:
+        scheduler.add_job(nothing, trigger, schedule)
+    assert str(caught.value) == (
+        f"args must be a non-string iterable, got {schedule!r}; they are what the function is called with; {remedy}"
+    )
+
+
+def test_a_text_after_the_name_of_a_trigger_that_is_no_schedule(scheduler: Any) -> None:
+    with pytest.raises(JobTypeError, match=r"got 'photos'; write args=\['photos'\]"):
+        scheduler.add_job(copy, "cron", "photos")
 
 
 def test_an_option_of_add_job_is_not_said_to_be_the_triggers(scheduler: Any) -> None:

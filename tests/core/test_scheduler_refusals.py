@@ -9,6 +9,7 @@ import pytest
 
 from rota.errors import (
     ConfigurationError,
+    JobLookupError,
     JobTypeError,
     OptionTypeError,
     TriggerTypeError,
@@ -109,10 +110,20 @@ def test_a_status_that_runs_do_not_have_is_refused(scheduler):
 def test_a_state_that_jobs_do_not_have_and_a_page_that_cannot_be_are_refused(scheduler):
     with pytest.raises(OptionTypeError, match="no state 'running'; they have active, paused, quarantined"):
         scheduler.get_jobs(state=["active", "running"])
-    with pytest.raises(OptionTypeError, match="offset is a number of 0 or more, not -1"):
+    with pytest.raises(OptionTypeError, match="offset must be a whole number of 0 or more, got -1"):
         scheduler.get_jobs(offset=-1)
-    with pytest.raises(OptionTypeError, match="limit is a number of 0 or more, not '10'"):
+    with pytest.raises(OptionTypeError, match="limit must be a whole number of 0 or more, got '10'"):
         scheduler.get_runs(limit="10")
+
+
+def test_a_trigger_in_place_of_the_store_is_refused_with_what_to_write(scheduler):
+    scheduler.add_job(print, "interval", hours=1, id="a")
+    with pytest.raises(
+        OptionTypeError, match=r"got 'cron'; name the parameter: reschedule_job\(id, trigger='cron', …\)"
+    ):
+        scheduler.reschedule_job("a", "cron", hour=3)
+    with pytest.raises(JobLookupError):
+        scheduler.reschedule_job("a", "elsewhere", run_date="2030-01-01")
 
 
 def test_a_listener_with_a_mask_that_is_none_is_refused_and_harms_nobody(scheduler):

@@ -196,6 +196,19 @@ def test_a_command_behind_the_fields_is_told(rest):
     assert f"what follows looks like a command ({rest.split()[0]!r})" in message
 
 
+@pytest.mark.parametrize("command", ["echo", "/usr/bin/backup", "./poll"])
+def test_four_fields_and_a_command_lack_the_weekday(command):
+    message = refusal(f"*/5 3 * * {command}")
+    assert message.endswith(
+        f"; if {command!r} begins a command, the weekday before it is missing; write '*/5 3 * * *'"
+    )
+
+
+@pytest.mark.parametrize("expr", ["0 3 * * mon-foo", "0 3 * * 9", "0 33 * * echo"])
+def test_a_weekday_that_is_wrong_is_no_command(expr):
+    assert "begins a command" not in refusal(expr)
+
+
 def test_six_fields_of_which_one_is_wrong_are_no_command():
     assert "command" not in refusal("0 0 3 * * 9")
     assert refusal("0 0 3 * * fry").endswith("did you mean 'fri'?")

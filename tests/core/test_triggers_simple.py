@@ -143,11 +143,11 @@ def test_an_interval_of_nothing_is_a_second_and_warns(lengths):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"weeks": timedelta(minutes=5)}, r"weeks must be a number; got .*; write seconds=300$"),
-        ({"seconds": timedelta(milliseconds=1500)}, r"seconds must be a number; got .*; write seconds=1.5$"),
-        ({"minutes": "5"}, r"minutes must be a number; got '5'; write minutes=5$"),
-        ({"hours": 1, "minutes": "five"}, r"minutes must be a number; got 'five'$"),
-        ({"days": None}, r"days must be a number; got None$"),
+        ({"weeks": timedelta(minutes=5)}, r"weeks must be a number, got .*; write seconds=300$"),
+        ({"seconds": timedelta(milliseconds=1500)}, r"seconds must be a number, got .*; write seconds=1.5$"),
+        ({"minutes": "5"}, r"minutes must be a number, got '5'; write minutes=5$"),
+        ({"hours": 1, "minutes": "five"}, r"minutes must be a number, got 'five'$"),
+        ({"days": None}, r"days must be a number, got None$"),
     ],
 )
 def test_a_length_that_is_no_number_is_refused_with_the_number_that_was_meant(arguments, message):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..clock import HELD, SECOND, SYSTEM_CLOCK, moment
 from ..core.plan import ACTIVE, AFTER_RUN, PAUSED, QUARANTINED
 from ..core.run import CLAIMED, END_STATES
-from ..errors import JobLookupError, SchemaError
+from ..errors import SchemaError
 from ..jobcodec import JobFormat, encode_job
 from ..schedulers.base import BaseScheduler
 from ..schedulers.plugins import BUILT_IN, URL_SCHEMES, create_plugin
@@ -200,7 +200,7 @@ def show_runs(
     with opened(url, tablename) as (guest, _):
         runs = guest.get_runs(job_id, status or None, limit, offset=offset)
         if not runs and not offset and job_id is not None and guest.get_job(job_id) is None:
-            raise JobLookupError(job_id)
+            raise _no_such_job(guest, job_id)
     if as_json:
         print_json([run.to_dict() for run in runs])
         return
@@ -218,6 +218,11 @@ def show_runs(
         for run in runs
     ]
     print_columns(("SCHEDULED", "JOB", "NAME", "STATUS", "TRY", "TOOK", "OUTCOME"), rows, "no runs", 1)
+
+
+def _no_such_job(guest: BaseScheduler, job_id: str) -> CliError:
+    known = [job.id for job in guest.get_jobs(limit=_SUGGESTED)]
+    return CliError(f"there is no job {job_id!r} in the store{suggestion(job_id, known)}")
 
 
 def _check_words(option: str, words: list[str], known: Sequence[str]) -> None:
@@ -317,8 +322,7 @@ def change(what: str, url: str | None, tablename: str, job_id: str, zone: tzinfo
     living: int | None = None
     with opened(url, tablename) as (guest, store):
         if guest.get_job(job_id) is None:
-            known = [job.id for job in guest.get_jobs(limit=_SUGGESTED)]
-            raise CliError(f"there is no job {job_id!r} in the store{suggestion(job_id, known)}")
+            raise _no_such_job(guest, job_id)
         run: Run | None = None
         if what == "pause":
             guest.pause_job(job_id)

@@ -87,7 +87,8 @@ class AddingMethods(JobInternals):
         :raises ConfigurationError: if there is a ``connection`` and the store cannot use it
         :raises RuntimeError: if there is a ``connection`` and the scheduler was not started
         """
-        self._check_callable(func, jobstore)
+        if self._allowed_callables is not None:
+            self._check_callable(func, jobstore)
         job, options = self._new_job(
             func,
             trigger,
@@ -105,12 +106,12 @@ class AddingMethods(JobInternals):
             max_attempts,
             **trigger_args,
         )
-        if id is None:
-            self._warn_of_copies(job, jobstore)
         if connection is not None:
             self._add_together([job], jobstore, replace_existing, connection)
         elif self._is_open or not self._add_pending(job, jobstore, replace_existing, options):
             self._real_add_job(job, jobstore, replace_existing)
+        if id is None:
+            self._warn_of_copies(job, jobstore)
         return job
 
     def add_jobs(
@@ -138,13 +139,14 @@ class AddingMethods(JobInternals):
             self._check_callable(arguments["func"], jobstore)
             job, options = self._new_job(**arguments)
             made.append(job)
-            if arguments.get("id") is None:
-                self._warn_of_copies(job, jobstore)
             if options:
                 given[job.id] = options
         in_stores = self._is_open or connection is not None
         if in_stores or not self._add_all_pending(made, jobstore, replace_existing, given):
             self._add_together(made, jobstore, replace_existing, connection)
+        for job in made:
+            if job.has_new_id:
+                self._warn_of_copies(job, jobstore)
         return made
 
     def _new_job(
@@ -177,7 +179,7 @@ class AddingMethods(JobInternals):
             self,
             id,
             func=func,
-            args=() if args is None else tuple(args) if _is_series(args) else args,
+            args=() if args is None else tuple(args) if _is_series(args) else _no_schedule(args, trigger),
             kwargs=dict(kwargs) if kwargs is not None and hasattr(kwargs, "keys") else kwargs,
             trigger=self._create_trigger(trigger, trigger_args),
             executor=executor,
@@ -293,6 +295,16 @@ def _options_of(given: Sequence[Any]) -> dict[str, Any]:
     return {
         option: value for option, value in zip(_OPTION_ORDER, given, strict=True) if value is not undefined
     }
+
+
+def _no_schedule(args: Any, trigger: Any) -> Any:
+    """Return args that are no series, which the job refuses, unless they are the schedule that the trigger takes by its name."""
+    from ..remedies import schedule_in_args, shown  # rare
+
+    remedy = schedule_in_args(args, trigger)
+    if remedy is not None:
+        raise JobTypeError(f"args must be a non-string iterable, got {shown(args)}; {remedy}")
+    return args
 
 
 def _is_series(args: Any) -> bool:

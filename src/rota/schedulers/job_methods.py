@@ -18,6 +18,7 @@ from ..errors import (
 from ..events import EVENT_ALL_JOBS_REMOVED, EVENT_JOB_REMOVED, JobEvent, SchedulerEvent
 from ..job import Job
 from ..jobchecks import usable_id
+from ..texts import repr_of, shortened
 from .adding import AddingMethods
 from .job_internals import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, TRIES, changed_all_the_time
 
@@ -44,8 +45,7 @@ class JobMethods(AddingMethods):
 
         :param jobstore: look only in this store; by default the first store that has the id wins
         """
-        found = self._find_job(job_id, jobstore)
-        return None if found is None else found[0]
+        return self._find_job(job_id, jobstore)
 
     def get_jobs(
         self,
@@ -177,7 +177,9 @@ class JobMethods(AddingMethods):
             self._check_executor(changes["executor"])
         if isinstance(changes.get("func"), str):
             self._check_callable(changes["func"], self._lookup_job(job_id, jobstore)[1])
-        options = {name: value for name, value in changes.items() if name in OPTION_NAMES}
+        options = None
+        if not self._is_open:  # for jobs that wait for the start
+            options = {name: value for name, value in changes.items() if name in OPTION_NAMES}
         return self._change(job_id, jobstore, lambda draft: draft._modify(**changes), options)
 
     def reschedule_job(
@@ -193,6 +195,8 @@ class JobMethods(AddingMethods):
         :return: the changed job
         :raises JobLookupError: if there is no such job
         """
+        if trigger is None and isinstance(jobstore, str) and jobstore not in self._jobstores:
+            _check_no_trigger(jobstore)
         if trigger == "crontab" and usable_id(job_id):
             trigger_args.setdefault("seed", job_id)
         new = self._create_trigger(trigger, trigger_args)
@@ -366,10 +370,23 @@ def _checked_words(
     return wanted
 
 
+def _check_no_trigger(alias: str) -> None:
+    """Refuse the name of a trigger in place of the alias of a store, as it stands second in add_job() and Job.reschedule()."""
+    from .plugins import BUILT_IN  # rare
+
+    if alias in BUILT_IN["trigger"]:
+        raise OptionTypeError(
+            f"jobstore must be the alias of a job store, got {alias!r}; name the parameter: "
+            f"reschedule_job(id, trigger={alias!r}, …)"
+        )
+
+
 def _check_page(limit: Any, offset: Any) -> None:
     for name, value in (("limit", limit), ("offset", offset)):
         if not isinstance(value, int) or value < 0:
-            raise OptionTypeError(f"{name} is a number of 0 or more, not {value!r}")
+            raise OptionTypeError(
+                f"{name} must be a whole number of 0 or more, got {shortened(repr_of(value), 200)}"
+            )
 
 
 def _state_of(job: Job) -> str:

@@ -41,7 +41,7 @@ def no_such(what: str, alias: str, known: Iterable[str], remedy: str) -> str:
     """
     known = sorted(known)
     near = nearest(alias, known)
-    hint = f'did you mean "{near}"?' if near else f"there are {', '.join(known) or 'none'}"
+    hint = f'did you mean "{near}"?' if near else f"the scheduler has {', '.join(known) or 'none'}"
     return f"No such {what}: {alias}; {hint} (or add it by {remedy})"
 
 

@@ -347,13 +347,13 @@ def _length(weeks: Any, days: Any, hours: Any, minutes: Any, seconds: Any) -> in
         name, value = next(wrong, ("seconds", seconds))
         from .meant import number_meant
 
-        raise TriggerTypeError(f"{name} must be a number; got {value!r}{number_meant(name, value)}") from None
+        raise TriggerTypeError(f"{name} must be a number, got {value!r}{number_meant(name, value)}") from None
     except (ValueError, OverflowError) as exc:
         raise TriggerError(f"The interval is not a length of time that can be used: {exc}") from None
     if total and not length:
-        raise TriggerError(f"An interval must be a microsecond at least; got {total} seconds")
+        raise TriggerError(f"An interval must be a microsecond at least, got {total} seconds")
     if length < 0:
-        raise TriggerError(f"An interval must not be negative; got {timedelta(microseconds=length)!r}")
+        raise TriggerError(f"An interval must not be negative, got {total} seconds")
     if length > LAST_INSTANT:
         raise TriggerError(f"An interval of {total} seconds is longer than the calendar")
     if not length:

@@ -106,10 +106,10 @@ class RedisJobStore(BaseJobStore):
         **connect_args: Any,
     ) -> None:
         if keep_runs is not None and keep_runs < 1:
-            raise ConfigurationError(f"keep_runs must be at least 1, or None for no bound; got {keep_runs!r}")
+            raise ConfigurationError(f"keep_runs must be at least 1, or None for no bound, got {keep_runs!r}")
         if keep_days is not None and not keep_days > 0:
             raise ConfigurationError(
-                f"keep_days must be more than 0, or None for no bound; got {keep_days!r}"
+                f"keep_days must be more than 0, or None for no bound, got {keep_days!r}"
             )
         self._server = Server(maybe_ref(client), url, db, connect_args)
         self._keys = Keys(jobs_key, run_times_key, self._server.db)

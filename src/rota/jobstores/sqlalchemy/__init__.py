@@ -115,10 +115,10 @@ class SQLAlchemyJobStore(BaseJobStore):
         if not tablename:
             raise ConfigurationError('The "tablename" parameter must not be empty')
         if keep_runs is not None and keep_runs < 1:
-            raise ConfigurationError(f"keep_runs must be at least 1, or None for no bound; got {keep_runs!r}")
+            raise ConfigurationError(f"keep_runs must be at least 1, or None for no bound, got {keep_runs!r}")
         if keep_days is not None and not keep_days > 0:
             raise ConfigurationError(
-                f"keep_days must be more than 0, or None for no bound; got {keep_days!r}"
+                f"keep_days must be more than 0, or None for no bound, got {keep_days!r}"
             )
         self._db = Database(url, maybe_ref(engine) if engine else None, engine_options)
         metadata = maybe_ref(metadata) or MetaData()
@@ -245,12 +245,12 @@ class SQLAlchemyJobStore(BaseJobStore):
         self._check_started()
         try:
             self._db.write_at_once(lambda conn: self._jobs.insert(conn, row))
-        except IntegrityError as exc:
+        except IntegrityError:
             stored = self._read(partial(self._jobs.one, job_id=job.id))
             # Our own row is there if the answer to a first try was lost.
             is_ours = stored is not None and stored.version == version
             if not is_ours and not self._write(partial(self._jobs.revive, row=row)):
-                raise ConflictingIdError(job.id) from exc
+                raise ConflictingIdError(job.id) from None  # the SQL says no more than that
         job.version = version
         if self._is_soon(job.next_due):
             try:

@@ -68,10 +68,10 @@ class TreeJobStore(BaseJobStore):
         create: bool = True,
     ) -> None:
         if keep_runs is not None and keep_runs < 1:
-            raise ConfigurationError(f"keep_runs must be at least 1, or None for no bound; got {keep_runs!r}")
+            raise ConfigurationError(f"keep_runs must be at least 1, or None for no bound, got {keep_runs!r}")
         if keep_days is not None and not keep_days > 0:
             raise ConfigurationError(
-                f"keep_days must be more than 0, or None for no bound; got {keep_days!r}"
+                f"keep_days must be more than 0, or None for no bound, got {keep_days!r}"
             )
         self.path = path
         self._tree = tree

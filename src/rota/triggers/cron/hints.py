@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _FIELDS = ("minute", "hour", "day", "month", "weekday")
 #: Longer texts and lists are repeated in no message.
 _LONGEST = 200
+_BEGINS_COMMAND = re.compile(r"(?!mon|tue|wed|thu|fri|sat|sun)[a-z./][^,*]*$", re.IGNORECASE)
 
 
 def for_crontab(exc: CronError, expr: str, dialect: str) -> CronError:
@@ -41,7 +42,11 @@ def for_crontab(exc: CronError, expr: str, dialect: str) -> CronError:
 
 
 def _command_follows(words: list[str], dialect: str) -> str | None:
-    """Return that five fields are followed by what is none, if so it is."""
+    """Return that four or five fields are followed by what is none, if so it is."""
+    if dialect == "cron" and len(words) == 5 and _BEGINS_COMMAND.match(words[4]):
+        meant = " ".join([*words[:4], "*"])
+        if _is_read(meant):
+            return f"if {shown(words[4])} begins a command, the weekday before it is missing; write {meant!r}"
     if dialect != "cron" or len(words) < 6 or not _is_read(" ".join(words[:5])):
         return None
     if _is_read(f"{words[5]} * * * *") or _is_read(f"* * * * {words[5]}"):
