@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from rota.errors import ConfigurationError
+from rota.errors import ConfigurationError, SchedulerAlreadyRunningError
+from rota.events import EVENT_SCHEDULER_SHUTDOWN
 from rota.schedulers.background import BackgroundScheduler
 from rota.schedulers.blocking import BlockingScheduler
 from rota.testing.host_contract import HostContract
@@ -96,3 +97,33 @@ def test_with_starts_and_waits_for_the_runs_at_the_end():
 def test_a_blocking_scheduler_has_no_with_form_and_says_what_to_write():
     with pytest.raises(ConfigurationError, match="with BackgroundScheduler"), BlockingScheduler():
         pass
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_starting_in_the_listener_of_the_shutdown_is_refused_and_not_a_deadlock(wait):
+    errors = []
+
+    def start_again(event):
+        try:
+            scheduler.start()
+        except SchedulerAlreadyRunningError as exc:
+            errors.append(str(exc))
+
+    def stop():
+        scheduler.shutdown(wait)
+
+    begun, gate = threading.Event(), threading.Event()
+    scheduler = BackgroundScheduler()
+    scheduler.add_listener(start_again, EVENT_SCHEDULER_SHUTDOWN)
+    scheduler.start()
+    scheduler.add_job(lambda: (begun.set(), gate.wait(PATIENCE)))
+    assert begun.wait(PATIENCE)
+    stopper = threading.Thread(target=stop, daemon=True)  # it would not end
+    stopper.start()
+    gate.set()
+    stopper.join(PATIENCE)
+    assert not stopper.is_alive()
+    assert len(errors) == 1 and "still shutting down" in errors[0]
+    scheduler.start()
+    scheduler.remove_listener(start_again)
+    scheduler.shutdown()

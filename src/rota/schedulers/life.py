@@ -67,6 +67,8 @@ class SchedulerLife(JobMethods):
     _tick_lock: Any
     #: identity of the thread that makes a pass now
     _ticking: int | None
+    #: identity of the thread that tells listeners of the shutdown, which is over only after that
+    _announcing: int | None = None
 
     def add_executor(
         self, executor: BaseExecutor | str, alias: str = "default", **executor_opts: Any
@@ -372,7 +374,9 @@ class SchedulerLife(JobMethods):
 
     def _is_inside(self) -> bool:
         """Whether the caller is a job of this scheduler, its pass or one of its listeners, so that waiting would never end."""
-        if self._ticking == get_ident() or any(queue.is_current for queue in self._event_queues()):
+        if get_ident() in (self._ticking, self._announcing) or any(
+            queue.is_current for queue in self._event_queues()
+        ):
             return True
         try:
             run = current_run()

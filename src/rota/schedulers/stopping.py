@@ -6,7 +6,7 @@ Part of the facade that programs do not call. It makes no decision about jobs.
 from __future__ import annotations
 
 from functools import partial
-from threading import Event, Thread
+from threading import Event, Thread, get_ident
 
 from ..clock import SECOND
 from ..errors import OptionTypeError, SchedulerAlreadyRunningError, SchedulerNotRunningError
@@ -191,7 +191,11 @@ class Stopping(SchedulerLife):
         if not self._announced:
             self._announced = True
             self._log.info("Scheduler has been shut down")
-            self._tell(SchedulerEvent(EVENT_SCHEDULER_SHUTDOWN))
+            self._announcing = get_ident()
+            try:
+                self._tell(SchedulerEvent(EVENT_SCHEDULER_SHUTDOWN))
+            finally:
+                self._announcing = None
 
     def _wait_idle(
         self, ends: Engine | Completions, timeout: float | None, wanted: Callable[[], bool] | None = None
