@@ -66,33 +66,33 @@ def obj_to_ref(obj: Any) -> str:
     :raises CallableReferenceError: (a ``ValueError``) if no other process could import it: a partial, a lambda,
         a nested function, an instance with a ``__call__`` method
     """
-    if isinstance(obj, partial):
-        raise CallableReferenceError(
-            f"Cannot create a reference to a partial() ({repr_of(obj)}); write {_instead_of_partial(obj)}"
-        )
     name = get_callable_name(obj)
-    if "<lambda>" in name:
-        raise CallableReferenceError(
-            f"Cannot create a reference to a lambda ({repr_of(obj)}); define it as a function"
-        )
-    if "<locals>" in name:
-        raise CallableReferenceError(
-            f"Cannot create a reference to a nested function ({repr_of(obj)}); move it to the top level of its module"
-        )
-    if isinstance(obj, MethodType):
-        module = getattr(obj.__self__, "__module__", None)  # objects of C extensions may have none
-    elif isinstance(obj, (type, FunctionType, BuiltinFunctionType)):
-        module = obj.__module__
-    else:
-        raise CallableReferenceError(
-            f"Cannot create a reference to {repr_of(obj)}: an instance with a __call__ method has no importable name; "
-            f"pass a module-level function, or a bound method with the instance"
-        )
-    if not isinstance(module, str):
-        raise CallableReferenceError(
-            f"Cannot create a reference to {repr_of(obj)}: it belongs to no module; wrap it in a function of yours"
-        )
+    module = _module_of(obj)
+    if isinstance(obj, partial) or "<" in name or not isinstance(module, str):
+        what, remedy = _nameless(obj, name, module)
+        raise CallableReferenceError(f"Cannot create a reference to {what} ({repr_of(obj)}); {remedy}")
     return sys.intern(f"{module}:{name}")  # many jobs call one function
+
+
+def _module_of(obj: Any) -> Any:
+    """Return the name of the module that a callable is to be found in, or something else."""
+    if isinstance(obj, MethodType):
+        return getattr(obj.__self__, "__module__", None)  # objects of C extensions may have none
+    return obj.__module__ if isinstance(obj, (type, FunctionType, BuiltinFunctionType)) else None
+
+
+def _nameless(obj: Any, name: str, module: object) -> tuple[str, str]:
+    """Return what a callable without a reference is, and what to do instead."""
+    if isinstance(obj, partial):
+        return "a partial()", f"write {_instead_of_partial(obj)}"
+    if "<lambda>" in name:
+        return "a lambda", "define it as a function"
+    if "<" in name:
+        return "a nested function", "move it to the top level of its module"
+    if isinstance(obj, (type, FunctionType, BuiltinFunctionType, MethodType)):
+        return "what belongs to no module", "wrap it in a function of yours"
+    what = "an instance with a __call__ method, which has no importable name"
+    return what, "pass a module-level function, or a bound method with the instance"
 
 
 def _instead_of_partial(obj: partial[Any]) -> str:
@@ -106,12 +106,11 @@ def _instead_of_partial(obj: partial[Any]) -> str:
     return f"{given}, …)"
 
 
-def why_nameless(func: Any) -> str | None:
-    """Return why a callable has no textual reference, with the way out; None if it has one."""
-    try:
-        obj_to_ref(func)
-    except CallableReferenceError as exc:
-        return str(exc)
+def instead_of_nameless(func: Any) -> str | None:
+    """Return what to do about a callable that has no textual reference; None if it has one."""
+    name, module = get_callable_name(func), _module_of(func)
+    if isinstance(func, partial) or "<" in name or not isinstance(module, str):
+        return _nameless(func, name, module)[1]
     return None
 
 

@@ -15,6 +15,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from .errors import ConfigurationError, DeserializationError, SerializationError
+from .texts import error_text
 from .timecodec import (
     Refused,
     pack_datetime,
@@ -231,7 +232,7 @@ def _pack(value: Any, depth: int) -> Any:
         except (Refused, RecursionError):
             raise
         except Exception as exc:  # the application's encode() may raise anything
-            raise Refused(f"encoding {_name(kind)} failed: {type(exc).__name__}: {exc}") from exc
+            raise Refused(f"encoding {_name(kind)} failed: {error_text(exc)}") from exc
     return _pack_other(value, kind)
 
 

@@ -184,12 +184,12 @@ class ConflictingIdError(RotaError, KeyError):
 class TransientJobError(RotaError, ValueError):
     """The job's callable has no importable name, so a durable store cannot keep it."""
 
-    def __init__(self, job_id: str, func: object = None, why: str | None = None) -> None:
+    def __init__(self, job_id: str, func: object = None, remedy: str | None = None) -> None:
         what = "the callable" if func is None else repr_of(func)
         super().__init__(
-            f'Job "{job_id}" cannot be added to this job store because a reference to {what} could not be determined'
-            + (f". {why}" if why else "")
-            + "; use a module-level function, a textual reference (module:name), or the memory store"
+            f'Job "{job_id}" cannot be added to this job store because a reference to {what} could not be determined; '
+            + (remedy or "use a module-level function, a textual reference (module:name)")
+            + ", or use the memory store"
         )
         self.job_id = job_id
 

@@ -9,6 +9,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+#: Attributes as they are, whatever a metaclass or a property of the program makes of them.
+_name_of = type.__dict__["__name__"].__get__
+_traceback_of = BaseException.__dict__["__traceback__"].__get__
+
 
 def is_interrupt(exc: BaseException) -> bool:
     """Whether an exception came from a signal, so that a guard has to let it through.
@@ -19,13 +23,13 @@ def is_interrupt(exc: BaseException) -> bool:
     """
     from threading import current_thread, main_thread
 
-    if (
-        type(exc).__name__ == "GreenletExit"
-    ):  # somebody kills the greenlet; gevent need not be loaded for that
+    # By its name, so that gevent need not be loaded: somebody kills the greenlet.
+    if _name_of(type(exc)) == "GreenletExit":
         return True
     if current_thread() is not main_thread():
         return False
-    return isinstance(exc, KeyboardInterrupt) or _passed_a_handler(exc)
+    # Not isinstance(), which asks the object for its class.
+    return issubclass(type(exc), KeyboardInterrupt) or _passed_a_handler(exc)
 
 
 def _passed_a_handler(exc: BaseException) -> bool:
@@ -33,9 +37,7 @@ def _passed_a_handler(exc: BaseException) -> bool:
     import signal
 
     codes = set()
-    traceback = BaseException.__dict__["__traceback__"].__get__(
-        exc
-    )  # as it is, whatever a property makes of it
+    traceback = _traceback_of(exc)
     while traceback is not None:
         codes.add(traceback.tb_frame.f_code)
         traceback = traceback.tb_next

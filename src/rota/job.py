@@ -8,7 +8,7 @@ from __future__ import annotations
 from operator import attrgetter
 from os import urandom
 
-from .callables import why_nameless
+from .callables import instead_of_nameless
 from .clock import HELD, instant, shown_moment
 from .core.plan import ACTIVE, AFTER_RUN, ENDED, NEW, PAUSED, QUARANTINED
 from .core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, seconds_of, with_options
@@ -364,7 +364,7 @@ class Job:
         :raises TransientJobError: if it has none; it says why
         """
         if not self.func_ref:
-            raise TransientJobError(self.id, self.func, why_nameless(self.func))
+            raise TransientJobError(self.id, self.func, instead_of_nameless(self.func))
         return self.func_ref
 
     def _refresh(self, changed: Job | None) -> None:

@@ -84,8 +84,9 @@ def not_a_trigger(value: object) -> JobTypeError:
     """Return the error for something that is given in place of a trigger or its name."""
     from .remedies import instead_of_trigger  # rare
 
+    what = f"the class {value.__name__}" if isinstance(value, type) else type_name(value)
     return JobTypeError(
-        f"Expected a trigger instance or string, got {type_name(value)} instead; {instead_of_trigger(value)}"
+        f"Expected a trigger instance or string, got {what} instead; {instead_of_trigger(value)}"
     )
 
 

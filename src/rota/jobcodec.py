@@ -75,16 +75,10 @@ class _UnrestoredKwargs(dict):  # type: ignore[type-arg]
     text = ""
 
 
-def _kept_args(text: str) -> _UnrestoredArgs:
-    kept = _UnrestoredArgs()
-    kept.text = text
-    return kept
-
-
-def _kept_kwargs(text: str) -> _UnrestoredKwargs:
-    kept = _UnrestoredKwargs()
-    kept.text = text
-    return kept
+def _keep_call(job: Job, args: str, kwargs: str) -> None:
+    """Let a job whose call cannot be restored keep its texts."""
+    job.func, job.args, job.kwargs = _unrestored, _UnrestoredArgs(), _UnrestoredKwargs()
+    job.args.text, job.kwargs.text = args, kwargs
 
 
 def _unrestored(*args: Any, **kwargs: Any) -> None:
@@ -231,7 +225,7 @@ class JobFormat:
             if not self._accepts(job, signature, reference, trigger, args, kwargs, plain):
                 job.sealed = options
                 job.trigger = UnrestoredTrigger(trigger)
-                job.func, job.args, job.kwargs = _unrestored, _kept_args(args), _kept_kwargs(kwargs)
+                _keep_call(job, args, kwargs)
                 return
             options = plain
         if not self.imports:
@@ -282,10 +276,10 @@ class JobFormat:
         self, job: Job, exc: BaseException, trigger: str, args: str, kwargs: str, options: str
     ) -> None:
         job.state = QUARANTINED
-        misnamed = isinstance(exc, CallableMismatchError)
+        misnamed = issubclass(type(exc), CallableMismatchError)
         job.error = text_of(exc) if misnamed else f"it could not be restored: {error_text(exc)}"
         self._describe(job, trigger, args, kwargs, options)
-        if misnamed or isinstance(exc, CallableNotAllowedError):
+        if misnamed or issubclass(type(exc), CallableNotAllowedError):
             return
         job.func = _try(lambda: callable_of(job.func_ref or ""), _unrestored)
         job.trigger = _try(lambda: self._trigger_of_text(trigger), job.trigger)
@@ -294,7 +288,7 @@ class JobFormat:
 
     def _describe(self, job: Job, trigger: str, args: str, kwargs: str, options: str) -> None:
         """Set the parts of a job as far as that imports nothing; the others keep their texts."""
-        job.func, job.args, job.kwargs = _unrestored, _kept_args(args), _kept_kwargs(kwargs)
+        _keep_call(job, args, kwargs)
         job.trigger = UnrestoredTrigger(trigger)
         if not trigger.startswith(_PICKLED) and _try(lambda: not class_references(trigger), False):
             job.trigger = _try(lambda: self._trigger_of_text(trigger), job.trigger)
@@ -316,7 +310,7 @@ class JobFormat:
             data = pickle.dumps(value, self._protocol)
         except Exception as exc:
             raise SerializationError(
-                f"{where} can neither be written as JSON nor pickled: {type(exc).__name__}: {exc}"
+                f"{where} can neither be written as JSON nor pickled: {error_text(exc)}"
             ) from exc
         return f'{_PICKLED}{b64encode(data).decode()}"}}'
 

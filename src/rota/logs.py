@@ -10,14 +10,16 @@ from .texts import repr_of, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from logging import Logger
     from typing import Any
 
 #: The levels of those names in logging.
 DEBUG = 10
+INFO = 20
 WARNING = 30
 #: The levels of the methods of loggers.
-LEVELS = {"debug": DEBUG, "info": 20, "warning": WARNING, "error": 40}
+LEVELS = {"debug": DEBUG, "info": INFO, "warning": WARNING, "error": 40}
 
 #: What formats as it is and runs no code of users.
 _PLAIN: tuple[type, ...] = (str, int, float, bool, type(None))
@@ -57,11 +59,15 @@ class GuardedLogger:
     :param logger: a logger, or anything with the methods ``debug``, ``info``, ``warning``, ``error`` and ``exception``
     """
 
-    __slots__ = ("_is_of_logging", "_logger")
+    __slots__ = ("_is_of_logging", "_logger", "enabled")
 
     def __init__(self, logger: Any) -> None:
         self._logger = logger
         self._is_of_logging = _is_of_logging(logger)
+        #: whether a message of a level goes anywhere; it is asked for each job, so logging's own loggers answer by themselves
+        self.enabled: Callable[[int], bool] = (
+            logger.isEnabledFor if type(logger).__module__ == "logging" else self._is_enabled
+        )
 
     def over(self, logger: Any) -> GuardedLogger:
         """Return a logger like this one that writes by another."""
@@ -72,11 +78,13 @@ class GuardedLogger:
 
     def debug(self, message: str, *args: object, exc_info: Any = None) -> None:
         """Log a message for developers."""
-        self._log("debug", message, args, exc_info)
+        if self.enabled(DEBUG):
+            self._log("debug", message, args, exc_info)
 
     def info(self, message: str, *args: object, exc_info: Any = None) -> None:
         """Log a message about ordinary work."""
-        self._log("info", message, args, exc_info)
+        if self.enabled(INFO):
+            self._log("info", message, args, exc_info)
 
     def warning(self, message: str, *args: object, exc_info: Any = None) -> None:
         """Log what somebody should look at."""
@@ -90,11 +98,13 @@ class GuardedLogger:
         """Log a failure with the exception that is being handled."""
         self._log("error", message, args, True)
 
-    def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # the name in logging
+    def _is_enabled(self, level: int) -> bool:
         """Whether a message of that level goes anywhere; True where the logger cannot tell."""
         try:
             return bool(self._logger.isEnabledFor(level))
-        except Exception:
+        except BaseException as exc:
+            if is_interrupt(exc):
+                raise
             return True
 
     def _log(self, method: str, message: str, args: tuple[object, ...], exc_info: Any) -> None:

@@ -53,7 +53,7 @@ def schedule_in_args(args: object, trigger: object) -> str | None:
 def instead_of_trigger(value: object) -> str:
     """Return what to write instead of something that is no trigger."""
     if isinstance(value, type) and issubclass(value, BaseTrigger):
-        return f"write {value.__name__}(…), with the arguments of the trigger, as that is its class"
+        return f"write {value.__name__}(…), with the arguments of the trigger"
     if isinstance(value, timedelta):
         return f'write "interval", seconds={value.total_seconds():g}'
     if isinstance(value, (int, float)) and not isinstance(value, bool):

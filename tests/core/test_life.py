@@ -56,6 +56,23 @@ def test_pending_jobs_can_be_changed_and_removed():
     assert [(job.id, job.name) for job in scheduler.get_jobs()] == [("a", "changed")]
 
 
+def test_a_job_that_is_added_while_the_start_stores_the_others_is_not_lost_if_one_of_them_is_removed():
+    class Busy(MemoryJobStore):
+        """While it stores a job, the rest of the program goes on."""
+
+        def add_job(self, job):
+            super().add_job(job)
+            if job.id == "first":
+                scheduler.remove_job("second")
+                scheduler.add_job(int, "interval", minutes=1, id="third")
+
+    scheduler = ManualScheduler(jobstores={"default": Busy()})
+    for job_id in ("first", "second"):
+        scheduler.add_job(int, "interval", minutes=1, id=job_id)
+    scheduler.start()
+    assert {job.id for job in scheduler.get_jobs()} >= {"first", "third"}
+
+
 def test_a_store_that_does_not_start_is_closed_again():
     class Foreign(MemoryJobStore):
         closed = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from threading import Event, current_thread
+from threading import Event, Thread, current_thread
 
 from rota.schedulers.queued_logger import QueuedLogger
 
@@ -52,6 +52,41 @@ def test_a_handler_that_hangs_does_not_hold_up_who_logs():
     finally:
         target.removeHandler(handler)
         logger.queue.close()
+
+
+def test_a_filter_that_always_raises_is_called_once_for_each_line():
+    seen = []
+
+    def refuse(record):
+        seen.append(record.getMessage())
+        raise ValueError("no line")
+
+    target = logging.getLogger("rota.tests.refusing")
+    target.addFilter(refuse)
+    try:
+        logger = QueuedLogger(target)
+        logger.error("first")
+        logger.error("second")
+        written(logger)
+        assert seen == ["first", "second"]
+    finally:
+        target.removeFilter(refuse)
+        logger.queue.close()
+
+
+def test_lines_are_written_by_the_caller_if_there_can_be_no_more_threads(caplog, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    logger = QueuedLogger(logging.getLogger("rota.tests.queued"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Thread, "start", refuse)
+        logger.error("first")
+        assert caplog.messages == ["first"]
+    logger.error("second")
+    written(logger)
+    assert caplog.messages == ["first", "second"]
+    logger.queue.close()
 
 
 def test_an_exception_is_logged_as_it_was_when_it_was_caught(caplog):

@@ -8,6 +8,7 @@ from rota.clock import HELD, SECOND, moment
 from rota.core.plan import (
     AFTER_RUN,
     ENDED,
+    QUARANTINED,
     due_time,
     forgotten,
     is_forgotten,
@@ -111,6 +112,23 @@ def test_a_range_that_lies_in_another_is_left_out():
 def test_a_range_stays_whole_over_the_key_of_a_run_by_hand():
     decision = decide(make_job(every(10), START), 45, (START + 15 * SECOND, START + 15 * SECOND, SUCCEEDED))
     assert ranges(decision) == [(0, 30, 4, SKIPPED)]
+
+
+def test_a_trigger_that_raises_when_its_records_are_looked_at_puts_its_own_job_into_quarantine():
+    class Moody(ListTrigger):
+        broken = False
+
+        def after(self, instant, previous=None):
+            if self.broken:
+                raise RuntimeError("broken")
+            return super().after(instant, previous)
+
+    trigger = Moody([START, START + 10 * SECOND])
+    decision = plan(make_job(trigger, START), START + 5 * SECOND)
+    trigger.broken = True
+    leave_out_recorded(decision, [(START - SECOND, START + SECOND, SKIPPED)])
+    assert (decision.runs, decision.records, decision.next_due) == ([], [], None)
+    assert (decision.state, decision.error) == (QUARANTINED, "planning failed: RuntimeError: broken")
 
 
 def test_without_records_a_decision_stays_as_it_is():

@@ -74,12 +74,15 @@ def test_an_event_hook_that_raises_fails_no_call_whose_change_is_stored(
     assert "_dispatch_event() failed" in caplog.text
 
 
-def test_a_wake_up_that_fails_leaves_the_job_to_the_next_pass(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("kind", [RuntimeError, SystemExit])
+def test_a_wake_up_that_fails_leaves_the_job_to_the_next_pass(
+    kind: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
     scheduler = ManualScheduler()
     scheduler.start()
 
     def fail() -> None:
-        raise RuntimeError("the loop is closed")
+        raise kind("the loop is closed")
 
     scheduler.wakeup = fail  # type: ignore[method-assign]
     job = scheduler.add_job(int, "interval", minutes=1, id="one")

@@ -100,7 +100,7 @@ def test_a_logger_needs_the_five_usual_methods_only(caplog: pytest.LogCaptureFix
         info = warning = error = exception = debug
 
     logger = GuardedLogger(Five())
-    assert logger.isEnabledFor(logging.DEBUG)
+    assert logger.enabled(logging.DEBUG)
     logger.error("%s and %r", Liar(), Liar())
     assert "raises SystemExit" in lines[0]
 

@@ -28,3 +28,9 @@ def test_the_files_and_functions_that_the_page_names_exist(page: Path) -> None:
         if not found:
             missing.append(name)
     assert not missing, f"{page.name} names what src/rota does not have: {missing}"
+
+
+def test_each_module_is_found_on_the_page() -> None:
+    page = PAGES[0].read_text(encoding="utf-8")
+    names = {path.name for path in SOURCE.rglob("*.py")} - {"__init__.py", "__main__.py", "version.py"}
+    assert [name for name in sorted(names) if f"/{name}" not in page and f"`{name}" not in page] == []

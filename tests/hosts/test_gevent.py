@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from rota.errors import MissingExtraError
 from rota.executors.base import current_run
+from rota.schedulers.native import start_thread
 from rota.testing.host_contract import HostContract
 from rota.testing.hosts import PATIENCE, Host, SlowStore
 from rota.testing.renewal_contract import LeasedStore
@@ -103,6 +105,24 @@ if PATCHED:
         host.wait_until(lambda: store.renewals >= 5, "the lease was renewed several times")
         scheduler.shutdown()
         assert store.threads == {gevent.monkey.get_original("_thread", "get_ident")()}
+
+    def test_what_the_thread_of_the_leases_logs_is_written_if_it_is_the_first_to_log():
+        host, lines = GeventHost(), []
+
+        class Listing(logging.Handler):
+            def emit(self, record):
+                lines.append(record.getMessage())
+
+        handler = Listing()
+        logging.getLogger("rota.scheduler").addHandler(handler)
+        try:
+            scheduler = host.make()
+            scheduler.start()
+            start_thread("native", lambda: scheduler._engine.logger.error("by a native thread"))
+            host.wait_until(lambda: "by a native thread" in lines, "the line is written")
+            scheduler.shutdown()
+        finally:
+            logging.getLogger("rota.scheduler").removeHandler(handler)
 
 
 if not PATCHED:

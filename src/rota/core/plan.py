@@ -123,9 +123,7 @@ def _is_time_of(job: Job, instant: int) -> bool:
         return job.trigger.after(instant - 1) == instant or (
             pending is not None and pending < instant and job.trigger.after(instant - 1, pending) == instant
         )
-    except (
-        Exception
-    ):  # a trigger that raises has no times; it costs its job the schedule, not the run by hand
+    except Exception:  # a trigger that raises has no times, and hinders no run by hand
         return False
 
 

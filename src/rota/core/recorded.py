@@ -6,7 +6,8 @@ Pure: records are handed in. It reads no ledger and may not store anything.
 from __future__ import annotations
 
 from ..clock import HELD
-from .plan import latest, record_of
+from ..texts import error_text, shortened
+from .plan import latest, quarantine, record_of
 from .run import MANUAL
 
 TYPE_CHECKING = False
@@ -53,12 +54,23 @@ def next_unrecorded(trigger: BaseTrigger, recorded: Iterable[Recorded], nominal:
 def leave_out_recorded(decision: Decision, recorded: Sequence[Recorded]) -> None:
     """Take out of a decision the runs and records whose nominal time has a record already; the job moves on as decided.
 
-    What is left of a range of times is recorded in pieces. A run by hand is taken out only if its very key is in use.
+    What is left of a range of times is recorded in pieces. A run by hand is taken out only if its very key is in use. A trigger
+    that raises when it is asked puts its own job into quarantine: the claim of others goes on.
 
     :param recorded: records of the decision's job, oldest first: those from its first nominal time on, at least
     """
     if not recorded:
         return
+    try:
+        _leave_out(decision, recorded)
+    except Exception as exc:
+        instead = quarantine(decision.job, f"planning failed: {shortened(error_text(exc))}")
+        decision.runs, decision.records = instead.runs, instead.records
+        decision.next_nominal, decision.next_due = instead.next_nominal, instead.next_due
+        decision.state, decision.error = instead.state, instead.error
+
+
+def _leave_out(decision: Decision, recorded: Sequence[Recorded]) -> None:
     trigger = decision.job.trigger
     keys = {first for first, _, _ in recorded}
     ranges = [record for record in recorded if record[0] != record[1]]

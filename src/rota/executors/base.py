@@ -14,7 +14,7 @@ from ..clock import SYSTEM_CLOCK, Clock, instant
 from ..core.run import CANCELLED, CLAIMED, LOST, Run, end, fail
 from ..errors import MaxInstancesReachedError
 from ..interrupts import is_interrupt
-from ..logs import ClassLogger, GuardedLogger, get_logger
+from ..logs import GuardedClassLogger, GuardedLogger, get_logger
 from ..texts import traceback_of
 from .reports import by_time, event_of_run, run_coroutine_job, run_for, run_job, write_outcome
 from .steps import (
@@ -67,15 +67,6 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-class _GuardedClassLogger(ClassLogger):
-    """The guarded logger of executors that have not been started."""
-
-    __slots__ = ()
-
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        return GuardedLogger(super().__get__(instance, owner))
-
-
 class BaseExecutor(ABC):
     """Base class of all executors.
 
@@ -92,7 +83,7 @@ class BaseExecutor(ABC):
     room_came_free: Callable[[], object] = staticmethod(bool)
     _scheduler: Any = None
     #: what the executor itself logs goes through this one
-    _log: GuardedLogger = _GuardedClassLogger("rota.executors")  # type: ignore[assignment]
+    _log: GuardedLogger = GuardedClassLogger("rota.executors")  # type: ignore[assignment]
     _clock: Clock = SYSTEM_CLOCK
     #: the context variables that runs see; each gets a copy
     _context: Context

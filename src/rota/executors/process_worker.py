@@ -116,7 +116,7 @@ def _initialize(
 
 
 def carry_out(message: bytes) -> bytes:
-    """Carry out a call from :func:`pack_call` and return the outcome as bytes for :func:`unpack_outcome`."""
+    """Carry out a call from :func:`pack_call` and return the outcome as bytes, which the pool writes into the run."""
     try:
         times, name, policy, func, args, kwargs = pickle.loads(message)
         run = _run(times, name, policy)

@@ -173,7 +173,7 @@ class ProcessPoolExecutor(WorkerPool):
             worker.send(message)
         except WorkerDiedError:
             if run.cancelled:
-                self._bury(index, run)
+                self._end_with_worker(index, run)
             else:  # it died while it was idle: it cannot have begun
                 run.started_at = None
                 self._replace(index)
@@ -181,7 +181,7 @@ class ProcessPoolExecutor(WorkerPool):
         try:
             return worker.receive_outcome()
         except WorkerDiedError:
-            self._bury(index, run)
+            self._end_with_worker(index, run)
             return None
 
     def _ready_worker(self, index: int, run: Run) -> WorkerProcess | None:
@@ -239,8 +239,8 @@ class ProcessPoolExecutor(WorkerPool):
     def _replace(self, index: int) -> None:
         self._log.warning("An idle %s; it is replaced", self._workers.pop(index).end())
 
-    def _bury(self, index: int, run: Run) -> None:
-        """See to a worker that has died while it worked."""
+    def _end_with_worker(self, index: int, run: Run) -> None:
+        """End a run whose worker has died while it carried the run out."""
         how, now = self._workers.pop(index).end(), self._clock.now()
         if run.cancelled:
             end(run, CANCELLED, f"cancelled while it was running; {how}", now)

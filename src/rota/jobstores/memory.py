@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..core.plan import Decision
+    from ..core.recorded import Recorded
     from ..core.run import Run
     from ..job import Job
     from .due_queue import Entry
@@ -167,6 +168,12 @@ class MemoryJobStore(BaseJobStore):
             self._replace(stored, job)
             return True
 
+    def recorded(self, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
+        """Return the records of some jobs that stand for times from an instant on; after the last claim there are none."""
+        until = self._runs.claimed_until
+        asked = {job_id: start for job_id, start in since.items() if start <= until}
+        return super().recorded(asked) if asked else {}
+
     def due(self, now: int, room: Mapping[str, int]) -> list[Job]:
         """Take the earliest due jobs out of the queues of the executors that have room."""
         found: list[Entry] = []
@@ -203,6 +210,8 @@ class MemoryJobStore(BaseJobStore):
             came_back = self._recorded
             if len(decisions) == 1 and is_by_hand(decisions[0]):
                 self._runs.leave_out(decisions[0])
+                if decisions[0].runs:  # its key may be later than now, by some microseconds
+                    self._runs.claimed_until = max(self._runs.claimed_until, decisions[0].runs[0].nominal)
             for decision in decisions:
                 job = decision.job
                 if job.version != decision.version:

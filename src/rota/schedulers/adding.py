@@ -87,7 +87,8 @@ class AddingMethods(JobInternals):
         :raises ConfigurationError: if there is a ``connection`` and the store cannot use it
         :raises RuntimeError: if there is a ``connection`` and the scheduler was not started
         """
-        self._check_callable(func, jobstore)
+        if self._allowed_callables is not None:
+            self._check_callable(func, jobstore)
         job, options = self._new_job(
             func,
             trigger,
@@ -109,7 +110,7 @@ class AddingMethods(JobInternals):
             self._add_together([job], jobstore, replace_existing, connection)
         elif self._is_open or not self._add_pending(job, jobstore, replace_existing, options):
             self._real_add_job(job, jobstore, replace_existing)
-        if id is None:  # last, as what is refused is no copy
+        if id is None:
             self._warn_of_copies(job, jobstore)
         return job
 
@@ -132,22 +133,20 @@ class AddingMethods(JobInternals):
         :raises InvalidJobError, TriggerError, SerializationError: as :meth:`add_job`
         """
         made: list[Job] = []
-        without_id: list[Job] = []
         given: dict[str, dict[str, Any]] = {}
         for number, arguments in enumerate(jobs):
             _check_arguments(number, arguments)
             self._check_callable(arguments["func"], jobstore)
             job, options = self._new_job(**arguments)
             made.append(job)
-            if arguments.get("id") is None:
-                without_id.append(job)
             if options:
                 given[job.id] = options
         in_stores = self._is_open or connection is not None
         if in_stores or not self._add_all_pending(made, jobstore, replace_existing, given):
             self._add_together(made, jobstore, replace_existing, connection)
-        for job in without_id:
-            self._warn_of_copies(job, jobstore)
+        for job in made:
+            if job.has_new_id:
+                self._warn_of_copies(job, jobstore)
         return made
 
     def _new_job(

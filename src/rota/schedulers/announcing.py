@@ -49,6 +49,8 @@ EVENT_OF_STATUS = {
 RUN_EVENTS = EVENT_JOB_REFUSED
 for _code in EVENT_OF_STATUS.values():
     RUN_EVENTS |= _code
+#: Of how many jobs it is remembered at most that their last time was skipped.
+MOST_SKIPPING = 10_000
 
 
 def announce(engine: Engine, alias: str, run: Run, code: int) -> None:
@@ -80,6 +82,8 @@ def announce_rest(engine: Engine, state: StoreState, decision: Decision) -> None
                 job,
                 job.max_instances,
             )
+            if len(state.skipping) >= MOST_SKIPPING:  # jobs that are gone are among them
+                state.skipping.clear()
             state.skipping.add(job.id)
             announce_submission(engine, alias, job, EVENT_JOB_MAX_INSTANCES, [record])
         elif record.status == MISSED:

@@ -33,6 +33,7 @@ from ..executors.base import BaseExecutor
 from ..jobstores.base import BaseJobStore
 from ..jobstores.memory import MemoryJobStore
 from ..logs import GuardedLogger, get_logger
+from ..texts import error_text
 from ..util import asbool, astimezone, local_timezone, maybe_ref
 from .config import OPTIONS, context_option, default_policy, read_config, seconds_option
 from .engine import LEASE
@@ -264,7 +265,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
                 for name, waiting in store.overdue(now, ()).items():
                     report["overdue"][name] = report["overdue"].get(name, 0) + waiting
             except Exception as exc:
-                report["stores"][alias].update(ok=False, error=f"{type(exc).__name__}: {exc}")
+                report["stores"][alias].update(ok=False, error=error_text(exc))
         if engine.last_tick is not None:
             report["last_tick"] = moment(engine.last_tick).isoformat()
         report["alive"] = self._host_is_alive() and all(entry["ok"] for entry in report["stores"].values())

@@ -169,9 +169,8 @@ class Completions:
                 self.recorded += len(batch) - len(ended_now)
                 raise
             written, refused, error = self._finish_singly(ended_now, exc)
-            ended.extendleft(
-                reversed([run for run in ended_now if run not in written])
-            )  # a later pass tries again
+            left = [run for run in ended_now if run not in written]
+            ended.extendleft(reversed(left))  # a later pass tries again
             batch = [run for run in batch if run in written or run not in ended_now]
             ended_now = [run for run in ended_now if run in written]
         self.recorded += len(batch)
@@ -240,9 +239,8 @@ class Completions:
     def _without_unstarted(self, batch: list[Run]) -> list[Run]:
         """Put the runs aside that a shutdown cancelled before they started: a durable store gets them back."""
         ended = [run for run in batch if run.status != CANCELLED or run.started_at is not None]
-        if (
-            self._engine.exiting
-        ):  # what was ended by force stays claimed: as of a node that died, it is run again or lost
+        if self._engine.exiting:
+            # What was ended by force stays claimed: as of a node that died, it is run again or lost.
             ended = [run for run in ended if run.status != LOST]
         if len(ended) < len(batch):
             self.unstarted += [run for run in batch if run.status == CANCELLED and run.started_at is None]
@@ -274,4 +272,4 @@ class Completions:
 
 def _is_away(exc: BaseException) -> bool:
     """Whether an error speaks of the store, not of what it was given."""
-    return isinstance(exc, (OSError, StoreNotStartedError))
+    return issubclass(type(exc), (OSError, StoreNotStartedError))

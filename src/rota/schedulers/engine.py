@@ -525,7 +525,7 @@ class Engine:
             alias,
             state.error,
             pause,
-            exc_info=exc if state.failures == 1 and not isinstance(exc, StoreError) else None,
+            exc_info=exc if state.failures == 1 and not issubclass(type(exc), StoreError) else None,
         )
         if state.failures == 1:
             self.dispatch(SchedulerHealthEvent(EVENT_SCHEDULER_DEGRADED, alias, state.error))

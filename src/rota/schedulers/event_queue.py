@@ -81,9 +81,7 @@ class EventQueue:
         """Call the listener with an event; whatever it raises is logged, except what a signal raised."""
         try:
             self.callback(event)
-        except (
-            BaseException
-        ) as exc:  # as in APScheduler: not even SystemExit in a listener stops the scheduler
+        except BaseException as exc:  # as in APScheduler, not even SystemExit stops the scheduler
             if is_interrupt(exc):
                 raise
             if logger is not None:
@@ -105,9 +103,7 @@ class EventQueue:
             self._awake = True
             try:
                 start(self)
-            except (
-                BaseException
-            ) as exc:  # no thread can be started, or the loop is closed: the next event tries again
+            except BaseException as exc:  # no thread, or no loop any more: the next event tries again
                 self._awake = False
                 if is_interrupt(exc):
                     raise
@@ -117,8 +113,12 @@ class EventQueue:
 
     def pump(self) -> None:
         """Call the listener with all events that wait; never two at a time."""
-        if self._pumping is not None:
-            return
+        while self._pumping is None:
+            self._pump()
+            if not self._events:  # else they came at the end, and whoever brought them was sent away
+                return
+
+    def _pump(self) -> None:
         self._pumping = get_ident()
         token = _calling.set(self)
         try:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from ..executors.base import BaseExecutor
+    from ..logs import GuardedLogger
     from .completions import Completions
     from .engine import Engine
     from .event_queue import EventQueue
@@ -105,6 +106,15 @@ class GeventScheduler(BlockingScheduler):
         from ..executors.gevent import GeventExecutor
 
         return GeventExecutor()
+
+    def _make_engine_logger(self) -> GuardedLogger:
+        from .queued_logger import QueuedLogger  # import time
+
+        logger = QueuedLogger(self._logger)
+        if is_module_patched("threading"):
+            # Its thread is a greenlet of this hub. Started by a native one, it would be of a hub that nobody runs.
+            logger.queue.pump_in_thread()
+        return logger
 
     def _dispatch_event(self, event: Any) -> None:
         """Call the listeners, in the hub's thread if this is a pass in a thread of its pool."""

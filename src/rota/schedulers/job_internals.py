@@ -43,23 +43,23 @@ class JobInternals(JobLookups):
 
     def _real_add_job(self, job: Job, jobstore_alias: str, replace_existing: bool) -> None:
         """Plan a job's first run and store it."""
-        store = self._lookup_jobstore(jobstore_alias)
-        self._check_executor(job.executor)
+        store = self._jobstores.get(jobstore_alias) or self._lookup_jobstore(jobstore_alias)
+        if self._runs_jobs and job.executor not in self._executors:
+            self._check_executor(job.executor)
         now = self.clock.now()
         explicit = job.state != NEW
         if not explicit:
             self._plan_first(job, now)
-        nominal, due = job.next_nominal, job.next_due
-        is_late = nominal is not None and nominal < now - LATE
-        if is_late or (
-            nominal is not None and nominal <= now and not job.has_new_id
-        ):  # a new id has no records
-            from .recorded import pass_over  # import time
+        nominal, is_told = job.next_nominal, False
+        if nominal is not None and nominal <= now:
+            due, is_late = job.next_due, nominal < now - LATE
+            if is_late or not job.has_new_id:  # a new id has no records
+                from .recorded import pass_over  # import time
 
-            over = pass_over([job], store, now, self._log)
-            if over and self._leave_out(store, job, jobstore_alias, replace_existing, explicit):
-                return
-        is_told = is_late and not explicit and due == job.next_due
+                over = pass_over([job], store, now, self._log)
+                if over and self._leave_out(store, job, jobstore_alias, replace_existing, explicit):
+                    return
+            is_told = is_late and not explicit and due == job.next_due
         try:
             store.add_job(job)
             if is_told:
@@ -68,10 +68,10 @@ class JobInternals(JobLookups):
             if not replace_existing:
                 raise
             self._replace(store, job, explicit)
-        job._home = self._home(jobstore_alias)
+        job._home = self._homes.get(jobstore_alias) or self._home(jobstore_alias)
         if self._wants(EVENT_JOB_ADDED):
             self._tell(JobEvent(EVENT_JOB_ADDED, job.id, jobstore_alias))
-        if self._log.isEnabledFor(DEBUG):
+        if self._log.enabled(DEBUG):
             self._log.debug('Added job "%s" to job store "%s"', job.name, jobstore_alias)
         if self.state == STATE_RUNNING:
             self._job_came(job)
@@ -104,7 +104,7 @@ class JobInternals(JobLookups):
         first = job.trigger.first(now)
         if first is None:
             self._log.warning('Job "%s" is paused: %s has no time to come', job.name, job.trigger)
-        elif not FIRST_SHOWN <= first <= LAST_SHOWN:
+        elif first > LAST_SHOWN or first < FIRST_SHOWN:
             checked_time(first, "the first run", job.trigger)
         job.set_next(first, None if first is None else due_time(job, first))
 
@@ -113,24 +113,33 @@ class JobInternals(JobLookups):
 
         :return: False if the scheduler was started meanwhile: then nothing is kept, and the job goes to the store
         """
-        store = self._jobstores.get(alias)
-        if store is not None:
-            store.check_job(job)
+        self._check_for_store([job], alias)
         with self._jobstores_lock:
             if self._goes_to_stores():
                 return False
-            # Looking through all of them for a new id would make adding 10 000 jobs take seconds instead of 0.3.
-            known = self._pending_jobs if (alias, job.id) in self._pending_options else ()
-            for i, (other, other_alias, _) in enumerate(known):
-                if other.id == job.id and other_alias == alias:
-                    if not replace:
-                        raise ConflictingIdError(job.id)
-                    del self._pending_jobs[i]
-                    break
-            self._pending_jobs.append((job, alias, replace))
-            self._pending_options[alias, job.id] = options
+            self._keep_pending(job, alias, replace, options)
         self._log.debug("Job %s is added when the scheduler starts", job.id)
         return True
+
+    def _check_for_store(self, jobs: Sequence[Job], alias: str) -> None:
+        """Refuse what a store would refuse, as far as it is known yet; it calls code of users, so no lock is held."""
+        store = self._jobstores.get(alias)
+        if store is not None:
+            for job in jobs:
+                store.check_job(job)
+
+    def _keep_pending(self, job: Job, alias: str, replace: bool, options: dict[str, Any]) -> None:
+        """Keep a job for start(); the caller holds the lock."""
+        # Looking through all of them for a new id would make adding 10 000 jobs take seconds instead of 0.3.
+        known = self._pending_jobs if (alias, job.id) in self._pending_options else ()
+        for i, (other, other_alias, _) in enumerate(known):
+            if other.id == job.id and other_alias == alias:
+                if not replace:
+                    raise ConflictingIdError(job.id)
+                del self._pending_jobs[i]
+                break
+        self._pending_jobs.append((job, alias, replace))
+        self._pending_options[alias, job.id] = options
 
     def _add_all_pending(
         self, jobs: Sequence[Job], alias: str, replace: bool, options: Mapping[str, dict[str, Any]]
@@ -140,17 +149,19 @@ class JobInternals(JobLookups):
         :param options: the options that were given, by the ids of the jobs that were given any
         :return: False if the scheduler was started meanwhile: then nothing is kept, and the jobs go to the store
         """
+        _check_unique(jobs)
+        self._check_for_store(jobs, alias)
         with self._jobstores_lock:
             if self._goes_to_stores():
                 return False
             before = list(self._pending_jobs), dict(self._pending_options)
             try:
-                _check_unique(jobs)
                 for job in jobs:
-                    self._add_pending(job, alias, replace, options.get(job.id, {}))
+                    self._keep_pending(job, alias, replace, options.get(job.id, {}))
             except BaseException:
                 self._pending_jobs[:], self._pending_options = before
                 raise
+        self._log.debug("%d jobs are added when the scheduler starts", len(jobs))
         return True
 
     def _add_together(self, jobs: Sequence[Job], alias: str, replace: bool, connection: Any) -> None:
@@ -240,11 +251,14 @@ class JobInternals(JobLookups):
             change(draft)
             store = self._lookup_jobstore(alias)
             store.check_job(draft)
-            if draft.next_nominal is not None and draft.next_nominal != job.next_nominal:
-                from .recorded import LOOK_ALWAYS, pass_over  # import time
+            nominal, before = draft.next_nominal, job.next_nominal
+            if nominal is not None and (before is None or nominal < before):  # set back, or resumed
+                now = self.clock.now()
+                if nominal <= now:
+                    from .recorded import LOOK_ALWAYS, pass_over  # import time
 
-                # One whose schedule is over by that is stored all the same: the claim ends it.
-                pass_over([draft], store, self.clock.now(), self._log, LOOK_ALWAYS)
+                    # One whose schedule is over by that is stored all the same: the claim ends it.
+                    pass_over([draft], store, now, self._log, LOOK_ALWAYS)
             if store.save_job(draft, version):
                 if job.version == version:  # not a live object
                     job = draft
@@ -256,24 +270,28 @@ class JobInternals(JobLookups):
         raise changed_all_the_time(job_id)
 
     def _remove(self, job_id: str, jobstore: str | None) -> str:
-        id = job_id if type(job_id) is str and job_id.isprintable() else usable_id(job_id)
+        id = job_id if type(job_id) is str else usable_id(job_id)
         if id is None:
             raise no_such_job(job_id, ())
-        if not self._is_open and not self._goes_to_stores():
-            with self._jobstores_lock:
-                for i, (job, alias, _) in enumerate(self._pending_jobs):
-                    if job.id == job_id and jobstore in (None, alias):
-                        del self._pending_jobs[i]
-                        self._pending_options.pop((alias, job.id), None)
-                        return alias
-        else:
-            for alias, store in self._stores(jobstore):
+        if self._is_open or self._goes_to_stores():
+            for alias, store in (
+                self._stores(jobstore) if jobstore is not None else list(self._jobstores.items())
+            ):
+                if store.does_io and usable_id(id) is None:
+                    continue  # no store is asked for an id that no job can have: their answers differ
                 try:
                     store.remove_job(id)
                 except JobLookupError:
                     continue
                 return alias
-        raise no_such_job(job_id, self._some_ids(jobstore))
+        else:
+            with self._jobstores_lock:
+                for i, (job, alias, _) in enumerate(self._pending_jobs):
+                    if job.id == id and jobstore in (None, alias):
+                        del self._pending_jobs[i]
+                        self._pending_options.pop((alias, job.id), None)
+                        return alias
+        raise no_such_job(job_id, self._some_ids(jobstore) if usable_id(id) else ())
 
 
 def changed_all_the_time(job_id: str) -> StoreConflictError:

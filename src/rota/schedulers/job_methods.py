@@ -45,8 +45,7 @@ class JobMethods(AddingMethods):
 
         :param jobstore: look only in this store; by default the first store that has the id wins
         """
-        found = self._find_job(job_id, jobstore)
-        return None if found is None else found[0]
+        return self._find_job(job_id, jobstore)
 
     def get_jobs(
         self,
@@ -178,7 +177,9 @@ class JobMethods(AddingMethods):
             self._check_executor(changes["executor"])
         if isinstance(changes.get("func"), str):
             self._check_callable(changes["func"], self._lookup_job(job_id, jobstore)[1])
-        options = {name: value for name, value in changes.items() if name in OPTION_NAMES}
+        options = None
+        if not self._is_open:  # for jobs that wait for the start
+            options = {name: value for name, value in changes.items() if name in OPTION_NAMES}
         return self._change(job_id, jobstore, lambda draft: draft._modify(**changes), options)
 
     def reschedule_job(

@@ -154,9 +154,8 @@ class Lease:
         jumped = None not in (offset, self._offset) and abs((self._offset or 0) - (offset or 0)) > JUMP
         if late or jumped or unanswered or lost is not None:
             self.trust_the_others()
-        self.renewed_at = (
-            elapsed  # in this order: a pass that sees it sees also that nobody may be declared dead
-        )
+        # After that: a pass that sees this sees also that nobody may be declared dead.
+        self.renewed_at = elapsed
         self._compare_clocks()
 
     def trust_the_others(self) -> None:

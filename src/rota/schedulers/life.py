@@ -1,4 +1,4 @@
-"""The inner life of a scheduler: opening, passes, draining, closing; what happens at a fork and at exit.
+"""The inner life of a scheduler: opening, passes, the way of events to their listeners, closing stores.
 
 Part of the facade that programs do not call. It makes no decision about jobs.
 """
@@ -120,10 +120,10 @@ class SchedulerLife(JobMethods):
         return self.state == STATE_STOPPED or self._host_is_alive()
 
     def _wants(self, code: int) -> bool:
-        return self._all_events is not None or bool(self._listeners.mask & code)
+        return bool(self._listeners.mask & code)
 
     def _wanted(self) -> int:
-        return self._listeners.mask if self._all_events is None else EVENT_ALL
+        return self._listeners.mask
 
     def _enqueue_event(self, event: Any) -> None:
         """Send an event that arises in no caller's thread: the listeners are called later, elsewhere, and may take their time."""
@@ -147,6 +147,7 @@ class SchedulerLife(JobMethods):
         from .event_queue import EventQueue  # import time
 
         self._all_events = EventQueue(self._dispatch_event, EVENT_ALL)
+        self._listeners.want_all()
 
     def _event_queues(self) -> tuple[EventQueue, ...]:
         return self._listeners.queues if self._all_events is None else (self._all_events,)
@@ -274,7 +275,7 @@ class SchedulerLife(JobMethods):
         except BaseException:
             try:
                 store.shutdown()  # what it has opened
-            except Exception:
+            except BaseException:
                 pass  # why it did not start is worth more than trouble in closing it
             store.detach()
             raise
@@ -286,21 +287,24 @@ class SchedulerLife(JobMethods):
             return self._is_open
 
     def _store_pending(self) -> None:
-        stored = 0
+        waiting = list(self._pending_jobs)
+        stored: set[int] = set()
         try:
-            for (alias, replace), entries in groupby(list(self._pending_jobs), key=itemgetter(1, 2)):
+            for (alias, replace), group in groupby(waiting, key=itemgetter(1, 2)):
+                entries = list(group)
                 jobs = [job for job, _, _ in entries]
                 for job in jobs:
                     options = self._pending_options.get((alias, job.id), {})
                     job.policy = with_options(self._default_policy, options)
                 together = self._stored_together(jobs, alias, replace)
-                for job in jobs:
+                for entry, job in zip(entries, jobs, strict=True):
                     if not together:
                         self._add_late(job, alias, replace)
                     self._pending_options.pop((alias, job.id), None)
-                    stored += 1
-        finally:  # what is stored is no longer pending, whatever became of the others
-            del self._pending_jobs[:stored]
+                    stored.add(id(entry))
+        finally:  # what is stored is no longer pending, whatever became of the others, and whatever came or went meanwhile
+            with self._jobstores_lock:
+                self._pending_jobs[:] = [entry for entry in self._pending_jobs if id(entry) not in stored]
 
     def _add_late(self, job: Job, alias: str, replace: bool) -> None:
         """Store a pending job; one whose name came to lead to another callable meanwhile costs itself, not the start."""
@@ -342,7 +346,9 @@ class SchedulerLife(JobMethods):
             try:
                 if shutdown:
                     store.shutdown()
-            except Exception:
+            except BaseException as exc:
+                if is_interrupt(exc):
+                    raise
                 self._log.exception("Error shutting down job store %r", alias)
             store.detach()
 
@@ -374,7 +380,7 @@ class SchedulerLife(JobMethods):
             return False
         return not run.ended and self._require_engine().owns(run.owner)
 
-    def _is_exiting(self) -> None:
+    def _note_exit(self) -> None:
         """The interpreter exits: what has to be ended by force from now on is lost, and not cancelled."""
         if self._engine is not None:
             self._engine.exiting = True

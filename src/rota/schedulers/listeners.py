@@ -6,6 +6,7 @@ A listener may raise, hang, or change the list while it is called; none of that 
 from __future__ import annotations
 
 from ..errors import ArgumentMismatchError, OptionTypeError
+from ..events import EVENT_ALL
 from ..util import check_callable_args, iscoroutinefunction_partial
 
 TYPE_CHECKING = False
@@ -20,11 +21,15 @@ if TYPE_CHECKING:
 class Listeners:
     """Listeners with their masks; ``mask`` is the OR of all, so that nobody makes an event that nobody wants."""
 
-    __slots__ = ("_entries", "mask")
+    __slots__ = ("_entries", "_least", "mask")
 
     def __init__(self) -> None:
         self._entries: tuple[EventQueue, ...] = ()
-        self.mask = 0
+        self._least = self.mask = 0
+
+    def want_all(self) -> None:
+        """Let ``mask`` be that of all events, whoever listens: a subclass of the scheduler is to see them."""
+        self._least = self.mask = EVENT_ALL
 
     def add(self, callback: Callable[[Any], Any], mask: int) -> None:
         """Add a listener for the events in ``mask``.
@@ -73,7 +78,7 @@ class Listeners:
     def _replace(self, entries: tuple[EventQueue, ...]) -> None:
         # The tuple is replaced, never changed: a dispatch under way goes on with the list that it began with.
         self._entries = entries
-        mask = 0
+        mask = self._least
         for entry in entries:
             mask |= entry.mask
         self.mask = mask

@@ -6,6 +6,7 @@ Holds APScheduler's inner methods, which programs override or call. It changes n
 from __future__ import annotations
 
 from ..errors import SchedulerNotRunningError, UnknownAliasError
+from ..interrupts import is_interrupt
 from ..jobchecks import not_a_trigger, usable_id
 from ..triggers.base import BaseTrigger
 from .names import check_names, no_such, no_such_job
@@ -87,7 +88,9 @@ class JobLookups:
         """Call :meth:`_dispatch_event`; what it raises must not undo for the caller what the store has done already."""
         try:
             self._dispatch_event(event)
-        except Exception:
+        except BaseException as exc:  # a subclass may override it
+            if is_interrupt(exc):
+                raise
             self._log.exception("_dispatch_event() failed for %r", event)
 
     # -- APScheduler's inner methods, which programs override or call ---------------------------------------------
@@ -143,24 +146,31 @@ class JobLookups:
         """
         found = self._find_job(job_id, jobstore_alias)
         if found is None:
-            raise no_such_job(job_id, self._some_ids(jobstore_alias))
-        return found
+            raise no_such_job(job_id, self._some_ids(jobstore_alias) if usable_id(job_id) else ())
+        return found, found._home[1]
 
-    def _find_job(self, job_id: str, jobstore_alias: str | None) -> tuple[Job, str | None] | None:
-        """Return the job of that id and the alias of its store (None if the job is pending), or None if there is none."""
-        id = job_id if type(job_id) is str and job_id.isprintable() else usable_id(job_id)
-        if id is None:
-            return None
+    def _find_job(self, job_id: str, jobstore_alias: str | None) -> Job | None:
+        """Return the job of that id, or None if there is none; its ``_home`` names its store, or none if it is pending."""
+        if type(job_id) is not str:
+            id = usable_id(job_id)
+            if id is None:
+                return None
+            job_id = id
         if not self._is_open and not self._goes_to_stores():
             for job, alias, _ in self._pending_jobs:
-                if job.id == id and jobstore_alias in (None, alias):
-                    return job, None
-        else:
-            for alias, store in self._stores(jobstore_alias):
-                found = store.lookup_job(id)
-                if found is not None:
-                    found._home = self._home(alias)
-                    return found, alias
+                if job.id == job_id and jobstore_alias in (None, alias):
+                    return job
+            return None
+        # _stores() and _home(), of which the calls cost more than what they do here.
+        for alias, store in (
+            self._stores(jobstore_alias) if jobstore_alias is not None else list(self._jobstores.items())
+        ):
+            if store.does_io and usable_id(job_id) is None:
+                continue  # no store is asked for an id that no job can have: their answers differ
+            found = store.lookup_job(job_id)
+            if found is not None:
+                found._home = self._homes.get(alias) or self._home(alias)
+                return found
         return None
 
     def _some_ids(self, jobstore_alias: str | None) -> list[str]:
@@ -186,7 +196,9 @@ class JobLookups:
         """Call :meth:`wakeup`; if it fails, the store has the job all the same, and the next pass finds it."""
         try:
             self.wakeup()
-        except Exception:
+        except BaseException as exc:
+            if is_interrupt(exc):
+                raise
             self._log.exception("wakeup() failed; jobs that are due wait for the next pass")
 
     def _request_run(self, alias: str, decision: Decision) -> bool:
@@ -266,6 +278,6 @@ class JobLookups:
 
 def _names_a_zone(expr: Any) -> bool:
     """Tell whether a zone stands before a crontab expression: ``CRON_TZ=Asia/Tokyo 0 6 * * *``."""
-    from ..triggers.cron.notations import zone_before
+    from ..triggers.cron.notations import zone_before  # import time
 
     return isinstance(expr, str) and zone_before(expr) is not None

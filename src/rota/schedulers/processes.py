@@ -10,6 +10,8 @@ import os
 from _weakrefset import WeakSet  # import time: unlike weakref, it is loaded with threading
 from threading import get_ident
 
+from ..interrupts import is_interrupt
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,8 +63,10 @@ def _each(objects: Iterable[Any], method: str) -> None:
     for each in objects:
         try:
             getattr(each, method)()
-        except Exception:  # the others are looked after all the same
-            from ..logs import GuardedLogger, get_logger
+        except BaseException as exc:  # the others are looked after all the same
+            if is_interrupt(exc):
+                raise
+            from ..logs import GuardedLogger, get_logger  # import time
 
             GuardedLogger(get_logger("rota.scheduler")).exception("Error at a fork (%r)", each)
 
@@ -70,7 +74,9 @@ def _each(objects: Iterable[Any], method: str) -> None:
 def _at_exit() -> None:
     for scheduler in list(_started):
         try:
-            scheduler._is_exiting()
+            scheduler._note_exit()
             scheduler._stop_at_exit()
-        except Exception:  # the others get their moment all the same
+        except BaseException as exc:  # the others get their moment all the same
+            if is_interrupt(exc):
+                raise
             scheduler._log.exception("Error shutting down at exit")

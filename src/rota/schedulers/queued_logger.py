@@ -9,6 +9,7 @@ import sys
 from threading import Lock, current_thread
 
 from ..clock import SYSTEM_CLOCK
+from ..interrupts import is_interrupt
 from ..logs import LEVELS, GuardedLogger, shown
 
 #: Past what a class of users says that its attribute is.
@@ -51,7 +52,7 @@ class QueuedLogger(GuardedLogger):
         return QueuedLogger(logger, self._lines)
 
     def _log(self, method: str, message: str, args: tuple[object, ...], exc_info: Any) -> None:
-        if not self.isEnabledFor(LEVELS[method]):
+        if not self.enabled(LEVELS[method]):
             return
         if self._lines.is_closed:  # after the shutdown there is no pass that could be held up
             super()._log(method, message, args, exc_info)
@@ -65,7 +66,7 @@ class QueuedLogger(GuardedLogger):
         thread = current_thread()
         line = (self, method, message, shown(args), exc_info, place, thread, SYSTEM_CLOCK.now())
         queue = self._lines.queue()
-        queue.put(line, self, type(queue).pump_in_thread)
+        queue.put(line, self, _start)
 
     def _write(
         self,
@@ -125,5 +126,18 @@ class _Lines:
 
 
 def _write(line: Any) -> None:
+    """Write a line; one that cannot be written is dropped, as a line about it could not be written either."""
     logger, *rest = line
-    logger._write(*rest)
+    try:
+        logger._write(*rest)
+    except BaseException as exc:
+        if is_interrupt(exc):
+            raise
+
+
+def _start(queue: EventQueue) -> None:
+    """Have lines written by their thread; by the caller if there can be no more threads."""
+    try:
+        queue.pump_in_thread()
+    except Exception:
+        queue.pump()

@@ -1,4 +1,4 @@
-"""The door for jobs that come back: times that have a record already are passed over, and the user is told.
+"""Jobs that are added or changed: times that have a record already are passed over, and the user is told.
 
 It changes jobs that are about to be stored, and logs; it stores nothing. What it does not see, the claim decides.
 """

@@ -11,6 +11,7 @@ from threading import Event, Thread
 from ..clock import SECOND
 from ..errors import OptionTypeError, SchedulerAlreadyRunningError, SchedulerNotRunningError
 from ..events import EVENT_SCHEDULER_SHUTDOWN, SchedulerEvent
+from ..interrupts import is_interrupt
 from .job_methods import STATE_STOPPED
 from .life import SchedulerLife
 
@@ -110,7 +111,9 @@ class Stopping(SchedulerLife):
             for alias, executor in executors.items():
                 try:
                     executor._stop(engine.in_flight == 0)
-                except Exception:  # the outcomes are recorded, and the stores close, all the same
+                except BaseException as exc:  # the outcomes are recorded, and the stores close, all the same
+                    if is_interrupt(exc):
+                        raise
                     self._log.exception("Error shutting down executor %r", alias)
             engine.leave()
             # Before the stores close, as what listeners ask of the scheduler goes there.
@@ -144,7 +147,9 @@ class Stopping(SchedulerLife):
         for alias, executor in executors.items():
             try:
                 executor.cancel()
-            except Exception:
+            except BaseException as exc:
+                if is_interrupt(exc):
+                    raise
                 self._log.exception("Error cancelling the runs of executor %r", alias)
 
     # -- removing a store ----------------------------------------------------------------------------------------
@@ -288,7 +293,9 @@ class Stopping(SchedulerLife):
         for part in parts:
             try:
                 part.forked()
-            except Exception:  # the others have to forget all the same
+            except BaseException as exc:  # the others have to forget all the same
+                if is_interrupt(exc):
+                    raise
                 self._log.exception("%r cannot be used in this forked process", part)
         if was_running:
             self._log.warning(

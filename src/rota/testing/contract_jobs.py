@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 #: 2026-01-01T00:00:00Z as an instant; the tests' time starts here.
 START = 1_767_225_600 * SECOND
 LEASE = 15 * SECOND
+#: How far from the end of a lease a test keeps: on a busy machine the clock of a server is measured with an error.
+MARGIN = 4 * SECOND
 NODE = "node-1"
 OTHER = "node-2"
 

@@ -13,6 +13,7 @@ from ..core.run import CLAIMED, LOST, MANUAL, SUCCEEDED
 from ..errors import StoreError
 from .contract_jobs import (
     LEASE,
+    MARGIN,
     NODE,
     OTHER,
     START,
@@ -42,8 +43,8 @@ class LeaseContract(StoredJobContract):
     def test_a_lease_that_has_run_out_can_be_renewed_and_that_is_said(self, store: BaseJobStore) -> None:
         store.add_job(make_job())
         assert store.renew(NODE, START, LEASE) is None
-        assert store.renew(NODE, START + LEASE, LEASE) is None
-        later = START + 2 * LEASE + SECOND
+        assert store.renew(NODE, START + LEASE - MARGIN, LEASE) is None
+        later = START + 2 * LEASE + MARGIN
         assert store.claim(decide(store, later), NODE, later) == []
         assert store.renew(NODE, later, LEASE) == []
         assert len(store.claim(decide(store, later), NODE, later)) == 1
@@ -53,7 +54,7 @@ class LeaseContract(StoredJobContract):
     ) -> None:
         store.add_job(make_job("kept"))
         kept = claim(store)
-        later = START + LEASE + SECOND
+        later = START + LEASE + MARGIN
         other.renew(OTHER, later, LEASE)
         assert store.renew(NODE, later, LEASE, kept) == []
         assert other.rescue(OTHER, later) == []
@@ -71,7 +72,7 @@ class LeaseContract(StoredJobContract):
         runs = [
             run for won in store.claim([plan(job, START) for job in due], NODE, START) for run in won.runs
         ]
-        later = START + LEASE + SECOND
+        later = START + LEASE + MARGIN
         other.renew(OTHER, later, LEASE)
         (taken,) = [run for run in other.rescue(OTHER, later, {"default": 9}) if not run.ended]
         gone = store.renew(NODE, later, LEASE, runs)
@@ -99,7 +100,7 @@ class LeaseContract(StoredJobContract):
     ) -> None:
         store.add_job(make_job("first"))
         taken = claim(store)
-        later = START + LEASE + SECOND
+        later = START + LEASE + MARGIN
         other.renew(OTHER, later, LEASE)
         other.rescue(OTHER, later)
         store.renew(NODE, later, LEASE, taken)
@@ -115,7 +116,7 @@ class LeaseContract(StoredJobContract):
         for round in range(4):
             store.add_jobs([make_job(f"job{round}.{number}", later, every=None) for number in range(15)])
             runs = claim(store, later)
-            later += LEASE + SECOND
+            later += LEASE + MARGIN
             other.renew(OTHER, later, LEASE)
             answers: dict[str, Any] = {}
 
@@ -140,23 +141,23 @@ class LeaseContract(StoredJobContract):
         other.renew(OTHER, START, LEASE)
         assert other.rescue(OTHER, START) == []
         other.renew(OTHER, START + LEASE, LEASE)
-        assert other.rescue(OTHER, START + LEASE - SECOND) == []
-        assert len(other.rescue(OTHER, START + LEASE + SECOND)) == 1
+        assert other.rescue(OTHER, START + LEASE - MARGIN) == []
+        assert len(other.rescue(OTHER, START + LEASE + MARGIN)) == 1
 
     def test_a_store_tells_how_many_nodes_are_alive(self, store: BaseJobStore, other: BaseJobStore) -> None:
         assert store.living_nodes(START) == 0
         store.renew(NODE, START, LEASE)
         assert other.living_nodes(START) == 1
-        other.renew(OTHER, START + LEASE, LEASE)
-        assert store.living_nodes(START + LEASE) == 2
-        assert store.living_nodes(START + LEASE + SECOND) == 1
-        other.leave(OTHER, [], START + LEASE + SECOND)
-        assert store.living_nodes(START + LEASE + SECOND) == 0
+        other.renew(OTHER, START + LEASE // 2, LEASE)
+        assert store.living_nodes(START + LEASE // 2) == 2
+        assert store.living_nodes(START + LEASE + MARGIN) == 1
+        other.leave(OTHER, [], START + LEASE + MARGIN)
+        assert store.living_nodes(START + LEASE + MARGIN) == 0
 
     def test_a_node_whose_lease_is_over_claims_nothing(self, store: BaseJobStore) -> None:
         store.add_job(make_job())
         store.renew(NODE, START, LEASE)
-        later = START + LEASE + SECOND
+        later = START + LEASE + MARGIN
         assert store.claim(decide(store, later), NODE, later) == []
         assert due_ids(store, later) == ["job"]
 
@@ -180,7 +181,7 @@ class LeaseContract(StoredJobContract):
     ) -> None:
         store.add_job(make_job())
         runs = claim(store)
-        later = START + LEASE + SECOND
+        later = START + LEASE + MARGIN
         assert store.rescue(NODE, later) == []
         assert store.rescue(NODE, later, in_doubt=True) == []
         assert finish(store, runs, later) == []
@@ -190,7 +191,7 @@ class LeaseContract(StoredJobContract):
     ) -> None:
         store.add_job(make_job(args=(1,)))
         (stale,) = claim(store)
-        later = START + LEASE + SECOND
+        later = START + LEASE + MARGIN
         other.renew(OTHER, later, LEASE)
         (run,) = other.rescue(OTHER, later)
         assert (run.nominal, run.attempt, run.owner, run.status) == (START, 2, OTHER, CLAIMED)
@@ -209,7 +210,7 @@ class LeaseContract(StoredJobContract):
     ) -> None:
         store.add_job(make_job())
         runs = claim(store)
-        later = START + LEASE + SECOND
+        later = START + LEASE + MARGIN
         assert finish(store, runs, later) == []
         other.renew(OTHER, later, LEASE)
         assert other.rescue(OTHER, later) == []
@@ -227,7 +228,7 @@ class LeaseContract(StoredJobContract):
     ) -> None:
         store.add_job(make_job("stale"))
         stale = claim(store)
-        later = START + LEASE + SECOND
+        later = START + LEASE + MARGIN
         other.renew(OTHER, later, LEASE)
         other.rescue(OTHER, later)
         other.add_job(make_job("fresh", later))
@@ -242,7 +243,7 @@ class LeaseContract(StoredJobContract):
     ) -> None:
         store.add_job(make_job(**options))
         claim(store)
-        later = START + LEASE + SECOND
+        later = START + LEASE + MARGIN
         store.renew(OTHER, later, LEASE)
         (run,) = store.rescue(OTHER, later)
         assert run.status == LOST
@@ -253,7 +254,7 @@ class LeaseContract(StoredJobContract):
     def test_the_record_of_a_lost_run_has_the_name_of_a_job_that_is_gone(self, store: BaseJobStore) -> None:
         store.add_job(make_job("once", every=None, name="nightly report", on_lost="lost"))
         claim(store)
-        later = START + LEASE + SECOND
+        later = START + LEASE + MARGIN
         store.renew(OTHER, later, LEASE)
         assert [run.status for run in store.rescue(OTHER, later)] == [LOST]
         assert store.lookup_job("once") is None
@@ -263,7 +264,7 @@ class LeaseContract(StoredJobContract):
         store.add_job(make_job())
         claim(store)
         store.remove_job("job")
-        later = START + LEASE + SECOND
+        later = START + LEASE + MARGIN
         store.renew(OTHER, later, LEASE)
         (run,) = store.rescue(OTHER, later)
         assert run.status == LOST
@@ -272,7 +273,7 @@ class LeaseContract(StoredJobContract):
     def test_the_last_run_of_an_ended_job_is_rescued_too(self, store: BaseJobStore) -> None:
         store.add_job(make_job(every=None))
         claim(store)
-        later = START + LEASE + SECOND
+        later = START + LEASE + MARGIN
         store.renew(OTHER, later, LEASE)
         runs = store.rescue(OTHER, later)
         assert [run.status for run in runs] == [CLAIMED]
@@ -285,7 +286,7 @@ class LeaseContract(StoredJobContract):
         store.add_job(make_job(every=1, coalesce=False))
         store.add_job(make_job("single"))
         claim(store, START + 2 * SECOND)
-        later = START + 2 * SECOND + LEASE + SECOND
+        later = START + 2 * SECOND + LEASE + MARGIN
         store.renew(OTHER, later, LEASE)
         runs = store.rescue(OTHER, later)
         followers = {id(run.then) for run in runs}
@@ -299,10 +300,10 @@ class LeaseContract(StoredJobContract):
         store.add_job(make_job(every=1, coalesce=False))
         runs = claim(store, START + SECOND)
         known = [(run.job_id, run.nominal) for run in runs if run.job_id == "job"][:1]
-        later = START + LEASE + 2 * SECOND
+        later = START + LEASE + MARGIN + SECOND
         other.renew(OTHER, later, LEASE)
         assert len(other.rescue(OTHER, later)) == 3
-        much_later = later + LEASE + SECOND
+        much_later = later + LEASE + MARGIN
         store.renew(NODE, much_later, LEASE)
         found = store.rescue(NODE, much_later, known=known)
         assert [(run.job_id, run.attempt) for run in found] == [("neighbour", 3)]
@@ -315,7 +316,7 @@ class LeaseContract(StoredJobContract):
         store.add_job(make_job("under way"))
         runs = claim(store)
         store.leave(NODE, [run for run in runs if run.job_id == "given back"], START)
-        later = START + LEASE + SECOND
+        later = START + LEASE + MARGIN
         other.renew(OTHER, later, LEASE)
         assert [run.job_id for run in other.rescue(OTHER, later, ownerless=True)] == ["given back"]
         assert other.rescue(OTHER, later, ownerless=True) == []
@@ -325,7 +326,7 @@ class LeaseContract(StoredJobContract):
         for number in range(5):
             store.add_job(make_job(f"job{number}"))
         claim(store)
-        later = START + LEASE + SECOND
+        later = START + LEASE + MARGIN
         store.renew(OTHER, later, LEASE)
         assert len(store.rescue(OTHER, later, {"default": 2})) == 2
         assert store.rescue(OTHER, later, {"elsewhere": 2}) == []
@@ -335,7 +336,7 @@ class LeaseContract(StoredJobContract):
         """A node that has lost its lease unknowingly would go on with what is left of them, beside those that were taken."""
         store.add_job(make_job(every=1, coalesce=False))
         claim(store, START + 2 * SECOND)
-        later = START + 2 * SECOND + LEASE + SECOND
+        later = START + 2 * SECOND + LEASE + MARGIN
         store.renew(OTHER, later, LEASE)
         assert store.rescue(OTHER, later, {"default": 0}) == []
         runs = store.rescue(OTHER, later, {"default": 1})
@@ -403,7 +404,7 @@ class LeaseContract(StoredJobContract):
         ids = sorted(f"job{number}" for number in range(20))
         store.add_jobs([make_job(id) for id in ids])
         assert len(claim(store)) == 20
-        later = START + LEASE + SECOND
+        later = START + LEASE + MARGIN
         taken: list[str] = []
 
         def rescue(number: int) -> None:

@@ -6,14 +6,16 @@ Knows the port only, no store. See :mod:`rota.testing.contracts` for how to use 
 from __future__ import annotations
 
 from ..clock import HELD, SECOND
-from ..core.plan import forgotten, once_more
+from ..core.plan import QUARANTINED, forgotten, once_more
 from ..core.run import CLAIMED, MANUAL, MISSED, SKIPPED, SUCCEEDED
 from .contract_jobs import (
     LEASE,
     NODE,
     OTHER,
     START,
+    BrokenTrigger,
     claim,
+    decide,
     finish,
     make_job,
     running,
@@ -96,6 +98,26 @@ class RecordedTimesContract:
         assert running(store) == 2
         assert finish(store, runs) == []
         assert statuses(store) == [SUCCEEDED] * 4
+
+    def test_r4_a_trigger_that_raises_when_its_records_are_looked_at_costs_its_own_job_only(
+        self, store: BaseJobStore
+    ) -> None:
+        now = START + 20 * SECOND
+        store.add_job(make_job("neighbour", now))
+        store.add_job(make_job(every=1))
+        finish(store, claim(store, START + 10 * SECOND), START + 10 * SECOND)
+        set_back(store, START)
+        store.renew(NODE, now, LEASE)
+        decisions = decide(store, now)
+        for decision in decisions:
+            if decision.job.id == "job":
+                decision.job.trigger = BrokenTrigger()
+        won = store.claim(decisions, NODE, now)
+        assert [run.job_id for decision in won for run in decision.runs] == ["neighbour"]
+        found = store.lookup_job("job")
+        assert found is not None
+        assert (found.state, found.running) == (QUARANTINED, 0)
+        assert statuses(store) == [SKIPPED, SUCCEEDED]
 
     def test_r4_a_job_whose_whole_group_has_records_does_not_wait_for_its_end(
         self, store: BaseJobStore

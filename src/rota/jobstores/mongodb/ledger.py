@@ -399,6 +399,8 @@ def _entry_of(run: Run) -> dict[str, Any]:
 def _rounds(runs: Sequence[Run]) -> Iterator[list[tuple[Run, dict[str, Any]]]]:
     """Return ended runs with their records, those of one job in as many parts as its document has no room for together."""
     left = [(run, _entry_of(run)) for run in runs]
+    if not left:
+        return
     if len({run.job_id for run in runs}) == len(runs):  # as nearly always
         yield left
         return

@@ -1,0 +1,20 @@
+"""What the engine remembers for its log lines is bounded."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from rota.core.plan import plan
+from rota.logs import GuardedLogger, get_logger
+from rota.schedulers.announcing import MOST_SKIPPING, announce_rest
+from tests.core.test_plan import START, every, make_job
+
+
+def test_of_jobs_that_are_skipped_and_gone_only_so_many_are_remembered():
+    engine = SimpleNamespace(logger=GuardedLogger(get_logger("rota.scheduler")), dispatch=lambda event: None)
+    engine.wanted = int
+    state = SimpleNamespace(alias="default", skipping=set(map(str, range(MOST_SKIPPING))))
+    job = make_job(every(10), START)
+    job.running = job.max_instances
+    announce_rest(engine, state, plan(job, START))
+    assert state.skipping == {job.id}
