@@ -106,6 +106,8 @@ def test_a_main_module_without_a_guard_is_reported_and_not_started_for_ever(tmp_
     with run_program(tmp_path, "", guard=False) as program:
         out, err = program.communicate(timeout=30)
     assert "failed" in out, err
+    assert "guard what it does by  if __name__ == '__main__':" in err
+    assert "freeze_support" not in err, "Python's page of text would hide it"
 
 
 SCHEDULED = """

@@ -21,7 +21,7 @@ from ..texts import error_text, text_of
 from .process_worker import pack_call
 from .steps import chain
 from .worker_pool import WorkerPool
-from .worker_process import Settings, WorkerDiedError, WorkerProcess, forget_all
+from .worker_process import Settings, WorkerDiedError, WorkerProcess, forget_all, is_being_prepared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -194,7 +194,9 @@ class ProcessPoolExecutor(WorkerPool):
             if worker.is_alive():
                 return worker
             self._replace(index)
-        for attempt in range(1, _START_ATTEMPTS + 1):
+        why: object = "this process is to be a worker itself and still runs the main module"
+        attempts = 0 if is_being_prepared() else _START_ATTEMPTS
+        for attempt in range(1, attempts + 1):
             if run.cancelled:
                 return None
             with self._lock:
