@@ -11,7 +11,7 @@ from rota.events import EVENT_SCHEDULER_SHUTDOWN
 from rota.schedulers.background import BackgroundScheduler
 from rota.schedulers.blocking import BlockingScheduler
 from rota.testing.host_contract import HostContract
-from rota.testing.hosts import PATIENCE, Host
+from rota.testing.hosts import PATIENCE, Host, SlowStore
 
 
 class BackgroundHost(Host):
@@ -127,3 +127,22 @@ def test_starting_in_the_listener_of_the_shutdown_is_refused_and_not_a_deadlock(
     scheduler.start()
     scheduler.remove_listener(start_again)
     scheduler.shutdown()
+
+
+@pytest.mark.parametrize("how", [{"wait": False}, {"timeout": 0.1}])
+def test_a_store_that_hangs_holds_up_no_shutdown_that_is_not_to_wait(how):
+    class HangingStore(SlowStore):
+        def due(self, now, room):
+            self.entered.set()
+            self.go_on.wait(20)
+            return super().due(now, room)
+
+    store = HangingStore()
+    scheduler = BackgroundScheduler(jobstores={"default": store})
+    scheduler.start()
+    assert store.entered.wait(10)
+    scheduler.shutdown(**how)
+    assert not store.go_on.is_set()  # it came back while the store hung
+    assert not scheduler.running
+    store.go_on.set()
+    assert scheduler._closed.wait(10)

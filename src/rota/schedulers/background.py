@@ -10,6 +10,7 @@ from threading import Thread, current_thread
 from ..util import asbool
 from .base import BaseScheduler
 from .blocking import BlockingScheduler
+from .stopping import CLOSING_GRACE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,8 +49,9 @@ class BackgroundScheduler(BlockingScheduler):
         super().shutdown(wait, timeout)
         thread = self._thread
         if thread is not None and thread is not current_thread() and not self._is_inside():
-            thread.join()
-            self._thread = None
+            thread.join(None if wait and timeout is None else CLOSING_GRACE)  # a pass may hang in a store
+            if not thread.is_alive():
+                self._thread = None
 
     def __enter__(self) -> Self:
         return BaseScheduler.__enter__(self)

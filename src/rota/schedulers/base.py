@@ -41,7 +41,7 @@ from .job_methods import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
 from .listeners import Listeners
 from .names import check_names
 from .processes import watch
-from .stopping import Stopping
+from .stopping import CLOSING_GRACE, Stopping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -169,12 +169,17 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         :raises SchedulerNotRunningError: if the scheduler is not running
         """
         self._stop_claiming(timeout)
-        if wait and not self._is_inside():
-            self._drain(True, timeout)
-        elif self._require_engine().in_flight == 0 and not self._is_inside():
+        may_wait = not self._is_inside() and (wait or self._require_engine().in_flight == 0)
+        is_bounded = not wait or timeout is not None
+        if may_wait and not (is_bounded and self._ticks_may_block):
             self._drain(wait, timeout)
-        else:
-            self._drain_aside(wait, timeout)
+            return
+        self._drain_aside(wait, timeout)
+        # A store that hangs, in a pass or in its closing, does not hold up a caller who does not want to wait.
+        if may_wait and not self._wait_closed((timeout or 0.0) + CLOSING_GRACE):
+            self._log.warning(
+                "A job store takes longer than the shutdown may; it is closed in the background"
+            )
 
     def pause(self) -> None:
         """Process no jobs until :meth:`resume` is called; runs under way go on.

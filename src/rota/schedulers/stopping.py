@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 #: How long runs may still work when the interpreter exits, and after a shutdown's time is over (seconds).
 EXIT_GRACE = 5.0
 CANCEL_GRACE = 1.0
+#: How long a shutdown that is not to wait (any longer) waits for stores all the same (seconds).
+CLOSING_GRACE = 2.0
 #: How long a shutdown tries to record outcomes in a store that fails, and how often it looks (seconds).
 RECORD_GRACE = 10.0
 POLL = 0.25
