@@ -81,9 +81,10 @@ def parse_crontab(expr: str, dialect: str = "cron", seed: str | None = None) -> 
     try:
         return read(expr, dialect, seed)
     except CronError as exc:
-        from .hints import for_crontab
+        refused = exc
+    from .hints import for_crontab  # rare
 
-        raise for_crontab(exc, expr, dialect) from None
+    raise for_crontab(refused, expr, dialect)  # here, so that there is one traceback and not two
 
 
 @lru_cache(maxsize=256)
