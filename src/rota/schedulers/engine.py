@@ -552,7 +552,10 @@ class Engine:
 
     def _roomy(self) -> bool:
         """Whether so much room has come free in a starved executor that another pass pays."""
-        crowded = {alias for state in self.stores.values() for alias in state.crowded}
+        crowded: set[str] = set()
+        for state in self.stores.values():
+            if state.crowded:  # this is asked for each run that ends in a burst
+                crowded |= state.crowded
         rooms = self._function_rooms() if crowded else {}
         return any(
             self._room(alias) and (alias not in crowded or rooms.get(alias, 1)) for alias in self._starved
