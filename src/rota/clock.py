@@ -18,6 +18,11 @@ DAY = 24 * HOUR
 #: A due time later than every real one: "not due before the runs it waits for have finished".
 HELD = 2**62
 
+#: The longest time (seconds) that a host may wait: a clock that was set is noticed after it.
+SLICE = 30.0
+#: How long a node's lease lasts (seconds) unless the scheduler says otherwise; it is renewed three times in that time.
+LEASE = 15.0
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)

@@ -19,6 +19,7 @@ from .errors import (
     UnknownAttributeError,
 )
 from .jobchecks import checked_call, checked_executor, checked_id, checked_name, checked_time, checked_trigger
+from .triggers.base import BaseTrigger
 from .util import (
     convert_to_datetime,
     datetime_repr,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from .core.run import Run
-    from .triggers.base import BaseTrigger
 
 _UNSET: Any = object()
 
@@ -144,12 +144,15 @@ class Job:
         **options: Any,
     ) -> None:
         self._home = (scheduler, None)
-        # What is printable needs no closer look: it is neither empty of text nor are there NUL characters or surrogates in it.
-        given = id if type(id) is str and id.isprintable() else None if id is None else checked_id(id)
-        if given:
-            self.id = given
+        if id is not None and not (type(id) is str and id.isprintable()):
+            id = checked_id(
+                id
+            )  # what is printable needs no closer look: there are no NUL characters or surrogates in it
+        if id:
+            self.id = id
         else:
-            self.id, self._rare = urandom(16).hex(), ONLY_NEW_ID
+            self.id = urandom(16).hex()
+            self._rare = ONLY_NEW_ID
         self.args = args
         if kwargs is not None:
             self._kwargs = kwargs
@@ -157,8 +160,9 @@ class Job:
             func, args, _NO_KWARGS if kwargs is None else kwargs
         )
         self.name = usual_name if name is None else checked_name(name)
-        self.trigger = checked_trigger(trigger)
-        self.executor = checked_executor(executor)
+        # Both checks, without the calls.
+        self.trigger = trigger if BaseTrigger in type(trigger).__mro__ else checked_trigger(trigger)
+        self.executor = executor if type(executor) is str else checked_executor(executor)
         if next_run_time is not undefined:
             self.set_next(self._next_instant(next_run_time))
         if options:

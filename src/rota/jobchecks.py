@@ -5,6 +5,7 @@ Pure, but that a textual reference to a callable is imported; it holds nothing.
 
 from __future__ import annotations
 
+from sys import intern
 from types import FunctionType
 
 from .callables import (
@@ -122,8 +123,12 @@ def checked_call(func: Any, args: Any, kwargs: Any) -> tuple[Callable[..., Any],
     :raises JobTypeError: if one of the three cannot be what it is to be
     :raises ArgumentMismatchError: if the callable does not take the arguments
     """
-    if isinstance(func, str):
-        func_ref: str | None = func
+    func_ref: str | None
+    if type(func) is FunctionType and "<" not in func.__qualname__ and type(func.__module__) is str:
+        name = func.__qualname__  # described(), without the call
+        func_ref = intern(f"{func.__module__}:{name}")
+    elif isinstance(func, str):
+        func_ref = func
         func = _referred(func)
         if not callable(func):
             raise JobTypeError(f"func must be a callable, and {func_ref!r} leads to {repr_of(func)}")

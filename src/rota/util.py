@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from functools import lru_cache
+from os import getpid, urandom
 
 from .callables import (
     check_callable_args,
@@ -78,6 +79,11 @@ undefined: Any = _Undefined()
 
 
 # ------------------------------------------------------------------------------------------------------------ values
+
+
+def new_node_id() -> str:
+    """Return a name that no other node has, ever."""
+    return f"{getpid()}-{urandom(6).hex()}"
 
 
 def without_secrets(text: str) -> str:

@@ -167,9 +167,10 @@ def test_the_memory_store_is_copied_whole():
 
 def test_executors_forget_the_locks_and_runs_of_the_parent():
     pool = ProcessPoolExecutor(1)
-    pool._start_lock.acquire()
+    held = pool._lock
+    held.acquire()
     pool.forked()
-    assert pool._start_lock.acquire(blocking=False)
+    assert pool._lock is not held
     executor = DebugExecutor()
     executor._instances["j"] = 1
     with executor._legacy_lock:

@@ -258,7 +258,8 @@ def test_a_small_correction_of_the_clock_is_no_jump():
 
 
 def test_a_host_is_never_told_to_wait_longer_than_it_takes_to_notice_a_jump():
-    from rota.schedulers.engine import SLICE, Engine
+    from rota.clock import SLICE
+    from rota.schedulers.engine import Engine
 
     scheduler, _ = started()
     scheduler._engine.slice = Engine.slice

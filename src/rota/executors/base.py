@@ -16,7 +16,6 @@ from ..errors import MaxInstancesReachedError
 from ..interrupts import is_interrupt
 from ..logs import GuardedClassLogger, GuardedLogger, get_logger
 from ..texts import traceback_of
-from .reports import by_time, event_of_run, run_coroutine_job, run_for, run_job, write_outcome
 from .steps import (
     chain,
     context_of,
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
     from ..events import JobExecutionEvent
     from ..job import Job
+    from .reports import run_coroutine_job, run_job
 
     #: called once for each run, from any thread, after the run has ended
     Done = Callable[[Run], None]
@@ -64,6 +64,10 @@ def __getattr__(name: str) -> Any:
         import logging
 
         return logging
+    if name in ("run_coroutine_job", "run_job"):  # only executors of others call these
+        from . import reports
+
+        return getattr(reports, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -197,6 +201,8 @@ class BaseExecutor(ABC):
 
         A second report of the same run, and one of a job that was not submitted, is ignored.
         """
+        from .reports import by_time, write_outcome  # import time
+
         reported = by_time(events)
         submission = self._find(job_id, reported)
         if submission is None:
@@ -356,6 +362,8 @@ class NativeExecutor(BaseExecutor):
         """Carry runs out; see :meth:`BaseExecutor.submit`."""
 
     def _do_submit_job(self, job: Job, run_times: list[datetime]) -> None:
+        from .reports import event_of_run, run_for  # import time
+
         runs = [run_for(job, run_time) for run_time in run_times]
         for run, following in pairwise(runs):
             run.then = following

@@ -28,12 +28,23 @@ class DebugExecutor(NativeExecutor):
         """Carry runs out, one after another; they have ended when this returns."""
         left = iter(runs)
         then: Run | None = None
+        context, clock, log = self._context, self._clock, self._log
         try:
             for head in left:
                 run: Run | None = head
                 while run is not None:
                     then = run.then  # done() unlinks the run
-                    self._carry_out(run, done)
+                    try:
+                        coroutine = perform(run, context, clock, log)
+                        if coroutine is not None:
+                            self._complete(run, coroutine)
+                    except BaseException as exc:  # what a coroutine left on its loop, or Ctrl-C
+                        if not run.ended:
+                            record_failure(run, exc, clock.now(), log)
+                        if is_interrupt(exc):
+                            raise
+                    finally:
+                        self._report(run, done)
                     run = then
         except BaseException:  # Ctrl-C: what has not begun does not begin
             for head in (*(() if then is None else (then,)), *left):
@@ -41,19 +52,6 @@ class DebugExecutor(NativeExecutor):
                     end(member, CANCELLED, "cancelled before it started", self._clock.now())
                     self._report(member, done)
             raise
-
-    def _carry_out(self, run: Run, done: Done) -> None:
-        try:
-            coroutine = perform(run, self._context, self._clock, self._log)
-            if coroutine is not None:
-                self._complete(run, coroutine)
-        except BaseException as exc:  # what a coroutine left on its loop, or Ctrl-C
-            if not run.ended:
-                record_failure(run, exc, self._clock.now(), self._log)
-            if is_interrupt(exc):
-                raise
-        finally:
-            self._report(run, done)
 
     def _complete(self, run: Run, coroutine: Coroutine[Any, Any, Any]) -> None:
         from asyncio import Runner, _get_running_loop

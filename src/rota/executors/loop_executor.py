@@ -12,7 +12,7 @@ from asyncio import _get_running_loop as running_loop
 from collections import deque
 from functools import partial
 
-from ..core.run import CANCELLED, Run, end
+from ..core.run import CANCELLED, CLAIMED, Run, end
 from .base import UNBOUNDED, NativeExecutor
 from .pool import ThreadPoolExecutor
 from .steps import chain, close_quietly, is_coroutine_function, perform, perform_coroutine
@@ -181,7 +181,7 @@ class LoopExecutor(NativeExecutor):
     def _task_ended(self, task: asyncio.Task[None], waiting: _Waiting | None = None) -> None:
         waiting = waiting or self._tasks.pop(task, None)
         if waiting is not None:
-            error = None if waiting[0].ended or task.cancelled() else task.exception()
+            error = None if waiting[0].status != CLAIMED or task.cancelled() else task.exception()
             self._ended(*waiting, error)
             if not self._tasks:
                 self._tell_idle()
@@ -196,7 +196,7 @@ class LoopExecutor(NativeExecutor):
     ) -> None:
         if awaited is not None:
             close_quietly(awaited)
-        if not run.ended:
+        if run.status == CLAIMED:
             if error is not None:
                 self._refuse(run, error)
             else:

@@ -10,7 +10,7 @@ from contextvars import Context, ContextVar
 from functools import partial
 from types import CoroutineType
 
-from ..core.run import CANCELLED, MISSED, Run, end, fail, is_expired, succeed
+from ..core.run import CANCELLED, CLAIMED, MISSED, SUCCEEDED, Run, end, fail, is_expired
 from ..errors import CommandStoppedError, NoCurrentRunError
 from ..texts import text_of, traceback_of
 
@@ -118,7 +118,10 @@ def perform(run: Run, context: Context, clock: Clock, logger: GuardedLogger) -> 
     except BaseException as exc:  # it is the outcome of the run
         record_failure(run, exc, clock.now(), logger)
     else:
-        succeed(run, retval, clock.now())
+        # succeed(), without the call
+        run.retval = retval
+        run.status = SUCCEEDED
+        run.finished_at = clock.now()
     return None
 
 
@@ -137,8 +140,10 @@ async def perform_coroutine(
         if not run.ended:
             record_failure(run, exc, clock.now(), logger)
     else:
-        if not run.ended:
-            succeed(run, retval, clock.now())
+        if run.status == CLAIMED:
+            run.retval = retval
+            run.status = SUCCEEDED
+            run.finished_at = clock.now()
 
 
 def record_failure(run: Run, exc: BaseException, now: int, logger: GuardedLogger) -> None:

@@ -371,6 +371,10 @@ class BaseJobStore(ABC):
         recorded = self._ledger.recorded
         return {job_id: found for job_id, start in since.items() if (found := recorded(job_id, start))}
 
+    def is_unrecorded(self, since: int) -> bool:
+        """Whether it is certain, without a look at the records, that none stands for a time from an instant on."""
+        return False
+
     @property
     def remembers(self) -> int | None:
         """Microseconds for which records are kept; nobody knows whether older times ran. None: no bound."""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .due_queue import Entry
 
 
+#: So many entries that count no more are left in the queues.
+_MOST_STALE = 1000
 #: How long a fork waits for other threads that change the jobs (seconds).
 _FORK = 5.0
 
@@ -116,7 +118,8 @@ class MemoryJobStore(BaseJobStore):
             nominal = job.next_nominal
             if nominal is not None and nominal <= self._runs.claimed_until:
                 self._look_back(job, nominal)
-            self._push(job)
+            job.version = abs(job.version) + 1  # _push(), without the call
+            self._queue(job)
 
     def update_job(self, job: Job) -> None:
         """Take over the attributes of ``job`` into the stored job of that id.
@@ -139,7 +142,9 @@ class MemoryJobStore(BaseJobStore):
             if job is None:
                 raise JobLookupError(job_id)
             self._leave(job)
-            self._outdate()
+            self._stale += 1
+            if self._stale > _MOST_STALE:
+                self._tidy()
 
     def remove_all_jobs(self) -> None:
         """Forget all jobs."""
@@ -173,6 +178,10 @@ class MemoryJobStore(BaseJobStore):
         until = self._runs.claimed_until
         asked = {job_id: start for job_id, start in since.items() if start <= until}
         return super().recorded(asked) if asked else {}
+
+    def is_unrecorded(self, since: int) -> bool:
+        """Whether nothing was claimed from that instant on."""
+        return since > self._runs.claimed_until
 
     def due(self, now: int, room: Mapping[str, int]) -> list[Job]:
         """Take the earliest due jobs out of the queues of the executors that have room."""
@@ -289,8 +298,11 @@ class MemoryJobStore(BaseJobStore):
         nominal = stored.next_nominal
         if nominal is not None and nominal <= self._runs.claimed_until:
             self._look_back(stored, nominal)
-        self._push(stored)
-        self._outdate()
+        stored.version = abs(stored.version) + 1  # _push(), without the call
+        self._queue(stored)
+        self._stale += 1
+        if self._stale > _MOST_STALE:
+            self._tidy()
 
     def _leave(self, job: Job) -> None:
         """Take note that a job is not in the store any more, but for its runs, which count if it comes back."""
@@ -300,10 +312,9 @@ class MemoryJobStore(BaseJobStore):
         if job.running > 0:
             self._runs.running[job.id] = job.running
 
-    def _outdate(self) -> None:
-        """Count an entry that counts no more; make the queues anew when such entries may be the most of them."""
-        self._stale += 1
-        if self._stale > 1000 and self._stale > len(self._jobs):
+    def _tidy(self) -> None:
+        """Make the queues anew when most of their entries may not count any more."""
+        if self._stale > len(self._jobs):
             self._stale = 0
             self._queues.clear()
             self._given.clear()

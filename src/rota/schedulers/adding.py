@@ -110,7 +110,7 @@ class AddingMethods(JobInternals):
             self._add_together([job], jobstore, replace_existing, connection)
         elif self._is_open or not self._add_pending(job, jobstore, replace_existing, options):
             self._real_add_job(job, jobstore, replace_existing)
-        if id is None:
+        if id is None and (store := self._jobstores.get(jobstore)) is not None and store.durable:
             self._warn_of_copies(job, jobstore)
         return job
 

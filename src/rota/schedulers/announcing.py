@@ -24,6 +24,7 @@ from ..events import (
     JobSubmissionEvent,
 )
 from ..interrupts import is_interrupt
+from ..logs import DEBUG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ def announce_rest(engine: Engine, state: StoreState, decision: Decision) -> None
         )
         engine.dispatch(JobQuarantineEvent(EVENT_JOB_QUARANTINED, job.id, alias, reason))
     elif decision.state == ENDED:
-        logger.debug("Removed job %s: its schedule is over", job.id)
+        if logger.enabled(DEBUG):
+            logger.debug("Removed job %s: its schedule is over", job.id)
         if engine.wanted() & EVENT_JOB_REMOVED:
             engine.dispatch(JobEvent(EVENT_JOB_REMOVED, job.id, alias))
 

@@ -9,8 +9,7 @@ import sys
 from abc import ABCMeta, abstractmethod
 from threading import Event, RLock
 
-from ..allowlist import allow_list_of
-from ..clock import SECOND, SYSTEM_CLOCK, moment
+from ..clock import LEASE, SECOND, SYSTEM_CLOCK, moment
 from ..core.policy import DEFAULT_POLICY
 from ..errors import (
     AliasInUseError,
@@ -31,12 +30,10 @@ from ..events import (
 )
 from ..executors.base import BaseExecutor
 from ..jobstores.base import BaseJobStore
-from ..jobstores.memory import MemoryJobStore
 from ..logs import GuardedLogger, get_logger
 from ..texts import error_text
 from ..util import asbool, astimezone, local_timezone, maybe_ref
 from .config import OPTIONS, context_option, default_policy, read_config, seconds_option
-from .engine import LEASE
 from .job_methods import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
 from .listeners import Listeners
 from .names import check_names
@@ -406,7 +403,11 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         self.jobstore_retry_interval = seconds_option(config, "jobstore_retry_interval", 10.0)
         self._lease = seconds_option(config, "lease", LEASE)
         self._runs_jobs = asbool(config.get("runs_jobs", True))
-        self._allowed_callables = allow_list_of(config.get("allowed_callables"))
+        self._allowed_callables = None
+        if config.get("allowed_callables") is not None:
+            from ..allowlist import allow_list_of  # import time
+
+            self._allowed_callables = allow_list_of(config["allowed_callables"])
         self._context = context_option(config)
         self._default_policy = default_policy(config.get("job_defaults") or {})
         self._executors.clear()
@@ -425,6 +426,8 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
 
     def _create_default_jobstore(self) -> BaseJobStore:
         """Return the job store that becomes "default" if none is configured."""
+        from ..jobstores.memory import MemoryJobStore  # with start()
+
         return MemoryJobStore()
 
     def _create_lock(self) -> Any:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import sys
 from threading import Lock, current_thread, main_thread
 
+from ..clock import SLICE
 from ..errors import ConfigurationError, SchedulerNotRunningError
 from ..interrupts import is_interrupt
 from .base import STATE_STOPPED, BaseScheduler
-from .engine import SLICE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ It carries out what ``core.plan`` decides. It starts no thread and never waits; 
 
 from __future__ import annotations
 
-from ..clock import HELD, SECOND
+from ..clock import HELD, LEASE, SECOND, SLICE
 from ..core.admission import admit
 from ..core.plan import ENDED, QUARANTINED, plan, quarantine
 from ..errors import StoreError
@@ -22,11 +22,9 @@ from ..events import (
 from ..executors.steps import is_coroutine_function
 from ..interrupts import is_interrupt
 from ..texts import error_text, shortened
+from ..util import new_node_id
 from .announcing import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
 from .clock_jumps import ClockWatch, bring_forward
-from .lease import Lease, new_node_id
-from .renewals import Renewals
-from .requests import cancel
 from .store_state import StoreState
 
 TYPE_CHECKING = False
@@ -41,11 +39,8 @@ if TYPE_CHECKING:
     from ..job import Job
     from ..jobstores.base import BaseJobStore
     from ..logs import GuardedLogger
+    from .lease import Lease
 
-#: The longest time (seconds) that a host may wait: a clock that was set is noticed after it.
-SLICE = 30.0
-#: How long a node's lease lasts (seconds) unless the scheduler says otherwise; it is renewed three times in that time.
-LEASE = 15.0
 #: After so many leases without a pass a node is not renewed any more: it lives, and does no work.
 SILENCE = 4
 #: How often retention and quarantine are looked after (microseconds).
@@ -135,10 +130,15 @@ class Engine:
     def add_store(self, alias: str, store: BaseJobStore) -> None:
         """Take a started store into the passes."""
         store.log_by(self.logger)
-        is_node = store.durable and self._runs_jobs
-        lease = Lease(store, self.clock, self.logger, self._lease) if is_node else None
+        lease = None
+        if store.durable and self._runs_jobs:
+            from .lease import Lease  # import time: most schedulers have a memory store only
+
+            lease = Lease(store, self.clock, self.logger, self._lease)
         state = StoreState(self, alias, store, lease)
         if lease is not None and not self.clock.virtual:  # in virtual time nothing happens by itself
+            from .renewals import Renewals  # import time
+
             state.renewals = Renewals(
                 lease, lambda: self._renew_aside(state), self.works, self.clock, self.logger
             )
@@ -502,7 +502,10 @@ class Engine:
     def _leave(self, state: StoreState) -> None:
         try:
             state.completions.flush()
-            cancel(self, state)
+            if state.requested:
+                from .requests import cancel  # import time
+
+                cancel(self, state)
             if state.lease is not None:
                 state.lease.end(state.completions.unstarted, self.clock.now())
         except BaseException as exc:
@@ -561,7 +564,10 @@ class Engine:
 
     def _roomy(self) -> bool:
         """Whether so much room has come free in a starved executor that another pass pays."""
-        crowded = {alias for state in self.stores.values() for alias in state.crowded}
+        crowded: set[str] = set()
+        for state in self.stores.values():
+            if state.crowded:  # this is asked for each run that ends in a burst
+                crowded |= state.crowded
         rooms = self._function_rooms() if crowded else {}
         return any(
             self._room(alias) and (alias not in crowded or rooms.get(alias, 1)) for alias in self._starved

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from threading import get_ident
 
+from ..clock import SLICE
 from ..errors import MissingExtraError
 from ..interrupts import is_interrupt
 from .base import STATE_STOPPED, BaseScheduler
 from .blocking import BlockingScheduler
-from .engine import SLICE
 
 try:
     import gevent

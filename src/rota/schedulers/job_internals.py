@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from ..clock import FIRST_SHOWN, LAST_SHOWN, MINUTE
-from ..core.plan import NEW, due_time
+from ..core.plan import ACTIVE, NEW, due_time
 from ..errors import (
     ConflictingIdError,
     JobLookupError,
@@ -53,7 +53,7 @@ class JobInternals(JobLookups):
         nominal, is_told = job.next_nominal, False
         if nominal is not None and nominal <= now:
             due, is_late = job.next_due, nominal < now - LATE
-            if is_late or not job.has_new_id:  # a new id has no records
+            if is_late or not (job.has_new_id or store.is_unrecorded(nominal)):  # a new id has no records
                 from .recorded import pass_over  # import time
 
                 over = pass_over([job], store, now, self._log)
@@ -69,7 +69,7 @@ class JobInternals(JobLookups):
                 raise
             self._replace(store, job, explicit)
         job._home = self._homes.get(jobstore_alias) or self._home(jobstore_alias)
-        if self._wants(EVENT_JOB_ADDED):
+        if self._listeners.mask & EVENT_JOB_ADDED:
             self._tell(JobEvent(EVENT_JOB_ADDED, job.id, jobstore_alias))
         if self._log.enabled(DEBUG):
             self._log.debug('Added job "%s" to job store "%s"', job.name, jobstore_alias)
@@ -101,12 +101,18 @@ class JobInternals(JobLookups):
 
     def _plan_first(self, job: Job, now: int) -> None:
         """Plan the first run from ``now``; a trigger whose times are all over leaves the job paused, as in APScheduler."""
-        first = job.trigger.first(now)
+        trigger = job.trigger
+        first = trigger.first(now)
         if first is None:
-            self._log.warning('Job "%s" is paused: %s has no time to come', job.name, job.trigger)
-        elif first > LAST_SHOWN or first < FIRST_SHOWN:
-            checked_time(first, "the first run", job.trigger)
-        job.set_next(first, None if first is None else due_time(job, first))
+            self._log.warning('Job "%s" is paused: %s has no time to come', job.name, trigger)
+            job.set_next(None)
+            return
+        if first > LAST_SHOWN or first < FIRST_SHOWN:
+            checked_time(first, "the first run", trigger)
+        # set_next() and due_time(), of which the calls cost more than what they do here: the job is a new one.
+        job.next_nominal = first
+        job.next_due = first if trigger.regular else due_time(job, first)
+        job.state = ACTIVE
 
     def _add_pending(self, job: Job, alias: str, replace: bool, options: dict[str, Any]) -> bool:
         """Keep a job for start(); what can be refused is refused now.
@@ -249,7 +255,7 @@ class JobInternals(JobLookups):
             version = job.version
             draft = job.copy()
             change(draft)
-            store = self._lookup_jobstore(alias)
+            store = self._jobstores.get(alias) or self._lookup_jobstore(alias)
             store.check_job(draft)
             nominal, before = draft.next_nominal, job.next_nominal
             if nominal is not None and (before is None or nominal < before):  # set back, or resumed
@@ -262,7 +268,7 @@ class JobInternals(JobLookups):
             if store.save_job(draft, version):
                 if job.version == version:  # not a live object
                     job = draft
-                if self._wants(EVENT_JOB_MODIFIED):
+                if self._listeners.mask & EVENT_JOB_MODIFIED:
                     self._tell(JobEvent(EVENT_JOB_MODIFIED, job_id, alias))
                 if self.state == STATE_RUNNING:
                     self._job_came(job)

@@ -18,6 +18,7 @@ from ..errors import (
 from ..events import EVENT_ALL_JOBS_REMOVED, EVENT_JOB_REMOVED, JobEvent, SchedulerEvent
 from ..job import Job
 from ..jobchecks import usable_id
+from ..logs import INFO
 from ..texts import repr_of, shortened
 from .adding import AddingMethods
 from .job_internals import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, TRIES, changed_all_the_time
@@ -285,9 +286,10 @@ class JobMethods(AddingMethods):
         :raises JobLookupError: if there is no such job
         """
         alias = self._remove(job_id, jobstore)
-        if self._wants(EVENT_JOB_REMOVED):
+        if self._listeners.mask & EVENT_JOB_REMOVED:
             self._tell(JobEvent(EVENT_JOB_REMOVED, job_id, alias))
-        self._log.info("Removed job %s", job_id)
+        if self._log.enabled(INFO):
+            self._log.info("Removed job %s", job_id)
 
     def remove_all_jobs(self, jobstore: str | None = None) -> None:
         """Remove all jobs from one store, or from all.

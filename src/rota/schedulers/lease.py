@@ -5,9 +5,8 @@ It asks the store; what becomes of rescued runs is the engine's business.
 
 from __future__ import annotations
 
-from os import getpid, urandom
-
 from ..clock import SECOND
+from ..util import new_node_id
 from .native import Lock, patiently
 
 TYPE_CHECKING = False
@@ -28,11 +27,6 @@ JUMP = 2 * SECOND
 SHORTEST_WAIT = 0.01
 #: How long the end of a lease waits for a renewal that is under way (seconds).
 PATIENCE = 5.0
-
-
-def new_node_id() -> str:
-    """Return a name that no other node has, ever."""
-    return f"{getpid()}-{urandom(6).hex()}"
 
 
 class Lease:

@@ -23,11 +23,9 @@ from ..executors.base import BaseExecutor, current_run
 from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
 from ..util import maybe_ref
-from .engine import Engine
 from .job_methods import STATE_STOPPED, JobMethods
 from .listeners import Listeners
 from .plugins import create_plugin
-from .requests import request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
     from ..core.run import Run
     from ..job import Job
     from ..logs import GuardedLogger
+    from .engine import Engine
     from .event_queue import EventQueue
 
 
@@ -166,6 +165,8 @@ class SchedulerLife(JobMethods):
             self._wake_host()
 
     def _request_run(self, alias: str, decision: Decision) -> bool:
+        from .requests import request  # import time
+
         if not request(self._require_engine(), alias, decision):
             return False
         self._wake_host()
@@ -211,6 +212,8 @@ class SchedulerLife(JobMethods):
 
     def _open(self) -> None:
         """Start executors and stores and store the pending jobs; undo it all if any of it fails."""
+        from .engine import Engine  # a quarter of what is to be imported, and nothing needs it before
+
         if self._runs_jobs and "default" not in self._executors:
             self.add_executor(self._create_default_executor(), "default")
         if not self._runs_jobs:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..job import Job
     from ..jobstores.base import BaseJobStore
     from ..logs import GuardedLogger
+    from .listeners import Listeners
     from .zone_watch import ZoneWatch
 
 STATE_STOPPED = 0
@@ -59,6 +60,7 @@ class JobLookups:
     timezone: tzinfo
     #: the scheduler's logger, guarded
     _log: GuardedLogger
+    _listeners: Listeners
     _executors: dict[str, BaseExecutor]
     _jobstores: dict[str, BaseJobStore]
     _jobstores_lock: Any

@@ -12,11 +12,11 @@ from contextlib import suppress
 from queue import SimpleQueue
 from threading import Lock, Thread, current_thread, get_ident
 
+from ..clock import SLICE
 from ..errors import ConfigurationError, SchedulerAlreadyRunningError, SchedulerNotRunningError
 from ..interrupts import is_interrupt
 from ..logs import GuardedLogger, get_logger
 from .base import STATE_STOPPED, BaseScheduler
-from .engine import SLICE
 from .stopping import EXIT_GRACE
 
 TYPE_CHECKING = False

@@ -86,7 +86,7 @@ def create_plugin(kind: str, name: str, options: Mapping[str, Any], others: Iter
             near = nearest(scheme, known)
             hint = f'did you mean "{near}://…"?' if near else f"there are {', '.join(known)}"
             raise UnknownAliasError(f'No job store for URLs like "{scheme}://…" was found; {hint}') from None
-    cls = plugin_class(kind, name)
+    cls = _loaded.get((kind, name)) or plugin_class(kind, name)
     try:
         return cls(**options)
     except TypeError:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from ..clock import SECOND
 from ..core.run import CANCELLED, end
 from ..events import EVENT_JOB_CANCELLED
+from ..util import new_node_id
 from .announcing import announce
-from .lease import new_node_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

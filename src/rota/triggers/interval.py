@@ -22,7 +22,8 @@ from .base import (
     optional_instant,
     zone_for,
 )
-from .terms import TriggerWithTerms, terms
+from .terms import TriggerWithTerms, plain_terms, terms
+from .zones import zone_map
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,15 +107,18 @@ class IntervalTrigger(TriggerWithTerms):
         if mode not in ("rate", "delay"):
             raise TriggerError(f"There is no mode={mode!r}; it is 'rate' or 'delay'")
         end = None if end_date is None else optional_instant(end_date, zone, "end_date")
-        if jitter is not None:
-            jitter = checked_jitter(jitter)
-        if spread is not None:
-            spread = checked_spread(spread)
         # A sum keeps room for one more digit, which takes 16 bytes of each job; `| 0` is without.
         self._start = start | 0
         # Many jobs have few intervals: a number and a slot of its own would take 48 bytes of each job.
         manner = (interval, mode == "delay", bool(start_date))
-        self._terms = terms(zone, None, end, jitter, spread, manner, zone_given)
+        if jitter is None and spread is None and zone_given:
+            self._terms = plain_terms(
+                zone_map(zone), None, end, None, None, manner
+            )  # terms(), without the call
+        else:
+            jitter = None if jitter is None else checked_jitter(jitter)
+            spread = None if spread is None else checked_spread(spread)
+            self._terms = terms(zone, None, end, jitter, spread, manner, zone_given)
 
     @property
     def _interval(self) -> int:
@@ -325,8 +329,6 @@ def _first(first: str, now: int, interval: int, zone: tzinfo) -> int:
         return now
     if first != "aligned":
         raise TriggerError(f"There is no first={first!r}; it is 'after', 'now' or 'aligned'")
-    from .zones import zone_map
-
     offset = zone_map(zone).offset(now // SECOND) * SECOND
     return now + (_MONDAY - now - offset) % interval
 
@@ -350,6 +352,8 @@ def _length(weeks: Any, days: Any, hours: Any, minutes: Any, seconds: Any) -> in
         raise TriggerTypeError(f"{name} must be a number, got {value!r}{number_meant(name, value)}") from None
     except (ValueError, OverflowError) as exc:
         raise TriggerError(f"The interval is not a length of time that can be used: {exc}") from None
+    if 0 < length <= LAST_INSTANT:
+        return length
     if total and not length:
         raise TriggerError(f"An interval must be a microsecond at least, got {total} seconds")
     if length < 0:
@@ -365,7 +369,7 @@ def _length(weeks: Any, days: Any, hours: Any, minutes: Any, seconds: Any) -> in
             UserWarning,
             stacklevel=_depth_of_user(),
         )
-    return length or SECOND
+    return SECOND
 
 
 def _depth_of_user() -> int:

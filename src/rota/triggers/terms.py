@@ -52,7 +52,8 @@ class Terms:
         self.punctual = not jitter and not spread
 
 
-_shared = lru_cache(maxsize=4096)(Terms)
+#: for those without jitter and spread
+plain_terms = lru_cache(maxsize=4096)(Terms)
 # A jitter of 5 and one of 5.0 are equal, and are shown differently.
 _shared_by_type = lru_cache(maxsize=512, typed=True)(Terms)
 
@@ -67,7 +68,7 @@ def terms(
     zone_given: bool = True,
 ) -> Terms:
     """Return the terms, the same object for equal ones."""
-    shared = _shared if jitter is None and spread is None else _shared_by_type
+    shared = plain_terms if jitter is None and spread is None else _shared_by_type
     if zone_given:
         return shared(zone_map(timezone), start, end, jitter, spread, manner)
     return shared(zone_map(timezone), start, end, jitter, spread, manner, False)

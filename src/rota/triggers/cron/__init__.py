@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from sys import intern
+from zoneinfo import ZoneInfo
 
 from ...clock import SECOND, moment
 from ...errors import CronError, NeverFiresError, TriggerError
@@ -177,12 +178,13 @@ class CronTrigger(Schedule, TriggerWithTerms):
         dst: str,
         zone_given: bool | None = None,
     ) -> None:
-        _check_policy(dst)
+        if dst not in POLICIES:
+            _check_policy(dst)
         self.dates, self.times = dates_and_times(texts, extended, day_or_weekday, self.FIELDS_MAP)
         start, end = dates
-        zone = zone_for(timezone, start, end)
+        zone = timezone if type(timezone) is ZoneInfo else zone_for(timezone, start, end)
         if zone_given is None:
-            zone_given = bool(timezone) or is_zone_given(None, start, end)
+            zone_given = True if timezone else is_zone_given(None, start, end)
         self._terms = terms(
             zone,
             None if start is None else optional_instant(start, zone, "start_date"),
