@@ -168,6 +168,7 @@ class Ledger:
             self._move if arrays else self._move_unchanged,
             self._claim,
             self._finish_plain,
+            self._finish_last,
             self._release if arrays else self._count_down,
         ):
             statement.compile(dialect)
