@@ -90,8 +90,10 @@ def test_where_nobody_can_be_started_the_next_event_tries_again(caplog):
     queue = EventQueue(lambda event: got.append(event.job_id), EVENT_ALL)
     queue.put(event("a"), LOGGER, refuses)
     assert "can't start new thread" in caplog.text
+    assert queue.is_stranded
     queue.put(event("b"), LOGGER, EventQueue.pump)
     assert got == ["a", "b"]
+    assert not queue.is_stranded
 
 
 def test_a_listener_that_was_removed_is_not_called_any_more():

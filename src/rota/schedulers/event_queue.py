@@ -165,6 +165,11 @@ class EventQueue:
         return self.is_empty or (self._empty.wait(seconds) and self.is_empty)
 
     @property
+    def is_stranded(self) -> bool:
+        """Whether events wait and nobody is about to call the listener, as no thread could be started."""
+        return bool(self._events) and not self._awake
+
+    @property
     def is_empty(self) -> bool:
         """Whether no event waits and the listener is not being called."""
         return not self._events and self._pumping is None

@@ -43,6 +43,8 @@ class QueuedLogger(GuardedLogger):
             self._lines.is_over = True
             return
         queue, calls = self._lines.made, -1
+        if queue.is_stranded:  # since Python 3.12 no thread starts while the interpreter exits
+            queue.pump()
         while not queue.wait_empty(patience) and queue.calls != calls:
             calls = queue.calls
         queue.close()

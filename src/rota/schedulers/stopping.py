@@ -245,6 +245,8 @@ class Stopping(SchedulerLife):
 
     def _wait_for_listener(self, queue: EventQueue) -> bool:
         """Wait a moment; return whether a listener has been called with all that waited for it."""
+        if queue.is_stranded:  # since Python 3.12 no thread starts while the interpreter exits
+            queue.pump()
         return queue.wait_empty(POLL)
 
     def _wait_logged(self) -> None:
