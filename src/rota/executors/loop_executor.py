@@ -249,9 +249,11 @@ class _Threads(ThreadPoolExecutor):
 
     def _await(self, run: Run, coroutine: Coroutine[Any, Any, Any], done: Done, then: Run | None) -> None:
         def finish(ended: Run) -> None:
-            done(ended)
-            if then is not None:
-                self._queue_rest(then, done)
+            try:
+                done(ended)
+            finally:  # whatever recording the end raises, the rest of the group comes
+                if then is not None:
+                    self._queue_rest(then, done)
 
         self._owner.carry(run, coroutine, finish)
         self._owner.room_came_free()
