@@ -169,9 +169,9 @@ class Completions:
                 self.recorded += len(batch) - len(ended_now)
                 raise
             written, refused, error = self._finish_singly(ended_now, exc)
-            left = [run for run in ended_now if run not in written]
+            left = dict.fromkeys(run for run in ended_now if run not in written)
             ended.extendleft(reversed(left))  # a later pass tries again
-            batch = [run for run in batch if run in written or run not in ended_now]
+            batch = [run for run in batch if run not in left]
             ended_now = [run for run in ended_now if run in written]
         self.recorded += len(batch)
         in_hand = self.in_hand
