@@ -13,6 +13,7 @@ from ..errors import (
     ConflictingIdError,
     JobLookupError,
     StoreConflictError,
+    TooMuchWorkError,
 )
 from ..events import EVENT_JOB_ADDED, EVENT_JOB_MODIFIED, EVENT_JOB_REMOVED, JobEvent
 from ..jobchecks import checked_time, usable_id
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from ..job import Job
     from ..jobstores.base import BaseJobStore
+    from ..triggers.base import BaseTrigger
 
 __all__ = ("STATE_PAUSED", "STATE_RUNNING", "STATE_STOPPED", "JobInternals")
 
@@ -104,7 +106,7 @@ class JobInternals(JobLookups):
         trigger = job.trigger
         first = trigger.first(now)
         if first is not None and trigger.counts_work:
-            trigger.after(first, first)  # refused here, if the planner could not find what comes after it
+            _refuse_too_much_work(trigger, first)
         if first is None:
             self._log.warning('Job "%s" is paused: %s has no time to come', job.name, trigger)
             job.set_next(None)
@@ -137,7 +139,7 @@ class JobInternals(JobLookups):
             if job.trigger.counts_work:
                 first = job.trigger.first(now)
                 if first is not None:
-                    job.trigger.after(first, first)
+                    _refuse_too_much_work(job.trigger, first)
             if store is not None:
                 store.check_job(job)
 
@@ -327,3 +329,16 @@ def _check_unique(jobs: Sequence[Job]) -> None:
     twice = [job.id for job in jobs if job.id in seen or seen.add(job.id)]  # type: ignore[func-returns-value]
     if twice:
         raise ConflictingIdError(*twice)
+
+
+def _refuse_too_much_work(trigger: BaseTrigger, first: int) -> None:
+    """Refuse a trigger of which the planner could not find what comes after its first time.
+
+    :raises TooMuchWorkError: if that is so; whatever else a member raises is the planner's business
+    """
+    try:
+        trigger.after(first, first)
+    except TooMuchWorkError:
+        raise
+    except Exception:
+        pass
