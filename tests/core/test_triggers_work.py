@@ -164,6 +164,38 @@ def test_a_stored_job_whose_times_take_too_much_work_is_quarantined_and_its_neig
     scheduler.shutdown()
 
 
+def test_no_way_leads_around_the_refusal() -> None:
+    scheduler = ManualScheduler()
+    scheduler.start()
+    scheduler.add_job(print, "interval", minutes=1, id="job")
+    for way in (
+        lambda: scheduler.add_job(print, nothing_left(), next_run_time=None),
+        lambda: scheduler.add_job(print, nothing_left(), next_run_time="2030-01-01 00:00:00"),
+        lambda: scheduler.add_jobs([{"func": print, "trigger": nothing_left()}]),
+        lambda: scheduler.reschedule_job("job", trigger=nothing_left()),
+        lambda: scheduler.modify_job("job", trigger=nothing_left()),
+    ):
+        with pytest.raises(TooMuchWorkError):
+            way()
+    assert [job.id for job in scheduler.get_jobs()] == ["job"]
+    scheduler.shutdown()
+
+
+@pytest.mark.parametrize("jitter", [None, 60])
+def test_an_outage_of_a_month_is_one_run_for_a_dense_union_that_coalesces(jitter: float | None) -> None:
+    """Comparing what its members have in common is left out where it takes too much; the last time is the last."""
+    trigger = OrTrigger([cron(second="*"), cron(second="*/7"), cron(second="*/11")], jitter=jitter)
+    scheduler = ManualScheduler()
+    scheduler.start()
+    job = scheduler.add_job(print, trigger, misfire_grace_time=None, coalesce=True)
+    now = (job.next_nominal or 0) + 30 * DAY
+    decision = plan(job, now)
+    (run,) = decision.runs
+    assert now - 61 * SECOND <= run.nominal <= now
+    assert sum(record.count for record in decision.records) > 30 * 86_000
+    scheduler.shutdown()
+
+
 def test_a_long_outage_is_caught_up_in_pieces_where_counting_takes_too_much_work() -> None:
     """What was off for long is no reason for quarantine."""
     trigger = reduce(

@@ -11,16 +11,14 @@ from .run import MANUAL, MISSED, SKIPPED, Run, end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
+    from typing import Any
 
     from ..job import Job
     from ..triggers.base import BaseTrigger
 
 #: How many missed times of one job are handed out together when they are not coalesced.
 GROUP_LIMIT = 100
-
-#: How many times of a trigger that takes much work to count are passed over at once.
-PIECE = 100
 
 #: How many later nominal times are looked at for one whose jitter has not passed yet.
 JITTER_STEPS = 100
@@ -61,18 +59,13 @@ class Decision:
         self.error: str | None = None
 
 
-def plan(job: Job, now: int, counted: bool = False) -> Decision:
+def plan(job: Job, now: int) -> Decision:
     """Decide what is to become of a due job.
 
     :param job: a job whose ``next_due`` is not later than ``now``
     :param now: instant
-    :param counted: whether the work of its trigger is counted already
     :raises Exception: whatever the job's trigger raises; see :func:`quarantine`
     """
-    if job.trigger.counts_work and not counted:
-        from ..triggers import work  # most schedules are made of plain triggers only
-
-        return work.refusing(job.trigger, lambda: work.within(work.STEPS_OF_A_PLAN, plan, job, now, True))
     decision = Decision(job)
     nominal, due, policy = job.next_nominal, job.next_due, job.policy
     if nominal is None or due is None or due > now:  # changed since it was loaded: the version will not match
@@ -83,7 +76,7 @@ def plan(job: Job, now: int, counted: bool = False) -> Decision:
         _set_next(decision, trigger.after(now, now), now)
         return decision
     if due < nominal:
-        _plan_forgotten(decision, nominal, nominal - due, now)
+        _counted(trigger, _plan_forgotten, decision, nominal, nominal - due, now)
         return decision
     following = trigger.after(nominal, nominal)
     regular = trigger.regular
@@ -93,7 +86,7 @@ def plan(job: Job, now: int, counted: bool = False) -> Decision:
         _plan_after_end(decision, nominal, now, busy, late)
         return decision
     if busy or late or (following is not None and following <= now):
-        following = _plan_many(decision, nominal, now, busy)
+        following = _counted(trigger, _plan_many, decision, nominal, now, busy)
     else:
         decision.runs.append(Run(job.id, nominal, due, job, job.executor))
         if regular and following is not None:  # what nearly all runs come to
@@ -198,6 +191,22 @@ def _most_late(job: Job) -> int:
     return int((trigger.jitter or 0) * SECOND) + int((trigger.spread or 0) * SECOND)
 
 
+def _counted(trigger: BaseTrigger, call: Callable[..., Any], *args: Any) -> Any:
+    """Call what asks a trigger many questions; together they may take a number of steps.
+
+    A single question is bounded by the trigger itself, so that what nearly all plans come to costs nothing more.
+    """
+    if not _counts_work(trigger):
+        return call(*args)
+    from ..triggers import work  # most schedules are made of plain triggers only
+
+    return work.refusing(trigger, work.within, work.STEPS_OF_A_PLAN, call, *args)
+
+
+def _counts_work(trigger: BaseTrigger) -> bool:
+    return getattr(trigger, "counts_work", False)  # some are only registered as triggers
+
+
 def _plan_forgotten(decision: Decision, nominal: int, age: int, now: int) -> None:
     """Record the times that are older than the ledger remembers as missed: nobody knows whether they ran."""
     job, trigger = decision.job, decision.job.trigger
@@ -297,9 +306,10 @@ def latest(trigger: BaseTrigger, first: int, now: int) -> tuple[int, int]:
     following = trigger.after(first, first)
     if following is None or following > now:
         return first, 1
-    last, count = (
-        _latest_counted(trigger, following, now) if trigger.counts_work else trigger.latest(following, now)
-    )
+    if _counts_work(trigger):
+        last, count = _latest_counted(trigger, following, now)
+    else:
+        last, count = trigger.latest(following, now)
     return last, count + 1
 
 
@@ -307,17 +317,12 @@ def _latest_counted(trigger: BaseTrigger, first: int, now: int) -> tuple[int, in
     """Return the last time and the count as far as the work of one call goes; the passes to come do the rest."""
     from ..errors import TooMuchWorkError
     from ..triggers import work
+    from ..triggers.base import BaseTrigger
 
     try:
-        return work.within(work.STEPS // 2, trigger.latest, first, now)
-    except TooMuchWorkError:
-        last, count = first, 1
-        while count < PIECE:
-            following = trigger.after(last, last)
-            if following is None or following > now:
-                break
-            last, count = following, count + 1
-        return last, count
+        return work.within(work.STEPS, trigger.latest, first, now)
+    except TooMuchWorkError:  # one by one then: that is right as far as it goes
+        return work.within(work.STEPS, BaseTrigger.latest, trigger, first, now)
 
 
 def record_of(job: Job, first: int, last: int, count: int, status: str, reason: str, now: int) -> Run:

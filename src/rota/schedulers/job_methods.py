@@ -178,6 +178,7 @@ class JobMethods(AddingMethods):
             self._check_executor(changes["executor"])
         if isinstance(changes.get("func"), str):
             self._check_callable(changes["func"], self._lookup_job(job_id, jobstore)[1])
+        self._check_work(changes.get("trigger"))
         options = None
         if not self._is_open:  # for jobs that wait for the start
             options = {name: value for name, value in changes.items() if name in OPTION_NAMES}
@@ -201,6 +202,7 @@ class JobMethods(AddingMethods):
         if trigger == "crontab" and usable_id(job_id):
             trigger_args.setdefault("seed", job_id)
         new = self._create_trigger(trigger, trigger_args)
+        self._check_work(new)
 
         def change(draft: Job) -> None:
             draft._modify(trigger=new)

@@ -5,7 +5,7 @@ Holds APScheduler's inner methods, which programs override or call. It changes n
 
 from __future__ import annotations
 
-from ..errors import SchedulerNotRunningError, UnknownAliasError
+from ..errors import SchedulerNotRunningError, TooMuchWorkError, UnknownAliasError
 from ..interrupts import is_interrupt
 from ..jobchecks import not_a_trigger, usable_id
 from ..triggers.base import BaseTrigger
@@ -266,6 +266,22 @@ class JobLookups:
         store = self._jobstores.get(alias or "")
         if store is not None and store.durable:
             self._allowed_callables.check_reference(func)
+
+    def _check_work(self, trigger: Any) -> None:
+        """Refuse a trigger of which the planner could not find the next times.
+
+        :raises TooMuchWorkError: if that is so; whatever else a part of it raises is the planner's business
+        """
+        if not getattr(trigger, "counts_work", False):
+            return
+        try:
+            first = trigger.first(self.clock.now())
+            if first is not None:
+                trigger.after(first, first)
+        except TooMuchWorkError:
+            raise
+        except Exception:
+            pass
 
     def _watch_zone(self, trigger: BaseTrigger) -> None:
         """Warn once of a trigger without a zone that the scheduler's zone would give other times."""

@@ -12,7 +12,7 @@ from datetime import timezone as dt_timezone
 
 from ..clock import SECOND, SYSTEM_CLOCK, moment
 from ..clock import instant as to_instant
-from ..errors import DeserializationError, TriggerError, TriggerTypeError
+from ..errors import DeserializationError, TooMuchWorkError, TriggerError, TriggerTypeError
 from ..util import astimezone, convert_to_datetime, local_timezone
 from .operators import TriggerOperators
 
@@ -123,14 +123,18 @@ class BaseTrigger(TriggerOperators, ABC):
 
         :param first: a nominal time of this trigger that is not later than ``now``
         :param now: instant, microseconds since the epoch
-        :return: the last nominal time, and the count (at least 1)
+        :return: the last nominal time, and the count (at least 1); where that is much work, as far as the work of a call goes
         """
         last, count = first, 1
-        while count < WALK_LIMIT:
-            following = self.after(last, last)
-            if following is None or following > now:
-                break
-            last, count = following, count + 1
+        try:
+            while count < WALK_LIMIT:
+                following = self.after(last, last)
+                if following is None or following > now:
+                    break
+                last, count = following, count + 1
+        except TooMuchWorkError:
+            if count == 1:
+                raise
         return last, count
 
     def same_schedule(self, other: BaseTrigger) -> bool:

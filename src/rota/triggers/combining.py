@@ -21,7 +21,7 @@ from .base import (
 from .date import DateTrigger
 from .derived import fires_at, following, member_of_state, member_state, refuse_delay
 from .interval import IntervalTrigger
-from .work import check_size, spend
+from .work import are_few_left, check_size, spend
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -275,7 +275,7 @@ class OrTrigger(BaseCombiningTrigger):
         """Return the last time from ``first`` to ``now``, and how many there are.
 
         Members are counted by themselves, and what a sparser one has in common with a denser one only once. The
-        comparison stops after 100 000 times; further coincidences are then counted twice.
+        comparison stops after 100 000 times, or when it takes much work; further coincidences are then counted twice.
         """
         spans: list[tuple[int, int, int, BaseTrigger]] = []
         for member, anchor in zip(self.triggers, self._anchors(first), strict=True):
@@ -290,7 +290,7 @@ class OrTrigger(BaseCombiningTrigger):
         for index, (count, start, last, member) in enumerate(spans[1:], 1):
             total += count
             at: int | None = start
-            while at is not None and at <= last and steps < WALK_LIMIT:
+            while at is not None and at <= last and steps < WALK_LIMIT and not are_few_left():
                 spend()
                 if any(low <= at <= high and fires_at(other, at) for _, low, high, other in spans[:index]):
                     total -= 1

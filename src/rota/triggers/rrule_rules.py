@@ -38,7 +38,7 @@ SEARCH_PERIODS = 200_000
 #: How many times a rule of weeks or longer may have on each of its days.
 TIMES_OF_A_DAY = 1440
 #: What a time of a rule takes, in steps; how many periods that a rule leaves out take one; how many days that are looked at do.
-_TIME, _PERIODS, _DAYS = 2, 16, 16
+_TIME, _PERIODS, _DAYS = 1, 16, 16
 #: What a search takes, in steps, that finds nothing up to the end of the calendar: two of them may be made to construct a trigger.
 _FRUITLESS = 40_000
 

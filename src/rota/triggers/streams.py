@@ -14,7 +14,7 @@ from .base import LAST_INSTANT, WALK_LIMIT, BaseTrigger, call_text, carries_zone
 from .combining import BaseCombiningTrigger
 from .derived import DerivedTrigger, fires_at, following
 from .interval import IntervalTrigger
-from .work import COUNTING, spend
+from .work import COUNTING, are_few_left, spend
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class MinusTrigger(BaseCombiningTrigger):
     def latest(self, first: int, now: int) -> tuple[int, int]:
         """Return the last time from ``first`` to ``now``, and how many there are.
 
-        The times that are left out are counted one by one, a hundred thousand of them at most.
+        The times that are left out are counted one by one, a hundred thousand of them at most, and fewer where that is much work.
         """
         trigger, without = self.triggers
         last, count = trigger.latest(first, now)
@@ -84,7 +84,7 @@ class MinusTrigger(BaseCombiningTrigger):
             last, count = trigger.latest(first, last - 1)
         left_out = following(without, first)
         for _ in range(WALK_LIMIT):
-            if left_out is None or left_out > last:
+            if left_out is None or left_out > last or are_few_left():
                 break
             count -= fires_at(trigger, left_out)
             left_out = following(without, left_out)

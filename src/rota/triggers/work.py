@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 #: The most steps of one call. A step is about what asking a cron trigger once costs.
 STEPS = 100_000
 #: The most steps of all that is asked for one plan of a job, or to construct a trigger.
-STEPS_OF_A_PLAN = 2 * STEPS
+STEPS_OF_A_PLAN = 4 * STEPS
+#: With fewer steps left, what a call could do without is left out.
+FEW = STEPS // 10
 #: What counting the times of a range takes, in steps.
 COUNTING = 20
 #: The most triggers of which one may be made, each counted as often as it is a part.
@@ -58,6 +60,11 @@ def spend(steps: int = 1) -> None:
         _count.left = 0
         raise _NoneLeft("its times take too many steps to find")
     _count.left = left - steps
+
+
+def are_few_left() -> bool:
+    """Whether the call under way has few steps left, so that it had better come to an end."""
+    return _count.left is not None and _count.left < FEW
 
 
 def within(steps: int, call: Callable[..., R], *args: Any) -> R:
