@@ -109,8 +109,8 @@ class Engine:
         self._lease = int(lease * SECOND)
         self._runs_jobs = runs_jobs
         self._host_works = host_works
-        #: when a pass, or a look of a shutdown that waits, was over last (monotonic microseconds)
-        self._worked_at = clock.monotonic()
+        #: when a pass, or a look of a shutdown that waits, was over last (microseconds in which the machine was awake)
+        self._worked_at = self._awake()
         self._offload: Callable[[Callable[[], None]], None] | None = None
         self._soon: Callable[[Callable[[], None]], None] | None = None
         #: executors that a pass of the tick under way found without room
@@ -201,7 +201,11 @@ class Engine:
         """Whether this node does its work, so that its leases may be renewed. Thread-safe."""
         if self._host_works is not None and not self._host_works():
             return False
-        return self.clock.monotonic() - self._worked_at <= SILENCE * self._lease
+        return self._awake() - self._worked_at <= SILENCE * self._lease
+
+    def _awake(self) -> int:
+        """Return the monotonic microseconds without those in which the machine slept, and no host could make a pass."""
+        return self.clock.monotonic() - self.clock.slept()
 
     def _renew_aside(self, state: StoreState) -> None:
         if self.where_sockets_are is not None and state.store.waits_for_sockets:
@@ -218,7 +222,7 @@ class Engine:
         """Wait until no run is under way and all are recorded, at most so long; return whether that is so."""
         for state in self.states:
             idle = state.completions.wait_idle(seconds)
-            self._worked_at = self.clock.monotonic()
+            self._worked_at = self._awake()
             if not idle:
                 return False
         return self.in_flight == 0
@@ -262,7 +266,7 @@ class Engine:
             delay = 0.0
         if delay is not None and self.slice is not None:
             delay = min(delay, self.slice)
-        self._worked_at = self.clock.monotonic()
+        self._worked_at = self._awake()
         # The host waits from now on, not from the beginning of a pass that may have taken long.
         self._waits_until = HELD if delay is None else self.clock.now() + int(delay * SECOND)
         return delay
@@ -581,16 +585,19 @@ class Engine:
     def _watch_clock(self, now: int) -> None:
         """Notice that the wall clock was set or the machine slept, and plan elapsed-time jobs anew."""
         elapsed = self.clock.monotonic()
-        delta = self._clocks.jump(now, elapsed)
-        if delta == 0:
+        delta, slept = self._clocks.jump(now, elapsed), self._clocks.sleep(self.clock.slept())
+        if delta == 0 == slept:
             return
-        self.logger.warning("The clock jumped by %+.1f s", delta / SECOND)
-        # The leases of all nodes on this machine look over after a jump forward; give them time to renew.
+        if slept:
+            self.logger.warning("The machine slept for %.1f s", slept / SECOND)
+        if delta:
+            self.logger.warning("The clock jumped by %+.1f s", delta / SECOND)
+        # The leases of all nodes on this machine look over after that; give them time to renew.
         for state in self.states:
             if state.lease is not None:
                 state.lease.hurry = True
                 state.lease.trust_the_others()
-        self.dispatch(ClockEvent(EVENT_CLOCK_JUMPED, delta / SECOND))
+        self.dispatch(ClockEvent(EVENT_CLOCK_JUMPED, (delta + slept) / SECOND))
         if delta < 0:
             for state in self.stores.values():
                 try:
