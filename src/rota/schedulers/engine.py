@@ -26,6 +26,7 @@ from ..util import new_node_id
 from .announcing import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
 from .clock_jumps import ClockWatch, bring_forward
 from .store_state import StoreState
+from .withheld import start_withheld
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -217,6 +218,13 @@ class Engine:
         """Renew the lease in a store outside the passes. Thread-safe."""
         if state.lease is not None and state.lease.renewed_at is not None:
             state.lease.renew(state.completions.in_hand or {})
+            if state.completions.withheld:
+                self._wake()
+
+    def drain(self) -> None:
+        """Start nothing more of what was claimed and waits for its permission."""
+        for state in self.states:
+            state.completions.drain()
 
     def wait_idle(self, seconds: float) -> bool:
         """Wait until no run is under way and all are recorded, at most so long; return whether that is so."""
@@ -231,6 +239,11 @@ class Engine:
         """Record what has ended, as far as the stores take it."""
         for state in self.states:
             state.completions.flush()
+
+    @property
+    def waiting(self) -> int:
+        """How many runs wait for their permission to start."""
+        return sum(state.completions.waiting for state in self.states)
 
     @property
     def unrecorded(self) -> int:
@@ -302,6 +315,8 @@ class Engine:
             lease.keep(in_hand)
             if state.renewals is not None:
                 state.renewals.ensure()
+            if state.completions.withheld:
+                start_withheld(self, state, lease)
             if claims and lease.wants_rescue(in_hand):
                 self._rescue(state, lease)
         if not claims:
@@ -392,6 +407,9 @@ class Engine:
     def _carry_out(self, state: StoreState, jobs: Sequence[Job], now: int) -> int:
         """Plan, claim and hand out what is due; return how many runs were handed out."""
         decisions = [_decide(job, now) for job in jobs]
+        permission = (
+            None if state.lease is None else state.lease.permission
+        )  # what holds when they are claimed
         won = self._claim(state, decisions, now)
         submissions: dict[str, list[Run]] = {}
         count = 0
@@ -400,6 +418,9 @@ class Engine:
             runs = decision.runs
             if runs:
                 count += len(runs)
+                if permission is not None:
+                    for run in runs:
+                        run.permission = permission
                 if state.skipping:
                     state.skipping.discard(decision.job.id)
                 alias = runs[0].executor
@@ -414,7 +435,7 @@ class Engine:
         if count:
             state.completions.expect(count, won)
             for alias, heads in submissions.items():
-                self._submit(state, alias, heads)
+                self.submit(state, alias, heads)
         return count
 
     def _claim(self, state: StoreState, decisions: Sequence[Decision], now: int) -> list[Decision]:
@@ -427,7 +448,8 @@ class Engine:
         lease.in_doubt = False
         return won
 
-    def _submit(self, state: StoreState, alias: str, heads: Sequence[Run]) -> None:
+    def submit(self, state: StoreState, alias: str, heads: Sequence[Run]) -> None:
+        """Hand the heads of groups of claimed runs to an executor, or end them if it does not take them."""
         done = state.completions.done
         state.completions.handing_out = True
         try:
@@ -460,13 +482,14 @@ class Engine:
             if id(run) not in followers:
                 heads.setdefault(run.executor, []).append(run)
         for alias, some in heads.items():
-            self._submit(state, alias, some)
+            self.submit(state, alias, some)
 
     # -- leases and housekeeping ---------------------------------------------------------------------------------
 
     def _rescue(self, state: StoreState, lease: Lease) -> None:
         """Take over the runs of nodes that did not renew their lease, and hand them to the executors."""
         room = {alias: self._room(alias, any_room=True) for alias in list(self._executors)}
+        permission = lease.permission
         rescued = lease.rescue(self.clock.now(), room, state.completions.in_hand or {})
         taken = []
         again = 0
@@ -479,6 +502,7 @@ class Engine:
             else:
                 again += run.attempt > 1
                 self.logger.debug("Run %r is taken over", run)
+                run.permission = permission
                 taken.append(run)
         if again:
             self.logger.warning("%d runs of dead nodes are executed again (job store %r)", again, state.alias)
@@ -559,6 +583,10 @@ class Engine:
 
     def job_came_free(self) -> None:
         """Wake the host for a job that waited for the end of its runs."""
+        self._wake()
+
+    def permission_is_missing(self) -> None:
+        """Wake the host for a run that could not start without permission."""
         self._wake()
 
     def room_came_free(self) -> None:

@@ -45,7 +45,7 @@ class StoreState:
         self.lease = lease
         #: the thread that renews the lease; None: the passes do, as in virtual time
         self.renewals: Renewals | None = None
-        self.completions = Completions(engine, store, alias)
+        self.completions = Completions(engine, store, alias, lease)
         self.failures = 0
         self.error: str | None = None
         #: monotonic microseconds; None: at once
