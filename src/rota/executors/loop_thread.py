@@ -11,7 +11,7 @@ from os import getpid
 from threading import Lock, Thread, current_thread
 
 from ..core.run import CANCELLED, Run, end, fail
-from ..logs import GuardedLogger, get_logger
+from ..logs import GuardedLogger
 from ..texts import traceback_of
 from .steps import close_quietly, perform_coroutine
 
@@ -196,7 +196,7 @@ class _RunningLoop:
         try:
             run()
         except BaseException:
-            GuardedLogger(get_logger("rota.executors")).exception("Error on the event loop of coroutine jobs")
+            GuardedLogger("rota.executors").exception("Error on the event loop of coroutine jobs")
 
     def _stop(self) -> None:
         self.stopping = True
