@@ -26,6 +26,7 @@ from ..util import new_node_id
 from .announcing import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
 from .clock_jumps import ClockWatch, bring_forward
 from .store_state import StoreState
+from .unclaimed import FIRST_PAUSE, LONGEST_PAUSE
 from .withheld import start_withheld
 
 TYPE_CHECKING = False
@@ -330,11 +331,14 @@ class Engine:
         }
         open_to = {alias: free for alias, free in room.items() if free > 0}
         now = self.clock.now()  # anew: leases and claims may not be judged by the time before something slow
-        jobs: Sequence[Job] = store.due(now, open_to) if open_to else []
+        jobs: Sequence[Job] = []
+        if open_to:
+            jobs = self._due(state, now, open_to) if state.unclaimed else store.due(now, open_to)
         rooms = self._function_rooms() if jobs else {}
         state.crowded = set()
         if rooms:
             jobs, state.crowded = admit(jobs, rooms, is_coroutine_function)
+        handed: int | None = None  # None: nothing has come of the pass
         if jobs:
             # What ends meanwhile (all of it where runs are inline) is recorded together if it cannot be lost and nobody
             # listens: a burst of inline runs takes a quarter less.
@@ -344,12 +348,14 @@ class Engine:
             finally:
                 state.completions.gathered()
             # Who had room for more than all that was handed out has room still.
-            open_to = {alias: free for alias, free in open_to.items() if handed < free or self._room(alias)}
+            open_to = {
+                alias: free for alias, free in open_to.items() if (handed or 0) < free or self._room(alias)
+            }
         if state.crowded:
             open_to = {alias: free for alias, free in open_to.items() if alias not in state.crowded}
         if len(open_to) < len(room):
             self._full.update(alias for alias in room if alias not in open_to)
-        wait = self._wait(state, open_to)
+        wait = self._wait(state, open_to, now if handed is None else None)
         return min(CROWDED, CROWDED if wait is None else wait) if state.crowded else wait
 
     def _function_rooms(self) -> dict[str, int]:
@@ -392,25 +398,47 @@ class Engine:
             self._broken.discard(alias)
         return room
 
-    def _wait(self, state: StoreState, open_to: Mapping[str, int]) -> float | None:
-        """Return the seconds until the store's next due time, or until it has to be looked at anyway."""
+    def _due(self, state: StoreState, now: int, open_to: Mapping[str, int]) -> Sequence[Job]:
+        """Return the due jobs without those that could not be claimed and are to wait."""
+        due = state.store.due(now, state.unclaimed.widened(open_to))
+        return state.unclaimed.ready(due, open_to, self.clock.monotonic())
+
+    def _wait(
+        self, state: StoreState, open_to: Mapping[str, int], in_vain: int | None = None
+    ) -> float | None:
+        """Return the seconds until the store's next due time, or until it has to be looked at anyway.
+
+        :param in_vain: the time by which due jobs were looked for if nothing has come of it; None: something has
+        """
         store = state.store
         self._housekeep(state)
         following = store.next_due(open_to) if open_to else None
         wait = None if following is None else max(following - self.clock.now(), 0) / SECOND
+        unmoved, state.unmoved = state.unmoved, 0
+        if following is not None and wait == 0:
+            if state.unclaimed:
+                now = self.clock.now()
+                upcoming = store.due(now + LONGEST_PAUSE, state.unclaimed.widened(open_to))
+                wait = state.unclaimed.wait(upcoming, now, self.clock.monotonic()) / SECOND
+            elif in_vain is not None and following <= in_vain:
+                # The store says that something is due, and gives nothing.
+                state.unmoved = min(unmoved + 1, 10)
+                wait = min(FIRST_PAUSE << unmoved, LONGEST_PAUSE) / SECOND
         if state.lease is not None:
             left = state.lease.wait(True)
             wait = left if wait is None else min(wait, left)
         poll = store.poll_interval if self.polls else None
         return poll if poll is not None and (wait is None or wait > poll) else wait
 
-    def _carry_out(self, state: StoreState, jobs: Sequence[Job], now: int) -> int:
-        """Plan, claim and hand out what is due; return how many runs were handed out."""
+    def _carry_out(self, state: StoreState, jobs: Sequence[Job], now: int) -> int | None:
+        """Plan, claim and hand out what is due; return how many runs were handed out, None if nothing could be claimed."""
         decisions = [_decide(job, now) for job in jobs]
         permission = (
             None if state.lease is None else state.lease.permission
         )  # what holds when they are claimed
         won = self._claim(state, decisions, now)
+        if len(won) < len(decisions) or state.unclaimed:
+            state.unclaimed.note(decisions, won, self.clock.monotonic())
         submissions: dict[str, list[Run]] = {}
         count = 0
         wanted = self.wanted()
@@ -436,7 +464,7 @@ class Engine:
             state.completions.expect(count, won)
             for alias, heads in submissions.items():
                 self.submit(state, alias, heads)
-        return count
+        return count if won else None
 
     def _claim(self, state: StoreState, decisions: Sequence[Decision], now: int) -> list[Decision]:
         lease = state.lease
