@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 
 from .completions import Completions
+from .unclaimed import Unclaimed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class StoreState:
         "skipping",
         "store",
         "strangers",
+        "unclaimed",
+        "unmoved",
     )
 
     def __init__(self, engine: Engine, alias: str, store: BaseJobStore, lease: Lease | None) -> None:
@@ -45,7 +48,7 @@ class StoreState:
         self.lease = lease
         #: the thread that renews the lease; None: the passes do, as in virtual time
         self.renewals: Renewals | None = None
-        self.completions = Completions(engine, store, alias)
+        self.completions = Completions(engine, store, alias, lease)
         self.failures = 0
         self.error: str | None = None
         #: monotonic microseconds; None: at once
@@ -61,3 +64,7 @@ class StoreState:
         self.strangers: set[str] = set()
         #: executor aliases for which the last pass left plain functions in the store
         self.crowded: set[str] = set()
+        #: due jobs that could not be claimed
+        self.unclaimed = Unclaimed()
+        #: how many passes in a row found the store's next time due, and nothing to do
+        self.unmoved = 0
