@@ -92,6 +92,7 @@ class Run:
         "permission",
         "reason",
         "retval",
+        "signature",
         "started_at",
         "status",
         "then",
@@ -132,6 +133,8 @@ class Run:
         #: name of the job and reference of its callable, in a record
         self.name: str | None = None
         self.func: str | None = None
+        #: what vouches for a run that was asked for or given back, in a store with a key
+        self.signature: str | None = None
         #: True once somebody asked the run to stop; a long job looks at it now and then
         self.cancelled = False
         #: what whoever is about to start the run asks for; None: nothing, as its store knows no leases
