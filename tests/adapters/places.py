@@ -83,7 +83,7 @@ class SQLPlace(Place):
     """Tables of a database."""
 
     apart: ClassVar = {"tablename": "two_jobs"}
-    batches = ("rota.jobstores.sqlalchemy.retention.BATCH", "rota.jobstores.sqlalchemy.ledger.BATCH")
+    batches = ("rota.jobstores.retention.FORGOTTEN", "rota.jobstores.sqlalchemy.ledger.BATCH")
 
     def __init__(self, url: str) -> None:
         from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
@@ -135,7 +135,7 @@ class RedisPlace(Place):
     """Keys of a Redis database."""
 
     apart: ClassVar = {"jobs_key": "two.jobs"}
-    batches = ("rota.jobstores.redis.ledger.BATCH",)
+    batches = ("rota.jobstores.retention.FORGOTTEN",)
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -166,7 +166,7 @@ class MongoDBPlace(Place):
     """Collections of a MongoDB database."""
 
     apart: ClassVar = {"collection": "two_jobs"}
-    batches = ("rota.jobstores.mongodb.ledger.BATCH",)
+    batches = ("rota.jobstores.retention.FORGOTTEN",)
     impatient: ClassVar = {"serverSelectionTimeoutMS": 2000}
 
     def __init__(self, url: str) -> None:
