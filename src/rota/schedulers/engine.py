@@ -11,12 +11,10 @@ from ..core.plan import ENDED, QUARANTINED, plan, quarantine
 from ..errors import StoreError
 from ..events import (
     EVENT_CLOCK_JUMPED,
-    EVENT_JOB_RESTORED,
     EVENT_JOB_SUBMITTED,
     EVENT_SCHEDULER_DEGRADED,
     EVENT_SCHEDULER_RECOVERED,
     ClockEvent,
-    JobEvent,
     SchedulerHealthEvent,
 )
 from ..executors.steps import is_coroutine_function
@@ -45,8 +43,6 @@ if TYPE_CHECKING:
 
 #: After so many leases without a pass a node is not renewed any more: it lives, and does no work.
 SILENCE = 4
-#: How often retention and quarantine are looked after (microseconds).
-HOUSEKEEPING = 60 * SECOND
 #: How often (seconds) coroutines are looked for behind plain functions that wait for a thread of the same executor.
 CROWDED = 0.1
 #: The most jobs that one pass takes from a store for one executor.
@@ -321,6 +317,7 @@ class Engine:
             if claims and lease.wants_rescue(in_hand):
                 self._rescue(state, lease)
         if not claims:
+            state.housekeeping.look_if_wanted(tuple(self._executors))
             return None if lease is None else lease.wait(False)
         if state.requested:
             self._hand_over(state, [state.requested.popleft() for _ in range(len(state.requested))])
@@ -411,8 +408,9 @@ class Engine:
         :param in_vain: the time by which due jobs were looked for if nothing has come of it; None: something has
         """
         store = state.store
-        self._housekeep(state)
         following = store.next_due(open_to) if open_to else None
+        aliases = tuple(self._executors)
+        pause = state.housekeeping.turn(following, aliases, len(open_to) == len(aliases))
         wait = None if following is None else max(following - self.clock.now(), 0) / SECOND
         unmoved, state.unmoved = state.unmoved, 0
         if following is not None and wait == 0:
@@ -424,6 +422,8 @@ class Engine:
                 # The store says that something is due, and gives nothing.
                 state.unmoved = min(unmoved + 1, 10)
                 wait = min(FIRST_PAUSE << unmoved, LONGEST_PAUSE) / SECOND
+        if pause is not None:
+            wait = pause if wait is None else min(wait, pause)
         if state.lease is not None:
             left = state.lease.wait(True)
             wait = left if wait is None else min(wait, left)
@@ -512,7 +512,7 @@ class Engine:
         for alias, some in heads.items():
             self.submit(state, alias, some)
 
-    # -- leases and housekeeping ---------------------------------------------------------------------------------
+    # -- leases --------------------------------------------------------------------------------------------------
 
     def _rescue(self, state: StoreState, lease: Lease) -> None:
         """Take over the runs of nodes that did not renew their lease, and hand them to the executors."""
@@ -535,25 +535,6 @@ class Engine:
         if again:
             self.logger.warning("%d runs of dead nodes are executed again (job store %r)", again, state.alias)
         self._hand_over(state, taken)
-
-    def _housekeep(self, state: StoreState) -> None:
-        elapsed = self.clock.monotonic()
-        if state.housekept_at is not None and elapsed - state.housekept_at < HOUSEKEEPING:
-            return
-        state.housekept_at = elapsed
-        now = self.clock.now()
-        for job in state.store.heal(now):
-            self.logger.info('Job "%s" left quarantine', job.id)
-            self.dispatch(JobEvent(EVENT_JOB_RESTORED, job.id, state.alias))
-        state.store.prune(now)
-        for alias, waiting in state.store.overdue(now, tuple(self._executors)).items():
-            if alias not in state.strangers:
-                state.strangers.add(alias)
-                self.logger.error(
-                    'Due jobs (%d) wait for an executor "%s" that this scheduler does not have; add it',
-                    waiting,
-                    alias,
-                )
 
     def _leave(self, state: StoreState) -> None:
         try:
@@ -632,6 +613,12 @@ class Engine:
         return any(
             self._room(alias) and (alias not in crowded or rooms.get(alias, 1)) for alias in self._starved
         )
+
+    def look_soon(self) -> None:
+        """Have the next pass look up what :meth:`health` tells of the stores, where that is not fresh. Thread-safe."""
+        stale = [state for state in self.stores.values() if state.housekeeping.ask()]  # each is asked
+        if stale:
+            self._wake()
 
     def is_backing_off(self, alias: str) -> bool:
         """Whether a store is left alone for a while after an error."""
