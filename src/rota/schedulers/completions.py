@@ -162,7 +162,7 @@ class Completions:
         error: BaseException | None = None
         refused: Sequence[Run] = ()
         try:
-            refused = self._store.finish(ended_now, engine.clock.now()) if ended_now else ()
+            refused = self._store.finish(ended_now, self._store.now()) if ended_now else ()
         except BaseException as exc:
             if is_interrupt(exc):
                 ended.extendleft(reversed(ended_now))
@@ -206,7 +206,7 @@ class Completions:
         refused: list[Run] = []
         if _is_away(error):
             return written, refused, error
-        now = self._engine.clock.now()
+        now = self._store.now()
         failure: BaseException | None = None
         failures = 0
         for run in runs:

@@ -24,7 +24,7 @@ from ..interrupts import is_interrupt
 from ..texts import error_text, shortened
 from ..util import new_node_id
 from .announcing import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
-from .clock_jumps import ClockWatch, bring_forward
+from .clock_jumps import JUMP, ClockWatch, bring_forward
 from .store_state import StoreState
 
 TYPE_CHECKING = False
@@ -121,8 +121,8 @@ class Engine:
         self._starved: tuple[str, ...] = ()
         #: calls something in the only thread that may use the sockets of stores, and waits for its end; None: any thread may
         self.where_sockets_are: Callable[[Callable[[], None]], None] | None = None
-        #: until when the host waits; HELD while a pass is under way, so that whatever comes then wakes it up
-        self._waits_until = HELD
+        #: when the next pass was to come at the latest (monotonic microseconds), None if it was to wait for a wake-up
+        self._expected_at: int | None = None
         self._clocks = ClockWatch()
 
     # -- life cycle ----------------------------------------------------------------------------------------------
@@ -211,8 +211,13 @@ class Engine:
 
     def renew(self, state: StoreState) -> None:
         """Renew the lease in a store outside the passes. Thread-safe."""
-        if state.lease is not None and state.lease.renewed_at is not None:
-            state.lease.renew(state.completions.in_hand or {})
+        lease = state.lease
+        if (
+            lease is not None
+            and lease.renewed_at is not None
+            and lease.renew(state.completions.in_hand or {})
+        ):
+            self._wake()  # what is due by the clock that was set
 
     def wait_idle(self, seconds: float) -> bool:
         """Wait until no run is under way and all are recorded, at most so long; return whether that is so."""
@@ -245,10 +250,10 @@ class Engine:
 
         :return: seconds until the next call is needed at the latest; None: only a wake-up makes one necessary
         """
-        now = self.clock.now()
-        self.last_tick = now
-        self._waits_until = HELD
-        self._watch_clock(now)
+        self.last_tick = self.clock.now()
+        for state in self.states:
+            state.waits_until = HELD
+        self._watch_clock()
         delay: float | None = None
         self._starved = ()  # runs that end meanwhile wake nobody; the room that they leave is looked at below
         self._full.clear()
@@ -262,14 +267,20 @@ class Engine:
             delay = 0.0
         if delay is not None and self.slice is not None:
             delay = min(delay, self.slice)
-        self._worked_at = self.clock.monotonic()
         # The host waits from now on, not from the beginning of a pass that may have taken long.
-        self._waits_until = HELD if delay is None else self.clock.now() + int(delay * SECOND)
+        self._worked_at = self.clock.monotonic()
+        wait = 0 if delay is None else int(delay * SECOND)
+        self._expected_at = None if delay is None else self._worked_at + wait
+        for state in self.states:
+            state.waits_until = HELD if delay is None else state.store.now() + wait
         return delay
 
-    def concerns(self, due: int | None) -> bool:
-        """Whether a new or changed due time comes before the host's next pass, so that it has to be woken up."""
-        return due is not None and due < self._waits_until
+    def concerns(self, due: int | None, alias: str) -> bool:
+        """Whether a new or changed due time in a store comes before the host's next pass, so that it has to be woken up."""
+        if due is None:
+            return False
+        state = self.stores.get(alias)
+        return state is None or due < state.waits_until
 
     def _guarded_pass(self, state: StoreState) -> float | None:
         if state.retry_at is not None:
@@ -278,6 +289,9 @@ class Engine:
                 return wait / SECOND
         failures = state.failures
         try:
+            if failures or state.unmeasured:
+                state.store.measure_clock()
+                state.unmeasured = False
             wait_for = self._pass(state)
         except BaseException as exc:  # of a store, or of what it calls; other stores go on
             if is_interrupt(exc):
@@ -293,15 +307,17 @@ class Engine:
         store = state.store
         state.completions.flush()  # what a failing store did not take
         lease, claims = state.lease, self._claims_from(state)
+        self._watch_clock_of(state)
         if lease is not None:
             in_hand = state.completions.in_hand or {}
             lease.keep(in_hand)
+            self._watch_clock_of(state)  # a renewal measures the clock
             if state.renewals is not None:
                 state.renewals.ensure()
             if claims and lease.wants_rescue(in_hand):
                 self._rescue(state, lease)
         if not claims:
-            return None if lease is None else lease.wait(False)
+            return self._measure_in_time(state) if lease is None else lease.wait(False)
         if state.requested:
             self._hand_over(state, [state.requested.popleft() for _ in range(len(state.requested))])
         most = PASS if store.does_io else PASS_IN_MEMORY
@@ -310,7 +326,7 @@ class Engine:
             for alias in list(self._executors)
         }
         open_to = {alias: free for alias, free in room.items() if free > 0}
-        now = self.clock.now()  # anew: leases and claims may not be judged by the time before something slow
+        now = store.now()  # anew: leases and claims may not be judged by the time before something slow
         jobs: Sequence[Job] = store.due(now, open_to) if open_to else []
         rooms = self._function_rooms() if jobs else {}
         state.crowded = set()
@@ -378,7 +394,7 @@ class Engine:
         store = state.store
         self._housekeep(state)
         following = store.next_due(open_to) if open_to else None
-        wait = None if following is None else max(following - self.clock.now(), 0) / SECOND
+        wait = None if following is None else max(following - store.now(), 0) / SECOND
         if state.lease is not None:
             left = state.lease.wait(True)
             wait = left if wait is None else min(wait, left)
@@ -440,7 +456,7 @@ class Engine:
             for head in heads:
                 for run in chain(head):
                     if not run.ended:
-                        fail(run, exc, "", self.clock.now())
+                        fail(run, exc, "", state.store.now())
                         done(run)
         finally:
             state.completions.handing_out = False
@@ -463,7 +479,7 @@ class Engine:
     def _rescue(self, state: StoreState, lease: Lease) -> None:
         """Take over the runs of nodes that did not renew their lease, and hand them to the executors."""
         room = {alias: self._room(alias, any_room=True) for alias in list(self._executors)}
-        rescued = lease.rescue(self.clock.now(), room, state.completions.in_hand or {})
+        rescued = lease.rescue(state.store.now(), room, state.completions.in_hand or {})
         taken = []
         again = 0
         for run in rescued:
@@ -485,7 +501,7 @@ class Engine:
         if state.housekept_at is not None and elapsed - state.housekept_at < HOUSEKEEPING:
             return
         state.housekept_at = elapsed
-        now = self.clock.now()
+        now = state.store.now()
         for job in state.store.heal(now):
             self.logger.info('Job "%s" left quarantine', job.id)
             self.dispatch(JobEvent(EVENT_JOB_RESTORED, job.id, state.alias))
@@ -507,7 +523,7 @@ class Engine:
 
                 cancel(self, state)
             if state.lease is not None:
-                state.lease.end(state.completions.unstarted, self.clock.now())
+                state.lease.end(state.completions.unstarted, state.store.now())
         except BaseException as exc:
             if is_interrupt(exc):
                 raise
@@ -578,27 +594,46 @@ class Engine:
         state = self._state_of(alias)
         return state is not None and state.retry_at is not None and state.retry_at > self.clock.monotonic()
 
-    def _watch_clock(self, now: int) -> None:
-        """Notice that the wall clock was set or the machine slept, and plan elapsed-time jobs anew."""
-        elapsed = self.clock.monotonic()
-        delta = self._clocks.jump(now, elapsed)
-        if delta == 0:
-            return
-        self.logger.warning("The clock jumped by %+.1f s", delta / SECOND)
-        # The leases of all nodes on this machine look over after a jump forward; give them time to renew.
-        for state in self.states:
+    def _watch_clock(self) -> None:
+        """Notice that this node's wall clock was set, or that the node was suspended."""
+        elapsed, expected = self.clock.monotonic(), self._expected_at
+        delta = self._clocks.jump(self.clock.now(), elapsed)
+        if delta or (expected is not None and elapsed - expected > JUMP):
+            # A machine that was suspended from outside may have counted none of that, so its servers are asked.
+            for state in self.states:
+                state.unmeasured = True
+        if delta:
+            self.logger.warning("The clock of this machine jumped by %+.1f s", delta / SECOND)
+            self.dispatch(ClockEvent(EVENT_CLOCK_JUMPED, delta / SECOND))
+
+    def _watch_clock_of(self, state: StoreState) -> None:
+        """Notice that the clock that counts for a store's jobs was set, and plan elapsed-time jobs anew."""
+        store = state.store
+        now = store.now()
+        delta = state.clocks.jump(now, self.clock.monotonic())
+        if delta:
+            state.set_back = state.set_back or delta < 0
+            if store.has_clock:
+                self.logger.warning(
+                    "The clock of job store %r jumped by %+.1f s", state.alias, delta / SECOND
+                )
             if state.lease is not None:
+                # All leases look over after a jump forward; their nodes get the time to renew them.
                 state.lease.hurry = True
                 state.lease.trust_the_others()
-        self.dispatch(ClockEvent(EVENT_CLOCK_JUMPED, delta / SECOND))
-        if delta < 0:
-            for state in self.stores.values():
-                try:
-                    bring_forward(state.store, now)
-                except BaseException as exc:
-                    if is_interrupt(exc):
-                        raise
-                    self.store_failed(state.alias, exc, "planning anew after a clock jump")
+        if state.set_back and state in self.stores.values():
+            bring_forward(store, now)
+            state.set_back = False
+
+    def _measure_in_time(self, state: StoreState) -> float | None:
+        """Measure the clock of a store that is not asked for leases now and then; return the seconds until the next time."""
+        if not state.store.has_clock or self.clock.virtual:
+            return None
+        now = self.clock.monotonic()
+        if now - state.measured_at >= HOUSEKEEPING:
+            state.store.measure_clock()
+            state.measured_at = now
+        return (state.measured_at + HOUSEKEEPING - now) / SECOND
 
 
 def _decide(job: Job, now: int) -> Decision:

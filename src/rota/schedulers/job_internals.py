@@ -46,7 +46,7 @@ class JobInternals(JobLookups):
         store = self._jobstores.get(jobstore_alias) or self._lookup_jobstore(jobstore_alias)
         if self._runs_jobs and job.executor not in self._executors:
             self._check_executor(job.executor)
-        now = self.clock.now()
+        now = store.now()
         explicit = job.state != NEW
         if not explicit:
             self._plan_first(job, now)
@@ -74,7 +74,7 @@ class JobInternals(JobLookups):
         if self._log.enabled(DEBUG):
             self._log.debug('Added job "%s" to job store "%s"', job.name, jobstore_alias)
         if self.state == STATE_RUNNING:
-            self._job_came(job)
+            self._job_came(job, jobstore_alias)
 
     def _tell_of_past(self, job: Job, nominal: int, now: int) -> None:
         """Log that the first time of a new job is past: it may have been meant in another zone."""
@@ -178,7 +178,7 @@ class JobInternals(JobLookups):
         _check_unique(jobs)
         for executor in dict.fromkeys(job.executor for job in jobs):
             self._check_executor(executor)
-        now = self.clock.now()
+        now = store.now()
         planned = set()
         for job in jobs:
             if job.state == NEW:
@@ -206,7 +206,7 @@ class JobInternals(JobLookups):
         self._log.debug('Added %d jobs to job store "%s"', len(jobs), alias)
         due = [job for job in jobs if job.next_due is not None]
         if self.state == STATE_RUNNING and due and connection is None:
-            self._job_came(min(due, key=lambda job: job.next_due or 0))
+            self._job_came(min(due, key=lambda job: job.next_due or 0), alias)
 
     def _replace(self, store: BaseJobStore, job: Job, explicit: bool) -> None:
         """Store a job over the one of the same id; an unchanged trigger keeps its next run (and its phase)."""
@@ -259,7 +259,7 @@ class JobInternals(JobLookups):
             store.check_job(draft)
             nominal, before = draft.next_nominal, job.next_nominal
             if nominal is not None and (before is None or nominal < before):  # set back, or resumed
-                now = self.clock.now()
+                now = store.now()
                 if nominal <= now:
                     from .recorded import LOOK_ALWAYS, pass_over  # import time
 
@@ -271,7 +271,7 @@ class JobInternals(JobLookups):
                 if self._listeners.mask & EVENT_JOB_MODIFIED:
                     self._tell(JobEvent(EVENT_JOB_MODIFIED, job_id, alias))
                 if self.state == STATE_RUNNING:
-                    self._job_came(job)
+                    self._job_came(job, alias)
                 return job
         raise changed_all_the_time(job_id)
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from ..clock import HELD
+from .clock_jumps import ClockWatch
 from .completions import Completions
 
 TYPE_CHECKING = False
@@ -23,6 +25,7 @@ class StoreState:
 
     __slots__ = (
         "alias",
+        "clocks",
         "completions",
         "crowded",
         "error",
@@ -30,12 +33,16 @@ class StoreState:
         "housekept_at",
         "keeps_open",
         "lease",
+        "measured_at",
         "renewals",
         "requested",
         "retry_at",
+        "set_back",
         "skipping",
         "store",
         "strangers",
+        "unmeasured",
+        "waits_until",
     )
 
     def __init__(self, engine: Engine, alias: str, store: BaseJobStore, lease: Lease | None) -> None:
@@ -46,6 +53,16 @@ class StoreState:
         #: the thread that renews the lease; None: the passes do, as in virtual time
         self.renewals: Renewals | None = None
         self.completions = Completions(engine, store, alias)
+        #: compares the clock that counts for the store's jobs with this node's monotonic one
+        self.clocks = ClockWatch()
+        #: True until elapsed-time jobs have been planned anew, after that clock was set back
+        self.set_back = False
+        #: True: the server's clock has to be measured before anything is claimed
+        self.unmeasured = False
+        #: when that was done last, where no lease is renewed (monotonic microseconds); a store measures when it starts
+        self.measured_at = engine.clock.monotonic()
+        #: until when (the store's time) the host waits; HELD while a pass is under way, so that whatever comes then wakes it up
+        self.waits_until = HELD
         self.failures = 0
         self.error: str | None = None
         #: monotonic microseconds; None: at once
