@@ -26,6 +26,7 @@ from ..util import new_node_id
 from .announcing import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
 from .clock_jumps import JUMP, ClockWatch, bring_forward
 from .store_state import StoreState
+from .withheld import start_withheld
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,8 +110,8 @@ class Engine:
         self._lease = int(lease * SECOND)
         self._runs_jobs = runs_jobs
         self._host_works = host_works
-        #: when a pass, or a look of a shutdown that waits, was over last (monotonic microseconds)
-        self._worked_at = clock.monotonic()
+        #: when a pass, or a look of a shutdown that waits, was over last (microseconds in which the machine was awake)
+        self._worked_at = self._awake()
         self._offload: Callable[[Callable[[], None]], None] | None = None
         self._soon: Callable[[Callable[[], None]], None] | None = None
         #: executors that a pass of the tick under way found without room
@@ -201,7 +202,11 @@ class Engine:
         """Whether this node does its work, so that its leases may be renewed. Thread-safe."""
         if self._host_works is not None and not self._host_works():
             return False
-        return self.clock.monotonic() - self._worked_at <= SILENCE * self._lease
+        return self._awake() - self._worked_at <= SILENCE * self._lease
+
+    def _awake(self) -> int:
+        """Return the monotonic microseconds without those in which the machine slept, and no host could make a pass."""
+        return self.clock.monotonic() - self.clock.slept()
 
     def _renew_aside(self, state: StoreState) -> None:
         if self.where_sockets_are is not None and state.store.waits_for_sockets:
@@ -212,18 +217,21 @@ class Engine:
     def renew(self, state: StoreState) -> None:
         """Renew the lease in a store outside the passes. Thread-safe."""
         lease = state.lease
-        if (
-            lease is not None
-            and lease.renewed_at is not None
-            and lease.renew(state.completions.in_hand or {})
-        ):
-            self._wake()  # what is due by the clock that was set
+        if lease is not None and lease.renewed_at is not None:
+            was_set = lease.renew(state.completions.in_hand or {})
+            if was_set or state.completions.withheld:
+                self._wake()
+
+    def drain(self) -> None:
+        """Start nothing more of what was claimed and waits for its permission."""
+        for state in self.states:
+            state.completions.drain()
 
     def wait_idle(self, seconds: float) -> bool:
         """Wait until no run is under way and all are recorded, at most so long; return whether that is so."""
         for state in self.states:
             idle = state.completions.wait_idle(seconds)
-            self._worked_at = self.clock.monotonic()
+            self._worked_at = self._awake()
             if not idle:
                 return False
         return self.in_flight == 0
@@ -232,6 +240,11 @@ class Engine:
         """Record what has ended, as far as the stores take it."""
         for state in self.states:
             state.completions.flush()
+
+    @property
+    def waiting(self) -> int:
+        """How many runs wait for their permission to start."""
+        return sum(state.completions.waiting for state in self.states)
 
     @property
     def unrecorded(self) -> int:
@@ -267,10 +280,10 @@ class Engine:
             delay = 0.0
         if delay is not None and self.slice is not None:
             delay = min(delay, self.slice)
+        now, self._worked_at = self.clock.monotonic(), self._awake()
         # The host waits from now on, not from the beginning of a pass that may have taken long.
-        self._worked_at = self.clock.monotonic()
         wait = 0 if delay is None else int(delay * SECOND)
-        self._expected_at = None if delay is None else self._worked_at + wait
+        self._expected_at = None if delay is None else now + wait
         for state in self.states:
             state.waits_until = HELD if delay is None else state.store.now() + wait
         return delay
@@ -314,6 +327,8 @@ class Engine:
             self._watch_clock_of(state)  # a renewal measures the clock
             if state.renewals is not None:
                 state.renewals.ensure()
+            if state.completions.withheld:
+                start_withheld(self, state, lease)
             if claims and lease.wants_rescue(in_hand):
                 self._rescue(state, lease)
         if not claims:
@@ -404,6 +419,9 @@ class Engine:
     def _carry_out(self, state: StoreState, jobs: Sequence[Job], now: int) -> int:
         """Plan, claim and hand out what is due; return how many runs were handed out."""
         decisions = [_decide(job, now) for job in jobs]
+        permission = (
+            None if state.lease is None else state.lease.permission
+        )  # what holds when they are claimed
         won = self._claim(state, decisions, now)
         submissions: dict[str, list[Run]] = {}
         count = 0
@@ -412,6 +430,9 @@ class Engine:
             runs = decision.runs
             if runs:
                 count += len(runs)
+                if permission is not None:
+                    for run in runs:
+                        run.permission = permission
                 if state.skipping:
                     state.skipping.discard(decision.job.id)
                 alias = runs[0].executor
@@ -426,7 +447,7 @@ class Engine:
         if count:
             state.completions.expect(count, won)
             for alias, heads in submissions.items():
-                self._submit(state, alias, heads)
+                self.submit(state, alias, heads)
         return count
 
     def _claim(self, state: StoreState, decisions: Sequence[Decision], now: int) -> list[Decision]:
@@ -439,7 +460,8 @@ class Engine:
         lease.in_doubt = False
         return won
 
-    def _submit(self, state: StoreState, alias: str, heads: Sequence[Run]) -> None:
+    def submit(self, state: StoreState, alias: str, heads: Sequence[Run]) -> None:
+        """Hand the heads of groups of claimed runs to an executor, or end them if it does not take them."""
         done = state.completions.done
         state.completions.handing_out = True
         try:
@@ -472,13 +494,14 @@ class Engine:
             if id(run) not in followers:
                 heads.setdefault(run.executor, []).append(run)
         for alias, some in heads.items():
-            self._submit(state, alias, some)
+            self.submit(state, alias, some)
 
     # -- leases and housekeeping ---------------------------------------------------------------------------------
 
     def _rescue(self, state: StoreState, lease: Lease) -> None:
         """Take over the runs of nodes that did not renew their lease, and hand them to the executors."""
         room = {alias: self._room(alias, any_room=True) for alias in list(self._executors)}
+        permission = lease.permission
         rescued = lease.rescue(state.store.now(), room, state.completions.in_hand or {})
         taken = []
         again = 0
@@ -491,6 +514,7 @@ class Engine:
             else:
                 again += run.attempt > 1
                 self.logger.debug("Run %r is taken over", run)
+                run.permission = permission
                 taken.append(run)
         if again:
             self.logger.warning("%d runs of dead nodes are executed again (job store %r)", again, state.alias)
@@ -573,6 +597,10 @@ class Engine:
         """Wake the host for a job that waited for the end of its runs."""
         self._wake()
 
+    def permission_is_missing(self) -> None:
+        """Wake the host for a run that could not start without permission."""
+        self._wake()
+
     def room_came_free(self) -> None:
         """Wake the host if due jobs wait for an executor that has room again."""
         if self._starved and self._roomy():
@@ -595,16 +623,27 @@ class Engine:
         return state is not None and state.retry_at is not None and state.retry_at > self.clock.monotonic()
 
     def _watch_clock(self) -> None:
-        """Notice that this node's wall clock was set, or that the node was suspended."""
+        """Notice that this machine's wall clock was set, that it slept, or that this process was suspended."""
         elapsed, expected = self.clock.monotonic(), self._expected_at
-        delta = self._clocks.jump(self.clock.now(), elapsed)
-        if delta or (expected is not None and elapsed - expected > JUMP):
+        delta, slept = self._clocks.jump(self.clock.now(), elapsed), self._clocks.sleep(self.clock.slept())
+        if delta or slept or (expected is not None and elapsed - expected > JUMP):
             # A machine that was suspended from outside may have counted none of that, so its servers are asked.
             for state in self.states:
                 state.unmeasured = True
+        if slept:
+            self.logger.warning("The machine slept for %.1f s", slept / SECOND)
+            self._doubt_leases(*self.states)
         if delta:
             self.logger.warning("The clock of this machine jumped by %+.1f s", delta / SECOND)
-            self.dispatch(ClockEvent(EVENT_CLOCK_JUMPED, delta / SECOND))
+        if delta or slept:
+            self.dispatch(ClockEvent(EVENT_CLOCK_JUMPED, (delta + slept) / SECOND))
+
+    def _doubt_leases(self, *states: StoreState) -> None:
+        """Renew this node's leases at once, and give the others time to do so: after a jump, all of them look over."""
+        for state in states:
+            if state.lease is not None:
+                state.lease.hurry = True
+                state.lease.trust_the_others()
 
     def _watch_clock_of(self, state: StoreState) -> None:
         """Notice that the clock that counts for a store's jobs was set, and plan elapsed-time jobs anew."""
@@ -617,10 +656,7 @@ class Engine:
                 self.logger.warning(
                     "The clock of job store %r jumped by %+.1f s", state.alias, delta / SECOND
                 )
-            if state.lease is not None:
-                # All leases look over after a jump forward; their nodes get the time to renew them.
-                state.lease.hurry = True
-                state.lease.trust_the_others()
+            self._doubt_leases(state)
         if state.set_back and state in self.stores.values():
             bring_forward(store, now)
             state.set_back = False

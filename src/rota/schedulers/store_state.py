@@ -52,7 +52,7 @@ class StoreState:
         self.lease = lease
         #: the thread that renews the lease; None: the passes do, as in virtual time
         self.renewals: Renewals | None = None
-        self.completions = Completions(engine, store, alias)
+        self.completions = Completions(engine, store, alias, lease)
         #: compares the clock that counts for the store's jobs with this node's monotonic one
         self.clocks = ClockWatch()
         #: True until elapsed-time jobs have been planned anew, after that clock was set back
