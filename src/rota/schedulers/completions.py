@@ -309,7 +309,7 @@ class Completions:
             elif wanted and wanted & EVENT_OF_STATUS[run.status]:
                 event = event_of(alias, run, EVENT_OF_STATUS[run.status])
             # The ledger is bounded; it may not keep a job's objects alive.
-            run.job = run.then = run.exception = None
+            run.job = run.then = run.exception = run.clock = None
             if run.kept is not None:
                 run.retval, run.kept = run.kept[1], None
             if event is not None:  # after that, so that every listener sees the same run

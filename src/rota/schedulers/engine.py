@@ -24,7 +24,7 @@ from ..interrupts import is_interrupt
 from ..texts import error_text, shortened
 from ..util import new_node_id
 from .announcing import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
-from .clock_jumps import JUMP, ClockWatch, bring_forward
+from .clock_jumps import JUMP, TURN, ClockWatch, bring_forward, go_on
 from .store_state import StoreState
 from .withheld import start_withheld
 
@@ -361,6 +361,8 @@ class Engine:
             open_to = {alias: free for alias, free in open_to.items() if alias not in state.crowded}
         if len(open_to) < len(room):
             self._full.update(alias for alias in room if alias not in open_to)
+        if state.set_back and not self._bring_forward(state):
+            return 0.0
         wait = self._wait(state, open_to)
         return min(CROWDED, CROWDED if wait is None else wait) if state.crowded else wait
 
@@ -424,6 +426,8 @@ class Engine:
         )  # what holds when they are claimed
         won = self._claim(state, decisions, now)
         submissions: dict[str, list[Run]] = {}
+        #: jobs whose times had records already
+        left_out: list[Job] = []
         count = 0
         wanted = self.wanted()
         for decision in won:
@@ -432,7 +436,7 @@ class Engine:
                 count += len(runs)
                 if permission is not None:
                     for run in runs:
-                        run.permission = permission
+                        run.permission, run.clock = permission, state.clock
                 if state.skipping:
                     state.skipping.discard(decision.job.id)
                 alias = runs[0].executor
@@ -442,12 +446,16 @@ class Engine:
                     submissions[alias] = [runs[0]]
                 if wanted & EVENT_JOB_SUBMITTED:
                     announce_submission(self, state.alias, decision.job, EVENT_JOB_SUBMITTED, runs)
+            elif not decision.records and decision.error is None:
+                left_out.append(decision.job)
             if decision.records or decision.error is not None or decision.state == ENDED:
                 announce_rest(self, state, decision)
         if count:
             state.completions.expect(count, won)
             for alias, heads in submissions.items():
                 self.submit(state, alias, heads)
+        for job in left_out:  # after what is claimed has been handed out, as this may raise
+            go_on(state.store, job)
         return count
 
     def _claim(self, state: StoreState, decisions: Sequence[Decision], now: int) -> list[Decision]:
@@ -514,7 +522,7 @@ class Engine:
             else:
                 again += run.attempt > 1
                 self.logger.debug("Run %r is taken over", run)
-                run.permission = permission
+                run.permission, run.clock = permission, state.clock
                 taken.append(run)
         if again:
             self.logger.warning("%d runs of dead nodes are executed again (job store %r)", again, state.alias)
@@ -648,8 +656,7 @@ class Engine:
     def _watch_clock_of(self, state: StoreState) -> None:
         """Notice that the clock that counts for a store's jobs was set, and plan elapsed-time jobs anew."""
         store = state.store
-        now = store.now()
-        delta = state.clocks.jump(now, self.clock.monotonic())
+        delta = state.clocks.jump(store.now(), self.clock.monotonic())
         if delta:
             state.set_back = state.set_back or delta < 0
             if store.has_clock:
@@ -657,9 +664,17 @@ class Engine:
                     "The clock of job store %r jumped by %+.1f s", state.alias, delta / SECOND
                 )
             self._doubt_leases(state)
-        if state.set_back and state in self.stores.values():
-            bring_forward(store, now)
-            state.set_back = False
+
+    def _bring_forward(self, state: StoreState) -> bool:
+        """Plan elapsed-time jobs anew after the clock was set back, for some milliseconds; return whether that is done."""
+        began, steps = self.clock.monotonic(), state.moves or bring_forward(state.store)
+        state.moves = None  # what raises begins anew
+        for _ in steps:
+            if self.clock.monotonic() - began >= TURN:
+                state.moves = steps
+                return False
+        state.set_back = False
+        return True
 
     def _measure_in_time(self, state: StoreState) -> float | None:
         """Measure the clock of a store that is not asked for leases now and then; return the seconds until the next time."""

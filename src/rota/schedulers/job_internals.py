@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from ..clock import FIRST_SHOWN, LAST_SHOWN, MINUTE
+from ..clock import FIRST_SHOWN, LAST_SHOWN, MINUTE, SECOND
 from ..core.plan import ACTIVE, NEW, due_time
 from ..errors import (
     ConflictingIdError,
@@ -38,6 +38,10 @@ TRIES = 50
 LATE = MINUTE
 
 
+#: A start that is wrong by less (microseconds) stays as it is.
+EXACT = SECOND // 1000
+
+
 class JobInternals(JobLookups):
     """The inner half of :class:`~rota.schedulers.job_methods.JobMethods`."""
 
@@ -49,6 +53,8 @@ class JobInternals(JobLookups):
         now = store.now()
         explicit = job.state != NEW
         if not explicit:
+            if store.has_clock:
+                _start_by(store, job)
             self._plan_first(job, now)
         nominal, is_told = job.next_nominal, False
         if nominal is not None and nominal <= now:
@@ -75,6 +81,12 @@ class JobInternals(JobLookups):
             self._log.debug('Added job "%s" to job store "%s"', job.name, jobstore_alias)
         if self.state == STATE_RUNNING:
             self._job_came(job, jobstore_alias)
+
+    def _start_by_store(self, job: Job) -> None:
+        """Let a start of a stored job's new trigger, which is the time of construction, be one by its store's clock."""
+        store = self._jobstores.get(job._home[1] or "")
+        if store is not None:
+            _start_by(store, job)
 
     def _tell_of_past(self, job: Job, nominal: int, now: int) -> None:
         """Log that the first time of a new job is past: it may have been meant in another zone."""
@@ -182,6 +194,7 @@ class JobInternals(JobLookups):
         planned = set()
         for job in jobs:
             if job.state == NEW:
+                _start_by(store, job)
                 self._plan_first(job, now)
                 planned.add(job.id)
         over: list[Job] = []
@@ -298,6 +311,13 @@ class JobInternals(JobLookups):
                         self._pending_options.pop((alias, job.id), None)
                         return alias
         raise no_such_job(job_id, self._some_ids(jobstore) if usable_id(id) else ())
+
+
+def _start_by(store: BaseJobStore, job: Job) -> None:
+    """Let a start that is the time of construction be a time of the clock that counts, where that is not this machine's."""
+    ahead, move = store.clock_offset, getattr(job.trigger, "moved", None)
+    if ahead is not None and abs(ahead) >= EXACT and move is not None:
+        job.trigger = move(ahead)
 
 
 def changed_all_the_time(job_id: str) -> StoreConflictError:

@@ -204,6 +204,7 @@ class JobMethods(AddingMethods):
 
         def change(draft: Job) -> None:
             draft._modify(trigger=new)
+            self._start_by_store(draft)
             draft.state, draft.error = (
                 NEW,
                 None,

@@ -13,6 +13,8 @@ from .completions import Completions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..core.run import Run
     from ..jobstores.base import BaseJobStore
     from .engine import Engine
@@ -25,6 +27,7 @@ class StoreState:
 
     __slots__ = (
         "alias",
+        "clock",
         "clocks",
         "completions",
         "crowded",
@@ -34,6 +37,7 @@ class StoreState:
         "keeps_open",
         "lease",
         "measured_at",
+        "moves",
         "renewals",
         "requested",
         "retry_at",
@@ -53,10 +57,14 @@ class StoreState:
         #: the thread that renews the lease; None: the passes do, as in virtual time
         self.renewals: Renewals | None = None
         self.completions = Completions(engine, store, alias, lease)
+        #: what runs are judged by, None: the clock of this node, as executors know it
+        self.clock = store if store.has_clock else None
         #: compares the clock that counts for the store's jobs with this node's monotonic one
         self.clocks = ClockWatch()
         #: True until elapsed-time jobs have been planned anew, after that clock was set back
         self.set_back = False
+        #: what is left of that
+        self.moves: Iterator[None] | None = None
         #: True: the server's clock has to be measured before anything is claimed
         self.unmeasured = False
         #: when that was done last, where no lease is renewed (monotonic microseconds); a store measures when it starts
