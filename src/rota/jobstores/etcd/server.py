@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
-    from ...clock import Clock
     from ..tree.port import Change
 
 #: The most operations of one transaction (etcd's --max-txn-ops).
@@ -79,6 +78,7 @@ class Server(Tree):
     """
 
     max_changes = OPERATIONS - 4
+    clock_unit = SECOND
     max_bytes = 1_000_000
 
     def __init__(self, path: str, client: Any, close: bool, options: Mapping[str, Any]) -> None:
@@ -261,21 +261,14 @@ class Server(Tree):
 
     # -- the others ----------------------------------------------------------------------------------------------
 
-    def time(self, clock: Clock) -> int | None:
+    def time(self) -> int | None:
         from email.utils import parsedate_to_datetime
 
-        before = clock.now()
         with self._errors():
             url = f"{self.client.base_url}/version"
             answer = self.client.session.get(url, timeout=self.client.timeout)
         date = answer.headers.get("Date")
-        if date is None:
-            return None
-        second = instant(parsedate_to_datetime(date))
-        # The answer shows whole seconds: a clock that shows the same second is not wrong as far as anybody knows.
-        if before - SECOND <= second <= clock.now():
-            return (before + clock.now()) // 2
-        return second + SECOND // 2
+        return None if date is None else instant(parsedate_to_datetime(date))
 
     def listen(self, wake: Callable[[], None], hears: Callable[[bool], None]) -> None:
         self._stop_listening()

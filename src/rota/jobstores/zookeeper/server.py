@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
-    from ...clock import Clock
 
 #: How long an answer may take, and how long a call waits for a connection that was lost, in seconds.
 ANSWER_TIMEOUT = 10
@@ -372,7 +371,7 @@ class Server(Tree):
 
     # -- the others ----------------------------------------------------------------------------------------------
 
-    def time(self, clock: Clock) -> int | None:
+    def time(self) -> int | None:
         return self._now()
 
     def _now(self) -> int:
