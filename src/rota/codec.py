@@ -14,7 +14,7 @@ from enum import Enum, Flag
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from .errors import ConfigurationError, DeserializationError, SerializationError
+from .errors import CallableNotAllowedError, ConfigurationError, DeserializationError, SerializationError
 from .texts import error_text
 from .timecodec import (
     Refused,
@@ -89,7 +89,7 @@ def loads(text: str, triggers: bool = True) -> Any:
             if end == len(text):
                 return value
         return _decoder.decode(text)
-    except DeserializationError:
+    except (DeserializationError, CallableNotAllowedError):
         raise
     except Exception as exc:  # whatever is wrong with the data, it is one error for the caller
         raise DeserializationError(f"{_cut(text)} cannot be restored: {type(exc).__name__}: {exc}") from exc
@@ -229,7 +229,7 @@ def _pack(value: Any, depth: int) -> Any:
         name, to_plain = entry
         try:
             return {"~type": [name, _pack_state(to_plain(value), depth + 1)]}
-        except (Refused, RecursionError):
+        except (Refused, RecursionError, CallableNotAllowedError):
             raise
         except Exception as exc:  # the application's encode() may raise anything
             raise Refused(f"encoding {_name(kind)} failed: {error_text(exc)}") from exc
