@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .clock import HELD, instant, moment
 from .codec import dumps, loads, to_text
+from .codecbounds import MAX_TEXT, TooMuchError, check_job
 from .core.plan import QUARANTINED
 from .core.policy import DEFAULT_POLICY
 from .errors import (
@@ -30,6 +31,7 @@ from .jobparts import (
     trigger_of,
     trigger_spec,
 )
+from .jobpickles import PICKLED, load_pickled, pickled
 from .references import AWAITED, expected, is_misnamed, named_reference
 from .signing import MARK, joined, separated, signer_of
 from .storednames import check_known, judged_by, reset_judge, set_judge
@@ -49,7 +51,6 @@ __all__ = ("JobFormat", "decode_job", "encode_job", "trigger_of", "trigger_spec"
 
 _triggers: dict[str, BaseTrigger] = {}
 _new = object.__new__
-_PICKLED = '{"~pickle":"'
 
 
 class UnrestoredTrigger(BaseTrigger):
@@ -121,7 +122,7 @@ class JobFormat:
         if serializer not in ("json", "pickle"):
             raise ConfigurationError(f'serializer must be "json" or "pickle", not {serializer!r}')
         self.pickles = serializer == "pickle"
-        self._load: Callable[[str], Any] = _load_pickled if self.pickles else loads
+        self._load: Callable[[str], Any] = load_pickled if self.pickles else loads
         self._protocol = pickle_protocol
         self.imports = imports
         self._signer = signer_of(signing_key)
@@ -174,6 +175,11 @@ class JobFormat:
             if token is not None:
                 reset_judge(token)
         options = "{}" if job.policy is DEFAULT_POLICY else to_text(options_of(job.policy), "options")
+        if len(trigger) + len(args) + len(kwargs) > MAX_TEXT:  # rare
+            try:
+                check_job(reference, trigger, args, kwargs, options)
+            except TooMuchError as exc:
+                raise SerializationError(f"job {job.id}: {exc}") from None
         if self._signer is not None or job.sealed is not None:
             options = self._sealed(job, reference, trigger, args, kwargs, options)
         return reference, trigger, args, kwargs, options
@@ -240,6 +246,8 @@ class JobFormat:
             return
         token = None if self._allowed is None else set_judge(self._allowed)
         try:
+            if len(trigger) + len(args) + len(kwargs) > MAX_TEXT:
+                check_job(reference, trigger, args, kwargs, options)
             if not AWAITED:
                 job.func = callable_of(reference)
             else:
@@ -286,7 +294,7 @@ class JobFormat:
         """Set the parts of a job as far as that imports nothing; the others keep their texts."""
         _keep_call(job, args, kwargs)
         job.trigger = UnrestoredTrigger(trigger)
-        if not trigger.startswith(_PICKLED):
+        if not trigger.startswith(PICKLED):
             from .allowlist import NO_NAMES  # rare
 
             with judged_by(NO_NAMES):
@@ -302,16 +310,7 @@ class JobFormat:
         return self._pickle(value, where)
 
     def _pickle(self, value: Any, where: str) -> str:
-        import pickle
-        from base64 import b64encode
-
-        try:
-            data = pickle.dumps(value, self._protocol)
-        except Exception as exc:
-            raise SerializationError(
-                f"{where} can neither be written as JSON nor pickled: {error_text(exc)}"
-            ) from exc
-        return f'{_PICKLED}{b64encode(data).decode()}"}}'
+        return pickled(value, where, self._protocol)
 
     def _trigger_text(self, trigger: BaseTrigger) -> str:
         if type(trigger) is UnrestoredTrigger:
@@ -344,15 +343,6 @@ class JobFormat:
         if found["type"] != "custom":
             _keep(text, trigger)
         return trigger
-
-
-def _load_pickled(text: str) -> Any:
-    if not text.startswith(_PICKLED):
-        return loads(text)
-    import pickle
-    from base64 import b64decode
-
-    return pickle.loads(b64decode(text[len(_PICKLED) : -2]))
 
 
 def _keep(text: str, trigger: BaseTrigger) -> None:
