@@ -136,14 +136,14 @@ def found_by(ref: str, submodule: bool = True, step: Callable[[Any], None] | Non
     module_name, colon, path = ref.partition(":")
     if not colon or not module_name or not path:
         raise CallableReferenceError(
-            f"Invalid reference {ref!r}: write it as 'module:name' or 'module:Class.method'"
+            f"Invalid reference {_shown(ref)!r}: write it as 'module:name' or 'module:Class.method'"
         )
     try:
         # Every module has a __name__, so nothing more is imported for that.
         found: Any = __import__(module_name, fromlist=[path.partition(".")[0] if submodule else "__name__"])
     except ImportError as exc:
         raise CallableLookupError(
-            f"Error resolving reference {ref}: could not import module ({exc})"
+            f"Error resolving reference {_shown(ref)}: could not import module ({exc})"
         ) from exc
     for depth, name in enumerate(path.split(".")):
         if depth and step is not None:
@@ -152,9 +152,16 @@ def found_by(ref: str, submodule: bool = True, step: Callable[[Any], None] | Non
             found = getattr(found, name)
         except Exception as exc:
             raise CallableLookupError(
-                f"Error resolving reference {ref}: error looking up object ({exc})"
+                f"Error resolving reference {_shown(ref)}: error looking up object ({exc})"
             ) from exc
     return found
+
+
+def _shown(ref: str) -> str:
+    """Return a reference for a message; a URL in its place does not show its password."""
+    from .masking import masked  # rare
+
+    return masked(ref)
 
 
 def maybe_ref(ref: Any) -> Any:
