@@ -38,7 +38,11 @@ class Nodes:
         self._renew = (
             table.update()
             .where(table.c.id == bindparam("b_id"))
-            .values(lease_until=bindparam("lease_until"), started=bindparam("started"))
+            .values(
+                lease_until=bindparam("lease_until"),
+                started=bindparam("started"),
+                renewals=table.c.renewals + 1,
+            )
         )
 
     def is_alive(self, conn: Connection, node: str, now: int) -> bool:
@@ -55,7 +59,9 @@ class Nodes:
         """Begin or prolong a lease; return whether it was running until now, None if there was none."""
         before = conn.scalar(self._find, {"b_id": node})
         if before is None:
-            conn.execute(self._table.insert(), {"id": node, "lease_until": until, "started": now})
+            conn.execute(
+                self._table.insert(), {"id": node, "lease_until": until, "started": now, "renewals": 1}
+            )
             return None
         conn.execute(self._renew, {"b_id": node, "lease_until": until, "started": now})
         return bool(before >= now)
