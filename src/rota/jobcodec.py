@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .allowlist import AllowList
+    from .core.plan import Decision
+    from .core.run import Run
 
 __all__ = ("JobFormat", "decode_job", "encode_job", "trigger_of", "trigger_spec")
 
@@ -139,6 +141,17 @@ class JobFormat:
                 "execute anything. Give the store a signing_key as well, or use JSON"
             )
         self._allowed = allowed
+
+    def sign_runs(self, decisions: Sequence[Decision]) -> None:
+        """Sign the runs of decisions that are about to be claimed, if this store has a key."""
+        if self._signer is not None:
+            for decision in decisions:
+                for run in decision.runs:
+                    self._signer.sign_run(run)
+
+    def run_refusal(self, run: Run) -> str | None:
+        """Return why a run that was claimed, asked for or given back is not taken over; None if it is."""
+        return None if self._signer is None else self._signer.run_refusal(run)
 
     def texts(self, job: Job) -> tuple[str, str, str, str, str]:
         """Return the texts of a job: callable reference, trigger, args, kwargs and options.
