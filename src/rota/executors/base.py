@@ -23,6 +23,7 @@ from .steps import (
     is_coroutine_function,
     perform,
     perform_coroutine,
+    submitted,
 )
 
 TYPE_CHECKING = False
@@ -119,6 +120,7 @@ class BaseExecutor(ABC):
         self.__dict__.pop("_instance_counts", None)
         self.__dict__.pop("_waiting_runs", None)
         self.__dict__.pop("_reported_times", None)
+        submitted.clear()
         if isinstance(self.__dict__.get("_lock"), type(RLock())):
             self.__dict__["_lock"] = RLock()
 
@@ -224,6 +226,8 @@ class BaseExecutor(ABC):
         runs = chain(head)
         with self._legacy_lock:
             submission = self._enter(job.id, _Submission(head, done, [run.nominal for run in runs]))
+            if head.permission is not None:
+                submitted[id(job)] = (runs, self._clock)
         try:
             self._do_submit_job(job, [run.scheduled_run_time for run in runs])
         except BaseException as exc:  # it is the outcome of the runs, unless they have been reported
@@ -244,6 +248,8 @@ class BaseExecutor(ABC):
         finally:
             with self._legacy_lock:
                 left = [submission for waiting in self._waiting.values() for submission in waiting]
+                for submission in left:
+                    submission.forget()
                 self._waiting.clear()
                 self._instances.clear()
             for submission in left:
@@ -287,6 +293,7 @@ class BaseExecutor(ABC):
             if submission not in waiting:
                 return False
             waiting.remove(submission)
+            submission.forget()
             if waiting:
                 self._reported.setdefault(job_id, deque(maxlen=_REMEMBERED)).extend(submission.times)
             else:
@@ -330,6 +337,11 @@ class _Submission:
         self.done = done
         #: its nominal times
         self.times = times
+
+    def forget(self) -> None:
+        """Let nobody find the runs by their job any more."""
+        if self.head is not None:
+            submitted.pop(id(self.head.job), None)
 
 
 class NativeExecutor(BaseExecutor):

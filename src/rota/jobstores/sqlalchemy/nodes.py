@@ -13,6 +13,7 @@ from ...errors import StoreError
 from ..offset import AHEAD
 from ..orphans import linked, sort_out
 from .rows import fence_of
+from .schema import BATCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,10 +80,9 @@ class Nodes:
         conn.execute(self._table.update().where(ahead).ordered_values(until, (nodes.started, now)))
 
     def gone(self, conn: Connection, instant: int) -> list[str]:
-        """Return the nodes whose lease was over before an instant."""
-        return list(
-            conn.execute(select(self._table.c.id).where(self._table.c.lease_until < instant)).scalars()
-        )
+        """Return nodes whose lease was over before an instant, at most as many as one statement names."""
+        over = select(self._table.c.id).where(self._table.c.lease_until < instant)
+        return list(conn.execute(over.limit(BATCH)).scalars())
 
     def living(self, conn: Connection, instant: int) -> int:
         """Return how many nodes have a lease that is not over at an instant."""
