@@ -253,7 +253,7 @@ class JobMethods(AddingMethods):
             the run: :meth:`get_runs` tells what became of it, and its ``cancel()`` raises
         :raises JobLookupError: if there is no such job
         :raises MaxInstancesReachedError: if it runs as often as it may already
-        :raises JobValueError: if it is quarantined
+        :raises JobValueError: if it is quarantined; or signed, and this store has no key
         :raises UnknownAliasError: if nobody has its executor
         :raises RuntimeError: if the scheduler was not started
         """
@@ -264,6 +264,11 @@ class JobMethods(AddingMethods):
                 raise SchedulerNotRunningError
             if job.state == QUARANTINED:
                 raise JobValueError(f'Job "{job_id}" is quarantined and cannot run: {job.error}')
+            if job.sealed is not None:
+                raise JobValueError(
+                    f'Job "{job_id}" is signed, and nobody would accept a request for a run of it that is not; give the store the '
+                    f"signing_key (the command line takes it from ROTA_SIGNING_KEY)"
+                )
             if not self._lookup_jobstore(alias).durable:
                 self._check_executor(job.executor)
             now = self._lookup_jobstore(alias).now()

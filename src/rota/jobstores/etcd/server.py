@@ -21,7 +21,7 @@ from requests import RequestException
 
 from ...clock import SECOND, instant
 from ...errors import ConfigurationError, StoreError, StoreUnavailableError
-from ...util import without_secrets
+from ...masking import masked, without_secrets
 from ..tree.layout import WAKE
 from ..tree.port import KEEP, Entry, Tree
 from .listener import ANSWER_TIMEOUT, Listener, encoded, value_of
@@ -52,9 +52,9 @@ _PASSING = (
 def options_of_url(url: str, path: str) -> tuple[dict[str, Any], str]:
     """Return the client's options and the path in an ``etcd://`` or ``etcds://`` URL; the given path if it has none."""
     parts = urlsplit(url)
-    if parts.scheme not in ("etcd", "etcds") or parts.username or parts.query or parts.fragment:
+    if parts.scheme not in ("etcd", "etcds") or "@" in parts.netloc or parts.query or parts.fragment:
         raise ConfigurationError(
-            f"{without_secrets(url)!r} is no URL of an etcd store; it looks like etcd://host:2379/path. Users, passwords "
+            f"{masked(url)!r} is no URL of an etcd store; it looks like etcd://host:2379/path. Users, passwords "
             f"and certificates are options of a client that you make and pass in as client="
         )
     try:
@@ -64,7 +64,9 @@ def options_of_url(url: str, path: str) -> tuple[dict[str, Any], str]:
         if parts.port:
             options["port"] = parts.port
     except ValueError as exc:
-        raise ConfigurationError(f"{without_secrets(url)!r} is no URL of an etcd store: {exc}") from None
+        raise ConfigurationError(
+            f"{masked(url)!r} is no URL of an etcd store: {without_secrets(str(exc), url)}"
+        ) from None
     return options, parts.path.rstrip("/") or path
 
 

@@ -267,6 +267,7 @@ class MongoDBJobStore(BaseJobStore):
         self._check_started()
         if not self._runs.check_alive(node, now) or not decisions:
             return []
+        self._format.sign_runs(decisions)
         return self._runs.claim(decisions, node, now)
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
@@ -341,7 +342,7 @@ class MongoDBJobStore(BaseJobStore):
             by_id = {document["_id"]: document for document in documents}
             found_jobs = self._jobs.some({run.job_id for run in orphans})
             jobs = {job.id: job for job in map(self._job_of, found_jobs)}
-            changed = sort_out(orphans, jobs, node, now, left, known)
+            changed = sort_out(orphans, jobs, node, now, left, known, self._format.run_refusal)
             taken = self._runs.take(changed, by_id)
             for run in taken:
                 own.add((run.job_id, run.nominal))

@@ -327,6 +327,7 @@ class RedisJobStore(BaseJobStore):
 
         :raises StoreError: if ``node`` never had a lease
         """
+        self._format.sign_runs(decisions)
         return self._ledger_keys.claim(decisions, node, now)
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
@@ -379,7 +380,7 @@ class RedisJobStore(BaseJobStore):
         for _ in range(TRIES):
             orphans = self._ledger_keys.orphans(now, node, own, in_doubt, ownerless)
             jobs = {job.id: job for job in self._jobs(orphans.jobs)}
-            changed = sort_out(orphans.runs, jobs, node, now, left, known)
+            changed = sort_out(orphans.runs, jobs, node, now, left, known, self._format.run_refusal)
             if not changed:
                 break
             taken = self._ledger_keys.take(changed, orphans, node, now)

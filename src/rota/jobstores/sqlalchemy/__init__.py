@@ -344,6 +344,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         def look(conn: Connection) -> bool:
             return self._ledger_table.leave_out_recorded(conn, decisions, self._history)
 
+        self._format.sign_runs(decisions)
         careful, tries = False, 0
         while True:
             try:
@@ -447,7 +448,8 @@ class SQLAlchemyJobStore(BaseJobStore):
             ]
             ids = {run.job_id for run in unknown}
             jobs = {row.id: self._job_of(row) for row in self._jobs.some(conn, ids)}
-            return rescue(conn, self._ledger_table, unknown, jobs, node, now, room, known)
+            refusal = self._format.run_refusal
+            return rescue(conn, self._ledger_table, unknown, jobs, node, now, room, known, refusal)
 
         return self._write(work)
 

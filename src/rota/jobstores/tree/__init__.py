@@ -78,7 +78,7 @@ class TreeJobStore(BaseJobStore):
         self._format = format
         self._create = create
         self._jobs = Jobs(tree, format)
-        self._runs = Ledger(tree, self._jobs)
+        self._runs = Ledger(tree, self._jobs, format.run_refusal)
         age = None if keep_days is None else int(keep_days * DAY)
         self._records = Records(tree, self._runs, keep_runs, age)
         self._offset = Offset(tree.clock_unit)
@@ -276,6 +276,7 @@ class TreeJobStore(BaseJobStore):
                 raise StoreError(f"Node {node} has no lease; a node calls renew() before it claims anything")
         if until < now:
             return []
+        self._format.sign_runs(decisions)
         return self._runs.claim(decisions, node, now, self._seen)
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
