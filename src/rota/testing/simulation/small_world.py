@@ -461,21 +461,23 @@ class SmallWorld:
 
     def digest(self) -> bytes:
         """Return what tells this state from all others: the two nodes may have changed places."""
-        return min(self._digest(NODES, False), self._digest(NODES[::-1], True))
+        first, second = (self._shape(self.nodes[name]) for name in NODES)
+        if first == second:
+            return min(self._digest(False, [first, second]), self._digest(True, [first, second]))
+        first_text, second_text = repr(first), repr(second)
+        if first_text < second_text:
+            return self._digest(False, [first, second])
+        return self._digest(True, [second, first])
 
-    def _digest(self, order: tuple[str, ...], swapped: bool) -> bytes:
+    def _shape(self, node: Node) -> Any:
+        """Return what a node knows, without its name."""
+        looked = None if node.looked is None else (node.looked[0], [_values(row) for row in node.looked[1]])
+        trusts = max(node.trusts_until - self.elapsed, -1)
+        return node.is_alive, node.is_late, node.offset, trusts, looked, list(map(tuple, node.hand))
+
+    def _digest(self, swapped: bool, nodes: list[Any]) -> bytes:
+        order = NODES[::-1] if swapped else NODES
         view, place = self.db.committed, {name: index for index, name in enumerate(order)}
-        nodes = [
-            (
-                node.is_alive,
-                node.is_late,
-                node.offset,
-                max(node.trusts_until - self.elapsed, -1),
-                None if node.looked is None else (node.looked[0], [_values(row) for row in node.looked[1]]),
-                [tuple(run) for run in node.hand],
-            )
-            for node in map(self.nodes.__getitem__, order)
-        ]
         jobs = [_values(view.jobs[id]) for id in sorted(view.jobs)]
         runs = sorted(
             (
