@@ -28,6 +28,9 @@ TIMED_OUT = "timed_out"
 CANCELLED = "cancelled"
 LOST = "lost"
 
+#: What an executor makes of a claimed run that it may not start (see :class:`Permission`): no end, and nothing that a store knows.
+WITHHELD = "withheld"
+
 #: The reason of a run that somebody asked for, apart from the schedule.
 MANUAL = "manual"
 
@@ -41,6 +44,22 @@ _FEW_BITS = 64
 #: What is nested deeper in a return value, and longer integers, are not data for every JSON library.
 _MAX_DEPTH = 100
 _MAX_BITS = 14_000
+
+
+class Permission:
+    """What the runs of a node need to start: its lease, as far as the node knows. Each renewal moves its end on.
+
+    :param until: when it ends, on the monotonic clock (microseconds)
+    """
+
+    __slots__ = ("until",)
+
+    def __init__(self, until: int) -> None:
+        self.until = until
+
+
+#: The permission of runs that another node has taken over: they never start here.
+GONE = Permission(-(2**63))
 
 
 class Run:
@@ -70,8 +89,10 @@ class Run:
         "name",
         "nominal",
         "owner",
+        "permission",
         "reason",
         "retval",
+        "signature",
         "started_at",
         "status",
         "then",
@@ -112,8 +133,12 @@ class Run:
         #: name of the job and reference of its callable, in a record
         self.name: str | None = None
         self.func: str | None = None
+        #: what vouches for a run that was asked for or given back, in a store with a key
+        self.signature: str | None = None
         #: True once somebody asked the run to stop; a long job looks at it now and then
         self.cancelled = False
+        #: what whoever is about to start the run asks for; None: nothing, as its store knows no leases
+        self.permission: Permission | None = None
         #: the run of the same job that is executed after this one (missed times that are not coalesced)
         self.then: Run | None = None
 

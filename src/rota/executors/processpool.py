@@ -19,7 +19,7 @@ from ..core.run import CANCELLED, LOST, MISSED, end, fail, is_expired, succeed
 from ..errors import ConfigurationError, SerializationError, UnknownOptionError, WorkerProcessError
 from ..texts import error_text, text_of
 from .process_worker import pack_call
-from .steps import chain
+from .steps import chain, may_start
 from .worker_pool import WorkerPool
 from .worker_process import Settings, WorkerDiedError, WorkerProcess, forget_all, is_being_prepared
 
@@ -159,6 +159,10 @@ class ProcessPoolExecutor(WorkerPool):
                 assert worker is not None
                 run.started_at = now
                 message = pack_call(run)
+                if not may_start(
+                    run, self._clock
+                ):  # last of all, as starting a worker and pickling take their time
+                    return None
             except (SerializationError, WorkerProcessError) as exc:
                 fail(run, exc, "", self._clock.now())
                 return self._log.error("%s", exc)

@@ -18,10 +18,11 @@ JUMP = 2 * SECOND
 class ClockWatch:
     """Compares how far the wall clock and the monotonic clock have come since the last look."""
 
-    __slots__ = ("_before",)
+    __slots__ = ("_before", "_slept")
 
     def __init__(self) -> None:
         self._before: tuple[int, int] | None = None
+        self._slept: int | None = None
 
     def jump(self, now: int, elapsed: int) -> int:
         """Return by how many microseconds the wall clock has jumped, 0 if it has not.
@@ -34,6 +35,14 @@ class ClockWatch:
             return 0
         delta = (now - before[0]) - (elapsed - before[1])
         return 0 if -JUMP < delta < JUMP else delta
+
+    def sleep(self, slept: int) -> int:
+        """Return for how many microseconds the machine has slept since the last look, 0 if it has not.
+
+        :param slept: what the clock counts of that, in microseconds
+        """
+        before, self._slept = self._slept, slept
+        return 0 if before is None or slept - before < JUMP else slept - before
 
 
 def bring_forward(store: BaseJobStore, now: int) -> None:

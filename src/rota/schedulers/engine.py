@@ -11,12 +11,10 @@ from ..core.plan import ENDED, QUARANTINED, plan, quarantine
 from ..errors import StoreError
 from ..events import (
     EVENT_CLOCK_JUMPED,
-    EVENT_JOB_RESTORED,
     EVENT_JOB_SUBMITTED,
     EVENT_SCHEDULER_DEGRADED,
     EVENT_SCHEDULER_RECOVERED,
     ClockEvent,
-    JobEvent,
     SchedulerHealthEvent,
 )
 from ..executors.steps import is_coroutine_function
@@ -26,6 +24,8 @@ from ..util import new_node_id
 from .announcing import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
 from .clock_jumps import ClockWatch, bring_forward
 from .store_state import StoreState
+from .unclaimed import FIRST_PAUSE, LONGEST_PAUSE
+from .withheld import start_withheld
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 #: After so many leases without a pass a node is not renewed any more: it lives, and does no work.
 SILENCE = 4
-#: How often retention and quarantine are looked after (microseconds).
-HOUSEKEEPING = 60 * SECOND
 #: How often (seconds) coroutines are looked for behind plain functions that wait for a thread of the same executor.
 CROWDED = 0.1
 #: The most jobs that one pass takes from a store for one executor.
@@ -109,8 +107,8 @@ class Engine:
         self._lease = int(lease * SECOND)
         self._runs_jobs = runs_jobs
         self._host_works = host_works
-        #: when a pass, or a look of a shutdown that waits, was over last (monotonic microseconds)
-        self._worked_at = clock.monotonic()
+        #: when a pass, or a look of a shutdown that waits, was over last (microseconds in which the machine was awake)
+        self._worked_at = self._awake()
         self._offload: Callable[[Callable[[], None]], None] | None = None
         self._soon: Callable[[Callable[[], None]], None] | None = None
         #: executors that a pass of the tick under way found without room
@@ -201,7 +199,11 @@ class Engine:
         """Whether this node does its work, so that its leases may be renewed. Thread-safe."""
         if self._host_works is not None and not self._host_works():
             return False
-        return self.clock.monotonic() - self._worked_at <= SILENCE * self._lease
+        return self._awake() - self._worked_at <= SILENCE * self._lease
+
+    def _awake(self) -> int:
+        """Return the monotonic microseconds without those in which the machine slept, and no host could make a pass."""
+        return self.clock.monotonic() - self.clock.slept()
 
     def _renew_aside(self, state: StoreState) -> None:
         if self.where_sockets_are is not None and state.store.waits_for_sockets:
@@ -213,12 +215,19 @@ class Engine:
         """Renew the lease in a store outside the passes. Thread-safe."""
         if state.lease is not None and state.lease.renewed_at is not None:
             state.lease.renew(state.completions.in_hand or {})
+            if state.completions.withheld:
+                self._wake()
+
+    def drain(self) -> None:
+        """Start nothing more of what was claimed and waits for its permission."""
+        for state in self.states:
+            state.completions.drain()
 
     def wait_idle(self, seconds: float) -> bool:
         """Wait until no run is under way and all are recorded, at most so long; return whether that is so."""
         for state in self.states:
             idle = state.completions.wait_idle(seconds)
-            self._worked_at = self.clock.monotonic()
+            self._worked_at = self._awake()
             if not idle:
                 return False
         return self.in_flight == 0
@@ -227,6 +236,11 @@ class Engine:
         """Record what has ended, as far as the stores take it."""
         for state in self.states:
             state.completions.flush()
+
+    @property
+    def waiting(self) -> int:
+        """How many runs wait for their permission to start."""
+        return sum(state.completions.waiting for state in self.states)
 
     @property
     def unrecorded(self) -> int:
@@ -262,7 +276,7 @@ class Engine:
             delay = 0.0
         if delay is not None and self.slice is not None:
             delay = min(delay, self.slice)
-        self._worked_at = self.clock.monotonic()
+        self._worked_at = self._awake()
         # The host waits from now on, not from the beginning of a pass that may have taken long.
         self._waits_until = HELD if delay is None else self.clock.now() + int(delay * SECOND)
         return delay
@@ -298,9 +312,12 @@ class Engine:
             lease.keep(in_hand)
             if state.renewals is not None:
                 state.renewals.ensure()
+            if state.completions.withheld:
+                start_withheld(self, state, lease)
             if claims and lease.wants_rescue(in_hand):
                 self._rescue(state, lease)
         if not claims:
+            state.housekeeping.look_if_wanted(tuple(self._executors))
             return None if lease is None else lease.wait(False)
         if state.requested:
             self._hand_over(state, [state.requested.popleft() for _ in range(len(state.requested))])
@@ -311,11 +328,14 @@ class Engine:
         }
         open_to = {alias: free for alias, free in room.items() if free > 0}
         now = self.clock.now()  # anew: leases and claims may not be judged by the time before something slow
-        jobs: Sequence[Job] = store.due(now, open_to) if open_to else []
+        jobs: Sequence[Job] = []
+        if open_to:
+            jobs = self._due(state, now, open_to) if state.unclaimed else store.due(now, open_to)
         rooms = self._function_rooms() if jobs else {}
         state.crowded = set()
         if rooms:
             jobs, state.crowded = admit(jobs, rooms, is_coroutine_function)
+        handed: int | None = None  # None: nothing has come of the pass
         if jobs:
             # What ends meanwhile (all of it where runs are inline) is recorded together if it cannot be lost and nobody
             # listens: a burst of inline runs takes a quarter less.
@@ -325,12 +345,14 @@ class Engine:
             finally:
                 state.completions.gathered()
             # Who had room for more than all that was handed out has room still.
-            open_to = {alias: free for alias, free in open_to.items() if handed < free or self._room(alias)}
+            open_to = {
+                alias: free for alias, free in open_to.items() if (handed or 0) < free or self._room(alias)
+            }
         if state.crowded:
             open_to = {alias: free for alias, free in open_to.items() if alias not in state.crowded}
         if len(open_to) < len(room):
             self._full.update(alias for alias in room if alias not in open_to)
-        wait = self._wait(state, open_to)
+        wait = self._wait(state, open_to, now if handed is None else None)
         return min(CROWDED, CROWDED if wait is None else wait) if state.crowded else wait
 
     def _function_rooms(self) -> dict[str, int]:
@@ -373,22 +395,50 @@ class Engine:
             self._broken.discard(alias)
         return room
 
-    def _wait(self, state: StoreState, open_to: Mapping[str, int]) -> float | None:
-        """Return the seconds until the store's next due time, or until it has to be looked at anyway."""
+    def _due(self, state: StoreState, now: int, open_to: Mapping[str, int]) -> Sequence[Job]:
+        """Return the due jobs without those that could not be claimed and are to wait."""
+        due = state.store.due(now, state.unclaimed.widened(open_to))
+        return state.unclaimed.ready(due, open_to, self.clock.monotonic())
+
+    def _wait(
+        self, state: StoreState, open_to: Mapping[str, int], in_vain: int | None = None
+    ) -> float | None:
+        """Return the seconds until the store's next due time, or until it has to be looked at anyway.
+
+        :param in_vain: the time by which due jobs were looked for if nothing has come of it; None: something has
+        """
         store = state.store
-        self._housekeep(state)
         following = store.next_due(open_to) if open_to else None
+        aliases = tuple(self._executors)
+        pause = state.housekeeping.turn(following, aliases, len(open_to) == len(aliases))
         wait = None if following is None else max(following - self.clock.now(), 0) / SECOND
+        unmoved, state.unmoved = state.unmoved, 0
+        if following is not None and wait == 0:
+            if state.unclaimed:
+                now = self.clock.now()
+                upcoming = store.due(now + LONGEST_PAUSE, state.unclaimed.widened(open_to))
+                wait = state.unclaimed.wait(upcoming, now, self.clock.monotonic()) / SECOND
+            elif in_vain is not None and following <= in_vain:
+                # The store says that something is due, and gives nothing.
+                state.unmoved = min(unmoved + 1, 10)
+                wait = min(FIRST_PAUSE << unmoved, LONGEST_PAUSE) / SECOND
+        if pause is not None:
+            wait = pause if wait is None else min(wait, pause)
         if state.lease is not None:
             left = state.lease.wait(True)
             wait = left if wait is None else min(wait, left)
         poll = store.poll_interval if self.polls else None
         return poll if poll is not None and (wait is None or wait > poll) else wait
 
-    def _carry_out(self, state: StoreState, jobs: Sequence[Job], now: int) -> int:
-        """Plan, claim and hand out what is due; return how many runs were handed out."""
+    def _carry_out(self, state: StoreState, jobs: Sequence[Job], now: int) -> int | None:
+        """Plan, claim and hand out what is due; return how many runs were handed out, None if nothing could be claimed."""
         decisions = [_decide(job, now) for job in jobs]
+        permission = (
+            None if state.lease is None else state.lease.permission
+        )  # what holds when they are claimed
         won = self._claim(state, decisions, now)
+        if len(won) < len(decisions) or state.unclaimed:
+            state.unclaimed.note(decisions, won, self.clock.monotonic())
         submissions: dict[str, list[Run]] = {}
         count = 0
         wanted = self.wanted()
@@ -396,6 +446,9 @@ class Engine:
             runs = decision.runs
             if runs:
                 count += len(runs)
+                if permission is not None:
+                    for run in runs:
+                        run.permission = permission
                 if state.skipping:
                     state.skipping.discard(decision.job.id)
                 alias = runs[0].executor
@@ -410,8 +463,8 @@ class Engine:
         if count:
             state.completions.expect(count, won)
             for alias, heads in submissions.items():
-                self._submit(state, alias, heads)
-        return count
+                self.submit(state, alias, heads)
+        return count if won else None
 
     def _claim(self, state: StoreState, decisions: Sequence[Decision], now: int) -> list[Decision]:
         lease = state.lease
@@ -423,7 +476,8 @@ class Engine:
         lease.in_doubt = False
         return won
 
-    def _submit(self, state: StoreState, alias: str, heads: Sequence[Run]) -> None:
+    def submit(self, state: StoreState, alias: str, heads: Sequence[Run]) -> None:
+        """Hand the heads of groups of claimed runs to an executor, or end them if it does not take them."""
         done = state.completions.done
         state.completions.handing_out = True
         try:
@@ -456,13 +510,14 @@ class Engine:
             if id(run) not in followers:
                 heads.setdefault(run.executor, []).append(run)
         for alias, some in heads.items():
-            self._submit(state, alias, some)
+            self.submit(state, alias, some)
 
-    # -- leases and housekeeping ---------------------------------------------------------------------------------
+    # -- leases --------------------------------------------------------------------------------------------------
 
     def _rescue(self, state: StoreState, lease: Lease) -> None:
         """Take over the runs of nodes that did not renew their lease, and hand them to the executors."""
         room = {alias: self._room(alias, any_room=True) for alias in list(self._executors)}
+        permission = lease.permission
         rescued = lease.rescue(self.clock.now(), room, state.completions.in_hand or {})
         taken = []
         again = 0
@@ -475,29 +530,11 @@ class Engine:
             else:
                 again += run.attempt > 1
                 self.logger.debug("Run %r is taken over", run)
+                run.permission = permission
                 taken.append(run)
         if again:
             self.logger.warning("%d runs of dead nodes are executed again (job store %r)", again, state.alias)
         self._hand_over(state, taken)
-
-    def _housekeep(self, state: StoreState) -> None:
-        elapsed = self.clock.monotonic()
-        if state.housekept_at is not None and elapsed - state.housekept_at < HOUSEKEEPING:
-            return
-        state.housekept_at = elapsed
-        now = self.clock.now()
-        for job in state.store.heal(now):
-            self.logger.info('Job "%s" left quarantine', job.id)
-            self.dispatch(JobEvent(EVENT_JOB_RESTORED, job.id, state.alias))
-        state.store.prune(now)
-        for alias, waiting in state.store.overdue(now, tuple(self._executors)).items():
-            if alias not in state.strangers:
-                state.strangers.add(alias)
-                self.logger.error(
-                    'Due jobs (%d) wait for an executor "%s" that this scheduler does not have; add it',
-                    waiting,
-                    alias,
-                )
 
     def _leave(self, state: StoreState) -> None:
         try:
@@ -557,6 +594,10 @@ class Engine:
         """Wake the host for a job that waited for the end of its runs."""
         self._wake()
 
+    def permission_is_missing(self) -> None:
+        """Wake the host for a run that could not start without permission."""
+        self._wake()
+
     def room_came_free(self) -> None:
         """Wake the host if due jobs wait for an executor that has room again."""
         if self._starved and self._roomy():
@@ -573,6 +614,12 @@ class Engine:
             self._room(alias) and (alias not in crowded or rooms.get(alias, 1)) for alias in self._starved
         )
 
+    def look_soon(self) -> None:
+        """Have the next pass look up what :meth:`health` tells of the stores, where that is not fresh. Thread-safe."""
+        stale = [state for state in self.stores.values() if state.housekeeping.ask()]  # each is asked
+        if stale:
+            self._wake()
+
     def is_backing_off(self, alias: str) -> bool:
         """Whether a store is left alone for a while after an error."""
         state = self._state_of(alias)
@@ -581,16 +628,19 @@ class Engine:
     def _watch_clock(self, now: int) -> None:
         """Notice that the wall clock was set or the machine slept, and plan elapsed-time jobs anew."""
         elapsed = self.clock.monotonic()
-        delta = self._clocks.jump(now, elapsed)
-        if delta == 0:
+        delta, slept = self._clocks.jump(now, elapsed), self._clocks.sleep(self.clock.slept())
+        if delta == 0 == slept:
             return
-        self.logger.warning("The clock jumped by %+.1f s", delta / SECOND)
-        # The leases of all nodes on this machine look over after a jump forward; give them time to renew.
+        if slept:
+            self.logger.warning("The machine slept for %.1f s", slept / SECOND)
+        if delta:
+            self.logger.warning("The clock jumped by %+.1f s", delta / SECOND)
+        # The leases of all nodes on this machine look over after that; give them time to renew.
         for state in self.states:
             if state.lease is not None:
                 state.lease.hurry = True
                 state.lease.trust_the_others()
-        self.dispatch(ClockEvent(EVENT_CLOCK_JUMPED, delta / SECOND))
+        self.dispatch(ClockEvent(EVENT_CLOCK_JUMPED, (delta + slept) / SECOND))
         if delta < 0:
             for state in self.stores.values():
                 try:

@@ -6,6 +6,7 @@ It asks the store; what becomes of rescued runs is the engine's business.
 from __future__ import annotations
 
 from ..clock import SECOND
+from ..core.run import GONE, Permission
 from ..util import new_node_id
 from .native import Lock, patiently
 
@@ -55,7 +56,9 @@ class Lease:
         "length",
         "no_takeover_until",
         "node",
+        "permission",
         "renewed_at",
+        "unsure",
     )
 
     def __init__(self, store: BaseJobStore, clock: Clock, logger: GuardedLogger, length: int) -> None:
@@ -87,6 +90,10 @@ class Lease:
         self.no_takeover_until = 0
         #: True while the answer to a claim is missing: the store may hold runs for this node that it does not know of
         self.in_doubt = False
+        #: what the runs that are claimed from now on need to start; another one after a renewal that was too late for the store
+        self.permission = Permission(0)
+        #: True while there are runs in hand of which the store did not say, after such a renewal, that they are this node's still
+        self.unsure = False
         #: True once somebody has asked for a run that this node may take at once
         self.asked = False
 
@@ -138,7 +145,8 @@ class Lease:
 
     def _renew(self, in_hand: Collection[Run]) -> None:
         elapsed, before = self._clock.monotonic(), self.renewed_at
-        unanswered, self._unanswered = self._unanswered, True
+        unanswered, self._unanswered = self._unanswered or self.unsure, True
+        self.unsure = False
         lost = self._store.renew(self.node, self._clock.now(), self.length, in_hand, unanswered)
         self._unanswered = self.hurry = False
         if lost is not None and not (unanswered and not lost):
@@ -148,9 +156,19 @@ class Lease:
         jumped = None not in (offset, self._offset) and abs((self._offset or 0) - (offset or 0)) > JUMP
         if late or jumped or unanswered or lost is not None:
             self.trust_the_others()
-        # After that: a pass that sees this sees also that nobody may be declared dead.
+        if lost is not None:
+            self._tell_whose_they_are(in_hand, lost)
+        # After that: a pass that sees this sees also that nobody may be declared dead, and a worker whose the runs are.
         self.renewed_at = elapsed
+        self.permission.until = elapsed + self.length
         self._compare_clocks()
+
+    def _tell_whose_they_are(self, in_hand: Collection[Run], lost: Collection[Run]) -> None:
+        """Renew the permission of the runs that are still this node's; those that were not asked for have none until they are."""
+        gone = {(run.job_id, run.nominal) for run in lost}
+        self.permission = Permission(0)
+        for run in in_hand:
+            run.permission = GONE if (run.job_id, run.nominal) in gone else self.permission
 
     def trust_the_others(self) -> None:
         """Declare no node dead for one lease: it was cut off too, perhaps, and has to renew its lease first."""
@@ -164,8 +182,8 @@ class Lease:
             )
             return
         self._logger.error(
-            "Node %s did not renew its lease in time; others have taken over %d of its runs, such as %r. Their outcomes here "
-            "will be refused",
+            "Node %s did not renew its lease in time; others have taken over %d of its runs, such as %r. Those that have not begun "
+            "here are left to them, and the outcomes of the others will be refused",
             self.node,
             len(lost),
             next(iter(lost)),

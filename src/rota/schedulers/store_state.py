@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import deque
 
 from .completions import Completions
+from .housekeeping import Housekeeping
+from .unclaimed import Unclaimed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ class StoreState:
         "crowded",
         "error",
         "failures",
-        "housekept_at",
+        "housekeeping",
         "keeps_open",
         "lease",
         "renewals",
@@ -35,7 +37,8 @@ class StoreState:
         "retry_at",
         "skipping",
         "store",
-        "strangers",
+        "unclaimed",
+        "unmoved",
     )
 
     def __init__(self, engine: Engine, alias: str, store: BaseJobStore, lease: Lease | None) -> None:
@@ -45,19 +48,21 @@ class StoreState:
         self.lease = lease
         #: the thread that renews the lease; None: the passes do, as in virtual time
         self.renewals: Renewals | None = None
-        self.completions = Completions(engine, store, alias)
+        self.completions = Completions(engine, store, alias, lease)
         self.failures = 0
         self.error: str | None = None
         #: monotonic microseconds; None: at once
         self.retry_at: int | None = None
-        self.housekept_at: int | None = None
+        self.housekeeping = Housekeeping(engine, store, alias)
         #: whether the store stays open after its removal
         self.keeps_open = False
         #: claimed runs that somebody has asked for, for the next pass to start
         self.requested: deque[Run] = deque()
         #: jobs whose last time was skipped because they were still running; that is logged once in a row
         self.skipping: set[str] = set()
-        #: executor aliases that jobs ask for and this scheduler does not have
-        self.strangers: set[str] = set()
         #: executor aliases for which the last pass left plain functions in the store
         self.crowded: set[str] = set()
+        #: due jobs that could not be claimed
+        self.unclaimed = Unclaimed()
+        #: how many passes in a row found the store's next time due, and nothing to do
+        self.unmoved = 0

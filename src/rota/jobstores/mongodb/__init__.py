@@ -308,7 +308,7 @@ class MongoDBJobStore(BaseJobStore):
         self._offset.measure(self._server.time, self.clock)
         there = self._offset.at(now)
         nodes = self._server.nodes
-        renewed = {"$set": {"lease_until": there + lease, "started": there}}
+        renewed = {"$set": {"lease_until": there + lease, "started": there}, "$inc": {"renewals": 1}}
         with self._server.translated():
             alive = {"_id": node, "lease_until": {"$gte": there}}
             ran = nodes.update_one(alive, renewed).matched_count
