@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from rota.clock import SECOND
+from rota.core.plan import quarantine
 from rota.core.run import SUCCEEDED, succeed
 from rota.errors import HeldRowsError
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
@@ -133,6 +134,19 @@ def test_a_takeover_leaves_out_the_jobs_that_somebody_holds(
     with hold("b"):
         assert [run.job_id for run in store.rescue(NODE, later)] == ["a"]
     assert [run.job_id for run in store.rescue(NODE, later, known=[("a", START)])] == ["b"]
+
+
+def test_housekeeping_passes_over_what_somebody_holds(
+    store: SQLAlchemyJobStore, hold: Callable[..., Any]
+) -> None:
+    for id in ("a", "b"):
+        store.add_job(make_job(id))
+    store.claim(
+        [quarantine(job, "to see it healed") for job in store.due(START, {"default": 10})], NODE, START
+    )
+    with hold("b"):
+        assert [job.id for jobs, _ in store.heal_in_steps(START) for job in jobs] == ["a"]
+    assert [job.id for jobs, _ in store.heal_in_steps(START) for job in jobs] == ["b"]
 
 
 @pytest.mark.parametrize("when", ["while it is due", "while it runs"])

@@ -270,7 +270,7 @@ class Ledger:
     def _insert_all(self, conn: Connection, records: Sequence[Run]) -> None:
         claimed, telling = [], []
         for run in records:
-            if run.status == CLAIMED and run.reason is None:
+            if run.status == CLAIMED and run.reason is None and run.signature is None:
                 claimed.append(claim_of(run))
             else:
                 telling.append(row_of(run))
@@ -354,20 +354,26 @@ class Ledger:
         if over and self._bury_first.run(conn, rows) == len(rows):
             return False
         if takes_arrays(conn.dialect):
-            due = self._release.execute(conn, rows).scalars()
-            return any(time is not None and time <= now for time in due)
+            released: Sequence[Any] = self._release.execute(conn, rows).all()
+            if any(state == ENDED and running <= 0 for _, state, running in released):
+                self._drop_ended(conn, ended)
+            return any(time is not None and time <= now for time, _, _ in released)
         if not counts_sets(conn.dialect):
             self._release.run(conn, rows)
         elif self._count_down.run(conn, rows) != len(rows):
             self._release_held.run(conn, rows)
+        self._drop_ended(conn, ended)
+        return False
+
+    def _drop_ended(self, conn: Connection, ended: Collection[str]) -> None:
+        """Delete the jobs, of those that were counted down, whose schedule is over and whose last run has ended."""
         if not locks_rows(conn.dialect):
             conn.execute(self._bury)
-            return False
-        # A DELETE by its state would wait for whatever rows it comes across, also those of other jobs.
-        over_now = [(id, 0) for id in conn.execute(self._over).scalars() if id in ended]
-        if over_now:
-            self._bury_first.run(conn, over_now)
-        return False
+            return
+        # A DELETE by their state would wait for whatever rows it comes across, also those of other jobs.
+        over = [(id, 0) for id in conn.execute(self._over).scalars() if id in ended]
+        if over:
+            self._bury_first.run(conn, over)
 
     # -- leases --------------------------------------------------------------------------------------------------
 
@@ -452,7 +458,7 @@ def _release(table: Table, value: Values, held: bool = False) -> UpdateBase:
     )
     if held:
         return released.where(jobs.next_due == HELD)
-    return released.returning(jobs.next_due) if value.returns else released
+    return released.returning(jobs.next_due, jobs.state, jobs.running) if value.returns else released
 
 
 # --------------------------------------------------------------------------------------------------------- decisions
