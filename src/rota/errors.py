@@ -36,6 +36,7 @@ May not import anything of Rota. Each class also derives from what APScheduler 3
     ├── WorkerProcessError (RuntimeError)        a worker process cannot start, or its exception cannot be brought back
     ├── CommandError (RuntimeError)              a command that a job runs did not exit with 0
     └── StoreError
+        ├── HeldRowsError                        somebody holds rows that a step of a scheduler is to change
         ├── StoreInUseError (RuntimeError)       one store object, two schedulers
         ├── StoreNotStartedError (RuntimeError)  the store is used before start() or after shutdown()
         ├── StoreUnavailableError (ConnectionError)
@@ -46,6 +47,11 @@ May not import anything of Rota. Each class also derives from what APScheduler 3
 from __future__ import annotations
 
 from .texts import repr_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 
 class RotaError(Exception):
@@ -275,6 +281,19 @@ class StoreUnavailableError(StoreError, ConnectionError):
 
 class StoreConflictError(StoreError, RuntimeError):
     """A job was changed by others each time a change was tried."""
+
+
+class HeldRowsError(StoreError):
+    """Somebody holds rows that a step of a scheduler is to change; it waits for nobody, and is tried again later.
+
+    :param runs: the ended runs that are not recorded, if that was to be done; the others are
+    :param refused: those of the others that were refused: their fence is not the store's any more
+    """
+
+    def __init__(self, message: str, runs: Sequence[Any] = (), refused: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.runs = runs
+        self.refused = refused
 
 
 class SchemaError(StoreError, RuntimeError):

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from rota.errors import HeldRowsError
 from rota.jobstores.memory import MemoryJobStore
 from tests.core.engine_kit import started
 
@@ -87,3 +88,34 @@ def test_a_store_that_says_that_something_is_due_and_gives_nothing_is_asked_once
     scheduler.run_pending()
     scheduler.advance(seconds=60)
     assert store.asked < 80
+
+
+def test_an_end_whose_row_is_held_waits_and_the_others_are_recorded():
+    class Held(MemoryJobStore):
+        held = frozenset()
+        finishes = 0
+
+        def finish(self, runs, now):
+            self.finishes += 1
+            left = [run for run in runs if run.job_id in self.held]
+            refused = super().finish([run for run in runs if run.job_id not in self.held], now)
+            if left:
+                raise HeldRowsError("held", left, refused)
+            return refused
+
+    store = Held()
+    scheduler, log = started(jobstores={"default": store})
+    for job_id in ("a", "b", "c"):
+        scheduler.add_job(int, "date", run_date=scheduler.clock.datetime(), id=job_id)
+    store.held = {"b"}
+    scheduler.run_pending()
+    executed = [event.job_id for name, event in log if name == "JOB_EXECUTED"]
+    assert (sorted(executed), scheduler._engine.in_flight) == (["a", "c"], 1)
+    scheduler.advance(seconds=30)
+    assert store.finishes < 60, "tried once a second"
+    assert "SCHEDULER_DEGRADED" not in [name for name, _ in log]
+    assert scheduler._engine.in_flight == 1
+    store.held = frozenset()
+    scheduler.advance(seconds=1)
+    assert [event.job_id for name, event in log if name == "JOB_EXECUTED"][-1] == "b"
+    assert scheduler._engine.in_flight == 0

@@ -174,7 +174,7 @@ def test_of_a_queue_only_what_is_still_this_node_s_is_started(site):
 
 
 def test_while_the_database_is_away_queued_runs_wait(site):
-    node = site.node()
+    node = site.node(jobstore_retry_interval=2)
     store = node._engine.states[0].store
     node.add_jobs_for(3)
     node.tick()

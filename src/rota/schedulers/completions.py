@@ -9,14 +9,15 @@ from collections import deque
 from threading import Event, Lock
 from time import sleep
 
-from ..clock import HELD
+from ..clock import HELD, SECOND
 from ..core.run import CANCELLED, CLAIMED, GONE, LOST, WITHHELD, end, is_plain
-from ..errors import StoreNotStartedError
+from ..errors import HeldRowsError, StoreNotStartedError
 from ..events import EVENT_JOB_REFUSED
 from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
 from ..texts import error_text, shortened
 from .announcing import EVENT_OF_STATUS, event_of
+from .unclaimed import FIRST_PAUSE, LONGEST_PAUSE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,6 +61,10 @@ class Completions:
         self.unstarted: list[Run] = []
         #: runs in hand that their executor could not start without permission; the passes hand them out again
         self.withheld: deque[Run] = deque()
+        #: ended runs whose rows somebody else holds; when they are tried again (monotonic microseconds), and after what pause
+        self._held: list[Run] = []
+        self._held_until = 0
+        self._held_pause = FIRST_PAUSE
         #: True while nothing is to start any more
         self.draining = False
         self._idle = Event()
@@ -157,11 +162,13 @@ class Completions:
     @property
     def unrecorded(self) -> int:
         """How many runs have ended and are not in the store yet."""
-        return len(self._ended)
+        return len(self._ended) + len(self._held)
 
     def flush(self) -> None:
         """Write what has ended. One thread writes; the others leave their runs to it and go on."""
         self._offloaded = False
+        if self._held:
+            self._take_up_held()
         # Asked again after the lock is given back: a run that came in between would wait for the next one.
         while self._ended and self._writing.acquire(False):
             try:
@@ -200,8 +207,14 @@ class Completions:
                 break
         error: BaseException | None = None
         refused: Sequence[Run] = ()
+        held: Sequence[Run] = ()
         try:
             refused = self._store.finish(ended_now, self._store.now()) if ended_now else ()
+        except HeldRowsError as exc:  # the others are written
+            refused, held = exc.refused, exc.runs or ended_now
+            set_aside = set(held)
+            batch = [run for run in batch if run not in set_aside]
+            ended_now = [run for run in ended_now if run not in set_aside]
         except BaseException as exc:
             if is_interrupt(exc):
                 ended.extendleft(reversed(ended_now))
@@ -212,6 +225,7 @@ class Completions:
             ended.extendleft(reversed(left))  # a later pass tries again
             batch = [run for run in batch if run not in left]
             ended_now = [run for run in ended_now if run in written]
+        self._set_aside(held)
         self.recorded += len(batch)
         in_hand = self.in_hand
         if in_hand is not None:
@@ -230,6 +244,31 @@ class Completions:
             if error is not None:
                 engine.store_failed(self._alias, error, "recording ended runs")
         return error is None
+
+    def _set_aside(self, held: Sequence[Run]) -> None:
+        """Keep ends of runs whose rows somebody else holds until a pass tries again, after pauses that double; others go on."""
+        if held:
+            pause = self._held_pause = min(2 * self._held_pause, LONGEST_PAUSE)
+            self._held_until = self._engine.clock.monotonic() + pause
+            self._held += held
+            self._engine.job_came_free()  # the host waits for no longer than that
+        elif not self._held:
+            self._held_pause = FIRST_PAUSE
+
+    def _take_up_held(self) -> None:
+        if self._engine.clock.monotonic() >= self._held_until and self._writing.acquire(False):
+            try:
+                held, self._held = self._held, []
+                self._ended.extendleft(reversed(held))
+            finally:
+                self._writing.release()
+
+    @property
+    def held_wait(self) -> float | None:
+        """Seconds until ends of runs are to be written whose rows somebody else held; None: there are none."""
+        if not self._held:
+            return None
+        return max(self._held_until - self._engine.clock.monotonic(), FIRST_PAUSE) / SECOND
 
     def _finish_singly(
         self, runs: Sequence[Run], error: BaseException
@@ -318,4 +357,4 @@ class Completions:
 
 def _is_away(exc: BaseException) -> bool:
     """Whether an error speaks of the store, not of what it was given."""
-    return issubclass(type(exc), (OSError, StoreNotStartedError))
+    return issubclass(type(exc), (OSError, StoreNotStartedError, HeldRowsError))

@@ -305,6 +305,9 @@ class Engine:
                 state.store.measure_clock()
                 state.unmeasured = False
             wait_for = self._pass(state)
+            held = state.completions.held_wait
+            if held is not None:
+                wait_for = held if wait_for is None else min(wait_for, held)
         except BaseException as exc:  # of a store, or of what it calls; other stores go on
             if is_interrupt(exc):
                 raise

@@ -9,10 +9,11 @@ from __future__ import annotations
 import pickle
 from functools import partial
 
-from ...clock import DAY, HELD, MINUTE, instant, moment
+from ...clock import DAY, HELD, MINUTE, SECOND, instant, moment
 from ...core.plan import QUARANTINED
 from ...errors import (
     ConfigurationError,
+    HeldRowsError,
     MissingExtraError,
     StoreConflictError,
     StoreError,
@@ -63,6 +64,8 @@ __all__ = ("ConflictingIdError", "JobLookupError", "SQLAlchemyJobStore")
 _TRIES = 10
 #: How long the row of a node is kept after its lease was over.
 _NODES_KEPT = DAY
+#: For how long (microseconds) rows are looked at before they are written, after somebody has held some.
+_WARY = 10 * SECOND
 #: Others are told of what is due within this time; everything later they find by themselves.
 _SOON = MINUTE
 #: Seconds between two looks of a scheduler that hears of changes.
@@ -135,6 +138,8 @@ class SQLAlchemyJobStore(BaseJobStore):
         self._bounds = Retention(keep_runs, age)
         self._pruning = Pruning(self._db, self._history, self._bounds)
         self._offset = None if self._db.can.clock is None else Offset()
+        #: until when rows are looked at before they are written (monotonic microseconds)
+        self._wary_until = 0
         self._started = False
         #: what all its jobs have as ``_home``
         self._home: tuple[Any, str | None] = (None, None)
@@ -345,17 +350,24 @@ class SQLAlchemyJobStore(BaseJobStore):
             return self._ledger_table.leave_out_recorded(conn, decisions, self._history)
 
         self._format.sign_runs(decisions)
-        careful, tries = False, 0
+        careful, tries = self._is_wary(), 0
         while True:
             try:
-                moved = self._write(partial(work, careful=careful))
+                moved = self._step(partial(work, careful=careful))
                 break
             except Unexpected:
+                careful = True
+            except HeldRowsError:
+                self._be_wary()
+                if careful:
+                    return []  # by a moment: each of them was free
                 careful = True
             except IntegrityError:  # most likely a nominal time has its record already; it may be forgotten before it is looked for
                 tries += 1
                 if (not self._read(look) and tries > 1) or tries == _TRIES:
                     raise
+        if len(moved) < len(decisions) and self._wary_until:
+            self._be_wary()  # as long as it goes on
         for decision, running in moved:
             settle(decision, running)
         won = [decision for decision, _ in moved]
@@ -375,10 +387,43 @@ class SQLAlchemyJobStore(BaseJobStore):
                 self._tell(conn, now)
             return refused, due
 
-        refused, due = self._write_hopefully(work)
+        try:
+            refused, due, left = (
+                self._finish_free(runs, now, held) if self._is_wary() else (*self._write_hopefully(work), [])
+            )
+        except HeldRowsError:
+            refused, due, left = self._finish_free(runs, now, held)
         if due or held:
             self._others.wake()
+        if left:
+            raise HeldRowsError(
+                f"Somebody holds the rows of {len(left)} jobs, such as {left[0].job_id!r}, in an open transaction",
+                left,
+                refused,
+            )
         return refused
+
+    def _finish_free(self, runs: Sequence[Run], now: int, waited: bool) -> tuple[list[Run], bool, list[Run]]:
+        """Record the ends of runs whose jobs nobody else holds; return what :meth:`finish` needs, and the others."""
+
+        def free(conn: Connection) -> tuple[list[Run], bool, list[Run]]:
+            held = self._ledger_table.held(conn, {run.job_id for run in runs})
+            left = [run for run in runs if run.job_id in held]
+            if len(left) == len(runs):
+                return [], False, left
+            ended = [run for run in runs if run.job_id not in held]
+            refused, due = self._ledger_table.finish(conn, ended, now, True)
+            if due or waited:
+                self._tell(conn, now)
+            return refused, due, left
+
+        try:
+            found = self._step(free)
+        except HeldRowsError:  # those of the runs
+            found = [], False, list(runs)
+        if found[2]:
+            self._be_wary()
+        return found
 
     def get_runs(
         self,
@@ -417,7 +462,7 @@ class SQLAlchemyJobStore(BaseJobStore):
                 return None
             return self._ledger_table.lost(conn, node, in_hand)
 
-        return self._write(work)
+        return self._step(work)
 
     def rescue(
         self,
@@ -446,12 +491,17 @@ class SQLAlchemyJobStore(BaseJobStore):
             unknown = [
                 run for run in orphans(conn) if run.owner != node or (run.job_id, run.nominal) not in known
             ]
+            held = self._ledger_table.held(conn, {run.job_id for run in unknown})
+            unknown = [run for run in unknown if run.job_id not in held]
             ids = {run.job_id for run in unknown}
             jobs = {row.id: self._job_of(row) for row in self._jobs.some(conn, ids)}
             refusal = self._format.run_refusal
             return rescue(conn, self._ledger_table, unknown, jobs, node, now, room, known, refusal)
 
-        return self._write(work)
+        try:
+            return self._step(work)
+        except HeldRowsError:  # of a node or a run: it is asked again with the next renewal
+            return []
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
@@ -461,7 +511,7 @@ class SQLAlchemyJobStore(BaseJobStore):
             if not self._ledger_table.is_busy(conn, node):
                 self._nodes.remove(conn, node)
 
-        self._write(work)
+        self._step(work)
 
     def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:
         """Let jobs out of quarantine that can be restored and planned now."""
@@ -477,15 +527,26 @@ class SQLAlchemyJobStore(BaseJobStore):
     def _let_out(self, jobs: Sequence[Job], now: int) -> list[Job]:
         if not jobs:
             return []
-        return self._write(lambda conn: [job for job in jobs if self._jobs.heal(conn, job, now)])
+
+        def work(conn: Connection) -> list[Job]:
+            held = self._ledger_table.held(conn, {job.id for job in jobs})  # with the next housekeeping
+            return [job for job in jobs if job.id not in held and self._jobs.heal(conn, job, now)]
+
+        return self._step(work)
 
     def prune_in_steps(self, now: int) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
         self._check_started()
-        yield from self._pruning.steps(now)
+        try:
+            yield from self._pruning.steps(now)
+            self._forget_nodes(now)
+        except HeldRowsError as exc:
+            self._log.debug("The rest of what is too old is deleted with the next housekeeping: %s", exc)
+
+    def _forget_nodes(self, now: int) -> None:
         gone = self._read(partial(self._nodes.gone, instant=now - _NODES_KEPT))
         if gone:
-            self._write(lambda conn: self._nodes.remove(conn, *gone))
+            self._step(lambda conn: self._nodes.remove(conn, *gone))
 
     def living_nodes(self, now: int) -> int:
         """Return how many nodes hold a lease that is not over."""
@@ -515,12 +576,29 @@ class SQLAlchemyJobStore(BaseJobStore):
         self._check_started()
         return self._db.write(work)
 
+    def _step(self, work: Callable[[Connection], Result]) -> Result:
+        """Write as a step of the scheduler, which waits for nobody.
+
+        :raises HeldRowsError: if somebody holds a row for longer than a moment
+        """
+        self._check_started()
+        return self._db.write(work, patient=False)
+
+    def _is_wary(self) -> bool:
+        """Whether somebody held rows a moment ago, so that they are looked at before anything is written."""
+        if self._wary_until and self.clock.monotonic() >= self._wary_until:
+            self._wary_until = 0
+        return self._wary_until > 0
+
+    def _be_wary(self) -> None:
+        self._wary_until = self.clock.monotonic() + _WARY
+
     def _write_hopefully(self, work: Callable[[Connection, bool], Result]) -> Result:
         """Write what rarely meets the work of others: at first without care, and without savepoints, which are journeys."""
         try:
-            return self._write(lambda conn: work(conn, False))
+            return self._step(lambda conn: work(conn, False))
         except (Unexpected, IntegrityError):
-            return self._write(lambda conn: work(conn, True))
+            return self._step(lambda conn: work(conn, True))
 
     def _save(self, job: Job, values: Mapping[str, Any], version: int | None) -> bool:
         def work(conn: Connection) -> bool:

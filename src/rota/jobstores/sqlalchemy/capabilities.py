@@ -13,6 +13,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import StaticPool
 
+from .straight import begin_straight
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,6 +30,9 @@ LOG_LENGTH = 1000 * 4096
 #: How long a connection may take to come about, and how long an answer may take, in seconds.
 CONNECT_TIMEOUT = 10
 READ_TIMEOUT = 60
+#: How long a step of the scheduler waits for a row that somebody else holds: in milliseconds, and in MySQL in whole seconds.
+LOCK_TIMEOUT = 250
+LOCK_TIMEOUT_MYSQL = 1
 #: How long processes wait for another one that makes or migrates the tables, in seconds.
 SCHEMA_TIMEOUT = 60
 
@@ -81,13 +86,18 @@ class Capabilities:
     notify: TextClause | None = None
 
     @contextmanager
-    def transaction(self, conn: Connection, foreign: bool) -> Iterator[Connection]:
+    def transaction(self, conn: Connection, foreign: bool, patient: bool = True) -> Iterator[Connection]:
         """Make what is done inside one transaction that is going to write.
 
         :param foreign: whether the application chose how its connections begin transactions
+        :param patient: whether to wait for rows that somebody else holds, if the database has such
         """
         with conn.begin():
             yield conn
+
+    def is_held(self, exc: DBAPIError) -> bool:
+        """Whether somebody else has held a row for longer than the transaction waits."""
+        return False
 
     def engine_options(self, url: URL) -> dict[str, Any]:
         """Return options for create_engine()."""
@@ -121,7 +131,7 @@ class _Sqlite(Capabilities):
     one_writer = True
 
     @contextmanager
-    def transaction(self, conn: Connection, foreign: bool) -> Iterator[Connection]:
+    def transaction(self, conn: Connection, foreign: bool, patient: bool = True) -> Iterator[Connection]:
         # The driver would begin by itself, too late; and without IMMEDIATE, two transactions that read before they write fail
         # each other. So the driver is told to keep out of it (our own engines tell it when they connect).
         if foreign:
@@ -205,9 +215,27 @@ class _PostgreSQL(Capabilities):
             return {}
         # A server that has vanished without a word is noticed within half a minute.
         alive = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
-        return {
+        options: dict[str, Any] = {
             "connect_args": {"connect_timeout": CONNECT_TIMEOUT, "tcp_user_timeout": 30_000, **alive},
         }
+        if url.get_driver_name() == "psycopg":
+            # Reading needs no transaction then, and what begins one can say more in the same journey.
+            options["isolation_level"] = "AUTOCOMMIT"
+        return options
+
+    @contextmanager
+    def transaction(self, conn: Connection, foreign: bool, patient: bool = True) -> Iterator[Connection]:
+        # For this transaction only: a session may be anybody's afterwards, with a pooler between.
+        limit = "" if patient else f"SET LOCAL lock_timeout = {LOCK_TIMEOUT}"
+        with conn.begin():
+            if conn.dialect.driver == "psycopg" and not foreign:
+                begin_straight(conn, "BEGIN", limit)
+            elif limit:
+                conn.exec_driver_sql(limit)
+            yield conn
+
+    def is_held(self, exc: DBAPIError) -> bool:
+        return getattr(exc.orig, "sqlstate", None) == "55P03" or getattr(exc.orig, "pgcode", None) == "55P03"
 
     def is_passing(self, exc: DBAPIError) -> bool:
         return getattr(exc.orig, "sqlstate", None) in ("40001", "40P01")
@@ -236,8 +264,29 @@ class _MySQL(Capabilities):
 
     def is_passing(self, exc: DBAPIError) -> bool:
         args: tuple[Any, ...] = getattr(exc.orig, "args", ())
-        # Deadlock; record changed since it was read; waited too long for a lock.
-        return bool(args) and args[0] in (1213, 1020, 1205)
+        # Deadlock; record changed since it was read.
+        return bool(args) and args[0] in (1213, 1020)
+
+    def is_held(self, exc: DBAPIError) -> bool:
+        return getattr(exc.orig, "args", ())[:1] == (1205,)
+
+    def prepare(self, engine: Engine) -> None:
+        event.listen(engine, "connect", _preset_mysql)
+
+    @contextmanager
+    def transaction(self, conn: Connection, foreign: bool, patient: bool = True) -> Iterator[Connection]:
+        with conn.begin():
+            if not foreign or patient:  # our own connections never wait for longer
+                yield conn
+                return
+            conn.exec_driver_sql(
+                f"SET @rota_wait = @@innodb_lock_wait_timeout, innodb_lock_wait_timeout = {LOCK_TIMEOUT_MYSQL}"
+            )
+            try:
+                yield conn
+            finally:
+                with suppress(DBAPIError):  # the connection is cut
+                    conn.exec_driver_sql("SET innodb_lock_wait_timeout = @rota_wait")
 
     def is_too_long(self, exc: BaseException) -> bool:
         # The server says so and hangs up, so that the rollback fails too: what it said stands behind that error.
@@ -259,6 +308,12 @@ class _MySQL(Capabilities):
             conn.exec_driver_sql("COMMIT")
         finally:
             conn.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": name}).all()
+
+
+def _preset_mysql(connection: Any, record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {LOCK_TIMEOUT_MYSQL}")
+    cursor.close()
 
 
 _OF_BACKEND: Mapping[str, type[Capabilities]] = {
@@ -289,6 +344,11 @@ def takes_values(dialect: Dialect) -> bool:
 def takes_unions(dialect: Dialect) -> bool:
     """Whether an UPDATE can be joined with a set of rows, written out as SELECTs, and parameters are ``%s`` (MySQL, MariaDB)."""
     return dialect.name in ("mysql", "mariadb") and dialect.driver in ("pymysql", "mysqldb")
+
+
+def locks_rows(dialect: Dialect) -> bool:
+    """Whether a transaction locks the rows that it writes, and not all of the database."""
+    return dialect.name != "sqlite"
 
 
 def counts_sets(dialect: Dialect) -> bool:

@@ -26,7 +26,14 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from ...errors import ConfigurationError, JobValueError, MissingExtraError, StoreError, StoreUnavailableError
+from ...errors import (
+    ConfigurationError,
+    HeldRowsError,
+    JobValueError,
+    MissingExtraError,
+    StoreError,
+    StoreUnavailableError,
+)
 from ...masking import without_secrets
 from .capabilities import BUSY_TIMEOUT, capabilities_of, is_in_memory, takes_arrays, takes_unions
 from .forks import GATE
@@ -43,6 +50,8 @@ if TYPE_CHECKING:
 
 #: How often a transaction that lost against others is tried.
 TRIES = 10
+#: How often what may wait is tried where the database waits a second for a row that somebody else holds (MySQL).
+PATIENCE = 50
 #: The driver that a URL without one means, and the extra that brings it; a driver that is not installed is left to SQLAlchemy.
 DRIVERS = {
     "postgresql": ("psycopg", "psycopg", "postgresql"),
@@ -150,16 +159,18 @@ class Database:
         """
         return self._repeated(work, self._reading)
 
-    def write(self, work: Callable[[Connection], Result]) -> Result:
+    def write(self, work: Callable[[Connection], Result], patient: bool = True) -> Result:
         """Return what ``work(connection)`` returns, in one transaction: committed at the end, rolled back if an exception comes.
 
         It is called again if the transaction lost against others, or if the connection was cut before the commit. When it
         is cut while the commit is under way, nobody knows whether that was done, and the error says so.
 
+        :param patient: whether to wait for rows that somebody else holds
         :raises IntegrityError: if a row exists already; the caller knows what it means
+        :raises HeldRowsError: if somebody holds a row and this is not to wait for it
         :raises StoreUnavailableError, StoreError, JobValueError: what the database said
         """
-        return self._repeated(work, self._writing)
+        return self._repeated(work, self._writing if patient else self._writing_impatiently)
 
     def write_at_once(self, work: Callable[[Connection], Result]) -> Result:
         """Like :meth:`write` for a single statement, which is its own transaction where that is known to be so.
@@ -194,6 +205,12 @@ class Database:
                     waits += 1
                     if may_wait_again(self.engine, waits, self.address, BUSY_TIMEOUT / 1000):
                         continue
+                if not finished and isinstance(exc, DBAPIError) and self.can.is_held(exc):
+                    if transaction == self._writing_impatiently:
+                        raise HeldRowsError(f"The database {self.address}: rows are held by others") from exc
+                    waits += 1
+                    if waits < PATIENCE:
+                        continue
                 tries += 1
                 if not self._may_repeat(exc, finished, tries):
                     raise self._translated(exc) from exc
@@ -226,6 +243,11 @@ class Database:
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         with self._connected() as plain, self.can.transaction(plain, self._foreign) as conn:
+            yield conn
+
+    @contextmanager
+    def _writing_impatiently(self) -> Iterator[Connection]:
+        with self._connected() as plain, self.can.transaction(plain, self._foreign, False) as conn:
             yield conn
 
     @contextmanager

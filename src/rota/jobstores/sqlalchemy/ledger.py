@@ -17,7 +17,7 @@ from ...core.run import CLAIMED
 from ...texts import storable
 from ..documents import label_of, label_records
 from ..offset import AHEAD
-from .capabilities import counts_sets, takes_arrays
+from .capabilities import counts_sets, locks_rows, takes_arrays
 from .prepared import Prepared, array_literal
 from .rows import (
     CLAIMS,
@@ -66,6 +66,7 @@ class Ledger:
         jobs, runs = tables.jobs.c, tables.runs.c
         look = select(jobs.id, jobs.version, jobs.running).with_for_update(skip_locked=True)
         self._look = look.where(jobs.id.in_(bindparam("ids", expanding=True)))
+        self._there = select(jobs.id).where(jobs.id.in_(bindparam("ids", expanding=True)))
         #: the same where the ids can be one parameter
         ids = func.unnest(cast(bindparam("ids", type_=Text()), ARRAY(Text())))
         self._look_set = look.where(jobs.id.in_(select(ids)))
@@ -121,7 +122,9 @@ class Ledger:
         self._release_held = Prepared(
             partial(_release, tables.jobs, held=True), "b_id", "b_less", writes_out=False
         )
-        self._bury = tables.jobs.delete().where(jobs.state == ENDED, jobs.running <= 0)
+        over = (jobs.state == ENDED, jobs.running <= 0)
+        self._bury = tables.jobs.delete().where(*over)
+        self._over = select(jobs.id).where(*over)
         #: the same before the runs are counted down, so that these jobs need not be written once more
         self._bury_first = Prepared(
             lambda value: tables.jobs.delete().where(
@@ -230,6 +233,17 @@ class Ledger:
         if self._move_unchanged.run(conn, rows) != len(rows):
             raise Unexpected
         return True
+
+    def held(self, conn: Connection, ids: Collection[str]) -> set[str]:
+        """Lock the rows of jobs, and return the ids of those that somebody else holds; nobody is waited for."""
+        wanted = sorted(ids)
+        left: set[str] = set()
+        for start in range(0, len(wanted), BATCH):
+            some = {"ids": wanted[start : start + BATCH]}
+            free = {row[0] for row in conn.execute(self._look, some)}
+            if len(free) < len(some["ids"]):
+                left.update(id for id in conn.execute(self._there, some).scalars() if id not in free)
+        return left
 
     def _unchanged(self, conn: Connection, decisions: Sequence[Decision]) -> list[tuple[Decision, int]]:
         """Return the decisions whose job has the version that was looked at and room for its runs, with its counter."""
@@ -340,16 +354,26 @@ class Ledger:
         if over and self._bury_first.run(conn, rows) == len(rows):
             return False
         if takes_arrays(conn.dialect):
-            released = self._release.execute(conn, rows).all()
+            released: Sequence[Any] = self._release.execute(conn, rows).all()
             if any(state == ENDED and running <= 0 for _, state, running in released):
-                conn.execute(self._bury)
+                self._drop_ended(conn, ended)
             return any(time is not None and time <= now for time, _, _ in released)
         if not counts_sets(conn.dialect):
             self._release.run(conn, rows)
         elif self._count_down.run(conn, rows) != len(rows):
             self._release_held.run(conn, rows)
-        conn.execute(self._bury)
+        self._drop_ended(conn, ended)
         return False
+
+    def _drop_ended(self, conn: Connection, ended: Collection[str]) -> None:
+        """Delete the jobs, of those that were counted down, whose schedule is over and whose last run has ended."""
+        if not locks_rows(conn.dialect):
+            conn.execute(self._bury)
+            return
+        # A DELETE by their state would wait for whatever rows it comes across, also those of other jobs.
+        over = [(id, 0) for id in conn.execute(self._over).scalars() if id in ended]
+        if over:
+            self._bury_first.run(conn, over)
 
     # -- leases --------------------------------------------------------------------------------------------------
 

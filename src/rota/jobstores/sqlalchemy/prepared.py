@@ -186,6 +186,11 @@ class Prepared:
         kind: Any = type(dialect)
         compiled: Any = self._make(values).compile(dialect=kind(paramstyle="format"))
         before, after = str(compiled).split(f"SELECT {_MARK}")
+        # The rows first, each of which leads to one of the table: else all of a small table would be looked at, and locked, and
+        # those that others hold would be waited for.
+        table = compiled.preparer.format_table(self._statement.table)
+        before = before.replace(f"UPDATE {table}, ", "UPDATE ", 1)
+        after = after.replace(" AS given ", f" AS given STRAIGHT_JOIN {table} FORCE INDEX (PRIMARY) ", 1)
         constants = [compiled.params[name] for name in compiled.positiontup]
         exact = f"CONVERT(%s USING utf8mb4) COLLATE {exact_collation(dialect)}"
         columns = [

@@ -109,7 +109,7 @@ class Pruning:
 
     def _forget(self, keys: Sequence[tuple[str, int]]) -> None:
         if keys:
-            self._db.write(partial(self._history.forget, keys=keys))
+            self._db.write(partial(self._history.forget, keys=keys), patient=False)
 
 
 def quarantined(db: Database, jobs: Jobs) -> Iterator[tuple[Sequence[str], int]]:

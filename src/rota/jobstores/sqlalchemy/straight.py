@@ -41,6 +41,24 @@ def execute_straight(conn: Connection, sql: str, values: Any) -> int:
     return met
 
 
+def begin_straight(conn: Connection, begin: str, more: str) -> None:
+    """Begin a transaction on a connection in autocommit mode and say more in it, both in one journey (psycopg).
+
+    :raises DBAPIError: what the driver raised, as SQLAlchemy has it
+    """
+    if _is_watched(conn):
+        conn.exec_driver_sql(begin)
+        if more:
+            conn.exec_driver_sql(more)
+        return
+    plain: Any = conn.connection.driver_connection
+    try:
+        # Prepared, it could not be two statements.
+        plain.execute(f"{begin}; {more}", prepare=False)
+    except conn.dialect.loaded_dbapi.Error as exc:
+        raise translated(conn, exc) from exc
+
+
 @contextmanager
 def in_a_row(conn: Connection) -> Iterator[None]:
     """Let statements go before those before them are answered, where the driver can (psycopg); nobody knows how many rows they met.

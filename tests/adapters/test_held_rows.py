@@ -1,0 +1,211 @@
+"""Rows that an application holds in a transaction of its own: no step of the scheduler waits for them, and others are on time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from rota.clock import SECOND
+from rota.core.plan import quarantine
+from rota.core.run import SUCCEEDED, succeed
+from rota.errors import HeldRowsError
+from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
+from rota.schedulers.background import BackgroundScheduler
+from rota.testing.contract_jobs import NODE, START, claim, decide, make_job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+started: list[tuple[str, float]] = []
+
+
+def work(id: str) -> None:
+    started.append((id, time.monotonic()))
+
+
+@pytest.fixture(params=["postgresql_url", "mariadb_url"])
+def url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database, on each server that has locks on rows."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=["own", "passed in"])
+def make_store(url: str, request: pytest.FixtureRequest) -> Iterator[Callable[[], SQLAlchemyJobStore]]:
+    """Return a function that makes a store with an engine of its own, or with one of the application's."""
+    engine = SQLAlchemyJobStore(url).engine
+    stores = []
+
+    def make() -> SQLAlchemyJobStore:
+        store = (
+            SQLAlchemyJobStore(url)
+            if request.param == "own"
+            else SQLAlchemyJobStore(engine=create_engine(engine.url))
+        )
+        stores.append(store)
+        return store
+
+    yield make
+    for store in stores:
+        store.engine.dispose()
+    engine.dispose()
+
+
+@pytest.fixture
+def store(make_store: Callable[[], SQLAlchemyJobStore]) -> Iterator[SQLAlchemyJobStore]:
+    """A started store, in which a node has a lease."""
+    store = make_store()
+    store.start(None, "default")
+    store.renew(NODE, store.clock.now(), 1000 * SECOND)
+    yield store
+    store.shutdown()
+
+
+@pytest.fixture
+def hold(url: str) -> Iterator[Callable[..., Any]]:
+    """Return a context manager that holds the rows of jobs, as an application's transaction does."""
+    engine = create_engine(SQLAlchemyJobStore(url).engine.url)
+
+    @contextmanager
+    def held(*ids: str) -> Iterator[None]:
+        with engine.connect() as conn:
+            for id in ids:
+                found = conn.execute(
+                    text("SELECT id FROM rota_jobs WHERE id = :id FOR UPDATE"), {"id": id}
+                ).all()
+                assert found, f"there is no job {id} to hold"
+            yield
+            conn.rollback()
+
+    yield held
+    engine.dispose()
+
+
+def test_a_claim_leaves_out_the_jobs_that_somebody_holds(
+    store: SQLAlchemyJobStore, hold: Callable[..., Any]
+) -> None:
+    for id in ("a", "b", "c"):
+        store.add_job(make_job(id))
+    with hold("b"):
+        assert sorted(run.job_id for run in claim(store)) == ["a", "c"]
+        assert claim(store) == []
+    assert [run.job_id for run in claim(store)] == ["b"]
+
+
+def test_an_end_does_not_wait_for_a_job_that_somebody_holds_and_the_others_are_recorded(
+    store: SQLAlchemyJobStore, hold: Callable[..., Any]
+) -> None:
+    for id in ("a", "b", "c"):
+        store.add_job(make_job(id))
+    runs = claim(store)
+    for run in runs:
+        succeed(run, None, START)
+    with hold("b"):
+        for _ in range(2):  # at first it does not know, then it looks first
+            with pytest.raises(HeldRowsError) as raised:
+                store.finish(runs, START)
+            assert [run.job_id for run in raised.value.runs] == ["b"]
+            runs = list(raised.value.runs)
+        assert sorted(run.job_id for run in store.get_runs(status=SUCCEEDED)) == ["a", "c"]
+        more = make_job("d")
+        store.add_job(more)
+        (run,) = claim(store)
+        succeed(run, None, START)
+        assert store.finish([run], START) == []
+    assert store.finish(runs, START) == []
+    assert len(store.get_runs(status=SUCCEEDED)) == 4
+    assert store.finish(runs, START) == [], "and once more, as if the answer had been lost"
+
+
+def test_a_takeover_leaves_out_the_jobs_that_somebody_holds(
+    store: SQLAlchemyJobStore, hold: Callable[..., Any]
+) -> None:
+    now = store.clock.now()
+    store.renew("dead", now, SECOND)
+    for id in ("a", "b"):
+        store.add_job(make_job(id))
+    won = store.claim(decide(store), "dead", now)
+    assert len(won) == 2
+    later = now + 5 * SECOND  # its lease is over
+    with hold("b"):
+        assert [run.job_id for run in store.rescue(NODE, later)] == ["a"]
+    assert [run.job_id for run in store.rescue(NODE, later, known=[("a", START)])] == ["b"]
+
+
+def test_housekeeping_passes_over_what_somebody_holds(
+    store: SQLAlchemyJobStore, hold: Callable[..., Any]
+) -> None:
+    for id in ("a", "b"):
+        store.add_job(make_job(id))
+    store.claim(
+        [quarantine(job, "to see it healed") for job in store.due(START, {"default": 10})], NODE, START
+    )
+    with hold("b"):
+        assert [job.id for jobs, _ in store.heal_in_steps(START) for job in jobs] == ["a"]
+    assert [job.id for jobs, _ in store.heal_in_steps(START) for job in jobs] == ["b"]
+
+
+@pytest.mark.parametrize("when", ["while it is due", "while it runs"])
+def test_while_somebody_holds_one_job_the_others_run_and_the_database_has_peace(
+    make_store: Callable[[], SQLAlchemyJobStore], hold: Callable[..., Any], when: str
+) -> None:
+    store, transactions = make_store(), 0
+    scheduler = BackgroundScheduler(jobstores={"default": store}, timezone="UTC")
+    repeated = store._db._repeated
+
+    def counted(*args: Any) -> Any:
+        nonlocal transactions
+        transactions += 1
+        return repeated(*args)
+
+    store._db._repeated = counted  # type: ignore[method-assign]
+    started.clear()
+    with scheduler:
+        for number in range(10):
+            id = f"free{number}"
+            scheduler.add_job(
+                work, "interval", seconds=0.5, args=[id], id=id, coalesce=False, max_instances=9
+            )
+        scheduler.add_job(wait, "interval", seconds=0.5, id="held")
+        begun.clear()
+        go_on.clear()
+        assert begun.wait(20)
+        if when == "while it is due":
+            go_on.set()
+            _until(lambda: scheduler.get_runs("held", status=SUCCEEDED), "its first run to be over")
+        with hold("held"):
+            go_on.set()
+            before, since = transactions, time.monotonic()
+            _until(lambda: _fewest(since) >= 8, "the others to run eight times")
+            runs = sum(at > since for _, at in started)
+            assert transactions - before < 10 * runs + 100, "more than the others need"
+            held = len(scheduler.get_runs("held"))
+        _until(lambda: len(scheduler.get_runs("held", status=SUCCEEDED)) > held, "it to go on")
+        assert [store["error"] for store in scheduler.health()["stores"].values()] == [None]
+    # None of theirs was missed, skipped or merged, however long the other one was held.
+    records = scheduler.get_runs(limit=1000)
+    assert {run.status for run in records if run.job_id != "held"} == {SUCCEEDED}
+    assert all(run.count == 1 for run in records if run.job_id != "held")
+
+
+begun, go_on = threading.Event(), threading.Event()
+
+
+def wait() -> None:
+    begun.set()
+    go_on.wait(20)
+
+
+def _fewest(since: float) -> int:
+    return min(sum(id == f"free{number}" and at > since for id, at in started) for number in range(10))
+
+
+def _until(condition: Callable[[], Any], what: str) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.02)
