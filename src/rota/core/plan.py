@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 #: How many missed times of one job are handed out together when they are not coalesced.
 GROUP_LIMIT = 100
 
-#: How many times of a trigger that takes much work to count are passed over at once.
-PIECE = 100
-
 #: How many later nominal times are looked at for one whose jitter has not passed yet.
 JITTER_STEPS = 100
 
@@ -69,14 +66,6 @@ def plan(job: Job, now: int) -> Decision:
     :param now: instant
     :raises Exception: whatever the job's trigger raises; see :func:`quarantine`
     """
-    if job.trigger.counts_work:
-        from ..triggers import work  # most schedules are made of plain triggers only
-
-        return work.refusing(job.trigger, lambda: work.within(work.STEPS_OF_A_PLAN, _plan, job, now))
-    return _plan(job, now)
-
-
-def _plan(job: Job, now: int) -> Decision:
     decision = Decision(job)
     nominal, due, policy = job.next_nominal, job.next_due, job.policy
     if nominal is None or due is None or due > now:  # changed since it was loaded: the version will not match
