@@ -8,11 +8,30 @@ import pytest
 
 from rota.schedulers.plugins import create_plugin
 from rota.testing import SharedJobStoreContract
+from rota.testing.replaced_contract import Backup
+from tests.adapters import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rota.jobstores.base import BaseJobStore
+
+
+class BackupAtURL(Backup):
+    """Dumps of what is at a URL."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.kind = url.partition(":")[0]
+
+    def save(self) -> object:
+        return dumps.dump(self.kind, self.url)
+
+    def empty(self) -> None:
+        dumps.empty(self.kind, self.url)
+
+    def put_back(self, saved: object) -> None:
+        dumps.load(self.kind, self.url, str(saved))
 
 
 class StoreAtURL(SharedJobStoreContract):
@@ -21,6 +40,10 @@ class StoreAtURL(SharedJobStoreContract):
     @pytest.fixture
     def url(self) -> str:
         raise NotImplementedError("give the fixture url in the subclass")
+
+    @pytest.fixture
+    def backup(self, url: str) -> Backup:
+        return BackupAtURL(url)
 
     @pytest.fixture
     def make_store(self, url: str) -> Iterator[Callable[[], BaseJobStore]]:

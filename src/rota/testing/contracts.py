@@ -18,6 +18,8 @@ give the fixture ``make_store``::
             yield make
             for store in stores:
                 store.shutdown()
+
+For the second one, give the fixture ``backup`` too: a :class:`~rota.testing.replaced_contract.Backup` of the place of the data.
 """
 
 from __future__ import annotations

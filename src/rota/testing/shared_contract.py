@@ -26,6 +26,7 @@ from .contract_jobs import (
     statuses,
 )
 from .lease_contract import LeaseContract
+from .replaced_contract import ReplacedStoreContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from ..jobstores.base import BaseJobStore
 
 
-class SharedJobStoreContract(LeaseContract):
+class SharedJobStoreContract(LeaseContract, ReplacedStoreContract):
     """What a durable store must do besides, which several processes may use at once."""
 
     # -- two stores, one database --------------------------------------------------------------------------------

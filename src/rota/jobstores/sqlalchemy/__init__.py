@@ -15,12 +15,14 @@ from ...errors import (
     MissingExtraError,
     StoreConflictError,
     StoreError,
-    StoreNotStartedError,
+    StoreReplacedError,
 )
 from ...jobcodec import JobFormat
 from ...util import maybe_ref
-from ..base import BaseJobStore, ConflictingIdError, JobLookupError
+from ..base import ConflictingIdError, JobLookupError
 from ..documents import ordered
+from ..durable import DurableJobStore
+from ..identity import EMPTIED, Identity
 from ..offset import Offset
 
 try:
@@ -35,7 +37,7 @@ from .database import Database, check_connection
 from .history import History
 from .jobs import Jobs, is_plannable
 from .ledger import Ledger, Unexpected, settle
-from .nodes import Nodes, rescue
+from .nodes import Changed, Nodes, rescue
 from .others import Others
 from .retention import Retention
 from .schema import Tables
@@ -67,7 +69,7 @@ _SOON = MINUTE
 _HEARING_INTERVAL = 10.0
 
 
-class SQLAlchemyJobStore(BaseJobStore):
+class SQLAlchemyJobStore(DurableJobStore):
     """Keeps jobs and ledger in a database; any number of schedulers and processes may share it. Alias: ``sqlalchemy``.
 
     The first seven parameters are APScheduler's, in its order. SQLite files are opened in WAL mode with full synchronization;
@@ -92,7 +94,6 @@ class SQLAlchemyJobStore(BaseJobStore):
     :raises ConfigurationError: (a ``ValueError``) if there is neither ``url`` nor ``engine``, or an option is wrong
     """
 
-    durable = True
     poll_interval = 1.0
 
     def __init__(
@@ -132,7 +133,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         self._history = History(self._tables)
         self._retention = Retention(self._db, self._history, keep_runs, age)
         self._offset = Offset()
-        self._started = False
+        self._identity = Identity()
         #: what all its jobs have as ``_home``
         self._home: tuple[Any, str | None] = (None, None)
         self._others = Others(self._db, self._tables.jobs.fullname)
@@ -162,6 +163,12 @@ class SQLAlchemyJobStore(BaseJobStore):
         """
         super().start(scheduler, alias)
         self._home = scheduler, alias
+        self._open()
+        self._offset = Offset()
+        self._started = True
+
+    def _open(self) -> None:
+        """Create or migrate the tables, and take note of which store that is."""
         if self._db.read(self._tables.missing):
             try:
                 self._db.write(self._prepare)
@@ -169,16 +176,20 @@ class SQLAlchemyJobStore(BaseJobStore):
                 # Another process may have created them at the same moment, where creating is no part of a transaction.
                 if not isinstance(exc.__cause__, DBAPIError):
                     raise
-        self._db.write(self._prepare)
+        self._opened(self._db.write(self._prepare))
         if self._format.imports:  # who only looks at jobs writes little
             self._db.warm_up()
-        self._offset = Offset()
-        self._started = True
 
-    def _prepare(self, conn: Connection) -> None:
+    def _prepare(self, conn: Connection) -> str:
         can = self._db.can
         with can.alone(conn, self._tables.meta.fullname):
-            self._tables.prepare(conn, self._create_tables, not can.transactional_ddl)
+            return self._tables.prepare(conn, self._create_tables, not can.transactional_ddl)
+
+    def reopen(self) -> None:
+        """Leave what was at the place of the database, and open what is there now; see the port."""
+        self._db.leave()
+        self._retention.forget()
+        self._open()
 
     def shutdown(self) -> None:
         """Close the connections, unless the engine was passed in."""
@@ -242,9 +253,8 @@ class SQLAlchemyJobStore(BaseJobStore):
         now = self.clock.now()
         row = self._jobs.new_row(job, now)
         version = self._jobs.version_of(row)
-        self._check_started()
         try:
-            self._db.write_at_once(lambda conn: self._jobs.insert(conn, row))
+            self._guarded(self._db.write_at_once, lambda conn: self._jobs.insert(conn, row))
         except IntegrityError:
             stored = self._read(partial(self._jobs.one, job_id=job.id))
             # Our own row is there if the answer to a first try was lost.
@@ -405,15 +415,24 @@ class SQLAlchemyJobStore(BaseJobStore):
         """Renew or begin a node's lease; see the port. The database's clock decides, if it has one."""
         self._ledger_table.warm_up(self._db.engine.dialect)  # who begins a lease is about to run jobs
 
-        def work(conn: Connection) -> list[Run] | None:
+        def work(conn: Connection) -> tuple[list[Run] | None, int, int]:
             self._offset.measure(partial(self._db.can.time_of, conn), self.clock)
             there = self._offset.at(now)
-            ran = self._nodes.renew(conn, node, there, there + lease)
+            ran, renewals = self._nodes.renew(conn, node, there, there + lease, self._identity)
             if (ran and not in_doubt) or (ran is None and not in_hand):
-                return None
-            return self._ledger_table.lost(conn, node, in_hand)
+                return None, renewals, there + lease
+            return self._ledger_table.lost(conn, node, in_hand), renewals, there + lease
 
-        return self._write(work)
+        def careful(work: Callable[[Connection], Result]) -> Result:
+            self._db.check_log()
+            return self._db.write(work)
+
+        try:
+            lost, renewals, until = self._guarded(careful, work)
+        except Changed as exc:
+            raise self._replaced(str(exc)) from None
+        self._identity.written(node, renewals, until)
+        return lost
 
     def rescue(
         self,
@@ -458,6 +477,7 @@ class SQLAlchemyJobStore(BaseJobStore):
                 self._nodes.remove(conn, node)
 
         self._write(work)
+        self._identity.left(node)
 
     def heal(self, now: int) -> list[Job]:
         """Let jobs out of quarantine that can be restored and planned now; return them."""
@@ -489,12 +509,29 @@ class SQLAlchemyJobStore(BaseJobStore):
     # -- helpers -------------------------------------------------------------------------------------------------
 
     def _read(self, work: Callable[[Connection], Result]) -> Result:
-        self._check_started()
-        return self._db.read(work)
+        return self._guarded(self._db.read, work)
 
     def _write(self, work: Callable[[Connection], Result]) -> Result:
+        return self._guarded(self._db.write, work)
+
+    def _guarded(
+        self,
+        carry_out: Callable[[Callable[[Connection], Result]], Result],
+        work: Callable[[Connection], Result],
+    ) -> Result:
+        """Return what ``carry_out(work)`` returns; notice that the database is not the one that was opened.
+
+        :raises StoreReplacedError: if that is so. Whoever has a lease calls :meth:`reopen` then; for others the next call does
+        """
         self._check_started()
-        return self._db.write(work)
+        try:
+            return carry_out(work)
+        except StoreReplacedError as exc:
+            raise self._replaced(exc.change) from None
+        except StoreError as exc:
+            if not isinstance(exc.__cause__, DBAPIError) or not self._db.can.is_without_tables(exc.__cause__):
+                raise
+            raise self._replaced(EMPTIED) from exc
 
     def _write_hopefully(self, work: Callable[[Connection, bool], Result]) -> Result:
         """Write what rarely meets the work of others: at first without care, and without savepoints, which are journeys."""
@@ -525,12 +562,6 @@ class SQLAlchemyJobStore(BaseJobStore):
 
     def _listens(self, connected: bool) -> None:
         self.poll_interval = _HEARING_INTERVAL if connected else type(self).poll_interval
-
-    def _check_started(self) -> None:
-        if not self._started:
-            raise StoreNotStartedError(
-                f"{self!r} is not started; its scheduler starts it, or call start(None, 'default') to use it alone"
-            )
 
     def _job_of(self, row: Any) -> Job:
         return self._jobs.job_of(row, self._home)

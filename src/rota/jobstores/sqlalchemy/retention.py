@@ -35,6 +35,10 @@ class Retention:
         #: how many records each job got since it was last pruned; None before the first look at all of them
         self._written: dict[str, int] | None = None
 
+    def forget(self) -> None:
+        """Forget what is known of the records: they are those of another database now."""
+        self._written = None
+
     def count(self, decisions: Iterable[Decision]) -> None:
         """Take note of new records."""
         written = self._written
