@@ -84,7 +84,7 @@ class SQLPlace(Place):
 
     apart: ClassVar = {"tablename": "two_jobs"}
     looking: ClassVar = {"create_tables": False}
-    batches = ("rota.jobstores.sqlalchemy.retention.BATCH", "rota.jobstores.sqlalchemy.ledger.BATCH")
+    batches = ("rota.jobstores.retention.FORGOTTEN", "rota.jobstores.sqlalchemy.ledger.BATCH")
 
     def __init__(self, url: str, kind: str) -> None:
         from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
@@ -131,7 +131,7 @@ class RedisPlace(Place):
     """Keys of a Redis database."""
 
     apart: ClassVar = {"jobs_key": "two.jobs"}
-    batches = ("rota.jobstores.redis.ledger.BATCH",)
+    batches = ("rota.jobstores.retention.FORGOTTEN",)
 
     def __init__(self, url: str, kind: str) -> None:
         super().__init__(url, kind)
@@ -162,7 +162,7 @@ class MongoDBPlace(Place):
     """Collections of a MongoDB database."""
 
     apart: ClassVar = {"collection": "two_jobs"}
-    batches = ("rota.jobstores.mongodb.ledger.BATCH",)
+    batches = ("rota.jobstores.retention.FORGOTTEN",)
     impatient: ClassVar = {"serverSelectionTimeoutMS": 2000}
 
     def __init__(self, url: str, kind: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rota.jobstores.memory import MemoryJobStore
-from rota.testing import JobStoreContract, SharedJobStoreContract
+from rota.testing import JobStoreContract, ReplacedJobStoreContract, SharedJobStoreContract
 from rota.testing.replaced_contract import Backup
 from tests.contracts.at_url import StoreAtURL
 
@@ -52,7 +52,7 @@ class MemoryBackup(Backup):
         self.engine.raw_connection().driver_connection.executescript(saved)
 
 
-class TestSQLiteInMemory(SharedJobStoreContract):
+class TestSQLiteInMemory(ReplacedJobStoreContract, SharedJobStoreContract):
     """Two store objects share one engine, which they may not close."""
 
     @pytest.fixture

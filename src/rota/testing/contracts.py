@@ -18,8 +18,6 @@ give the fixture ``make_store``::
             yield make
             for store in stores:
                 store.shutdown()
-
-For the second one, give the fixture ``backup`` too: a :class:`~rota.testing.replaced_contract.Backup` of the place of the data.
 """
 
 from __future__ import annotations
@@ -31,6 +29,7 @@ from ..core.plan import ACTIVE, PAUSED, QUARANTINED, quarantine
 from ..core.run import CANCELLED, CLAIMED, FAILED, SKIPPED, SUCCEEDED, end, fail, succeed
 from ..errors import ConflictingIdError, JobLookupError
 from ..triggers.interval import IntervalTrigger
+from .clock_contract import ClockContract
 from .contract_jobs import (
     LEASE,
     NODE,
@@ -55,7 +54,7 @@ if TYPE_CHECKING:
     from ..jobstores.base import BaseJobStore
 
 
-class JobStoreContract(RecordContract, RecordedTimesContract):
+class JobStoreContract(RecordContract, RecordedTimesContract, ClockContract):
     """What every job store with a ledger of its own must do."""
 
     @pytest.fixture

@@ -46,6 +46,7 @@ from .executor_jobs import (
     who_am_i_async,
 )
 from .hostile_contract import HostileJobsContract
+from .permission_contract import PermissionContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from ..executors.base import BaseExecutor
 
 
-class ExecutorContract(HostileJobsContract):
+class ExecutorContract(HostileJobsContract, PermissionContract):
     """The invariants of :class:`~rota.executors.base.BaseExecutor`."""
 
     #: whether submit() carries the runs out before it returns

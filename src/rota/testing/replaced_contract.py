@@ -1,7 +1,6 @@
 """What a job store must notice: it was emptied, put back from a backup, or replaced while it is open; for pytest.
 
-Knows the port only, no store. See :mod:`rota.testing.contracts` for how to use it; a store that several processes may use gives the
-fixture ``backup`` besides.
+Knows the port only, no store. See :mod:`rota.testing.contracts` for how to use it; it needs the fixture ``backup`` besides.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class Backup(ABC):
         """Put what was saved into the empty place."""
 
 
-class ReplacedStoreContract(StoredJobContract):
+class ReplacedJobStoreContract(StoredJobContract):
     """What a store that several processes may use must do when it is not the same any more."""
 
     @pytest.fixture

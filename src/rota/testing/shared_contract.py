@@ -26,7 +26,6 @@ from .contract_jobs import (
     statuses,
 )
 from .lease_contract import LeaseContract
-from .replaced_contract import ReplacedStoreContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from ..jobstores.base import BaseJobStore
 
 
-class SharedJobStoreContract(LeaseContract, ReplacedStoreContract):
+class SharedJobStoreContract(LeaseContract):
     """What a durable store must do besides, which several processes may use at once."""
 
     # -- two stores, one database --------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pickle
 
-from ...clock import DAY, instant, moment
+from ...clock import DAY, SECOND, instant, moment
 from ...core.run import CLAIMED
 from ...errors import ConfigurationError, MissingExtraError
 from ...jobcodec import JobFormat
@@ -101,7 +101,7 @@ class MongoDBJobStore(DurableJobStore):
         self._jobs = Jobs(self._server, self._format)
         self._runs = Ledger(self._server)
         self._create = create
-        self._offset = Offset()
+        self._offset = Offset(SECOND // 1000)
         self._keep_runs = keep_runs
         self._keep_age = None if keep_days is None else int(keep_days * DAY)
         self._identity = Identity()
@@ -116,11 +116,6 @@ class MongoDBJobStore(DurableJobStore):
         """The collection of jobs."""
         return self._server.jobs
 
-    @property
-    def clock_offset(self) -> int | None:
-        """Microseconds that the server's clock is ahead; None if that is not known."""
-        return self._offset.measured
-
     # -- life cycle ----------------------------------------------------------------------------------------------
 
     def start(self, scheduler: Any, alias: str) -> None:
@@ -131,8 +126,9 @@ class MongoDBJobStore(DurableJobStore):
         """
         super().start(scheduler, alias)
         self._opened(self._server.prepare(self._create))
-        self._offset = Offset()
+        self._offset = Offset(SECOND // 1000)
         self._started = True
+        self.measure_clock()
 
     def reopen(self) -> None:
         """Take possession of the collections that are there now; see the port."""
@@ -275,8 +271,9 @@ class MongoDBJobStore(DurableJobStore):
         :raises StoreError: if ``node`` never had a lease
         """
         self._check_started()
-        if not self._runs.check_alive(node, self._offset.at(now)) or not decisions:
+        if not self._runs.check_alive(node, now) or not decisions:
             return []
+        self._format.sign_runs(decisions)
         return self._runs.claim(decisions, node, now)
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
@@ -311,14 +308,13 @@ class MongoDBJobStore(DurableJobStore):
     ) -> list[Run] | None:
         """Renew or begin a node's lease; see the port. The server's clock decides."""
         self._check_started()
-        self._offset.measure(self._server.time, self.clock)
-        there = self._offset.at(now)
-        until = self._runs.renew(node, there, lease, self._identity)
+        now += self.measure_clock()
+        until = self._runs.renew(node, now, lease, self._identity)
         if isinstance(until, str):
             raise self._replaced(until)
-        if (until is None and not in_hand) or (until is not None and until >= there and not in_doubt):
+        if (until is None and not in_hand) or (until is not None and until >= now and not in_doubt):
             return None
-        return self._runs.keep(node, in_hand, there)
+        return self._runs.keep(node, in_hand, now)
 
     def rescue(
         self,
@@ -340,13 +336,13 @@ class MongoDBJobStore(DurableJobStore):
         for _ in range(_TRIES):
             documents = self._runs.busy()
             self._runs.file_leftovers(documents)
-            orphans = self._runs.orphans(documents, self._offset.at(now), node, own, in_doubt, ownerless)
+            orphans = self._runs.orphans(documents, now, node, own, in_doubt, ownerless)
             if not orphans:
                 break
             by_id = {document["_id"]: document for document in documents}
             found_jobs = self._jobs.some({run.job_id for run in orphans})
             jobs = {job.id: job for job in map(self._job_of, found_jobs)}
-            changed = sort_out(orphans, jobs, node, now, left, known)
+            changed = sort_out(orphans, jobs, node, now, left, known, self._format.run_refusal)
             taken = self._runs.take(changed, by_id)
             for run in taken:
                 own.add((run.job_id, run.nominal))
@@ -380,20 +376,24 @@ class MongoDBJobStore(DurableJobStore):
         if self._keep_runs is not None:
             self._runs.prune_many(self._keep_runs)
         with self._server.translated():
-            gone = {"lease_until": {"$lt": self._offset.at(now) - _NODES_KEPT}}
+            gone = {"lease_until": {"$lt": now - _NODES_KEPT}}
             self._server.nodes.delete_many(gone)
 
     def living_nodes(self, now: int) -> int:
         """Return how many nodes hold a lease that is not over."""
         self._check_started()
         with self._server.translated():
-            alive = {"lease_until": {"$gte": self._offset.at(now)}}
+            alive = {"lease_until": {"$gte": now}}
             return len(list(self._server.nodes.find(alive, {"_id": 1})))
 
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return how many due jobs wait for executors other than these."""
         self._check_started()
         return self._jobs.overdue(now, executors)
+
+    def measure_clock(self) -> int:
+        """Ask the server for its time, which it tells in milliseconds; see the port."""
+        return self._measure(self._server.time)
 
     # -- helpers -------------------------------------------------------------------------------------------------
 

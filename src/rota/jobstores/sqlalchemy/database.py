@@ -35,7 +35,7 @@ from ...errors import (
     StoreReplacedError,
     StoreUnavailableError,
 )
-from ...util import without_secrets
+from ...masking import without_secrets
 from ..identity import MOVED, replaced
 from .capabilities import BUSY_TIMEOUT, capabilities_of, is_in_memory, takes_arrays, takes_unions
 from .files import OpenFile, leave_open
@@ -411,7 +411,7 @@ def _make_engine(url: str | URL | None, options: Mapping[str, Any]) -> Engine:
     except ConfigurationError:
         raise
     except (ArgumentError, NoSuchModuleError, TypeError, ValueError) as exc:
-        said = str(exc).replace(str(url), without_secrets(str(url)))
+        said = without_secrets(str(exc), url)
         raise ConfigurationError(f"Cannot use this database URL or these engine options: {said}") from None
     except ImportError as exc:
         raise MissingExtraError(f"The database driver for this URL ({exc})", extra) from exc

@@ -13,11 +13,11 @@ from ...errors import StoreError
 from ..offset import AHEAD
 from ..orphans import linked, sort_out
 from .rows import fence_of
-from .schema import IDENTITY_KEY
+from .schema import BATCH, IDENTITY_KEY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -77,7 +77,7 @@ class Nodes:
         :raises Changed: if it is another one
         """
         row = conn.execute(self._look, {"b_id": node}).first()
-        found, before, renewals = (None, None, None) if row is None else row
+        found, before, renewals = (None, None, 0) if row is None else row
         change = identity.change(node, now, found, renewals)
         if change is not None:
             raise Changed(change)
@@ -101,10 +101,9 @@ class Nodes:
         conn.execute(self._table.update().where(ahead).ordered_values(until, (nodes.started, now)))
 
     def gone(self, conn: Connection, instant: int) -> list[str]:
-        """Return the nodes whose lease was over before an instant."""
-        return list(
-            conn.execute(select(self._table.c.id).where(self._table.c.lease_until < instant)).scalars()
-        )
+        """Return nodes whose lease was over before an instant, at most as many as one statement names."""
+        over = select(self._table.c.id).where(self._table.c.lease_until < instant)
+        return list(conn.execute(over.limit(BATCH)).scalars())
 
     def living(self, conn: Connection, instant: int) -> int:
         """Return how many nodes have a lease that is not over at an instant."""
@@ -126,13 +125,14 @@ def rescue(
     now: int,
     room: Mapping[str, int] | None,
     known: Collection[tuple[str, int]],
+    refusal: Callable[[Run], str | None],
 ) -> list[Run]:
     """Give orphaned runs to a node, or record them as lost, as :func:`~rota.jobstores.orphans.sort_out` decides.
 
     :return: what was taken, linked by ``then`` where it is of one job, and what was lost
     """
     fences = {id(run): fence_of(run) for run in orphans}  # before they change hands
-    changed = sort_out(orphans, jobs, node, now, room, known)
+    changed = sort_out(orphans, jobs, node, now, room, known, refusal)
     found = [run for run in changed if ledger.settle(conn, run, fences[id(run)])]
     ledger.release(conn, Counter(run.job_id for run in found if run.ended), now)
     linked(found)
