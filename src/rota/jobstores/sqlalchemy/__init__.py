@@ -347,7 +347,7 @@ class SQLAlchemyJobStore(DurableJobStore):
         """
 
         def work(conn: Connection, careful: bool) -> list[tuple[Decision, int]]:
-            if not self._nodes.is_alive(conn, node, now):
+            if not self._nodes.is_alive(conn, node, now, self._identity):
                 return []
             return self._ledger_table.claim(conn, decisions, node, now, careful)
 
@@ -431,10 +431,7 @@ class SQLAlchemyJobStore(DurableJobStore):
             self._db.check_log()
             return self._db.write(work)
 
-        try:
-            lost, renewals, until = self._guarded(careful, work)
-        except Changed as exc:
-            raise self._replaced(str(exc)) from None
+        lost, renewals, until = self._guarded(careful, work)
         self._identity.written(node, renewals, until)
         return lost
 
@@ -459,7 +456,7 @@ class SQLAlchemyJobStore(DurableJobStore):
             return []
 
         def work(conn: Connection) -> list[Run]:
-            if not self._nodes.is_alive(conn, node, now):
+            if not self._nodes.is_alive(conn, node, now, self._identity):
                 return []  # its own runs may not be its own any more
             self._nodes.settle(conn, now)
             unknown = [
@@ -547,6 +544,8 @@ class SQLAlchemyJobStore(DurableJobStore):
             return carry_out(work)
         except StoreReplacedError as exc:
             raise self._replaced(exc.change) from None
+        except Changed as exc:
+            raise self._replaced(str(exc)) from None
         except StoreError as exc:
             if not isinstance(exc.__cause__, DBAPIError) or not self._db.can.is_without_tables(exc.__cause__):
                 raise

@@ -173,14 +173,9 @@ class Database:
 
         :raises StoreReplacedError: if it is not
         """
-        gate = self._gate
-        if not self._has_file or gate is None:
-            return
-        gate.enter()
-        try:
-            self._checked(self.engine.connect(), log=True).close()
-        finally:
-            gate.leave()
+        if self._has_file:
+            with self._connected(log=True):
+                pass
 
     def dispose(self) -> None:
         """Close the connections, if the engine is the store's own."""
@@ -239,6 +234,8 @@ class Database:
                     if may_wait_again(self.engine, waits, self.address, BUSY_TIMEOUT / 1000):
                         continue
                 tries += 1
+                if not finished and self._kept:
+                    self.check_log()  # without it, new connections fail
                 if not self._may_repeat(exc, finished, tries):
                     raise self._translated(exc) from exc
 
@@ -283,7 +280,7 @@ class Database:
             yield conn
 
     @contextmanager
-    def _connected(self) -> Iterator[Connection]:
+    def _connected(self, log: bool = False) -> Iterator[Connection]:
         """Give a connection to write with, alone where only one can."""
         gate, lock = self._gate, self._write_lock
         if lock is None:
@@ -294,21 +291,21 @@ class Database:
             if gate is not None:  # after the lock: who waits for it is not inside
                 gate.enter()
             try:
-                with self._taken() as conn:
+                with self._taken(log) as conn:
                     yield conn
             finally:
                 if gate is not None:
                     gate.leave()
 
     @contextmanager
-    def _taken(self) -> Iterator[Connection]:
+    def _taken(self, log: bool = False) -> Iterator[Connection]:
         """Give the connection that is kept, or another one, and keep it for the next time."""
         pool = self.engine.pool
         try:
             conn = self._kept.pop()  # whatever goes wrong, another one is taken next time
         except IndexError:
             conn = self.engine.connect()
-        self._checked(conn)
+        self._checked(conn, log)
         try:
             yield conn
             if conn.in_transaction():

@@ -35,6 +35,8 @@ class OpenFile:
 
     def is_in_place(self) -> bool:
         """Whether the path leads to this file."""
+        if self._log is None:  # it is made with the first transaction
+            self._log = _number(f"{self._path}-wal")
         return not self._path or _number(self._path) == self._file
 
     def has_its_log(self) -> bool:

@@ -10,6 +10,7 @@ from collections import Counter
 from sqlalchemy import bindparam, func, select
 
 from ...errors import StoreError
+from ..identity import RESTORED
 from ..offset import AHEAD
 from ..orphans import linked, sort_out
 from .rows import fence_of
@@ -40,7 +41,7 @@ class Nodes:
 
     def __init__(self, tables: Tables) -> None:
         self._table = table = tables.nodes
-        self._find = select(table.c.lease_until).where(table.c.id == bindparam("b_id"))
+        self._find = select(table.c.lease_until, table.c.renewals).where(table.c.id == bindparam("b_id"))
         meta = tables.meta
         #: the same with the identity of the store
         self._look = (
@@ -58,15 +59,19 @@ class Nodes:
             )
         )
 
-    def is_alive(self, conn: Connection, node: str, now: int) -> bool:
+    def is_alive(self, conn: Connection, node: str, now: int, identity: Identity) -> bool:
         """Whether the lease of a node is not over.
 
         :raises StoreError: if it never had one
+        :raises Changed: if it had one, and the store was put back from a backup
         """
-        until = conn.scalar(self._find, {"b_id": node})
-        if until is None:
+        known = identity.renewals(node)  # before the look: another thread may renew it at this moment
+        row = conn.execute(self._find, {"b_id": node}).first()
+        if (row is None and known and now <= identity.until(node)) or (row is not None and row[1] < known):
+            raise Changed(RESTORED)
+        if row is None:
             raise StoreError(f"Node {node} has no lease; a node calls renew() before it claims anything")
-        return bool(until >= now)
+        return bool(row[0] >= now)
 
     def renew(
         self, conn: Connection, node: str, now: int, until: int, identity: Identity
