@@ -40,6 +40,7 @@ May not import anything of Rota. Each class also derives from what APScheduler 3
         ├── StoreInUseError (RuntimeError)       one store object, two schedulers
         ├── StoreNotStartedError (RuntimeError)  the store is used before start() or after shutdown()
         ├── StoreUnavailableError (ConnectionError)
+        ├── StoreReplacedError (RuntimeError)    the store was emptied, put back from a backup, or replaced while it was open
         ├── StoreConflictError (RuntimeError)    a job was changed by others again and again
         └── SchemaError (RuntimeError)           the stored schema is not one that this version knows
 """
@@ -277,6 +278,17 @@ class StoreNotStartedError(StoreError, RuntimeError):
 
 class StoreUnavailableError(StoreError, ConnectionError):
     """The store's server or file cannot be reached."""
+
+
+class StoreReplacedError(StoreError, RuntimeError):
+    """The store was emptied, put back from a backup, moved away or replaced while it was open; the scheduler opens it anew.
+
+    :ivar str change: "emptied", "restored", "replaced" or "moved"
+    """
+
+    def __init__(self, message: str, change: str) -> None:
+        super().__init__(message)
+        self.change = change
 
 
 class StoreConflictError(StoreError, RuntimeError):

@@ -22,6 +22,7 @@ __all__ = (
     "EVENT_EXECUTOR_REMOVED",
     "EVENT_JOBSTORE_ADDED",
     "EVENT_JOBSTORE_REMOVED",
+    "EVENT_JOBSTORE_REPLACED",
     "EVENT_JOB_ADDED",
     "EVENT_JOB_CANCELLED",
     "EVENT_JOB_ERROR",
@@ -72,7 +73,7 @@ EVENT_JOB_MAX_INSTANCES = 2**16
 EVENT_JOB_QUARANTINED = 2**17
 #: a quarantined job can be restored again
 EVENT_JOB_RESTORED = 2**18
-#: a run whose node died was recorded as lost
+#: a run whose node died was recorded as lost; or the store in which a run was to be recorded is not there any more
 EVENT_JOB_LOST = 2**19
 #: a run was cancelled (by a shutdown that did not wait)
 EVENT_JOB_CANCELLED = 2**20
@@ -84,7 +85,9 @@ EVENT_SCHEDULER_DEGRADED = 2**22
 EVENT_SCHEDULER_RECOVERED = 2**23
 #: the wall clock was set, or the machine slept
 EVENT_CLOCK_JUMPED = 2**24
-EVENT_ALL = 2**25 - 1
+#: a job store was emptied, put back from a backup, or replaced while it was open; it is opened anew
+EVENT_JOBSTORE_REPLACED = 2**25
+EVENT_ALL = 2**26 - 1
 
 
 class _Event:
@@ -113,9 +116,9 @@ class SchedulerEvent(_Event):
 
 
 class SchedulerHealthEvent(SchedulerEvent):
-    """The engine stopped (DEGRADED) or resumed (RECOVERED) to do its work with a job store.
+    """The engine stopped (DEGRADED) or resumed (RECOVERED) to do its work with a job store, or that was replaced (REPLACED).
 
-    :ivar str | None reason: the error, for DEGRADED
+    :ivar str | None reason: the error, for DEGRADED and REPLACED
     """
 
     __slots__ = ("reason",)

@@ -1,6 +1,6 @@
 """Dumps of what durable stores keep, and how they are put back: as administrators do it, or as near to it as a test gets.
 
-Knows the databases' own tools and clients, and nothing of Rota.
+Knows the databases' own tools and clients.
 """
 
 from __future__ import annotations
@@ -35,7 +35,24 @@ def load(kind: str, url: str, text: str) -> None:
     _KINDS[kind][1](url, text)
 
 
+def empty(kind: str, url: str) -> None:
+    """Remove all that is at a URL, while stores have it open."""
+    _KINDS[kind][2](url)
+
+
 # --------------------------------------------------------------------------------------------------------- databases
+
+
+def _empty_tables(url: str) -> None:
+    from sqlalchemy import MetaData
+
+    from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
+
+    store = SQLAlchemyJobStore(url)  # knows the driver
+    found = MetaData()
+    found.reflect(store.engine)
+    found.drop_all(store.engine)
+    store.engine.dispose()
 
 
 def _dump_sqlite(url: str) -> str:
@@ -102,6 +119,11 @@ def _dump_redis(url: str) -> str:
     return _json(found)
 
 
+def _empty_redis(url: str) -> None:
+    with need("redis", "redis").Redis.from_url(url) as client:
+        client.flushdb()
+
+
 def _load_redis(url: str, text: str) -> None:
     with need("redis", "redis").Redis.from_url(url) as client:
         for key, (kind, content) in json.loads(text).items():
@@ -122,6 +144,11 @@ def _dump_mongodb(url: str) -> str:
     return _json(json.loads(json_util.dumps(found, json_options=json_util.CANONICAL_JSON_OPTIONS)))
 
 
+def _empty_mongodb(url: str) -> None:
+    with need("pymongo", "mongodb").MongoClient(url) as client:
+        client.drop_database(client.get_default_database().name)
+
+
 def _load_mongodb(url: str, text: str) -> None:
     from bson import json_util
 
@@ -136,6 +163,11 @@ def _dump_etcd(url: str) -> str:
     client, path = _etcd(url)
     found = {meta["key"].decode(): value.decode() for value, meta in client.get_prefix(f"{path}/")}
     return _json({key.removeprefix(f"{path}/"): value for key, value in sorted(found.items())})
+
+
+def _empty_etcd(url: str) -> None:
+    client, path = _etcd(url)
+    client.delete_prefix(f"{path}/")
 
 
 def _load_etcd(url: str, text: str) -> None:
@@ -165,6 +197,14 @@ def _dump_zookeeper(url: str) -> str:
     return _in_zookeeper(url, work)
 
 
+def _empty_zookeeper(url: str) -> None:
+    def work(client: Any, path: str) -> str:
+        client.delete(path, recursive=True)
+        return ""
+
+    _in_zookeeper(url, work)
+
+
 def _load_zookeeper(url: str, text: str) -> None:
     def work(client: Any, path: str) -> str:
         for node, value in json.loads(text).items():
@@ -190,12 +230,12 @@ def _json(content: object) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-_KINDS: dict[str, tuple[Callable[[str], str], Callable[[str, str], None]]] = {
-    "sqlite": (_dump_sqlite, _load_sqlite),
-    "postgresql": (_dump_postgresql, _load_postgresql),
-    "mariadb": (_dump_mariadb, _load_mariadb),
-    "redis": (_dump_redis, _load_redis),
-    "mongodb": (_dump_mongodb, _load_mongodb),
-    "etcd": (_dump_etcd, _load_etcd),
-    "zookeeper": (_dump_zookeeper, _load_zookeeper),
+_KINDS: dict[str, tuple[Callable[[str], str], Callable[[str, str], None], Callable[[str], None]]] = {
+    "sqlite": (_dump_sqlite, _load_sqlite, _empty_tables),
+    "postgresql": (_dump_postgresql, _load_postgresql, _empty_tables),
+    "mariadb": (_dump_mariadb, _load_mariadb, _empty_tables),
+    "redis": (_dump_redis, _load_redis, _empty_redis),
+    "mongodb": (_dump_mongodb, _load_mongodb, _empty_mongodb),
+    "etcd": (_dump_etcd, _load_etcd, _empty_etcd),
+    "zookeeper": (_dump_zookeeper, _load_zookeeper, _empty_zookeeper),
 }

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rota.schedulers.plugins import create_plugin
-from rota.testing import SharedJobStoreContract, SignedJobStoreContract
+from rota.testing import ReplacedJobStoreContract, SharedJobStoreContract, SignedJobStoreContract
+from rota.testing.replaced_contract import Backup
+from tests.adapters import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,12 +17,33 @@ if TYPE_CHECKING:
     from rota.jobstores.base import BaseJobStore
 
 
-class StoreAtURL(SignedJobStoreContract, SharedJobStoreContract):
+class BackupAtURL(Backup):
+    """Dumps of what is at a URL."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.kind = url.partition(":")[0]
+
+    def save(self) -> object:
+        return dumps.dump(self.kind, self.url)
+
+    def empty(self) -> None:
+        dumps.empty(self.kind, self.url)
+
+    def put_back(self, saved: object) -> None:
+        dumps.load(self.kind, self.url, str(saved))
+
+
+class StoreAtURL(SignedJobStoreContract, ReplacedJobStoreContract, SharedJobStoreContract):
     """Store objects of their own connections on an empty place; the subclass gives its URL."""
 
     @pytest.fixture
     def url(self) -> str:
         raise NotImplementedError("give the fixture url in the subclass")
+
+    @pytest.fixture
+    def backup(self, url: str) -> Backup:
+        return BackupAtURL(url)
 
     @pytest.fixture
     def with_key(self, url: str) -> Iterator[Callable[[Any], BaseJobStore]]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rota.jobstores.memory import MemoryJobStore
-from rota.testing import JobStoreContract, SharedJobStoreContract
+from rota.testing import JobStoreContract, ReplacedJobStoreContract, SharedJobStoreContract
+from rota.testing.replaced_contract import Backup
 from tests.contracts.at_url import StoreAtURL
 
 if TYPE_CHECKING:
@@ -33,7 +34,25 @@ class TestSQLiteFile(StoreAtURL):
         return f"sqlite:///{tmp_path / 'jobs.sqlite'}"
 
 
-class TestSQLiteInMemory(SharedJobStoreContract):
+class MemoryBackup(Backup):
+    """Dumps of a SQLite database in memory."""
+
+    def __init__(self, engine: Any) -> None:
+        self.engine = engine
+
+    def save(self) -> object:
+        return "\n".join(self.engine.raw_connection().driver_connection.iterdump())
+
+    def empty(self) -> None:
+        with self.engine.begin() as connection:
+            for table in ("jobs", "runs", "nodes", "meta"):
+                connection.exec_driver_sql(f"DROP TABLE rota_{table}")
+
+    def put_back(self, saved: object) -> None:
+        self.engine.raw_connection().driver_connection.executescript(saved)
+
+
+class TestSQLiteInMemory(ReplacedJobStoreContract, SharedJobStoreContract):
     """Two store objects share one engine, which they may not close."""
 
     @pytest.fixture
@@ -50,8 +69,13 @@ class TestSQLiteInMemory(SharedJobStoreContract):
             store.start(None, "default")
             return store
 
+        self.engine = engine
         yield make
         engine.dispose()
+
+    @pytest.fixture
+    def backup(self, make_store: Any) -> Backup:
+        return MemoryBackup(self.engine)
 
 
 class TestPostgreSQL(StoreAtURL):

@@ -90,6 +90,14 @@ class BaseJobStore(ABC):
     def shutdown(self) -> None:  # noqa: B027  # optional to override, as in APScheduler
         """Free what the store opened itself. What the user passed in stays open."""
 
+    def reopen(self) -> None:
+        """Open the store anew after a :exc:`~rota.errors.StoreReplacedError`, whatever is at its place now.
+
+        :raises StoreUnavailableError, SchemaError: as :meth:`start`
+        """
+        self.shutdown()
+        self.start(self._scheduler, self._alias or "default")
+
     def log_by(self, logger: GuardedLogger) -> None:
         """Write the store's lines as the engine writes its own, so that no handler holds up who calls the store."""
         self._log = logger.over(given_logger(self) or self._logger)
@@ -399,6 +407,8 @@ class BaseJobStore(ABC):
         :param in_doubt: whether to look at these runs even if the lease has not run out: the answer to a renewal is missing
         :return: None if the lease had not run out; nothing was looked at then. Else those of ``in_hand`` that are not the node's
             any more. The others are, and nobody takes them as long as the lease lasts
+        :raises StoreReplacedError: if the store is not the one that was started, or was put back from a backup; nothing is written
+            then, and the node calls :meth:`reopen`
         """
         return None
 

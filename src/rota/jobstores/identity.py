@@ -1,4 +1,4 @@
-"""Which store this is: its identity, which is made together with its layout.
+"""Which store this is: its identity, which is made together with its layout, and what a renewal concludes from what it finds.
 
 Pure; knows no store.
 """
@@ -7,7 +7,86 @@ from __future__ import annotations
 
 from os import urandom
 
+from ..errors import StoreReplacedError
+
+EMPTIED = "emptied"
+RESTORED = "restored"
+REPLACED = "replaced"
+MOVED = "moved"
+
+_SENTENCES = {
+    EMPTIED: "{store} was emptied while it was open: its layout is gone, with all jobs and records. It is made anew where the "
+    "store may do that; add the jobs again, or stop the schedulers and put a backup back",
+    RESTORED: "{store} was put back from a backup while it was open: this node's lease there is missing, or older than it was "
+    "written. What was added, changed or recorded after the backup is not there any more, and what ran after it may run again",
+    REPLACED: "{store} was replaced by another one while it was open: it has not the identity that was found at the start",
+    MOVED: "{store} is not at its place any more: its file, or the write-ahead log beside it, was removed, renamed or replaced "
+    "while it was open",
+}
+
 
 def new_identity() -> str:
     """Return an identity that no store has had."""
     return urandom(16).hex()
+
+
+def replaced(change: str, store: str) -> StoreReplacedError:
+    """Return the error that says what happened to a store.
+
+    :param change: EMPTIED, RESTORED, REPLACED or MOVED
+    :param store: the store in words, as the beginning of the message
+    """
+    return StoreReplacedError(_SENTENCES[change].format(store=store), change)
+
+
+class Identity:
+    """What a store object knows of the store that it has open: its identity, and the leases that it has written there."""
+
+    __slots__ = ("_written", "value")
+
+    def __init__(self) -> None:
+        self.value = ""
+        #: for each node how often its lease had been renewed, and until when it lasts
+        self._written: dict[str, tuple[int, int]] = {}
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether there is a node whose renewals look after the store."""
+        return bool(self._written)
+
+    def opened(self, value: str) -> None:
+        """Take note of the store that was opened; what was written to another one means nothing any more."""
+        self.value = value
+        self._written = {}
+
+    def written(self, node: str, renewals: int, until: int) -> None:
+        """Take note of a renewal of a node's lease."""
+        self._written[node] = renewals, until
+
+    def left(self, node: str) -> None:
+        """Take note that a node's lease has been ended."""
+        self._written.pop(node, None)
+
+    def renewals(self, node: str) -> int:
+        """Return how often a node's lease had been renewed at its last renewal by this object; 0 if there was none."""
+        return self._written.get(node, (0, 0))[0]
+
+    def until(self, node: str) -> int:
+        """Return until when a node's lease lasts that this object has renewed; 0 if there is none."""
+        return self._written.get(node, (0, 0))[1]
+
+    def change(self, node: str, now: int, found: str | None, renewals: int | None) -> str | None:
+        """Return what happened to the store, None if it is the one that was opened.
+
+        A lease that is missing after it was over tells nothing: entries of nodes that were away for long are deleted.
+
+        :param now: instant, by the clock that leases are kept by
+        :param found: the identity in the store, None if it has none
+        :param renewals: how often the node's lease there was renewed, None if it has none
+        """
+        if found != self.value:
+            return EMPTIED if found is None else REPLACED
+        written, until = self._written.get(node, (0, 0))
+        if renewals is None:
+            return RESTORED if written and now <= until else None
+        return RESTORED if renewals < written else None

@@ -32,6 +32,10 @@ class Retention:
         self._written: dict[str, int] = {}
         self._looked_at: int | None = None
 
+    def forget(self) -> None:
+        """Forget what is known of the records: they are those of another store now."""
+        self._written, self._looked_at = {}, None
+
     def count(self, job_id: str, records: int) -> None:
         """Take note of new records of a job."""
         if self.keep is None:

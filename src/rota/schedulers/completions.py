@@ -11,8 +11,8 @@ from time import sleep
 
 from ..clock import HELD, SECOND
 from ..core.run import CANCELLED, CLAIMED, GONE, LOST, WITHHELD, end, is_plain
-from ..errors import HeldRowsError, StoreNotStartedError
-from ..events import EVENT_JOB_REFUSED
+from ..errors import HeldRowsError, StoreNotStartedError, StoreReplacedError
+from ..events import EVENT_JOB_LOST, EVENT_JOB_REFUSED
 from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
 from ..texts import error_text, shortened
@@ -59,6 +59,8 @@ class Completions:
         self.in_hand: dict[tuple[str, int], Run] | None = {} if store.durable else None
         #: claimed runs of a durable store that a shutdown kept from starting; they are given back
         self.unstarted: list[Run] = []
+        #: runs in hand (by identity) that have no place in their store, which was emptied, put back or replaced
+        self.displaced: set[int] = set()
         #: runs in hand that their executor could not start without permission; the passes hand them out again
         self.withheld: deque[Run] = deque()
         #: ended runs whose rows somebody else holds; when they are tried again (monotonic microseconds), and after what pause
@@ -226,6 +228,15 @@ class Completions:
             batch = [run for run in batch if run not in left]
             ended_now = [run for run in ended_now if run in written]
         self._set_aside(held)
+        lost: Sequence[Run] = ()
+        if refused and self._lease is not None:
+            refused, lost, doubtful, failure = self._look_into(refused)
+            if doubtful:
+                ended.extendleft(reversed(doubtful))
+                error = error or failure
+                left = dict.fromkeys(doubtful)
+                batch = [run for run in batch if run not in left]
+                ended_now = [run for run in ended_now if run not in left]
         self.recorded += len(batch)
         in_hand = self.in_hand
         if in_hand is not None:
@@ -234,7 +245,7 @@ class Completions:
                 if in_hand.get(key) is run:
                     del in_hand[key]
         try:
-            self._announce(ended_now, refused)
+            self._announce(ended_now, refused, lost)
         finally:
             if self.submitted == self.recorded and not self._idle.is_set():
                 self._idle.set()
@@ -269,6 +280,53 @@ class Completions:
         if not self._held:
             return None
         return max(self._held_until - self._engine.clock.monotonic(), FIRST_PAUSE) / SECOND
+    def _look_into(
+        self, refused: Sequence[Run]
+    ) -> tuple[list[Run], list[Run], list[Run], BaseException | None]:
+        """Find out why ends were refused: by the fence, or because the store is not the one in which the runs were claimed.
+
+        :return: the runs that are refused, those that are lost with their store, those of which nothing is known yet as the store
+            cannot be asked, and what it said then
+        """
+        lease, displaced = self._lease, self.displaced
+        assert lease is not None
+        others = [run for run in refused if id(run) not in displaced]
+        lost: list[Run] = []
+        try:
+            if len(others) < len(refused):
+                from .reopening import record_again  # import time: it is needed once in years
+
+                for run in refused:
+                    if id(run) in displaced:
+                        if not record_again(self._store, lease.node, run):
+                            lost.append(run)
+                        displaced.discard(id(run))
+            if others:
+                lease.check(self.in_hand or {})
+        except BaseException as exc:
+            if is_interrupt(exc):
+                raise
+            written = [run for run in lost if id(run) not in displaced]
+            return [], written, [run for run in refused if run in others or id(run) in displaced], exc
+        return others, lost, [], None
+
+    def _why_refused(self, refused: Sequence[Run]) -> dict[int, str]:
+        """Return for refused runs (by identity) what became of them in the store."""
+        since: dict[str, int] = {}
+        for run in refused:
+            since[run.job_id] = min(run.nominal, since.get(run.job_id, run.nominal))
+        try:
+            found = self._store.recorded(since) if since else {}
+        except BaseException as exc:
+            if is_interrupt(exc):
+                raise
+            return {}
+        known = {(job_id, first) for job_id, records in found.items() for first, _, _ in records}
+        return {
+            id(run): "the store has no record of the run any more"
+            for run in refused
+            if (run.job_id, run.nominal) not in known
+        }
 
     def _finish_singly(
         self, runs: Sequence[Run], error: BaseException
@@ -331,20 +389,29 @@ class Completions:
             self.unstarted += [run for run in batch if run.status == CANCELLED and run.started_at is None]
         return ended
 
-    def _announce(self, batch: Sequence[Run], refused: Sequence[Run]) -> None:
+    def _announce(self, batch: Sequence[Run], refused: Sequence[Run], lost: Sequence[Run]) -> None:
         engine, alias = self._engine, self._alias
         wanted = engine.wanted()
         stale = {id(run) for run in refused} if refused else None
+        reasons = self._why_refused(refused) if refused else {}
+        homeless = {id(run) for run in lost} if lost else None
         for run in batch:
             event = None
             job = run.job
             if job is not None:  # label(), of which the call costs more than what it does
                 run.name, run.func = job.name, job.func_ref
             if stale and id(run) in stale:
-                engine.logger.error(
-                    "The outcome of %r (%s) was refused: another node has taken the run over", run, run.status
-                )
+                why = reasons.get(id(run), "another node has taken the run over")
+                engine.logger.error("The outcome of %r (%s) was refused: %s", run, run.status, why)
                 event = event_of(alias, run, EVENT_JOB_REFUSED)
+            elif homeless and id(run) in homeless:
+                engine.logger.error(
+                    "The outcome of %r (%s) has no record: its job store was emptied, put back from a backup or replaced while it "
+                    "ran",
+                    run,
+                    run.status,
+                )
+                event = event_of(alias, run, EVENT_JOB_LOST)
             elif wanted and wanted & EVENT_OF_STATUS[run.status]:
                 event = event_of(alias, run, EVENT_OF_STATUS[run.status])
             # The ledger is bounded; it may not keep a job's objects alive.
@@ -357,4 +424,4 @@ class Completions:
 
 def _is_away(exc: BaseException) -> bool:
     """Whether an error speaks of the store, not of what it was given."""
-    return issubclass(type(exc), (OSError, StoreNotStartedError, HeldRowsError))
+    return issubclass(type(exc), (OSError, StoreNotStartedError, HeldRowsError, StoreReplacedError))

@@ -8,10 +8,11 @@ from __future__ import annotations
 from ..clock import HELD, LEASE, SECOND, SLICE
 from ..core.admission import admit
 from ..core.plan import ENDED, QUARANTINED, plan, quarantine
-from ..errors import StoreError
+from ..errors import StoreError, StoreReplacedError
 from ..events import (
     EVENT_CLOCK_JUMPED,
     EVENT_JOB_SUBMITTED,
+    EVENT_JOBSTORE_REPLACED,
     EVENT_SCHEDULER_DEGRADED,
     EVENT_SCHEDULER_RECOVERED,
     ClockEvent,
@@ -144,6 +145,10 @@ class Engine:
             )
         state.completions.offload = self._offload if store.does_io else self._soon
         self._keep({**self.stores, alias: state}, self.leaving)
+        self.listen_to(store)
+
+    def listen_to(self, store: BaseJobStore) -> None:
+        """Have a store wake the host when others have changed something that is due soon."""
         if self._runs_jobs:
             store.on_wake(self._wake)
 
@@ -216,8 +221,12 @@ class Engine:
     def renew(self, state: StoreState) -> None:
         """Renew the lease in a store outside the passes. Thread-safe."""
         lease = state.lease
-        if lease is not None and lease.renewed_at is not None:
-            was_set = lease.renew(state.completions.in_hand or {})
+        if lease is not None and lease.renewed_at is not None and not state.replaced:
+            try:
+                was_set = lease.renew(state.completions.in_hand or {})
+            except StoreReplacedError as exc:
+                self.store_failed(state.alias, exc, "renewing the lease")
+                return
             if was_set or state.completions.withheld:
                 self._wake()
 
@@ -301,6 +310,10 @@ class Engine:
                 return wait / SECOND
         failures = state.failures
         try:
+            if state.replaced:
+                from .reopening import reopen  # import time: it is needed once in years
+
+                reopen(self, state)
             if failures or state.unmeasured:
                 state.store.measure_clock()
                 state.unmeasured = False
@@ -544,6 +557,13 @@ class Engine:
         room = {alias: self._room(alias, any_room=True) for alias in list(self._executors)}
         permission = lease.permission
         rescued = lease.rescue(state.store.now(), room, state.completions.in_hand or {})
+        if lease.left_over:
+            from .reopening import end_left_over  # import time
+
+            for run in end_left_over(rescued, lease.left_over, state.store.now()):
+                rescued.remove(run)
+                state.completions.expect_run(run)
+                state.completions.done(run)
         taken = []
         again = 0
         for run in rescued:
@@ -590,6 +610,9 @@ class Engine:
         if state is None:
             return
         state.failures += 1
+        if issubclass(type(exc), StoreReplacedError):
+            self._was_replaced(state, exc)
+            return
         pause = min(self._retry_interval, 0.1 * 2 ** min(state.failures, 16)) * (0.75 + random() / 2)
         state.retry_at = self.clock.monotonic() + int(pause * SECOND)
         state.error = error_text(exc)
@@ -603,6 +626,18 @@ class Engine:
         )
         if state.failures == 1:
             self.dispatch(SchedulerHealthEvent(EVENT_SCHEDULER_DEGRADED, alias, state.error))
+        self._wake()
+
+    def _was_replaced(self, state: StoreState, exc: BaseException) -> None:
+        """Say once that a store is not the one that was opened; the next pass opens what is there now."""
+        again, state.replaced = state.replaced, True
+        state.retry_at = self.clock.monotonic() + (SECOND if again else 0)
+        state.error = error_text(exc)
+        if not again:
+            self.logger.error("Job store %r: %s", state.alias, state.error)
+            self.dispatch(SchedulerHealthEvent(EVENT_JOBSTORE_REPLACED, state.alias, state.error))
+        if state.failures == 1:
+            self.dispatch(SchedulerHealthEvent(EVENT_SCHEDULER_DEGRADED, state.alias, state.error))
         self._wake()
 
     def _state_of(self, alias: str) -> StoreState | None:
@@ -648,7 +683,9 @@ class Engine:
     def is_backing_off(self, alias: str) -> bool:
         """Whether a store is left alone for a while after an error."""
         state = self._state_of(alias)
-        return state is not None and state.retry_at is not None and state.retry_at > self.clock.monotonic()
+        if state is None or state.replaced:
+            return state is not None
+        return state.retry_at is not None and state.retry_at > self.clock.monotonic()
 
     def _watch_clock(self) -> None:
         """Notice that this machine's wall clock was set, that it slept, or that this process was suspended."""

@@ -52,6 +52,7 @@ class Lease:
         "hurry",
         "in_doubt",
         "kept",
+        "left_over",
         "length",
         "no_takeover_until",
         "node",
@@ -93,6 +94,8 @@ class Lease:
         self.permission = Permission(0)
         #: True while there are runs in hand of which the store did not say, after such a renewal, that they are this node's still
         self.unsure = False
+        #: keys of the claimed runs that the store holds for this node since it was put back from a backup, and that are not in hand
+        self.left_over: set[tuple[str, int]] = set()
         #: True once somebody has asked for a run that this node may take at once
         self.asked = False
 
@@ -162,6 +165,42 @@ class Lease:
         self.permission.until = elapsed + self.length
         self._compare_clocks()
         return jumped
+
+    def check(self, in_hand: InHand) -> None:
+        """Renew the lease now, to see that the store is the one that it was.
+
+        :raises StoreReplacedError: if it is not
+        """
+        waited = patiently(self._in_turn, PATIENCE)
+        try:
+            if not self.ended:
+                self._renew([run for run in list(in_hand.values()) if not run.ended])
+        finally:
+            if waited:
+                self._in_turn.release()
+
+    def begin_anew(self, in_hand: InHand) -> list[Run]:
+        """Begin the lease in a store that was opened anew; return the runs in hand that it does not have as this node's.
+
+        These have no permission to start until somebody gives them one.
+        """
+        waited = patiently(self._in_turn, PATIENCE)
+        try:
+            runs, elapsed = list(in_hand.values()), self._clock.monotonic()
+            self.renewed_at = self._looked_at = None
+            self._rescued = set()
+            missing = self._store.renew(self.node, self._store.now(), self.length, runs, True) or []
+            self._unanswered = self.hurry = self.unsure = False
+            self.trust_the_others()
+            gone = {id(run) for run in missing}
+            self.permission, waiting = Permission(elapsed + self.length), Permission(0)
+            for run in runs:
+                run.permission = waiting if id(run) in gone else self.permission
+            self.renewed_at = elapsed
+        finally:
+            if waited:
+                self._in_turn.release()
+        return missing
 
     def _tell_whose_they_are(self, in_hand: Collection[Run], lost: Collection[Run]) -> None:
         """Renew the permission of the runs that are still this node's; those that were not asked for have none until they are."""

@@ -41,6 +41,7 @@ class StoreState:
         "measured_at",
         "moves",
         "renewals",
+        "replaced",
         "requested",
         "retry_at",
         "set_back",
@@ -74,6 +75,8 @@ class StoreState:
         self.measured_at = engine.clock.monotonic()
         #: until when (the store's time) the host waits; HELD while a pass is under way, so that whatever comes then wakes it up
         self.waits_until = HELD
+        #: True after it was noticed that the store is not the one that was opened, until it is opened anew
+        self.replaced = False
         self.failures = 0
         self.error: str | None = None
         #: monotonic microseconds; None: at once

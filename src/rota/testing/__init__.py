@@ -10,6 +10,8 @@ Exports only; each name is loaded when it is first used, because the contract su
 ``JobStoreContract``      what every job store must do, as a class of tests to derive from
 ``SharedJobStoreContract``
                           what it must do besides if several processes may use its data at once
+``ReplacedJobStoreContract``
+                          what it must do when its place is emptied, put back from a backup, or another one
 ``SignedJobStoreContract``
                           what it must do besides if it takes a ``signing_key``
 ``ExecutorContract``      the same for executors
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from .executor_contract import ExecutorContract as ExecutorContract
     from .host_contract import HostContract as HostContract
     from .manual import ManualScheduler as ManualScheduler
+    from .replaced_contract import ReplacedJobStoreContract as ReplacedJobStoreContract
     from .shared_contract import SharedJobStoreContract as SharedJobStoreContract
     from .signed_contract import SignedJobStoreContract as SignedJobStoreContract
     from .simulation import simulate as simulate
@@ -38,6 +41,7 @@ _WHERE = {
     "HostContract": "host_contract",
     "JobStoreContract": "contracts",
     "ManualScheduler": "manual",
+    "ReplacedJobStoreContract": "replaced_contract",
     "SharedJobStoreContract": "shared_contract",
     "SignedJobStoreContract": "signed_contract",
     "VirtualClock": "clock",
@@ -60,7 +64,7 @@ def __getattr__(name: str) -> object:
         import pytest
 
         suites = {f"rota.testing.{where}" for suite, where in _WHERE.items() if suite.endswith("Contract")}
-        suites |= {"rota.testing.stored_contract", "rota.testing.recorded_contract"}
+        suites |= {f"rota.testing.{name}_contract" for name in ("stored", "recorded", "record", "lease")}
         pytest.register_assert_rewrite(*suites.difference(sys.modules))  # failed assertions show their values
     found = globals()[name] = getattr(import_module(f"rota.testing.{module}"), name)
     return found

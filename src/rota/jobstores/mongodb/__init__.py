@@ -9,11 +9,13 @@ import pickle
 
 from ...clock import DAY, SECOND, instant, moment
 from ...core.run import CLAIMED
-from ...errors import ConfigurationError, MissingExtraError, StoreNotStartedError
+from ...errors import ConfigurationError, MissingExtraError
 from ...jobcodec import JobFormat
 from ...util import maybe_ref
-from ..base import BaseJobStore, ConflictingIdError, JobLookupError
+from ..base import ConflictingIdError, JobLookupError
 from ..documents import heal, ordered
+from ..durable import DurableJobStore
+from ..identity import Identity
 from ..offset import Offset
 from ..orphans import linked, sort_out
 
@@ -45,7 +47,7 @@ _TRIES = 10
 _NODES_KEPT = DAY
 
 
-class MongoDBJobStore(BaseJobStore):
+class MongoDBJobStore(DurableJobStore):
     """Keeps jobs and ledger in MongoDB (4.2 or later); any number of schedulers and processes may share it. Alias: ``mongodb``.
 
     The first four parameters and ``connect_args`` are APScheduler's. Other processes' changes are noticed by a look every
@@ -69,7 +71,6 @@ class MongoDBJobStore(BaseJobStore):
     :raises ConfigurationError: (a ``ValueError``) if an option is wrong
     """
 
-    durable = True
     waits_for_sockets = True
     poll_interval = 1.0
 
@@ -103,7 +104,7 @@ class MongoDBJobStore(BaseJobStore):
         self._offset = Offset(SECOND // 1000)
         self._keep_runs = keep_runs
         self._keep_age = None if keep_days is None else int(keep_days * DAY)
-        self._started = False
+        self._identity = Identity()
 
     @property
     def client(self) -> Any:
@@ -124,10 +125,15 @@ class MongoDBJobStore(BaseJobStore):
         :raises SchemaError: if the collections are somebody else's, or of a version that this code does not know
         """
         super().start(scheduler, alias)
-        self._server.prepare(self._create)
+        self._opened(self._server.prepare(self._create))
         self._offset = Offset(SECOND // 1000)
         self._started = True
         self.measure_clock()
+
+    def reopen(self) -> None:
+        """Take possession of the collections that are there now; see the port."""
+        self._runs.forget()
+        self._opened(self._server.prepare(self._create, again=True))
 
     def shutdown(self) -> None:
         """Close the connections, unless the client was passed in."""
@@ -303,18 +309,12 @@ class MongoDBJobStore(BaseJobStore):
         """Renew or begin a node's lease; see the port. The server's clock decides."""
         self._check_started()
         now += self.measure_clock()
-        nodes = self._server.nodes
-        renewed = {"$set": {"lease_until": now + lease, "started": now}, "$inc": {"renewals": 1}}
-        with self._server.translated():
-            alive = {"_id": node, "lease_until": {"$gte": now}}
-            ran = nodes.update_one(alive, renewed).matched_count
-            if (
-                not ran
-                and not nodes.update_one({"_id": node}, renewed, upsert=True).matched_count
-                and not in_hand
-            ):
-                return None
-        return None if ran and not in_doubt else self._runs.keep(node, in_hand, now)
+        until = self._runs.renew(node, now, lease, self._identity)
+        if isinstance(until, str):
+            raise self._replaced(until)
+        if (until is None and not in_hand) or (until is not None and until >= now and not in_doubt):
+            return None
+        return self._runs.keep(node, in_hand, now)
 
     def rescue(
         self,
@@ -358,6 +358,7 @@ class MongoDBJobStore(BaseJobStore):
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
         self._check_started()
         self._runs.leave(node, runs)
+        self._identity.left(node)
 
     def heal(self, now: int) -> list[Job]:
         """Let jobs out of quarantine that can be restored and planned now; return them."""
@@ -395,12 +396,6 @@ class MongoDBJobStore(BaseJobStore):
         return self._measure(self._server.time)
 
     # -- helpers -------------------------------------------------------------------------------------------------
-
-    def _check_started(self) -> None:
-        if not self._started:
-            raise StoreNotStartedError(
-                f"{self!r} is not started; its scheduler starts it, or call start(None, 'default') to use it alone"
-            )
 
     def _job_of(self, document: Mapping[str, Any]) -> Job:
         return self._jobs.job_of(document, self._scheduler, self._alias)

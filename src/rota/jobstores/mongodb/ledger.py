@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ...core.plan import Decision
     from ...core.recorded import Recorded
     from ...core.run import Run
+    from ..identity import Identity
     from .server import Server
 
 #: How many records are deleted in one step, and how many keys one question names.
@@ -198,6 +199,35 @@ class Ledger:
         ids = [document["_id"] for document in documents if document.get("pending")]
         if ids:
             self.file(ids)
+
+    def forget(self) -> None:
+        """Forget what is known of jobs and records: they are others now."""
+        self._written, self._seen = None, {}
+
+    def renew(self, node: str, now: int, lease: int, identity: Identity) -> int | str | None:
+        """Begin or prolong a lease, if the store is the one that was opened.
+
+        The document of a lease names the store and counts its renewals, so that nearly always one step tells that all is well.
+
+        :return: until when the lease lasted before, None if there was none; or what happened to the store
+        """
+        nodes, until = self._server.nodes, now + lease
+        renewed = {
+            "$set": {"lease_until": until, "started": now, "store": identity.value},
+            "$inc": {"renewals": 1},
+        }
+        known = {"_id": node, "store": identity.value, "renewals": {"$gte": identity.renewals(node)}}
+        with self._server.translated():
+            before = nodes.find_one_and_update(known, renewed)
+            if before is None:
+                marks = self._server.meta.find_one({"_id": "schema"}) or {}
+                there = nodes.find_one({"_id": node}) or {}
+                change = identity.change(node, now, marks.get("identity"), there.get("renewals"))
+                if change is not None:
+                    return change
+                before = nodes.find_one_and_update({"_id": node}, renewed, upsert=True)
+        identity.written(node, (before or {}).get("renewals", 0) + 1, until)
+        return None if before is None else int(before["lease_until"])
 
     def keep(self, node: str, in_hand: Collection[Run], now: int) -> list[Run]:
         """Make sure of a node's runs after its lease had run out; return those that are not its any more.

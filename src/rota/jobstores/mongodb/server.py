@@ -89,16 +89,18 @@ class Server:
             hosts = "?"
         return f"mongodb://{hosts}/{self.jobs.full_name.replace('.', '/', 1)}"
 
-    def prepare(self, create: bool) -> None:
-        """Take possession of the collections, and create their indexes; migrate them.
+    def prepare(self, create: bool, again: bool = False) -> str:
+        """Take possession of the collections, and create their indexes; migrate them. Return the identity of the store.
 
         :param create: whether what is not there may be made
+        :param again: whether they were Rota's before: others may have added jobs since they were emptied
         :raises SchemaError: if they are somebody else's, or of a version that this code does not know
         """
         with self.translated():
             found = self.meta.find_one({"_id": "schema"})
             if found is None:
-                self._refuse_foreign()
+                if not again:
+                    self._refuse_foreign()
                 if not create:
                     raise SchemaError(
                         f"There are no collections of Rota at {self.address}, and create is False"
@@ -113,12 +115,15 @@ class Server:
                 for step in steps_from(version, SCHEMA_VERSION, create, self.address, "another collection"):
                     MIGRATIONS[step](self)
                     self.meta.update_one({"_id": "schema", "version": step}, {"$set": {"version": step + 1}})
-            # It is new with version 3, or somebody has deleted it.
-            nameless = {"_id": "schema", "version": SCHEMA_VERSION, "identity": {"$exists": False}}
-            if found is None or "identity" not in found:
+            if not isinstance(
+                (found or {}).get("identity"), str
+            ):  # it is new with version 3, or somebody has deleted it
+                nameless = {"_id": "schema", "identity": {"$not": {"$type": "string"}}}
                 self.meta.update_one(nameless, {"$set": {"identity": new_identity()}})
+                found = self.meta.find_one({"_id": "schema"})
+            identity = str((found or {}).get("identity"))
             if not create:
-                return
+                return identity
             self.jobs.create_index([("state", ASCENDING), ("executor", ASCENDING), ("next_due", ASCENDING)])
             # Only jobs with runs that have not ended, or are not filed away, have this field.
             self.jobs.create_index([("busy", ASCENDING)], sparse=True)
@@ -126,6 +131,7 @@ class Server:
             self.runs.create_index([("status", ASCENDING), ("nominal", DESCENDING)])
             self.runs.create_index([("nominal", DESCENDING)])
             self.nodes.create_index([("lease_until", ASCENDING)])
+        return identity
 
     def _refuse_foreign(self) -> None:
         for collection in (self.jobs, self.runs, self.nodes):

@@ -18,13 +18,13 @@ from ...errors import (
     SchemaError,
     StoreConflictError,
     StoreError,
-    StoreNotStartedError,
 )
 from ...jobcodec import JobFormat
 from ...util import maybe_ref
-from ..base import BaseJobStore, ConflictingIdError, JobLookupError
+from ..base import ConflictingIdError, JobLookupError
 from ..documents import heal, ordered, parts_of, steps_from
-from ..identity import new_identity
+from ..durable import DurableJobStore
+from ..identity import Identity, new_identity
 from ..offset import Offset
 from ..orphans import linked, sort_out
 
@@ -59,7 +59,7 @@ _HEARING_INTERVAL = 10.0
 _NODES_KEPT = DAY
 
 
-class RedisJobStore(BaseJobStore):
+class RedisJobStore(DurableJobStore):
     """Keeps jobs and ledger in a Redis or Valkey server; any number of schedulers and processes may share it. Alias: ``redis``.
 
     The first four parameters and ``connect_args`` are APScheduler's. Other processes are woken up through a channel when something
@@ -85,7 +85,6 @@ class RedisJobStore(BaseJobStore):
     :raises ConfigurationError: (a ``ValueError``) if an option is wrong
     """
 
-    durable = True
     waits_for_sockets = True
     poll_interval = 1.0
 
@@ -120,9 +119,7 @@ class RedisJobStore(BaseJobStore):
         self._keep_runs = keep_runs
         self._keep_age = None if keep_days is None else int(keep_days * DAY)
         self._ledger_keys = Ledger(self._run)
-        #: of the keys, as they were at the start
-        self._identity = ""
-        self._started = False
+        self._identity = Identity()
 
     @property
     def redis(self) -> Any:
@@ -140,7 +137,14 @@ class RedisJobStore(BaseJobStore):
         """
         super().start(scheduler, alias)
         self._server.check_slots(self._keys.names)
-        version = self._prepare()
+        self._open()
+        self._offset = Offset()
+        self._started = True
+        self.measure_clock()
+
+    def _open(self) -> None:
+        """Take possession of the keys, migrate them, and take note of which store that is."""
+        version, identity = self._prepare()
         if version == "foreign":
             raise SchemaError(
                 f"Some of the keys {', '.join(self._keys.names)} exist on {self._server.address} and are not Rota's; give another "
@@ -152,22 +156,25 @@ class RedisJobStore(BaseJobStore):
         found = int(version) if version.isdecimal() else version
         for step in steps_from(found, SCHEMA_VERSION, self._create, where, "another jobs_key"):
             self._keys.run(self._server, scripts.MIGRATIONS[step], ())
-        if not self._identity:  # it is new with this version, or somebody has deleted it
-            self._prepare()
-        self._offset = Offset()
-        self._started = True
-        self.measure_clock()
+        if not identity:  # it is new with this version
+            _, identity = self._prepare()
+        self._opened(identity)
 
-    def _prepare(self) -> str:
-        """Take possession of the keys; return the version of their layout, or what is wrong with them."""
+    def _prepare(self) -> tuple[str, str]:
+        """Take possession of the keys; return the version of their layout, or what is wrong with them, and the identity."""
         try:
             fields = ("1" if self._create else "", new_identity())
-            version, self._identity = texts(self._keys.run(self._server, scripts.PREPARE, fields))
+            version, identity = texts(self._keys.run(self._server, scripts.PREPARE, fields))
         except StoreError as exc:
             if "WRONGTYPE" not in str(exc):
                 raise
-            return "foreign"
-        return version
+            return "foreign", ""
+        return version, identity
+
+    def reopen(self) -> None:
+        """Take possession of the keys that are there now; see the port."""
+        self._ledger_keys.forget()
+        self._open()
 
     def shutdown(self) -> None:
         """Stop listening, and close the connections unless the client was passed in."""
@@ -359,7 +366,11 @@ class RedisJobStore(BaseJobStore):
     ) -> list[Run] | None:
         """Renew or begin a node's lease; see the port. The server's clock decides."""
         now += self.measure_clock()
-        return self._ledger_keys.renew(node, now, now + lease, in_hand, in_doubt)
+        until = now + lease
+        lost, change = self._ledger_keys.renew(node, now, until, in_hand, in_doubt, self._identity)
+        if change is not None:
+            raise self._replaced(change)
+        return lost
 
     def rescue(
         self,
@@ -397,6 +408,7 @@ class RedisJobStore(BaseJobStore):
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
         self._ledger_keys.leave(node, runs)
+        self._identity.left(node)
 
     def heal(self, now: int) -> list[Job]:
         """Let jobs out of quarantine that can be restored and planned now; return them."""
@@ -428,10 +440,7 @@ class RedisJobStore(BaseJobStore):
 
     def _run(self, script: str, *fields: str) -> Any:
         """Carry out a script with these fields; its answer is a text, a number, or a list of either."""
-        if not self._started:
-            raise StoreNotStartedError(
-                f"{self!r} is not started; its scheduler starts it, or call start(None, 'default') to use it alone"
-            )
+        self._check_started()
         return self._keys.run(self._server, script, fields)
 
     def _scan(self, script: str, *fields: str) -> Iterator[str]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ...core.plan import Decision
     from ...core.recorded import Recorded
     from ...core.run import Run
+    from ..identity import Identity
 
 #: How often a claim or a rescue is tried against others' changes.
 TRIES = 10
@@ -159,17 +160,37 @@ class Ledger:
 
     # -- leases --------------------------------------------------------------------------------------------------
 
+    def forget(self) -> None:
+        """Forget what is known of the records: they are others now."""
+        self._written = None
+
     def renew(
-        self, node: str, there: int, until: int, in_hand: Collection[Run], in_doubt: bool
-    ) -> list[Run] | None:
-        """Begin or prolong a lease; see the port."""
-        doubt = "1" if in_doubt else ""
-        answer = self._run(scripts.RENEW, node, str(there), str(until), "1" if in_hand else "", doubt)
-        if not answer:
-            return None
-        parts = answer[1:].split("\0")
+        self,
+        node: str,
+        there: int,
+        until: int,
+        in_hand: Collection[Run],
+        in_doubt: bool,
+        identity: Identity,
+    ) -> tuple[list[Run] | None, str | None]:
+        """Begin or prolong a lease; see the port.
+
+        :return: the answer, and what happened to the store if it is not the one that was opened
+        """
+        known = identity.value, str(identity.renewals(node)), str(identity.until(node))
+        asked = "1" if in_hand else "", "1" if in_doubt else ""
+        answer = texts(self._run(scripts.RENEW, node, str(there), str(until), *asked, *known))
+        if answer[0] == "?":
+            _, found, count = answer
+            return None, identity.change(node, there, found or None, int(count) if count else None)
+        renewals, text = answer
+        identity.written(node, int(renewals), until)
+        if not text:
+            return None, None
+        parts = text[1:].split("\0")
         held = set(zip(parts[::3], parts[1::3], parts[2::3], strict=False))
-        return [run for run in in_hand if (run.job_id, padded(run.nominal), str(run.attempt)) not in held]
+        lost = [run for run in in_hand if (run.job_id, padded(run.nominal), str(run.attempt)) not in held]
+        return lost, None
 
     def orphans(
         self, there: int, node: str, known: Collection[tuple[str, int]], in_doubt: bool, ownerless: bool

@@ -138,24 +138,30 @@ local function owner_of(document)
 end
 """
 
-#: Begin or prolong a lease (node, now, until, whether runs are in hand, whether to look at them anyway). Returns nothing if it had
-#: not run out, else the runs that the node has: "=", and key and attempt in turn.
+#: Begin or prolong a lease (node, now, until, whether runs are in hand, whether to look at them anyway; identity of the store, how
+#: often the lease was renewed and until when it lasts, as the node knows). Returns how often it has been renewed, and nothing if it
+#: had not run out, else the runs that the node has: "=", and key and attempt in turn. If the store is not the one that it was, it
+#: changes nothing, and returns what there is of it instead: "?", its identity, and how often the lease was renewed.
 RENEW = f"""{_OWNER}
 local f = fields(ARGV[1])
-call('HSETNX', META, 'schema', VERSION)
-local before = call('ZSCORE', NODES, f[1])
+local identity, before = call('HGET', META, 'identity') or '', call('ZSCORE', NODES, f[1])
+local renewals = before and tonumber(call('HGET', META, 'renewals ' .. f[1]) or '0')
+local known = tonumber(f[7])
+if identity ~= f[6] or (not before and known > 0 and tonumber(f[2]) <= tonumber(f[8])) or (before and renewals < known) then
+  return {{'?', identity, renewals and tostring(renewals) or ''}}
+end
 call('ZADD', NODES, f[3], f[1])
 call('HSET', META, 'length ' .. f[1], string.format('%d', tonumber(f[3]) - tonumber(f[2])))
-call('HINCRBY', META, 'renewals ' .. f[1], 1)
+renewals = tostring(call('HINCRBY', META, 'renewals ' .. f[1], 1))
 local ran = before and tonumber(before) >= tonumber(f[2])
-if (ran and f[5] == '') or (not before and f[4] == '') then return '' end
+if (ran and f[5] == '') or (not before and f[4] == '') then return {{renewals, ''}} end
 local all, found = call('HGETALL', CLAIMED), {{'='}}
 for i = 1, #all, 2 do
   if owner_of(all[i + 1]) == f[1] then
     found[#found + 1] = all[i] .. '\\0' .. (match(all[i + 1], '"attempt":(%d+)') or '') .. '\\0'
   end
 end
-return table.concat(found)
+return {{renewals, table.concat(found)}}
 """
 
 #: Give back runs (node; then id, nominal, fence, fence without a node …), and end the node's lease unless other runs of it are

@@ -17,12 +17,14 @@ from ...errors import (
     MissingExtraError,
     StoreConflictError,
     StoreError,
-    StoreNotStartedError,
+    StoreReplacedError,
 )
 from ...jobcodec import JobFormat
 from ...util import maybe_ref
-from ..base import BaseJobStore, ConflictingIdError, JobLookupError
+from ..base import ConflictingIdError, JobLookupError
 from ..documents import ordered
+from ..durable import DurableJobStore
+from ..identity import EMPTIED, Identity
 from ..offset import Offset
 from ..retention import Retention
 
@@ -38,7 +40,7 @@ from .database import Database, check_connection
 from .history import History
 from .jobs import Jobs, is_plannable
 from .ledger import Ledger, Unexpected, settle
-from .nodes import Nodes, rescue
+from .nodes import Changed, Nodes, rescue
 from .others import Others
 from .retention import Pruning, quarantined
 from .schema import Tables
@@ -72,7 +74,7 @@ _SOON = MINUTE
 _HEARING_INTERVAL = 10.0
 
 
-class SQLAlchemyJobStore(BaseJobStore):
+class SQLAlchemyJobStore(DurableJobStore):
     """Keeps jobs and ledger in a database; any number of schedulers and processes may share it. Alias: ``sqlalchemy``.
 
     The first seven parameters are APScheduler's, in its order. SQLite files are opened in WAL mode with full synchronization;
@@ -97,7 +99,6 @@ class SQLAlchemyJobStore(BaseJobStore):
     :raises ConfigurationError: (a ``ValueError``) if there is neither ``url`` nor ``engine``, or an option is wrong
     """
 
-    durable = True
     poll_interval = 1.0
 
     def __init__(
@@ -141,6 +142,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         #: until when rows are looked at before they are written (monotonic microseconds)
         self._wary_until = 0
         self._started = False
+        self._identity = Identity()
         #: what all its jobs have as ``_home``
         self._home: tuple[Any, str | None] = (None, None)
         self._others = Others(self._db, self._tables.jobs.fullname)
@@ -165,6 +167,13 @@ class SQLAlchemyJobStore(BaseJobStore):
         """
         super().start(scheduler, alias)
         self._home = scheduler, alias
+        self._open()
+        self._offset = None if self._db.can.clock is None else Offset()
+        self._started = True
+        self.measure_clock()
+
+    def _open(self) -> None:
+        """Create or migrate the tables, and take note of which store that is."""
         if self._db.read(self._tables.missing):
             try:
                 self._db.write(self._prepare)
@@ -172,17 +181,20 @@ class SQLAlchemyJobStore(BaseJobStore):
                 # Another process may have created them at the same moment, where creating is no part of a transaction.
                 if not isinstance(exc.__cause__, DBAPIError):
                     raise
-        self._db.write(self._prepare)
+        self._opened(self._db.write(self._prepare))
         if self._format.imports:  # who only looks at jobs writes little
             self._db.warm_up()
-        self._offset = None if self._db.can.clock is None else Offset()
-        self._started = True
-        self.measure_clock()
 
-    def _prepare(self, conn: Connection) -> None:
+    def _prepare(self, conn: Connection) -> str:
         can = self._db.can
         with can.alone(conn, self._tables.meta.fullname):
-            self._tables.prepare(conn, self._create_tables, not can.transactional_ddl)
+            return self._tables.prepare(conn, self._create_tables, not can.transactional_ddl)
+
+    def reopen(self) -> None:
+        """Leave what was at the place of the database, and open what is there now; see the port."""
+        self._db.leave()
+        self._bounds.forget()
+        self._open()
 
     def shutdown(self) -> None:
         """Close the connections, unless the engine was passed in."""
@@ -246,9 +258,8 @@ class SQLAlchemyJobStore(BaseJobStore):
         now = self.now()
         row = self._jobs.new_row(job, now)
         version = self._jobs.version_of(row)
-        self._check_started()
         try:
-            self._db.write_at_once(lambda conn: self._jobs.insert(conn, row))
+            self._guarded(self._db.write_at_once, lambda conn: self._jobs.insert(conn, row))
         except IntegrityError:
             stored = self._read(partial(self._jobs.one, job_id=job.id))
             # Our own row is there if the answer to a first try was lost.
@@ -342,7 +353,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         """
 
         def work(conn: Connection, careful: bool) -> list[tuple[Decision, int]]:
-            if not self._nodes.is_alive(conn, node, now):
+            if not self._nodes.is_alive(conn, node, now, self._identity):
                 return []
             return self._ledger_table.claim(conn, decisions, node, now, careful)
 
@@ -453,16 +464,22 @@ class SQLAlchemyJobStore(BaseJobStore):
 
         moved = 0
 
-        def work(conn: Connection) -> list[Run] | None:
+        def work(conn: Connection) -> tuple[list[Run] | None, int, int]:
             nonlocal moved
             moved += self._measure(partial(self._db.can.time_of, conn))
             there = now + moved
-            ran = self._nodes.renew(conn, node, there, there + lease)
+            ran, renewals = self._nodes.renew(conn, node, there, there + lease, self._identity)
             if (ran and not in_doubt) or (ran is None and not in_hand):
-                return None
-            return self._ledger_table.lost(conn, node, in_hand)
+                return None, renewals, there + lease
+            return self._ledger_table.lost(conn, node, in_hand), renewals, there + lease
 
-        return self._step(work)
+        def careful(work: Callable[[Connection], Result]) -> Result:
+            self._db.check_log()
+            return self._db.write(work, patient=False)
+
+        lost, renewals, until = self._guarded(careful, work)
+        self._identity.written(node, renewals, until)
+        return lost
 
     def rescue(
         self,
@@ -485,7 +502,7 @@ class SQLAlchemyJobStore(BaseJobStore):
             return []
 
         def work(conn: Connection) -> list[Run]:
-            if not self._nodes.is_alive(conn, node, now):
+            if not self._nodes.is_alive(conn, node, now, self._identity):
                 return []  # its own runs may not be its own any more
             self._nodes.settle(conn, now)
             unknown = [
@@ -512,6 +529,7 @@ class SQLAlchemyJobStore(BaseJobStore):
                 self._nodes.remove(conn, node)
 
         self._step(work)
+        self._identity.left(node)
 
     def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:
         """Let jobs out of quarantine that can be restored and planned now."""
@@ -569,20 +587,38 @@ class SQLAlchemyJobStore(BaseJobStore):
     # -- helpers -------------------------------------------------------------------------------------------------
 
     def _read(self, work: Callable[[Connection], Result]) -> Result:
-        self._check_started()
-        return self._db.read(work)
+        return self._guarded(self._db.read, work)
 
     def _write(self, work: Callable[[Connection], Result]) -> Result:
+        return self._guarded(self._db.write, work)
+
+    def _guarded(
+        self,
+        carry_out: Callable[[Callable[[Connection], Result]], Result],
+        work: Callable[[Connection], Result],
+    ) -> Result:
+        """Return what ``carry_out(work)`` returns; notice that the database is not the one that was opened.
+
+        :raises StoreReplacedError: if that is so. Whoever has a lease calls :meth:`reopen` then; for others the next call does
+        """
         self._check_started()
-        return self._db.write(work)
+        try:
+            return carry_out(work)
+        except StoreReplacedError as exc:
+            raise self._replaced(exc.change) from None
+        except Changed as exc:
+            raise self._replaced(str(exc)) from None
+        except StoreError as exc:
+            if not isinstance(exc.__cause__, DBAPIError) or not self._db.can.is_without_tables(exc.__cause__):
+                raise
+            raise self._replaced(EMPTIED) from exc
 
     def _step(self, work: Callable[[Connection], Result]) -> Result:
         """Write as a step of the scheduler, which waits for nobody.
 
         :raises HeldRowsError: if somebody holds a row for longer than a moment
         """
-        self._check_started()
-        return self._db.write(work, patient=False)
+        return self._guarded(partial(self._db.write, patient=False), work)
 
     def _is_wary(self) -> bool:
         """Whether somebody held rows a moment ago, so that they are looked at before anything is written."""
@@ -622,12 +658,6 @@ class SQLAlchemyJobStore(BaseJobStore):
 
     def _listens(self, connected: bool) -> None:
         self.poll_interval = _HEARING_INTERVAL if connected else type(self).poll_interval
-
-    def _check_started(self) -> None:
-        if not self._started:
-            raise StoreNotStartedError(
-                f"{self!r} is not started; its scheduler starts it, or call start(None, 'default') to use it alone"
-            )
 
     def _job_of(self, row: Any) -> Job:
         return self._jobs.job_of(row, self._home)

@@ -117,6 +117,10 @@ class Capabilities:
         """Whether the transaction lost against others (a deadlock, or not serializable), so that it is worth repeating."""
         return False
 
+    def is_without_tables(self, exc: DBAPIError) -> bool:
+        """Whether a statement failed because a table is not there."""
+        return False
+
     def is_too_long(self, exc: BaseException) -> bool:
         """Whether the server took a statement for too long, where the driver does not say so by a ``DataError``."""
         return False
@@ -158,6 +162,9 @@ class _Sqlite(Capabilities):
 
     def prepare(self, engine: Engine) -> None:
         event.listen(engine, "connect", _preset_sqlite)
+
+    def is_without_tables(self, exc: DBAPIError) -> bool:
+        return str(exc.orig).startswith("no such table")
 
     def warm_up(self, conn: Connection) -> None:
         # A commit that makes the log longer waits for the file system's journal too: 700 µs instead of 450. So the log gets the
@@ -240,6 +247,9 @@ class _PostgreSQL(Capabilities):
     def is_passing(self, exc: DBAPIError) -> bool:
         return getattr(exc.orig, "sqlstate", None) in ("40001", "40P01")
 
+    def is_without_tables(self, exc: DBAPIError) -> bool:
+        return getattr(exc.orig, "sqlstate", None) in ("42P01", "3F000")  # undefined table, undefined schema
+
     @contextmanager
     def alone(self, conn: Connection, name: str) -> Iterator[None]:
         # Held until the transaction is over.
@@ -287,6 +297,9 @@ class _MySQL(Capabilities):
             finally:
                 with suppress(DBAPIError):  # the connection is cut
                     conn.exec_driver_sql("SET innodb_lock_wait_timeout = @rota_wait")
+
+    def is_without_tables(self, exc: DBAPIError) -> bool:
+        return getattr(exc.orig, "args", ())[:1] == (1146,)
 
     def is_too_long(self, exc: BaseException) -> bool:
         # The server says so and hangs up, so that the rollback fails too: what it said stands behind that error.

@@ -5,6 +5,7 @@ Knows no table. What databases do differently is in ``capabilities``.
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from importlib.util import find_spec
 from os import getpid
@@ -32,10 +33,13 @@ from ...errors import (
     JobValueError,
     MissingExtraError,
     StoreError,
+    StoreReplacedError,
     StoreUnavailableError,
 )
 from ...masking import without_secrets
+from ..identity import MOVED, replaced
 from .capabilities import BUSY_TIMEOUT, capabilities_of, is_in_memory, takes_arrays, takes_unions
+from .files import OpenFile, leave_open
 from .forks import GATE
 from .locked import explained, is_locked, may_wait_again
 from .straight import translated
@@ -59,6 +63,8 @@ DRIVERS = {
     "mariadb": ("pymysql", "pymysql", "mysql"),
 }
 
+#: The name under which a connection knows its file.
+_FILE = "rota_file"
 #: Options of an engine by which it renews connections that were idle.
 _RENEWING = frozenset(("pool_pre_ping", "pool_recycle"))
 #: Connections of the parent of a forked process: there they are in use, so they may not even be closed.
@@ -108,6 +114,9 @@ class Database:
             # Who wants connections looked at or thrown away when they were idle, means this one too.
             and (self.can.one_writer or _RENEWING.isdisjoint(options or {}))
         )
+        #: whether its connections have a file open that may be removed or replaced, and where that is as the URL says
+        self._has_file = self.can.one_writer and not isinstance(engine.pool, StaticPool)
+        self._path = os.path.abspath(engine.url.database or "") if self._has_file else None
         #: what keeps forks away from transactions, where the database is a part of this process
         self._gate = GATE if self.can.one_writer else None
         if self._own and self._gate is not None and isinstance(engine.pool, QueuePool):
@@ -146,6 +155,30 @@ class Database:
         """Do what makes the first transactions as fast as the later ones, if the engine is the store's own."""
         if self._own:
             self._repeated(self.can.warm_up, self._connected)
+
+    def leave(self) -> None:
+        """Leave the connections that nobody uses now; of an engine that was passed in, those to a file that is not in its place."""
+        if self._own:
+            self.close_idle()
+            return
+        pool: Any = self.engine.pool
+        good: list[Connection] = []
+        while self._has_file and isinstance(pool, QueuePool) and pool.checkedin():
+            try:
+                good.append(self._checked(self.engine.connect()))
+            except StoreReplacedError:
+                continue
+        for conn in good:
+            conn.close()
+
+    def check_log(self) -> None:
+        """See whether the write-ahead log that is open is the one beside the file, where there is one.
+
+        :raises StoreReplacedError: if it is not
+        """
+        if self._has_file:
+            with self._connected(log=True):
+                pass
 
     def dispose(self) -> None:
         """Close the connections, if the engine is the store's own."""
@@ -212,6 +245,8 @@ class Database:
                     if waits < PATIENCE:
                         continue
                 tries += 1
+                if not finished and self._kept:
+                    self.check_log()  # without it, new connections fail
                 if not self._may_repeat(exc, finished, tries):
                     raise self._translated(exc) from exc
 
@@ -231,7 +266,7 @@ class Database:
             if lock is not None:
                 lock.acquire()
             try:
-                with self.engine.connect() as conn:
+                with self._checked(self.engine.connect()) as conn:
                     yield conn
             finally:
                 if lock is not None:
@@ -261,7 +296,7 @@ class Database:
             yield conn
 
     @contextmanager
-    def _connected(self) -> Iterator[Connection]:
+    def _connected(self, log: bool = False) -> Iterator[Connection]:
         """Give a connection to write with, alone where only one can."""
         gate, lock = self._gate, self._write_lock
         if lock is None:
@@ -272,20 +307,21 @@ class Database:
             if gate is not None:  # after the lock: who waits for it is not inside
                 gate.enter()
             try:
-                with self._taken() as conn:
+                with self._taken(log) as conn:
                     yield conn
             finally:
                 if gate is not None:
                     gate.leave()
 
     @contextmanager
-    def _taken(self) -> Iterator[Connection]:
+    def _taken(self, log: bool = False) -> Iterator[Connection]:
         """Give the connection that is kept, or another one, and keep it for the next time."""
         pool = self.engine.pool
         try:
             conn = self._kept.pop()  # whatever goes wrong, another one is taken next time
         except IndexError:
             conn = self.engine.connect()
+        self._checked(conn, log)
         try:
             yield conn
             if conn.in_transaction():
@@ -298,6 +334,25 @@ class Database:
             self._kept.append(conn)
         else:
             conn.close()
+
+    def _checked(self, conn: Connection, log: bool = False) -> Connection:
+        """Return a connection, if the file that it has open is at its place.
+
+        :param log: whether its write-ahead log must be there too
+        :raises StoreReplacedError: if that is not so; all connections are left then
+        """
+        if self._has_file:
+            info = conn.info
+            file = info.get(_FILE)
+            if file is None:  # the connection is new
+                file = info[_FILE] = OpenFile(conn.connection.driver_connection, self._path)
+            if not file.is_in_place() or (log and not file.has_its_log()):
+                plain = conn.connection.driver_connection
+                conn.detach()
+                leave_open(plain)
+                self.dispose()
+                raise replaced(MOVED, f"The database {self.address}")
+        return conn
 
     def _translated(self, exc: DBAPIError | TimeoutError) -> Exception:
         cause = str(getattr(exc, "orig", None) or exc)

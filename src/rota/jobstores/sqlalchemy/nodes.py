@@ -10,10 +10,11 @@ from collections import Counter
 from sqlalchemy import bindparam, func, select
 
 from ...errors import StoreError
+from ..identity import RESTORED
 from ..offset import AHEAD
 from ..orphans import linked, sort_out
 from .rows import fence_of
-from .schema import BATCH
+from .schema import BATCH, IDENTITY_KEY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +24,13 @@ if TYPE_CHECKING:
 
     from ...core.run import Run
     from ...job import Job
+    from ..identity import Identity
     from .ledger import Ledger
     from .schema import Tables
+
+
+class Changed(Exception):
+    """The store is not the one that was opened; its argument says what happened (:mod:`rota.jobstores.identity`)."""
 
 
 class Nodes:
@@ -35,7 +41,14 @@ class Nodes:
 
     def __init__(self, tables: Tables) -> None:
         self._table = table = tables.nodes
-        self._find = select(table.c.lease_until).where(table.c.id == bindparam("b_id"))
+        self._find = select(table.c.lease_until, table.c.renewals).where(table.c.id == bindparam("b_id"))
+        meta = tables.meta
+        #: the same with the identity of the store
+        self._look = (
+            select(meta.c.value, table.c.lease_until, table.c.renewals)
+            .select_from(meta.outerjoin(table, table.c.id == bindparam("b_id")))
+            .where(meta.c.key == IDENTITY_KEY)
+        )
         self._renew = (
             table.update()
             .where(table.c.id == bindparam("b_id"))
@@ -46,26 +59,39 @@ class Nodes:
             )
         )
 
-    def is_alive(self, conn: Connection, node: str, now: int) -> bool:
+    def is_alive(self, conn: Connection, node: str, now: int, identity: Identity) -> bool:
         """Whether the lease of a node is not over.
 
         :raises StoreError: if it never had one
+        :raises Changed: if it had one, and the store was put back from a backup
         """
-        until = conn.scalar(self._find, {"b_id": node})
-        if until is None:
+        known = identity.renewals(node)  # before the look: another thread may renew it at this moment
+        row = conn.execute(self._find, {"b_id": node}).first()
+        if (row is None and known and now <= identity.until(node)) or (row is not None and row[1] < known):
+            raise Changed(RESTORED)
+        if row is None:
             raise StoreError(f"Node {node} has no lease; a node calls renew() before it claims anything")
-        return bool(until >= now)
+        return bool(row[0] >= now)
 
-    def renew(self, conn: Connection, node: str, now: int, until: int) -> bool | None:
-        """Begin or prolong a lease; return whether it was running until now, None if there was none."""
-        before = conn.scalar(self._find, {"b_id": node})
+    def renew(
+        self, conn: Connection, node: str, now: int, until: int, identity: Identity
+    ) -> tuple[bool | None, int]:
+        """Begin or prolong a lease, if the store is the one that was opened.
+
+        :return: whether the lease was running until now, None if there was none; and how often it has been renewed
+        :raises Changed: if it is another one
+        """
+        row = conn.execute(self._look, {"b_id": node}).first()
+        found, before, renewals = (None, None, 0) if row is None else row
+        change = identity.change(node, now, found, renewals)
+        if change is not None:
+            raise Changed(change)
         if before is None:
-            conn.execute(
-                self._table.insert(), {"id": node, "lease_until": until, "started": now, "renewals": 1}
-            )
-            return None
+            first = {"id": node, "lease_until": until, "started": now, "renewals": 1}
+            conn.execute(self._table.insert(), first)
+            return None, 1
         conn.execute(self._renew, {"b_id": node, "lease_until": until, "started": now})
-        return bool(before >= now)
+        return bool(before >= now), renewals + 1
 
     def settle(self, conn: Connection, now: int) -> None:
         """Have it decided until the end of the transaction who is alive: no lease that is over is renewed meanwhile.

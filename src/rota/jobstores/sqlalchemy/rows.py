@@ -63,7 +63,7 @@ def row_of(run: Run) -> tuple[Any, ...]:
         run.claimed_at,
         run.started_at,
         run.finished_at,
-        None,  # the result comes with the end
+        text_of_result(run) if run.ended else None,
         storable(run.error_type),
         storable(run.error),
         storable(run.traceback),

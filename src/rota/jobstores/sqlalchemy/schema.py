@@ -85,8 +85,8 @@ class Tables:
         inspector = inspect(conn)
         return [table.name for table in self.all if not inspector.has_table(table.name, table.schema)]
 
-    def prepare(self, conn: Connection, create: bool, unfinished: bool = False) -> None:
-        """Create or migrate the tables, inside the caller's transaction.
+    def prepare(self, conn: Connection, create: bool, unfinished: bool = False) -> str:
+        """Create or migrate the tables, inside the caller's transaction; return the identity of the store.
 
         :param unfinished: whether somebody may have died between two tables: the database creates them one by one
         :raises SchemaError: if they are missing and may not be created, or are not of a version that this code knows
@@ -94,8 +94,7 @@ class Tables:
         missing = self.missing(conn)
         if unfinished and create and self._is_begun(conn, missing):
             self.metadata.create_all(conn, tables=list(self.all))
-            self._mark(conn)
-            return
+            return self._mark(conn)
         names = ", ".join(table.fullname for table in self.all)
         if len(missing) == len(self.all):
             if not create:
@@ -104,14 +103,13 @@ class Tables:
                     f"(they are in the metadata that you pass as metadata=…), or let the store create them"
                 )
             self.metadata.create_all(conn, tables=list(self.all), checkfirst=False)
-            self._mark(conn)
-            return
+            return self._mark(conn)
         if missing:
             raise SchemaError(
                 f"Of the tables {names} only {', '.join(missing)} are missing: the others are not Rota's, or some were dropped. "
                 f"Give another tablename, or restore them"
             )
-        self._migrate(conn, create)
+        return self._migrate(conn, create)
 
     def _is_begun(self, conn: Connection, missing: Sequence[str]) -> bool:
         """Whether the tables are our own without their version, which is written last."""
@@ -125,22 +123,25 @@ class Tables:
             for table in there
         )
 
-    def _mark(self, conn: Connection) -> None:
-        """Write what the tables are: their version and their identity, in one statement."""
+    def _mark(self, conn: Connection) -> str:
+        """Write what the tables are: their version and their identity, in one statement; return the identity."""
         marks = {_VERSION_KEY: str(SCHEMA_VERSION), IDENTITY_KEY: new_identity()}
         conn.execute(self.meta.insert(), [{"key": key, "value": value} for key, value in marks.items()])
+        return marks[IDENTITY_KEY]
 
-    def identify(self, conn: Connection) -> None:
-        """Give the tables an identity, if they have none."""
-        key = self.meta.c.key
-        if conn.scalar(select(key).where(key == IDENTITY_KEY)) is None:
-            conn.execute(self.meta.insert().values(key=IDENTITY_KEY, value=new_identity()))
+    def identify(self, conn: Connection) -> str:
+        """Return the identity of the tables; they are given one, if they have none."""
+        meta = self.meta.c
+        found: str | None = conn.scalar(select(meta.value).where(meta.key == IDENTITY_KEY))
+        if found is None:
+            found = new_identity()
+            conn.execute(self.meta.insert().values(key=IDENTITY_KEY, value=found))
+        return found
 
-    def _migrate(self, conn: Connection, allowed: bool) -> None:
+    def _migrate(self, conn: Connection, allowed: bool) -> str:
         found = conn.scalar(select(self.meta.c.value).where(self.meta.c.key == _VERSION_KEY))
         if found is None and not allowed:  # made by the user's migrations: the first start writes the version
-            self._mark(conn)
-            return
+            return self._mark(conn)
         version = int(found) if found is not None and found.isdecimal() else None
         if version is None or not 1 <= version <= SCHEMA_VERSION:
             raise SchemaError(
@@ -148,8 +149,7 @@ class Tables:
                 f"{SCHEMA_VERSION}. {remedy_for(version, SCHEMA_VERSION, 'another tablename')}"
             )
         if version == SCHEMA_VERSION:
-            self.identify(conn)  # somebody may have deleted it
-            return
+            return self.identify(conn)
         if not allowed:
             raise SchemaError(
                 f"The tables {self.jobs.fullname} … have schema version {version}, {SCHEMA_VERSION} is needed, and "
@@ -160,6 +160,7 @@ class Tables:
         conn.execute(
             self.meta.update().where(self.meta.c.key == _VERSION_KEY).values(value=str(SCHEMA_VERSION))
         )
+        return self.identify(conn)
 
 
 class Widen(ExecutableDDLElement):

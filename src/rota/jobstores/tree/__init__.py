@@ -9,16 +9,29 @@ from functools import partial
 
 from ...clock import DAY, HELD, MINUTE, instant, moment
 from ...core.plan import ACTIVE
-from ...errors import ConfigurationError, StoreConflictError, StoreError, StoreNotStartedError
-from ..base import BaseJobStore
+from ...errors import ConfigurationError, StoreConflictError, StoreError
 from ..documents import label_all
+from ..durable import DurableJobStore
+from ..identity import Identity
 from ..offset import AHEAD, Offset
 from .jobs import Jobs
-from .layout import DUE, NODES, due_folder, due_of, lease_of, lease_text, node_key, number, quoted, unquoted
+from .layout import (
+    DUE,
+    META,
+    NODES,
+    due_folder,
+    due_of,
+    lease_of,
+    lease_text,
+    node_key,
+    number,
+    quoted,
+    unquoted,
+)
 from .ledger import Ledger, Search
 from .port import Change, tries
 from .records import Records
-from .schema import take_possession
+from .schema import identity_of, take_possession
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +55,7 @@ _SOON = MINUTE
 _HEARING_INTERVAL = 10.0
 
 
-class TreeJobStore(BaseJobStore):
+class TreeJobStore(DurableJobStore):
     """What EtcdJobStore and ZooKeeperJobStore share.
 
     :param tree: the server
@@ -54,7 +67,6 @@ class TreeJobStore(BaseJobStore):
     :raises ConfigurationError: (a ``ValueError``) if a bound is wrong
     """
 
-    durable = True
     waits_for_sockets = True
     poll_interval = 1.0
 
@@ -82,14 +94,10 @@ class TreeJobStore(BaseJobStore):
         age = None if keep_days is None else int(keep_days * DAY)
         self._records = Records(tree, self._runs, keep_runs, age)
         self._offset = Offset(tree.clock_unit)
-        #: of the path, as it was at the start
-        self._identity = ""
-        #: until when the leases last that this object has renewed
-        self._leases: dict[str, int] = {}
+        self._identity = Identity()
         #: the documents of what was due lately
         self._seen: dict[str, Doc] = {}
         self._wake: Callable[[], None] | None = None
-        self._started = False
 
     # -- life cycle ----------------------------------------------------------------------------------------------
 
@@ -102,14 +110,22 @@ class TreeJobStore(BaseJobStore):
         super().start(scheduler, alias)
         self._tree.open()
         try:
-            self._identity = take_possession(self._tree, self.path, self._create)
+            self._opened(take_possession(self._tree, self.path, self._create))
         except BaseException:
             self._tree.close()
             raise
         self._offset = Offset(self._tree.clock_unit)
-        self._leases, self._seen = {}, {}
+        self._seen = {}
         self._started = True
         self.measure_clock()
+
+    def reopen(self) -> None:
+        """Take possession of the path as it is now; see the port."""
+        self._tree.forget()
+        self._seen = {}
+        self._runs.written.clear()
+        self._records.forget()
+        self._opened(take_possession(self._tree, self.path, self._create, again=True))
 
     def shutdown(self) -> None:
         """Stop listening, and close the connection if it is the store's own."""
@@ -268,8 +284,8 @@ class TreeJobStore(BaseJobStore):
         :raises StoreError: if ``node`` never had a lease
         """
         self._check_started()
-        until = self._leases.get(node)
-        if until is None:
+        until: int | None = self._identity.until(node)
+        if not until:
             (entry,) = self._tree.read([node_key(node)])
             until = lease_of(entry.value)[0]
             if until is None:
@@ -326,14 +342,18 @@ class TreeJobStore(BaseJobStore):
         self._check_started()
         now += self.measure_clock()
         for _ in tries():
-            (entry,) = self._tree.read([node_key(node)])
+            meta, entry = self._tree.read([META, node_key(node)])
             until, _, renewals = lease_of(entry.value)
+            found = None if until is None else renewals
+            change = self._identity.change(node, now, identity_of(meta.value), found)
+            if change is not None:
+                raise self._replaced(change)
             text = lease_text(now + lease, lease, renewals + 1)
             if self._tree.commit([Change(node_key(node), text, entry.rev)]):
                 break
         else:
             raise StoreConflictError(f"The lease of node {node} is changed by others all the time")
-        self._leases[node] = now + lease
+        self._identity.written(node, renewals + 1, now + lease)
         ran = until is not None and until >= now
         if (ran and not in_doubt) or (until is None and not in_hand):
             return None
@@ -362,8 +382,8 @@ class TreeJobStore(BaseJobStore):
         self._check_started()
         self._runs.give_back(runs)
         if not self._runs.is_busy(node):
-            self._leases.pop(node, None)
             self._tree.delete([node_key(node)])
+        self._identity.left(node)
 
     def heal(self, now: int) -> list[Job]:
         """Let jobs out of quarantine that can be restored and planned now; return them."""
@@ -396,12 +416,6 @@ class TreeJobStore(BaseJobStore):
         return self._measure(self._tree.time)
 
     # -- helpers -------------------------------------------------------------------------------------------------
-
-    def _check_started(self) -> None:
-        if not self._started:
-            raise StoreNotStartedError(
-                f"{self!r} is not started; its scheduler starts it, or call start(None, 'default') to use it alone"
-            )
 
     def _job_of(self, doc: Doc, healing: bool = False) -> Job:
         return doc.job(self._format, self._scheduler, self._alias, healing)

@@ -131,6 +131,9 @@ class Tree(ABC):
     def listen(self, wake: Callable[[], None], hears: Callable[[bool], None]) -> None:
         """Call ``wake`` when another process has told; ``hears`` whenever that begins or ceases to work."""
 
+    def forget(self) -> None:  # noqa: B027  # most servers need none
+        """Forget what is known of keys that are there: the path was emptied, or holds others now."""
+
     def sweep(self) -> None:  # noqa: B027  # most servers need none
         """Delete what the server keeps of deleted keys; called now and then."""
 

@@ -47,6 +47,10 @@ class Records:
         self.age = age
         self._looked_at: int | None = None
 
+    def forget(self) -> None:
+        """Look at all records at the next time: they are others now."""
+        self._looked_at = None
+
     # -- reading -------------------------------------------------------------------------------------------------
 
     def select(

@@ -27,10 +27,11 @@ _TRIES = 5
 MIGRATIONS: dict[int, Callable[[Tree], None]] = {1: lambda tree: None, 2: lambda tree: None}
 
 
-def take_possession(tree: Tree, path: str, create: bool) -> str:
+def take_possession(tree: Tree, path: str, create: bool, again: bool = False) -> str:
     """Make an empty path Rota's, or see that it is, and of the version that this code works with; return its identity.
 
     :param create: whether what is not there may be made, and what is old be migrated
+    :param again: whether the path was Rota's before: others may have added jobs since it was emptied
     :raises SchemaError: if the path holds something else, or a layout of a version that this code does not know
     """
     where = f"{path} on {tree.address}"
@@ -49,7 +50,7 @@ def take_possession(tree: Tree, path: str, create: bool) -> str:
                 continue
             return identity
         foreign = next(iter(tree.folders("") or tree.names("")), None)
-        if foreign is not None:
+        if foreign is not None and not again:
             (entry,) = tree.read([META])  # another process may take possession at this moment
             if entry.value is None:
                 raise SchemaError(

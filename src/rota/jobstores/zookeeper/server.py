@@ -155,6 +155,9 @@ class Server(Tree):
         if self._own:
             self.client = None  # it is made anew by open()
 
+    def forget(self) -> None:
+        self._folders.clear()
+
     def forked(self) -> None:
         self._listener = self._connected = None
         if self._own:

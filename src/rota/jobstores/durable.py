@@ -1,0 +1,53 @@
+"""What all durable stores of Rota have in common: whether they are started, and whether what they lead to is still the same.
+
+Asks no server.
+"""
+
+from __future__ import annotations
+
+from ..errors import StoreNotStartedError
+from .base import BaseJobStore
+from .identity import Identity, replaced
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..errors import StoreReplacedError
+
+
+class DurableJobStore(BaseJobStore):
+    """Base of the durable stores that come with Rota.
+
+    A store that was emptied, put back from a backup, moved away or replaced raises in every call until it is opened anew:
+    :meth:`reopen` does that, called by the scheduler that holds a lease in it. If nobody does, the next call does.
+    """
+
+    durable = True
+
+    _started = False
+    _identity: Identity
+    #: what was noticed of a store that is not the one that was opened; None as long as it is
+    _change: str | None = None
+
+    def _check_started(self) -> None:
+        """Refuse calls of a store that is not started, or that is not the one any more that was opened.
+
+        :raises StoreNotStartedError, StoreReplacedError: saying what is to be done
+        """
+        if not self._started:
+            raise StoreNotStartedError(
+                f"{self!r} is not started; its scheduler starts it, or call start(None, 'default') to use it alone"
+            )
+        if self._change is not None:
+            if self._identity.is_watched:
+                raise self._replaced(self._change)
+            self.reopen()
+
+    def _replaced(self, change: str) -> StoreReplacedError:
+        """Take note that the store is not the one that was opened; return the error that says so."""
+        self._change = change
+        return replaced(change, repr(self))
+
+    def _opened(self, identity: str) -> None:
+        """Take note of the store that was opened."""
+        self._identity.opened(identity)
+        self._change = None

@@ -1,0 +1,72 @@
+"""Which file of SQLite a connection has open, and whether its path still leads there.
+
+Looks at paths; it knows no table. Whoever removes, renames or replaces a file leaves those that have it open with the old one.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: Connections to files that are not at their place any more. The last one that is closed would delete the log of the file that is
+#: there now, by its name; as long as one is open, none is the last.
+_left_open: list[Any] = []
+
+
+class OpenFile:
+    """The file of one connection.
+
+    :param connection: a connection of the driver
+    :param path: where the URL says that the file is, None if it does not say so plainly
+    """
+
+    __slots__ = ("_file", "_log", "_path")
+
+    def __init__(self, connection: Any, path: str | None) -> None:
+        rows = connection.cursor().execute("PRAGMA database_list").fetchall()
+        found = next((row[2] for row in rows if row[1] == "main"), "")
+        #: "" for a database in memory
+        self._path: str = path if path and _number(path) == _number(found) else found
+        self._file = _number(self._path)
+        self._log = _number(f"{self._path}-wal")
+
+    def is_in_place(self) -> bool:
+        """Whether the path leads to this file."""
+        if self._log is None:  # it is made with the first transaction
+            self._log = _number(f"{self._path}-wal")
+        return not self._path or _number(self._path) == self._file
+
+    def has_its_log(self) -> bool:
+        """Whether the write-ahead log that this connection has open is the one beside the file."""
+        return self._log is None or _number(f"{self._path}-wal") == self._log
+
+
+def leave_open(connection: Any) -> None:
+    """Keep a connection to a file that is not at its place any more open until the process ends.
+
+    What its log holds is moved into the old file first: the log may lie beside the new one.
+    """
+    try:
+        connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except Exception:  # the disk is full, or somebody else uses the old file; it is worth the try
+        pass
+    _left_open.append(connection)
+    try:
+        from ctypes import py_object, pythonapi
+
+        # The end of the interpreter would close it.
+        pythonapi.Py_IncRef(py_object(connection))
+    except Exception:  # another interpreter, or a Python without ctypes
+        pass
+
+
+def _number(path: str) -> tuple[int, int] | None:
+    """Return what tells a file from all others, None if there is none at this path."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
