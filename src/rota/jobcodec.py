@@ -173,13 +173,10 @@ class JobFormat:
         token = None if self._allowed is None or job.func is _unrestored else set_judge(self._allowed)
         try:
             trigger = self._trigger_text(job.trigger)
-            args = (
-                args.text
-                if type(args) is _UnrestoredArgs
-                else self._dump(list(args), "args")
-                if args
-                else "[]"
-            )
+            if type(args) is _UnrestoredArgs:
+                args = args.text
+            else:
+                args = self._dump(list(args), "args") if args else "[]"
             if type(kwargs) is _UnrestoredKwargs:
                 kwargs = kwargs.text
             else:

@@ -7,7 +7,8 @@ import sqlite3
 import pytest
 
 from rota.core.plan import QUARANTINED
-from rota.errors import ConfigurationError
+from rota.core.run import Run
+from rota.errors import ConfigurationError, JobValueError
 from rota.job import Job
 from rota.jobcodec import JobFormat, decode_job, encode_job
 from rota.schedulers.background import BackgroundScheduler
@@ -118,6 +119,96 @@ def test_a_damaged_signature_counts_as_none(options):
     texts = texts_of(JobFormat(), job_of()) | {"options": options}
     found = read(JobFormat(signing_key=KEY), texts)
     assert found.state == QUARANTINED
+
+
+@pytest.mark.parametrize("part", PARTS[1:-1])
+@pytest.mark.parametrize("value", [None, b"x", 7, ["x"]])
+def test_what_is_no_text_in_the_place_of_a_signed_one_is_never_accepted(part, value):
+    format = JobFormat(signing_key=KEY)
+    try:
+        found = read(format, texts_of(format, job_of()) | {part: value})
+    except (TypeError, AttributeError):  # the store makes a damaged job of it
+        return
+    assert found.state == QUARANTINED
+
+
+# -- runs ----------------------------------------------------------------------------------------------------------
+
+
+def run_of():
+    run = Run("job", 1_000_000, 1_000_007, executor="default")
+    run.reason = "manual"
+    return run
+
+
+def signed_run(*keys):
+    run = run_of()
+    Signer(keys).sign_run(run)
+    return run
+
+
+def test_a_signed_run_is_accepted_by_each_key_that_is_known():
+    assert Signer([KEY]).run_refusal(signed_run(KEY)) is None
+    assert Signer([OTHER, KEY]).run_refusal(signed_run(KEY, OTHER)) is None
+    assert "does not fit" in Signer([OTHER]).run_refusal(signed_run(KEY))
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        *(("job_id", value) for value in ("other", "", None, b"job")),
+        *(("nominal", value) for value in (1_000_001, None, "x")),
+        *(("due", value) for value in (1_000_008, None)),
+        *(("executor", value) for value in ("sandbox", None, 5)),
+        *(("reason", value) for value in (None, "other", 5)),
+    ],
+)
+def test_a_run_that_was_changed_is_refused(part, value):
+    run = signed_run(KEY)
+    setattr(run, part, value)
+    assert "does not fit" in Signer([KEY]).run_refusal(run)
+
+
+@pytest.mark.parametrize(
+    "signature", [None, "", "1:", b"1:" + b"0" * 64, 5, "1:" + "0" * 64 + "\n", "1:" + "F" * 64]
+)
+def test_an_absent_or_damaged_signature_of_a_run_is_a_bad_one(signature):
+    run = run_of()
+    run.signature = signature
+    assert "it is not signed" in Signer([KEY]).run_refusal(run)
+
+
+def test_the_moving_state_of_a_run_is_not_signed():
+    run = signed_run(KEY)
+    run.owner, run.attempt, run.claimed_at, run.started_at, run.name = "somebody", 7, 5, 6, "other"
+    assert Signer([KEY]).run_refusal(run) is None
+
+
+def test_the_signature_of_a_job_is_none_of_a_run():
+    run = run_of()
+    text = Signer([KEY]).signed((run.job_id, "1000000", "1000007", "default", "manual", "{}", ""))
+    run.signature = f"1:{separated(text)[0]}"
+    assert "does not fit" in Signer([KEY]).run_refusal(run)
+
+
+def test_who_has_no_key_cannot_ask_for_a_run_of_a_signed_job(tmp_path):
+    need("sqlalchemy", "sql")
+    from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
+
+    def scheduler(**options):
+        store = SQLAlchemyJobStore(f"sqlite:///{tmp_path / 'jobs.sqlite'}", **options)
+        return BackgroundScheduler(jobstores={"default": store}, timezone="UTC")
+
+    signed = scheduler(signing_key=KEY)
+    signed.start(paused=True)
+    signed.add_job(work, "interval", hours=1, id="job")
+    signed.run_job("job")
+    signed.shutdown()
+    keyless = scheduler()
+    keyless.start(paused=True)
+    with pytest.raises(JobValueError, match="is signed, and nobody would accept"):
+        keyless.run_job("job")
+    keyless.shutdown()
 
 
 @pytest.mark.parametrize("options", ["{}", '{"coalesce":false}', '{"a":{"b":[1,2]},"c":"}"}'])
