@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from ..clock import HOUR, MINUTE
 
-#: How many records one step deletes, how many it looks at, and how many jobs it restores: each takes some milliseconds, and holds
-#: nobody up for longer who waits for a lock.
-FORGOTTEN = 200
+#: How many records one step looks at.
 LOOKED_AT = 1000
-RESTORED = 50
+#: How many records a step deletes, and how many jobs it restores: the first one, …
+FORGOTTEN = 100
+RESTORED = 20
+#: … and those that follow, so that each takes about so long (microseconds); but no more than so many, and not much fewer.
+DURATION = 12_000
+MOST = 500
+LEAST = 10
 #: Of so many jobs the records are counted, those that get the most.
 BUSY = 1000
 #: All records are looked at once an hour, or more often where they are kept for less than a day.
@@ -65,3 +69,22 @@ class Retention:
     def end(self, now: int) -> None:
         """Take note that all records were looked at."""
         self._looked_at = now
+
+
+class Pace:
+    """How much the steps of one kind take on: as much as takes them about DURATION, on whatever disk, server and machine.
+
+    :param size: how much the first one takes on
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._least = min(size, LEAST)
+        self._most = max(size, MOST)
+
+    def note(self, done: int, took: int) -> None:
+        """Take note of a step: how much it did, and how many microseconds that took."""
+        if took > DURATION:
+            self.size = max(self.size // 2, self._least)
+        elif took < DURATION // 2 and done >= self.size:
+            self.size = min(self.size * 2, self._most)

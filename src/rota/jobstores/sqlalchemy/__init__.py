@@ -20,10 +20,11 @@ from ...errors import (
 )
 from ...jobcodec import JobFormat
 from ...util import maybe_ref
+from .. import retention
 from ..base import BaseJobStore, ConflictingIdError, JobLookupError
 from ..documents import ordered
 from ..offset import Offset
-from ..retention import Retention
+from ..retention import Pace, Retention
 
 try:
     from sqlalchemy import MetaData
@@ -36,10 +37,11 @@ from .capabilities import takes_arrays
 from .database import Database, check_connection
 from .history import History
 from .jobs import Jobs, is_plannable
-from .ledger import Ledger, Unexpected, settle
+from .ledger import Ledger, settle
 from .nodes import Nodes, rescue
 from .others import Others
-from .retention import Pruning, quarantined
+from .prepared import Unexpected
+from .pruning import Pruning, quarantined
 from .schema import Tables
 
 TYPE_CHECKING = False
@@ -133,7 +135,6 @@ class SQLAlchemyJobStore(BaseJobStore):
         age = None if keep_days is None else int(keep_days * DAY)
         self._history = History(self._tables)
         self._bounds = Retention(keep_runs, age)
-        self._pruning = Pruning(self._db, self._history, self._bounds)
         self._offset = Offset()
         self._started = False
         #: what all its jobs have as ``_home``
@@ -466,23 +467,28 @@ class SQLAlchemyJobStore(BaseJobStore):
     def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:
         """Let jobs out of quarantine that can be restored and planned now."""
         self._check_started()
-        for ids, left in quarantined(self._db, self._jobs):
+        pace = Pace(retention.RESTORED)
+        for ids, left in quarantined(self._db, self._jobs, pace):
+            began = self.clock.monotonic()
             rows = self._read(partial(self._jobs.some, ids=ids)) if ids else ()
             jobs = [self._healed(row) for row in rows if row.state == QUARANTINED]
-            yield (
-                self._let_out([job for job in jobs if job is not None and is_plannable(job, now)], now),
-                left,
-            )
+            fit = [job for job in jobs if job is not None and is_plannable(job, now)]
+            healed = self._let_out(fit, now)
+            pace.note(len(ids), self.clock.monotonic() - began)
+            yield healed, left
 
     def _let_out(self, jobs: Sequence[Job], now: int) -> list[Job]:
         if not jobs:
             return []
-        return self._write(lambda conn: [job for job in jobs if self._jobs.heal(conn, job, now)])
+        healed = self._write_hopefully(lambda conn, careful: self._jobs.heal(conn, jobs, now, careful))
+        for job in healed:
+            job.version += 1
+        return healed
 
     def prune_in_steps(self, now: int) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
         self._check_started()
-        yield from self._pruning.steps(now)
+        yield from Pruning(self._db, self._history, self._bounds, now, self.clock).steps()
         gone = self._read(partial(self._nodes.gone, instant=self._offset.at(now) - _NODES_KEPT))
         if gone:
             self._write(lambda conn: self._nodes.remove(conn, *gone))
