@@ -14,7 +14,7 @@ FORGOTTEN = 100
 RESTORED = 20
 #: … and those that follow, so that each takes about so long (microseconds); but no more than so many, and not much fewer.
 DURATION = 12_000
-MOST = 500
+MOST = 200
 LEAST = 10
 #: Of so many jobs the records are counted, those that get the most.
 BUSY = 1000

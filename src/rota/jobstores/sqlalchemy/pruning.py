@@ -6,6 +6,7 @@ Each step is a short transaction led by an index; none touches a run that is und
 from __future__ import annotations
 
 from functools import partial
+from itertools import count
 
 from ...core.run import END_STATES
 from .. import retention
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from .history import History
     from .jobs import Jobs
 
+#: After so many steps it is counted anew how many records are left.
+RECOUNT = 10
 #: Less than every nominal time.
 _NEVER = -(2**62)
 
@@ -59,14 +62,17 @@ class Pruning:
     def _older(self, status: str, instant: int) -> Iterator[int]:
         """Delete the records of a status that ended before an instant."""
         history, start = self._history, _NEVER
-        while True:
+        left = 0
+        for number in count():
             among = status, start, instant
             began, size = self._clock.monotonic(), self._pace.size
             looked_at = max(retention.LOOKED_AT, size)
             keys = self._db.read(partial(history.older, among=among, looked_at=looked_at, limit=size))
             self._forget(keys, began)
             if len(keys) == size:
-                yield self._db.read(partial(history.count_older, among=among, limit=COUNTED))
+                if number % RECOUNT == 0:
+                    left = self._db.read(partial(history.count_older, among=among, limit=COUNTED))
+                yield left
                 continue
             # Those that ended long after their nominal time stay, and are passed over.
             following = self._db.read(partial(history.beyond_some, among=among, passed=looked_at))
