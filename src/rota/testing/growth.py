@@ -6,6 +6,7 @@ It looks at objects; it calls none of their methods but ``len()``.
 from __future__ import annotations
 
 import gc
+import logging
 from collections import deque
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, ModuleType
 
@@ -15,7 +16,18 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: What leads to the whole of the program, and holds nothing of an object.
-_OTHERS = (type, ModuleType, CodeType, FrameType, BuiltinFunctionType, str, bytes, int, float)
+_OTHERS = (
+    type,
+    ModuleType,
+    CodeType,
+    FrameType,
+    BuiltinFunctionType,
+    logging.Filterer,
+    str,
+    bytes,
+    int,
+    float,
+)
 _CONTAINERS = (dict, set, list, deque, bytearray)
 
 
