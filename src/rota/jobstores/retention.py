@@ -6,6 +6,11 @@ Counts and decides; it reads and deletes nothing.
 from __future__ import annotations
 
 from ..clock import HOUR, MINUTE
+from .base import COUNTED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 #: How many records one step looks at.
 LOOKED_AT = 1000
@@ -88,3 +93,26 @@ class Pace:
             self.size = max(self.size // 2, self._least)
         elif took < DURATION // 2 and done >= self.size:
             self.size = min(self.size * 2, self._most)
+
+
+def parts(
+    some: Callable[[int], list[str]],
+    those_after: Callable[[str | None, int], tuple[list[str], str | None]],
+    pace: Pace,
+) -> Iterator[tuple[list[str], int]]:
+    """Return the ids of all jobs in quarantine, as many at a time as a step takes on, and how many are left.
+
+    :param some: returns so many of them
+    :param those_after: returns those among so many jobs of any state, by ids from a place on (None: the first), and the next place
+        (None: there is none). No index leads from one job in quarantine to the next, so of very many all jobs are passed over
+    """
+    found = some(COUNTED)
+    place: str | None = None
+    if len(found) == COUNTED:
+        found, place = those_after(None, LOOKED_AT)
+        yield [], COUNTED
+    while found or place is not None:
+        if not found:
+            found, place = those_after(place, LOOKED_AT)
+        ids, found = found[: pace.size], found[pace.size :]
+        yield ids, COUNTED if place is not None else len(found)

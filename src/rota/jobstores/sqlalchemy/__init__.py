@@ -24,7 +24,7 @@ from .. import retention
 from ..base import BaseJobStore, ConflictingIdError, JobLookupError
 from ..documents import ordered
 from ..offset import Offset
-from ..retention import Pace, Retention
+from ..retention import Pace, Retention, parts
 
 try:
     from sqlalchemy import MetaData
@@ -41,7 +41,7 @@ from .ledger import Ledger, settle
 from .nodes import Nodes, rescue
 from .others import Others
 from .prepared import Unexpected
-from .pruning import Pruning, quarantined
+from .pruning import Pruning
 from .schema import Tables
 
 TYPE_CHECKING = False
@@ -468,7 +468,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         """Let jobs out of quarantine that can be restored and planned now."""
         self._check_started()
         pace = Pace(retention.RESTORED)
-        for ids, left in quarantined(self._db, self._jobs, pace):
+        for ids, left in parts(self._quarantined, self._quarantined_after, pace):
             began = self.clock.monotonic()
             rows = self._read(partial(self._jobs.some, ids=ids)) if ids else ()
             jobs = [self._healed(row) for row in rows if row.state == QUARANTINED]
@@ -476,6 +476,12 @@ class SQLAlchemyJobStore(BaseJobStore):
             healed = self._let_out(fit, now)
             pace.note(len(ids), self.clock.monotonic() - began)
             yield healed, left
+
+    def _quarantined(self, limit: int) -> list[str]:
+        return self._read(partial(self._jobs.quarantined, limit=limit))
+
+    def _quarantined_after(self, start: str | None, passed: int) -> tuple[list[str], str | None]:
+        return self._read(partial(self._jobs.quarantined_after, start=start, passed=passed))
 
     def _let_out(self, jobs: Sequence[Job], now: int) -> list[Job]:
         if not jobs:

@@ -228,10 +228,12 @@ class Jobs:
         found = select(self._table.c.id).where(self._table.c.state == QUARANTINED).limit(limit)
         return list(conn.execute(found).scalars())
 
-    def quarantined_after(self, conn: Connection, start: str, passed: int) -> tuple[list[str], str | None]:
+    def quarantined_after(
+        self, conn: Connection, start: str | None, passed: int
+    ) -> tuple[list[str], str | None]:
         """Return the ids of those among so many jobs, from one on by ids, and the job to go on with; None if these were all."""
         columns = self._table.c
-        ids = select(columns.id).where(columns.id >= start).order_by(columns.id)
+        ids = select(columns.id).where(columns.id >= (start or "")).order_by(columns.id)
         end: str | None = conn.scalar(ids.offset(passed).limit(1))
         part = ids.where(columns.state == QUARANTINED)
         if end is not None:

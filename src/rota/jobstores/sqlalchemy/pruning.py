@@ -1,4 +1,4 @@
-"""The steps by which records beyond their bounds are found and deleted, and jobs in quarantine found.
+"""The steps by which records beyond their bounds are found and deleted.
 
 Each step is a short transaction led by an index; none touches a run that is under way.
 """
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ..retention import Retention
     from .database import Database
     from .history import History
-    from .jobs import Jobs
 
 #: After so many steps it is counted anew how many records are left.
 RECOUNT = 10
@@ -114,22 +113,3 @@ class Pruning:
         if keys:
             self._db.write(partial(self._history.forget, keys=keys))
             self._pace.note(len(keys), self._clock.monotonic() - began)
-
-
-def quarantined(db: Database, jobs: Jobs, pace: Pace) -> Iterator[tuple[Sequence[str], int]]:
-    """Return the ids of all jobs in quarantine, some at a time, and how many are left."""
-    found = db.read(partial(jobs.quarantined, limit=COUNTED))
-    if len(found) < COUNTED:
-        while found:
-            some, found = found[: pace.size], found[pace.size :]
-            yield some, len(found)
-        return
-    # Of so many, no index leads to the next ones: all jobs are passed over in the order of their ids.
-    start: str | None = ""
-    while start is not None:
-        found, start = db.read(partial(jobs.quarantined_after, start=start, passed=retention.LOOKED_AT))
-        some, found = found[: pace.size], found[pace.size :]
-        yield some, COUNTED
-        while found:
-            some, found = found[: pace.size], found[pace.size :]
-            yield some, COUNTED
