@@ -10,9 +10,10 @@ from functools import partial
 from ...clock import DAY, HELD, MINUTE, instant, moment
 from ...core.plan import ACTIVE
 from ...errors import ConfigurationError, StoreConflictError, StoreError, StoreNotStartedError
-from ..base import BaseJobStore
+from ..base import ALIASES, COUNTED, BaseJobStore
 from ..documents import label_all
 from ..offset import AHEAD, Offset
+from ..retention import Retention
 from .jobs import Jobs
 from .layout import DUE, NODES, due_folder, due_of, lease_of, lease_text, node_key, number, quoted, unquoted
 from .ledger import Ledger, Search
@@ -22,7 +23,7 @@ from .schema import take_possession
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -78,9 +79,9 @@ class TreeJobStore(BaseJobStore):
         self._format = format
         self._create = create
         self._jobs = Jobs(tree, format)
-        self._runs = Ledger(tree, self._jobs, format.run_refusal)
-        age = None if keep_days is None else int(keep_days * DAY)
-        self._records = Records(tree, self._runs, keep_runs, age)
+        self._bounds = Retention(keep_runs, None if keep_days is None else int(keep_days * DAY))
+        self._runs = Ledger(tree, self._jobs, format.run_refusal, self._bounds)
+        self._records = Records(tree, self._bounds)
         self._offset = Offset(tree.clock_unit)
         #: of the path, as it was at the start
         self._identity = ""
@@ -317,7 +318,7 @@ class TreeJobStore(BaseJobStore):
     @property
     def remembers(self) -> int | None:
         """How long records are kept, in microseconds."""
-        return self._records.age
+        return self._bounds.age
 
     def renew(
         self, node: str, now: int, lease: int, in_hand: Collection[Run] = (), in_doubt: bool = False
@@ -365,15 +366,15 @@ class TreeJobStore(BaseJobStore):
             self._leases.pop(node, None)
             self._tree.delete([node_key(node)])
 
-    def heal(self, now: int) -> list[Job]:
-        """Let jobs out of quarantine that can be restored and planned now; return them."""
+    def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:
+        """Let jobs out of quarantine that can be restored and planned now."""
         self._check_started()
-        return self._jobs.heal(now, self._job_of)
+        return self._jobs.heal(now, self._job_of, self.clock)
 
-    def prune(self, now: int) -> None:
+    def prune_in_steps(self, now: int) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
         self._check_started()
-        self._records.prune(now)
+        yield from self._records.prune(now, self.clock)
         edge = now - _NODES_KEPT
         self._tree.delete([node_key(node) for node, (until, _, _) in self._nodes().items() if until < edge])
 
@@ -386,9 +387,9 @@ class TreeJobStore(BaseJobStore):
         """Return how many due jobs wait for executors other than these."""
         self._check_started()
         known = set(executors)
-        others = [alias for alias in map(unquoted, self._tree.folders(DUE)) if alias not in known]
+        others = [alias for alias in map(unquoted, self._tree.folders(DUE)) if alias not in known][:ALIASES]
         folders = [due_folder(alias) for alias in others]
-        found = self._tree.first(folders, number(now + 1), [None] * len(folders)) if folders else []
+        found = self._tree.first(folders, number(now + 1), [COUNTED] * len(folders)) if folders else []
         return {alias: len(names) for alias, names in zip(others, found, strict=True) if names}
 
     def measure_clock(self) -> int:
