@@ -14,6 +14,8 @@ class TestEtcd(StoreAtURL):
 
 
 class TestZooKeeper(StoreAtURL):
+    bounds = (*StoreAtURL.bounds, "rota.jobstores.zookeeper.server.FOLDERS_KNOWN")
+
     @pytest.fixture
     def url(self, zookeeper_url: str) -> str:
         return zookeeper_url

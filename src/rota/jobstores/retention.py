@@ -6,12 +6,21 @@ Counts and decides; it reads and deletes nothing.
 from __future__ import annotations
 
 from ..clock import HOUR, MINUTE
+from .base import COUNTED
 
-#: How many records one step deletes, how many it looks at, and how many jobs it restores: each takes some milliseconds, and holds
-#: nobody up for longer who waits for a lock.
-FORGOTTEN = 200
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+#: How many records one step looks at.
 LOOKED_AT = 1000
-RESTORED = 50
+#: How many records a step deletes, and how many jobs it restores: the first one, …
+FORGOTTEN = 100
+RESTORED = 20
+#: … and those that follow, so that each takes about so long (microseconds); but no more than so many, and not much fewer.
+DURATION = 12_000
+MOST = 200
+LEAST = 10
 #: Of so many jobs the records are counted, those that get the most.
 BUSY = 1000
 #: All records are looked at once an hour, or more often where they are kept for less than a day.
@@ -69,3 +78,45 @@ class Retention:
     def end(self, now: int) -> None:
         """Take note that all records were looked at."""
         self._looked_at = now
+
+
+class Pace:
+    """How much the steps of one kind take on: as much as takes them about DURATION, on whatever disk, server and machine.
+
+    :param size: how much the first one takes on
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._least = min(size, LEAST)
+        self._most = max(size, MOST)
+
+    def note(self, done: int, took: int) -> None:
+        """Take note of a step: how much it did, and how many microseconds that took."""
+        if took > DURATION:
+            self.size = max(self.size // 2, self._least)
+        elif took < DURATION // 2 and done >= self.size:
+            self.size = min(self.size * 2, self._most)
+
+
+def parts(
+    some: Callable[[int], list[str]],
+    those_after: Callable[[str | None, int], tuple[list[str], str | None]],
+    pace: Pace,
+) -> Iterator[tuple[list[str], int]]:
+    """Return the ids of all jobs in quarantine, as many at a time as a step takes on, and how many are left.
+
+    :param some: returns so many of them
+    :param those_after: returns those among so many jobs of any state, by ids from a place on (None: the first), and the next place
+        (None: there is none). No index leads from one job in quarantine to the next, so of very many all jobs are passed over
+    """
+    found = some(COUNTED)
+    place: str | None = None
+    if len(found) == COUNTED:
+        found, place = those_after(None, LOOKED_AT)
+        yield [], COUNTED
+    while found or place is not None:
+        if not found:
+            found, place = those_after(place, LOOKED_AT)
+        ids, found = found[: pace.size], found[pace.size :]
+        yield ids, COUNTED if place is not None else len(found)

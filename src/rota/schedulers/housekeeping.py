@@ -134,7 +134,7 @@ class Housekeeping:
         self._name_strangers(aliases)
         yield None
         now = self._store.now()
-        for healed, left in self._in_steps("heal", now):
+        for healed, left in in_steps(self._store, "heal", now):
             self.to_heal = left
             for job in healed:
                 self._healed = True
@@ -142,22 +142,10 @@ class Housekeeping:
                 self._engine.dispatch(JobEvent(EVENT_JOB_RESTORED, job.id, self._alias))
             yield None
         self.to_heal = 0
-        for left in self._in_steps("prune", now):
+        for left in in_steps(self._store, "prune", now):
             self.to_forget = left
             yield None
         self.to_forget = 0
-
-    def _in_steps(self, name: str, now: int) -> Iterator[Any]:
-        """Return the steps of one of the store's methods; the whole is one step where only that was overridden."""
-        for holder in (self._store, *type(self._store).__mro__):
-            defined = vars(holder)
-            if f"{name}_in_steps" in defined:
-                break
-            if name in defined:
-                done = getattr(self._store, name)(now)
-                return iter([(done or (), 0) if name == "heal" else 0])
-        steps: Iterator[Any] = getattr(self._store, f"{name}_in_steps")(now)
-        return steps
 
     # -- what is known -------------------------------------------------------------------------------------------
 
@@ -206,3 +194,19 @@ class Housekeeping:
                     waiting,
                     alias,
                 )
+
+
+def in_steps(store: BaseJobStore, name: str, now: int) -> Iterator[Any]:
+    """Return the steps of a store's method; the whole is one step where a subclass overrides only that.
+
+    :param name: "heal" or "prune"
+    """
+    for holder in (store, *type(store).__mro__):
+        defined = vars(holder)
+        if f"{name}_in_steps" in defined:
+            break
+        if name in defined:
+            done = getattr(store, name)(now)
+            yield (done or [], 0) if name == "heal" else 0
+            return
+    yield from getattr(store, f"{name}_in_steps")(now)

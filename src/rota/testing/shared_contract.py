@@ -25,6 +25,7 @@ from .contract_jobs import (
     running,
     statuses,
 )
+from .housekeeping_contract import HousekeepingContract
 from .lease_contract import LeaseContract
 
 TYPE_CHECKING = False
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from ..jobstores.base import BaseJobStore
 
 
-class SharedJobStoreContract(LeaseContract):
+class SharedJobStoreContract(LeaseContract, HousekeepingContract):
     """What a durable store must do besides, which several processes may use at once."""
 
     # -- two stores, one database --------------------------------------------------------------------------------

@@ -168,6 +168,27 @@ class Server(Tree):
             found.setdefault(part, []).append(name)
         return found
 
+    def after(self, folder: str, name: str, limit: int) -> list[str]:
+        _, end = _bounds(folder)
+        start = f"{folder}/{name}\0" if name else f"{folder}/"
+        wanted = {
+            "key": self._key(start),
+            "range_end": self._key(end),
+            "limit": str(limit),
+            "keys_only": True,
+        }
+        (pairs,) = self._ranges([wanted])
+        return [self._tail(pair, folder) for pair in pairs]
+
+    def pages(self, folder: str) -> Iterator[list[tuple[str, str]]]:
+        last = ""
+        while True:
+            tails = self.after(folder, last, PAGE)
+            yield [(part, name) for part, _, name in (tail.partition("/") for tail in tails)]
+            if len(tails) < PAGE:
+                return
+            last = tails[-1]
+
     def folders(self, folder: str) -> list[str]:
         # From the first key of one folder to the first key after it.
         start, end = _bounds(folder)

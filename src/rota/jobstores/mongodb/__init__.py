@@ -12,12 +12,14 @@ from ...core.run import CLAIMED
 from ...errors import ConfigurationError, MissingExtraError
 from ...jobcodec import JobFormat
 from ...util import maybe_ref
+from .. import retention
 from ..base import ConflictingIdError, JobLookupError
 from ..documents import heal, ordered
 from ..durable import DurableJobStore
 from ..identity import Identity
 from ..offset import Offset
 from ..orphans import linked, sort_out
+from ..retention import Pace, Retention, parts
 
 try:
     import pymongo  # noqa: F401  # said here, should it be missing
@@ -30,7 +32,7 @@ from .server import Server
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -99,11 +101,10 @@ class MongoDBJobStore(DurableJobStore):
         self._server = Server(maybe_ref(client), url, database, collection, connect_args)
         self._format = JobFormat(serializer, pickle_protocol, imports, signing_key)
         self._jobs = Jobs(self._server, self._format)
-        self._runs = Ledger(self._server)
+        self._bounds = Retention(keep_runs, None if keep_days is None else int(keep_days * DAY))
+        self._runs = Ledger(self._server, self._bounds)
         self._create = create
         self._offset = Offset(SECOND // 1000)
-        self._keep_runs = keep_runs
-        self._keep_age = None if keep_days is None else int(keep_days * DAY)
         self._identity = Identity()
 
     @property
@@ -301,7 +302,7 @@ class MongoDBJobStore(DurableJobStore):
     @property
     def remembers(self) -> int | None:
         """How long records are kept, in microseconds."""
-        return self._keep_age
+        return self._bounds.age
 
     def renew(
         self, node: str, now: int, lease: int, in_hand: Collection[Run] = (), in_doubt: bool = False
@@ -360,21 +361,26 @@ class MongoDBJobStore(DurableJobStore):
         self._runs.leave(node, runs)
         self._identity.left(node)
 
-    def heal(self, now: int) -> list[Job]:
-        """Let jobs out of quarantine that can be restored and planned now; return them."""
+    def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:
+        """Let jobs out of quarantine that can be restored and planned now."""
         self._check_started()
-        documents = self._jobs.find({"state": "quarantined"})
-        jobs = [self._jobs.job_of(document, self._scheduler, self._alias, True) for document in documents]
-        return [job for job in jobs if heal(job, now) and self._jobs.heal(job)]
+        pace = Pace(retention.RESTORED)
+        for ids, left in parts(self._jobs.quarantined, self._jobs.quarantined_after, pace):
+            began = self.clock.monotonic()
+            documents = self._jobs.find({"_id": {"$in": ids}, "state": "quarantined"}) if ids else ()
+            jobs = [self._jobs.job_of(document, self._scheduler, self._alias, True) for document in documents]
+            healed = [job for job in jobs if heal(job, now) and self._jobs.heal(job)]
+            pace.note(len(ids), self.clock.monotonic() - began)
+            yield healed, left
 
-    def prune(self, now: int) -> None:
+    def prune_in_steps(self, now: int) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
         self._check_started()
-        self._runs.file_leftovers(self._runs.busy())
-        if self._keep_age is not None:
-            self._runs.prune_old(now - self._keep_age)
-        if self._keep_runs is not None:
-            self._runs.prune_many(self._keep_runs)
+        leftovers = self._runs.leftovers()
+        if leftovers:
+            self._runs.file(leftovers)
+            yield 0
+        yield from self._runs.prune(now, self.clock)
         with self._server.translated():
             gone = {"lease_until": {"$lt": now - _NODES_KEPT}}
             self._server.nodes.delete_many(gone)

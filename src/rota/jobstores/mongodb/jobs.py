@@ -14,6 +14,7 @@ from ...clock import HELD
 from ...core.plan import ACTIVE, ENDED, QUARANTINED
 from ...errors import ConflictingIdError, JobLookupError, JobValueError
 from ...texts import storable
+from ..base import ALIASES, COUNTED
 from ..documents import healing_as, job_of, parts_of
 
 TYPE_CHECKING = False
@@ -166,11 +167,41 @@ class Jobs:
         return None
 
     def overdue(self, now: int, known: Iterable[str]) -> dict[str, int]:
-        """Return how many due jobs wait for each executor that is not known."""
-        due = {"state": ACTIVE, "next_due": {"$lte": now}, "executor": {"$nin": list(known)}}
-        counted = [{"$match": due}, {"$group": {"_id": "$executor", "count": {"$sum": 1}}}]
+        """Return how many due jobs wait for each executor that is not known; of very many as many as are counted."""
+        found: dict[str, int] = {}
+        passed = set(known)
+        executor = ""
+        jobs = self._server.jobs
         with self._server.translated():
-            return {group["_id"]: group["count"] for group in self._server.jobs.aggregate(counted)}
+            for _ in range(ALIASES):
+                # From one alias to the next by the index: all jobs of one may be very many.
+                others = {"state": ACTIVE, "executor": {"$gt": executor}}
+                following = next(iter(jobs.find(others, {"executor": 1}).sort("executor", 1).limit(1)), None)
+                if following is None:
+                    break
+                executor = following["executor"]
+                if executor not in passed:
+                    due = {"state": ACTIVE, "executor": executor, "next_due": {"$lte": now}}
+                    count = jobs.count_documents(due, limit=COUNTED)
+                    if count:
+                        found[executor] = count
+        return found
+
+    def quarantined(self, limit: int) -> list[str]:
+        """Return ids of jobs in quarantine, at most so many."""
+        with self._server.translated():
+            return [
+                found["_id"]
+                for found in self._server.jobs.find({"state": QUARANTINED}, {"_id": 1}).limit(limit)
+            ]
+
+    def quarantined_after(self, start: str | None, passed: int) -> tuple[list[str], str | None]:
+        """Return the ids of those in quarantine among so many jobs after one, by ids, and the last job; None if these were all."""
+        after = {} if start is None else {"_id": {"$gt": start}}
+        with self._server.translated():
+            some = list(self._server.jobs.find(after, {"state": 1}).sort("_id", 1).limit(passed))
+        found = [document["_id"] for document in some if document.get("state") == QUARANTINED]
+        return found, some[-1]["_id"] if len(some) == passed else None
 
     # -- writing -------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ of runs. Whatever a dead process has left in ``pending``, others file.
 
 from __future__ import annotations
 
-from functools import partial
 from operator import attrgetter
 from os import urandom
 
@@ -18,8 +17,11 @@ from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, st
 from ...core.run import CLAIMED
 from ...errors import DeserializationError, StoreError
 from ...texts import storable
+from .. import retention
+from ..base import COUNTED
 from ..documents import fields_of, label_all, label_records, run_of
 from ..offset import AHEAD
+from ..retention import Pace
 from .jobs import OVER, release
 
 TYPE_CHECKING = False
@@ -27,13 +29,15 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
+    from ...clock import Clock
     from ...core.plan import Decision
     from ...core.recorded import Recorded
     from ...core.run import Run
     from ..identity import Identity
+    from ..retention import Retention
     from .server import Server
 
-#: How many records are deleted in one step, and how many keys one question names.
+#: How many keys one question names.
 BATCH = 500
 #: How many bytes of records a job's document gets at once, before they are filed.
 ROOM = 1_000_000
@@ -42,10 +46,9 @@ ROOM = 1_000_000
 class Ledger:
     """Reads and writes the runs of one store."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, bounds: Retention) -> None:
         self._server = server
-        #: how many records each job got since it was last pruned; None before the first look at all of them
-        self._written: dict[str, int] | None = None
+        self._bounds = bounds
         #: of the jobs that were due last: version, and the nominal times of the runs in the document
         self._seen: dict[str, tuple[int, tuple[int, ...]]] = {}
 
@@ -69,15 +72,13 @@ class Ledger:
         with self._server.translated():
             matched = self._server.jobs.bulk_write(updates, ordered=False).matched_count
             won = list(decisions) if matched == len(decisions) else self._won(decisions, token)
-        written = self._written
         for decision in won:
             job = decision.job
             job.next_nominal, job.next_due = decision.next_nominal, decision.next_due
             job.state, job.error = decision.state, decision.error
             job.version = decision.version + 1
             job.running += len(decision.runs)
-            if written is not None:
-                written[job.id] = written.get(job.id, 0) + len(decision.runs) + len(decision.records)
+            self._bounds.count(job.id, len(decision.runs) + len(decision.records))
         filed = [decision.job.id for decision in won if decision.records or decision.state == ENDED]
         if filed:
             self.file(filed)
@@ -202,7 +203,8 @@ class Ledger:
 
     def forget(self) -> None:
         """Forget what is known of jobs and records: they are others now."""
-        self._written, self._seen = None, {}
+        self._seen = {}
+        self._bounds.forget()
 
     def renew(self, node: str, now: int, lease: int, identity: Identity) -> int | str | None:
         """Begin or prolong a lease, if the store is the one that was opened.
@@ -369,50 +371,112 @@ class Ledger:
         label_all(runs, names)
         return runs
 
-    def prune_old(self, instant: int) -> None:
-        """Delete the runs that ended before an instant, in batches."""
-        old = {"nominal": {"$lt": instant}, "finished": {"$lt": instant}}
-        self._prune(lambda: self._server.runs.find(old, {"_id": 1}).sort("nominal", 1).limit(BATCH))
+    # -- forgetting ----------------------------------------------------------------------------------------------
 
-    def prune_many(self, keep: int) -> None:
-        """Delete the runs beyond the newest ``keep`` of each job, in batches."""
-        for job_id in self._crowded(keep):
-            with self._server.translated():
-                newest = self._server.runs.find({"job_id": job_id}, {"nominal": 1}).sort(
-                    "nominal", DESCENDING
-                )
-                edge = next(iter(newest.skip(keep).limit(1)), None)
-            if edge is not None:
-                self._prune(partial(self._of_job, job_id, edge["nominal"]))
+    def prune(self, now: int, clock: Clock) -> Iterator[int]:
+        """Delete ended runs that are too old, or too many for their job, in steps; see the port."""
+        bounds, pace = self._bounds, Pace(retention.FORGOTTEN)
+        keep = bounds.keep
+        if not bounds.wants_all(now):
+            if keep is not None:
+                for job_id in bounds.crowded():
+                    yield from self._prune_job(job_id, keep, clock, pace)
+            return
+        bounds.begin()
+        if bounds.age is not None:
+            yield from self._prune_old(now - bounds.age, clock, pace)
+        if keep is not None:
+            yield from self._prune_all(keep, clock, pace)
+        bounds.end(now)
 
-    def _of_job(self, job_id: str, last: int) -> Any:
-        return self._server.runs.find({"job_id": job_id, "nominal": {"$lte": last}}, {"_id": 1}).limit(BATCH)
-
-    def _prune(self, find: Any) -> None:
+    def _prune_old(self, instant: int, clock: Clock, pace: Pace) -> Iterator[int]:
+        """Delete the records that ended before an instant."""
+        start: int | None = None
+        runs = self._server.runs
         while True:
+            began, size = clock.monotonic(), pace.size
+            before = {"$lt": instant} if start is None else {"$lt": instant, "$gte": start}
             with self._server.translated():
-                keys = [document["_id"] for document in find()]
-                if keys:
-                    self._server.runs.delete_many({"_id": {"$in": keys}})
-            if len(keys) < BATCH:
-                return
+                some = list(
+                    runs.find({"nominal": before}, {"nominal": 1, "finished": 1})
+                    .sort("nominal", 1)
+                    .limit(size)
+                )
+                old = [found["_id"] for found in some if _ended_before(found.get("finished"), instant)]
+                self._delete(old)
+                pace.note(len(old), clock.monotonic() - began)
+                if len(some) < size:
+                    return
+                left = runs.count_documents({"nominal": before}, limit=COUNTED) if old else 0
+            last = some[-1]["nominal"]
+            # Of more records of one nominal time than are looked at, those behind the ones that stay are left to a later time.
+            start = last + 1 if not old and last == some[0]["nominal"] else last
+            yield left
 
-    def _crowded(self, keep: int) -> list[str]:
-        """Return the jobs that may have too many records: at first all are looked at, then those that got some."""
-        written = self._written
-        if written is None:
-            self._written = {}
-            counted = [
-                {"$group": {"_id": "$job_id", "count": {"$sum": 1}}},
-                {"$match": {"count": {"$gt": keep}}},
-            ]
+    def _prune_all(self, keep: int, clock: Clock, pace: Pace) -> Iterator[int]:
+        """Delete the records of each job beyond its newest: of some jobs after others, by their ids."""
+        runs = self._server.runs
+        start: str | None = ""
+        while start is not None:
+            of_some: dict[str, Any] = {"$gte": start}
             with self._server.translated():
-                return [group["_id"] for group in self._server.runs.aggregate(counted)]
-        # Looking costs more than some records above the bound.
-        crowded = [job_id for job_id, count in list(written.items()) if count > keep // 10]
-        for job_id in crowded:
-            written.pop(job_id, None)
-        return crowded
+                end = self._first({"job_id": of_some}, retention.LOOKED_AT)
+                crowded: list[str] = []
+                if end == start:  # it has more records than are looked at
+                    crowded = [start]
+                    end = self._first({"job_id": {"$gt": start}}, 0)
+                elif keep < retention.LOOKED_AT:
+                    if end is not None:
+                        of_some["$lt"] = end
+                    counted = [
+                        {"$match": {"job_id": of_some}},
+                        {"$group": {"_id": "$job_id", "count": {"$sum": 1}}},
+                        {"$match": {"count": {"$gt": keep}}},
+                    ]
+                    crowded = [group["_id"] for group in runs.aggregate(counted)]
+            yield 0
+            for job_id in crowded:
+                yield from self._prune_job(job_id, keep, clock, pace)
+            start = end
+
+    def _first(self, among: Mapping[str, Any], passed: int) -> str | None:
+        """Return the job of the first of some records after so many, by the ids of jobs."""
+        in_order = self._server.runs.find(among, {"job_id": 1}).sort([("job_id", 1), ("nominal", DESCENDING)])
+        found = next(iter(in_order.skip(passed).limit(1)), None)
+        return None if found is None else found["job_id"]
+
+    def _prune_job(self, job_id: str, keep: int, clock: Clock, pace: Pace) -> Iterator[int]:
+        """Delete the records of a job beyond its newest."""
+        newest = self._server.runs.find({"job_id": job_id}, {"nominal": 1}).sort("nominal", DESCENDING)
+        with self._server.translated():
+            edge = next(iter(newest.skip(keep).limit(1)), None)
+        if edge is None:
+            return
+        beyond = {"job_id": job_id, "nominal": {"$lte": edge["nominal"]}}
+        left = 1
+        while left:
+            began, size = clock.monotonic(), pace.size
+            with self._server.translated():
+                some = self._server.runs.find(beyond, {"_id": 1}).sort("nominal", 1).limit(size + COUNTED)
+                keys = [found["_id"] for found in some]
+                self._delete(keys[:size])
+            pace.note(len(keys[:size]), clock.monotonic() - began)
+            left = max(len(keys) - size, 0)
+            yield left
+
+    def _delete(self, keys: Sequence[Any]) -> None:
+        if keys:
+            self._server.runs.delete_many({"_id": {"$in": keys}})
+
+    def leftovers(self) -> list[str]:
+        """Return jobs whose ended runs are not filed, some of them."""
+        unfiled = {"busy": True, "pending.0": {"$exists": True}}
+        with self._server.translated():
+            return [found["_id"] for found in self._server.jobs.find(unfiled, {"_id": 1}).limit(BATCH)]
+
+
+def _ended_before(finished: Any, instant: int) -> bool:
+    return isinstance(finished, int) and finished < instant
 
 
 def _key(job_id: str, nominal: int) -> dict[str, Any]:

@@ -21,12 +21,14 @@ from ...errors import (
 )
 from ...jobcodec import JobFormat
 from ...util import maybe_ref
-from ..base import ConflictingIdError, JobLookupError
+from .. import retention
+from ..base import COUNTED, ConflictingIdError, JobLookupError
 from ..documents import heal, ordered, parts_of, steps_from
 from ..durable import DurableJobStore
 from ..identity import Identity, new_identity
 from ..offset import Offset
 from ..orphans import linked, sort_out
+from ..retention import Pace, Retention
 
 try:
     import redis  # noqa: F401  # whether it is here
@@ -116,9 +118,8 @@ class RedisJobStore(DurableJobStore):
         self._format = JobFormat(serializer, pickle_protocol, imports, signing_key)
         self._create = create
         self._offset = Offset()
-        self._keep_runs = keep_runs
-        self._keep_age = None if keep_days is None else int(keep_days * DAY)
-        self._ledger_keys = Ledger(self._run)
+        self._bounds = Retention(keep_runs, None if keep_days is None else int(keep_days * DAY))
+        self._ledger_keys = Ledger(self._run, self._bounds)
         self._identity = Identity()
 
     @property
@@ -173,7 +174,7 @@ class RedisJobStore(DurableJobStore):
 
     def reopen(self) -> None:
         """Take possession of the keys that are there now; see the port."""
-        self._ledger_keys.forget()
+        self._bounds.forget()
         self._open()
 
     def shutdown(self) -> None:
@@ -359,7 +360,7 @@ class RedisJobStore(DurableJobStore):
     @property
     def remembers(self) -> int | None:
         """How long records are kept, in microseconds."""
-        return self._keep_age
+        return self._bounds.age
 
     def renew(
         self, node: str, now: int, lease: int, in_hand: Collection[Run] = (), in_doubt: bool = False
@@ -410,18 +411,23 @@ class RedisJobStore(DurableJobStore):
         self._ledger_keys.leave(node, runs)
         self._identity.left(node)
 
-    def heal(self, now: int) -> list[Job]:
-        """Let jobs out of quarantine that can be restored and planned now; return them."""
-        jobs = self._jobs(self._run(scripts.BROKEN_JOBS), healing=True)
-        return [job for job in jobs if self._is_healed(job, now)]
+    def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:
+        """Let jobs out of quarantine that can be restored and planned now."""
+        cursor, pace, seen = "", Pace(retention.RESTORED), 0
+        while cursor != "0":
+            began = self.clock.monotonic()
+            *answer, total = self._run(scripts.BROKEN_JOBS, cursor or "0", str(pace.size))
+            cursor, part = texts(answer)
+            jobs = self._jobs(part, healing=True)
+            healed = [job for job in jobs if self._is_healed(job, now)]
+            pace.note(len(jobs), self.clock.monotonic() - began)
+            seen += len(jobs) - len(healed)
+            yield healed, min(max(total - seen - len(healed), 0), COUNTED) if cursor != "0" else 0
 
-    def prune(self, now: int) -> None:
+    def prune_in_steps(self, now: int) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
-        if self._keep_age is not None:
-            self._ledger_keys.prune_old(now - self._keep_age)
-        if self._keep_runs is not None:
-            self._ledger_keys.prune_many(self._keep_runs)
-        self._run(run_scripts.BURY, str(now - _NODES_KEPT))
+        yield from self._ledger_keys.prune(now, self.clock)
+        self._run(run_scripts.BURY, str(now - _NODES_KEPT), str(retention.LOOKED_AT))
 
     def living_nodes(self, now: int) -> int:
         """Return how many nodes hold a lease that is not over."""

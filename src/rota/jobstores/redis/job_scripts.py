@@ -169,14 +169,16 @@ end
 return table.concat(found)
 """
 
-#: Return the jobs in quarantine, in the same form.
+#: Return a part of the jobs in quarantine (cursor, about how many) in the same form, the next cursor, and how many there are.
 BROKEN_JOBS = """
-local ids, found = call('SMEMBERS', BROKEN), {}
+local f = fields(ARGV[1])
+local step = call('SSCAN', BROKEN, f[1], 'COUNT', f[2])
+local ids, found = step[2], {}
 local states, specs = get(STATES, ids), get(JOBS, ids)
 for i = 1, #ids do
   if states[i] and specs[i] then show(found, ids[i], specs[i], states[i]) end
 end
-return table.concat(found)
+return {step[1], table.concat(found), call('SCARD', BROKEN)}
 """
 
 #: Return a part of all jobs as id, spec and state in turn, from a cursor on, and the next cursor.

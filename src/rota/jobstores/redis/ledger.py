@@ -11,7 +11,10 @@ from os import urandom
 from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, standing_from
 from ...core.run import CLAIMED, END_STATES
 from ...errors import DeserializationError, StoreConflictError, StoreError
+from .. import retention
+from ..base import COUNTED
 from ..documents import label_all, label_records
+from ..retention import Pace
 from . import run_scripts as scripts
 from .job_scripts import NAMES
 from .records import fence, fence_of, number_of, padded, record_of, run_of_text, state_of, time_of
@@ -22,18 +25,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
     from typing import Any
 
+    from ...clock import Clock
     from ...core.plan import Decision
     from ...core.recorded import Recorded
     from ...core.run import Run
     from ..identity import Identity
+    from ..retention import Retention
 
 #: How often a claim or a rescue is tried against others' changes.
 TRIES = 10
 #: How many due jobs or ended runs are one step: the server serves nobody else meanwhile. With 1 000 others wait twice as long
 #: (the slowest tenth 40 ms instead of 20, on a busy machine), and a run takes the same.
 AT_ONCE = 250
-#: How many records are deleted in one step.
-BATCH = 500
 
 
 class Orphans:
@@ -70,12 +73,12 @@ class Ledger:
     """Reads and writes the runs of one store.
 
     :param run: carries out a script with some fields
+    :param bounds: which records are kept
     """
 
-    def __init__(self, run: Callable[..., Any]) -> None:
+    def __init__(self, run: Callable[..., Any], bounds: Retention) -> None:
         self._run = run
-        #: how many records each job got since it was last pruned; None before the first look at all of them
-        self._written: dict[str, int] | None = None
+        self._bounds = bounds
 
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
         """Carry out the decisions whose job is as it was when they were made; return those.
@@ -96,15 +99,13 @@ class Ledger:
         if answer == "?":
             raise StoreError(f"Node {node} has no lease; a node calls renew() before it claims anything")
         won = [decision for decision, bit in zip(decisions, answer, strict=False) if bit == "1"]
-        written = self._written
         for decision in won:
             job, runs = decision.job, decision.runs
             job.next_nominal, job.next_due = decision.next_nominal, decision.next_due
             job.state, job.error = decision.state, decision.error
             job.version = decision.version + 1
             job.running += len(runs)
-            if written is not None:
-                written[job.id] = written.get(job.id, 0) + len(runs) + len(decision.records)
+            self._bounds.count(job.id, len(runs) + len(decision.records))
         return won
 
     def _leave_out_recorded(self, decisions: Sequence[Decision], places: Set[int]) -> None:
@@ -159,10 +160,6 @@ class Ledger:
         return found
 
     # -- leases --------------------------------------------------------------------------------------------------
-
-    def forget(self) -> None:
-        """Forget what is known of the records: they are others now."""
-        self._written = None
 
     def renew(
         self,
@@ -226,40 +223,51 @@ class Ledger:
 
     # -- forgetting ----------------------------------------------------------------------------------------------
 
-    def prune_old(self, instant: int) -> None:
-        """Delete the runs that ended before an instant, in batches."""
-        for status in END_STATES:
-            kept = 0
-            while True:
-                step = self._run(scripts.PRUNE_OLD, status, str(instant), str(kept), str(BATCH))
-                seen, deleted = int(step[0]), int(step[1])
-                kept += seen - deleted
-                if seen < BATCH:
-                    break
+    def prune(self, now: int, clock: Clock) -> Iterator[int]:
+        """Delete ended runs that are too old, or too many for their job, in steps; see the port."""
+        bounds, pace = self._bounds, Pace(retention.FORGOTTEN)
+        keep = bounds.keep
+        if not bounds.wants_all(now):
+            if keep is not None:
+                for job_id in bounds.crowded():
+                    yield from self._prune_job(job_id, keep, clock, pace)
+            return
+        bounds.begin()
+        if bounds.age is not None:
+            for status in END_STATES:
+                yield from self._prune_old(status, now - bounds.age, clock, pace)
+        if keep is not None:
+            yield from self._prune_all(keep, clock, pace)
+        bounds.end(now)
 
-    def prune_many(self, keep: int) -> None:
-        """Delete the runs beyond the newest ``keep`` of each job, in batches."""
-        for job_id in self._crowded(keep):
-            while self._run(scripts.PRUNE_MANY, job_id, str(keep), str(BATCH)) == BATCH:
-                pass
+    def _prune_all(self, keep: int, clock: Clock, pace: Pace) -> Iterator[int]:
+        """Delete the records of each job beyond its newest: of some jobs after others."""
+        following: str | None = None
+        while following != "":
+            fields = (following or "", str(keep), str(retention.LOOKED_AT // 2))
+            following, *crowded = texts(self._run(scripts.CROWDED, *fields))
+            yield 0
+            for job_id in crowded:
+                yield from self._prune_job(job_id, keep, clock, pace)
 
-    def _crowded(self, keep: int) -> list[str]:
-        """Return the jobs that may have too many records: at first all are looked at, then those that got some."""
-        written = self._written
-        if written is None:
-            self._written = {}
-            found: list[str] = []
-            following = ""
-            while True:
-                following, *more = texts(self._run(scripts.CROWDED, following, str(keep)))
-                found += more
-                if not following:
-                    return found
-        # Looking costs more than some records above the bound.
-        crowded = [job_id for job_id, count in list(written.items()) if count > keep // 10]
-        for job_id in crowded:
-            written.pop(job_id, None)
-        return crowded
+    def _prune_old(self, status: str, instant: int, clock: Clock, pace: Pace) -> Iterator[int]:
+        """Delete the records of a status that ended before an instant."""
+        start = "-inf"
+        while start:
+            began, size = clock.monotonic(), pace.size
+            answer = self._run(scripts.PRUNE_OLD, status, str(instant), start, str(size))
+            start, deleted, left = texts(answer[:1])[0], int(answer[1]), int(answer[2])
+            pace.note(size if start else deleted, clock.monotonic() - began)
+            yield min(left, COUNTED) if deleted else 0
+
+    def _prune_job(self, job_id: str, keep: int, clock: Clock, pace: Pace) -> Iterator[int]:
+        """Delete the records of a job beyond its newest."""
+        left = 1
+        while left:
+            began, size = clock.monotonic(), pace.size
+            left = int(self._run(scripts.PRUNE_MANY, job_id, str(keep), str(size)))
+            pace.note(size if left else 0, clock.monotonic() - began)
+            yield min(left, COUNTED)
 
 
 def _claim_of(decisions: Sequence[Decision]) -> list[str]:

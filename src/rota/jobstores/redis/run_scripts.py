@@ -313,24 +313,33 @@ local function delete(status, keys)
 end
 """
 
-#: Delete records that ended before an instant (status, instant, offset, limit). Returns how many were looked at, and deleted.
+#: Delete those of some records that ended before an instant (status, instant, least nominal time, how many are looked at). Returns
+#: the nominal time to go on from (nothing at the end), how many were deleted, and how many are left from there on.
 PRUNE_OLD = f"""{_DELETE}
 local f = fields(ARGV[1])
-local keys = call('ZRANGEBYSCORE', STATUS .. f[1], '-inf', '(' .. f[2], 'LIMIT', f[3], f[4])
+local name, before, from, count = STATUS .. f[1], '(' .. f[2], f[3], tonumber(f[4])
+local found = call('ZRANGEBYSCORE', name, from, before, 'WITHSCORES', 'LIMIT', 0, count)
+local keys = {{}}
+for i = 1, #found, 2 do keys[#keys + 1] = found[i] end
 local documents, old = get(RUNS, keys), {{}}
 for i, key in ipairs(keys) do
   local finished = documents[i] and match(documents[i], '"finished":(%-?%d+)')
   if not finished or tonumber(finished) < tonumber(f[2]) then old[#old + 1] = key end
 end
 delete(f[1], old)
-return {{#keys, #old}}
+if #keys < count then return {{'', #old, 0}} end
+local last = found[#found]
+-- Of more records of one nominal time than are looked at, those behind the ones that stay are left to a later time.
+if #old == 0 and found[2] == last then last = '(' .. last end
+return {{last, #old, call('ZCOUNT', name, last, before)}}
 """
 
-#: Delete the oldest ended records of a job beyond a number (id, number, limit). Returns how many were deleted.
+#: Delete the oldest ended records of a job beyond a number (id, number, limit). Returns how many are left beyond it.
 PRUNE_MANY = f"""{_DELETE}
 local f = fields(ARGV[1])
 local from, to = '[' .. f[1] .. '\\0', '(' .. f[1] .. '\\1'
-local excess = math.min(call('ZLEXCOUNT', BY_JOB, from, to) - tonumber(f[2]), tonumber(f[3]))
+local beyond = call('ZLEXCOUNT', BY_JOB, from, to) - tonumber(f[2])
+local excess = math.min(beyond, tonumber(f[3]))
 if excess <= 0 then return 0 end
 local keys = call('ZRANGEBYLEX', BY_JOB, from, to, 'LIMIT', 0, excess)
 local documents, of_status = get(RUNS, keys), {{}}
@@ -338,15 +347,16 @@ for i, key in ipairs(keys) do
   add(of_status, documents[i] and match(documents[i], '^{{"status":"([%l_]+)"') or '', key)
 end
 for status, old in pairs(of_status) do delete(status, old) end
-return #keys
+return beyond - excess
 """
 
-#: Return jobs that have more records than a number, from a job on (id, number): the job to go on with, and ids.
+#: Return jobs that have more records than a number, from a job on (id, number, how many are looked at): the job to go on with, and
+#: ids.
 CROWDED = """
 local f = fields(ARGV[1])
 local found = {''}
 local from = f[1] == '' and '-' or '(' .. f[1] .. '\\1'
-for _ = 1, 500 do
+for _ = 1, tonumber(f[3]) do
   local key = call('ZRANGEBYLEX', BY_JOB, from, '+', 'LIMIT', 0, 1)[1]
   if not key then found[1] = '' break end
   local id = match(key, '^[^%z]*')
@@ -362,9 +372,10 @@ LIVING = """
 return call('ZCOUNT', NODES, fields(ARGV[1])[1], '+inf')
 """
 
-#: Forget nodes whose lease was over before an instant. Returns how many.
+#: Forget some nodes whose lease was over before an instant (instant, limit). Returns how many.
 BURY = """
-local gone = call('ZRANGEBYSCORE', NODES, '-inf', '(' .. fields(ARGV[1])[1])
+local f = fields(ARGV[1])
+local gone = call('ZRANGEBYSCORE', NODES, '-inf', '(' .. f[1], 'LIMIT', 0, f[2])
 each('ZREM', NODES, gone)
 each('HDEL', ANSWERS, gone)
 local fields = {}

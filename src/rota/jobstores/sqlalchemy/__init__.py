@@ -21,12 +21,13 @@ from ...errors import (
 )
 from ...jobcodec import JobFormat
 from ...util import maybe_ref
+from .. import retention
 from ..base import ConflictingIdError, JobLookupError
 from ..documents import ordered
 from ..durable import DurableJobStore
 from ..identity import EMPTIED, Identity
 from ..offset import Offset
-from ..retention import Retention
+from ..retention import Pace, Retention, parts
 
 try:
     from sqlalchemy import MetaData
@@ -39,10 +40,11 @@ from .capabilities import takes_arrays
 from .database import Database, check_connection
 from .history import History
 from .jobs import Jobs, is_plannable
-from .ledger import Ledger, Unexpected, settle
+from .ledger import Ledger, settle
 from .nodes import Changed, Nodes, rescue
 from .others import Others
-from .retention import Pruning, quarantined
+from .prepared import Unexpected
+from .pruning import Pruning
 from .schema import Tables
 
 TYPE_CHECKING = False
@@ -137,7 +139,6 @@ class SQLAlchemyJobStore(DurableJobStore):
         age = None if keep_days is None else int(keep_days * DAY)
         self._history = History(self._tables)
         self._bounds = Retention(keep_runs, age)
-        self._pruning = Pruning(self._db, self._history, self._bounds)
         self._offset = None if self._db.can.clock is None else Offset()
         #: until when rows are looked at before they are written (monotonic microseconds)
         self._wary_until = 0
@@ -475,7 +476,7 @@ class SQLAlchemyJobStore(DurableJobStore):
 
         def careful(work: Callable[[Connection], Result]) -> Result:
             self._db.check_log()
-            return self._db.write(work, patient=False)
+            return self._db.step(work)
 
         lost, renewals, until = self._guarded(careful, work)
         self._identity.written(node, renewals, until)
@@ -534,29 +535,41 @@ class SQLAlchemyJobStore(DurableJobStore):
     def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:
         """Let jobs out of quarantine that can be restored and planned now."""
         self._check_started()
-        for ids, left in quarantined(self._db, self._jobs):
+        pace = Pace(retention.RESTORED)
+        for ids, left in parts(self._quarantined, self._quarantined_after, pace):
+            began = self.clock.monotonic()
             rows = self._read(partial(self._jobs.some, ids=ids)) if ids else ()
             jobs = [self._healed(row) for row in rows if row.state == QUARANTINED]
-            yield (
-                self._let_out([job for job in jobs if job is not None and is_plannable(job, now)], now),
-                left,
-            )
+            fit = [job for job in jobs if job is not None and is_plannable(job, now)]
+            healed = self._let_out(fit, now)
+            pace.note(len(ids), self.clock.monotonic() - began)
+            yield healed, left
+
+    def _quarantined(self, limit: int) -> list[str]:
+        return self._read(partial(self._jobs.quarantined, limit=limit))
+
+    def _quarantined_after(self, start: str | None, passed: int) -> tuple[list[str], str | None]:
+        return self._read(partial(self._jobs.quarantined_after, start=start, passed=passed))
 
     def _let_out(self, jobs: Sequence[Job], now: int) -> list[Job]:
         if not jobs:
             return []
 
-        def work(conn: Connection) -> list[Job]:
+        def work(conn: Connection, careful: bool) -> list[Job]:
             held = self._ledger_table.held(conn, {job.id for job in jobs})  # with the next housekeeping
-            return [job for job in jobs if job.id not in held and self._jobs.heal(conn, job, now)]
+            free = [job for job in jobs if job.id not in held]
+            return self._jobs.heal(conn, free, now, careful) if free else []
 
-        return self._step(work)
+        healed = self._write_hopefully(work)
+        for job in healed:
+            job.version += 1
+        return healed
 
     def prune_in_steps(self, now: int) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
         self._check_started()
         try:
-            yield from self._pruning.steps(now)
+            yield from Pruning(self._db, self._history, self._bounds, now, self.clock).steps()
             self._forget_nodes(now)
         except HeldRowsError as exc:
             self._log.debug("The rest of what is too old is deleted with the next housekeeping: %s", exc)
@@ -618,7 +631,7 @@ class SQLAlchemyJobStore(DurableJobStore):
 
         :raises HeldRowsError: if somebody holds a row for longer than a moment
         """
-        return self._guarded(partial(self._db.write, patient=False), work)
+        return self._guarded(self._db.step, work)
 
     def _is_wary(self) -> bool:
         """Whether somebody held rows a moment ago, so that they are looked at before anything is written."""

@@ -192,18 +192,23 @@ class Database:
         """
         return self._repeated(work, self._reading)
 
-    def write(self, work: Callable[[Connection], Result], patient: bool = True) -> Result:
+    def write(self, work: Callable[[Connection], Result]) -> Result:
         """Return what ``work(connection)`` returns, in one transaction: committed at the end, rolled back if an exception comes.
 
         It is called again if the transaction lost against others, or if the connection was cut before the commit. When it
         is cut while the commit is under way, nobody knows whether that was done, and the error says so.
 
-        :param patient: whether to wait for rows that somebody else holds
         :raises IntegrityError: if a row exists already; the caller knows what it means
-        :raises HeldRowsError: if somebody holds a row and this is not to wait for it
         :raises StoreUnavailableError, StoreError, JobValueError: what the database said
         """
-        return self._repeated(work, self._writing if patient else self._writing_impatiently)
+        return self._repeated(work, self._writing)
+
+    def step(self, work: Callable[[Connection], Result]) -> Result:
+        """Like :meth:`write` for a step of the scheduler, which does not wait for rows that somebody else holds.
+
+        :raises HeldRowsError: if somebody holds a row
+        """
+        return self._repeated(work, self._writing_impatiently)
 
     def write_at_once(self, work: Callable[[Connection], Result]) -> Result:
         """Like :meth:`write` for a single statement, which is its own transaction where that is known to be so.

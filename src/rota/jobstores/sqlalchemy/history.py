@@ -119,36 +119,33 @@ class History:
     # -- forgetting ----------------------------------------------------------------------------------------------
 
     def older(
-        self, conn: Connection, status: str, start: int, instant: int, looked_at: int, limit: int
+        self, conn: Connection, among: tuple[str, int, int], looked_at: int, limit: int
     ) -> list[tuple[str, int]]:
-        """Return the keys of some runs of a status that ended before an instant.
+        """Return the keys of some runs that ended before an instant.
 
-        :param start: of the first ones with this nominal time or a later one
+        :param among: of which status, the earliest nominal time, and the instant
         :param looked_at: how many records are looked at
         :param limit: at most so many keys
         """
         # A run ends after its nominal time, so the index on status and that leads to the old ones.
-        some = self._before(status, start, instant).limit(looked_at).subquery().c
-        old = select(some.job_id, some.nominal).where(some.finished < instant).limit(limit)
+        some = self._among(among).limit(looked_at).subquery().c
+        old = select(some.job_id, some.nominal).where(some.finished < among[2]).limit(limit)
         return [(job_id, nominal) for job_id, nominal in conn.execute(old)]
 
-    def count_older(self, conn: Connection, status: str, start: int, instant: int, limit: int) -> int:
+    def count_older(self, conn: Connection, among: tuple[str, int, int], limit: int) -> int:
         """Return about how many such records there are, counting no further than ``limit``."""
-        some = self._before(status, start, instant).limit(limit).subquery()
+        some = self._among(among).with_only_columns(self._runs.c.nominal).limit(limit).subquery()
         return conn.scalar(select(func.count()).select_from(some)) or 0
 
-    def beyond_some(self, conn: Connection, status: str, start: int, instant: int, passed: int) -> int | None:
+    def beyond_some(self, conn: Connection, among: tuple[str, int, int], passed: int) -> int | None:
         """Return the nominal time of the first such record after so many."""
-        found: int | None = conn.scalar(
-            self._before(status, start, instant)
-            .with_only_columns(self._runs.c.nominal)
-            .offset(passed)
-            .limit(1)
-        )
+        later = self._among(among).with_only_columns(self._runs.c.nominal).offset(passed).limit(1)
+        found: int | None = conn.scalar(later)
         return found
 
-    def _before(self, status: str, start: int, instant: int) -> Select:
+    def _among(self, among: tuple[str, int, int]) -> Select:
         runs = self._runs.c
+        status, start, instant = among
         return (
             select(runs.job_id, runs.nominal, runs.finished)
             .where(runs.status == status, runs.nominal >= start, runs.nominal < instant)

@@ -18,7 +18,7 @@ from ...interrupts import is_interrupt
 from ...texts import storable
 from ..base import ALIASES, COUNTED
 from ..documents import healing_as
-from .prepared import Prepared
+from .prepared import Prepared, Unexpected
 from .schema import BATCH, ID_LENGTH
 
 TYPE_CHECKING = False
@@ -117,20 +117,23 @@ class Jobs:
         self._save = update.where(columns.version == bindparam("b_version"), columns.state != ENDED)
         self._revive = update.values(created=bindparam("created")).where(columns.state == ENDED)
         self._delete = table.delete().where(columns.id == bindparam("b_id"), columns.state != ENDED)
-        self._heal = (
-            table.update()
-            .where(
-                columns.id == bindparam("b_id"),
-                columns.version == bindparam("b_version"),
-                columns.state == QUARANTINED,
-            )
-            .values(
-                state=bindparam("state"),
-                error=None,
-                next_due=bindparam("next_due"),
-                version=columns.version + 1,
-                updated=bindparam("updated"),
-            )
+        self._heal = Prepared(
+            lambda value: (
+                table.update()
+                .where(
+                    columns.id == value("b_id"),
+                    columns.version == value("b_version"),
+                    columns.state == QUARANTINED,
+                )
+                .values(
+                    state=value("state"),
+                    error=None,
+                    next_due=value("next_due"),
+                    version=columns.version + 1,
+                    updated=value("updated"),
+                )
+            ),
+            *("state", "next_due", "updated", "b_id", "b_version"),
         )
         self._next_executor = (
             select(columns.executor)
@@ -225,10 +228,12 @@ class Jobs:
         found = select(self._table.c.id).where(self._table.c.state == QUARANTINED).limit(limit)
         return list(conn.execute(found).scalars())
 
-    def quarantined_after(self, conn: Connection, start: str, passed: int) -> tuple[list[str], str | None]:
+    def quarantined_after(
+        self, conn: Connection, start: str | None, passed: int
+    ) -> tuple[list[str], str | None]:
         """Return the ids of those among so many jobs, from one on by ids, and the job to go on with; None if these were all."""
         columns = self._table.c
-        ids = select(columns.id).where(columns.id >= start).order_by(columns.id)
+        ids = select(columns.id).where(columns.id >= (start or "")).order_by(columns.id)
         end: str | None = conn.scalar(ids.offset(passed).limit(1))
         part = ids.where(columns.state == QUARANTINED)
         if end is not None:
@@ -335,19 +340,18 @@ class Jobs:
         """Delete all jobs."""
         conn.execute(self._table.delete())
 
-    def heal(self, conn: Connection, job: Job, now: int) -> bool:
-        """Let a job out of quarantine, if it is still as it was read."""
-        values = {
-            "b_id": job.id,
-            "b_version": job.version,
-            "state": job.state,
-            "next_due": job.next_due,
-            "updated": now,
-        }
-        if not conn.execute(self._heal, values).rowcount:
-            return False
-        job.version += 1
-        return True
+    def heal(self, conn: Connection, jobs: Sequence[Job], now: int, careful: bool) -> list[Job]:
+        """Let jobs out of quarantine that are still as they were read; return those.
+
+        :param careful: False: together; that some are not as they were read is found out, and not which
+        :raises Unexpected: if that is so
+        """
+        rows = [(job.state, job.next_due, now, job.id, job.version) for job in jobs]
+        if not careful:
+            if self._heal.run(conn, rows) != len(rows):
+                raise Unexpected
+            return list(jobs)
+        return [job for job, row in zip(jobs, rows, strict=True) if self._heal.run(conn, [row])]
 
 
 def _check_text(what: str, text: str) -> None:

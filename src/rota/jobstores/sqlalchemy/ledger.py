@@ -18,7 +18,7 @@ from ...texts import storable
 from ..documents import label_of, label_records
 from ..offset import AHEAD
 from .capabilities import counts_sets, locks_rows, takes_arrays
-from .prepared import Prepared, array_literal
+from .prepared import Prepared, Unexpected, array_literal
 from .rows import (
     CLAIMS,
     ENDS,
@@ -52,10 +52,6 @@ if TYPE_CHECKING:
 _MOVED = ("next_nominal", "next_due", "version", "running", "state", "error", "updated")
 _TAKEN = ("owner", "attempt", "claimed")
 _LOST = ("status", "reason", "finished", "name", "func")
-
-
-class Unexpected(Exception):
-    """What a step took for granted is not so. Its transaction is to be rolled back, and the step repeated with care."""
 
 
 class Ledger:

@@ -38,6 +38,10 @@ SHORTER = 16
 _MARK = "'rows'"
 
 
+class Unexpected(Exception):
+    """What a step took for granted is not so. Its transaction is to be rolled back, and the step repeated with care."""
+
+
 class Values:
     """The values of a row inside a statement, by name: parameters, or the columns of a set of rows.
 

@@ -10,10 +10,12 @@ from functools import partial
 from ...clock import DAY, HELD, MINUTE, instant, moment
 from ...core.plan import ACTIVE
 from ...errors import ConfigurationError, StoreConflictError, StoreError
+from ..base import ALIASES, COUNTED
 from ..documents import label_all
 from ..durable import DurableJobStore
 from ..identity import Identity
 from ..offset import AHEAD, Offset
+from ..retention import Retention
 from .jobs import Jobs
 from .layout import (
     DUE,
@@ -35,7 +37,7 @@ from .schema import identity_of, take_possession
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -90,9 +92,9 @@ class TreeJobStore(DurableJobStore):
         self._format = format
         self._create = create
         self._jobs = Jobs(tree, format)
-        self._runs = Ledger(tree, self._jobs, format.run_refusal)
-        age = None if keep_days is None else int(keep_days * DAY)
-        self._records = Records(tree, self._runs, keep_runs, age)
+        self._bounds = Retention(keep_runs, None if keep_days is None else int(keep_days * DAY))
+        self._runs = Ledger(tree, self._jobs, format.run_refusal, self._bounds)
+        self._records = Records(tree, self._bounds)
         self._offset = Offset(tree.clock_unit)
         self._identity = Identity()
         #: the documents of what was due lately
@@ -123,8 +125,7 @@ class TreeJobStore(DurableJobStore):
         """Take possession of the path as it is now; see the port."""
         self._tree.forget()
         self._seen = {}
-        self._runs.written.clear()
-        self._records.forget()
+        self._bounds.forget()
         self._opened(take_possession(self._tree, self.path, self._create, again=True))
 
     def shutdown(self) -> None:
@@ -333,7 +334,7 @@ class TreeJobStore(DurableJobStore):
     @property
     def remembers(self) -> int | None:
         """How long records are kept, in microseconds."""
-        return self._records.age
+        return self._bounds.age
 
     def renew(
         self, node: str, now: int, lease: int, in_hand: Collection[Run] = (), in_doubt: bool = False
@@ -385,15 +386,15 @@ class TreeJobStore(DurableJobStore):
             self._tree.delete([node_key(node)])
         self._identity.left(node)
 
-    def heal(self, now: int) -> list[Job]:
-        """Let jobs out of quarantine that can be restored and planned now; return them."""
+    def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:
+        """Let jobs out of quarantine that can be restored and planned now."""
         self._check_started()
-        return self._jobs.heal(now, self._job_of)
+        return self._jobs.heal(now, self._job_of, self.clock)
 
-    def prune(self, now: int) -> None:
+    def prune_in_steps(self, now: int) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
         self._check_started()
-        self._records.prune(now)
+        yield from self._records.prune(now, self.clock)
         edge = now - _NODES_KEPT
         self._tree.delete([node_key(node) for node, (until, _, _) in self._nodes().items() if until < edge])
 
@@ -406,9 +407,9 @@ class TreeJobStore(DurableJobStore):
         """Return how many due jobs wait for executors other than these."""
         self._check_started()
         known = set(executors)
-        others = [alias for alias in map(unquoted, self._tree.folders(DUE)) if alias not in known]
+        others = [alias for alias in map(unquoted, self._tree.folders(DUE)) if alias not in known][:ALIASES]
         folders = [due_folder(alias) for alias in others]
-        found = self._tree.first(folders, number(now + 1), [None] * len(folders)) if folders else []
+        found = self._tree.first(folders, number(now + 1), [COUNTED] * len(folders)) if folders else []
         return {alias: len(names) for alias, names in zip(others, found, strict=True) if names}
 
     def measure_clock(self) -> int:

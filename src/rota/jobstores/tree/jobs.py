@@ -17,15 +17,19 @@ from ...errors import (
     StoreConflictError,
 )
 from ...texts import storable
+from .. import retention
+from ..base import COUNTED
 from ..documents import heal, parts_of
+from ..retention import Pace
 from .docs import REMOVED, Doc, changes_of, doc_of
 from .layout import DUE, JOBS, QUARANTINED_JOBS, due_folder, job_key, number, unquoted
 from .port import KEEP, TRIES, Change, Step, carry_out, tries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from ...clock import Clock
     from ...job import Job
     from ...jobcodec import JobFormat
     from ...logs import GuardedLogger
@@ -201,9 +205,22 @@ class Jobs:
                 return
         raise StoreConflictError(f"Others changed jobs {TRIES} times while they were removed; try again")
 
-    def heal(self, now: int, job_of: Callable[[Doc, bool], Job]) -> list[Job]:
-        """Let jobs out of quarantine that can be restored and planned now; return them."""
-        ids = list(map(unquoted, self._tree.names(QUARANTINED_JOBS)))
+    def heal(
+        self, now: int, job_of: Callable[[Doc, bool], Job], clock: Clock
+    ) -> Iterator[tuple[list[Job], int]]:
+        """Let jobs out of quarantine that can be restored and planned now, in steps; see the port."""
+        pace, last = Pace(retention.RESTORED), ""
+        while True:
+            began, size = clock.monotonic(), pace.size
+            names = self._tree.after(QUARANTINED_JOBS, last, size + COUNTED)
+            if not names:
+                return
+            last = names[:size][-1]
+            healed = self._heal(list(map(unquoted, names[:size])), now, job_of)
+            pace.note(len(names[:size]), clock.monotonic() - began)
+            yield healed, max(len(names) - size, 0)
+
+    def _heal(self, ids: Sequence[str], now: int, job_of: Callable[[Doc, bool], Job]) -> list[Job]:
         steps = []
         for doc in self.some(ids).values():
             if doc is None or doc.unreadable is not None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from ...job import Job
     from ...logs import GuardedLogger
+    from ..retention import Retention
     from .docs import Doc
     from .jobs import Jobs
     from .port import Entry, Tree
@@ -85,12 +86,13 @@ class Search:
 class Ledger:
     """Runs and their records in one tree, and the counters of running runs in the jobs' documents."""
 
-    def __init__(self, tree: Tree, jobs: Jobs, refusal: Callable[[Run], str | None]) -> None:
+    def __init__(
+        self, tree: Tree, jobs: Jobs, refusal: Callable[[Run], str | None], bounds: Retention
+    ) -> None:
         self._tree = tree
         self._refusal = refusal
         self._jobs = jobs
-        #: how many records each job got since its bounds were last looked at
-        self.written: dict[str, int] = {}
+        self._bounds = bounds
 
     # -- claim ---------------------------------------------------------------------------------------------------
 
@@ -397,7 +399,7 @@ class Ledger:
 
     def _count(self, job_id: str, records: int) -> None:
         if records:
-            self.written[job_id] = self.written.get(job_id, 0) + records
+            self._bounds.count(job_id, records)
 
 
 def _is_open(decision: Decision, doc: Doc | None) -> bool:

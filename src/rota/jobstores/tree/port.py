@@ -6,6 +6,7 @@ Values only; a server's file implements :class:`Tree`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from random import random
 from time import sleep
 
@@ -134,8 +135,20 @@ class Tree(ABC):
     def forget(self) -> None:  # noqa: B027  # most servers need none
         """Forget what is known of keys that are there: the path was emptied, or holds others now."""
 
-    def sweep(self) -> None:  # noqa: B027  # most servers need none
-        """Delete what the server keeps of deleted keys; called now and then."""
+    def after(self, folder: str, name: str, limit: int) -> list[str]:
+        """Return the first names in a folder that come after one, at most so many."""
+        names = self.names(folder)
+        start = bisect_right(names, name)
+        return names[start : start + limit]
+
+    def pages(self, folder: str) -> Iterator[list[tuple[str, str]]]:
+        """Return the names in the folders of a folder, each with its folder's, in order; a page is read when it is asked for."""
+        for part, names in self.below(folder).items():
+            yield [(part, name) for name in names]
+
+    def sweep(self) -> Iterator[None]:
+        """Delete what the server keeps of deleted keys, in steps; called now and then."""
+        return iter(())  # most servers keep nothing
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete keys, in batches."""

@@ -5,9 +5,13 @@ It touches no job and no run that is under way.
 
 from __future__ import annotations
 
-from ...clock import HOUR
+from collections import deque
+
 from ...core.run import CLAIMED
 from ...errors import DeserializationError
+from .. import retention
+from ..base import COUNTED
+from ..retention import Pace
 from .layout import (
     ACTIVE_RUNS,
     ENDED_RUNS,
@@ -24,32 +28,25 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from ...clock import Clock
     from ...core.run import Run
     from ...logs import GuardedLogger
-    from .ledger import Ledger
+    from ..retention import Retention
     from .port import Tree
 
-#: How many records are read or deleted at once.
+#: How many records are read at once.
 BATCH = 200
 
 
 class Records:
     """The ended runs of one tree.
 
-    :param keep: how many of each job are kept, None for no bound
-    :param age: how many microseconds they are kept, None for no bound
+    :param bounds: which of them are kept
     """
 
-    def __init__(self, tree: Tree, ledger: Ledger, keep: int | None, age: int | None) -> None:
+    def __init__(self, tree: Tree, bounds: Retention) -> None:
         self._tree = tree
-        self._ledger = ledger
-        self._keep = keep
-        self.age = age
-        self._looked_at: int | None = None
-
-    def forget(self) -> None:
-        """Look at all records at the next time: they are others now."""
-        self._looked_at = None
+        self._bounds = bounds
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -90,39 +87,69 @@ class Records:
 
     # -- forgetting ----------------------------------------------------------------------------------------------
 
-    def prune(self, now: int) -> None:
-        """Delete records that are too old, or too many for their job.
+    def prune(self, now: int, clock: Clock) -> Iterator[int]:
+        """Delete records that are too old, or too many for their job, in steps; see the port."""
+        bounds, pace = self._bounds, Pace(retention.FORGOTTEN)
+        if not bounds.wants_all(now):
+            if bounds.keep is not None:
+                for job_id in bounds.crowded():
+                    names = self._tree.names(ended_folder(job_id))
+                    page = [(quoted(job_id), name) for name in names]
+                    yield from self._prune(iter([page]), now, clock, pace)
+            return
+        bounds.begin()
+        yield from self._prune(self._tree.pages(ENDED_RUNS), now, clock, pace)
+        for _ in self._tree.sweep():
+            yield 0
+        bounds.end(now)
 
-        Jobs that got records by this process are looked at when they have some above the bound, all others once an hour.
-        """
-        written = self._ledger.written
-        if self._looked_at is None or not 0 <= now - self._looked_at < HOUR:
-            written.clear()
-            for part, names in self._tree.below(ENDED_RUNS).items():
-                self._prune(f"{ENDED_RUNS}/{part}", names, now)
-            self._tree.sweep()
-            self._looked_at = now
-            return
-        if self._keep is None:
-            return
-        for job_id in [job_id for job_id, count in list(written.items()) if count > self._keep // 10]:
-            written.pop(job_id, None)
-            folder = f"{ENDED_RUNS}/{quoted(job_id)}"
-            self._prune(folder, self._tree.names(folder), now)
+    def _prune(
+        self, pages: Iterator[list[tuple[str, str]]], now: int, clock: Clock, pace: Pace
+    ) -> Iterator[int]:
+        """Delete what is beyond its bounds among records that come job by job, the oldest first."""
+        keep, age = self._bounds.keep, self._bounds.age
+        newest: deque[str] = deque()
+        job = ""
+        for page in pages:
+            old = [] if age is None else [pair for pair in page if _is_before(pair[1], now - age)]
+            gone = set()
+            for start in range(0, len(old), BATCH):  # a run may have ended long after its nominal time
+                gone |= self._ended_before(old[start : start + BATCH], now - (age or 0))
+                yield 0
+            beyond = list(gone)
+            for part, name in page:
+                key = _key_of(part, name)
+                if part != job:
+                    job = part
+                    newest.clear()
+                if keep is not None and key not in gone:
+                    newest.append(key)
+                    if len(newest) > keep:
+                        beyond.append(newest.popleft())
+            while beyond:
+                began, size = clock.monotonic(), pace.size
+                self._tree.delete(beyond[:size])
+                pace.note(min(size, len(beyond)), clock.monotonic() - began)
+                del beyond[:size]
+                yield min(len(beyond), COUNTED)
+            yield 0
 
-    def _prune(self, folder: str, names: Sequence[str], now: int) -> None:
-        kept = len(names) if self._keep is None else self._keep
-        beyond = [f"{folder}/{name}" for name in names[: max(len(names) - kept, 0)]]
-        self._tree.delete(beyond)
-        if self.age is None:
-            return
-        edge = now - self.age
-        for batch in _batches(
-            [f"{folder}/{name}" for name in names[len(beyond) :] if instant_of(name) < edge]
-        ):
-            # A run may have ended long after its nominal time.
-            entries = zip(batch, self._tree.read(batch), strict=True)
-            self._tree.delete([key for key, entry in entries if _ended_before(entry.value, edge)])
+    def _ended_before(self, pairs: Sequence[tuple[str, str]], edge: int) -> set[str]:
+        keys = [_key_of(part, name) for part, name in pairs]
+        found = zip(keys, self._tree.read(keys), strict=True)
+        return {key for key, entry in found if _ended_before(entry.value, edge)}
+
+
+def _key_of(part: str, name: str) -> str:
+    return f"{ENDED_RUNS}/{part}/{name}"
+
+
+def _is_before(name: str, edge: int) -> bool:
+    """Whether a record is of a nominal time before an instant; what is no record of ours is not."""
+    try:
+        return instant_of(name) < edge
+    except ValueError:
+        return False
 
 
 def _record(key: str, value: str | None, logger: GuardedLogger) -> Run | None:

@@ -56,6 +56,9 @@ BUCKET = 11
 TOMBSTONES_KEPT = HOUR
 #: How many nodes are known to be there.
 FOLDERS_KNOWN = 50_000
+#: Of how many folders of records the names are one page, and how many nodes are swept in one step.
+FOLDERS = 20
+SWEPT = 200
 #: What an operation gets when another one of its commit has failed.
 _BYSTANDERS = (RolledBackError, RuntimeInconsistency)
 _PASSING = (
@@ -343,24 +346,33 @@ class Server(Tree):
         else:
             yield _Operation("set", path, change.value.encode(), version, free)
 
-    def sweep(self) -> None:
+    def pages(self, folder: str) -> Iterator[list[tuple[str, str]]]:
+        parts = self.names(folder)
+        for some in _cut(parts, FOLDERS):
+            found = self._children([self._path_of(f"{folder}/{part}") for part in some])
+            yield [(part, name) for part, names in zip(some, found, strict=True) for name in names]
+
+    def sweep(self) -> Iterator[None]:
         """Delete the nodes of jobs that were removed some time ago, and those of records that are all forgotten."""
         now = self._now()
-        jobs = [self._path_of(f"{JOBS}/{name}") for name in self.names(JOBS)]
-        stats = self._ask("exists", jobs)
-        old = [
-            (path, stat.version)
-            for path, stat in zip(jobs, stats, strict=True)
-            if stat is not None and stat.dataLength == 0 and stat.mtime * 1000 < now - TOMBSTONES_KEPT
-        ]
-        folders = [self._path_of(f"{ENDED_RUNS}/{name}") for name in self.names(ENDED_RUNS)]
-        stats = self._ask("exists", folders)
-        old += [
-            (path, -1)
-            for path, stat in zip(folders, stats, strict=True)
-            if stat is not None and stat.numChildren == 0
-        ]
-        self._delete(old)
+        for names in _cut(self.names(JOBS), SWEPT):
+            jobs = [self._path_of(f"{JOBS}/{name}") for name in names]
+            stats = self._ask("exists", jobs)
+            self._delete(
+                (path, stat.version)
+                for path, stat in zip(jobs, stats, strict=True)
+                if stat is not None and stat.dataLength == 0 and stat.mtime * 1000 < now - TOMBSTONES_KEPT
+            )
+            yield None
+        for names in _cut(self.names(ENDED_RUNS), SWEPT):
+            folders = [self._path_of(f"{ENDED_RUNS}/{name}") for name in names]
+            stats = self._ask("exists", folders)
+            self._delete(
+                (path, -1)
+                for path, stat in zip(folders, stats, strict=True)
+                if stat is not None and stat.numChildren == 0
+            )
+            yield None
 
     def _delete(self, nodes: Iterable[tuple[str, int]]) -> None:
         """Delete nodes, unless they are used again."""
@@ -408,6 +420,11 @@ class Server(Tree):
             if slash:
                 return f"{self._path}/{DUE}/{folder}/{name[:BUCKET]}/{name}"
         return f"{self._path}/{key}"
+
+
+def _cut(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(names), size):
+        yield names[start : start + size]
 
 
 class _Operation:

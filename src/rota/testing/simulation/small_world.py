@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from .database import Program, View
+    from .database import Program
 
 #: The nodes, by names that can be exchanged in a text.
 NODES = ("¹", "²")

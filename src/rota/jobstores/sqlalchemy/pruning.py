@@ -1,0 +1,115 @@
+"""The steps by which records beyond their bounds are found and deleted.
+
+Each step is a short transaction led by an index; none touches a run that is under way.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import count
+
+from ...core.run import END_STATES
+from .. import retention
+from ..base import COUNTED
+from ..retention import Pace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ...clock import Clock
+    from ..retention import Retention
+    from .database import Database
+    from .history import History
+
+#: After so many steps it is counted anew how many records are left.
+RECOUNT = 10
+#: Less than every nominal time.
+_NEVER = -(2**62)
+
+
+class Pruning:
+    """Deletes the records of one store that are beyond its bounds, in one round of steps.
+
+    :param now: instant
+    """
+
+    def __init__(self, db: Database, history: History, bounds: Retention, now: int, clock: Clock) -> None:
+        self._db = db
+        self._history = history
+        self._bounds = bounds
+        self._now = now
+        self._clock = clock
+        self._pace = Pace(retention.FORGOTTEN)
+
+    def steps(self) -> Iterator[int]:
+        """Delete ended runs that are too old, or too many for their job; see the port."""
+        bounds, keep = self._bounds, self._bounds.keep
+        if not bounds.wants_all(self._now):
+            if keep is not None:
+                for job_id in bounds.crowded():
+                    yield from self._of_job(job_id, keep)
+            return
+        bounds.begin()
+        if bounds.age is not None:
+            for status in END_STATES:
+                yield from self._older(status, self._now - bounds.age)
+        if keep is not None:
+            yield from self._of_all(keep)
+        bounds.end(self._now)
+
+    def _older(self, status: str, instant: int) -> Iterator[int]:
+        """Delete the records of a status that ended before an instant."""
+        history, start = self._history, _NEVER
+        left = 0
+        for number in count():
+            among = status, start, instant
+            began, size = self._clock.monotonic(), self._pace.size
+            looked_at = max(retention.LOOKED_AT, size)
+            keys = self._db.read(partial(history.older, among=among, looked_at=looked_at, limit=size))
+            self._forget(keys, began)
+            if len(keys) == size:
+                if number % RECOUNT == 0:
+                    left = self._db.read(partial(history.count_older, among=among, limit=COUNTED))
+                yield left
+                continue
+            # Those that ended long after their nominal time stay, and are passed over.
+            following = self._db.read(partial(history.beyond_some, among=among, passed=looked_at))
+            yield 0
+            if following is None:
+                return
+            start = following if following > start else following + 1
+
+    def _of_all(self, keep: int) -> Iterator[int]:
+        """Delete the records beyond the newest ``keep`` of each job: of some jobs after others, by their ids."""
+        history = self._history
+        start: str | None = ""
+        while start is not None:
+            end = self._db.read(partial(history.job_after, start=start, passed=retention.LOOKED_AT))
+            crowded: Sequence[str] = ()
+            if end == start:  # it has more records than are looked at
+                crowded = [start]
+                end = self._db.read(partial(history.next_job, job_id=start))
+            elif keep < retention.LOOKED_AT:
+                crowded = self._db.read(partial(history.crowded, start=start, end=end, keep=keep))
+            yield 0
+            for job_id in crowded:
+                yield from self._of_job(job_id, keep)
+            start = end
+
+    def _of_job(self, job_id: str, keep: int) -> Iterator[int]:
+        edge = self._db.read(partial(self._history.edge, job_id=job_id, keep=keep))
+        left = 1
+        while edge is not None and left:
+            began, size = self._clock.monotonic(), self._pace.size
+            keys = self._db.read(
+                partial(self._history.beyond, job_id=job_id, edge=edge, limit=size + COUNTED)
+            )
+            self._forget(keys[:size], began)
+            left = max(len(keys) - size, 0)
+            yield left
+
+    def _forget(self, keys: Sequence[tuple[str, int]], began: int) -> None:
+        if keys:
+            self._db.step(partial(self._history.forget, keys=keys))
+            self._pace.note(len(keys), self._clock.monotonic() - began)
