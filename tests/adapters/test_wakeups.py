@@ -86,7 +86,7 @@ def test_a_job_that_waited_for_a_run_elsewhere_wakes_everybody_when_that_ends(pl
 def test_wake_ups_survive_a_restart_of_the_server(kind: str) -> None:
     with private(SERVERS[kind]) as server:
         before = set(threading.enumerate())
-        place = KINDS[kind](server.url())
+        place = KINDS[kind](server.url(), kind)
         try:
             ear = Ear(place.open())
             usual = ear.store.poll_interval

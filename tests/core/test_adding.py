@@ -216,8 +216,11 @@ def test_a_scheduler_that_only_adds_runs_nothing_and_others_do(tmp_path: Path) -
     web.modify_job("a", executor="gpu")
     web.advance(minutes=1)
     assert web.get_runs() == []
+    assert (web.health()["overdue"], web.health()["stores"]["default"]["age"]) == ({}, None)
+    web.advance(seconds=1)
     health = web.health()
     assert (health["alive"], health["overdue"]) == (True, {"gpu": 2})
+    assert health["stores"]["default"]["age"] == 1.0
     worker = ManualScheduler(clock=clock, jobstores={"default": url}, executors={"gpu": {"type": "debug"}})
     worker.start()
     worker.advance(seconds=1)

@@ -100,6 +100,7 @@ class Run:
         "permission",
         "reason",
         "retval",
+        "signature",
         "started_at",
         "status",
         "then",
@@ -140,6 +141,8 @@ class Run:
         #: name of the job and reference of its callable, in a record
         self.name: str | None = None
         self.func: str | None = None
+        #: what vouches for a run that was asked for or given back, in a store with a key
+        self.signature: str | None = None
         #: True once somebody asked the run to stop; a long job looks at it now and then
         self.cancelled = False
         #: the clock that counts for its times: its store's; None: that of whoever carries it out

@@ -23,7 +23,7 @@ from .memory_ledger import MemoryLedger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     from .offset import Offset
 
 __all__ = ("BaseJobStore", "ConflictingIdError", "JobLookupError", "TransientJobError")
+
+#: Of more due jobs, or more that housekeeping has to look at, nobody needs to know how many there are: counting stops here …
+COUNTED = 1000
+#: … and after so many executor aliases.
+ALIASES = 100
 
 
 def __getattr__(name: str) -> Any:
@@ -341,9 +346,10 @@ class BaseJobStore(ABC):
         """
         with self._ledger.lock:
             for job_id in self._ledger.finish(runs):
+                nominal = self._ledger.held.pop(job_id)
                 job = self.lookup_job(job_id)
                 if job is not None:
-                    job.set_next(self._ledger.held.pop(job_id))
+                    job.set_next(nominal)
                     self.update_job(job)
         return []
 
@@ -430,10 +436,28 @@ class BaseJobStore(ABC):
 
     def heal(self, now: int) -> list[Job]:
         """Make quarantined jobs active again that can be restored now; return them."""
-        return []
+        return [job for healed, _ in self.heal_in_steps(now) for job in healed]
 
-    def prune(self, now: int) -> None:  # noqa: B027  # the ring bounds itself
-        """Delete the ledger records that are beyond the bounds of retention, in batches."""
+    def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:
+        """Do what :meth:`heal` does, a few jobs at a time, which takes some 20 milliseconds at most; due jobs go first in between.
+
+        The engine asks for steps, or for the whole where a subclass overrides only that; each step is done when it is asked for.
+
+        :return: for each step the healed jobs, and how many are left to be looked at: of very many :data:`COUNTED`
+        """
+        return iter(())
+
+    def prune(self, now: int) -> None:
+        """Delete the ledger records that are beyond the bounds of retention."""
+        for _ in self.prune_in_steps(now):
+            pass
+
+    def prune_in_steps(self, now: int) -> Iterator[int]:
+        """Do what :meth:`prune` does, in steps like those of :meth:`heal_in_steps`.
+
+        :return: for each step how many records are left to be deleted, as far as is known: of very many :data:`COUNTED`
+        """
+        return iter(())  # the ring bounds itself
 
     def living_nodes(self, now: int) -> int | None:
         """Return how many nodes hold a lease that is not over; None: the store cannot tell.
@@ -443,7 +467,10 @@ class BaseJobStore(ABC):
         return None
 
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
-        """Return, for each executor alias that is not among ``executors``, how many due jobs wait for it."""
+        """Return, for each executor alias that is not among ``executors``, how many due jobs wait for it.
+
+        Of very many jobs :data:`COUNTED` are counted, and of very many aliases :data:`ALIASES`.
+        """
         known = set(executors)
         waiting: dict[str, int] = {}
         for job in self.get_all_jobs():

@@ -11,12 +11,10 @@ from ..core.plan import ENDED, QUARANTINED, plan, quarantine
 from ..errors import StoreError
 from ..events import (
     EVENT_CLOCK_JUMPED,
-    EVENT_JOB_RESTORED,
     EVENT_JOB_SUBMITTED,
     EVENT_SCHEDULER_DEGRADED,
     EVENT_SCHEDULER_RECOVERED,
     ClockEvent,
-    JobEvent,
     SchedulerHealthEvent,
 )
 from ..executors.steps import is_coroutine_function
@@ -26,6 +24,7 @@ from ..util import new_node_id
 from .announcing import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
 from .clock_jumps import JUMP, TURN, ClockWatch, bring_forward, go_on
 from .store_state import StoreState
+from .unclaimed import FIRST_PAUSE, LONGEST_PAUSE
 from .withheld import start_withheld
 
 TYPE_CHECKING = False
@@ -44,8 +43,8 @@ if TYPE_CHECKING:
 
 #: After so many leases without a pass a node is not renewed any more: it lives, and does no work.
 SILENCE = 4
-#: How often retention and quarantine are looked after (microseconds).
-HOUSEKEEPING = 60 * SECOND
+#: How often the clock of a store is measured in which this scheduler has no lease to renew (microseconds).
+REMEASURE = 60 * SECOND
 #: How often (seconds) coroutines are looked for behind plain functions that wait for a thread of the same executor.
 CROWDED = 0.1
 #: The most jobs that one pass takes from a store for one executor.
@@ -332,6 +331,7 @@ class Engine:
             if claims and lease.wants_rescue(in_hand):
                 self._rescue(state, lease)
         if not claims:
+            state.housekeeping.look_if_wanted(tuple(self._executors))
             return self._measure_in_time(state) if lease is None else lease.wait(False)
         if state.requested:
             self._hand_over(state, [state.requested.popleft() for _ in range(len(state.requested))])
@@ -342,11 +342,14 @@ class Engine:
         }
         open_to = {alias: free for alias, free in room.items() if free > 0}
         now = store.now()  # anew: leases and claims may not be judged by the time before something slow
-        jobs: Sequence[Job] = store.due(now, open_to) if open_to else []
+        jobs: Sequence[Job] = []
+        if open_to:
+            jobs = self._due(state, now, open_to) if state.unclaimed else store.due(now, open_to)
         rooms = self._function_rooms() if jobs else {}
         state.crowded = set()
         if rooms:
             jobs, state.crowded = admit(jobs, rooms, is_coroutine_function)
+        handed: int | None = None  # None: nothing has come of the pass
         if jobs:
             # What ends meanwhile (all of it where runs are inline) is recorded together if it cannot be lost and nobody
             # listens: a burst of inline runs takes a quarter less.
@@ -356,14 +359,16 @@ class Engine:
             finally:
                 state.completions.gathered()
             # Who had room for more than all that was handed out has room still.
-            open_to = {alias: free for alias, free in open_to.items() if handed < free or self._room(alias)}
+            open_to = {
+                alias: free for alias, free in open_to.items() if (handed or 0) < free or self._room(alias)
+            }
         if state.crowded:
             open_to = {alias: free for alias, free in open_to.items() if alias not in state.crowded}
         if len(open_to) < len(room):
             self._full.update(alias for alias in room if alias not in open_to)
         if state.set_back and not self._bring_forward(state):
             return 0.0
-        wait = self._wait(state, open_to)
+        wait = self._wait(state, open_to, now if handed is None else None)
         return min(CROWDED, CROWDED if wait is None else wait) if state.crowded else wait
 
     def _function_rooms(self) -> dict[str, int]:
@@ -406,25 +411,50 @@ class Engine:
             self._broken.discard(alias)
         return room
 
-    def _wait(self, state: StoreState, open_to: Mapping[str, int]) -> float | None:
-        """Return the seconds until the store's next due time, or until it has to be looked at anyway."""
+    def _due(self, state: StoreState, now: int, open_to: Mapping[str, int]) -> Sequence[Job]:
+        """Return the due jobs without those that could not be claimed and are to wait."""
+        due = state.store.due(now, state.unclaimed.widened(open_to))
+        return state.unclaimed.ready(due, open_to, self.clock.monotonic())
+
+    def _wait(
+        self, state: StoreState, open_to: Mapping[str, int], in_vain: int | None = None
+    ) -> float | None:
+        """Return the seconds until the store's next due time, or until it has to be looked at anyway.
+
+        :param in_vain: the time by which due jobs were looked for if nothing has come of it; None: something has
+        """
         store = state.store
-        self._housekeep(state)
         following = store.next_due(open_to) if open_to else None
+        aliases = tuple(self._executors)
+        pause = state.housekeeping.turn(following, aliases, len(open_to) == len(aliases))
         wait = None if following is None else max(following - store.now(), 0) / SECOND
+        unmoved, state.unmoved = state.unmoved, 0
+        if following is not None and wait == 0:
+            if state.unclaimed:
+                now = store.now()
+                upcoming = store.due(now + LONGEST_PAUSE, state.unclaimed.widened(open_to))
+                wait = state.unclaimed.wait(upcoming, now, self.clock.monotonic()) / SECOND
+            elif in_vain is not None and following <= in_vain:
+                # The store says that something is due, and gives nothing.
+                state.unmoved = min(unmoved + 1, 10)
+                wait = min(FIRST_PAUSE << unmoved, LONGEST_PAUSE) / SECOND
+        if pause is not None:
+            wait = pause if wait is None else min(wait, pause)
         if state.lease is not None:
             left = state.lease.wait(True)
             wait = left if wait is None else min(wait, left)
         poll = store.poll_interval if self.polls else None
         return poll if poll is not None and (wait is None or wait > poll) else wait
 
-    def _carry_out(self, state: StoreState, jobs: Sequence[Job], now: int) -> int:
-        """Plan, claim and hand out what is due; return how many runs were handed out."""
+    def _carry_out(self, state: StoreState, jobs: Sequence[Job], now: int) -> int | None:
+        """Plan, claim and hand out what is due; return how many runs were handed out, None if nothing could be claimed."""
         decisions = [_decide(job, now) for job in jobs]
         permission = (
             None if state.lease is None else state.lease.permission
         )  # what holds when they are claimed
         won = self._claim(state, decisions, now)
+        if len(won) < len(decisions) or state.unclaimed:
+            state.unclaimed.note(decisions, won, self.clock.monotonic())
         submissions: dict[str, list[Run]] = {}
         #: jobs whose times had records already
         left_out: list[Job] = []
@@ -456,7 +486,7 @@ class Engine:
                 self.submit(state, alias, heads)
         for job in left_out:  # after what is claimed has been handed out, as this may raise
             go_on(state.store, job)
-        return count
+        return count if won else None
 
     def _claim(self, state: StoreState, decisions: Sequence[Decision], now: int) -> list[Decision]:
         lease = state.lease
@@ -504,7 +534,7 @@ class Engine:
         for alias, some in heads.items():
             self.submit(state, alias, some)
 
-    # -- leases and housekeeping ---------------------------------------------------------------------------------
+    # -- leases --------------------------------------------------------------------------------------------------
 
     def _rescue(self, state: StoreState, lease: Lease) -> None:
         """Take over the runs of nodes that did not renew their lease, and hand them to the executors."""
@@ -527,25 +557,6 @@ class Engine:
         if again:
             self.logger.warning("%d runs of dead nodes are executed again (job store %r)", again, state.alias)
         self._hand_over(state, taken)
-
-    def _housekeep(self, state: StoreState) -> None:
-        elapsed = self.clock.monotonic()
-        if state.housekept_at is not None and elapsed - state.housekept_at < HOUSEKEEPING:
-            return
-        state.housekept_at = elapsed
-        now = state.store.now()
-        for job in state.store.heal(now):
-            self.logger.info('Job "%s" left quarantine', job.id)
-            self.dispatch(JobEvent(EVENT_JOB_RESTORED, job.id, state.alias))
-        state.store.prune(now)
-        for alias, waiting in state.store.overdue(now, tuple(self._executors)).items():
-            if alias not in state.strangers:
-                state.strangers.add(alias)
-                self.logger.error(
-                    'Due jobs (%d) wait for an executor "%s" that this scheduler does not have; add it',
-                    waiting,
-                    alias,
-                )
 
     def _leave(self, state: StoreState) -> None:
         try:
@@ -625,6 +636,12 @@ class Engine:
             self._room(alias) and (alias not in crowded or rooms.get(alias, 1)) for alias in self._starved
         )
 
+    def look_soon(self) -> None:
+        """Have the next pass look up what :meth:`health` tells of the stores, where that is not fresh. Thread-safe."""
+        stale = [state for state in self.stores.values() if state.housekeeping.ask()]  # each is asked
+        if stale:
+            self._wake()
+
     def is_backing_off(self, alias: str) -> bool:
         """Whether a store is left alone for a while after an error."""
         state = self._state_of(alias)
@@ -681,10 +698,10 @@ class Engine:
         if not state.store.has_clock or self.clock.virtual:
             return None
         now = self.clock.monotonic()
-        if now - state.measured_at >= HOUSEKEEPING:
+        if now - state.measured_at >= REMEASURE:
             state.store.measure_clock()
             state.measured_at = now
-        return (state.measured_at + HOUSEKEEPING - now) / SECOND
+        return (state.measured_at + REMEASURE - now) / SECOND
 
 
 def _decide(job: Job, now: int) -> Decision:

@@ -115,6 +115,8 @@ class JobInternals(JobLookups):
         """Plan the first run from ``now``; a trigger whose times are all over leaves the job paused, as in APScheduler."""
         trigger = job.trigger
         first = trigger.first(now)
+        if first is not None and trigger.counts_work:
+            trigger.after(first, first)  # refused here, if the planner could not find what comes after it
         if first is None:
             self._log.warning('Job "%s" is paused: %s has no time to come', job.name, trigger)
             job.set_next(None)
@@ -142,8 +144,13 @@ class JobInternals(JobLookups):
     def _check_for_store(self, jobs: Sequence[Job], alias: str) -> None:
         """Refuse what a store would refuse, as far as it is known yet; it calls code of users, so no lock is held."""
         store = self._jobstores.get(alias)
-        if store is not None:
-            for job in jobs:
+        now = self.clock.now()
+        for job in jobs:
+            if job.trigger.counts_work:
+                first = job.trigger.first(now)
+                if first is not None:
+                    job.trigger.after(first, first)
+            if store is not None:
                 store.check_job(job)
 
     def _keep_pending(self, job: Job, alias: str, replace: bool, options: dict[str, Any]) -> None:

@@ -10,6 +10,8 @@ from collections import deque
 from ..clock import HELD
 from .clock_jumps import ClockWatch
 from .completions import Completions
+from .housekeeping import Housekeeping
+from .unclaimed import Unclaimed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class StoreState:
         "crowded",
         "error",
         "failures",
-        "housekept_at",
+        "housekeeping",
         "keeps_open",
         "lease",
         "measured_at",
@@ -44,8 +46,9 @@ class StoreState:
         "set_back",
         "skipping",
         "store",
-        "strangers",
+        "unclaimed",
         "unmeasured",
+        "unmoved",
         "waits_until",
     )
 
@@ -75,14 +78,16 @@ class StoreState:
         self.error: str | None = None
         #: monotonic microseconds; None: at once
         self.retry_at: int | None = None
-        self.housekept_at: int | None = None
+        self.housekeeping = Housekeeping(engine, store, alias)
         #: whether the store stays open after its removal
         self.keeps_open = False
         #: claimed runs that somebody has asked for, for the next pass to start
         self.requested: deque[Run] = deque()
         #: jobs whose last time was skipped because they were still running; that is logged once in a row
         self.skipping: set[str] = set()
-        #: executor aliases that jobs ask for and this scheduler does not have
-        self.strangers: set[str] = set()
         #: executor aliases for which the last pass left plain functions in the store
         self.crowded: set[str] = set()
+        #: due jobs that could not be claimed
+        self.unclaimed = Unclaimed()
+        #: how many passes in a row found the store's next time due, and nothing to do
+        self.unmoved = 0

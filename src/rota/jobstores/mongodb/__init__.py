@@ -303,7 +303,7 @@ class MongoDBJobStore(BaseJobStore):
         self._check_started()
         now += self.measure_clock()
         nodes = self._server.nodes
-        renewed = {"$set": {"lease_until": now + lease, "started": now}}
+        renewed = {"$set": {"lease_until": now + lease, "started": now}, "$inc": {"renewals": 1}}
         with self._server.translated():
             alive = {"_id": node, "lease_until": {"$gte": now}}
             ran = nodes.update_one(alive, renewed).matched_count

@@ -24,6 +24,7 @@ from ...jobcodec import JobFormat
 from ...util import maybe_ref
 from ..base import BaseJobStore, ConflictingIdError, JobLookupError
 from ..documents import heal, ordered, parts_of, steps_from
+from ..identity import new_identity
 from ..offset import Offset
 from ..orphans import linked, sort_out
 
@@ -119,6 +120,8 @@ class RedisJobStore(BaseJobStore):
         self._keep_runs = keep_runs
         self._keep_age = None if keep_days is None else int(keep_days * DAY)
         self._ledger_keys = Ledger(self._run)
+        #: of the keys, as they were at the start
+        self._identity = ""
         self._started = False
 
     @property
@@ -137,12 +140,7 @@ class RedisJobStore(BaseJobStore):
         """
         super().start(scheduler, alias)
         self._server.check_slots(self._keys.names)
-        try:
-            version = self._keys.run(self._server, scripts.PREPARE, ("1" if self._create else "",))
-        except StoreError as exc:
-            if "WRONGTYPE" not in str(exc):
-                raise
-            version = "foreign"
+        version = self._prepare()
         if version == "foreign":
             raise SchemaError(
                 f"Some of the keys {', '.join(self._keys.names)} exist on {self._server.address} and are not Rota's; give another "
@@ -154,9 +152,22 @@ class RedisJobStore(BaseJobStore):
         found = int(version) if version.isdecimal() else version
         for step in steps_from(found, SCHEMA_VERSION, self._create, where, "another jobs_key"):
             self._keys.run(self._server, scripts.MIGRATIONS[step], ())
+        if not self._identity:  # it is new with this version, or somebody has deleted it
+            self._prepare()
         self._offset = Offset()
         self._started = True
         self.measure_clock()
+
+    def _prepare(self) -> str:
+        """Take possession of the keys; return the version of their layout, or what is wrong with them."""
+        try:
+            fields = ("1" if self._create else "", new_identity())
+            version, self._identity = texts(self._keys.run(self._server, scripts.PREPARE, fields))
+        except StoreError as exc:
+            if "WRONGTYPE" not in str(exc):
+                raise
+            return "foreign"
+        return version
 
     def shutdown(self) -> None:
         """Stop listening, and close the connections unless the client was passed in."""

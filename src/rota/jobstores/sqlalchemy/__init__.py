@@ -10,6 +10,7 @@ import pickle
 from functools import partial
 
 from ...clock import DAY, HELD, MINUTE, instant, moment
+from ...core.plan import QUARANTINED
 from ...errors import (
     ConfigurationError,
     MissingExtraError,
@@ -22,6 +23,7 @@ from ...util import maybe_ref
 from ..base import BaseJobStore, ConflictingIdError, JobLookupError
 from ..documents import ordered
 from ..offset import Offset
+from ..retention import Retention
 
 try:
     from sqlalchemy import MetaData
@@ -37,12 +39,12 @@ from .jobs import Jobs, is_plannable
 from .ledger import Ledger, Unexpected, settle
 from .nodes import Nodes, rescue
 from .others import Others
-from .retention import Retention
+from .retention import Pruning, quarantined
 from .schema import Tables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from typing import Any, TypeVar
 
@@ -130,7 +132,8 @@ class SQLAlchemyJobStore(BaseJobStore):
         self._create_tables = create_tables
         age = None if keep_days is None else int(keep_days * DAY)
         self._history = History(self._tables)
-        self._retention = Retention(self._db, self._history, keep_runs, age)
+        self._bounds = Retention(keep_runs, age)
+        self._pruning = Pruning(self._db, self._history, self._bounds)
         self._offset = None if self._db.can.clock is None else Offset()
         self._started = False
         #: what all its jobs have as ``_home``
@@ -355,7 +358,8 @@ class SQLAlchemyJobStore(BaseJobStore):
         for decision, running in moved:
             settle(decision, running)
         won = [decision for decision, _ in moved]
-        self._retention.count(won)
+        for decision in won:
+            self._bounds.count(decision.job.id, len(decision.runs) + len(decision.records))
         return won
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
@@ -393,7 +397,7 @@ class SQLAlchemyJobStore(BaseJobStore):
     @property
     def remembers(self) -> int | None:
         """How long records are kept, in microseconds."""
-        return self._retention.age
+        return self._bounds.age
 
     def renew(
         self, node: str, now: int, lease: int, in_hand: Collection[Run] = (), in_doubt: bool = False
@@ -457,17 +461,26 @@ class SQLAlchemyJobStore(BaseJobStore):
 
         self._write(work)
 
-    def heal(self, now: int) -> list[Job]:
-        """Let jobs out of quarantine that can be restored and planned now; return them."""
-        rows = self._read(self._jobs.quarantined)
-        fit = [job for job in map(self._healed, rows) if job is not None and is_plannable(job, now)]
-        if not fit:
-            return []
-        return self._write(lambda conn: [job for job in fit if self._jobs.heal(conn, job, now)])
+    def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:
+        """Let jobs out of quarantine that can be restored and planned now."""
+        self._check_started()
+        for ids, left in quarantined(self._db, self._jobs):
+            rows = self._read(partial(self._jobs.some, ids=ids)) if ids else ()
+            jobs = [self._healed(row) for row in rows if row.state == QUARANTINED]
+            yield (
+                self._let_out([job for job in jobs if job is not None and is_plannable(job, now)], now),
+                left,
+            )
 
-    def prune(self, now: int) -> None:
+    def _let_out(self, jobs: Sequence[Job], now: int) -> list[Job]:
+        if not jobs:
+            return []
+        return self._write(lambda conn: [job for job in jobs if self._jobs.heal(conn, job, now)])
+
+    def prune_in_steps(self, now: int) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
-        self._retention.prune(now)
+        self._check_started()
+        yield from self._pruning.steps(now)
         gone = self._read(partial(self._nodes.gone, instant=now - _NODES_KEPT))
         if gone:
             self._write(lambda conn: self._nodes.remove(conn, *gone))

@@ -13,6 +13,7 @@ from ...errors import StoreError
 from ..offset import AHEAD
 from ..orphans import linked, sort_out
 from .rows import fence_of
+from .schema import BATCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +39,11 @@ class Nodes:
         self._renew = (
             table.update()
             .where(table.c.id == bindparam("b_id"))
-            .values(lease_until=bindparam("lease_until"), started=bindparam("started"))
+            .values(
+                lease_until=bindparam("lease_until"),
+                started=bindparam("started"),
+                renewals=table.c.renewals + 1,
+            )
         )
 
     def is_alive(self, conn: Connection, node: str, now: int) -> bool:
@@ -55,7 +60,9 @@ class Nodes:
         """Begin or prolong a lease; return whether it was running until now, None if there was none."""
         before = conn.scalar(self._find, {"b_id": node})
         if before is None:
-            conn.execute(self._table.insert(), {"id": node, "lease_until": until, "started": now})
+            conn.execute(
+                self._table.insert(), {"id": node, "lease_until": until, "started": now, "renewals": 1}
+            )
             return None
         conn.execute(self._renew, {"b_id": node, "lease_until": until, "started": now})
         return bool(before >= now)
@@ -73,10 +80,9 @@ class Nodes:
         conn.execute(self._table.update().where(ahead).ordered_values(until, (nodes.started, now)))
 
     def gone(self, conn: Connection, instant: int) -> list[str]:
-        """Return the nodes whose lease was over before an instant."""
-        return list(
-            conn.execute(select(self._table.c.id).where(self._table.c.lease_until < instant)).scalars()
-        )
+        """Return nodes whose lease was over before an instant, at most as many as one statement names."""
+        over = select(self._table.c.id).where(self._table.c.lease_until < instant)
+        return list(conn.execute(over.limit(BATCH)).scalars())
 
     def living(self, conn: Connection, instant: int) -> int:
         """Return how many nodes have a lease that is not over at an instant."""

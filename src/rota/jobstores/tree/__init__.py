@@ -82,6 +82,8 @@ class TreeJobStore(BaseJobStore):
         age = None if keep_days is None else int(keep_days * DAY)
         self._records = Records(tree, self._runs, keep_runs, age)
         self._offset = Offset(tree.clock_unit)
+        #: of the path, as it was at the start
+        self._identity = ""
         #: until when the leases last that this object has renewed
         self._leases: dict[str, int] = {}
         #: the documents of what was due lately
@@ -100,7 +102,7 @@ class TreeJobStore(BaseJobStore):
         super().start(scheduler, alias)
         self._tree.open()
         try:
-            take_possession(self._tree, self.path, self._create)
+            self._identity = take_possession(self._tree, self.path, self._create)
         except BaseException:
             self._tree.close()
             raise
@@ -324,12 +326,13 @@ class TreeJobStore(BaseJobStore):
         now += self.measure_clock()
         for _ in tries():
             (entry,) = self._tree.read([node_key(node)])
-            if self._tree.commit([Change(node_key(node), lease_text(now + lease, lease), entry.rev)]):
+            until, _, renewals = lease_of(entry.value)
+            text = lease_text(now + lease, lease, renewals + 1)
+            if self._tree.commit([Change(node_key(node), text, entry.rev)]):
                 break
         else:
             raise StoreConflictError(f"The lease of node {node} is changed by others all the time")
         self._leases[node] = now + lease
-        until = lease_of(entry.value)[0]
         ran = until is not None and until >= now
         if (ran and not in_doubt) or (until is None and not in_hand):
             return None
@@ -406,7 +409,7 @@ class TreeJobStore(BaseJobStore):
         """Return until when the lease of each node lasts, how long it is, and what its key holds."""
         found = {}
         for name, entry in self._tree.entries(NODES).items():
-            until, length = lease_of(entry.value)
+            until, length, _ = lease_of(entry.value)
             if until is not None:
                 found[unquoted(name)] = (until, length, entry)
         return found
@@ -419,7 +422,8 @@ class TreeJobStore(BaseJobStore):
                 alive.add(node)
             if length and until - length > now + AHEAD:
                 # Whoever comes second may fail: the lease is right then, or was renewed.
-                self._tree.commit([Change(node_key(node), lease_text(now + length, length), entry.rev)])
+                text = lease_text(now + length, length, lease_of(entry.value)[2])
+                self._tree.commit([Change(node_key(node), text, entry.rev)])
         return alive
 
     def _is_soon(self, due: int | None) -> bool:
