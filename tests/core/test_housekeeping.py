@@ -154,7 +154,7 @@ def test_health_asks_no_store_and_what_it_tells_has_an_age():
     class Watched(MemoryJobStore):
         def __getattribute__(self, name):
             found = super().__getattribute__(name)
-            if callable(found):
+            if callable(found) and name != "now":  # which asks nobody
                 asked.append(name)
             return found
 

@@ -106,6 +106,36 @@ def test_who_was_cut_off_declares_nobody_dead_for_one_lease(trouble):
     assert not trusts(lease)
 
 
+def test_the_clock_is_measured_before_anybody_is_declared_dead_and_if_it_was_set_nobody_is():
+    class Server(Store):
+        moved = 0
+        seen = None
+
+        def measure_clock(self):
+            moved, self.moved = self.moved, 0
+            self.offset += moved
+            return moved
+
+        def rescue(self, node, now, *args, **options):
+            self.seen = now
+            return super().rescue(node, now, *args, **options)
+
+    clock, store = VirtualClock(), Server()
+    lease = new_lease(store, clock)
+    lease.renew({})
+    store.moved = -60 * SECOND
+    now = store.now()
+    lease.rescue(now, {}, ())
+    assert store.seen == now - 60 * SECOND
+    assert store.asked.pop() is True
+    clock.advance(5)
+    assert trusts(lease)
+    for _ in range(4):
+        lease.renew({})
+        clock.advance(5)
+    assert not trusts(lease)
+
+
 def test_who_is_late_declares_nobody_dead_while_another_thread_renews_its_lease():
     clock = VirtualClock()
     lease = new_lease(clock=clock)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from tests.faults.crew import LEASE, Crew, wait_until
+from tests.faults.crew import LEASE, WORK, Crew, wait_until
 from tests.faults.proxy import Proxy
 from tests.faults.worker import BLOCKED
 from tests.servers import private
@@ -31,6 +31,9 @@ class FaultContract:
     many = 200
     #: how long leases last where clocks are wrong by ten seconds; longer than that if no server's clock keeps them
     lease_of_wrong_clocks = 8
+
+    #: the option of processes by which the clock is set that counts for the store's jobs
+    clock_that_counts: ClassVar[str] = "clock"
 
     @pytest.fixture
     def url(self) -> str:
@@ -113,6 +116,31 @@ class FaultContract:
             crew.add_mixture(self.many // 2, 4)
             assert crew.settle().repeated == 0
 
+    @pytest.mark.parametrize(
+        ("jump", "processes"),
+        [
+            (7, 1),
+            (3600, 4),
+            pytest.param(7, 4, marks=pytest.mark.slow),
+            pytest.param(3600, 1, marks=pytest.mark.slow),
+        ],
+    )
+    def test_after_the_clock_that_counts_was_set_no_time_runs_twice_and_intervals_go_on(
+        self, url: str, tmp_path: Path, jump: int, processes: int
+    ) -> None:
+        with Crew(url, tmp_path) as crew:
+            crew.hire(processes, **{self.clock_that_counts: crew.clock}, workers=2)
+            for id, trigger in (
+                ("interval", {"trigger": "interval", "seconds": 0.5}),
+                ("cron", {"second": "*"}),
+            ):
+                crew.looker.add_job(WORK, **{"trigger": "cron", **trigger}, id=id, args=(str(crew.trace), 0))
+            for shift in (0, -jump, -2 * jump, jump, -jump / 2):
+                crew.set_clock(shift)
+                begun = len(crew.lines_of("interval"))
+                crew.wait_for_runs("interval", begun + 5)
+            crew.check_rhythm("interval", "cron")
+
     def test_a_process_that_forks_has_no_double(self, url: str, tmp_path: Path) -> None:
         with Crew(url, tmp_path) as crew:
             (worker,) = crew.hire(lease=30)
@@ -150,11 +178,27 @@ class ServerFaultContract(FaultContract):
     """What may happen to the server, and to the connections to it, besides."""
 
     kind: ClassVar[type[Server]]
+    clock_that_counts = "server_clock"
 
     @pytest.fixture
     def server(self) -> Server:
         """Give the server of ``url``."""
         raise NotImplementedError("give the fixture server in the subclass")
+
+    def test_processes_whose_clocks_are_wrong_and_set_again_and_again_start_nothing_before_its_time(
+        self, url: str, tmp_path: Path
+    ) -> None:
+        with Crew(url, tmp_path) as crew:
+            for shift in (0, 3600, -3600):
+                crew.hire(shift=shift)
+            crew.hire(clock=crew.clock)
+            crew.add_mixture(self.many // 2, 4)
+            for shift in (7200, -3, 3, -7200):
+                time.sleep(1)
+                crew.set_clock(shift)
+            assert crew.settle().repeated == 0
+            # That of etcd is told in seconds.
+            assert crew.earliest() > -1.5
 
     @pytest.mark.parametrize("kill", [False, True], ids=["restart", "kill"])
     def test_a_server_that_goes_away_and_comes_back_costs_no_run(self, tmp_path: Path, kill: bool) -> None:

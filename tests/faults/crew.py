@@ -64,6 +64,9 @@ class Crew:
         self.trace = folder / "trace"
         self.trace.touch()
         self.complaints = folder / "complaints"
+        #: says by how many seconds the clocks are wrong that are given it
+        self.clock = folder / "clock"
+        self.set_clock(0)
         self.workers: list[subprocess.Popen[str]] = []
         #: what is to happen
         self.plans: dict[str, Plan] = {}
@@ -137,6 +140,12 @@ class Crew:
         worker.kill()
         worker.wait(10)
         self._has_ceased(worker)
+
+    def set_clock(self, seconds: float) -> None:
+        """Set the clocks that follow the file, of processes or of the server as it shows itself to them."""
+        new = self.clock.with_suffix(".new")
+        new.write_text(str(seconds))
+        new.replace(self.clock)
 
     def replace_one(self) -> None:
         """Kill a random worker, and start another one in its place without waiting for it."""
@@ -225,6 +234,20 @@ class Crew:
                 found.append((id, int(nominal), int(attempt)))
         return found
 
+    def lines_of(self, job_id: str) -> list[int]:
+        """Return the nominal times at which a job has begun."""
+        return [nominal for id, nominal, _ in self.lines("begin") if id == job_id]
+
+    def wait_for_runs(self, job_id: str, count: int) -> None:
+        """Wait until so many runs of a job have begun."""
+        wait_until(lambda: len(self.lines_of(job_id)) >= count, f"{count} runs of {job_id}")
+
+    def earliest(self) -> float:
+        """Return by how many seconds of the true time a run began after its nominal time at least; below 0: before it."""
+        now, elapsed = time.time(), time.monotonic()
+        begun = [line.split() for line in self.trace.read_text().splitlines() if line.startswith("begin ")]
+        return min(now - elapsed + float(words[5]) - int(words[2]) / 1_000_000 for words in begun)
+
     def runs(self, status: str | None = None) -> list[Run]:
         """Return the ledger's records."""
         return list(self.looker.get_runs(status=status, limit=ALWAYS))
@@ -236,6 +259,26 @@ class Crew:
     def wait_for(self, kind: str, count: int) -> None:
         """Wait until there are so many lines of a kind."""
         wait_until(lambda: len(self.lines(kind)) >= count, f'{count} lines "{kind}"')
+
+    def check_rhythm(self, *ids: str) -> None:
+        """Check that no time of these jobs is in two records, that none is in no record, and that what ran did so once.
+
+        They are of intervals or calendars that were never over; their executions take no time.
+        """
+        self.looker.remove_all_jobs()
+        wait_until(lambda: not self.claimed(), "all runs to end")
+        for id in ids:
+            runs = self.looker.get_runs(id, limit=ALWAYS)
+            assert len({run.nominal for run in runs}) == len(runs)
+            assert {run.status for run in runs} <= {"succeeded", "skipped"}, [
+                run for run in runs if run.ended
+            ]
+            begun = [(nominal, attempt) for job_id, nominal, attempt in self.lines("begin") if job_id == id]
+            assert len(set(begun)) == len(begun), "a time ran twice"
+            assert {nominal for nominal, _ in begun} == {
+                run.nominal for run in runs if run.status == "succeeded"
+            }
+            assert {attempt for _, attempt in begun} == {1}, "a run was repeated though its process lived"
 
     def settle(self) -> Balance:
         """Wait until all schedules are over and all runs have ended, and return the balance."""

@@ -21,6 +21,7 @@ from rota.clock import SECOND, Clock
 from rota.events import EVENT_JOB_LOST, EVENT_JOB_REFUSED, EVENT_SCHEDULER_STARTED
 from rota.executors.base import current_run
 from rota.executors.pool import ThreadPoolExecutor
+from rota.jobstores.base import BaseJobStore
 from rota.schedulers.asyncio import AsyncIOScheduler
 from rota.schedulers.blocking import BlockingScheduler
 from rota.schedulers.plugins import create_plugin
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from rota.core.run import Run
     from rota.events import JobExecutionEvent
-    from rota.jobstores.base import BaseJobStore
 
 #: short, so that tests need not wait long; long enough for a process on a busy machine to renew it in time
 LEASE = 3.0
@@ -39,15 +39,42 @@ BLOCKED = LEASE + 2
 
 
 class ShiftedClock(Clock):
-    """The system's clock, set wrong."""
+    """The system's clock, set wrong, and set again by whoever writes into a file.
 
-    __slots__ = ("shift",)
+    :param seconds: by how much it is wrong
+    :param path: a file that says by how many seconds more; None: there is none
+    """
 
-    def __init__(self, seconds: float) -> None:
+    __slots__ = ("path", "shift")
+
+    def __init__(self, seconds: float, path: str | None = None) -> None:
         self.shift = int(seconds * SECOND)
+        self.path = path
 
     def now(self) -> int:
-        return super().now() + self.shift
+        return super().now() + self.shift + shift_in(self.path)
+
+
+def shift_in(path: str | None) -> int:
+    """Return by how many microseconds a clock is wrong, as a file says."""
+    if path is None:
+        return 0
+    with open(path) as file:
+        return int(float(file.read() or 0) * SECOND)
+
+
+def shift_servers(path: str) -> None:
+    """Let the clocks of servers tell this process a time that is wrong, as a file says."""
+    measure = BaseJobStore._measure
+
+    def wrongly(self: BaseJobStore, ask: Callable[[], int | None]) -> int:
+        def told() -> int | None:
+            there = ask()
+            return None if there is None else there + shift_in(path)
+
+        return measure(self, told)
+
+    BaseJobStore._measure = wrongly  # type: ignore[method-assign]
 
 
 def append(path: str, *words: object) -> None:
@@ -117,12 +144,16 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("trace")
     parser.add_argument("--shift", type=float, default=0, help="by how many seconds its clock is wrong")
+    parser.add_argument("--clock", metavar="FILE", help="says by how many seconds more, at any time")
+    parser.add_argument("--server-clock", metavar="FILE", help="says so of the server's clock")
     parser.add_argument("--lease", type=float, default=LEASE)
     parser.add_argument("--workers", type=int, default=10)
     parser.add_argument("--host", choices=("blocking", "asyncio"), default="blocking")
     parser.add_argument("--die-after", type=int, help="die instead of recording this many outcomes")
     options = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+    if options.server_clock is not None:
+        shift_servers(options.server_clock)
     store = create_plugin("jobstore", options.url, {})
     if options.die_after is not None:
         make_mortal(store, options.die_after)
@@ -132,7 +163,7 @@ def main() -> None:
         executors={"default": ThreadPoolExecutor(options.workers)},
         lease=options.lease,
         jobstore_retry_interval=0.5,
-        clock=ShiftedClock(options.shift),
+        clock=ShiftedClock(options.shift, options.clock),
     )
 
     def tell(event: JobExecutionEvent) -> None:

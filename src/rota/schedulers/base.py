@@ -255,7 +255,6 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
             report["executors"][alias] = {"room": executor.capacity()}
         for alias, store_state in engine.stores.items():
             store, seen = store_state.store, store_state.housekeeping
-            now = store.now()
             report["stores"][alias] = {
                 "ok": store_state.error is None,
                 "error": store_state.error,
@@ -266,7 +265,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
                 "to_forget": seen.to_forget,
             }
             if seen.earliest is not None and self.state == STATE_RUNNING:
-                report["lag"] = max(report["lag"], (now - seen.earliest) / SECOND)
+                report["lag"] = max(report["lag"], (store.now() - seen.earliest) / SECOND)
             for name, waiting in seen.overdue.items():
                 report["overdue"][name] = report["overdue"].get(name, 0) + waiting
         engine.look_soon()

@@ -126,13 +126,17 @@ def in_rhythm(job: Job, nominal: int, recorded: Sequence[Recorded]) -> int | Non
 
 
 def go_on(store: BaseJobStore, job: Job) -> None:
-    """Let an elapsed-time job whose time had a record go on beside the records that come, which are of the time before the jump."""
-    nominal, interval = job.next_nominal, _interval_of(job.trigger)
-    if nominal is None or interval <= 0:
+    """Let an elapsed-time job whose time had a record go on beside its records, if they are of a time before a clock was set back.
+
+    The next time, which has not come yet, has one then as well.
+    """
+    following, interval = job.next_nominal, _interval_of(job.trigger)
+    if following is None or interval <= 0 or following <= store.now():
         return
-    free = unrecorded(job.trigger, nominal, interval, store.recorded({job.id: nominal}).get(job.id, ()))
-    if free != nominal:
-        _save(store, job, free)
+    nominal = following - interval
+    recorded = store.recorded({job.id: nominal}).get(job.id, ())
+    if any(is_recorded(job.trigger, record, following) for record in recorded):
+        _save(store, job, unrecorded(job.trigger, nominal, interval, recorded))
 
 
 def unrecorded(trigger: BaseTrigger, nominal: int, interval: int, recorded: Sequence[Recorded]) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..clock import SECOND
 from ..core.run import GONE, Permission
 from ..util import new_node_id
-from .clock_jumps import ClockWatch
+from .clock_jumps import JUMP, ClockWatch
 from .native import Lock, patiently
 
 TYPE_CHECKING = False
@@ -250,6 +250,10 @@ class Lease:
 
     def rescue(self, now: int, room: Mapping[str, int], in_hand: Collection[tuple[str, int]]) -> list[Run]:
         """Take over the runs of dead nodes, those that nobody has, and those of this node whose claim was answered by an error."""
+        moved = self._store.measure_clock()
+        if abs(moved) > JUMP:
+            # Who has renewed by the new time looks dead by the old one, and who has not yet, by the new one.
+            self.trust_the_others()
         self._looked_at = elapsed = self._clock.monotonic()
         # Late now: another thread may be renewing the lease at this moment.
         late = self.renewed_at is None or elapsed - self.renewed_at >= self._late
@@ -258,7 +262,7 @@ class Lease:
         # An error leaves the doubt: what was taken may be ours all the same.
         self.in_doubt = True
         self.asked = False
-        runs = self._store.rescue(self.node, now, room, set(in_hand), in_doubt, ownerless)
+        runs = self._store.rescue(self.node, now + moved, room, set(in_hand), in_doubt, ownerless)
         self.in_doubt = False
         self._rescued.update((run.job_id, run.nominal) for run in runs)
         return runs
