@@ -6,9 +6,14 @@ An *instant* is an ``int``: microseconds since the Unix epoch, UTC.
 
 from __future__ import annotations
 
+import sys
 import time
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import lru_cache
+from functools import lru_cache, partial
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -47,9 +52,34 @@ class Clock:
         return time.time_ns() // 1000
 
     def monotonic(self) -> int:
-        """Return microseconds on a clock that never goes back; only differences mean anything."""
-        return time.monotonic_ns() // 1000
+        """Return microseconds on a clock that never goes back; only differences mean anything.
 
+        It goes on while the machine sleeps or the process is stopped, where the operating system has such a clock.
+        """
+        return _counted_ns() // 1000
+
+    def slept(self) -> int:
+        """Return the microseconds of :meth:`monotonic` in which the machine slept; only differences mean anything.
+
+        0 where the operating system does not tell.
+        """
+        return (_counted_ns() - time.monotonic_ns()) // 1000
+
+
+def _counting_clock() -> Callable[[], int]:
+    """Return what reads the monotonic clock that counts the time in which the machine sleeps, in nanoseconds."""
+    # Of macOS it is this one, and not Python's own; on Windows it is Python's own.
+    clock = getattr(time, "CLOCK_BOOTTIME" if sys.platform == "linux" else "CLOCK_MONOTONIC", None)
+    if clock is None:
+        return time.monotonic_ns
+    try:
+        time.clock_gettime_ns(clock)
+    except OSError:  # a kernel or a sandbox without it
+        return time.monotonic_ns
+    return partial(time.clock_gettime_ns, clock)
+
+
+_counted_ns = _counting_clock()
 
 #: The clock that is used where no other is given.
 SYSTEM_CLOCK = Clock()

@@ -24,6 +24,6 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
         url = f"sqlite:///{request.getfixturevalue('tmp_path') / 'jobs.sqlite'}"
     else:
         url = request.getfixturevalue(f"{kind}_url")
-    made = KINDS[kind](url)
+    made = KINDS[kind](url, kind)
     yield made
     made.close()

@@ -18,8 +18,11 @@ class Place:
     """An empty place for a store.
 
     :param url: the store's URL
+    :param kind: the name of the kind of store
     """
 
+    #: what a store may be told so that it makes and migrates nothing
+    looking: ClassVar[dict[str, Any]] = {"create": False}
     #: what a store needs besides the URL to give up soon when there is no server
     impatient: ClassVar[dict[str, Any]] = {}
     #: what keeps a store apart from one without it
@@ -27,8 +30,9 @@ class Place:
     #: where the sizes of its batches stand
     batches: tuple[str, ...] = ()
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, kind: str) -> None:
         self.url = url
+        self.kind = kind
         self.stores: list[BaseJobStore] = []
 
     def make(self, **options: Any) -> Any:
@@ -66,10 +70,6 @@ class Place:
         """Change the version of the schema."""
         raise NotImplementedError
 
-    def make_first_layout(self) -> None:
-        """Make of the data what the first layout was; it had less in its records."""
-        self.set_version("1")
-
     def spoil(self, id: str) -> None:
         """Overwrite a job with something that is none."""
         raise NotImplementedError
@@ -83,12 +83,13 @@ class SQLPlace(Place):
     """Tables of a database."""
 
     apart: ClassVar = {"tablename": "two_jobs"}
-    batches = ("rota.jobstores.sqlalchemy.retention.BATCH", "rota.jobstores.sqlalchemy.ledger.BATCH")
+    looking: ClassVar = {"create_tables": False}
+    batches = ("rota.jobstores.retention.FORGOTTEN", "rota.jobstores.sqlalchemy.ledger.BATCH")
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, kind: str) -> None:
         from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 
-        super().__init__(url)
+        super().__init__(url, kind)
         # With its driver, and without a table yet.
         self._store = SQLAlchemyJobStore(url)
 
@@ -117,12 +118,7 @@ class SQLPlace(Place):
         self._execute("CREATE TABLE rota_jobs (id VARCHAR(9), next_run_time FLOAT, job_state VARCHAR(9))")
 
     def set_version(self, version: str) -> None:
-        self._execute("UPDATE rota_meta SET value = :value", value=version)
-
-    def make_first_layout(self) -> None:
-        for column in ("name", "func"):
-            self._execute(f"ALTER TABLE rota_runs DROP COLUMN {column}")
-        super().make_first_layout()
+        self._execute("UPDATE rota_meta SET value = :value WHERE rota_meta.key = 'schema'", value=version)
 
     def spoil(self, id: str) -> None:
         self._execute("UPDATE rota_jobs SET trigger_spec = '[7', args = 'x' WHERE id = :id", id=id)
@@ -135,10 +131,10 @@ class RedisPlace(Place):
     """Keys of a Redis database."""
 
     apart: ClassVar = {"jobs_key": "two.jobs"}
-    batches = ("rota.jobstores.redis.ledger.BATCH",)
+    batches = ("rota.jobstores.retention.FORGOTTEN",)
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
+    def __init__(self, url: str, kind: str) -> None:
+        super().__init__(url, kind)
         self._client = need("redis", "redis").Redis.from_url(url)
 
     def close(self) -> None:
@@ -166,11 +162,11 @@ class MongoDBPlace(Place):
     """Collections of a MongoDB database."""
 
     apart: ClassVar = {"collection": "two_jobs"}
-    batches = ("rota.jobstores.mongodb.ledger.BATCH",)
+    batches = ("rota.jobstores.retention.FORGOTTEN",)
     impatient: ClassVar = {"serverSelectionTimeoutMS": 2000}
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
+    def __init__(self, url: str, kind: str) -> None:
+        super().__init__(url, kind)
         self._client = need("pymongo", "mongodb").MongoClient(url)
         self._database = self._client.get_default_database()
 
@@ -188,9 +184,6 @@ class MongoDBPlace(Place):
     def set_version(self, version: str) -> None:
         self._database["meta"].update_one({"_id": "schema"}, {"$set": {"version": version}})
 
-    def make_first_layout(self) -> None:
-        self._database["meta"].update_one({"_id": "schema"}, {"$set": {"version": 1}})
-
     def spoil(self, id: str) -> None:
         self._database["jobs"].update_one({"_id": id}, {"$set": {"args": "{not json"}})
 
@@ -203,8 +196,8 @@ class TreePlace(Place):
 
     batches = ("rota.jobstores.tree.records.BATCH",)
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
+    def __init__(self, url: str, kind: str) -> None:
+        super().__init__(url, kind)
         host, _, path = url.partition("://")[2].partition("/")
         self.host, self.path = host, f"/{path}"
 
@@ -228,9 +221,6 @@ class TreePlace(Place):
     def set_version(self, version: str) -> None:
         self.put("meta", f'{{"format": "rota", "schema": "{version}"}}')
 
-    def make_first_layout(self) -> None:
-        self.put("meta", '{"format": "rota", "schema": 1}')
-
     def spoil(self, id: str) -> None:
         self.put(f"jobs/{id}", "junk")
 
@@ -241,8 +231,8 @@ class TreePlace(Place):
 class EtcdPlace(TreePlace):
     """Keys below a path of etcd."""
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
+    def __init__(self, url: str, kind: str) -> None:
+        super().__init__(url, kind)
         need("etcd3gw", "etcd")
         from etcd3gw import Etcd3Client
 
@@ -268,8 +258,8 @@ class ZooKeeperPlace(TreePlace):
 
     impatient: ClassVar = {"timeout": 0.5}
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
+    def __init__(self, url: str, kind: str) -> None:
+        super().__init__(url, kind)
         self._client = need("kazoo.client", "zookeeper").KazooClient(self.host)
         self._client.start()
 

@@ -1,16 +1,31 @@
-"""The layout of what stores keep on servers has a version: an older one is migrated, an unknown one is left alone."""
+"""The layout of what stores keep has a version: an older one is migrated, an unknown one is left alone.
+
+Older ones are dumps of what older versions of Rota wrote (``tests/data/layouts``).
+"""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from importlib import import_module
 from itertools import count
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rota.core.plan import ACTIVE, PAUSED, QUARANTINED, plan
+from rota.core.run import CLAIMED, SKIPPED, SUCCEEDED, end
 from rota.errors import SchemaError
 from rota.schedulers.plugins import create_plugin
-from rota.testing.contract_jobs import make_job
+from rota.testing.contract_jobs import LEASE, MARGIN, NODE, OTHER, START, at_once, finish, make_job
+from tests.adapters import dumps
+from tests.adapters.places import KINDS
 from tests.needs import need
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rota.jobstores.base import BaseJobStore
+    from tests.adapters.places import Place
 
 numbers = count()
 #: where the version and the steps are
@@ -91,3 +106,172 @@ def test_what_is_only_looked_at_is_not_made(opened):
             opened(create=False)
     assert opened() == []
     assert opened(create=False) == []
+
+
+# ------------------------------------------------------------------------------------------------------------- dumps
+
+
+def check_and_use(store: BaseJobStore) -> None:
+    """Check that all is there that was in the dump, and go on with it as a scheduler would."""
+    jobs = {job.id: (job.state, job.running, job.name) for job in store.get_all_jobs()}
+    assert jobs == {
+        "hourly": (ACTIVE, 0, "the hourly job"),
+        "given back": (ACTIVE, 1, "task"),
+        "busy": (ACTIVE, 1, "task"),
+        "paused": (PAUSED, 0, "task"),
+        "broken": (QUARANTINED, 0, "task"),
+    }
+    runs = {run.job_id: (run.status, run.owner, run.attempt) for run in store.get_runs()}
+    assert runs == {
+        "hourly": (SUCCEEDED, NODE, 1),
+        "once": (SUCCEEDED, NODE, 1),
+        "given back": (CLAIMED, None, 1),
+        "busy": (CLAIMED, NODE, 1),
+    }
+    later = START + LEASE + MARGIN
+    store.renew(OTHER, later, LEASE)
+    rescued = store.rescue(OTHER, later)
+    assert {run.job_id: run.attempt for run in rescued} == {"given back": 1, "busy": 2}
+    assert finish(store, rescued, later) == []
+    store.remove_job("broken")
+    store.add_job(make_job("new", later, every=None))
+    (job,) = store.due(later, {"default": 10})
+    decision = plan(job, later)
+    (run,) = decision.runs
+    run.count, run.reason, run.signature = 2**40, "manual", "signed"
+    end(run, SKIPPED, "manual", later)
+    decision.runs, decision.records = [], [run]
+    assert store.claim([decision], OTHER, later) == [decision]
+    (found,) = store.get_runs("new")
+    assert (found.count, found.signature) == (2**40, "signed")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_an_older_version_wrote_is_migrated_once_and_all_of_it_is_there(
+    place: Place, version: int
+) -> None:
+    dumps.load(place.kind, place.url, dumps.path_of(place.kind, version).read_text())
+    with pytest.raises(SchemaError, match=rf"version {version}, .*3 is needed"):
+        place.open(**place.looking)
+    store = place.open()
+    migrated = place.contents()
+    place.open()
+    place.open(**place.looking)
+    assert place.contents() == migrated
+    check_and_use(store)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_of_many_that_start_at_once_on_an_older_layout_each_finds_it_migrated(
+    place: Place, version: int
+) -> None:
+    dumps.load(place.kind, place.url, dumps.path_of(place.kind, version).read_text())
+    stores: list[Any] = []
+    at_once(4, lambda number: stores.append(place.open()))
+    assert len(stores) == 4
+    migrated = place.contents()
+    place.open()
+    assert place.contents() == migrated
+    check_and_use(stores[0])
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_migration_whose_process_dies_after_any_step_is_completed_by_the_next_one(
+    place: Place, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dumps.load(place.kind, place.url, dumps.path_of(place.kind, version).read_text())
+    for steps in range(200):
+        try:
+            with dying_after(place, steps, monkeypatch):
+                place.open()
+            break
+        except Died:
+            place.close()  # with its connections
+    assert steps, "nobody died"
+    check_and_use(place.open())
+
+
+class Died(Exception):
+    """The process ends here."""
+
+
+@contextmanager
+def dying_after(place: Place, steps: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the process die, as it were, when it has made one step more on the server than so many."""
+    left = count(1)
+
+    def counted(*args: Any, **kwargs: Any) -> None:
+        if next(left) > steps:
+            raise Died
+
+    if place.kind in ("sqlite", "postgresql", "mariadb"):
+        from sqlalchemy import Engine, event
+
+        event.listen(Engine, "after_cursor_execute", counted)
+        try:
+            yield
+        finally:
+            event.remove(Engine, "after_cursor_execute", counted)
+        return
+    module, cls, name = {
+        "redis": ("rota.jobstores.redis.server", "Server", "run"),
+        "mongodb": ("pymongo.collection", "Collection", "update_one"),
+        "etcd": ("rota.jobstores.etcd.server", "Server", "commit"),
+        "zookeeper": ("rota.jobstores.zookeeper.server", "Server", "commit"),
+    }[place.kind]
+    steps_of = getattr(import_module(module), cls)
+    carried_out = getattr(steps_of, name)
+
+    def carry_out(*args: Any, **kwargs: Any) -> Any:
+        answer = carried_out(*args, **kwargs)
+        counted()
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(steps_of, name, carry_out)
+        yield
+
+
+def test_an_older_rota_leaves_a_newer_layout_alone_and_says_what_to_do(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = place.open()
+    store.add_job(make_job())
+    before = place.contents()
+    modules = {"redis": MODULES["redis"], "mongodb": MODULES["mongodb"]}
+    module = modules.get(place.kind, ("rota.jobstores.tree.schema",))[0]
+    if place.kind in ("sqlite", "postgresql", "mariadb"):
+        module = "rota.jobstores.sqlalchemy.schema"
+    with monkeypatch.context() as patch:
+        patch.setattr(import_module(module), "SCHEMA_VERSION", 2)
+        with pytest.raises(
+            SchemaError, match=r"version '?3'?; .*knows 1 to 2\. Upgrade Rota: a newer version"
+        ):
+            place.open()
+    assert place.contents() == before
+    assert [job.id for job in store.get_all_jobs()] == ["job"]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql", "mariadb"])
+def test_migrated_tables_have_the_columns_of_new_ones(
+    kind: str, version: int, request: pytest.FixtureRequest
+) -> None:
+    from sqlalchemy import inspect
+
+    need("sqlalchemy", "sql")
+    folder = request.getfixturevalue("tmp_path")
+    url = f"sqlite:///{folder / 'x'}" if kind == "sqlite" else request.getfixturevalue(f"{kind}_url")
+    place = KINDS[kind](url, kind)
+    dumps.load(kind, url, dumps.path_of(kind, version).read_text())
+    found = inspect(place.open().engine)
+    place.open_apart()
+    for table in ("jobs", "runs", "nodes", "meta"):
+        new, old = (
+            {(column["name"], repr(column["type"]), column["nullable"]) for column in found.get_columns(name)}
+            for name in (f"two_{table}", f"rota_{table}")
+        )
+        if kind == "sqlite":  # its columns of integers have always taken 64 bits, whatever they are called
+            old = {(name, text.replace("INTEGER", "BIGINT"), nullable) for name, text, nullable in old}
+        assert old == new
+    place.close()

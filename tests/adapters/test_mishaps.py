@@ -10,10 +10,10 @@ import pytest
 
 from rota.clock import moment
 from rota.core.plan import ACTIVE, QUARANTINED, plan, quarantine
-from rota.core.run import SUCCEEDED, succeed
+from rota.core.run import SUCCEEDED
 from rota.errors import JobValueError, SchemaError, StoreNotStartedError, StoreUnavailableError
 from rota.schedulers.background import BackgroundScheduler
-from rota.testing.contract_jobs import LEASE, NODE, START, claim, due_ids, finish, make_job, statuses
+from rota.testing.contract_jobs import LEASE, NODE, START, due_ids, finish, make_job, statuses
 from tests.faults.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -75,25 +75,6 @@ def test_an_unknown_schema_version_is_refused_and_nothing_is_touched(place: Plac
         place.open()
     assert place.contents() == before
     assert [job.id for job in store.get_all_jobs()] == ["job"]
-
-
-def test_a_store_of_the_first_layout_is_migrated_once_and_keeps_what_it_has(place: Place) -> None:
-    store = place.open()
-    store.add_job(make_job())
-    store.add_job(make_job("old", every=None))
-    finish(store, claim(store))
-    store.shutdown()
-    place.make_first_layout()
-    store = place.open()
-    assert [job.id for job in store.get_all_jobs()] == ["job"]
-    assert {run.job_id: run.status for run in store.get_runs()} == {"job": SUCCEEDED, "old": SUCCEEDED}
-    other = place.open()
-    other.add_job(make_job("new", every=None, name="nightly report"))
-    (run,) = claim(other)
-    succeed(run, {"rows": [1, 2]}, START)
-    assert other.finish([run], START) == []
-    (run,) = store.get_runs("new")
-    assert (run.name, run.retval) == ("nightly report", {"rows": [1, 2]})
 
 
 def test_a_place_that_somebody_else_uses_is_refused_and_left_alone(place: Place) -> None:

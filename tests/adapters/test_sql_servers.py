@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rota.clock import MINUTE, SECOND, SYSTEM_CLOCK, Clock
+from rota.clock import MINUTE, SECOND, SYSTEM_CLOCK, Clock, moment
 from rota.codec import register_type
+from rota.core.plan import ENDED
 from rota.core.run import FAILED, SUCCEEDED, fail, succeed
 from rota.errors import ConflictingIdError, JobValueError, SerializationError, StoreUnavailableError
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
-from rota.testing.contract_jobs import START, claim, decide, due_ids, finish, make_job, running
+from rota.testing.contract_jobs import NODE, START, claim, decide, due_ids, finish, make_job, running
+from rota.triggers.interval import IntervalTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -339,6 +341,21 @@ class Node:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
+
+
+def test_a_job_whose_schedule_is_over_leaves_no_row_when_an_earlier_run_is_its_last(
+    open_store: Callable[..., SQLAlchemyJobStore],
+) -> None:
+    store = open_store()
+    twice = IntervalTrigger(seconds=1, start_date=moment(START), end_date=moment(START + SECOND))
+    store.add_job(make_job(trigger=twice))
+    runs = claim(store)
+    (decision,) = decide(store, START + SECOND)
+    assert store.claim([decision], NODE, START + SECOND) == [decision]
+    assert (decision.runs, decision.state) == ([], ENDED)
+    finish(store, runs)
+    with store.engine.connect() as conn:
+        assert conn.exec_driver_sql("SELECT id, state FROM rota_jobs").all() == []
 
 
 @pytest.mark.parametrize("shift", [-600 * SECOND, 600 * SECOND])

@@ -16,9 +16,9 @@ from rota.errors import (
 )
 from rota.events import EVENT_JOB_ADDED
 from rota.jobstores.memory import MemoryJobStore
+from rota.masking import without_secrets
 from rota.schedulers.background import BackgroundScheduler
 from rota.testing import ManualScheduler, VirtualClock
-from rota.util import without_secrets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -200,7 +200,7 @@ def test_a_wrong_url_is_refused_without_its_password(url: str, error: type[Excep
 def test_passwords_in_texts_are_masked() -> None:
     text = "cannot reach redis://:pw@h:1/0 nor postgresql://u:p@ss@h/d?password=x&sslmode=on nor sqlite:///f"
     assert without_secrets(text) == (
-        "cannot reach redis://:***@h:1/0 nor postgresql://u:***@h/d?password=***&sslmode=on nor sqlite:///f"
+        "cannot reach redis://***@h:1/0 nor postgresql://***@h/d?password=***&sslmode=on nor sqlite:///f"
     )
 
 
@@ -216,8 +216,11 @@ def test_a_scheduler_that_only_adds_runs_nothing_and_others_do(tmp_path: Path) -
     web.modify_job("a", executor="gpu")
     web.advance(minutes=1)
     assert web.get_runs() == []
+    assert (web.health()["overdue"], web.health()["stores"]["default"]["age"]) == ({}, None)
+    web.advance(seconds=1)
     health = web.health()
     assert (health["alive"], health["overdue"]) == (True, {"gpu": 2})
+    assert health["stores"]["default"]["age"] == 1.0
     worker = ManualScheduler(clock=clock, jobstores={"default": url}, executors={"gpu": {"type": "debug"}})
     worker.start()
     worker.advance(seconds=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
@@ -85,3 +86,10 @@ def test_the_system_clock_tells_the_system_s_time():
     now = SYSTEM_CLOCK.now() / 10**6
     assert before - 0.001 <= now <= time.time() + 0.001
     assert SYSTEM_CLOCK.monotonic() <= SYSTEM_CLOCK.monotonic()
+
+
+def test_the_monotonic_clock_counts_the_time_in_which_the_machine_sleeps():
+    before = SYSTEM_CLOCK.monotonic()
+    if sys.platform == "linux":
+        assert before <= time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+    assert time.monotonic_ns() // 1000 + SYSTEM_CLOCK.slept() >= before - 1000

@@ -257,6 +257,21 @@ def test_a_small_correction_of_the_clock_is_no_jump():
     assert "CLOCK_JUMPED" not in names(log)
 
 
+def test_a_machine_that_slept_is_told_and_is_no_jump_of_the_clock():
+    scheduler, log = started()
+    ran = []
+    scheduler.add_job(lambda: ran.append(1), "interval", seconds=1, id="j")
+    scheduler.advance(seconds=3)
+    scheduler.clock.sleep(timedelta(hours=2))
+    assert scheduler._engine.works(), "a host makes no passes while the machine sleeps"
+    scheduler.run_pending()
+    (event,) = [event for name, event in log if name == "CLOCK_JUMPED"]
+    assert event.delta == 2 * 3600
+    before = len(ran)
+    scheduler.advance(seconds=3)
+    assert (len(ran) - before, names(log).count("CLOCK_JUMPED")) == (3, 1)
+
+
 def test_a_host_is_never_told_to_wait_longer_than_it_takes_to_notice_a_jump():
     from rota.clock import SLICE
     from rota.schedulers.engine import Engine

@@ -72,6 +72,26 @@ class FaultContract:
             assert (found.succeeded, found.repeated) == (2, 0)
             assert {run.attempt for run in crew.runs()} == {1}
 
+    def test_a_process_that_sleeps_longer_than_its_lease_in_a_burst_starts_nothing_that_others_have_taken_over(
+        self, url: str, tmp_path: Path
+    ) -> None:
+        with Crew(url, tmp_path) as crew:
+            crew.add_once(40, takes=0.5)
+            (sleeper,) = crew.hire(workers=10)
+            wait_until(lambda: len(crew.claimed()) == 40, "all of them to wait for its workers")
+            crew.wait_for("begin", 10)
+            crew.suspend(sleeper)
+            begun = set(crew.lines("begin", sleeper.pid))
+            assert len(begun) < 40
+            crew.hire(workers=20)
+            wait_until(lambda: not crew.claimed(), "the other process to take over and end everything")
+            sleeper.send_signal(signal.SIGCONT)
+            wait_until(lambda: crew.lines("refused", sleeper.pid), "its outcomes to be refused")
+            crew.end(sleeper)
+            assert set(crew.lines("begin", sleeper.pid)) == begun
+            assert set(crew.lines("refused", sleeper.pid)) <= begun, "what has not begun has no end here"
+            assert crew.settle().records == 40
+
     def test_a_process_whose_loop_is_blocked_for_longer_than_its_lease_keeps_its_runs(
         self, url: str, tmp_path: Path
     ) -> None:

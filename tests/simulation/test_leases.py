@@ -145,6 +145,16 @@ def test_a_node_that_overslept_renews_its_lease_and_goes_on(site):
     assert site.statuses() == [("succeeded", 1), ("succeeded", 2)]
 
 
+def test_a_node_whose_machine_slept_renews_its_lease_at_once_and_declares_nobody_dead(site):
+    node = site.node()
+    node.tick()
+    lease = node._engine.states[0].lease
+    site.clock.sleep(3)
+    node.tick()
+    assert lease.renewed_at == site.clock.monotonic()
+    assert lease.no_takeover_until == site.clock.monotonic() + lease.length
+
+
 def test_a_node_that_overslept_alone_keeps_its_runs_and_starts_none_again(site):
     node = site.node()
     node.add_job(WORK, id="j")

@@ -14,9 +14,16 @@ from ..texts import repr_of, shortened, text_of, type_name
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import tzinfo
-    from typing import Any
+    from typing import Any, Protocol
 
     from ..job import Job
+
+    class ShowsTime(Protocol):
+        """A clock, or a store, as it knows its server's."""
+
+        def now(self) -> int:
+            """Return the current instant."""
+
 
 #: A run that a node has taken and not finished.
 CLAIMED = "claimed"
@@ -27,6 +34,9 @@ SKIPPED = "skipped"
 TIMED_OUT = "timed_out"
 CANCELLED = "cancelled"
 LOST = "lost"
+
+#: What an executor makes of a claimed run that it may not start (see :class:`Permission`): no end, and nothing that a store knows.
+WITHHELD = "withheld"
 
 #: The reason of a run that somebody asked for, apart from the schedule.
 MANUAL = "manual"
@@ -43,6 +53,22 @@ _MAX_DEPTH = 100
 _MAX_BITS = 14_000
 
 
+class Permission:
+    """What the runs of a node need to start: its lease, as far as the node knows. Each renewal moves its end on.
+
+    :param until: when it ends, on the monotonic clock (microseconds)
+    """
+
+    __slots__ = ("until",)
+
+    def __init__(self, until: int) -> None:
+        self.until = until
+
+
+#: The permission of runs that another node has taken over: they never start here.
+GONE = Permission(-(2**63))
+
+
 class Run:
     """A run, from its claim to its record in the ledger. Times are instants (microseconds, UTC).
 
@@ -55,6 +81,7 @@ class Run:
         "attempt",
         "cancelled",
         "claimed_at",
+        "clock",
         "count",
         "due",
         "error",
@@ -70,8 +97,10 @@ class Run:
         "name",
         "nominal",
         "owner",
+        "permission",
         "reason",
         "retval",
+        "signature",
         "started_at",
         "status",
         "then",
@@ -112,8 +141,14 @@ class Run:
         #: name of the job and reference of its callable, in a record
         self.name: str | None = None
         self.func: str | None = None
+        #: what vouches for a run that was asked for or given back, in a store with a key
+        self.signature: str | None = None
         #: True once somebody asked the run to stop; a long job looks at it now and then
         self.cancelled = False
+        #: the clock that counts for its times: its store's; None: that of whoever carries it out
+        self.clock: ShowsTime | None = None
+        #: what whoever is about to start the run asks for; None: nothing, as its store knows no leases
+        self.permission: Permission | None = None
         #: the run of the same job that is executed after this one (missed times that are not coalesced)
         self.then: Run | None = None
 
@@ -214,6 +249,15 @@ def end(run: Run, status: str, reason: str | None, now: int) -> None:
     run.status = status
     run.reason = reason
     run.finished_at = now
+
+
+def time_of(run: Run, clock: ShowsTime) -> int:
+    """Return the current instant by the clock that counts for a run.
+
+    :param clock: the clock of whoever carries it out, which counts where its store has none of its own
+    """
+    own = run.clock
+    return clock.now() if own is None else own.now()
 
 
 def is_expired(run: Run, now: int) -> bool:

@@ -11,10 +11,10 @@ from itertools import pairwise
 from threading import RLock
 
 from ..clock import SYSTEM_CLOCK, Clock, instant
-from ..core.run import CANCELLED, CLAIMED, LOST, Run, end, fail
+from ..core.run import CANCELLED, CLAIMED, LOST, Run, end, fail, time_of
 from ..errors import MaxInstancesReachedError
 from ..interrupts import is_interrupt
-from ..logs import GuardedClassLogger, GuardedLogger, get_logger
+from ..logs import GuardedLogger, LoggerAttribute
 from ..texts import traceback_of
 from .steps import (
     chain,
@@ -23,6 +23,7 @@ from .steps import (
     is_coroutine_function,
     perform,
     perform_coroutine,
+    submitted,
 )
 
 TYPE_CHECKING = False
@@ -87,7 +88,9 @@ class BaseExecutor(ABC):
     room_came_free: Callable[[], object] = staticmethod(bool)
     _scheduler: Any = None
     #: what the executor itself logs goes through this one
-    _log: GuardedLogger = GuardedClassLogger("rota.executors")  # type: ignore[assignment]
+    _log: GuardedLogger = GuardedLogger("rota.executors")
+    #: the logger as programs and their executors use it
+    _logger: Any = LoggerAttribute("rota.executors")
     _clock: Clock = SYSTEM_CLOCK
     #: the context variables that runs see; each gets a copy
     _context: Context
@@ -99,20 +102,9 @@ class BaseExecutor(ABC):
         :param alias: alias of this executor in the scheduler
         """
         self._scheduler = scheduler
-        self._logger = get_logger(f"rota.executors.{alias}")
+        self._logger = f"rota.executors.{alias}"
         self._clock = getattr(scheduler, "clock", None) or SYSTEM_CLOCK
         self._context = context_of(scheduler)
-
-    @property
-    def _logger(self) -> Any:
-        """The logger as programs and their executors use it; see ``_log``."""
-        given = self.__dict__.get("_given_logger")
-        return get_logger("rota.executors") if given is None else given
-
-    @_logger.setter
-    def _logger(self, value: Any) -> None:
-        self.__dict__["_given_logger"] = value
-        self._log = GuardedLogger(value)
 
     def shutdown(self, wait: bool = True) -> None:  # noqa: B027  # optional to override, as in APScheduler
         """Stop the executor; it can be started again.
@@ -128,6 +120,7 @@ class BaseExecutor(ABC):
         self.__dict__.pop("_instance_counts", None)
         self.__dict__.pop("_waiting_runs", None)
         self.__dict__.pop("_reported_times", None)
+        submitted.clear()
         if isinstance(self.__dict__.get("_lock"), type(RLock())):
             self.__dict__["_lock"] = RLock()
 
@@ -160,9 +153,14 @@ class BaseExecutor(ABC):
     def _report(self, run: Run, done: Done) -> None:
         """Hand an ended run to its callback: the one way out of every executor. It raises nothing but Ctrl-C."""
         if run.status == CLAIMED:
-            fail(run, RuntimeError("the executor ended the run without an outcome"), "", self._clock.now())
+            fail(
+                run,
+                RuntimeError("the executor ended the run without an outcome"),
+                "",
+                time_of(run, self._clock),
+            )
         elif self.exiting and run.status == CANCELLED and run.started_at is not None:
-            end(run, LOST, "the program ended while it was running", self._clock.now())
+            end(run, LOST, "the program ended while it was running", time_of(run, self._clock))
         try:
             done(run)
         except BaseException as exc:
@@ -172,7 +170,7 @@ class BaseExecutor(ABC):
 
     def _refuse(self, run: Run, exc: BaseException) -> None:
         """End a run with the error that kept the executor from carrying it out."""
-        fail(run, exc, traceback_of(exc), self._clock.now())
+        fail(run, exc, traceback_of(exc), time_of(run, self._clock))
         self._log.error('The run of job "%s" cannot be carried out', run.job_id, exc_info=exc)
 
     # -- APScheduler's extension points --------------------------------------------------------------------------
@@ -213,7 +211,7 @@ class BaseExecutor(ABC):
         else:
             for run in chain(submission.head):
                 try:
-                    write_outcome(run, reported.get(run.nominal), self._clock.now())
+                    write_outcome(run, reported.get(run.nominal), time_of(run, self._clock))
                 except BaseException as exc:  # an event that is not what it looks like
                     self._refuse(run, exc)
                 self._report(run, submission.done)
@@ -233,6 +231,8 @@ class BaseExecutor(ABC):
         runs = chain(head)
         with self._legacy_lock:
             submission = self._enter(job.id, _Submission(head, done, [run.nominal for run in runs]))
+            if head.permission is not None:
+                submitted[id(job)] = (runs, self._clock)
         try:
             self._do_submit_job(job, [run.scheduled_run_time for run in runs])
         except BaseException as exc:  # it is the outcome of the runs, unless they have been reported
@@ -243,7 +243,7 @@ class BaseExecutor(ABC):
     def _fail_all(self, submission: _Submission, exc: BaseException) -> None:
         if submission.head is not None and submission.done is not None:
             for run in chain(submission.head):
-                fail(run, exc, "", self._clock.now())
+                fail(run, exc, "", time_of(run, self._clock))
                 self._report(run, submission.done)
 
     def _stop(self, wait: bool = True) -> None:
@@ -253,6 +253,8 @@ class BaseExecutor(ABC):
         finally:
             with self._legacy_lock:
                 left = [submission for waiting in self._waiting.values() for submission in waiting]
+                for submission in left:
+                    submission.forget()
                 self._waiting.clear()
                 self._instances.clear()
             for submission in left:
@@ -262,7 +264,7 @@ class BaseExecutor(ABC):
                             run,
                             CANCELLED,
                             "the executor was shut down and had not reported it",
-                            self._clock.now(),
+                            time_of(run, self._clock),
                         )
                         self._report(run, submission.done)
 
@@ -296,6 +298,7 @@ class BaseExecutor(ABC):
             if submission not in waiting:
                 return False
             waiting.remove(submission)
+            submission.forget()
             if waiting:
                 self._reported.setdefault(job_id, deque(maxlen=_REMEMBERED)).extend(submission.times)
             else:
@@ -339,6 +342,11 @@ class _Submission:
         self.done = done
         #: its nominal times
         self.times = times
+
+    def forget(self) -> None:
+        """Let nobody find the runs by their job any more."""
+        if self.head is not None:
+            submitted.pop(id(self.head.job), None)
 
 
 class NativeExecutor(BaseExecutor):

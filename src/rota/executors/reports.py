@@ -6,15 +6,15 @@ It carries out what it is asked for, in the caller's thread; it knows no executo
 from __future__ import annotations
 
 from ..clock import SYSTEM_CLOCK, instant
-from ..core.run import FAILED, MISSED, Run, end, fail, succeed
+from ..core.run import FAILED, MISSED, WITHHELD, Run, end, fail, succeed
 from ..events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MISSED, JobExecutionEvent
-from ..logs import GuardedLogger, get_logger
+from ..logs import GuardedLogger
 from ..texts import text_of
-from .steps import close_quietly, context_of, perform, perform_coroutine
+from .steps import close_quietly, context_of, perform, perform_coroutine, submitted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -26,10 +26,10 @@ def run_job(
 ) -> list[JobExecutionEvent]:
     """Call a job once for each nominal time and return the events (APScheduler's function, for custom executors)."""
     events = []
-    context, logger = context_of(getattr(job, "_scheduler", None)), GuardedLogger(get_logger(logger_name))
-    for run_time in run_times:
-        run = run_for(job, run_time)
-        coroutine = perform(run, context, SYSTEM_CLOCK, logger)
+    context, logger = context_of(getattr(job, "_scheduler", None)), GuardedLogger(logger_name)
+    claimed, clock = submitted.get(id(job), ((), SYSTEM_CLOCK))
+    for run in _runs_of(job, run_times, claimed):
+        coroutine = perform(run, context, clock, logger)
         if coroutine is not None:
             close_quietly(coroutine)
             raise TypeError(f"{job} is a coroutine function; use run_coroutine_job()")
@@ -44,15 +44,29 @@ async def run_coroutine_job(
     from asyncio import get_running_loop
 
     events = []
-    context, logger = context_of(getattr(job, "_scheduler", None)), GuardedLogger(get_logger(logger_name))
-    for run_time in run_times:
-        run = run_for(job, run_time)
-        coroutine = perform(run, context, SYSTEM_CLOCK, logger)
+    context, logger = context_of(getattr(job, "_scheduler", None)), GuardedLogger(logger_name)
+    claimed, clock = submitted.get(id(job), ((), SYSTEM_CLOCK))
+    for run in _runs_of(job, run_times, claimed):
+        coroutine = perform(run, context, clock, logger)
         if coroutine is not None:
-            work = perform_coroutine(run, coroutine, SYSTEM_CLOCK, logger)
+            work = perform_coroutine(run, coroutine, clock, logger)
             await context.copy().run(get_running_loop().create_task, work)
         events.append(event_of_run(run, jobstore_alias))
     return events
+
+
+def _runs_of(job: Job, run_times: list[datetime], claimed: Sequence[Run]) -> Iterator[Run]:
+    """Make a run for each time; it has the permission of the claimed one, and what follows a withheld one is withheld."""
+    by_nominal = {run.nominal: run for run in claimed}
+    before: Run | None = None
+    for run_time in run_times:
+        run = run_for(job, run_time)
+        if run.nominal in by_nominal:
+            run.permission, run.clock = by_nominal[run.nominal].permission, by_nominal[run.nominal].clock
+            if before is not None and before.status == WITHHELD:
+                run.status = WITHHELD
+        yield run
+        before = run
 
 
 def run_for(job: Job, run_time: datetime) -> Run:
@@ -89,7 +103,10 @@ def by_time(events: Iterable[Any]) -> dict[int, Any]:
 
 def write_outcome(run: Run, event: Any, now: int) -> None:
     """Write into a run what a third-party executor reported by an event."""
-    if event is None:
+    reported = getattr(event, "run", None)
+    if isinstance(reported, Run) and reported.status == WITHHELD:
+        run.status = WITHHELD
+    elif event is None:
         end(run, FAILED, "the executor reported no outcome", now)
     elif event.code == EVENT_JOB_ERROR:
         exc = event.exception
@@ -100,6 +117,5 @@ def write_outcome(run: Run, event: Any, now: int) -> None:
         end(run, MISSED, "too late", now)
     else:
         succeed(run, event.retval, now)
-    reported = getattr(event, "run", None)
     if isinstance(reported, Run):
         run.started_at, run.finished_at = reported.started_at, reported.finished_at

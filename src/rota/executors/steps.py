@@ -10,7 +10,7 @@ from contextvars import Context, ContextVar
 from functools import partial
 from types import CoroutineType
 
-from ..core.run import CANCELLED, CLAIMED, MISSED, SUCCEEDED, Run, end, fail, is_expired
+from ..core.run import CANCELLED, CLAIMED, MISSED, SUCCEEDED, WITHHELD, Run, end, fail, is_expired, time_of
 from ..errors import CommandStoppedError, NoCurrentRunError
 from ..texts import text_of, traceback_of
 
@@ -31,6 +31,8 @@ _name_of = type.__dict__["__name__"].__get__
 _bases_of = type.__dict__["__mro__"].__get__
 _traceback = BaseException.__dict__["__traceback__"]
 
+#: The runs that third-party executors have in hand and that need a permission, with its clock; by the identity of their job.
+submitted: dict[int, tuple[Sequence[Run], Clock]] = {}
 _current: ContextVar[Run] = ContextVar("rota.current_run")
 
 
@@ -95,19 +97,39 @@ def context_of(scheduler: Any) -> Context:
     return context if isinstance(context, Context) else Context()
 
 
+def may_start(run: Run, clock: Clock) -> bool:
+    """Whether a run has its permission to start; without it, the run and what follows it in its group are withheld.
+
+    They are reported as others are. What becomes of them is not the executor's business: they may come again.
+    """
+    permission = run.permission
+    if permission is None or (run.status == CLAIMED and clock.monotonic() < permission.until):
+        return True
+    _withhold(run)
+    return False
+
+
+def _withhold(run: Run) -> None:
+    for member in chain(run):
+        member.status = WITHHELD
+        member.started_at = None
+
+
 def perform(run: Run, context: Context, clock: Clock, logger: GuardedLogger) -> Any:
     """Call a run's job and write the outcome into the run.
 
-    The steps: too late or cancelled? call, outcome. Whatever the job raises (BaseException too, as in APScheduler) is
+    The steps: cancelled, not permitted, too late? call, outcome. Whatever the job raises (BaseException too, as in APScheduler) is
     its outcome.
 
     :param context: the context variables that the job sees; a copy of it is made for the run
     :return: None, or a coroutine that the caller has to await by :func:`perform_coroutine` (the run has not ended then)
     """
-    job = run.job
-    now = clock.now()
+    job, own = run.job, run.clock
+    now = clock.now() if own is None else own.now()
     if run.cancelled:
         return end(run, CANCELLED, "cancelled before it started", now)
+    if run.permission is not None and not may_start(run, clock):
+        return None
     if job is not None and job.policy.expires is not None and is_expired(run, now):
         return end(run, MISSED, "expired", now)
     run.started_at = now
@@ -116,12 +138,12 @@ def perform(run: Run, context: Context, clock: Clock, logger: GuardedLogger) -> 
         if retval is not None and is_coroutine(retval):
             return retval
     except BaseException as exc:  # it is the outcome of the run
-        record_failure(run, exc, clock.now(), logger)
+        record_failure(run, exc, time_of(run, clock), logger)
     else:
         # succeed(), without the call
         run.retval = retval
         run.status = SUCCEEDED
-        run.finished_at = clock.now()
+        run.finished_at = clock.now() if own is None else own.now()
     return None
 
 
@@ -133,17 +155,26 @@ async def perform_coroutine(
     It needs a context of its own (a task has one), in which the run stays the current one. A run that somebody has ended
     meanwhile (its loop is closed) stays as it is.
     """
+    permission = run.permission
+    if permission is not None and clock.monotonic() >= permission.until and _has_not_begun(run):
+        _withhold(run)
+        return close_quietly(coroutine)
     _current.set(run)
     try:
         retval = await coroutine
     except BaseException as exc:  # it is the outcome of the run
         if not run.ended:
-            record_failure(run, exc, clock.now(), logger)
+            record_failure(run, exc, time_of(run, clock), logger)
     else:
         if run.status == CLAIMED:
             run.retval = retval
             run.status = SUCCEEDED
-            run.finished_at = clock.now()
+            run.finished_at = time_of(run, clock)
+
+
+def _has_not_begun(run: Run) -> bool:
+    """Whether nothing of the job was executed when its coroutine was made, which has waited for its turn on the loop since."""
+    return run.status == CLAIMED and run.job is not None and is_coroutine_function(run.job.func)
 
 
 def record_failure(run: Run, exc: BaseException, now: int, logger: GuardedLogger) -> None:

@@ -18,12 +18,12 @@ from ..errors import (
     TransientJobError,
 )
 from ..interrupts import is_interrupt
-from ..logs import ClassLogger, GuardedClassLogger, get_logger
+from ..logs import GuardedLogger, LoggerAttribute, given_logger
 from .memory_ledger import MemoryLedger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -33,9 +33,14 @@ if TYPE_CHECKING:
     from ..core.recorded import Recorded
     from ..core.run import Run
     from ..job import Job
-    from ..logs import GuardedLogger
+    from .offset import Offset
 
 __all__ = ("BaseJobStore", "ConflictingIdError", "JobLookupError", "TransientJobError")
+
+#: Of more due jobs, or more that housekeeping has to look at, nobody needs to know how many there are: counting stops here …
+COUNTED = 1000
+#: … and after so many executor aliases.
+ALIASES = 100
 
 
 def __getattr__(name: str) -> Any:
@@ -64,9 +69,11 @@ class BaseJobStore(ABC):
 
     _scheduler: Any = None
     _alias: str | None = None
+    #: what the clock of the store's server shows; None: it has none
+    _offset: Offset | None = None
     #: for subclasses; Rota's own stores log by ``_log``
-    _logger: Any = ClassLogger("rota.jobstores")
-    _log: GuardedLogger | Any = GuardedClassLogger("rota.jobstores")
+    _logger: Any = LoggerAttribute("rota.jobstores")
+    _log: GuardedLogger = GuardedLogger("rota.jobstores")
 
     # -- life cycle ----------------------------------------------------------------------------------------------
 
@@ -78,14 +85,14 @@ class BaseJobStore(ABC):
         """
         self._scheduler = scheduler
         self._alias = alias
-        self._logger = get_logger(f"rota.jobstores.{alias}")
+        self._logger = f"rota.jobstores.{alias}"
 
     def shutdown(self) -> None:  # noqa: B027  # optional to override, as in APScheduler
         """Free what the store opened itself. What the user passed in stays open."""
 
     def log_by(self, logger: GuardedLogger) -> None:
         """Write the store's lines as the engine writes its own, so that no handler holds up who calls the store."""
-        self._log = logger.over(self._logger)
+        self._log = logger.over(given_logger(self) or self._logger)
 
     def attach(self, scheduler: Any, alias: str) -> None:
         """Tie this store object to one scheduler.
@@ -339,11 +346,16 @@ class BaseJobStore(ABC):
         """
         with self._ledger.lock:
             for job_id in self._ledger.finish(runs):
-                job = self.lookup_job(job_id)
-                if job is not None:
-                    job.set_next(self._ledger.held.pop(job_id))
-                    self.update_job(job)
+                self._let_go(job_id)
         return []
+
+    def _let_go(self, job_id: str) -> None:
+        """Let a job be due that waited for its runs."""
+        nominal = self._ledger.held.pop(job_id)
+        job = self.lookup_job(job_id)
+        if job is not None:
+            job.set_next(nominal)
+            self.update_job(job)
 
     def get_runs(
         self,
@@ -428,7 +440,16 @@ class BaseJobStore(ABC):
 
     def heal(self, now: int) -> list[Job]:
         """Make quarantined jobs active again that can be restored now; return them."""
-        return []
+        return [job for healed, _ in self.heal_in_steps(now) for job in healed]
+
+    def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:
+        """Do what :meth:`heal` does, a few jobs at a time, which takes some 20 milliseconds at most; due jobs go first in between.
+
+        The engine asks for steps, or for the whole where a subclass overrides only that; each step is done when it is asked for.
+
+        :return: for each step the healed jobs, and how many are left to be looked at: of very many :data:`COUNTED`
+        """
+        return iter(())
 
     def recount(self, jobs: Sequence[Job]) -> None:
         """Compare the counts of running runs of some jobs with the ledger; put right what is wrong, in the store and on the jobs.
@@ -443,20 +464,32 @@ class BaseJobStore(ABC):
                 job.running = under_way[job.id]
                 self._ledger.set_running(job.id, job.running)
 
-    def mend(self, now: int) -> tuple[list[Job], list[Run]]:
-        """Look for damage that no other step meets, a bounded part of it at a time; housekeeping calls it.
+    def mend_in_steps(self, now: int) -> Iterator[tuple[list[Job], list[Run]]]:
+        """Look for damage that no other step meets, in steps like those of :meth:`heal_in_steps`.
 
         That is: jobs that are never due because of what is stored of them; runs that neither are under way nor have ended, or whose
         keys no node can name, which get an end; counts of running runs that the ledger contradicts, which are put right.
 
         :param now: instant
-        :return: jobs of the first kind, with ``state`` "quarantined" and the reason in ``error`` (the caller claims the decision),
-            and the runs that got an end (status "lost")
+        :return: for each step jobs of the first kind, with ``state`` "quarantined" and the reason in ``error`` (the caller claims
+            the decision), and the runs that got an end (status "lost")
         """
-        return [], []
+        with self._ledger.lock:
+            for job_id in self._ledger.waiting_in_vain():
+                self._let_go(job_id)
+        return iter(())
 
-    def prune(self, now: int) -> None:  # noqa: B027  # the ring bounds itself
-        """Delete the ledger records that are beyond the bounds of retention, in batches."""
+    def prune(self, now: int) -> None:
+        """Delete the ledger records that are beyond the bounds of retention."""
+        for _ in self.prune_in_steps(now):
+            pass
+
+    def prune_in_steps(self, now: int) -> Iterator[int]:
+        """Do what :meth:`prune` does, in steps like those of :meth:`heal_in_steps`.
+
+        :return: for each step how many records are left to be deleted, as far as is known: of very many :data:`COUNTED`
+        """
+        return iter(())  # the ring bounds itself
 
     def living_nodes(self, now: int) -> int | None:
         """Return how many nodes hold a lease that is not over; None: the store cannot tell.
@@ -466,7 +499,10 @@ class BaseJobStore(ABC):
         return None
 
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
-        """Return, for each executor alias that is not among ``executors``, how many due jobs wait for it."""
+        """Return, for each executor alias that is not among ``executors``, how many due jobs wait for it.
+
+        Of very many jobs :data:`COUNTED` are counted, and of very many aliases :data:`ALIASES`.
+        """
         known = set(executors)
         waiting: dict[str, int] = {}
         for job in self.get_all_jobs():
@@ -478,10 +514,45 @@ class BaseJobStore(ABC):
     def on_wake(self, wake: Callable[[], None]) -> None:  # noqa: B027  # stores without push have nothing to call
         """Give the store a function to call when another process changed something that is due soon."""
 
+    # -- the clock -----------------------------------------------------------------------------------------------
+
+    def now(self) -> int:
+        """Return the current instant by the clock that counts for this store's jobs: the server's where it has one.
+
+        It is what is planned by, judged late by and leased by. A store without such a clock takes the scheduler's. It asks
+        nobody: what :meth:`measure_clock` has measured last still counts while the store is away.
+        """
+        offset = self._offset
+        return self.clock.now() if offset is None else offset.now(self.clock)
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether :meth:`now` is another clock than the scheduler's."""
+        return self._offset is not None or type(self).now is not BaseJobStore.now
+
+    def measure_clock(self) -> int:
+        """Measure anew how far the server's clock is ahead; a scheduler calls it after an outage or a suspension.
+
+        A store measures as well when it starts, and whenever it renews a lease.
+
+        :return: by how many microseconds :meth:`now` has moved; 0 where there is no such clock
+        """
+        return 0
+
     @property
     def clock_offset(self) -> int | None:
         """Microseconds that the store's clock is ahead of this node's; None if it has none, or it was not measured."""
-        return None
+        offset = self._offset
+        return None if offset is None else offset.against(self.clock)
+
+    def _measure(self, ask: Callable[[], int | None]) -> int:
+        """Compare the server's clock with this node's; a virtual clock is everybody's.
+
+        :param ask: returns the server's time (instant), None if it cannot tell
+        :return: by how many microseconds :meth:`now` has moved
+        """
+        offset, clock = self._offset, self.clock
+        return 0 if offset is None or clock.virtual else offset.measure(ask, clock)
 
     @property
     def clock(self) -> Clock:

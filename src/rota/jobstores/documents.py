@@ -122,13 +122,23 @@ def steps_from(found: object, known: int, may_migrate: bool, where: str, remedy:
     """
     if not isinstance(found, int) or not 1 <= found <= known:
         raise SchemaError(
-            f"{where} has schema version {found!r}; this version of Rota knows 1 to {known}. Upgrade Rota, or give {remedy}"
+            f"{where} has schema version {found!r}; this version of Rota knows 1 to {known}. {remedy_for(found, known, remedy)}"
         )
     if found < known and not may_migrate:
         raise SchemaError(
             f"{where} has schema version {found}, and {known} is needed; start a scheduler of this version once to migrate it"
         )
     return range(found, known)
+
+
+def remedy_for(found: object, known: int, other: str) -> str:
+    """Return what to do about a layout of a version that this code does not know, as the end of a message.
+
+    :param other: what else can be given, such as "another path"
+    """
+    if isinstance(found, int) and found > known:
+        return f"Upgrade Rota: a newer version of it works with this store; or give {other}"
+    return f"Give {other}, or repair it by what a backup has there"
 
 
 def ordered(jobs: Iterable[Job]) -> list[Job]:
@@ -207,6 +217,7 @@ def fields_of(run: Run) -> dict[str, Any]:
         "traceback": storable(run.traceback),
         "name": name,
         "func": func,
+        "signature": run.signature,
     }
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -232,5 +243,5 @@ def run_of(fields: Mapping[str, Any]) -> Run:
         get("error"),
         get("traceback"),
     )
-    run.name, run.func = get("name"), get("func")
+    run.name, run.func, run.signature = get("name"), get("func"), get("signature")
     return run

@@ -6,13 +6,15 @@ Keeps references to live jobs and forgets lazily. It takes no lock, and it chang
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
-from itertools import count
+from itertools import count, islice
 
 from ..clock import HELD
 from ..core.plan import ACTIVE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..job import Job
 
     #: due time, order of arrival, the version of the job for which it holds, job
@@ -109,6 +111,14 @@ class DueQueue:
                 del self._far[heappop(order)]
         return None
 
+    def waiting(self, now: int, most: int) -> int:
+        """Return how many jobs are due, counting no further than ``most``, nor looking at more than twice as many entries."""
+        if self._order and self._order[0] <= now >> _SHIFT:
+            self._open(now >> _SHIFT)
+            self._opened = max(self._opened, now >> _SHIFT)
+        entries = islice(_due(self._near, self._sorted, now), 2 * most)
+        return min(sum(entry[3].version == entry[2] for entry in entries), most)
+
     def _open(self, last: int) -> None:
         """Move the jobs of the buckets up to that number into the heap."""
         while self._order and self._order[0] <= last:
@@ -127,3 +137,17 @@ class DueQueue:
             if job.version > 0 and job.state == ACTIVE:
                 found[id(job)] = (due, next(self._arrivals), job.version, job)
         return list(found.values())
+
+
+def _due(heap: list[Entry], ordered: list[Entry], now: int) -> Iterator[Entry]:
+    """Return the entries that are due, in any order; of the others few are looked at."""
+    for entry in reversed(ordered):
+        if entry[0] > now:
+            break
+        yield entry
+    places = [0]
+    while places:
+        place = places.pop()
+        if place < len(heap) and heap[place][0] <= now:
+            yield heap[place]
+            places += (2 * place + 1, 2 * place + 2)

@@ -11,7 +11,7 @@ from operator import itemgetter
 from ..clock import HELD, instant, moment
 from ..core.plan import ACTIVE, ENDED, is_by_hand
 from ..errors import ConflictingIdError, JobLookupError
-from .base import BaseJobStore
+from .base import ALIASES, COUNTED, BaseJobStore
 from .due_queue import DueQueue
 from .memory_ledger import MemoryLedger
 
@@ -208,8 +208,11 @@ class MemoryJobStore(BaseJobStore):
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return, for each executor alias that is not among ``executors``, how many due jobs wait for it."""
         known = set(executors)
-        # All jobs are only looked at if some of them are another executor's.
-        return super().overdue(now, known) if any(alias not in known for alias in self._queues) else {}
+        with self._mutex:
+            self._take_back()
+            others = [alias for alias in self._queues if alias not in known][:ALIASES]
+            waiting = {alias: self._queues[alias].waiting(now, COUNTED) for alias in others}
+        return {alias: count for alias, count in waiting.items() if count}
 
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
         """Make decisions true for all jobs that were not changed since they were read."""

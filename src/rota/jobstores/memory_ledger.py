@@ -98,6 +98,10 @@ class MemoryLedger:
                 counts[run.job_id] += 1
         return counts
 
+    def waiting_in_vain(self) -> list[str]:
+        """Return the ids of held jobs that have no run under way."""
+        return [job_id for job_id, count in self.count_under_way(self.held).items() if not count]
+
     def set_running(self, job_id: str, count: int) -> None:
         """Count so many runs of a job as running."""
         if count:

@@ -30,8 +30,6 @@ from ..events import (
 )
 from ..executors.base import BaseExecutor
 from ..jobstores.base import BaseJobStore
-from ..logs import GuardedLogger, get_logger
-from ..texts import error_text
 from ..util import asbool, astimezone, local_timezone, maybe_ref
 from .config import OPTIONS, context_option, default_policy, read_config, seconds_option
 from .job_methods import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
@@ -226,15 +224,18 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         self._timezone = astimezone(value)
 
     def health(self) -> dict[str, Any]:
-        """Return how the scheduler is, as JSON-able data.
+        """Return how the scheduler is, as JSON-able data: at once, from memory, whatever the stores do meanwhile.
 
         ``alive``: it runs and its last pass is not overdue; ``state``; ``node``; ``last_tick`` (ISO 8601) and ``lag`` (seconds that
-        the earliest due job waits); ``in_flight`` (runs under way); ``overdue`` (due jobs by executor alias); ``stores``: for each
-        alias ``ok``, ``error``, ``failures`` and ``clock_offset`` (seconds that its clock is ahead of ours, None if it has none);
+        the earliest due job waits); ``in_flight`` (runs under way); ``overdue`` (due jobs by executor alias, of very many 1000);
+        ``stores``: for each alias ``ok``, ``error``, ``failures``, ``clock_offset`` (seconds that its clock is ahead of ours, None
+        if it has none), ``age`` (how many seconds ago ``lag`` and ``overdue`` were looked up, None: not yet; whoever asks has them
+        looked up anew by the next pass), ``to_heal`` and ``to_forget`` (how many quarantined jobs housekeeping has still to look
+        at, and how many old records it knows of; of very many 1000);
         ``executors``: for each alias its ``room``; ``listeners``: for each one how many events are ``waiting`` for it, whether it
         is ``busy`` with one, and how many were ``dropped`` because it did not keep up.
         """
-        engine, now = self._engine, self.clock.now()
+        engine = self._engine
         report: dict[str, Any] = {
             "alive": False,
             "state": ("stopped", "running", "paused")[self.state],
@@ -253,21 +254,22 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         for alias, executor in list(self._executors.items()):
             report["executors"][alias] = {"room": executor.capacity()}
         for alias, store_state in engine.stores.items():
-            store = store_state.store
+            store, seen = store_state.store, store_state.housekeeping
+            now = store.now()
             report["stores"][alias] = {
                 "ok": store_state.error is None,
                 "error": store_state.error,
                 "failures": store_state.failures,
                 "clock_offset": None if store.clock_offset is None else store.clock_offset / SECOND,
+                "age": seen.age,
+                "to_heal": seen.to_heal,
+                "to_forget": seen.to_forget,
             }
-            try:
-                following = store.next_due(tuple(self._executors))
-                if following is not None and self.state == STATE_RUNNING:
-                    report["lag"] = max(report["lag"], (now - following) / SECOND)
-                for name, waiting in store.overdue(now, ()).items():
-                    report["overdue"][name] = report["overdue"].get(name, 0) + waiting
-            except Exception as exc:
-                report["stores"][alias].update(ok=False, error=error_text(exc))
+            if seen.earliest is not None and self.state == STATE_RUNNING:
+                report["lag"] = max(report["lag"], (now - seen.earliest) / SECOND)
+            for name, waiting in seen.overdue.items():
+                report["overdue"][name] = report["overdue"].get(name, 0) + waiting
+        engine.look_soon()
         if engine.last_tick is not None:
             report["last_tick"] = moment(engine.last_tick).isoformat()
         report["alive"] = self._host_is_alive() and all(entry["ok"] for entry in report["stores"].values())
@@ -382,22 +384,12 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
 
     # -- APScheduler's extension points --------------------------------------------------------------------------
 
-    @property
-    def _logger(self) -> Any:
-        """The logger as it was given; programs replace it. What the scheduler itself logs goes through ``_log``."""
-        return self._given_logger
-
-    @_logger.setter
-    def _logger(self, value: Any) -> None:
-        self._given_logger = value
-        self._log = GuardedLogger(value)
-
     def _configure(self, config: dict[str, Any]) -> None:
         """Set options from a nested dictionary; hosts take theirs out first."""
         check_names(config, OPTIONS, type(self).__name__)
         logger = config.get("logger") or "rota.scheduler"
         is_name = isinstance(logger, str) and ":" not in logger
-        self._logger = get_logger(logger) if is_name else maybe_ref(logger)
+        self._logger = logger if is_name else maybe_ref(logger)
         self.clock = config.get("clock") or SYSTEM_CLOCK
         self._timezone = astimezone(config.get("timezone"))
         self.jobstore_retry_interval = seconds_option(config, "jobstore_retry_interval", 10.0)

@@ -10,7 +10,7 @@ from threading import Event, Lock
 from time import sleep
 
 from ..clock import HELD
-from ..core.run import CANCELLED, LOST, is_plain
+from ..core.run import CANCELLED, CLAIMED, GONE, LOST, WITHHELD, end, is_plain
 from ..errors import StoreNotStartedError
 from ..events import EVENT_JOB_REFUSED
 from ..interrupts import is_interrupt
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..core.plan import Decision
     from ..core.run import Run
     from .engine import Engine
+    from .lease import Lease
 
 #: How many ended runs are written at once, at most.
 BATCH = 1000
@@ -39,10 +40,11 @@ GIVE_UP = 3
 class Completions:
     """The ended runs of one store on their way into its ledger."""
 
-    def __init__(self, engine: Engine, store: BaseJobStore, alias: str) -> None:
+    def __init__(self, engine: Engine, store: BaseJobStore, alias: str, lease: Lease | None) -> None:
         self._engine = engine
         self._store = store
         self._alias = alias
+        self._lease = lease
         #: stores of eight methods do not tell by the due time that a job waits for the end of its runs
         self._asks_triggers = type(store).finish is BaseJobStore.finish
         self._ended: deque[Run] = deque()
@@ -56,6 +58,10 @@ class Completions:
         self.in_hand: dict[tuple[str, int], Run] | None = {} if store.durable else None
         #: claimed runs of a durable store that a shutdown kept from starting; they are given back
         self.unstarted: list[Run] = []
+        #: runs in hand that their executor could not start without permission; the passes hand them out again
+        self.withheld: deque[Run] = deque()
+        #: True while nothing is to start any more
+        self.draining = False
         self._idle = Event()
         #: called with flush() by hosts that must not wait for the store, or that record once in a turn of their loop
         self.offload: Callable[[Callable[[], None]], None] | None = None
@@ -91,6 +97,9 @@ class Completions:
 
     def done(self, run: Run) -> None:
         """Take an ended run; the callback of all executors. Thread-safe, and it never raises."""
+        if run.permission is not None and run.status == WITHHELD and run.permission is not GONE:
+            self._withhold(run)
+            return
         if run.retval is not None and not is_plain(run.retval):
             from ..results import kept_of  # import time: most jobs return nothing
 
@@ -105,6 +114,31 @@ class Completions:
             self._offloaded = True
             self.offload(self.flush)
 
+    def _withhold(self, run: Run) -> None:
+        run.status = CLAIMED
+        self.withheld.append(run)
+        if self.draining:  # asked after the run was appended, so drain() finds it
+            self.give_back_withheld()
+        else:
+            if self._lease is not None:
+                self._lease.hurry = True
+            self._engine.permission_is_missing()
+
+    def drain(self) -> None:
+        """Start nothing more: what waits for its permission is given back."""
+        self.draining = True
+        self.give_back_withheld()
+
+    def give_back_withheld(self) -> None:
+        """Cancel what waits for its permission; its store gets it back."""
+        while self.withheld:
+            try:
+                run = self.withheld.popleft()
+            except IndexError:  # another thread was faster
+                return
+            end(run, CANCELLED, "the scheduler was shut down before it started", self._store.now())
+            self.done(run)
+
     def gather(self, wanted: bool) -> None:
         """Leave what ends to :meth:`gathered`, if that is wanted and the records would die with the process."""
         self._gathers = wanted and self.in_hand is None
@@ -114,6 +148,11 @@ class Completions:
         if self._gathers:
             self._gathers = False
             self.flush()
+
+    @property
+    def waiting(self) -> int:
+        """How many runs wait for their permission."""
+        return len(self.withheld)
 
     @property
     def unrecorded(self) -> int:
@@ -162,7 +201,7 @@ class Completions:
         error: BaseException | None = None
         refused: Sequence[Run] = ()
         try:
-            refused = self._store.finish(ended_now, engine.clock.now()) if ended_now else ()
+            refused = self._store.finish(ended_now, self._store.now()) if ended_now else ()
         except BaseException as exc:
             if is_interrupt(exc):
                 ended.extendleft(reversed(ended_now))
@@ -206,7 +245,7 @@ class Completions:
         refused: list[Run] = []
         if _is_away(error):
             return written, refused, error
-        now = self._engine.clock.now()
+        now = self._store.now()
         failure: BaseException | None = None
         failures = 0
         for run in runs:
@@ -237,8 +276,15 @@ class Completions:
             return self._store.finish([run], now)
 
     def _without_unstarted(self, batch: list[Run]) -> list[Run]:
-        """Put the runs aside that a shutdown cancelled before they started: a durable store gets them back."""
-        ended = [run for run in batch if run.status != CANCELLED or run.started_at is not None]
+        """Put the runs aside that a shutdown cancelled before they started: a durable store gets them back.
+
+        What another node has taken over leaves without a word: it has no end here.
+        """
+        ended = [
+            run
+            for run in batch
+            if (run.status != CANCELLED or run.started_at is not None) and run.status != WITHHELD
+        ]
         if self._engine.exiting:
             # What was ended by force stays claimed: as of a node that died, it is run again or lost.
             ended = [run for run in ended if run.status != LOST]
@@ -263,7 +309,7 @@ class Completions:
             elif wanted and wanted & EVENT_OF_STATUS[run.status]:
                 event = event_of(alias, run, EVENT_OF_STATUS[run.status])
             # The ledger is bounded; it may not keep a job's objects alive.
-            run.job = run.then = run.exception = None
+            run.job = run.then = run.exception = run.clock = None
             if run.kept is not None:
                 run.retval, run.kept = run.kept[1], None
             if event is not None:  # after that, so that every listener sees the same run

@@ -11,12 +11,10 @@ from ..core.plan import ENDED, QUARANTINED, plan, quarantine
 from ..errors import StoreError
 from ..events import (
     EVENT_CLOCK_JUMPED,
-    EVENT_JOB_RESTORED,
     EVENT_JOB_SUBMITTED,
     EVENT_SCHEDULER_DEGRADED,
     EVENT_SCHEDULER_RECOVERED,
     ClockEvent,
-    JobEvent,
     SchedulerHealthEvent,
 )
 from ..executors.steps import is_coroutine_function
@@ -24,9 +22,11 @@ from ..interrupts import is_interrupt
 from ..texts import error_text, shortened
 from ..util import new_node_id
 from .announcing import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
-from .clock_jumps import ClockWatch, bring_forward
-from .guarded import claim_singly, mend, recount_busy
+from .clock_jumps import JUMP, TURN, ClockWatch, bring_forward, go_on
+from .guarded import claim_singly, recount_busy
 from .store_state import StoreState
+from .unclaimed import FIRST_PAUSE, LONGEST_PAUSE
+from .withheld import start_withheld
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ if TYPE_CHECKING:
 
 #: After so many leases without a pass a node is not renewed any more: it lives, and does no work.
 SILENCE = 4
-#: How often retention and quarantine are looked after (microseconds).
-HOUSEKEEPING = 60 * SECOND
 #: How often (seconds) coroutines are looked for behind plain functions that wait for a thread of the same executor.
 CROWDED = 0.1
+#: How often the clock of a store is measured where no lease is renewed (microseconds).
+MEASURED = 60 * SECOND
 #: The most jobs that one pass takes from a store for one executor.
 PASS = 1000
 #: … from a store in memory, where a pass costs little: fewer objects are alive at once than make Python look for garbage, which
@@ -110,8 +110,8 @@ class Engine:
         self._lease = int(lease * SECOND)
         self._runs_jobs = runs_jobs
         self._host_works = host_works
-        #: when a pass, or a look of a shutdown that waits, was over last (monotonic microseconds)
-        self._worked_at = clock.monotonic()
+        #: when a pass, or a look of a shutdown that waits, was over last (microseconds in which the machine was awake)
+        self._worked_at = self._awake()
         self._offload: Callable[[Callable[[], None]], None] | None = None
         self._soon: Callable[[Callable[[], None]], None] | None = None
         #: executors that a pass of the tick under way found without room
@@ -122,8 +122,8 @@ class Engine:
         self._starved: tuple[str, ...] = ()
         #: calls something in the only thread that may use the sockets of stores, and waits for its end; None: any thread may
         self.where_sockets_are: Callable[[Callable[[], None]], None] | None = None
-        #: until when the host waits; HELD while a pass is under way, so that whatever comes then wakes it up
-        self._waits_until = HELD
+        #: when the next pass was to come at the latest (monotonic microseconds), None if it was to wait for a wake-up
+        self._expected_at: int | None = None
         self._clocks = ClockWatch()
 
     # -- life cycle ----------------------------------------------------------------------------------------------
@@ -202,7 +202,11 @@ class Engine:
         """Whether this node does its work, so that its leases may be renewed. Thread-safe."""
         if self._host_works is not None and not self._host_works():
             return False
-        return self.clock.monotonic() - self._worked_at <= SILENCE * self._lease
+        return self._awake() - self._worked_at <= SILENCE * self._lease
+
+    def _awake(self) -> int:
+        """Return the monotonic microseconds without those in which the machine slept, and no host could make a pass."""
+        return self.clock.monotonic() - self.clock.slept()
 
     def _renew_aside(self, state: StoreState) -> None:
         if self.where_sockets_are is not None and state.store.waits_for_sockets:
@@ -212,14 +216,22 @@ class Engine:
 
     def renew(self, state: StoreState) -> None:
         """Renew the lease in a store outside the passes. Thread-safe."""
-        if state.lease is not None and state.lease.renewed_at is not None:
-            state.lease.renew(state.completions.in_hand or {})
+        lease = state.lease
+        if lease is not None and lease.renewed_at is not None:
+            was_set = lease.renew(state.completions.in_hand or {})
+            if was_set or state.completions.withheld:
+                self._wake()
+
+    def drain(self) -> None:
+        """Start nothing more of what was claimed and waits for its permission."""
+        for state in self.states:
+            state.completions.drain()
 
     def wait_idle(self, seconds: float) -> bool:
         """Wait until no run is under way and all are recorded, at most so long; return whether that is so."""
         for state in self.states:
             idle = state.completions.wait_idle(seconds)
-            self._worked_at = self.clock.monotonic()
+            self._worked_at = self._awake()
             if not idle:
                 return False
         return self.in_flight == 0
@@ -228,6 +240,11 @@ class Engine:
         """Record what has ended, as far as the stores take it."""
         for state in self.states:
             state.completions.flush()
+
+    @property
+    def waiting(self) -> int:
+        """How many runs wait for their permission to start."""
+        return sum(state.completions.waiting for state in self.states)
 
     @property
     def unrecorded(self) -> int:
@@ -246,10 +263,10 @@ class Engine:
 
         :return: seconds until the next call is needed at the latest; None: only a wake-up makes one necessary
         """
-        now = self.clock.now()
-        self.last_tick = now
-        self._waits_until = HELD
-        self._watch_clock(now)
+        self.last_tick = self.clock.now()
+        for state in self.states:
+            state.waits_until = HELD
+        self._watch_clock()
         delay: float | None = None
         self._starved = ()  # runs that end meanwhile wake nobody; the room that they leave is looked at below
         self._full.clear()
@@ -263,14 +280,20 @@ class Engine:
             delay = 0.0
         if delay is not None and self.slice is not None:
             delay = min(delay, self.slice)
-        self._worked_at = self.clock.monotonic()
+        now, self._worked_at = self.clock.monotonic(), self._awake()
         # The host waits from now on, not from the beginning of a pass that may have taken long.
-        self._waits_until = HELD if delay is None else self.clock.now() + int(delay * SECOND)
+        wait = 0 if delay is None else int(delay * SECOND)
+        self._expected_at = None if delay is None else now + wait
+        for state in self.states:
+            state.waits_until = HELD if delay is None else state.store.now() + wait
         return delay
 
-    def concerns(self, due: int | None) -> bool:
-        """Whether a new or changed due time comes before the host's next pass, so that it has to be woken up."""
-        return due is not None and due < self._waits_until
+    def concerns(self, due: int | None, alias: str) -> bool:
+        """Whether a new or changed due time in a store comes before the host's next pass, so that it has to be woken up."""
+        if due is None:
+            return False
+        state = self.stores.get(alias)
+        return state is None or due < state.waits_until
 
     def _guarded_pass(self, state: StoreState) -> float | None:
         if state.retry_at is not None:
@@ -279,6 +302,9 @@ class Engine:
                 return wait / SECOND
         failures = state.failures
         try:
+            if failures or state.unmeasured:
+                state.store.measure_clock()
+                state.unmeasured = False
             wait_for = self._pass(state)
         except BaseException as exc:  # of a store, or of what it calls; other stores go on
             if is_interrupt(exc):
@@ -294,15 +320,20 @@ class Engine:
         store = state.store
         state.completions.flush()  # what a failing store did not take
         lease, claims = state.lease, self._claims_from(state)
+        self._watch_clock_of(state)
         if lease is not None:
             in_hand = state.completions.in_hand or {}
             lease.keep(in_hand)
+            self._watch_clock_of(state)  # a renewal measures the clock
             if state.renewals is not None:
                 state.renewals.ensure()
+            if state.completions.withheld:
+                start_withheld(self, state, lease)
             if claims and lease.wants_rescue(in_hand):
                 self._rescue(state, lease)
         if not claims:
-            return None if lease is None else lease.wait(False)
+            state.housekeeping.look_if_wanted(tuple(self._executors))
+            return self._measure_in_time(state) if lease is None else lease.wait(False)
         if state.requested:
             self._hand_over(state, [state.requested.popleft() for _ in range(len(state.requested))])
         most = PASS if store.does_io else PASS_IN_MEMORY
@@ -311,12 +342,15 @@ class Engine:
             for alias in list(self._executors)
         }
         open_to = {alias: free for alias, free in room.items() if free > 0}
-        now = self.clock.now()  # anew: leases and claims may not be judged by the time before something slow
-        jobs: Sequence[Job] = store.due(now, open_to) if open_to else []
+        now = store.now()  # anew: leases and claims may not be judged by the time before something slow
+        jobs: Sequence[Job] = []
+        if open_to:
+            jobs = self._due(state, now, open_to) if state.unclaimed else store.due(now, open_to)
         rooms = self._function_rooms() if jobs else {}
         state.crowded = set()
         if rooms:
             jobs, state.crowded = admit(jobs, rooms, is_coroutine_function)
+        handed: int | None = None  # None: nothing has come of the pass
         if jobs:
             # What ends meanwhile (all of it where runs are inline) is recorded together if it cannot be lost and nobody
             # listens: a burst of inline runs takes a quarter less.
@@ -326,12 +360,16 @@ class Engine:
             finally:
                 state.completions.gathered()
             # Who had room for more than all that was handed out has room still.
-            open_to = {alias: free for alias, free in open_to.items() if handed < free or self._room(alias)}
+            open_to = {
+                alias: free for alias, free in open_to.items() if (handed or 0) < free or self._room(alias)
+            }
         if state.crowded:
             open_to = {alias: free for alias, free in open_to.items() if alias not in state.crowded}
         if len(open_to) < len(room):
             self._full.update(alias for alias in room if alias not in open_to)
-        wait = self._wait(state, open_to)
+        if state.set_back and not self._bring_forward(state):
+            return 0.0
+        wait = self._wait(state, open_to, now if handed is None else None)
         return min(CROWDED, CROWDED if wait is None else wait) if state.crowded else wait
 
     def _function_rooms(self) -> dict[str, int]:
@@ -374,34 +412,67 @@ class Engine:
             self._broken.discard(alias)
         return room
 
-    def _wait(self, state: StoreState, open_to: Mapping[str, int]) -> float | None:
-        """Return the seconds until the store's next due time, or until it has to be looked at anyway."""
+    def _due(self, state: StoreState, now: int, open_to: Mapping[str, int]) -> Sequence[Job]:
+        """Return the due jobs without those that could not be claimed and are to wait."""
+        due = state.store.due(now, state.unclaimed.widened(open_to))
+        return state.unclaimed.ready(due, open_to, self.clock.monotonic())
+
+    def _wait(
+        self, state: StoreState, open_to: Mapping[str, int], in_vain: int | None = None
+    ) -> float | None:
+        """Return the seconds until the store's next due time, or until it has to be looked at anyway.
+
+        :param in_vain: the time by which due jobs were looked for if nothing has come of it; None: something has
+        """
         store = state.store
-        self._housekeep(state)
         following = store.next_due(open_to) if open_to else None
-        wait = None if following is None else max(following - self.clock.now(), 0) / SECOND
+        wait = None if following is None else max(following - store.now(), 0) / SECOND
+        unmoved, state.unmoved = state.unmoved, 0
+        if following is not None and wait == 0:
+            if state.unclaimed:
+                now = store.now()
+                upcoming = store.due(now + LONGEST_PAUSE, state.unclaimed.widened(open_to))
+                wait = state.unclaimed.wait(upcoming, now, self.clock.monotonic()) / SECOND
+            elif in_vain is not None and following <= in_vain:
+                # The store says that something is due, and gives nothing.
+                state.unmoved = min(unmoved + 1, 10)
+                wait = min(FIRST_PAUSE << unmoved, LONGEST_PAUSE) / SECOND
+        aliases = tuple(self._executors)
+        pause = state.housekeeping.turn(following, aliases, len(open_to) == len(aliases), wait == 0)
+        if state.housekeeping.damaged:
+            damaged, state.housekeeping.damaged = state.housekeeping.damaged, []
+            self._carry_out(state, damaged, store.now())
+        if pause is not None:
+            wait = pause if wait is None else min(wait, pause)
         if state.lease is not None:
             left = state.lease.wait(True)
             wait = left if wait is None else min(wait, left)
         poll = store.poll_interval if self.polls else None
         return poll if poll is not None and (wait is None or wait > poll) else wait
 
-    def _carry_out(self, state: StoreState, jobs: Sequence[Job], now: int) -> int:
-        """Plan, claim and hand out what is due; return how many runs were handed out."""
+    def _carry_out(self, state: StoreState, jobs: Sequence[Job], now: int) -> int | None:
+        """Plan, claim and hand out what is due; return how many runs were handed out, None if nothing could be claimed."""
         if state.lease is not None:  # else the counts are in this process, changed together with the runs
-            for job in jobs:
-                if job.running and not 0 <= job.running < job.policy.max_instances:
-                    recount_busy(state, jobs)
-                    break
+            recount_busy(state, jobs)
         decisions = [_decide(job, now) for job in jobs]
+        permission = (
+            None if state.lease is None else state.lease.permission
+        )  # what holds when they are claimed
         won = self._claim(state, decisions, now)
+        if len(won) < len(decisions) or state.unclaimed:
+            state.unclaimed.note(decisions, won, self.clock.monotonic())
         submissions: dict[str, list[Run]] = {}
+        #: jobs whose times had records already
+        left_out: list[Job] = []
         count = 0
         wanted = self.wanted()
         for decision in won:
             runs = decision.runs
             if runs:
                 count += len(runs)
+                if permission is not None:
+                    for run in runs:
+                        run.permission, run.clock = permission, state.clock
                 if state.skipping:
                     state.skipping.discard(decision.job.id)
                 alias = runs[0].executor
@@ -411,13 +482,17 @@ class Engine:
                     submissions[alias] = [runs[0]]
                 if wanted & EVENT_JOB_SUBMITTED:
                     announce_submission(self, state.alias, decision.job, EVENT_JOB_SUBMITTED, runs)
+            elif not decision.records and decision.error is None:
+                left_out.append(decision.job)
             if decision.records or decision.error is not None or decision.state == ENDED:
                 announce_rest(self, state, decision)
         if count:
             state.completions.expect(count, won)
             for alias, heads in submissions.items():
-                self._submit(state, alias, heads)
-        return count
+                self.submit(state, alias, heads)
+        for job in left_out:  # after what is claimed has been handed out, as this may raise
+            go_on(state.store, job)
+        return count if won else None
 
     def _claim(self, state: StoreState, decisions: Sequence[Decision], now: int) -> list[Decision]:
         lease = state.lease
@@ -440,7 +515,8 @@ class Engine:
             lease.in_doubt = False
         return won
 
-    def _submit(self, state: StoreState, alias: str, heads: Sequence[Run]) -> None:
+    def submit(self, state: StoreState, alias: str, heads: Sequence[Run]) -> None:
+        """Hand the heads of groups of claimed runs to an executor, or end them if it does not take them."""
         done = state.completions.done
         state.completions.handing_out = True
         try:
@@ -457,7 +533,7 @@ class Engine:
             for head in heads:
                 for run in chain(head):
                     if not run.ended:
-                        fail(run, exc, "", self.clock.now())
+                        fail(run, exc, "", state.store.now())
                         done(run)
         finally:
             state.completions.handing_out = False
@@ -473,14 +549,15 @@ class Engine:
             if id(run) not in followers:
                 heads.setdefault(run.executor, []).append(run)
         for alias, some in heads.items():
-            self._submit(state, alias, some)
+            self.submit(state, alias, some)
 
-    # -- leases and housekeeping ---------------------------------------------------------------------------------
+    # -- leases --------------------------------------------------------------------------------------------------
 
     def _rescue(self, state: StoreState, lease: Lease) -> None:
         """Take over the runs of nodes that did not renew their lease, and hand them to the executors."""
         room = {alias: self._room(alias, any_room=True) for alias in list(self._executors)}
-        rescued = lease.rescue(self.clock.now(), room, state.completions.in_hand or {})
+        permission = lease.permission
+        rescued = lease.rescue(state.store.now(), room, state.completions.in_hand or {})
         taken = []
         again = 0
         for run in rescued:
@@ -492,32 +569,11 @@ class Engine:
             else:
                 again += run.attempt > 1
                 self.logger.debug("Run %r is taken over", run)
+                run.permission, run.clock = permission, state.clock
                 taken.append(run)
         if again:
             self.logger.warning("%d runs of dead nodes are executed again (job store %r)", again, state.alias)
         self._hand_over(state, taken)
-
-    def _housekeep(self, state: StoreState) -> None:
-        elapsed = self.clock.monotonic()
-        if state.housekept_at is not None and elapsed - state.housekept_at < HOUSEKEEPING:
-            return
-        state.housekept_at = elapsed
-        now = self.clock.now()
-        for job in state.store.heal(now):
-            self.logger.info('Job "%s" left quarantine', job.id)
-            self.dispatch(JobEvent(EVENT_JOB_RESTORED, job.id, state.alias))
-        jobs = mend(self, state, now)
-        if jobs:
-            self._carry_out(state, jobs, now)
-        state.store.prune(now)
-        for alias, waiting in state.store.overdue(now, tuple(self._executors)).items():
-            if alias not in state.strangers:
-                state.strangers.add(alias)
-                self.logger.error(
-                    'Due jobs (%d) wait for an executor "%s" that this scheduler does not have; add it',
-                    waiting,
-                    alias,
-                )
 
     def _leave(self, state: StoreState) -> None:
         try:
@@ -527,7 +583,7 @@ class Engine:
 
                 cancel(self, state)
             if state.lease is not None:
-                state.lease.end(state.completions.unstarted, self.clock.now())
+                state.lease.end(state.completions.unstarted, state.store.now())
         except BaseException as exc:
             if is_interrupt(exc):
                 raise
@@ -577,6 +633,10 @@ class Engine:
         """Wake the host for a job that waited for the end of its runs."""
         self._wake()
 
+    def permission_is_missing(self) -> None:
+        """Wake the host for a run that could not start without permission."""
+        self._wake()
+
     def room_came_free(self) -> None:
         """Wake the host if due jobs wait for an executor that has room again."""
         if self._starved and self._roomy():
@@ -593,32 +653,72 @@ class Engine:
             self._room(alias) and (alias not in crowded or rooms.get(alias, 1)) for alias in self._starved
         )
 
+    def look_soon(self) -> None:
+        """Have the next pass look up what :meth:`health` tells of the stores, where that is not fresh. Thread-safe."""
+        stale = [state for state in self.stores.values() if state.housekeeping.ask()]  # each is asked
+        if stale:
+            self._wake()
+
     def is_backing_off(self, alias: str) -> bool:
         """Whether a store is left alone for a while after an error."""
         state = self._state_of(alias)
         return state is not None and state.retry_at is not None and state.retry_at > self.clock.monotonic()
 
-    def _watch_clock(self, now: int) -> None:
-        """Notice that the wall clock was set or the machine slept, and plan elapsed-time jobs anew."""
-        elapsed = self.clock.monotonic()
-        delta = self._clocks.jump(now, elapsed)
-        if delta == 0:
-            return
-        self.logger.warning("The clock jumped by %+.1f s", delta / SECOND)
-        # The leases of all nodes on this machine look over after a jump forward; give them time to renew.
-        for state in self.states:
+    def _watch_clock(self) -> None:
+        """Notice that this machine's wall clock was set, that it slept, or that this process was suspended."""
+        elapsed, expected = self.clock.monotonic(), self._expected_at
+        delta, slept = self._clocks.jump(self.clock.now(), elapsed), self._clocks.sleep(self.clock.slept())
+        if delta or slept or (expected is not None and elapsed - expected > JUMP):
+            # A machine that was suspended from outside may have counted none of that, so its servers are asked.
+            for state in self.states:
+                state.unmeasured = True
+        if slept:
+            self.logger.warning("The machine slept for %.1f s", slept / SECOND)
+            self._doubt_leases(*self.states)
+        if delta:
+            self.logger.warning("The clock of this machine jumped by %+.1f s", delta / SECOND)
+        if delta or slept:
+            self.dispatch(ClockEvent(EVENT_CLOCK_JUMPED, (delta + slept) / SECOND))
+
+    def _doubt_leases(self, *states: StoreState) -> None:
+        """Renew this node's leases at once, and give the others time to do so: after a jump, all of them look over."""
+        for state in states:
             if state.lease is not None:
                 state.lease.hurry = True
                 state.lease.trust_the_others()
-        self.dispatch(ClockEvent(EVENT_CLOCK_JUMPED, delta / SECOND))
-        if delta < 0:
-            for state in self.stores.values():
-                try:
-                    bring_forward(state.store, now)
-                except BaseException as exc:
-                    if is_interrupt(exc):
-                        raise
-                    self.store_failed(state.alias, exc, "planning anew after a clock jump")
+
+    def _watch_clock_of(self, state: StoreState) -> None:
+        """Notice that the clock that counts for a store's jobs was set, and plan elapsed-time jobs anew."""
+        store = state.store
+        delta = state.clocks.jump(store.now(), self.clock.monotonic())
+        if delta:
+            state.set_back = state.set_back or delta < 0
+            if store.has_clock:
+                self.logger.warning(
+                    "The clock of job store %r jumped by %+.1f s", state.alias, delta / SECOND
+                )
+            self._doubt_leases(state)
+
+    def _bring_forward(self, state: StoreState) -> bool:
+        """Plan elapsed-time jobs anew after the clock was set back, for some milliseconds; return whether that is done."""
+        began, steps = self.clock.monotonic(), state.moves or bring_forward(state.store)
+        state.moves = None  # what raises begins anew
+        for _ in steps:
+            if self.clock.monotonic() - began >= TURN:
+                state.moves = steps
+                return False
+        state.set_back = False
+        return True
+
+    def _measure_in_time(self, state: StoreState) -> float | None:
+        """Measure the clock of a store that is not asked for leases now and then; return the seconds until the next time."""
+        if not state.store.has_clock or self.clock.virtual:
+            return None
+        now = self.clock.monotonic()
+        if now - state.measured_at >= MEASURED:
+            state.store.measure_clock()
+            state.measured_at = now
+        return (state.measured_at + MEASURED - now) / SECOND
 
 
 def _decide(job: Job, now: int) -> Decision:

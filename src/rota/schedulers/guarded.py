@@ -1,6 +1,6 @@
-"""What a pass does about damage: claims that a store refuses, counts that contradict the ledger, jobs and runs nobody comes across.
+"""What a pass does about damaged data: claims that a store refuses, and counts that contradict the ledger.
 
-It asks the store, and says what became of what it found; the engine hands out runs.
+It asks the store, and says what became of it; the engine hands out runs.
 """
 
 from __future__ import annotations
@@ -11,17 +11,14 @@ from ..core.plan import QUARANTINED, quarantine
 from ..errors import StoreError
 from ..interrupts import is_interrupt
 from ..texts import error_text, shortened
-from .announcing import EVENT_OF_STATUS, announce
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..core.plan import Decision
-    from ..core.run import Run
     from ..job import Job
     from ..jobstores.base import BaseJobStore
-    from .engine import Engine
     from .store_state import StoreState
 
 #: After so many jobs of which a store takes neither the claim nor the quarantine, with nothing in between, it is asked no further.
@@ -79,24 +76,10 @@ def recount_busy(state: StoreState, jobs: Sequence[Job]) -> None:
 
     A job that this node itself runs as often as it may has none indeed; the store is not asked about it.
     """
-    busy = [job for job in jobs if not 0 <= job.running < job.policy.max_instances]
+    busy = [job for job in jobs if job.running and not 0 <= job.running < job.policy.max_instances]
     if not busy:
         return
     own = Counter([run.job_id for run in list((state.completions.in_hand or {}).values())])
     doubtful = [job for job in busy if own[job.id] < job.policy.max_instances and job.state != QUARANTINED]
     if doubtful:
         state.store.recount(doubtful)
-
-
-def mend(engine: Engine, state: StoreState, now: int) -> list[Job]:
-    """Have the store look for damage that no other step meets; return the jobs that are to be quarantined."""
-    jobs, runs = state.store.mend(now)
-    for run in runs:
-        tell_of_damaged(engine, state, run)
-    return jobs
-
-
-def tell_of_damaged(engine: Engine, state: StoreState, run: Run) -> None:
-    """Log and announce that a damaged run was given an end."""
-    engine.logger.error("Run %r was recorded as %s: %s", run, run.status, run.reason)
-    announce(engine, state.alias, run, EVENT_OF_STATUS[run.status])

@@ -6,7 +6,9 @@ It asks the store; what becomes of rescued runs is the engine's business.
 from __future__ import annotations
 
 from ..clock import SECOND
+from ..core.run import GONE, Permission
 from ..util import new_node_id
+from .clock_jumps import ClockWatch
 from .native import Lock, patiently
 
 TYPE_CHECKING = False
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     #: runs by job id and nominal time
     InHand = Mapping[tuple[str, int], Run]
 
-#: How far the clock of a store may move against this node's between two renewals before it counts as a jump (microseconds).
-JUMP = 2 * SECOND
 #: The shortest wait for something that has to do with a lease (seconds).
 SHORTEST_WAIT = 0.01
 #: How long the end of a lease waits for a renewal that is under way (seconds).
@@ -39,11 +39,11 @@ class Lease:
 
     __slots__ = (
         "_clock",
+        "_clocks",
         "_clocks_differ",
         "_in_turn",
         "_logger",
         "_looked_at",
-        "_offset",
         "_rescued",
         "_store",
         "_unanswered",
@@ -55,7 +55,9 @@ class Lease:
         "length",
         "no_takeover_until",
         "node",
+        "permission",
         "renewed_at",
+        "unsure",
     )
 
     def __init__(self, store: BaseJobStore, clock: Clock, logger: GuardedLogger, length: int) -> None:
@@ -63,8 +65,8 @@ class Lease:
         self._clock = clock
         self._logger = logger
         self._clocks_differ = False
-        #: what the clock of the store was ahead at the last renewal (microseconds)
-        self._offset: int | None = None
+        #: compares the clock by which the lease lasts with the monotonic one, from one renewal to the next
+        self._clocks = ClockWatch()
         #: held by the thread that renews the lease at the moment
         self._in_turn = Lock()
         #: True after a renewal that raised: the store may have renewed the lease without saying whose the runs are
@@ -87,6 +89,10 @@ class Lease:
         self.no_takeover_until = 0
         #: True while the answer to a claim is missing: the store may hold runs for this node that it does not know of
         self.in_doubt = False
+        #: what the runs that are claimed from now on need to start; another one after a renewal that was too late for the store
+        self.permission = Permission(0)
+        #: True while there are runs in hand of which the store did not say, after such a renewal, that they are this node's still
+        self.unsure = False
         #: True once somebody has asked for a run that this node may take at once
         self.asked = False
 
@@ -123,34 +129,46 @@ class Lease:
             times.append(self._looked_at + self.every - now)
         return max(min(times) / SECOND, SHORTEST_WAIT)
 
-    def renew(self, in_hand: InHand) -> None:
+    def renew(self, in_hand: InHand) -> bool:
         """Renew the lease, even if it has run out; say what others have taken meanwhile. Thread-safe.
 
         It does nothing while another thread is at it.
+
+        :return: whether the store's clock was set since the last renewal
         """
         if not self._in_turn.acquire(False):
-            return
+            return False
         try:
-            if not self.ended:
-                self._renew([run for run in list(in_hand.values()) if not run.ended])
+            return not self.ended and self._renew([run for run in list(in_hand.values()) if not run.ended])
         finally:
             self._in_turn.release()
 
-    def _renew(self, in_hand: Collection[Run]) -> None:
+    def _renew(self, in_hand: Collection[Run]) -> bool:
         elapsed, before = self._clock.monotonic(), self.renewed_at
-        unanswered, self._unanswered = self._unanswered, True
-        lost = self._store.renew(self.node, self._clock.now(), self.length, in_hand, unanswered)
+        unanswered, self._unanswered = self._unanswered or self.unsure, True
+        self.unsure = False
+        lost = self._store.renew(self.node, self._store.now(), self.length, in_hand, unanswered)
         self._unanswered = self.hurry = False
         if lost is not None and not (unanswered and not lost):
             self._say_what_is_lost([run for run in lost if not run.ended])
         late = before is not None and elapsed - before >= self._late
-        offset, self._offset = self._offset, self._store.clock_offset
-        jumped = None not in (offset, self._offset) and abs((self._offset or 0) - (offset or 0)) > JUMP
+        jumped = self._clocks.jump(self._store.now(), self._clock.monotonic()) != 0
         if late or jumped or unanswered or lost is not None:
             self.trust_the_others()
-        # After that: a pass that sees this sees also that nobody may be declared dead.
+        if lost is not None:
+            self._tell_whose_they_are(in_hand, lost)
+        # After that: a pass that sees this sees also that nobody may be declared dead, and a worker whose the runs are.
         self.renewed_at = elapsed
+        self.permission.until = elapsed + self.length
         self._compare_clocks()
+        return jumped
+
+    def _tell_whose_they_are(self, in_hand: Collection[Run], lost: Collection[Run]) -> None:
+        """Renew the permission of the runs that are still this node's; those that were not asked for have none until they are."""
+        gone = {(run.job_id, run.nominal) for run in lost}
+        self.permission = Permission(0)
+        for run in in_hand:
+            run.permission = GONE if (run.job_id, run.nominal) in gone else self.permission
 
     def trust_the_others(self) -> None:
         """Declare no node dead for one lease: it was cut off too, perhaps, and has to renew its lease first."""
@@ -164,20 +182,20 @@ class Lease:
             )
             return
         self._logger.error(
-            "Node %s did not renew its lease in time; others have taken over %d of its runs, such as %r. Their outcomes here "
-            "will be refused",
+            "Node %s did not renew its lease in time; others have taken over %d of its runs, such as %r. Those that have not begun "
+            "here are left to them, and the outcomes of the others will be refused",
             self.node,
             len(lost),
             next(iter(lost)),
         )
 
     def _compare_clocks(self) -> None:
-        """Say once when the store's clock shows another time: jobs run by this node's, leases last by the store's."""
+        """Say once when the store's clock shows another time than this machine's: jobs run by the store's."""
         offset = self._store.clock_offset or 0
         wrong = abs(offset) > SECOND
         if wrong and not self._clocks_differ:
             self._logger.warning(
-                "The clock of %r is %+.1f s ahead of this machine's; jobs run by this machine's. Set the clocks by NTP",
+                "The clock of %r is %+.1f s ahead of this machine's; jobs run by the store's. Set the clocks by NTP",
                 self._store,
                 offset / SECOND,
             )

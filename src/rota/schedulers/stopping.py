@@ -103,6 +103,7 @@ class Stopping(SchedulerLife):
         with self._tick_lock:  # a pass that is under way may still hand out runs
             engine = self._require_engine()
         try:
+            engine.drain()
             executors = dict(self._executors) if self._runs_jobs else {}
             if not wait:
                 self._cancel(executors)
@@ -176,6 +177,7 @@ class Stopping(SchedulerLife):
     def _finish_removal(self, state: StoreState) -> None:
         with self._tick_lock:  # a pass that is under way may still hand out its runs
             engine = self._require_engine()
+        state.completions.drain()
         for run in list((state.completions.in_hand or {}).values()):
             if run.started_at is None:
                 run.cancelled = True  # whoever is about to start it leaves it, and it is given back

@@ -7,10 +7,16 @@ from __future__ import annotations
 
 from collections import deque
 
+from ..clock import HELD
+from .clock_jumps import ClockWatch
 from .completions import Completions
+from .housekeeping import Housekeeping
+from .unclaimed import Unclaimed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..core.run import Run
     from ..jobstores.base import BaseJobStore
     from .engine import Engine
@@ -23,19 +29,27 @@ class StoreState:
 
     __slots__ = (
         "alias",
+        "clock",
+        "clocks",
         "completions",
         "crowded",
         "error",
         "failures",
-        "housekept_at",
+        "housekeeping",
         "keeps_open",
         "lease",
+        "measured_at",
+        "moves",
         "renewals",
         "requested",
         "retry_at",
+        "set_back",
         "skipping",
         "store",
-        "strangers",
+        "unclaimed",
+        "unmeasured",
+        "unmoved",
+        "waits_until",
     )
 
     def __init__(self, engine: Engine, alias: str, store: BaseJobStore, lease: Lease | None) -> None:
@@ -45,19 +59,35 @@ class StoreState:
         self.lease = lease
         #: the thread that renews the lease; None: the passes do, as in virtual time
         self.renewals: Renewals | None = None
-        self.completions = Completions(engine, store, alias)
+        self.completions = Completions(engine, store, alias, lease)
+        #: what runs are judged by, None: the clock of this node, as executors know it
+        self.clock = store if store.has_clock else None
+        #: compares the clock that counts for the store's jobs with this node's monotonic one
+        self.clocks = ClockWatch()
+        #: True until elapsed-time jobs have been planned anew, after that clock was set back
+        self.set_back = False
+        #: what is left of that
+        self.moves: Iterator[None] | None = None
+        #: True: the server's clock has to be measured before anything is claimed
+        self.unmeasured = False
+        #: when that was done last, where no lease is renewed (monotonic microseconds); a store measures when it starts
+        self.measured_at = engine.clock.monotonic()
+        #: until when (the store's time) the host waits; HELD while a pass is under way, so that whatever comes then wakes it up
+        self.waits_until = HELD
         self.failures = 0
         self.error: str | None = None
         #: monotonic microseconds; None: at once
         self.retry_at: int | None = None
-        self.housekept_at: int | None = None
+        self.housekeeping = Housekeeping(engine, store, alias)
         #: whether the store stays open after its removal
         self.keeps_open = False
         #: claimed runs that somebody has asked for, for the next pass to start
         self.requested: deque[Run] = deque()
         #: jobs whose last time was skipped because they were still running; that is logged once in a row
         self.skipping: set[str] = set()
-        #: executor aliases that jobs ask for and this scheduler does not have
-        self.strangers: set[str] = set()
         #: executor aliases for which the last pass left plain functions in the store
         self.crowded: set[str] = set()
+        #: due jobs that could not be claimed
+        self.unclaimed = Unclaimed()
+        #: how many passes in a row found the store's next time due, and nothing to do
+        self.unmoved = 0

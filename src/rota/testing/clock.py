@@ -25,20 +25,21 @@ class VirtualClock(Clock):
     """A clock for tests: it shows the same time until it is moved.
 
     ``clock.advance(hours=3)`` lets time pass (the wall clock and the monotonic clock move together); ``clock.set(…)`` sets the
-    wall clock alone, as an administrator or a time server does. Hand it to a scheduler by its ``clock`` option; to let a
-    scheduler run what becomes due meanwhile, move time by :meth:`ManualScheduler.advance()
-    <rota.testing.manual.ManualScheduler.advance>` instead.
+    wall clock alone, as an administrator or a time server does; ``clock.sleep(…)`` lets time pass in which the machine sleeps.
+    Hand it to a scheduler by its ``clock`` option; to let a scheduler run what becomes due meanwhile, move time by
+    :meth:`ManualScheduler.advance() <rota.testing.manual.ManualScheduler.advance>` instead.
 
     :param start: the time that it shows first (a naive datetime is taken as UTC); 1 January 2029, 00:00 UTC by default
     """
 
-    __slots__ = ("_elapsed", "_wall")
+    __slots__ = ("_elapsed", "_slept", "_wall")
 
     virtual = True
 
     def __init__(self, start: Time | None = None) -> None:
         self._wall = _to_instant(START if start is None else start)
         self._elapsed = 1000 * SECOND
+        self._slept = 0
 
     def now(self) -> int:
         """Return the instant that the clock shows (microseconds since the epoch, UTC)."""
@@ -47,6 +48,10 @@ class VirtualClock(Clock):
     def monotonic(self) -> int:
         """Return the microseconds that have passed; :meth:`set` does not change them."""
         return self._elapsed
+
+    def slept(self) -> int:
+        """Return the microseconds that have passed by :meth:`sleep`."""
+        return self._slept
 
     def datetime(self, timezone: tzinfo = UTC) -> datetime:
         """Return the time that the clock shows as an aware datetime.
@@ -78,6 +83,16 @@ class VirtualClock(Clock):
         :raises ValueError: if it is past; :meth:`set` moves the wall clock back
         """
         self._move(_to_instant(time) - self._wall)
+
+    def sleep(self, duration: float | timedelta) -> None:
+        """Let time pass in which the machine sleeps, as with the lid of a laptop closed.
+
+        :param duration: seconds, or a timedelta
+        :raises ValueError: if it is negative
+        """
+        length = microseconds(duration)
+        self._move(length)
+        self._slept += length
 
     def set(self, time: Time) -> None:
         """Set the wall clock, forward or back, without any time passing (a clock jump).

@@ -46,6 +46,7 @@ from .executor_jobs import (
     who_am_i_async,
 )
 from .hostile_contract import HostileJobsContract
+from .permission_contract import PermissionContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from ..executors.base import BaseExecutor
 
 
-class ExecutorContract(HostileJobsContract):
+class ExecutorContract(HostileJobsContract, PermissionContract):
     """The invariants of :class:`~rota.executors.base.BaseExecutor`."""
 
     #: whether submit() carries the runs out before it returns
@@ -305,6 +306,18 @@ class ExecutorContract(HostileJobsContract):
         executor = make()
         executor.shutdown()
         executor.shutdown(wait=False)
+
+    def test_a_shutdown_that_does_not_wait_leaves_no_thread_behind(
+        self, make: Callable[[], BaseExecutor]
+    ) -> None:
+        """What a scheduler has started ends with its last run, also where nobody waits for that."""
+        before = set(threading.enumerate())
+        executor, ended = make(), Ended()
+        runs = [self.run_of(add, 1), self.run_of(self.nap_async)]
+        executor.submit(runs, ended)
+        executor.shutdown(wait=False)
+        self.wait(ended, len(runs))
+        self.wait_until(lambda: set(threading.enumerate()) <= before, "its threads have ended")
 
     # -- being asked ---------------------------------------------------------------------------------------------
 

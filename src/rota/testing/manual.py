@@ -249,7 +249,7 @@ class ManualScheduler(BaseScheduler):
     def _settle(self, ends: Engine | Completions) -> None:
         """Wait for the runs that real threads and processes carry out; virtual time stands still for them."""
         until = SYSTEM_CLOCK.monotonic() + int(PATIENCE * SECOND)
-        while ends.in_flight - ends.unrecorded > self._virtual_runs():
+        while ends.in_flight - ends.unrecorded - ends.waiting > self._virtual_runs():
             ends.wait_idle(0.001)
             if SYSTEM_CLOCK.monotonic() > until:
                 raise TimeoutError(

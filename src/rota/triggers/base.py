@@ -58,6 +58,8 @@ class BaseTrigger(TriggerOperators, ABC):
     #: whether the next time is counted from the end of the run, so that :meth:`after` only tells what it would be for a run
     #: that takes no time
     follows_end: bool = False
+    #: whether finding the times takes an amount of work that is not known beforehand, so that it is counted
+    counts_work: bool = False
 
     @property
     def regular(self) -> bool:
@@ -130,6 +132,15 @@ class BaseTrigger(TriggerOperators, ABC):
                 break
             last, count = following, count + 1
         return last, count
+
+    def moved(self, delta: int) -> BaseTrigger:
+        """Return the trigger that would have been made here and now by a clock that is ahead of this machine's.
+
+        Only a start that is the time of construction moves; a trigger without one is returned as it is.
+
+        :param delta: by how many microseconds that clock is ahead
+        """
+        return self
 
     def same_schedule(self, other: BaseTrigger) -> bool:
         """Whether a job whose trigger ``other`` is replaced by this one may keep its next run.
@@ -237,6 +248,12 @@ class InstantTrigger(BaseTrigger):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        if cls.counts_work:
+            from .work import COUNTED, counted  # most schedules are made of plain triggers only
+
+            for name in COUNTED:
+                if name in cls.__dict__:
+                    setattr(cls, name, counted(name, cls.__dict__[name]))
         if "after" in cls.__dict__:
             cls._native = cls
         elif "get_next_fire_time" in cls.__dict__:

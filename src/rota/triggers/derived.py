@@ -7,8 +7,9 @@ run, so a derived trigger means the same whatever has fired so far.
 from __future__ import annotations
 
 from ..errors import DeserializationError, NeverFiresError, TriggerError, TriggerTypeError
-from ..util import obj_to_ref, ref_to_obj
+from ..storednames import class_named, name_of_class
 from .base import BaseTrigger, InstantTrigger, call_text, checked_state
+from .work import check_size, spend
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ SEARCH_LIMIT = 10_000
 
 def following(trigger: BaseTrigger, instant: int) -> int | None:
     """Return the first time later than ``instant`` of a trigger that has always run."""
+    spend()
     return trigger.after(instant, trigger.anchor_among(instant))
 
 
@@ -34,7 +36,7 @@ def member_state(trigger: BaseTrigger) -> tuple[str, Any]:
     state = trigger.__getstate__()
     if isinstance(state, tuple) and len(state) == 2 and not hasattr(trigger, "__setstate__"):
         state = {**(state[0] or {}), **state[1]}  # attributes from the instance's dictionary and from slots
-    return obj_to_ref(type(trigger)), state
+    return name_of_class(type(trigger)), state
 
 
 def member_of_state(reference: str, state: Any) -> BaseTrigger:
@@ -42,7 +44,7 @@ def member_of_state(reference: str, state: Any) -> BaseTrigger:
 
     :raises DeserializationError: (a ``ValueError``) if the reference leads to no trigger class
     """
-    cls = ref_to_obj(reference)
+    cls = class_named(reference)
     if not (isinstance(cls, type) and issubclass(cls, BaseTrigger)):
         raise DeserializationError(f"{reference} is no trigger class, so it cannot be part of a trigger")
     member = cls.__new__(cls)
@@ -76,6 +78,7 @@ class DerivedTrigger(InstantTrigger):
     """
 
     __slots__ = ("_machine_zone", "jitter", "spread", "timezone", "trigger")
+    counts_work = True
 
     #: the name of the kind in specs
     alias = ""
@@ -89,6 +92,7 @@ class DerivedTrigger(InstantTrigger):
             raise TriggerTypeError(f"{type(self).__name__} is made of a trigger, not of {trigger!r}")
         refuse_delay(trigger)
         self.trigger = trigger
+        check_size(self)
         self.timezone = trigger.timezone
         self.jitter = trigger.jitter
         self.spread = trigger.spread

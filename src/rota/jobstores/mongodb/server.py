@@ -20,19 +20,21 @@ from pymongo.errors import (
 from pymongo.errors import ConfigurationError as DriverConfigurationError
 
 from ...errors import ConfigurationError, JobValueError, SchemaError, StoreError, StoreUnavailableError
-from ...util import without_secrets
+from ...masking import without_secrets
 from ..documents import steps_from
+from ..identity import new_identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 #: The step from a version to the one after it; others may be at it at the same time, and it may be cut off and done again.
 #: 2: records have the name and the callable of jobs that are gone, and results of more kinds; what is there stays as it is, but
-#: older versions must not read it.
-MIGRATIONS: dict[int, Callable[[Server], None]] = {1: lambda server: None}
+#: older versions must not read it. 3: the store has an identity, leases have a count of their renewals, and records of some runs
+#: a signature.
+MIGRATIONS: dict[int, Callable[[Server], None]] = {1: lambda server: None, 2: lambda server: None}
 DATABASE = "rota"
 #: How long a server is looked for, in milliseconds.
 SELECTION_TIMEOUT = 10_000
@@ -102,7 +104,8 @@ class Server:
                         f"There are no collections of Rota at {self.address}, and create is False"
                     )
                 try:
-                    self.meta.insert_one({"_id": "schema", "version": SCHEMA_VERSION})
+                    marks = {"version": SCHEMA_VERSION, "identity": new_identity()}
+                    self.meta.insert_one({"_id": "schema", **marks})
                 except DuplicateKeyError:
                     pass  # another process was faster
             else:
@@ -110,6 +113,10 @@ class Server:
                 for step in steps_from(version, SCHEMA_VERSION, create, self.address, "another collection"):
                     MIGRATIONS[step](self)
                     self.meta.update_one({"_id": "schema", "version": step}, {"$set": {"version": step + 1}})
+            # It is new with version 3, or somebody has deleted it.
+            nameless = {"_id": "schema", "version": SCHEMA_VERSION, "identity": {"$exists": False}}
+            if found is None or "identity" not in found:
+                self.meta.update_one(nameless, {"$set": {"identity": new_identity()}})
             if not create:
                 return
             self.jobs.create_index([("state", ASCENDING), ("executor", ASCENDING), ("next_due", ASCENDING)])
@@ -185,8 +192,7 @@ def _make_client(url: str | None, options: Mapping[str, Any]) -> Any:
     try:
         client: Any = MongoClient(**merged)
     except (DriverConfigurationError, InvalidURI, TypeError, ValueError) as exc:
-        said = str(exc).replace(str(url), without_secrets(str(url)))
         raise ConfigurationError(
-            f"Cannot use this MongoDB URL or these connection options: {without_secrets(said)}"
+            f"Cannot use this MongoDB URL or these connection options: {without_secrets(str(exc), url)}"
         ) from None
     return client

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-#: Take possession of the keys (whether to make what is not there). Returns the schema version, "foreign", or "missing".
+#: Take possession of the keys (whether to make what is not there, an identity for them). Returns the schema version, "foreign",
+#: or "missing"; and the identity, nothing if there is none.
 PREPARE = """
 local kind = call('TYPE', META)['ok']
-if kind ~= 'none' and kind ~= 'hash' then return 'foreign' end
+if kind ~= 'none' and kind ~= 'hash' then return {'foreign', ''} end
 local version = call('HGET', META, 'schema')
-if version then return version end
-if call('EXISTS', META, JOBS, STATES, EXECUTORS, CLAIMED, RUNS, BY_JOB, NODES, ANSWERS, BROKEN) > 0 then return 'foreign' end
-if fields(ARGV[1])[1] == '' then return 'missing' end
-call('HSET', META, 'schema', VERSION)
-return VERSION
+if not version then
+  if call('EXISTS', META, JOBS, STATES, EXECUTORS, CLAIMED, RUNS, BY_JOB, NODES, ANSWERS, BROKEN) > 0 then
+    return {'foreign', ''}
+  end
+  if fields(ARGV[1])[1] == '' then return {'missing', ''} end
+  version = VERSION
+  call('HSET', META, 'schema', VERSION)
+end
+if version == VERSION then call('HSETNX', META, 'identity', fields(ARGV[1])[2]) end
+return {version, call('HGET', META, 'identity') or ''}
 """
 
 
@@ -25,8 +31,9 @@ return call('HSET', META, 'schema', '{version + 1}')
 
 
 #: The step from a version of the keys to the one after it, made by :func:`migration`. 2: records have the name and the callable
-#: of jobs that are gone, and results of more kinds; what is there stays as it is, but older versions must not read it.
-MIGRATIONS: dict[int, str] = {1: migration(1, "")}
+#: of jobs that are gone, and results of more kinds; what is there stays as it is, but older versions must not read it. 3: the store
+#: has an identity, leases have a count of their renewals, and the records of some runs a signature.
+MIGRATIONS: dict[int, str] = {1: migration(1, ""), 2: migration(2, "")}
 
 
 _PUT = """

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from .server import Server
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 JOBS_KEY = "rota.jobs"
 RUN_TIMES_KEY = "rota.run_times"
 

@@ -183,6 +183,8 @@ def record_of(run: Run) -> str:
         text += f',"error_type":{_quoted(storable(run.error_type) or "")}'
         text += f',"error":{_quoted(storable(run.error) or "")}'
         text += f',"traceback":{_quoted(storable(run.traceback) or "")}'
+    if run.signature is not None:
+        text += f',"signature":{_quoted(run.signature)}'
     if run.ended:
         name, func = label_of(run)
         if name is not None:

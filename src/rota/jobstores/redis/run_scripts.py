@@ -146,6 +146,7 @@ call('HSETNX', META, 'schema', VERSION)
 local before = call('ZSCORE', NODES, f[1])
 call('ZADD', NODES, f[3], f[1])
 call('HSET', META, 'length ' .. f[1], string.format('%d', tonumber(f[3]) - tonumber(f[2])))
+call('HINCRBY', META, 'renewals ' .. f[1], 1)
 local ran = before and tonumber(before) >= tonumber(f[2])
 if (ran and f[5] == '') or (not before and f[4] == '') then return '' end
 local all, found = call('HGETALL', CLAIMED), {{'='}}
@@ -173,7 +174,7 @@ for _, document in ipairs(call('HVALS', CLAIMED)) do
 end
 call('ZREM', NODES, f[1])
 call('HDEL', ANSWERS, f[1])
-call('HDEL', META, 'length ' .. f[1])
+call('HDEL', META, 'length ' .. f[1], 'renewals ' .. f[1])
 return 1
 """
 
@@ -360,7 +361,8 @@ BURY = """
 local gone = call('ZRANGEBYSCORE', NODES, '-inf', '(' .. fields(ARGV[1])[1])
 each('ZREM', NODES, gone)
 each('HDEL', ANSWERS, gone)
-for i, node in ipairs(gone) do gone[i] = 'length ' .. node end
-each('HDEL', META, gone)
+local fields = {}
+for i, node in ipairs(gone) do fields[2 * i - 1], fields[2 * i] = 'length ' .. node, 'renewals ' .. node end
+each('HDEL', META, fields)
 return #gone
 """

@@ -11,6 +11,7 @@ from collections import Counter
 from functools import partial
 
 from ...clock import DAY, HELD, MINUTE, instant, moment
+from ...core.plan import QUARANTINED
 from ...errors import (
     ConfigurationError,
     MissingExtraError,
@@ -23,6 +24,7 @@ from ...util import maybe_ref
 from ..base import BaseJobStore, ConflictingIdError, JobLookupError
 from ..documents import ordered
 from ..offset import Offset
+from ..retention import Retention
 
 try:
     from sqlalchemy import MetaData
@@ -39,12 +41,12 @@ from .ledger import Ledger, Unexpected, settle
 from .mending import Mending
 from .nodes import Nodes, rescue
 from .others import Others
-from .retention import Retention
+from .retention import Pruning, quarantined
 from .schema import Tables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from typing import Any, TypeVar
 
@@ -133,8 +135,9 @@ class SQLAlchemyJobStore(BaseJobStore):
         self._create_tables = create_tables
         age = None if keep_days is None else int(keep_days * DAY)
         self._history = History(self._tables)
-        self._retention = Retention(self._db, self._history, keep_runs, age)
-        self._offset = Offset()
+        self._bounds = Retention(keep_runs, age)
+        self._pruning = Pruning(self._db, self._history, self._bounds)
+        self._offset = None if self._db.can.clock is None else Offset()
         self._started = False
         #: what all its jobs have as ``_home``
         self._home: tuple[Any, str | None] = (None, None)
@@ -149,11 +152,6 @@ class SQLAlchemyJobStore(BaseJobStore):
     def waits_for_sockets(self) -> bool:  # type: ignore[override]
         """Whether the database is a server, and not a file."""
         return not self._db.can.one_writer
-
-    @property
-    def clock_offset(self) -> int | None:
-        """Microseconds that the database's clock is ahead; None if that is not known, or the database has no clock."""
-        return self._offset.measured
 
     # -- life cycle ----------------------------------------------------------------------------------------------
 
@@ -175,8 +173,9 @@ class SQLAlchemyJobStore(BaseJobStore):
         self._db.write(self._prepare)
         if self._format.imports:  # who only looks at jobs writes little
             self._db.warm_up()
-        self._offset = Offset()
+        self._offset = None if self._db.can.clock is None else Offset()
         self._started = True
+        self.measure_clock()
 
     def _prepare(self, conn: Connection) -> None:
         can = self._db.can
@@ -242,7 +241,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         :raises ConflictingIdError: if a job of that id exists
         :raises InvalidJobError, TransientJobError, SerializationError: as :meth:`check_job`
         """
-        now = self.clock.now()
+        now = self.now()
         row = self._jobs.new_row(job, now)
         version = self._jobs.version_of(row)
         self._check_started()
@@ -272,7 +271,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         In the caller's transaction the jobs exist exactly if that is committed; on PostgreSQL the others are told by the commit.
         """
         overlaps = connection is None and takes_arrays(self._db.engine.dialect)
-        batch = Batch(self._jobs, jobs, self.clock.now(), replace, self._job_of, overlaps)
+        batch = Batch(self._jobs, jobs, self.now(), replace, self._job_of, overlaps)
 
         def work(conn: Connection, look: bool) -> None:
             batch.store(conn, look)
@@ -296,7 +295,7 @@ class SQLAlchemyJobStore(BaseJobStore):
 
         :raises JobLookupError: if there is none
         """
-        values = self._jobs.values_of(job, self.clock.now())
+        values = self._jobs.values_of(job, self.now())
         for _ in range(_TRIES):
             if self._save(job, values, None):
                 return
@@ -307,7 +306,7 @@ class SQLAlchemyJobStore(BaseJobStore):
 
         :raises JobLookupError: if there is none
         """
-        values = self._jobs.values_of(job, self.clock.now())
+        values = self._jobs.values_of(job, self.now())
         return self._save(job, values, version)
 
     def remove_job(self, job_id: str) -> None:
@@ -341,13 +340,14 @@ class SQLAlchemyJobStore(BaseJobStore):
         """
 
         def work(conn: Connection, careful: bool) -> list[tuple[Decision, int]]:
-            if not self._nodes.is_alive(conn, node, self._offset.at(now)):
+            if not self._nodes.is_alive(conn, node, now):
                 return []
             return self._ledger_table.claim(conn, decisions, node, now, careful)
 
         def look(conn: Connection) -> bool:
             return self._ledger_table.leave_out_recorded(conn, decisions, self._history)
 
+        self._format.sign_runs(decisions)
         careful, tries = False, 0
         while True:
             try:
@@ -362,7 +362,8 @@ class SQLAlchemyJobStore(BaseJobStore):
         for decision, running in moved:
             settle(decision, running)
         won = [decision for decision, _ in moved]
-        self._retention.count(won)
+        for decision in won:
+            self._bounds.count(decision.job.id, len(decision.runs) + len(decision.records))
         return won
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
@@ -400,7 +401,7 @@ class SQLAlchemyJobStore(BaseJobStore):
     @property
     def remembers(self) -> int | None:
         """How long records are kept, in microseconds."""
-        return self._retention.age
+        return self._bounds.age
 
     def renew(
         self, node: str, now: int, lease: int, in_hand: Collection[Run] = (), in_doubt: bool = False
@@ -408,9 +409,12 @@ class SQLAlchemyJobStore(BaseJobStore):
         """Renew or begin a node's lease; see the port. The database's clock decides, if it has one."""
         self._ledger_table.warm_up(self._db.engine.dialect)  # who begins a lease is about to run jobs
 
+        moved = 0
+
         def work(conn: Connection) -> list[Run] | None:
-            self._offset.measure(partial(self._db.can.time_of, conn), self.clock)
-            there = self._offset.at(now)
+            nonlocal moved
+            moved += self._measure(partial(self._db.can.time_of, conn))
+            there = now + moved
             ran = self._nodes.renew(conn, node, there, there + lease)
             if (ran and not in_doubt) or (ran is None and not in_hand):
                 return None
@@ -431,18 +435,17 @@ class SQLAlchemyJobStore(BaseJobStore):
 
         A run whose job cannot be restored here is left to other nodes, or to the time when it can.
         """
-        there = self._offset.at(now)
         orphans = partial(
-            self._ledger_table.orphans, now=there, own=node if in_doubt else None, ownerless=ownerless
+            self._ledger_table.orphans, now=now, own=node if in_doubt else None, ownerless=ownerless
         )
         # Nearly always there is nothing to do, and then nothing is written.
         if not self._read(partial(orphans, ahead=True)):
             return []
 
         def work(conn: Connection) -> list[Run]:
-            if not self._nodes.is_alive(conn, node, there):
+            if not self._nodes.is_alive(conn, node, now):
                 return []  # its own runs may not be its own any more
-            self._nodes.settle(conn, there)
+            self._nodes.settle(conn, now)
             unknown = [
                 (run, fence)
                 for run, fence in orphans(conn)
@@ -451,7 +454,9 @@ class SQLAlchemyJobStore(BaseJobStore):
             orphaned = Counter([run.job_id for run, _ in unknown])
             jobs = {row.id: self._job_of(row) for row in self._jobs.some(conn, orphaned)}
             self._recount_busy(conn, jobs, orphaned)
-            return rescue(conn, self._ledger_table, unknown, jobs, node, now, room, known)
+            return rescue(
+                conn, self._ledger_table, unknown, jobs, node, now, room, known, self._format.run_refusal
+            )
 
         return self._write(work)
 
@@ -473,13 +478,21 @@ class SQLAlchemyJobStore(BaseJobStore):
 
         self._write(work)
 
-    def heal(self, now: int) -> list[Job]:
-        """Let jobs out of quarantine that can be restored and planned now; return them."""
-        rows = self._read(self._jobs.quarantined)
-        fit = [job for job in map(self._healed, rows) if job is not None and is_plannable(job, now)]
-        if not fit:
+    def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:
+        """Let jobs out of quarantine that can be restored and planned now."""
+        self._check_started()
+        for ids, left in quarantined(self._db, self._jobs):
+            rows = self._read(partial(self._jobs.some, ids=ids)) if ids else ()
+            jobs = [self._healed(row) for row in rows if row.state == QUARANTINED]
+            yield (
+                self._let_out([job for job in jobs if job is not None and is_plannable(job, now)], now),
+                left,
+            )
+
+    def _let_out(self, jobs: Sequence[Job], now: int) -> list[Job]:
+        if not jobs:
             return []
-        return self._write(lambda conn: [job for job in fit if self._jobs.heal(conn, job, now)])
+        return self._write(lambda conn: [job for job in jobs if self._jobs.heal(conn, job, now)])
 
     def recount(self, jobs: Sequence[Job]) -> None:
         """Compare the counts of running runs of jobs with the ledger, and put right what is wrong; see the port."""
@@ -487,25 +500,28 @@ class SQLAlchemyJobStore(BaseJobStore):
         for job in jobs:
             job.running = found.get(job.id, job.running)
 
-    def mend(self, now: int) -> tuple[list[Job], list[Run]]:
+    def mend_in_steps(self, now: int) -> Iterator[tuple[list[Job], list[Run]]]:
         """Look for damage that no other step meets; see the port."""
+        self._check_started()
         runs = self._read(self._mending.runs)
-        ended = self._write(partial(self._mending.end, found=runs, now=now)) if runs else []
+        yield [], self._write(partial(self._mending.end, found=runs, now=now)) if runs else []
         wrong = self._read(self._mending.miscounted)
         if wrong:
             self._write(partial(self._jobs.recount, ids=wrong, wait=False))
-        return self._read(partial(self._mending.jobs, job_of=self._job_of)), ended
+        yield [], []
+        yield self._read(partial(self._mending.jobs, job_of=self._job_of)), []
 
-    def prune(self, now: int) -> None:
+    def prune_in_steps(self, now: int) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
-        self._retention.prune(now)
-        gone = self._read(partial(self._nodes.gone, instant=self._offset.at(now) - _NODES_KEPT))
+        self._check_started()
+        yield from self._pruning.steps(now)
+        gone = self._read(partial(self._nodes.gone, instant=now - _NODES_KEPT))
         if gone:
             self._write(lambda conn: self._nodes.remove(conn, *gone))
 
     def living_nodes(self, now: int) -> int:
         """Return how many nodes hold a lease that is not over."""
-        return self._read(partial(self._nodes.living, instant=self._offset.at(now)))
+        return self._read(partial(self._nodes.living, instant=now))
 
     def on_wake(self, wake: Callable[[], None]) -> None:
         """Take the function to call when another process changed something that is due soon."""
@@ -514,6 +530,12 @@ class SQLAlchemyJobStore(BaseJobStore):
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return how many due jobs wait for executors other than these."""
         return self._read(partial(self._jobs.overdue, now=now, known=executors))
+
+    def measure_clock(self) -> int:
+        """Ask the database for its time, if it has a clock; see the port."""
+        if self._offset is None:
+            return 0
+        return self._read(lambda conn: self._measure(partial(self._db.can.time_of, conn)))
 
     # -- helpers -------------------------------------------------------------------------------------------------
 
@@ -550,7 +572,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         """Whether the others have to be told of a due time."""
         if self._db.can.notify is None or due is None:
             return False
-        return due <= self.clock.now() + _SOON
+        return due <= self.now() + _SOON
 
     def _listens(self, connected: bool) -> None:
         self.poll_interval = _HEARING_INTERVAL if connected else type(self).poll_interval

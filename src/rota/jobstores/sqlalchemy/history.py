@@ -10,6 +10,7 @@ from sqlalchemy import func, select, tuple_, union_all
 from ...core.recorded import BEFORE, MOST, standing_from
 from ...core.run import CLAIMED, END_STATES
 from ..documents import label_all
+from .prepared import Prepared
 from .rows import run_of
 from .schema import BATCH
 
@@ -32,8 +33,16 @@ class History:
     """Reads the runs of one store, and deletes old ones."""
 
     def __init__(self, tables: Tables) -> None:
-        self._runs = tables.runs
+        self._runs = runs = tables.runs
         self._jobs = tables.jobs
+        # One by one, or as a set that is joined: SQLite and MariaDB look at all records for a list of pairs.
+        self._forget = Prepared(
+            lambda value: runs.delete().where(
+                runs.c.job_id == value("b_id"), runs.c.nominal == value("b_nominal"), runs.c.status != CLAIMED
+            ),
+            "b_id",
+            "b_nominal",
+        )
 
     def select(
         self,
@@ -107,37 +116,85 @@ class History:
         found = {job_id: self.recorded(conn, job_id, since[job_id]) for job_id in ids}
         return {job_id: records for job_id, records in found.items() if records}
 
-    def crowded(self, conn: Connection, keep: int) -> list[str]:
-        """Return the jobs that have more than ``keep`` records."""
-        runs = self._runs.c
-        counts = select(runs.job_id).group_by(runs.job_id).having(func.count() > keep)
-        return list(conn.execute(counts).scalars())
+    # -- forgetting ----------------------------------------------------------------------------------------------
 
-    def beyond(self, conn: Connection, job_id: str, keep: int) -> list[tuple[str, int]]:
-        """Return the keys of the ended runs of a job that are older than its newest ``keep``, oldest first."""
+    def older(
+        self, conn: Connection, status: str, start: int, instant: int, looked_at: int, limit: int
+    ) -> list[tuple[str, int]]:
+        """Return the keys of some runs of a status that ended before an instant.
+
+        :param start: of the first ones with this nominal time or a later one
+        :param looked_at: how many records are looked at
+        :param limit: at most so many keys
+        """
+        # A run ends after its nominal time, so the index on status and that leads to the old ones.
+        some = self._before(status, start, instant).limit(looked_at).subquery().c
+        old = select(some.job_id, some.nominal).where(some.finished < instant).limit(limit)
+        return [(job_id, nominal) for job_id, nominal in conn.execute(old)]
+
+    def count_older(self, conn: Connection, status: str, start: int, instant: int, limit: int) -> int:
+        """Return about how many such records there are, counting no further than ``limit``."""
+        some = self._before(status, start, instant).limit(limit).subquery()
+        return conn.scalar(select(func.count()).select_from(some)) or 0
+
+    def beyond_some(self, conn: Connection, status: str, start: int, instant: int, passed: int) -> int | None:
+        """Return the nominal time of the first such record after so many."""
+        found: int | None = conn.scalar(
+            self._before(status, start, instant)
+            .with_only_columns(self._runs.c.nominal)
+            .offset(passed)
+            .limit(1)
+        )
+        return found
+
+    def _before(self, status: str, start: int, instant: int) -> Select:
         runs = self._runs.c
-        of_job = select(runs.nominal).where(runs.job_id == job_id, runs.status != CLAIMED)
-        edge = conn.execute(of_job.order_by(runs.nominal.desc()).offset(keep).limit(1)).scalar()
-        if edge is None:
-            return []
-        old = of_job.where(runs.nominal <= edge).order_by(runs.nominal).limit(BATCH)
+        return (
+            select(runs.job_id, runs.nominal, runs.finished)
+            .where(runs.status == status, runs.nominal >= start, runs.nominal < instant)
+            .order_by(runs.nominal)
+        )
+
+    def job_after(self, conn: Connection, start: str, passed: int) -> str | None:
+        """Return the job of the first record after so many, from those of a job on, by ids; None if there are no more."""
+        runs = self._runs.c
+        of_all = select(runs.job_id).where(runs.job_id >= start).order_by(runs.job_id, runs.nominal)
+        found: str | None = conn.scalar(of_all.offset(passed).limit(1))
+        return found
+
+    def next_job(self, conn: Connection, job_id: str) -> str | None:
+        """Return the first job by id after one, of those that have records."""
+        runs = self._runs.c
+        found: str | None = conn.scalar(select(func.min(runs.job_id)).where(runs.job_id > job_id))
+        return found
+
+    def crowded(self, conn: Connection, start: str, end: str | None, keep: int) -> list[str]:
+        """Return the jobs that have more than ``keep`` records: of those from ``start`` to before ``end``, by ids."""
+        runs = self._runs.c
+        counts = select(runs.job_id).where(runs.job_id >= start)
+        if end is not None:
+            counts = counts.where(runs.job_id < end)
+        return list(conn.execute(counts.group_by(runs.job_id).having(func.count() > keep)).scalars())
+
+    def edge(self, conn: Connection, job_id: str, keep: int) -> int | None:
+        """Return the nominal time of the newest ended run of a job beyond its newest ``keep``."""
+        of_job = self._ended(job_id).order_by(self._runs.c.nominal.desc())
+        found: int | None = conn.scalar(of_job.offset(keep).limit(1))
+        return found
+
+    def beyond(self, conn: Connection, job_id: str, edge: int, limit: int) -> list[tuple[str, int]]:
+        """Return the keys of the ended runs of a job up to an edge, oldest first, at most so many."""
+        runs = self._runs.c
+        old = self._ended(job_id).where(runs.nominal <= edge).order_by(runs.nominal).limit(limit)
         return [(job_id, nominal) for nominal in conn.execute(old).scalars()]
 
-    def older(self, conn: Connection, instant: int) -> list[tuple[str, int]]:
-        """Return the keys of some runs that ended before an instant."""
+    def _ended(self, job_id: str) -> Select:
         runs = self._runs.c
-        # A run ends after its nominal time, so the index on status and that leads to the old ones.
-        old = select(runs.job_id, runs.nominal).where(
-            runs.status.in_(END_STATES), runs.nominal < instant, runs.finished < instant
-        )
-        return [(job_id, nominal) for job_id, nominal in conn.execute(old.limit(BATCH))]
+        return select(runs.nominal).where(runs.job_id == job_id, runs.status != CLAIMED)
 
     def forget(self, conn: Connection, keys: Sequence[tuple[str, int]]) -> None:
         """Delete records."""
-        runs = self._runs
-        conn.execute(
-            runs.delete().where(tuple_(runs.c.job_id, runs.c.nominal).in_(keys), runs.c.status != CLAIMED)
-        )
+        self._forget.run(conn, keys)
 
 
 def _newest(records: FromClause) -> Select:

@@ -17,6 +17,7 @@ from ...damaged import text_instead, version_of
 from ...errors import JobLookupError, JobValueError
 from ...interrupts import is_interrupt
 from ...texts import storable
+from ..base import ALIASES, COUNTED
 from ..documents import healing_as
 from .capabilities import is_no_text, keeps_anything
 from .prepared import Prepared
@@ -89,7 +90,6 @@ class Jobs:
         )
         self._next = select(func.min(columns.next_due)).where(columns.state == ACTIVE)
         self._next_of = self._next.where(columns.executor == bindparam("b_executor"))
-        self._quarantined: Select = select(*self.columns).where(columns.state == QUARANTINED)
         # In the order of new_row().
         names = ["id", *_PARTS, "next_nominal", "next_due", "version", "state", "error", "created", "updated"]
 
@@ -149,12 +149,18 @@ class Jobs:
                 updated=bindparam("updated"),
             )
         )
-        self._overdue = (
-            select(columns.executor, func.count())
-            .where(columns.state == ACTIVE, columns.next_due <= bindparam("b_now"))
-            .where(columns.executor.not_in(bindparam("b_known", expanding=True)))
-            .group_by(columns.executor)
+        self._next_executor = (
+            select(columns.executor)
+            .where(columns.state == ACTIVE, columns.executor > bindparam("b_after"))
+            .order_by(columns.executor)
+            .limit(1)
         )
+        waiting = select(columns.next_due).where(
+            columns.state == ACTIVE,
+            columns.executor == bindparam("b_executor"),
+            columns.next_due <= bindparam("b_now"),
+        )
+        self._overdue = select(func.count()).select_from(waiting.limit(COUNTED).subquery())
 
     # -- rows ----------------------------------------------------------------------------------------------------
 
@@ -231,9 +237,20 @@ class Jobs:
             found = found.limit(limit)
         return conn.execute(found.offset(offset) if offset else found).all()
 
-    def quarantined(self, conn: Connection) -> Sequence[Row]:
-        """Return the rows in quarantine."""
-        return conn.execute(self._quarantined).all()
+    def quarantined(self, conn: Connection, limit: int) -> list[str]:
+        """Return ids of jobs in quarantine, at most so many."""
+        found = select(self._table.c.id).where(self._table.c.state == QUARANTINED).limit(limit)
+        return _texts(conn.execute(found).scalars())
+
+    def quarantined_after(self, conn: Connection, start: str, passed: int) -> tuple[list[str], str | None]:
+        """Return the ids of those among so many jobs, from one on by ids, and the job to go on with; None if these were all."""
+        columns = self._table.c
+        ids = select(columns.id).where(columns.id >= start).order_by(columns.id)
+        end: str | None = conn.scalar(ids.offset(passed).limit(1))
+        part = ids.where(columns.state == QUARANTINED)
+        if end is not None:
+            part = part.where(columns.id < end)
+        return _texts(conn.execute(part).scalars()), end
 
     def odd_ids(self, conn: Connection) -> dict[str, Any]:
         """Return the ids of damaged jobs that are no texts, by what stands for them."""
@@ -266,9 +283,20 @@ class Jobs:
         return min(times, default=None)
 
     def overdue(self, conn: Connection, now: int, known: Iterable[str]) -> dict[str, int]:
-        """Return how many due jobs wait for each executor that is not known."""
-        rows = conn.execute(self._overdue, {"b_now": now, "b_known": list(known)})
-        return {text_instead(row[0]): row[1] for row in rows}
+        """Return how many due jobs wait for each executor that is not known; of very many as many as are counted."""
+        found: dict[str, int] = {}
+        passed = set(known)
+        executor: str | None = ""
+        for _ in range(ALIASES):
+            # From one alias to the next by the index: all jobs of one may be very many.
+            executor = conn.scalar(self._next_executor, {"b_after": executor})
+            if executor is None:
+                break
+            if executor not in passed:
+                count = conn.scalar(self._overdue, {"b_executor": executor, "b_now": now})
+                if count:
+                    found[text_instead(executor)] = count
+        return found
 
     # -- writing -------------------------------------------------------------------------------------------------
 
@@ -377,6 +405,11 @@ class Jobs:
             return False
         job.version += 1
         return True
+
+
+def _texts(ids: Iterable[Any]) -> list[str]:
+    """Return ids without those that are none: a job of such a one stays as it is."""
+    return [id for id in ids if type(id) is str]
 
 
 def _check_text(what: str, text: str) -> None:

@@ -272,7 +272,7 @@ class Ledger:
     def _insert_all(self, conn: Connection, records: Sequence[Run]) -> None:
         claimed, telling = [], []
         for run in records:
-            if run.status == CLAIMED and run.reason is None:
+            if run.status == CLAIMED and run.reason is None and run.signature is None:
                 claimed.append(claim_of(run))
             else:
                 telling.append(row_of(run))
@@ -373,8 +373,10 @@ class Ledger:
         if over and self._bury_first.run(conn, rows) == len(rows):
             return False
         if takes_arrays(conn.dialect):
-            due = self._release.execute(conn, rows).scalars()
-            return any(time is not None and time <= now for time in due)
+            released: Any = self._release.execute(conn, rows).all()
+            if any(state == ENDED and running <= 0 for _, state, running in released):
+                conn.execute(self._bury)
+            return any(time is not None and time <= now for time, _, _ in released)
         if not counts_sets(conn.dialect):
             self._release.run(conn, rows)
         elif self._count_down.run(conn, rows) != len(rows):
@@ -470,7 +472,7 @@ def _release(table: Table, value: Values, held: bool = False) -> UpdateBase:
     )
     if held:
         return released.where(jobs.next_due == HELD)
-    return released.returning(jobs.next_due) if value.returns else released
+    return released.returning(jobs.next_due, jobs.state, jobs.running) if value.returns else released
 
 
 # --------------------------------------------------------------------------------------------------------- decisions

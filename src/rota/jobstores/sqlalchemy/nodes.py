@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from collections import Counter
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, case, func, select
 
 from ...core.run import LOST, end
-from ...damaged import LATEST, is_time
+from ...damaged import LATEST, MOST, is_time
 from ...errors import StoreError
 from ..offset import AHEAD
 from ..orphans import linked, sort_out
 from .rows import fence_of
+from .schema import BATCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -37,11 +38,14 @@ class Nodes:
     def __init__(self, tables: Tables) -> None:
         self._table = table = tables.nodes
         self._find = select(table.c.lease_until).where(table.c.id == bindparam("b_id"))
-        self._renew = (
+        self._set = (
             table.update()
             .where(table.c.id == bindparam("b_id"))
             .values(lease_until=bindparam("lease_until"), started=bindparam("started"))
         )
+        # A count that is none begins anew.
+        count = case((table.c.renewals.between(0, MOST), table.c.renewals + 1), else_=1)
+        self._renew = self._set.values(renewals=count)
 
     def is_alive(self, conn: Connection, node: str, now: int) -> bool:
         """Whether the lease of a node is not over.
@@ -57,7 +61,9 @@ class Nodes:
         """Begin or prolong a lease; return whether it was running until now, None if there was none."""
         before = conn.scalar(self._find, {"b_id": node})
         if before is None:
-            conn.execute(self._table.insert(), {"id": node, "lease_until": until, "started": now})
+            conn.execute(
+                self._table.insert(), {"id": node, "lease_until": until, "started": now, "renewals": 1}
+            )
             return None
         conn.execute(self._renew, {"b_id": node, "lease_until": until, "started": now})
         return is_time(before) and bool(before >= now)
@@ -73,22 +79,18 @@ class Nodes:
             | (self._table.c.lease_until > LATEST)
             | (self._table.c.started > now + AHEAD)
         )
-        for id, until, started in conn.execute(
-            select(self._table).where(in_question).with_for_update()
-        ).all():
+        nodes = select(self._table.c.id, self._table.c.lease_until, self._table.c.started)
+        for id, until, started in conn.execute(nodes.where(in_question).with_for_update()).all():
             if not (is_time(until) and is_time(started)):
-                renewed = {"b_id": id, "lease_until": now - 1, "started": now - 1}
+                conn.execute(self._set, {"b_id": id, "lease_until": now - 1, "started": now - 1})
             elif started > now + AHEAD:
-                renewed = {"b_id": id, "lease_until": until - started + now, "started": now}
-            else:
-                continue
-            conn.execute(self._renew, renewed)
+                conn.execute(self._set, {"b_id": id, "lease_until": until - started + now, "started": now})
 
     def gone(self, conn: Connection, instant: int) -> list[str]:
-        """Return the nodes whose lease was over before an instant."""
+        """Return nodes whose lease was over before an instant or is damaged, at most as many as one statement names."""
         until = self._table.c.lease_until
-        gone = select(self._table.c.id).where((until < instant) | (until > LATEST))
-        return list(conn.execute(gone).scalars())
+        over = select(self._table.c.id).where((until < instant) | (until > LATEST))
+        return list(conn.execute(over.limit(BATCH)).scalars())
 
     def living(self, conn: Connection, instant: int) -> int:
         """Return how many nodes have a lease that is not over at an instant."""
@@ -115,6 +117,7 @@ def rescue(
     now: int,
     room: Mapping[str, int] | None,
     known: Collection[tuple[str, int]],
+    refusal: Callable[[Run], str | None],
 ) -> list[Run]:
     """Give orphaned runs to a node, or record them as lost, as :func:`~rota.jobstores.orphans.sort_out` decides.
 
@@ -124,7 +127,7 @@ def rescue(
     # Before they change hands.
     damaged = [run for run, fence in orphans if fence != fence_of(run)]
     changed = sort_out(
-        [run for run, fence in orphans if fence == fence_of(run)], jobs, node, now, room, known
+        [run for run, fence in orphans if fence == fence_of(run)], jobs, node, now, room, known, refusal
     )
     for run in damaged:
         end(run, LOST, run.reason, now)

@@ -235,7 +235,8 @@ class Form:
         #: what to take instead where the statement can be joined with SELECTs
         self.union: UnionForm | None = None
         self._constants = constants
-        self._arrange = None if list(order) == list(range(len(order))) else itemgetter(*order)
+        in_order = not constants and list(order) == list(range(len(order)))
+        self._arrange = None if in_order else itemgetter(*order)
 
     def statement(self, rows: Sequence[tuple[Any, ...]]) -> tuple[str, Any]:
         """Return what the driver is to execute for these rows."""

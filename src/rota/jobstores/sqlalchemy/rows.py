@@ -27,8 +27,8 @@ ENDS = (
 PLAIN_ENDS = ("status", "started", "finished", "result")
 #: the same for the last run of a job that goes with it
 LAST_ENDS = (*PLAIN_ENDS, "name", "func")
-#: what a column of integers takes: a record of more merged times (of an interval of a millisecond, after a month) says so many
-MOST = 2**31 - 1
+#: what a column of integers takes
+MOST = 2**63 - 1
 #: the values that a run is found by, as long as it is its owner's
 FENCE = ("b_job", "b_nominal", "b_attempt", "b_owner")
 
@@ -70,6 +70,7 @@ def row_of(run: Run) -> tuple[Any, ...]:
         storable(run.error),
         storable(run.traceback),
         *(label_of(run) if run.ended else (None, None)),
+        run.signature,
     )
 
 
@@ -137,6 +138,7 @@ def run_of(row: Row[Any]) -> Run:
     run.status, run.owner = row.status, row.owner
     run.claimed_at, run.started_at, run.finished_at = row.claimed, row.started, row.finished
     _tell(run, row, row.reason)
+    run.signature = row.signature
     return run
 
 

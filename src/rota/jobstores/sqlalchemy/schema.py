@@ -9,7 +9,6 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Index,
-    Integer,
     MetaData,
     PrimaryKeyConstraint,
     Table,
@@ -20,6 +19,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateColumn, ExecutableDDLElement
 
 from ...errors import SchemaError
+from ..documents import remedy_for
+from ..identity import new_identity
 from .capabilities import Exact, Long
 
 TYPE_CHECKING = False
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
 ID_LENGTH = 191
 #: How many keys one statement names; every database takes more.
 BATCH = 500
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _VERSION_KEY = "schema"
+IDENTITY_KEY = "identity"
 
 
 _TABLE_OPTIONS: Mapping[str, dict[str, Any]] = {
@@ -92,7 +94,7 @@ class Tables:
         missing = self.missing(conn)
         if unfinished and create and self._is_begun(conn, missing):
             self.metadata.create_all(conn, tables=list(self.all))
-            conn.execute(self.meta.insert().values(key=_VERSION_KEY, value=str(SCHEMA_VERSION)))
+            self._mark(conn)
             return
         names = ", ".join(table.fullname for table in self.all)
         if len(missing) == len(self.all):
@@ -102,7 +104,7 @@ class Tables:
                     f"(they are in the metadata that you pass as metadata=…), or let the store create them"
                 )
             self.metadata.create_all(conn, tables=list(self.all), checkfirst=False)
-            conn.execute(self.meta.insert().values(key=_VERSION_KEY, value=str(SCHEMA_VERSION)))
+            self._mark(conn)
             return
         if missing:
             raise SchemaError(
@@ -115,7 +117,7 @@ class Tables:
         """Whether the tables are our own without their version, which is written last."""
         there = [table for table in self.all if table.name not in missing]
         if not there or (self.meta in there and conn.execute(select(self.meta.c.value)).first() is not None):
-            return False
+            return False  # version and identity are written together
         inspector = inspect(conn)
         return all(
             {column["name"] for column in inspector.get_columns(table.name, table.schema)}
@@ -123,18 +125,30 @@ class Tables:
             for table in there
         )
 
+    def _mark(self, conn: Connection) -> None:
+        """Write what the tables are: their version and their identity, in one statement."""
+        marks = {_VERSION_KEY: str(SCHEMA_VERSION), IDENTITY_KEY: new_identity()}
+        conn.execute(self.meta.insert(), [{"key": key, "value": value} for key, value in marks.items()])
+
+    def identify(self, conn: Connection) -> None:
+        """Give the tables an identity, if they have none."""
+        key = self.meta.c.key
+        if conn.scalar(select(key).where(key == IDENTITY_KEY)) is None:
+            conn.execute(self.meta.insert().values(key=IDENTITY_KEY, value=new_identity()))
+
     def _migrate(self, conn: Connection, allowed: bool) -> None:
         found = conn.scalar(select(self.meta.c.value).where(self.meta.c.key == _VERSION_KEY))
         if found is None and not allowed:  # made by the user's migrations: the first start writes the version
-            conn.execute(self.meta.insert().values(key=_VERSION_KEY, value=str(SCHEMA_VERSION)))
+            self._mark(conn)
             return
         version = int(found) if found is not None and found.isdecimal() else None
-        if version is None or version < 1 or version > SCHEMA_VERSION:
+        if version is None or not 1 <= version <= SCHEMA_VERSION:
             raise SchemaError(
                 f"The table {self.meta.fullname} says schema version {found!r}; this version of Rota knows 1 to "
-                f"{SCHEMA_VERSION}. Upgrade Rota, or give another tablename"
+                f"{SCHEMA_VERSION}. {remedy_for(version, SCHEMA_VERSION, 'another tablename')}"
             )
         if version == SCHEMA_VERSION:
+            self.identify(conn)  # somebody may have deleted it
             return
         if not allowed:
             raise SchemaError(
@@ -146,6 +160,25 @@ class Tables:
         conn.execute(
             self.meta.update().where(self.meta.c.key == _VERSION_KEY).values(value=str(SCHEMA_VERSION))
         )
+
+
+class Widen(ExecutableDDLElement):
+    """``ALTER TABLE … ALTER COLUMN …``, for a column that has become one of 64 bits in this version."""
+
+    def __init__(self, column: Column[Any]) -> None:
+        self.column = column
+
+
+@compiles(Widen)
+def _widen(element: Widen, compiler: Any, **kw: Any) -> str:
+    column, quoted = element.column, compiler.preparer
+    type_name = compiler.dialect.type_compiler_instance.process(column.type)
+    start = f"ALTER TABLE {quoted.format_table(column.table)}"
+    if compiler.dialect.name in ("mysql", "mariadb"):
+        return f"{start} MODIFY {compiler.process(CreateColumn(column))}"
+    if compiler.dialect.name == "mssql":
+        return f"{start} ALTER COLUMN {compiler.process(CreateColumn(column))}"
+    return f"{start} ALTER COLUMN {quoted.format_column(column)} SET DATA TYPE {type_name}"
 
 
 class AddColumn(ExecutableDDLElement):
@@ -163,14 +196,30 @@ def _add_column(element: AddColumn, compiler: Any, **kw: Any) -> str:
 
 def _name_runs(conn: Connection, tables: Tables) -> None:
     """Make room for the name and the callable of jobs in the records of runs."""
-    there = {column["name"] for column in inspect(conn).get_columns(tables.runs.name, tables.runs.schema)}
-    for name in ("name", "func"):
+    _add_columns(conn, tables.runs, "name", "func")
+
+
+def _identify(conn: Connection, tables: Tables) -> None:
+    """Give the store an identity, leases a count of their renewals, runs room for a signature; and make counts 64 bits wide."""
+    _add_columns(conn, tables.runs, "signature")
+    _add_columns(conn, tables.nodes, "renewals")
+    if conn.dialect.name not in _WIDE_INTEGERS:
+        for column in (tables.runs.c.times, tables.runs.c.attempt, tables.jobs.c.running):
+            conn.execute(Widen(column))
+    tables.identify(conn)
+
+
+def _add_columns(conn: Connection, table: Table, *names: str) -> None:
+    there = {column["name"] for column in inspect(conn).get_columns(table.name, table.schema)}
+    for name in names:
         if name not in there:  # where each column is a step of its own, somebody may have died in between
-            conn.execute(AddColumn(tables.runs.c[name]))
+            conn.execute(AddColumn(table.c[name]))
 
 
+#: Databases whose columns of integers have always taken 64 bits.
+_WIDE_INTEGERS = ("sqlite", "oracle")
 #: The step from a version to the one after it; each is called inside one transaction.
-MIGRATIONS: dict[int, Callable[[Connection, Tables], None]] = {1: _name_runs}
+MIGRATIONS: dict[int, Callable[[Connection, Tables], None]] = {1: _name_runs, 2: _identify}
 
 
 def _job_columns(name: str) -> list[Any]:
@@ -189,7 +238,7 @@ def _job_columns(name: str) -> list[Any]:
         Column("next_due", BigInteger),
         Column("version", BigInteger, nullable=False),
         Column("state", Exact(16), nullable=False),
-        Column("running", Integer, nullable=False),
+        Column("running", BigInteger, nullable=False),
         Column("error", Long()),
         Column("created", BigInteger, nullable=False),
         Column("updated", BigInteger, nullable=False),
@@ -203,9 +252,9 @@ def _run_columns(name: str) -> list[Any]:
         Column("nominal", BigInteger, nullable=False, autoincrement=False),
         Column("last", BigInteger, nullable=False),
         # how many nominal times the record stands for, from nominal to last
-        Column("times", Integer, nullable=False),
+        Column("times", BigInteger, nullable=False),
         Column("due", BigInteger, nullable=False),
-        Column("attempt", Integer, nullable=False),
+        Column("attempt", BigInteger, nullable=False),
         Column("status", Exact(16), nullable=False),
         Column("reason", Long()),
         Column("owner", Exact(64)),
@@ -220,6 +269,8 @@ def _run_columns(name: str) -> list[Any]:
         # of the job, in the record of its last run; until then they are the job's
         Column("name", Long()),
         Column("func", Long()),
+        # of a run that was asked for or given back, where there is a key
+        Column("signature", Long()),
         PrimaryKeyConstraint("job_id", "nominal", name=f"pk_{name}"),
         Index(f"ix_{name}_status", "status", "nominal"),
     ]
@@ -230,6 +281,8 @@ def _node_columns(name: str) -> list[Any]:
         Column("id", Exact(64), primary_key=True),
         Column("lease_until", BigInteger, nullable=False),
         Column("started", BigInteger, nullable=False),
+        # how often it was renewed: the entry in a backup shows fewer
+        Column("renewals", BigInteger, nullable=False, server_default="0"),
     ]
 
 

@@ -9,7 +9,7 @@
     quarantined/<id>                  a job in quarantine
     active/<id>@<nominal>             a claimed run
     ended/<id>/<nominal>              the record of a run that has ended
-    nodes/<node>                      when a node's lease is over, and how long it is
+    nodes/<node>                      when a node's lease is over, how long it is, and how often it was renewed
 """
 
 from __future__ import annotations
@@ -109,15 +109,15 @@ def node_key(node: str) -> str:
     return f"nodes/{quoted(node)}"
 
 
-def lease_text(until: int, length: int) -> str:
-    """Return the text of a lease: when it is over, and how long it is."""
-    return f"{until} {length}"
+def lease_text(until: int, length: int, renewals: int) -> str:
+    """Return the text of a lease: when it is over, how long it is, and how often it was renewed."""
+    return f"{until} {length} {renewals}"
 
 
-def lease_of(text: str | None) -> tuple[int | None, int]:
-    """Return when a lease is over, None if there is none; and how long it is, 0 if that is not known."""
-    until, _, length = (text or "").partition(" ")
+def lease_of(text: str | None) -> tuple[int | None, int, int]:
+    """Return when a lease is over, None if there is none; how long it is and how often it was renewed, 0 if that is not known."""
     try:
-        return int(until), int(length or 0)
+        until, length, renewals, *_ = (*map(int, (text or "").split(" ")), 0, 0)
     except ValueError:
-        return None, 0
+        return None, 0, 0
+    return until, length, renewals

@@ -6,6 +6,7 @@ import json
 
 from ...errors import SchemaError, StoreConflictError
 from ..documents import steps_from
+from ..identity import new_identity
 from .layout import META
 from .port import Change
 
@@ -15,18 +16,19 @@ if TYPE_CHECKING:
 
     from .port import Tree
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _TRIES = 5
 
 
 #: The step from a version to the one after it; others may be at it at the same time, and it may be cut off and done again.
 #: 2: records have the name and the callable of jobs that are gone, and results of more kinds; what is there stays as it is, but
-#: older versions must not read it.
-MIGRATIONS: dict[int, Callable[[Tree], None]] = {1: lambda tree: None}
+#: older versions must not read it. 3: the store has an identity, leases have a count of their renewals, and records of some runs
+#: a signature.
+MIGRATIONS: dict[int, Callable[[Tree], None]] = {1: lambda tree: None, 2: lambda tree: None}
 
 
-def take_possession(tree: Tree, path: str, create: bool) -> None:
-    """Make an empty path Rota's, or see that it is, and of the version that this code works with.
+def take_possession(tree: Tree, path: str, create: bool) -> str:
+    """Make an empty path Rota's, or see that it is, and of the version that this code works with; return its identity.
 
     :param create: whether what is not there may be made, and what is old be migrated
     :raises SchemaError: if the path holds something else, or a layout of a version that this code does not know
@@ -39,9 +41,13 @@ def take_possession(tree: Tree, path: str, create: bool) -> None:
                 _version(entry.value, where), SCHEMA_VERSION, create, where, "another path"
             ):
                 MIGRATIONS[steps[0]](tree)
-                tree.commit([Change(META, _meta(steps[0] + 1), entry.rev)])
+                tree.commit([Change(META, _meta(steps[0] + 1, identity_of(entry.value)), entry.rev)])
                 (entry,) = tree.read([META])
-            return
+            identity = identity_of(entry.value)
+            if identity is None:  # somebody has deleted it
+                tree.commit([Change(META, _meta(SCHEMA_VERSION, None), entry.rev)])
+                continue
+            return identity
         foreign = next(iter(tree.folders("") or tree.names("")), None)
         if foreign is not None:
             (entry,) = tree.read([META])  # another process may take possession at this moment
@@ -52,13 +58,21 @@ def take_possession(tree: Tree, path: str, create: bool) -> None:
             continue
         if not create:
             raise SchemaError(f"There is nothing at {where}, and create is False")
-        if tree.commit([Change(META, _meta(SCHEMA_VERSION), entry.rev)]):
-            return
+        tree.commit([Change(META, _meta(SCHEMA_VERSION, None), entry.rev)])
     raise StoreConflictError(f"Others write to {where} all the time; try again")
 
 
-def _meta(version: int) -> str:
-    return json.dumps({"format": "rota", "schema": version})
+def _meta(version: int, identity: str | None) -> str:
+    return json.dumps({"format": "rota", "schema": version, "identity": identity or new_identity()})
+
+
+def identity_of(text: str | None) -> str | None:
+    """Return the identity of a path by its :data:`META`, None if it has none."""
+    try:
+        found = json.loads(text or "")["identity"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, str) else None
 
 
 def _version(text: str | None, where: str) -> object:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ...clock import SECOND
 from ...core.run import CANCELLED, MISSED, end, fail, is_expired, succeed
 from ...executors.base import NativeExecutor, chain
+from ...executors.steps import may_start
 from ...schedulers.base import STATE_STOPPED
 from ..clock import VirtualClock
 from ..manual import ManualScheduler
@@ -98,6 +99,9 @@ class HeldExecutor(NativeExecutor):
                 fail(run, RuntimeError("as the simulation wants it"), "", now)
             else:
                 succeed(run, None, now)
+            self._drop(group)
+        elif not may_start(run, self._clock):
+            self._audit.count("withheld")
             self._drop(group)
         elif is_expired(run, now):
             end(run, MISSED, "expired", now)

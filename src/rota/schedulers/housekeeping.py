@@ -1,0 +1,219 @@
+"""Housekeeping of one store beside its work: forgetting, healing, counting, in steps between which due jobs go first.
+
+It asks the store for one step after another, and remembers what was seen for ``health()``; it claims nothing, and never waits.
+"""
+
+from __future__ import annotations
+
+from ..clock import SECOND
+from ..events import EVENT_JOB_RESTORED, JobEvent
+from ..jobstores.base import BaseJobStore
+from .announcing import EVENT_OF_STATUS, announce
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    from ..job import Job
+    from .engine import Engine
+
+#: The time from one round to the next (microseconds), and the least multiple of the time that the last one worked.
+ROUND = 60 * SECOND
+RARITY = 10
+#: After so long (microseconds) a turn makes way for due jobs. A store's step takes about as long again at most.
+TURN = SECOND // 100
+#: A turn is followed by a pause so many times as long, but no longer than this (microseconds): others write, too.
+REST = 2
+LONGEST_PAUSE = SECOND // 10
+#: The shortest pause (microseconds).
+SHORTEST_PAUSE = SECOND // 1000
+#: Where jobs are due all the time, a turn comes after so long nevertheless (microseconds).
+PATIENCE = SECOND
+#: So many executors that are not there are named in the log.
+MOST_STRANGERS = 1000
+#: What ``health()`` tells is looked up anew when somebody asks for it after so long (microseconds).
+FRESH = SECOND
+
+
+class Housekeeping:
+    """What a store needs now and then, in rounds of steps; and what was seen on the way.
+
+    :param engine: the engine whose passes give it its turns
+    :param alias: the alias of the store
+    """
+
+    __slots__ = (
+        "_alias",
+        "_began",
+        "_engine",
+        "_healed",
+        "_next",
+        "_resume_at",
+        "_steps",
+        "_store",
+        "_strangers",
+        "_wanted",
+        "_worked",
+        "damaged",
+        "earliest",
+        "looked_at",
+        "overdue",
+        "to_forget",
+        "to_heal",
+    )
+
+    def __init__(self, engine: Engine, store: BaseJobStore, alias: str) -> None:
+        self._engine = engine
+        self._store = store
+        self._alias = alias
+        #: what is left of the round under way
+        self._steps: Iterator[object] | None = None
+        #: when the next round begins, and when the one under way goes on (monotonic microseconds)
+        self._next = self._resume_at = 0
+        #: how long this round has worked (microseconds)
+        self._worked = 0
+        #: whether a job left quarantine since the last look for due jobs
+        self._healed = False
+        #: executor aliases that jobs ask for and this scheduler does not have; that is logged once
+        self._strangers: set[str] = set()
+        #: whether somebody has asked for what is known
+        self._wanted = False
+        #: jobs that were found to be damaged, and are to be quarantined by the pass
+        self.damaged: list[Job] = []
+        #: the earliest due time, as far as is known (instant)
+        self.earliest: int | None = None
+        #: how many due jobs wait for each executor alias, and when that was looked up (monotonic microseconds)
+        self.overdue: dict[str, int] = {}
+        self.looked_at: int | None = None
+        #: how many quarantined jobs are still to be looked at in this round, and records to be deleted; of very many, at least
+        self.to_heal = 0
+        self.to_forget = 0
+
+    def turn(
+        self, following: int | None, aliases: Sequence[str], is_earliest: bool, is_due: bool
+    ) -> float | None:
+        """Go on for some milliseconds, unless jobs are due.
+
+        :param following: the earliest due time (instant) of jobs that could be started
+        :param aliases: the aliases of the executors
+        :param is_earliest: whether no other job is due earlier
+        :param is_due: whether a job can be started at once; one that is due and cannot be claimed has to wait
+        :return: seconds until the next turn; None: any later pass will do
+        """
+        if is_earliest:
+            self.earliest = following
+        self.look_if_wanted(aliases)
+        clock = self._engine.clock
+        began = clock.monotonic()
+        if self._steps is None:
+            if began < self._next:
+                return None
+            self._steps = self._round(aliases)
+            self._next, self._worked, self._resume_at = began + ROUND, 0, began
+        elif began < self._resume_at:
+            return (self._resume_at - began) / SECOND
+        if is_due and began - self._resume_at < PATIENCE:
+            return SHORTEST_PAUSE / SECOND
+        is_held = following is not None and following <= self._store.now() and not is_due
+        return self._go_on(self._steps, began, None if is_held else following)
+
+    def _go_on(self, steps: Iterator[object], began: int, following: int | None) -> float | None:
+        clock = self._engine.clock
+        self._steps = None  # what raises ends the round
+        self._healed = False
+        for _ in steps:
+            elapsed = clock.monotonic()
+            if elapsed - began >= TURN or (following is not None and following <= self._store.now()):
+                self._steps = steps
+                self._worked += elapsed - began
+                pause = min(max(REST * (elapsed - began), SHORTEST_PAUSE), LONGEST_PAUSE)
+                self._resume_at = elapsed + pause
+                return pause / SECOND
+        elapsed = self._resume_at = clock.monotonic()
+        self._next = max(self._next, elapsed + RARITY * (self._worked + elapsed - began))
+        return 0.0 if self._healed else None
+
+    def _round(self, aliases: Sequence[str]) -> Iterator[object]:
+        self._look(aliases)
+        self._name_strangers(aliases)
+        yield None
+        now = self._store.now()
+        for healed, left in self._in_steps("heal", now):
+            self.to_heal = left
+            for job in healed:
+                self._healed = True
+                self._engine.logger.info('Job "%s" left quarantine', job.id)
+                self._engine.dispatch(JobEvent(EVENT_JOB_RESTORED, job.id, self._alias))
+            yield None
+        self.to_heal = 0
+        for jobs, runs in self._store.mend_in_steps(now):
+            self.damaged += jobs
+            for run in runs:
+                self._engine.logger.error("Run %r was recorded as %s: %s", run, run.status, run.reason)
+                announce(self._engine, self._alias, run, EVENT_OF_STATUS[run.status])
+            yield None
+        for left in self._in_steps("prune", now):
+            self.to_forget = left
+            yield None
+        self.to_forget = 0
+
+    def _in_steps(self, name: str, now: int) -> Iterator[Any]:
+        """Return the steps of one of the store's methods; the whole is one step where only that was overridden."""
+        for holder in (self._store, *type(self._store).__mro__):
+            defined = vars(holder)
+            if f"{name}_in_steps" in defined:
+                break
+            if name in defined:
+                done = getattr(self._store, name)(now)
+                return iter([(done or (), 0) if name == "heal" else 0])
+        steps: Iterator[Any] = getattr(self._store, f"{name}_in_steps")(now)
+        return steps
+
+    # -- what is known -------------------------------------------------------------------------------------------
+
+    @property
+    def age(self) -> float | None:
+        """How many seconds ago it was looked up how many jobs are due; None: not yet."""
+        at = self.looked_at
+        return None if at is None else max(self._engine.clock.monotonic() - at, 0) / SECOND
+
+    def ask(self) -> bool:
+        """Have what is known looked up anew by the next pass, if it is not fresh; return whether the host has to be woken up."""
+        looked_at = self.looked_at
+        fresh = FRESH if self._counts_cheaply else ROUND
+        if looked_at is not None and self._engine.clock.monotonic() - looked_at < fresh:
+            return False
+        self._wanted = True
+        return True
+
+    @property
+    def _counts_cheaply(self) -> bool:
+        """Whether the store counts due jobs by itself; else all of its jobs are read."""
+        return type(self._store).overdue is not BaseJobStore.overdue
+
+    def look_if_wanted(self, aliases: Sequence[str]) -> None:
+        """Look up what somebody has asked for."""
+        if self._wanted:
+            self._look(aliases)
+
+    def _look(self, aliases: Sequence[str]) -> None:
+        self._wanted = False
+        clock = self._engine.clock
+        self.earliest = self._store.next_due(aliases)
+        self.overdue = self._store.overdue(self._store.now(), ())
+        self.looked_at = clock.monotonic()
+
+    def _name_strangers(self, aliases: Sequence[str]) -> None:
+        for alias, waiting in self.overdue.items():
+            if (
+                alias not in aliases
+                and alias not in self._strangers
+                and len(self._strangers) < MOST_STRANGERS
+            ):
+                self._strangers.add(alias)
+                self._engine.logger.error(
+                    'Due jobs (%d) wait for an executor "%s" that this scheduler does not have; add it',
+                    waiting,
+                    alias,
+                )

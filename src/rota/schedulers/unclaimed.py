@@ -1,0 +1,71 @@
+"""Due jobs that could not be claimed: each is tried again after a pause of its own, and hides no other one.
+
+Somebody holds the job's row, or changes the job again and again. It keeps no time; it is told.
+"""
+
+from __future__ import annotations
+
+from ..clock import SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..core.plan import Decision
+    from ..job import Job
+
+#: The first pause before a due job is tried again that could not be claimed, and the longest (microseconds); they double.
+FIRST_PAUSE = SECOND // 100
+LONGEST_PAUSE = SECOND
+
+
+class Unclaimed:
+    """The jobs of one store that were due, and could not be claimed."""
+
+    __slots__ = ("_jobs",)
+
+    def __init__(self) -> None:
+        #: by job id: the pause after which it is tried again, and when that is over (monotonic microseconds)
+        self._jobs: dict[str, tuple[int, int]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._jobs)
+
+    def widened(self, room: Mapping[str, int]) -> dict[str, int]:
+        """Return how many due jobs to ask for, so that the unclaimed ones take nobody's place."""
+        more = len(self._jobs)
+        return {alias: free + more for alias, free in room.items()}
+
+    def ready(self, jobs: Sequence[Job], room: Mapping[str, int], elapsed: int) -> list[Job]:
+        """Return those of the due jobs that are to be tried now, at most so many for each executor.
+
+        Those that are not due any more are forgotten.
+        """
+        self._jobs = {job.id: self._jobs[job.id] for job in jobs if job.id in self._jobs}
+        left = dict(room)
+        found = []
+        for job in jobs:
+            pause = self._jobs.get(job.id)
+            if left.get(job.executor, 0) > 0 and (pause is None or pause[1] <= elapsed):
+                left[job.executor] -= 1
+                found.append(job)
+        return found
+
+    def note(self, decisions: Sequence[Decision], won: Sequence[Decision], elapsed: int) -> None:
+        """Take note of what became of the decisions of a pass."""
+        carried_out = {id(decision) for decision in won}
+        for decision in decisions:
+            job_id = decision.job.id
+            before = self._jobs.pop(job_id, None)
+            if id(decision) not in carried_out:
+                pause = FIRST_PAUSE if before is None else min(2 * before[0], LONGEST_PAUSE)
+                self._jobs[job_id] = (pause, elapsed + pause)
+
+    def wait(self, upcoming: Sequence[Job], now: int, elapsed: int) -> int:
+        """Return the microseconds until a job is to be tried, an unclaimed one or another, at most :data:`LONGEST_PAUSE`.
+
+        :param upcoming: the jobs that are due until then
+        """
+        times = [until - elapsed for _, until in self._jobs.values()]
+        times += [(job.next_due or now) - now for job in upcoming if job.id not in self._jobs]
+        return max(min(times, default=LONGEST_PAUSE), 0)

@@ -1,0 +1,69 @@
+"""Runs that their executor could not start without permission: they start later, or leave, as another node has them.
+
+It asks the lease; it waits for nothing.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from ..core.run import CANCELLED, GONE, WITHHELD, end
+from ..executors.steps import chain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..core.run import Run
+    from .engine import Engine
+    from .lease import Lease
+    from .store_state import StoreState
+
+
+def start_withheld(engine: Engine, state: StoreState, lease: Lease) -> None:
+    """Hand withheld runs to their executors again as far as they have their permission, and drop those of other nodes.
+
+    A group is looked at when its executor has reported all of it, so that no member starts beside another one.
+    """
+    withheld = state.completions.withheld
+    runs = [withheld.popleft() for _ in range(len(withheld))]
+    if any(run.permission is not lease.permission and run.permission is not GONE for run in runs):
+        lease.unsure = True  # they were on their way when the store was asked last
+        try:
+            lease.renew(state.completions.in_hand or {})
+        except BaseException:
+            withheld.extendleft(reversed(runs))
+            raise
+    reported = {id(run) for run in runs}
+    followers = {id(run.then) for run in runs}
+    for head in runs:
+        if id(head) not in followers:
+            group = chain(head)
+            if all(id(run) in reported for run in group):
+                _start_group(engine, state, group)
+            else:
+                withheld.extend(run for run in group if id(run) in reported)
+
+
+def _start_group(engine: Engine, state: StoreState, group: Sequence[Run]) -> None:
+    completions, now = state.completions, state.store.now()
+    left = []
+    for run in group:
+        if run.permission is GONE:
+            run.status = WITHHELD
+            completions.done(run)
+        elif run.cancelled:
+            end(run, CANCELLED, "cancelled before it started", now)
+            completions.done(run)
+        else:
+            left.append(run)
+    if not left:
+        return
+    for run, following in pairwise(left):
+        run.then = following
+    left[-1].then = None
+    permission = left[0].permission
+    if permission is not None and engine.clock.monotonic() < permission.until:
+        engine.submit(state, left[0].executor, [left[0]])
+    else:
+        completions.withheld.extend(left)

@@ -1,0 +1,89 @@
+"""Everything that can happen in a small world, up to a depth: each state is looked at once, however it is reached.
+
+It searches; what can happen, and what must hold, is the world's business.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ...errors import RotaError
+from .audit import Violation
+from .protocol import ALL, Rules
+from .small_world import Budget, SmallWorld
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    #: what has happened, the last first
+    Path = tuple[str, Any] | None
+
+#: How deep the search goes unless somebody wants another depth.
+DEPTH = 8
+
+
+class Result(NamedTuple):
+    """What a search has found.
+
+    :ivar depth: up to so many things happened one after another, in every order
+    :ivar states: how many states were reached
+    :ivar steps: how many times something was made to happen
+    """
+
+    depth: int
+    states: int
+    steps: int
+    violation: Violation | None
+
+
+def search(
+    depth: int = DEPTH,
+    rules: Rules = ALL,
+    budget: Budget = Budget(),
+    tell: Callable[[int, int], None] | None = None,
+) -> Result:
+    """Try everything that can happen, the shortest way first, and let each state that is new come to rest.
+
+    :param depth: how many things may happen one after another
+    :param rules: the rules of the protocol that are kept
+    :param budget: what may go wrong, and what users may do
+    :param tell: called with each depth that was searched and the number of states so far
+    :return: what was found; the first violation ends the search
+    """
+    first = SmallWorld(rules, budget)
+    seen = {first.digest()}
+    resting: set[bytes] = set()
+    steps = 0
+    level: list[tuple[SmallWorld, Path]] = [(first, None)]
+    for reached in range(1, depth + 1):
+        following: list[tuple[SmallWorld, Path]] = []
+        for world, path in level:
+            for what, make in world.choices():
+                steps += 1
+                twin = world.copy()
+                try:
+                    make(twin)
+                    digest = twin.digest()
+                    if digest in seen:
+                        continue
+                    seen.add(digest)
+                    if reached == depth:  # nearer ones are on the way of some of these
+                        twin.copy().come_to_rest(resting)
+                except (Violation, RotaError) as exc:
+                    return Result(reached, len(seen), steps, _told(exc, (what, path)))
+                following.append((twin, (what, path)))
+        level = following
+        if tell is not None:
+            tell(reached, len(seen))
+    return Result(depth, len(seen), steps, None)
+
+
+def _told(violation: Exception, path: Path) -> Violation:
+    happened = []
+    while path is not None:
+        what, path = path
+        happened.append(what)
+    lines = "\n".join(f"  {number}. {what}" for number, what in enumerate(reversed(happened), 1))
+    return Violation(f"{violation}\n{lines}")

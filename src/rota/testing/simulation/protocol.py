@@ -1,0 +1,573 @@
+"""The claim protocol as the SQL store sends it to PostgreSQL: the same statements in the same order, decided by the same code.
+
+Each function is what one method of the store sends. It executes nothing, and may be executed in any company.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+from ...clock import HELD
+from ...core.plan import ACTIVE, ENDED
+from ...core.recorded import first_nominal, leave_out_recorded, standing_from
+from ...core.run import CLAIMED, SKIPPED, Run
+from ...errors import ConflictingIdError, JobLookupError, StoreConflictError, StoreError
+from ...jobstores.documents import label_of, label_records
+from ...jobstores.offset import AHEAD
+from ...jobstores.orphans import linked, sort_out
+from ...results import text_of_result, value_of
+from ...texts import storable
+from .database import COMMIT, ROLLBACK, Change, Duplicate, Insert, Read, View
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+    from typing import Any
+
+    from ...core.plan import Decision
+    from ...core.recorded import Recorded
+    from ...job import Job
+    from .database import Program, Statement
+
+    Key = tuple[str, int]
+    Part = Generator[Statement, Any, Any]
+
+#: How often a claim or a change is tried against others' changes.
+TRIES = 10
+
+
+class Rules(NamedTuple):
+    """Which rules of the protocol are kept. What is taken out makes a mutant, by which a simulation is judged.
+
+    :param versions: R1: a decision counts only if the job's version is the one that was looked at
+    :param limits: R2: runs are claimed only while fewer than the limit are under way
+    :param moves: R3: the claim moves the job and counts its runs in the same step in which it writes them
+    :param records: R4: a nominal time has one record at most
+    :param fences: R5: an end is accepted only from the owner and attempt that the record names
+    :param serialised: a job that is added counts the runs of its id that are under way while none of them can end
+    :param heals: a counter that would refuse work is compared with the ledger first
+    """
+
+    versions: bool = True
+    limits: bool = True
+    moves: bool = True
+    records: bool = True
+    fences: bool = True
+    serialised: bool = True
+    heals: bool = True
+
+
+ALL = Rules()
+#: the mutants, by what is taken out
+MUTANTS = {
+    "R1": ALL._replace(versions=False),
+    "R2": ALL._replace(limits=False),
+    "R3": ALL._replace(moves=False),
+    "R4": ALL._replace(records=False),
+    "R5": ALL._replace(fences=False),
+    "counters": ALL._replace(serialised=False, heals=False),
+}
+
+
+class JobRow(NamedTuple):
+    """A row of the jobs table.
+
+    :ivar job: what makes the job; its times, version and counter are those of the row
+    :ivar since: the nominal time with which the job came, or was changed last; only the audit looks at it
+    """
+
+    id: str
+    nominal: int | None
+    due: int | None
+    version: int
+    state: str
+    running: int
+    error: str | None
+    job: Job
+    since: int | None
+
+
+class RunRow(NamedTuple):
+    """A row of the runs table.
+
+    :ivar ended_by: node and attempt that presented the end; only the audit looks at it
+    """
+
+    job_id: str
+    nominal: int
+    last: int
+    count: int
+    due: int
+    attempt: int
+    status: str
+    reason: str | None
+    owner: str | None
+    executor: str
+    claimed: int | None
+    started: int | None
+    finished: int | None
+    result: str | None
+    error_type: str | None
+    error: str | None
+    traceback: str | None
+    name: str | None
+    func: str | None
+    ended_by: tuple[str | None, int] | None
+
+
+class NodeRow(NamedTuple):
+    """A row of the nodes table: the lease is over after ``until``, and was renewed at ``started``."""
+
+    id: str
+    until: int
+    started: int
+
+
+# ------------------------------------------------------------------------------------------------------------- rows
+
+
+def job_of(row: JobRow, home: tuple[Any, str | None] = (None, None)) -> Job:
+    """Return the job of a row."""
+    job = row.job.copy()
+    job._home = home
+    job.next_nominal, job.next_due, job.version = row.nominal, row.due, row.version
+    job.state, job.running, job.error = row.state, row.running, row.error
+    return job
+
+
+def run_of(row: RunRow) -> Run:
+    """Return the record of a row."""
+    run = Run(row.job_id, row.nominal, row.due, None, row.executor)
+    run.last, run.count, run.attempt = row.last, row.count, row.attempt
+    run.status, run.reason, run.owner = row.status, row.reason, row.owner
+    run.claimed_at, run.started_at, run.finished_at = row.claimed, row.started, row.finished
+    run.retval = None if row.result is None else value_of(row.result)
+    run.error_type, run.error, run.traceback = row.error_type, row.error, row.traceback
+    run.name, run.func = row.name, row.func
+    return run
+
+
+def row_of(run: Run) -> RunRow:
+    """Return the row of a run."""
+    return RunRow(
+        run.job_id,
+        run.nominal,
+        run.last,
+        run.count,
+        run.due,
+        run.attempt,
+        run.status,
+        storable(run.reason),
+        run.owner,
+        run.executor,
+        run.claimed_at,
+        run.started_at,
+        run.finished_at,
+        text_of_result(run) if run.ended else None,
+        storable(run.error_type),
+        storable(run.error),
+        storable(run.traceback),
+        *(label_of(run) if run.ended else (None, None)),
+        None,
+    )
+
+
+def is_due(row: JobRow, now: int) -> bool:
+    """Whether a job is active and due."""
+    return row.state == ACTIVE and row.due is not None and row.due <= now
+
+
+def recorded(view: View, job_id: str, since: int) -> list[Recorded]:
+    """Return the records of a job that stand for times from an instant on, oldest first."""
+    of_job = (row for row in view.runs.values() if row.job_id == job_id)
+    return standing_from(((row.nominal, row.last, row.status) for row in of_job), since)
+
+
+def _under_way(view: View, job_id: str) -> int:
+    return sum(row.job_id == job_id and row.status == CLAIMED for row in view.runs.values())
+
+
+# ------------------------------------------------------------------------------------------------------------- jobs
+
+
+def due(now: int, room: Mapping[str, int], rules: Rules = ALL) -> Program:
+    """Return the rows of due jobs, the earliest first: for each executor so many as it has room for."""
+    found: list[JobRow] = []
+    for executor, limit in room.items():
+        if limit > 0:
+            found += yield Read(lambda view, executor=executor, limit=limit: _due(view, now, executor, limit))  # type: ignore[misc]
+    yield COMMIT
+    if not rules.limits:
+        found = [row._replace(running=0) for row in found]
+    return sorted(found, key=lambda row: row.due or 0)
+
+
+def _due(view: View, now: int, executor: str, limit: int) -> list[JobRow]:
+    rows = [row for row in view.jobs.values() if row.job.executor == executor and is_due(row, now)]
+    return sorted(rows, key=lambda row: (row.due, row.id))[:limit]
+
+
+def add(row: JobRow, rules: Rules = ALL) -> Program:
+    """Add a job.
+
+    :raises ConflictingIdError: if there is one of its id
+    """
+    try:
+        if rules.serialised:
+            yield Change("runs", None, lambda run: run.job_id == row.id and run.status == CLAIMED)
+        yield Insert("jobs", lambda view: {row.id: row._replace(running=_under_way(view, row.id))})
+        yield COMMIT
+    except Duplicate:
+        stored = yield Read(lambda view: view.jobs.get(row.id))
+        yield COMMIT
+        if stored is not None and stored.version == row.version:
+            return  # the answer to the first try was lost
+        revived = yield Change(
+            "jobs",
+            [row.id],
+            lambda job: job.state == ENDED,
+            lambda job: row._replace(running=job.running),
+        )
+        yield COMMIT
+        if not revived:
+            raise ConflictingIdError(row.id) from None
+
+
+def save(new: JobRow, version: int | None) -> Program:
+    """Replace a job of the given version (of any version if None); return the new version, None if the version was wrong.
+
+    :raises JobLookupError: if there is no job of that id
+    """
+    stored = yield Read(lambda view: view.jobs.get(new.id))
+    if stored is None or stored.state == ENDED:
+        raise JobLookupError(new.id)
+    if version is not None and stored.version != version:
+        yield COMMIT
+        return None
+
+    def saved(row: JobRow) -> JobRow:
+        due = new.nominal if new.due == HELD and row.running <= 0 else new.due
+        return new._replace(due=due, running=row.running, version=stored.version + 1)
+
+    found = yield Change(
+        "jobs", [new.id], lambda row: row.version == stored.version and row.state != ENDED, saved
+    )
+    yield COMMIT
+    return stored.version + 1 if found else None
+
+
+def remove(job_id: str) -> Program:
+    """Delete a job.
+
+    :raises JobLookupError: if there is none
+    """
+    found = yield Change("jobs", [job_id], lambda row: row.state != ENDED, lambda row: None)
+    yield COMMIT
+    if not found:
+        raise JobLookupError(job_id)
+
+
+def remove_all() -> Program:
+    """Delete all jobs."""
+    yield Change("jobs", None, lambda row: True, lambda row: None)
+    yield COMMIT
+
+
+# ------------------------------------------------------------------------------------------------------------ claim
+
+
+def claim(decisions: Sequence[Decision], node: str, now: int, rules: Rules = ALL) -> Program:
+    """Carry out decisions; return those that were carried out."""
+    tries = 0
+    while True:
+        try:
+            won = yield from _claim(decisions, node, now, rules)
+            break
+        except Duplicate:
+            tries += 1
+            met = yield Read(lambda view: _met(view, decisions))
+            yield COMMIT
+            for decision in decisions:
+                if decision.job.id in met:
+                    leave_out_recorded(decision, met[decision.job.id])
+            if (not met and tries > 1) or tries == TRIES:
+                raise StoreConflictError("a nominal time is recorded again and again") from None
+    for decision, running in won:
+        job = decision.job
+        job.next_nominal, job.next_due = decision.next_nominal, decision.next_due
+        job.state, job.error = decision.state, decision.error
+        job.version, job.running = decision.version + 1, running
+    return [decision for decision, _ in won]
+
+
+def _met(view: View, decisions: Sequence[Decision]) -> dict[str, list[Recorded]]:
+    """Return the records of the jobs that are about to get a second one of the same nominal time."""
+    found = {}
+    for decision in decisions:
+        job_id, since = decision.job.id, first_nominal(decision)
+        keys = [(job_id, run.nominal) for run in (*decision.runs, *decision.records)]
+        if since is not None and any(key in view.runs for key in keys):
+            found[job_id] = recorded(view, job_id, since)
+    return found
+
+
+def _claim(decisions: Sequence[Decision], node: str, now: int, rules: Rules) -> Part:
+    lease = yield Read(lambda view: view.nodes.get(node))
+    if lease is None:
+        raise StoreError(f"Node {node} has no lease; a node calls renew() before it claims anything")
+    if lease.until < now:
+        yield COMMIT
+        return []
+    ids = [decision.job.id for decision in decisions]
+    found = yield Change("jobs", ids, lambda row: True, skip_locked=True)
+    stored: dict[str, JobRow] = {row.id: row for row in found}
+    won: list[tuple[Decision, int]] = []
+    moves: dict[str, JobRow] = {}
+    drops: list[str] = []
+    runs: dict[Key, RunRow] = {}
+    for decision in decisions:
+        job_id, row = decision.job.id, stored.get(decision.job.id)
+        if row is None or (rules.versions and row.version != decision.version):
+            continue
+        is_full = bool(decision.runs) and row.running >= row.job.policy.max_instances
+        if rules.heals and (is_full or any(_is_refusal(record) for record in decision.records)):
+            counted = yield Read(lambda view, job_id=job_id: _under_way(view, job_id))  # type: ignore[misc]
+            if counted != row.running:
+                moves[job_id] = row._replace(running=counted, version=row.version + 1)
+                continue
+        if is_full and rules.limits:
+            continue
+        running = row.running + len(decision.runs)
+        if decision.state == ENDED and running <= 0:
+            drops.append(job_id)
+        else:
+            moves[job_id] = row._replace(
+                nominal=decision.next_nominal,
+                due=decision.next_due,
+                version=decision.version + 1,
+                state=decision.state,
+                error=decision.error,
+                running=running,
+            )
+        won.append((decision, running))
+        label_records(decision)
+        for run in (*decision.runs, *decision.records):
+            run.owner, run.claimed_at = node, now
+            runs[run.job_id, run.nominal] = row_of(run)
+    insert = Insert("runs", lambda view: runs, replaces=not rules.records)
+    if not rules.moves:
+        if runs:
+            yield insert
+        yield COMMIT
+    if moves:
+        yield Change("jobs", sorted(moves), _is_as_in(stored), lambda row: moves[row.id])
+    if drops:
+        yield Change("jobs", drops, _is_as_in(stored), lambda row: None)
+    if runs and rules.moves:
+        yield insert
+    yield COMMIT
+    return won
+
+
+def _is_as_in(stored: Mapping[str, JobRow]) -> Callable[[JobRow], bool]:
+    """Return whether a row is as it was; it always is while it is locked."""
+    return lambda row: row.version == stored[row.id].version
+
+
+def _is_refusal(record: Run) -> bool:
+    """Whether a time is recorded as skipped because the counter says that the job runs as often as it may."""
+    return record.status == SKIPPED and record.reason == "max_instances"
+
+
+# ----------------------------------------------------------------------------------------------------------- finish
+
+
+def finish(runs: Sequence[Run], now: int, rules: Rules = ALL) -> Program:
+    """Write how runs ended; return those that are not the presenter's any more."""
+    ended = Counter([run.job_id for run in runs])
+    refused: list[Run] = []
+    written = yield from _end(runs, rules)
+    if written != len(runs):
+        yield ROLLBACK  # with care, one after another
+        ended.clear()
+        for run in runs:
+            if (yield from _end([run], rules)):
+                ended[run.job_id] += 1
+                continue
+            row = yield Read(lambda view, run=run: view.runs.get((run.job_id, run.nominal)))  # type: ignore[misc]
+            end = run.owner, run.attempt, run.status, run.finished_at
+            if row is None or (row.owner, row.attempt, row.status, row.finished) != end:
+                refused.append(run)
+    yield from _release(ended, all(run.job is not None and run.job.state == ENDED for run in runs))
+    yield COMMIT
+    return refused
+
+
+def _end(runs: Sequence[Run], rules: Rules) -> Part:
+    """Write ends; return how many of them."""
+    ends = {(run.job_id, run.nominal): run for run in runs}
+
+    def is_mine(row: RunRow) -> bool:
+        run = ends[row.job_id, row.nominal]
+        is_owner = (row.owner, row.attempt) == (run.owner, run.attempt)
+        return row.status == CLAIMED and (is_owner or not rules.fences)
+
+    def ended(row: RunRow) -> RunRow:
+        run = ends[row.job_id, row.nominal]
+        new = row_of(run)
+        return new._replace(owner=row.owner, attempt=row.attempt, ended_by=(run.owner, run.attempt))
+
+    found = yield Change("runs", list(ends), is_mine, ended)
+    return len(found)
+
+
+def _release(ended: Mapping[str, int], over: bool = False) -> Part:
+    """Count ended runs down; jobs that waited for them become due, and those whose schedule is over go."""
+    if not ended:
+        return
+    ids = sorted(ended)
+    if over:
+        gone = yield Change("jobs", ids, lambda row: _is_over(row, ended[row.id]), lambda row: None)
+        if len(gone) == len(ids):
+            return
+    rows = yield Change("jobs", ids, lambda row: True, lambda row: _released(row, ended[row.id]))
+    if any(_is_over(row, ended[row.id]) for row in rows):
+        yield Change("jobs", None, lambda row: _is_over(row, 0), lambda row: None)
+
+
+def _is_over(row: JobRow, less: int) -> bool:
+    return row.state == ENDED and row.running <= less
+
+
+def _released(row: JobRow, less: int) -> JobRow:
+    due = row.nominal if row.due == HELD and row.running <= less else row.due
+    return row._replace(due=due, running=row.running - less)
+
+
+# ----------------------------------------------------------------------------------------------------------- leases
+
+
+def renew(node: str, now: int, until: int, in_hand: Collection[Run], in_doubt: bool) -> Program:
+    """Renew or begin a lease; return None, or the runs that are not the node's any more if that was looked at."""
+    before = yield Read(lambda view: view.nodes.get(node))
+    new = NodeRow(node, until, now)
+    if before is None:
+        yield Insert("nodes", lambda view: {node: new})
+    else:
+        yield Change("nodes", [node], lambda row: True, lambda row: new)
+    looks = bool(in_hand) if before is None else before.until < now or in_doubt
+    if not looks:
+        yield COMMIT
+        return None
+    owned = yield Read(
+        lambda view: {
+            (row.job_id, row.nominal, row.attempt)
+            for row in view.runs.values()
+            if row.status == CLAIMED and row.owner == node
+        }
+    )
+    yield COMMIT
+    return [run for run in in_hand if (run.job_id, run.nominal, run.attempt) not in owned]
+
+
+def rescue(
+    node: str,
+    now: int,
+    room: Mapping[str, int] | None = None,
+    known: Collection[Key] = (),
+    in_doubt: bool = False,
+    ownerless: bool = False,
+    home: tuple[Any, str | None] = (None, None),
+) -> Program:
+    """Take over runs that no living node owns; return those, and those that are lost."""
+
+    def orphans(view: View, ahead: bool = False) -> list[RunRow]:
+        alive = {
+            row.id
+            for row in view.nodes.values()
+            if row.until >= now and not (ahead and row.started > now + AHEAD)
+        }
+        found = [
+            row
+            for row in view.runs.values()
+            if row.status == CLAIMED
+            and (
+                row.owner is None
+                or (not ownerless and row.owner not in alive)
+                or (in_doubt and row.owner == node)
+            )
+        ]
+        return sorted(found, key=lambda row: (row.nominal, row.job_id))
+
+    found = yield Read(lambda view: orphans(view, ahead=True))
+    yield COMMIT
+    if not found:
+        return []
+    lease = yield Read(lambda view: view.nodes.get(node))
+    if lease is None:
+        raise StoreError(f"Node {node} has no lease")
+    if lease.until < now:
+        yield COMMIT
+        return []
+    yield Change("nodes", None, lambda row: row.until < now)
+    yield Change("nodes", None, lambda row: row.started > now + AHEAD, lambda row: _brought(row, now))
+    found = yield Read(orphans)
+    unknown = [run_of(row) for row in found if row.owner != node or (row.job_id, row.nominal) not in known]
+    ids = {run.job_id for run in unknown}
+    rows = yield Read(lambda view: [view.jobs[id] for id in sorted(ids) if id in view.jobs])
+    fences = {id(run): (run.owner, run.attempt) for run in unknown}
+    changed = sort_out(unknown, {row.id: job_of(row, home) for row in rows}, node, now, room, known)
+    taken = []
+    for run in changed:
+        if (yield from _settle(run, fences[id(run)])):
+            taken.append(run)
+    yield from _release(Counter(run.job_id for run in taken if run.ended))
+    yield COMMIT
+    linked(taken)
+    return taken
+
+
+def _brought(row: NodeRow, now: int) -> NodeRow:
+    """Return a lease that was renewed in the future, as it seems, as one that counts from now."""
+    return row._replace(until=row.until - row.started + now, started=now)
+
+
+def _settle(run: Run, fence: tuple[str | None, int]) -> Part:
+    """Write what became of an orphan that was found with a fence; return whether it was still so."""
+
+    def is_found(row: RunRow) -> bool:
+        return row.status == CLAIMED and (row.owner, row.attempt) == fence
+
+    def settled(row: RunRow) -> RunRow:
+        if run.ended:
+            name, func = label_of(run)
+            return row._replace(
+                status=run.status,
+                reason=run.reason,
+                finished=run.finished_at,
+                name=name,
+                func=func,
+                ended_by=fence,
+            )
+        return row._replace(owner=run.owner, attempt=run.attempt, claimed=run.claimed_at, started=None)
+
+    found = yield Change("runs", [(run.job_id, run.nominal)], is_found, settled)
+    return bool(found)
+
+
+def leave(node: str, runs: Iterable[Run]) -> Program:
+    """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
+    fences = {(run.job_id, run.nominal): (run.owner, run.attempt) for run in runs}
+
+    def is_mine(row: RunRow) -> bool:
+        return row.status == CLAIMED and (row.owner, row.attempt) == fences[row.job_id, row.nominal]
+
+    if fences:
+        yield Change("runs", list(fences), is_mine, lambda row: row._replace(owner=None))
+    is_busy = yield Read(
+        lambda view: any(row.status == CLAIMED and row.owner == node for row in view.runs.values())
+    )
+    if not is_busy:
+        yield Change("nodes", [node], lambda row: True, lambda row: None)
+    yield COMMIT

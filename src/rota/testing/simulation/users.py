@@ -1,0 +1,119 @@
+"""The users of a simulation: they add, pause, change and remove jobs through one of the nodes.
+
+They choose at random; the audit decides whether what comes of it may be.
+"""
+
+from __future__ import annotations
+
+from ...clock import SECOND, moment
+from ...core.plan import ACTIVE
+from ...errors import RotaError
+from ...triggers.cron import CronTrigger
+from ...triggers.date import DateTrigger
+from ...triggers.interval import IntervalTrigger
+from .nodes import Crash
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+    from typing import Any
+
+    from ...triggers.base import BaseTrigger
+    from .audit import Audit
+    from .nodes import Node
+
+#: How many jobs there are at most.
+JOBS = 3
+
+WORK = "rota.testing.simulation.nodes:work"
+
+
+class Users:
+    """The users of one world.
+
+    :param say: takes a line for the trace
+    """
+
+    def __init__(self, rng: Random, seed: int, audit: Audit, say: Callable[[str], None]) -> None:
+        self._rng = rng
+        self._seed = seed
+        self._audit = audit
+        self._say = say
+        self._ticks_of_phase = 0
+        self._policies = [self._policy() for _ in range(JOBS)]
+        #: the latest trigger with which each job was replaced
+        self._triggers: dict[int, BaseTrigger] = {}
+
+    def act(self, node: Node) -> None:
+        """Be a user who does something with a job, through a node."""
+        rng = self._rng
+        scheduler, number = node.scheduler, rng.randrange(JOBS)
+        job_id = f"{self._seed}.{number}"
+        kind = rng.choice(
+            ("add", "add", "remove", "pause", "resume", "resume", "reschedule", "modify", "run at", "replace")
+        )
+        self._say(f"{node}: a user wants to {kind} {job_id}")
+        try:
+            if kind == "add":
+                added = scheduler.add_job(WORK, self._trigger(node.now), id=job_id, **self._policies[number])
+                self._triggers[number] = added.trigger
+            elif kind == "remove":
+                if rng.random() < 0.3:
+                    scheduler.remove_all_jobs()
+                else:
+                    scheduler.remove_job(job_id)
+            elif kind == "pause":
+                scheduler.pause_job(job_id)
+            elif kind == "resume":
+                if self._is_paused(job_id):
+                    scheduler.resume_job(job_id)
+            elif kind == "reschedule":
+                scheduler.reschedule_job(job_id, trigger=self._trigger(node.now + 10 * SECOND))
+            elif kind == "modify":
+                scheduler.modify_job(job_id, name=f"renamed at {node.now}")
+            elif kind == "run at":
+                self._ticks_of_phase += 1
+                when = (node.now // SECOND + rng.randint(5, 20)) * SECOND + self._ticks_of_phase
+                scheduler.modify_job(job_id, next_run_time=moment(when))
+            elif kind == "replace" and (trigger := self._latest_trigger(number)) is not None:
+                scheduler.add_job(WORK, trigger, id=job_id, replace_existing=True, **self._policies[number])
+        except (RotaError, ConnectionError, Crash) as exc:
+            self._say(f"   which fails: {type(exc).__name__}")
+
+    def _policy(self) -> dict[str, Any]:
+        rng = self._rng
+        return {
+            "coalesce": rng.random() < 0.5,
+            "max_instances": rng.choice((1, 1, 2, 3)),
+            "misfire_grace_time": rng.choice((None, None, 3, 10)),
+            "on_lost": rng.choice(("rerun", "rerun", "rerun", "lost")),
+            "max_attempts": rng.choice((1, 2, 3)),
+            "expires": rng.choice((None, None, None, 8)),
+        }
+
+    def _trigger(self, now: int) -> BaseTrigger:
+        """Return a trigger whose times no other trigger of this world has: its microseconds are its own."""
+        rng = self._rng
+        self._ticks_of_phase += 1
+        start = moment((now // SECOND + rng.randint(-3, 10)) * SECOND + self._ticks_of_phase)
+        kind = rng.random()
+        jitter = rng.choice((None, None, 4))
+        if kind < 0.1:
+            return DateTrigger(start)
+        if kind < 0.2:
+            return CronTrigger(second=f"*/{rng.choice((2, 7, 20))}", timezone="UTC", jitter=jitter)
+        length = rng.choice((1, 2, 5, 13)) * rng.choice((1, 1, 0.25))
+        end = moment(now + rng.randint(1, 60) * SECOND) if rng.random() < 0.2 else None
+        return IntervalTrigger(seconds=length, start_date=start, end_date=end, jitter=jitter)
+
+    def _latest_trigger(self, number: int) -> BaseTrigger | None:
+        """Return the trigger of a job, or the latest known of one that has gone: it comes back with times that have records."""
+        job = self._audit.lookup(f"{self._seed}.{number}")
+        if job is not None:
+            self._triggers[number] = job.trigger
+        return self._triggers.get(number)
+
+    def _is_paused(self, job_id: str) -> bool:
+        seen = self._audit.look(job_id)
+        return seen is not None and seen.state != ACTIVE
