@@ -138,7 +138,6 @@ def run_of(row: Row[Any]) -> Run:
     run.status, run.owner = row.status, row.owner
     run.claimed_at, run.started_at, run.finished_at = row.claimed, row.started, row.finished
     _tell(run, row, row.reason)
-    run.signature = row.signature
     return run
 
 
@@ -165,7 +164,15 @@ def _run_of_damaged(row: Row[Any]) -> Run:
 
 def _tell(run: Run, row: Row[Any], reason: Any) -> None:
     """Set what a record says to people."""
-    texts: tuple[Any, ...] = (reason, row.error_type, row.error, row.traceback, row.name, row.func)
+    texts: tuple[Any, ...] = (
+        reason,
+        row.error_type,
+        row.error,
+        row.traceback,
+        row.name,
+        row.func,
+        row.signature,
+    )
     if row.result is not None:
         try:
             run.retval = value_of(row.result)
@@ -175,4 +182,4 @@ def _tell(run: Run, row: Row[Any], reason: Any) -> None:
             run.retval = text_instead(row.result)
     if any(text is not None and type(text) is not str for text in texts):
         texts = tuple(None if text is None else text_instead(text) for text in texts)
-    run.reason, run.error_type, run.error, run.traceback, run.name, run.func = texts
+    run.reason, run.error_type, run.error, run.traceback, run.name, run.func, run.signature = texts
