@@ -629,6 +629,17 @@ class Engine:
         state.failures, state.retry_at, state.error = 0, None, None
         self.dispatch(SchedulerHealthEvent(EVENT_SCHEDULER_RECOVERED, state.alias))
 
+    def doubt(self, alias: str) -> None:
+        """Have the next pass look for runs that a store holds for this node and that it does not know of.
+
+        An end that is refused is mostly that of a run which another node has taken over. If what is stored of it was changed by
+        somebody else, nobody would ever end it.
+        """
+        state = self._state_of(alias)
+        if state is not None and state.lease is not None:
+            state.lease.in_doubt = True
+            self._wake()
+
     def job_came_free(self) -> None:
         """Wake the host for a job that waited for the end of its runs."""
         self._wake()

@@ -13,13 +13,14 @@ from ..clock import SECOND, moment
 from ..core.plan import QUARANTINED, plan
 from ..core.run import CLAIMED, SUCCEEDED, succeed
 from ..events import EVENT_SCHEDULER_DEGRADED
+from ..executors.steps import current_run
 from .clock import VirtualClock
 from .contract_jobs import START, make_job, task
 from .manual import ManualScheduler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     from ..core.run import Run
@@ -168,6 +169,58 @@ class DamageContract:
             scheduler.shutdown()
             hand.close()
 
+    @pytest.mark.timeout(300)
+    def test_a_run_that_is_damaged_while_its_node_carries_it_out_gets_an_end(self, hand: Hand) -> None:
+        """The node that has it lives on, and presents its end; whatever is damaged, the job goes on."""
+        wanted = [Damage(RUN, field, name, ()) for field in hand.fields[RUN] for name in DAMAGES]
+        done: list[Damage] = []
+
+        def spoil(number: int) -> None:
+            damage = wanted[number]
+            if not damage.key:  # the first run of its job
+                run = current_run()
+                damage.key = (run.job_id, run.nominal)
+                if hand.write(RUN, damage.key, damage.field, DAMAGES[damage.name]):
+                    done.append(damage)
+
+        _spoilers[id(hand)] = spoil
+        clock = VirtualClock(moment(START))
+        scheduler = ManualScheduler(clock=clock, jobstores={"default": hand.open()}, lease=LEASE // SECOND)
+        troubles: list[Any] = []
+        scheduler.add_listener(troubles.append, EVENT_SCHEDULER_DEGRADED)
+        scheduler.start()
+        try:
+            scheduler.add_jobs(
+                {
+                    "func": spoil_own_run,
+                    "trigger": "interval",
+                    "seconds": 150,
+                    "id": f"job{number}",
+                    "args": (id(hand), number),
+                }
+                for number in range(len(wanted))
+            )
+            scheduler.advance(minutes=2 * MINUTES)
+            assert troubles == []
+            assert done
+            found = Found(scheduler)
+            wrong = [damage for damage in done if not found.goes_on(damage.key[0], START + 151 * SECOND)]
+            assert not wrong, "\n".join(map(repr, wrong))
+            assert scheduler.get_runs(status=CLAIMED, limit=100_000) == []
+        finally:
+            del _spoilers[id(hand)]
+            scheduler.shutdown()
+            hand.close()
+
+
+#: what the jobs of the last test do, by the hand that they use
+_spoilers: dict[int, Callable[[int], None]] = {}
+
+
+def spoil_own_run(hand: int, number: int) -> None:
+    """Be the callable of jobs that damage what is stored of their own run."""
+    _spoilers[hand](number)
+
 
 # ----------------------------------------------------------------------------------------------------------- damages
 
@@ -290,7 +343,7 @@ class Found:
         if damage.kind == JOB:
             return self._job(damage.key[0])
         job_id = damage.key[0] if damage.kind != NODE else damage.key[0].replace("gone", "node")
-        return self._goes_on(job_id)
+        return self.goes_on(job_id, START + 1)
 
     def _job(self, id: str) -> bool:
         job = self.jobs.get(id)
@@ -302,10 +355,10 @@ class Found:
             return True  # it waits for an executor that this scheduler does not have
         return bool(self.runs.get(id))
 
-    def _goes_on(self, id: str) -> bool:
-        """Whether the job of a damaged run runs again, and has none under way."""
+    def goes_on(self, id: str, since: int) -> bool:
+        """Whether the job of a damaged run runs again, from an instant on, and has none under way."""
         job = self.jobs.get(id)
-        return job is not None and job.running == 0 and self._ran(id, START + 1)
+        return job is not None and job.running == 0 and self._ran(id, since)
 
     def _ran(self, id: str, since: int) -> bool:
         return any(

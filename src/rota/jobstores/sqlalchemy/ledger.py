@@ -14,7 +14,7 @@ from ...clock import HELD
 from ...core.plan import ENDED
 from ...core.recorded import first_nominal, leave_out_recorded
 from ...core.run import CLAIMED, END_STATES
-from ...damaged import LATEST, count_of, is_damaged, version_of
+from ...damaged import LATEST, MOST, count_of, is_damaged, version_of
 from ...texts import storable
 from ..documents import label_of, label_records
 from ..offset import AHEAD
@@ -350,9 +350,10 @@ class Ledger:
         row = conn.execute(found).first()
         if row is None or row.status in END_STATES or row.owner is None or damage_of(row) is None:
             return False
-        for stored, own in ((row.owner, run.owner), (row.attempt, run.attempt)):
-            if type(stored) is type(own) and stored != own:
-                return False
+        if isinstance(row.owner, str) and row.owner != run.owner:
+            return False
+        if isinstance(row.attempt, int) and 0 < row.attempt < MOST and row.attempt != run.attempt:
+            return False
         values = dict(zip(ENDS, end_of(run), strict=False)) | {"owner": run.owner, "attempt": run.attempt}
         conn.execute(self._tables.runs.update().where(*self._is_key(run.job_id, run.nominal)).values(values))
         return True
