@@ -235,7 +235,7 @@ class JobFormat:
                 and state == ACTIVE
                 and EARLIEST <= nominal <= due <= LATEST  # type: ignore[operator]
                 and 0 <= version < MOST
-                and running < MOST
+                and 0 <= running < MOST
                 and type(id) is type(name) is type(executor) is str
             ) or is_sound_job(id, name, executor, nominal, due, version, state, running, error)
         except TypeError:
