@@ -458,14 +458,21 @@ class BaseJobStore(ABC):
 
         :param jobs: jobs as :meth:`due` returned them; their ``running`` is set to what the ledger says
         """
+        if type(self).claim is not BaseJobStore.claim:
+            return  # it has a ledger of its own, and counts there
         with self._ledger.lock:
             under_way = self._ledger.count_under_way(job.id for job in jobs)
             for job in jobs:
                 job.running = under_way[job.id]
                 self._ledger.set_running(job.id, job.running)
 
+    def mend(self, now: int) -> tuple[list[Job], list[Run]]:
+        """Look for damage that no other step meets; return all that :meth:`mend_in_steps` returns."""
+        steps = list(self.mend_in_steps(now))
+        return [job for jobs, _ in steps for job in jobs], [run for _, runs in steps for run in runs]
+
     def mend_in_steps(self, now: int) -> Iterator[tuple[list[Job], list[Run]]]:
-        """Look for damage that no other step meets, in steps like those of :meth:`heal_in_steps`.
+        """Do what :meth:`mend` does, in steps like those of :meth:`heal_in_steps`.
 
         That is: jobs that are never due because of what is stored of them; runs that neither are under way nor have ended, or whose
         keys no node can name, which get an end; counts of running runs that the ledger contradicts, which are put right.

@@ -147,14 +147,14 @@ class Housekeeping:
                 self._engine.dispatch(JobEvent(EVENT_JOB_RESTORED, job.id, self._alias))
             yield None
         self.to_heal = 0
-        for jobs, runs in self._store.mend_in_steps(now):
+        for jobs, runs in self._in_steps("mend", now):
             self.damaged += jobs
             for run in runs:
                 self._engine.logger.error("Run %r was recorded as %s: %s", run, run.status, run.reason)
                 announce(self._engine, self._alias, run, EVENT_OF_STATUS[run.status])
             yield None
         for left in self._in_steps("prune", now):
-            self.to_forget = left
+            self.to_forget = left or 0
             yield None
         self.to_forget = 0
 
@@ -166,7 +166,7 @@ class Housekeeping:
                 break
             if name in defined:
                 done = getattr(self._store, name)(now)
-                return iter([(done or (), 0) if name == "heal" else 0])
+                return iter([(done or (), 0) if name == "heal" else done])
         steps: Iterator[Any] = getattr(self._store, f"{name}_in_steps")(now)
         return steps
 
