@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rota.testing import DamageContract
-from rota.testing.damage_contract import JOB, NODE, RECORD, RUN, Hand
+from rota.testing.damage_contract import DAMAGES, JOB, NODE, RECORD, RUN, Hand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Table
 
     from rota.jobstores.base import BaseJobStore
+
+
+class NoText(bytes):
+    """Bytes that SQLite keeps as a text."""
 
 
 class SQLHand(Hand):
@@ -30,6 +34,8 @@ class SQLHand(Hand):
         store = SQLAlchemyJobStore(url)
         self._engine = store.engine
         tables = store._tables
+        if self._engine.dialect.name == "sqlite":
+            self.damages = {**DAMAGES, "a text that is none": NoText(b"damaged \xff")}
         self._tables: dict[str, Table] = {
             JOB: tables.jobs,
             RUN: tables.runs,
@@ -54,7 +60,8 @@ class SQLHand(Hand):
         table = self._tables[kind]
         names = [column.name for column in table.primary_key.columns]
         met = " AND ".join(f"{name} = :key{number}" for number, name in enumerate(names))
-        statement = text(f"UPDATE {table.name} SET {field} = :value WHERE {met}").bindparams(
+        given = "CAST(:value AS TEXT)" if isinstance(value, NoText) else ":value"
+        statement = text(f"UPDATE {table.name} SET {field} = {given} WHERE {met}").bindparams(
             bindparam("value", type_=None)
         )
         values = {f"key{number}": part for number, part in enumerate(key)}

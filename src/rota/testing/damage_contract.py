@@ -72,6 +72,8 @@ class Hand:
         is stored of it: columns, fields, keys
     """
 
+    #: what is written over the fields, by names; a hand may know more
+    damages: Mapping[str, Any] = DAMAGES
     fields: Mapping[str, Mapping[str, object]] | Mapping[str, tuple[str, ...]]
 
     def open(self) -> BaseJobStore:
@@ -173,7 +175,7 @@ class DamageContract:
     @pytest.mark.timeout(300)
     def test_a_run_that_is_damaged_while_its_node_carries_it_out_gets_an_end(self, hand: Hand) -> None:
         """The node that has it lives on, and presents its end; whatever is damaged, the job goes on."""
-        wanted = [Damage(RUN, field, name, ()) for field in hand.fields[RUN] for name in DAMAGES]
+        wanted = [Damage(RUN, field, name, ()) for field in hand.fields[RUN] for name in hand.damages]
         done: list[Damage] = []
 
         def spoil(number: int) -> None:
@@ -181,7 +183,7 @@ class DamageContract:
             if not damage.key:  # the first run of its job
                 run = current_run()
                 damage.key = (run.job_id, run.nominal)
-                if hand.write(RUN, damage.key, damage.field, DAMAGES[damage.name]):
+                if hand.write(RUN, damage.key, damage.field, hand.damages[damage.name]):
                     done.append(damage)
 
         _spoilers[id(hand)] = spoil
@@ -236,7 +238,7 @@ def _spoil_all(hand: Hand, clock: VirtualClock, *kinds: str) -> Iterator[Damage]
             for kind, fields in hand.fields.items()
             if not kinds or kind in kinds
             for field in fields
-            for name in DAMAGES
+            for name in hand.damages
         ]
         for kind, make in _MAKE.items():
             of_kind = [damage for damage in wanted if damage.kind == kind]
@@ -245,7 +247,7 @@ def _spoil_all(hand: Hand, clock: VirtualClock, *kinds: str) -> Iterator[Damage]
     finally:
         store.shutdown()
     for damage in wanted:
-        if hand.write(damage.kind, damage.key, damage.field, DAMAGES[damage.name]):
+        if hand.write(damage.kind, damage.key, damage.field, hand.damages[damage.name]):
             yield damage
 
 

@@ -43,6 +43,7 @@ from .nodes import Nodes, rescue
 from .others import Others
 from .retention import Pruning, quarantined
 from .schema import Tables
+from .undecodable import repairing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         self._db = Database(url, maybe_ref(engine) if engine else None, engine_options)
         metadata = maybe_ref(metadata) or MetaData()
         self._tables = Tables(metadata, tablename, tableschema, self._db.engine.dialect.name)
+        self._db.repair = repairing(self._tables.all)
         self._format = JobFormat(serializer, pickle_protocol, imports, signing_key)
         self._jobs = Jobs(self._tables, self._format)
         self._ledger_table = Ledger(self._tables, self._jobs)

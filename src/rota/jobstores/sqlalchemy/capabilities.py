@@ -107,6 +107,10 @@ class Capabilities:
         """Whether the transaction lost against others (a deadlock, or not serializable), so that it is worth repeating."""
         return False
 
+    def is_undecodable(self, exc: DBAPIError) -> bool:
+        """Whether the driver could not read a text, as its bytes are none."""
+        return False
+
     def is_too_long(self, exc: BaseException) -> bool:
         """Whether the server took a statement for too long, where the driver does not say so by a ``DataError``."""
         return False
@@ -119,6 +123,9 @@ class Capabilities:
 
 class _Sqlite(Capabilities):
     one_writer = True
+
+    def is_undecodable(self, exc: DBAPIError) -> bool:
+        return "Could not decode to UTF-8" in str(exc.orig)
 
     @contextmanager
     def transaction(self, conn: Connection, foreign: bool) -> Iterator[Connection]:

@@ -99,6 +99,8 @@ class Database:
             # Who wants connections looked at or thrown away when they were idle, means this one too.
             and (self.can.one_writer or _RENEWING.isdisjoint(options or {}))
         )
+        #: what makes texts readable that the driver cannot decode
+        self.repair: Callable[[Connection], None] | None = None
         #: what keeps forks away from transactions, where the database is a part of this process
         self._gate = GATE if self.can.one_writer else None
         if self._own and self._gate is not None and isinstance(engine.pool, QueuePool):
@@ -180,6 +182,7 @@ class Database:
         transaction: Callable[[], Any],
     ) -> Result:
         tries = waits = 0
+        repair = self.repair
         while True:
             finished = False
             try:
@@ -190,6 +193,10 @@ class Database:
             except IntegrityError:
                 raise
             except (DBAPIError, TimeoutError) as exc:
+                if repair is not None and isinstance(exc, DBAPIError) and self.can.is_undecodable(exc):
+                    self._repair(repair)
+                    repair = None
+                    continue
                 if self._own and not finished and is_locked(exc):
                     waits += 1
                     if may_wait_again(self.engine, waits, self.address, BUSY_TIMEOUT / 1000):
@@ -197,6 +204,10 @@ class Database:
                 tries += 1
                 if not self._may_repeat(exc, finished, tries):
                     raise self._translated(exc) from exc
+
+    def _repair(self, repair: Callable[[Connection], None]) -> None:
+        with self._writing() as conn:
+            repair(conn)
 
     def _may_repeat(self, exc: DBAPIError | TimeoutError, finished: bool, tries: int) -> bool:
         if tries >= TRIES or isinstance(exc, TimeoutError) or self.can.is_too_long(exc):
