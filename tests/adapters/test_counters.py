@@ -1,4 +1,4 @@
-"""Counts of running runs on servers, whose transactions do not see what others have not committed yet."""
+"""What servers count and refuse: their transactions do not see what others have not committed yet."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rota.clock import SECOND
-from rota.core.run import succeed
+from rota.clock import DAY, SECOND
+from rota.core.plan import ACTIVE, QUARANTINED
+from rota.core.run import SKIPPED, succeed
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
-from rota.testing.contract_jobs import START, claim, make_job, running
+from rota.testing import ManualScheduler, VirtualClock
+from rota.testing.contract_jobs import START, claim, make_job, running, task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -130,3 +132,34 @@ def test_a_job_that_replaces_one_does_not_count_a_run_whose_end_is_committed_lat
         lambda: there.add_jobs([make_job()], replace=lambda job, stored: None),
     )
     assert running(there) == 0
+
+
+def test_an_interval_of_a_millisecond_is_claimed_after_a_month(stores: Stores) -> None:
+    store, _ = stores
+    store.add_job(make_job(every=0.001))  # type: ignore[arg-type]
+    (run,) = claim(store, START + 40 * DAY)
+    (merged,) = store.get_runs(status=SKIPPED)
+    assert merged.count == 40 * 86_400 * 1000
+    assert run.nominal == START + 40 * DAY
+
+
+def test_a_job_whose_claim_the_database_refuses_is_quarantined_and_its_neighbours_run(
+    stores: Stores,
+) -> None:
+    """An administrator has added a condition, as one of many reasons for which a server takes no row."""
+    store, _ = stores
+    with store.engine.begin() as conn:
+        conn.exec_driver_sql("ALTER TABLE rota_runs ADD CHECK (job_id <> 'refused')")
+    scheduler = ManualScheduler(
+        clock=VirtualClock(START), jobstores={"default": SQLAlchemyJobStore(engine=store.engine)}
+    )
+    scheduler.start()
+    for id in ("first", "refused", "second"):
+        scheduler.add_job(task, "interval", seconds=10, id=id)
+    scheduler.advance(seconds=20)
+    states = {job.id: job.state for job in scheduler.get_jobs()}
+    assert states == {"first": ACTIVE, "refused": QUARANTINED, "second": ACTIVE}
+    assert "refuses its claim" in (scheduler.get_job("refused").error or "")
+    assert sorted(run.job_id for run in scheduler.get_runs()) == ["first", "first", "second", "second"]
+    assert scheduler.health()["stores"]["default"]["ok"]
+    scheduler.shutdown()

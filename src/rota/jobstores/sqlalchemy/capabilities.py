@@ -107,6 +107,10 @@ class Capabilities:
         """Whether the transaction lost against others (a deadlock, or not serializable), so that it is worth repeating."""
         return False
 
+    def refuses_value(self, exc: DBAPIError) -> bool:
+        """Whether the server refused what it was given, where the driver does not say so by its kind of error."""
+        return False
+
     def is_undecodable(self, exc: DBAPIError) -> bool:
         """Whether the driver could not read a text, as its bytes are none."""
         return False
@@ -219,6 +223,11 @@ class _PostgreSQL(Capabilities):
     def is_passing(self, exc: DBAPIError) -> bool:
         return getattr(exc.orig, "sqlstate", None) in ("40001", "40P01")
 
+    def refuses_value(self, exc: DBAPIError) -> bool:
+        # Numbers and texts that do not fit; conditions; what triggers raise.
+        state = getattr(exc.orig, "sqlstate", None) or ""
+        return state[:2] in ("22", "23") or state == "P0001"
+
     @contextmanager
     def alone(self, conn: Connection, name: str) -> Iterator[None]:
         # Held until the transaction is over.
@@ -245,6 +254,11 @@ class _MySQL(Capabilities):
         args: tuple[Any, ...] = getattr(exc.orig, "args", ())
         # Deadlock; record changed since it was read; waited too long for a lock.
         return bool(args) and args[0] in (1213, 1020, 1205)
+
+    def refuses_value(self, exc: DBAPIError) -> bool:
+        # Numbers and texts that do not fit; conditions (of MariaDB, of MySQL); what triggers raise.
+        args: tuple[Any, ...] = getattr(exc.orig, "args", ())
+        return bool(args) and args[0] in (1264, 1366, 1406, 1690, 4025, 3819, 1644)
 
     def is_too_long(self, exc: BaseException) -> bool:
         # The server says so and hangs up, so that the rollback fails too: what it said stands behind that error.

@@ -297,7 +297,7 @@ class Database:
             return JobValueError(
                 f"The database {self.address} takes no value as long as this one: see max_allowed_packet"
             )
-        if isinstance(exc, DataError):
+        if isinstance(exc, DataError) or (isinstance(exc, DBAPIError) and self.can.refuses_value(exc)):
             return JobValueError(f"The database {self.address} refused a value: {cause}")
         if isinstance(exc, TimeoutError) or _is_environmental(exc):
             why = explained(self.engine, exc)
