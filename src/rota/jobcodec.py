@@ -8,8 +8,9 @@ from __future__ import annotations
 from .clock import HELD, instant, moment
 from .codec import dumps, loads, to_text
 from .codecbounds import MAX_TEXT, TooMuchError, check_job
-from .core.plan import QUARANTINED
+from .core.plan import ACTIVE, QUARANTINED
 from .core.policy import DEFAULT_POLICY
+from .damaged import DAMAGED, EARLIEST, LATEST, MOST, is_sound_job, mended_job
 from .errors import (
     CallableLookupError,
     CallableMismatchError,
@@ -224,6 +225,22 @@ class JobFormat:
 
         :param home: the scheduler that the job's methods go through, and the alias of the store
         """
+        try:
+            # What nearly all jobs are like; the others are looked at closely.
+            is_sound = (
+                error is None
+                and state == ACTIVE
+                and EARLIEST <= nominal <= due <= LATEST  # type: ignore[operator]
+                and 0 <= version < MOST
+                and 0 <= running < MOST
+                and type(id) is type(name) is type(executor) is str
+            ) or is_sound_job(id, name, executor, nominal, due, version, state, running, error)
+        except TypeError:
+            is_sound = is_sound_job(id, name, executor, nominal, due, version, state, running, error)
+        if not is_sound:
+            parts = (reference, trigger, args, kwargs, options)
+            columns = (id, name, *parts, executor, nominal, due, version, state, running, error)
+            return self._of_damaged(home, columns)
         # All attributes are set here, once, instead of by Job.__new__(): a list of jobs is to come fast.
         job: Job = _new(Job)
         job._home = home
@@ -237,7 +254,23 @@ class JobFormat:
         job.version = version
         job.state = state
         job.running = running
-        self.restore(job, reference, trigger, args, kwargs, options)
+        try:
+            self.restore(job, reference, trigger, args, kwargs, options)
+        except (TypeError, AttributeError):
+            parts = (reference, trigger, args, kwargs, options)
+            if all(type(part) is str for part in parts):
+                raise
+            columns = (id, name, *parts, executor, nominal, due, version, state, running, error)
+            return self._of_damaged(home, columns)
+        return job
+
+    def _of_damaged(self, home: tuple[Any, str | None], columns: Sequence[Any]) -> Job:
+        """Return a job of which not all is what a store wrote, in quarantine; what is damaged has something sound in its place."""
+        sound, wrong = mended_job(columns)
+        version = sound[10]
+        sound[10], sound[11], sound[13] = max(version, 0), QUARANTINED, None
+        job = self.job_of(home, *sound)
+        job.version, job.error = version, f"{DAMAGED}{wrong}; repair it, or replace or remove the job"
         return job
 
     def restore(self, job: Job, reference: str, trigger: str, args: str, kwargs: str, options: str) -> None:
@@ -289,6 +322,8 @@ class JobFormat:
     def _quarantine(
         self, job: Job, exc: BaseException, trigger: str, args: str, kwargs: str, options: str
     ) -> None:
+        if not all(type(part) is str for part in (job.func_ref, trigger, args, kwargs, options)):
+            raise TypeError("a part is no text") from exc  # see job_of()
         job.state = QUARANTINED
         misnamed = issubclass(type(exc), CallableMismatchError)
         job.error = text_of(exc) if misnamed else f"it could not be restored: {error_text(exc)}"
@@ -388,23 +423,31 @@ def encode_job(job: Job, format: JobFormat = _JSON) -> dict[str, Any]:
     :raises TransientJobError: if the callable has no importable name
     :raises SerializationError: if an argument or the trigger does not fit
     """
-    import json
-
     reference, trigger, args, kwargs, options = format.texts(job)
     return {
         "id": job.id,
         "name": job.name,
         "func": reference,
-        "trigger": json.loads(trigger),
-        "args": json.loads(args),
-        "kwargs": json.loads(kwargs),
-        "options": json.loads(options),
+        "trigger": _as_json(trigger),
+        "args": _as_json(args),
+        "kwargs": _as_json(kwargs),
+        "options": _as_json(options),
         "executor": job.executor,
         "state": job.state,
         "error": job.error,
         "next": _iso(job.next_nominal),
         "due": "held" if job.next_due == HELD else _iso(job.next_due),
     }
+
+
+def _as_json(text: str) -> Any:
+    """Return what a JSON text says; a damaged one as a text that nothing reads again."""
+    import json
+
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return {"~damaged": text}
 
 
 def decode_job(

@@ -354,12 +354,16 @@ class BaseJobStore(ABC):
         """
         with self._ledger.lock:
             for job_id in self._ledger.finish(runs):
-                nominal = self._ledger.held.pop(job_id)
-                job = self.lookup_job(job_id)
-                if job is not None:
-                    job.set_next(nominal)
-                    self.update_job(job)
+                self._let_go(job_id)
         return []
+
+    def _let_go(self, job_id: str) -> None:
+        """Let a job be due that waited for its runs."""
+        nominal = self._ledger.held.pop(job_id)
+        job = self.lookup_job(job_id)
+        if job is not None:
+            job.set_next(nominal)
+            self.update_job(job)
 
     def get_runs(
         self,
@@ -455,6 +459,41 @@ class BaseJobStore(ABC):
 
         :return: for each step the healed jobs, and how many are left to be looked at: of very many :data:`COUNTED`
         """
+        return iter(())
+
+    def recount(self, jobs: Sequence[Job]) -> None:
+        """Compare the counts of running runs of some jobs with the ledger; put right what is wrong, in the store and on the jobs.
+
+        Called before a time is skipped because of such a count. The version of a job stays as it is.
+
+        :param jobs: jobs as :meth:`due` returned them; their ``running`` is set to what the ledger says
+        """
+        if type(self).claim is not BaseJobStore.claim:
+            return  # it has a ledger of its own, and counts there
+        with self._ledger.lock:
+            under_way = self._ledger.count_under_way(job.id for job in jobs)
+            for job in jobs:
+                job.running = under_way[job.id]
+                self._ledger.set_running(job.id, job.running)
+
+    def mend(self, now: int) -> tuple[list[Job], list[Run]]:
+        """Look for damage that no other step meets; return all that :meth:`mend_in_steps` returns."""
+        steps = list(self.mend_in_steps(now))
+        return [job for jobs, _ in steps for job in jobs], [run for _, runs in steps for run in runs]
+
+    def mend_in_steps(self, now: int) -> Iterator[tuple[list[Job], list[Run]]]:
+        """Do what :meth:`mend` does, in steps like those of :meth:`heal_in_steps`.
+
+        That is: jobs that are never due because of what is stored of them; runs that neither are under way nor have ended, or whose
+        keys no node can name, which get an end; counts of running runs that the ledger contradicts, which are put right.
+
+        :param now: instant
+        :return: for each step jobs of the first kind, with ``state`` "quarantined" and the reason in ``error`` (the caller claims
+            the decision), and the runs that got an end (status "lost")
+        """
+        with self._ledger.lock:
+            for job_id in self._ledger.waiting_in_vain():
+                self._let_go(job_id)
         return iter(())
 
     def prune(self, now: int) -> None:

@@ -56,6 +56,10 @@ def sort_out(
         if reason is not None or job is None:
             end(run, LOST, reason, now)
         else:
+            if left is not None and run.executor not in left:
+                run.executor = (
+                    job.executor
+                )  # what is stored with the run is damaged, or was true when it was claimed
             if run.owner != node:  # what is the node's own already has been given its room
                 if job.id not in is_open:
                     is_open[job.id] = _is_open(run, job, orphaned[job.id], left)

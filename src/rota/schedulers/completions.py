@@ -250,6 +250,8 @@ class Completions:
             if self.submitted == self.recorded and not self._idle.is_set():
                 self._idle.set()
             engine.room_came_free()
+            if refused:
+                engine.doubt(self._alias)
             if waiting:
                 engine.job_came_free()
             if error is not None:

@@ -24,6 +24,7 @@ from ..texts import error_text, shortened
 from ..util import new_node_id
 from .announcing import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
 from .clock_jumps import JUMP, TURN, ClockWatch, bring_forward, go_on
+from .guarded import claim_singly, recount_busy
 from .store_state import StoreState
 from .unclaimed import FIRST_PAUSE, LONGEST_PAUSE
 from .withheld import start_withheld
@@ -454,6 +455,9 @@ class Engine:
                 wait = min(FIRST_PAUSE << unmoved, LONGEST_PAUSE) / SECOND
         aliases = tuple(self._executors)
         pause = state.housekeeping.turn(following, aliases, len(open_to) == len(aliases), wait == 0)
+        if state.housekeeping.damaged:
+            damaged, state.housekeeping.damaged = state.housekeeping.damaged, []
+            self._carry_out(state, damaged, store.now())
         if pause is not None:
             wait = pause if wait is None else min(wait, pause)
         if state.lease is not None:
@@ -464,6 +468,8 @@ class Engine:
 
     def _carry_out(self, state: StoreState, jobs: Sequence[Job], now: int) -> int | None:
         """Plan, claim and hand out what is due; return how many runs were handed out, None if nothing could be claimed."""
+        if state.lease is not None:  # else the counts are in this process, changed together with the runs
+            recount_busy(state, jobs)
         decisions = [_decide(job, now) for job in jobs]
         permission = (
             None if state.lease is None else state.lease.permission
@@ -506,12 +512,23 @@ class Engine:
 
     def _claim(self, state: StoreState, decisions: Sequence[Decision], now: int) -> list[Decision]:
         lease = state.lease
-        if lease is None:
-            return state.store.claim(decisions, self.node, now)
-        # An error does not tell whether the claim was stored, so it leaves a doubt.
-        lease.in_doubt = True
-        won = state.store.claim(decisions, lease.node, now)
-        lease.in_doubt = False
+        node = self.node
+        if lease is not None:
+            # An error does not tell whether the claim was stored, so it leaves a doubt.
+            lease.in_doubt, node = True, lease.node
+        try:
+            won = state.store.claim(decisions, node, now)
+        except BaseException as exc:
+            if is_interrupt(exc):
+                raise
+            won, left = claim_singly(state.store, decisions, node, now, exc)
+            if left is not None:
+                if not won:
+                    raise left from None
+                self.store_failed(state.alias, left, "claiming runs")  # what was claimed is carried out
+            return won
+        if lease is not None:
+            lease.in_doubt = False
         return won
 
     def submit(self, state: StoreState, alias: str, heads: Sequence[Run]) -> None:
@@ -649,6 +666,17 @@ class Engine:
         self.logger.info("Job store %r works again after %d errors", state.alias, state.failures)
         state.failures, state.retry_at, state.error = 0, None, None
         self.dispatch(SchedulerHealthEvent(EVENT_SCHEDULER_RECOVERED, state.alias))
+
+    def doubt(self, alias: str) -> None:
+        """Have the next pass look for runs that a store holds for this node and that it does not know of.
+
+        An end that is refused is mostly that of a run which another node has taken over. If what is stored of it was changed by
+        somebody else, nobody would ever end it.
+        """
+        state = self._state_of(alias)
+        if state is not None and state.lease is not None:
+            state.lease.in_doubt = True
+            self._wake()
 
     def job_came_free(self) -> None:
         """Wake the host for a job that waited for the end of its runs."""

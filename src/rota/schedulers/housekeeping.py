@@ -8,12 +8,14 @@ from __future__ import annotations
 from ..clock import SECOND
 from ..events import EVENT_JOB_RESTORED, JobEvent
 from ..jobstores.base import BaseJobStore
+from .announcing import EVENT_OF_STATUS, announce
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
+    from ..job import Job
     from .engine import Engine
 
 #: The time from one round to the next (microseconds), and the least multiple of the time that the last one worked.
@@ -53,6 +55,7 @@ class Housekeeping:
         "_strangers",
         "_wanted",
         "_worked",
+        "damaged",
         "earliest",
         "looked_at",
         "overdue",
@@ -76,6 +79,8 @@ class Housekeeping:
         self._strangers: set[str] = set()
         #: whether somebody has asked for what is known
         self._wanted = False
+        #: jobs that were found to be damaged, and are to be quarantined by the pass
+        self.damaged: list[Job] = []
         #: the earliest due time, as far as is known (instant)
         self.earliest: int | None = None
         #: how many due jobs wait for each executor alias, and when that was looked up (monotonic microseconds)
@@ -142,8 +147,14 @@ class Housekeeping:
                 self._engine.dispatch(JobEvent(EVENT_JOB_RESTORED, job.id, self._alias))
             yield None
         self.to_heal = 0
+        for jobs, runs in in_steps(self._store, "mend", now):
+            self.damaged += jobs
+            for run in runs:
+                self._engine.logger.error("Run %r was recorded as %s: %s", run, run.status, run.reason)
+                announce(self._engine, self._alias, run, EVENT_OF_STATUS[run.status])
+            yield None
         for left in in_steps(self._store, "prune", now):
-            self.to_forget = left
+            self.to_forget = left or 0
             yield None
         self.to_forget = 0
 
@@ -199,7 +210,7 @@ class Housekeeping:
 def in_steps(store: BaseJobStore, name: str, now: int) -> Iterator[Any]:
     """Return the steps of a store's method; the whole is one step where a subclass overrides only that.
 
-    :param name: "heal" or "prune"
+    :param name: "heal", "mend" or "prune"
     """
     for holder in (store, *type(store).__mro__):
         defined = vars(holder)
@@ -207,6 +218,6 @@ def in_steps(store: BaseJobStore, name: str, now: int) -> Iterator[Any]:
             break
         if name in defined:
             done = getattr(store, name)(now)
-            yield (done or [], 0) if name == "heal" else 0
+            yield {"heal": (done or [], 0), "mend": done or ([], [])}.get(name, 0)
             return
     yield from getattr(store, f"{name}_in_steps")(now)

@@ -14,6 +14,7 @@ Exports only; each name is loaded when it is first used, because the contract su
                           what it must do when its place is emptied, put back from a backup, or another one
 ``SignedJobStoreContract``
                           what it must do besides if it takes a ``signing_key``
+``DamageContract``        what a durable store must do with damaged data
 ``ExecutorContract``      the same for executors
 ``HostContract``          the same for schedulers
 ``simulate``              many schedulers on one store, crashes and lost answers included, from one seed
@@ -26,6 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .clock import VirtualClock as VirtualClock
     from .contracts import JobStoreContract as JobStoreContract
+    from .damage_contract import DamageContract as DamageContract
     from .executor_contract import ExecutorContract as ExecutorContract
     from .host_contract import HostContract as HostContract
     from .manual import ManualScheduler as ManualScheduler
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from .virtual_loop import VirtualLoop as VirtualLoop
 
 _WHERE = {
+    "DamageContract": "damage_contract",
     "ExecutorContract": "executor_contract",
     "HostContract": "host_contract",
     "JobStoreContract": "contracts",

@@ -364,6 +364,21 @@ class JobStoreContract(RecordContract, RecordedTimesContract, ClockContract):
             assert store.save_job(changed, found.version)
         assert [job.name for job in store.get_all_jobs()] == ["second"]
 
+    def test_counting_the_runs_of_jobs_anew_leaves_a_right_count_as_it_is(self, store: BaseJobStore) -> None:
+        store.add_job(make_job(max_instances=2))
+        store.add_job(make_job("idle", START + 60 * SECOND))
+        runs = claim(store)
+        jobs = [store.lookup_job(id) for id in ("job", "idle")]
+        store.recount([job for job in jobs if job is not None])
+        assert (
+            [job.running for job in jobs if job is not None]
+            == [1, 0]
+            == [running(store), running(store, "idle")]
+        )
+        assert store.mend(START) == ([], [])
+        finish(store, runs)
+        assert running(store) == 0
+
     def test_pausing_a_job_does_not_forget_its_running_runs(self, store: BaseJobStore) -> None:
         store.add_job(make_job())
         runs = claim(store)

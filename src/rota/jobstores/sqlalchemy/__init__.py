@@ -7,6 +7,7 @@ in ``database``.
 from __future__ import annotations
 
 import pickle
+from collections import Counter
 from functools import partial
 
 from ...clock import DAY, HELD, MINUTE, SECOND, instant, moment
@@ -41,11 +42,13 @@ from .database import Database, check_connection
 from .history import History
 from .jobs import Jobs, is_plannable
 from .ledger import Ledger, settle
+from .mending import Mending
 from .nodes import Changed, Nodes, rescue
 from .others import Others
 from .prepared import Unexpected
 from .pruning import Pruning
 from .schema import Tables
+from .undecodable import repairing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -131,9 +134,11 @@ class SQLAlchemyJobStore(DurableJobStore):
         self._db = Database(url, maybe_ref(engine) if engine else None, engine_options)
         metadata = maybe_ref(metadata) or MetaData()
         self._tables = Tables(metadata, tablename, tableschema, self._db.engine.dialect.name)
+        self._db.repair = repairing(self._tables.all)
         self._format = JobFormat(serializer, pickle_protocol, imports, signing_key)
         self._jobs = Jobs(self._tables, self._format)
-        self._ledger_table = Ledger(self._tables)
+        self._ledger_table = Ledger(self._tables, self._jobs)
+        self._mending = Mending(self._tables, self._jobs, self._ledger_table)
         self._nodes = Nodes(self._tables)
         self._create_tables = create_tables
         age = None if keep_days is None else int(keep_days * DAY)
@@ -507,12 +512,15 @@ class SQLAlchemyJobStore(DurableJobStore):
                 return []  # its own runs may not be its own any more
             self._nodes.settle(conn, now)
             unknown = [
-                run for run in orphans(conn) if run.owner != node or (run.job_id, run.nominal) not in known
+                (run, fence)
+                for run, fence in orphans(conn)
+                if run.owner != node or (run.job_id, run.nominal) not in known
             ]
-            held = self._ledger_table.held(conn, {run.job_id for run in unknown})
-            unknown = [run for run in unknown if run.job_id not in held]
-            ids = {run.job_id for run in unknown}
-            jobs = {row.id: self._job_of(row) for row in self._jobs.some(conn, ids)}
+            held = self._ledger_table.held(conn, {run.job_id for run, _ in unknown})
+            unknown = [(run, fence) for run, fence in unknown if run.job_id not in held]
+            orphaned = Counter([run.job_id for run, _ in unknown])
+            jobs = {row.id: self._job_of(row) for row in self._jobs.some(conn, orphaned)}
+            self._recount_busy(conn, jobs, orphaned)
             refusal = self._format.run_refusal
             return rescue(conn, self._ledger_table, unknown, jobs, node, now, room, known, refusal)
 
@@ -520,6 +528,14 @@ class SQLAlchemyJobStore(DurableJobStore):
             return self._step(work)
         except HeldRowsError:  # of a node or a run: it is asked again with the next renewal
             return []
+
+    def _recount_busy(self, conn: Connection, jobs: Mapping[str, Job], orphaned: Mapping[str, int]) -> None:
+        """Check the counts of jobs that have no place for their orphaned runs, as it seems."""
+        busy = [
+            id for id, job in jobs.items() if not 0 <= job.running - orphaned[id] < job.policy.max_instances
+        ]
+        for id, running in self._jobs.recount(conn, busy, wait=False).items() if busy else ():
+            jobs[id].running = running
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
@@ -564,6 +580,23 @@ class SQLAlchemyJobStore(DurableJobStore):
         for job in healed:
             job.version += 1
         return healed
+
+    def recount(self, jobs: Sequence[Job]) -> None:
+        """Compare the counts of running runs of jobs with the ledger, and put right what is wrong; see the port."""
+        found = self._step(partial(self._jobs.recount, ids=[job.id for job in jobs], wait=False))
+        for job in jobs:
+            job.running = found.get(job.id, job.running)
+
+    def mend_in_steps(self, now: int) -> Iterator[tuple[list[Job], list[Run]]]:
+        """Look for damage that no other step meets; see the port."""
+        self._check_started()
+        runs = self._read(self._mending.runs)
+        yield [], self._step(partial(self._mending.end, found=runs, now=now)) if runs else []
+        wrong = self._read(self._mending.miscounted)
+        if wrong:
+            self._step(partial(self._jobs.recount, ids=wrong, wait=False))
+        yield [], []
+        yield self._read(partial(self._mending.jobs, job_of=self._job_of)), []
 
     def prune_in_steps(self, now: int) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager, suppress
 
-from sqlalchemy import Connection, Engine, String, Text, TextClause, event, text
+from sqlalchemy import Connection, Engine, String, Text, TextClause, event, func, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import StaticPool
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
-    from sqlalchemy import Dialect
+    from sqlalchemy import ColumnElement, Dialect
     from sqlalchemy.engine import URL
 
 #: How long SQLite waits for another process that writes, in milliseconds; after each such time it is asked again, or told.
@@ -121,6 +121,14 @@ class Capabilities:
         """Whether a statement failed because a table is not there."""
         return False
 
+    def refuses_value(self, exc: DBAPIError) -> bool:
+        """Whether the server refused what it was given, where the driver does not say so by its kind of error."""
+        return False
+
+    def is_undecodable(self, exc: DBAPIError) -> bool:
+        """Whether the driver could not read a text, as its bytes are none."""
+        return False
+
     def is_too_long(self, exc: BaseException) -> bool:
         """Whether the server took a statement for too long, where the driver does not say so by a ``DataError``."""
         return False
@@ -133,6 +141,9 @@ class Capabilities:
 
 class _Sqlite(Capabilities):
     one_writer = True
+
+    def is_undecodable(self, exc: DBAPIError) -> bool:
+        return "Could not decode to UTF-8" in str(exc.orig)
 
     @contextmanager
     def transaction(self, conn: Connection, foreign: bool, patient: bool = True) -> Iterator[Connection]:
@@ -250,6 +261,11 @@ class _PostgreSQL(Capabilities):
     def is_without_tables(self, exc: DBAPIError) -> bool:
         return getattr(exc.orig, "sqlstate", None) in ("42P01", "3F000")  # undefined table, undefined schema
 
+    def refuses_value(self, exc: DBAPIError) -> bool:
+        # Numbers and texts that do not fit; conditions; what triggers raise.
+        state = getattr(exc.orig, "sqlstate", None) or ""
+        return state[:2] in ("22", "23") or state == "P0001"
+
     @contextmanager
     def alone(self, conn: Connection, name: str) -> Iterator[None]:
         # Held until the transaction is over.
@@ -301,6 +317,11 @@ class _MySQL(Capabilities):
     def is_without_tables(self, exc: DBAPIError) -> bool:
         return getattr(exc.orig, "args", ())[:1] == (1146,)
 
+    def refuses_value(self, exc: DBAPIError) -> bool:
+        # Numbers and texts that do not fit; conditions (of MariaDB, of MySQL); what triggers raise.
+        args: tuple[Any, ...] = getattr(exc.orig, "args", ())
+        return bool(args) and args[0] in (1264, 1366, 1406, 1690, 4025, 3819, 1644)
+
     def is_too_long(self, exc: BaseException) -> bool:
         # The server says so and hangs up, so that the rollback fails too: what it said stands behind that error.
         seen: BaseException | None = exc
@@ -341,6 +362,21 @@ def is_in_memory(url: URL) -> bool:
     """Whether a URL of SQLite means a database in memory."""
     names = (None, "", ":memory:", "file:", "file::memory:")
     return url.database in names or url.query.get("mode") == "memory"
+
+
+def keeps_anything(dialect: Dialect) -> bool:
+    """Whether a column keeps values of other types than its own (SQLite)."""
+    return dialect.name == "sqlite"
+
+
+def is_no_text(column: Any) -> ColumnElement[bool]:
+    """Return the condition that a database which keeps anything has no text in a column."""
+    return func.typeof(column) != "text"
+
+
+def is_no_number(column: Any) -> ColumnElement[bool]:
+    """Return the condition that a database which keeps anything has no whole number in a column."""
+    return func.typeof(column) != "integer"
 
 
 def takes_arrays(dialect: Dialect) -> bool:

@@ -117,6 +117,8 @@ class Database:
         #: whether its connections have a file open that may be removed or replaced, and where that is as the URL says
         self._has_file = self.can.one_writer and not isinstance(engine.pool, StaticPool)
         self._path = os.path.abspath(engine.url.database or "") if self._has_file else None
+        #: what makes texts readable that the driver cannot decode
+        self.repair: Callable[[Connection], None] | None = None
         #: what keeps forks away from transactions, where the database is a part of this process
         self._gate = GATE if self.can.one_writer else None
         if self._own and self._gate is not None and isinstance(engine.pool, QueuePool):
@@ -229,6 +231,7 @@ class Database:
         transaction: Callable[[], Any],
     ) -> Result:
         tries = waits = 0
+        repair = self.repair
         while True:
             finished = False
             try:
@@ -239,6 +242,10 @@ class Database:
             except IntegrityError:
                 raise
             except (DBAPIError, TimeoutError) as exc:
+                if repair is not None and isinstance(exc, DBAPIError) and self.can.is_undecodable(exc):
+                    self._repair(repair)
+                    repair = None
+                    continue
                 if self._own and not finished and is_locked(exc):
                     waits += 1
                     if may_wait_again(self.engine, waits, self.address, BUSY_TIMEOUT / 1000):
@@ -254,6 +261,10 @@ class Database:
                     self.check_log()  # without it, new connections fail
                 if not self._may_repeat(exc, finished, tries):
                     raise self._translated(exc) from exc
+
+    def _repair(self, repair: Callable[[Connection], None]) -> None:
+        with self._writing() as conn:
+            repair(conn)
 
     def _may_repeat(self, exc: DBAPIError | TimeoutError, finished: bool, tries: int) -> bool:
         if tries >= TRIES or isinstance(exc, TimeoutError) or self.can.is_too_long(exc):
@@ -368,7 +379,7 @@ class Database:
             return JobValueError(
                 f"The database {self.address} takes no value as long as this one: see max_allowed_packet"
             )
-        if isinstance(exc, DataError):
+        if isinstance(exc, DataError) or (isinstance(exc, DBAPIError) and self.can.refuses_value(exc)):
             return JobValueError(f"The database {self.address} refused a value: {cause}")
         if isinstance(exc, TimeoutError) or _is_environmental(exc):
             why = explained(self.engine, exc)

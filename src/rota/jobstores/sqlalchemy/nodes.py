@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, case, func, select
 
+from ...core.run import LOST, end
+from ...damaged import LATEST, MOST, count_of, is_time
 from ...errors import StoreError
 from ..identity import RESTORED
 from ..offset import AHEAD
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from ...job import Job
     from ..identity import Identity
-    from .ledger import Ledger
+    from .ledger import Ledger, Orphan
     from .schema import Tables
 
 
@@ -49,15 +51,14 @@ class Nodes:
             .select_from(meta.outerjoin(table, table.c.id == bindparam("b_id")))
             .where(meta.c.key == IDENTITY_KEY)
         )
-        self._renew = (
+        self._set = (
             table.update()
             .where(table.c.id == bindparam("b_id"))
-            .values(
-                lease_until=bindparam("lease_until"),
-                started=bindparam("started"),
-                renewals=table.c.renewals + 1,
-            )
+            .values(lease_until=bindparam("lease_until"), started=bindparam("started"))
         )
+        # A count that is none begins anew.
+        count = case((table.c.renewals.between(0, MOST), table.c.renewals + 1), else_=1)
+        self._renew = self._set.values(renewals=count)
 
     def is_alive(self, conn: Connection, node: str, now: int, identity: Identity) -> bool:
         """Whether the lease of a node is not over.
@@ -67,11 +68,16 @@ class Nodes:
         """
         known = identity.renewals(node)  # before the look: another thread may renew it at this moment
         row = conn.execute(self._find, {"b_id": node}).first()
-        if (row is None and known and now <= identity.until(node)) or (row is not None and row[1] < known):
+        if row is None:
+            is_restored = known > 0 and now <= identity.until(node)
+        else:
+            renewals = count_of(row[1])
+            is_restored = renewals is not None and renewals < known
+        if is_restored:
             raise Changed(RESTORED)
         if row is None:
             raise StoreError(f"Node {node} has no lease; a node calls renew() before it claims anything")
-        return bool(row[0] >= now)
+        return is_time(row[0]) and bool(row[0] >= now)
 
     def renew(
         self, conn: Connection, node: str, now: int, until: int, identity: Identity
@@ -83,7 +89,8 @@ class Nodes:
         """
         row = conn.execute(self._look, {"b_id": node}).first()
         found, before, renewals = (None, None, 0) if row is None else row
-        change = identity.change(node, now, found, renewals)
+        is_known = renewals is None or count_of(renewals) is not None
+        change = identity.change(node, now, found, renewals if is_known else identity.renewals(node))
         if change is not None:
             raise Changed(change)
         if before is None:
@@ -91,29 +98,41 @@ class Nodes:
             conn.execute(self._table.insert(), first)
             return None, 1
         conn.execute(self._renew, {"b_id": node, "lease_until": until, "started": now})
-        return bool(before >= now), renewals + 1
+        return is_time(before) and bool(before >= now), renewals + 1 if is_known else 1
 
     def settle(self, conn: Connection, now: int) -> None:
         """Have it decided until the end of the transaction who is alive: no lease that is over is renewed meanwhile.
 
-        A lease that was renewed in the future, as it seems, counts from now: the clock was set back.
+        A lease that was renewed in the future, as it seems, counts from now: the clock was set back. One that is damaged is over.
         """
-        nodes = self._table.c
-        conn.execute(select(nodes.id).where(nodes.lease_until < now).with_for_update()).all()
-        ahead = nodes.started > now + AHEAD
-        # In this order: MySQL uses the new value of a column in the assignments that follow.
-        until = (nodes.lease_until, nodes.lease_until - nodes.started + now)
-        conn.execute(self._table.update().where(ahead).ordered_values(until, (nodes.started, now)))
+        # What is no number comes after all numbers.
+        in_question = (
+            (self._table.c.lease_until < now)
+            | (self._table.c.lease_until > LATEST)
+            | (self._table.c.started > now + AHEAD)
+        )
+        nodes = select(self._table.c.id, self._table.c.lease_until, self._table.c.started)
+        for id, until, started in conn.execute(nodes.where(in_question).with_for_update()).all():
+            if not (is_time(until) and is_time(started)):
+                conn.execute(self._set, {"b_id": id, "lease_until": now - 1, "started": now - 1})
+            elif started > now + AHEAD:
+                conn.execute(self._set, {"b_id": id, "lease_until": until - started + now, "started": now})
 
     def gone(self, conn: Connection, instant: int) -> list[str]:
-        """Return nodes whose lease was over before an instant, at most as many as one statement names."""
-        over = select(self._table.c.id).where(self._table.c.lease_until < instant)
+        """Return nodes whose lease was over before an instant or is damaged, at most as many as one statement names."""
+        until = self._table.c.lease_until
+        over = select(self._table.c.id).where((until < instant) | (until > LATEST))
         return list(conn.execute(over.limit(BATCH)).scalars())
 
     def living(self, conn: Connection, instant: int) -> int:
         """Return how many nodes have a lease that is not over at an instant."""
         until = self._table.c.lease_until
-        found: int = conn.scalar(select(func.count()).select_from(self._table).where(until >= instant)) or 0
+        found: int = (
+            conn.scalar(
+                select(func.count()).select_from(self._table).where(until >= instant, until <= LATEST)
+            )
+            or 0
+        )
         return found
 
     def remove(self, conn: Connection, *nodes: str) -> None:
@@ -124,7 +143,7 @@ class Nodes:
 def rescue(
     conn: Connection,
     ledger: Ledger,
-    orphans: Sequence[Run],
+    orphans: Sequence[Orphan],
     jobs: Mapping[str, Job],
     node: str,
     now: int,
@@ -136,8 +155,15 @@ def rescue(
 
     :return: what was taken, linked by ``then`` where it is of one job, and what was lost
     """
-    fences = {id(run): fence_of(run) for run in orphans}  # before they change hands
-    changed = sort_out(orphans, jobs, node, now, room, known, refusal)
+    fences = {id(run): fence for run, fence in orphans}
+    # Before they change hands.
+    damaged = [run for run, fence in orphans if fence != fence_of(run)]
+    changed = sort_out(
+        [run for run, fence in orphans if fence == fence_of(run)], jobs, node, now, room, known, refusal
+    )
+    for run in damaged:
+        end(run, LOST, run.reason, now)
+    changed += damaged
     found = [run for run in changed if ledger.settle(conn, run, fences[id(run)])]
     ledger.release(conn, Counter(run.job_id for run in found if run.ended), now)
     linked(found)

@@ -1,0 +1,49 @@
+"""Texts of a database that are none: SQLite keeps any bytes as a text, and its driver cannot read the row then.
+
+Such texts are made bytes, which can be read, and are seen to be damaged; none is lost.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from sqlalchemy import Connection, Table
+
+_FUNCTION = "rota_decodes"
+
+
+def repairing(tables: Iterable[Table]) -> Callable[[Connection], None]:
+    """Return what makes the undecodable texts of some tables bytes, as one step inside a transaction."""
+    return partial(_make_bytes, tables=tuple(tables))
+
+
+def _make_bytes(conn: Connection, tables: Iterable[Table]) -> None:
+    driver: Any = conn.connection.driver_connection
+    driver.create_function(_FUNCTION, -1, _decodes, deterministic=True)
+    quoted = conn.dialect.identifier_preparer
+    for table in tables:
+        texts = [quoted.format_column(column) for column in table.columns]  # those of numbers keep texts, too
+        changes = ", ".join(
+            f"{text} = CASE WHEN typeof({text}) = 'text' AND NOT {_FUNCTION}(CAST({text} AS BLOB)) "
+            f"THEN CAST({text} AS BLOB) ELSE {text} END"
+            for text in texts
+        )
+        all_of_it = ", ".join(f"CAST({text} AS BLOB)" for text in texts)
+        conn.exec_driver_sql(
+            f"UPDATE {quoted.format_table(table)} SET {changes} WHERE NOT {_FUNCTION}({all_of_it})"
+        )
+
+
+def _decodes(*texts: bytes | None) -> bool:
+    try:
+        for text in texts:
+            if text is not None:
+                text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,370 @@
+"""What a durable store must do with damaged data: whatever stands in a cell, it costs that job or run, and no other; for pytest.
+
+Knows the port only, no store: the subclass gives a :class:`Hand` on the data. See :mod:`rota.testing.contracts` for how to use it.
+"""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from ..clock import SECOND, moment
+from ..core.plan import QUARANTINED, plan
+from ..core.run import CLAIMED, MISSED, SUCCEEDED, succeed
+from ..events import EVENT_SCHEDULER_DEGRADED
+from ..executors.steps import current_run
+from .clock import VirtualClock
+from .contract_jobs import START, make_job, task
+from .manual import ManualScheduler
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any
+
+    from ..core.run import Run
+    from ..jobstores.base import BaseJobStore
+
+#: What is written over the cells: each of these is wrong for some, and right for others.
+DAMAGES: Mapping[str, Any] = {
+    "nothing": None,
+    "an empty text": "",
+    "a text": "damaged",
+    "a text of digits": "0x7f",
+    "a long text": "x" * 5_000,
+    "broken JSON": '{"~set": [1, ',
+    "JSON of another kind": '[[{"type": 7}], null]',
+    "deep JSON": "[" * 5_000,
+    "a bare NUL": "\0",
+    "bytes": b"\xff\xfe\x00damaged",
+    "text as bytes": b"damaged",
+    "a truth": True,
+    "a negative number": -1,
+    "a broken number": 1.5,
+    "a large number": 2**31 + 7,
+    "a number that all times are before": 2**62 - 1,
+    "the mark of what waits for its runs": 2**62,
+    "the largest number": 2**63 - 1,
+    "the smallest number": -(2**63),
+    "a number that is too large": 2**80,
+    "not a number": float("nan"),
+    "a list": [1, [2]],
+    "an object": {"damaged": {"type": "cron"}},
+}
+
+#: The kinds of things that a store keeps and a hand can damage.
+JOB, RUN, RECORD, NODE = "job", "run", "record", "node"
+
+LEASE = 10 * SECOND
+#: When the scheduler comes, long after the leases of all others were over.
+LATER = START + 100 * SECOND
+#: How long it then works: housekeeping comes once a minute.
+MINUTES = 3
+#: The healthy jobs, and from one of their times to the next (seconds).
+HEALTHY, EVERY = 3, 2
+
+
+class Hand:
+    """Access to the data of one empty place of a store, past the store.
+
+    :ivar fields: for each kind (``job``, ``run``: one under way, ``record``: one that has ended, ``node``) the names of all that
+        is stored of it: columns, fields, keys
+    """
+
+    #: what is written over the fields, by names; a hand may know more
+    damages: Mapping[str, Any] = DAMAGES
+    fields: Mapping[str, Mapping[str, object]] | Mapping[str, tuple[str, ...]]
+
+    def open(self) -> BaseJobStore:
+        """Return a store on the place that has not been started."""
+        raise NotImplementedError
+
+    def write(self, kind: str, key: tuple[Any, ...], field: str, value: Any) -> bool:
+        """Overwrite one field of what is stored under a key; return False if the database refuses that.
+
+        :param key: ``(id,)`` of a job or node; ``(job id, nominal)`` of a run or record
+        :param field: one of :attr:`fields`
+        """
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close what was opened."""
+
+
+class Damage:
+    """One damage that was done.
+
+    :ivar key: what was damaged, as it was stored before
+    """
+
+    def __init__(self, kind: str, field: str, name: str, key: tuple[Any, ...]) -> None:
+        self.kind, self.field, self.name, self.key = kind, field, name, key
+
+    def __repr__(self) -> str:
+        return f"<{self.kind}.{self.field} is {self.name}: {self.key!r}>"
+
+
+class DamageContract:
+    """What a store must do when cells of its data are not what it wrote.
+
+    All damages of a store are done at once, each to a job, run or node of its own, among neighbours that are healthy. Then a
+    scheduler works for some minutes of virtual time, and everything must be accounted for.
+    """
+
+    @pytest.fixture
+    def hand(self) -> Any:
+        """Give the :class:`Hand` on an empty place; the subclass does."""
+        raise NotImplementedError("give the fixture hand in the subclass")
+
+    # -- the test ------------------------------------------------------------------------------------------------
+
+    @pytest.mark.timeout(300)
+    def test_damaged_cells_cost_their_own_jobs_and_runs_and_no_others(self, hand: Hand) -> None:
+        clock = VirtualClock(moment(START))
+        done = list(_spoil_all(hand, clock))
+        assert {(damage.kind, damage.field) for damage in done} <= {
+            (kind, field) for kind, fields in hand.fields.items() for field in fields
+        }
+        assert done
+        clock.advance_to(LATER)
+        troubles: list[Any] = []
+        scheduler = ManualScheduler(clock=clock, jobstores={"default": hand.open()}, lease=LEASE // SECOND)
+        scheduler.add_listener(troubles.append, EVENT_SCHEDULER_DEGRADED)
+        scheduler.start()
+        try:
+            begin = clock.now()
+            for number in range(HEALTHY):
+                scheduler.add_job(
+                    task, "interval", seconds=EVERY, id=f"healthy{number}", start_date=moment(begin)
+                )
+            scheduler.advance(minutes=MINUTES)
+            assert troubles == []
+            _check_neighbours(scheduler, begin, clock.now())
+            _check_listings(scheduler)
+            found = Found(scheduler)
+            wrong = [damage for damage in done if not found.accounts_for(damage)]
+            assert not wrong, "\n".join(map(repr, wrong))
+            assert scheduler.get_runs(status=CLAIMED, limit=100_000) == []
+        finally:
+            scheduler.shutdown()
+            hand.close()
+
+    @pytest.mark.timeout(300)
+    def test_a_damaged_job_can_be_replaced_and_removed(self, hand: Hand) -> None:
+        clock = VirtualClock(moment(START))
+        done = [damage for damage in _spoil_all(hand, clock, JOB) if damage.field not in ("id", "_id")]
+        clock.advance_to(LATER)
+        scheduler = ManualScheduler(clock=clock, jobstores={"default": hand.open()}, lease=LEASE // SECOND)
+        scheduler.start()
+        try:
+            for damage in done[::2]:
+                scheduler.remove_job(damage.key[0])
+                assert scheduler.get_job(damage.key[0]) is None
+            for damage in done[1::2]:
+                scheduler.add_job(task, "interval", seconds=60, id=damage.key[0], replace_existing=True)
+            scheduler.advance(minutes=2)
+            states = {job.id: job.state for job in scheduler.get_jobs()}
+            for damage in done[1::2]:
+                assert states[damage.key[0]] == "active", damage
+                assert any(run.status == SUCCEEDED for run in scheduler.get_runs(damage.key[0])), damage
+        finally:
+            scheduler.shutdown()
+            hand.close()
+
+    @pytest.mark.timeout(300)
+    def test_a_run_that_is_damaged_while_its_node_carries_it_out_gets_an_end(self, hand: Hand) -> None:
+        """The node that has it lives on, and presents its end; whatever is damaged, the job goes on."""
+        wanted = [Damage(RUN, field, name, ()) for field in hand.fields[RUN] for name in hand.damages]
+        done: list[Damage] = []
+
+        def spoil(number: int) -> None:
+            damage = wanted[number]
+            if not damage.key:  # the first run of its job
+                run = current_run()
+                damage.key = (run.job_id, run.nominal)
+                if hand.write(RUN, damage.key, damage.field, hand.damages[damage.name]):
+                    done.append(damage)
+
+        _spoilers[id(hand)] = spoil
+        clock = VirtualClock(moment(START))
+        scheduler = ManualScheduler(clock=clock, jobstores={"default": hand.open()}, lease=LEASE // SECOND)
+        troubles: list[Any] = []
+        scheduler.add_listener(troubles.append, EVENT_SCHEDULER_DEGRADED)
+        scheduler.start()
+        try:
+            scheduler.add_jobs(
+                {
+                    "func": spoil_own_run,
+                    "trigger": "interval",
+                    "seconds": 150,
+                    "id": f"job{number}",
+                    "args": (id(hand), number),
+                }
+                for number in range(len(wanted))
+            )
+            scheduler.advance(minutes=2 * MINUTES)
+            assert troubles == []
+            assert done
+            found = Found(scheduler)
+            wrong = [damage for damage in done if not found.goes_on(damage.key[0], START + 151 * SECOND)]
+            assert not wrong, "\n".join(map(repr, wrong))
+            assert scheduler.get_runs(status=CLAIMED, limit=100_000) == []
+        finally:
+            del _spoilers[id(hand)]
+            scheduler.shutdown()
+            hand.close()
+
+
+#: what the jobs of the last test do, by the hand that they use
+_spoilers: dict[int, Callable[[int], None]] = {}
+
+
+def spoil_own_run(hand: int, number: int) -> None:
+    """Be the callable of jobs that damage what is stored of their own run."""
+    _spoilers[hand](number)
+
+
+# ----------------------------------------------------------------------------------------------------------- damages
+
+
+def _spoil_all(hand: Hand, clock: VirtualClock, *kinds: str) -> Iterator[Damage]:
+    """Make a job, run, record or node for each damage to each of its fields, then do the damage; return what was done."""
+    store = hand.open()
+    store.start(_Holder(clock), "default")
+    try:
+        wanted = [
+            Damage(kind, field, name, ())
+            for kind, fields in hand.fields.items()
+            if not kinds or kind in kinds
+            for field in fields
+            for name in hand.damages
+        ]
+        for kind, make in _MAKE.items():
+            of_kind = [damage for damage in wanted if damage.kind == kind]
+            for damage, key in zip(of_kind, make(store, len(of_kind)), strict=True):
+                damage.key = key
+    finally:
+        store.shutdown()
+    for damage in wanted:
+        if hand.write(damage.kind, damage.key, damage.field, hand.damages[damage.name]):
+            yield damage
+
+
+class _Holder:
+    """Stands for the scheduler of a store that is used alone, in virtual time."""
+
+    timezone = None
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.clock = clock
+
+
+def _make_jobs(store: BaseJobStore, count: int) -> list[tuple[Any, ...]]:
+    jobs = [
+        make_job(f"job{number}", every=3600, args=(number,), kwargs={"word": "x"}) for number in range(count)
+    ]
+    if jobs:
+        store.add_jobs(jobs)
+    return [(job.id,) for job in jobs]
+
+
+def _claimed(store: BaseJobStore, ids: list[str], node: str) -> list[Run]:
+    """Add jobs that are due, and let a node claim them; return the runs in the order of the ids."""
+    jobs = [make_job(id, every=150) for id in ids]
+    if not jobs:
+        return []
+    store.add_jobs(jobs)
+    store.renew(node, START, LEASE)
+    won = store.claim([plan(job, START) for job in jobs], node, START)
+    assert [decision.job.id for decision in won] == ids
+    return [decision.runs[0] for decision in won]
+
+
+def _make_runs(store: BaseJobStore, count: int) -> list[tuple[Any, ...]]:
+    runs = _claimed(store, [f"run{number}" for number in range(count)], "gone")
+    return [(run.job_id, run.nominal) for run in runs]
+
+
+def _make_records(store: BaseJobStore, count: int) -> list[tuple[Any, ...]]:
+    runs = _claimed(store, [f"record{number}" for number in range(count)], "gone")
+    for number, run in enumerate(runs):
+        run.started_at = START
+        succeed(run, {"value": number}, START + SECOND)
+    assert store.finish(runs, START + SECOND) == []
+    return [(run.job_id, run.nominal) for run in runs]
+
+
+def _make_nodes(store: BaseJobStore, count: int) -> list[tuple[Any, ...]]:
+    for number in range(count):
+        _claimed(store, [f"node{number}"], f"gone{number}")
+    return [(f"gone{number}",) for number in range(count)]
+
+
+_MAKE = {JOB: _make_jobs, RUN: _make_runs, RECORD: _make_records, NODE: _make_nodes}
+
+
+# ------------------------------------------------------------------------------------------------ what must hold then
+
+
+def _check_neighbours(scheduler: ManualScheduler, begin: int, now: int) -> None:
+    """Every time of every healthy job ran, and at its time."""
+    for number in range(HEALTHY):
+        runs = scheduler.get_runs(f"healthy{number}", limit=100_000)
+        assert {run.status for run in runs} == {SUCCEEDED}
+        times = [run.nominal for run in reversed(runs)]
+        assert times == list(range(times[0], now + 1, EVERY * SECOND))
+        assert times[0] - begin <= EVERY * SECOND
+        assert [run.started_at for run in reversed(runs)] == times
+
+
+def _check_listings(scheduler: ManualScheduler) -> None:
+    """Nothing that reads many raises because of one."""
+    jobs = scheduler.get_jobs()
+    assert {type(text) for job in jobs for text in (job.id, job.name, job.executor, job.state)} == {str}
+    for job in jobs:
+        str(job)
+        scheduler.get_job(job.id)
+    for run in scheduler.get_runs(limit=100_000):
+        run.to_dict()
+    scheduler.print_jobs(out=io.StringIO())
+    scheduler.export_jobs(io.StringIO())
+    scheduler.health()
+
+
+class Found:
+    """What there is after the damages, and whether it accounts for each of them."""
+
+    def __init__(self, scheduler: ManualScheduler) -> None:
+        self.jobs = {job.id: job for job in scheduler.get_jobs()}
+        self.runs: dict[str, list[Run]] = {}
+        for run in scheduler.get_runs(limit=100_000):
+            self.runs.setdefault(run.job_id, []).append(run)
+
+    def accounts_for(self, damage: Damage) -> bool:
+        """Whether what was damaged is in quarantine and says why, or goes on as if nothing had been."""
+        if damage.kind == JOB:
+            return self._job(damage.key[0])
+        job_id = damage.key[0] if damage.kind != NODE else damage.key[0].replace("gone", "node")
+        return self.goes_on(job_id, START + 1)
+
+    def _job(self, id: str) -> bool:
+        job = self.jobs.get(id)
+        if job is None:  # its very id was damaged
+            return True
+        if job.state == QUARANTINED:
+            return bool(job.error)
+        if job.executor != "default":
+            return True  # it waits for an executor that this scheduler does not have
+        # What is skipped because of a wrong count is no answer.
+        return any(run.status in (SUCCEEDED, MISSED) for run in self.runs.get(id, ()))
+
+    def goes_on(self, id: str, since: int) -> bool:
+        """Whether the job of a damaged run runs again, from an instant on, and has none under way."""
+        job = self.jobs.get(id)
+        return job is not None and job.running == 0 and self._ran(id, since)
+
+    def _ran(self, id: str, since: int) -> bool:
+        return any(
+            run.status == SUCCEEDED and (run.started_at or 0) >= since for run in self.runs.get(id, ())
+        )

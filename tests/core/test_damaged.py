@@ -1,0 +1,146 @@
+"""What is stored of jobs and runs, looked at before it is believed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rota.clock import HELD
+from rota.core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED
+from rota.damaged import (
+    EARLIEST,
+    LATEST,
+    MOST,
+    NO_VERSION,
+    is_sound_job,
+    is_sound_run,
+    mended_job,
+    mended_run,
+    version_of,
+)
+from rota.jobcodec import JobFormat
+from rota.testing.contract_jobs import START, make_job
+
+ODD: list[Any] = [b"x", b"\xff", 1.5, [1], {"a": 1}, float("nan"), 2**70, -(2**70), object()]
+
+JOB: dict[str, Any] = {
+    "id": "job",
+    "name": "task",
+    "executor": "default",
+    "nominal": START,
+    "due": START,
+    "version": 7,
+    "state": ACTIVE,
+    "running": 0,
+    "error": None,
+}
+RUN: dict[str, Any] = {
+    "job_id": "job",
+    "nominal": START,
+    "last": START,
+    "count": 1,
+    "due": START,
+    "attempt": 1,
+    "status": "claimed",
+    "owner": None,
+    "executor": "default",
+    "claimed": START,
+    "started": None,
+    "finished": None,
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"due": HELD},
+        {"due": HELD, "nominal": 0},
+        {"nominal": None, "due": None, "state": PAUSED},
+        {"due": None, "state": QUARANTINED, "error": "why"},
+        {"nominal": None, "due": None, "state": ENDED, "running": 3},
+        {"due": START - 40 * 86_400_000_000},
+        {"running": -1},
+        {"nominal": EARLIEST, "due": LATEST},
+    ],
+    ids=str,
+)
+def test_what_stores_write_of_jobs_is_sound(changes: dict[str, Any]) -> None:
+    assert is_sound_job(**{**JOB, **changes})
+
+
+@pytest.mark.parametrize("field", JOB)
+def test_a_job_with_something_odd_in_any_field_is_not_sound(field: str) -> None:
+    assert [value for value in ODD if is_sound_job(**{**JOB, field: value})] == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"nominal": None},
+        {"due": LATEST + 1},
+        {"due": HELD - 1},
+        {"nominal": EARLIEST - 1},
+        {"version": -1},
+        {"version": MOST},
+        {"state": "actve"},
+        {"running": MOST},
+    ],
+    ids=str,
+)
+def test_numbers_and_words_that_no_store_writes_are_not_sound(changes: dict[str, Any]) -> None:
+    assert not is_sound_job(**{**JOB, **changes})
+
+
+@pytest.mark.parametrize("field", RUN)
+def test_a_run_with_something_odd_in_any_field_is_mended_and_says_what_was_wrong(field: str) -> None:
+    assert is_sound_run(**RUN)
+    for value in ODD:
+        fields = {**RUN, field: value}
+        if field in ("claimed", "started", "finished") and isinstance(value, float):
+            continue
+        assert not is_sound_run(**fields)
+        sound, wrong = mended_run(fields)
+        assert is_sound_run(**sound)
+        assert field in wrong
+
+
+def test_a_run_cannot_end_before_it_begins() -> None:
+    fields = {**RUN, "last": START - 1}
+    assert not is_sound_run(**fields)
+    sound, wrong = mended_run(fields)
+    assert (sound["last"], "last" in wrong) == (START, True)
+
+
+def test_a_damaged_version_is_one_that_no_job_is_stored_with() -> None:
+    assert [version_of(value) for value in (None, "7", b"7", -5, 2**63)] == [NO_VERSION] * 5
+    assert version_of(7) == 7
+
+
+def columns() -> list[Any]:
+    """Return the columns of a sound job in the order of JobFormat.job_of()."""
+    texts = JobFormat().texts(make_job())
+    return ["job", "task", *texts, "default", START, START, 7, ACTIVE, 0, None]
+
+
+@pytest.mark.parametrize("index", range(14))
+def test_a_job_of_which_any_column_is_odd_comes_back_and_is_usable_only_if_nothing_is_wrong(
+    index: int,
+) -> None:
+    assert JobFormat().job_of((None, None), *columns()).error is None
+    for value in ODD:
+        damaged = columns()
+        damaged[index] = value
+        job = JobFormat().job_of((None, None), *damaged)
+        assert job.state == QUARANTINED or isinstance(value, float)
+        if job.state == QUARANTINED:
+            assert "damaged" in (job.error or "") or "could not be restored" in (job.error or "")
+            assert {type(text) for text in (job.id, job.name, job.executor, str(job))} == {str}
+
+
+def test_the_words_for_a_damage_name_the_field_and_what_it_must_be() -> None:
+    damaged = columns()
+    damaged[9] = "soon"
+    _, wrong = mended_job(damaged)
+    assert wrong == "next_due must be a time in microseconds, or nothing, got 'soon'"
