@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from rota.testing.contracts import JobStoreContract
 from rota.testing.shared_contract import SharedJobStoreContract
 from rota.testing.simulation.snapshots import SharedDatabase, SnapshotJobStore
 

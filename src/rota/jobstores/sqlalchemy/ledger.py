@@ -341,9 +341,9 @@ class Ledger:
             return False
         if takes_arrays(conn.dialect):
             released = self._release.execute(conn, rows).all()
-            if any(state == ENDED and running <= 0 for _, state, running in released):
+            if any(row.state == ENDED and row.running <= 0 for row in released):
                 conn.execute(self._bury)
-            return any(time is not None and time <= now for time, _, _ in released)
+            return any(row.next_due is not None and row.next_due <= now for row in released)
         if not counts_sets(conn.dialect):
             self._release.run(conn, rows)
         elif self._count_down.run(conn, rows) != len(rows):

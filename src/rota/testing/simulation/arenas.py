@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...jobstores.base import BaseJobStore
+    from .rules import Rules
 
     #: makes store objects on the same data, and the observer among them
     Arena = tuple[Callable[[], BaseJobStore], BaseJobStore]
@@ -66,4 +67,22 @@ def tree() -> Arena:
     return make, observer
 
 
-ARENAS = {"memory": memory, "sqlite": sql, "tree": tree}
+def snapshots(rules: Rules | None = None) -> Arena:
+    """Return stores that share a database with read-committed snapshots, by the protocol of the SQL store on PostgreSQL.
+
+    :param rules: the rules of the protocol that are kept; None: all
+    """
+    from .rules import ALL
+    from .snapshots import SharedDatabase, SnapshotJobStore
+
+    database = SharedDatabase()
+
+    def make() -> BaseJobStore:
+        return SnapshotJobStore(database, rules or ALL)
+
+    observer = make()
+    observer.start(None, "observer")
+    return make, observer
+
+
+ARENAS = {"memory": memory, "sqlite": sql, "tree": tree, "snapshots": snapshots}

@@ -11,7 +11,7 @@ from ...core.run import END_STATES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from typing import Any
 
     from ...core.plan import Decision
@@ -123,6 +123,13 @@ class Audit:
         if after is not None and after.next_nominal is not None:
             segments.append(Segment(after.next_nominal, after.trigger))
 
+    def removed(self, before: Mapping[str, Snapshot | None]) -> None:
+        """Take note that all jobs were removed, but for those that came while they were."""
+        for job_id, seen in before.items():
+            after = self.look(job_id)
+            if seen is not None and (after is None or after.version != seen.version):
+                self.changed(job_id, seen, after, "remove_all_jobs")
+
     # -- the protocol --------------------------------------------------------------------------------------------
 
     def claim(
@@ -210,6 +217,8 @@ class Audit:
         )
         for run in in_hand if looks else ():
             key = (run.job_id, run.nominal)
+            if run.ended:  # its end was recorded while this was under way
+                continue
             mine = self.claimed.get(key) == (node, run.attempt)
             self.require(
                 mine != any(run is other for other in lost or ()),

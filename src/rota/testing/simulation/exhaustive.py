@@ -9,13 +9,17 @@ from typing import NamedTuple
 
 from ...errors import RotaError
 from .audit import Violation
-from .protocol import ALL, Rules
-from .small_world import Budget, SmallWorld
+from .rules import ALL
+from .small_digest import digest
+from .small_world import SmallWorld
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from .rules import Rules
+    from .small_calls import Budget
 
     #: what has happened, the last first
     Path = tuple[str, Any] | None
@@ -41,7 +45,7 @@ class Result(NamedTuple):
 def search(
     depth: int = DEPTH,
     rules: Rules = ALL,
-    budget: Budget = Budget(),
+    budget: Budget | None = None,
     tell: Callable[[int, int], None] | None = None,
 ) -> Result:
     """Try everything that can happen, the shortest way first, and let each state that is new come to rest.
@@ -53,7 +57,7 @@ def search(
     :return: what was found; the first violation ends the search
     """
     first = SmallWorld(rules, budget)
-    seen = {first.digest()}
+    seen = {digest(first)}
     resting: set[bytes] = set()
     steps = 0
     level: list[tuple[SmallWorld, Path]] = [(first, None)]
@@ -65,10 +69,10 @@ def search(
                 twin = world.copy()
                 try:
                     make(twin)
-                    digest = twin.digest()
-                    if digest in seen:
+                    state = digest(twin)
+                    if state in seen:
                         continue
-                    seen.add(digest)
+                    seen.add(state)
                     if reached == depth:  # nearer ones are on the way of some of these
                         twin.copy().come_to_rest(resting)
                 except (Violation, RotaError) as exc:

@@ -15,7 +15,8 @@ from ...jobstores.base import BaseJobStore, page
 from ...jobstores.documents import label_all, ordered, parts_of
 from . import protocol
 from .database import COMMIT, Database, Deadlock, Duplicate, Waits
-from .protocol import ALL, JobRow, is_due, job_of, run_of
+from .rows import JobRow, is_due, job_of, recorded, run_of
+from .rules import ALL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from ...job import Job
     from .database import Program, Transaction, View
-    from .protocol import Rules
+    from .rules import Rules
 
 #: How often a transaction that lost against others is tried.
 TRIES = 10
@@ -161,16 +162,14 @@ class SnapshotJobStore(BaseJobStore):
 
     def recorded(self, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
         found = self._read(
-            lambda view: {job_id: protocol.recorded(view, job_id, start) for job_id, start in since.items()}
+            lambda view: {job_id: recorded(view, job_id, start) for job_id, start in since.items()}
         )
         return {job_id: records for job_id, records in found.items() if records}
 
     def renew(
         self, node: str, now: int, lease: int, in_hand: Collection[Run] = (), in_doubt: bool = False
     ) -> list[Run] | None:
-        lost: list[Run] | None = self._run(
-            lambda: protocol.renew(node, now, now + lease, in_hand, in_doubt)
-        )
+        lost: list[Run] | None = self._run(lambda: protocol.renew(node, now, now + lease, in_hand, in_doubt))
         return lost
 
     def rescue(
@@ -184,7 +183,7 @@ class SnapshotJobStore(BaseJobStore):
     ) -> list[Run]:
         home = self._scheduler, self._alias
         taken: list[Run] = self._run(
-            lambda: protocol.rescue(node, now, room, known, in_doubt, ownerless, home)
+            lambda: protocol.rescue(node, now, room, known, in_doubt, ownerless, home, self.clock.now)
         )
         return taken
 
@@ -197,8 +196,8 @@ class SnapshotJobStore(BaseJobStore):
     # -- transactions --------------------------------------------------------------------------------------------
 
     def _save(self, job: Job, version: int | None) -> bool:
-        saved: int | None = self._run(lambda: protocol.save(_row_of(job), version))
-        if saved is None:
+        saved: int | bool = self._run(lambda: protocol.save(_row_of(job), version))
+        if saved is False:
             return False
         job.version = saved
         return True
@@ -286,5 +285,3 @@ def _next_due(view: View, executors: Collection[str] | None) -> int | None:
         and (executors is None or row.job.executor in executors)
     ]
     return min(times, default=None)
-
-
