@@ -1,11 +1,11 @@
 """The allow-list of callables: which functions the jobs in a durable store may name.
 
-Compares names; it imports nothing.
+Compares names; it imports nothing. It is asked in :mod:`rota.storednames`.
 """
 
 from __future__ import annotations
 
-from types import MethodType
+from types import MethodType, ModuleType
 
 from .errors import CallableNotAllowedError, ConfigurationError
 
@@ -14,10 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-__all__ = ("AllowList", "allow_list_of")
-
-#: Where the triggers are that every job may have.
-_OWN_TRIGGERS = "rota.triggers."
+__all__ = ("AllowList", "NO_NAMES", "allow_list_of")
 
 
 def allow_list_of(patterns: str | Iterable[str] | None) -> AllowList | None:
@@ -68,41 +65,49 @@ class AllowList:
                 )
         self._packages = tuple(packages)
 
-    def check_reference(self, reference: str) -> None:
-        """Refuse a textual reference to a callable or class before anything is imported for it.
+    def names(self, reference: str) -> bool:
+        """Whether a reference is among the patterns as it stands: it is allowed wherever it leads."""
+        return reference in self._names
 
+    def check_reference(self, reference: str, what: str = "callable") -> None:
+        """Refuse a textual reference before anything is imported for it.
+
+        :param what: what the reference is said to lead to
         :raises CallableNotAllowedError: if no pattern covers it
         """
-        if not self._covers(reference):
-            raise self._error(f"the callable {reference}")
+        if reference not in self._names and not self.covers_module(reference.partition(":")[0]):
+            raise self._error(f"the {what} {reference}")
 
-    def check(self, reference: str, found: Any) -> None:
-        """Refuse a callable.
+    def check_step(self, reference: str, found: Any) -> None:
+        """Refuse a reference that leads through what is defined elsewhere, such as a module that an allowed one has imported.
+
+        :param found: an object on the way, of which an attribute is to be looked up
+        :raises CallableNotAllowedError: if it is not defined in an allowed module
+        """
+        home = _home(found)
+        if not self.covers_module(home):
+            raise self._error(
+                f"the callable {reference}, which leads through what is defined in {home or 'no module'},"
+            )
+
+    def check(self, reference: str, found: Any, what: str = "callable") -> None:
+        """Refuse a callable or class.
 
         :param reference: the reference by which it is known
         :param found: what the reference leads to
+        :param what: what it is
         :raises CallableNotAllowedError: if no pattern covers the reference, or only one that does not cover where the callable
             is defined
         """
         if reference in self._names:
             return
-        self.check_reference(reference)
+        self.check_reference(reference, what)
         home = _home(found)
-        if not self._has_module(home):
-            raise self._error(f"the callable {reference}, which is defined in {home or 'no module'},")
+        if not self.covers_module(home):
+            raise self._error(f"the {what} {reference}, which is defined in {home or 'no module'},")
 
-    def check_trigger_class(self, reference: str) -> None:
-        """Refuse the class of a custom trigger; those of Rota are always allowed.
-
-        :raises CallableNotAllowedError: if no pattern covers it
-        """
-        if not (reference.startswith(_OWN_TRIGGERS) or self._covers(reference)):
-            raise self._error(f"the trigger class {reference}")
-
-    def _covers(self, reference: str) -> bool:
-        return reference in self._names or self._has_module(reference.partition(":")[0])
-
-    def _has_module(self, module: str) -> bool:
+    def covers_module(self, module: str) -> bool:
+        """Whether everything that is defined in a module is allowed."""
         return module in self._modules or module.startswith(self._packages)
 
     def _error(self, what: str) -> CallableNotAllowedError:
@@ -118,8 +123,15 @@ def _home(found: Any) -> str:
     """Return the name of the module in which a callable is defined."""
     if isinstance(found, MethodType):
         found = found.__func__
-    return str(getattr(found, "__module__", None) or "")  # an instance has the one of its class
+    if isinstance(found, ModuleType):
+        return found.__name__
+    home = getattr(found, "__module__", None)  # an instance has the one of its class
+    return home if type(home) is str else ""
 
 
 def _is_path(name: str) -> bool:
     return all(part.isidentifier() for part in name.split("."))
+
+
+#: Allows none but Rota's own triggers: for who looks at jobs and imports nothing.
+NO_NAMES = AllowList(())

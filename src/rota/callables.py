@@ -121,27 +121,47 @@ def ref_to_obj(ref: str) -> Any:
     :raises CallableReferenceError: (a ``ValueError``) if it is not of the form ``module:name``
     :raises CallableLookupError: (a ``LookupError``) if the module or the name does not exist
     """
+    return found_by(ref)
+
+
+def found_by(ref: str, submodule: bool = True, step: Callable[[Any], None] | None = None) -> Any:
+    """Return what :func:`ref_to_obj` returns, and let the caller watch the way to it.
+
+    :param submodule: whether the first name may be a module in a package, which is then imported
+    :param step: called with each object on the way before an attribute of it is looked up; what it raises ends the search
+    :raises JobTypeError, CallableReferenceError, CallableLookupError: as :func:`ref_to_obj`
+    """
     if not isinstance(ref, str):
         raise JobTypeError(f"References must be strings, not {type(ref).__name__}")
     module_name, colon, path = ref.partition(":")
     if not colon or not module_name or not path:
         raise CallableReferenceError(
-            f"Invalid reference {ref!r}: write it as 'module:name' or 'module:Class.method'"
+            f"Invalid reference {_shown(ref)!r}: write it as 'module:name' or 'module:Class.method'"
         )
     try:
-        found: Any = __import__(module_name, fromlist=[path.partition(".")[0]])
+        # Every module has a __name__, so nothing more is imported for that.
+        found: Any = __import__(module_name, fromlist=[path.partition(".")[0] if submodule else "__name__"])
     except ImportError as exc:
         raise CallableLookupError(
-            f"Error resolving reference {ref}: could not import module ({exc})"
+            f"Error resolving reference {_shown(ref)}: could not import module ({exc})"
         ) from exc
-    for name in path.split("."):
+    for depth, name in enumerate(path.split(".")):
+        if depth and step is not None:
+            step(found)
         try:
             found = getattr(found, name)
         except Exception as exc:
             raise CallableLookupError(
-                f"Error resolving reference {ref}: error looking up object ({exc})"
+                f"Error resolving reference {_shown(ref)}: error looking up object ({exc})"
             ) from exc
     return found
+
+
+def _shown(ref: str) -> str:
+    """Return a reference for a message; a URL in its place does not show its password."""
+    from .masking import masked  # rare
+
+    return masked(ref)
 
 
 def maybe_ref(ref: Any) -> Any:

@@ -6,7 +6,6 @@ Never imports a module and never builds a class because data names it: a class c
 from __future__ import annotations
 
 import json
-import re
 from base64 import b64decode, b64encode
 from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
@@ -14,7 +13,8 @@ from enum import Enum, Flag
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from .errors import ConfigurationError, DeserializationError, SerializationError
+from .codecbounds import MAX_DEPTH, SHORT, TooMuchError, check_text
+from .errors import CallableNotAllowedError, ConfigurationError, DeserializationError, SerializationError
 from .texts import error_text
 from .timecodec import (
     Refused,
@@ -34,15 +34,10 @@ if TYPE_CHECKING:
 
 __all__ = ("dumps", "loads", "pack", "register_type", "unpack")
 
-#: How deep values may be nested.
-MAX_DEPTH = 100
-#: One level of a value is at most so many levels of its text (``{"~type":[name,{…}]}``).
-_TEXT_LEVELS = 3
 #: Python refuses to turn longer integers into text (sys.set_int_max_str_digits).
 MAX_BITS = 14_000
 
 _PLAIN = frozenset({type(None), bool, str})
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 # ---------------------------------------------------------------------------------------------------- the interface
@@ -55,7 +50,8 @@ def dumps(value: Any, where: str = "value") -> str:
     Decimal, triggers, and the classes given to :func:`register_type`; nothing that is merely derived from these.
 
     :param where: what to call the value in an error message
-    :raises SerializationError: with the path and the type of the part that does not fit
+    :raises SerializationError: with the path and the type of the part that does not fit; or if the value would cost too much to
+        read (see :mod:`rota.codecbounds`)
     """
     kind = type(value)
     if value is None:
@@ -76,8 +72,8 @@ def loads(text: str, triggers: bool = True) -> Any:
     if text == "{}":
         return {}
     try:
-        if len(text) > MAX_DEPTH and text.count("[") + text.count("{") > MAX_DEPTH:
-            _check_depth(text)
+        if len(text) > MAX_DEPTH and (len(text) > SHORT or text.count("[") + text.count("{") > MAX_DEPTH):
+            check_text(text)
         if not triggers:
             return _without_triggers.decode(text)
         if text[0] in '[{"':
@@ -89,8 +85,10 @@ def loads(text: str, triggers: bool = True) -> Any:
             if end == len(text):
                 return value
         return _decoder.decode(text)
-    except DeserializationError:
+    except (DeserializationError, CallableNotAllowedError):
         raise
+    except TooMuchError as exc:
+        raise DeserializationError(f"{_cut(text)} is not read: {exc}") from None
     except Exception as exc:  # whatever is wrong with the data, it is one error for the caller
         raise DeserializationError(f"{_cut(text)} cannot be restored: {type(exc).__name__}: {exc}") from exc
 
@@ -101,9 +99,10 @@ def raw(text: str) -> Any:
     :raises DeserializationError: if the text is damaged
     """
     try:
-        if text.count("[") + text.count("{") > MAX_DEPTH:
-            _check_depth(text)
+        check_text(text)
         return json.loads(text, parse_constant=_refuse_constant)
+    except TooMuchError as exc:
+        raise DeserializationError(f"{_cut(text)} is not read: {exc}") from None
     except (ValueError, RecursionError) as exc:
         raise DeserializationError(f"{_cut(text)} is no JSON: {exc}") from exc
 
@@ -129,7 +128,10 @@ def unpack(data: Any) -> Any:
 
 
 def to_text(packed: Any, where: str) -> str:
-    """Return packed data as JSON text that every database can keep."""
+    """Return packed data as JSON text that every database can keep.
+
+    :raises SerializationError: if it is no data for JSON, or would cost too much to read (see :mod:`rota.codecbounds`)
+    """
     try:
         text = _encoder.encode(packed)
         if not text.isascii():
@@ -138,6 +140,11 @@ def to_text(packed: Any, where: str) -> str:
         text = json.dumps(packed, separators=(",", ":"))
     except (ValueError, TypeError, RecursionError) as exc:
         raise SerializationError(f"{where} cannot be written as JSON: {exc}") from exc
+    if len(text) > SHORT:
+        try:
+            check_text(text)
+        except TooMuchError as exc:
+            raise SerializationError(f"{where}: {exc}") from None
     return text
 
 
@@ -229,7 +236,7 @@ def _pack(value: Any, depth: int) -> Any:
         name, to_plain = entry
         try:
             return {"~type": [name, _pack_state(to_plain(value), depth + 1)]}
-        except (Refused, RecursionError):
+        except (Refused, RecursionError, CallableNotAllowedError):
             raise
         except Exception as exc:  # the application's encode() may raise anything
             raise Refused(f"encoding {_name(kind)} failed: {error_text(exc)}") from exc
@@ -423,17 +430,6 @@ _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=
 _decoder = json.JSONDecoder(object_hook=_untag, parse_constant=_refuse_constant)
 _without_triggers = json.JSONDecoder(object_hook=_untag_no_trigger, parse_constant=_refuse_constant)
 _scan = _decoder.scan_once  # type: ignore[attr-defined]  # what decode() and raw_decode() call
-
-
-def _check_depth(text: str) -> None:
-    depth = 0
-    for char in _STRING.sub("", text):
-        if char in "[{":
-            depth += 1
-            if depth > (MAX_DEPTH + 2) * _TEXT_LEVELS:
-                raise DeserializationError(f"{_cut(text)} is nested too deeply")
-        elif char in "]}":
-            depth -= 1
 
 
 def _cut(text: str) -> str:

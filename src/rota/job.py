@@ -19,12 +19,12 @@ from .errors import (
     UnknownAttributeError,
 )
 from .jobchecks import checked_call, checked_executor, checked_id, checked_name, checked_time, checked_trigger
+from .storednames import callable_named
 from .triggers.base import BaseTrigger
 from .util import (
     convert_to_datetime,
     datetime_repr,
     obj_to_ref,
-    ref_to_obj,
     suggestion,
     undefined,
 )
@@ -470,7 +470,7 @@ class Job:
             raise JobValueError(f"Job has version {state['version']}, but only version 1 can be handled")
         self.id = state["id"]
         self.func_ref = state["func"]
-        self.func = ref_to_obj(state["func"])
+        self.func = callable_named(state["func"])
         self.args = state["args"]
         self.kwargs = state["kwargs"]
         self.name = state["name"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .clock import HELD, instant, moment
 from .codec import dumps, loads, to_text
+from .codecbounds import MAX_TEXT, TooMuchError, check_job
 from .core.plan import QUARANTINED
 from .core.policy import DEFAULT_POLICY
 from .errors import (
@@ -23,7 +24,6 @@ from .job import NOTHING_RARE, Job, Rare
 from .jobparts import (
     CACHE_SIZE,
     callable_of,
-    class_references,
     options_of,
     plain_text,
     plain_trigger,
@@ -31,8 +31,10 @@ from .jobparts import (
     trigger_of,
     trigger_spec,
 )
+from .jobpickles import PICKLED, load_pickled, pickled
 from .references import AWAITED, expected, is_misnamed, named_reference
 from .signing import MARK, joined, separated, signer_of
+from .storednames import check_known, judged_by, reset_judge, set_judge
 from .texts import error_text, text_of
 from .triggers.base import BaseTrigger
 from .util import obj_to_ref
@@ -44,12 +46,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .allowlist import AllowList
+    from .core.plan import Decision
+    from .core.run import Run
 
 __all__ = ("JobFormat", "decode_job", "encode_job", "trigger_of", "trigger_spec")
 
 _triggers: dict[str, BaseTrigger] = {}
 _new = object.__new__
-_PICKLED = '{"~pickle":"'
 
 
 class UnrestoredTrigger(BaseTrigger):
@@ -121,7 +124,7 @@ class JobFormat:
         if serializer not in ("json", "pickle"):
             raise ConfigurationError(f'serializer must be "json" or "pickle", not {serializer!r}')
         self.pickles = serializer == "pickle"
-        self._load: Callable[[str], Any] = _load_pickled if self.pickles else loads
+        self._load: Callable[[str], Any] = load_pickled if self.pickles else loads
         self._protocol = pickle_protocol
         self.imports = imports
         self._signer = signer_of(signing_key)
@@ -138,6 +141,17 @@ class JobFormat:
                 "execute anything. Give the store a signing_key as well, or use JSON"
             )
         self._allowed = allowed
+
+    def sign_runs(self, decisions: Sequence[Decision]) -> None:
+        """Sign the runs of decisions that are about to be claimed, if this store has a key."""
+        if self._signer is not None:
+            for decision in decisions:
+                for run in decision.runs:
+                    self._signer.sign_run(run)
+
+    def run_refusal(self, run: Run) -> str | None:
+        """Return why a run that was claimed, asked for or given back is not taken over; None if it is."""
+        return None if self._signer is None else self._signer.run_refusal(run)
 
     def texts(self, job: Job) -> tuple[str, str, str, str, str]:
         """Return the texts of a job: callable reference, trigger, args, kwargs and options.
@@ -156,17 +170,29 @@ class JobFormat:
         owner = getattr(job.func, "__self__", None)
         if owner is not None and _is_bound(job.func, owner) and obj_to_ref(job.func) == reference:
             args = (owner, *args)  # the reference names the function, not the bound method
-        trigger = self._trigger_text(job.trigger)
-        args = (
-            args.text if type(args) is _UnrestoredArgs else self._dump(list(args), "args") if args else "[]"
-        )
-        if type(kwargs) is _UnrestoredKwargs:
-            kwargs = kwargs.text
-        else:
-            kwargs = self._dump(dict(kwargs), "kwargs") if kwargs else "{}"
+        token = None if self._allowed is None or job.func is _unrestored else set_judge(self._allowed)
+        try:
+            trigger = self._trigger_text(job.trigger)
+            args = (
+                args.text
+                if type(args) is _UnrestoredArgs
+                else self._dump(list(args), "args")
+                if args
+                else "[]"
+            )
+            if type(kwargs) is _UnrestoredKwargs:
+                kwargs = kwargs.text
+            else:
+                kwargs = self._dump(dict(kwargs), "kwargs") if kwargs else "{}"
+        finally:
+            if token is not None:
+                reset_judge(token)
         options = "{}" if job.policy is DEFAULT_POLICY else to_text(options_of(job.policy), "options")
-        if self._allowed is not None and job.func is not _unrestored:
-            self._check_classes(trigger, args, kwargs)
+        if len(trigger) + len(args) + len(kwargs) > MAX_TEXT:  # rare
+            try:
+                check_job(reference, trigger, args, kwargs, options)
+            except TooMuchError as exc:
+                raise SerializationError(f"job {job.id}: {exc}") from None
         if self._signer is not None or job.sealed is not None:
             options = self._sealed(job, reference, trigger, args, kwargs, options)
         return reference, trigger, args, kwargs, options
@@ -231,11 +257,15 @@ class JobFormat:
         if not self.imports:
             self._describe(job, trigger, args, kwargs, options)
             return
+        token = None if self._allowed is None else set_judge(self._allowed)
         try:
-            if self._allowed is None:
-                job.func = expected(job.id, reference, callable_of) if AWAITED else callable_of(reference)
+            if len(trigger) + len(args) + len(kwargs) > MAX_TEXT:
+                check_job(reference, trigger, args, kwargs, options)
+            if not AWAITED:
+                job.func = callable_of(reference)
             else:
-                job.func = self._allowed_callable(self._allowed, job.id, reference, trigger, args, kwargs)
+                job.func = expected(job.id, reference, callable_of)
+                check_known(reference, job.func)
             job.trigger = _triggers.get(trigger) or self._trigger_of_text(trigger)
             job.args = () if args == "[]" else tuple(self._load(args))
             if kwargs != "{}":
@@ -245,6 +275,9 @@ class JobFormat:
             if is_interrupt(exc):
                 raise
             self._quarantine(job, exc, trigger, args, kwargs, options)
+        finally:
+            if token is not None:
+                reset_judge(token)
 
     def _accepts(self, job: Job, signature: str | None, *texts: str) -> bool:
         """Whether a signature is right, or nobody asks; a job whose is not becomes quarantined."""
@@ -255,22 +288,6 @@ class JobFormat:
         if refusal is not None:
             job.state, job.error = QUARANTINED, f"it is not trusted: {refusal}"
         return refusal is None
-
-    def _allowed_callable(
-        self, allowed: AllowList, job_id: str, reference: str, trigger: str, args: str, kwargs: str
-    ) -> Callable[..., Any]:
-        """Return the callable of a stored job; nothing is imported for one that is not allowed."""
-        allowed.check_reference(reference)
-        self._check_classes(trigger, args, kwargs)
-        found: Callable[..., Any] = expected(job_id, reference, callable_of)
-        allowed.check(reference, found)
-        return found
-
-    def _check_classes(self, *texts: str) -> None:
-        for text in texts:
-            if self._allowed is not None and not text.startswith(_PICKLED):
-                for name in class_references(text):
-                    self._allowed.check_trigger_class(name)
 
     def _quarantine(
         self, job: Job, exc: BaseException, trigger: str, args: str, kwargs: str, options: str
@@ -290,8 +307,11 @@ class JobFormat:
         """Set the parts of a job as far as that imports nothing; the others keep their texts."""
         _keep_call(job, args, kwargs)
         job.trigger = UnrestoredTrigger(trigger)
-        if not trigger.startswith(_PICKLED) and _try(lambda: not class_references(trigger), False):
-            job.trigger = _try(lambda: self._trigger_of_text(trigger), job.trigger)
+        if not trigger.startswith(PICKLED):
+            from .allowlist import NO_NAMES  # rare
+
+            with judged_by(NO_NAMES):
+                job.trigger = _try(lambda: self._trigger_of_text(trigger), job.trigger)
         job.policy = _try(lambda: policy_of_text(options), DEFAULT_POLICY)
 
     def _dump(self, value: Any, where: str) -> str:
@@ -303,16 +323,7 @@ class JobFormat:
         return self._pickle(value, where)
 
     def _pickle(self, value: Any, where: str) -> str:
-        import pickle
-        from base64 import b64encode
-
-        try:
-            data = pickle.dumps(value, self._protocol)
-        except Exception as exc:
-            raise SerializationError(
-                f"{where} can neither be written as JSON nor pickled: {error_text(exc)}"
-            ) from exc
-        return f'{_PICKLED}{b64encode(data).decode()}"}}'
+        return pickled(value, where, self._protocol)
 
     def _trigger_text(self, trigger: BaseTrigger) -> str:
         if type(trigger) is UnrestoredTrigger:
@@ -345,15 +356,6 @@ class JobFormat:
         if found["type"] != "custom":
             _keep(text, trigger)
         return trigger
-
-
-def _load_pickled(text: str) -> Any:
-    if not text.startswith(_PICKLED):
-        return loads(text)
-    import pickle
-    from base64 import b64decode
-
-    return pickle.loads(b64decode(text[len(_PICKLED) : -2]))
 
 
 def _keep(text: str, trigger: BaseTrigger) -> None:

@@ -1,6 +1,6 @@
 """The parts of a stored job: triggers, callables and options, from what is written down and back.
 
-Imports what references name; it decides nothing about whether that may be.
+Names become objects by :mod:`rota.storednames` only.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import re
 import sys
 
 from .clock import instant_of_text
-from .codec import loads, pack, raw
+from .codec import loads, pack
 from .core.policy import DEFAULT_POLICY, Policy, seconds_of, with_options
 from .errors import CallableLookupError, DeserializationError
+from .storednames import callable_named, check_known, class_named, judge, name_of_class
 from .triggers import trigger_class, trigger_from_spec
 from .triggers.base import BaseTrigger
-from .util import obj_to_ref, ref_to_obj
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def trigger_spec(trigger: BaseTrigger) -> dict[str, Any]:
     state = trigger.__getstate__()
     if isinstance(state, tuple) and len(state) == 2 and not hasattr(trigger, "__setstate__"):
         state = {**(state[0] or {}), **state[1]}  # attributes from the instance's dictionary and from slots
-    return {"type": "custom", "class": obj_to_ref(cls), "state": pack(state, "trigger")}
+    return {"type": "custom", "class": name_of_class(cls), "state": pack(state, "trigger")}
 
 
 def trigger_of(spec: Mapping[str, Any]) -> BaseTrigger:
@@ -60,7 +60,7 @@ def trigger_of(spec: Mapping[str, Any]) -> BaseTrigger:
         raise DeserializationError(f"{spec!r:.80} describes no trigger")
     if spec["type"] != "custom":
         return trigger_from_spec(spec)
-    cls = ref_to_obj(spec["class"])
+    cls = class_named(spec["class"])
     if not (isinstance(cls, type) and issubclass(cls, BaseTrigger)):
         raise DeserializationError(
             f"{spec['class']} is no trigger class; a trigger derives from rota.triggers.base.BaseTrigger"
@@ -105,36 +105,6 @@ def plain_trigger(text: str) -> BaseTrigger | None:
     return made
 
 
-def class_references(text: str) -> list[str]:
-    """Return the names of the classes that restoring this text would look up: those of custom triggers in it.
-
-    A combined or derived trigger of Rota with a custom one in it is written by its state, so every name in such a state counts.
-
-    :raises DeserializationError: if the text is no JSON
-    """
-    # An escape may hide the word, as in "c\\u0075stom".
-    if '"custom"' not in text and "\\u" not in text:
-        return []
-    names: list[str] = []
-    rest: list[tuple[Any, bool]] = [(raw(text), False)]
-    while rest:
-        item, inside = rest.pop()
-        if isinstance(item, dict):
-            if item.get("type") == "custom":
-                inside = True
-            rest.extend((part, inside) for part in item.values())
-        elif isinstance(item, list):
-            rest.extend((part, inside) for part in item)
-        elif inside and isinstance(item, str) and _is_reference(item):
-            names.append(item)
-    return names
-
-
-def _is_reference(text: str) -> bool:
-    module, colon, name = text.partition(":")
-    return bool(colon) and all(part.isidentifier() for part in (*module.split("."), *name.split(".")))
-
-
 # ------------------------------------------------------------------------------------------------ callables and options
 
 #: reference: (module name, first name in the module, what it was then, the callable)
@@ -145,14 +115,17 @@ _policies: dict[str, Policy] = {}
 def callable_of(reference: str) -> Callable[..., Any]:
     """Return the callable of a reference; a reloaded module gives its new one.
 
+    :raises CallableNotAllowedError: if there is a list of allowed callables, and this is not on it
     :raises CallableLookupError: if the reference leads to no callable
     """
     known = _callables.get(reference)
     if known is not None:
         module = sys.modules.get(known[0])
         if module is not None and module.__dict__.get(known[1]) is known[2]:
+            if judge() is not None:
+                check_known(reference, known[3])
             return known[3]
-    found = ref_to_obj(reference)
+    found = callable_named(reference)
     if not callable(found):
         raise CallableLookupError(
             f"The reference {reference} leads to a {type(found).__name__}, which cannot be called"
@@ -182,7 +155,7 @@ def policy_of_text(text: str) -> Policy:
     """Return the policy that a text of options means."""
     policy = _policies.get(text)
     if policy is None:
-        policy = with_options(DEFAULT_POLICY, loads(text))
+        policy = with_options(DEFAULT_POLICY, loads(text, triggers=False))
         if len(_policies) >= CACHE_SIZE:
             _policies.clear()
         _policies[text] = policy

@@ -9,7 +9,8 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from uuid import UUID
 
-from .codec import MAX_BITS, MAX_DEPTH, dumps, is_registered, loads, state_of
+from .codec import MAX_BITS, dumps, is_registered, loads, state_of
+from .codecbounds import MAX_DEPTH
 from .core.run import is_plain
 from .errors import DeserializationError
 from .texts import repr_of, type_name

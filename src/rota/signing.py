@@ -1,4 +1,4 @@
-"""Signatures of stored jobs: whether what a store gives back is what somebody with the key has put there.
+"""Signatures of stored jobs and runs: whether what a store gives back is what somebody with the key has put there.
 
 Works on texts and decodes none of them; keys are in no ``repr()`` and in no message.
 """
@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .core.run import Run
+
 __all__ = ("Signer", "signer_of")
 
 #: Fewer bytes can be guessed.
@@ -21,6 +23,7 @@ MIN_KEY_LENGTH = 16
 #: The signature is the first member of the options of a job: ``{"signature":"1:<64 hexadecimal digits>",…}``.
 MARK = '{"signature":"'
 _SIGNED = re.compile(r'\{"signature":"1:([0-9a-f]{64})"(?:,(?=")|(?=\}))')
+_OF_RUN = re.compile(r"1:([0-9a-f]{64})")
 
 
 def signer_of(key: str | bytes | Sequence[str | bytes] | None) -> Signer | None:
@@ -37,11 +40,12 @@ def signer_of(key: str | bytes | Sequence[str | bytes] | None) -> Signer | None:
 
 
 class Signer:
-    """Signs and verifies the texts of jobs by HMAC-SHA256.
+    """Signs and verifies the texts of jobs, and what is fixed of runs, by HMAC-SHA256.
 
     What is signed is ``rota-job-1`` and, as UTF-8, the job's id, callable reference, trigger, args, kwargs, options (without the
     signature) and executor, each as a netstring (its length in bytes, a colon, the bytes, a comma), so that no two jobs
-    have the same form.
+    have the same form. Of a run it is ``rota-run-1`` and, in the same way, its job's id, nominal time, due time, executor and
+    reason ("manual" or nothing), times in microseconds.
     """
 
     __slots__ = ("_keys",)
@@ -77,12 +81,28 @@ class Signer:
         """
         if signature is None:
             return "it is not signed, and this store accepts only signed jobs"
-        message, given = _message(parts), bytes.fromhex(signature)
+        return None if self._fits(_message(parts), signature) else _MISFIT
+
+    def sign_run(self, run: Run) -> None:
+        """Sign a run that is about to be claimed: whoever takes it over from this node can tell that it is one of ours."""
+        digest = hmac.digest(self._keys[0], _message(_parts_of(run), _RUN), "sha256")
+        run.signature = f"1:{digest.hex()}"
+
+    def run_refusal(self, run: Run) -> str | None:
+        """Return why a run that the store says was claimed is not accepted; None if it is."""
+        found = _OF_RUN.fullmatch(run.signature) if type(run.signature) is str else None
+        if found is None:
+            return "it is not signed, and this store accepts only signed runs"
+        parts = _parts_of(run)
+        if not all(type(part) is str for part in parts):
+            return _MISFIT
+        return None if self._fits(_message(parts, _RUN), found[1]) else _MISFIT
+
+    def _fits(self, message: bytes, signature: str) -> bool:
+        given = bytes.fromhex(signature)
         # Every key is tried, so that the time does not tell which one has signed.
         fits = [hmac.compare_digest(hmac.digest(key, message, "sha256"), given) for key in self._keys]
-        if any(fits):
-            return None
-        return "its signature does not fit: it was changed by somebody without the key, or signed with another key"
+        return any(fits)
 
     def __repr__(self) -> str:
         return f"<Signer ({len(self._keys)} keys)>"
@@ -101,8 +121,17 @@ def joined(signature: str | None, options: str) -> str:
     return f'{MARK}1:{signature}"' + ("}" if options == "{}" else f",{options[1:]}")
 
 
-def _message(parts: Sequence[str]) -> bytes:
-    message = [b"rota-job-1\n"]
+_MISFIT = "its signature does not fit: it was changed by somebody without the key, or signed with another key"
+_JOB = b"rota-job-1\n"
+_RUN = b"rota-run-1\n"
+
+
+def _parts_of(run: Run) -> tuple[str, ...]:
+    return (run.job_id, str(run.nominal), str(run.due), run.executor, run.reason or "")
+
+
+def _message(parts: Sequence[str], kind: bytes = _JOB) -> bytes:
+    message = [kind]
     for part in parts:
         data = part.encode("utf-8", "surrogatepass")
         message.append(b"%d:%b," % (len(data), data))

@@ -48,7 +48,6 @@ __all__ = (
     "timezone_to_text",
     "undefined",
     "utc_timestamp_to_datetime",
-    "without_secrets",
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -84,14 +83,6 @@ undefined: Any = _Undefined()
 def new_node_id() -> str:
     """Return a name that no other node has, ever."""
     return f"{getpid()}-{urandom(6).hex()}"
-
-
-def without_secrets(text: str) -> str:
-    """Return a text with the passwords of the URLs in it replaced by ``***``; for messages, logs and ``repr()``."""
-    import re
-
-    text = re.sub(r"(?<=://)([^/?#@\s:]*):[^/\s]*@", r"\1:***@", text)
-    return re.sub(r"(?i)([?&][^=&#\s]*(?:pass|pwd|secret|token)[^=&#\s]*=)[^&#\s]*", r"\1***", text)
 
 
 def asint(text: Any) -> int | None:

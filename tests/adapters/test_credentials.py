@@ -7,9 +7,9 @@ import logging
 import pytest
 
 from rota.errors import ConfigurationError
+from rota.masking import without_secrets
 from rota.schedulers.background import BackgroundScheduler
 from rota.schedulers.plugins import create_plugin
-from rota.util import without_secrets
 from tests.needs import need
 
 SECRET = "s3cr3t-passw0rd"
@@ -119,10 +119,10 @@ def test_a_mistake_in_the_configuration_shows_neither(jobstores):
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        (f"redis://u:{SECRET}@h/0", "redis://u:***@h/0"),
+        (f"redis://u:{SECRET}@h/0", "redis://***@h/0"),
         (
             f"cannot reach postgresql://u:{SECRET}@h:5432/db now",
-            "cannot reach postgresql://u:***@h:5432/db now",
+            "cannot reach postgresql://***@h:5432/db now",
         ),
         (f"x://h/?password={SECRET}&a=1", "x://h/?password=***&a=1"),
         ("sqlite:///jobs.sqlite", "sqlite:///jobs.sqlite"),

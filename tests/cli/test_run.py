@@ -569,3 +569,17 @@ def test_without_typer_the_command_says_what_to_install(tmp_path):
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: The command line needs an optional dependency")
     assert "pip install 'rota[cli]'" in done.stderr
+
+
+def test_the_store_that_it_makes_can_be_read_by_nobody_else(tmp_path):
+    need("sqlalchemy", "sql")
+    (tmp_path / "crontab.txt").write_text("@reboot echo done\n")
+    before = os.umask(0)
+    try:
+        with Rota("run", "crontab.txt", "-s", "sqlite:///jobs.sqlite", "--plain", cwd=tmp_path) as process:
+            process.wait_for("succeeded")
+            made = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob("jobs.sqlite*")}
+    finally:
+        os.umask(before)
+    assert "jobs.sqlite" in made
+    assert set(made.values()) == {0o600}, made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import sys
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ need("typer", "cli")
 need("rich", "cli")
 need("sqlalchemy", "sql")
 
+from rota.cli.stores import make_private, make_store  # noqa: E402
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore  # noqa: E402
 
 LATER = datetime(2099, 1, 1, tzinfo=UTC)
@@ -417,3 +419,65 @@ def test_help_and_version_are_no_errors(capsys):
         code, out, err = rota(capsys, *arguments)
         assert (code, err) == (0, "")
         assert "Usage: rota" in out
+
+
+# -- what the command line makes -----------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
+@pytest.mark.parametrize("query", ["", "?timeout=5"])
+def test_a_file_that_the_command_line_makes_can_be_read_by_nobody_else(tmp_path, query):
+    path = tmp_path / "made.sqlite"
+    before = os.umask(0)
+    try:
+        store = make_store(f"sqlite:///{path}{query}")
+        make_private(f"sqlite:///{path}{query}")
+        scheduler = BackgroundScheduler(jobstores={"default": store}, timezone="UTC")
+        scheduler.start(paused=True)
+        scheduler.add_job("builtins:len", "interval", args=[[1, 2]], hours=1)
+        made = {each.name: each.stat().st_mode & 0o777 for each in tmp_path.iterdir()}
+        scheduler.shutdown()
+    finally:
+        os.umask(before)
+    assert "made.sqlite-wal" in made
+    assert set(made.values()) == {0o600}, made
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
+def test_a_file_that_is_there_keeps_its_mode(tmp_path):
+    path = tmp_path / "there.sqlite"
+    path.touch(0o640)
+    path.chmod(0o640)
+    make_private(f"sqlite:///{path}")
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:some?mode=memory&uri=true"]
+)
+def test_no_file_is_made_for_a_store_in_memory(tmp_path, monkeypatch, url):
+    monkeypatch.chdir(tmp_path)
+    make_private(url)
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- what the command line shows of URLs ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("debug", [[], ["--debug"]])
+@pytest.mark.parametrize(
+    "rest", ["s3cr3t@host/d", "u:s3cr3t@host:port/d", "u:x/s3cr3t@host/d", "host/d?password=s3cr3t&x=1"]
+)
+@pytest.mark.parametrize("scheme", ["nothing", "postgresql", "redis", "mongodb", "etcd", "zk", ""])
+def test_no_url_that_is_refused_is_shown_with_its_secret(capsys, scheme, rest, debug):
+    url = f"{scheme}://{rest}" if scheme else rest.replace("/d?password=s3cr3t&x=1", "")
+    commands = [["-s", url, "jobs"], ["import", "apscheduler", url], ["jobs", "--nothing", url]]
+    if not scheme:  # nobody can know that it was meant as a URL
+        commands.pop()
+    if scheme in ("mongodb", "redis", "zk", "postgresql") and "port" not in rest:
+        commands = commands[2:]  # they would look for the host
+    for command in commands:
+        code, out, err = rota(capsys, *debug, *command)
+        assert code in (1, 2)
+        assert "s3cr3t" not in out + err
+        assert err

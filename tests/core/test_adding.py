@@ -16,9 +16,9 @@ from rota.errors import (
 )
 from rota.events import EVENT_JOB_ADDED
 from rota.jobstores.memory import MemoryJobStore
+from rota.masking import without_secrets
 from rota.schedulers.background import BackgroundScheduler
 from rota.testing import ManualScheduler, VirtualClock
-from rota.util import without_secrets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -200,7 +200,7 @@ def test_a_wrong_url_is_refused_without_its_password(url: str, error: type[Excep
 def test_passwords_in_texts_are_masked() -> None:
     text = "cannot reach redis://:pw@h:1/0 nor postgresql://u:p@ss@h/d?password=x&sslmode=on nor sqlite:///f"
     assert without_secrets(text) == (
-        "cannot reach redis://:***@h:1/0 nor postgresql://u:***@h/d?password=***&sslmode=on nor sqlite:///f"
+        "cannot reach redis://***@h:1/0 nor postgresql://***@h/d?password=***&sslmode=on nor sqlite:///f"
     )
 
 

@@ -23,16 +23,16 @@ class Store(MemoryJobStore):
     """A store with a clock of its own, whose answers the test decides; it notes what it was asked."""
 
     durable = True
-    offset = None
+    offset = 0
+    node_clock = SYSTEM_CLOCK
 
     def __init__(self):
         super().__init__()
         self.answer = None
         self.asked = []
 
-    @property
-    def clock_offset(self):
-        return self.offset
+    def now(self):
+        return self.node_clock.now() + self.offset
 
     def renew(self, node, now, lease, in_hand=(), in_doubt=False):
         self.asked.append((len(in_hand), in_doubt))
@@ -46,7 +46,9 @@ class Store(MemoryJobStore):
 
 
 def new_lease(store=None, clock=None):
-    return Lease(store or Store(), clock or VirtualClock(), GuardedLogger(get_logger("test")), LENGTH)
+    store, clock = store or Store(), clock or VirtualClock()
+    store.node_clock = clock
+    return Lease(store, clock, GuardedLogger(get_logger("test")), LENGTH)
 
 
 def trusts(lease):
@@ -85,7 +87,6 @@ def test_a_pass_leaves_renewing_to_the_thread_unless_that_is_late():
 def test_who_was_cut_off_declares_nobody_dead_for_one_lease(trouble):
     clock, store = VirtualClock(), Store()
     lease = new_lease(store, clock)
-    store.offset = 0
     lease.renew({})
     assert not trusts(lease)
     clock.advance(8 if trouble == "late" else 5)

@@ -8,14 +8,16 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from traceback import format_exception
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import RotaError
+from ..masking import without_secrets
 from ..version import __version__
 from .options import Command, Group, JobId, Json, Offset, OwnStore, Store, Table, Zone
-from .output import CliError, fail, print_any_character, zone_of
+from .output import CliError, fail, note, print_any_character, zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,22 +67,28 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if message:  # else the help was shown, as nothing was asked for
             fail(message)
         if message and context is not None:
-            print(f"see: {context.command_path} --help", file=sys.stderr)
+            note(f"see: {context.command_path} --help")
         code = exc.exit_code
     except BrokenPipeError:  # the reader of a pipe went away, and nobody wants to hear about it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (CliError, RotaError, OSError) as exc:
-        if _Options.debug:
-            raise
-        fail(str(exc))
+        _tell(exc, str(exc), arguments)
         code = exc.code if isinstance(exc, CliError) else 1
     except Exception as exc:
-        if _Options.debug:
-            raise
-        fail(f"{type(exc).__name__}: {exc} (rota --debug … shows where)")
+        _tell(exc, f"{type(exc).__name__}: {exc} (rota --debug … shows where)", arguments)
         code = 1
     return int(code)
+
+
+def _tell(exc: Exception, message: str, arguments: Sequence[str] | None) -> None:
+    """Print an error, or its traceback with ``--debug``, without the secrets of the URLs that were given."""
+    words = [*(sys.argv[1:] if arguments is None else arguments), os.environ.get("ROTA_JOBSTORE", "")]
+    urls = [word.partition("=")[2] if word.startswith("--") else word for word in words if "://" in word]
+    if _Options.debug:
+        note(without_secrets("".join(format_exception(exc)).rstrip(), *urls))
+    else:
+        fail(message, *urls)
 
 
 def _version(wanted: bool) -> None:

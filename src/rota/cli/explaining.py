@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..clock import SYSTEM_CLOCK, moment
 from .next_times import next_times, read_trigger
-from .output import CliError, note, print_json, zone_of
+from .output import CliError, note, print_json, say, zone_of
 
 if TYPE_CHECKING:
     from ..triggers.lint import Finding
@@ -45,9 +45,9 @@ def show_explanation(
             }
         )
         return
-    print(sentence)
+    say(sentence)
     for at in times:
-        print(f"  {at:%a %Y-%m-%d %H:%M:%S %z}")
+        say(f"  {at:%a %Y-%m-%d %H:%M:%S %z}")
     if not times:
         note("it has no time from now on")
     _show(findings)
@@ -55,6 +55,6 @@ def show_explanation(
 
 def _show(findings: list[Finding]) -> None:
     if findings:
-        print("changes of the clocks:")
+        say("changes of the clocks:")
         for finding in findings:
-            print(f"  {finding.text}")
+            say(f"  {finding.text}")

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SchemaError
 from ..importers.apscheduler import ADD, REFUSED, REPLACE, plan_import
-from ..util import without_secrets
-from .output import CliError, note, one_line, print_columns, print_json
-from .stores import Guest, make_store, opened, signing_keys
+from ..masking import masked
+from .escaping import escaped
+from .output import CliError, note, one_line, print_columns, print_json, say
+from .stores import Guest, make_private, make_store, opened, signing_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,7 +65,7 @@ def import_apscheduler(
         return _code(plan)
     if url and not dry_run and sys.stdin.isatty() and _agreed():
         _write(plan, url, tablename, replace)
-        print(_summary(plan))
+        say(_summary(plan))
     else:
         note("nothing was written; --to URL names a job store, and --yes writes to it")
     return _code(plan)
@@ -82,11 +83,12 @@ def _compare(plan: ImportPlan, url: str, tablename: str, replace: bool) -> None:
 def _write(plan: ImportPlan, url: str, tablename: str, replace: bool) -> None:
     """Carry out a plan; a store that is not there is made."""
     store = make_store(url, tablename, fills=True)
+    make_private(url)
     guest = Guest(jobstores={"default": store})
     try:
         guest.start(paused=True)
     except SchemaError as exc:
-        raise CliError(f"cannot import into {without_secrets(url)}: {exc}") from exc
+        raise CliError(f"cannot import into {masked(url)}: {exc}") from exc
     try:
         _check_signed(store)
         plan.compare(store, replace)
@@ -144,18 +146,18 @@ def _show(plan: ImportPlan, zone: tzinfo, as_json: bool, show_all: bool, written
         if short and told > _SHOWN:
             left_out += 1
         elif job.problem is not None:
-            print(f"\n{job.id} is not taken over:\n  {job.problem}")
+            say(f"\n{escaped(job.id)} is not taken over:\n  {escaped(job.problem)}")
         else:
-            print(f"\n{job.id} differs from the job in the store in: {', '.join(job.differences)}")
+            say(f"\n{escaped(job.id)} differs from the job in the store in: {', '.join(job.differences)}")
     if left_out:
-        print(f"\n… and {left_out} more that differ or are not taken over; --all shows them")
+        say(f"\n… and {left_out} more that differ or are not taken over; --all shows them")
     shown = list(changes.items())[: _SHOWN if short else None]
     for change, ids in shown:
         some = ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
-        print(f"\n{change}\n  ({some})")
+        say(f"\n{escaped(change)}\n  ({escaped(some)})")
     if len(changes) > len(shown):
-        print(f"\n… and {len(changes) - len(shown)} more changes; --all shows them")
-    print(f"\n{_summary(plan)}")
+        say(f"\n… and {len(changes) - len(shown)} more changes; --all shows them")
+    say(f"\n{_summary(plan)}")
 
 
 def _show_jobs(plan: ImportPlan, zone: tzinfo) -> None:
@@ -184,8 +186,8 @@ def _show_groups(plan: ImportPlan) -> None:
     ]
     print_columns(("JOBS", "ACTION", "CALLS", "FOR EXAMPLE"), rows, "no jobs", 2)
     if len(groups) > _SHOWN:
-        print(f"… and {len(groups) - _SHOWN} more kinds of jobs")
-    print("--all shows each job")
+        say(f"… and {len(groups) - _SHOWN} more kinds of jobs")
+    say("--all shows each job")
 
 
 def _summary(plan: ImportPlan) -> str:

@@ -21,6 +21,7 @@ from ..clock import SECOND, SYSTEM_CLOCK, instant, moment
 from ..core.plan import ACTIVE
 from ..core.run import CLAIMED, END_STATES, FAILED, LOST, TIMED_OUT
 from ..version import __version__
+from .escaping import escaped, without_style
 from .fitting import Way, table
 from .output import STYLES, duration, local_time, one_line, trigger_text, until
 from .printed import Printed
@@ -170,7 +171,8 @@ class LiveReport(Report):
         if self._found is not None:
             self._console.print(Group(*self._tables(self._found, width, height)), crop=True)
         ends = (
-            ", ".join(f"{count} {status}" for status, count in self._ends.most_common()) or "no run has ended"
+            ", ".join(f"{count} {escaped(status)}" for status, count in self._ends.most_common())
+            or "no run has ended"
         )
         self._console.print(Text(f"{duration(SYSTEM_CLOCK.now() - self._began)}: {ends}"), crop=True)
 
@@ -188,7 +190,10 @@ class LiveReport(Report):
         parts = self._tables(found, width, height - len(lines) - bool(lines))
         if lines:
             parts.append(Rule("printed", align="left", style="dim"))
-            parts += [Text(one_line(line) or " ", no_wrap=True, overflow="ellipsis") for line in lines]
+            parts += [
+                Text(one_line(without_style(line)) or " ", no_wrap=True, overflow="ellipsis")
+                for line in lines
+            ]
         parts.append(Rule(style="dim"))
         parts.append(self._health(found, width))
         return Group(*parts)
@@ -221,7 +226,8 @@ class LiveReport(Report):
         count = len(found.jobs)
         head.add_row(
             Text.assemble(
-                (f"Rota {__version__}", "bold"), f"  {self._title}  {count} job{'s' if count != 1 else ''}"
+                (f"Rota {__version__}", "bold"),
+                f"  {escaped(self._title)}  {count} job{'s' if count != 1 else ''}",
             ),
             Text(f"{moment(found.now, self.zone):%Y-%m-%d %H:%M:%S %Z}", style="dim"),
         )
@@ -235,21 +241,22 @@ class LiveReport(Report):
                 due = instant(when)
                 at, left = Text(local_time(due, self.zone, found.now)), _left(due, found.now)
             else:
-                at, left = Text(""), Text(job.state, style=STYLES.get(job.state, ""))
+                at, left = Text(""), Text(escaped(job.state), style=STYLES.get(job.state, ""))
             trigger = Text(trigger_text(job.trigger, self.zone), style="dim")
             rows.append((left, at, self._called(job.id), trigger, self._last_of(job, found.now)))
         ways = (Way(TRIGGER, 10), Way(AT), Way(LAST, 9), Way(JOB, 8, goes=False))
         return table(("next run", "", "job", "trigger", "last"), rows, ways, width)
 
     def _called(self, job_id: str) -> Text:
-        return Text(self._labels.get(job_id) or (job_id[:8] if RANDOM_ID.fullmatch(job_id) else job_id))
+        shown = self._labels.get(job_id) or (job_id[:8] if RANDOM_ID.fullmatch(job_id) else job_id)
+        return Text(escaped(shown))
 
     def _last_of(self, job: Job, now: int) -> Text:
         run = self._last.get(job.id)
         if run is None:
             return Text("")
         return Text.assemble(
-            (run.status, STYLES.get(run.status, "")),
+            (escaped(run.status), STYLES.get(run.status, "")),
             (f" {until(run.finished_at, now)}" if run.finished_at else "", "dim"),
         )
 
@@ -264,7 +271,7 @@ class LiveReport(Report):
     def _outcomes(self, runs: list[Run], now: int, width: int) -> Table:
         rows = [
             (
-                Text(run.status, style=STYLES.get(run.status, "")),
+                Text(escaped(run.status), style=STYLES.get(run.status, "")),
                 Text(local_time(run.finished_at or run.nominal, self.zone, now)),
                 self._called(run.job_id),
                 Text("" if run.duration is None else duration(run.duration * SECOND), style="dim"),
@@ -297,7 +304,7 @@ class LiveReport(Report):
             line.append(f", {duration(health['lag'] * SECOND)} behind", style="yellow")
         for alias, entry in health["stores"].items():
             if not entry["ok"]:
-                line.append(f"  {alias}: {one_line(entry['error'] or '')}", style="red")
+                line.append(f"  {escaped(alias)}: {one_line(entry['error'] or '')}", style="red")
         line.append(f"  {self._status or 'Ctrl-C drains and stops'}", style="" if self._status else "dim")
         line.truncate(width - 3, overflow="ellipsis")  # there is room for the terminal's ^C
         return line

@@ -15,7 +15,7 @@ from ..schedulers.plugins import create_plugin
 from ..triggers.cron import CronTrigger
 from ..triggers.cron.notations import zone_before
 from ..util import convert_to_datetime
-from .output import CliError, note, print_json, until, zone_of
+from .output import CliError, note, print_json, say, until, zone_of
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -90,7 +90,7 @@ def show_next(text: str, count: int, zone_name: str | None, start: str | None, a
         )
         return
     for time in times:
-        print(f"{_shown(moment(time, zone))}  {until(time, now)}")
+        say(f"{_shown(moment(time, zone))}  {until(time, now)}")
     if not times:
         note(f"{trigger} has no time from then on")
 

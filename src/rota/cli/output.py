@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..clock import SECOND, moment
 from ..errors import UnknownTimezoneError
+from ..masking import without_secrets
 from ..texts import text_of
 from ..triggers.date import DateTrigger
 from ..triggers.interval import IntervalTrigger
 from ..util import astimezone, local_timezone, timezone_to_text
+from .escaping import escaped, escaped_json, escaped_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,14 +47,22 @@ def zone_of(name: str | None) -> tzinfo:
         raise CliError(f"--timezone: {exc}", 2) from exc
 
 
-def fail(message: str) -> None:
-    """Print an error on stderr."""
-    print(f"error: {message}", file=sys.stderr)
+def say(text: str, flush: bool = False) -> None:
+    """Print text; line breaks stay, so what came from elsewhere has been through :func:`~rota.cli.escaping.escaped` before."""
+    print(escaped_lines(text), flush=flush)
+
+
+def fail(message: str, *urls: str) -> None:
+    """Print an error on stderr.
+
+    :param urls: the URLs that it may speak of
+    """
+    note(f"error: {without_secrets(message, *urls)}")
 
 
 def note(message: str) -> None:
     """Print something that is neither result nor error on stderr."""
-    print(message, file=sys.stderr)
+    print(escaped_lines(message, "  "), file=sys.stderr, flush=True)
 
 
 def print_any_character() -> None:
@@ -65,7 +75,8 @@ def print_any_character() -> None:
 def json_text(value: Any, indent: int | None = None) -> str:
     """Return a value as JSON in characters that stdout has."""
     encoding = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "").replace("_", "")
-    return json.dumps(value, indent=indent, ensure_ascii=encoding not in ("utf8", "utf8sig"), default=text_of)
+    ensure_ascii = encoding not in ("utf8", "utf8sig")
+    return escaped_json(json.dumps(value, indent=indent, ensure_ascii=ensure_ascii, default=text_of))
 
 
 def print_json(value: Any) -> None:
@@ -82,6 +93,7 @@ def print_columns(head: Sequence[str], rows: Sequence[Sequence[str]], empty: str
     if not rows:
         print(empty)
         return
+    rows = [[escaped(cell) for cell in row] for row in rows]
     widths = [max(len(line[i]) for line in (head, *rows)) for i in range(len(head))]
     if not sys.stdout.isatty():
         for line in (head, *rows):
@@ -226,6 +238,6 @@ def zone_name(zone: tzinfo) -> str:
 
 
 def one_line(text: str, limit: int = 0) -> str:
-    """Return a text on one line, cut to ``limit`` characters if that is not 0."""
-    joined = " ".join(text.split())
+    """Return a text on one line, in characters that a terminal only shows, cut to ``limit`` characters if that is not 0."""
+    joined = escaped(" ".join(text.split()))
     return joined if not limit or len(joined) <= limit else joined[: limit - 1] + "…"

@@ -5,7 +5,6 @@ Listens and prints; it changes nothing.
 
 from __future__ import annotations
 
-import sys
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,8 @@ from ..events import (
     EVENT_SCHEDULER_DEGRADED,
     EVENT_SCHEDULER_RECOVERED,
 )
-from .output import duration, iso, json_text, one_line
+from .escaping import escaped
+from .output import duration, iso, json_text, note, one_line, say
 from .stores import label, outcome
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Report:
 
     def note(self, text: str) -> None:
         """Tell something about the program itself, such as that it drains."""
-        print(text, file=sys.stderr, flush=True)
+        note(text)
 
     def settle(self) -> None:
         """All runs have ended; the scheduler is about to close."""
@@ -104,7 +104,7 @@ class Report:
     def _write(self, line: str) -> None:
         with self._lock:
             try:
-                print(line, flush=True)
+                say(line, flush=True)
             except (BrokenPipeError, ValueError):  # the reader is gone, or stdout is closed
                 self._closed()
 
@@ -136,8 +136,10 @@ class PlainReport(Report):
             text = getattr(event, "reason", None) or ""
         job = getattr(event, "job_id", None) or event.alias or "-"
         name = "" if code & ENDS == 0 or event.run is None else _label(event.run)
-        job = f"{job} [{one_line(name, 60)}]" if name else job
-        self._write(f"{iso(now, self.zone)}  {word:<9}  {job}  {took:<6}  {one_line(text, 300)}".rstrip())
+        job = escaped(f"{job} [{one_line(name, 60)}]" if name else job)
+        self._write(
+            f"{iso(now, self.zone)}  {escaped(word):<9}  {job}  {took:<6}  {one_line(text, 300)}".rstrip()
+        )
 
 
 def _label(run: Run) -> str:

@@ -16,10 +16,11 @@ from ..schedulers.background import BackgroundScheduler
 from ..util import astimezone
 from .app import log_level_of
 from .crontab import Crontab, add_jobs
+from .escaping import escaped_lines
 from .foreground import Foreground, host_of
 from .output import CliError, zone_of
 from .reports import JsonReport, PlainReport, Report
-from .stores import make_store
+from .stores import make_private, make_store
 from .targets import crontab_path, find_scheduler
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def _of_python(target: str, jobstore: str | None, tablename: str) -> BaseSchedul
             raise CliError(f"{target} has started its scheduler itself, so --jobstore comes too late")
         try:
             scheduler.add_jobstore(make_store(jobstore, tablename))
+            make_private(jobstore)
         except AliasInUseError:
             raise CliError(
                 f"the scheduler in {target} has a default job store already; leave --jobstore out"
@@ -108,6 +110,7 @@ def _of_crontab(
     options: dict[str, Any] = {"executors": {"default": ThreadPoolExecutor(_COMMANDS)}}
     if jobstore is not None:
         options["jobstores"] = {"default": make_store(jobstore, tablename)}
+        make_private(jobstore)
     if zone is not None:
         options["timezone"] = zone
     scheduler = BackgroundScheduler(**options)
@@ -168,6 +171,13 @@ class _ToStderr(logging.StreamHandler[Any]):
         raise AttributeError("the stream is always sys.stderr")
 
 
+class _Escaping(logging.Formatter):
+    """Writes lines as the rest of the command line does: names of jobs and texts of errors may hold anything."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return escaped_lines(super().format(record), "  ")
+
+
 def _is_news(record: logging.LogRecord) -> bool:
     """Whether a log record says more than the line of the outcome: a command's exit code needs no traceback."""
     error = record.exc_info[1] if record.exc_info else None
@@ -188,7 +198,7 @@ def _set_up_logging(level: int | None) -> None:
     """Log to stderr what the program has no handler for; its levels stay as they are, unless one was asked for."""
     logger = logging.getLogger("rota")
     handler = _ToStderr()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_Escaping("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(_is_news)
     handler.addFilter(_is_for_us)
     logger.addHandler(handler)

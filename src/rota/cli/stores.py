@@ -17,10 +17,12 @@ from ..core.plan import ACTIVE, AFTER_RUN, PAUSED, QUARANTINED
 from ..core.run import CLAIMED, END_STATES
 from ..errors import SchemaError
 from ..jobcodec import JobFormat, encode_job
+from ..masking import masked
 from ..schedulers.base import BaseScheduler
 from ..schedulers.plugins import BUILT_IN, URL_SCHEMES, create_plugin
 from ..texts import text_of
-from ..util import suggestion, without_secrets
+from ..util import suggestion
+from .escaping import escaped
 from .output import (
     CliError,
     duration,
@@ -30,6 +32,7 @@ from .output import (
     one_line,
     print_columns,
     print_json,
+    say,
     trigger_text,
     until,
     zone_name,
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
     from ..job import Job
     from ..jobstores.base import BaseJobStore
 
-_SQLITE = re.compile(r"sqlite(?:\+\w+)?:///([^?]+)")
+_SQLITE = re.compile(r"sqlite(?:\+\w+)?:///([^?]+)(\?.*)?")
 _FORMAT = JobFormat(imports=False)
 _FROM_ENVIRONMENT: list[str] = []
 DEFAULT_TABLE = "rota_jobs"
@@ -87,9 +90,11 @@ def make_store(
     :raises CliError: if it is no URL, or there is nothing at it
     """
     if "://" not in url:
-        raise CliError(f"{url!r} is no URL of a job store; for an SQLite file write sqlite:///{url}", 2)
+        raise CliError(
+            f"{masked(url)!r} is no URL of a job store; for an SQLite file write sqlite:///{masked(url)}", 2
+        )
     file = _SQLITE.fullmatch(url)
-    if file:
+    if file and file[1] != ":memory:" and not file[1].startswith("file:"):
         path = Path(file[1])
         if guest and not path.exists():
             raise CliError(f"there is no file {path}")
@@ -109,6 +114,19 @@ def make_store(
             options |= _named(kind, tablename)
     store: BaseJobStore = create_plugin("jobstore", url, options)
     return store
+
+
+def make_private(url: str) -> None:
+    """Make the SQLite file of a store, if there is none, so that only this user can read it.
+
+    What SQLite puts beside it gets the same mode. The jobs of crontab files hold commands, variables and output.
+    """
+    file = _SQLITE.fullmatch(url)
+    if file and file[1] != ":memory:" and not file[1].startswith("file:"):
+        try:
+            os.close(os.open(file[1], os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except OSError:  # it is there, or cannot be made, which the store says better
+            pass
 
 
 def _named(kind: str, name: str) -> dict[str, str]:
@@ -139,7 +157,7 @@ def opened(url: str | None, tablename: str) -> Iterator[tuple[Guest, BaseJobStor
     try:
         guest.start(paused=True)
     except SchemaError as exc:
-        raise CliError(f"no job store of Rota at {without_secrets(url)}: {exc}") from exc
+        raise CliError(f"no job store of Rota at {masked(url)}: {exc}") from exc
     try:
         yield guest, store
     finally:
@@ -182,7 +200,7 @@ def show_jobs(
     print_columns(("ID", "STATE", "NEXT RUN", "", "TRIGGER", "CALLS"), rows, "no jobs", 2)
     for job in jobs:
         if job.state == QUARANTINED:
-            note(f"{job.id} is quarantined: {job.error}")
+            note(f"{escaped(job.id)} is quarantined: {escaped(job.error or '')}")
 
 
 def show_runs(
@@ -344,11 +362,11 @@ def change(what: str, url: str | None, tablename: str, job_id: str, zone: tzinfo
             data |= {"run": run.to_dict(), "living_nodes": living}
         print_json(data)
     elif run is not None:
-        print(f"{job_id}: a run is asked for; {_who_runs_it(run, living)}")
+        say(f"{escaped(job_id)}: a run is asked for; {_who_runs_it(run, living)}")
     elif job is None:
-        print(f"{job_id}: removed" + (", its schedule is over" if what == "resume" else ""))
+        say(f"{escaped(job_id)}: removed" + (", its schedule is over" if what == "resume" else ""))
     elif what == "pause":
-        print(f"{job_id}: paused")
+        say(f"{escaped(job_id)}: paused")
     else:
         due = _due(job)
-        print(f"{job_id}: active, next run {iso(due, zone)}")
+        say(f"{escaped(job_id)}: active, next run {iso(due, zone)}")

@@ -14,9 +14,16 @@ from ..texts import repr_of, shortened, text_of, type_name
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import tzinfo
-    from typing import Any
+    from typing import Any, Protocol
 
     from ..job import Job
+
+    class ShowsTime(Protocol):
+        """A clock, or a store, as it knows its server's."""
+
+        def now(self) -> int:
+            """Return the current instant."""
+
 
 #: A run that a node has taken and not finished.
 CLAIMED = "claimed"
@@ -74,6 +81,7 @@ class Run:
         "attempt",
         "cancelled",
         "claimed_at",
+        "clock",
         "count",
         "due",
         "error",
@@ -137,6 +145,8 @@ class Run:
         self.signature: str | None = None
         #: True once somebody asked the run to stop; a long job looks at it now and then
         self.cancelled = False
+        #: the clock that counts for its times: its store's; None: that of whoever carries it out
+        self.clock: ShowsTime | None = None
         #: what whoever is about to start the run asks for; None: nothing, as its store knows no leases
         self.permission: Permission | None = None
         #: the run of the same job that is executed after this one (missed times that are not coalesced)
@@ -239,6 +249,15 @@ def end(run: Run, status: str, reason: str | None, now: int) -> None:
     run.status = status
     run.reason = reason
     run.finished_at = now
+
+
+def time_of(run: Run, clock: ShowsTime) -> int:
+    """Return the current instant by the clock that counts for a run.
+
+    :param clock: the clock of whoever carries it out, which counts where its store has none of its own
+    """
+    own = run.clock
+    return clock.now() if own is None else own.now()
 
 
 def is_expired(run: Run, now: int) -> bool:

@@ -11,7 +11,7 @@ from itertools import pairwise
 from threading import RLock
 
 from ..clock import SYSTEM_CLOCK, Clock, instant
-from ..core.run import CANCELLED, CLAIMED, LOST, Run, end, fail
+from ..core.run import CANCELLED, CLAIMED, LOST, Run, end, fail, time_of
 from ..errors import MaxInstancesReachedError
 from ..interrupts import is_interrupt
 from ..logs import GuardedLogger, LoggerAttribute
@@ -153,9 +153,14 @@ class BaseExecutor(ABC):
     def _report(self, run: Run, done: Done) -> None:
         """Hand an ended run to its callback: the one way out of every executor. It raises nothing but Ctrl-C."""
         if run.status == CLAIMED:
-            fail(run, RuntimeError("the executor ended the run without an outcome"), "", self._clock.now())
+            fail(
+                run,
+                RuntimeError("the executor ended the run without an outcome"),
+                "",
+                time_of(run, self._clock),
+            )
         elif self.exiting and run.status == CANCELLED and run.started_at is not None:
-            end(run, LOST, "the program ended while it was running", self._clock.now())
+            end(run, LOST, "the program ended while it was running", time_of(run, self._clock))
         try:
             done(run)
         except BaseException as exc:
@@ -165,7 +170,7 @@ class BaseExecutor(ABC):
 
     def _refuse(self, run: Run, exc: BaseException) -> None:
         """End a run with the error that kept the executor from carrying it out."""
-        fail(run, exc, traceback_of(exc), self._clock.now())
+        fail(run, exc, traceback_of(exc), time_of(run, self._clock))
         self._log.error('The run of job "%s" cannot be carried out', run.job_id, exc_info=exc)
 
     # -- APScheduler's extension points --------------------------------------------------------------------------
@@ -206,7 +211,7 @@ class BaseExecutor(ABC):
         else:
             for run in chain(submission.head):
                 try:
-                    write_outcome(run, reported.get(run.nominal), self._clock.now())
+                    write_outcome(run, reported.get(run.nominal), time_of(run, self._clock))
                 except BaseException as exc:  # an event that is not what it looks like
                     self._refuse(run, exc)
                 self._report(run, submission.done)
@@ -238,7 +243,7 @@ class BaseExecutor(ABC):
     def _fail_all(self, submission: _Submission, exc: BaseException) -> None:
         if submission.head is not None and submission.done is not None:
             for run in chain(submission.head):
-                fail(run, exc, "", self._clock.now())
+                fail(run, exc, "", time_of(run, self._clock))
                 self._report(run, submission.done)
 
     def _stop(self, wait: bool = True) -> None:
@@ -259,7 +264,7 @@ class BaseExecutor(ABC):
                             run,
                             CANCELLED,
                             "the executor was shut down and had not reported it",
-                            self._clock.now(),
+                            time_of(run, self._clock),
                         )
                         self._report(run, submission.done)
 

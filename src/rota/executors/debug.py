@@ -5,7 +5,7 @@ It starts no thread, except for coroutines that are submitted from a running eve
 
 from __future__ import annotations
 
-from ..core.run import CANCELLED, end
+from ..core.run import CANCELLED, end, time_of
 from ..interrupts import is_interrupt
 from .base import NativeExecutor
 from .steps import chain, perform, perform_coroutine, record_failure
@@ -40,7 +40,7 @@ class DebugExecutor(NativeExecutor):
                             self._complete(run, coroutine)
                     except BaseException as exc:  # what a coroutine left on its loop, or Ctrl-C
                         if not run.ended:
-                            record_failure(run, exc, clock.now(), log)
+                            record_failure(run, exc, time_of(run, clock), log)
                         if is_interrupt(exc):
                             raise
                     finally:
@@ -49,7 +49,7 @@ class DebugExecutor(NativeExecutor):
         except BaseException:  # Ctrl-C: what has not begun does not begin
             for head in (*(() if then is None else (then,)), *left):
                 for member in chain(head):
-                    end(member, CANCELLED, "cancelled before it started", self._clock.now())
+                    end(member, CANCELLED, "cancelled before it started", time_of(member, self._clock))
                     self._report(member, done)
             raise
 

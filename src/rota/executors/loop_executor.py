@@ -12,7 +12,7 @@ from asyncio import _get_running_loop as running_loop
 from collections import deque
 from functools import partial
 
-from ..core.run import CANCELLED, CLAIMED, Run, end
+from ..core.run import CANCELLED, CLAIMED, Run, end, time_of
 from .base import UNBOUNDED, NativeExecutor
 from .pool import ThreadPoolExecutor
 from .steps import chain, close_quietly, is_coroutine_function, perform, perform_coroutine
@@ -112,7 +112,7 @@ class LoopExecutor(NativeExecutor):
         """Await on the loop what a plain function returned in its thread."""
         if not self._on_loop(partial(self._await, run, coroutine, done)):
             close_quietly(coroutine)
-            end(run, CANCELLED, "the event loop has ended", self._clock.now())
+            end(run, CANCELLED, "the event loop has ended", time_of(run, self._clock))
             self._report(run, done)
 
     def _on_loop(self, callback: Callable[[], None]) -> bool:
@@ -200,7 +200,7 @@ class LoopExecutor(NativeExecutor):
             if error is not None:
                 self._refuse(run, error)
             else:
-                end(run, CANCELLED, "cancelled before it started", self._clock.now())
+                end(run, CANCELLED, "cancelled before it started", time_of(run, self._clock))
         self._report(run, done)
         if then is not None:
             self._incoming.appendleft((then, done))
@@ -210,7 +210,7 @@ class LoopExecutor(NativeExecutor):
         while self._incoming:
             head, done = self._incoming.popleft()
             for run in chain(head):
-                end(run, CANCELLED, "cancelled before it started", self._clock.now())
+                end(run, CANCELLED, "cancelled before it started", time_of(run, self._clock))
                 self._report(run, done)
         for task, (head, *_) in list(self._tasks.items()):
             for run in chain(head):
@@ -231,7 +231,7 @@ class LoopExecutor(NativeExecutor):
         for head, done in left:
             for run in chain(head):
                 if not run.ended:
-                    end(run, CANCELLED, "the event loop has ended", self._clock.now())
+                    end(run, CANCELLED, "the event loop has ended", time_of(run, self._clock))
                     self._report(run, done)
 
 

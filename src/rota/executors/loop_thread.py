@@ -10,7 +10,7 @@ from contextvars import Context
 from os import getpid
 from threading import Lock, Thread, current_thread
 
-from ..core.run import CANCELLED, Run, end, fail
+from ..core.run import CANCELLED, Run, end, fail, time_of
 from ..logs import GuardedLogger
 from ..texts import traceback_of
 from .steps import close_quietly, perform_coroutine
@@ -237,9 +237,9 @@ class _RunningLoop:
         if not run.ended:  # cancelled before its first step, or its task could not be made
             close_quietly(coroutine)
             if error is None:
-                end(run, CANCELLED, "cancelled before it started", clock.now())
+                end(run, CANCELLED, "cancelled before it started", time_of(run, clock))
             else:
-                fail(run, error, traceback_of(error), clock.now())
+                fail(run, error, traceback_of(error), time_of(run, clock))
         try:
             finish()
         except BaseException:

@@ -15,7 +15,7 @@ from os import getpid
 from weakref import WeakSet
 
 from ..clock import SECOND
-from ..core.run import CANCELLED, LOST, MISSED, end, fail, is_expired, succeed
+from ..core.run import CANCELLED, LOST, MISSED, end, fail, is_expired, succeed, time_of
 from ..errors import ConfigurationError, SerializationError, UnknownOptionError, WorkerProcessError
 from ..texts import error_text, text_of
 from .process_worker import pack_call
@@ -151,7 +151,7 @@ class ProcessPoolExecutor(WorkerPool):
         while not run.ended:
             try:
                 worker = self._ready_worker(index, run)
-                now = self._clock.now()
+                now = time_of(run, self._clock)
                 if run.cancelled:
                     return end(run, CANCELLED, "cancelled before it started", now)
                 if is_expired(run, now):
@@ -164,11 +164,11 @@ class ProcessPoolExecutor(WorkerPool):
                 ):  # last of all, as starting a worker and pickling take their time
                     return None
             except (SerializationError, WorkerProcessError) as exc:
-                fail(run, exc, "", self._clock.now())
+                fail(run, exc, "", time_of(run, self._clock))
                 return self._log.error("%s", exc)
             payload = self._exchange(index, worker, run, message)
             if payload is not None:
-                write_outcome(run, payload, self._clock.now(), self._log)
+                write_outcome(run, payload, time_of(run, self._clock), self._log)
         return None
 
     def _exchange(self, index: int, worker: WorkerProcess, run: Run, message: bytes) -> bytes | None:
@@ -236,7 +236,7 @@ class ProcessPoolExecutor(WorkerPool):
     def _fail_queued(self, error: WorkerProcessError) -> None:
         for head, done in self._unqueue():
             for run in chain(head):
-                fail(run, error, "", self._clock.now())
+                fail(run, error, "", time_of(run, self._clock))
                 self._count(run, False)
                 self._report(run, done)
 
@@ -245,7 +245,7 @@ class ProcessPoolExecutor(WorkerPool):
 
     def _end_with_worker(self, index: int, run: Run) -> None:
         """End a run whose worker has died while it carried the run out."""
-        how, now = self._workers.pop(index).end(), self._clock.now()
+        how, now = self._workers.pop(index).end(), time_of(run, self._clock)
         if run.cancelled:
             end(run, CANCELLED, f"cancelled while it was running; {how}", now)
         else:

@@ -10,7 +10,7 @@ from contextvars import Context, ContextVar
 from functools import partial
 from types import CoroutineType
 
-from ..core.run import CANCELLED, CLAIMED, MISSED, SUCCEEDED, WITHHELD, Run, end, fail, is_expired
+from ..core.run import CANCELLED, CLAIMED, MISSED, SUCCEEDED, WITHHELD, Run, end, fail, is_expired, time_of
 from ..errors import CommandStoppedError, NoCurrentRunError
 from ..texts import text_of, traceback_of
 
@@ -124,8 +124,8 @@ def perform(run: Run, context: Context, clock: Clock, logger: GuardedLogger) -> 
     :param context: the context variables that the job sees; a copy of it is made for the run
     :return: None, or a coroutine that the caller has to await by :func:`perform_coroutine` (the run has not ended then)
     """
-    job = run.job
-    now = clock.now()
+    job, own = run.job, run.clock
+    now = clock.now() if own is None else own.now()
     if run.cancelled:
         return end(run, CANCELLED, "cancelled before it started", now)
     if run.permission is not None and not may_start(run, clock):
@@ -138,12 +138,12 @@ def perform(run: Run, context: Context, clock: Clock, logger: GuardedLogger) -> 
         if retval is not None and is_coroutine(retval):
             return retval
     except BaseException as exc:  # it is the outcome of the run
-        record_failure(run, exc, clock.now(), logger)
+        record_failure(run, exc, time_of(run, clock), logger)
     else:
         # succeed(), without the call
         run.retval = retval
         run.status = SUCCEEDED
-        run.finished_at = clock.now()
+        run.finished_at = clock.now() if own is None else own.now()
     return None
 
 
@@ -164,12 +164,12 @@ async def perform_coroutine(
         retval = await coroutine
     except BaseException as exc:  # it is the outcome of the run
         if not run.ended:
-            record_failure(run, exc, clock.now(), logger)
+            record_failure(run, exc, time_of(run, clock), logger)
     else:
         if run.status == CLAIMED:
             run.retval = retval
             run.status = SUCCEEDED
-            run.finished_at = clock.now()
+            run.finished_at = time_of(run, clock)
 
 
 def _has_not_begun(run: Run) -> bool:

@@ -9,7 +9,7 @@ import threading
 from functools import partial
 
 from ..core.admission import Pace, ahead
-from ..core.run import CANCELLED, Run, end
+from ..core.run import CANCELLED, Run, end, time_of
 from ..errors import MissingExtraError
 from .base import UNBOUNDED, NativeExecutor
 from .steps import chain, close_quietly, is_coroutine_function, perform, perform_coroutine
@@ -193,7 +193,7 @@ class TwistedExecutor(NativeExecutor):
                 if isinstance(result, BaseException):
                     self._refuse(run, result)
                 else:
-                    end(run, CANCELLED, "cancelled before it started", self._clock.now())
+                    end(run, CANCELLED, "cancelled before it started", time_of(run, self._clock))
             self._finish(run, done)
             if then is not None:
                 go_on(then, done)

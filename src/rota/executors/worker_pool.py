@@ -10,7 +10,7 @@ from abc import abstractmethod
 from queue import Empty, SimpleQueue
 
 from ..core.admission import Pace, ahead
-from ..core.run import CANCELLED, Run, end
+from ..core.run import CANCELLED, Run, end, time_of
 from ..errors import ConfigurationError
 from .base import NativeExecutor, chain
 
@@ -136,7 +136,7 @@ class WorkerPool(NativeExecutor):
     def _cancel_queued(self) -> None:
         for head, done in self._unqueue():
             for run in chain(head):
-                end(run, CANCELLED, "cancelled before it started", self._clock.now())
+                end(run, CANCELLED, "cancelled before it started", time_of(run, self._clock))
                 self._count(run, False)
                 self._report(run, done)
 

@@ -7,14 +7,19 @@ whatever the pickle says; what the notes mean is decided in :mod:`rota.importers
 from __future__ import annotations
 
 import pickletools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..codecbounds import MAX_ALIKE, MAX_KEYS
 from ..errors import DeserializationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 #: A row of a job store is a few hundred bytes long. What is longer than this is not read.
 MAX_LENGTH = 16 * 1024 * 1024
-#: Tuples and frozensets in keys and sets are hashed by recursion.
+#: Tuples and frozensets in keys and sets are hashed by recursion, what is shared as often as it is met.
 _MAX_KEY_DEPTH = 20
+_MAX_KEY_PARTS = 50_000
 _MARK: Any = object()
 
 
@@ -75,6 +80,7 @@ class _Machine:
     def __init__(self) -> None:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self._keys = _Keys()
 
     def step(self, name: str, argument: Any) -> None:
         """Carry out one opcode."""
@@ -143,7 +149,7 @@ class _Machine:
         self._set(items)
 
     def frozenset_since_mark(self, _: Any) -> None:
-        self.stack.append(frozenset(map(_key, self.since_mark())))
+        self.stack.append(frozenset(self._keys.checked(None, self.since_mark())))
 
     def append(self, _: Any) -> None:
         self._extend([self.stack.pop()])
@@ -161,7 +167,7 @@ class _Machine:
     def additems(self, _: Any) -> None:
         items = self.since_mark()
         if isinstance(self.stack[-1], set):
-            self.stack[-1].update(map(_key, items))
+            self.stack[-1].update(self._keys.checked(self.stack[-1], items))
         else:
             self._check_made()
 
@@ -173,9 +179,8 @@ class _Machine:
 
     def _set(self, items: list[Any]) -> None:
         if isinstance(self.stack[-1], dict):
-            self.stack[-1].update(
-                (_key(key), value) for key, value in zip(items[::2], items[1::2], strict=True)
-            )
+            keys = self._keys.checked(self.stack[-1], items[::2])
+            self.stack[-1].update(zip(keys, items[1::2], strict=True))
         else:
             self._check_made()
 
@@ -224,14 +229,42 @@ def _made(called: Any, args: Any) -> Any:
     return Made(called, args)
 
 
-def _key(key: Any, depth: int = 0) -> Any:
-    """Return a key, if hashing it is harmless."""
-    if isinstance(key, (tuple, frozenset)):
-        if depth > _MAX_KEY_DEPTH:
-            raise DeserializationError("keys in it are nested too deeply")
-        for item in key:
-            _key(item, depth + 1)
-    return key
+class _Keys:
+    """Lets keys and members of sets pass as long as hashing and comparing them is cheap."""
+
+    def __init__(self) -> None:
+        self._parts = 0
+        self._keys = 0
+        #: how many keys of a container have which hash; the container is kept, so that no other one gets its id
+        self._alike: dict[int, tuple[Any, dict[int, int]]] = {}
+
+    def checked(self, container: Any, keys: Iterable[Any]) -> Iterator[Any]:
+        """Yield keys that are about to come into a container.
+
+        :raises DeserializationError: if there are too many, or they have too many parts, or too many have the same hash
+        """
+        _, alike = (
+            self._alike.setdefault(id(container), (container, {})) if container is not None else (None, {})
+        )
+        for key in keys:
+            if type(key) is not str:
+                self._visit(key, 0)
+                self._keys += 1
+                number = hash(key)
+                alike[number] = alike.get(number, 0) + 1
+                if self._keys > MAX_KEYS or alike[number] > MAX_ALIKE:
+                    raise DeserializationError(
+                        f"it has more than {MAX_KEYS} keys or members of sets, or more than {MAX_ALIKE} of one hash"
+                    )
+            yield key
+
+    def _visit(self, key: Any, depth: int) -> None:
+        self._parts += 1
+        if depth > _MAX_KEY_DEPTH or self._parts > _MAX_KEY_PARTS:
+            raise DeserializationError("keys in it are nested too deeply, or have too many parts")
+        if isinstance(key, (tuple, frozenset)):
+            for item in key:
+                self._visit(item, depth + 1)
 
 
 _IGNORED = frozenset({"PROTO", "FRAME"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MissingExtraError, StoreError, StoreUnavailableError
-from ..util import without_secrets
+from ..masking import masked, without_secrets
 from .sources import Row
 
 try:
@@ -26,16 +26,16 @@ def read_mongodb(url: str, collection: str) -> Iterator[Row]:
     :param collection: name of the collection
     :raises StoreUnavailableError: if the server cannot be reached
     """
-    address = without_secrets(url)
+    address = masked(url)
     try:
         client: MongoClient[Any] = MongoClient(url, serverSelectionTimeoutMS=10_000)
     except (InvalidURI, MongoConfigurationError, ValueError) as exc:
-        raise StoreError(f"Cannot use the URL {address}: {without_secrets(str(exc))}") from None
+        raise StoreError(f"Cannot use the URL {address}: {without_secrets(str(exc), url)}") from None
     try:
         source = client.get_default_database("apscheduler")[collection]
         for document in source.find({}, ["next_run_time", "job_state"]):
             yield Row(str(document["_id"]), document.get("job_state"), document.get("next_run_time"))
     except PyMongoError as exc:
-        raise StoreUnavailableError(f"{address} cannot be read: {without_secrets(str(exc))}") from None
+        raise StoreUnavailableError(f"{address} cannot be read: {without_secrets(str(exc), url)}") from None
     finally:
         client.close()

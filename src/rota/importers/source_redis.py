@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import MissingExtraError, SchemaError, StoreError, StoreUnavailableError
-from ..util import without_secrets
+from ..masking import masked, without_secrets
 from .sources import UNKNOWN, Row
 
 try:
@@ -26,13 +26,13 @@ def read_redis(url: str, jobs_key: str) -> Iterator[Row]:
     :raises StoreUnavailableError: if the server cannot be reached
     :raises SchemaError: if the key holds something else
     """
-    address = without_secrets(url)
+    address = masked(url)
     head, _, _ = jobs_key.rpartition("jobs")
     times_key = f"{head}run_times"
     try:
         client = Redis.from_url(url, decode_responses=False, socket_connect_timeout=10)
     except ValueError as exc:
-        raise StoreError(f"Cannot use the URL {address}: {without_secrets(str(exc))}") from None
+        raise StoreError(f"Cannot use the URL {address}: {without_secrets(str(exc), url)}") from None
     try:
         has_times = client.type(times_key) == b"zset"
         for id, state in client.hscan_iter(jobs_key, count=500):
@@ -41,6 +41,6 @@ def read_redis(url: str, jobs_key: str) -> Iterator[Row]:
     except ResponseError as exc:
         raise SchemaError(f"{jobs_key!r} of {address} is no hash of APScheduler 3: {exc}") from None
     except RedisError as exc:
-        raise StoreUnavailableError(f"{address} cannot be read: {without_secrets(str(exc))}") from None
+        raise StoreUnavailableError(f"{address} cannot be read: {without_secrets(str(exc), url)}") from None
     finally:
         client.close()

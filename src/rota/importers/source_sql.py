@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import MissingExtraError, SchemaError, StoreError, StoreUnavailableError
-from ..util import without_secrets
+from ..masking import without_secrets
 from .sources import Row
 
 try:
@@ -49,7 +49,7 @@ def read_sql(url: str, name: str) -> Iterator[Row]:
             ):
                 yield Row(str(id), bytes(state) if isinstance(state, memoryview) else state, next_run)
     except DBAPIError as exc:
-        said = str(exc.orig)
+        said = without_secrets(str(exc.orig), url)
         if engine.url.password:
             said = said.replace(str(engine.url.password), "***")
         raise StoreUnavailableError(f"The database {address} cannot be read: {said}") from None
@@ -65,7 +65,7 @@ def _engine(url: str) -> Engine:
             raise StoreError(f"There is no file {parsed.database}")
         return create_engine(parsed)
     except (ArgumentError, NoSuchModuleError, ValueError) as exc:
-        said = str(exc).replace(url, without_secrets(url))
+        said = without_secrets(str(exc), url)
         raise StoreError(f"Cannot use this database URL: {said}") from None
     except ImportError as exc:
         raise MissingExtraError(f"The database driver for this URL ({exc})", "postgresql,mysql") from exc

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError
-from ..util import without_secrets
+from ..masking import masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,7 @@ def read_source(source: str, name: str | None = None) -> Iterator[Row]:
         return read_sql(source, name or "apscheduler_jobs")
     if not Path(source).is_file():
         raise StoreError(
-            f"{without_secrets(source)!r} is neither a file nor a URL; for an SQLite file write sqlite:///{source}"
+            f"{masked(source)!r} is neither a file nor a URL; for an SQLite file write sqlite:///{masked(source)}"
         )
     from .source_export import read_export
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from ..codecbounds import TooMuchError, check_hashes
 from ..errors import RotaError
 from ..util import astimezone, local_timezone
 from .pickles import Made, Name
@@ -67,13 +68,16 @@ class Values:
         if found is None or kind in (bool, int, float):
             return found
         if kind in (list, tuple, set, frozenset):
-            return kind([self.value(item, (path, "[{}]", i), depth + 1) for i, item in enumerate(found)])
+            items = [self.value(item, (path, "[{}]", i), depth + 1) for i, item in enumerate(found)]
+            if kind in (set, frozenset):
+                check_keys(items, path)
+            return kind(items)
         if kind is dict:
+            keys = [self.value(key, (path, "<key {}>", key), depth + 1) for key in found]
+            check_keys(keys, path)
             return {
-                self.value(key, (path, "<key {}>", key), depth + 1): self.value(
-                    item, (path, "[{}]", key), depth + 1
-                )
-                for key, item in found.items()
+                key: self.value(item, (path, "[{}]", key), depth + 1)
+                for key, item in zip(keys, found.values(), strict=True)
             }
         if kind is Made and repr(found.name) in _MAKERS:
             return self.made(found, path, _MAKERS[repr(found.name)])
@@ -111,6 +115,17 @@ class Values:
         """Take note of a change, once."""
         if text not in self.notes:
             self.notes.append(text)
+
+
+def check_keys(keys: list[Any], path: Path) -> None:
+    """Refuse keys or members of a set that would be dear to compare.
+
+    :raises NotTakenOver: if there are too many, or too many have the same hash
+    """
+    try:
+        check_hashes([hash(key) for key in keys if type(key) is not str])
+    except TooMuchError as exc:
+        raise NotTakenOver(path, str(exc)) from None
 
 
 def _written(path: Path) -> str:
@@ -262,7 +277,9 @@ def _series(kind: type) -> Callable[[Values, Made, Path], Any]:
         (items,) = made.args
         if type(items) is not list:
             raise ValueError("its items are no list")
-        return kind(values.value(items, path))
+        members = values.value(items, path)
+        check_keys(members, path)
+        return kind(members)
 
     return maker
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ..core.recorded import Recorded
     from ..core.run import Run
     from ..job import Job
+    from .offset import Offset
 
 __all__ = ("BaseJobStore", "ConflictingIdError", "JobLookupError", "TransientJobError")
 
@@ -68,6 +69,8 @@ class BaseJobStore(ABC):
 
     _scheduler: Any = None
     _alias: str | None = None
+    #: what the clock of the store's server shows; None: it has none
+    _offset: Offset | None = None
     #: for subclasses; Rota's own stores log by ``_log``
     _logger: Any = LoggerAttribute("rota.jobstores")
     _log: GuardedLogger = GuardedLogger("rota.jobstores")
@@ -479,10 +482,45 @@ class BaseJobStore(ABC):
     def on_wake(self, wake: Callable[[], None]) -> None:  # noqa: B027  # stores without push have nothing to call
         """Give the store a function to call when another process changed something that is due soon."""
 
+    # -- the clock -----------------------------------------------------------------------------------------------
+
+    def now(self) -> int:
+        """Return the current instant by the clock that counts for this store's jobs: the server's where it has one.
+
+        It is what is planned by, judged late by and leased by. A store without such a clock takes the scheduler's. It asks
+        nobody: what :meth:`measure_clock` has measured last still counts while the store is away.
+        """
+        offset = self._offset
+        return self.clock.now() if offset is None else offset.now(self.clock)
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether :meth:`now` is another clock than the scheduler's."""
+        return self._offset is not None or type(self).now is not BaseJobStore.now
+
+    def measure_clock(self) -> int:
+        """Measure anew how far the server's clock is ahead; a scheduler calls it after an outage or a suspension.
+
+        A store measures as well when it starts, and whenever it renews a lease.
+
+        :return: by how many microseconds :meth:`now` has moved; 0 where there is no such clock
+        """
+        return 0
+
     @property
     def clock_offset(self) -> int | None:
         """Microseconds that the store's clock is ahead of this node's; None if it has none, or it was not measured."""
-        return None
+        offset = self._offset
+        return None if offset is None else offset.against(self.clock)
+
+    def _measure(self, ask: Callable[[], int | None]) -> int:
+        """Compare the server's clock with this node's; a virtual clock is everybody's.
+
+        :param ask: returns the server's time (instant), None if it cannot tell
+        :return: by how many microseconds :meth:`now` has moved
+        """
+        offset, clock = self._offset, self.clock
+        return 0 if offset is None or clock.virtual else offset.measure(ask, clock)
 
     @property
     def clock(self) -> Clock:

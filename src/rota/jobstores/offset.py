@@ -1,6 +1,6 @@
-"""How far the clock of a store's server is ahead of this machine's: leases are kept by the server's clock.
+"""The clock of a store's server: this node's monotonic clock plus an offset that is measured again and again.
 
-It measures and remembers; what is done with a lease is the store's business.
+It measures and remembers; what happens at which time is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -13,33 +13,91 @@ if TYPE_CHECKING:
 
     from ..clock import Clock
 
-#: Differences up to this (microseconds) are within what a measurement over a network can tell, and count as none.
-TOLERANCE = SECOND // 10
+    #: the least and the most that an offset can be, as one answer of a server tells (microseconds)
+    Sample = tuple[int, int]
+
+
 #: A lease that was renewed later than this (microseconds) from now, as it seems, was renewed before a clock was set back.
 AHEAD = 5 * SECOND
+#: How often a server is asked where one answer does not do; the answer with the shortest round trip counts.
+SAMPLES = 5
+#: An offset that is so wrong (microseconds) is not one that has drifted: a clock was set.
+SET = SECOND
 
 
 class Offset:
-    """The difference between two clocks, measured again and again."""
+    """What has to be added to this node's monotonic clock to have the time of a server.
 
-    def __init__(self) -> None:
-        #: microseconds that the server's clock is ahead; None: not measured, or there is nothing to measure
-        self.measured: int | None = None
+    :param resolution: the unit (microseconds) in which the server tells its time, which it rounds down
+    """
 
-    def measure(self, ask: Callable[[], int | None], clock: Clock) -> None:
-        """Ask the server for its time. A virtual clock is everybody's clock, so nothing is measured then.
+    __slots__ = ("_ahead", "_is_own", "_resolution")
+
+    def __init__(self, resolution: int = 1) -> None:
+        self._resolution = resolution
+        #: microseconds that the server's clock is ahead of the monotonic one; None: not measured, or there is nothing to measure
+        self._ahead: int | None = None
+        #: whether this is the node's own time, which is as good where the server tells no more than seconds
+        self._is_own = False
+
+    def now(self, clock: Clock) -> int:
+        """Return the instant by the server's clock; by this node's as long as nothing was measured.
+
+        :param clock: the clock of this node
+        """
+        ahead = self._ahead
+        return clock.now() if ahead is None else clock.monotonic() + ahead
+
+    def against(self, clock: Clock) -> int | None:
+        """Return how many microseconds the server's clock is ahead of this node's wall clock; None if that was not measured."""
+        ahead = self._ahead
+        return None if ahead is None else clock.monotonic() + ahead - clock.now()
+
+    def measure(self, ask: Callable[[], int | None], clock: Clock) -> int:
+        """Ask the server for its time: once, or several times if the answer is not what was to be expected.
 
         :param ask: returns the server's time (instant), None if it cannot tell
         :param clock: the clock of this node
+        :return: by how many microseconds :meth:`now` has moved
         """
-        if clock.virtual:
-            return
-        before = clock.now()
-        there = ask()
-        if there is not None:
-            self.measured = there - (before + clock.now()) // 2
+        sample = self._sample(ask, clock)
+        if sample is None:
+            return 0
+        if not self._agrees(sample):
+            others = [self._sample(ask, clock) for _ in range(SAMPLES - 1)]
+            sample = min((sample, *filter(None, others)), key=_width)
+        own = clock.now() - clock.monotonic()
+        before = own if self._ahead is None else self._ahead
+        self._is_own = self._resolution >= SECOND and self._trusts(own, sample)
+        self._ahead = own if self._is_own else settled(self._ahead, *sample)
+        return self._ahead - before
 
-    def at(self, now: int) -> int:
-        """Return the instant on the server's clock."""
-        measured = self.measured
-        return now if measured is None or -TOLERANCE <= measured <= TOLERANCE else now + measured
+    def _sample(self, ask: Callable[[], int | None], clock: Clock) -> Sample | None:
+        before = clock.monotonic()
+        there = ask()
+        # The server read its clock in between; what it left out in rounding down makes it later at most.
+        return None if there is None else (there - clock.monotonic(), there + self._resolution - 1 - before)
+
+    def _agrees(self, sample: Sample) -> bool:
+        return self._ahead is not None and sample[0] <= self._ahead <= sample[1]
+
+    def _trusts(self, own: int, sample: Sample) -> bool:
+        """Whether the node's own clock is right as far as a server of whole seconds can tell; one that was so far is given more."""
+        margin = self._resolution if self._is_own or self._ahead is None else 0
+        return sample[0] - margin <= own <= sample[1] + margin
+
+
+def settled(ahead: int | None, low: int, high: int) -> int:
+    """Return the offset after a measurement, which leaves one that may be right as it is: time does not go back by its errors.
+
+    :param ahead: the offset before, None if there is none
+    :param low: the least that it can be
+    :param high: the most that it can be
+    """
+    if ahead is None or not low - SET <= ahead <= high + SET:
+        return (low + high) // 2
+    return min(max(ahead, low), high)
+
+
+def _width(sample: Sample) -> int:
+    return sample[1] - sample[0]

@@ -12,7 +12,7 @@ from ..jobcodec import can_run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from ..core.run import Run
     from ..job import Job
@@ -25,6 +25,7 @@ def sort_out(
     now: int,
     room: Mapping[str, int] | None,
     known: Collection[tuple[str, int]] = (),
+    refusal: Callable[[Run], str | None] | None = None,
 ) -> list[Run]:
     """Decide which orphaned runs a node takes and which are lost; return those, changed accordingly.
 
@@ -37,6 +38,7 @@ def sort_out(
     :param room: of how many jobs the node can take runs for each executor, None for any number; those of one job are executed one
         after another
     :param known: the keys of the runs that ``node`` has in hand
+    :param refusal: says why a run is not trusted, None if it is: in a store with a key nobody else's runs are executed
     """
     left = None if room is None else dict(room)
     orphaned = Counter(run.job_id for run in orphans)
@@ -48,10 +50,11 @@ def sort_out(
             continue
         job = jobs.get(run.job_id)
         reason = _why_lost(run, job, node)
-        if reason is not None:
-            end(run, LOST, reason, now)
-        elif job is None or not can_run(job):
+        if reason is None and (job is None or not can_run(job)):
             continue
+        reason = reason or _why_refused(run, refusal)
+        if reason is not None or job is None:
+            end(run, LOST, reason, now)
         else:
             if run.owner != node:  # what is the node's own already has been given its room
                 if job.id not in is_open:
@@ -85,6 +88,11 @@ def _is_open(run: Run, job: Job, orphaned: int, left: dict[str, int] | None) -> 
             return False
         left[run.executor] -= 1
     return True
+
+
+def _why_refused(run: Run, refusal: Callable[[Run], str | None] | None) -> str | None:
+    reason = None if refusal is None else refusal(run)
+    return None if reason is None else f"it is not trusted: {reason}"
 
 
 def _why_lost(run: Run, job: Job | None, node: str) -> str | None:

@@ -88,9 +88,7 @@ def announce_rest(engine: Engine, state: StoreState, decision: Decision) -> None
             state.skipping.add(job.id)
             announce_submission(engine, alias, job, EVENT_JOB_MAX_INSTANCES, [record])
         elif record.status == MISSED:
-            logger.warning(
-                'Run time of job "%s" was missed by %s', job, _lateness(record, engine.clock.now())
-            )
+            logger.warning('Run time of job "%s" was missed by %s', job, _lateness(record, state.store.now()))
             if engine.wanted() & EVENT_JOB_MISSED:
                 announce(engine, alias, record, EVENT_JOB_MISSED)
         record.job = None

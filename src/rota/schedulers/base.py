@@ -235,7 +235,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         ``executors``: for each alias its ``room``; ``listeners``: for each one how many events are ``waiting`` for it, whether it
         is ``busy`` with one, and how many were ``dropped`` because it did not keep up.
         """
-        engine, now = self._engine, self.clock.now()
+        engine = self._engine
         report: dict[str, Any] = {
             "alive": False,
             "state": ("stopped", "running", "paused")[self.state],
@@ -255,6 +255,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
             report["executors"][alias] = {"room": executor.capacity()}
         for alias, store_state in engine.stores.items():
             store, seen = store_state.store, store_state.housekeeping
+            now = store.now()
             report["stores"][alias] = {
                 "ok": store_state.error is None,
                 "error": store_state.error,

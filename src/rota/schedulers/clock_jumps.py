@@ -1,18 +1,33 @@
 """Clocks that were set, and machines that slept: noticing it, and what becomes of jobs that count elapsed time.
 
-It is told what the clocks show; it reads none.
+It is told what the clocks show, or asks a store; it reads none itself.
 """
 
 from __future__ import annotations
 
-from ..clock import SECOND
+from contextlib import suppress
+
+from ..clock import HELD, SECOND
+from ..core.plan import ACTIVE, due_time
+from ..core.recorded import is_recorded
+from ..errors import JobLookupError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    from ..core.recorded import Recorded
+    from ..job import Job
     from ..jobstores.base import BaseJobStore
+    from ..triggers.base import BaseTrigger
 
 #: How far wall and monotonic clock may drift apart between two passes before it counts as a jump (microseconds).
 JUMP = 2 * SECOND
+#: For so many jobs records are looked up at once.
+TOGETHER = 500
+#: After so long (microseconds) the moving of jobs makes way for due ones.
+TURN = SECOND // 100
 
 
 class ClockWatch:
@@ -45,24 +60,91 @@ class ClockWatch:
         return 0 if before is None or slept - before < JUMP else slept - before
 
 
-def bring_forward(store: BaseJobStore, now: int) -> None:
-    """After the clock was set back: elapsed-time jobs go on in their rhythm instead of reliving the time."""
-    for job in store.get_all_jobs():
-        nominal, interval = job.next_nominal, getattr(job.trigger, "microseconds", 0)
-        if nominal is None or not job.trigger.elapsed or nominal - now <= interval:
-            continue
-        if job.trigger.start_given and job.trigger.first(now) == nominal:
-            continue  # it waits for the start that it was given
-        brought = nominal - (nominal - now - 1) // interval * interval
-        changed = job.copy()
-        changed.set_next(_free_phase(store, job.id, brought, interval))
-        store.save_job(changed, job.version)
+def bring_forward(store: BaseJobStore) -> Iterator[None]:
+    """Move elapsed-time jobs whose next time has become far, as the clock was set back, so that they run on at their interval.
+
+    Each is moved once: another node that does the same has changed the job's version (R1). Yields now and then, as there may be
+    many; the next step goes on.
+    """
+    waiting = [
+        job for job in store.select_jobs((ACTIVE,)) if turns_until(job.trigger, job.next_nominal, store.now())
+    ]
+    for place in range(0, len(waiting), TOGETHER):
+        jobs = waiting[place : place + TOGETHER]
+        now = store.now()
+        times = {job.id: nearest(job, now) for job in jobs}
+        recorded = store.recorded(times)
+        for job in jobs:
+            nominal = in_rhythm(job, times[job.id], recorded.get(job.id, ()))
+            if nominal is not None:
+                _save(store, job, nominal)
+            yield
 
 
-def _free_phase(store: BaseJobStore, job_id: str, nominal: int, interval: int) -> int:
-    """Return a nominal time, or if that has a record the first instant after it whose interval meets none."""
-    records = store.recorded({job_id: nominal}).get(job_id, ())
-    if not any(first <= nominal for first, _, _ in records):
+def turns_until(trigger: Any, nominal: int | None, now: int) -> int:
+    """Return how many times of an elapsed-time job come before its next one: none, unless the clock was set back or it waits.
+
+    :param trigger: any trigger; those that do not count elapsed time have no such times
+    """
+    interval = _interval_of(trigger)
+    if nominal is None or interval <= 0:
+        return 0
+    return max((nominal - now - 1) // interval, 0)
+
+
+def _interval_of(trigger: Any) -> int:
+    """Return the interval of an elapsed-time trigger, 0 for any other one."""
+    interval: int = trigger.microseconds if getattr(trigger, "elapsed", False) else 0
+    return interval
+
+
+def nearest(job: Job, now: int) -> int:
+    """Return the first time after an instant on the grid of a job's next time."""
+    nominal, trigger = job.next_nominal or 0, job.trigger
+    interval: int = trigger.microseconds  # type: ignore[attr-defined]
+    return nominal - turns_until(trigger, nominal, now) * interval
+
+
+def in_rhythm(job: Job, nominal: int, recorded: Sequence[Recorded]) -> int | None:
+    """Return when an elapsed-time job goes on after the clock was set back; None if it has to wait for the time that it has.
+
+    That is for a start that was given, which has no run before it.
+
+    :param nominal: its first time from now on, by its interval
+    :param recorded: the job's records that stand for times from then on
+    :return: that time, or one beside it if it has a record: a record never moves
+    """
+    trigger, pending = job.trigger, job.next_nominal or 0
+    interval: int = trigger.microseconds  # type: ignore[attr-defined]
+    if trigger.follows_end:
+        has_run = bool(recorded)  # in a time that has not come yet
+    else:
+        has_run = any(is_recorded(trigger, record, pending - interval) for record in recorded)
+    if not has_run and (trigger.start_given or trigger.origin() != pending):
+        return None
+    return unrecorded(trigger, nominal, interval, recorded)
+
+
+def go_on(store: BaseJobStore, job: Job) -> None:
+    """Let an elapsed-time job whose time had a record go on beside the records that come, which are of the time before the jump."""
+    nominal, interval = job.next_nominal, _interval_of(job.trigger)
+    if nominal is None or interval <= 0:
+        return
+    free = unrecorded(job.trigger, nominal, interval, store.recorded({job.id: nominal}).get(job.id, ()))
+    if free != nominal:
+        _save(store, job, free)
+
+
+def unrecorded(trigger: BaseTrigger, nominal: int, interval: int, recorded: Sequence[Recorded]) -> int:
+    """Return a time, or if it has a record the first instant after it from which on no multiple of the interval has one."""
+    if not any(is_recorded(trigger, record, nominal) for record in recorded):
         return nominal
-    taken = {(first - nominal) % interval for first, _, _ in records}
-    return nominal + next((phase for phase in range(len(taken) + 1) if phase not in taken), 0)
+    taken = {(first - nominal) % interval for first, _, _ in recorded}
+    return nominal + next(phase for phase in range(len(taken) + 1) if phase not in taken)
+
+
+def _save(store: BaseJobStore, job: Job, nominal: int) -> None:
+    changed = job.copy()
+    changed.set_next(nominal, HELD if job.next_due == HELD else due_time(job, nominal))
+    with suppress(JobLookupError):  # it was removed meanwhile
+        store.save_job(changed, job.version)  # False: somebody else has changed it, perhaps in the same way

@@ -136,7 +136,7 @@ class Completions:
                 run = self.withheld.popleft()
             except IndexError:  # another thread was faster
                 return
-            end(run, CANCELLED, "the scheduler was shut down before it started", self._engine.clock.now())
+            end(run, CANCELLED, "the scheduler was shut down before it started", self._store.now())
             self.done(run)
 
     def gather(self, wanted: bool) -> None:
@@ -201,7 +201,7 @@ class Completions:
         error: BaseException | None = None
         refused: Sequence[Run] = ()
         try:
-            refused = self._store.finish(ended_now, engine.clock.now()) if ended_now else ()
+            refused = self._store.finish(ended_now, self._store.now()) if ended_now else ()
         except BaseException as exc:
             if is_interrupt(exc):
                 ended.extendleft(reversed(ended_now))
@@ -245,7 +245,7 @@ class Completions:
         refused: list[Run] = []
         if _is_away(error):
             return written, refused, error
-        now = self._engine.clock.now()
+        now = self._store.now()
         failure: BaseException | None = None
         failures = 0
         for run in runs:
@@ -309,7 +309,7 @@ class Completions:
             elif wanted and wanted & EVENT_OF_STATUS[run.status]:
                 event = event_of(alias, run, EVENT_OF_STATUS[run.status])
             # The ledger is bounded; it may not keep a job's objects alive.
-            run.job = run.then = run.exception = None
+            run.job = run.then = run.exception = run.clock = None
             if run.kept is not None:
                 run.retval, run.kept = run.kept[1], None
             if event is not None:  # after that, so that every listener sees the same run

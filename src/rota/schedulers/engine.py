@@ -22,7 +22,7 @@ from ..interrupts import is_interrupt
 from ..texts import error_text, shortened
 from ..util import new_node_id
 from .announcing import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
-from .clock_jumps import ClockWatch, bring_forward
+from .clock_jumps import JUMP, TURN, ClockWatch, bring_forward, go_on
 from .store_state import StoreState
 from .unclaimed import FIRST_PAUSE, LONGEST_PAUSE
 from .withheld import start_withheld
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 SILENCE = 4
 #: How often (seconds) coroutines are looked for behind plain functions that wait for a thread of the same executor.
 CROWDED = 0.1
+#: How often the clock of a store is measured where no lease is renewed (microseconds).
+MEASURED = 60 * SECOND
 #: The most jobs that one pass takes from a store for one executor.
 PASS = 1000
 #: … from a store in memory, where a pass costs little: fewer objects are alive at once than make Python look for garbage, which
@@ -119,8 +121,8 @@ class Engine:
         self._starved: tuple[str, ...] = ()
         #: calls something in the only thread that may use the sockets of stores, and waits for its end; None: any thread may
         self.where_sockets_are: Callable[[Callable[[], None]], None] | None = None
-        #: until when the host waits; HELD while a pass is under way, so that whatever comes then wakes it up
-        self._waits_until = HELD
+        #: when the next pass was to come at the latest (monotonic microseconds), None if it was to wait for a wake-up
+        self._expected_at: int | None = None
         self._clocks = ClockWatch()
 
     # -- life cycle ----------------------------------------------------------------------------------------------
@@ -213,9 +215,10 @@ class Engine:
 
     def renew(self, state: StoreState) -> None:
         """Renew the lease in a store outside the passes. Thread-safe."""
-        if state.lease is not None and state.lease.renewed_at is not None:
-            state.lease.renew(state.completions.in_hand or {})
-            if state.completions.withheld:
+        lease = state.lease
+        if lease is not None and lease.renewed_at is not None:
+            was_set = lease.renew(state.completions.in_hand or {})
+            if was_set or state.completions.withheld:
                 self._wake()
 
     def drain(self) -> None:
@@ -259,10 +262,10 @@ class Engine:
 
         :return: seconds until the next call is needed at the latest; None: only a wake-up makes one necessary
         """
-        now = self.clock.now()
-        self.last_tick = now
-        self._waits_until = HELD
-        self._watch_clock(now)
+        self.last_tick = self.clock.now()
+        for state in self.states:
+            state.waits_until = HELD
+        self._watch_clock()
         delay: float | None = None
         self._starved = ()  # runs that end meanwhile wake nobody; the room that they leave is looked at below
         self._full.clear()
@@ -276,14 +279,20 @@ class Engine:
             delay = 0.0
         if delay is not None and self.slice is not None:
             delay = min(delay, self.slice)
-        self._worked_at = self._awake()
+        now, self._worked_at = self.clock.monotonic(), self._awake()
         # The host waits from now on, not from the beginning of a pass that may have taken long.
-        self._waits_until = HELD if delay is None else self.clock.now() + int(delay * SECOND)
+        wait = 0 if delay is None else int(delay * SECOND)
+        self._expected_at = None if delay is None else now + wait
+        for state in self.states:
+            state.waits_until = HELD if delay is None else state.store.now() + wait
         return delay
 
-    def concerns(self, due: int | None) -> bool:
-        """Whether a new or changed due time comes before the host's next pass, so that it has to be woken up."""
-        return due is not None and due < self._waits_until
+    def concerns(self, due: int | None, alias: str) -> bool:
+        """Whether a new or changed due time in a store comes before the host's next pass, so that it has to be woken up."""
+        if due is None:
+            return False
+        state = self.stores.get(alias)
+        return state is None or due < state.waits_until
 
     def _guarded_pass(self, state: StoreState) -> float | None:
         if state.retry_at is not None:
@@ -292,6 +301,9 @@ class Engine:
                 return wait / SECOND
         failures = state.failures
         try:
+            if failures or state.unmeasured:
+                state.store.measure_clock()
+                state.unmeasured = False
             wait_for = self._pass(state)
         except BaseException as exc:  # of a store, or of what it calls; other stores go on
             if is_interrupt(exc):
@@ -307,9 +319,11 @@ class Engine:
         store = state.store
         state.completions.flush()  # what a failing store did not take
         lease, claims = state.lease, self._claims_from(state)
+        self._watch_clock_of(state)
         if lease is not None:
             in_hand = state.completions.in_hand or {}
             lease.keep(in_hand)
+            self._watch_clock_of(state)  # a renewal measures the clock
             if state.renewals is not None:
                 state.renewals.ensure()
             if state.completions.withheld:
@@ -318,7 +332,7 @@ class Engine:
                 self._rescue(state, lease)
         if not claims:
             state.housekeeping.look_if_wanted(tuple(self._executors))
-            return None if lease is None else lease.wait(False)
+            return self._measure_in_time(state) if lease is None else lease.wait(False)
         if state.requested:
             self._hand_over(state, [state.requested.popleft() for _ in range(len(state.requested))])
         most = PASS if store.does_io else PASS_IN_MEMORY
@@ -327,7 +341,7 @@ class Engine:
             for alias in list(self._executors)
         }
         open_to = {alias: free for alias, free in room.items() if free > 0}
-        now = self.clock.now()  # anew: leases and claims may not be judged by the time before something slow
+        now = store.now()  # anew: leases and claims may not be judged by the time before something slow
         jobs: Sequence[Job] = []
         if open_to:
             jobs = self._due(state, now, open_to) if state.unclaimed else store.due(now, open_to)
@@ -352,6 +366,8 @@ class Engine:
             open_to = {alias: free for alias, free in open_to.items() if alias not in state.crowded}
         if len(open_to) < len(room):
             self._full.update(alias for alias in room if alias not in open_to)
+        if state.set_back and not self._bring_forward(state):
+            return 0.0
         wait = self._wait(state, open_to, now if handed is None else None)
         return min(CROWDED, CROWDED if wait is None else wait) if state.crowded else wait
 
@@ -409,19 +425,19 @@ class Engine:
         """
         store = state.store
         following = store.next_due(open_to) if open_to else None
-        aliases = tuple(self._executors)
-        pause = state.housekeeping.turn(following, aliases, len(open_to) == len(aliases))
-        wait = None if following is None else max(following - self.clock.now(), 0) / SECOND
+        wait = None if following is None else max(following - store.now(), 0) / SECOND
         unmoved, state.unmoved = state.unmoved, 0
         if following is not None and wait == 0:
             if state.unclaimed:
-                now = self.clock.now()
+                now = store.now()
                 upcoming = store.due(now + LONGEST_PAUSE, state.unclaimed.widened(open_to))
                 wait = state.unclaimed.wait(upcoming, now, self.clock.monotonic()) / SECOND
             elif in_vain is not None and following <= in_vain:
                 # The store says that something is due, and gives nothing.
                 state.unmoved = min(unmoved + 1, 10)
                 wait = min(FIRST_PAUSE << unmoved, LONGEST_PAUSE) / SECOND
+        aliases = tuple(self._executors)
+        pause = state.housekeeping.turn(following, aliases, len(open_to) == len(aliases), wait == 0)
         if pause is not None:
             wait = pause if wait is None else min(wait, pause)
         if state.lease is not None:
@@ -440,6 +456,8 @@ class Engine:
         if len(won) < len(decisions) or state.unclaimed:
             state.unclaimed.note(decisions, won, self.clock.monotonic())
         submissions: dict[str, list[Run]] = {}
+        #: jobs whose times had records already
+        left_out: list[Job] = []
         count = 0
         wanted = self.wanted()
         for decision in won:
@@ -448,7 +466,7 @@ class Engine:
                 count += len(runs)
                 if permission is not None:
                     for run in runs:
-                        run.permission = permission
+                        run.permission, run.clock = permission, state.clock
                 if state.skipping:
                     state.skipping.discard(decision.job.id)
                 alias = runs[0].executor
@@ -458,12 +476,16 @@ class Engine:
                     submissions[alias] = [runs[0]]
                 if wanted & EVENT_JOB_SUBMITTED:
                     announce_submission(self, state.alias, decision.job, EVENT_JOB_SUBMITTED, runs)
+            elif not decision.records and decision.error is None:
+                left_out.append(decision.job)
             if decision.records or decision.error is not None or decision.state == ENDED:
                 announce_rest(self, state, decision)
         if count:
             state.completions.expect(count, won)
             for alias, heads in submissions.items():
                 self.submit(state, alias, heads)
+        for job in left_out:  # after what is claimed has been handed out, as this may raise
+            go_on(state.store, job)
         return count if won else None
 
     def _claim(self, state: StoreState, decisions: Sequence[Decision], now: int) -> list[Decision]:
@@ -494,7 +516,7 @@ class Engine:
             for head in heads:
                 for run in chain(head):
                     if not run.ended:
-                        fail(run, exc, "", self.clock.now())
+                        fail(run, exc, "", state.store.now())
                         done(run)
         finally:
             state.completions.handing_out = False
@@ -518,7 +540,7 @@ class Engine:
         """Take over the runs of nodes that did not renew their lease, and hand them to the executors."""
         room = {alias: self._room(alias, any_room=True) for alias in list(self._executors)}
         permission = lease.permission
-        rescued = lease.rescue(self.clock.now(), room, state.completions.in_hand or {})
+        rescued = lease.rescue(state.store.now(), room, state.completions.in_hand or {})
         taken = []
         again = 0
         for run in rescued:
@@ -530,7 +552,7 @@ class Engine:
             else:
                 again += run.attempt > 1
                 self.logger.debug("Run %r is taken over", run)
-                run.permission = permission
+                run.permission, run.clock = permission, state.clock
                 taken.append(run)
         if again:
             self.logger.warning("%d runs of dead nodes are executed again (job store %r)", again, state.alias)
@@ -544,7 +566,7 @@ class Engine:
 
                 cancel(self, state)
             if state.lease is not None:
-                state.lease.end(state.completions.unstarted, self.clock.now())
+                state.lease.end(state.completions.unstarted, state.store.now())
         except BaseException as exc:
             if is_interrupt(exc):
                 raise
@@ -625,30 +647,61 @@ class Engine:
         state = self._state_of(alias)
         return state is not None and state.retry_at is not None and state.retry_at > self.clock.monotonic()
 
-    def _watch_clock(self, now: int) -> None:
-        """Notice that the wall clock was set or the machine slept, and plan elapsed-time jobs anew."""
-        elapsed = self.clock.monotonic()
-        delta, slept = self._clocks.jump(now, elapsed), self._clocks.sleep(self.clock.slept())
-        if delta == 0 == slept:
-            return
+    def _watch_clock(self) -> None:
+        """Notice that this machine's wall clock was set, that it slept, or that this process was suspended."""
+        elapsed, expected = self.clock.monotonic(), self._expected_at
+        delta, slept = self._clocks.jump(self.clock.now(), elapsed), self._clocks.sleep(self.clock.slept())
+        if delta or slept or (expected is not None and elapsed - expected > JUMP):
+            # A machine that was suspended from outside may have counted none of that, so its servers are asked.
+            for state in self.states:
+                state.unmeasured = True
         if slept:
             self.logger.warning("The machine slept for %.1f s", slept / SECOND)
+            self._doubt_leases(*self.states)
         if delta:
-            self.logger.warning("The clock jumped by %+.1f s", delta / SECOND)
-        # The leases of all nodes on this machine look over after that; give them time to renew.
-        for state in self.states:
+            self.logger.warning("The clock of this machine jumped by %+.1f s", delta / SECOND)
+        if delta or slept:
+            self.dispatch(ClockEvent(EVENT_CLOCK_JUMPED, (delta + slept) / SECOND))
+
+    def _doubt_leases(self, *states: StoreState) -> None:
+        """Renew this node's leases at once, and give the others time to do so: after a jump, all of them look over."""
+        for state in states:
             if state.lease is not None:
                 state.lease.hurry = True
                 state.lease.trust_the_others()
-        self.dispatch(ClockEvent(EVENT_CLOCK_JUMPED, (delta + slept) / SECOND))
-        if delta < 0:
-            for state in self.stores.values():
-                try:
-                    bring_forward(state.store, now)
-                except BaseException as exc:
-                    if is_interrupt(exc):
-                        raise
-                    self.store_failed(state.alias, exc, "planning anew after a clock jump")
+
+    def _watch_clock_of(self, state: StoreState) -> None:
+        """Notice that the clock that counts for a store's jobs was set, and plan elapsed-time jobs anew."""
+        store = state.store
+        delta = state.clocks.jump(store.now(), self.clock.monotonic())
+        if delta:
+            state.set_back = state.set_back or delta < 0
+            if store.has_clock:
+                self.logger.warning(
+                    "The clock of job store %r jumped by %+.1f s", state.alias, delta / SECOND
+                )
+            self._doubt_leases(state)
+
+    def _bring_forward(self, state: StoreState) -> bool:
+        """Plan elapsed-time jobs anew after the clock was set back, for some milliseconds; return whether that is done."""
+        began, steps = self.clock.monotonic(), state.moves or bring_forward(state.store)
+        state.moves = None  # what raises begins anew
+        for _ in steps:
+            if self.clock.monotonic() - began >= TURN:
+                state.moves = steps
+                return False
+        state.set_back = False
+        return True
+
+    def _measure_in_time(self, state: StoreState) -> float | None:
+        """Measure the clock of a store that is not asked for leases now and then; return the seconds until the next time."""
+        if not state.store.has_clock or self.clock.virtual:
+            return None
+        now = self.clock.monotonic()
+        if now - state.measured_at >= MEASURED:
+            state.store.measure_clock()
+            state.measured_at = now
+        return (state.measured_at + MEASURED - now) / SECOND
 
 
 def _decide(job: Job, now: int) -> Decision:

@@ -85,12 +85,15 @@ class Housekeeping:
         self.to_heal = 0
         self.to_forget = 0
 
-    def turn(self, following: int | None, aliases: Sequence[str], is_earliest: bool) -> float | None:
+    def turn(
+        self, following: int | None, aliases: Sequence[str], is_earliest: bool, is_due: bool
+    ) -> float | None:
         """Go on for some milliseconds, unless jobs are due.
 
         :param following: the earliest due time (instant) of jobs that could be started
         :param aliases: the aliases of the executors
         :param is_earliest: whether no other job is due earlier
+        :param is_due: whether a job can be started at once; one that is due and cannot be claimed has to wait
         :return: seconds until the next turn; None: any later pass will do
         """
         if is_earliest:
@@ -105,10 +108,10 @@ class Housekeeping:
             self._next, self._worked, self._resume_at = began + ROUND, 0, began
         elif began < self._resume_at:
             return (self._resume_at - began) / SECOND
-        is_due = following is not None and following <= clock.now()
         if is_due and began - self._resume_at < PATIENCE:
             return SHORTEST_PAUSE / SECOND
-        return self._go_on(self._steps, began, following)
+        is_held = following is not None and following <= self._store.now() and not is_due
+        return self._go_on(self._steps, began, None if is_held else following)
 
     def _go_on(self, steps: Iterator[object], began: int, following: int | None) -> float | None:
         clock = self._engine.clock
@@ -116,7 +119,7 @@ class Housekeeping:
         self._healed = False
         for _ in steps:
             elapsed = clock.monotonic()
-            if elapsed - began >= TURN or (following is not None and following <= clock.now()):
+            if elapsed - began >= TURN or (following is not None and following <= self._store.now()):
                 self._steps = steps
                 self._worked += elapsed - began
                 pause = min(max(REST * (elapsed - began), SHORTEST_PAUSE), LONGEST_PAUSE)
@@ -130,7 +133,7 @@ class Housekeeping:
         self._look(aliases)
         self._name_strangers(aliases)
         yield None
-        now = self._engine.clock.now()
+        now = self._store.now()
         for healed, left in self._in_steps("heal", now):
             self.to_heal = left
             for job in healed:
@@ -187,7 +190,7 @@ class Housekeeping:
         self._wanted = False
         clock = self._engine.clock
         self.earliest = self._store.next_due(aliases)
-        self.overdue = self._store.overdue(clock.now(), ())
+        self.overdue = self._store.overdue(self._store.now(), ())
         self.looked_at = clock.monotonic()
 
     def _name_strangers(self, aliases: Sequence[str]) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from ..clock import FIRST_SHOWN, LAST_SHOWN, MINUTE
+from ..clock import FIRST_SHOWN, LAST_SHOWN, MINUTE, SECOND
 from ..core.plan import ACTIVE, NEW, due_time
 from ..errors import (
     ConflictingIdError,
     JobLookupError,
     StoreConflictError,
+    TooMuchWorkError,
 )
 from ..events import EVENT_JOB_ADDED, EVENT_JOB_MODIFIED, EVENT_JOB_REMOVED, JobEvent
 from ..jobchecks import checked_time, usable_id
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from ..job import Job
     from ..jobstores.base import BaseJobStore
+    from ..triggers.base import BaseTrigger
 
 __all__ = ("STATE_PAUSED", "STATE_RUNNING", "STATE_STOPPED", "JobInternals")
 
@@ -38,6 +40,10 @@ TRIES = 50
 LATE = MINUTE
 
 
+#: A start that is wrong by less (microseconds) stays as it is.
+EXACT = SECOND // 1000
+
+
 class JobInternals(JobLookups):
     """The inner half of :class:`~rota.schedulers.job_methods.JobMethods`."""
 
@@ -46,9 +52,11 @@ class JobInternals(JobLookups):
         store = self._jobstores.get(jobstore_alias) or self._lookup_jobstore(jobstore_alias)
         if self._runs_jobs and job.executor not in self._executors:
             self._check_executor(job.executor)
-        now = self.clock.now()
+        now = store.now()
         explicit = job.state != NEW
         if not explicit:
+            if store.has_clock:
+                _start_by(store, job)
             self._plan_first(job, now)
         nominal, is_told = job.next_nominal, False
         if nominal is not None and nominal <= now:
@@ -74,7 +82,13 @@ class JobInternals(JobLookups):
         if self._log.enabled(DEBUG):
             self._log.debug('Added job "%s" to job store "%s"', job.name, jobstore_alias)
         if self.state == STATE_RUNNING:
-            self._job_came(job)
+            self._job_came(job, jobstore_alias)
+
+    def _start_by_store(self, job: Job) -> None:
+        """Let a start of a stored job's new trigger, which is the time of construction, be one by its store's clock."""
+        store = self._jobstores.get(job._home[1] or "")
+        if store is not None:
+            _start_by(store, job)
 
     def _tell_of_past(self, job: Job, nominal: int, now: int) -> None:
         """Log that the first time of a new job is past: it may have been meant in another zone."""
@@ -104,7 +118,7 @@ class JobInternals(JobLookups):
         trigger = job.trigger
         first = trigger.first(now)
         if first is not None and trigger.counts_work:
-            trigger.after(first, first)  # refused here, if the planner could not find what comes after it
+            _refuse_too_much_work(trigger, first)
         if first is None:
             self._log.warning('Job "%s" is paused: %s has no time to come', job.name, trigger)
             job.set_next(None)
@@ -137,7 +151,7 @@ class JobInternals(JobLookups):
             if job.trigger.counts_work:
                 first = job.trigger.first(now)
                 if first is not None:
-                    job.trigger.after(first, first)
+                    _refuse_too_much_work(job.trigger, first)
             if store is not None:
                 store.check_job(job)
 
@@ -185,10 +199,11 @@ class JobInternals(JobLookups):
         _check_unique(jobs)
         for executor in dict.fromkeys(job.executor for job in jobs):
             self._check_executor(executor)
-        now = self.clock.now()
+        now = store.now()
         planned = set()
         for job in jobs:
             if job.state == NEW:
+                _start_by(store, job)
                 self._plan_first(job, now)
                 planned.add(job.id)
         over: list[Job] = []
@@ -213,7 +228,7 @@ class JobInternals(JobLookups):
         self._log.debug('Added %d jobs to job store "%s"', len(jobs), alias)
         due = [job for job in jobs if job.next_due is not None]
         if self.state == STATE_RUNNING and due and connection is None:
-            self._job_came(min(due, key=lambda job: job.next_due or 0))
+            self._job_came(min(due, key=lambda job: job.next_due or 0), alias)
 
     def _replace(self, store: BaseJobStore, job: Job, explicit: bool) -> None:
         """Store a job over the one of the same id; an unchanged trigger keeps its next run (and its phase)."""
@@ -266,7 +281,7 @@ class JobInternals(JobLookups):
             store.check_job(draft)
             nominal, before = draft.next_nominal, job.next_nominal
             if nominal is not None and (before is None or nominal < before):  # set back, or resumed
-                now = self.clock.now()
+                now = store.now()
                 if nominal <= now:
                     from .recorded import LOOK_ALWAYS, pass_over  # import time
 
@@ -278,7 +293,7 @@ class JobInternals(JobLookups):
                 if self._listeners.mask & EVENT_JOB_MODIFIED:
                     self._tell(JobEvent(EVENT_JOB_MODIFIED, job_id, alias))
                 if self.state == STATE_RUNNING:
-                    self._job_came(job)
+                    self._job_came(job, alias)
                 return job
         raise changed_all_the_time(job_id)
 
@@ -307,6 +322,13 @@ class JobInternals(JobLookups):
         raise no_such_job(job_id, self._some_ids(jobstore) if usable_id(id) else ())
 
 
+def _start_by(store: BaseJobStore, job: Job) -> None:
+    """Let a start that is the time of construction be a time of the clock that counts, where that is not this machine's."""
+    ahead, move = store.clock_offset, getattr(job.trigger, "moved", None)
+    if ahead is not None and abs(ahead) >= EXACT and move is not None:
+        job.trigger = move(ahead)
+
+
 def changed_all_the_time(job_id: str) -> StoreConflictError:
     """Return the error of a change that met others' changes again and again."""
     return StoreConflictError(f'Job "{job_id}" is changed by others all the time; try again')
@@ -327,3 +349,16 @@ def _check_unique(jobs: Sequence[Job]) -> None:
     twice = [job.id for job in jobs if job.id in seen or seen.add(job.id)]  # type: ignore[func-returns-value]
     if twice:
         raise ConflictingIdError(*twice)
+
+
+def _refuse_too_much_work(trigger: BaseTrigger, first: int) -> None:
+    """Refuse a trigger of which the planner could not find what comes after its first time.
+
+    :raises TooMuchWorkError: if that is so; whatever else a member raises is the planner's business
+    """
+    try:
+        trigger.after(first, first)
+    except TooMuchWorkError:
+        raise
+    except Exception:
+        pass

@@ -204,11 +204,12 @@ class JobMethods(AddingMethods):
 
         def change(draft: Job) -> None:
             draft._modify(trigger=new)
+            self._start_by_store(draft)
             draft.state, draft.error = (
                 NEW,
                 None,
             )  # the new trigger may be the repair that a quarantined job waits for
-            self._plan_first(draft, self.clock.now())
+            self._plan_first(draft, self._now_for(draft))
 
         return self._change(job_id, jobstore, change)
 
@@ -230,13 +231,13 @@ class JobMethods(AddingMethods):
         job, _ = self._lookup_job(job_id, jobstore)
         if job.state == QUARANTINED:
             _check_restored(job)
-        if job.trigger.first(self.clock.now()) is None:
+        if job.trigger.first(self._now_for(job)) is None:
             self.remove_job(job_id, jobstore)
             return None
 
         def change(draft: Job) -> None:
             draft.state, draft.error = NEW, None
-            self._plan_first(draft, self.clock.now())
+            self._plan_first(draft, self._now_for(draft))
 
         return self._change(job_id, jobstore, change)
 
@@ -252,7 +253,7 @@ class JobMethods(AddingMethods):
             the run: :meth:`get_runs` tells what became of it, and its ``cancel()`` raises
         :raises JobLookupError: if there is no such job
         :raises MaxInstancesReachedError: if it runs as often as it may already
-        :raises JobValueError: if it is quarantined
+        :raises JobValueError: if it is quarantined; or signed, and this store has no key
         :raises UnknownAliasError: if nobody has its executor
         :raises RuntimeError: if the scheduler was not started
         """
@@ -263,9 +264,14 @@ class JobMethods(AddingMethods):
                 raise SchedulerNotRunningError
             if job.state == QUARANTINED:
                 raise JobValueError(f'Job "{job_id}" is quarantined and cannot run: {job.error}')
+            if job.sealed is not None:
+                raise JobValueError(
+                    f'Job "{job_id}" is signed, and nobody would accept a request for a run of it that is not; give the store the '
+                    f"signing_key (the command line takes it from ROTA_SIGNING_KEY)"
+                )
             if not self._lookup_jobstore(alias).durable:
                 self._check_executor(job.executor)
-            now = self.clock.now()
+            now = self._lookup_jobstore(alias).now()
             taken = self._lookup_jobstore(alias).recorded({job_id: now}).get(job_id, ())
             decision = once_more(job, now, {first for first, _, _ in taken})
             if job.running < job.max_instances and self._request_run(alias, decision):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..clock import SECOND
 from ..core.run import GONE, Permission
 from ..util import new_node_id
+from .clock_jumps import ClockWatch
 from .native import Lock, patiently
 
 TYPE_CHECKING = False
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     #: runs by job id and nominal time
     InHand = Mapping[tuple[str, int], Run]
 
-#: How far the clock of a store may move against this node's between two renewals before it counts as a jump (microseconds).
-JUMP = 2 * SECOND
 #: The shortest wait for something that has to do with a lease (seconds).
 SHORTEST_WAIT = 0.01
 #: How long the end of a lease waits for a renewal that is under way (seconds).
@@ -40,11 +39,11 @@ class Lease:
 
     __slots__ = (
         "_clock",
+        "_clocks",
         "_clocks_differ",
         "_in_turn",
         "_logger",
         "_looked_at",
-        "_offset",
         "_rescued",
         "_store",
         "_unanswered",
@@ -66,8 +65,8 @@ class Lease:
         self._clock = clock
         self._logger = logger
         self._clocks_differ = False
-        #: what the clock of the store was ahead at the last renewal (microseconds)
-        self._offset: int | None = None
+        #: compares the clock by which the lease lasts with the monotonic one, from one renewal to the next
+        self._clocks = ClockWatch()
         #: held by the thread that renews the lease at the moment
         self._in_turn = Lock()
         #: True after a renewal that raised: the store may have renewed the lease without saying whose the runs are
@@ -130,30 +129,30 @@ class Lease:
             times.append(self._looked_at + self.every - now)
         return max(min(times) / SECOND, SHORTEST_WAIT)
 
-    def renew(self, in_hand: InHand) -> None:
+    def renew(self, in_hand: InHand) -> bool:
         """Renew the lease, even if it has run out; say what others have taken meanwhile. Thread-safe.
 
         It does nothing while another thread is at it.
+
+        :return: whether the store's clock was set since the last renewal
         """
         if not self._in_turn.acquire(False):
-            return
+            return False
         try:
-            if not self.ended:
-                self._renew([run for run in list(in_hand.values()) if not run.ended])
+            return not self.ended and self._renew([run for run in list(in_hand.values()) if not run.ended])
         finally:
             self._in_turn.release()
 
-    def _renew(self, in_hand: Collection[Run]) -> None:
+    def _renew(self, in_hand: Collection[Run]) -> bool:
         elapsed, before = self._clock.monotonic(), self.renewed_at
         unanswered, self._unanswered = self._unanswered or self.unsure, True
         self.unsure = False
-        lost = self._store.renew(self.node, self._clock.now(), self.length, in_hand, unanswered)
+        lost = self._store.renew(self.node, self._store.now(), self.length, in_hand, unanswered)
         self._unanswered = self.hurry = False
         if lost is not None and not (unanswered and not lost):
             self._say_what_is_lost([run for run in lost if not run.ended])
         late = before is not None and elapsed - before >= self._late
-        offset, self._offset = self._offset, self._store.clock_offset
-        jumped = None not in (offset, self._offset) and abs((self._offset or 0) - (offset or 0)) > JUMP
+        jumped = self._clocks.jump(self._store.now(), self._clock.monotonic()) != 0
         if late or jumped or unanswered or lost is not None:
             self.trust_the_others()
         if lost is not None:
@@ -162,6 +161,7 @@ class Lease:
         self.renewed_at = elapsed
         self.permission.until = elapsed + self.length
         self._compare_clocks()
+        return jumped
 
     def _tell_whose_they_are(self, in_hand: Collection[Run], lost: Collection[Run]) -> None:
         """Renew the permission of the runs that are still this node's; those that were not asked for have none until they are."""
@@ -190,12 +190,12 @@ class Lease:
         )
 
     def _compare_clocks(self) -> None:
-        """Say once when the store's clock shows another time: jobs run by this node's, leases last by the store's."""
+        """Say once when the store's clock shows another time than this machine's: jobs run by the store's."""
         offset = self._store.clock_offset or 0
         wrong = abs(offset) > SECOND
         if wrong and not self._clocks_differ:
             self._logger.warning(
-                "The clock of %r is %+.1f s ahead of this machine's; jobs run by this machine's. Set the clocks by NTP",
+                "The clock of %r is %+.1f s ahead of this machine's; jobs run by the store's. Set the clocks by NTP",
                 self._store,
                 offset / SECOND,
             )

@@ -161,8 +161,8 @@ class SchedulerLife(JobMethods):
             self._all_events.close()
             self._see_all_events()
 
-    def _job_came(self, job: Job) -> None:
-        if self._engine is not None and self._engine.concerns(job.next_due):
+    def _job_came(self, job: Job, alias: str) -> None:
+        if self._engine is not None and self._engine.concerns(job.next_due, alias):
             self._wake_host()
 
     def _request_run(self, alias: str, decision: Decision) -> bool:

@@ -175,6 +175,12 @@ class JobLookups:
                 return found
         return None
 
+    def _now_for(self, job: Job) -> int:
+        """Return the instant by the clock that counts for a job: that of its store, this node's if it waits for start()."""
+        alias = job._home[1]
+        store = None if alias is None else self._jobstores.get(alias)
+        return self.clock.now() if store is None else store.now()
+
     def _some_ids(self, jobstore_alias: str | None) -> list[str]:
         """Return ids that an unknown one may be near to, as far as they cost nothing."""
         ids = [job.id for job, _, _ in self._pending_jobs[:MOST_IDS]]
@@ -190,7 +196,7 @@ class JobLookups:
         if self._runs_jobs and alias not in self._executors:
             self._lookup_executor(alias)
 
-    def _job_came(self, job: Job) -> None:
+    def _job_came(self, job: Job, alias: str) -> None:
         """Wake the host up for a new or changed job."""
         self._wake_host()
 

@@ -82,10 +82,14 @@ def create_plugin(kind: str, name: str, options: Mapping[str, Any], others: Iter
         try:
             plugin_class(kind, name)
         except UnknownAliasError:
+            from ..masking import masked  # rare
+
             known = sorted({*URL_SCHEMES, *BUILT_IN[kind]} - {"memory", "sqlalchemy"})
             near = nearest(scheme, known)
             hint = f'did you mean "{near}://…"?' if near else f"there are {', '.join(known)}"
-            raise UnknownAliasError(f'No job store for URLs like "{scheme}://…" was found; {hint}') from None
+            raise UnknownAliasError(
+                f'No job store for URLs like "{masked(scheme)}://…" was found; {hint}'
+            ) from None
     cls = _loaded.get((kind, name)) or plugin_class(kind, name)
     try:
         return cls(**options)
@@ -135,6 +139,8 @@ def _load(kind: str, name: str) -> type:
 
     points = {point.name: point for point in entry_points(group=f"rota.{kind}s")}
     if name not in points:
+        from ..masking import masked  # rare
+
         known = sorted({*BUILT_IN[kind], *points})
         near = nearest(name, known)
         hint = f'did you mean "{near}"?' if near else f"there are {', '.join(known)}"
@@ -142,7 +148,7 @@ def _load(kind: str, name: str) -> type:
             from ..remedies import instead_of_trigger_name  # rare
 
             hint = instead_of_trigger_name(name) or hint
-        raise UnknownAliasError(f'No {_WHAT[kind]} by the name "{name}" was found; {hint}')
+        raise UnknownAliasError(f'No {_WHAT[kind]} by the name "{masked(name)}" was found; {hint}')
     loaded = points[name].load()
     if not (isinstance(loaded, type) and issubclass(loaded, _base_class(kind))):
         raise JobTypeError(

@@ -15,7 +15,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..clock import Clock
     from ..core.plan import Decision
     from ..core.run import Run
     from ..jobstores.base import BaseJobStore
@@ -34,33 +33,33 @@ def request(engine: Engine, alias: str, decision: Decision) -> bool:
     """
     state = engine.stores[alias]
     if state.store.durable:
-        if not _leave_to_others(state.store, decision, engine.clock):
+        if not _leave_to_others(state.store, decision):
             return False
         if state.lease is not None:
             state.lease.asked = True
     else:
-        if not state.store.claim([decision], engine.node, engine.clock.now()) or not decision.runs:
+        if not state.store.claim([decision], engine.node, state.store.now()) or not decision.runs:
             return False
         state.requested.extend(decision.runs)
     return True
 
 
-def _leave_to_others(store: BaseJobStore, decision: Decision, clock: Clock) -> bool:
+def _leave_to_others(store: BaseJobStore, decision: Decision) -> bool:
     """Claim a run and give it back unstarted, so that the first node with room takes it, as after a shutdown."""
     node = new_node_id()
-    store.renew(node, clock.now(), LEASE)
+    store.renew(node, store.now(), LEASE)
     given_back: Sequence[Run] = ()
     try:
-        if store.claim([decision], node, clock.now()):
+        if store.claim([decision], node, store.now()):
             given_back = decision.runs
     finally:
-        store.leave(node, given_back, clock.now())
+        store.leave(node, given_back, store.now())
     return bool(given_back)
 
 
 def cancel(engine: Engine, state: StoreState) -> None:
     """End the runs that no pass has started: nobody else can take them, as their store dies with this process."""
-    now = engine.clock.now()
+    now = state.store.now()
     runs = []
     while state.requested:
         run = state.requested.popleft()

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections import deque
 
+from ..clock import HELD
+from .clock_jumps import ClockWatch
 from .completions import Completions
 from .housekeeping import Housekeeping
 from .unclaimed import Unclaimed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..core.run import Run
     from ..jobstores.base import BaseJobStore
     from .engine import Engine
@@ -25,6 +29,8 @@ class StoreState:
 
     __slots__ = (
         "alias",
+        "clock",
+        "clocks",
         "completions",
         "crowded",
         "error",
@@ -32,13 +38,18 @@ class StoreState:
         "housekeeping",
         "keeps_open",
         "lease",
+        "measured_at",
+        "moves",
         "renewals",
         "requested",
         "retry_at",
+        "set_back",
         "skipping",
         "store",
         "unclaimed",
+        "unmeasured",
         "unmoved",
+        "waits_until",
     )
 
     def __init__(self, engine: Engine, alias: str, store: BaseJobStore, lease: Lease | None) -> None:
@@ -49,6 +60,20 @@ class StoreState:
         #: the thread that renews the lease; None: the passes do, as in virtual time
         self.renewals: Renewals | None = None
         self.completions = Completions(engine, store, alias, lease)
+        #: what runs are judged by, None: the clock of this node, as executors know it
+        self.clock = store if store.has_clock else None
+        #: compares the clock that counts for the store's jobs with this node's monotonic one
+        self.clocks = ClockWatch()
+        #: True until elapsed-time jobs have been planned anew, after that clock was set back
+        self.set_back = False
+        #: what is left of that
+        self.moves: Iterator[None] | None = None
+        #: True: the server's clock has to be measured before anything is claimed
+        self.unmeasured = False
+        #: when that was done last, where no lease is renewed (monotonic microseconds); a store measures when it starts
+        self.measured_at = engine.clock.monotonic()
+        #: until when (the store's time) the host waits; HELD while a pass is under way, so that whatever comes then wakes it up
+        self.waits_until = HELD
         self.failures = 0
         self.error: str | None = None
         #: monotonic microseconds; None: at once

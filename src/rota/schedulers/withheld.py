@@ -46,7 +46,7 @@ def start_withheld(engine: Engine, state: StoreState, lease: Lease) -> None:
 
 
 def _start_group(engine: Engine, state: StoreState, group: Sequence[Run]) -> None:
-    completions, now = state.completions, engine.clock.now()
+    completions, now = state.completions, state.store.now()
     left = []
     for run in group:
         if run.permission is GONE:

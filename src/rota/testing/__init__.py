@@ -10,6 +10,8 @@ Exports only; each name is loaded when it is first used, because the contract su
 ``JobStoreContract``      what every job store must do, as a class of tests to derive from
 ``SharedJobStoreContract``
                           what it must do besides if several processes may use its data at once
+``SignedJobStoreContract``
+                          what it must do besides if it takes a ``signing_key``
 ``ExecutorContract``      the same for executors
 ``HostContract``          the same for schedulers
 ``simulate``              many schedulers on one store, crashes and lost answers included, from one seed
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from .host_contract import HostContract as HostContract
     from .manual import ManualScheduler as ManualScheduler
     from .shared_contract import SharedJobStoreContract as SharedJobStoreContract
+    from .signed_contract import SignedJobStoreContract as SignedJobStoreContract
     from .simulation import simulate as simulate
     from .virtual_loop import VirtualExecutor as VirtualExecutor
     from .virtual_loop import VirtualLoop as VirtualLoop
@@ -36,6 +39,7 @@ _WHERE = {
     "JobStoreContract": "contracts",
     "ManualScheduler": "manual",
     "SharedJobStoreContract": "shared_contract",
+    "SignedJobStoreContract": "signed_contract",
     "VirtualClock": "clock",
     "VirtualExecutor": "virtual_loop",
     "VirtualLoop": "virtual_loop",

@@ -29,6 +29,7 @@ from ..core.plan import ACTIVE, PAUSED, QUARANTINED, quarantine
 from ..core.run import CANCELLED, CLAIMED, FAILED, SKIPPED, SUCCEEDED, end, fail, succeed
 from ..errors import ConflictingIdError, JobLookupError
 from ..triggers.interval import IntervalTrigger
+from .clock_contract import ClockContract
 from .contract_jobs import (
     LEASE,
     NODE,
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from ..jobstores.base import BaseJobStore
 
 
-class JobStoreContract(RecordContract, RecordedTimesContract):
+class JobStoreContract(RecordContract, RecordedTimesContract, ClockContract):
     """What every job store with a ledger of its own must do."""
 
     @pytest.fixture

@@ -133,6 +133,15 @@ class BaseTrigger(TriggerOperators, ABC):
             last, count = following, count + 1
         return last, count
 
+    def moved(self, delta: int) -> BaseTrigger:
+        """Return the trigger that would have been made here and now by a clock that is ahead of this machine's.
+
+        Only a start that is the time of construction moves; a trigger without one is returned as it is.
+
+        :param delta: by how many microseconds that clock is ahead
+        """
+        return self
+
     def same_schedule(self, other: BaseTrigger) -> bool:
         """Whether a job whose trigger ``other`` is replaced by this one may keep its next run.
 

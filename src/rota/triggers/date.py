@@ -33,10 +33,11 @@ class DateTrigger(InstantTrigger):
     A wall time in a gap is read with the offset before the gap, one in an overlap as the first (RFC 5545, 3.3.5).
     """
 
-    __slots__ = ("_run", "timezone", "zone_given")
+    __slots__ = ("_run", "start_given", "timezone", "zone_given")
 
     timezone: tzinfo | None
     zone_given: bool
+    start_given: bool
 
     def __init__(
         self,
@@ -50,6 +51,7 @@ class DateTrigger(InstantTrigger):
         if isinstance(run_date, datetime) and run_date.tzinfo is not None:
             zone = run_date.tzinfo
         self.zone_given = bool(timezone) or carries_zone(run_date, "run_date")
+        self.start_given = run is not None
         self._run = current_instant(now) if run is None else run
         self.timezone = zone
 
@@ -76,6 +78,15 @@ class DateTrigger(InstantTrigger):
 
     def origin(self) -> int | None:
         return self._run
+
+    def moved(self, delta: int) -> DateTrigger:
+        """Return the same trigger, at another time if that was the time of construction."""
+        if self.start_given or type(self) is not DateTrigger:
+            return self
+        trigger = DateTrigger.__new__(DateTrigger)
+        trigger._run = self._run + delta
+        trigger.timezone, trigger.zone_given, trigger.start_given = self.timezone, self.zone_given, False
+        return trigger
 
     def latest(self, first: int, now: int) -> tuple[int, int]:
         """Return the one time there is."""
@@ -115,7 +126,7 @@ class DateTrigger(InstantTrigger):
         trigger = cls.__new__(cls)
         trigger._run = run
         trigger.timezone = astimezone(timezone)
-        trigger.zone_given = True
+        trigger.zone_given = trigger.start_given = True
         return trigger
 
     def __getstate__(self) -> dict[str, Any]:
@@ -126,6 +137,7 @@ class DateTrigger(InstantTrigger):
         state = checked_state(self, state, 1)
         run_date = state["run_date"]
         self.zone_given = state.get("zone_given", True)
+        self.start_given = True
         self._run = to_instant(run_date)
         self.timezone = astimezone(run_date.tzinfo)
 

@@ -7,7 +7,7 @@ run, so a derived trigger means the same whatever has fired so far.
 from __future__ import annotations
 
 from ..errors import DeserializationError, NeverFiresError, TriggerError, TriggerTypeError
-from ..util import obj_to_ref, ref_to_obj
+from ..storednames import class_named, name_of_class
 from .base import BaseTrigger, InstantTrigger, call_text, checked_state
 from .work import check_size, spend
 
@@ -36,7 +36,7 @@ def member_state(trigger: BaseTrigger) -> tuple[str, Any]:
     state = trigger.__getstate__()
     if isinstance(state, tuple) and len(state) == 2 and not hasattr(trigger, "__setstate__"):
         state = {**(state[0] or {}), **state[1]}  # attributes from the instance's dictionary and from slots
-    return obj_to_ref(type(trigger)), state
+    return name_of_class(type(trigger)), state
 
 
 def member_of_state(reference: str, state: Any) -> BaseTrigger:
@@ -44,7 +44,7 @@ def member_of_state(reference: str, state: Any) -> BaseTrigger:
 
     :raises DeserializationError: (a ``ValueError``) if the reference leads to no trigger class
     """
-    cls = ref_to_obj(reference)
+    cls = class_named(reference)
     if not (isinstance(cls, type) and issubclass(cls, BaseTrigger)):
         raise DeserializationError(f"{reference} is no trigger class, so it cannot be part of a trigger")
     member = cls.__new__(cls)

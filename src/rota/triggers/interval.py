@@ -110,7 +110,11 @@ class IntervalTrigger(TriggerWithTerms):
         # A sum keeps room for one more digit, which takes 16 bytes of each job; `| 0` is without.
         self._start = start | 0
         # Many jobs have few intervals: a number and a slot of its own would take 48 bytes of each job.
-        manner = (interval, mode == "delay", bool(start_date))
+        manner = (
+            interval,
+            mode == "delay",
+            True if start_date else "aligned" if first == "aligned" else False,
+        )
         if jitter is None and spread is None and zone_given:
             self._terms = plain_terms(
                 zone_map(zone), None, end, None, None, manner
@@ -172,6 +176,16 @@ class IntervalTrigger(TriggerWithTerms):
         else:
             found = self._native.after(self, to_instant(now) - 1)
         return None if found is None else self._moment(found)
+
+    def moved(self, delta: int) -> IntervalTrigger:
+        """Return the same trigger with another start, unless that was given; what is aligned stays on its grid."""
+        interval, _, given = self._terms.manner
+        if given is True or type(self) is not IntervalTrigger:
+            return self
+        trigger = IntervalTrigger.__new__(IntervalTrigger)
+        trigger._start = self._start + (delta if not given else delta // interval * interval)
+        trigger._terms = self._terms
+        return trigger
 
     def after(self, instant: int, previous: int | None = None) -> int | None:
         """Return the first time later than ``instant`` on the grid: that of ``previous`` where it is known."""

@@ -21,7 +21,7 @@ from requests import RequestException
 
 from ...clock import SECOND, instant
 from ...errors import ConfigurationError, StoreError, StoreUnavailableError
-from ...util import without_secrets
+from ...masking import masked, without_secrets
 from ..tree.layout import WAKE
 from ..tree.port import KEEP, Entry, Tree
 from .listener import ANSWER_TIMEOUT, Listener, encoded, value_of
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
-    from ...clock import Clock
     from ..tree.port import Change
 
 #: The most operations of one transaction (etcd's --max-txn-ops).
@@ -53,9 +52,9 @@ _PASSING = (
 def options_of_url(url: str, path: str) -> tuple[dict[str, Any], str]:
     """Return the client's options and the path in an ``etcd://`` or ``etcds://`` URL; the given path if it has none."""
     parts = urlsplit(url)
-    if parts.scheme not in ("etcd", "etcds") or parts.username or parts.query or parts.fragment:
+    if parts.scheme not in ("etcd", "etcds") or "@" in parts.netloc or parts.query or parts.fragment:
         raise ConfigurationError(
-            f"{without_secrets(url)!r} is no URL of an etcd store; it looks like etcd://host:2379/path. Users, passwords "
+            f"{masked(url)!r} is no URL of an etcd store; it looks like etcd://host:2379/path. Users, passwords "
             f"and certificates are options of a client that you make and pass in as client="
         )
     try:
@@ -65,7 +64,9 @@ def options_of_url(url: str, path: str) -> tuple[dict[str, Any], str]:
         if parts.port:
             options["port"] = parts.port
     except ValueError as exc:
-        raise ConfigurationError(f"{without_secrets(url)!r} is no URL of an etcd store: {exc}") from None
+        raise ConfigurationError(
+            f"{masked(url)!r} is no URL of an etcd store: {without_secrets(str(exc), url)}"
+        ) from None
     return options, parts.path.rstrip("/") or path
 
 
@@ -79,6 +80,7 @@ class Server(Tree):
     """
 
     max_changes = OPERATIONS - 4
+    clock_unit = SECOND
     max_bytes = 1_000_000
 
     def __init__(self, path: str, client: Any, close: bool, options: Mapping[str, Any]) -> None:
@@ -261,21 +263,14 @@ class Server(Tree):
 
     # -- the others ----------------------------------------------------------------------------------------------
 
-    def time(self, clock: Clock) -> int | None:
+    def time(self) -> int | None:
         from email.utils import parsedate_to_datetime
 
-        before = clock.now()
         with self._errors():
             url = f"{self.client.base_url}/version"
             answer = self.client.session.get(url, timeout=self.client.timeout)
         date = answer.headers.get("Date")
-        if date is None:
-            return None
-        second = instant(parsedate_to_datetime(date))
-        # The answer shows whole seconds: a clock that shows the same second is not wrong as far as anybody knows.
-        if before - SECOND <= second <= clock.now():
-            return (before + clock.now()) // 2
-        return second + SECOND // 2
+        return None if date is None else instant(parsedate_to_datetime(date))
 
     def listen(self, wake: Callable[[], None], hears: Callable[[bool], None]) -> None:
         self._stop_listening()

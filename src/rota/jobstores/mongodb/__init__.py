@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pickle
 
-from ...clock import DAY, instant, moment
+from ...clock import DAY, SECOND, instant, moment
 from ...core.run import CLAIMED
 from ...errors import ConfigurationError, MissingExtraError, StoreNotStartedError
 from ...jobcodec import JobFormat
@@ -100,7 +100,7 @@ class MongoDBJobStore(BaseJobStore):
         self._jobs = Jobs(self._server, self._format)
         self._runs = Ledger(self._server)
         self._create = create
-        self._offset = Offset()
+        self._offset = Offset(SECOND // 1000)
         self._keep_runs = keep_runs
         self._keep_age = None if keep_days is None else int(keep_days * DAY)
         self._started = False
@@ -115,11 +115,6 @@ class MongoDBJobStore(BaseJobStore):
         """The collection of jobs."""
         return self._server.jobs
 
-    @property
-    def clock_offset(self) -> int | None:
-        """Microseconds that the server's clock is ahead; None if that is not known."""
-        return self._offset.measured
-
     # -- life cycle ----------------------------------------------------------------------------------------------
 
     def start(self, scheduler: Any, alias: str) -> None:
@@ -130,8 +125,9 @@ class MongoDBJobStore(BaseJobStore):
         """
         super().start(scheduler, alias)
         self._server.prepare(self._create)
-        self._offset = Offset()
+        self._offset = Offset(SECOND // 1000)
         self._started = True
+        self.measure_clock()
 
     def shutdown(self) -> None:
         """Close the connections, unless the client was passed in."""
@@ -269,8 +265,9 @@ class MongoDBJobStore(BaseJobStore):
         :raises StoreError: if ``node`` never had a lease
         """
         self._check_started()
-        if not self._runs.check_alive(node, self._offset.at(now)) or not decisions:
+        if not self._runs.check_alive(node, now) or not decisions:
             return []
+        self._format.sign_runs(decisions)
         return self._runs.claim(decisions, node, now)
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
@@ -305,12 +302,11 @@ class MongoDBJobStore(BaseJobStore):
     ) -> list[Run] | None:
         """Renew or begin a node's lease; see the port. The server's clock decides."""
         self._check_started()
-        self._offset.measure(self._server.time, self.clock)
-        there = self._offset.at(now)
+        now += self.measure_clock()
         nodes = self._server.nodes
-        renewed = {"$set": {"lease_until": there + lease, "started": there}, "$inc": {"renewals": 1}}
+        renewed = {"$set": {"lease_until": now + lease, "started": now}, "$inc": {"renewals": 1}}
         with self._server.translated():
-            alive = {"_id": node, "lease_until": {"$gte": there}}
+            alive = {"_id": node, "lease_until": {"$gte": now}}
             ran = nodes.update_one(alive, renewed).matched_count
             if (
                 not ran
@@ -318,7 +314,7 @@ class MongoDBJobStore(BaseJobStore):
                 and not in_hand
             ):
                 return None
-        return None if ran and not in_doubt else self._runs.keep(node, in_hand, there)
+        return None if ran and not in_doubt else self._runs.keep(node, in_hand, now)
 
     def rescue(
         self,
@@ -340,13 +336,13 @@ class MongoDBJobStore(BaseJobStore):
         for _ in range(_TRIES):
             documents = self._runs.busy()
             self._runs.file_leftovers(documents)
-            orphans = self._runs.orphans(documents, self._offset.at(now), node, own, in_doubt, ownerless)
+            orphans = self._runs.orphans(documents, now, node, own, in_doubt, ownerless)
             if not orphans:
                 break
             by_id = {document["_id"]: document for document in documents}
             found_jobs = self._jobs.some({run.job_id for run in orphans})
             jobs = {job.id: job for job in map(self._job_of, found_jobs)}
-            changed = sort_out(orphans, jobs, node, now, left, known)
+            changed = sort_out(orphans, jobs, node, now, left, known, self._format.run_refusal)
             taken = self._runs.take(changed, by_id)
             for run in taken:
                 own.add((run.job_id, run.nominal))
@@ -379,20 +375,24 @@ class MongoDBJobStore(BaseJobStore):
         if self._keep_runs is not None:
             self._runs.prune_many(self._keep_runs)
         with self._server.translated():
-            gone = {"lease_until": {"$lt": self._offset.at(now) - _NODES_KEPT}}
+            gone = {"lease_until": {"$lt": now - _NODES_KEPT}}
             self._server.nodes.delete_many(gone)
 
     def living_nodes(self, now: int) -> int:
         """Return how many nodes hold a lease that is not over."""
         self._check_started()
         with self._server.translated():
-            alive = {"lease_until": {"$gte": self._offset.at(now)}}
+            alive = {"lease_until": {"$gte": now}}
             return len(list(self._server.nodes.find(alive, {"_id": 1})))
 
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return how many due jobs wait for executors other than these."""
         self._check_started()
         return self._jobs.overdue(now, executors)
+
+    def measure_clock(self) -> int:
+        """Ask the server for its time, which it tells in milliseconds; see the port."""
+        return self._measure(self._server.time)
 
     # -- helpers -------------------------------------------------------------------------------------------------
 

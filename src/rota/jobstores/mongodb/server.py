@@ -20,7 +20,7 @@ from pymongo.errors import (
 from pymongo.errors import ConfigurationError as DriverConfigurationError
 
 from ...errors import ConfigurationError, JobValueError, SchemaError, StoreError, StoreUnavailableError
-from ...util import without_secrets
+from ...masking import without_secrets
 from ..documents import steps_from
 from ..identity import new_identity
 
@@ -192,8 +192,7 @@ def _make_client(url: str | None, options: Mapping[str, Any]) -> Any:
     try:
         client: Any = MongoClient(**merged)
     except (DriverConfigurationError, InvalidURI, TypeError, ValueError) as exc:
-        said = str(exc).replace(str(url), without_secrets(str(url)))
         raise ConfigurationError(
-            f"Cannot use this MongoDB URL or these connection options: {without_secrets(said)}"
+            f"Cannot use this MongoDB URL or these connection options: {without_secrets(str(exc), url)}"
         ) from None
     return client

@@ -129,11 +129,6 @@ class RedisJobStore(BaseJobStore):
         """The client that the store uses."""
         return self._server.client
 
-    @property
-    def clock_offset(self) -> int | None:
-        """Microseconds that the server's clock is ahead; None if that is not known."""
-        return self._offset.measured
-
     # -- life cycle ----------------------------------------------------------------------------------------------
 
     def start(self, scheduler: Any, alias: str) -> None:
@@ -161,6 +156,7 @@ class RedisJobStore(BaseJobStore):
             self._prepare()
         self._offset = Offset()
         self._started = True
+        self.measure_clock()
 
     def _prepare(self) -> str:
         """Take possession of the keys; return the version of their layout, or what is wrong with them."""
@@ -331,7 +327,8 @@ class RedisJobStore(BaseJobStore):
 
         :raises StoreError: if ``node`` never had a lease
         """
-        return self._ledger_keys.claim(decisions, node, now, self._offset.at(now))
+        self._format.sign_runs(decisions)
+        return self._ledger_keys.claim(decisions, node, now)
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Record ended runs in one step; return those whose fence is not the store's any more."""
@@ -361,9 +358,8 @@ class RedisJobStore(BaseJobStore):
         self, node: str, now: int, lease: int, in_hand: Collection[Run] = (), in_doubt: bool = False
     ) -> list[Run] | None:
         """Renew or begin a node's lease; see the port. The server's clock decides."""
-        self._offset.measure(self._server.time, self.clock)
-        there = self._offset.at(now)
-        return self._ledger_keys.renew(node, there, there + lease, in_hand, in_doubt)
+        now += self.measure_clock()
+        return self._ledger_keys.renew(node, now, now + lease, in_hand, in_doubt)
 
     def rescue(
         self,
@@ -381,14 +377,13 @@ class RedisJobStore(BaseJobStore):
         found: list[Run] = []
         left = None if room is None else dict(room)
         own = set(known)
-        there = self._offset.at(now)
         for _ in range(TRIES):
-            orphans = self._ledger_keys.orphans(there, node, own, in_doubt, ownerless)
+            orphans = self._ledger_keys.orphans(now, node, own, in_doubt, ownerless)
             jobs = {job.id: job for job in self._jobs(orphans.jobs)}
-            changed = sort_out(orphans.runs, jobs, node, now, left, known)
+            changed = sort_out(orphans.runs, jobs, node, now, left, known, self._format.run_refusal)
             if not changed:
                 break
-            taken = self._ledger_keys.take(changed, orphans, node, there)
+            taken = self._ledger_keys.take(changed, orphans, node, now)
             for run in taken:
                 own.add((run.job_id, run.nominal))
                 if left is not None and run.status == CLAIMED:
@@ -414,16 +409,20 @@ class RedisJobStore(BaseJobStore):
             self._ledger_keys.prune_old(now - self._keep_age)
         if self._keep_runs is not None:
             self._ledger_keys.prune_many(self._keep_runs)
-        self._run(run_scripts.BURY, str(self._offset.at(now) - _NODES_KEPT))
+        self._run(run_scripts.BURY, str(now - _NODES_KEPT))
 
     def living_nodes(self, now: int) -> int:
         """Return how many nodes hold a lease that is not over."""
-        return int(self._run(run_scripts.LIVING, str(self._offset.at(now))))
+        return int(self._run(run_scripts.LIVING, str(now)))
 
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return how many due jobs wait for executors other than these."""
         found = texts(self._run(scripts.OVERDUE, str(now), *executors))
         return {alias: int(count) for alias, count in zip(found[::2], found[1::2], strict=True)}
+
+    def measure_clock(self) -> int:
+        """Ask the server for its time; see the port. The nodes of a cluster have a clock each, which tells nothing."""
+        return self._measure(self._server.time)
 
     # -- helpers -------------------------------------------------------------------------------------------------
 

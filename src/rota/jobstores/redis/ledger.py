@@ -76,10 +76,9 @@ class Ledger:
         #: how many records each job got since it was last pruned; None before the first look at all of them
         self._written: dict[str, int] | None = None
 
-    def claim(self, decisions: Sequence[Decision], node: str, now: int, there: int) -> list[Decision]:
+    def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
         """Carry out the decisions whose job is as it was when they were made; return those.
 
-        :param there: the same instant as ``now``, by the server's clock
         :raises StoreError: if the node never had a lease
         """
         for _ in range(TRIES):
@@ -87,7 +86,7 @@ class Ledger:
                 label_records(decision)
                 for run in (*decision.runs, *decision.records):
                     run.owner, run.claimed_at = node, now
-            answer = self._run(scripts.CLAIM, node, str(there), _token(), *_claim_of(decisions))
+            answer = self._run(scripts.CLAIM, node, str(now), _token(), *_claim_of(decisions))
             if not answer.startswith("="):  # nothing, if there was nothing to decide
                 break
             self._leave_out_recorded(decisions, {int(place) for place in answer[1:].split(",")})

@@ -20,7 +20,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 
 from ...errors import ConfigurationError, StoreError, StoreUnavailableError
-from ...util import without_secrets
+from ...masking import without_secrets
 from .lua import Script
 
 TYPE_CHECKING = False
@@ -238,6 +238,6 @@ def _make_client(url: str | None, db: int, options: Mapping[str, Any]) -> Redis:
         pool.connection_class(**pool.connection_kwargs)
     except (TypeError, ValueError) as exc:
         raise ConfigurationError(
-            f"Cannot use this Redis URL or these connection options: {without_secrets(str(exc))}"
+            f"Cannot use this Redis URL or these connection options: {without_secrets(str(exc), url)}"
         ) from None
     return client

@@ -134,7 +134,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         self._history = History(self._tables)
         self._bounds = Retention(keep_runs, age)
         self._pruning = Pruning(self._db, self._history, self._bounds)
-        self._offset = Offset()
+        self._offset = None if self._db.can.clock is None else Offset()
         self._started = False
         #: what all its jobs have as ``_home``
         self._home: tuple[Any, str | None] = (None, None)
@@ -149,11 +149,6 @@ class SQLAlchemyJobStore(BaseJobStore):
     def waits_for_sockets(self) -> bool:  # type: ignore[override]
         """Whether the database is a server, and not a file."""
         return not self._db.can.one_writer
-
-    @property
-    def clock_offset(self) -> int | None:
-        """Microseconds that the database's clock is ahead; None if that is not known, or the database has no clock."""
-        return self._offset.measured
 
     # -- life cycle ----------------------------------------------------------------------------------------------
 
@@ -175,8 +170,9 @@ class SQLAlchemyJobStore(BaseJobStore):
         self._db.write(self._prepare)
         if self._format.imports:  # who only looks at jobs writes little
             self._db.warm_up()
-        self._offset = Offset()
+        self._offset = None if self._db.can.clock is None else Offset()
         self._started = True
+        self.measure_clock()
 
     def _prepare(self, conn: Connection) -> None:
         can = self._db.can
@@ -242,7 +238,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         :raises ConflictingIdError: if a job of that id exists
         :raises InvalidJobError, TransientJobError, SerializationError: as :meth:`check_job`
         """
-        now = self.clock.now()
+        now = self.now()
         row = self._jobs.new_row(job, now)
         version = self._jobs.version_of(row)
         self._check_started()
@@ -272,7 +268,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         In the caller's transaction the jobs exist exactly if that is committed; on PostgreSQL the others are told by the commit.
         """
         overlaps = connection is None and takes_arrays(self._db.engine.dialect)
-        batch = Batch(self._jobs, jobs, self.clock.now(), replace, self._job_of, overlaps)
+        batch = Batch(self._jobs, jobs, self.now(), replace, self._job_of, overlaps)
 
         def work(conn: Connection, look: bool) -> None:
             batch.store(conn, look)
@@ -296,7 +292,7 @@ class SQLAlchemyJobStore(BaseJobStore):
 
         :raises JobLookupError: if there is none
         """
-        values = self._jobs.values_of(job, self.clock.now())
+        values = self._jobs.values_of(job, self.now())
         for _ in range(_TRIES):
             if self._save(job, values, None):
                 return
@@ -307,7 +303,7 @@ class SQLAlchemyJobStore(BaseJobStore):
 
         :raises JobLookupError: if there is none
         """
-        values = self._jobs.values_of(job, self.clock.now())
+        values = self._jobs.values_of(job, self.now())
         return self._save(job, values, version)
 
     def remove_job(self, job_id: str) -> None:
@@ -341,13 +337,14 @@ class SQLAlchemyJobStore(BaseJobStore):
         """
 
         def work(conn: Connection, careful: bool) -> list[tuple[Decision, int]]:
-            if not self._nodes.is_alive(conn, node, self._offset.at(now)):
+            if not self._nodes.is_alive(conn, node, now):
                 return []
             return self._ledger_table.claim(conn, decisions, node, now, careful)
 
         def look(conn: Connection) -> bool:
             return self._ledger_table.leave_out_recorded(conn, decisions, self._history)
 
+        self._format.sign_runs(decisions)
         careful, tries = False, 0
         while True:
             try:
@@ -409,9 +406,12 @@ class SQLAlchemyJobStore(BaseJobStore):
         """Renew or begin a node's lease; see the port. The database's clock decides, if it has one."""
         self._ledger_table.warm_up(self._db.engine.dialect)  # who begins a lease is about to run jobs
 
+        moved = 0
+
         def work(conn: Connection) -> list[Run] | None:
-            self._offset.measure(partial(self._db.can.time_of, conn), self.clock)
-            there = self._offset.at(now)
+            nonlocal moved
+            moved += self._measure(partial(self._db.can.time_of, conn))
+            there = now + moved
             ran = self._nodes.renew(conn, node, there, there + lease)
             if (ran and not in_doubt) or (ran is None and not in_hand):
                 return None
@@ -432,24 +432,24 @@ class SQLAlchemyJobStore(BaseJobStore):
 
         A run whose job cannot be restored here is left to other nodes, or to the time when it can.
         """
-        there = self._offset.at(now)
         orphans = partial(
-            self._ledger_table.orphans, now=there, own=node if in_doubt else None, ownerless=ownerless
+            self._ledger_table.orphans, now=now, own=node if in_doubt else None, ownerless=ownerless
         )
         # Nearly always there is nothing to do, and then nothing is written.
         if not self._read(partial(orphans, ahead=True)):
             return []
 
         def work(conn: Connection) -> list[Run]:
-            if not self._nodes.is_alive(conn, node, there):
+            if not self._nodes.is_alive(conn, node, now):
                 return []  # its own runs may not be its own any more
-            self._nodes.settle(conn, there)
+            self._nodes.settle(conn, now)
             unknown = [
                 run for run in orphans(conn) if run.owner != node or (run.job_id, run.nominal) not in known
             ]
             ids = {run.job_id for run in unknown}
             jobs = {row.id: self._job_of(row) for row in self._jobs.some(conn, ids)}
-            return rescue(conn, self._ledger_table, unknown, jobs, node, now, room, known)
+            refusal = self._format.run_refusal
+            return rescue(conn, self._ledger_table, unknown, jobs, node, now, room, known, refusal)
 
         return self._write(work)
 
@@ -483,13 +483,13 @@ class SQLAlchemyJobStore(BaseJobStore):
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
         self._check_started()
         yield from self._pruning.steps(now)
-        gone = self._read(partial(self._nodes.gone, instant=self._offset.at(now) - _NODES_KEPT))
+        gone = self._read(partial(self._nodes.gone, instant=now - _NODES_KEPT))
         if gone:
             self._write(lambda conn: self._nodes.remove(conn, *gone))
 
     def living_nodes(self, now: int) -> int:
         """Return how many nodes hold a lease that is not over."""
-        return self._read(partial(self._nodes.living, instant=self._offset.at(now)))
+        return self._read(partial(self._nodes.living, instant=now))
 
     def on_wake(self, wake: Callable[[], None]) -> None:
         """Take the function to call when another process changed something that is due soon."""
@@ -498,6 +498,12 @@ class SQLAlchemyJobStore(BaseJobStore):
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return how many due jobs wait for executors other than these."""
         return self._read(partial(self._jobs.overdue, now=now, known=executors))
+
+    def measure_clock(self) -> int:
+        """Ask the database for its time, if it has a clock; see the port."""
+        if self._offset is None:
+            return 0
+        return self._read(lambda conn: self._measure(partial(self._db.can.time_of, conn)))
 
     # -- helpers -------------------------------------------------------------------------------------------------
 
@@ -534,7 +540,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         """Whether the others have to be told of a due time."""
         if self._db.can.notify is None or due is None:
             return False
-        return due <= self.clock.now() + _SOON
+        return due <= self.now() + _SOON
 
     def _listens(self, connected: bool) -> None:
         self.poll_interval = _HEARING_INTERVAL if connected else type(self).poll_interval

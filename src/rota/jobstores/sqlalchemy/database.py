@@ -27,7 +27,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from ...errors import ConfigurationError, JobValueError, MissingExtraError, StoreError, StoreUnavailableError
-from ...util import without_secrets
+from ...masking import without_secrets
 from .capabilities import BUSY_TIMEOUT, capabilities_of, is_in_memory, takes_arrays, takes_unions
 from .forks import GATE
 from .locked import explained, is_locked, may_wait_again
@@ -347,7 +347,7 @@ def _make_engine(url: str | URL | None, options: Mapping[str, Any]) -> Engine:
     except ConfigurationError:
         raise
     except (ArgumentError, NoSuchModuleError, TypeError, ValueError) as exc:
-        said = str(exc).replace(str(url), without_secrets(str(url)))
+        said = without_secrets(str(exc), url)
         raise ConfigurationError(f"Cannot use this database URL or these engine options: {said}") from None
     except ImportError as exc:
         raise MissingExtraError(f"The database driver for this URL ({exc})", extra) from exc

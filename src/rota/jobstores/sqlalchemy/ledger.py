@@ -256,7 +256,7 @@ class Ledger:
     def _insert_all(self, conn: Connection, records: Sequence[Run]) -> None:
         claimed, telling = [], []
         for run in records:
-            if run.status == CLAIMED and run.reason is None:
+            if run.status == CLAIMED and run.reason is None and run.signature is None:
                 claimed.append(claim_of(run))
             else:
                 telling.append(row_of(run))

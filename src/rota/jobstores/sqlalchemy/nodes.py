@@ -17,7 +17,7 @@ from .schema import BATCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -104,13 +104,14 @@ def rescue(
     now: int,
     room: Mapping[str, int] | None,
     known: Collection[tuple[str, int]],
+    refusal: Callable[[Run], str | None],
 ) -> list[Run]:
     """Give orphaned runs to a node, or record them as lost, as :func:`~rota.jobstores.orphans.sort_out` decides.
 
     :return: what was taken, linked by ``then`` where it is of one job, and what was lost
     """
     fences = {id(run): fence_of(run) for run in orphans}  # before they change hands
-    changed = sort_out(orphans, jobs, node, now, room, known)
+    changed = sort_out(orphans, jobs, node, now, room, known, refusal)
     found = [run for run in changed if ledger.settle(conn, run, fences[id(run)])]
     ledger.release(conn, Counter(run.job_id for run in found if run.ended), now)
     linked(found)

@@ -78,10 +78,10 @@ class TreeJobStore(BaseJobStore):
         self._format = format
         self._create = create
         self._jobs = Jobs(tree, format)
-        self._runs = Ledger(tree, self._jobs)
+        self._runs = Ledger(tree, self._jobs, format.run_refusal)
         age = None if keep_days is None else int(keep_days * DAY)
         self._records = Records(tree, self._runs, keep_runs, age)
-        self._offset = Offset()
+        self._offset = Offset(tree.clock_unit)
         #: of the path, as it was at the start
         self._identity = ""
         #: until when the leases last that this object has renewed
@@ -90,11 +90,6 @@ class TreeJobStore(BaseJobStore):
         self._seen: dict[str, Doc] = {}
         self._wake: Callable[[], None] | None = None
         self._started = False
-
-    @property
-    def clock_offset(self) -> int | None:
-        """Microseconds that the server's clock is ahead; None if that is not known."""
-        return self._offset.measured
 
     # -- life cycle ----------------------------------------------------------------------------------------------
 
@@ -111,9 +106,10 @@ class TreeJobStore(BaseJobStore):
         except BaseException:
             self._tree.close()
             raise
-        self._offset = Offset()
+        self._offset = Offset(self._tree.clock_unit)
         self._leases, self._seen = {}, {}
         self._started = True
+        self.measure_clock()
 
     def shutdown(self) -> None:
         """Stop listening, and close the connection if it is the store's own."""
@@ -214,7 +210,7 @@ class TreeJobStore(BaseJobStore):
         if connection is not None or replace is not None:
             super().add_jobs(jobs, replace, connection)
             return
-        self._jobs.add(jobs, self.clock.now(), any(self._is_soon(job.next_due) for job in jobs))
+        self._jobs.add(jobs, self.now(), any(self._is_soon(job.next_due) for job in jobs))
 
     def update_job(self, job: Job) -> None:
         """Replace the job of that id, whatever others have changed.
@@ -222,7 +218,7 @@ class TreeJobStore(BaseJobStore):
         :raises JobLookupError: if there is none
         """
         self._check_started()
-        self._jobs.save(job, None, self.clock.now(), self._is_soon)
+        self._jobs.save(job, None, self.now(), self._is_soon)
 
     def save_job(self, job: Job, version: int) -> bool:
         """Replace the job of that id if it still has ``version``; the job gets its new version.
@@ -230,7 +226,7 @@ class TreeJobStore(BaseJobStore):
         :raises JobLookupError: if there is none
         """
         self._check_started()
-        return self._jobs.save(job, version, self.clock.now(), self._is_soon)
+        return self._jobs.save(job, version, self.now(), self._is_soon)
 
     def remove_job(self, job_id: str) -> None:
         """Delete a job, also one that cannot be restored; its records stay.
@@ -278,8 +274,9 @@ class TreeJobStore(BaseJobStore):
             until = lease_of(entry.value)[0]
             if until is None:
                 raise StoreError(f"Node {node} has no lease; a node calls renew() before it claims anything")
-        if until < self._offset.at(now):
+        if until < now:
             return []
+        self._format.sign_runs(decisions)
         return self._runs.claim(decisions, node, now, self._seen)
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
@@ -327,18 +324,17 @@ class TreeJobStore(BaseJobStore):
     ) -> list[Run] | None:
         """Renew or begin a node's lease; see the port. The server's clock decides."""
         self._check_started()
-        self._offset.measure(lambda: self._tree.time(self.clock), self.clock)
-        there = self._offset.at(now)
+        now += self.measure_clock()
         for _ in tries():
             (entry,) = self._tree.read([node_key(node)])
             until, _, renewals = lease_of(entry.value)
-            text = lease_text(there + lease, lease, renewals + 1)
+            text = lease_text(now + lease, lease, renewals + 1)
             if self._tree.commit([Change(node_key(node), text, entry.rev)]):
                 break
         else:
             raise StoreConflictError(f"The lease of node {node} is changed by others all the time")
-        self._leases[node] = there + lease
-        ran = until is not None and until >= there
+        self._leases[node] = now + lease
+        ran = until is not None and until >= now
         if (ran and not in_doubt) or (until is None and not in_hand):
             return None
         return self._runs.keep(in_hand)
@@ -358,7 +354,7 @@ class TreeJobStore(BaseJobStore):
         """
         self._check_started()
         search = Search(node, room, known, in_doubt, ownerless)
-        alive = partial(self._alive, self._offset.at(now))
+        alive = partial(self._alive, now)
         return self._runs.rescue(search, now, alive, self._job_of, self._log)
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
@@ -378,14 +374,13 @@ class TreeJobStore(BaseJobStore):
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
         self._check_started()
         self._records.prune(now)
-        edge = self._offset.at(now) - _NODES_KEPT
+        edge = now - _NODES_KEPT
         self._tree.delete([node_key(node) for node, (until, _, _) in self._nodes().items() if until < edge])
 
     def living_nodes(self, now: int) -> int:
         """Return how many nodes hold a lease that is not over."""
         self._check_started()
-        there = self._offset.at(now)
-        return sum(until >= there for until, _, _ in self._nodes().values())
+        return sum(until >= now for until, _, _ in self._nodes().values())
 
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return how many due jobs wait for executors other than these."""
@@ -395,6 +390,10 @@ class TreeJobStore(BaseJobStore):
         folders = [due_folder(alias) for alias in others]
         found = self._tree.first(folders, number(now + 1), [None] * len(folders)) if folders else []
         return {alias: len(names) for alias, names in zip(others, found, strict=True) if names}
+
+    def measure_clock(self) -> int:
+        """Ask the server for its time; see the port."""
+        return self._measure(self._tree.time)
 
     # -- helpers -------------------------------------------------------------------------------------------------
 
@@ -416,20 +415,20 @@ class TreeJobStore(BaseJobStore):
                 found[unquoted(name)] = (until, length, entry)
         return found
 
-    def _alive(self, there: int) -> set[str]:
+    def _alive(self, now: int) -> set[str]:
         """Return the nodes whose lease is not over; one that was renewed in the future, as it seems, counts from now."""
         alive = set()
         for node, (until, length, entry) in self._nodes().items():
-            if until >= there:
+            if until >= now:
                 alive.add(node)
-            if length and until - length > there + AHEAD:
+            if length and until - length > now + AHEAD:
                 # Whoever comes second may fail: the lease is right then, or was renewed.
-                text = lease_text(there + length, length, lease_of(entry.value)[2])
+                text = lease_text(now + length, length, lease_of(entry.value)[2])
                 self._tree.commit([Change(node_key(node), text, entry.rev)])
         return alive
 
     def _is_soon(self, due: int | None) -> bool:
-        return due is not None and due <= self.clock.now() + _SOON
+        return due is not None and due <= self.now() + _SOON
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (server={self._tree.address}, path={self.path!r})>"

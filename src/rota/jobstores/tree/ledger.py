@@ -85,8 +85,9 @@ class Search:
 class Ledger:
     """Runs and their records in one tree, and the counters of running runs in the jobs' documents."""
 
-    def __init__(self, tree: Tree, jobs: Jobs) -> None:
+    def __init__(self, tree: Tree, jobs: Jobs, refusal: Callable[[Run], str | None]) -> None:
         self._tree = tree
+        self._refusal = refusal
         self._jobs = jobs
         #: how many records each job got since its bounds were last looked at
         self.written: dict[str, int] = {}
@@ -347,7 +348,7 @@ class Ledger:
         docs = self._jobs.some(run.job_id for run in orphans.values())
         jobs = {doc.id: job_of(doc) for doc in docs.values() if doc is not None and doc.state != REMOVED}
         oldest_first = sorted(orphans.values(), key=lambda run: run.nominal)
-        changed = sort_out(oldest_first, jobs, search.node, now, search.left, search.known)
+        changed = sort_out(oldest_first, jobs, search.node, now, search.left, search.known, self._refusal)
         all_done = True
         taken: list[Run] = []
         steps: list[Step] = []

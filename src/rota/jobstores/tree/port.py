@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
-    from ...clock import Clock
 
 #: How often a step is tried against others' changes, and the longest pause before a try, in seconds.
 TRIES = 20
@@ -67,6 +66,8 @@ class Tree(ABC):
     max_bytes: int
     #: where the server is, without user and password
     address: str
+    #: in which unit (microseconds) the server tells its time
+    clock_unit = 1000
 
     @abstractmethod
     def open(self) -> None:
@@ -123,11 +124,8 @@ class Tree(ABC):
         """
 
     @abstractmethod
-    def time(self, clock: Clock) -> int | None:
-        """Return the server's time as an instant, None if it cannot tell.
-
-        :param clock: the clock of this node
-        """
+    def time(self) -> int | None:
+        """Return the server's time as an instant, rounded down to :attr:`clock_unit`; None if it cannot tell."""
 
     @abstractmethod
     def listen(self, wake: Callable[[], None], hears: Callable[[bool], None]) -> None:

@@ -33,7 +33,7 @@ from kazoo.protocol.states import KazooState
 
 from ...clock import HOUR
 from ...errors import ConfigurationError, StoreConflictError, StoreError, StoreUnavailableError
-from ...util import without_secrets
+from ...masking import masked
 from ..tree.layout import DUE, ENDED_RUNS, JOBS, WAKE
 from ..tree.port import KEEP, Change, Entry, Tree
 from .listener import Listener
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
-    from ...clock import Clock
 
 #: How long an answer may take, and how long a call waits for a connection that was lost, in seconds.
 ANSWER_TIMEOUT = 10
@@ -78,7 +77,7 @@ def options_of_url(url: str, path: str) -> tuple[dict[str, Any], str]:
     parts = urlsplit(url)
     if parts.scheme not in ("zookeeper", "zk") or "@" in parts.netloc or parts.query or parts.fragment:
         raise ConfigurationError(
-            f"{without_secrets(url)!r} is no URL of a ZooKeeper store; it looks like zookeeper://host:2181,host2:2181/path"
+            f"{masked(url)!r} is no URL of a ZooKeeper store; it looks like zookeeper://host:2181,host2:2181/path"
         )
     return {"hosts": parts.netloc} if parts.netloc else {}, parts.path.rstrip("/") or path
 
@@ -372,7 +371,7 @@ class Server(Tree):
 
     # -- the others ----------------------------------------------------------------------------------------------
 
-    def time(self, clock: Clock) -> int | None:
+    def time(self) -> int | None:
         return self._now()
 
     def _now(self) -> int:

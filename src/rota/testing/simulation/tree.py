@@ -79,7 +79,7 @@ class MemoryTree(Tree):
                 self._data[change.key] = (change.value, revision)
         return True
 
-    def time(self, clock: Any) -> int | None:
+    def time(self) -> int | None:
         return None
 
     def listen(self, wake: Any, hears: Any) -> None:
