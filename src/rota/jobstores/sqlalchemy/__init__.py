@@ -435,6 +435,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         orphans = partial(
             self._ledger_table.orphans, now=now, own=node if in_doubt else None, ownerless=ownerless
         )
+        clock = self._time_from(now)
         # Nearly always there is nothing to do, and then nothing is written.
         if not self._read(partial(orphans, ahead=True)):
             return []
@@ -442,7 +443,7 @@ class SQLAlchemyJobStore(BaseJobStore):
         def work(conn: Connection) -> list[Run]:
             if not self._nodes.is_alive(conn, node, now):
                 return []  # its own runs may not be its own any more
-            self._nodes.settle(conn, now)
+            self._nodes.settle(conn, now, clock)
             unknown = [
                 run for run in orphans(conn) if run.owner != node or (run.job_id, run.nominal) not in known
             ]

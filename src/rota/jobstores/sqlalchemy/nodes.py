@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, or_, select
 
 from ...errors import StoreError
 from ..offset import AHEAD
@@ -67,13 +67,18 @@ class Nodes:
         conn.execute(self._renew, {"b_id": node, "lease_until": until, "started": now})
         return bool(before >= now)
 
-    def settle(self, conn: Connection, now: int) -> None:
+    def settle(self, conn: Connection, now: int, clock: Callable[[], int]) -> None:
         """Have it decided until the end of the transaction who is alive: no lease that is over is renewed meanwhile.
 
         A lease that was renewed in the future, as it seems, counts from now: the clock was set back.
+
+        :param clock: tells ``now`` as time goes on
         """
         nodes = self._table.c
-        conn.execute(select(nodes.id).where(nodes.lease_until < now).with_for_update()).all()
+        held = or_(nodes.lease_until < now, nodes.started > now + AHEAD)
+        conn.execute(select(nodes.id).where(held).with_for_update()).all()
+        # What was renewed while this transaction was held up is not ahead, and from here on nobody renews it.
+        now = clock()
         ahead = nodes.started > now + AHEAD
         # In this order: MySQL uses the new value of a column in the assignments that follow.
         until = (nodes.lease_until, nodes.lease_until - nodes.started + now)

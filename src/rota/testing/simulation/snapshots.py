@@ -181,9 +181,9 @@ class SnapshotJobStore(BaseJobStore):
         in_doubt: bool = False,
         ownerless: bool = False,
     ) -> list[Run]:
-        home = self._scheduler, self._alias
+        home, clock = (self._scheduler, self._alias), self._time_from(now)
         taken: list[Run] = self._run(
-            lambda: protocol.rescue(node, now, room, known, in_doubt, ownerless, home, self.clock.now)
+            lambda: protocol.rescue(node, now, room, known, in_doubt, ownerless, home, clock)
         )
         return taken
 
