@@ -5,6 +5,8 @@ Makes stores; it simulates nothing.
 
 from __future__ import annotations
 
+from functools import partial
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +39,7 @@ def sql(url: str = "sqlite://") -> Arena:
 
     observer = new(url=url)
     observer.start(None, "observer")
+    observer.leases = partial(_leases, observer)  # type: ignore[attr-defined]
     engine = observer.engine  # type: ignore[attr-defined]  # SQLite in memory is one connection's own
     stores: list[BaseJobStore] = []
 
@@ -51,6 +54,16 @@ def sql(url: str = "sqlite://") -> Arena:
     return make, observer
 
 
+def _leases(store: Any) -> dict[str, int]:
+    """Return until when the lease of each node of a SQL store lasts."""
+    from sqlalchemy import select
+
+    columns = store._tables.nodes.c
+    return dict(
+        map(tuple, store._db.read(lambda conn: conn.execute(select(columns.id, columns.lease_until)).all()))
+    )
+
+
 def tree() -> Arena:
     """Return stores that share one tree of keys in memory, by the protocol of the etcd and ZooKeeper stores."""
     from ...jobcodec import JobFormat
@@ -62,8 +75,9 @@ def tree() -> Arena:
     def make() -> BaseJobStore:
         return TreeJobStore(MemoryTree(data), "/simulation", JobFormat(), None, None)
 
-    observer = make()
+    observer: Any = make()
     observer.start(None, "observer")
+    observer.leases = lambda: {node: until for node, (until, _, _) in observer._nodes().items()}
     return make, observer
 
 
@@ -85,4 +99,29 @@ def snapshots(rules: Rules | None = None) -> Arena:
     return make, observer
 
 
-ARENAS = {"memory": memory, "sqlite": sql, "tree": tree, "snapshots": snapshots}
+def server_clock(rules: Rules | None = None) -> Arena:
+    """Return stores like those of :func:`snapshots` whose server has a clock of its own.
+
+    :param rules: the rules of the protocol that are kept; None: all
+    """
+    from ..clock import VirtualClock
+    from .clocks import ServerClock
+    from .rules import ALL
+    from .server_clock import ClockedJobStore
+    from .snapshots import SharedDatabase, SnapshotJobStore
+
+    database, clock = SharedDatabase(), VirtualClock()
+    server = ServerClock(clock.now() - clock.monotonic())
+    observer = SnapshotJobStore(database)
+    observer.server = server  # type: ignore[attr-defined]  # the simulation sets it wrong
+    observer.start(None, "observer")
+    return lambda: ClockedJobStore(database, server, rules or ALL), observer
+
+
+ARENAS = {
+    "memory": memory,
+    "sqlite": sql,
+    "tree": tree,
+    "snapshots": snapshots,
+    "server-clock": server_clock,
+}

@@ -11,7 +11,7 @@ from ...core.run import END_STATES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from typing import Any
 
     from ...core.plan import Decision
@@ -79,7 +79,9 @@ class Audit:
         self.claimed: dict[Key, tuple[str | None, int]] = {}
         #: ended runs: owner, attempt, status, end
         self.ended: dict[Key, tuple[str | None, int, str, int | None]] = {}
-        #: until when each node's lease lasts, by the node's own clock
+        #: returns until when each node's lease lasts, if the observer can tell
+        self.read_leases: Callable[[], dict[str, int]] | None = getattr(observer, "leases", None)
+        #: the same as it was last
         self.leases: dict[str, int] = {}
         self.segments: dict[str, list[Segment]] = {}
         self.started: set[tuple[str, int, int]] = set()
@@ -207,7 +209,11 @@ class Audit:
     ) -> None:
         """Check the answer to a renewal."""
         until = self.leases.get(node)
-        self.leases[node] = now + lease
+        if self.read_leases is None:
+            self.leases[node] = now + lease
+        else:  # the server's clock may not be what the node took it for
+            self.leases = self.read_leases()
+            now = self.leases[node] - lease
         if until is not None and until < now:
             self.count("renewed late")
         looks = in_doubt or until < now if until is not None else bool(in_hand)
@@ -261,6 +267,8 @@ class Audit:
             )
             self.claimed[key] = (node, run.attempt)
             self.count("rescued")
+        if self.read_leases is not None:  # those that were renewed before a clock was set back count anew
+            self.leases = self.read_leases()
 
     def leave(self, node: str, runs: Iterable[Run]) -> None:
         """Take note of what was given back."""

@@ -59,7 +59,7 @@ def simulate_seeds(
 ) -> tuple[list[Violation], dict[str, int]]:
     """Simulate seeds; go on after one that fails.
 
-    :param store: "memory", "sqlite", "tree" or "snapshots" (all in memory), or the URL of an empty database
+    :param store: one of :data:`~rota.testing.simulation.arenas.ARENAS` (all in memory), or the URL of an empty database
     :param seeds: the seeds; each gives the same events every time
     :param steps: how many things happen in each
     :return: the violations, and how often what happened in all seeds
@@ -69,7 +69,7 @@ def simulate_seeds(
     counts: dict[str, int] = {}
     arena, left = None, 0
     for seed in seeds:
-        if arena is None or left == 0 or store in ("memory", "tree", "snapshots"):
+        if arena is None or left == 0 or (store in ARENAS and store != "sqlite"):
             arena, left = make_arena(), SEEDS_PER_ARENA
         left -= 1
         try:

@@ -190,6 +190,10 @@ class SnapshotJobStore(BaseJobStore):
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         self._run(lambda: protocol.leave(node, runs))
 
+    def leases(self) -> dict[str, int]:
+        """Return until when the lease of each node lasts."""
+        return {row.id: row.until for row in self._db.committed.nodes.values()}
+
     def living_nodes(self, now: int) -> int:
         return sum(row.until >= now for row in self._db.committed.nodes.values())
 

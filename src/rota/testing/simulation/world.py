@@ -14,8 +14,9 @@ from ...core.plan import ACTIVE
 from ...schedulers.base import STATE_PAUSED, STATE_RUNNING
 from ..clock import VirtualClock
 from .audit import Audit, name, time
+from .clocks import Clocks
 from .fibers import Fibers
-from .nodes import SKEW, Crash, HeldExecutor, Node, instrument
+from .nodes import Crash, HeldExecutor, Node, instrument
 from .users import JOBS, Users
 from .witnesses import Witnesses
 
@@ -70,6 +71,7 @@ WEIGHTS = {
     "pause or resume": 2,
     "start a node": 4,
     "go on": 40,
+    "set a clock": 2,
     "begin or end trouble": 3,
 }
 #: What a store that forgets everything with its process is not put through.
@@ -100,6 +102,7 @@ class World:
         self.trace: list[str] = []
         self._make_store = make_store
         self._durable = observer.durable
+        self._clocks = Clocks(self.rng, self.clock, getattr(observer, "server", None), self._say)
         self._born = 0
         #: how likely an answer of the store is an error
         self._trouble = 0.0
@@ -127,6 +130,10 @@ class World:
         left_out = set() if self._durable else set(DURABLE_ONLY)
         if self._fibers is None:
             left_out.add("go on")
+        if (
+            self._durable and self.audit.read_leases is None
+        ):  # a lease of the time before a jump cannot be told
+            left_out.add("set a clock")
         happenings = list(WEIGHTS)
         weights = [0 if what in left_out else weight for what, weight in WEIGHTS.items()]
         self._start_node()
@@ -154,11 +161,18 @@ class World:
             self._change_job()
         elif what == "go on":
             self._go_on()
+        elif what == "set a clock":
+            self._latest = 0
+            self._clocks.set_one(self.nodes)
         elif what == "begin or end trouble":
             self._trouble = 0.0 if self._trouble else rng.choice((0.05, 0.2, 0.5))
         elif node is None:
             self._pass_time(1)
-        elif what == "tick":
+        else:
+            self._do_with(node, what)
+
+    def _do_with(self, node: Node, what: str) -> None:
+        if what == "tick":
             self._act(node, "pass", lambda: self._tick(node))
         elif what == "work":
             self._act(node, "work", lambda: self._work(node))
@@ -189,7 +203,7 @@ class World:
     def _go_on(self) -> None:
         """Let something go on that was interrupted in the middle of a transaction."""
         assert self._fibers is not None
-        now = self.clock.now()
+        now = self.clock.monotonic()
         ready = [fiber for fiber in self._fibers.ready() if fiber.who.suspended_until <= now]
         if ready:
             fiber = self.rng.choice(ready)
@@ -215,7 +229,7 @@ class World:
         rng = self.rng
         length = rng.choice((3, 10, 30, 60) if what == "suspend" else (3, 10, 30, 100)) * rng.random() + 1
         self._say(f"{node} {'is suspended' if what == 'suspend' else 'makes no passes'} for {length:.1f} s")
-        until = self.clock.now() + int(length * SECOND)
+        until = self.clock.monotonic() + int(length * SECOND)
         if what == "suspend":
             node.suspended_until = until
         else:
@@ -225,8 +239,8 @@ class World:
         rng = self.rng
         store = self._make_store()
         self._born += 1
-        executor = HeldExecutor(rng.choice((1, 2, 5, 500)), self.audit, self.executing)
-        skew = rng.choice((0, 0, rng.randint(-SKEW, SKEW))) if self._durable else 0
+        executor = HeldExecutor(rng.choice((1, 2, 5, 500)), self.audit, self.executing, self._clocks.latest)
+        skew = self._clocks.wrong() if self._durable else 0
         renews_aside = self._durable and rng.random() < 0.7
         node = Node(f"n{self._born}", store, self.clock, skew, executor, LEASE, renews_aside)
         # Nobody sees a record in time, so that the claim decides about jobs that come back.
@@ -249,7 +263,7 @@ class World:
 
         :param unblocked: only one that makes passes
         """
-        now = self.clock.now()
+        now = self.clock.monotonic()
         awake = [
             node
             for node in self.nodes
@@ -275,16 +289,16 @@ class World:
         self.clock.advance(round(seconds, 3))
         for node in list(self.nodes):
             # Not always in time: a thread may have to wait for its turn, too.
-            if node.suspended_until <= self.clock.now() and self.rng.random() >= self._lateness:
+            if node.suspended_until <= self.clock.monotonic() and self.rng.random() >= self._lateness:
                 with suppress(Crash):
                     self._act(node, "renew", node.renew)
 
     def _change_job(self) -> None:
         """Let a user do something with a job, through the node whose clock is the most ahead."""
-        awake = [node for node in self.nodes if node.suspended_until <= self.clock.now()]
-        if not awake or max(node.skew for node in self.nodes) > max(node.skew for node in awake):
+        awake = [node for node in self.nodes if node.suspended_until <= self.clock.monotonic()]
+        if not awake or max(node.now for node in self.nodes) > max(node.now for node in awake):
             return
-        node = max(awake, key=lambda node: node.skew)
+        node = max(awake, key=lambda node: node.now)
         # A node that was ahead has died: what it planned is not over yet for this one.
         if node.now >= self._latest:
             self._act(node, "pass", lambda: self._users.act(node))
@@ -335,7 +349,7 @@ class World:
             elif (
                 somebody is not node
                 and somebody not in self._ticking
-                and somebody.blocked_until <= self.clock.now()
+                and somebody.blocked_until <= self.clock.monotonic()
                 and self.rng.random() < 0.6
             ):
                 self._tick(somebody)
