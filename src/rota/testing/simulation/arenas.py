@@ -56,12 +56,8 @@ def sql(url: str = "sqlite://") -> Arena:
 
 def _leases(store: Any) -> dict[str, int]:
     """Return until when the lease of each node of a SQL store lasts."""
-    from sqlalchemy import select
-
-    columns = store._tables.nodes.c
-    return dict(
-        map(tuple, store._db.read(lambda conn: conn.execute(select(columns.id, columns.lease_until)).all()))
-    )
+    rows = store._db.read(lambda conn: conn.execute(store._tables.nodes.select()).all())
+    return {row.id: row.lease_until for row in rows}
 
 
 def tree() -> Arena:
