@@ -18,9 +18,9 @@ from rota.testing.simulation.arenas import memory, sql
 from tests.needs import need
 
 SEEDS = int(os.environ.get("ROTA_SEEDS", "1000"))
-#: How many of the seeds each store gets. A seed of SQLite takes four times as long as one of a tree, and twelve times as
-#: long as one of the memory store, in which there is one node only.
-SHARES = {"sqlite": 0.3, "tree": 0.3, "memory": 0.4}
+#: How many of the seeds each store gets. A seed of SQLite takes four times as long as one of a tree or a model, and twelve
+#: times as long as one of the memory store, in which there is one node only.
+SHARES = {"sqlite": 0.2, "tree": 0.25, "memory": 0.25, "snapshots": 0.2, "server-clock": 0.1}
 #: Seeds are simulated in parts, so that several processes can share them.
 PARTS = 20
 
@@ -57,6 +57,16 @@ def test_several_nodes_on_one_tree_of_keys_lose_nothing_and_double_nothing(part)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_one_node_in_memory_loses_nothing_and_doubles_nothing(part):
     check("memory", seeds_of("memory", part))
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_several_nodes_whose_transactions_overlap_lose_nothing_and_double_nothing(part):
+    check("snapshots", seeds_of("snapshots", part))
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_several_nodes_on_a_server_with_a_clock_of_its_own_lose_nothing_and_double_nothing(part):
+    check("server-clock", seeds_of("server-clock", part))
 
 
 def test_a_database_file_serves_as_well_as_memory(tmp_path):

@@ -114,10 +114,6 @@ def server_clock(rules: Rules | None = None) -> Arena:
     return lambda: ClockedJobStore(database, server, rules or ALL), observer
 
 
-ARENAS = {
-    "memory": memory,
-    "sqlite": sql,
-    "tree": tree,
-    "snapshots": snapshots,
-    "server-clock": server_clock,
-}
+#: the arenas that are models of the protocol, of which a rule can be taken out
+MODELS = {"snapshots": snapshots, "server-clock": server_clock}
+ARENAS: dict[str, Callable[[], Arena]] = {"memory": memory, "sqlite": sql, "tree": tree, **MODELS}

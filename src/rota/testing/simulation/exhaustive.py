@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Path = tuple[str, Any] | None
 
 #: How deep the search goes unless somebody wants another depth.
-DEPTH = 6
+DEPTH = 5
 #: Where it begins: before anything, and when the second and the third time of the jobs are due and runs of those before are
 #: under way. Each is what happens after the one before it.
 BEGINNINGS = (
@@ -99,8 +99,11 @@ def _beginnings(world: SmallWorld) -> Iterator[tuple[SmallWorld, Path]]:
     for names in BEGINNINGS:
         for wanted in names:
             what, make = next(choice for choice in world.choices() if choice[0].startswith(wanted))
-            make(world)
             path = what, path
+            try:
+                make(world)
+            except Violation as exc:
+                raise _told(exc, path) from None
         yield world.copy(), path
 
 

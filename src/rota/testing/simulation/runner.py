@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import random
+from functools import partial
 
-from .arenas import ARENAS, sql
+from .arenas import ARENAS, MODELS, sql
 from .audit import Violation
 from .world import STEPS, World
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ...jobstores.base import BaseJobStore
+    from .rules import Rules
 
 #: After so many seeds the database is made anew, so that it stays small.
 SEEDS_PER_ARENA = 50
@@ -55,16 +57,19 @@ def simulate(
 
 
 def simulate_seeds(
-    store: str, seeds: Iterable[int], steps: int = STEPS
+    store: str, seeds: Iterable[int], steps: int = STEPS, rules: Rules | None = None
 ) -> tuple[list[Violation], dict[str, int]]:
     """Simulate seeds; go on after one that fails.
 
     :param store: one of :data:`~rota.testing.simulation.arenas.ARENAS` (all in memory), or the URL of an empty database
     :param seeds: the seeds; each gives the same events every time
     :param steps: how many things happen in each
+    :param rules: the rules of the protocol that are kept, on a store that is a model ("snapshots", "server-clock"); None: all
     :return: the violations, and how often what happened in all seeds
     """
     make_arena = ARENAS.get(store) or (lambda: sql(store))
+    if rules is not None:
+        make_arena = partial(MODELS[store], rules)
     failures: list[Violation] = []
     counts: dict[str, int] = {}
     arena, left = None, 0
