@@ -61,21 +61,18 @@ class Decision:
         self.error: str | None = None
 
 
-def plan(job: Job, now: int) -> Decision:
+def plan(job: Job, now: int, counted: bool = False) -> Decision:
     """Decide what is to become of a due job.
 
     :param job: a job whose ``next_due`` is not later than ``now``
     :param now: instant
+    :param counted: whether the work of its trigger is counted already
     :raises Exception: whatever the job's trigger raises; see :func:`quarantine`
     """
-    if job.trigger.counts_work:
+    if job.trigger.counts_work and not counted:
         from ..triggers import work  # most schedules are made of plain triggers only
 
-        return work.refusing(job.trigger, lambda: work.within(work.STEPS_OF_A_PLAN, _plan, job, now))
-    return _plan(job, now)
-
-
-def _plan(job: Job, now: int) -> Decision:
+        return work.refusing(job.trigger, lambda: work.within(work.STEPS_OF_A_PLAN, plan, job, now, True))
     decision = Decision(job)
     nominal, due, policy = job.next_nominal, job.next_due, job.policy
     if nominal is None or due is None or due > now:  # changed since it was loaded: the version will not match
