@@ -119,7 +119,7 @@ def heard(steps, sent):
 def test_the_model_writes_and_locks_what_the_store_does_on_postgresql_and_in_that_order(postgresql_url):
     need("sqlalchemy", "sql")
     sent = of_the_model()
-    assert all(sent.values())
+    assert sum(map(len, sent.values())) > 15
     assert sent == of_the_store(postgresql_url)
 
 
