@@ -293,6 +293,46 @@ def test_times_that_follow_one_another_keep_their_order_when_their_permission_co
     assert len(calls) == 3
 
 
+def test_a_group_leaves_when_a_renewal_that_was_under_way_says_in_the_middle_of_it_that_it_is_anothers(site):
+    class Slow(Queue):
+        """Its worker takes one member of a group at a time."""
+
+        def step(self):
+            head, done = self.groups.pop(0)
+            if head.then is not None:
+                self.groups.insert(0, (head.then, done))
+            perform(head, Context(), self._clock, self._log)
+            self._report(head, done)
+
+    sleeper, other = site.node(Slow), site.node()
+    sleeper.add_job(
+        f"{__name__}:work", "interval", seconds=60, args=["work"], id="j", coalesce=False, max_instances=9
+    )
+    sleeper.tick()
+    site.clock.sleep(200)
+    sleeper.tick()
+    sleeper.pause_job("j")
+    site.clock.sleep(2 * LEASE)
+    other.tick()
+    site.pass_time(LEASE + 5, other)
+    store = sleeper._jobstores["default"]
+
+    def renew(*args):
+        del store.renew
+        sleeper.queue.step()  # its permission is over: it waits for another one
+        return store.renew(*args)
+
+    store.renew = renew
+    sleeper.tick()
+    sleeper.queue.step()  # these hear at once that another node has them
+    sleeper.queue.step()
+    sleeper.tick()
+    assert sleeper._engine.in_flight == 0
+    other.queue.work()
+    other.tick()
+    assert site.statuses() == [("j", "succeeded", 2)] * 3
+
+
 def test_runs_of_a_store_without_leases_ask_nobody():
     scheduler = ManualScheduler(executors={"default": Queue()})
     scheduler.start()

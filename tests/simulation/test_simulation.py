@@ -18,9 +18,9 @@ from rota.testing.simulation.arenas import memory, sql
 from tests.needs import need
 
 SEEDS = int(os.environ.get("ROTA_SEEDS", "1000"))
-#: How many of the seeds each store gets. A seed of SQLite takes four times as long as one of a tree, and twelve times as
-#: long as one of the memory store, in which there is one node only.
-SHARES = {"sqlite": 0.3, "tree": 0.3, "memory": 0.4}
+#: How many of the seeds each store gets. A seed of SQLite takes four times as long as one of a tree or a model, and twelve
+#: times as long as one of the memory store, in which there is one node only.
+SHARES = {"sqlite": 0.2, "tree": 0.25, "memory": 0.25, "snapshots": 0.2, "server-clock": 0.1}
 #: Seeds are simulated in parts, so that several processes can share them.
 PARTS = 20
 
@@ -59,13 +59,23 @@ def test_one_node_in_memory_loses_nothing_and_doubles_nothing(part):
     check("memory", seeds_of("memory", part))
 
 
+@pytest.mark.parametrize("part", range(PARTS))
+def test_several_nodes_whose_transactions_overlap_lose_nothing_and_double_nothing(part):
+    check("snapshots", seeds_of("snapshots", part))
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_several_nodes_on_a_server_with_a_clock_of_its_own_lose_nothing_and_double_nothing(part):
+    check("server-clock", seeds_of("server-clock", part))
+
+
 def test_a_database_file_serves_as_well_as_memory(tmp_path):
     need("sqlalchemy", "sql")
     check(f"sqlite:///{tmp_path}/simulation.sqlite", range(3))
 
 
 def test_the_seeds_reach_everything_that_can_happen_to_a_run():
-    counts = check("tree", range(10_000, 10_200))
+    counts = check("tree", range(11_000, 11_300))
     for what in (
         "succeeded",
         "failed",
@@ -81,7 +91,7 @@ def test_the_seeds_reach_everything_that_can_happen_to_a_run():
         "kept after a late renewal",
         "given up after a late renewal",
     ):
-        assert counts.get(what, 0) > 0, f"no run was {what} in two hundred seeds"
+        assert counts.get(what, 0) > 0, f"no run was {what} in three hundred seeds"
     assert counts["started by a zombie"] > 0
 
 

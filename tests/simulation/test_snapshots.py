@@ -1,14 +1,30 @@
-"""The model of the SQL store on a database with snapshots: it does what every store must do."""
+"""The model of the SQL store on a database with snapshots: it does what every store must do, and sends what that store sends."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+
 import pytest
 
+from rota.clock import SECOND, moment
+from rota.core.run import succeed
+from rota.testing.contract_jobs import LEASE, NODE, OTHER, START, decide, make_job
 from rota.testing.shared_contract import SharedJobStoreContract
+from rota.testing.simulation import simulate
+from rota.testing.simulation.arenas import snapshots
+from rota.testing.simulation.database import COMMIT, Change, Database, Deadlock, Insert, Waits
+from rota.testing.simulation.rows import NodeRow
 from rota.testing.simulation.snapshots import SharedDatabase, SnapshotJobStore
+from rota.triggers.interval import IntervalTrigger
+from tests.needs import need
 
 
 class TestTheModel(SharedJobStoreContract):
+    # It keeps objects, which need no restoring, so nothing is ever quarantined by what it reads, or healed.
+    test_a_job_whose_code_is_gone_is_quarantined_and_healed_when_it_is_back = None
+    test_a_job_that_cannot_be_planned_is_not_healed = None
+
     @pytest.fixture
     def make_store(self):
         database = SharedDatabase()
@@ -19,3 +35,139 @@ class TestTheModel(SharedJobStoreContract):
             return store
 
         return make
+
+
+# ------------------------------------------------------------------------------------------- what it sends, and what happens
+
+
+def ends_of_a_schedule(store):
+    """Let a store do what it does in a life of jobs: claims, ends, a rescue, and the end of a schedule."""
+    twice = IntervalTrigger(seconds=1, start_date=moment(START), end_date=moment(START + SECOND))
+    store.add_jobs([make_job("job"), make_job("ends", trigger=twice), make_job("once", every=None)])
+    yield "renew", lambda: store.renew(NODE, START, LEASE)
+    decisions = decide(store)
+    yield "claim", lambda: store.claim(decisions, NODE, START)
+    runs = {run.job_id: run for decision in decisions for run in decision.runs}
+    for run in runs.values():
+        run.started_at = START
+        succeed(run, None, START)
+    yield "finish", lambda: store.finish([runs["job"]], START)
+    last = decide(store, START + SECOND)
+    yield "claim what is skipped, and ends", lambda: store.claim(last, NODE, START + SECOND)
+    yield "finish the last run before", lambda: store.finish([runs["ends"]], START)
+    later = START + 61 * SECOND
+    yield "begin another lease", lambda: store.renew(OTHER, later, LEASE)
+    yield "rescue", lambda: store.rescue(OTHER, later)
+    yield "finish what is not mine", lambda: store.finish([runs["once"]], later)
+    yield "remove", lambda: store.remove_job("job")
+    yield "leave", lambda: store.leave(OTHER, [], later)
+
+
+def of_the_model():
+    """Return what the model writes and locks at each of these."""
+    sent = []
+
+    class Heard(SharedDatabase):
+        def execute(self, transaction, statement):
+            found = super().execute(transaction, statement)
+            if isinstance(statement, Insert):
+                sent.append(f"INSERT {statement.table}")
+            elif isinstance(statement, Change):
+                rows = [] if statement.to is None else list(map(statement.to, found))
+                verb = "LOCK" if statement.to is None else "DELETE" if rows and rows[0] is None else "UPDATE"
+                sent.append(f"{verb} {statement.table}" + ("" if found else " in vain"))
+            return found
+
+    store = SnapshotJobStore(Heard())
+    store.start(None, "default")
+    return heard(ends_of_a_schedule(store), sent)
+
+
+def of_the_store(url):
+    """Return what the SQL store writes and locks at each of these."""
+    from sqlalchemy import event
+
+    from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
+
+    store, sent = SQLAlchemyJobStore(url), []
+    store.start(None, "default")
+
+    def listen(conn, cursor, statement, *rest):
+        words = statement.split()
+        table = re.search(r"\brota_(jobs|runs|nodes)\b", statement)
+        if table is not None and "FOR UPDATE" in statement and words[0] == "SELECT":
+            sent.append(f"LOCK {table[1]}" + ("" if cursor.rowcount else " in vain"))
+        elif table is not None and words[0] in ("INSERT", "UPDATE", "DELETE"):
+            sent.append(f"{words[0]} {table[1]}" + ("" if cursor.rowcount else " in vain"))
+
+    event.listen(store.engine, "after_cursor_execute", listen)
+    try:
+        return heard(ends_of_a_schedule(store), sent)
+    finally:
+        store.shutdown()
+
+
+def heard(steps, sent):
+    found = {}
+    for what, act in steps:
+        sent.clear()
+        act()
+        found[what] = list(sent)
+    return found
+
+
+def test_the_model_writes_and_locks_what_the_store_does_on_postgresql_and_in_that_order(postgresql_url):
+    need("sqlalchemy", "sql")
+    sent = of_the_model()
+    assert sum(map(len, sent.values())) > 15
+    assert sent == of_the_store(postgresql_url)
+
+
+def test_transactions_wait_for_each_other_and_lose_against_each_other():
+    counts = Counter()
+    for seed in range(150):
+        make_store, observer = snapshots()
+        simulate(seed, make_store, observer)
+        counts.update(observer._db.counts)
+    assert counts["waits for a lock"] > 0
+
+
+def test_a_statement_that_waited_looks_once_more_at_what_it_waited_for():
+    database = Database()
+    database.committed = database.committed._replace(nodes={"n": NodeRow("n", 1, 0)})
+    first, second = database.begin(), database.begin()
+    longer = Change("nodes", ["n"], lambda row: row.until < 5, lambda row: row._replace(until=row.until + 5))
+    assert len(database.execute(first, longer)) == 1
+    with pytest.raises(Waits):
+        database.execute(second, longer)
+    database.execute(first, COMMIT)
+    assert database.execute(second, longer) == [], "what it saw when it began is not so any more"
+
+
+def test_a_statement_that_waited_does_not_see_what_came_meanwhile():
+    database = Database()
+    database.committed = database.committed._replace(nodes={"n": NodeRow("n", 1, 0)})
+    first, second = database.begin(), database.begin()
+    database.execute(first, Change("nodes", ["n"], lambda row: True, lambda row: None))
+    everything = Change("nodes", None, lambda row: True, lambda row: None)
+    with pytest.raises(Waits):
+        database.execute(second, everything)
+    database.execute(first, Insert("nodes", lambda view: {"m": NodeRow("m", 1, 0)}))
+    database.execute(first, COMMIT)
+    assert database.execute(second, everything) == []
+    database.execute(second, COMMIT)
+    assert list(database.committed.nodes) == ["m"]
+
+
+def test_of_two_transactions_that_wait_for_each_other_one_is_rolled_back():
+    database = Database()
+    rows = {name: NodeRow(name, 1, 0) for name in "ab"}
+    database.committed = database.committed._replace(nodes=rows)
+    first, second = database.begin(), database.begin()
+    for transaction, name in ((first, "a"), (second, "b")):
+        database.execute(transaction, Change("nodes", [name], lambda row: True))
+    with pytest.raises(Waits):
+        database.execute(first, Change("nodes", ["b"], lambda row: True))
+    with pytest.raises(Deadlock):
+        database.execute(second, Change("nodes", ["a"], lambda row: True))
+    assert len(database.execute(first, Change("nodes", ["b"], lambda row: True))) == 1

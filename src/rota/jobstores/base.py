@@ -571,6 +571,11 @@ class BaseJobStore(ABC):
         offset, clock = self._offset, self.clock
         return 0 if offset is None or clock.virtual else offset.measure(ask, clock)
 
+    def _time_from(self, now: int) -> Callable[[], int]:
+        """Return what tells the instant ``now`` as time goes on, for what may be held up between one step and the next."""
+        clock, began = self.clock, self.clock.monotonic()
+        return lambda: now + clock.monotonic() - began
+
     @property
     def clock(self) -> Clock:
         """The clock of the scheduler that this store belongs to."""

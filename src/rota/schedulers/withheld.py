@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 def start_withheld(engine: Engine, state: StoreState, lease: Lease) -> None:
     """Hand withheld runs to their executors again as far as they have their permission, and drop those of other nodes.
 
-    A group is looked at when its executor has reported all of it, so that no member starts beside another one.
+    A group is looked at when its executor has reported all of it, so that no member starts beside another one. Members that have
+    left, as another node had them when they were to start, are waited for no more.
     """
     withheld = state.completions.withheld
     runs = [withheld.popleft() for _ in range(len(withheld))]
@@ -35,10 +36,11 @@ def start_withheld(engine: Engine, state: StoreState, lease: Lease) -> None:
             withheld.extendleft(reversed(runs))
             raise
     reported = {id(run) for run in runs}
+    in_hand = {id(run) for run in (state.completions.in_hand or {}).values()}
     followers = {id(run.then) for run in runs}
     for head in runs:
         if id(head) not in followers:
-            group = chain(head)
+            group = [run for run in chain(head) if id(run) in reported or id(run) in in_hand]
             if all(id(run) in reported for run in group):
                 _start_group(engine, state, group)
             else:

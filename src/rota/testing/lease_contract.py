@@ -5,9 +5,11 @@ Knows the port only, no store. See :mod:`rota.testing.contracts` for how to use 
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
-from ..clock import SECOND
+from ..clock import SECOND, Clock
 from ..core.plan import once_more, plan
 from ..core.run import CLAIMED, LOST, MANUAL, SUCCEEDED
 from ..errors import StoreError
@@ -33,6 +35,20 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..jobstores.base import BaseJobStore
+
+
+class SlowClock(Clock):
+    """A clock of a machine that is suspended for so long (microseconds) between any two looks at it."""
+
+    __slots__ = ("_length", "_looks")
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+        self._looks = 0
+
+    def monotonic(self) -> int:
+        self._looks += 1
+        return super().monotonic() + self._looks * self._length
 
 
 class LeaseContract(StoredJobContract):
@@ -143,6 +159,22 @@ class LeaseContract(StoredJobContract):
         other.renew(OTHER, START + LEASE, LEASE)
         assert other.rescue(OTHER, START + LEASE - MARGIN) == []
         assert len(other.rescue(OTHER, START + LEASE + MARGIN)) == 1
+
+    def test_a_lease_that_was_renewed_while_a_rescue_was_held_up_counts_from_its_renewal(
+        self, store: BaseJobStore, other: BaseJobStore
+    ) -> None:
+        store.add_job(make_job("of the dead"))
+        claim(store, START, "dead")
+        later = START + LEASE + MARGIN
+        renewed = later + LEASE - MARGIN
+        other.renew(OTHER, later, LEASE)
+        other._scheduler = SimpleNamespace(clock=SlowClock(LEASE - MARGIN))
+        store.add_job(make_job("of the living", renewed))
+        claim(store, renewed)
+        assert [run.job_id for run in other.rescue(OTHER, later)] == ["of the dead"]
+        over = renewed + LEASE - MARGIN
+        other.renew("third", over, LEASE)
+        assert "of the living" not in {run.job_id for run in other.rescue("third", over)}
 
     def test_a_store_tells_how_many_nodes_are_alive(self, store: BaseJobStore, other: BaseJobStore) -> None:
         assert store.living_nodes(START) == 0

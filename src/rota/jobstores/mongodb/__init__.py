@@ -334,10 +334,11 @@ class MongoDBJobStore(DurableJobStore):
         found: list[Run] = []
         left = None if room is None else dict(room)
         own = set(known)
+        clock = self._time_from(now)
         for _ in range(_TRIES):
             documents = self._runs.busy()
             self._runs.file_leftovers(documents)
-            orphans = self._runs.orphans(documents, now, node, own, in_doubt, ownerless)
+            orphans = self._runs.orphans(documents, now, node, own, in_doubt, ownerless, clock)
             if not orphans:
                 break
             by_id = {document["_id"]: document for document in documents}

@@ -26,7 +26,7 @@ from .jobs import OVER, release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from ...clock import Clock
@@ -256,6 +256,7 @@ class Ledger:
         known: Collection[tuple[str, int]],
         in_doubt: bool,
         ownerless: bool,
+        clock: Callable[[], int],
     ) -> list[Run]:
         """Return the runs in these documents that no living node owns, oldest first.
 
@@ -263,8 +264,9 @@ class Ledger:
         nothing.
 
         :param ownerless: leave out those of nodes that seem to be dead
+        :param clock: tells ``now`` as time goes on
         """
-        alive = self._alive(now)
+        alive = self._alive(now, clock)
         if node not in alive:
             return []
         found: dict[tuple[str, int], Run] = {}
@@ -279,10 +281,11 @@ class Ledger:
                     _collect(found, {**entry, "job_id": document["_id"]})
         return sorted(found.values(), key=attrgetter("nominal"))
 
-    def _alive(self, now: int) -> set[str]:
+    def _alive(self, now: int, clock: Callable[[], int]) -> set[str]:
         """Return the nodes whose lease is not over; one that was renewed in the future, as it seems, counts from now."""
         with self._server.translated():
             living = list(self._server.nodes.find({"lease_until": {"$gte": now}}))
+            now = clock()  # what was renewed while this was held up is not ahead
             for document in living:
                 renewed = document.get("started", 0)
                 if renewed > now + AHEAD:

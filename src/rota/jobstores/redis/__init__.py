@@ -389,13 +389,14 @@ class RedisJobStore(DurableJobStore):
         found: list[Run] = []
         left = None if room is None else dict(room)
         own = set(known)
+        clock = self._time_from(now)
         for _ in range(TRIES):
-            orphans = self._ledger_keys.orphans(now, node, own, in_doubt, ownerless)
+            orphans = self._ledger_keys.orphans(clock(), node, own, in_doubt, ownerless)
             jobs = {job.id: job for job in self._jobs(orphans.jobs)}
             changed = sort_out(orphans.runs, jobs, node, now, left, known, self._format.run_refusal)
             if not changed:
                 break
-            taken = self._ledger_keys.take(changed, orphans, node, now)
+            taken = self._ledger_keys.take(changed, orphans, node, clock())
             for run in taken:
                 own.add((run.job_id, run.nominal))
                 if left is not None and run.status == CLAIMED:

@@ -503,6 +503,7 @@ class SQLAlchemyJobStore(DurableJobStore):
         orphans = partial(
             self._ledger_table.orphans, now=now, own=node if in_doubt else None, ownerless=ownerless
         )
+        clock = self._time_from(now)
         # Nearly always there is nothing to do, and then nothing is written.
         if not self._read(partial(orphans, ahead=True)):
             return []
@@ -510,7 +511,7 @@ class SQLAlchemyJobStore(DurableJobStore):
         def work(conn: Connection) -> list[Run]:
             if not self._nodes.is_alive(conn, node, now, self._identity):
                 return []  # its own runs may not be its own any more
-            self._nodes.settle(conn, now)
+            self._nodes.settle(conn, now, clock)
             unknown = [
                 (run, fence)
                 for run, fence in orphans(conn)

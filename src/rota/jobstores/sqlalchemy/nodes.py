@@ -100,10 +100,12 @@ class Nodes:
         conn.execute(self._renew, {"b_id": node, "lease_until": until, "started": now})
         return is_time(before) and bool(before >= now), renewals + 1 if is_known else 1
 
-    def settle(self, conn: Connection, now: int) -> None:
+    def settle(self, conn: Connection, now: int, clock: Callable[[], int]) -> None:
         """Have it decided until the end of the transaction who is alive: no lease that is over is renewed meanwhile.
 
         A lease that was renewed in the future, as it seems, counts from now: the clock was set back. One that is damaged is over.
+
+        :param clock: tells ``now`` as time goes on
         """
         # What is no number comes after all numbers.
         in_question = (
@@ -112,7 +114,10 @@ class Nodes:
             | (self._table.c.started > now + AHEAD)
         )
         nodes = select(self._table.c.id, self._table.c.lease_until, self._table.c.started)
-        for id, until, started in conn.execute(nodes.where(in_question).with_for_update()).all():
+        found = conn.execute(nodes.where(in_question).with_for_update()).all()
+        # What was renewed while this transaction was held up is not ahead, and from here on nobody renews it.
+        now = clock()
+        for id, until, started in found:
             if not (is_time(until) and is_time(started)):
                 conn.execute(self._set, {"b_id": id, "lease_until": now - 1, "started": now - 1})
             elif started > now + AHEAD:

@@ -375,7 +375,7 @@ class TreeJobStore(DurableJobStore):
         """
         self._check_started()
         search = Search(node, room, known, in_doubt, ownerless)
-        alive = partial(self._alive, now)
+        alive = partial(self._alive, now, self._time_from(now))
         return self._runs.rescue(search, now, alive, self._job_of, self._log)
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
@@ -430,15 +430,20 @@ class TreeJobStore(DurableJobStore):
                 found[unquoted(name)] = (until, length, entry)
         return found
 
-    def _alive(self, now: int) -> set[str]:
-        """Return the nodes whose lease is not over; one that was renewed in the future, as it seems, counts from now."""
+    def _alive(self, now: int, clock: Callable[[], int]) -> set[str]:
+        """Return the nodes whose lease is not over; one that was renewed in the future, as it seems, counts from now.
+
+        :param clock: tells ``now`` as time goes on: what was renewed while this was held up is not ahead
+        """
         alive = set()
-        for node, (until, length, entry) in self._nodes().items():
+        leases = self._nodes()
+        later = clock()
+        for node, (until, length, entry) in leases.items():
             if until >= now:
                 alive.add(node)
-            if length and until - length > now + AHEAD:
+            if length and until - length > later + AHEAD:
                 # Whoever comes second may fail: the lease is right then, or was renewed.
-                text = lease_text(now + length, length, lease_of(entry.value)[2])
+                text = lease_text(later + length, length, lease_of(entry.value)[2])
                 self._tree.commit([Change(node_key(node), text, entry.rev)])
         return alive
 

@@ -6,7 +6,6 @@ Run it by ``python -m rota.testing.simulation --seeds 2000``, or call :func:`sim
 from __future__ import annotations
 
 from .audit import Violation
-from .runner import simulate_seeds
-from .world import simulate
+from .runner import simulate, simulate_seeds
 
 __all__ = ("Violation", "simulate", "simulate_seeds")

@@ -11,7 +11,7 @@ from ...core.run import END_STATES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from typing import Any
 
     from ...core.plan import Decision
@@ -79,7 +79,9 @@ class Audit:
         self.claimed: dict[Key, tuple[str | None, int]] = {}
         #: ended runs: owner, attempt, status, end
         self.ended: dict[Key, tuple[str | None, int, str, int | None]] = {}
-        #: until when each node's lease lasts, by the node's own clock
+        #: returns until when each node's lease lasts, if the observer can tell
+        self.read_leases: Callable[[], dict[str, int]] | None = getattr(observer, "leases", None)
+        #: the same as it was last
         self.leases: dict[str, int] = {}
         self.segments: dict[str, list[Segment]] = {}
         self.started: set[tuple[str, int, int]] = set()
@@ -122,6 +124,13 @@ class Audit:
             segments[-1].end = before.next_nominal
         if after is not None and after.next_nominal is not None:
             segments.append(Segment(after.next_nominal, after.trigger))
+
+    def removed(self, before: Mapping[str, Snapshot | None]) -> None:
+        """Take note that all jobs were removed, but for those that came while they were."""
+        for job_id, seen in before.items():
+            after = self.look(job_id)
+            if seen is not None and (after is None or after.version != seen.version):
+                self.changed(job_id, seen, after, "remove_all_jobs")
 
     # -- the protocol --------------------------------------------------------------------------------------------
 
@@ -200,7 +209,11 @@ class Audit:
     ) -> None:
         """Check the answer to a renewal."""
         until = self.leases.get(node)
-        self.leases[node] = now + lease
+        if self.read_leases is None:
+            self.leases[node] = now + lease
+        else:  # the server's clock may not be what the node took it for
+            self.leases = self.read_leases()
+            now = self.leases[node] - lease
         if until is not None and until < now:
             self.count("renewed late")
         looks = in_doubt or until < now if until is not None else bool(in_hand)
@@ -210,6 +223,8 @@ class Audit:
         )
         for run in in_hand if looks else ():
             key = (run.job_id, run.nominal)
+            if run.ended:  # its end was recorded while this was under way
+                continue
             mine = self.claimed.get(key) == (node, run.attempt)
             self.require(
                 mine != any(run is other for other in lost or ()),
@@ -252,6 +267,8 @@ class Audit:
             )
             self.claimed[key] = (node, run.attempt)
             self.count("rescued")
+        if self.read_leases is not None:  # those that were renewed before a clock was set back count anew
+            self.leases = self.read_leases()
 
     def leave(self, node: str, runs: Iterable[Run]) -> None:
         """Take note of what was given back."""

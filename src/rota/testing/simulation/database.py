@@ -168,7 +168,8 @@ class Database:
             if type(statement) is Change:
                 result: Any = self._change(transaction, statement, seen)
             else:
-                result = self._insert(transaction, statement, seen)  # type: ignore[arg-type]
+                result = None
+                self._insert(transaction, statement, seen)  # type: ignore[arg-type]
         except Waits as exc:
             transaction.snapshot, transaction.waits_for = seen, exc.holder
             if self._waits_for_itself(transaction):

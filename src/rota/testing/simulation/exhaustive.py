@@ -9,19 +9,30 @@ from typing import NamedTuple
 
 from ...errors import RotaError
 from .audit import Violation
-from .protocol import ALL, Rules
-from .small_world import Budget, SmallWorld
+from .rules import ALL
+from .small_digest import digest
+from .small_world import SmallWorld
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
+
+    from .rules import Rules
+    from .small_calls import Budget
 
     #: what has happened, the last first
     Path = tuple[str, Any] | None
 
 #: How deep the search goes unless somebody wants another depth.
-DEPTH = 8
+DEPTH = 5
+#: Where it begins: before anything, and when the second and the third time of the jobs are due and runs of those before are
+#: under way. Each is what happens after the one before it.
+BEGINNINGS = (
+    (),
+    ("¹ looks", "claim of ¹", "a second passes"),
+    ("finish of ¹ (b", "finish of ¹ (a", "¹ looks", "claim of ¹", "a second passes"),
+)
 
 
 class Result(NamedTuple):
@@ -41,10 +52,10 @@ class Result(NamedTuple):
 def search(
     depth: int = DEPTH,
     rules: Rules = ALL,
-    budget: Budget = Budget(),
+    budget: Budget | None = None,
     tell: Callable[[int, int], None] | None = None,
 ) -> Result:
-    """Try everything that can happen, the shortest way first, and let each state that is new come to rest.
+    """Try everything that can happen from each beginning on, the shortest way first, and let it come to rest in the end.
 
     :param depth: how many things may happen one after another
     :param rules: the rules of the protocol that are kept
@@ -52,11 +63,13 @@ def search(
     :param tell: called with each depth that was searched and the number of states so far
     :return: what was found; the first violation ends the search
     """
-    first = SmallWorld(rules, budget)
-    seen = {first.digest()}
+    try:
+        level = list(_beginnings(SmallWorld(rules, budget)))
+    except Violation as exc:
+        return Result(0, 0, 0, exc)
+    seen = {digest(world) for world, _ in level}
     resting: set[bytes] = set()
     steps = 0
-    level: list[tuple[SmallWorld, Path]] = [(first, None)]
     for reached in range(1, depth + 1):
         following: list[tuple[SmallWorld, Path]] = []
         for world, path in level:
@@ -65,10 +78,10 @@ def search(
                 twin = world.copy()
                 try:
                     make(twin)
-                    digest = twin.digest()
-                    if digest in seen:
+                    state = digest(twin)
+                    if state in seen:
                         continue
-                    seen.add(digest)
+                    seen.add(state)
                     if reached == depth:  # nearer ones are on the way of some of these
                         twin.copy().come_to_rest(resting)
                 except (Violation, RotaError) as exc:
@@ -78,6 +91,20 @@ def search(
         if tell is not None:
             tell(reached, len(seen))
     return Result(depth, len(seen), steps, None)
+
+
+def _beginnings(world: SmallWorld) -> Iterator[tuple[SmallWorld, Path]]:
+    """Yield where the search begins, and what has happened before."""
+    path: Path = None
+    for names in BEGINNINGS:
+        for wanted in names:
+            what, make = next(choice for choice in world.choices() if choice[0].startswith(wanted))
+            path = what, path
+            try:
+                make(world)
+            except Violation as exc:
+                raise _told(exc, path) from None
+        yield world.copy(), path
 
 
 def _told(violation: Exception, path: Path) -> Violation:

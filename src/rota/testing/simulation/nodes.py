@@ -6,7 +6,7 @@ They know the world that they live in, and no store by name.
 from __future__ import annotations
 
 from ...clock import SECOND
-from ...core.run import CANCELLED, MISSED, end, fail, is_expired, succeed
+from ...core.run import CANCELLED, MISSED, end, fail, is_expired, succeed, time_of
 from ...executors.base import NativeExecutor, chain
 from ...executors.steps import may_start
 from ...schedulers.base import STATE_STOPPED
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from .audit import Audit
 
 
-#: How far a node's clock may be off (microseconds).
-SKEW = 2 * SECOND
-
-
 def work() -> None:
     """Be the job of a simulation; it is never called, its runs end as the simulation says."""
 
@@ -38,7 +34,7 @@ class Crash(BaseException):
 
 
 class NodeClock(VirtualClock):
-    """A node's view of the world's time: it goes ahead or behind by a constant."""
+    """A node's view of the world's time: it is wrong by ``skew`` (microseconds), which changes when it is set."""
 
     __slots__ = ("_world", "skew")
 
@@ -61,12 +57,15 @@ class HeldExecutor(NativeExecutor):
     """Takes runs and keeps them until the simulation starts and ends them; the runs of a group one after another.
 
     :param room: how many runs it takes at once
+    :param executing: all runs of the world that have been started and have not ended
+    :param latest: returns what the fastest of the clocks shows by which leases last
     """
 
     _clock: NodeClock
 
-    def __init__(self, room: int, audit: Audit, executing: list[Run]) -> None:
+    def __init__(self, room: int, audit: Audit, executing: list[Run], latest: Callable[[], int]) -> None:
         self._room = room
+        self._latest = latest
         self._audit = audit
         #: all runs of the world that have been started and have not ended
         self._executing = executing
@@ -93,7 +92,7 @@ class HeldExecutor(NativeExecutor):
         """Start a run, or end one that has been started."""
         group = rng.choice(self.groups)
         run = group[0][0]
-        now = self._clock.now()
+        now = time_of(run, self._clock)
         if run.started_at is not None:
             if rng.random() < 0.2:
                 fail(run, RuntimeError("as the simulation wants it"), "", now)
@@ -107,7 +106,7 @@ class HeldExecutor(NativeExecutor):
             end(run, MISSED, "expired", now)
             self._drop(group)
         else:
-            self._audit.start(run, self._executing, now - self._clock.skew + SKEW)
+            self._audit.start(run, self._executing, self._latest())
             run.started_at = now
             self._executing.append(run)
 
@@ -115,7 +114,7 @@ class HeldExecutor(NativeExecutor):
         """End everything as cancelled."""
         while self.groups:
             run = self.groups[0][0][0]
-            end(run, CANCELLED, "cancelled by the simulation", self._clock.now())
+            end(run, CANCELLED, "cancelled by the simulation", time_of(run, self._clock))
             self._drop(self.groups[0])
 
     def forget(self) -> None:
@@ -159,16 +158,16 @@ class Node:
     ) -> None:
         self.name = name
         self.store = store
-        self.skew = skew
         self.executor = executor
         self.alive = True
-        #: it does nothing before this world time (instant)
+        #: it does nothing before so much time has passed in the world (microseconds)
         self.suspended_until = 0
-        #: it makes no passes before this world time; its workers work, and its lease is renewed
+        #: it makes no passes before that; its workers work, and its lease is renewed
         self.blocked_until = 0
         self.renews_aside = renews_aside
+        self.clock = NodeClock(world, skew)
         self.scheduler = ManualScheduler(
-            clock=NodeClock(world, skew),
+            clock=self.clock,
             jobstores={"default": store},
             executors={"default": executor},
             lease=lease,
@@ -178,8 +177,8 @@ class Node:
 
     @property
     def now(self) -> int:
-        """The instant that its clock shows."""
-        return self.scheduler.clock.now()
+        """The instant by the clock that counts for the jobs of its store."""
+        return self.store.now()
 
     def start(self) -> None:
         """Start its scheduler."""
@@ -213,7 +212,7 @@ class Node:
         self.store.detach()
 
     def __repr__(self) -> str:
-        return f"{self.name}{self.skew / SECOND:+.1f}s"
+        return f"{self.name}{self.clock.skew / SECOND:+.1f}s"
 
 
 def instrument(

@@ -6,19 +6,18 @@ Each function is what one method of the store sends. It executes nothing, and ma
 from __future__ import annotations
 
 from collections import Counter
-from typing import NamedTuple
 
 from ...clock import HELD
-from ...core.plan import ACTIVE, ENDED
-from ...core.recorded import first_nominal, leave_out_recorded, standing_from
-from ...core.run import CLAIMED, SKIPPED, Run
+from ...core.plan import ENDED
+from ...core.recorded import first_nominal, leave_out_recorded
+from ...core.run import CLAIMED, SKIPPED
 from ...errors import ConflictingIdError, JobLookupError, StoreConflictError, StoreError
 from ...jobstores.documents import label_of, label_records
 from ...jobstores.offset import AHEAD
 from ...jobstores.orphans import linked, sort_out
-from ...results import text_of_result, value_of
-from ...texts import storable
-from .database import COMMIT, ROLLBACK, Change, Duplicate, Insert, Read, View
+from .database import COMMIT, ROLLBACK, Change, Duplicate, Insert, Read
+from .rows import JobRow, NodeRow, RunRow, is_due, job_of, recorded, row_of, run_of, under_way
+from .rules import ALL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,165 +26,15 @@ if TYPE_CHECKING:
 
     from ...core.plan import Decision
     from ...core.recorded import Recorded
-    from ...job import Job
-    from .database import Program, Statement
+    from ...core.run import Run
+    from .database import Program, Statement, View
+    from .rules import Rules
 
     Key = tuple[str, int]
     Part = Generator[Statement, Any, Any]
 
 #: How often a claim or a change is tried against others' changes.
 TRIES = 10
-
-
-class Rules(NamedTuple):
-    """Which rules of the protocol are kept. What is taken out makes a mutant, by which a simulation is judged.
-
-    :param versions: R1: a decision counts only if the job's version is the one that was looked at
-    :param limits: R2: runs are claimed only while fewer than the limit are under way
-    :param moves: R3: the claim moves the job and counts its runs in the same step in which it writes them
-    :param records: R4: a nominal time has one record at most
-    :param fences: R5: an end is accepted only from the owner and attempt that the record names
-    :param serialised: a job that is added counts the runs of its id that are under way while none of them can end
-    :param heals: a counter that would refuse work is compared with the ledger first
-    """
-
-    versions: bool = True
-    limits: bool = True
-    moves: bool = True
-    records: bool = True
-    fences: bool = True
-    serialised: bool = True
-    heals: bool = True
-
-
-ALL = Rules()
-#: the mutants, by what is taken out
-MUTANTS = {
-    "R1": ALL._replace(versions=False),
-    "R2": ALL._replace(limits=False),
-    "R3": ALL._replace(moves=False),
-    "R4": ALL._replace(records=False),
-    "R5": ALL._replace(fences=False),
-    "counters": ALL._replace(serialised=False, heals=False),
-}
-
-
-class JobRow(NamedTuple):
-    """A row of the jobs table.
-
-    :ivar job: what makes the job; its times, version and counter are those of the row
-    :ivar since: the nominal time with which the job came, or was changed last; only the audit looks at it
-    """
-
-    id: str
-    nominal: int | None
-    due: int | None
-    version: int
-    state: str
-    running: int
-    error: str | None
-    job: Job
-    since: int | None
-
-
-class RunRow(NamedTuple):
-    """A row of the runs table.
-
-    :ivar ended_by: node and attempt that presented the end; only the audit looks at it
-    """
-
-    job_id: str
-    nominal: int
-    last: int
-    count: int
-    due: int
-    attempt: int
-    status: str
-    reason: str | None
-    owner: str | None
-    executor: str
-    claimed: int | None
-    started: int | None
-    finished: int | None
-    result: str | None
-    error_type: str | None
-    error: str | None
-    traceback: str | None
-    name: str | None
-    func: str | None
-    ended_by: tuple[str | None, int] | None
-
-
-class NodeRow(NamedTuple):
-    """A row of the nodes table: the lease is over after ``until``, and was renewed at ``started``."""
-
-    id: str
-    until: int
-    started: int
-
-
-# ------------------------------------------------------------------------------------------------------------- rows
-
-
-def job_of(row: JobRow, home: tuple[Any, str | None] = (None, None)) -> Job:
-    """Return the job of a row."""
-    job = row.job.copy()
-    job._home = home
-    job.next_nominal, job.next_due, job.version = row.nominal, row.due, row.version
-    job.state, job.running, job.error = row.state, row.running, row.error
-    return job
-
-
-def run_of(row: RunRow) -> Run:
-    """Return the record of a row."""
-    run = Run(row.job_id, row.nominal, row.due, None, row.executor)
-    run.last, run.count, run.attempt = row.last, row.count, row.attempt
-    run.status, run.reason, run.owner = row.status, row.reason, row.owner
-    run.claimed_at, run.started_at, run.finished_at = row.claimed, row.started, row.finished
-    run.retval = None if row.result is None else value_of(row.result)
-    run.error_type, run.error, run.traceback = row.error_type, row.error, row.traceback
-    run.name, run.func = row.name, row.func
-    return run
-
-
-def row_of(run: Run) -> RunRow:
-    """Return the row of a run."""
-    return RunRow(
-        run.job_id,
-        run.nominal,
-        run.last,
-        run.count,
-        run.due,
-        run.attempt,
-        run.status,
-        storable(run.reason),
-        run.owner,
-        run.executor,
-        run.claimed_at,
-        run.started_at,
-        run.finished_at,
-        text_of_result(run) if run.ended else None,
-        storable(run.error_type),
-        storable(run.error),
-        storable(run.traceback),
-        *(label_of(run) if run.ended else (None, None)),
-        None,
-    )
-
-
-def is_due(row: JobRow, now: int) -> bool:
-    """Whether a job is active and due."""
-    return row.state == ACTIVE and row.due is not None and row.due <= now
-
-
-def recorded(view: View, job_id: str, since: int) -> list[Recorded]:
-    """Return the records of a job that stand for times from an instant on, oldest first."""
-    of_job = (row for row in view.runs.values() if row.job_id == job_id)
-    return standing_from(((row.nominal, row.last, row.status) for row in of_job), since)
-
-
-def _under_way(view: View, job_id: str) -> int:
-    return sum(row.job_id == job_id and row.status == CLAIMED for row in view.runs.values())
 
 
 # ------------------------------------------------------------------------------------------------------------- jobs
@@ -216,7 +65,7 @@ def add(row: JobRow, rules: Rules = ALL) -> Program:
     try:
         if rules.serialised:
             yield Change("runs", None, lambda run: run.job_id == row.id and run.status == CLAIMED)
-        yield Insert("jobs", lambda view: {row.id: row._replace(running=_under_way(view, row.id))})
+        yield Insert("jobs", lambda view: {row.id: row._replace(running=under_way(view, row.id))})
         yield COMMIT
     except Duplicate:
         stored = yield Read(lambda view: view.jobs.get(row.id))
@@ -235,7 +84,7 @@ def add(row: JobRow, rules: Rules = ALL) -> Program:
 
 
 def save(new: JobRow, version: int | None) -> Program:
-    """Replace a job of the given version (of any version if None); return the new version, None if the version was wrong.
+    """Replace a job of the given version (of any version if None); return the new version, False if the version was wrong.
 
     :raises JobLookupError: if there is no job of that id
     """
@@ -244,7 +93,7 @@ def save(new: JobRow, version: int | None) -> Program:
         raise JobLookupError(new.id)
     if version is not None and stored.version != version:
         yield COMMIT
-        return None
+        return False
 
     def saved(row: JobRow) -> JobRow:
         due = new.nominal if new.due == HELD and row.running <= 0 else new.due
@@ -254,7 +103,7 @@ def save(new: JobRow, version: int | None) -> Program:
         "jobs", [new.id], lambda row: row.version == stored.version and row.state != ENDED, saved
     )
     yield COMMIT
-    return stored.version + 1 if found else None
+    return stored.version + 1 if found else False
 
 
 def remove(job_id: str) -> Program:
@@ -332,7 +181,7 @@ def _claim(decisions: Sequence[Decision], node: str, now: int, rules: Rules) -> 
             continue
         is_full = bool(decision.runs) and row.running >= row.job.policy.max_instances
         if rules.heals and (is_full or any(_is_refusal(record) for record in decision.records)):
-            counted = yield Read(lambda view, job_id=job_id: _under_way(view, job_id))  # type: ignore[misc]
+            counted = yield Read(lambda view, job_id=job_id: under_way(view, job_id))  # type: ignore[misc]
             if counted != row.running:
                 moves[job_id] = row._replace(running=counted, version=row.version + 1)
                 continue
@@ -479,8 +328,12 @@ def rescue(
     in_doubt: bool = False,
     ownerless: bool = False,
     home: tuple[Any, str | None] = (None, None),
+    clock: Callable[[], int] | None = None,
 ) -> Program:
-    """Take over runs that no living node owns; return those, and those that are lost."""
+    """Take over runs that no living node owns; return those, and those that are lost.
+
+    :param clock: returns what the node takes for the time
+    """
 
     def orphans(view: View, ahead: bool = False) -> list[RunRow]:
         alive = {
@@ -510,8 +363,10 @@ def rescue(
     if lease.until < now:
         yield COMMIT
         return []
-    yield Change("nodes", None, lambda row: row.until < now)
-    yield Change("nodes", None, lambda row: row.started > now + AHEAD, lambda row: _brought(row, now))
+    yield Change("nodes", None, lambda row: row.until < now or row.started > now + AHEAD)
+    # What was renewed while this was held up is not ahead; nobody renews it from here on.
+    later = now if clock is None else (yield Read(lambda view: clock()))
+    yield Change("nodes", None, lambda row: row.started > later + AHEAD, lambda row: _brought(row, later))
     found = yield Read(orphans)
     unknown = [run_of(row) for row in found if row.owner != node or (row.job_id, row.nominal) not in known]
     ids = {run.job_id for run in unknown}

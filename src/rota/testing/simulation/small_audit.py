@@ -9,13 +9,14 @@ from ...clock import HELD
 from ...core.plan import ENDED
 from ...core.run import CLAIMED
 from .audit import Violation, name
+from .rows import under_way
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .database import View
-    from .protocol import JobRow, RunRow
+    from .rows import JobRow, RunRow
 
 
 def judge(before: View, after: View, schedule: Sequence[int], now: int | None, by_user: bool) -> None:
@@ -31,7 +32,7 @@ def judge(before: View, after: View, schedule: Sequence[int], now: int | None, b
     if before.jobs is after.jobs and before.runs is after.runs:
         return
     for job_id, row in after.jobs.items():
-        _judge_job(row, count_claimed(after, job_id))
+        _judge_job(row, under_way(after, job_id))
         old = before.jobs.get(job_id)
         if old is not None and old.since == row.since and not by_user and _is_earlier(row, old):
             raise Violation(f"{job_id} was moved back from {old.nominal} to {row.nominal}")
@@ -52,11 +53,6 @@ def judge_end(view: View) -> None:
             raise Violation(f"{job_id} is still there, due at {job.due} and {job.state}")
 
 
-def count_claimed(view: View, job_id: str) -> int:
-    """Return how many runs of a job are under way."""
-    return sum(run.job_id == job_id and run.status == CLAIMED for run in view.runs.values())
-
-
 def _judge_runs(before: View, after: View, now: int | None) -> None:
     for key in before.runs:
         if key not in after.runs:
@@ -72,7 +68,7 @@ def _judge_runs(before: View, after: View, now: int | None) -> None:
         elif old is not run:
             _judge_change(key, old, run, before, now)
     for job_id in new:
-        job, beside = before.jobs.get(job_id), count_claimed(before, job_id)
+        job, beside = before.jobs.get(job_id), under_way(before, job_id)
         if job is None:
             raise Violation(f"a run of {job_id} was claimed, which was not in the store")
         limit = job.job.policy.max_instances
@@ -98,12 +94,12 @@ def _judge_change(key: tuple[str, int], old: RunRow, run: RunRow, before: View, 
             raise Violation(f"{name(key)} was taken from {old.owner}, which is alive")
 
 
-def _judge_job(row: JobRow, under_way: int) -> None:
-    if row.running != under_way:
-        raise Violation(f"{row.id} counts {row.running} runs under way; there are {under_way}")
-    if row.due == HELD and not under_way:
+def _judge_job(row: JobRow, number: int) -> None:
+    if row.running != number:
+        raise Violation(f"{row.id} counts {row.running} runs under way; there are {number}")
+    if row.due == HELD and not number:
         raise Violation(f"{row.id} waits for runs that have ended")
-    if row.state == ENDED and not under_way:
+    if row.state == ENDED and not number:
         raise Violation(f"{row.id} is over and its runs have ended, and its row is left")
 
 

@@ -5,125 +5,61 @@ It knows what can happen next and makes it happen; in which order is the search'
 
 from __future__ import annotations
 
-import marshal
-from hashlib import blake2b
-from typing import NamedTuple
-
-from ...clock import SECOND, moment
-from ...core.plan import ACTIVE, ENDED, plan
-from ...core.policy import DEFAULT_POLICY, with_options
-from ...core.run import CLAIMED, LOST, Run, succeed
+from ...clock import SECOND
+from ...core.plan import ACTIVE, ENDED
+from ...core.run import CLAIMED
 from ...errors import ConflictingIdError, JobLookupError
-from ...job import Job
-from ...triggers.interval import IntervalTrigger
-from ..clock import VirtualClock
-from . import protocol
 from .database import COMMIT, Database, Deadlock, Duplicate, Waits
-from .protocol import ALL, JobRow, NodeRow, Rules, is_due, job_of
+from .rows import JobRow, NodeRow, is_due
+from .rules import ALL
 from .small_audit import judge, judge_end
+from .small_calls import (
+    FIRST,
+    LEASE,
+    LEASES,
+    NODES,
+    SCHEDULE,
+    TIMES,
+    Budget,
+    Call,
+    Held,
+    Node,
+    program_of,
+    templates,
+)
+from .small_digest import digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from .database import Program
+    from ...core.run import Run
+    from .rules import Rules
 
-#: The nodes, by names that can be exchanged in a text.
-NODES = ("¹", "²")
 USER = "user"
-LEASE = 15 * SECOND
-#: How many nominal times each job has, a second apart.
-TIMES = 3
 #: How the clock of the server jumps: beyond a lease, and back.
 JUMPS = (20 * SECOND, -2 * SECOND)
 #: How wrong a node's clock has to turn out to count as a jump.
 NOTICED = 2 * SECOND
-#: How often time passes by a whole lease.
-LEASES = 2
 #: How often a transaction that lost against another is tried.
 TRIES = 3
 #: How many rounds everything takes to come to rest, at most.
 ROUNDS = 30
-
-_SWAPPED = str.maketrans("¹²", "²¹")
-_FIRST = VirtualClock().now()
-SCHEDULE = tuple(_FIRST + number * SECOND for number in range(TIMES))
-
-
-class Held(NamedTuple):
-    """A run that a node has in hand."""
-
-    job_id: str
-    nominal: int
-    attempt: int
-    due: int
-    #: whether the schedule of its job was over when it was claimed
-    is_last: bool
-
-
-class Node(NamedTuple):
-    """What a node knows.
-
-    :ivar is_late: whether its lease may be over, and it does not know whose its runs are
-    :ivar offset: how far it thinks that the server's clock is ahead
-    :ivar trusts_until: until when it declares nobody dead (elapsed time)
-    :ivar looked: the rows that it found due, and when; they wait to be claimed
-    """
-
-    is_alive: bool = True
-    is_late: bool = False
-    offset: int = 0
-    trusts_until: int = -1
-    looked: tuple[int, tuple[JobRow, ...]] | None = None
-    hand: tuple[Held, ...] = ()
-
-
-class Budget(NamedTuple):
-    """What may still go wrong, and what users may still do."""
-
-    crashes: int = 1
-    suspensions: int = 1
-    late: int = 1
-    jumps: int = 1
-    removals: int = 1
-    additions: int = 1
-    leases: int = LEASES
-
-
-class Call:
-    """What a node or a user has sent and not finished: the answers so far, from which it can be gone on with."""
-
-    __slots__ = ("actor", "arguments", "is_late", "kind", "results", "transaction", "tries")
-
-    def __init__(self, actor: str, kind: str, arguments: Any, is_late: bool) -> None:
-        self.actor = actor
-        self.kind = kind
-        self.arguments = arguments
-        #: whether it waits between any two statements; else only for locks
-        self.is_late = is_late
-        self.results: list[Any] = []
-        self.transaction: int | None = None
-        self.tries = 0
-
-    def copy(self) -> Call:
-        """Return a copy that can go its own way."""
-        twin = Call(self.actor, self.kind, self.arguments, self.is_late)
-        twin.results, twin.transaction, twin.tries = list(self.results), self.transaction, self.tries
-        return twin
 
 
 class SmallWorld:
     """One state of the world.
 
     :param rules: the rules of the protocol that are kept
+    :param budget: what may go wrong, and what users may do
     """
 
-    __slots__ = ("additions", "budget", "calls", "db", "elapsed", "nodes", "rules", "shift")
+    __slots__ = ("budget", "calls", "db", "elapsed", "nodes", "rules", "shift")
 
-    def __init__(self, rules: Rules = ALL, budget: Budget = Budget()) -> None:
+    def __init__(self, rules: Rules = ALL, budget: Budget | None = None) -> None:
         self.rules = rules
-        self.budget = budget
+        self.budget = budget or Budget()
         self.db = Database()
         #: microseconds since the first nominal time
         self.elapsed = 0
@@ -133,7 +69,7 @@ class SmallWorld:
         self.calls: list[Call] = []
         first = SCHEDULE[0]
         jobs = {
-            id: JobRow(id, first, first, 0, ACTIVE, 0, None, job, first) for id, job in _templates().items()
+            id: JobRow(id, first, first, 0, ACTIVE, 0, None, job, first) for id, job in templates().items()
         }
         leases = {node: NodeRow(node, first + LEASE, first) for node in NODES}
         self.db.committed = self.db.committed._replace(jobs=jobs, nodes=leases)
@@ -150,11 +86,11 @@ class SmallWorld:
     @property
     def now(self) -> int:
         """What the server's clock shows."""
-        return _FIRST + self.elapsed + self.shift
+        return FIRST + self.elapsed + self.shift
 
     def now_of(self, node: str) -> int:
         """Return what a node takes for the server's time."""
-        return _FIRST + self.elapsed + self.nodes[node].offset
+        return FIRST + self.elapsed + self.nodes[node].offset
 
     # -- what can happen -----------------------------------------------------------------------------------------
 
@@ -213,7 +149,7 @@ class SmallWorld:
     ) -> Iterator[tuple[str, Callable[[SmallWorld], None]]]:
         what = f"{kind} of {actor}"
         if kind == "finish":
-            what += f" ({', '.join(f'{run.job_id}@{run.nominal - _FIRST}' for run in arguments[1])})"
+            what += f" ({', '.join(f'{run.job_id}@{run.nominal - FIRST}' for run in arguments[1])})"
         elif kind in ("add", "remove"):
             what += f" ({arguments[0]})"
         yield what, lambda world: world._begin(Call(actor, kind, arguments, False))
@@ -241,7 +177,7 @@ class SmallWorld:
     def _choices_of_users(self) -> Iterator[tuple[str, Callable[[SmallWorld], None]]]:
         if any(call.actor == USER for call in self.calls):
             return
-        for job_id in _templates():
+        for job_id in templates():
             if job_id in self.db.committed.jobs:
                 if self.budget.removals:
                     yield from self._begins(USER, "remove", (job_id,))
@@ -350,7 +286,7 @@ class SmallWorld:
                     return
 
     def _carry_out(self, call: Call) -> None:
-        program = _program(call, self.rules)
+        program = program_of(call, self.rules, lambda: self.now_of(call.actor))
         try:
             statement = program.send(None)
             for result in call.results:
@@ -422,15 +358,15 @@ class SmallWorld:
         """
         self.budget = Budget(0, 0, 0, 0, 0, 0, LEASES)
         self.elapsed = max(self.elapsed, TIMES * SECOND + max(-self.shift, 0))
-        passed = set()
+        passed: set[bytes] = set()
         for _ in range(ROUNDS):
             while self.calls:  # one at least waits for none: a circle is rolled back
                 self._go_on(next(call for call in self.calls if not self._waits(call)))
-            digest = self.digest()
-            if digest in known:
+            state = digest(self)
+            if state in known:
                 known |= passed
                 return
-            passed.add(digest)
+            passed.add(state)
             acted = [self._live(name) for name, node in self.nodes.items() if node.is_alive]
             if not any(acted):
                 if not self.budget.leases:
@@ -460,121 +396,7 @@ class SmallWorld:
             self._begin(Call(name, "finish", (self.now_of(name), heads), False))
         return acted or bool(heads)
 
-    # -- recognising ---------------------------------------------------------------------------------------------
-
-    def digest(self) -> bytes:
-        """Return what tells this state from all others: the two nodes may have changed places."""
-        first, second = (self._shape(self.nodes[name]) for name in NODES)
-        if first == second:
-            return min(self._digest(False, [first, second]), self._digest(True, [first, second]))
-        first_text, second_text = repr(first), repr(second)
-        if first_text < second_text:
-            return self._digest(False, [first, second])
-        return self._digest(True, [second, first])
-
-    def _shape(self, node: Node) -> Any:
-        """Return what a node knows, without its name."""
-        looked = None if node.looked is None else (node.looked[0], [_values(row) for row in node.looked[1]])
-        trusts = max(node.trusts_until - self.elapsed, -1)
-        return node.is_alive, node.is_late, node.offset, trusts, looked, list(map(tuple, node.hand))
-
-    def _digest(self, swapped: bool, nodes: list[Any]) -> bytes:
-        order = NODES[::-1] if swapped else NODES
-        view, place = self.db.committed, {name: index for index, name in enumerate(order)}
-        jobs = [_values(view.jobs[id]) for id in sorted(view.jobs)]
-        runs = sorted(
-            (
-                key,
-                run.last,
-                run.attempt,
-                run.status,
-                -1 if run.owner is None else place[run.owner],
-            )
-            for key, run in view.runs.items()
-        )
-        leases = [view.nodes.get(name, (0,))[1:] for name in order]
-        state: Any = (self.elapsed, self.shift, tuple(self.budget), nodes, jobs, runs, leases)
-        if self.calls:
-            numbers = {call.transaction: index for index, call in enumerate(self.calls)}
-            calls = [
-                (call.actor, call.kind, call.arguments, call.is_late, call.tries, call.results)
-                for call in self.calls
-            ]
-            open_ones = [
-                (
-                    numbers.get(number),
-                    numbers.get(transaction.waits_for),
-                    transaction.writes,
-                    transaction.snapshot,
-                )
-                for number, transaction in self.db.open.items()
-            ]
-            locks = sorted((place_, numbers[holder]) for place_, holder in self.db.locks.items())
-            text = repr((calls, open_ones, locks))
-            state = (*state, text.translate(_SWAPPED) if swapped else text)
-        return blake2b(marshal.dumps(state, 2), digest_size=12).digest()
-
 
 def _heads(node: Node) -> tuple[Held, ...]:
     """Return the runs of a node that may end next: those of one job are executed one after another."""
     return tuple({run.job_id: run for run in reversed(node.hand)}.values())
-
-
-def _values(row: JobRow) -> tuple[Any, ...]:
-    return (row.id, row.nominal, row.due, row.version, row.state, row.running, row.since)
-
-
-def _program(call: Call, rules: Rules) -> Program:
-    """Return what a call sends, from its beginning."""
-    actor, kind, arguments = call.actor, call.kind, call.arguments
-    if kind == "claim":
-        now, rows = arguments
-        return protocol.claim([plan(job_of(row), now) for row in rows], actor, now, rules)
-    if kind == "finish":
-        now, held = arguments
-        runs = [_run(run, actor) for run in held]
-        for run in runs:
-            succeed(run, None, now)
-        return protocol.finish(runs, now, rules)
-    if kind == "renew":
-        now, held, in_doubt = arguments
-        return protocol.renew(actor, now, now + LEASE, [_run(run, actor) for run in held], in_doubt)
-    if kind == "rescue":
-        now, known, ownerless = arguments
-        return protocol.rescue(actor, now, None, known, False, ownerless)
-    if kind == "leave":
-        return protocol.leave(actor, [_run(run, actor) for run in arguments])
-    if kind == "remove":
-        return protocol.remove(arguments[0])
-    job_id, first = arguments
-    return protocol.add(
-        JobRow(job_id, first, first, 1000, ACTIVE, 0, None, _templates()[job_id], first), rules
-    )
-
-
-def _run(held: Held, owner: str) -> Run:
-    job = _templates()[held.job_id]
-    if held.is_last:
-        job = job.copy()
-        job.state = ENDED
-    run = Run(held.job_id, held.nominal, held.due, job)
-    run.attempt, run.owner = held.attempt, owner
-    return run
-
-
-_jobs: dict[str, Job] = {}
-
-
-def _templates() -> dict[str, Job]:
-    """Return the two jobs."""
-    if not _jobs:
-        trigger = IntervalTrigger(seconds=1, start_date=moment(SCHEDULE[0]), end_date=moment(SCHEDULE[-1]))
-        options: dict[str, dict[str, Any]] = {
-            "a": {"coalesce": False, "max_attempts": 3},
-            "b": {"coalesce": True, "on_lost": LOST, "max_instances": 2},
-        }
-        for job_id, policy in options.items():
-            job = Job(None, job_id, func="rota.testing.simulation.nodes:work", trigger=trigger)
-            job.policy, job.state = with_options(DEFAULT_POLICY, policy), ACTIVE
-            _jobs[job_id] = job
-    return _jobs

@@ -15,7 +15,8 @@ from ...jobstores.base import BaseJobStore, page
 from ...jobstores.documents import label_all, ordered, parts_of
 from . import protocol
 from .database import COMMIT, Database, Deadlock, Duplicate, Waits
-from .protocol import ALL, JobRow, is_due, job_of, run_of
+from .rows import JobRow, is_due, job_of, recorded, run_of
+from .rules import ALL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from ...job import Job
     from .database import Program, Transaction, View
-    from .protocol import Rules
+    from .rules import Rules
 
 #: How often a transaction that lost against others is tried.
 TRIES = 10
@@ -161,7 +162,7 @@ class SnapshotJobStore(BaseJobStore):
 
     def recorded(self, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
         found = self._read(
-            lambda view: {job_id: protocol.recorded(view, job_id, start) for job_id, start in since.items()}
+            lambda view: {job_id: recorded(view, job_id, start) for job_id, start in since.items()}
         )
         return {job_id: records for job_id, records in found.items() if records}
 
@@ -180,14 +181,18 @@ class SnapshotJobStore(BaseJobStore):
         in_doubt: bool = False,
         ownerless: bool = False,
     ) -> list[Run]:
-        home = self._scheduler, self._alias
+        home, clock = (self._scheduler, self._alias), self._time_from(now)
         taken: list[Run] = self._run(
-            lambda: protocol.rescue(node, now, room, known, in_doubt, ownerless, home)
+            lambda: protocol.rescue(node, now, room, known, in_doubt, ownerless, home, clock)
         )
         return taken
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         self._run(lambda: protocol.leave(node, runs))
+
+    def leases(self) -> dict[str, int]:
+        """Return until when the lease of each node lasts."""
+        return {row.id: row.until for row in self._db.committed.nodes.values()}
 
     def living_nodes(self, now: int) -> int:
         return sum(row.until >= now for row in self._db.committed.nodes.values())
@@ -195,8 +200,8 @@ class SnapshotJobStore(BaseJobStore):
     # -- transactions --------------------------------------------------------------------------------------------
 
     def _save(self, job: Job, version: int | None) -> bool:
-        saved: int | None = self._run(lambda: protocol.save(_row_of(job), version))
-        if saved is None:
+        saved: int | bool = self._run(lambda: protocol.save(_row_of(job), version))
+        if saved is False:
             return False
         job.version = saved
         return True

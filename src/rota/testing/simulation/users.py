@@ -26,6 +26,22 @@ if TYPE_CHECKING:
 #: How many jobs there are at most.
 JOBS = 3
 
+#: What they do, some things more often than others.
+KINDS = (
+    "add",
+    "add",
+    "add again",
+    "add again",
+    "remove",
+    "pause",
+    "resume",
+    "resume",
+    "reschedule",
+    "modify",
+    "run at",
+    "replace",
+)
+
 WORK = "rota.testing.simulation.nodes:work"
 
 
@@ -50,9 +66,7 @@ class Users:
         rng = self._rng
         scheduler, number = node.scheduler, rng.randrange(JOBS)
         job_id = f"{self._seed}.{number}"
-        kind = rng.choice(
-            ("add", "add", "remove", "pause", "resume", "resume", "reschedule", "modify", "run at", "replace")
-        )
+        kind = rng.choice(KINDS)
         self._say(f"{node}: a user wants to {kind} {job_id}")
         try:
             if kind == "add":
@@ -76,6 +90,9 @@ class Users:
                 self._ticks_of_phase += 1
                 when = (node.now // SECOND + rng.randint(5, 20)) * SECOND + self._ticks_of_phase
                 scheduler.modify_job(job_id, next_run_time=moment(when))
+            elif kind == "add again" and (trigger := self._latest_trigger(number)) is not None:
+                scheduler.remove_job(job_id)  # as programs do at each start
+                scheduler.add_job(WORK, trigger, id=job_id, **self._policies[number])
             elif kind == "replace" and (trigger := self._latest_trigger(number)) is not None:
                 scheduler.add_job(WORK, trigger, id=job_id, replace_existing=True, **self._policies[number])
         except (RotaError, ConnectionError, Crash) as exc:

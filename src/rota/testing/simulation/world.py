@@ -5,20 +5,20 @@ Chooses at random what happens next; the audit decides whether it may.
 
 from __future__ import annotations
 
-import logging
 import random
 from contextlib import suppress
+from functools import partial
 
-from ...clock import SECOND, moment
+from ...clock import SECOND
 from ...core.plan import ACTIVE
-from ...errors import RotaError
 from ...schedulers.base import STATE_PAUSED, STATE_RUNNING
-from ...triggers.cron import CronTrigger
-from ...triggers.date import DateTrigger
-from ...triggers.interval import IntervalTrigger
 from ..clock import VirtualClock
-from .audit import Audit, Violation, name, time
-from .nodes import SKEW, Crash, HeldExecutor, Node, instrument
+from .audit import Audit, name, time
+from .clocks import Clocks
+from .fibers import Fibers
+from .nodes import Crash, HeldExecutor, Node, instrument
+from .users import JOBS, Users
+from .witnesses import Witnesses
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,22 +26,21 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...jobstores.base import BaseJobStore
-    from ...triggers.base import BaseTrigger
 
 LEASE = 15.0
 #: How many things happen in a seed, unless somebody wants another number.
 STEPS = 120
-#: How many nodes and jobs there are at most.
+#: How many nodes there are at most.
 NODES = 3
-JOBS = 3
 #: How deep one node's work may be interrupted by that of others.
 DEPTH = 2
 #: How likely a process is killed just before or just after its store does something.
 FATAL = 0.02
 #: How likely the renewal of a lease comes later than it should.
 LATENESS = 0.1
+#: How likely something else is done between two statements of a transaction, where a store tells when one begins.
+PAUSES = 0.15
 
-WORK = "rota.testing.simulation.nodes:work"
 #: The store's methods in which something may go wrong, or somebody may come in between.
 WATCHED = (
     "add_job",
@@ -71,6 +70,8 @@ WEIGHTS = {
     "shut down": 2,
     "pause or resume": 2,
     "start a node": 4,
+    "go on": 40,
+    "set a clock": 2,
     "begin or end trouble": 3,
 }
 #: What a store that forgets everything with its process is not put through.
@@ -101,8 +102,8 @@ class World:
         self.trace: list[str] = []
         self._make_store = make_store
         self._durable = observer.durable
+        self._clocks = Clocks(self.rng, self.clock, getattr(observer, "server", None), self._say)
         self._born = 0
-        self._ticks_of_phase = 0
         #: how likely an answer of the store is an error
         self._trouble = 0.0
         #: how likely a call of a store is its process's last one
@@ -114,18 +115,27 @@ class World:
         self._latest = 0
         #: the nodes that are in the middle of a pass
         self._ticking: list[Node] = []
-        self._policies = [self._policy() for _ in range(JOBS)]
-        #: the latest trigger with which each job was replaced
-        self._triggers: dict[int, BaseTrigger] = {}
+        self._users = Users(self.rng, seed, self.audit, self._say)
+        #: what is going on at the same time, if the store can be interrupted in the middle of a transaction; else None
+        self._fibers = Fibers() if hasattr(observer, "pause") else None
+        #: how likely that is done
+        self._pauses = PAUSES
+        self._witnesses = Witnesses(self.audit, self._fibers)
 
     def run(self) -> None:
         """Let everything happen, then let it come to rest, and check the balance.
 
         :raises Violation: if something is wrong
         """
-        happenings, weights = list(WEIGHTS), list(WEIGHTS.values())
-        if not self._durable:
-            weights = [0 if what in DURABLE_ONLY else weight for what, weight in WEIGHTS.items()]
+        left_out = set() if self._durable else set(DURABLE_ONLY)
+        if self._fibers is None:
+            left_out.add("go on")
+        if (
+            self._durable and self.audit.read_leases is None
+        ):  # a lease of the time before a jump cannot be told
+            left_out.add("set a clock")
+        happenings = list(WEIGHTS)
+        weights = [0 if what in left_out else weight for what, weight in WEIGHTS.items()]
         self._start_node()
         for _ in range(JOBS):
             self._change_job()
@@ -149,38 +159,77 @@ class World:
                 self._start_node()
         elif what == "change a job":
             self._change_job()
+        elif what == "go on":
+            self._go_on()
+        elif what == "set a clock":
+            self._latest = 0
+            self._clocks.set_one(self.nodes)
         elif what == "begin or end trouble":
             self._trouble = 0.0 if self._trouble else rng.choice((0.05, 0.2, 0.5))
         elif node is None:
             self._pass_time(1)
-        elif what == "tick":
-            self._tick(node)
+        else:
+            self._do_with(node, what)
+
+    def _do_with(self, node: Node, what: str) -> None:
+        if what == "tick":
+            self._act(node, "pass", lambda: self._tick(node))
         elif what == "work":
-            self._work(node)
+            self._act(node, "work", lambda: self._work(node))
         elif what == "crash":
             self._say(f"{node} crashes with {node.executor.under_way} runs")
             self._die(node)
         elif what in ("suspend", "block"):
             self._hold_up(node, what)
         elif what == "shut down":
-            self._say(f"{node} shuts down with {node.executor.under_way} runs")
-            self.nodes.remove(node)
-            node.scheduler.shutdown(timeout=0)
-            self._die(node)  # a store that failed may have kept something
+            if not self._is_busy(node):
+                self._act(node, "pass", lambda: self._shut_down(node))
         elif what == "pause or resume":
-            if node.scheduler.state == STATE_RUNNING:
-                self._say(f"{node} pauses")
-                node.scheduler.pause()
-            elif node.scheduler.state == STATE_PAUSED:
-                self._say(f"{node} resumes")
-                node.scheduler.resume()
+            self._act(node, "pass", lambda: self._pause_or_resume(node))
+
+    def _act(self, node: Node, kind: str, work: Callable[[], object]) -> None:
+        """Do something on behalf of a node, up to where something else comes in between, if the store allows that.
+
+        :param kind: one of "pass", "work" and "renew": a node does one of each at a time
+        """
+        if self._fibers is None:
+            work()
+        elif kind not in self._fibers.of(node):
+            self._fibers.begin(node, kind, lambda: _unless_killed(work))
+
+    def _is_busy(self, node: Node) -> bool:
+        return self._fibers is not None and bool(self._fibers.of(node))
+
+    def _go_on(self) -> None:
+        """Let something go on that was interrupted in the middle of a transaction."""
+        assert self._fibers is not None
+        now = self.clock.monotonic()
+        ready = [fiber for fiber in self._fibers.ready() if fiber.who.suspended_until <= now]
+        if ready:
+            fiber = self.rng.choice(ready)
+            self._say(f"{fiber.who} goes on with its {fiber.kind}")
+            self._fibers.go_on(fiber)
+
+    def _shut_down(self, node: Node) -> None:
+        self._say(f"{node} shuts down with {node.executor.under_way} runs")
+        self.nodes.remove(node)
+        node.scheduler.shutdown(timeout=0)
+        self._die(node)  # a store that failed may have kept something
+
+    def _pause_or_resume(self, node: Node) -> None:
+        if node.scheduler.state == STATE_RUNNING:
+            self._say(f"{node} pauses")
+            node.scheduler.pause()
+        elif node.scheduler.state == STATE_PAUSED:
+            self._say(f"{node} resumes")
+            node.scheduler.resume()
 
     def _hold_up(self, node: Node, what: str) -> None:
         """Let a node do nothing for a while, or make no passes while its workers work and its lease is renewed."""
         rng = self.rng
         length = rng.choice((3, 10, 30, 60) if what == "suspend" else (3, 10, 30, 100)) * rng.random() + 1
         self._say(f"{node} {'is suspended' if what == 'suspend' else 'makes no passes'} for {length:.1f} s")
-        until = self.clock.now() + int(length * SECOND)
+        until = self.clock.monotonic() + int(length * SECOND)
         if what == "suspend":
             node.suspended_until = until
         else:
@@ -190,13 +239,16 @@ class World:
         rng = self.rng
         store = self._make_store()
         self._born += 1
-        executor = HeldExecutor(rng.choice((1, 2, 5, 500)), self.audit, self.executing)
-        skew = rng.choice((0, 0, rng.randint(-SKEW, SKEW))) if self._durable else 0
+        executor = HeldExecutor(rng.choice((1, 2, 5, 500)), self.audit, self.executing, self._clocks.latest)
+        skew = self._clocks.wrong() if self._durable else 0
         renews_aside = self._durable and rng.random() < 0.7
         node = Node(f"n{self._born}", store, self.clock, skew, executor, LEASE, renews_aside)
         # Nobody sees a record in time, so that the claim decides about jobs that come back.
         store.recorded = lambda since: {}  # type: ignore[method-assign]
         instrument(store, WATCHED, lambda method, original, args: self._call(node, method, original, args))
+        if self._fibers is not None:
+            store.pause = partial(self._between, node)  # type: ignore[attr-defined]
+            store.witness = self._witnesses.begin  # type: ignore[attr-defined]
         self._say(f"{node} starts")
         node.start()
         self.nodes.append(node)
@@ -211,7 +263,7 @@ class World:
 
         :param unblocked: only one that makes passes
         """
-        now = self.clock.now()
+        now = self.clock.monotonic()
         awake = [
             node
             for node in self.nodes
@@ -237,99 +289,30 @@ class World:
         self.clock.advance(round(seconds, 3))
         for node in list(self.nodes):
             # Not always in time: a thread may have to wait for its turn, too.
-            if node.suspended_until <= self.clock.now() and self.rng.random() >= self._lateness:
+            if node.suspended_until <= self.clock.monotonic() and self.rng.random() >= self._lateness:
                 with suppress(Crash):
-                    node.renew()
-
-    # -- users ---------------------------------------------------------------------------------------------------
-
-    def _policy(self) -> dict[str, Any]:
-        rng = self.rng
-        return {
-            "coalesce": rng.random() < 0.5,
-            "max_instances": rng.choice((1, 1, 2, 3)),
-            "misfire_grace_time": rng.choice((None, None, 3, 10)),
-            "on_lost": rng.choice(("rerun", "rerun", "rerun", "lost")),
-            "max_attempts": rng.choice((1, 2, 3)),
-            "expires": rng.choice((None, None, None, 8)),
-        }
-
-    def _trigger(self, now: int) -> BaseTrigger:
-        """Return a trigger whose times no other trigger of this world has: its microseconds are its own."""
-        rng = self.rng
-        self._ticks_of_phase += 1
-        start = moment((now // SECOND + rng.randint(-3, 10)) * SECOND + self._ticks_of_phase)
-        kind = rng.random()
-        jitter = rng.choice((None, None, 4))
-        if kind < 0.1:
-            return DateTrigger(start)
-        if kind < 0.2:
-            return CronTrigger(second=f"*/{rng.choice((2, 7, 20))}", timezone="UTC", jitter=jitter)
-        length = rng.choice((1, 2, 5, 13)) * rng.choice((1, 1, 0.25))
-        end = moment(now + rng.randint(1, 60) * SECOND) if rng.random() < 0.2 else None
-        return IntervalTrigger(seconds=length, start_date=start, end_date=end, jitter=jitter)
+                    self._act(node, "renew", node.renew)
 
     def _change_job(self) -> None:
-        """Be a user who does something with a job, through the node whose clock is the most ahead."""
-        rng = self.rng
-        awake = [node for node in self.nodes if node.suspended_until <= self.clock.now()]
-        if not awake or max(node.skew for node in self.nodes) > max(node.skew for node in awake):
+        """Let a user do something with a job, through the node whose clock is the most ahead."""
+        awake = [node for node in self.nodes if node.suspended_until <= self.clock.monotonic()]
+        if not awake or max(node.now for node in self.nodes) > max(node.now for node in awake):
             return
-        node = max(awake, key=lambda node: node.skew)
-        if (
-            node.now < self._latest
-        ):  # a node that was ahead has died: what it planned is not over yet for this one
-            return
-        scheduler, number = node.scheduler, rng.randrange(JOBS)
-        job_id = f"{self.seed}.{number}"
-        kind = rng.choice(
-            ("add", "add", "remove", "pause", "resume", "resume", "reschedule", "modify", "run at", "replace")
-        )
-        self._say(f"{node}: a user wants to {kind} {job_id}")
-        try:
-            if kind == "add":
-                added = scheduler.add_job(WORK, self._trigger(node.now), id=job_id, **self._policies[number])
-                self._triggers[number] = added.trigger
-            elif kind == "remove":
-                if rng.random() < 0.3:
-                    scheduler.remove_all_jobs()
-                else:
-                    scheduler.remove_job(job_id)
-            elif kind == "pause":
-                scheduler.pause_job(job_id)
-            elif kind == "resume":
-                if self._is_paused(job_id):
-                    scheduler.resume_job(job_id)
-            elif kind == "reschedule":
-                scheduler.reschedule_job(job_id, trigger=self._trigger(node.now + 10 * SECOND))
-            elif kind == "modify":
-                scheduler.modify_job(job_id, name=f"renamed at {self.clock.now()}")
-            elif kind == "run at":
-                self._ticks_of_phase += 1
-                when = (node.now // SECOND + rng.randint(5, 20)) * SECOND + self._ticks_of_phase
-                scheduler.modify_job(job_id, next_run_time=moment(when))
-            elif kind == "replace" and (trigger := self._latest_trigger(number)) is not None:
-                scheduler.add_job(WORK, trigger, id=job_id, replace_existing=True, **self._policies[number])
-        except (RotaError, ConnectionError, Crash) as exc:
-            self._say(f"   which fails: {type(exc).__name__}")
-
-    def _latest_trigger(self, number: int) -> BaseTrigger | None:
-        """Return the trigger of a job, or the latest known of one that has gone: it comes back with times that have records."""
-        job = self.audit.lookup(f"{self.seed}.{number}")
-        if job is not None:
-            self._triggers[number] = job.trigger
-        return self._triggers.get(number)
-
-    def _is_paused(self, job_id: str) -> bool:
-        seen = self.audit.look(job_id)
-        return seen is not None and seen.state != ACTIVE
+        node = max(awake, key=lambda node: node.now)
+        # A node that was ahead has died: what it planned is not over yet for this one.
+        if node.now >= self._latest:
+            self._act(node, "pass", lambda: self._users.act(node))
 
     # -- between a scheduler and its store -----------------------------------------------------------------------
 
     def _call(self, node: Node, method: str, original: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         rng = self.rng
         self._latest = max(self._latest, node.now)
-        if self._depth < DEPTH and rng.random() < (0.4 if method in CONDITIONAL else 0.05):
+        if (
+            self._fibers is None
+            and self._depth < DEPTH
+            and rng.random() < (0.4 if method in CONDITIONAL else 0.05)
+        ):
             self._interrupt(node)
         fault, fate = rng.random(), rng.random()
         if not node.alive or fate < self._fatal / 2:
@@ -337,7 +320,7 @@ class World:
         if fault < self._trouble / 2:
             self._say(f"   {method} of {node} fails")
             raise ConnectionError(f"{method}: the connection was refused")
-        result = self._watched(node, method, original, args)
+        result = self._witnesses.watch(node, method, original, args)
         if fate < self._fatal:
             self._kill(node, f"after {method}")
         # What a store that lives in the process has done is never in doubt.
@@ -366,7 +349,7 @@ class World:
             elif (
                 somebody is not node
                 and somebody not in self._ticking
-                and somebody.blocked_until <= self.clock.now()
+                and somebody.blocked_until <= self.clock.monotonic()
                 and self.rng.random() < 0.6
             ):
                 self._tick(somebody)
@@ -374,50 +357,32 @@ class World:
                 self._work(somebody)
         self._depth -= 1
 
-    def _watched(self, node: Node, method: str, original: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        """Call the store, and let the audit see what it did."""
-        audit = self.audit
-        if method == "claim":
-            decisions, owner, now = args
-            before = {decision.job.id: audit.look(decision.job.id) for decision in decisions}
-            won = original(*args)
-            # A pass that is under way when its scheduler is paused may still claim; here none ever is.
-            audit.claim(before, won, owner, now, node.scheduler.state == STATE_RUNNING)
-            return won
-        if method in ("add_job", "save_job", "remove_job"):
-            job_id = args[0] if method == "remove_job" else args[0].id
-            seen = audit.look(job_id)
-            result = original(*args)
-            if result is not False:
-                audit.changed(job_id, seen, audit.look(job_id), method)
-            return result
-        if method == "remove_all_jobs":
-            all_before = {job_id: audit.look(job_id) for job_id in audit.segments}
-            original(*args)
-            for job_id, seen in all_before.items():
-                if seen is not None:
-                    audit.changed(job_id, seen, audit.look(job_id), method)
-            return None
-        result = original(*args)
-        if method == "finish":
-            audit.finish(args[0], result)
-        elif method == "renew":
-            audit.renew(result, *args)
-        elif method == "rescue":
-            audit.rescue(result, args[0], args[1], *args[3:])
-        elif method == "leave":
-            audit.leave(args[0], args[1])
-        return result
+    def _between(self, node: Node, waits: Callable[[], bool]) -> None:
+        """Let others act between two statements of a transaction, at least until it need not wait for them any more."""
+        assert self._fibers is not None
+        fiber = self._fibers.running
+        while waits() or (fiber is not None and self.rng.random() < self._pauses):
+            assert fiber is not None, "a transaction waits when there should be no other one"
+            fiber.waits = waits
+            fiber.pause()
+            if not node.alive:
+                raise Crash
 
     # -- the end -------------------------------------------------------------------------------------------------
 
     def _come_to_rest(self) -> None:
         """End all trouble, let every run end, and check the balance."""
-        self._trouble = self._fatal = self._lateness = 0.0
+        self._trouble = self._fatal = self._lateness = self._pauses = 0.0
         self._depth = DEPTH
         self._say("-- everything comes to rest")
         if not self.nodes:
             self._start_node()
+        if self._fibers is not None:
+            while self._fibers.paused:
+                ready = self._fibers.ready()
+                self.audit.require(ready, "transactions wait for each other for ever")
+                with suppress(Crash):
+                    self._fibers.go_on(ready[0])
         for node in self.nodes:
             node.suspended_until = node.blocked_until = 0
             if node.scheduler.state == STATE_PAUSED:
@@ -464,33 +429,6 @@ class World:
             self.trace.append(f"{time(self.clock.now())}  {what}")
 
 
-def simulate(
-    seed: int, make_store: Callable[[], BaseJobStore], observer: BaseJobStore, steps: int = STEPS
-) -> dict[str, int]:
-    """Simulate one seed.
-
-    :param seed: decides everything that happens; the same seed gives the same events
-    :param make_store: returns a new store object on the same data each time; a store that cannot be shared is always the same
-        object
-    :param observer: one more such object, started, through which the audit looks (for a store that cannot be shared: the same)
-    :param steps: how many things happen
-    :return: how often what happened
-    :raises Violation: (an AssertionError) if an invariant does not hold; its message has the seed and what happened last
-    """
-    logger = logging.getLogger("rota.testing.simulation")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    before = random.getstate()
-    random.seed(seed)  # the engine's back-off has jitter
-    world = World(seed, make_store, observer, steps)
-    try:
-        world.run()
-    except Violation as exc:
-        last = "\n".join(world.trace[-60:])
-        raise Violation(f"seed {seed}: {exc}\n{last}") from None
-    finally:
-        for node in world.nodes:
-            node.crash()
-        random.setstate(before)
-        logger.setLevel(level)
-    return world.audit.counts
+def _unless_killed(work: Callable[[], object]) -> None:
+    with suppress(Crash):
+        work()

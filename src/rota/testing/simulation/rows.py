@@ -1,0 +1,139 @@
+"""The rows of the SQL store's tables as the simulation keeps them, and the jobs and runs that they are made from.
+
+Pure conversions.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ...core.plan import ACTIVE
+from ...core.recorded import standing_from
+from ...core.run import CLAIMED, Run
+from ...jobstores.documents import label_of
+from ...results import text_of_result, value_of
+from ...texts import storable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ...core.recorded import Recorded
+    from ...job import Job
+    from .database import View
+
+
+class JobRow(NamedTuple):
+    """A row of the jobs table.
+
+    :ivar job: what makes the job; its times, version and counter are those of the row
+    :ivar since: the nominal time with which the job came, or was changed last; only the audit looks at it
+    """
+
+    id: str
+    nominal: int | None
+    due: int | None
+    version: int
+    state: str
+    running: int
+    error: str | None
+    job: Job
+    since: int | None
+
+
+class RunRow(NamedTuple):
+    """A row of the runs table.
+
+    :ivar ended_by: node and attempt that presented the end; only the audit looks at it
+    """
+
+    job_id: str
+    nominal: int
+    last: int
+    times: int
+    due: int
+    attempt: int
+    status: str
+    reason: str | None
+    owner: str | None
+    executor: str
+    claimed: int | None
+    started: int | None
+    finished: int | None
+    result: str | None
+    error_type: str | None
+    error: str | None
+    traceback: str | None
+    name: str | None
+    func: str | None
+    ended_by: tuple[str | None, int] | None
+
+
+class NodeRow(NamedTuple):
+    """A row of the nodes table: the lease is over after ``until``, and was renewed at ``started``."""
+
+    id: str
+    until: int
+    started: int
+
+
+def job_of(row: JobRow, home: tuple[Any, str | None] = (None, None)) -> Job:
+    """Return the job of a row."""
+    job = row.job.copy()
+    job._home = home
+    job.next_nominal, job.next_due, job.version = row.nominal, row.due, row.version
+    job.state, job.running, job.error = row.state, row.running, row.error
+    return job
+
+
+def run_of(row: RunRow) -> Run:
+    """Return the record of a row."""
+    run = Run(row.job_id, row.nominal, row.due, None, row.executor)
+    run.last, run.count, run.attempt = row.last, row.times, row.attempt
+    run.status, run.reason, run.owner = row.status, row.reason, row.owner
+    run.claimed_at, run.started_at, run.finished_at = row.claimed, row.started, row.finished
+    run.retval = None if row.result is None else value_of(row.result)
+    run.error_type, run.error, run.traceback = row.error_type, row.error, row.traceback
+    run.name, run.func = row.name, row.func
+    return run
+
+
+def row_of(run: Run) -> RunRow:
+    """Return the row of a run."""
+    return RunRow(
+        run.job_id,
+        run.nominal,
+        run.last,
+        run.count,
+        run.due,
+        run.attempt,
+        run.status,
+        storable(run.reason),
+        run.owner,
+        run.executor,
+        run.claimed_at,
+        run.started_at,
+        run.finished_at,
+        text_of_result(run) if run.ended else None,
+        storable(run.error_type),
+        storable(run.error),
+        storable(run.traceback),
+        *(label_of(run) if run.ended else (None, None)),
+        None,
+    )
+
+
+def is_due(row: JobRow, now: int) -> bool:
+    """Whether a job is active and due."""
+    return row.state == ACTIVE and row.due is not None and row.due <= now
+
+
+def recorded(view: View, job_id: str, since: int) -> list[Recorded]:
+    """Return the records of a job that stand for times from an instant on, oldest first."""
+    of_job = (row for row in view.runs.values() if row.job_id == job_id)
+    return standing_from(((row.nominal, row.last, row.status) for row in of_job), since)
+
+
+def under_way(view: View, job_id: str) -> int:
+    """Return how many runs of a job are under way."""
+    return sum(row.job_id == job_id and row.status == CLAIMED for row in view.runs.values())

@@ -1,0 +1,41 @@
+"""The rules of the claim protocol as something that can be taken out, so that a simulation can be judged by what it finds.
+
+It keeps no rule; ``protocol`` does.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Rules(NamedTuple):
+    """Which rules of the protocol are kept. What is taken out makes a mutant, by which a simulation is judged.
+
+    :param versions: R1: a decision counts only if the job's version is the one that was looked at
+    :param limits: R2: runs are claimed only while fewer than the limit are under way
+    :param moves: R3: the claim moves the job and counts its runs in the same step in which it writes them
+    :param records: R4: a nominal time has one record at most
+    :param fences: R5: an end is accepted only from the owner and attempt that the record names
+    :param serialised: a job that is added counts the runs of its id that are under way while none of them can end
+    :param heals: a counter that would refuse work is compared with the ledger first
+    """
+
+    versions: bool = True
+    limits: bool = True
+    moves: bool = True
+    records: bool = True
+    fences: bool = True
+    serialised: bool = True
+    heals: bool = True
+
+
+ALL = Rules()
+#: the mutants, by what is taken out
+MUTANTS = {
+    "R1": ALL._replace(versions=False),
+    "R2": ALL._replace(limits=False),
+    "R3": ALL._replace(moves=False),
+    "R4": ALL._replace(records=False),
+    "R5": ALL._replace(fences=False),
+    "counters": ALL._replace(serialised=False, heals=False),
+}

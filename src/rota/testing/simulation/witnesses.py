@@ -1,0 +1,99 @@
+"""Who looks on when a store does something: at what it held before, and at its answer.
+
+They judge nothing; the audit does.
+"""
+
+from __future__ import annotations
+
+from ...schedulers.base import STATE_RUNNING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .audit import Audit
+    from .fibers import Fiber, Fibers
+    from .nodes import Node
+
+    #: takes the answer of the store
+    Note = Callable[[Any], None]
+
+
+class Witnesses:
+    """Those of one world.
+
+    :param fibers: what is going on at the same time; None: the methods of the store are one step each
+    """
+
+    def __init__(self, audit: Audit, fibers: Fibers | None) -> None:
+        self._audit = audit
+        self._fibers = fibers
+        #: what a commit is looked at by, for each fiber
+        self._begins: dict[Fiber | None, Callable[[], Note]] = {}
+
+    def watch(self, node: Node, method: str, original: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """Call a method of the store, and let the audit see what it did."""
+        if self._fibers is None:
+            note = self._look(node, method, args)
+            result = original(*args)
+            note(result)
+            return result
+        # Not what the store looked like before the call counts, but what it did before the commit.
+        fiber, noted = self._fibers.running, []
+
+        def begin() -> Note:
+            note = self._look(node, method, args)
+
+            def end(result: Any) -> None:
+                noted.append(method)
+                note(result)
+
+            return end
+
+        self._begins[fiber] = begin
+        try:
+            result = original(*args)
+        finally:
+            del self._begins[fiber]
+        if not noted:  # nothing was committed
+            begin()(result)
+        return result
+
+    def begin(self) -> Note:
+        """Look at what the store holds right before a commit; return what takes the answer right after it."""
+        assert self._fibers is not None
+        begin = self._begins.get(self._fibers.running)
+        return _see_nothing if begin is None else begin()
+
+    def _look(self, node: Node, method: str, args: tuple[Any, ...]) -> Note:
+        """Look at what the store holds before it does something; return what takes its answer."""
+        audit = self._audit
+        if method == "claim":
+            decisions, owner, now = args
+            before = {decision.job.id: audit.look(decision.job.id) for decision in decisions}
+            # A pass that is under way when its scheduler is paused may still claim; here none ever is.
+            running = node.scheduler.state == STATE_RUNNING or not node.alive
+            return lambda won: audit.claim(before, won, owner, now, running)
+        if method in ("add_job", "save_job", "remove_job"):
+            job_id = args[0] if method == "remove_job" else args[0].id
+            seen = audit.look(job_id)
+            return lambda result: (
+                None if result is False else audit.changed(job_id, seen, audit.look(job_id), method)
+            )
+        if method == "remove_all_jobs":
+            all_before = {job_id: audit.look(job_id) for job_id in audit.segments}
+            return lambda result: audit.removed(all_before)
+        if method == "finish":
+            return lambda refused: audit.finish(args[0], refused)
+        if method == "renew":
+            return lambda lost: audit.renew(lost, *args)
+        if method == "rescue":
+            return lambda runs: audit.rescue(runs, args[0], args[1], *args[3:])
+        if method == "leave":
+            return lambda result: audit.leave(args[0], args[1])
+        return _see_nothing
+
+
+def _see_nothing(result: Any) -> None:
+    """Take an answer that cannot be wrong."""
