@@ -49,7 +49,9 @@ class Fiber:
         self._go.release()
         if not self._back.acquire(timeout=PATIENCE):
             took = (SYSTEM_CLOCK.monotonic() - began) / SECOND
-            raise TimeoutError(f"{self.kind} of {self.who} neither ends nor pauses, {took:.0f} s of real time")
+            raise TimeoutError(
+                f"{self.kind} of {self.who} neither ends nor pauses, {took:.0f} s of real time"
+            )
         if self._error is not None:
             raise self._error
 

@@ -513,9 +513,7 @@ def rescue(
     yield Change("nodes", None, lambda row: row.until < now)
     yield Change("nodes", None, lambda row: row.started > now + AHEAD, lambda row: _brought(row, now))
     found = yield Read(orphans)
-    unknown = [
-        run_of(row) for row in found if row.owner != node or (row.job_id, row.nominal) not in known
-    ]
+    unknown = [run_of(row) for row in found if row.owner != node or (row.job_id, row.nominal) not in known]
     ids = {run.job_id for run in unknown}
     rows = yield Read(lambda view: [view.jobs[id] for id in sorted(ids) if id in view.jobs])
     fences = {id(run): (run.owner, run.attempt) for run in unknown}
@@ -545,7 +543,12 @@ def _settle(run: Run, fence: tuple[str | None, int]) -> Part:
         if run.ended:
             name, func = label_of(run)
             return row._replace(
-                status=run.status, reason=run.reason, finished=run.finished_at, name=name, func=func, ended_by=fence
+                status=run.status,
+                reason=run.reason,
+                finished=run.finished_at,
+                name=name,
+                func=func,
+                ended_by=fence,
             )
         return row._replace(owner=run.owner, attempt=run.attempt, claimed=run.claimed_at, started=None)
 

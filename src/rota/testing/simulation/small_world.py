@@ -203,7 +203,10 @@ class SmallWorld:
         if not node.is_late and any(is_due(row, now) for row in self.db.committed.jobs.values()):
             yield "look", None
         if self._has_orphans(name, node, now):
-            yield "rescue", (now, frozenset((run.job_id, run.nominal) for run in node.hand), self._trusts(node))
+            yield (
+                "rescue",
+                (now, frozenset((run.job_id, run.nominal) for run in node.hand), self._trusts(node)),
+            )
 
     def _begins(
         self, actor: str, kind: str, arguments: Any

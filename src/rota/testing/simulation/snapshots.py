@@ -168,9 +168,7 @@ class SnapshotJobStore(BaseJobStore):
     def renew(
         self, node: str, now: int, lease: int, in_hand: Collection[Run] = (), in_doubt: bool = False
     ) -> list[Run] | None:
-        lost: list[Run] | None = self._run(
-            lambda: protocol.renew(node, now, now + lease, in_hand, in_doubt)
-        )
+        lost: list[Run] | None = self._run(lambda: protocol.renew(node, now, now + lease, in_hand, in_doubt))
         return lost
 
     def rescue(
@@ -286,5 +284,3 @@ def _next_due(view: View, executors: Collection[str] | None) -> int | None:
         and (executors is None or row.job.executor in executors)
     ]
     return min(times, default=None)
-
-
