@@ -14,6 +14,7 @@ from tests.servers import (  # noqa: F401  # fixtures
     mariadb,
     mariadb_url,
     mongodb_url,
+    pgbouncer_url,
     postgresql,
     postgresql_url,
     redis_server,

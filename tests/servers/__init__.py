@@ -25,7 +25,7 @@ import pytest
 
 from tests.needs import need
 
-from .kinds import Etcd, MariaDB, PostgreSQL, Redis, SecantusDB, ZooKeeper
+from .kinds import Etcd, MariaDB, PgBouncer, PostgreSQL, Redis, SecantusDB, ZooKeeper
 from .process import opened
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = (
     "Etcd",
     "MariaDB",
+    "PgBouncer",
     "PostgreSQL",
     "Redis",
     "SecantusDB",
@@ -45,6 +46,7 @@ __all__ = (
     "mariadb",
     "mariadb_url",
     "mongodb_url",
+    "pgbouncer_url",
     "postgresql",
     "postgresql_url",
     "private",
@@ -101,6 +103,15 @@ def postgresql_url(postgresql: PostgreSQL) -> Iterator[str]:
     yield postgresql.url(name)
     with psycopg.connect(postgresql.url(), autocommit=True) as admin:
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def pgbouncer_url(postgresql: PostgreSQL, postgresql_url: str) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database behind a PgBouncer."""
+    made = type("PgBouncerHere", (PgBouncer,), {"upstream": postgresql.port})
+    with private(made) as server:
+        assert isinstance(server, PgBouncer)
+        yield server.url(urlsplit(postgresql_url).path[1:])
 
 
 @pytest.fixture

@@ -62,6 +62,38 @@ class PostgreSQL(Server):
         return f"postgresql://rota:secret@127.0.0.1:{self.port}/{database}"
 
 
+class PgBouncer(Server):
+    """PgBouncer in transaction mode, before the PostgreSQL server on the port ``upstream``, which is set before it is opened."""
+
+    name = "PgBouncer"
+    package = "pgbouncer"
+    stop_signal = signal.SIGINT
+    user = "postgres"  # it refuses to run as root
+    upstream = 0
+
+    def find(self) -> str:
+        return find_program(self.name, self.package, "pgbouncer")
+
+    def command(self) -> list[str]:
+        settings = self.folder / "settings.ini"
+        settings.write_text(
+            f"[databases]\n* = host=127.0.0.1 port={self.upstream} user=rota password=secret\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\nauth_type = any\n"
+            # Two connections for all clients: each transaction meets another one than the last.
+            f"pool_mode = transaction\ndefault_pool_size = 2\nunix_socket_dir =\n"
+        )
+        settings.chmod(0o644)
+        return [self.program, str(settings)]
+
+    def answers(self) -> bool:
+        body = struct.pack("!i", 196608) + b"user\0rota\0database\0postgres\0\0"
+        return ask(self.port, struct.pack("!i", len(body) + 4) + body)[:1] == b"R"
+
+    def url(self, database: str = "postgres") -> str:
+        """Return the URL of a database of the server behind it."""
+        return f"postgresql://rota@127.0.0.1:{self.port}/{database}"
+
+
 class MariaDB(Server):
     """MariaDB with its own defaults (latin1, so that tables must say what they need); user ``root`` without a password."""
 

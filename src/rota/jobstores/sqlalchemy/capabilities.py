@@ -255,6 +255,10 @@ class _PostgreSQL(Capabilities):
     def is_held(self, exc: DBAPIError) -> bool:
         return getattr(exc.orig, "sqlstate", None) == "55P03" or getattr(exc.orig, "pgcode", None) == "55P03"
 
+    def prepare(self, engine: Engine) -> None:
+        if engine.dialect.driver == "psycopg":
+            event.listen(engine, "connect", _keep_poolers_in_mind)
+
     def is_passing(self, exc: DBAPIError) -> bool:
         return getattr(exc.orig, "sqlstate", None) in ("40001", "40P01")
 
@@ -271,6 +275,22 @@ class _PostgreSQL(Capabilities):
         # Held until the transaction is over.
         conn.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": name})
         yield
+
+
+def is_behind_pooler(connection: Any) -> bool:
+    """Whether a psycopg connection leads to a pooler such as PgBouncer, which tells its clients another process id than the server.
+
+    It begins a transaction.
+    """
+    row = connection.execute("SELECT pg_backend_pid()", prepare=False).fetchone()
+    return bool(row[0] != connection.info.backend_pid)
+
+
+def _keep_poolers_in_mind(connection: Any, record: Any) -> None:
+    """Have the driver prepare no statements where the next transaction may be another connection's, which does not know them."""
+    if is_behind_pooler(connection):
+        connection.prepare_threshold = None
+    connection.rollback()
 
 
 class _MySQL(Capabilities):

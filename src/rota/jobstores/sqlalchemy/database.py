@@ -72,6 +72,9 @@ _of_parents: list[Connection] = []
 #: One lock for each engine, as stores may share one, and the process that made it: a forked one makes its own.
 _locks: WeakKeyDictionary[Engine, tuple[int, RLockType]] = WeakKeyDictionary()
 
+#: What PostgreSQL answers where a prepared statement is not there, or there already: the connection is not always the same.
+_UNPREPARED = ("26000", "42P05")
+
 
 class Database:
     """An engine, and how this store reads and writes through it.
@@ -384,7 +387,10 @@ class Database:
         if isinstance(exc, TimeoutError) or _is_environmental(exc):
             why = explained(self.engine, exc)
             return StoreUnavailableError(f"The database {self.address} cannot be used now: {cause}{why}")
-        return StoreError(f"The database {self.address} refused a statement: {cause}")
+        remedy = ""
+        if getattr(exc.orig, "sqlstate", None) in _UNPREPARED:
+            remedy = "; behind a pooler such as PgBouncer, make the engine with connect_args={'prepare_threshold': None}"
+        return StoreError(f"The database {self.address} refused a statement: {cause}{remedy}")
 
 
 def check_connection(connection: Any, engine: Engine, store: object) -> None:

@@ -10,6 +10,8 @@ import socket
 from random import random
 from threading import Event, Thread, current_thread
 
+from .capabilities import is_behind_pooler
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +26,10 @@ SILENCE = 30.0
 #: The first and the longest pause between two tries to connect, in seconds.
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
+
+
+class _NothingToHear(Exception):
+    """The connection leads to a pooler, behind which each transaction may be another connection's."""
 
 
 def can_listen(engine: Engine) -> bool:
@@ -73,6 +79,12 @@ class Listener:
             while not self._stopped.is_set():
                 try:
                     pause = self._listen(pause)
+                except _NothingToHear:
+                    self._connected(False)
+                    self._logger.info(
+                        "Changes by others are polled for: nothing can be heard through a pooler such as PgBouncer"
+                    )
+                    return
                 except Exception as exc:
                     if self._stopped.is_set():
                         return
@@ -108,6 +120,8 @@ class Listener:
         try:
             connection.rollback()
             connection.autocommit = True
+            if is_behind_pooler(connection):
+                raise _NothingToHear
             connection.execute(f"LISTEN {self._channel}")
         except BaseException:
             connection.close()
