@@ -207,36 +207,16 @@ class Completions:
             ):
                 waiting = True
                 break
-        error: BaseException | None = None
-        refused: Sequence[Run] = ()
-        held: Sequence[Run] = ()
         try:
-            refused = self._store.finish(ended_now, self._store.now()) if ended_now else ()
-        except HeldRowsError as exc:  # the others are written
-            refused, held = exc.refused, exc.runs or ended_now
-            set_aside = set(held)
-            batch = [run for run in batch if run not in set_aside]
-            ended_now = [run for run in ended_now if run not in set_aside]
-        except BaseException as exc:
-            if is_interrupt(exc):
-                ended.extendleft(reversed(ended_now))
-                self.recorded += len(batch) - len(ended_now)
-                raise
-            written, refused, error = self._finish_singly(ended_now, exc)
-            left = dict.fromkeys(run for run in ended_now if run not in written)
-            ended.extendleft(reversed(left))  # a later pass tries again
-            batch = [run for run in batch if run not in left]
-            ended_now = [run for run in ended_now if run in written]
-        self._set_aside(held)
-        lost: Sequence[Run] = ()
-        if refused and self._lease is not None:
-            refused, lost, doubtful, failure = self._look_into(refused)
-            if doubtful:
-                ended.extendleft(reversed(doubtful))
-                error = error or failure
-                left = dict.fromkeys(doubtful)
-                batch = [run for run in batch if run not in left]
-                ended_now = [run for run in ended_now if run not in left]
+            refused, lost, left, error = self._carry_out(ended_now) if ended_now else ((), (), (), None)
+        except BaseException:  # an interrupt
+            ended.extendleft(reversed(ended_now))
+            self.recorded += len(batch) - len(ended_now)
+            raise
+        if left:
+            unwritten = dict.fromkeys(left)
+            batch = [run for run in batch if run not in unwritten]
+            ended_now = [run for run in ended_now if run not in unwritten]
         self.recorded += len(batch)
         in_hand = self.in_hand
         if in_hand is not None:
@@ -257,6 +237,36 @@ class Completions:
             if error is not None:
                 engine.store_failed(self._alias, error, "recording ended runs")
         return error is None
+
+    def _carry_out(
+        self, runs: Sequence[Run]
+    ) -> tuple[Sequence[Run], Sequence[Run], Sequence[Run], BaseException | None]:
+        """Write ends of runs, as far as that can be done; the others are kept for a later pass.
+
+        :return: the runs that are refused by the fence, those that are lost with their store, those that are kept, and the error
+            that ended it
+        """
+        refused: Sequence[Run] = ()
+        held: Sequence[Run] = ()
+        lost: Sequence[Run] = ()
+        left: list[Run] = []
+        error: BaseException | None = None
+        try:
+            refused = self._store.finish(runs, self._store.now())
+        except HeldRowsError as exc:  # the others are written
+            refused, held = exc.refused, exc.runs or runs
+        except BaseException as exc:
+            if is_interrupt(exc):
+                raise
+            written, refused, error = self._finish_singly(runs, exc)
+            left = [run for run in runs if run not in written]
+        self._set_aside(held)
+        if refused and self._lease is not None:
+            refused, lost, doubtful, failure = self._look_into(refused)
+            left += doubtful
+            error = error or failure
+        self._ended.extendleft(reversed(left))
+        return refused, lost, [*left, *held], error
 
     def _set_aside(self, held: Sequence[Run]) -> None:
         """Keep ends of runs whose rows somebody else holds until a pass tries again, after pauses that double; others go on."""
