@@ -292,6 +292,7 @@ class Completions:
         if not self._held:
             return None
         return max(self._held_until - self._engine.clock.monotonic(), FIRST_PAUSE) / SECOND
+
     def _look_into(
         self, refused: Sequence[Run]
     ) -> tuple[list[Run], list[Run], list[Run], BaseException | None]:

@@ -67,7 +67,10 @@ def __getattr__(name: str) -> object:
         import pytest
 
         suites = {f"rota.testing.{where}" for suite, where in _WHERE.items() if suite.endswith("Contract")}
-        suites |= {f"rota.testing.{name}_contract" for name in ("stored", "recorded", "record", "lease", "housekeeping")}
+        suites |= {
+            f"rota.testing.{name}_contract"
+            for name in ("stored", "recorded", "record", "lease", "housekeeping")
+        }
         pytest.register_assert_rewrite(*suites.difference(sys.modules))  # failed assertions show their values
     found = globals()[name] = getattr(import_module(f"rota.testing.{module}"), name)
     return found
