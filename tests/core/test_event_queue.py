@@ -110,6 +110,34 @@ def test_a_listener_that_was_removed_is_not_called_any_more():
     assert got == []
 
 
+def test_events_that_follow_each_other_closely_wake_the_thread_once(monkeypatch):
+    got, lulls = [], []
+
+    def lull(seconds):
+        """The thread has called the listener; there are more events before it looks again."""
+        lulls.append(seconds)
+        if len(lulls) <= 3:
+            for name in "xy":
+                queue.put(event(name), LOGGER, refuses)
+
+    def refuses(queue):
+        raise AssertionError("the thread is awake")
+
+    monkeypatch.setattr(event_queue, "sleep", lull)
+    queue = EventQueue(lambda event: got.append(event.job_id), EVENT_ALL)
+    queue.put(event("a"), LOGGER, EventQueue.pump_in_thread)
+    while len(got) < 7:
+        assert queue.wait_empty(5.0)
+    assert got == ["a", *"xyxyxy"]
+    assert not queue.is_stranded
+    # When nothing has come for a moment it sleeps, and is woken by the next one.
+    queue.put(event("b"), LOGGER, EventQueue.pump_in_thread)
+    while len(got) < 8:
+        assert queue.wait_empty(5.0)
+    queue.close()
+    assert got[-1] == "b"
+
+
 def test_a_thread_calls_the_listener_and_ends_with_its_queue():
     got = []
     queue = EventQueue(got.append, EVENT_ALL)
