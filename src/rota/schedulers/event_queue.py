@@ -203,6 +203,7 @@ class EventQueue:
                 calls = self.calls
                 self.pump()
                 if self.calls == calls:
+                    self._awake = False  # pump() has said so, unless somebody else is just ending one
                     break
                 self._awake = True  # nobody needs to wake a thread that is about to look again
                 sleep(LULL)
