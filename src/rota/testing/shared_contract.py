@@ -58,6 +58,26 @@ class SharedJobStoreContract(LeaseContract):
         assert [len(decisions) for decisions in won] == [10, 10]
         assert len({run.job_id for run in store.get_runs()}) == len(store.get_runs()) == 20
 
+    def test_a_node_is_told_of_every_run_that_the_ledger_holds_for_it(
+        self, make_store: Callable[[], BaseJobStore]
+    ) -> None:
+        """Also if parts of its claims are refused, and others claim the same jobs right after it."""
+        stores = [make_store() for _ in range(3)]
+        stores[0].add_jobs([make_job(f"job{number}", every=1, max_instances=30) for number in range(5)])
+        told: list[tuple[str, str, int]] = []
+
+        def work(number: int) -> None:
+            node, store = f"node-{number}", stores[number]
+            store.renew(node, START, LEASE)
+            for second in range(9):
+                now = START + second * SECOND
+                for won in store.claim(decide(store, now), node, now):
+                    told.extend((node, run.job_id, run.nominal) for run in won.runs)
+
+        at_once(3, work)
+        held = [(run.owner, run.job_id, run.nominal) for run in stores[0].get_runs(status=CLAIMED)]
+        assert sorted(told) == sorted(held)
+
     def test_a_limit_of_instances_holds_across_nodes(self, store: BaseJobStore, other: BaseJobStore) -> None:
         store.add_job(make_job(every=1))
         claim(store)

@@ -64,10 +64,10 @@ class Ledger:
             for run in (*decision.runs, *decision.records):
                 run.owner, run.claimed_at = node, now
         self._leave_out_recorded(decisions)
-        updates = [_claim_of(decision, node, token) for decision in decisions]
+        updates = [_claim_of(decision, token) for decision in decisions]
         with self._server.translated():
             matched = self._server.jobs.bulk_write(updates, ordered=False).matched_count
-            won = list(decisions) if matched == len(decisions) else self._won(decisions, token)
+            won = list(decisions) if matched == len(decisions) else self._won(decisions, node, token)
         written = self._written
         for decision in won:
             job = decision.job
@@ -82,12 +82,30 @@ class Ledger:
             self.file(filed)
         return won
 
-    def _won(self, decisions: Sequence[Decision], token: str) -> list[Decision]:
-        """Return the decisions that were carried out by the request of that token."""
+    def _won(self, decisions: Sequence[Decision], node: str, token: str) -> list[Decision]:
+        """Return the decisions that were carried out by the request of that token.
+
+        Runs and records tell it, which nobody else's claim writes; the document tells it of decisions that write neither.
+        """
         ids = [decision.job.id for decision in decisions]
-        found = self._server.jobs.find({"_id": {"$in": ids}, "claim": token}, {"_id": 1})
-        mine = {document["_id"] for document in found}
-        return [decision for decision in decisions if decision.job.id in mine]
+        fields = {"claim": 1, "under_way": 1, "pending": 1}
+        wrote, moved = set(), set()
+        for document in self._server.jobs.find({"_id": {"$in": ids}}, fields):
+            entries = (*document.get("under_way", ()), *document.get("pending", ()))
+            if any(entry.get("claim") == token and entry.get("owner") == node for entry in entries):
+                wrote.add(document["_id"])
+            if document.get("claim") == token:
+                moved.add(document["_id"])
+        unseen = [decision for decision in decisions if not decision.runs and decision.job.id not in wrote]
+        keys = [_key(decision.job.id, decision.records[0].nominal) for decision in unseen if decision.records]
+        if keys:  # others may have filed what was pending
+            filed = self._server.runs.find({"_id": {"$in": keys}, "claim": token}, {"job_id": 1})
+            wrote.update(document["job_id"] for document in filed)
+        return [
+            decision
+            for decision in decisions
+            if decision.job.id in (wrote if decision.runs or decision.records else moved)
+        ]
 
     def _leave_out_recorded(self, decisions: Sequence[Decision]) -> None:
         """Take out of decisions what has a record already: the job was removed and added again, or set back by its user.
@@ -450,7 +468,7 @@ def _end_of(run: Run, end: Mapping[str, Any]) -> UpdateOne:
     return UpdateOne({"_id": run.job_id, "under_way": _fence_of(run)}, change)
 
 
-def _claim_of(decision: Decision, node: str, token: str) -> UpdateOne:
+def _claim_of(decision: Decision, token: str) -> UpdateOne:
     condition: dict[str, Any] = {"_id": decision.job.id, "version": decision.version}
     changes: dict[str, Any] = {
         "next_nominal": decision.next_nominal,
@@ -463,9 +481,9 @@ def _claim_of(decision: Decision, node: str, token: str) -> UpdateOne:
     pushes: dict[str, Any] = {}
     if decision.runs:
         condition[f"under_way.{decision.job.policy.max_instances - 1}"] = {"$exists": False}
-        pushes["under_way"] = {"$each": [_entry_of(run) for run in decision.runs]}
+        pushes["under_way"] = {"$each": [{**_entry_of(run), "claim": token} for run in decision.runs]}
     if decision.records:
-        pushes["pending"] = {"$each": [_entry_of(record) for record in decision.records]}
+        pushes["pending"] = {"$each": [{**_entry_of(record), "claim": token} for record in decision.records]}
     update: dict[str, Any] = {"$set": changes}
     if pushes:
         changes["busy"] = True

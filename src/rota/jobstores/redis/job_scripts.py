@@ -51,7 +51,7 @@ end
 #: of those that exist already, or are not as they are to be replaced. What is new is written together: a third of the time.
 ADD = f"""{_PUT}
 local f, n = fields(ARGV[1])
-local ids, refused = {{}}, {{}}
+local ids, refused, known = {{}}, {{}}, {{}}
 for i = 1, n, 7 do ids[#ids + 1] = f[i] end
 local states = get(STATES, ids)
 for i = 1, n, 7 do
@@ -59,8 +59,11 @@ for i = 1, n, 7 do
   if state then
     local version, _, rest = parse(state)
     local ended = is_ended(rest)
-    -- The very same request may come twice.
-    local fits = version == f[i + 2] or (f[i + 6] == '' and ended) or (version == f[i + 6] and not ended)
+    -- The very same request may come twice, also after others have claimed the job: its version began where no other's does.
+    local ahead = f[i + 6] == '' and not ended and tonumber(version) - tonumber(f[i + 2])
+    local again = ahead and ahead > 0 and ahead < 1000
+    if again then known[f[i]] = true end
+    local fits = again or version == f[i + 2] or (f[i + 6] == '' and ended) or (version == f[i + 6] and not ended)
     if not fits then refused[#refused + 1] = f[i] end
   elseif f[i + 6] ~= '' then
     refused[#refused + 1] = f[i]
@@ -72,7 +75,9 @@ local jobs, standing, broken, times, executors = {{}}, {{}}, {{}}, {{}}, {{}}
 for i = 1, n, 7 do
   local id, version, rest, executor, due = f[i], f[i + 2], f[i + 3], f[i + 4], f[i + 5]
   local state = states[(i + 6) / 7]
-  if state then
+  if known[id] then
+    -- It is stored, and has gone on since.
+  elseif state then
     local _, running = parse(state)
     put(id, f[i + 1], version, running, rest, executor, due, state)
   else
