@@ -10,6 +10,7 @@ Exports only; each name is loaded when it is first used, because the contract su
 ``JobStoreContract``      what every job store must do, as a class of tests to derive from
 ``SharedJobStoreContract``
                           what it must do besides if several processes may use its data at once
+``DamageContract``        what a durable store must do with damaged data
 ``ExecutorContract``      the same for executors
 ``HostContract``          the same for schedulers
 ``simulate``              many schedulers on one store, crashes and lost answers included, from one seed
@@ -22,6 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .clock import VirtualClock as VirtualClock
     from .contracts import JobStoreContract as JobStoreContract
+    from .damage_contract import DamageContract as DamageContract
     from .executor_contract import ExecutorContract as ExecutorContract
     from .host_contract import HostContract as HostContract
     from .manual import ManualScheduler as ManualScheduler
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from .virtual_loop import VirtualLoop as VirtualLoop
 
 _WHERE = {
+    "DamageContract": "damage_contract",
     "ExecutorContract": "executor_contract",
     "HostContract": "host_contract",
     "JobStoreContract": "contracts",

@@ -1,0 +1,300 @@
+"""What a durable store must do with damaged data: whatever stands in a cell, it costs that job or run, and no other; for pytest.
+
+Knows the port only, no store: the subclass gives a :class:`Hand` on the data. See :mod:`rota.testing.contracts` for how to use it.
+"""
+
+from __future__ import annotations
+
+import io
+from itertools import count
+
+import pytest
+
+from ..clock import SECOND, moment
+from ..core.plan import QUARANTINED, plan
+from ..core.run import CLAIMED, SUCCEEDED, succeed
+from ..events import EVENT_SCHEDULER_DEGRADED
+from .clock import VirtualClock
+from .contract_jobs import START, make_job, task
+from .manual import ManualScheduler
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from ..core.run import Run
+    from ..jobstores.base import BaseJobStore
+
+#: What is written over the cells: each of these is wrong for some, and right for others.
+DAMAGES: Mapping[str, Any] = {
+    "nothing": None,
+    "an empty text": "",
+    "a text": "damaged",
+    "a text of digits": "0x7f",
+    "a long text": "x" * 5_000,
+    "broken JSON": '{"~set": [1, ',
+    "JSON of another kind": '[[{"type": 7}], null]',
+    "deep JSON": "[" * 5_000,
+    "a bare NUL": "\0",
+    "bytes": b"\xff\xfe\x00damaged",
+    "text as bytes": b"damaged",
+    "a truth": True,
+    "a negative number": -1,
+    "a broken number": 1.5,
+    "a large number": 2**31 + 7,
+    "a number that all times are before": 2**62 - 1,
+    "the largest number": 2**63 - 1,
+    "the smallest number": -(2**63),
+    "a number that is too large": 2**80,
+    "not a number": float("nan"),
+    "a list": [1, [2]],
+    "an object": {"damaged": {"type": "cron"}},
+}
+
+#: The kinds of things that a store keeps and a hand can damage.
+JOB, RUN, RECORD, NODE = "job", "run", "record", "node"
+
+LEASE = 10 * SECOND
+#: When the scheduler comes, long after the leases of all others were over.
+LATER = START + 100 * SECOND
+#: How long it then works: housekeeping comes once a minute.
+MINUTES = 5
+
+
+class Hand:
+    """Access to the data of one empty place of a store, past the store.
+
+    :ivar fields: for each kind (``job``, ``run``: one under way, ``record``: one that has ended, ``node``) the names of all that
+        is stored of it: columns, fields, keys
+    """
+
+    fields: Mapping[str, Mapping[str, object]] | Mapping[str, tuple[str, ...]]
+
+    def open(self) -> BaseJobStore:
+        """Return a store on the place that has not been started."""
+        raise NotImplementedError
+
+    def write(self, kind: str, key: tuple[Any, ...], field: str, value: Any) -> bool:
+        """Overwrite one field of what is stored under a key; return False if the database refuses that.
+
+        :param key: ``(id,)`` of a job or node; ``(job id, nominal)`` of a run or record
+        :param field: one of :attr:`fields`
+        """
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close what was opened."""
+
+
+class Damage:
+    """One damage that was done.
+
+    :ivar key: what was damaged, as it was stored before
+    """
+
+    def __init__(self, kind: str, field: str, name: str, key: tuple[Any, ...]) -> None:
+        self.kind, self.field, self.name, self.key = kind, field, name, key
+
+    def __repr__(self) -> str:
+        return f"<{self.kind}.{self.field} is {self.name}: {self.key!r}>"
+
+
+class DamageContract:
+    """What a store must do when cells of its data are not what it wrote.
+
+    All damages of a store are done at once, each to a job, run or node of its own, among neighbours that are healthy. Then a
+    scheduler works for some minutes of virtual time, and everything must be accounted for.
+    """
+
+    @pytest.fixture
+    def hand(self) -> Any:
+        """Give the :class:`Hand` on an empty place; the subclass does."""
+        raise NotImplementedError("give the fixture hand in the subclass")
+
+    # -- the test ------------------------------------------------------------------------------------------------
+
+    @pytest.mark.timeout(300)
+    def test_damaged_cells_cost_their_own_jobs_and_runs_and_no_others(self, hand: Hand) -> None:
+        clock = VirtualClock(moment(START))
+        done = list(_spoil_all(hand, clock))
+        assert {(damage.kind, damage.field) for damage in done} <= {
+            (kind, field) for kind, fields in hand.fields.items() for field in fields
+        }
+        assert done
+        clock.advance_to(LATER)
+        troubles: list[Any] = []
+        scheduler = ManualScheduler(clock=clock, jobstores={"default": hand.open()}, lease=LEASE // SECOND)
+        scheduler.add_listener(troubles.append, EVENT_SCHEDULER_DEGRADED)
+        scheduler.start()
+        try:
+            begin = clock.now()
+            for number in range(3):
+                scheduler.add_job(
+                    task, "interval", seconds=1, id=f"healthy{number}", start_date=moment(begin)
+                )
+            scheduler.advance(minutes=MINUTES)
+            assert troubles == []
+            _check_neighbours(scheduler, begin, clock.now())
+            _check_listings(scheduler)
+            found = Found(scheduler)
+            wrong = [damage for damage in done if not found.accounts_for(damage)]
+            assert wrong == []
+            assert scheduler.get_runs(status=CLAIMED, limit=100_000) == []
+        finally:
+            scheduler.shutdown()
+            hand.close()
+
+    @pytest.mark.timeout(300)
+    def test_a_damaged_job_can_be_replaced_and_removed(self, hand: Hand) -> None:
+        clock = VirtualClock(moment(START))
+        done = [damage for damage in _spoil_all(hand, clock, JOB) if damage.field not in ("id", "_id")]
+        clock.advance_to(LATER)
+        scheduler = ManualScheduler(clock=clock, jobstores={"default": hand.open()}, lease=LEASE // SECOND)
+        scheduler.start()
+        try:
+            for damage in done[::2]:
+                scheduler.remove_job(damage.key[0])
+                assert scheduler.get_job(damage.key[0]) is None
+            for damage in done[1::2]:
+                scheduler.add_job(task, "interval", seconds=60, id=damage.key[0], replace_existing=True)
+            scheduler.advance(minutes=2)
+            states = {job.id: job.state for job in scheduler.get_jobs()}
+            for damage in done[1::2]:
+                assert states[damage.key[0]] == "active", damage
+                assert any(run.status == SUCCEEDED for run in scheduler.get_runs(damage.key[0])), damage
+        finally:
+            scheduler.shutdown()
+            hand.close()
+
+
+# ----------------------------------------------------------------------------------------------------------- damages
+
+
+def _spoil_all(hand: Hand, clock: VirtualClock, *kinds: str) -> Iterator[Damage]:
+    """Make a job, run, record or node for each damage to each of its fields, then do the damage; return what was done."""
+    store = hand.open()
+    store.start(_Holder(clock), "default")
+    try:
+        wanted = [
+            Damage(kind, field, name, ())
+            for kind, fields in hand.fields.items()
+            if not kinds or kind in kinds
+            for field in fields
+            for name in DAMAGES
+        ]
+        for number, damage in zip(count(), wanted, strict=False):
+            damage.key = _MAKE[damage.kind](store, number)
+    finally:
+        store.shutdown()
+    for damage in wanted:
+        if hand.write(damage.kind, damage.key, damage.field, DAMAGES[damage.name]):
+            yield damage
+
+
+class _Holder:
+    """Stands for the scheduler of a store that is used alone, in virtual time."""
+
+    timezone = None
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.clock = clock
+
+
+def _make_job(store: BaseJobStore, number: int) -> tuple[Any, ...]:
+    job = make_job(f"job{number}", every=3600, args=(number,), kwargs={"word": "x"}, coalesce=False)
+    store.add_job(job)
+    return (job.id,)
+
+
+def _claimed(store: BaseJobStore, id: str, node: str) -> Run:
+    store.add_job(make_job(id, every=30))
+    store.renew(node, START, LEASE)
+    job = store.lookup_job(id)
+    assert job is not None
+    ((decision),) = store.claim([plan(job, START)], node, START)
+    return decision.runs[0]
+
+
+def _make_run(store: BaseJobStore, number: int) -> tuple[Any, ...]:
+    run = _claimed(store, f"run{number}", "gone")
+    return (run.job_id, run.nominal)
+
+
+def _make_record(store: BaseJobStore, number: int) -> tuple[Any, ...]:
+    run = _claimed(store, f"record{number}", "gone")
+    run.started_at = START
+    succeed(run, {"value": number}, START + SECOND)
+    assert store.finish([run], START + SECOND) == []
+    return (run.job_id, run.nominal)
+
+
+def _make_node(store: BaseJobStore, number: int) -> tuple[Any, ...]:
+    _claimed(store, f"node{number}", f"gone{number}")
+    return (f"gone{number}",)
+
+
+_MAKE = {JOB: _make_job, RUN: _make_run, RECORD: _make_record, NODE: _make_node}
+
+
+# ------------------------------------------------------------------------------------------------ what must hold then
+
+
+def _check_neighbours(scheduler: ManualScheduler, begin: int, now: int) -> None:
+    """Every second of every healthy job ran, and at its time."""
+    for number in range(3):
+        runs = scheduler.get_runs(f"healthy{number}", limit=100_000)
+        assert {run.status for run in runs} == {SUCCEEDED}
+        times = [run.nominal for run in reversed(runs)]
+        assert times == list(range(times[0], now + 1, SECOND))
+        assert times[0] - begin <= SECOND
+        assert [run.started_at for run in reversed(runs)] == times
+
+
+def _check_listings(scheduler: ManualScheduler) -> None:
+    """Nothing that reads many raises because of one."""
+    jobs = scheduler.get_jobs()
+    assert {type(text) for job in jobs for text in (job.id, job.name, job.executor, job.state)} == {str}
+    for job in jobs:
+        str(job)
+        scheduler.get_job(job.id)
+    for run in scheduler.get_runs(limit=100_000):
+        run.to_dict()
+    scheduler.print_jobs(out=io.StringIO())
+    scheduler.export_jobs(io.StringIO())
+    scheduler.health()
+
+
+class Found:
+    """What there is after the damages, and whether it accounts for each of them."""
+
+    def __init__(self, scheduler: ManualScheduler) -> None:
+        self.jobs = {job.id: job for job in scheduler.get_jobs()}
+        self.runs: dict[str, list[Run]] = {}
+        for run in scheduler.get_runs(limit=100_000):
+            self.runs.setdefault(run.job_id, []).append(run)
+
+    def accounts_for(self, damage: Damage) -> bool:
+        """Whether what was damaged is in quarantine and says why, or goes on as if nothing had been."""
+        if damage.kind == JOB:
+            return self._job(damage.key[0])
+        job_id = damage.key[0] if damage.kind != NODE else damage.key[0].replace("gone", "node")
+        return self._goes_on(job_id)
+
+    def _job(self, id: str) -> bool:
+        job = self.jobs.get(id)
+        if job is None:  # its very id was damaged
+            return True
+        if job.state == QUARANTINED:
+            return bool(job.error)
+        if job.executor != "default":
+            return True  # it waits for an executor that this scheduler does not have
+        return self._ran(id)
+
+    def _goes_on(self, id: str) -> bool:
+        """Whether the job of a damaged run runs again, and has none under way."""
+        job = self.jobs.get(id)
+        return job is not None and job.running == 0 and self._ran(id)
+
+    def _ran(self, id: str) -> bool:
+        return any(run.status == SUCCEEDED and run.nominal > START for run in self.runs.get(id, ()))
