@@ -22,6 +22,8 @@ try:
 except ImportError as exc:
     raise MissingExtraError("MongoDBJobStore", "mongodb") from exc
 
+from .claims import Claims
+from .damage import Mender
 from .jobs import Jobs
 from .ledger import Ledger
 from .server import Server
@@ -41,6 +43,8 @@ __all__ = ("ConflictingIdError", "JobLookupError", "MongoDBJobStore")
 
 #: How often a rescue is tried against others' changes.
 _TRIES = 10
+#: How many jobs each housekeeping looks over for damages that would hide them.
+LOOKED_AT_ONCE = 1000
 #: How long the document of a node is kept after its lease was over.
 _NODES_KEPT = DAY
 
@@ -97,8 +101,10 @@ class MongoDBJobStore(BaseJobStore):
             )
         self._server = Server(maybe_ref(client), url, database, collection, connect_args)
         self._format = JobFormat(serializer, pickle_protocol, imports, signing_key)
-        self._jobs = Jobs(self._server, self._format)
-        self._runs = Ledger(self._server)
+        self._mender = Mender(self._server)
+        self._jobs = Jobs(self._server, self._format, self._mender.quarantine)
+        self._runs = Ledger(self._server, self._mender)
+        self._claims = Claims(self._server, self._runs, self._mender)
         self._create = create
         self._offset = Offset()
         self._keep_runs = keep_runs
@@ -251,7 +257,9 @@ class MongoDBJobStore(BaseJobStore):
             if limit > 0
             for document in self._jobs.due(now, alias, limit)
         ]
-        self._runs.note(found)
+        if any(type(document["_id"]) is not str for document in found):
+            found = self._mender.park_strangers(found)
+        self._claims.note(found)
         jobs = list(map(self._job_of, found))
         return ordered(jobs) if len(room) > 1 else jobs
 
@@ -271,7 +279,7 @@ class MongoDBJobStore(BaseJobStore):
         self._check_started()
         if not self._runs.check_alive(node, self._offset.at(now)) or not decisions:
             return []
-        return self._runs.claim(decisions, node, now)
+        return self._claims.claim(decisions, node, now)
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Record ended runs; return those whose fence is not the store's any more."""
@@ -339,6 +347,10 @@ class MongoDBJobStore(BaseJobStore):
         own = set(known)
         for _ in range(_TRIES):
             documents = self._runs.busy()
+            hurt = self._mender.end_damaged(documents, now)
+            found += hurt
+            if hurt:
+                documents = self._runs.busy()
             self._runs.file_leftovers(documents)
             orphans = self._runs.orphans(documents, self._offset.at(now), node, own, in_doubt, ownerless)
             if not orphans:
@@ -366,7 +378,9 @@ class MongoDBJobStore(BaseJobStore):
     def heal(self, now: int) -> list[Job]:
         """Let jobs out of quarantine that can be restored and planned now; return them."""
         self._check_started()
-        documents = self._jobs.find({"state": "quarantined"})
+        for job_id, reason in self._mender.look_over(LOOKED_AT_ONCE).items():
+            self._log.error('Job "%s" is in quarantine: %s', job_id, reason)
+        documents = self._jobs.find({"state": "quarantined", "_id": {"$type": "string"}})
         jobs = [self._jobs.job_of(document, self._scheduler, self._alias, True) for document in documents]
         return [job for job in jobs if heal(job, now) and self._jobs.heal(job)]
 
@@ -381,6 +395,7 @@ class MongoDBJobStore(BaseJobStore):
         with self._server.translated():
             gone = {"lease_until": {"$lt": self._offset.at(now) - _NODES_KEPT}}
             self._server.nodes.delete_many(gone)
+            self._server.nodes.delete_many({"lease_until": {"$not": {"$type": "number"}}})
 
     def living_nodes(self, now: int) -> int:
         """Return how many nodes hold a lease that is not over."""

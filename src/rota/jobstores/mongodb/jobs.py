@@ -12,13 +12,14 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from ...clock import HELD
 from ...core.plan import ACTIVE, ENDED, QUARANTINED
+from ...damaged import DAMAGED, text_instead, version_of
 from ...errors import ConflictingIdError, JobLookupError, JobValueError
 from ...texts import storable
 from ..documents import healing_as, job_of, parts_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
     from ...job import Job
@@ -30,6 +31,10 @@ REMOVED = "removed"
 #: The states of documents that are no jobs any more; only their runs keep them.
 OVER = (ENDED, REMOVED)
 
+#: How often a job is saved against damages and others' changes.
+TRIES = 3
+#: What is in the index before all times is not a number.
+_EARLIEST = -(2**63)
 #: How many bytes a job's texts may take. A document has 16 MB at most, and holds the job's unfinished runs too.
 JOB_SIZE = 12_000_000
 #: From where on a stored job, of an older version, has no room for its runs (characters).
@@ -49,11 +54,18 @@ class Jobs:
 
     :param server: where they are
     :param format: how the parts of a job are written
+    :param mend: puts right what is damaged in a document, and returns its new version
     """
 
-    def __init__(self, server: Server, format: JobFormat) -> None:
+    def __init__(
+        self,
+        server: Server,
+        format: JobFormat,
+        mend: Callable[[Mapping[str, Any], str], int | None],
+    ) -> None:
         self._server = server
         self._format = format
+        self.mend = mend
 
     # -- documents -----------------------------------------------------------------------------------------------
 
@@ -65,24 +77,27 @@ class Jobs:
         :param healing: take the job out of quarantine, if it can be restored
         """
         get = document.get
-        state, error = get("state", QUARANTINED), get("error")
+        state, error, under_way = get("state"), get("error"), get("under_way") or ()
         if healing:
-            state, error = healing_as(error)
+            state, error = healing_as(error, get("next_nominal") is not None)
+        whole = isinstance(under_way, (list, tuple))
         standing: dict[str, Any] = {
-            "version": get("version", 0),
-            "running": len(get("under_way") or ()),
+            "version": get("version"),
+            "running": len(under_way) if whole else 0,
             "state": state,
             "nominal": get("next_nominal"),
             "due": get("next_due"),
             "error": error,
         }
-        missing = [name for name in _PARTS if not isinstance(get(name), str)]
-        parts = [str(get(name, "")) for name in _PARTS]
+        wrong = [name for name in _PARTS if type(get(name)) is not str]
+        parts = [text_instead(get(name)) for name in _PARTS]
         job = job_of(parts, self._format, scheduler, alias, **standing)
-        if missing:
-            job.state, job.error = QUARANTINED, f"its stored data is damaged: {', '.join(missing)} is no text"
-        elif sum(map(len, parts)) > _NO_ROOM:
-            job.state, job.error = QUARANTINED, _too_long(job, sum(map(len, parts)))
+        if wrong or not whole:
+            told = [f"{name} must be a text" for name in wrong]
+            told += [] if whole else ["under_way must be a list of runs"]
+            job.state, job.error = QUARANTINED, f"{DAMAGED}{'; '.join(told)}"
+        elif (size := sum(map(len, parts))) > _NO_ROOM:
+            job.state, job.error = QUARANTINED, _too_long(job, size)
         return job
 
     def parts_of(self, job: Job) -> tuple[str, ...]:
@@ -157,7 +172,7 @@ class Jobs:
 
     def next_due(self, executor: str | None) -> int | None:
         """Return the earliest due time, of the jobs of an executor or of all."""
-        condition: dict[str, Any] = {"state": ACTIVE, "next_due": {"$lt": HELD}}
+        condition: dict[str, Any] = {"state": ACTIVE, "next_due": {"$gte": _EARLIEST, "$lt": HELD}}
         if executor is not None:
             condition["executor"] = executor
         with self._server.translated():
@@ -170,7 +185,8 @@ class Jobs:
         due = {"state": ACTIVE, "next_due": {"$lte": now}, "executor": {"$nin": list(known)}}
         counted = [{"$match": due}, {"$group": {"_id": "$executor", "count": {"$sum": 1}}}]
         with self._server.translated():
-            return {group["_id"]: group["count"] for group in self._server.jobs.aggregate(counted)}
+            found = list(self._server.jobs.aggregate(counted))
+        return {group["_id"]: group["count"] for group in found if isinstance(group["_id"], str)}
 
     # -- writing -------------------------------------------------------------------------------------------------
 
@@ -231,22 +247,40 @@ class Jobs:
         :raises JobLookupError: if there is no job of that id
         """
         values = self.values_of(job)
-        condition: dict[str, Any] = {"_id": job.id, "state": {"$nin": OVER}}
-        with self._server.translated():
-            if version is not None:
-                condition["version"] = version
-            change = {"$set": values, "$inc": {"version": 1}}
-            after = self._server.jobs.find_one_and_update(
-                condition, change, projection={"version": 1}, return_document=True
-            )
-            if after is None:
-                if version is not None and self.find({"_id": job.id}):
-                    return False
+        for _ in range(TRIES):
+            with self._server.translated():
+                after = self._save(job.id, values, version)
+                if after is not None:
+                    if job.next_due == HELD:
+                        self._server.jobs.bulk_write(release([job.id]))
+                    job.version = after
+                    return True
+                found = self.find({"_id": job.id})
+            if not found:
                 raise JobLookupError(job.id)
-            if job.next_due == HELD:
-                self._server.jobs.bulk_write(release([job.id]))
-        job.version = after["version"]
-        return True
+            stored = version_of(found[0].get("version"))
+            if version not in (None, stored):
+                return False
+            # What is damaged is put right and kept; the job is saved over that.
+            mended = self.mend(found[0], "it is replaced")
+            version = mended if mended is not None and version is not None else version
+        return False
+
+    def _save(self, job_id: str, values: Mapping[str, Any], version: int | None) -> int | None:
+        """Replace a job whose document is whole; return its new version, None if nothing was done."""
+        numbers = {"$type": "number", "$gte": 0} if version is None else version
+        condition = {
+            "_id": job_id,
+            "state": {"$nin": OVER},
+            "version": numbers,
+            "under_way": {"$type": "array"},
+            "pending": {"$type": "array"},
+        }
+        change = {"$set": values, "$inc": {"version": 1}}
+        after = self._server.jobs.find_one_and_update(
+            condition, change, projection={"version": 1}, return_document=True
+        )
+        return None if after is None else after["version"]
 
     def remove(self, job_id: str) -> None:
         """Delete a job; what holds its unfinished runs stays until they have ended.

@@ -1,4 +1,4 @@
-"""The claim protocol of the MongoDB store.
+"""The runs of the MongoDB store: how they end, who takes them over, looking back and forgetting. Claims are in ``claims``.
 
 A claim is one conditional update of the job's document, by its version, which also holds the unfinished runs (``under_way``). A run
 that has ended moves to ``pending`` by one conditional update as well, which is its fence; from there it is filed in the collection
@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from functools import partial
 from operator import attrgetter
-from os import urandom
 
 from pymongo import DESCENDING, ReplaceOne, UpdateMany, UpdateOne
 
-from ...core.plan import ENDED
-from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, standing_from
+from ...core.recorded import BEFORE, MOST, standing_from
 from ...core.run import CLAIMED
+from ...damaged import is_time, text_instead
 from ...errors import DeserializationError, StoreError
-from ...texts import storable
-from ..documents import fields_of, label_all, label_records, run_of
+from ..documents import fields_of, label_all, run_of
 from ..offset import AHEAD
+from .damage import LISTS, damage_of_run, entries_of, numbered
 from .jobs import OVER, release
 
 TYPE_CHECKING = False
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
-    from ...core.plan import Decision
     from ...core.recorded import Recorded
     from ...core.run import Run
+    from .damage import Mender
     from .server import Server
 
 #: How many records are deleted in one step, and how many keys one question names.
@@ -39,107 +38,22 @@ ROOM = 1_000_000
 
 
 class Ledger:
-    """Reads and writes the runs of one store."""
+    """Reads and writes the runs of one store.
 
-    def __init__(self, server: Server) -> None:
+    :param server: where they are
+    :param mender: puts right what is damaged
+    """
+
+    def __init__(self, server: Server, mender: Mender) -> None:
         self._server = server
+        self._mender = mender
         #: how many records each job got since it was last pruned; None before the first look at all of them
         self._written: dict[str, int] | None = None
-        #: of the jobs that were due last: version, and the nominal times of the runs in the document
-        self._seen: dict[str, tuple[int, tuple[int, ...]]] = {}
 
-    # -- claim ---------------------------------------------------------------------------------------------------
-
-    def note(self, documents: Iterable[Mapping[str, Any]]) -> None:
-        """Take note of the documents of due jobs, so that a claim need not look at them again."""
-        self._seen = {
-            document["_id"]: (document.get("version", 0), _nominals(document)) for document in documents
-        }
-
-    def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
-        """Carry out the decisions whose job is as it was when they were made; return those."""
-        token = urandom(8).hex()
-        for decision in decisions:
-            label_records(decision)
-            for run in (*decision.runs, *decision.records):
-                run.owner, run.claimed_at = node, now
-        self._leave_out_recorded(decisions)
-        updates = [_claim_of(decision, token) for decision in decisions]
-        with self._server.translated():
-            matched = self._server.jobs.bulk_write(updates, ordered=False).matched_count
-            won = list(decisions) if matched == len(decisions) else self._won(decisions, node, token)
-        written = self._written
-        for decision in won:
-            job = decision.job
-            job.next_nominal, job.next_due = decision.next_nominal, decision.next_due
-            job.state, job.error = decision.state, decision.error
-            job.version = decision.version + 1
-            job.running += len(decision.runs)
-            if written is not None:
-                written[job.id] = written.get(job.id, 0) + len(decision.runs) + len(decision.records)
-        filed = [decision.job.id for decision in won if decision.records or decision.state == ENDED]
-        if filed:
-            self.file(filed)
-        return won
-
-    def _won(self, decisions: Sequence[Decision], node: str, token: str) -> list[Decision]:
-        """Return the decisions that were carried out by the request of that token.
-
-        Runs and records tell it, which nobody else's claim writes; the document tells it of decisions that write neither.
-        """
-        ids = [decision.job.id for decision in decisions]
-        fields = {"claim": 1, "under_way": 1, "pending": 1}
-        wrote, moved = set(), set()
-        for document in self._server.jobs.find({"_id": {"$in": ids}}, fields):
-            entries = (*document.get("under_way", ()), *document.get("pending", ()))
-            if any(entry.get("claim") == token and entry.get("owner") == node for entry in entries):
-                wrote.add(document["_id"])
-            if document.get("claim") == token:
-                moved.add(document["_id"])
-        unseen = [decision for decision in decisions if not decision.runs and decision.job.id not in wrote]
-        keys = [_key(decision.job.id, decision.records[0].nominal) for decision in unseen if decision.records]
-        if keys:  # others may have filed what was pending
-            filed = self._server.runs.find({"_id": {"$in": keys}, "claim": token}, {"job_id": 1})
-            wrote.update(document["job_id"] for document in filed)
-        return [
-            decision
-            for decision in decisions
-            if decision.job.id in (wrote if decision.runs or decision.records else moved)
-        ]
-
-    def _leave_out_recorded(self, decisions: Sequence[Decision]) -> None:
-        """Take out of decisions what has a record already: the job was removed and added again, or set back by its user.
-
-        First the runs under way are looked at, then the filed ones, for they move in that direction; later ones raise the job's
-        version.
-        """
-        seen = self._seen
-        taken: dict[str, set[int]] = {}
-        unseen = []
-        for decision in decisions:
-            version, nominals = seen.get(decision.job.id, (None, ()))
-            if version != decision.version:
-                unseen.append(decision.job.id)
-            elif nominals:
-                taken[decision.job.id] = set(nominals)
-        with self._server.translated():
-            if unseen:
-                for document in self._server.jobs.find({"_id": {"$in": unseen}, "busy": True}):
-                    taken[document["_id"]] = set(_nominals(document))
-            keys = [
-                _key(record.job_id, record.nominal)
-                for decision in decisions
-                for record in (*decision.runs, *decision.records)
-            ]
-            for start in range(0, len(keys), BATCH):
-                some = {"_id": {"$in": keys[start : start + BATCH]}}
-                for found in self._server.runs.find(some, {"job_id": 1, "nominal": 1}):
-                    taken.setdefault(found["job_id"], set()).add(found["nominal"])
-        for decision in decisions:
-            used = taken.get(decision.job.id)
-            since = first_nominal(decision)
-            if used and since is not None and max(used) >= since:
-                leave_out_recorded(decision, self.recorded(decision.job.id, since))
+    def count(self, job_id: str, records: int) -> None:
+        """Take note of records that a job got."""
+        if self._written is not None:
+            self._written[job_id] = self._written.get(job_id, 0) + records
 
     def recorded(self, job_id: str, since: int) -> list[Recorded]:
         """Return the records of a job that stand for times from an instant on, oldest first."""
@@ -152,8 +66,8 @@ class Ledger:
             before = runs.find({**of_job, "nominal": {"$lt": since}}, fields).sort("nominal", DESCENDING)
             later = runs.find({**of_job, "nominal": {"$gte": since}}, fields).sort("nominal", 1)
             found = [*before.limit(BEFORE), *later.limit(MOST)]
-        found += [*current.get("under_way", ()), *current.get("pending", ())]
-        return standing_from({_standing(entry) for entry in found if "nominal" in entry}, since)
+        found += [entry for name in LISTS for entry in entries_of(current, name)]
+        return standing_from({_standing(entry) for entry in numbered(found)}, since)
 
     # -- finish --------------------------------------------------------------------------------------------------
 
@@ -164,9 +78,15 @@ class Ledger:
     def _finish(self, ended: Sequence[tuple[Run, dict[str, Any]]]) -> list[Run]:
         runs, ends = [run for run, _ in ended], [end for _, end in ended]
         updates = [_end_of(run, end) for run, end in ended]
+        ids = sorted({run.job_id for run in runs})
+        try:
+            with self._server.translated():
+                matched = self._server.jobs.bulk_write(updates, ordered=False).matched_count
+        except StoreError:
+            if not self._mender.mend_lists(ids):
+                raise
+            return self._finish(ended)
         with self._server.translated():
-            matched = self._server.jobs.bulk_write(updates, ordered=False).matched_count
-            ids = sorted({run.job_id for run in runs})
             refused = [] if matched == len(runs) else self._refused(runs, ends, ids)
         self.file(ids)
         return refused
@@ -177,10 +97,10 @@ class Ledger:
         """Return the runs whose very end is neither pending nor filed."""
         written: set[tuple[Any, ...]] = set()
         for document in self._server.jobs.find({"_id": {"$in": ids}}, {"pending": 1}):
-            written.update(_identity(document["_id"], entry) for entry in document.get("pending", ()))
-        keys = [_key(run.job_id, run.nominal) for run in runs]
+            written.update(_identity(document["_id"], entry) for entry in entries_of(document, "pending"))
+        keys = [key_of(run.job_id, run.nominal) for run in runs]
         for document in self._server.runs.find({"_id": {"$in": keys}}):
-            written.add(_identity(document["job_id"], document))
+            written.add(_identity(document["_id"]["job_id"], document))
         return [run for run, end in zip(runs, ends, strict=True) if _identity(run.job_id, end) not in written]
 
     def file(self, ids: Sequence[str]) -> None:
@@ -192,9 +112,9 @@ class Ledger:
             )
             files, pulls = [], []
             for document in ready:
-                id, entries = document["_id"], document["pending"]
+                id, entries = document["_id"], list(numbered(entries_of(document, "pending")))
                 for entry in entries:
-                    key = _key(id, entry["nominal"])
+                    key = key_of(id, entry["nominal"])
                     files.append(ReplaceOne({"_id": key}, {"_id": key, "job_id": id, **entry}, upsert=True))
                 nominals = [entry["nominal"] for entry in entries]
                 pulls.append(UpdateOne({"_id": id}, {"$pull": {"pending": {"nominal": {"$in": nominals}}}}))
@@ -229,10 +149,10 @@ class Ledger:
             if updates:
                 self._server.jobs.bulk_write(updates, ordered=False)
             for document in self._server.jobs.find({"busy": True, "under_way.owner": node}, {"under_way": 1}):
-                for entry in document["under_way"]:
+                for entry in entries_of(document, "under_way"):
                     if entry.get("owner") == node:
-                        held.add((document["_id"], entry.get("nominal"), entry.get("attempt")))
-        return [run for run in in_hand if (run.job_id, run.nominal, run.attempt) not in held]
+                        held.add(repr((document["_id"], entry.get("nominal"), entry.get("attempt"))))
+        return [run for run in in_hand if repr((run.job_id, run.nominal, run.attempt)) not in held]
 
     def orphans(
         self,
@@ -255,7 +175,9 @@ class Ledger:
             return []
         found: dict[tuple[str, int], Run] = {}
         for document in documents:
-            for entry in document.get("under_way", ()):
+            for entry in entries_of(document, "under_way"):
+                if damage_of_run(document, entry):
+                    continue
                 owner = entry.get("owner")
                 if owner == node:
                     orphaned = in_doubt and (document["_id"], entry.get("nominal")) not in known
@@ -269,10 +191,10 @@ class Ledger:
         """Return the nodes whose lease is not over; one that was renewed in the future, as it seems, counts from now."""
         with self._server.translated():
             living = list(self._server.nodes.find({"lease_until": {"$gte": now}}))
+            living = [document for document in living if is_time(document["lease_until"])]
             for document in living:
-                renewed = document.get("started", 0)
-                if renewed > now + AHEAD:
-                    until = document["lease_until"]
+                renewed, until = document.get("started"), document["lease_until"]
+                if is_time(renewed) and renewed > now + AHEAD:
                     change = {"$set": {"lease_until": until - renewed + now, "started": now}}
                     self._server.nodes.update_one({"_id": document["_id"], "lease_until": until}, change)
         return {document["_id"] for document in living}
@@ -287,15 +209,15 @@ class Ledger:
         with self._server.translated():
             for job_id, runs in of_job.items():
                 seen = documents[job_id]
-                left = {entry["nominal"]: entry for entry in seen["under_way"]}
+                left = {entry.get("nominal"): entry for entry in entries_of(seen, "under_way")}
                 ended = []
                 for run in runs:
                     if run.ended:
                         del left[run.nominal]
-                        ended.append(_entry_of(run))
+                        ended.append(entry_of(run))
                     else:
-                        left[run.nominal] = _entry_of(run)
-                condition = {"_id": job_id, "version": seen["version"], "under_way": seen["under_way"]}
+                        left[run.nominal] = entry_of(run)
+                condition = {"_id": job_id, "version": seen.get("version"), "under_way": seen["under_way"]}
                 change: dict[str, Any] = {"$set": {"under_way": list(left.values())}}
                 if ended:
                     change["$push"] = {"pending": {"$each": ended}}
@@ -325,7 +247,8 @@ class Ledger:
             found = self._server.nodes.find_one({"_id": node})
         if found is None:
             raise StoreError(f"Node {node} has no lease; a node calls renew() before it claims anything")
-        return bool(found["lease_until"] >= now)
+        until = found.get("lease_until")
+        return is_time(until) and bool(until >= now)
 
     # -- looking back, and forgetting ----------------------------------------------------------------------------
 
@@ -342,8 +265,8 @@ class Ledger:
         with self._server.translated():
             # In this order: what is filed in between is seen twice, and not never.
             for document in self._server.jobs.find(current, {"under_way": 1, "pending": 1}):
-                for entry in (*document.get("under_way", ()), *document.get("pending", ())):
-                    if wanted is None or entry.get("status") in wanted:
+                for entry in (entry for name in LISTS for entry in entries_of(document, name)):
+                    if wanted is None or text_instead(entry.get("status")) in wanted:
                         _collect(found, {**entry, "job_id": document["_id"]})
             for document in self._server.runs.find(filed).sort("nominal", DESCENDING).limit(limit):
                 _collect(found, document)
@@ -353,7 +276,8 @@ class Ledger:
             for start in range(0, len(ids), BATCH):
                 named = {"_id": {"$in": ids[start : start + BATCH]}}
                 for document in self._server.jobs.find(named, {"name": 1, "func": 1}):
-                    names[document["_id"]] = document.get("name"), document.get("func")
+                    name, func = document.get("name"), document.get("func")
+                    names[document["_id"]] = text_instead(name), text_instead(func)
         label_all(runs, names)
         return runs
 
@@ -366,9 +290,8 @@ class Ledger:
         """Delete the runs beyond the newest ``keep`` of each job, in batches."""
         for job_id in self._crowded(keep):
             with self._server.translated():
-                newest = self._server.runs.find({"job_id": job_id}, {"nominal": 1}).sort(
-                    "nominal", DESCENDING
-                )
+                counted = {"job_id": job_id, "nominal": {"$type": "number"}}
+                newest = self._server.runs.find(counted, {"nominal": 1}).sort("nominal", DESCENDING)
                 edge = next(iter(newest.skip(keep).limit(1)), None)
             if edge is not None:
                 self._prune(partial(self._of_job, job_id, edge["nominal"]))
@@ -395,7 +318,8 @@ class Ledger:
                 {"$match": {"count": {"$gt": keep}}},
             ]
             with self._server.translated():
-                return [group["_id"] for group in self._server.runs.aggregate(counted)]
+                found = [group["_id"] for group in self._server.runs.aggregate(counted)]
+            return [job_id for job_id in found if isinstance(job_id, str)]
         # Looking costs more than some records above the bound.
         crowded = [job_id for job_id, count in list(written.items()) if count > keep // 10]
         for job_id in crowded:
@@ -403,11 +327,12 @@ class Ledger:
         return crowded
 
 
-def _key(job_id: str, nominal: int) -> dict[str, Any]:
+def key_of(job_id: str, nominal: int) -> dict[str, Any]:
+    """Return the id of the record of a nominal time."""
     return {"job_id": job_id, "nominal": nominal}
 
 
-def _entry_of(run: Run) -> dict[str, Any]:
+def entry_of(run: Run) -> dict[str, Any]:
     """Return a run as it is kept in its job's document."""
     fields = fields_of(run)
     del fields["job_id"]
@@ -416,7 +341,7 @@ def _entry_of(run: Run) -> dict[str, Any]:
 
 def _rounds(runs: Sequence[Run]) -> Iterator[list[tuple[Run, dict[str, Any]]]]:
     """Return ended runs with their records, those of one job in as many parts as its document has no room for together."""
-    left = [(run, _entry_of(run)) for run in runs]
+    left = [(run, entry_of(run)) for run in runs]
     if not left:
         return
     if len({run.job_id for run in runs}) == len(runs):  # as nearly always
@@ -441,22 +366,17 @@ def _size(entry: Mapping[str, Any]) -> int:
     )
 
 
-def _nominals(document: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return the nominal times of the runs in a job's document."""
-    if not document.get("busy"):
-        return ()
-    entries = (*document.get("under_way", ()), *document.get("pending", ()))
-    return tuple(entry["nominal"] for entry in entries if "nominal" in entry)
-
-
 def _standing(entry: Mapping[str, Any]) -> Recorded:
     nominal: int = entry["nominal"]
-    return nominal, entry.get("last", nominal), entry.get("status", "")
+    last, status = entry.get("last"), entry.get("status")
+    until: int = last if is_time(last) and last >= nominal else nominal  # type: ignore[assignment, operator]
+    return nominal, until, status if isinstance(status, str) else "unreadable"
 
 
 def _identity(job_id: str, entry: Mapping[str, Any]) -> tuple[Any, ...]:
     get = entry.get
-    return job_id, get("nominal"), get("owner"), get("attempt"), get("status"), get("finished")
+    # As texts: damaged ones may not fit into a set.
+    return job_id, repr([get(name) for name in ("nominal", "owner", "attempt", "status", "finished")])
 
 
 def _fence_of(run: Run) -> dict[str, Any]:
@@ -466,29 +386,6 @@ def _fence_of(run: Run) -> dict[str, Any]:
 def _end_of(run: Run, end: Mapping[str, Any]) -> UpdateOne:
     change = {"$pull": {"under_way": {"nominal": run.nominal}}, "$push": {"pending": end}}
     return UpdateOne({"_id": run.job_id, "under_way": _fence_of(run)}, change)
-
-
-def _claim_of(decision: Decision, token: str) -> UpdateOne:
-    condition: dict[str, Any] = {"_id": decision.job.id, "version": decision.version}
-    changes: dict[str, Any] = {
-        "next_nominal": decision.next_nominal,
-        "next_due": decision.next_due,
-        "version": decision.version + 1,
-        "state": decision.state,
-        "error": storable(decision.error),
-        "claim": token,
-    }
-    pushes: dict[str, Any] = {}
-    if decision.runs:
-        condition[f"under_way.{decision.job.policy.max_instances - 1}"] = {"$exists": False}
-        pushes["under_way"] = {"$each": [{**_entry_of(run), "claim": token} for run in decision.runs]}
-    if decision.records:
-        pushes["pending"] = {"$each": [{**_entry_of(record), "claim": token} for record in decision.records]}
-    update: dict[str, Any] = {"$set": changes}
-    if pushes:
-        changes["busy"] = True
-        update["$push"] = pushes
-    return UpdateOne(condition, update)
 
 
 def _collect(found: dict[tuple[str, int], Run], fields: Mapping[str, Any]) -> None:
