@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from .clock import HELD, instant, moment
 from .codec import dumps, loads, to_text
-from .core.plan import QUARANTINED
+from .core.plan import ACTIVE, QUARANTINED
 from .core.policy import DEFAULT_POLICY
+from .damaged import DAMAGED, EARLIEST, LATEST, MOST, is_sound_job, mended_job
 from .errors import (
     CallableLookupError,
     CallableMismatchError,
@@ -201,6 +202,22 @@ class JobFormat:
 
         :param home: the scheduler that the job's methods go through, and the alias of the store
         """
+        try:
+            # What nearly all jobs are like; the others are looked at closely.
+            is_sound = (
+                error is None
+                and state == ACTIVE
+                and EARLIEST <= nominal <= due <= LATEST  # type: ignore[operator]
+                and 0 <= version < MOST
+                and running < MOST
+                and type(id) is type(name) is type(executor) is str
+            ) or is_sound_job(id, name, executor, nominal, due, version, state, running, error)
+        except TypeError:
+            is_sound = is_sound_job(id, name, executor, nominal, due, version, state, running, error)
+        if not is_sound:
+            parts = (reference, trigger, args, kwargs, options)
+            columns = (id, name, *parts, executor, nominal, due, version, state, running, error)
+            return self._of_damaged(home, columns)
         # All attributes are set here, once, instead of by Job.__new__(): a list of jobs is to come fast.
         job: Job = _new(Job)
         job._home = home
@@ -214,7 +231,23 @@ class JobFormat:
         job.version = version
         job.state = state
         job.running = running
-        self.restore(job, reference, trigger, args, kwargs, options)
+        try:
+            self.restore(job, reference, trigger, args, kwargs, options)
+        except (TypeError, AttributeError):
+            parts = (reference, trigger, args, kwargs, options)
+            if all(type(part) is str for part in parts):
+                raise
+            columns = (id, name, *parts, executor, nominal, due, version, state, running, error)
+            return self._of_damaged(home, columns)
+        return job
+
+    def _of_damaged(self, home: tuple[Any, str | None], columns: Sequence[Any]) -> Job:
+        """Return a job of which not all is what a store wrote, in quarantine; what is damaged has something sound in its place."""
+        sound, wrong = mended_job(columns)
+        version = sound[10]
+        sound[10], sound[11], sound[13] = max(version, 0), QUARANTINED, None
+        job = self.job_of(home, *sound)
+        job.version, job.error = version, f"{DAMAGED}{wrong}; repair it, or replace or remove the job"
         return job
 
     def restore(self, job: Job, reference: str, trigger: str, args: str, kwargs: str, options: str) -> None:

@@ -430,6 +430,31 @@ class BaseJobStore(ABC):
         """Make quarantined jobs active again that can be restored now; return them."""
         return []
 
+    def recount(self, jobs: Sequence[Job]) -> None:
+        """Compare the counts of running runs of some jobs with the ledger; put right what is wrong, in the store and on the jobs.
+
+        Called before a time is skipped because of such a count. The version of a job stays as it is.
+
+        :param jobs: jobs as :meth:`due` returned them; their ``running`` is set to what the ledger says
+        """
+        with self._ledger.lock:
+            under_way = self._ledger.count_under_way(job.id for job in jobs)
+            for job in jobs:
+                job.running = under_way[job.id]
+                self._ledger.set_running(job.id, job.running)
+
+    def mend(self, now: int) -> tuple[list[Job], list[Run]]:
+        """Look for damage that no other step meets, a bounded part of it at a time; housekeeping calls it.
+
+        That is: jobs that are never due because of what is stored of them; runs that neither are under way nor have ended, or whose
+        keys no node can name, which get an end; counts of running runs that the ledger contradicts, which are put right.
+
+        :param now: instant
+        :return: jobs of the first kind, with ``state`` "quarantined" and the reason in ``error`` (the caller claims the decision),
+            and the runs that got an end (status "lost")
+        """
+        return [], []
+
     def prune(self, now: int) -> None:  # noqa: B027  # the ring bounds itself
         """Delete the ledger records that are beyond the bounds of retention, in batches."""
 

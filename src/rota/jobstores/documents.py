@@ -9,6 +9,7 @@ from operator import attrgetter
 
 from ..core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED, due_time, plan
 from ..core.run import Run
+from ..damaged import is_damaged
 from ..errors import DeserializationError, JobValueError, SchemaError
 from ..interrupts import is_interrupt
 from ..job import Job
@@ -77,9 +78,14 @@ def job_of(
     )
 
 
-def healing_as(error: str | None) -> tuple[str, str | None]:
-    """Return the state and error with which a job in quarantine is read to see whether it can be restored now."""
-    return (QUARANTINED, error) if is_misnamed(error) else (ACTIVE, None)
+def healing_as(error: str | None, has_time: bool = True) -> tuple[str, str | None]:
+    """Return the state and error with which a job in quarantine is read to see whether it can be restored now.
+
+    :param has_time: whether it has a next time; one that has lost it by a damage waits for somebody to give it one
+    """
+    if is_misnamed(error) or (not has_time and is_damaged(error)):
+        return QUARANTINED, error
+    return ACTIVE, None
 
 
 def heal(job: Job, now: int) -> bool:

@@ -266,6 +266,13 @@ class MemoryJobStore(BaseJobStore):
             self._runs.extend(runs)
         return []
 
+    def recount(self, jobs: Sequence[Job]) -> None:
+        """Let the counters of jobs say how many of their runs are under way."""
+        with self._mutex:
+            under_way = self._runs.count_under_way(job.id for job in jobs)
+            for job in jobs:
+                job.running = under_way[job.id]
+
     @property
     def _ledger(self) -> MemoryLedger:
         return self._runs

@@ -90,6 +90,21 @@ class MemoryLedger:
         self.running.pop(job_id, None)
         return 0
 
+    def count_under_way(self, job_ids: Iterable[str]) -> dict[str, int]:
+        """Return how many runs of some jobs are under way."""
+        counts = dict.fromkeys(job_ids, 0)
+        for run in self.under_way:
+            if run.job_id in counts:
+                counts[run.job_id] += 1
+        return counts
+
+    def set_running(self, job_id: str, count: int) -> None:
+        """Count so many runs of a job as running."""
+        if count:
+            self.running[job_id] = count
+        else:
+            self.running.pop(job_id, None)
+
     def recorded(self, job_id: str, since: int) -> list[Recorded]:
         """Return the records of a job that stand for times from an instant on, oldest first."""
         from ..core.recorded import standing_from  # import time

@@ -25,6 +25,7 @@ from ..texts import error_text, shortened
 from ..util import new_node_id
 from .announcing import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
 from .clock_jumps import ClockWatch, bring_forward
+from .guarded import claim_singly, mend, recount_busy
 from .store_state import StoreState
 
 TYPE_CHECKING = False
@@ -387,6 +388,11 @@ class Engine:
 
     def _carry_out(self, state: StoreState, jobs: Sequence[Job], now: int) -> int:
         """Plan, claim and hand out what is due; return how many runs were handed out."""
+        if state.lease is not None:  # else the counts are in this process, changed together with the runs
+            for job in jobs:
+                if job.running and not 0 <= job.running < job.policy.max_instances:
+                    recount_busy(state, jobs)
+                    break
         decisions = [_decide(job, now) for job in jobs]
         won = self._claim(state, decisions, now)
         submissions: dict[str, list[Run]] = {}
@@ -415,12 +421,23 @@ class Engine:
 
     def _claim(self, state: StoreState, decisions: Sequence[Decision], now: int) -> list[Decision]:
         lease = state.lease
-        if lease is None:
-            return state.store.claim(decisions, self.node, now)
-        # An error does not tell whether the claim was stored, so it leaves a doubt.
-        lease.in_doubt = True
-        won = state.store.claim(decisions, lease.node, now)
-        lease.in_doubt = False
+        node = self.node
+        if lease is not None:
+            # An error does not tell whether the claim was stored, so it leaves a doubt.
+            lease.in_doubt, node = True, lease.node
+        try:
+            won = state.store.claim(decisions, node, now)
+        except BaseException as exc:
+            if is_interrupt(exc):
+                raise
+            won, left = claim_singly(state.store, decisions, node, now, exc)
+            if left is not None:
+                if not won:
+                    raise left from None
+                self.store_failed(state.alias, left, "claiming runs")  # what was claimed is carried out
+            return won
+        if lease is not None:
+            lease.in_doubt = False
         return won
 
     def _submit(self, state: StoreState, alias: str, heads: Sequence[Run]) -> None:
@@ -489,6 +506,9 @@ class Engine:
         for job in state.store.heal(now):
             self.logger.info('Job "%s" left quarantine', job.id)
             self.dispatch(JobEvent(EVENT_JOB_RESTORED, job.id, state.alias))
+        jobs = mend(self, state, now)
+        if jobs:
+            self._carry_out(state, jobs, now)
         state.store.prune(now)
         for alias, waiting in state.store.overdue(now, tuple(self._executors)).items():
             if alias not in state.strangers:

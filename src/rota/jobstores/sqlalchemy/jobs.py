@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, case, func, select
 from ...clock import HELD
 from ...core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED, due_time, plan
 from ...core.run import CLAIMED
+from ...damaged import text_instead, version_of
 from ...errors import JobLookupError, JobValueError
 from ...interrupts import is_interrupt
 from ...texts import storable
@@ -92,13 +93,16 @@ class Jobs:
         names = ["id", *_PARTS, "next_nominal", "next_due", "version", "state", "error", "created", "updated"]
 
         def inserted(value: Values) -> Insert:
-            # A job that was removed while it ran, and is added again, still has those runs under way.
-            under_way = (
-                select(func.count())
-                .select_from(runs)
+            # A job that was removed while it ran, and is added again, still has those runs under way. They are locked, so that
+            # who ends one of them at this moment is waited for, or counts it down on this row.
+            locked = (
+                select(runs.c.nominal)
                 .where(runs.c.job_id == value("id"), runs.c.status == CLAIMED)
-                .scalar_subquery()
+                .correlate_except(runs)
+                .with_for_update()
+                .subquery("under_way")
             )
+            under_way = select(func.count()).select_from(locked).scalar_subquery()
             return value.inserted(table, **{name: value(name) for name in names}, running=under_way)
 
         self._insert = Prepared(inserted, *names, writes_out=False)
@@ -116,6 +120,18 @@ class Jobs:
         update = table.update().where(columns.id == bindparam("b_id")).values(changes)
         self._save = update.where(columns.version == bindparam("b_version"), columns.state != ENDED)
         self._revive = update.values(created=bindparam("created")).where(columns.state == ENDED)
+        counters: Select = select(columns.id, columns.running, columns.next_due, columns.state)
+        counters = counters.where(columns.id.in_(bindparam("ids", expanding=True)))
+        self._counters = counters.with_for_update()
+        self._free_counters = counters.with_for_update(skip_locked=True)
+        self._under_way = (
+            select(runs.c.job_id, func.count())
+            .where(runs.c.job_id.in_(bindparam("ids", expanding=True)), runs.c.status == CLAIMED)
+            .group_by(runs.c.job_id)
+        )
+        self._set = table.update().where(columns.id == bindparam("b_id")).values(running=bindparam("running"))
+        self._set_free = self._set.values(next_due=columns.next_nominal)
+        self._bury = table.delete().where(columns.id == bindparam("b_id"), columns.state == ENDED)
         self._delete = table.delete().where(columns.id == bindparam("b_id"), columns.state != ENDED)
         self._heal = (
             table.update()
@@ -155,7 +171,7 @@ class Jobs:
 
     def healed(self, row: Row, home: tuple[Any, str | None]) -> Job | None:
         """Return the job of a row in quarantine as an active one, or None if it still cannot be restored."""
-        state, error = healing_as(row[13])
+        state, error = healing_as(row[13], row[8] is not None)
         job = self.job_of((*row[:11], state, row[12], error), home)
         return None if job.state == QUARANTINED else job
 
@@ -237,13 +253,14 @@ class Jobs:
             found = [conn.scalar(self._next)]
         else:
             found = [conn.scalar(self._next_of, {"b_executor": executor}) for executor in executors]
-        times = [time for time in found if time is not None and time != HELD]
+        # A text or bytes in the place of a time come after all times.
+        times = [int(time) for time in found if isinstance(time, (int, float)) and time != HELD]
         return min(times, default=None)
 
     def overdue(self, conn: Connection, now: int, known: Iterable[str]) -> dict[str, int]:
         """Return how many due jobs wait for each executor that is not known."""
         rows = conn.execute(self._overdue, {"b_now": now, "b_known": list(known)})
-        return {row[0]: row[1] for row in rows}
+        return {text_instead(row[0]): row[1] for row in rows}
 
     # -- writing -------------------------------------------------------------------------------------------------
 
@@ -276,7 +293,10 @@ class Jobs:
     def revive(self, conn: Connection, row: NewRow) -> bool:
         """Take over the row of a job whose schedule is over and whose last runs are under way, if there is one."""
         values = dict(zip(self._new, row, strict=True))
-        return bool(conn.execute(self._revive, values | {"b_id": values["id"]}).rowcount)
+        revived = bool(conn.execute(self._revive, values | {"b_id": values["id"]}).rowcount)
+        if revived:
+            self.recount(conn, [values["id"]])
+        return revived
 
     def save(self, conn: Connection, job: Job, values: Mapping[str, Any], version: int | None) -> bool:
         """Replace a job of the given version (of any version if None).
@@ -287,13 +307,40 @@ class Jobs:
         stored = self.one(conn, job.id)
         if stored is None:
             raise JobLookupError(job.id)
-        if version is not None and stored.version != version:
+        found = version_of(stored.version)
+        if version is not None and found != version:
             return False
-        row = {**values, "b_id": job.id, "b_version": stored.version, "version": stored.version + 1}
+        if stored.running != 0:
+            self.recount(conn, [job.id])
+        row = {**values, "b_id": job.id, "b_version": stored.version, "version": found + 1}
         if not conn.execute(self._save, row).rowcount:
             return False
-        job.version = stored.version + 1
+        job.version = found + 1
         return True
+
+    def recount(self, conn: Connection, ids: Iterable[str], wait: bool = True) -> dict[str, int]:
+        """Let the counters of jobs say what the ledger says, and jobs go on that waited for runs that are not there.
+
+        Who claims or ends a run changes the job's row in the same transaction, so with that locked the count is exact; it is a
+        statement of its own, as it must not see the ledger as it was before the lock.
+
+        :param wait: whether to wait for rows that others have locked; else those are left out
+        :return: the count of each job that was looked at
+        """
+        wanted = sorted(ids)
+        found: dict[str, int] = {}
+        for start in range(0, len(wanted), BATCH):
+            some = {"ids": wanted[start : start + BATCH]}
+            rows = conn.execute(self._counters if wait else self._free_counters, some).all()
+            counts = {row[0]: row[1] for row in conn.execute(self._under_way, some)}
+            for id, running, due, state in rows:
+                found[id] = count = counts.get(id, 0)
+                is_free = count == 0 and due == HELD
+                if running != count or is_free:
+                    conn.execute(self._set_free if is_free else self._set, {"b_id": id, "running": count})
+                if state == ENDED and count == 0:
+                    conn.execute(self._bury, {"b_id": id})
+        return found
 
     def remove(self, conn: Connection, job_id: str) -> None:
         """Delete a job.

@@ -6,6 +6,8 @@ Pure; knows no connection.
 from __future__ import annotations
 
 from ...core.run import CLAIMED, Run
+from ...damaged import DAMAGED, is_sound_run, mended_run, text_instead
+from ...interrupts import is_interrupt
 from ...results import text_of_result, value_of
 from ...texts import storable
 from ..documents import label_of
@@ -125,12 +127,50 @@ def end_of(run: Run) -> tuple[Any, ...]:
 
 
 def run_of(row: Row[Any]) -> Run:
-    """Return the record of a row."""
+    """Return the record of a row; of a damaged one what is sound, with the damage as its reason. It cannot raise."""
+    columns = (row.job_id, row.nominal, row.last, row.times, row.due, row.attempt, row.status)
+    others = (row.owner, row.executor, row.claimed, row.started, row.finished)
+    if not is_sound_run(*columns, *others):
+        return _run_of_damaged(row)
     run = Run(row.job_id, row.nominal, row.due, None, row.executor)
     run.last, run.count, run.attempt = row.last, row.times, row.attempt
-    run.status, run.reason, run.owner = row.status, row.reason, row.owner
+    run.status, run.owner = row.status, row.owner
     run.claimed_at, run.started_at, run.finished_at = row.claimed, row.started, row.finished
-    run.retval = None if row.result is None else value_of(row.result)
-    run.error_type, run.error, run.traceback = row.error_type, row.error, row.traceback
-    run.name, run.func = row.name, row.func
+    _tell(run, row, row.reason)
     return run
+
+
+def damage_of(row: Row[Any]) -> str | None:
+    """Return what is damaged of a run's row, in words; None if nothing is."""
+    return mended_run(_fields_of(row))[1] or None
+
+
+def _fields_of(row: Row[Any]) -> dict[str, Any]:
+    return {**row._mapping, "count": row.times}
+
+
+def _run_of_damaged(row: Row[Any]) -> Run:
+    sound, wrong = mended_run(_fields_of(row))
+    run = Run(sound["job_id"], sound["nominal"], sound["due"], None, sound["executor"])
+    run.last, run.count, run.attempt = sound["last"], sound["count"], sound["attempt"]
+    run.status, run.owner = sound["status"], sound["owner"]
+    run.claimed_at, run.started_at, run.finished_at = sound["claimed"], sound["started"], sound["finished"]
+    # Such a record that has been given its end says so already.
+    said = row.reason if isinstance(row.reason, str) and row.reason.startswith(DAMAGED) else None
+    _tell(run, row, said or f"{DAMAGED}{wrong}")
+    return run
+
+
+def _tell(run: Run, row: Row[Any], reason: Any) -> None:
+    """Set what a record says to people."""
+    texts: tuple[Any, ...] = (reason, row.error_type, row.error, row.traceback, row.name, row.func)
+    if row.result is not None:
+        try:
+            run.retval = value_of(row.result)
+        except BaseException as exc:
+            if is_interrupt(exc):
+                raise
+            run.retval = text_instead(row.result)
+    if any(text is not None and type(text) is not str for text in texts):
+        texts = tuple(None if text is None else text_instead(text) for text in texts)
+    run.reason, run.error_type, run.error, run.traceback, run.name, run.func = texts

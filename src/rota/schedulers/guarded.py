@@ -1,0 +1,102 @@
+"""What a pass does about damage: claims that a store refuses, counts that contradict the ledger, jobs and runs nobody comes across.
+
+It asks the store, and says what became of what it found; the engine hands out runs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ..core.plan import QUARANTINED, quarantine
+from ..errors import StoreError
+from ..interrupts import is_interrupt
+from ..texts import error_text, shortened
+from .announcing import EVENT_OF_STATUS, announce
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..core.plan import Decision
+    from ..core.run import Run
+    from ..job import Job
+    from ..jobstores.base import BaseJobStore
+    from .engine import Engine
+    from .store_state import StoreState
+
+#: After so many jobs of which a store takes neither the claim nor the quarantine, with nothing in between, it is asked no further.
+GIVE_UP = 3
+
+
+def is_of_store(exc: BaseException) -> bool:
+    """Whether an error speaks of the store, not of what it was given."""
+    return issubclass(type(exc), (OSError, StoreError))
+
+
+def claim_singly(
+    store: BaseJobStore, decisions: Sequence[Decision], node: str, now: int, error: BaseException
+) -> tuple[list[Decision], BaseException | None]:
+    """Claim decisions one by one, as the store refuses them together; a job whose claim it refuses is quarantined, and says why.
+
+    :param error: what the store said of all of them; if it speaks of the store, nothing is asked again
+    :return: the decisions that were carried out, those to quarantine a job among them, and the error that is left
+    """
+    won: list[Decision] = []
+    left = error if is_of_store(error) else None
+    failures = 0
+    for decision in decisions if left is None else ():
+        refusal: BaseException | None = error
+        if len(decisions) > 1:
+            refusal = _try(store, decision, node, now, won)
+        if refusal is not None and not is_of_store(refusal):
+            reason = f"the store refuses its claim: {shortened(error_text(refusal), 500)}"
+            refusal = _try(store, quarantine(decision.job, reason), node, now, won)
+        if refusal is None:
+            failures = 0
+            continue
+        left = refusal
+        failures += 1
+        if is_of_store(refusal) or failures == GIVE_UP:
+            break
+    return won, left
+
+
+def _try(
+    store: BaseJobStore, decision: Decision, node: str, now: int, won: list[Decision]
+) -> BaseException | None:
+    """Claim one decision, and add it to those that were; return what the store raises instead."""
+    try:
+        won += store.claim([decision], node, now)
+    except BaseException as exc:
+        if is_interrupt(exc):
+            raise
+        return exc
+    return None
+
+
+def recount_busy(state: StoreState, jobs: Sequence[Job]) -> None:
+    """Have the store check the counts of jobs that have no place left, as it seems, before a time of theirs is skipped.
+
+    A job that this node itself runs as often as it may has none indeed; the store is not asked about it.
+    """
+    busy = [job for job in jobs if not 0 <= job.running < job.policy.max_instances]
+    if not busy:
+        return
+    own = Counter([run.job_id for run in list((state.completions.in_hand or {}).values())])
+    doubtful = [job for job in busy if own[job.id] < job.policy.max_instances and job.state != QUARANTINED]
+    if doubtful:
+        state.store.recount(doubtful)
+
+
+def mend(engine: Engine, state: StoreState, now: int) -> list[Job]:
+    """Have the store look for damage that no other step meets; return the jobs that are to be quarantined."""
+    jobs, runs = state.store.mend(now)
+    for run in runs:
+        tell_of_damaged(engine, state, run)
+    return jobs
+
+
+def tell_of_damaged(engine: Engine, state: StoreState, run: Run) -> None:
+    """Log and announce that a damaged run was given an end."""
+    engine.logger.error("Run %r was recorded as %s: %s", run, run.status, run.reason)
+    announce(engine, state.alias, run, EVENT_OF_STATUS[run.status])

@@ -1,0 +1,132 @@
+"""Counts of running runs on servers, whose transactions do not see what others have not committed yet."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rota.clock import SECOND
+from rota.core.run import succeed
+from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
+from rota.testing.contract_jobs import START, claim, make_job, running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Connection
+
+    from rota.core.run import Run
+
+
+@pytest.fixture(params=["postgresql_url", "mariadb_url"])
+def stores(request: pytest.FixtureRequest) -> Iterator[tuple[SQLAlchemyJobStore, SQLAlchemyJobStore]]:
+    """Two stores on one empty database, on each server."""
+    url = request.getfixturevalue(request.param)
+    both = SQLAlchemyJobStore(url), SQLAlchemyJobStore(url)
+    for store in both:
+        store.start(None, "default")
+    yield both
+    for store in both:
+        store.shutdown()
+
+
+def waits_for_a_lock(store: SQLAlchemyJobStore) -> bool:
+    """Whether somebody waits for a row that somebody else has locked."""
+    with store.engine.connect() as conn:
+        if conn.dialect.name == "postgresql":
+            asked = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        else:
+            asked = "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
+        return bool(conn.exec_driver_sql(asked).scalar_one())
+
+
+def while_open(
+    store: SQLAlchemyJobStore, first: Callable[[Connection], object], second: Callable[[], object]
+) -> None:
+    """Do something in a transaction that is committed when another thread's work waits for it, or is done."""
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            second()
+        except BaseException as exc:
+            failures.append(exc)
+
+    with store.engine.connect() as conn:
+        with conn.begin():
+            first(conn)
+            thread = threading.Thread(target=work)
+            thread.start()
+            until = time.monotonic() + 20
+            while thread.is_alive() and not waits_for_a_lock(store):
+                assert time.monotonic() < until, "the other transaction neither waited nor ended"
+        thread.join(20)
+    assert not thread.is_alive()
+    assert failures == []
+
+
+def ended(run: Run) -> Run:
+    """Return a run with its end."""
+    run.started_at = START
+    succeed(run, None, START + SECOND)
+    return run
+
+
+Stores = tuple[SQLAlchemyJobStore, SQLAlchemyJobStore]
+
+
+@pytest.fixture(params=["together", "alone"])
+def add(request: pytest.FixtureRequest) -> Callable[[SQLAlchemyJobStore], None]:
+    """Add the job in each way in which jobs are added."""
+
+    def alone(store: SQLAlchemyJobStore) -> None:
+        store.add_job(make_job())
+
+    def together(store: SQLAlchemyJobStore) -> None:
+        store.add_jobs([make_job(), make_job("other")])
+
+    return alone if request.param == "alone" else together
+
+
+def test_a_job_that_is_added_again_does_not_count_a_run_whose_end_is_committed_late(
+    stores: Stores, add: Callable[[SQLAlchemyJobStore], None]
+) -> None:
+    here, there = stores
+    here.add_job(make_job())
+    (run,) = claim(here)
+    there.remove_job("job")
+    while_open(
+        here,
+        lambda conn: here._ledger_table.finish(conn, [ended(run)], START + SECOND),
+        lambda: add(there),
+    )
+    assert running(there) == 0
+
+
+def test_a_run_that_ends_while_its_job_is_being_added_again_is_counted_down(stores: Stores) -> None:
+    here, there = stores
+    here.add_job(make_job())
+    (run,) = claim(here)
+    there.remove_job("job")
+    row = there._jobs.new_row(make_job(), START)
+    while_open(
+        there,
+        lambda conn: there._jobs.insert(conn, row),
+        lambda: here.finish([ended(run)], START + SECOND),
+    )
+    assert running(there) == 0
+
+
+def test_a_job_that_replaces_one_does_not_count_a_run_whose_end_is_committed_late(stores: Stores) -> None:
+    here, there = stores
+    here.add_job(make_job())
+    (run,) = claim(here)
+    while_open(
+        here,
+        lambda conn: here._ledger_table.finish(conn, [ended(run)], START + SECOND),
+        lambda: there.add_jobs([make_job()], replace=lambda job, stored: None),
+    )
+    assert running(there) == 0
