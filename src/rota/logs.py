@@ -5,6 +5,8 @@ Imports logging in functions only: with all that it loads, it is half of the tim
 
 from __future__ import annotations
 
+import sys
+
 from .interrupts import is_interrupt
 from .texts import repr_of, text_of
 
@@ -32,42 +34,55 @@ def get_logger(name: str) -> Logger:
     return getLogger(name)
 
 
-class ClassLogger:
-    """The logger of objects that have not been given one of their own: ``_logger: Any = ClassLogger("rota.executors")``."""
+class LoggerAttribute:
+    """The attribute ``_logger`` of schedulers, stores and executors, as programs read and replace it.
+
+    What is set may be a logger or the name of one of logging's. Whatever is set, the object's ``_log`` is a guarded logger over it.
+
+    :param name: the logger of objects to which none was given
+    """
 
     __slots__ = ("_name",)
 
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def __get__(self, instance: Any, owner: type | None = None) -> Logger:
-        return get_logger(self._name)
-
-
-class GuardedClassLogger(ClassLogger):
-    """The same, guarded."""
-
-    __slots__ = ()
-
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        return GuardedLogger(get_logger(self._name))
+        given = self._name if instance is None else given_logger(instance) or self._name
+        return get_logger(given) if type(given) is str else given
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance.__dict__["_given_logger"] = value
+        instance._log = GuardedLogger(value)
+
+
+def given_logger(instance: Any) -> Any:
+    """Return what the :class:`LoggerAttribute` of an object was set to: a logger, a name, or None."""
+    return instance.__dict__.get("_given_logger")
 
 
 class GuardedLogger:
     """A logger whose methods never raise, whatever its filters, its handlers and the texts of its arguments do.
 
-    :param logger: a logger, or anything with the methods ``debug``, ``info``, ``warning``, ``error`` and ``exception``
+    :param logger: a logger, or anything with the methods ``debug``, ``info``, ``warning``, ``error`` and ``exception``; or the
+        name of one of logging's, which is not loaded before there is a line that somebody could see
     """
 
     __slots__ = ("_is_of_logging", "_logger", "enabled")
 
     def __init__(self, logger: Any) -> None:
+        #: whether a message of a level goes anywhere; it is asked for each job, so logging's own loggers answer by themselves
+        self.enabled: Callable[[int], bool] = self._is_enabled_by_default
+        self._logger = logger
+        self._is_of_logging = False
+        if type(logger) is not str:
+            self._take(logger)
+
+    def _take(self, logger: Any) -> None:
         self._logger = logger
         self._is_of_logging = _is_of_logging(logger)
-        #: whether a message of a level goes anywhere; it is asked for each job, so logging's own loggers answer by themselves
-        self.enabled: Callable[[int], bool] = (
-            logger.isEnabledFor if type(logger).__module__ == "logging" else self._is_enabled
-        )
+        is_plain = type(logger).__module__ == "logging"
+        self.enabled = logger.isEnabledFor if is_plain else self._is_enabled
 
     def over(self, logger: Any) -> GuardedLogger:
         """Return a logger like this one that writes by another."""
@@ -98,6 +113,18 @@ class GuardedLogger:
         """Log a failure with the exception that is being handled."""
         self._log("error", message, args, True)
 
+    def _is_enabled_by_default(self, level: int) -> bool:
+        """Whether a message goes anywhere; where nobody has loaded logging, nobody has asked for more than warnings."""
+        if level < WARNING and "logging" not in sys.modules:
+            return False
+        self._load()
+        return self.enabled(level)
+
+    def _load(self) -> None:
+        """Look up the logger of which only the name is known."""
+        if type(self._logger) is str:
+            self._take(get_logger(self._logger))
+
     def _is_enabled(self, level: int) -> bool:
         """Whether a message of that level goes anywhere; True where the logger cannot tell."""
         try:
@@ -109,6 +136,7 @@ class GuardedLogger:
 
     def _log(self, method: str, message: str, args: tuple[object, ...], exc_info: Any) -> None:
         try:
+            self._load()
             if self._is_of_logging and not self._logger.isEnabledFor(LEVELS[method]):
                 return  # most lines; the rest costs ten times as much
             # So that a line names the caller's file, not this one; loggers of other libraries do not know this option.

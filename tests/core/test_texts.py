@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -131,3 +133,38 @@ def test_an_exception_whose_traceback_cannot_be_logged_costs_no_line() -> None:
     finally:
         target.removeHandler(handler)
     assert lines == ["it failed (its traceback cannot be logged)"] * 2
+
+
+def test_a_scheduler_that_has_nothing_to_say_loads_no_logging() -> None:
+    """Most of what starting one would take; lines that programs ask for before they start it are written all the same."""
+    program = """
+import sys
+from rota.schedulers.background import BackgroundScheduler
+scheduler = BackgroundScheduler()
+scheduler.start()
+print("logging" in sys.modules)
+import logging
+logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stdout)
+scheduler.pause()
+print(scheduler._logger.name)
+scheduler.shutdown()
+"""
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert shown.splitlines()[:3] == [
+        "False",
+        "rota.scheduler: Paused scheduler job processing",
+        "rota.scheduler",
+    ]
+
+
+def test_a_warning_is_shown_although_nobody_has_loaded_logging() -> None:
+    program = """
+import sys
+from rota.logs import GuardedLogger
+logger = GuardedLogger("rota.tests.first")
+logger.info("nobody has asked for this")
+assert "logging" not in sys.modules
+logger.warning("but for this")
+"""
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stderr
+    assert told == "but for this\n"

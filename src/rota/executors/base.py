@@ -14,7 +14,7 @@ from ..clock import SYSTEM_CLOCK, Clock, instant
 from ..core.run import CANCELLED, CLAIMED, LOST, Run, end, fail
 from ..errors import MaxInstancesReachedError
 from ..interrupts import is_interrupt
-from ..logs import GuardedClassLogger, GuardedLogger, get_logger
+from ..logs import GuardedLogger, LoggerAttribute
 from ..texts import traceback_of
 from .steps import (
     chain,
@@ -87,7 +87,9 @@ class BaseExecutor(ABC):
     room_came_free: Callable[[], object] = staticmethod(bool)
     _scheduler: Any = None
     #: what the executor itself logs goes through this one
-    _log: GuardedLogger = GuardedClassLogger("rota.executors")  # type: ignore[assignment]
+    _log: GuardedLogger = GuardedLogger("rota.executors")
+    #: the logger as programs and their executors use it
+    _logger: Any = LoggerAttribute("rota.executors")
     _clock: Clock = SYSTEM_CLOCK
     #: the context variables that runs see; each gets a copy
     _context: Context
@@ -99,20 +101,9 @@ class BaseExecutor(ABC):
         :param alias: alias of this executor in the scheduler
         """
         self._scheduler = scheduler
-        self._logger = get_logger(f"rota.executors.{alias}")
+        self._logger = f"rota.executors.{alias}"
         self._clock = getattr(scheduler, "clock", None) or SYSTEM_CLOCK
         self._context = context_of(scheduler)
-
-    @property
-    def _logger(self) -> Any:
-        """The logger as programs and their executors use it; see ``_log``."""
-        given = self.__dict__.get("_given_logger")
-        return get_logger("rota.executors") if given is None else given
-
-    @_logger.setter
-    def _logger(self, value: Any) -> None:
-        self.__dict__["_given_logger"] = value
-        self._log = GuardedLogger(value)
 
     def shutdown(self, wait: bool = True) -> None:  # noqa: B027  # optional to override, as in APScheduler
         """Stop the executor; it can be started again.

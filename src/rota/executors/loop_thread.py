@@ -11,7 +11,7 @@ from os import getpid
 from threading import Lock, Thread, current_thread
 
 from ..core.run import CANCELLED, Run, end, fail
-from ..logs import GuardedLogger, get_logger
+from ..logs import GuardedLogger
 from ..texts import traceback_of
 from .steps import close_quietly, perform_coroutine
 
@@ -56,6 +56,8 @@ class LoopThread:
         self._pid = getpid()
         self._lock = Lock()
         self._running: _RunningLoop | None = None
+        #: loops that were told to end and still carry something out
+        self._ending: list[_RunningLoop] = []
 
     def submit(
         self,
@@ -86,8 +88,11 @@ class LoopThread:
 
     def cancel_all(self) -> None:
         """Cancel all coroutines that are under way; each ends as cancelled (unless it suppresses that)."""
-        running = self._running
-        if running is not None and self._pid == getpid():
+        if self._pid != getpid():
+            return
+        with self._lock:
+            loops = [*self._ending, *([] if self._running is None else [self._running])]
+        for running in loops:
             running.cancel_all()
 
     def stop(self, wait: bool = True, cancel: bool = True) -> None:
@@ -100,10 +105,15 @@ class LoopThread:
             self._forget()
         with self._lock:
             running, self._running = self._running, None
+            ending = [] if running is None else [running]
+            self._ending = [*(loop for loop in self._ending if not loop.loop.is_closed()), *ending]
+            waited_for = list(self._ending)
         if running is not None:
             running.stop(cancel)
-            if wait and running.thread is not current_thread():
-                running.thread.join()
+        if wait:
+            for loop in waited_for:
+                if loop.thread is not current_thread():
+                    loop.thread.join()
 
 
 class _RunningLoop:
@@ -186,7 +196,7 @@ class _RunningLoop:
         try:
             run()
         except BaseException:
-            GuardedLogger(get_logger("rota.executors")).exception("Error on the event loop of coroutine jobs")
+            GuardedLogger("rota.executors").exception("Error on the event loop of coroutine jobs")
 
     def _stop(self) -> None:
         self.stopping = True

@@ -60,9 +60,9 @@ class ThreadPoolExecutor(WorkerPool):
         super().start(scheduler, alias)
         self._name = self._options.get("thread_name_prefix") or self._name
 
-    def _join(self) -> None:
+    def _join(self, wait: bool) -> None:
         if self._loop_thread is not None:
-            self._loop_thread.stop(cancel=False)
+            self._loop_thread.stop(wait, cancel=False)
 
     def cancel(self) -> None:
         """End queued runs as cancelled, cancel coroutines, and raise the cancel flag of the runs under way."""
@@ -117,6 +117,8 @@ class ThreadPoolExecutor(WorkerPool):
 
                     self._loop_thread = LoopThread()
             self._loop_thread.submit(run, coroutine, finish, self._clock, self._log, self._context)
+            if self._stopped:  # nobody will end the loop that was made for it, so it ends after it
+                self._loop_thread.stop(wait=False, cancel=False)
         except BaseException as exc:  # no thread for the loop
             close_quietly(coroutine)
             self._refuse(run, exc)

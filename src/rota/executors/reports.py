@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..clock import SYSTEM_CLOCK, instant
 from ..core.run import FAILED, MISSED, Run, end, fail, succeed
 from ..events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MISSED, JobExecutionEvent
-from ..logs import GuardedLogger, get_logger
+from ..logs import GuardedLogger
 from ..texts import text_of
 from .steps import close_quietly, context_of, perform, perform_coroutine
 
@@ -26,7 +26,7 @@ def run_job(
 ) -> list[JobExecutionEvent]:
     """Call a job once for each nominal time and return the events (APScheduler's function, for custom executors)."""
     events = []
-    context, logger = context_of(getattr(job, "_scheduler", None)), GuardedLogger(get_logger(logger_name))
+    context, logger = context_of(getattr(job, "_scheduler", None)), GuardedLogger(logger_name)
     for run_time in run_times:
         run = run_for(job, run_time)
         coroutine = perform(run, context, SYSTEM_CLOCK, logger)
@@ -44,7 +44,7 @@ async def run_coroutine_job(
     from asyncio import get_running_loop
 
     events = []
-    context, logger = context_of(getattr(job, "_scheduler", None)), GuardedLogger(get_logger(logger_name))
+    context, logger = context_of(getattr(job, "_scheduler", None)), GuardedLogger(logger_name)
     for run_time in run_times:
         run = run_for(job, run_time)
         coroutine = perform(run, context, SYSTEM_CLOCK, logger)

@@ -110,8 +110,8 @@ class WorkerPool(NativeExecutor):
                 for thread in threads:
                     if thread is not threading.current_thread():
                         thread.join()
-                self._join()
-            elif threads:
+            self._join(wait)
+            if threads and not wait:
                 return None
             # Nobody is left for what came later, or for what no thread could be started for.
             with self._lock:
@@ -123,8 +123,8 @@ class WorkerPool(NativeExecutor):
             if not self._threads:
                 return self._cancel_queued()
 
-    def _join(self) -> None:
-        """Wait for what is under way elsewhere than in the threads."""
+    def _join(self, wait: bool) -> None:
+        """End what is under way elsewhere than in the threads, after what it has in hand; with ``wait``, wait for that."""
 
     def cancel(self) -> None:
         """End queued runs as cancelled, and ask the runs under way to stop."""

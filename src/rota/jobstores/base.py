@@ -18,7 +18,7 @@ from ..errors import (
     TransientJobError,
 )
 from ..interrupts import is_interrupt
-from ..logs import ClassLogger, GuardedClassLogger, get_logger
+from ..logs import GuardedLogger, LoggerAttribute, given_logger
 from .memory_ledger import MemoryLedger
 
 TYPE_CHECKING = False
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from ..core.recorded import Recorded
     from ..core.run import Run
     from ..job import Job
-    from ..logs import GuardedLogger
 
 __all__ = ("BaseJobStore", "ConflictingIdError", "JobLookupError", "TransientJobError")
 
@@ -65,8 +64,8 @@ class BaseJobStore(ABC):
     _scheduler: Any = None
     _alias: str | None = None
     #: for subclasses; Rota's own stores log by ``_log``
-    _logger: Any = ClassLogger("rota.jobstores")
-    _log: GuardedLogger | Any = GuardedClassLogger("rota.jobstores")
+    _logger: Any = LoggerAttribute("rota.jobstores")
+    _log: GuardedLogger = GuardedLogger("rota.jobstores")
 
     # -- life cycle ----------------------------------------------------------------------------------------------
 
@@ -78,14 +77,14 @@ class BaseJobStore(ABC):
         """
         self._scheduler = scheduler
         self._alias = alias
-        self._logger = get_logger(f"rota.jobstores.{alias}")
+        self._logger = f"rota.jobstores.{alias}"
 
     def shutdown(self) -> None:  # noqa: B027  # optional to override, as in APScheduler
         """Free what the store opened itself. What the user passed in stays open."""
 
     def log_by(self, logger: GuardedLogger) -> None:
         """Write the store's lines as the engine writes its own, so that no handler holds up who calls the store."""
-        self._log = logger.over(self._logger)
+        self._log = logger.over(given_logger(self) or self._logger)
 
     def attach(self, scheduler: Any, alias: str) -> None:
         """Tie this store object to one scheduler.

@@ -30,7 +30,6 @@ from ..events import (
 )
 from ..executors.base import BaseExecutor
 from ..jobstores.base import BaseJobStore
-from ..logs import GuardedLogger, get_logger
 from ..texts import error_text
 from ..util import asbool, astimezone, local_timezone, maybe_ref
 from .config import OPTIONS, context_option, default_policy, read_config, seconds_option
@@ -382,22 +381,12 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
 
     # -- APScheduler's extension points --------------------------------------------------------------------------
 
-    @property
-    def _logger(self) -> Any:
-        """The logger as it was given; programs replace it. What the scheduler itself logs goes through ``_log``."""
-        return self._given_logger
-
-    @_logger.setter
-    def _logger(self, value: Any) -> None:
-        self._given_logger = value
-        self._log = GuardedLogger(value)
-
     def _configure(self, config: dict[str, Any]) -> None:
         """Set options from a nested dictionary; hosts take theirs out first."""
         check_names(config, OPTIONS, type(self).__name__)
         logger = config.get("logger") or "rota.scheduler"
         is_name = isinstance(logger, str) and ":" not in logger
-        self._logger = get_logger(logger) if is_name else maybe_ref(logger)
+        self._logger = logger if is_name else maybe_ref(logger)
         self.clock = config.get("clock") or SYSTEM_CLOCK
         self._timezone = astimezone(config.get("timezone"))
         self.jobstore_retry_interval = seconds_option(config, "jobstore_retry_interval", 10.0)

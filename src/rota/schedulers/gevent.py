@@ -108,9 +108,10 @@ class GeventScheduler(BlockingScheduler):
         return GeventExecutor()
 
     def _make_engine_logger(self) -> GuardedLogger:
+        from ..logs import given_logger
         from .queued_logger import QueuedLogger  # import time
 
-        logger = QueuedLogger(self._logger)
+        logger = QueuedLogger(given_logger(self) or self._logger)
         if is_module_patched("threading"):
             # Its thread is a greenlet of this hub. Started by a native one, it would be of a hub that nobody runs.
             logger.queue.pump_in_thread()

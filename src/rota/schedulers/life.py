@@ -22,6 +22,7 @@ from ..events import EVENT_ALL
 from ..executors.base import BaseExecutor, current_run
 from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
+from ..logs import LoggerAttribute, given_logger
 from ..util import maybe_ref
 from .job_methods import STATE_STOPPED, JobMethods
 from .listeners import Listeners
@@ -51,7 +52,7 @@ class SchedulerLife(JobMethods):
 
     jobstore_retry_interval: float
     _lease: float
-    _logger: Any
+    _logger: Any = LoggerAttribute("rota.scheduler")
     _listeners: Listeners
     _engine: Engine | None
     #: set while no shutdown is under way
@@ -141,7 +142,7 @@ class SchedulerLife(JobMethods):
         """Return what the engine logs by: a filter or a handler that hangs may not hold up its passes."""
         from .queued_logger import QueuedLogger  # import time
 
-        return QueuedLogger(self._logger)
+        return QueuedLogger(given_logger(self) or self._logger)
 
     def _see_all_events(self) -> None:
         """Give a subclass's own _dispatch_event() a queue, as if it were a listener."""

@@ -15,7 +15,7 @@ from threading import Lock, Thread, current_thread, get_ident
 from ..clock import SLICE
 from ..errors import ConfigurationError, SchedulerAlreadyRunningError, SchedulerNotRunningError
 from ..interrupts import is_interrupt
-from ..logs import GuardedLogger, get_logger
+from ..logs import GuardedLogger
 from .base import STATE_STOPPED, BaseScheduler
 from .stopping import EXIT_GRACE
 
@@ -46,7 +46,7 @@ class LoopScheduler(BaseScheduler):
     def __init__(
         self, gconfig: Mapping[str, Any] = {}, **options: Any
     ) -> None:  # APScheduler's signature; never changed
-        self._helper = _HelperThread(GuardedLogger(get_logger("rota.scheduler")))
+        self._helper = _HelperThread(GuardedLogger("rota.scheduler"))
         super().__init__(gconfig, **options)
 
     def start(self, paused: bool = False) -> Any:

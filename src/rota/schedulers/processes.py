@@ -66,9 +66,9 @@ def _each(objects: Iterable[Any], method: str) -> None:
         except BaseException as exc:  # the others are looked after all the same
             if is_interrupt(exc):
                 raise
-            from ..logs import GuardedLogger, get_logger  # import time
+            from ..logs import GuardedLogger  # import time
 
-            GuardedLogger(get_logger("rota.scheduler")).exception("Error at a fork (%r)", each)
+            GuardedLogger("rota.scheduler").exception("Error at a fork (%r)", each)
 
 
 def _at_exit() -> None:

@@ -306,6 +306,18 @@ class ExecutorContract(HostileJobsContract):
         executor.shutdown()
         executor.shutdown(wait=False)
 
+    def test_a_shutdown_that_does_not_wait_leaves_no_thread_behind(
+        self, make: Callable[[], BaseExecutor]
+    ) -> None:
+        """What a scheduler has started ends with its last run, also where nobody waits for that."""
+        before = set(threading.enumerate())
+        executor, ended = make(), Ended()
+        runs = [self.run_of(add, 1), self.run_of(self.nap_async)]
+        executor.submit(runs, ended)
+        executor.shutdown(wait=False)
+        self.wait(ended, len(runs))
+        self.wait_until(lambda: set(threading.enumerate()) <= before, "its threads have ended")
+
     # -- being asked ---------------------------------------------------------------------------------------------
 
     def test_submit_does_not_wait(self, executor: BaseExecutor, tmp_path: Path) -> None:

@@ -91,9 +91,9 @@ def _guarded(work: Callable[[], object]) -> Callable[[], None]:
         try:
             work()
         except Exception:
-            from ...logs import GuardedLogger, get_logger
+            from ...logs import GuardedLogger
 
-            GuardedLogger(get_logger("rota.jobstores")).exception("Error at a fork")
+            GuardedLogger("rota.jobstores").exception("Error at a fork")
 
     return call
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from ...logs import GuardedLogger, get_logger
+from ...logs import GuardedLogger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def may_wait_again(engine: Engine, waits: int, address: str, waited: float) -> b
     if waits >= WAITS or _is_in_own_transaction(engine.url.database):
         return False
     if waits == 1:
-        logger = GuardedLogger(get_logger("rota.jobstores"))
+        logger = GuardedLogger("rota.jobstores")
         logger.warning(
             "The database %s has been locked by another writer for %g s; waiting on. %s",
             address,
