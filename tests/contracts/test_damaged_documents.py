@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from rota.jobstores.base import BaseJobStore
 
+
 class StoreHand(Hand):
     """What the hands on all servers have in common."""
 

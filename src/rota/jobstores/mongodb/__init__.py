@@ -8,6 +8,7 @@ from __future__ import annotations
 import pickle
 
 from ...clock import DAY, instant, moment
+from ...core.plan import QUARANTINED
 from ...core.run import CLAIMED
 from ...errors import ConfigurationError, MissingExtraError, StoreNotStartedError
 from ...jobcodec import JobFormat
@@ -378,11 +379,21 @@ class MongoDBJobStore(BaseJobStore):
     def heal(self, now: int) -> list[Job]:
         """Let jobs out of quarantine that can be restored and planned now; return them."""
         self._check_started()
-        for job_id, reason in self._mender.look_over(LOOKED_AT_ONCE).items():
-            self._log.error('Job "%s" is in quarantine: %s', job_id, reason)
         documents = self._jobs.find({"state": "quarantined", "_id": {"$type": "string"}})
         jobs = [self._jobs.job_of(document, self._scheduler, self._alias, True) for document in documents]
         return [job for job in jobs if heal(job, now) and self._jobs.heal(job)]
+
+    def recount(self, jobs: Sequence[Job]) -> None:
+        """Leave the counts as they are: the runs in a job's document are its ledger."""
+
+    def mend(self, now: int) -> tuple[list[Job], list[Run]]:
+        """Look for jobs and runs that nobody would find because of what is stored of them; see the port."""
+        self._check_started()
+        hidden, documents = self._mender.look_over(LOOKED_AT_ONCE)
+        jobs = [self._job_of(document) for document in (self._jobs.some(hidden) if hidden else ())]
+        for job in jobs:
+            job.state, job.error = QUARANTINED, hidden.get(job.id, job.error)
+        return jobs, self._mender.end_damaged(documents, now)
 
     def prune(self, now: int) -> None:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""

@@ -155,29 +155,31 @@ class Mender:
                 self.quarantine(document, reason_for(document) or "")
         return found
 
-    def look_over(self, limit: int) -> dict[Any, str]:
-        """Look at the next documents, in the order of their ids; put those into quarantine whose job nobody would find.
+    def look_over(self, limit: int) -> tuple[dict[str, str], list[dict[str, Any]]]:
+        """Look at the next documents, in the order of their ids; what hides runs is put right.
 
         :param limit: at how many to look
-        :return: the reason for each id
+        :return: by their ids why jobs have to be put into quarantine that nobody would find; and what was read
         """
         jobs = self._server.jobs
         onwards = {} if self._at is None else {"_id": {"$gt": self._at}}
         with self._server.translated():
             documents = list(jobs.find(onwards, _LOOKED_AT).sort("_id", 1).limit(limit))
         self._at = documents[-1]["_id"] if len(documents) == limit else None
-        found = {}
+        hidden = {}
         for document in documents:
             reason = reason_for(document)
-            if reason is not None and not self._is_said(document, reason):
-                if self.quarantine(document, reason) is not None:
-                    found[text_instead(document["_id"])] = reason
-            elif document.get("busy") is not True and any(document.get(name) for name in LISTS):
-                with self._server.translated():  # nobody would find its runs
-                    jobs.update_one({"_id": document["_id"]}, {"$set": {"busy": True}})
-        return found
+            if reason is None or self._is_said(document):
+                if document.get("busy") is not True and any(document.get(name) for name in LISTS):
+                    with self._server.translated():  # nobody would find its runs
+                        jobs.update_one({"_id": document["_id"]}, {"$set": {"busy": True}})
+            elif document.get("state") in OVER or not isinstance(document["_id"], str):
+                self.quarantine(document, reason)
+            else:
+                hidden[document["_id"]] = reason
+        return hidden, documents
 
-    def _is_said(self, document: Mapping[str, Any], reason: str) -> bool:
+    def _is_said(self, document: Mapping[str, Any]) -> bool:
         """Whether a job is in quarantine already, and nothing is left to be put right in its document."""
         error = document.get("error")
         return (
