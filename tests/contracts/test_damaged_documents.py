@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -87,6 +88,78 @@ class MongoDBHand(StoreHand):
         self._client.close()
 
 
+class RedisHand(StoreHand):
+    """Access to the hashes and sorted sets: to whole values, and to the parts of those that are JSON."""
+
+    #: what is stored of a job, and how it stands, in the order of their lists
+    SPEC = ("id", "name", "func", "trigger", "args", "kwargs", "options", "executor")
+    STATE = ("version", "running", "state", "next_nominal", "next_due", "of_executor", "error")
+    OF_RUN = ("status", "attempt", "owner", "due", "executor", "claimed")
+
+    fields = {
+        JOB: ("whole spec", "whole state", "score", *SPEC, *STATE),
+        RUN: ("whole", *OF_RUN),
+        RECORD: ("whole", "score", "last", "count", "result", "error", "name", *OF_RUN),
+        NODE: ("score", "length"),
+    }
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._client = need("redis", "redis").Redis.from_url(url)
+
+    def write(self, kind: str, key: tuple[Any, ...], field: str, value: Any) -> bool:
+        if field == "score":
+            return self._score(kind, key, value)
+        if field == "length":
+            return self._put("rota.meta", f"length {key[0]}", value)
+        name = key[0] if kind == JOB else f"{key[0]}\0{key[1]:019d}"
+        hash = {RUN: "rota.claimed", RECORD: "rota.runs"}.get(kind, "rota.states")
+        if kind == JOB and (field == "whole spec" or field in self.SPEC):
+            hash = "rota.jobs"
+        if field.startswith("whole"):
+            return self._put(hash, name, value)
+        try:
+            parts = json.loads(self._client.hget(hash, name))
+            if kind == JOB:
+                parts[(self.SPEC if hash == "rota.jobs" else self.STATE).index(field)] = value
+            else:
+                parts[field] = value
+            return self._put(hash, name, json.dumps(parts, separators=(",", ":")))
+        except (TypeError, ValueError):
+            return False
+
+    def _score(self, kind: str, key: tuple[Any, ...], value: Any) -> bool:
+        from redis.exceptions import RedisError
+
+        place, member = {
+            JOB: ("rota.run_times:default", key[0]),
+            NODE: ("rota.nodes", key[0]),
+            RECORD: ("rota.runs:succeeded", f"{key[0]}\0{key[-1]}"),
+        }[kind]
+        try:
+            if value is None:
+                return bool(self._client.zrem(place, member))
+            self._client.zadd(place, {member: value})
+        except (RedisError, TypeError, ValueError):
+            return False
+        return True
+
+    def _put(self, hash: str, name: str, value: Any) -> bool:
+        from redis.exceptions import RedisError
+
+        if value is None:
+            return bool(self._client.hdel(hash, name))
+        try:
+            self._client.hset(hash, name, value)
+        except RedisError:
+            return False
+        return True
+
+    def close(self) -> None:
+        super().close()
+        self._client.close()
+
+
 class Damaged(DamageContract):
     @pytest.fixture
     def url(self) -> str:
@@ -113,3 +186,13 @@ class TestMongoDB(Damaged):
     @pytest.fixture
     def make_hand(self) -> Callable[[str], StoreHand]:
         return MongoDBHand
+
+
+class TestRedis(Damaged):
+    @pytest.fixture
+    def url(self, redis_url: str) -> str:
+        return redis_url
+
+    @pytest.fixture
+    def make_hand(self) -> Callable[[str], StoreHand]:
+        return RedisHand

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from operator import attrgetter
 
+from ..clock import HELD
 from ..core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED, due_time, plan
 from ..core.run import Run
-from ..damaged import MOST, is_damaged, is_sound_run, mended_run, text_instead
+from ..damaged import MOST, is_damaged, is_sound_run, is_time, mended_run, text_instead
 from ..errors import DeserializationError, JobValueError, SchemaError
 from ..interrupts import is_interrupt
 from ..job import Job
 from ..references import is_misnamed
 from ..results import text_of_result, value_of
-from ..texts import storable
+from ..texts import repr_of, shortened, storable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -170,6 +171,18 @@ def label_records(decision: Decision) -> None:
     if decision.state == ENDED:
         for record in decision.records:
             record.name, record.func = decision.job.name, decision.job.func_ref
+
+
+def check_times(decision: Decision) -> None:
+    """Refuse a decision that moves a job to what is no time; databases may take it, and who reads it does not.
+
+    :raises OverflowError: if the next time is none
+    """
+    due = decision.next_due
+    if due is not None and due != HELD and not (is_time(due) and is_time(decision.next_nominal)):
+        raise OverflowError(
+            f"the next time of job {decision.job.id!r} must be within the years 1 to 9999, got {shortened(repr_of(due), 80)}"
+        )
 
 
 def label_all(runs: Iterable[Run], names: Mapping[str, tuple[str, str]]) -> None:

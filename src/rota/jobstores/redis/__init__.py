@@ -10,8 +10,9 @@ import pickle
 from random import getrandbits
 
 from ...clock import DAY, instant, moment
-from ...core.plan import ACTIVE, ENDED
+from ...core.plan import ACTIVE, ENDED, QUARANTINED
 from ...core.run import CLAIMED
+from ...damaged import DAMAGED, NEVER_DUE
 from ...errors import (
     ConfigurationError,
     MissingExtraError,
@@ -36,7 +37,7 @@ from . import job_scripts as scripts
 from . import run_scripts
 from .keys import SCHEMA_VERSION, Keys
 from .ledger import AT_ONCE, TRIES, Ledger
-from .records import ids_of, jobs_of, spec_of, state_of, time_of
+from .records import ids_of, jobs_of, spec_of, state_of, time_of, time_of_score
 from .server import Server, texts
 
 TYPE_CHECKING = False
@@ -120,6 +121,9 @@ class RedisJobStore(BaseJobStore):
         self._keep_age = None if keep_days is None else int(keep_days * DAY)
         self._ledger_keys = Ledger(self._run)
         self._started = False
+        #: executors that were asked about, and the cursors of what is looked over
+        self._executors: frozenset[str] = frozenset()
+        self._looked_at = "0", "0"
 
     @property
     def redis(self) -> Any:
@@ -301,6 +305,7 @@ class RedisJobStore(BaseJobStore):
 
     def due(self, now: int, room: Mapping[str, int]) -> list[Job]:
         """Return due jobs, earliest first, at most so many for each executor as it has room for."""
+        self._executors = frozenset(room)
         limits = {alias: min(limit, AT_ONCE) for alias, limit in room.items() if limit > 0}
         wanted = [text for alias, limit in limits.items() for text in (alias, str(limit))]
         if not wanted:
@@ -311,7 +316,7 @@ class RedisJobStore(BaseJobStore):
     def next_due(self, executors: Iterable[str]) -> int | None:
         """Return the earliest due time among the jobs of these executors."""
         found = self._run(scripts.NEXT, *executors)
-        return int(float(found)) if found else None
+        return time_of_score(found) if found else None
 
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
         """Carry out decisions in one step; what was changed by others in the meantime is left out.
@@ -372,9 +377,9 @@ class RedisJobStore(BaseJobStore):
         own = set(known)
         there = self._offset.at(now)
         for _ in range(TRIES):
-            orphans = self._ledger_keys.orphans(there, node, own, in_doubt, ownerless)
+            orphans = self._ledger_keys.orphans(there, node, own, in_doubt, ownerless, now)
             jobs = {job.id: job for job in self._jobs(orphans.jobs)}
-            changed = sort_out(orphans.runs, jobs, node, now, left, known)
+            changed = [*orphans.damaged, *sort_out(orphans.runs, jobs, node, now, left, known)]
             if not changed:
                 break
             taken = self._ledger_keys.take(changed, orphans, node, there)
@@ -396,6 +401,22 @@ class RedisJobStore(BaseJobStore):
         """Let jobs out of quarantine that can be restored and planned now; return them."""
         jobs = self._jobs(self._run(scripts.BROKEN_JOBS), healing=True)
         return [job for job in jobs if self._is_healed(job, now)]
+
+    def recount(self, jobs: Sequence[Job]) -> None:
+        """Let the counts of jobs say how many of their runs are under way."""
+        for job, count in zip(jobs, self._run(scripts.RECOUNT, *(job.id for job in jobs)), strict=True):
+            job.running = int(count)
+
+    def mend(self, now: int) -> tuple[list[Job], list[Run]]:
+        """Look for jobs and runs that nobody would find because of what is stored of them; see the port."""
+        cursor, found = texts(self._run(scripts.LOOK_OVER, self._looked_at[0]))
+        lost = state_of(QUARANTINED, None, None, "default", f"{DAMAGED}nobody knows when it is due")
+        self._looked_at = cursor, str(self._run(scripts.LOOK_FOR_LOST, self._looked_at[1], lost))
+        jobs = self._jobs(found)
+        for job in jobs:
+            if job.state != QUARANTINED:
+                job.state, job.error = QUARANTINED, NEVER_DUE
+        return jobs, self._ledger_keys.look_over("", self._offset.at(now), now)
 
     def prune(self, now: int) -> None:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
@@ -422,7 +443,33 @@ class RedisJobStore(BaseJobStore):
             raise StoreNotStartedError(
                 f"{self!r} is not started; its scheduler starts it, or call start(None, 'default') to use it alone"
             )
-        return self._keys.run(self._server, script, fields)
+        try:
+            return self._keys.run(self._server, script, fields)
+        except StoreError as exc:
+            if "WRONGTYPE" not in str(exc) or not self._set_aside():
+                raise
+            return self._keys.run(self._server, script, fields)
+
+    def _set_aside(self) -> bool:
+        """Put keys aside that somebody has overwritten by values of another kind, and make anew what follows from the others."""
+        moved = texts(self._keys.run(self._server, scripts.SET_ASIDE, tuple(self._executors)))
+        for key, name in zip(moved[::2], moved[1::2], strict=True):
+            self._log.error(
+                "The key %s on %s was overwritten by a value of another kind, which is kept as %s. What it held is lost, or "
+                "made anew from the other keys",
+                key,
+                self._server.address,
+                name,
+            )
+        if moved:
+            for script in (scripts.LOOK_OVER, scripts.INDEX_RUNS):
+                cursor = "0"
+                while True:
+                    answer = self._keys.run(self._server, script, (cursor,))
+                    cursor = texts(answer)[0] if isinstance(answer, list) else str(answer)
+                    if cursor == "0":
+                        break
+        return bool(moved)
 
     def _scan(self, script: str, *fields: str) -> Iterator[str]:
         """Carry out a script that answers in parts, a cursor with each."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ...core.run import END_STATES
+
 #: Take possession of the keys (whether to make what is not there). Returns the schema version, "foreign", or "missing".
 PREPARE = """
 local kind = call('TYPE', META)['ok']
@@ -37,6 +39,7 @@ local function settled(rest, due)
 end
 local function put(id, spec, version, running, rest, executor, due, before)
   if running <= 0 then rest, due = settled(rest, due) end
+  keep_state(id, before)
   local old = executor_of(before)
   if old ~= executor then call('ZREM', TIMES .. old, id) end
   if spec ~= '' then call('HSET', JOBS, id, spec) end
@@ -78,8 +81,8 @@ for i = 1, n, 7 do
   if known[id] then
     -- It is stored, and has gone on since.
   elseif state then
-    local _, running = parse(state)
-    put(id, f[i + 1], version, running, rest, executor, due, state)
+    -- The ledger says how many runs of an earlier job of this id are under way.
+    put(id, f[i + 1], version, under_way(id), rest, executor, due, state)
   else
     rest, due = settled(rest, due)
     local at = #jobs
@@ -119,6 +122,8 @@ return version
 _REMOVE = """
 local function remove(id, state)
   local version, running = parse(state)
+  keep_state(id, state)
+  if version == '-1' then running = under_way(id) end
   forget(id)
   if running > 0 then
     local executor = cjson.encode(executor_of(state))
@@ -149,7 +154,7 @@ LOOK_UP = """
 local ids = fields(ARGV[1])
 local states, specs, found = get(STATES, ids), get(JOBS, ids), {}
 for i = 1, #ids do
-  if states[i] and specs[i] then show(found, ids[i], specs[i], states[i]) end
+  if states[i] and is_job(specs[i], states[i]) then show(found, ids[i], specs[i], states[i]) end
 end
 return table.concat(found)
 """
@@ -172,7 +177,7 @@ BROKEN_JOBS = """
 local ids, found = call('SMEMBERS', BROKEN), {}
 local states, specs = get(STATES, ids), get(JOBS, ids)
 for i = 1, #ids do
-  if states[i] and specs[i] then show(found, ids[i], specs[i], states[i]) end
+  if states[i] and is_job(specs[i], states[i]) then show(found, ids[i], specs[i], states[i]) end
 end
 return table.concat(found)
 """
@@ -185,8 +190,8 @@ for i = 1, #all, 2 do ids[#ids + 1] = all[i] end
 local specs, n = get(JOBS, ids), 0
 -- Without a text for each job between: a fifth of the time of the server.
 for i = 1, #ids do
-  if specs[i] then
-    found[n + 1], found[n + 2], found[n + 3] = ids[i], specs[i], all[2 * i]
+  if is_job(specs[i], all[2 * i]) then
+    found[n + 1], found[n + 2], found[n + 3] = ids[i], shown(specs[i] or ''), shown(all[2 * i])
     n = n + 3
   end
 end
@@ -236,7 +241,7 @@ for e = 2, n, 2 do
   if #ids > 0 then
     local states, specs = get(STATES, ids), get(JOBS, ids)
     for i = 1, #ids do
-      if states[i] and specs[i] then
+      if states[i] and is_job(specs[i], states[i]) then
         show(found, ids[i], specs[i], states[i])
       else
         call('ZREM', TIMES .. f[e], ids[i])
@@ -271,4 +276,118 @@ for _, name in ipairs(call('SMEMBERS', EXECUTORS)) do
   end
 end
 return found
+"""
+
+#: Count the runs of jobs that are under way (ids …), put right what their states say, and return the counts.
+RECOUNT = """
+local ids = fields(ARGV[1])
+local states, counts, changed = get(STATES, ids), {}, {}
+for i, id in ipairs(ids) do
+  counts[i] = under_way(id)
+  local version, running, rest
+  if states[i] then version, running, rest = parse(states[i]) end
+  if version and version ~= '-1' and running ~= counts[i] then
+    changed[#changed + 1] = id
+    changed[#changed + 1] = make(version, counts[i], rest)
+  end
+end
+each('HSET', STATES, changed)
+return counts
+"""
+
+#: Look at a part of all jobs, from a cursor on: counts, due times and lists that contradict the jobs' states are put right. Returns
+#: the next cursor, and the jobs that nobody would find because of what is stored of them, as id, spec and state in turn.
+LOOK_OVER = """
+local step = call('HSCAN', STATES, fields(ARGV[1])[1], 'COUNT', 500)
+local all, ids, hidden = step[2], {}, {}
+for i = 1, #all, 2 do ids[#ids + 1] = all[i] end
+local specs = get(JOBS, ids)
+local words = {active = true, paused = true, quarantined = true, ended = true}
+for i, id in ipairs(ids) do
+  local text = all[2 * i]
+  local version, running, rest = parse(text)
+  local state, nominal, due = match(rest, '^"(%a+)",(%-?%w+),"?(%-?%w+)"?,')
+  local executor = executor_of(text)
+  local timed = due and (due == 'held' or tonumber(due)) and tonumber(nominal or '')
+  local waits = state == 'active'
+  if version == '-1' or not words[state] or (waits and not timed) or (waits and executor == '') then
+    if not (state == 'quarantined' and version ~= '-1') then show(hidden, id, specs[i], text) end
+  else
+    local count = under_way(id)
+    if running ~= count then
+      local changed, freed = counting(version, count, rest)
+      if changed then call('HSET', STATES, id, changed) else forget(id) end
+      if freed then due = freed end
+    end
+    if state ~= 'ended' then
+      call('SADD', EXECUTORS, executor)
+      call(state == 'quarantined' and 'SADD' or 'SREM', BROKEN, id)
+      local score = call('ZSCORE', TIMES .. executor, id)
+      if not waits or due == 'held' then
+        if score then call('ZREM', TIMES .. executor, id) end
+      elseif not score or tonumber(score) ~= tonumber(due) then
+        place(id, executor, due)
+      end
+    end
+  end
+end
+return {step[1], table.concat(hidden)}
+"""
+
+#: Look at a part of all jobs, from a cursor on: those that nothing is known of but what they are get a state again, in quarantine
+#: (cursor, rest of that state). Returns the next cursor.
+LOOK_FOR_LOST = """
+local f = fields(ARGV[1])
+local step = call('HSCAN', JOBS, f[1], 'COUNT', 500)
+local ids = {}
+for i = 1, #step[2], 2 do ids[#ids + 1] = step[2][i] end
+local states = get(STATES, ids)
+for i, id in ipairs(ids) do
+  if not states[i] then
+    call('HSET', STATES, id, make('0', under_way(id), f[2]))
+    call('SADD', BROKEN, id)
+  end
+end
+return step[1]
+"""
+
+#: Put keys aside that are not of the kind that they have to be (executors …): somebody has overwritten them. What they hold is kept
+#: under another name. Returns both names in turn.
+SET_ASIDE = """
+local kinds = {[JOBS] = 'hash', [STATES] = 'hash', [EXECUTORS] = 'set', [BROKEN] = 'set', [CLAIMED] = 'hash', [RUNS] = 'hash',
+  [BY_JOB] = 'zset', [NODES] = 'zset', [ANSWERS] = 'hash', [DAMAGED] = 'hash', [META] = 'hash'}
+for _, status in ipairs({STATUSES}) do kinds[STATUS .. status] = 'zset' end
+for _, executor in ipairs(fields(ARGV[1])) do kinds[TIMES .. executor] = 'zset' end
+if call('TYPE', EXECUTORS)['ok'] == 'set' then
+  for _, executor in ipairs(call('SMEMBERS', EXECUTORS)) do kinds[TIMES .. executor] = 'zset' end
+end
+if call('TYPE', STATES)['ok'] == 'hash' then
+  for _, state in ipairs(call('HVALS', STATES)) do kinds[TIMES .. executor_of(state)] = 'zset' end
+end
+local moved = {}
+for key, kind in pairs(kinds) do
+  local found = call('TYPE', key)['ok']
+  if found ~= 'none' and found ~= kind then
+    local name, n = key .. ':damaged', 1
+    while call('EXISTS', name) == 1 do n = n + 1; name = key .. ':damaged' .. n end
+    call('RENAME', key, name)
+    moved[#moved + 1] = key
+    moved[#moved + 1] = name
+  end
+end
+if #moved > 0 then call('HSETNX', META, 'schema', VERSION) end
+return moved
+""".replace("STATUSES", ", ".join(f"'{status}'" for status in END_STATES))
+
+#: Write the keys of a part of the records, from a cursor on, into the sets that they are found by. Returns the next cursor.
+INDEX_RUNS = """
+local step = call('HSCAN', RUNS, fields(ARGV[1])[1], 'COUNT', 500)
+for i = 1, #step[2], 2 do
+  local key, status = step[2][i], match(step[2][i + 1], '^{"status":"([%l_]+)"')
+  if status and is_key(key) then
+    call('ZADD', BY_JOB, 0, key)
+    call('ZADD', STATUS .. status, score(match(key, '%z(.*)$')), key)
+  end
+end
+return step[1]
 """

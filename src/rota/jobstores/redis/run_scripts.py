@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from ...clock import DAY, LEASE, SECOND
 from ..offset import AHEAD
+
+#: The longest lease, and the one that is taken for a length that is none, in microseconds.
+LONGEST = 30 * DAY
+USUAL = int(LEASE * SECOND)
 
 #: Carry out decisions (node, now, token; then id, version, runs, limit, rest, executor, due, number of records, and for each
 #: record nominal, status, document). Returns "1" or "0" for each; "?" for a node without a lease; "-" if its lease is over;
@@ -34,6 +39,7 @@ for d, i in ipairs(at) do
     local runs, rest = tonumber(f[i + 2]), f[i + 4]
     if version == f[i + 1] and (runs == 0 or running < tonumber(f[i + 3])) then
       won[d] = '1'
+      keep_state(id, state)
       running = running + runs
       if running <= 0 and is_ended(rest) then
         gone[#gone + 1] = id
@@ -68,14 +74,15 @@ for r = 1, #keys do
   if over[r] or under_way[r] then taken[#taken + 1] = places[r] end
 end
 if #taken > 0 then return '=' .. table.concat(taken, ',') end
-each('HSET', STATES, changed)
-each('HDEL', STATES, gone)
-each('HDEL', JOBS, gone)
+-- What may be refused, as its key is of another kind, comes first, and may be done again; what was read comes last.
+write(ended, documents, of_status)
 each('SADD', BROKEN, broken)
-each('HSET', CLAIMED, claimed)
 for executor, values in pairs(due) do each('ZADD', TIMES .. executor, values) end
 for executor, values in pairs(done) do each('ZREM', TIMES .. executor, values) end
-write(ended, documents, of_status)
+each('HDEL', JOBS, gone)
+each('HSET', CLAIMED, claimed)
+each('HSET', STATES, changed)
+each('HDEL', STATES, gone)
 local answer = table.concat(won)
 call('HSET', ANSWERS, node, token .. answer)
 return answer
@@ -90,7 +97,9 @@ local beginning = id .. '\\0'
 local function show_all(keys, key)
   local documents = get(key, keys)
   for i, name in ipairs(keys) do
-    if documents[i] then found[#found + 1] = sub(name, #beginning + 1) .. '\\0' .. documents[i] .. '\\0' end
+    if documents[i] and is_key(name) then
+      found[#found + 1] = sub(name, #beginning + 1) .. '\\0' .. shown(documents[i]) .. '\\0'
+    end
   end
 end
 local since = beginning .. f[2]
@@ -126,15 +135,22 @@ for r, key in ipairs(keys) do
     answer[r] = call('HGET', RUNS, key) == f[i + 4] and '1' or '0'
   end
 end
+write(over, documents, of_status)  -- may be refused, and may be done again
 each('HDEL', CLAIMED, over)
-write(over, documents, of_status)
 count_down(ended)
 return table.concat(answer)
 """
 
 _OWNER = """
+-- The node of a run; nothing if the document is damaged.
 local function owner_of(document)
-  return match(document, '"owner":"([%w%-%._]*)"') or cjson.decode(document)['owner']
+  local owner = match(document, '"owner":"([%w%-%._]*)"')
+  if owner then return owner end
+  local whole, run = pcall(cjson.decode, document)
+  if not whole or type(run) ~= 'table' then return nil end
+  owner = run['owner']
+  if owner == nil or owner == cjson.null then return '' end
+  return type(owner) == 'string' and owner or nil
 end
 """
 
@@ -150,7 +166,7 @@ local ran = before and tonumber(before) >= tonumber(f[2])
 if (ran and f[5] == '') or (not before and f[4] == '') then return '' end
 local all, found = call('HGETALL', CLAIMED), {{'='}}
 for i = 1, #all, 2 do
-  if owner_of(all[i + 1]) == f[1] then
+  if owner_of(all[i + 1]) == f[1] and is_key(all[i]) then
     found[#found + 1] = all[i] .. '\\0' .. (match(all[i + 1], '"attempt":(%d+)') or '') .. '\\0'
   end
 end
@@ -180,7 +196,8 @@ return 1
 _ALIVE = f"""{_OWNER}
 local function is_alive(owner, now)
   local lease = tonumber(call('ZSCORE', NODES, owner) or '') or -math.huge
-  local length = tonumber(call('HGET', META, 'length ' .. owner) or '') or math.huge
+  local length = tonumber(call('HGET', META, 'length ' .. owner) or '')
+  if not length or length ~= length or length < 0 or length > {LONGEST} then length = {USUAL} end
   if lease - length > now + {AHEAD} then  -- it was renewed before the clock was set back, and counts from now
     lease = now + length
     call('ZADD', NODES, string.format('%d', lease), owner)
@@ -199,11 +216,23 @@ local mine = call('ZSCORE', NODES, f[2])
 if not mine or tonumber(mine) < now then return {{'', ''}} end
 local others, runs, ids, seen = {{}}, {{}}, {{}}, {{}}
 local all = call('HGETALL', CLAIMED)
+counted = {{}}
 for i = 1, #all, 2 do
   local key, document = all[i], all[i + 1]
-  local owner = owner_of(document)
+  local owner = owner_of(document) or '\\1'
+  if not is_key(key) then  -- no run has such a key
+    keep(key, document)
+    call('HDEL', CLAIMED, key)
+    owner = '\\2'
+    others[owner] = true
+  else
+    local of = match(key, '^[^%z]*')
+    counted[of] = (counted[of] or 0) + 1
+  end
   if others[owner] == nil then
-    if owner == '' then
+    if owner == '\\1' then
+      others[owner] = false
+    elseif owner == '' then
       others[owner] = false
     elseif owner == f[2] then
       others[owner] = f[3] == ''
@@ -212,13 +241,23 @@ for i = 1, #all, 2 do
     end
   end
   if not others[owner] then
-    runs[#runs + 1] = key .. '\\0' .. document .. '\\0'
+    runs[#runs + 1] = key .. '\\0' .. shown(document) .. '\\0'
     local id = match(key, '^[^%z]*')
     if not seen[id] then seen[id] = true; ids[#ids + 1] = id end
   end
 end
 local states, specs, jobs = get(STATES, ids), get(JOBS, ids), {{}}
-for i, id in ipairs(ids) do jobs[i] = table.concat({{id, states[i] or '', specs[i] or '', ''}}, '\\0') end
+for i, id in ipairs(ids) do
+  local state = states[i]
+  if state then
+    local version, running, rest = parse(state)
+    if version ~= '-1' and running ~= counted[id] then  -- the runs are right
+      state = make(version, counted[id], rest)
+      call('HSET', STATES, id, state)
+    end
+  end
+  jobs[i] = table.concat({{id, shown(state or ''), shown(specs[i] or ''), ''}}, '\\0')
+end
 return {{table.concat(runs), table.concat(jobs)}}
 """
 
@@ -233,11 +272,12 @@ if answered and starts(answered, token) then return sub(answered, #token + 1) en
 local i, answer, lost = 4, {{}}, {{}}
 while i <= n do
   local id, count = f[i], tonumber(f[i + 2])
-  local fits = (call('HGET', STATES, id) or '') == f[i + 1]
+  local fits = shown(call('HGET', STATES, id) or '') == f[i + 1]
   for first = i + 3, i + 4 * count - 1, 4 do
     local owner = owner_of(f[first + 1])
-    fits = fits and call('HGET', CLAIMED, id .. '\\0' .. f[first]) == f[first + 1]
-      and (owner == '' or owner == node or not is_alive(owner, now))
+    local document = call('HGET', CLAIMED, id .. '\\0' .. f[first])
+    fits = fits and document and shown(document) == f[first + 1]
+      and (sub(f[first + 3], -12) == '"damaged":1}}' or not owner or owner == '' or owner == node or not is_alive(owner, now))
   end
   answer[#answer + 1] = fits and '1' or '0'
   if fits then
@@ -246,8 +286,9 @@ while i <= n do
       if status == 'claimed' then
         call('HSET', CLAIMED, key, document)
       else
-        call('HDEL', CLAIMED, key)
+        if sub(f[first + 3], -12) == '"damaged":1}}' then keep(key, call('HGET', CLAIMED, key)) end
         write({{key}}, {{key, document}}, {{[status] = {{score(f[first]), key}}}})
+        call('HDEL', CLAIMED, key)
         lost[id] = (lost[id] or 0) + 1
       end
     end
@@ -260,6 +301,28 @@ call('HSET', ANSWERS, node, token .. won)
 return won
 """
 
+#: Return a part of the runs under way, from a cursor on: the next cursor; key and document in turn; and their jobs as ORPHANS does.
+LOOK_AT_RUNS = """
+local step = call('HSCAN', CLAIMED, fields(ARGV[1])[1], 'COUNT', 500)
+local runs, ids, seen, jobs = {}, {}, {}, {}
+for i = 1, #step[2], 2 do
+  local key, document = step[2][i], step[2][i + 1]
+  if is_key(key) then
+    runs[#runs + 1] = key .. '\\0' .. shown(document) .. '\\0'
+    local id = match(key, '^[^%z]*')
+    if not seen[id] then seen[id] = true; ids[#ids + 1] = id end
+  else
+    keep(key, document)
+    call('HDEL', CLAIMED, key)
+  end
+end
+local states, specs = get(STATES, ids), get(JOBS, ids)
+for i, id in ipairs(ids) do
+  jobs[i] = table.concat({id, shown(states[i] or ''), shown(specs[i] or ''), ''}, '\\0')
+end
+return {step[1], table.concat(runs), table.concat(jobs)}
+"""
+
 #: Return records (job id or nothing, limit, statuses …), at most so many of each kind: key and document in turn.
 RUNS = """
 local f, n = fields(ARGV[1])
@@ -268,7 +331,9 @@ for i = 3, n do wanted[f[i]] = true end
 if wanted['claimed'] then
   local all, beginning = call('HGETALL', CLAIMED), f[1] .. '\\0'
   for i = 1, #all, 2 do
-    if f[1] == '' or starts(all[i], beginning) then found[#found + 1] = all[i] .. '\\0' .. all[i + 1] .. '\\0' end
+    if (f[1] == '' or starts(all[i], beginning)) and is_key(all[i]) then
+      found[#found + 1] = all[i] .. '\\0' .. shown(all[i + 1]) .. '\\0'
+    end
   end
 end
 if f[1] == '' then
@@ -276,7 +341,7 @@ if f[1] == '' then
     local keys = call('ZREVRANGE', STATUS .. f[i], 0, limit - 1)
     local documents = get(RUNS, keys)
     for k, key in ipairs(keys) do
-      if documents[k] then found[#found + 1] = key .. '\\0' .. documents[k] .. '\\0' end
+      if documents[k] and is_key(key) then found[#found + 1] = key .. '\\0' .. shown(documents[k]) .. '\\0' end
     end
   end
   return table.concat(found)
@@ -287,8 +352,8 @@ while count < limit do
   local documents = get(RUNS, keys)
   for i, key in ipairs(keys) do
     local document = documents[i]
-    if document and count < limit and wanted[match(document, '^{"status":"([%l_]+)"')] then
-      found[#found + 1] = key .. '\\0' .. document .. '\\0'
+    if document and count < limit and wanted[match(document, '^{"status":"([%l_]+)"')] and is_key(key) then
+      found[#found + 1] = key .. '\\0' .. shown(document) .. '\\0'
       count = count + 1
     end
   end
