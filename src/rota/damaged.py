@@ -5,7 +5,7 @@ Pure: it reads no store. It may not raise, whatever it is given.
 
 from __future__ import annotations
 
-from .clock import DAY, FIRST_SHOWN, HELD, LAST_SHOWN
+from .clock import FIRST_SHOWN, HELD, HOUR, LAST_SHOWN
 from .core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED
 from .core.run import CLAIMED, END_STATES, LOST
 from .texts import repr_of, shortened
@@ -24,8 +24,8 @@ DAMAGED = "its stored data is damaged: "
 NEVER_DUE = f"{DAMAGED}next_due must be a time while a job is active, got none"
 #: Stands for a version that is none; no job is ever stored with it.
 NO_VERSION = -1
-#: Times outside are no times of jobs: zones cannot show them. A mark of old times lies before the time by a ledger's memory.
-EARLIEST, LATEST = FIRST_SHOWN - DAY, LAST_SHOWN + DAY // 2
+#: Times outside are no times of jobs: not even UTC can show them.
+EARLIEST, LATEST = FIRST_SHOWN - 15 * HOUR, LAST_SHOWN + 13 * HOUR
 #: More than any count or version comes to; databases count on from here without leaving 64 bits.
 MOST = 2**62
 
@@ -46,13 +46,13 @@ def is_time(value: Any) -> bool:
 
 
 def version_of(value: Any) -> int:
-    """Return a stored version, NO_VERSION if it is none."""
-    return value if isinstance(value, int) and 0 <= value < MOST else NO_VERSION
+    """Return a stored version, NO_VERSION if it is none. A broken number is as good as a whole one."""
+    return value if isinstance(value, (int, float)) and 0 <= value < MOST else NO_VERSION  # type: ignore[return-value]
 
 
 def count_of(value: Any) -> int | None:
-    """Return a stored count, None if it is none."""
-    return value if isinstance(value, int) and -MOST < value < MOST else None
+    """Return a stored count, None if it is none. A broken number is put right where it would refuse something."""
+    return value if isinstance(value, (int, float)) and -MOST < value < MOST else None  # type: ignore[return-value]
 
 
 def text_instead(value: Any) -> str:

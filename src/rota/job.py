@@ -367,7 +367,8 @@ class Job:
 
         :raises TransientJobError: if it has none; it says why
         """
-        if not self.func_ref:
+        # A damaged job keeps what is stored of it, even if that is nothing.
+        if not self.func_ref and (self.func_ref is None or self.state != QUARANTINED):
             raise TransientJobError(self.id, self.func, instead_of_nameless(self.func))
         return self.func_ref
 

@@ -308,6 +308,8 @@ class JobFormat:
     def _quarantine(
         self, job: Job, exc: BaseException, trigger: str, args: str, kwargs: str, options: str
     ) -> None:
+        if not all(type(part) is str for part in (job.func_ref, trigger, args, kwargs, options)):
+            raise TypeError("a part is no text") from exc  # see job_of()
         job.state = QUARANTINED
         misnamed = issubclass(type(exc), CallableMismatchError)
         job.error = text_of(exc) if misnamed else f"it could not be restored: {error_text(exc)}"
@@ -422,23 +424,31 @@ def encode_job(job: Job, format: JobFormat = _JSON) -> dict[str, Any]:
     :raises TransientJobError: if the callable has no importable name
     :raises SerializationError: if an argument or the trigger does not fit
     """
-    import json
-
     reference, trigger, args, kwargs, options = format.texts(job)
     return {
         "id": job.id,
         "name": job.name,
         "func": reference,
-        "trigger": json.loads(trigger),
-        "args": json.loads(args),
-        "kwargs": json.loads(kwargs),
-        "options": json.loads(options),
+        "trigger": _as_json(trigger),
+        "args": _as_json(args),
+        "kwargs": _as_json(kwargs),
+        "options": _as_json(options),
         "executor": job.executor,
         "state": job.state,
         "error": job.error,
         "next": _iso(job.next_nominal),
         "due": "held" if job.next_due == HELD else _iso(job.next_due),
     }
+
+
+def _as_json(text: str) -> Any:
+    """Return what a JSON text says; a damaged one as a text that nothing reads again."""
+    import json
+
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return {"~damaged": text}
 
 
 def decode_job(

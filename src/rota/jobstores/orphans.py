@@ -53,6 +53,10 @@ def sort_out(
         elif job is None or not can_run(job):
             continue
         else:
+            if left is not None and run.executor not in left:
+                run.executor = (
+                    job.executor
+                )  # what is stored with the run is damaged, or was true when it was claimed
             if run.owner != node:  # what is the node's own already has been given its room
                 if job.id not in is_open:
                     is_open[job.id] = _is_open(run, job, orphaned[job.id], left)

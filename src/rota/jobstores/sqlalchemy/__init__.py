@@ -7,6 +7,7 @@ in ``database``.
 from __future__ import annotations
 
 import pickle
+from collections import Counter
 from functools import partial
 
 from ...clock import DAY, HELD, MINUTE, instant, moment
@@ -35,6 +36,7 @@ from .database import Database, check_connection
 from .history import History
 from .jobs import Jobs, is_plannable
 from .ledger import Ledger, Unexpected, settle
+from .mending import Mending
 from .nodes import Nodes, rescue
 from .others import Others
 from .retention import Retention
@@ -125,7 +127,8 @@ class SQLAlchemyJobStore(BaseJobStore):
         self._tables = Tables(metadata, tablename, tableschema, self._db.engine.dialect.name)
         self._format = JobFormat(serializer, pickle_protocol, imports, signing_key)
         self._jobs = Jobs(self._tables, self._format)
-        self._ledger_table = Ledger(self._tables)
+        self._ledger_table = Ledger(self._tables, self._jobs)
+        self._mending = Mending(self._tables, self._jobs, self._ledger_table)
         self._nodes = Nodes(self._tables)
         self._create_tables = create_tables
         age = None if keep_days is None else int(keep_days * DAY)
@@ -441,13 +444,24 @@ class SQLAlchemyJobStore(BaseJobStore):
                 return []  # its own runs may not be its own any more
             self._nodes.settle(conn, there)
             unknown = [
-                run for run in orphans(conn) if run.owner != node or (run.job_id, run.nominal) not in known
+                (run, fence)
+                for run, fence in orphans(conn)
+                if run.owner != node or (run.job_id, run.nominal) not in known
             ]
-            ids = {run.job_id for run in unknown}
-            jobs = {row.id: self._job_of(row) for row in self._jobs.some(conn, ids)}
+            orphaned = Counter([run.job_id for run, _ in unknown])
+            jobs = {row.id: self._job_of(row) for row in self._jobs.some(conn, orphaned)}
+            self._recount_busy(conn, jobs, orphaned)
             return rescue(conn, self._ledger_table, unknown, jobs, node, now, room, known)
 
         return self._write(work)
+
+    def _recount_busy(self, conn: Connection, jobs: Mapping[str, Job], orphaned: Mapping[str, int]) -> None:
+        """Check the counts of jobs that have no place for their orphaned runs, as it seems."""
+        busy = [
+            id for id, job in jobs.items() if not 0 <= job.running - orphaned[id] < job.policy.max_instances
+        ]
+        for id, running in self._jobs.recount(conn, busy, wait=False).items() if busy else ():
+            jobs[id].running = running
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
@@ -466,6 +480,21 @@ class SQLAlchemyJobStore(BaseJobStore):
         if not fit:
             return []
         return self._write(lambda conn: [job for job in fit if self._jobs.heal(conn, job, now)])
+
+    def recount(self, jobs: Sequence[Job]) -> None:
+        """Compare the counts of running runs of jobs with the ledger, and put right what is wrong; see the port."""
+        found = self._write(partial(self._jobs.recount, ids=[job.id for job in jobs], wait=False))
+        for job in jobs:
+            job.running = found.get(job.id, job.running)
+
+    def mend(self, now: int) -> tuple[list[Job], list[Run]]:
+        """Look for damage that no other step meets; see the port."""
+        runs = self._read(self._mending.runs)
+        ended = self._write(partial(self._mending.end, found=runs, now=now)) if runs else []
+        wrong = self._read(self._mending.miscounted)
+        if wrong:
+            self._write(partial(self._jobs.recount, ids=wrong, wait=False))
+        return self._read(partial(self._mending.jobs, job_of=self._job_of)), ended
 
     def prune(self, now: int) -> None:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager, suppress
 
-from sqlalchemy import Connection, Engine, String, Text, TextClause, event, text
+from sqlalchemy import Connection, Engine, String, Text, TextClause, event, func, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import StaticPool
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
-    from sqlalchemy import Dialect
+    from sqlalchemy import ColumnElement, Dialect
     from sqlalchemy.engine import URL
 
 #: How long SQLite waits for another process that writes, in milliseconds; after each such time it is asked again, or told.
@@ -273,6 +273,21 @@ def is_in_memory(url: URL) -> bool:
     """Whether a URL of SQLite means a database in memory."""
     names = (None, "", ":memory:", "file:", "file::memory:")
     return url.database in names or url.query.get("mode") == "memory"
+
+
+def keeps_anything(dialect: Dialect) -> bool:
+    """Whether a column keeps values of other types than its own (SQLite)."""
+    return dialect.name == "sqlite"
+
+
+def is_no_text(column: Any) -> ColumnElement[bool]:
+    """Return the condition that a database which keeps anything has no text in a column."""
+    return func.typeof(column) != "text"
+
+
+def is_no_number(column: Any) -> ColumnElement[bool]:
+    """Return the condition that a database which keeps anything has no whole number in a column."""
+    return func.typeof(column) != "integer"
 
 
 def takes_arrays(dialect: Dialect) -> bool:

@@ -18,6 +18,7 @@ from ...errors import JobLookupError, JobValueError
 from ...interrupts import is_interrupt
 from ...texts import storable
 from ..documents import healing_as
+from .capabilities import is_no_text, keeps_anything
 from .prepared import Prepared
 from .schema import BATCH, ID_LENGTH
 
@@ -234,6 +235,13 @@ class Jobs:
         """Return the rows in quarantine."""
         return conn.execute(self._quarantined).all()
 
+    def odd_ids(self, conn: Connection) -> dict[str, Any]:
+        """Return the ids of damaged jobs that are no texts, by what stands for them."""
+        if not keeps_anything(conn.dialect):
+            return {}
+        id = self._table.c.id
+        return {text_instead(odd): odd for odd in conn.execute(select(id).where(is_no_text(id))).scalars()}
+
     def due(self, conn: Connection, now: int, room: Mapping[str, int] | None) -> list[Row]:
         """Return due rows, the earliest first: for each executor so many as it has room for; all if that is None."""
         if room is None:
@@ -348,7 +356,9 @@ class Jobs:
         :raises JobLookupError: if there is none
         """
         if not conn.execute(self._delete, {"b_id": job_id}).rowcount:
-            raise JobLookupError(job_id)
+            odd = self.odd_ids(conn).get(job_id)
+            if odd is None or not conn.execute(self._delete, {"b_id": odd}).rowcount:
+                raise JobLookupError(job_id)
 
     def remove_all(self, conn: Connection) -> None:
         """Delete all jobs."""

@@ -13,7 +13,8 @@ from sqlalchemy import ARRAY, Text, bindparam, case, cast, func, or_, select
 from ...clock import HELD
 from ...core.plan import ENDED
 from ...core.recorded import first_nominal, leave_out_recorded
-from ...core.run import CLAIMED
+from ...core.run import CLAIMED, END_STATES
+from ...damaged import LATEST, count_of, is_damaged, version_of
 from ...texts import storable
 from ..documents import label_of, label_records
 from ..offset import AHEAD
@@ -26,6 +27,7 @@ from .rows import (
     LAST_ENDS,
     PLAIN_ENDS,
     claim_of,
+    damage_of,
     end_of,
     fence_of,
     last_end_of,
@@ -45,8 +47,12 @@ if TYPE_CHECKING:
     from ...core.plan import Decision
     from ...core.run import Run
     from .history import History
+    from .jobs import Jobs
     from .prepared import Values
     from .schema import Tables
+
+    #: a run that no living node owns, and its fence as it is stored
+    Orphan = tuple[Run, tuple[Any, ...]]
 
 #: The columns that statements set, in the order in which rows give their values.
 _MOVED = ("next_nominal", "next_due", "version", "running", "state", "error", "updated")
@@ -61,8 +67,9 @@ class Unexpected(Exception):
 class Ledger:
     """Reads and writes the runs of one store, and the counters of running runs on its jobs."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, rows: Jobs) -> None:
         self._tables = tables
+        self._jobs = rows
         jobs, runs = tables.jobs.c, tables.runs.c
         look = select(jobs.id, jobs.version, jobs.running).with_for_update(skip_locked=True)
         self._look = look.where(jobs.id.in_(bindparam("ids", expanding=True)))
@@ -193,8 +200,8 @@ class Ledger:
         moves: list[tuple[Any, ...]] = []
         drops: list[tuple[Any, ...]] = []
         records: list[Run] = []
-        for decision, running in self._unchanged(conn, decisions):
-            job_id, state = decision.job.id, decision.state
+        for job_id, decision, running in self._unchanged(conn, decisions):
+            state = decision.state
             running += len(decision.runs)
             if state == ENDED and running <= 0:
                 drops.append((job_id,))
@@ -231,10 +238,10 @@ class Ledger:
             raise Unexpected
         return True
 
-    def _unchanged(self, conn: Connection, decisions: Sequence[Decision]) -> list[tuple[Decision, int]]:
-        """Return the decisions whose job has the version that was looked at and room for its runs, with its counter."""
-        stored: dict[str, tuple[int, int]] = {}
-        ids = [decision.job.id for decision in decisions]
+    def _unchanged(self, conn: Connection, decisions: Sequence[Decision]) -> list[tuple[Any, Decision, int]]:
+        """Return the decisions whose job has the version that was looked at and room for its runs, with its id and counter."""
+        stored: dict[str, tuple[int, int | None]] = {}
+        ids = self._ids_of(conn, decisions)
         if takes_arrays(conn.dialect):
             found = conn.execute(self._look_set, {"ids": array_literal(ids)}).all()
         else:
@@ -242,16 +249,25 @@ class Ledger:
             for start in range(0, len(ids), BATCH):
                 found += conn.execute(self._look, {"ids": ids[start : start + BATCH]}).all()
         for id, version, running in found:
-            stored[id] = (version, running)
+            stored[id] = (version_of(version), count_of(running))
         won = []
-        for decision in decisions:
-            version, running = stored.get(decision.job.id, (None, 0))
+        for id, decision in zip(ids, decisions, strict=True):
+            version, running = stored.get(id, (None, 0))
             if version != decision.version:
                 continue
+            if running is None:
+                running = self._jobs.recount(conn, [id]).get(id, 0)
             if decision.runs and running >= decision.job.policy.max_instances:
                 continue  # the planner looks at it again
-            won.append((decision, running))
+            won.append((id, decision, running))
         return won
+
+    def _ids_of(self, conn: Connection, decisions: Sequence[Decision]) -> list[Any]:
+        """Return the ids of the decisions' jobs as they are stored; those of damaged jobs may be no texts."""
+        odd = {}
+        if any(is_damaged(decision.error) for decision in decisions):
+            odd = self._jobs.odd_ids(conn)
+        return [odd.get(decision.job.id, decision.job.id) for decision in decisions]
 
     def _insert_all(self, conn: Connection, records: Sequence[Run]) -> None:
         claimed, telling = [], []
@@ -301,7 +317,7 @@ class Ledger:
         else:
             ended = Counter()
             for run in runs:
-                if self._finish.run(conn, [end_of(run)]):
+                if self._finish.run(conn, [end_of(run)]) or self._finish_damaged(conn, run):
                     ended[run.job_id] += 1
                 elif not self._is_recorded(conn, run):
                     refused.append(run)
@@ -327,6 +343,23 @@ class Ledger:
         """Whether this very end is in the ledger already: the answer to the first try was lost."""
         row = conn.execute(self._record, {"b_job": run.job_id, "b_nominal": run.nominal}).first()
         return row is not None and tuple(row) == (run.owner, run.attempt, run.status, run.finished_at)
+
+    def _finish_damaged(self, conn: Connection, run: Run) -> bool:
+        """Write the end of a run whose record is damaged, if nobody has taken it over: who does writes an owner and an attempt."""
+        found = select(self._tables.runs).where(*self._is_key(run.job_id, run.nominal))
+        row = conn.execute(found).first()
+        if row is None or row.status in END_STATES or row.owner is None or damage_of(row) is None:
+            return False
+        for stored, own in ((row.owner, run.owner), (row.attempt, run.attempt)):
+            if type(stored) is type(own) and stored != own:
+                return False
+        values = dict(zip(ENDS, end_of(run), strict=False)) | {"owner": run.owner, "attempt": run.attempt}
+        conn.execute(self._tables.runs.update().where(*self._is_key(run.job_id, run.nominal)).values(values))
+        return True
+
+    def _is_key(self, job_id: Any, nominal: Any) -> tuple[ColumnElement[bool], ...]:
+        runs = self._tables.runs.c
+        return runs.job_id == job_id, runs.nominal == nominal
 
     def release(self, conn: Connection, ended: Mapping[str, int], now: int, over: bool = False) -> bool:
         """Count ended runs down; jobs that waited for them become due, and those whose schedule is over go.
@@ -364,8 +397,8 @@ class Ledger:
 
     def orphans(
         self, conn: Connection, now: int, own: str | None, ownerless: bool, ahead: bool = False
-    ) -> list[Run]:
-        """Return the claimed runs that no living node owns, oldest first, and those of ``own``.
+    ) -> list[Orphan]:
+        """Return the claimed runs that no living node owns, oldest first, and those of ``own``, with their fences.
 
         :param ownerless: leave out those of nodes that seem to be dead
         :param ahead: take in those of nodes whose lease was renewed in the future, as it seems
@@ -373,14 +406,16 @@ class Ledger:
         runs, nodes = self._tables.runs.c, self._tables.nodes.c
         lost: ColumnElement[bool] = runs.owner.is_(None)
         if not ownerless:
-            alive = select(nodes.id).where(nodes.lease_until >= now)
+            alive = select(nodes.id).where(nodes.lease_until >= now, nodes.lease_until <= LATEST)
             if ahead:
                 alive = alive.where(nodes.started <= now + AHEAD)
             lost = or_(lost, runs.owner.not_in(alive))
         if own is not None:
             lost = or_(lost, runs.owner == own)
         found = select(self._tables.runs).where(runs.status == CLAIMED, lost).order_by(runs.nominal)
-        return [run_of(row) for row in conn.execute(found)]
+        return [
+            (run_of(row), (row.job_id, row.nominal, row.attempt, row.owner)) for row in conn.execute(found)
+        ]
 
     def lost(self, conn: Connection, node: str, in_hand: Collection[Run]) -> list[Run]:
         """Return those of a node's runs that are not claimed by it any more."""
@@ -392,7 +427,10 @@ class Ledger:
         return [run for run in in_hand if (run.job_id, run.nominal, run.attempt) not in held]
 
     def settle(self, conn: Connection, run: Run, fence: tuple[Any, ...]) -> bool:
-        """Write what became of an orphan that was found with a fence: its new owner, or its end; False if it has changed."""
+        """Write what became of an orphan that was found with a fence: its new owner, or its end; False if it has changed.
+
+        Of a damaged one the fence is what is stored, whatever that is.
+        """
         if run.ended:
             lost = (run.status, storable(run.reason), run.finished_at, *label_of(run))
             return bool(self._lose.run(conn, [(*lost, *fence)]))

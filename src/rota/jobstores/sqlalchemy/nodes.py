@@ -9,6 +9,8 @@ from collections import Counter
 
 from sqlalchemy import bindparam, func, select
 
+from ...core.run import LOST, end
+from ...damaged import LATEST, is_time
 from ...errors import StoreError
 from ..offset import AHEAD
 from ..orphans import linked, sort_out
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from ...core.run import Run
     from ...job import Job
-    from .ledger import Ledger
+    from .ledger import Ledger, Orphan
     from .schema import Tables
 
 
@@ -49,7 +51,7 @@ class Nodes:
         until = conn.scalar(self._find, {"b_id": node})
         if until is None:
             raise StoreError(f"Node {node} has no lease; a node calls renew() before it claims anything")
-        return bool(until >= now)
+        return is_time(until) and bool(until >= now)
 
     def renew(self, conn: Connection, node: str, now: int, until: int) -> bool | None:
         """Begin or prolong a lease; return whether it was running until now, None if there was none."""
@@ -58,30 +60,45 @@ class Nodes:
             conn.execute(self._table.insert(), {"id": node, "lease_until": until, "started": now})
             return None
         conn.execute(self._renew, {"b_id": node, "lease_until": until, "started": now})
-        return bool(before >= now)
+        return is_time(before) and bool(before >= now)
 
     def settle(self, conn: Connection, now: int) -> None:
         """Have it decided until the end of the transaction who is alive: no lease that is over is renewed meanwhile.
 
-        A lease that was renewed in the future, as it seems, counts from now: the clock was set back.
+        A lease that was renewed in the future, as it seems, counts from now: the clock was set back. One that is damaged is over.
         """
-        nodes = self._table.c
-        conn.execute(select(nodes.id).where(nodes.lease_until < now).with_for_update()).all()
-        ahead = nodes.started > now + AHEAD
-        # In this order: MySQL uses the new value of a column in the assignments that follow.
-        until = (nodes.lease_until, nodes.lease_until - nodes.started + now)
-        conn.execute(self._table.update().where(ahead).ordered_values(until, (nodes.started, now)))
+        # What is no number comes after all numbers.
+        in_question = (
+            (self._table.c.lease_until < now)
+            | (self._table.c.lease_until > LATEST)
+            | (self._table.c.started > now + AHEAD)
+        )
+        for id, until, started in conn.execute(
+            select(self._table).where(in_question).with_for_update()
+        ).all():
+            if not (is_time(until) and is_time(started)):
+                renewed = {"b_id": id, "lease_until": now - 1, "started": now - 1}
+            elif started > now + AHEAD:
+                renewed = {"b_id": id, "lease_until": until - started + now, "started": now}
+            else:
+                continue
+            conn.execute(self._renew, renewed)
 
     def gone(self, conn: Connection, instant: int) -> list[str]:
         """Return the nodes whose lease was over before an instant."""
-        return list(
-            conn.execute(select(self._table.c.id).where(self._table.c.lease_until < instant)).scalars()
-        )
+        until = self._table.c.lease_until
+        gone = select(self._table.c.id).where((until < instant) | (until > LATEST))
+        return list(conn.execute(gone).scalars())
 
     def living(self, conn: Connection, instant: int) -> int:
         """Return how many nodes have a lease that is not over at an instant."""
         until = self._table.c.lease_until
-        found: int = conn.scalar(select(func.count()).select_from(self._table).where(until >= instant)) or 0
+        found: int = (
+            conn.scalar(
+                select(func.count()).select_from(self._table).where(until >= instant, until <= LATEST)
+            )
+            or 0
+        )
         return found
 
     def remove(self, conn: Connection, *nodes: str) -> None:
@@ -92,7 +109,7 @@ class Nodes:
 def rescue(
     conn: Connection,
     ledger: Ledger,
-    orphans: Sequence[Run],
+    orphans: Sequence[Orphan],
     jobs: Mapping[str, Job],
     node: str,
     now: int,
@@ -103,8 +120,15 @@ def rescue(
 
     :return: what was taken, linked by ``then`` where it is of one job, and what was lost
     """
-    fences = {id(run): fence_of(run) for run in orphans}  # before they change hands
-    changed = sort_out(orphans, jobs, node, now, room, known)
+    fences = {id(run): fence for run, fence in orphans}
+    # Before they change hands.
+    damaged = [run for run, fence in orphans if fence != fence_of(run)]
+    changed = sort_out(
+        [run for run, fence in orphans if fence == fence_of(run)], jobs, node, now, room, known
+    )
+    for run in damaged:
+        end(run, LOST, run.reason, now)
+    changed += damaged
     found = [run for run in changed if ledger.settle(conn, run, fences[id(run)])]
     ledger.release(conn, Counter(run.job_id for run in found if run.ended), now)
     linked(found)

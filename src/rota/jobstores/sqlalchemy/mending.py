@@ -1,0 +1,134 @@
+"""Damage that no other step meets: jobs that are never due, runs that no node can name, counts that the ledger contradicts.
+
+Each method is one step inside a transaction of the caller. What it looks at is found by an index, and bounded.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, func, or_, select, union
+
+from ...clock import HELD
+from ...core.plan import ACTIVE, ENDED, QUARANTINED
+from ...core.run import CLAIMED, LOST, end
+from ...damaged import EARLIEST, LATEST, NEVER_DUE, STATES, STATUSES
+from .capabilities import is_no_number, is_no_text, keeps_anything
+from .rows import run_of
+from .schema import BATCH
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from sqlalchemy import Connection
+
+    from ...core.run import Run
+    from ...job import Job
+    from .jobs import Jobs
+    from .ledger import Ledger, Orphan
+    from .schema import Tables
+
+#: How many different words a column of words is searched for; there are fewer than that, unless somebody has filled it with others.
+_WORDS = 50
+
+
+class Mending:
+    """Looks through the tables of one store for damage."""
+
+    def __init__(self, tables: Tables, rows: Jobs, ledger: Ledger) -> None:
+        self._jobs = tables.jobs
+        self._runs = tables.runs
+        self._rows = rows
+        self._ledger = ledger
+
+    # -- jobs ----------------------------------------------------------------------------------------------------
+
+    def jobs(self, conn: Connection, job_of: Callable[[Any], Job]) -> list[Job]:
+        """Return some of the jobs that are never due because of what is stored of them, in quarantine."""
+        jobs = self._jobs.c
+        conditions = [jobs.state == state for state in _words(conn, jobs.state) if state not in STATES]
+        for executor in _words(conn, jobs.executor, jobs.state == ACTIVE):
+            never = or_(jobs.next_due.is_(None), (jobs.next_due > LATEST) & (jobs.next_due != HELD))
+            of_executor = (jobs.state == ACTIVE) & (jobs.executor == executor)
+            conditions.append(of_executor & never if type(executor) is str else of_executor)
+        found: list[Job] = []
+        for condition in conditions:
+            rows = conn.execute(select(*self._rows.columns).where(condition).limit(BATCH - len(found))).all()
+            for job in map(job_of, rows):
+                if job.state != QUARANTINED:
+                    job.state, job.error = QUARANTINED, NEVER_DUE
+                found.append(job)
+            if len(found) >= BATCH:
+                break
+        return found
+
+    # -- runs ----------------------------------------------------------------------------------------------------
+
+    def runs(self, conn: Connection) -> list[tuple[Orphan, Any]]:
+        """Return some of the runs that neither are under way nor have ended, or whose keys are none, with fence and status."""
+        runs = self._runs.c
+        conditions = [runs.status == status for status in _words(conn, runs.status) if status not in STATUSES]
+        odd = (runs.nominal > LATEST) | (runs.nominal < EARLIEST)
+        if keeps_anything(conn.dialect):
+            odd |= is_no_number(runs.nominal) | is_no_text(runs.job_id)
+        conditions.append((runs.status == CLAIMED) & odd)
+        found = []
+        for condition in conditions:
+            for row in conn.execute(select(self._runs).where(condition).limit(BATCH)):
+                fence = (row.job_id, row.nominal, row.attempt, row.owner)
+                found.append(((run_of(row), fence), row.status))
+        return found
+
+    def end(self, conn: Connection, found: list[tuple[Orphan, Any]], now: int) -> list[Run]:
+        """Give damaged runs an end, as far as they are as they were; return those."""
+        runs = self._runs.c
+        ended = []
+        for (run, (job_id, nominal, attempt, owner)), status in found:
+            end(run, LOST, run.reason, now)
+            as_found = (
+                runs.job_id == job_id,
+                runs.nominal == nominal,
+                runs.status == status,
+                runs.attempt == attempt,
+                runs.owner.is_not_distinct_from(owner),
+            )
+            values = {"status": LOST, "reason": run.reason, "finished": now}
+            if conn.execute(self._runs.update().where(*as_found).values(values)).rowcount:
+                ended.append(run)
+        return ended
+
+    # -- counters ------------------------------------------------------------------------------------------------
+
+    def miscounted(self, conn: Connection) -> list[str]:
+        """Return the ids of some jobs whose count of running runs is wrong, or which wait for runs that are not there."""
+        jobs, runs = self._jobs.c, self._runs.c
+        claimed = (
+            select(runs.job_id, func.count().label("count"))
+            .where(runs.status == CLAIMED)
+            .group_by(runs.job_id)
+            .subquery("claimed")
+        )
+        wrong = select(jobs.id).where(jobs.id == claimed.c.job_id, jobs.running != claimed.c.count)
+        is_free = jobs.id.not_in(select(claimed.c.job_id))
+        waiting = [
+            select(jobs.id).where(
+                jobs.state == ACTIVE, jobs.executor == executor, jobs.next_due == HELD, is_free
+            )
+            for executor in _words(conn, jobs.executor, jobs.state == ACTIVE)
+            if type(executor) is str
+        ]
+        over = select(jobs.id).where(jobs.state == ENDED, is_free)
+        found = union(wrong, over, *waiting).subquery("found")
+        return [id for id in conn.execute(select(found).limit(BATCH)).scalars() if type(id) is str]
+
+
+def _words(conn: Connection, column: Any, *conditions: Any) -> Iterator[Any]:
+    """Return the different values of a column that an index begins with, each by a look into the index."""
+    least = select(func.min(column)).where(*conditions)
+    following = least.where(column > bindparam("b_after"))
+    word = conn.scalar(least)
+    for _ in range(_WORDS):
+        if word is None:
+            return
+        yield word
+        word = conn.scalar(following, {"b_after": word})

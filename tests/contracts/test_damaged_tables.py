@@ -1,0 +1,102 @@
+"""Damaged cells of every column of the SQL store's tables, as far as each database lets them be written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rota.testing import DamageContract
+from rota.testing.damage_contract import JOB, NODE, RECORD, RUN, Hand
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Table
+
+    from rota.jobstores.base import BaseJobStore
+
+
+class SQLHand(Hand):
+    """Access to the tables by SQL."""
+
+    def __init__(self, url: str) -> None:
+        from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
+
+        self._url = url
+        self._stores: list[SQLAlchemyJobStore] = []
+        store = SQLAlchemyJobStore(url)
+        self._engine = store.engine
+        tables = store._tables
+        self._tables: dict[str, Table] = {
+            JOB: tables.jobs,
+            RUN: tables.runs,
+            RECORD: tables.runs,
+            NODE: tables.nodes,
+        }
+        self.fields = {
+            kind: tuple(column.name for column in table.columns) for kind, table in self._tables.items()
+        }
+
+    def open(self) -> BaseJobStore:
+        from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
+
+        store = SQLAlchemyJobStore(self._url)
+        self._stores.append(store)
+        return store
+
+    def write(self, kind: str, key: tuple[Any, ...], field: str, value: Any) -> bool:
+        from sqlalchemy import bindparam, text
+        from sqlalchemy.exc import DBAPIError
+
+        table = self._tables[kind]
+        names = [column.name for column in table.primary_key.columns]
+        met = " AND ".join(f"{name} = :key{number}" for number, name in enumerate(names))
+        statement = text(f"UPDATE {table.name} SET {field} = :value WHERE {met}").bindparams(
+            bindparam("value", type_=None)
+        )
+        values = {f"key{number}": part for number, part in enumerate(key)}
+        try:
+            with self._engine.begin() as conn:
+                return conn.execute(statement, {"value": value, **values}).rowcount == 1
+        except (DBAPIError, OverflowError, ValueError, TypeError):
+            return False
+
+    def close(self) -> None:
+        self._engine.dispose()
+        for store in self._stores:
+            store.shutdown()
+
+
+class DamagedTables(DamageContract):
+    @pytest.fixture
+    def url(self) -> str:
+        raise NotImplementedError("give the fixture url in the subclass")
+
+    @pytest.fixture
+    def hand(self, url: str) -> Iterator[SQLHand]:
+        hand = SQLHand(url)
+        yield hand
+        hand.close()
+
+
+class TestSQLite(DamagedTables):
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> Iterator[str]:
+        memory = Path("/dev/shm")  # thousands of transactions that need not survive the machine
+        with TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as folder:
+            yield f"sqlite:///{folder}/jobs.sqlite"
+
+
+class TestPostgreSQL(DamagedTables):
+    @pytest.fixture
+    def url(self, postgresql_url: str) -> str:
+        return postgresql_url
+
+
+class TestMariaDB(DamagedTables):
+    @pytest.fixture
+    def url(self, mariadb_url: str) -> str:
+        return mariadb_url
