@@ -311,6 +311,10 @@ class RedisJobStore(BaseJobStore):
         if not wanted:
             return []
         jobs = self._jobs(self._run(scripts.DUE, str(now), *wanted))
+        strangers = [job for job in jobs if job.executor not in limits and job.state != QUARANTINED]
+        if strangers:  # others have put them there
+            self._run(scripts.UNLIST, *(text for job in strangers for text in (job.id, job.executor)))
+            jobs = [job for job in jobs if job not in strangers]
         return ordered(jobs) if len(wanted) > 2 else jobs
 
     def next_due(self, executors: Iterable[str]) -> int | None:

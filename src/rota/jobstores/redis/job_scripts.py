@@ -166,7 +166,7 @@ local specs, found = get(JOBS, ids), {}
 for i, id in ipairs(ids) do
   local whole, parts = pcall(cjson.decode, specs[i] or '')
   if whole and type(parts) == 'table' and type(parts[2]) == 'string' and type(parts[3]) == 'string' then
-    found[#found + 1] = table.concat({id, parts[2], parts[3], ''}, '\\0')
+    found[#found + 1] = table.concat({id, shown(parts[2]), shown(parts[3]), ''}, '\\0')
   end
 end
 return table.concat(found)
@@ -241,7 +241,7 @@ for e = 2, n, 2 do
   if #ids > 0 then
     local states, specs = get(STATES, ids), get(JOBS, ids)
     for i = 1, #ids do
-      if states[i] and is_job(specs[i], states[i]) then
+      if states[i] and not match(states[i], '^%[%d+,%-?%d+,"[^a]') and is_job(specs[i], states[i]) then
         show(found, ids[i], specs[i], states[i])
       else
         call('ZREM', TIMES .. f[e], ids[i])
@@ -250,6 +250,17 @@ for e = 2, n, 2 do
   end
 end
 return table.concat(found)
+"""
+
+#: Take jobs out of the sets of due times of other executors than theirs (id and executor …).
+UNLIST = """
+local f, n = fields(ARGV[1])
+for i = 1, n, 2 do
+  for _, executor in ipairs(call('SMEMBERS', EXECUTORS)) do
+    if executor ~= f[i + 1] then call('ZREM', TIMES .. executor, f[i]) end
+  end
+end
+return n
 """
 
 #: Return the earliest due time of the given executors (of all without any), or nothing.
@@ -298,6 +309,7 @@ return counts
 #: Look at a part of all jobs, from a cursor on: counts, due times and lists that contradict the jobs' states are put right. Returns
 #: the next cursor, and the jobs that nobody would find because of what is stored of them, as id, spec and state in turn.
 LOOK_OVER = """
+local LATEST = 2.6e17  -- about the year 9999
 local step = call('HSCAN', STATES, fields(ARGV[1])[1], 'COUNT', 500)
 local all, ids, hidden = step[2], {}, {}
 for i = 1, #all, 2 do ids[#ids + 1] = all[i] end
@@ -306,9 +318,11 @@ local words = {active = true, paused = true, quarantined = true, ended = true}
 for i, id in ipairs(ids) do
   local text = all[2 * i]
   local version, running, rest = parse(text)
-  local state, nominal, due = match(rest, '^"(%a+)",(%-?%w+),"?(%-?%w+)"?,')
+  local state = match(rest, '^"(%a+)",')
+  local nominal = match(rest, '^"%a+",(%-?%d+),')
+  local due = match(rest, '^"%a+",%-?%d+,(%-?%d+),') or match(rest, '^"%a+",%-?%d+,"(held)",')
   local executor = executor_of(text)
-  local timed = due and (due == 'held' or tonumber(due)) and tonumber(nominal or '')
+  local timed = nominal and due and (due == 'held' or tonumber(due) < LATEST)
   local waits = state == 'active'
   if version == '-1' or not words[state] or (waits and not timed) or (waits and executor == '') then
     if not (state == 'quarantined' and version ~= '-1') then show(hidden, id, specs[i], text) end

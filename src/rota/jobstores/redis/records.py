@@ -114,14 +114,21 @@ def _job_of(
     healing: bool,
 ) -> Job:
     id, name, reference, trigger, args, kwargs, options, executor = texts
-    version, running, state, nominal, due, _, error = standing
+    version, running, state, nominal, due, place, error = standing
     # The scripts read the beginning as it is written.
-    if not head.startswith(f'[{version},{running},"') or not -_MOST < running < _MOST or version >= _MOST:
+    if (
+        type(version) is not int
+        or type(running) is not int
+        or not head.startswith(f'[{version},{running},"')
+        or not (-_MOST < running < _MOST and 0 <= version < _MOST)
+    ):
         raise DeserializationError(
             f"version and running must be numbers of 15 digits at most, got {head!r:.60}"
         )
-    if "\0" in executor:
-        raise DeserializationError("executor must be a text without NUL characters")
+    if place != executor or "\0" in executor:
+        raise DeserializationError(
+            f"executor must be one text, without NUL characters, got {executor!r:.60} and {place!r:.60}"
+        )
     if due == "held":
         due = HELD
     if healing:

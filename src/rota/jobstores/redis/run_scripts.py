@@ -48,7 +48,11 @@ for d, i in ipairs(at) do
         changed[#changed + 1] = make(raised(version), running, rest)
       end
       if f[i + 6] == '' then add(done, f[i + 5], id) else add(due, f[i + 5], f[i + 6]); add(due, f[i + 5], id) end
-      if starts(rest, '"quarantined"') then broken[#broken + 1] = id end
+      if starts(rest, '"quarantined"') then
+        broken[#broken + 1] = id
+        -- What it is damaged in may be the name of its executor.
+        for _, executor in ipairs(call('SMEMBERS', EXECUTORS)) do add(done, executor, id) end
+      end
       for r = 0, count - 1 do
         local first = i + 8 + 3 * r
         local key, status = id .. '\\0' .. f[first], f[first + 1]
