@@ -111,6 +111,10 @@ class NeverFiresError(TriggerError):
     """The trigger is well formed but no time ever matches it, whatever the year (30 February)."""
 
 
+class TooMuchWorkError(TriggerError):
+    """A trigger takes more steps to find its times than one call may; steps are counted, so it is so on every machine."""
+
+
 class InvalidJobError(RotaError):
     """A job is refused before anything is stored."""
 

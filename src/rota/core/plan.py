@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 #: How many missed times of one job are handed out together when they are not coalesced.
 GROUP_LIMIT = 100
 
+#: How many times of a trigger that takes much work to count are passed over at once.
+PIECE = 100
+
 #: How many later nominal times are looked at for one whose jitter has not passed yet.
 JITTER_STEPS = 100
 
@@ -58,13 +61,18 @@ class Decision:
         self.error: str | None = None
 
 
-def plan(job: Job, now: int) -> Decision:
+def plan(job: Job, now: int, counted: bool = False) -> Decision:
     """Decide what is to become of a due job.
 
     :param job: a job whose ``next_due`` is not later than ``now``
     :param now: instant
+    :param counted: whether the work of its trigger is counted already
     :raises Exception: whatever the job's trigger raises; see :func:`quarantine`
     """
+    if job.trigger.counts_work and not counted:
+        from ..triggers import work  # most schedules are made of plain triggers only
+
+        return work.refusing(job.trigger, lambda: work.within(work.STEPS_OF_A_PLAN, plan, job, now, True))
     decision = Decision(job)
     nominal, due, policy = job.next_nominal, job.next_due, job.policy
     if nominal is None or due is None or due > now:  # changed since it was loaded: the version will not match
@@ -297,8 +305,27 @@ def latest(trigger: BaseTrigger, first: int, now: int) -> tuple[int, int]:
     following = trigger.after(first, first)
     if following is None or following > now:
         return first, 1
-    last, count = trigger.latest(following, now)
+    last, count = (
+        _latest_counted(trigger, following, now) if trigger.counts_work else trigger.latest(following, now)
+    )
     return last, count + 1
+
+
+def _latest_counted(trigger: BaseTrigger, first: int, now: int) -> tuple[int, int]:
+    """Return the last time and the count as far as the work of one call goes; the passes to come do the rest."""
+    from ..errors import TooMuchWorkError
+    from ..triggers import work
+
+    try:
+        return work.within(work.STEPS // 2, trigger.latest, first, now)
+    except TooMuchWorkError:
+        last, count = first, 1
+        while count < PIECE:
+            following = trigger.after(last, last)
+            if following is None or following > now:
+                break
+            last, count = following, count + 1
+        return last, count
 
 
 def record_of(job: Job, first: int, last: int, count: int, status: str, reason: str, now: int) -> Run:

@@ -13,6 +13,7 @@ from ..errors import (
     ConflictingIdError,
     JobLookupError,
     StoreConflictError,
+    TooMuchWorkError,
 )
 from ..events import EVENT_JOB_ADDED, EVENT_JOB_MODIFIED, EVENT_JOB_REMOVED, JobEvent
 from ..jobchecks import checked_time, usable_id
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from ..job import Job
     from ..jobstores.base import BaseJobStore
+    from ..triggers.base import BaseTrigger
 
 __all__ = ("STATE_PAUSED", "STATE_RUNNING", "STATE_STOPPED", "JobInternals")
 
@@ -103,6 +105,8 @@ class JobInternals(JobLookups):
         """Plan the first run from ``now``; a trigger whose times are all over leaves the job paused, as in APScheduler."""
         trigger = job.trigger
         first = trigger.first(now)
+        if first is not None and trigger.counts_work:
+            _refuse_too_much_work(trigger, first)
         if first is None:
             self._log.warning('Job "%s" is paused: %s has no time to come', job.name, trigger)
             job.set_next(None)
@@ -130,8 +134,13 @@ class JobInternals(JobLookups):
     def _check_for_store(self, jobs: Sequence[Job], alias: str) -> None:
         """Refuse what a store would refuse, as far as it is known yet; it calls code of users, so no lock is held."""
         store = self._jobstores.get(alias)
-        if store is not None:
-            for job in jobs:
+        now = self.clock.now()
+        for job in jobs:
+            if job.trigger.counts_work:
+                first = job.trigger.first(now)
+                if first is not None:
+                    _refuse_too_much_work(job.trigger, first)
+            if store is not None:
                 store.check_job(job)
 
     def _keep_pending(self, job: Job, alias: str, replace: bool, options: dict[str, Any]) -> None:
@@ -320,3 +329,16 @@ def _check_unique(jobs: Sequence[Job]) -> None:
     twice = [job.id for job in jobs if job.id in seen or seen.add(job.id)]  # type: ignore[func-returns-value]
     if twice:
         raise ConflictingIdError(*twice)
+
+
+def _refuse_too_much_work(trigger: BaseTrigger, first: int) -> None:
+    """Refuse a trigger of which the planner could not find what comes after its first time.
+
+    :raises TooMuchWorkError: if that is so; whatever else a member raises is the planner's business
+    """
+    try:
+        trigger.after(first, first)
+    except TooMuchWorkError:
+        raise
+    except Exception:
+        pass

@@ -58,6 +58,8 @@ class BaseTrigger(TriggerOperators, ABC):
     #: whether the next time is counted from the end of the run, so that :meth:`after` only tells what it would be for a run
     #: that takes no time
     follows_end: bool = False
+    #: whether finding the times takes an amount of work that is not known beforehand, so that it is counted
+    counts_work: bool = False
 
     @property
     def regular(self) -> bool:
@@ -237,6 +239,12 @@ class InstantTrigger(BaseTrigger):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        if cls.counts_work:
+            from .work import COUNTED, counted  # most schedules are made of plain triggers only
+
+            for name in COUNTED:
+                if name in cls.__dict__:
+                    setattr(cls, name, counted(name, cls.__dict__[name]))
         if "after" in cls.__dict__:
             cls._native = cls
         elif "get_next_fire_time" in cls.__dict__:

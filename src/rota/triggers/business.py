@@ -13,6 +13,7 @@ from ..errors import NeverFiresError, TriggerError, TriggerTypeError
 from .base import LAST_INSTANT, BaseTrigger
 from .derived import SEARCH_LIMIT, following
 from .filters import DayFilterTrigger, ZonedTrigger
+from .work import spend
 from .zones import DAY, FIRST_SECOND, zone_map
 
 TYPE_CHECKING = False
@@ -144,6 +145,7 @@ class RollTrigger(ZonedTrigger):
                 break
             if moved <= instant and (best is None or moved > best[0]):
                 best = moved, moved_day
+            spend()
             at = self.trigger.at_or_before(at - 1)
         else:
             raise self._too_dense()

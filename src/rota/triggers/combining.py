@@ -21,6 +21,7 @@ from .base import (
 from .date import DateTrigger
 from .derived import fires_at, following, member_of_state, member_state, refuse_delay
 from .interval import IntervalTrigger
+from .work import check_size, spend
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 #: How many times the members of an ``and`` are asked in turn before it gives up looking for a time that suits all.
 SEARCH_LIMIT = 10_000
+#: How many triggers an ``and`` may have; each is compared with each other one.
+MOST_THAT_AGREE = 100
 
 
 class BaseCombiningTrigger(InstantTrigger):
@@ -45,6 +48,7 @@ class BaseCombiningTrigger(InstantTrigger):
     """
 
     __slots__ = ("jitter", "spread", "timezone", "triggers")
+    counts_work = True
 
     #: the name of the kind in ``str()`` and in specs
     alias = ""
@@ -70,6 +74,7 @@ class BaseCombiningTrigger(InstantTrigger):
             raise TriggerTypeError(f"{type(self).__name__} combines triggers, not {wrong[0]!r}")
         if not self.triggers:
             raise TriggerError(f"{type(self).__name__} needs at least one trigger to combine")
+        check_size(self)
         for member in self.triggers:
             refuse_delay(member)
         self.jitter = checked_jitter(jitter)
@@ -127,6 +132,7 @@ class BaseCombiningTrigger(InstantTrigger):
 
         trigger = cls.__new__(cls)
         trigger.triggers = [trigger_from_spec(member) for member in spec["triggers"]]
+        check_size(trigger)
         trigger.jitter = spec.get("jitter")
         trigger.spread = spec.get("spread")
         trigger.timezone = trigger._zone_of_members()
@@ -145,6 +151,7 @@ class BaseCombiningTrigger(InstantTrigger):
         self.jitter = state["jitter"]
         self.spread = state.get("spread")
         self.triggers = [member_of_state(*member) for member in state["triggers"]]
+        check_size(self)
         self.timezone = self._zone_of_members()
 
     def _identity(self) -> tuple[Any, ...]:
@@ -182,6 +189,11 @@ class AndTrigger(BaseCombiningTrigger):
         now: int | None = None,
     ) -> None:
         super().__init__(triggers, jitter, timezone=timezone, spread=spread, now=now)
+        if len(self.triggers) > MOST_THAT_AGREE:
+            raise TriggerError(
+                f"AndTrigger must have {MOST_THAT_AGREE} triggers at most, got {len(self.triggers)}; say what they have in "
+                f"common by fewer of them"
+            )
         for index, one in enumerate(self.triggers):
             for other in self.triggers[index + 1 :]:
                 if _never_agree(one, other):
@@ -203,6 +215,7 @@ class AndTrigger(BaseCombiningTrigger):
             agreed = agreed + 1 if found == at else 1
             at = found
             asked += 1
+            spend()
             if asked > SEARCH_LIMIT:
                 raise NeverFiresError(
                     f"{self} has no time that suits all its triggers between {self._moment(instant)} and {self._moment(at)}"
@@ -218,6 +231,7 @@ class AndTrigger(BaseCombiningTrigger):
         """Return the last time up to ``instant`` that all members agree on, None if there is none near."""
         at, agreed = instant, 0
         for asked in range(SEARCH_LIMIT):
+            spend()
             found = self.triggers[asked % len(self.triggers)].at_or_before(at)
             if found is None:
                 return None
@@ -277,6 +291,7 @@ class OrTrigger(BaseCombiningTrigger):
             total += count
             at: int | None = start
             while at is not None and at <= last and steps < WALK_LIMIT:
+                spend()
                 if any(low <= at <= high and fires_at(other, at) for _, low, high, other in spans[:index]):
                     total -= 1
                 at = member.after(at, at)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..errors import DeserializationError, NeverFiresError, TriggerError, TriggerTypeError
 from ..util import obj_to_ref, ref_to_obj
 from .base import BaseTrigger, InstantTrigger, call_text, checked_state
+from .work import check_size, spend
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ SEARCH_LIMIT = 10_000
 
 def following(trigger: BaseTrigger, instant: int) -> int | None:
     """Return the first time later than ``instant`` of a trigger that has always run."""
+    spend()
     return trigger.after(instant, trigger.anchor_among(instant))
 
 
@@ -76,6 +78,7 @@ class DerivedTrigger(InstantTrigger):
     """
 
     __slots__ = ("_machine_zone", "jitter", "spread", "timezone", "trigger")
+    counts_work = True
 
     #: the name of the kind in specs
     alias = ""
@@ -89,6 +92,7 @@ class DerivedTrigger(InstantTrigger):
             raise TriggerTypeError(f"{type(self).__name__} is made of a trigger, not of {trigger!r}")
         refuse_delay(trigger)
         self.trigger = trigger
+        check_size(self)
         self.timezone = trigger.timezone
         self.jitter = trigger.jitter
         self.spread = trigger.spread

@@ -12,10 +12,11 @@ from datetime import time
 from ..calendars.weekdays import weekday_numbers, weekdays_text
 from ..clock import DAY as MICROSECONDS_A_DAY
 from ..clock import SECOND
-from ..errors import TriggerError, TriggerTypeError
+from ..errors import TooMuchWorkError, TriggerError, TriggerTypeError
 from ..util import astimezone, local_timezone, timezone_to_text
 from .base import LAST_INSTANT, WALK_LIMIT, BaseTrigger
 from .derived import SEARCH_LIMIT, DerivedTrigger, following
+from .work import COUNTING, spend
 from .zones import DAY, FIRST_SECOND, ZoneMap, zone_map
 
 TYPE_CHECKING = False
@@ -116,6 +117,7 @@ class FilterTrigger(ZonedTrigger):
             opens = last_until(zone, at, self._last_wall)
             if opens is None or opens == at:
                 return opens
+            spend()
             at = self.trigger.at_or_before(opens)
         raise self._no_time(instant, at or 0)
 
@@ -123,16 +125,21 @@ class FilterTrigger(ZonedTrigger):
         """Return the last time from ``first`` to ``now``, and how many there are: a step for each opening."""
         zone = zone_map(self.zone)
         at, last, count = first, first, 0
-        for _ in range(WALK_LIMIT):
-            closes = first_from(zone, at, self._next_closed)
-            # A first time that does not fit is the user's own choice.
-            end = now if closes is None else max(at, min(now, closes - 1))
-            last, more = self.trigger.latest(at, end)
-            count += more
-            found = self.after(last, last)
-            if found is None or found > now:
-                break
-            at = found
+        try:
+            for _ in range(WALK_LIMIT):
+                spend(COUNTING)
+                closes = first_from(zone, at, self._next_closed)
+                # A first time that does not fit is the user's own choice.
+                end = now if closes is None else max(at, min(now, closes - 1))
+                last, more = self.trigger.latest(at, end)
+                count += more
+                found = self.after(last, last)
+                if found is None or found > now:
+                    break
+                at = found
+        except TooMuchWorkError:  # what was counted is right; whoever needs the rest asks again
+            if not count:
+                raise
         return last, count
 
 

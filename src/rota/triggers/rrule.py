@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from ..clock import SECOND, moment
 from ..clock import instant as to_instant
-from ..errors import NeverFiresError, TriggerError, TriggerTypeError
+from ..errors import NeverFiresError, TooMuchWorkError, TriggerError, TriggerTypeError
 from ..util import astimezone, convert_to_datetime, localize, timezone_to_text
 from .base import (
     LAST_INSTANT,
@@ -27,6 +27,7 @@ from .base import (
 )
 from .rrule_rules import Rule
 from .rrule_text import read_recurrence
+from .work import STEPS_OF_A_PLAN, refusing, spend, within
 from .zones import DAY, zone_map
 
 TYPE_CHECKING = False
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import date, timedelta, tzinfo
     from typing import Any
+
+
+#: What it takes to begin the search for the times of a rule, in steps.
+_BEGINNING = 8
 
 
 class RRuleTrigger(InstantTrigger):
@@ -57,6 +62,7 @@ class RRuleTrigger(InstantTrigger):
         "_dtstart",
         "_recurrence",
         "_rules",
+        "_without",
         "jitter",
         "spread",
         "start_given",
@@ -64,6 +70,7 @@ class RRuleTrigger(InstantTrigger):
         "zone_given",
     )
 
+    counts_work = True
     jitter: float | None
     spread: float | None
     start_given: bool
@@ -92,22 +99,23 @@ class RRuleTrigger(InstantTrigger):
         if start is None:
             start = _wall(dtstart, self.timezone, now)
         self._dtstart = start
-        self._set_up()
-        self._refuse_never()
+        refusing(self, within, STEPS_OF_A_PLAN, self._make_rules, True)
         self.jitter = checked_jitter(jitter)
         self.spread = checked_spread(spread)
 
-    def _set_up(self) -> None:
+    def _make_rules(self, refuse_never: bool) -> None:
         recurrence, start = self._recurrence, self._dtstart
         found = {self._second(at) * SECOND for at in recurrence.dates}
         if not recurrence.rules:
             found.add(self._second(start) * SECOND)
-        without = {self._second(at) * SECOND for at in recurrence.without}
-        self._dates = tuple(sorted(at for at in found if at not in without))
+        self._without = frozenset(self._second(at) for at in recurrence.without)
+        self._dates = tuple(sorted(at for at in found if at // SECOND not in self._without))
         self._rules = tuple(
             Rule(text, start, None if until is None else self._second(until))
             for text, until in recurrence.rules
         )
+        if refuse_never:
+            self._refuse_never()
 
     def _refuse_never(self) -> None:
         """Refuse a rule without a time: from the start that was given, or if there is none, from whatever start."""
@@ -150,12 +158,16 @@ class RRuleTrigger(InstantTrigger):
             span *= 8
 
     def latest(self, first: int, now: int) -> tuple[int, int]:
-        """Return the last time from ``first`` to ``now``, and how many there are: a hundred thousand at most."""
+        """Return the last time from ``first`` to ``now``, and how many there are, as far as the work of one call goes."""
         last, count = first, 1
-        for at in self._times(first):
-            if at > now or count >= WALK_LIMIT:
-                break
-            last, count = at, count + 1
+        try:
+            for at in self._times(first):
+                if at > now or count >= WALK_LIMIT:
+                    break
+                last, count = at, count + 1
+        except TooMuchWorkError:
+            if count == 1:
+                raise
         return last, count
 
     def origin(self) -> int:
@@ -164,10 +176,10 @@ class RRuleTrigger(InstantTrigger):
     def _times(self, instant: int) -> Iterator[int]:
         """Yield the times later than an instant, in order, each once."""
         zone = zone_map(self.timezone)
+        spend(_BEGINNING * (1 + len(self._rules)))
         streams: list[Iterable[int]] = [rule.seconds(instant // SECOND, zone) for rule in self._rules]
         streams.append(at // SECOND for at in self._dates[bisect_right(self._dates, instant) :])
-        without = {self._second(at) for at in self._recurrence.without}
-        days = self._recurrence.without_days
+        without, days = self._without, self._recurrence.without_days
         last = None
         for second in heapq.merge(*streams):
             at = second * SECOND
@@ -237,7 +249,7 @@ class RRuleTrigger(InstantTrigger):
     def _restore(self, rule: str, dtstart: datetime, zone: tzinfo) -> None:
         self._recurrence = read_recurrence(rule)
         self._dtstart, self.timezone, self.start_given, self.zone_given = dtstart, zone, True, True
-        self._set_up()
+        refusing(self, within, STEPS_OF_A_PLAN, self._make_rules, False)
 
     def _identity(self) -> tuple[Any, ...]:
         zone = timezone_to_text(self.timezone)

@@ -11,6 +11,7 @@ from bisect import bisect_left
 from datetime import datetime, timedelta
 
 from ..errors import MissingExtraError, TriggerError
+from .work import spend
 from .zones import DAY, ZoneMap
 
 try:
@@ -34,6 +35,12 @@ _SEARCH_YEARS = {"YEARLY": 400, "MONTHLY": 400, "WEEKLY": 100}
 _SEARCH_YEARS_OF_DAYS = 60
 #: How many periods of a rule without a time are looked at, one after another; 86 400 show all that a day can.
 SEARCH_PERIODS = 200_000
+#: How many times a rule of weeks or longer may have on each of its days.
+TIMES_OF_A_DAY = 1440
+#: What a time of a rule takes, in steps; how many periods that a rule leaves out take one; how many days that are looked at do.
+_TIME, _PERIODS, _DAYS = 2, 16, 16
+#: What a search takes, in steps, that finds nothing up to the end of the calendar: two of them may be made to construct a trigger.
+_FRUITLESS = 40_000
 
 
 class Rule:
@@ -66,7 +73,7 @@ class Rule:
         self._counted: tuple[int, ...] | None = None
         if count is not None:
             found = self._expand.walls(_wall(start), _later(start, self._search))
-            self._counted = tuple(at for _, at in zip(range(int(count)), found, strict=False))
+            self._counted = tuple(self._first_walls(int(count), found))
 
     def seconds(self, second: int, zone: ZoneMap) -> Iterator[int]:
         """Yield the seconds of the rule in order: all that are later than ``second``, and perhaps some that are not."""
@@ -81,9 +88,15 @@ class Rule:
                 continue
             while waiting:
                 yield heapq.heappop(waiting)
+            spend(_TIME)
             yield found
         while waiting:
             yield heapq.heappop(waiting)
+
+    def _first_walls(self, count: int, found: Iterator[int]) -> Iterator[int]:
+        for _, wall in zip(range(count), found, strict=False):
+            spend(_TIME)
+            yield wall
 
     def _walls(self, since: int) -> Iterator[int]:
         if self._counted is not None:
@@ -100,10 +113,19 @@ class _Days:
     :param months: the length of a period in months, or 0
     """
 
-    __slots__ = ("_months", "_period", "_rrule", "_start", "start")
+    __slots__ = ("_looks", "_months", "_period", "_rrule", "_setting_up", "_start", "start")
 
     def __init__(self, parts: dict[str, str], start: datetime, months: int) -> None:
+        parts = {**parts, **_days_counted(parts)}
         text = ";".join(f"{name}={value}" for name, value in parts.items())
+        times = 1
+        for name in ("BYHOUR", "BYMINUTE", "BYSECOND"):
+            times *= len(_numbers(parts.get(name))) or 1
+        if times > TIMES_OF_A_DAY:
+            raise TriggerError(
+                f"BYHOUR, BYMINUTE and BYSECOND must give {TIMES_OF_A_DAY:,} times a day at most in a rule of {parts['FREQ']}, got "
+                f"{times:,}; write FREQ=DAILY or shorter, with BYDAY, BYMONTHDAY or BYMONTH for the days"
+            )
         try:
             made = rrulestr(text, dtstart=start)
         except (ValueError, TypeError) as exc:
@@ -113,6 +135,8 @@ class _Days:
         self._start = start
         self._months = months
         self._period = _UNITS.get(parts["FREQ"], 0) * int(parts.get("INTERVAL", "1")) * _SECOND
+        #: how often each day is looked at, and what it takes to begin a search, in steps
+        self._looks, self._setting_up = 1 + len(_numbers(parts.get("BYSETPOS"))), 10 + times // 4
         self.start = _wall(start)
 
     def walls(self, since: int, until: datetime) -> Iterator[int]:
@@ -120,12 +144,16 @@ class _Days:
         first = _EPOCH + since * _SECOND
         span = until - first
         while True:
-            last = None
+            spend(self._setting_up)
+            last, before = None, first
             for at in self._rrule.replace(dtstart=self._start_near(first), until=_later(first, span)):
+                spend((at - before).days * self._looks // _DAYS)
+                before = at
                 if at >= first:
                     last = at
                     yield _wall(at)
             if last is None or last >= _LAST_WALL - timedelta(days=400):
+                spend(_FRUITLESS)
                 return
             first = last + _SECOND
 
@@ -152,15 +180,14 @@ class _Times:
     :param start: wall time of the start
     """
 
-    __slots__ = ("_days", "_interval", "_kept", "_periods", "_positions", "_unit", "_within", "start")
+    __slots__ = ("_chosen", "_days", "_interval", "_kept", "_periods", "_unit", "start")
 
     def __init__(self, parts: dict[str, str], start: datetime) -> None:
         self._unit = unit = _UNITS[parts["FREQ"]]
         self._interval = int(parts.get("INTERVAL", "1"))
         self.start = _wall(start)
         hours, minutes, seconds = (_numbers(parts.get(name)) for name in ("BYHOUR", "BYMINUTE", "BYSECOND"))
-        #: the seconds of a period at which it fires
-        self._within = [
+        within = [
             (hour * 60 + minute) * 60 + second
             for hour in (hours or [start.hour] if unit == DAY else [0])
             for minute in (minutes or [start.minute] if unit >= 3600 else [0])
@@ -169,15 +196,20 @@ class _Times:
         #: the periods of a day that are not left out, by their number
         self._periods: Sequence[int] = range(DAY // unit)
         if unit < DAY and (hours or minutes or seconds):
+            spend(DAY // unit // _PERIODS)
+            of_hours, of_minutes, of_seconds = map(frozenset, (hours, minutes, seconds))
             self._periods = [
                 number
                 for number in self._periods
-                if (not hours or number * unit // 3600 in hours)
-                and (unit == 3600 or not minutes or number * unit // 60 % 60 in minutes)
-                and (unit > 1 or not seconds or number % 60 in seconds)
+                if (not hours or number * unit // 3600 in of_hours)
+                and (unit == 3600 or not minutes or number * unit // 60 % 60 in of_minutes)
+                and (unit > 1 or not seconds or number % 60 in of_seconds)
             ]
         self._kept = frozenset(self._periods) if isinstance(self._periods, list) else self._periods
-        self._positions = _numbers(parts.get("BYSETPOS"))
+        positions = _numbers(parts.get("BYSETPOS"))
+        #: the seconds of a period at which it fires
+        self._chosen = _at_positions(sorted(within), positions) if positions else tuple(sorted(within))
+        spend(len(within) // _PERIODS)
         #: the rule that chooses the dates, if any does
         self._days: _Days | None = None
         of_dates = {name: value for name, value in parts.items() if name not in _OF_A_DAY}
@@ -189,7 +221,7 @@ class _Times:
 
     def walls(self, since: int, until: datetime) -> Iterator[int]:
         """Yield the wall seconds from ``since`` on, as long as the search for the next one does not go beyond ``until``."""
-        chosen = self._chosen()
+        chosen = self._chosen
         if not chosen:
             return
         span = _wall(until) - since
@@ -197,8 +229,11 @@ class _Times:
         for day in self._dates(since // DAY * DAY, until):
             if day > limit or empty > SEARCH_PERIODS:
                 return
+            spend()
             for number in self._periods_of(day, max(since - day, 0) // self._unit):
                 empty += 1
+                if not empty % 1024:
+                    spend(1024 // _PERIODS)
                 if number not in self._kept:
                     continue
                 for second in chosen:
@@ -219,13 +254,28 @@ class _Times:
             return iter(range(since, _wall(_LAST_WALL), DAY))
         return self._days.walls(since, until)
 
-    def _chosen(self) -> Sequence[int]:
-        within = sorted(self._within)
-        if not self._positions:
-            return within
-        size = len(within)
-        places = {place - 1 if place > 0 else size + place for place in self._positions}
-        return [second for place, second in enumerate(within) if place in places]
+
+def _at_positions(within: Sequence[int], positions: Iterable[int]) -> Sequence[int]:
+    """Return what stands at some positions (BYSETPOS), counted from 1, or from -1 at the end."""
+    size = len(within)
+    places = {place - 1 if place > 0 else size + place for place in positions}
+    return tuple(second for place, second in enumerate(within) if place in places)
+
+
+def _days_counted(parts: dict[str, str]) -> dict[str, str]:
+    """Return BYDAY where it mixes counted and plain days, with all of them counted.
+
+    The RFC means days that are either (3.3.10); ``dateutil`` takes days that are both, and finds none.
+    """
+    days = parts.get("BYDAY", "").split(",")
+    plain = [day for day in days if len(day) == 2]
+    if not plain or len(plain) == len(days):
+        return {}
+    weeks = 5 if parts["FREQ"] == "MONTHLY" or "BYMONTH" in parts else 53
+    counted = [day for day in days if len(day) > 2]
+    return {
+        "BYDAY": ",".join([*counted, *(f"{number}{day}" for day in plain for number in range(1, weeks + 1))])
+    }
 
 
 def _numbers(text: str | None) -> list[int]:

@@ -38,6 +38,8 @@ FORBIDDEN = {
 }
 #: The most that COUNT may be: a counted rule is walked from its start.
 LARGEST_COUNT = 10_000
+#: The most rules, dates and dates left out of one text, and numbers in one list; each position is looked for by itself.
+MOST_RULES, MOST_DATES, MOST_NUMBERS, MOST_POSITIONS = 50, 10_000, 1000, 20
 LARGEST_INTERVAL = 1_000_000
 
 _DATE = re.compile(r"(\d{8})(?:T(\d{6})(Z?))?", re.ASCII)
@@ -87,6 +89,7 @@ def read_recurrence(text: str) -> Recurrence:
         if line:
             try:
                 _read_line(line, found)
+                _check_numbers(found)
             except TriggerError as exc:
                 where = f"line {number}: " if len(lines) > 1 else ""
                 raise type(exc)(f"{where}{exc}") from None
@@ -109,7 +112,8 @@ def _read_line(line: str, found: Recurrence) -> None:
         hint = "; subtract another trigger by `-` instead" if name == "EXRULE" else ""
         raise TriggerError(f"{name!r} is not DTSTART, RRULE, RDATE or EXDATE{hint}")
     zone, is_date = _read_options(name, head.split(";")[1:])
-    values = [_read_time(name, item, zone, is_date) for item in value.split(",")]
+    items = value.split(",", MOST_DATES + 1)[: MOST_DATES + 1]
+    values = [_read_time(name, item, zone, is_date) for item in items]
     if name == "DTSTART":
         if found.start is not None or len(values) != 1:
             raise TriggerError("there is one DTSTART, with one time")
@@ -125,6 +129,19 @@ def _read_line(line: str, found: Recurrence) -> None:
             found.dates.append(datetime.combine(at, time()))
         else:
             found.without_days.add(at)
+
+
+def _check_numbers(found: Recurrence) -> None:
+    """Refuse a text as soon as it has too many rules or dates; of a line with too many no more is read than shows it."""
+    for name, many, most in (
+        ("RRULE", len(found.rules), MOST_RULES),
+        ("RDATE", len(found.dates), MOST_DATES),
+        ("EXDATE", len(found.without) + len(found.without_days), MOST_DATES),
+    ):
+        if many > most:
+            raise TriggerError(
+                f"{name} must be there {most:,} times at most, got more; divide them among several jobs"
+            )
 
 
 def _read_options(name: str, options: Sequence[str]) -> tuple[tzinfo | None, bool]:
@@ -180,6 +197,7 @@ def _read_rule(text: str) -> tuple[str, datetime | None]:
     for name, most in (("COUNT", LARGEST_COUNT), ("INTERVAL", LARGEST_INTERVAL)):
         if name in parts:
             parts[name] = str(_number(name, parts[name], 1, most))
+    _check_lengths(parts)
     for name, (least, most) in NUMBERS.items():
         if name in parts:
             parts[name] = ",".join(str(_number(name, item, least, most)) for item in parts[name].split(","))
@@ -193,6 +211,15 @@ def _read_rule(text: str) -> tuple[str, datetime | None]:
         raise TriggerError("RRULE: BYSETPOS picks from what another BY part gives; there is none")
     until = _read_until(parts.pop("UNTIL")) if "UNTIL" in parts else None
     return ";".join(f"{name}={parts[name]}" for name in PARTS if name in parts), until
+
+
+def _check_lengths(parts: dict[str, str]) -> None:
+    for name in ("BYDAY", *NUMBERS):
+        most = MOST_POSITIONS if name == "BYSETPOS" else MOST_NUMBERS
+        if parts.get(name, "").count(",") >= most:
+            raise TriggerError(
+                f"RRULE: {name} must have {most:,} members at most, got more; leave out what another part can say"
+            )
 
 
 def _read_until(text: str) -> datetime:

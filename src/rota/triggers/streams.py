@@ -14,6 +14,7 @@ from .base import LAST_INSTANT, WALK_LIMIT, BaseTrigger, call_text, carries_zone
 from .combining import BaseCombiningTrigger
 from .derived import DerivedTrigger, fires_at, following
 from .interval import IntervalTrigger
+from .work import COUNTING, spend
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class MinusTrigger(BaseCombiningTrigger):
         trigger, without = self.triggers
         last, count = trigger.latest(first, now)
         while last > first and fires_at(without, last):
+            spend(COUNTING)
             last, count = trigger.latest(first, last - 1)
         left_out = following(without, first)
         for _ in range(WALK_LIMIT):
