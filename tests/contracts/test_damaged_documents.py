@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rota.jobstores.tree.layout import DUE, active_key, due_name, ended_key, job_key, node_key
 from rota.schedulers.plugins import create_plugin
 from rota.testing import DamageContract
+from rota.testing.contract_jobs import START
 from rota.testing.damage_contract import JOB, NODE, RECORD, RUN, Hand
+from tests.adapters.places import EtcdPlace, ZooKeeperPlace
 from tests.needs import need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rota.jobstores.base import BaseJobStore
+    from tests.adapters.places import TreePlace
 
 
 class StoreHand(Hand):
@@ -117,7 +121,7 @@ class RedisHand(StoreHand):
         if kind == JOB and (field == "whole spec" or field in self.SPEC):
             hash = "rota.jobs"
         if field.startswith("whole"):
-            return self._put(hash, name, value)
+            return not (hash == "rota.states" and value is None) and self._put(hash, name, value)
         try:
             parts = json.loads(self._client.hget(hash, name))
             if kind == JOB:
@@ -160,6 +164,85 @@ class RedisHand(StoreHand):
         self._client.close()
 
 
+class TreeHand(StoreHand):
+    """Access to the keys of a tree: to whole values, and to the parts of those that are JSON."""
+
+    OF_RUN = (
+        *("job_id", "nominal", "last", "count", "due", "attempt", "status", "owner", "executor", "claimed"),
+        "whole",
+    )
+
+    fields = {
+        JOB: (
+            *(
+                "id",
+                "name",
+                "func",
+                "trigger",
+                "args",
+                "kwargs",
+                "options",
+                "executor",
+                "next",
+                "due",
+                "state",
+            ),
+            *("error", "version", "running", "created", "updated", "recorded", "whole", "due time"),
+        ),
+        RUN: OF_RUN,
+        RECORD: (*OF_RUN, "started", "finished", "result", "error", "name"),
+        NODE: ("whole", "until", "length"),
+    }
+
+    def __init__(self, url: str, place: type[TreePlace]) -> None:
+        super().__init__(url)
+        self._place = place(url)
+
+    def write(self, kind: str, key: tuple[Any, ...], field: str, value: Any) -> bool:
+        if field == "due time":
+            if value is None:
+                self._place.drop(f"{DUE}/default/{self._due_name(key[0])}")
+            return value is None
+        name = {
+            JOB: lambda: job_key(key[0]),
+            RUN: lambda: active_key(*key),
+            RECORD: lambda: ended_key(*key),
+            NODE: lambda: node_key(key[0]),
+        }[kind]()
+        if field == "whole":
+            # Nothing is no damage, and an empty value is nothing in ZooKeeper.
+            return not (kind == JOB and value in (None, "")) and self._put(name, value)
+        if kind == NODE:
+            until, length = self._place.get(name).split(" ")
+            return self._put(name, f"{value} {length}" if field == "until" else f"{until} {value}")
+        parts = json.loads(self._place.get(name))
+        if value is None:
+            parts.pop(field, None)
+        else:
+            parts[field] = value
+        try:
+            return self._put(name, json.dumps(parts))
+        except TypeError:
+            return False
+
+    def _due_name(self, job_id: str) -> str:
+        name = due_name(START, job_id)
+        return name if isinstance(self._place, EtcdPlace) else f"{name[:11]}/{name}"
+
+    def _put(self, name: str, value: Any) -> bool:
+        if value is None:
+            self._place.drop(name)
+        elif isinstance(value, (str, bytes)):
+            self._place.put(name, value)
+        else:
+            return False
+        return True
+
+    def close(self) -> None:
+        super().close()
+        self._place.close()
+
+
 class Damaged(DamageContract):
     @pytest.fixture
     def url(self) -> str:
@@ -196,3 +279,23 @@ class TestRedis(Damaged):
     @pytest.fixture
     def make_hand(self) -> Callable[[str], StoreHand]:
         return RedisHand
+
+
+class TestEtcd(Damaged):
+    @pytest.fixture
+    def url(self, etcd_url: str) -> str:
+        return etcd_url
+
+    @pytest.fixture
+    def make_hand(self) -> Callable[[str], StoreHand]:
+        return lambda url: TreeHand(url, EtcdPlace)
+
+
+class TestZooKeeper(Damaged):
+    @pytest.fixture
+    def url(self, zookeeper_url: str) -> str:
+        return zookeeper_url
+
+    @pytest.fixture
+    def make_hand(self) -> Callable[[str], StoreHand]:
+        return lambda url: TreeHand(url, ZooKeeperPlace)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import pytest
 
 from ..clock import SECOND
-from ..core.plan import plan
+from ..core.plan import QUARANTINED, plan
 from ..core.run import CLAIMED
 from ..errors import ConflictingIdError, JobLookupError
+from ..schedulers.guarded import claim_singly
 from .contract_jobs import (
     LEASE,
     NODE,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from ..core.run import Run
     from ..jobstores.base import BaseJobStore
 
 
@@ -107,6 +109,49 @@ class SharedJobStoreContract(LeaseContract):
         at_once(4, lambda number: stores.append(make_store()))
         stores[0].add_job(make_job())
         assert [due_ids(store) for store in stores] == [["job"]] * 4
+
+    def test_a_job_that_is_removed_and_added_while_its_run_ends_counts_what_the_ledger_says(
+        self, store: BaseJobStore, other: BaseJobStore
+    ) -> None:
+        store.add_job(make_job("neighbour"))
+        store.add_job(make_job())
+        for round in range(12):
+            now = START + round * 60 * SECOND
+            runs = claim(store, now)
+
+            def work(number: int, now: int = now, runs: list[Run] = runs) -> None:
+                if number:
+                    other.remove_job("job")
+                    other.add_job(make_job(due=now + 60 * SECOND))
+                else:
+                    finish(store, runs, now)
+
+            at_once(2, work)
+            assert store.get_runs(status=CLAIMED) == []
+            assert (running(store), running(other, "neighbour")) == (0, 0)
+        assert {run.status for run in claim(store, START + 720 * SECOND)} == {CLAIMED}
+
+    def test_a_decision_that_its_store_cannot_keep_costs_its_own_job(self, store: BaseJobStore) -> None:
+        """The engine asks for each by itself then, unless the store has done so."""
+        for id in ("first", "job", "last"):
+            store.add_job(make_job(id))
+        store.renew(NODE, START, LEASE)
+        decisions = decide(store)
+        for decision in decisions:
+            if decision.job.id == "job":
+                decision.next_nominal = decision.next_due = 2**70
+        try:
+            won = store.claim(decisions, NODE, START)
+        except Exception as exc:
+            won, left = claim_singly(store, decisions, NODE, START, exc)
+            assert left is None
+        assert sorted(decision.job.id for decision in won) == ["first", "job", "last"]
+        assert sorted(run.job_id for run in store.get_runs(status=CLAIMED)) == ["first", "last"]
+        found = store.lookup_job("job")
+        assert found is not None
+        assert (found.state, found.running) == (QUARANTINED, 0)
+        assert "refuses" in (found.error or "")
+        assert due_ids(store) == []
 
     def test_threads_share_a_store(self, store: BaseJobStore) -> None:
         ids = sorted(f"job{number}" for number in range(60))

@@ -384,7 +384,11 @@ class MongoDBJobStore(BaseJobStore):
         return [job for job in jobs if heal(job, now) and self._jobs.heal(job)]
 
     def recount(self, jobs: Sequence[Job]) -> None:
-        """Leave the counts as they are: the runs in a job's document are its ledger."""
+        """Count anew how many runs of jobs are under way: those in their documents."""
+        self._check_started()
+        counts = self._jobs.under_way(job.id for job in jobs)
+        for job in jobs:
+            job.running = counts.get(job.id, 0)
 
     def mend(self, now: int) -> tuple[list[Job], list[Run]]:
         """Look for jobs and runs that nobody would find because of what is stored of them; see the port."""

@@ -158,6 +158,13 @@ class Jobs:
         with self._server.translated():
             return list(self._server.jobs.find({"_id": {"$in": list(ids)}, "state": {"$ne": REMOVED}}))
 
+    def under_way(self, ids: Iterable[str]) -> dict[str, int]:
+        """Return how many runs of jobs are under way."""
+        with self._server.translated():
+            found = list(self._server.jobs.find({"_id": {"$in": list(ids)}}, {"under_way": 1}))
+        lists = {document["_id"]: document.get("under_way") for document in found}
+        return {id: len(runs) if isinstance(runs, list) else 0 for id, runs in lists.items()}
+
     def due(self, now: int, executor: str | None, limit: int) -> list[dict[str, Any]]:
         """Return the documents of due jobs, the earliest first.
 

@@ -13,8 +13,20 @@ from ...errors import ConfigurationError, StoreConflictError, StoreError, StoreN
 from ..base import BaseJobStore
 from ..documents import label_all
 from ..offset import AHEAD, Offset
+from .damage import Mender
 from .jobs import Jobs
-from .layout import DUE, NODES, due_folder, due_of, lease_of, lease_text, node_key, number, quoted, unquoted
+from .layout import (
+    ACTIVE_RUNS,
+    DUE,
+    NODES,
+    due_folder,
+    lease_of,
+    lease_text,
+    node_key,
+    number,
+    quoted,
+    unquoted,
+)
 from .ledger import Ledger, Search
 from .port import Change, tries
 from .records import Records
@@ -79,6 +91,7 @@ class TreeJobStore(BaseJobStore):
         self._create = create
         self._jobs = Jobs(tree, format)
         self._runs = Ledger(tree, self._jobs)
+        self._mender = Mender(tree, self._jobs)
         age = None if keep_days is None else int(keep_days * DAY)
         self._records = Records(tree, self._runs, keep_runs, age)
         self._offset = Offset()
@@ -258,9 +271,7 @@ class TreeJobStore(BaseJobStore):
     def next_due(self, executors: Iterable[str]) -> int | None:
         """Return the earliest due time among the jobs of these executors."""
         self._check_started()
-        folders = [due_folder(alias) for alias in executors]
-        found = self._tree.first(folders, None, [1] * len(folders)) if folders else []
-        return min((due_of(names[0])[0] for names in found if names), default=None)
+        return self._jobs.next_due(executors, self._log)
 
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
         """Carry out decisions, each in one step, many in one transaction; what others changed meanwhile is left out.
@@ -356,7 +367,8 @@ class TreeJobStore(BaseJobStore):
         self._check_started()
         search = Search(node, room, known, in_doubt, ownerless)
         alive = partial(self._alive, self._offset.at(now))
-        return self._runs.rescue(search, now, alive, self._job_of, self._log)
+        end_damaged = partial(self._mender.end_damaged, now=now, logger=self._log)
+        return self._runs.rescue(search, now, alive, self._job_of, end_damaged)
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
@@ -371,12 +383,29 @@ class TreeJobStore(BaseJobStore):
         self._check_started()
         return self._jobs.heal(now, self._job_of)
 
+    def recount(self, jobs: Sequence[Job]) -> None:
+        """Let the counts of jobs say how many of their runs are under way."""
+        self._check_started()
+        self._mender.recount(jobs)
+
+    def mend(self, now: int) -> tuple[list[Job], list[Run]]:
+        """Look for jobs and runs that nobody would find because of what is stored of them; see the port."""
+        self._check_started()
+        hidden = self._mender.look_over()
+        self._seen |= {doc.id: doc for doc in hidden}
+        ended = self._mender.end_damaged(self._tree.entries(ACTIVE_RUNS), now, self._log)
+        return list(map(self._job_of, hidden)), ended
+
     def prune(self, now: int) -> None:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
         self._check_started()
         self._records.prune(now)
         edge = self._offset.at(now) - _NODES_KEPT
-        self._tree.delete([node_key(node) for node, (until, _, _) in self._nodes().items() if until < edge])
+        names = self._tree.entries(NODES)
+        leases = {name: lease_of(entry.value)[0] for name, entry in names.items()}
+        self._tree.delete(
+            [f"{NODES}/{name}" for name, until in leases.items() if until is None or until < edge]
+        )
 
     def living_nodes(self, now: int) -> int:
         """Return how many nodes hold a lease that is not over."""
@@ -417,7 +446,7 @@ class TreeJobStore(BaseJobStore):
         """Return the nodes whose lease is not over; one that was renewed in the future, as it seems, counts from now."""
         alive = set()
         for node, (until, length, entry) in self._nodes().items():
-            if until >= there:
+            if until >= there and (length or until < there + _NODES_KEPT):
                 alive.add(node)
             if length and until - length > there + AHEAD:
                 # Whoever comes second may fail: the lease is right then, or was renewed.

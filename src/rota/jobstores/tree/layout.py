@@ -10,12 +10,15 @@
     active/<id>@<nominal>             a claimed run
     ended/<id>/<nominal>              the record of a run that has ended
     nodes/<node>                      when a node's lease is over, and how long it is
+    damaged/<folder>/<name>           what others had written in the place of something of ours
 """
 
 from __future__ import annotations
 
 import re
 from urllib.parse import quote, unquote
+
+from ...damaged import is_time
 
 META = "meta"
 WAKE = "wake"
@@ -25,9 +28,11 @@ QUARANTINED_JOBS = "quarantined"
 ACTIVE_RUNS = "active"
 ENDED_RUNS = "ended"
 NODES = "nodes"
+DAMAGED_KEYS = "damaged"
 
 #: Makes every instant that a datetime can show, and more, a number without a sign.
 _SHIFT = 2**62
+_DIGITS = 19
 _plain = re.compile(r"[A-Za-z0-9_]+").fullmatch
 
 
@@ -53,6 +58,16 @@ def instant_of(text: str) -> int:
     return int(text) - _SHIFT
 
 
+def is_number(text: str) -> bool:
+    """Whether a text is such a number."""
+    return len(text) == _DIGITS and text.isascii() and text.isdigit()
+
+
+def damaged_key(folder: str, name: str) -> str:
+    """Return the key of what is kept that others had written."""
+    return f"{DAMAGED_KEYS}/{folder}/{quoted(name)}"
+
+
 def job_key(job_id: str) -> str:
     """Return the key of a job's document."""
     return f"jobs/{quoted(job_id)}"
@@ -74,7 +89,7 @@ def due_of(name: str) -> tuple[int, str]:
     :raises ValueError: if it is none
     """
     text, dash, part = name.partition("-")
-    if not dash:
+    if not dash or not is_number(text):
         raise ValueError(f"{name!r} is no due time")
     return instant_of(text), unquoted(part)
 
@@ -92,6 +107,12 @@ def active_prefix(job_id: str) -> str:
 def active_key(job_id: str, nominal: int) -> str:
     """Return the key of a claimed run."""
     return f"active/{quoted(job_id)}@{number(nominal)}"
+
+
+def active_of(name: str) -> tuple[str, int] | None:
+    """Return the job id and the nominal time of a claimed run by the name of its key; None if it is none."""
+    part, at, text = name.rpartition("@")
+    return (unquoted(part), instant_of(text)) if at and is_number(text) else None
 
 
 def ended_folder(job_id: str) -> str:
@@ -116,8 +137,9 @@ def lease_text(until: int, length: int) -> str:
 
 def lease_of(text: str | None) -> tuple[int | None, int]:
     """Return when a lease is over, None if there is none; and how long it is, 0 if that is not known."""
-    until, _, length = (text or "").partition(" ")
     try:
-        return int(until), int(length or 0)
+        until, _, length = (text or "").partition(" ")
+        found, known = int(until), int(length or 0)
     except ValueError:
         return None, 0
+    return (found, known) if is_time(found) and known >= 0 else (None, 0)

@@ -15,6 +15,7 @@ from .layout import (
     active_prefix,
     ended_folder,
     instant_of,
+    is_number,
     quoted,
     unquoted,
 )
@@ -78,9 +79,9 @@ class Records:
         """Return the keys of the records, newest first."""
         if job_id is not None:
             folder = ended_folder(job_id)
-            return [f"{folder}/{name}" for name in reversed(self._tree.names(folder))]
+            return [f"{folder}/{name}" for name in reversed(self._tree.names(folder)) if is_number(name)]
         all_names = self._tree.below(ENDED_RUNS)
-        keys = [(name, part) for part, names in all_names.items() for name in names]
+        keys = [(name, part) for part, names in all_names.items() for name in names if is_number(name)]
         keys.sort(key=lambda key: (-instant_of(key[0]), unquoted(key[1])))
         return [f"{ENDED_RUNS}/{part}/{name}" for name, part in keys]
 
@@ -106,7 +107,8 @@ class Records:
             folder = f"{ENDED_RUNS}/{quoted(job_id)}"
             self._prune(folder, self._tree.names(folder), now)
 
-    def _prune(self, folder: str, names: Sequence[str], now: int) -> None:
+    def _prune(self, folder: str, all_names: Sequence[str], now: int) -> None:
+        names = [name for name in all_names if is_number(name)]
         kept = len(names) if self._keep is None else self._keep
         beyond = [f"{folder}/{name}" for name in names[: max(len(names) - kept, 0)]]
         self._tree.delete(beyond)
