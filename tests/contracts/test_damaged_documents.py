@@ -259,6 +259,7 @@ class Damaged(DamageContract):
         hand.close()
 
 
+@pytest.mark.slow
 class TestMongoDB(Damaged):
     """On the server that ROTA_TEST_MONGODB_URL names; else on SecantusDB, which speaks the same protocol."""
 
@@ -281,6 +282,7 @@ class TestRedis(Damaged):
         return RedisHand
 
 
+@pytest.mark.slow
 class TestEtcd(Damaged):
     @pytest.fixture
     def url(self, etcd_url: str) -> str:
@@ -291,6 +293,7 @@ class TestEtcd(Damaged):
         return lambda url: TreeHand(url, EtcdPlace)
 
 
+@pytest.mark.slow
 class TestZooKeeper(Damaged):
     @pytest.fixture
     def url(self, zookeeper_url: str) -> str:

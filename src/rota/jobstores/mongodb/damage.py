@@ -63,7 +63,8 @@ def damaged_fields(document: Mapping[str, Any]) -> dict[str, Any]:
         found["version"] = get("version")
     for name in ("next_nominal", "next_due"):
         value = get(name)
-        if not (value is None or is_time(value) or (isinstance(value, int) and value == HELD)):
+        fits = is_time(value) or (isinstance(value, int) and value == HELD)
+        if value is not None and (not fits or isinstance(value, bool)):
             found[name] = value
     state, error = get("state"), get("error")
     if not (isinstance(state, str) and (state in STATES or state == REMOVED)):
