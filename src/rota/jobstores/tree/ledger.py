@@ -9,21 +9,24 @@ import json
 from bisect import bisect_left
 from itertools import starmap
 
-from ...core.plan import ENDED
+from ...core.plan import ENDED, QUARANTINED
 from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, standing_from
 from ...core.run import CLAIMED
+from ...damaged import NO_VERSION
 from ...errors import DeserializationError, StoreConflictError
 from ...texts import shortened, storable
-from ..documents import fields_of, label_records, run_of
+from ..documents import check_times, fields_of, label_records, run_of
 from ..orphans import linked, sort_out
-from .docs import REMOVED, changes_of
+from .docs import REMOVED, changes_of, quarantine
 from .layout import (
     ACTIVE_RUNS,
     active_key,
+    active_of,
     active_prefix,
     ended_folder,
     ended_key,
     instant_of,
+    is_number,
 )
 from .port import Change, Step, carry_out, tries
 
@@ -35,7 +38,6 @@ if TYPE_CHECKING:
     from ...core.recorded import Recorded
     from ...core.run import Run
     from ...job import Job
-    from ...logs import GuardedLogger
     from ..retention import Retention
     from .docs import Doc
     from .jobs import Jobs
@@ -108,7 +110,7 @@ class Ledger:
         docs: dict[str, Doc | None] = {}
         for decision in pending:
             doc = seen.get(decision.job.id)
-            if doc is not None and doc.version == decision.version:
+            if doc is not None and (doc.version == decision.version or doc.unreadable is not None):
                 docs[doc.id] = doc
         for _ in tries():
             docs |= self._jobs.some(
@@ -128,12 +130,19 @@ class Ledger:
 
     def _look_back(self, decisions: Iterable[Decision], docs: Mapping[str, Doc | None]) -> None:
         """Find out the latest recorded time of jobs that have not claimed anything since they were added."""
-        new = [doc for decision in decisions if (doc := docs[decision.job.id]) and doc.recorded is None]
+        new = [
+            doc
+            for decision in decisions
+            if (doc := docs[decision.job.id]) and doc.recorded is None and doc.unreadable is None
+        ]
         found = self._tree.last([ended_folder(doc.id) for doc in new]) if new else []
         for doc, name in zip(new, found, strict=True):
-            doc.recorded = _NEVER if name is None else instant_of(name)
+            # Of a name that is none it is not known; the records are looked at then.
+            doc.recorded = _NEVER if name is None else instant_of(name) if is_number(name) else -_NEVER
 
     def _claim_step(self, decision: Decision, doc: Doc, node: str, now: int, won: set[int]) -> Step:
+        if doc.unreadable is not None:
+            return Step(decision, quarantine(doc, decision.error or ""), lambda: won.add(id(decision)))
         if len(decision.runs) + len(decision.records) + 5 > self._tree.max_changes:
             decision.records = _joined(decision.records)
         self._leave_out_recorded(decision, doc)
@@ -147,6 +156,7 @@ class Ledger:
         new.recorded = max(new.recorded, doc.recorded or _NEVER)
         stays = new.state != ENDED or new.running > 0
         changes = changes_of(doc, new if stays else None)
+        check_times(decision)
         label_records(decision)
         for record in records:
             record.owner, record.claimed_at = node, now
@@ -178,8 +188,12 @@ class Ledger:
         prefix = active_prefix(job_id)
         # Read before the ended ones, so that a run that ends in between is met twice, and not missed.
         active = self._tree.entries(ACTIVE_RUNS, prefix)
-        found = {instant_of(name.removeprefix(prefix)): entry.value for name, entry in active.items()}
-        times = sorted(map(instant_of, self._tree.names(ended_folder(job_id))))
+        found = {
+            instant_of(text): entry.value
+            for name, entry in active.items()
+            if is_number(text := name.removeprefix(prefix))
+        }
+        times = sorted(instant_of(name) for name in self._tree.names(ended_folder(job_id)) if is_number(name))
         start = bisect_left(times, since)
         some = times[max(start - BEFORE, 0) : start + MOST]
         entries = self._tree.read([ended_key(job_id, nominal) for nominal in some]) if some else []
@@ -226,6 +240,8 @@ class Ledger:
         tell = False
         for job_id, group in _by_job(mine).items():
             doc = docs[job_id]
+            if doc is not None and doc.unreadable is not None:
+                doc = None  # it is left as it is; what it counts is known when it is replaced
             texts = self._texts(group, doc)
             some = group[: len(texts)]
             later += group[len(some) :]
@@ -305,11 +321,12 @@ class Ledger:
         now: int,
         alive: Callable[[], Collection[str]],
         job_of: Callable[[Doc], Job],
-        logger: GuardedLogger,
+        end_damaged: Callable[[Mapping[str, Entry]], list[Run]],
     ) -> list[Run]:
         """Take over runs that no living node owns, and those of the node itself that it does not know if it is in doubt.
 
         :param alive: returns the nodes whose lease is not over
+        :param end_damaged: ends the runs among claimed ones of which nobody can tell whose they are, and returns them
         """
         found: list[Run] = []
         for _ in tries():
@@ -317,14 +334,15 @@ class Ledger:
             living = alive() if entries else ()
             if search.node not in living:
                 break  # nothing is claimed; or its own runs may not be its own any more
+            found += end_damaged(entries)
             orphans: dict[str, Run] = {}
             for name, entry in entries.items():
-                try:
-                    run = readable(entry.value)
-                except DeserializationError as exc:
-                    logger.error("The claimed run %s is left alone: %s", name, exc)
-                    continue
-                if run is not None and search.is_orphan(run, living):
+                run = _run_of(entry)
+                if (
+                    run is not None
+                    and (run.job_id, run.nominal) == active_of(name)
+                    and search.is_orphan(run, living)
+                ):
                     orphans[name] = run
             if not orphans:
                 break
@@ -348,7 +366,12 @@ class Ledger:
         """Give orphans to a node, or end them; return those, and whether nothing was left for another look."""
         revs = {id(run): entries[name].rev for name, run in orphans.items()}
         docs = self._jobs.some(run.job_id for run in orphans.values())
-        jobs = {doc.id: job_of(doc) for doc in docs.values() if doc is not None and doc.state != REMOVED}
+        jobs = {
+            doc.id: job_of(doc)
+            for doc in docs.values()
+            if doc is not None and doc.state != REMOVED and doc.unreadable is None
+        }
+        docs = {id: None if doc is None or doc.unreadable is not None else doc for id, doc in docs.items()}
         oldest_first = sorted(orphans.values(), key=lambda run: run.nominal)
         changed = sort_out(oldest_first, jobs, search.node, now, search.left, search.known, self._refusal)
         all_done = True
@@ -404,7 +427,9 @@ class Ledger:
 
 def _is_open(decision: Decision, doc: Doc | None) -> bool:
     """Whether a decision is about the job as it is, and there is room for its runs."""
-    if doc is None or not doc.is_visible or doc.unreadable is not None or doc.version != decision.version:
+    if doc is not None and doc.unreadable is not None:
+        return decision.state == QUARANTINED and decision.version == NO_VERSION
+    if doc is None or not doc.is_visible or doc.version != decision.version:
         return False
     return not decision.runs or doc.running < decision.job.policy.max_instances
 
@@ -470,7 +495,7 @@ def readable(value: str | None) -> Run | None:
         return None
     try:
         data = json.loads(value)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise DeserializationError(f"{value!r:.80} is no record of a run: {exc}") from exc
     if not isinstance(data, dict):
         raise DeserializationError(f"{value!r:.80} is no record of a run")
