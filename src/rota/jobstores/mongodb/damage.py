@@ -24,7 +24,7 @@ from ...damaged import (
 from ...texts import shortened
 from ..documents import damage_of_run as damage_of
 from ..documents import fields_of, mended_fields, run_of
-from .jobs import OVER, REMOVED
+from .jobs import OVER, REMOVED, release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -169,17 +169,28 @@ class Mender:
         with self._server.translated():
             documents = list(jobs.find(onwards, _LOOKED_AT).sort("_id", 1).limit(limit))
         self._at = documents[-1]["_id"] if len(documents) == limit else None
-        hidden = {}
+        hidden: dict[str, str] = {}
+        in_vain = []
         for document in documents:
-            reason = reason_for(document)
+            id, state, reason = document["_id"], document.get("state"), reason_for(document)
             if reason is None or self._is_said(document):
-                if document.get("busy") is not True and any(document.get(name) for name in LISTS):
-                    with self._server.translated():  # nobody would find its runs
-                        jobs.update_one({"_id": document["_id"]}, {"$set": {"busy": True}})
-            elif document.get("state") in OVER or not isinstance(document["_id"], str):
+                if not any(document.get(name) for name in LISTS):
+                    if (
+                        document.get("next_due") == HELD or state in OVER
+                    ):  # it waits for runs that are not there
+                        in_vain.append(id)
+                elif document.get("busy") is not True:  # nobody would find its runs
+                    with self._server.translated():
+                        jobs.update_one({"_id": id}, {"$set": {"busy": True}})
+            elif state in OVER or not isinstance(id, str):
                 self.quarantine(document, reason)
             else:
-                hidden[document["_id"]] = reason
+                hidden[id] = reason
+        if in_vain:
+            over = {"_id": {"$in": in_vain}, "state": {"$in": OVER}, "under_way": [], "pending": []}
+            with self._server.translated():
+                jobs.bulk_write(release(in_vain))
+                jobs.delete_many(over)
         return hidden, documents, self._at is None
 
     def _is_said(self, document: Mapping[str, Any]) -> bool:

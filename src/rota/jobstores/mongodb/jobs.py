@@ -81,7 +81,7 @@ class Jobs:
         state, error, under_way = get("state"), get("error"), get("under_way") or ()
         if healing:
             state, error = healing_as(error, get("next_nominal") is not None)
-        whole = isinstance(under_way, (list, tuple))
+        whole = isinstance(under_way, (list, tuple)) and all(isinstance(run, dict) for run in under_way)
         standing: dict[str, Any] = {
             "version": get("version"),
             "running": len(under_way) if whole else 0,
@@ -164,7 +164,10 @@ class Jobs:
         with self._server.translated():
             found = list(self._server.jobs.find({"_id": {"$in": list(ids)}}, {"under_way": 1}))
         lists = {document["_id"]: document.get("under_way") for document in found}
-        return {id: len(runs) if isinstance(runs, list) else 0 for id, runs in lists.items()}
+        return {
+            id: sum(isinstance(run, dict) for run in runs) if isinstance(runs, list) else 0
+            for id, runs in lists.items()
+        }
 
     def due(self, now: int, executor: str | None, limit: int) -> list[dict[str, Any]]:
         """Return the documents of due jobs, the earliest first.
@@ -309,7 +312,7 @@ class Jobs:
 
     def _save(self, job_id: str, values: Mapping[str, Any], version: int | None) -> int | None:
         """Replace a job whose document is whole; return its new version, None if nothing was done."""
-        numbers = {"$type": "number", "$gte": 0} if version is None else version
+        numbers = {"$type": "number", **({"$gte": 0} if version is None else {"$eq": version})}
         condition = {
             "_id": job_id,
             "state": {"$nin": OVER},

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 
+from ...clock import HELD
 from ...core.run import CLAIMED, LOST, end
 from ...damaged import DAMAGED, is_time
 from ...errors import DeserializationError
@@ -105,9 +106,13 @@ class Mender:
         """Put right counts of running runs; one that is changed by others meanwhile is looked at another time."""
         steps = []
         for doc in docs:
-            if doc is not None and doc.unreadable is None and doc.running != counts[doc.id]:
+            if doc is None or doc.unreadable is not None:
+                continue
+            count = counts[doc.id]
+            waits_in_vain = count == 0 and (doc.due == HELD or not doc.is_visible)
+            if doc.running != count or waits_in_vain:
                 new = doc.copy()
-                new.running = counts[doc.id]
+                new.running = count
                 steps.append(Step(doc, changes_of(doc, new.release(0))))
         carry_out(steps, self._tree)
 
