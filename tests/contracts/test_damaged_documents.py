@@ -65,9 +65,9 @@ class MongoDBHand(StoreHand):
         ),
         RECORD: (
             *("_id", "job_id", "nominal", "last", "count", "due", "attempt", "status", "owner", "executor"),
-            *("claimed", "started", "finished", "result", "error", "name"),
+            *("claimed", "started", "finished", "result", "error", "name", "signature"),
         ),
-        NODE: ("lease_until", "started"),
+        NODE: ("lease_until", "started", "renewals", "store"),
     }
 
     def __init__(self, url: str) -> None:
@@ -103,8 +103,8 @@ class RedisHand(StoreHand):
     fields = {
         JOB: ("whole spec", "whole state", "score", *SPEC, *STATE),
         RUN: ("whole", *OF_RUN),
-        RECORD: ("whole", "score", "last", "count", "result", "error", "name", *OF_RUN),
-        NODE: ("score", "length"),
+        RECORD: ("whole", "score", "last", "count", "result", "error", "name", "signature", *OF_RUN),
+        NODE: ("score", "length", "renewals"),
     }
 
     def __init__(self, url: str) -> None:
@@ -114,8 +114,8 @@ class RedisHand(StoreHand):
     def write(self, kind: str, key: tuple[Any, ...], field: str, value: Any) -> bool:
         if field == "score":
             return self._score(kind, key, value)
-        if field == "length":
-            return self._put("rota.meta", f"length {key[0]}", value)
+        if kind == NODE:
+            return self._put("rota.meta", f"{field} {key[0]}", value)
         name = key[0] if kind == JOB else f"{key[0]}\0{key[1]:019d}"
         hash = {RUN: "rota.claimed", RECORD: "rota.runs"}.get(kind, "rota.states")
         if kind == JOB and (field == "whole spec" or field in self.SPEC):
@@ -171,6 +171,8 @@ class TreeHand(StoreHand):
         *("job_id", "nominal", "last", "count", "due", "attempt", "status", "owner", "executor", "claimed"),
         "whole",
     )
+    #: what is stored of a node, in the order of the numbers
+    LEASE = ("until", "length", "renewals")
 
     fields = {
         JOB: (
@@ -190,13 +192,13 @@ class TreeHand(StoreHand):
             *("error", "version", "running", "created", "updated", "recorded", "whole", "due time"),
         ),
         RUN: OF_RUN,
-        RECORD: (*OF_RUN, "started", "finished", "result", "error", "name"),
-        NODE: ("whole", "until", "length"),
+        RECORD: (*OF_RUN, "started", "finished", "result", "error", "name", "signature"),
+        NODE: ("whole", *LEASE),
     }
 
-    def __init__(self, url: str, place: type[TreePlace]) -> None:
+    def __init__(self, url: str, place: type[TreePlace], kind: str) -> None:
         super().__init__(url)
-        self._place = place(url)
+        self._place = place(url, kind)
 
     def write(self, kind: str, key: tuple[Any, ...], field: str, value: Any) -> bool:
         if field == "due time":
@@ -213,8 +215,9 @@ class TreeHand(StoreHand):
             # Nothing is no damage, and an empty value is nothing in ZooKeeper.
             return not (kind == JOB and value in (None, "")) and self._put(name, value)
         if kind == NODE:
-            until, length = self._place.get(name).split(" ")
-            return self._put(name, f"{value} {length}" if field == "until" else f"{until} {value}")
+            numbers = self._place.get(name).split(" ")
+            numbers[self.LEASE.index(field)] = str(value)
+            return self._put(name, " ".join(numbers))
         parts = json.loads(self._place.get(name))
         if value is None:
             parts.pop(field, None)
@@ -290,7 +293,7 @@ class TestEtcd(Damaged):
 
     @pytest.fixture
     def make_hand(self) -> Callable[[str], StoreHand]:
-        return lambda url: TreeHand(url, EtcdPlace)
+        return lambda url: TreeHand(url, EtcdPlace, "etcd")
 
 
 @pytest.mark.slow
@@ -301,4 +304,4 @@ class TestZooKeeper(Damaged):
 
     @pytest.fixture
     def make_hand(self) -> Callable[[str], StoreHand]:
-        return lambda url: TreeHand(url, ZooKeeperPlace)
+        return lambda url: TreeHand(url, ZooKeeperPlace, "zookeeper")
