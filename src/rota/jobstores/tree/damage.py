@@ -25,8 +25,8 @@ from .layout import (
     quarantined_key,
     unquoted,
 )
-from .ledger import readable
 from .port import KEEP, Change, Step, carry_out
+from .runs import readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from .layout import (
     quoted,
     unquoted,
 )
-from .ledger import readable
+from .runs import readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
