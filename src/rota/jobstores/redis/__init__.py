@@ -10,7 +10,7 @@ import pickle
 from random import getrandbits
 
 from ...clock import DAY, instant, moment
-from ...core.plan import ACTIVE, ENDED
+from ...core.plan import ACTIVE, ENDED, QUARANTINED
 from ...core.run import CLAIMED
 from ...errors import (
     ConfigurationError,
@@ -35,11 +35,12 @@ try:
 except ImportError as exc:
     raise MissingExtraError("RedisJobStore", "redis") from exc
 
+from . import damage_scripts, run_scripts
 from . import job_scripts as scripts
-from . import run_scripts
 from .keys import SCHEMA_VERSION, Keys
 from .ledger import AT_ONCE, TRIES, Ledger
-from .records import ids_of, jobs_of, spec_of, state_of, time_of
+from .mending import Mending
+from .records import ids_of, jobs_of, spec_of, state_of, time_of, time_of_score
 from .server import Server, texts
 
 TYPE_CHECKING = False
@@ -120,7 +121,10 @@ class RedisJobStore(DurableJobStore):
         self._offset = Offset()
         self._bounds = Retention(keep_runs, None if keep_days is None else int(keep_days * DAY))
         self._ledger_keys = Ledger(self._run, self._bounds)
+        self._mending = Mending(self._run, self._ledger_keys)
         self._identity = Identity()
+        #: executors that were asked about
+        self._executors: frozenset[str] = frozenset()
 
     @property
     def redis(self) -> Any:
@@ -316,17 +320,22 @@ class RedisJobStore(DurableJobStore):
 
     def due(self, now: int, room: Mapping[str, int]) -> list[Job]:
         """Return due jobs, earliest first, at most so many for each executor as it has room for."""
+        self._executors = frozenset(room)
         limits = {alias: min(limit, AT_ONCE) for alias, limit in room.items() if limit > 0}
         wanted = [text for alias, limit in limits.items() for text in (alias, str(limit))]
         if not wanted:
             return []
         jobs = self._jobs(self._run(scripts.DUE, str(now), *wanted))
+        strangers = [job for job in jobs if job.executor not in limits and job.state != QUARANTINED]
+        if strangers:  # others have put them there
+            self._run(scripts.UNLIST, *(text for job in strangers for text in (job.id, job.executor)))
+            jobs = [job for job in jobs if job not in strangers]
         return ordered(jobs) if len(wanted) > 2 else jobs
 
     def next_due(self, executors: Iterable[str]) -> int | None:
         """Return the earliest due time among the jobs of these executors."""
         found = self._run(scripts.NEXT, *executors)
-        return int(float(found)) if found else None
+        return time_of_score(found) if found else None
 
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
         """Carry out decisions in one step; what was changed by others in the meantime is left out.
@@ -393,7 +402,8 @@ class RedisJobStore(DurableJobStore):
         for _ in range(TRIES):
             orphans = self._ledger_keys.orphans(clock(), node, own, in_doubt, ownerless)
             jobs = {job.id: job for job in self._jobs(orphans.jobs)}
-            changed = sort_out(orphans.runs, jobs, node, now, left, known, self._format.run_refusal)
+            whole = sort_out(orphans.runs, jobs, node, now, left, known, self._format.run_refusal)
+            changed = [*orphans.damaged, *whole]
             if not changed:
                 break
             taken = self._ledger_keys.take(changed, orphans, node, clock())
@@ -425,6 +435,16 @@ class RedisJobStore(DurableJobStore):
             seen += len(jobs) - len(healed)
             yield healed, min(max(total - seen - len(healed), 0), COUNTED) if cursor != "0" else 0
 
+    def recount(self, jobs: Sequence[Job]) -> None:
+        """Let the counts of jobs say how many of their runs are under way."""
+        counts = self._run(damage_scripts.RECOUNT, *(job.id for job in jobs))
+        for job, count in zip(jobs, counts, strict=True):
+            job.running = int(count)
+
+    def mend_in_steps(self, now: int) -> Iterator[tuple[list[Job], list[Run]]]:
+        """Look for jobs and runs that nobody would find because of what is stored of them; see the port."""
+        yield from self._mending.steps(now, self.clock, self._jobs)
+
     def prune_in_steps(self, now: int) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
         yield from self._ledger_keys.prune(now, self.clock)
@@ -448,7 +468,28 @@ class RedisJobStore(DurableJobStore):
     def _run(self, script: str, *fields: str) -> Any:
         """Carry out a script with these fields; its answer is a text, a number, or a list of either."""
         self._check_started()
+        try:
+            return self._run_once(script, *fields)
+        except StoreError as exc:
+            if "WRONGTYPE" not in str(exc) or not self._set_aside():
+                raise
+            return self._run_once(script, *fields)
+
+    def _run_once(self, script: str, *fields: str) -> Any:
         return self._keys.run(self._server, script, fields)
+
+    def _set_aside(self) -> bool:
+        """Put keys aside that somebody has overwritten by values of another kind; return whether there are some."""
+        moved = list(self._mending.set_aside(self._run_once, self._executors))
+        for key, name in moved:
+            self._log.error(
+                "The key %s on %s was overwritten by a value of another kind, which is kept as %s. What it held is lost, or "
+                "made anew from the other keys",
+                key,
+                self._server.address,
+                name,
+            )
+        return bool(moved)
 
     def _scan(self, script: str, *fields: str) -> Iterator[str]:
         """Carry out a script that answers in parts, a cursor with each."""
