@@ -205,7 +205,7 @@ def test_a_job_whose_document_would_have_no_room_for_runs_is_refused(open_store:
             JobValueError, match=r"takes 12\d{6} bytes, and this store keeps 12000000 of each"
         ):
             refuse(make_job(args=("✓" * 4_000_000,)))
-    store.add_job(make_job(args=("x" * 6_000_000,), kwargs={"word": "x" * 5_900_000}))
+    store.add_job(make_job(args=("✓" * 3_900_000,)))
     (run,) = claim(store)
     fail(run, ValueError("✓" * 50_000), "✓" * 50_000, START)
     assert store.finish([run], START) == []

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import time
+from functools import partial
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
@@ -17,7 +20,9 @@ from rota.core.run import CANCELLED, FAILED, LOST, SUCCEEDED
 from rota.errors import ConfigurationError, SerializationError, UnknownOptionError, WorkerProcessError
 from rota.executors.base import current_run
 from rota.executors.pool import ProcessPoolExecutor
+from rota.executors.process_worker import pack_call
 from rota.executors.steps import chain
+from rota.executors.worker_process import WorkerProcess
 from rota.testing.executor_contract import ExecutorContract
 from rota.testing.executor_jobs import PATIENCE, Ended, add, wait_for_file
 from rota.testing.hostile_jobs import give, use_up
@@ -62,6 +67,16 @@ def fork_and_die(folder):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def leave_child(folder):
+    """Leave a child behind that keeps all pipes open, and go on."""
+    if os.fork() == 0:
+        wait = time.monotonic() + PATIENCE
+        while not (Path(folder) / "gate").exists() and time.monotonic() < wait:
+            time.sleep(0.01)
+        os._exit(0)
+    return os.getpid()
+
+
 class Unpicklable(Exception):
     def __init__(self, first, second):
         super().__init__(f"{first} and {second}")
@@ -85,6 +100,18 @@ def shown_time():
 
 def return_lock():
     return threading.Lock()
+
+
+class Registered:
+    """Its instances go to other processes by what is registered with multiprocessing."""
+
+
+def reduce_registered(value):
+    return str, ("registered",)
+
+
+def kind_of(value):
+    return type(value).__name__
 
 
 def return_secret():
@@ -193,6 +220,31 @@ def test_an_idle_worker_that_is_killed_is_replaced_without_a_loss(pool_of):
     assert third.retval != first.retval
 
 
+def test_a_worker_is_looked_after_when_it_has_rested_and_not_for_each_run(pool_of, monkeypatch):
+    looks = []
+    is_alive = WorkerProcess.is_alive
+    monkeypatch.setattr(WorkerProcess, "is_alive", lambda worker: looks.append(worker) or is_alive(worker))
+    pool = pool_of(1)
+    helper.carry_out(pool, *[helper.run_of(add, number) for number in range(50)])
+    assert looks == []
+    helper.wait_until(lambda: pool._workers and next(iter(pool._workers.values())).rested, "the worker rests")
+    helper.carry_out(pool, *[helper.run_of(add, number) for number in range(50)])
+    assert len(looks) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_an_idle_worker_that_dies_is_replaced_although_its_child_keeps_the_pipe_open(pool_of, tmp_path):
+    pool = pool_of(1)
+    (first,) = helper.carry_out(pool, helper.run_of(leave_child, str(tmp_path)))
+    (worker,) = pool._workers.values()
+    helper.wait_until(lambda: worker.rested, "the worker rests")
+    os.kill(first.retval, signal.SIGKILL)
+    helper.wait_until(lambda: not worker.is_alive(), "the worker has ended")
+    (second,) = helper.carry_out(pool, helper.run_of(pid))
+    (tmp_path / "gate").touch()
+    assert (second.status, second.retval != first.retval) == (SUCCEEDED, True)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_dead_worker_is_noticed_although_its_child_keeps_the_pipe_open(pool_of, tmp_path):
     pool = pool_of(1)
@@ -246,6 +298,30 @@ def test_a_return_value_that_ends_the_thread_which_unpickles_it_is_a_failure(poo
         (FAILED, "SerializationError"),
         (SUCCEEDED, None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("func", "args"),
+    [
+        (add, ()),
+        (add, (1, 2.5, True, None, "text", b"bytes")),
+        (add, ([1],)),
+        (partial(add, 1), (2,)),
+        (len, (["a"],)),
+    ],
+)
+def test_a_call_is_pickled_as_multiprocessing_does_it(func, args):
+    run = helper.run_of(func, *args)
+    *_, sent_func, sent_args, kwargs = pickle.loads(pack_call(run))
+    expected = pickle.loads(ForkingPickler.dumps((func, args)))
+    assert (repr(sent_func), sent_args, kwargs) == (repr(expected[0]), expected[1], {})
+
+
+def test_what_is_registered_with_multiprocessing_is_asked_for_the_arguments_of_a_job(pool_of, monkeypatch):
+    monkeypatch.setattr(ForkingPickler, "_extra_reducers", dict(ForkingPickler._extra_reducers))
+    ForkingPickler.register(Registered, reduce_registered)
+    (run,) = helper.carry_out(pool_of(1), helper.run_of(kind_of, Registered()))
+    assert run.retval == "str"
 
 
 def test_what_is_larger_than_a_pipe_goes_both_ways(pool_of):

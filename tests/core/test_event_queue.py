@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 
 import pytest
 
@@ -108,6 +110,43 @@ def test_a_listener_that_was_removed_is_not_called_any_more():
     assert listeners.mask == 0
     listeners.enqueue(event("b"), LOGGER, waits)
     assert got == []
+
+
+def test_events_that_follow_each_other_closely_wake_the_thread_once(monkeypatch):
+    got, lulls, woken, rested = [], [], [], threading.Event()
+
+    def lull(seconds):
+        """The thread has called the listener; there are more events before it looks again."""
+        lulls.append(seconds)
+        if len(lulls) <= 3:
+            for name in "xy":
+                queue.put(event(name), LOGGER, woken.append)
+        elif len(lulls) == 4:
+            rested.set()
+
+    monkeypatch.setattr(event_queue, "sleep", lull)
+    queue = EventQueue(lambda event: got.append(event.job_id), EVENT_ALL)
+    queue.put(event("a"), LOGGER, EventQueue.pump_in_thread)
+    assert rested.wait(10.0)
+    assert got == ["a", *"xyxyxy"]
+    assert woken == []
+    queue.close()
+
+
+def test_a_thread_that_has_waited_in_vain_is_woken_by_the_next_event():
+    got = []
+    queue = EventQueue(lambda event: got.append(event.job_id), EVENT_ALL)
+    queue.put(event("a"), LOGGER, EventQueue.pump_in_thread)
+    until = time.monotonic() + 10.0
+    while queue._awake and time.monotonic() < until:
+        time.sleep(0.001)
+    assert not queue._awake
+    assert queue.is_empty
+    queue.put(event("b"), LOGGER, EventQueue.pump_in_thread)
+    while len(got) < 2 and time.monotonic() < until:
+        queue.wait_empty(1.0)
+    queue.close()
+    assert got == ["a", "b"]
 
 
 def test_a_thread_calls_the_listener_and_ends_with_its_queue():

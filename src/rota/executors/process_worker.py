@@ -11,11 +11,14 @@ import traceback
 from contextlib import suppress
 from contextvars import Context
 from multiprocessing.reduction import ForkingPickler
+from types import FunctionType
 
+from ..core.policy import Policy
 from ..core.run import Run
 from ..errors import SerializationError
 from ..job import Job
 from ..texts import error_text, shortened, text_of, traceback_of, type_name
+from .channel import Channel
 from .steps import _current, drop_own_frames, is_coroutine, is_ours
 
 TYPE_CHECKING = False
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
 READY = b"r"
 BROKEN = b"b"
 OUTCOME = b"o"
+#: For these, and for functions, no reducer that is registered with multiprocessing is asked: the pickle is the same without its
+#: pickler, which takes longer to be made than to work.
+_ATOMS = {type(None), bool, int, float, str, bytes}
 
 
 def pack_call(run: Run) -> bytes:
@@ -49,7 +55,10 @@ def pack_call(run: Run) -> bytes:
         _zone_of(job),
     )
     try:
-        return bytes(ForkingPickler.dumps((times, job.name, job.policy, job.func, job.args, job.kwargs)))
+        call = (times, job.name, job.policy.key(), job.func, job.args, job.kwargs)
+        if type(job.func) is FunctionType and not job.kwargs and all(type(arg) in _ATOMS for arg in job.args):
+            return pickle.dumps(call)
+        return bytes(ForkingPickler.dumps(call))
     except BaseException as exc:  # pickling may raise anything
         raise SerializationError(
             f"Job {job.id!r} cannot be sent to a worker process: {_culprit(job)} cannot be pickled "
@@ -96,9 +105,10 @@ def main(
         other.close()
     try:
         if _initialize(connection, initializer, initargs):
-            connection.send_bytes(READY)
-            while True:
-                connection.send_bytes(OUTCOME + carry_out(connection.recv_bytes()))
+            channel = Channel(connection)
+            channel.send(READY)
+            while (message := channel.receive()) is not None:
+                channel.send(OUTCOME + carry_out(message))
     except (EOFError, OSError):
         pass  # the pool is gone or has no more work for this worker
 
@@ -110,7 +120,7 @@ def _initialize(
         try:
             initializer(*initargs)
         except BaseException:  # whatever it is, the pool is told
-            connection.send_bytes(BROKEN + traceback.format_exc().encode())
+            Channel(connection).send(BROKEN + traceback.format_exc().encode())
             return False
     return True
 
@@ -124,7 +134,11 @@ def carry_out(message: bytes) -> bytes:
     except BaseException as exc:  # it is the outcome of the run
         return _pack_failure(exc)
     try:
-        return bytes(ForkingPickler.dumps((True, retval)))
+        return (
+            pickle.dumps((True, retval))
+            if type(retval) in _ATOMS
+            else bytes(ForkingPickler.dumps((True, retval)))
+        )
     except BaseException as exc:  # pickling may raise anything
         return _pack_failure(
             SerializationError(
@@ -134,10 +148,10 @@ def carry_out(message: bytes) -> bytes:
         )
 
 
-def _run(times: tuple[Any, ...], name: str, policy: Any) -> Run:
+def _run(times: tuple[Any, ...], name: str, policy: tuple[Any, ...]) -> Run:
     job_id, nominal, due, executor, attempt, owner, claimed_at, started_at, zone = times
     job: Job = Job.__new__(Job)
-    job.id, job.name, job.policy, job.executor = job_id, name, policy, executor
+    job.id, job.name, job.policy, job.executor = job_id, name, Policy(*policy), executor
     run = Run(job_id, nominal, due, job, executor)
     run.attempt, run.owner, run.claimed_at, run.started_at = attempt, owner, claimed_at, started_at
     if zone is not None:

@@ -12,6 +12,7 @@ from multiprocessing import (
     util,  # noqa: F401  # its handler at exit must be registered before ours
 )
 from os import getpid
+from queue import Empty
 from weakref import WeakSet
 
 from ..clock import SECOND
@@ -124,7 +125,12 @@ class ProcessPoolExecutor(WorkerPool):
         ended, busy, under_way, report = self._ended, self._busy, self._under_way, self._report
         try:
             while True:
-                item = queue.get()
+                try:
+                    item = queue.get_nowait()
+                except Empty:
+                    if index in self._workers:
+                        self._workers[index].rested = True
+                    item = queue.get()
                 if item is None:
                     return
                 run: Run | None
@@ -195,7 +201,8 @@ class ProcessPoolExecutor(WorkerPool):
         """
         worker = self._workers.get(index)
         if worker is not None:
-            if worker.is_alive():
+            if not worker.rested or worker.is_alive():
+                worker.rested = False
                 return worker
             self._replace(index)
         why: object = "this process is to be a worker itself and still runs the main module"

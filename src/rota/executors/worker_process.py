@@ -6,7 +6,6 @@ cost, they cost this worker. It decides nothing about the run, and it does not s
 
 from __future__ import annotations
 
-import select
 import signal
 import threading
 from multiprocessing import connection, current_process
@@ -14,6 +13,7 @@ from multiprocessing import connection, current_process
 from ..errors import WorkerProcessError
 from ..texts import error_text
 from . import process_worker
+from .channel import Channel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,13 +62,14 @@ class WorkerProcess:
         self.tasks = 0
         #: whether it has said that it can take calls
         self.ready = False
+        #: whether it may have died since its last answer, as there was nothing for it to do
+        self.rested = False
         self._ended = False
         try:
             ours, theirs = connection.Pipe()
         except OSError as exc:  # a limit of the system
             raise WorkerProcessError(f"a worker process has no pipe: {error_text(exc)}") from None
-        self._pipe: Connection = ours
-        self._poll: Callable[[], Any] = _poller(ours)
+        self._pipe = Channel(ours, _HEARTBEAT)
         try:
             with _starting:
                 is_forked = settings.context.get_start_method() == "fork"
@@ -121,7 +122,7 @@ class WorkerProcess:
         """
         self.tasks += 1
         try:
-            self._pipe.send_bytes(message)
+            self._pipe.send(message)
         except OSError:
             raise WorkerDiedError from None
 
@@ -134,10 +135,10 @@ class WorkerProcess:
 
     def _receive(self) -> bytes:
         try:
-            while not self._poll():
-                if not self.is_alive() and not self._pipe.poll():
+            while (message := self._pipe.receive()) is None:
+                if not self.is_alive() and not self._pipe.has_more():
                     raise WorkerDiedError
-            return self._pipe.recv_bytes()
+            return message
         except (EOFError, OSError):
             raise WorkerDiedError from None
 
@@ -158,7 +159,7 @@ class WorkerProcess:
 
     def end(self, grace: float = 1.0) -> str:
         """Close the pipe, wait for the process's end, by force after ``grace`` seconds, and return how it ended, in words."""
-        _pipes.discard(self._pipe)
+        _pipes.discard(self._pipe.connection)
         self._pipe.close()
         process = self._process
         process.join(grace)
@@ -193,15 +194,6 @@ def _quietly(call: Callable[[], object]) -> None:
         call()
     except (OSError, ValueError):
         pass  # it has ended
-
-
-def _poller(pipe: Connection) -> Callable[[], Any]:
-    """Return what waits until there is something to read, or for a heartbeat."""
-    if not hasattr(select, "poll"):
-        return lambda: pipe.poll(_HEARTBEAT / 1000)
-    poll = select.poll()
-    poll.register(pipe.fileno(), select.POLLIN)
-    return lambda: poll.poll(_HEARTBEAT)
 
 
 def _start_without_sigint(process: BaseProcess) -> None:

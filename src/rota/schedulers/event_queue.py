@@ -9,6 +9,7 @@ from collections import deque
 from contextvars import ContextVar
 from queue import SimpleQueue
 from threading import Event, Lock, Thread, get_ident
+from time import sleep
 
 from ..interrupts import is_interrupt
 from ..texts import repr_of, text_of
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 #: How many events wait for one listener, at most; the oldest makes room for the newest.
 LIMIT = 10_000
+#: Seconds after which a thread that has called its listener looks again before it goes to sleep. In a burst the wake-ups cost
+#: more than the calls do: each takes the interpreter lock from those who carry runs out.
+LULL = 0.001
 
 #: The queue that calls the listener in which this code is: threads alone do not tell greenlets apart.
 _calling: ContextVar[EventQueue | None] = ContextVar("rota.event_queue", default=None)
@@ -67,7 +71,9 @@ class EventQueue:
         self._awake = False
         #: identity of the thread that calls the listener now
         self._pumping: int | None = None
+        #: set unless somebody waits
         self._empty = Event()
+        self._empty.set()
         self._lock = Lock()
         self._thread: Thread | None = None
         self._tokens: SimpleQueue[None] = SimpleQueue()
@@ -138,7 +144,8 @@ class EventQueue:
         finally:
             _calling.reset(token)
             self._pumping = None
-            self._empty.set()
+            if not self._empty.is_set():  # setting it again takes a lock
+                self._empty.set()
 
     def pump_in_thread(self) -> None:
         """Have the queue's own thread call :meth:`pump`.
@@ -192,7 +199,14 @@ class EventQueue:
     def _serve(self) -> None:
         while not self.closed:
             self._tokens.get()
-            self.pump()
+            while True:
+                calls = self.calls
+                self.pump()
+                if self.calls == calls:
+                    self._awake = False  # pump() has said so, unless somebody else is just ending one
+                    break
+                self._awake = True  # nobody needs to wake a thread that is about to look again
+                sleep(LULL)
 
     def _drop(self, logger: GuardedLogger) -> None:
         self.dropped += 1

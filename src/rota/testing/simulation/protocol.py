@@ -363,12 +363,16 @@ def rescue(
     if lease.until < now:
         yield COMMIT
         return []
-    yield Change("nodes", None, lambda row: row.until < now or row.started > now + AHEAD)
+    leases = yield Change("nodes", None, lambda row: row.until < now or row.started > now + AHEAD)
     # What was renewed while this was held up is not ahead; nobody renews it from here on.
     later = now if clock is None else (yield Read(lambda view: clock()))
-    yield Change("nodes", None, lambda row: row.started > later + AHEAD, lambda row: _brought(row, later))
+    for lease in leases:
+        if lease.started > later + AHEAD:
+            yield Change("nodes", [lease.id], lambda row: True, lambda row: _brought(row, later))
     found = yield Read(orphans)
     unknown = [run_of(row) for row in found if row.owner != node or (row.job_id, row.nominal) not in known]
+    held = yield from _held({run.job_id for run in unknown})
+    unknown = [run for run in unknown if run.job_id not in held]
     ids = {run.job_id for run in unknown}
     rows = yield Read(lambda view: [view.jobs[id] for id in sorted(ids) if id in view.jobs])
     fences = {id(run): (run.owner, run.attempt) for run in unknown}
@@ -381,6 +385,18 @@ def rescue(
     yield COMMIT
     linked(taken)
     return taken
+
+
+def _held(ids: Collection[str]) -> Part:
+    """Lock the rows of jobs, and return the ids of those that somebody else holds; nobody is waited for."""
+    if not ids:
+        return set()
+    locked = yield Change("jobs", sorted(ids), lambda row: True, skip_locked=True)
+    free = {row.id for row in locked}
+    if len(free) == len(ids):
+        return set()
+    there: set[str] = yield Read(lambda view: {id for id in ids if id in view.jobs})
+    return there - free
 
 
 def _brought(row: NodeRow, now: int) -> NodeRow:

@@ -5,14 +5,16 @@ It executes what the protocol sends, for as many store objects as share a databa
 
 from __future__ import annotations
 
+from functools import partial
 from random import getrandbits
 from threading import RLock
 
 from ...clock import HELD, instant, moment
-from ...core.plan import ACTIVE, ENDED
+from ...core.plan import ACTIVE, ENDED, QUARANTINED
 from ...jobcodec import JobFormat
 from ...jobstores.base import BaseJobStore, page
-from ...jobstores.documents import label_all, ordered, parts_of
+from ...jobstores.documents import heal, healing_as, label_all, ordered, parts_of
+from ...jobstores.retention import RESTORED
 from . import protocol
 from .database import COMMIT, Database, Deadlock, Duplicate, Waits
 from .rows import JobRow, is_due, job_of, recorded, run_of
@@ -20,7 +22,7 @@ from .rules import ALL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -187,6 +189,18 @@ class SnapshotJobStore(BaseJobStore):
         )
         return taken
 
+    def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:
+        ids = self._read(lambda view: [row.id for row in view.jobs.values() if row.state == QUARANTINED])
+        for start in range(0, len(ids), RESTORED):
+            rows = self._read(partial(_rows, ids=ids[start : start + RESTORED]))
+            healed = []
+            for row in rows:
+                state, error = healing_as(row.error, row.nominal is not None)
+                job = self._job_of(row._replace(state=state, error=error))
+                if row.state == QUARANTINED and heal(job, now) and self._save(job, row.version):
+                    healed.append(job)
+            yield healed, max(len(ids) - start - RESTORED, 0)
+
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         self._run(lambda: protocol.leave(node, runs))
 
@@ -278,6 +292,10 @@ def _row_of(job: Job) -> JobRow:
     template._home = (None, None)
     nominal = job.next_nominal
     return JobRow(job.id, nominal, job.next_due, job.version, job.state, 0, job.error, template, nominal)
+
+
+def _rows(view: View, ids: Iterable[str]) -> list[JobRow]:
+    return [view.jobs[id] for id in ids if id in view.jobs]
 
 
 def _next_due(view: View, executors: Collection[str] | None) -> int | None:
