@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rota.jobstores.tree.layout import DUE, active_key, due_name, ended_key, job_key, node_key
+from rota.jobstores.tree.layout import DUE, META, active_key, due_name, ended_key, job_key, node_key
 from rota.schedulers.plugins import create_plugin
 from rota.testing import DamageContract
 from rota.testing.contract_jobs import START
@@ -87,6 +87,15 @@ class MongoDBHand(StoreHand):
         except (PyMongoError, OverflowError, ValueError):
             return False
 
+    def write_identity(self, value: Any) -> bool:
+        from pymongo.errors import PyMongoError
+
+        change = {"$unset": {"identity": 1}} if value is None else {"$set": {"identity": value}}
+        try:
+            return bool(self._database["meta"].update_one({"_id": "schema"}, change).matched_count)
+        except (PyMongoError, OverflowError, ValueError):
+            return False
+
     def close(self) -> None:
         super().close()
         self._client.close()
@@ -155,9 +164,12 @@ class RedisHand(StoreHand):
             return bool(self._client.hdel(hash, name))
         try:
             self._client.hset(hash, name, value)
-        except RedisError:
+        except (RedisError, TypeError, ValueError):
             return False
         return True
+
+    def write_identity(self, value: Any) -> bool:
+        return self._put("rota.meta", "identity", value)
 
     def close(self) -> None:
         super().close()
@@ -240,6 +252,14 @@ class TreeHand(StoreHand):
         else:
             return False
         return True
+
+    def write_identity(self, value: Any) -> bool:
+        meta = json.loads(self._place.get(META))
+        try:
+            text = json.dumps({**meta, "identity": value})
+        except TypeError:
+            return False
+        return self._put(META, text)
 
     def close(self) -> None:
         super().close()

@@ -14,7 +14,7 @@ from pymongo import DESCENDING, ReplaceOne, UpdateMany, UpdateOne
 from ...core.recorded import BEFORE, MOST, standing_from
 from ...core.run import CLAIMED
 from ...damaged import MOST as MOST_COUNTED
-from ...damaged import count_of, is_time, text_instead
+from ...damaged import is_time, renewals_of, text_instead
 from ...errors import DeserializationError, StoreError
 from ..documents import fields_of, label_all, run_of
 from ..offset import AHEAD
@@ -151,18 +151,16 @@ class Ledger:
             if before is None:
                 marks = self._server.meta.find_one({"_id": "schema"}) or {}
                 there = nodes.find_one({"_id": node}) or {}
-                renewals = there.get("renewals")
+                renewals = renewals_of(there.get("renewals"))
                 # A count that is none begins anew.
-                is_known = renewals is None or count_of(renewals) is not None
-                change = identity.change(
-                    node, now, marks.get("identity"), renewals if is_known else identity.renewals(node)
-                )
+                is_damaged = renewals is None and there.get("renewals") is not None
+                found = identity.renewals(node) if is_damaged else renewals
+                change = identity.change(node, now, marks.get("identity"), found)
                 if change is not None:
                     return change
-                renewed = counted if is_known else {"$set": {**values, "renewals": 1}}
+                renewed = counted if renewals is not None else {"$set": {**values, "renewals": 1}}
                 before = nodes.find_one_and_update({"_id": node}, renewed, upsert=True)
-        renewals = count_of((before or {}).get("renewals", 0))
-        identity.written(node, 1 if renewals is None else renewals + 1, until)
+        identity.written(node, (renewals_of((before or {}).get("renewals")) or 0) + 1, until)
         if before is None:
             return None
         lasted = before.get("lease_until")

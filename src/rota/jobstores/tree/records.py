@@ -127,13 +127,13 @@ class Records:
                     newest.append(key)
                     if len(newest) > keep:
                         beyond.append(newest.popleft())
+            yield min(len(beyond), COUNTED)
             while beyond:
                 began, size = clock.monotonic(), pace.size
                 self._tree.delete(beyond[:size])
                 pace.note(min(size, len(beyond)), clock.monotonic() - began)
                 del beyond[:size]
                 yield min(len(beyond), COUNTED)
-            yield 0
 
     def _ended_before(self, pairs: Sequence[tuple[str, str]], edge: int) -> set[str]:
         keys = [_key_of(part, name) for part, name in pairs]
