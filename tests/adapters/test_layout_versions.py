@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 numbers = count()
 #: where the version and the steps are
 MODULES = {
-    "redis": ("rota.jobstores.redis", "rota.jobstores.redis.job_scripts"),
+    "redis": ("rota.jobstores.redis.opening", "rota.jobstores.redis.job_scripts"),
     "mongodb": ("rota.jobstores.mongodb.server",) * 2,
     "etcd": ("rota.jobstores.tree.schema",) * 2,
     "zookeeper": ("rota.jobstores.tree.schema",) * 2,
