@@ -55,6 +55,11 @@ def count_of(value: Any) -> int | None:
     return value if isinstance(value, (int, float)) and -MOST < value < MOST else None  # type: ignore[return-value]
 
 
+def renewals_of(value: Any) -> int | None:
+    """Return a stored count of a lease's renewals, None if it is none; one that is less than nothing was never counted."""
+    return None if isinstance(value, bool) or version_of(value) == NO_VERSION else value
+
+
 def text_instead(value: Any) -> str:
     """Return the text that stands for a value that is none: such bytes as text, or else how Python writes it."""
     return value if type(value) is str else shortened(repr_of(value), 200)

@@ -201,12 +201,16 @@ class TreePlace(Place):
         host, _, path = url.partition("://")[2].partition("/")
         self.host, self.path = host, f"/{path}"
 
-    def put(self, key: str, value: str) -> None:
+    def put(self, key: str, value: str | bytes) -> None:
         """Write a key."""
         raise NotImplementedError
 
     def get(self, key: str) -> str:
         """Read a key."""
+        raise NotImplementedError
+
+    def drop(self, key: str) -> None:
+        """Delete a key."""
         raise NotImplementedError
 
     def open_apart(self) -> Any:
@@ -246,11 +250,14 @@ class EtcdPlace(TreePlace):
     def contents(self) -> object:
         return {meta["key"]: value for value, meta in self._client.get_prefix(f"{self.path}/")}
 
-    def put(self, key: str, value: str) -> None:
+    def put(self, key: str, value: str | bytes) -> None:
         self._client.put(f"{self.path}/{key}", value)
 
     def get(self, key: str) -> str:
         return str(self._client.get(f"{self.path}/{key}")[0].decode())
+
+    def drop(self, key: str) -> None:
+        self._client.delete(f"{self.path}/{key}")
 
 
 class ZooKeeperPlace(TreePlace):
@@ -277,13 +284,16 @@ class ZooKeeperPlace(TreePlace):
             left += [f"{path}/{name}" for name in self._client.get_children(path)]
         return found
 
-    def put(self, key: str, value: str) -> None:
+    def put(self, key: str, value: str | bytes) -> None:
         path = f"{self.path}/{key}"
         self._client.ensure_path(path)
-        self._client.set(path, value.encode())
+        self._client.set(path, value.encode() if isinstance(value, str) else value)
 
     def get(self, key: str) -> str:
         return str(self._client.get(f"{self.path}/{key}")[0].decode())
+
+    def drop(self, key: str) -> None:
+        self._client.delete(f"{self.path}/{key}")
 
 
 KINDS: dict[str, type[Place]] = {

@@ -205,7 +205,7 @@ def test_a_job_whose_document_would_have_no_room_for_runs_is_refused(open_store:
             JobValueError, match=r"takes 12\d{6} bytes, and this store keeps 12000000 of each"
         ):
             refuse(make_job(args=("✓" * 4_000_000,)))
-    store.add_job(make_job(args=("x" * 11_900_000,)))
+    store.add_job(make_job(args=("✓" * 3_900_000,)))
     (run,) = claim(store)
     fail(run, ValueError("✓" * 50_000), "✓" * 50_000, START)
     assert store.finish([run], START) == []
@@ -230,6 +230,53 @@ def test_a_stored_job_that_has_no_room_for_runs_is_quarantined_and_costs_nobody_
     assert [run.job_id for decision in won for run in decision.runs] == ["neighbour"]
     assert due_ids(store) == []
     assert store.heal(START) == []
+
+
+def test_a_document_of_another_program_among_the_jobs_is_parked_and_kept(open_store: Open) -> None:
+    from bson import ObjectId
+
+    store = open_store()
+    store.add_job(make_job("good"))
+    foreign = {**store.collection.find_one(), "_id": ObjectId(), "next_due": START - 1}
+    store.collection.insert_one(foreign)
+    store.collection.insert_one({"_id": "bare", "when": 7})
+    assert due_ids(store) == ["good"]
+    assert store.next_due(["default"]) == START
+    assert {job.id for job in store.get_all_jobs() if job.state == QUARANTINED} >= {"bare"}
+    (hidden,), ended = store.mend(START)
+    assert (hidden.id, hidden.state, ended) == ("bare", QUARANTINED, [])
+    parked = store.collection.find_one({"_id": foreign["_id"]})
+    assert (parked["state"], parked["args"]) == (QUARANTINED, foreign["args"])
+    assert "its id must be a text" in parked["error"]
+    store.heal(START)
+    store.remove_job("bare")
+
+
+def test_what_was_damaged_of_a_job_is_kept_beside_it(open_store: Open) -> None:
+    store = open_store()
+    store.add_job(make_job())
+    store.collection.update_one({}, {"$set": {"version": "v1", "next_nominal": [1], "under_way": "none"}})
+    store.renew(NODE, START, LEASE)
+    (job,) = store.due(START, {"default": 1})
+    assert len(store.claim([quarantine(job, job.error or "")], NODE, START)) == 1
+    found = store.collection.find_one()
+    assert found["damaged"] == {"version": "v1", "next_nominal": [1], "under_way": "none"}
+    assert (found["state"], found["under_way"]) == (QUARANTINED, [])
+    assert store.heal(START) == [], "nobody knows its next time"
+
+
+def test_a_damaged_run_is_recorded_as_lost_with_what_was_there(open_store: Open) -> None:
+    store = open_store()
+    store.add_job(make_job())
+    claim(store)
+    store.collection.update_one({}, {"$set": {"under_way.0.attempt": "first"}})
+    store.renew(OTHER, START, LEASE)
+    (run,) = store.rescue(OTHER, START)
+    assert (run.status, run.nominal) == ("lost", START)
+    assert "attempt must be a positive number, got 'first'" in (run.reason or "")
+    assert [(record.status, record.reason) for record in store.get_runs()] == [("lost", run.reason)]
+    assert store.collection.database["runs"].find_one()["damaged"]["attempt"] == "first"
+    assert running(store) == 0
 
 
 def test_a_damaged_record_is_passed_over(open_store: Open) -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rota.clock import DAY, SECOND, SYSTEM_CLOCK
-from rota.core.plan import plan, quarantine
-from rota.core.run import SUCCEEDED
+from rota.clock import DAY, SECOND, SYSTEM_CLOCK, Clock
+from rota.core.plan import ACTIVE, QUARANTINED, plan, quarantine
+from rota.core.run import SKIPPED, SUCCEEDED
 from rota.errors import (
     ConfigurationError,
     SchemaError,
@@ -240,6 +240,86 @@ def test_a_damaged_record_is_passed_over(open_store: Open) -> None:
     assert statuses(store) == [SUCCEEDED]
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("rota.run_times:default", "rota.executors", "rota.quarantined", "rota.runs_by_job", "rota.nodes"),
+        *("rota.answers", "rota.runs:succeeded", "rota.runs:skipped"),
+    ],
+)
+def test_a_key_that_was_overwritten_by_another_kind_is_put_aside_and_made_anew(
+    open_store: Open, key: str
+) -> None:
+    store = open_store()
+    for id in ("one", "two"):
+        store.add_job(make_job(id))
+    finish(store, claim(store))
+    runs = claim(store, START + 60 * SECOND)
+    store.redis.set(key, "somebody's")
+    assert finish(store, runs, START + 60 * SECOND) == []
+    store.renew(NODE, START + 120 * SECOND, LEASE)
+    later = claim(store, START + 600 * SECOND)
+    assert sorted(run.job_id for run in later) == ["one", "two"]
+    assert finish(store, later, START + 600 * SECOND) == []
+    assert statuses(store, "one") == [SUCCEEDED, SUCCEEDED, SKIPPED, SUCCEEDED]
+    assert {job.running for job in store.get_all_jobs()} == {0}
+    store.heal(START)
+    store.prune(START)
+    assert store.overdue(START, ["default"]) == {}
+    if store.redis.exists(f"{key}:damaged"):
+        assert store.redis.get(f"{key}:damaged") == b"somebody's"
+    else:  # nothing has come across it
+        assert store.redis.get(key) == b"somebody's"
+    assert store.redis.type("rota.jobs") == b"hash"
+
+
+def test_the_states_of_jobs_that_were_overwritten_are_lost_and_the_jobs_wait_in_quarantine(
+    open_store: Open,
+) -> None:
+    store = open_store()
+    store.add_job(make_job(args=("kept",)))
+    store.redis.set("rota.states", "somebody's")
+    assert store.get_all_jobs() == []
+    assert store.mend(START) == ([], [])
+    (job,) = store.get_all_jobs()
+    assert (job.id, job.state, tuple(job.args)) == ("job", QUARANTINED, ("kept",))
+    assert "nobody knows when it is due" in (job.error or "")
+    assert store.heal(START) == []
+    job.set_next(START)
+    job.state, job.error = ACTIVE, None
+    assert store.save_job(job, job.version)
+    assert due_ids(store) == ["job"]
+    assert store.redis.get("rota.states:damaged") == b"somebody's"
+
+
+def test_a_count_that_contradicts_the_ledger_is_put_right_when_jobs_are_looked_over(open_store: Open) -> None:
+    store = open_store()
+    for id in ("held", "over", "busy"):
+        store.add_job(make_job(id))
+    runs = claim(store)
+    finish(store, [run for run in runs if run.job_id != "busy"])
+    spoil = {
+        "held": f'[5,1,"active",{START},"held","default",null]',
+        "over": '[5,1,"ended",null,null,"default",null]',
+        "busy": f'[5,9,"active",{START + 60 * SECOND},{START + 60 * SECOND},"default",null]',
+    }
+    store.redis.hset("rota.states", mapping=spoil)
+    assert store.mend(START) == ([], [])
+    assert {job.id: job.running for job in store.get_all_jobs()} == {"held": 0, "busy": 1}
+    assert due_ids(store) == ["held"]
+
+
+def test_a_due_time_that_others_have_written_for_another_executor_is_taken_away(open_store: Open) -> None:
+    store = open_store()
+    store.add_job(make_job(executor="other"))
+    store.add_job(make_job("paused", due=None))
+    store.redis.zadd("rota.run_times:default", {"job": START, "paused": START, "nobody": START})
+    store.redis.sadd("rota.executors", "default")
+    assert due_ids(store) == []
+    assert store.next_due(["default"]) is None
+    assert [job.id for job in store.due(START, {"other": 5})] == ["job"]
+
+
 def test_padded_numbers_sort_as_numbers() -> None:
     numbers = [-(2**62), -START, -10, -9, -1, 0, 1, 9, 10, START, 2**62]
     assert sorted(map(padded, numbers)) == [padded(number) for number in numbers]
@@ -329,25 +409,23 @@ def test_a_client_that_repeats_its_requests_does_no_harm(redis_url: str, open_st
 
 
 def test_leases_are_kept_by_the_servers_clock(open_store: Open) -> None:
-    class Wrong:
+    class Wrong(Clock):
         def now(self) -> int:
-            return SYSTEM_CLOCK.now() + 100 * SECOND
-
-        virtual = False
+            return super().now() + 100 * SECOND
 
     class Scheduler:
         clock = Wrong()
 
     store, other = open_store(), open_store()
     store.start(Scheduler(), "default")
-    assert store.renew(NODE, Wrong().now(), LEASE) is None
+    assert store.renew(NODE, store.now(), LEASE) is None
     assert store.clock_offset is not None
     assert -101 * SECOND < store.clock_offset < -99 * SECOND
     now = SYSTEM_CLOCK.now()
     assert other.renew(OTHER, now, LEASE) is None
     other.add_job(make_job(due=now))
     claim(other, now, OTHER)
-    assert store.rescue(NODE, Wrong().now()) == []
+    assert store.rescue(NODE, store.now()) == []
 
 
 def test_what_is_due_and_what_has_ended_goes_to_the_server_in_parts(open_store: Open) -> None:

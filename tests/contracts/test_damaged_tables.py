@@ -36,6 +36,7 @@ class SQLHand(Hand):
         tables = store._tables
         if self._engine.dialect.name == "sqlite":
             self.damages = {**DAMAGES, "a text that is none": NoText(b"damaged \xff")}
+        self._meta = tables.meta
         self._tables: dict[str, Table] = {
             JOB: tables.jobs,
             RUN: tables.runs,
@@ -54,12 +55,17 @@ class SQLHand(Hand):
         return store
 
     def write(self, kind: str, key: tuple[Any, ...], field: str, value: Any) -> bool:
+        return self._write(self._tables[kind], key, field, value)
+
+    def write_identity(self, value: Any) -> bool:
+        return self._write(self._meta, ("identity",), "value", value)
+
+    def _write(self, table: Table, key: tuple[Any, ...], field: str, value: Any) -> bool:
         from sqlalchemy import bindparam, text
         from sqlalchemy.exc import DBAPIError
 
-        table = self._tables[kind]
         names = [column.name for column in table.primary_key.columns]
-        met = " AND ".join(f"{name} = :key{number}" for number, name in enumerate(names))
+        met = " AND ".join(f"{table.name}.{name} = :key{number}" for number, name in enumerate(names))
         given = "CAST(:value AS TEXT)" if isinstance(value, NoText) else ":value"
         statement = text(f"UPDATE {table.name} SET {field} = {given} WHERE {met}").bindparams(
             bindparam("value", type_=None)

@@ -145,6 +145,14 @@ def quarantine(job: Job, error: str) -> Decision:
     return decision
 
 
+def quarantined_instead(decision: Decision, error: str) -> None:
+    """Make of a decision, which cannot be carried out, the one of :func:`quarantine`."""
+    instead = quarantine(decision.job, error)
+    decision.runs, decision.records = instead.runs, instead.records
+    decision.next_nominal, decision.next_due = instead.next_nominal, instead.next_due
+    decision.state, decision.error = instead.state, instead.error
+
+
 def is_forgotten(nominal: int, now: int, age: int | None) -> bool:
     """Whether a nominal time is so old that a ledger that keeps its records for ``age`` microseconds cannot know of its run."""
     return age is not None and nominal < now - age

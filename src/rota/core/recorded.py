@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..clock import HELD
 from ..interrupts import is_interrupt
 from ..texts import error_text, shortened
-from .plan import latest, quarantine, record_of
+from .plan import latest, quarantined_instead, record_of
 from .run import MANUAL
 
 TYPE_CHECKING = False
@@ -67,10 +67,7 @@ def leave_out_recorded(decision: Decision, recorded: Sequence[Recorded]) -> None
     except BaseException as exc:
         if is_interrupt(exc):
             raise
-        instead = quarantine(decision.job, f"planning failed: {shortened(error_text(exc))}")
-        decision.runs, decision.records = instead.runs, instead.records
-        decision.next_nominal, decision.next_due = instead.next_nominal, instead.next_due
-        decision.state, decision.error = instead.state, instead.error
+        quarantined_instead(decision, f"planning failed: {shortened(error_text(exc))}")
 
 
 def _leave_out(decision: Decision, recorded: Sequence[Recorded]) -> None:

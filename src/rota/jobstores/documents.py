@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from operator import attrgetter
 
+from ..clock import HELD
 from ..core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED, due_time, plan
 from ..core.run import Run
-from ..damaged import is_damaged
+from ..damaged import MOST, is_damaged, is_sound_run, is_time, mended_run, text_instead
 from ..errors import DeserializationError, JobValueError, SchemaError
 from ..interrupts import is_interrupt
 from ..job import Job
 from ..references import is_misnamed
 from ..results import text_of_result, value_of
-from ..texts import storable
+from ..texts import repr_of, shortened, storable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -182,6 +183,18 @@ def label_records(decision: Decision) -> None:
             record.name, record.func = decision.job.name, decision.job.func_ref
 
 
+def check_times(decision: Decision) -> None:
+    """Refuse a decision that moves a job to what is no time; databases may take it, and who reads it does not.
+
+    :raises OverflowError: if the next time is none
+    """
+    due = decision.next_due
+    if due is not None and due != HELD and not (is_time(due) and is_time(decision.next_nominal)):
+        raise OverflowError(
+            f"the next time of job {decision.job.id!r} must be within the years 1 to 9999, got {shortened(repr_of(due), 80)}"
+        )
+
+
 def label_all(runs: Iterable[Run], names: Mapping[str, tuple[str, str]]) -> None:
     """Give records that were read the name and the callable that they do not have: those of their job, or of another record of it.
 
@@ -201,7 +214,7 @@ def fields_of(run: Run) -> dict[str, Any]:
         "job_id": run.job_id,
         "nominal": run.nominal,
         "last": run.last,
-        "count": run.count,
+        "count": min(run.count, MOST - 1),
         "due": run.due,
         "attempt": run.attempt,
         "status": run.status,
@@ -227,21 +240,41 @@ def run_of(fields: Mapping[str, Any]) -> Run:
 
     :raises DeserializationError: if the document is no record of a run
     """
-    try:
-        run = Run(fields["job_id"], fields["nominal"], fields["due"], None, fields["executor"])
-        run.last, run.count = fields.get("last", run.nominal), fields.get("count", 1)
-        run.attempt, run.status, run.owner = fields["attempt"], fields["status"], fields.get("owner")
-        result = fields.get("result")
-        run.retval = None if result is None else value_of(result)
-    except (KeyError, TypeError) as exc:
-        raise DeserializationError(f"{fields!r:.80} is no record of a run: {exc!r}") from exc
     get = fields.get
-    run.claimed_at, run.started_at, run.finished_at = get("claimed"), get("started"), get("finished")
-    run.reason, run.error_type, run.error, run.traceback = (
-        get("reason"),
-        get("error_type"),
-        get("error"),
-        get("traceback"),
+    nominal, due, executor = get("nominal"), get("due"), get("executor")
+    last, count = get("last", nominal), get("count", 1)
+    job_id, attempt, status, owner = get("job_id"), get("attempt"), get("status"), get("owner")
+    claimed, started, finished = get("claimed"), get("started"), get("finished")
+    times = (claimed, started, finished)
+    if not is_sound_run(job_id, nominal, last, count, due, attempt, status, owner, executor, *times):
+        raise DeserializationError(f"{fields!r:.80} is no record of a run: {damage_of_run(fields)}")
+    run = Run(job_id, nominal, due, None, executor)  # type: ignore[arg-type]
+    run.last, run.count, run.attempt, run.status, run.owner = last, count, attempt, status, owner  # type: ignore[assignment]
+    run.claimed_at, run.started_at, run.finished_at = times
+    result = get("result")
+    if result is not None:
+        run.retval = _result_of(result)
+    run.reason, run.error_type, run.error, run.traceback, run.name, run.func, run.signature = (
+        value if value is None or type(value) is str else text_instead(value)
+        for value in map(get, ("reason", "error_type", "error", "traceback", "name", "func", "signature"))
     )
-    run.name, run.func, run.signature = get("name"), get("func"), get("signature")
     return run
+
+
+def mended_fields(fields: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return the fields of a damaged run as :func:`rota.damaged.mended_run` does; what may be left out need not be there."""
+    return mended_run({"last": fields.get("nominal"), "count": 1, **fields})
+
+
+def damage_of_run(fields: Mapping[str, Any]) -> str:
+    """Return what is damaged of the document of a run, in words; an empty text if nothing is."""
+    return mended_fields(fields)[1]
+
+
+def _result_of(text: Any) -> Any:
+    try:
+        return value_of(text)
+    except BaseException as exc:  # it may be anything
+        if is_interrupt(exc):
+            raise
+        return text_instead(text)

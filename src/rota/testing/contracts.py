@@ -318,6 +318,19 @@ class JobStoreContract(RecordContract, RecordedTimesContract, ClockContract):
         with pytest.raises(ConflictingIdError):
             store.add_job(make_job())
 
+    def test_a_recount_tells_how_many_runs_are_under_way(self, store: BaseJobStore) -> None:
+        store.add_job(make_job(max_instances=2))
+        runs = claim(store)
+        job = store.lookup_job("job")
+        assert job is not None
+        job.running = 7
+        store.recount([job])
+        assert (job.running, running(store)) == (1, 1)
+        finish(store, runs)
+        job.running = 7
+        store.recount([job])
+        assert (job.running, running(store)) == (0, 0)
+
     def test_a_run_of_a_removed_job_can_end_and_counts_for_a_new_job_of_its_id(
         self, store: BaseJobStore
     ) -> None:

@@ -12,6 +12,7 @@ import pytest
 from ..clock import SECOND, moment
 from ..core.plan import QUARANTINED, plan
 from ..core.run import CLAIMED, MISSED, SUCCEEDED, succeed
+from ..errors import StoreReplacedError
 from ..events import EVENT_SCHEDULER_DEGRADED
 from ..executors.steps import current_run
 from .clock import VirtualClock
@@ -87,6 +88,10 @@ class Hand:
         :param field: one of :attr:`fields`
         """
         raise NotImplementedError
+
+    def write_identity(self, value: Any) -> bool:
+        """Overwrite the identity of the store; return False if the database refuses that, or if this hand does not reach it."""
+        return False
 
     def close(self) -> None:
         """Close what was opened."""
@@ -215,8 +220,67 @@ class DamageContract:
             scheduler.shutdown()
             hand.close()
 
+    @pytest.mark.timeout(300)
+    def test_a_damaged_lease_is_renewed_by_its_node_which_goes_on(self, hand: Hand) -> None:
+        store = _started(hand)
+        number = 0
+        for field in hand.fields[NODE]:
+            for name, value in hand.damages.items():
+                number += 1
+                node = f"living{number}"
+                for _ in range(2):
+                    store.renew(node, START, LEASE)
+                if not hand.write(NODE, (node,), field, value):
+                    continue
+                try:
+                    store.renew(node, START, LEASE)
+                except StoreReplacedError:
+                    # A lease that is missing, or a count that is lower, cannot be told from those of a backup.
+                    assert field != "renewals" or name not in NO_COUNTS, name
+                    store.reopen()
+                _goes_on(store, node, f"job{number}")
+        assert number
+        hand.close()
 
-#: what the jobs of the last test do, by the hand that they use
+    @pytest.mark.timeout(300)
+    def test_a_damaged_identity_is_another_one_at_most(self, hand: Hand) -> None:
+        store, other = _started(hand), _started(hand)
+        for number, value in enumerate(hand.damages.values()):
+            store.renew("one", START, LEASE)
+            other.renew("two", START, LEASE)
+            if not hand.write_identity(value):
+                continue
+            for node, opened in (("one", store), ("two", other)):
+                try:
+                    opened.renew(node, START, LEASE)
+                except StoreReplacedError:
+                    opened.reopen()
+                _goes_on(opened, node, f"job{number} of {node}")
+        hand.close()
+
+
+#: damages of a count that leave none
+NO_COUNTS = frozenset(
+    ("a text", "a long text", "broken JSON", "bytes", "a list", "an object", "the largest number")
+)
+
+
+def _started(hand: Hand) -> BaseJobStore:
+    store = hand.open()
+    store.start(_Holder(VirtualClock(moment(START))), "default")
+    return store
+
+
+def _goes_on(store: BaseJobStore, node: str, job_id: str) -> None:
+    """A node's lease is renewed without more ado, and it claims and ends runs."""
+    store.renew(node, START, LEASE)
+    (run,) = _claimed(store, [job_id], node)
+    run.started_at = START
+    succeed(run, None, START)
+    assert store.finish([run], START) == []
+
+
+#: what the jobs of a test do, by the hand that they use
 _spoilers: dict[int, Callable[[int], None]] = {}
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import pytest
 
 from ..clock import SECOND
-from ..core.plan import plan
+from ..core.plan import QUARANTINED, plan
 from ..core.run import CLAIMED
 from ..errors import ConflictingIdError, JobLookupError
+from ..schedulers.guarded import claim_singly
 from .contract_jobs import (
     LEASE,
     NODE,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from ..core.run import Run
     from ..jobstores.base import BaseJobStore
 
 
@@ -58,6 +60,26 @@ class SharedJobStoreContract(LeaseContract, HousekeepingContract):
         won = store.claim(mine[:10], NODE, START), other.claim(yours, OTHER, START)
         assert [len(decisions) for decisions in won] == [10, 10]
         assert len({run.job_id for run in store.get_runs()}) == len(store.get_runs()) == 20
+
+    def test_a_node_is_told_of_every_run_that_the_ledger_holds_for_it(
+        self, make_store: Callable[[], BaseJobStore]
+    ) -> None:
+        """Also if parts of its claims are refused, and others claim the same jobs right after it."""
+        stores = [make_store() for _ in range(3)]
+        stores[0].add_jobs([make_job(f"job{number}", every=1, max_instances=30) for number in range(5)])
+        told: list[tuple[str, str, int]] = []
+
+        def work(number: int) -> None:
+            node, store = f"node-{number}", stores[number]
+            store.renew(node, START, LEASE)
+            for second in range(9):
+                now = START + second * SECOND
+                for won in store.claim(decide(store, now), node, now):
+                    told.extend((node, run.job_id, run.nominal) for run in won.runs)
+
+        at_once(3, work)
+        held = [(run.owner, run.job_id, run.nominal) for run in stores[0].get_runs(status=CLAIMED)]
+        assert sorted(told) == sorted(held)
 
     def test_a_limit_of_instances_holds_across_nodes(self, store: BaseJobStore, other: BaseJobStore) -> None:
         store.add_job(make_job(every=1))
@@ -88,6 +110,49 @@ class SharedJobStoreContract(LeaseContract, HousekeepingContract):
         at_once(4, lambda number: stores.append(make_store()))
         stores[0].add_job(make_job())
         assert [due_ids(store) for store in stores] == [["job"]] * 4
+
+    def test_a_job_that_is_removed_and_added_while_its_run_ends_counts_what_the_ledger_says(
+        self, store: BaseJobStore, other: BaseJobStore
+    ) -> None:
+        store.add_job(make_job("neighbour"))
+        store.add_job(make_job())
+        for round in range(12):
+            now = START + round * 60 * SECOND
+            runs = claim(store, now)
+
+            def work(number: int, now: int = now, runs: list[Run] = runs) -> None:
+                if number:
+                    other.remove_job("job")
+                    other.add_job(make_job(due=now + 60 * SECOND))
+                else:
+                    finish(store, runs, now)
+
+            at_once(2, work)
+            assert store.get_runs(status=CLAIMED) == []
+            assert (running(store), running(other, "neighbour")) == (0, 0)
+        assert {run.status for run in claim(store, START + 720 * SECOND)} == {CLAIMED}
+
+    def test_a_decision_that_its_store_cannot_keep_costs_its_own_job(self, store: BaseJobStore) -> None:
+        """The engine asks for each by itself then, unless the store has done so."""
+        for id in ("first", "job", "last"):
+            store.add_job(make_job(id))
+        store.renew(NODE, START, LEASE)
+        decisions = decide(store)
+        for decision in decisions:
+            if decision.job.id == "job":
+                decision.next_nominal = decision.next_due = 2**70
+        try:
+            won = store.claim(decisions, NODE, START)
+        except Exception as exc:
+            won, left = claim_singly(store, decisions, NODE, START, exc)
+            assert left is None
+        assert sorted(decision.job.id for decision in won) == ["first", "job", "last"]
+        assert sorted(run.job_id for run in store.get_runs(status=CLAIMED)) == ["first", "last"]
+        found = store.lookup_job("job")
+        assert found is not None
+        assert (found.state, found.running) == (QUARANTINED, 0)
+        assert "refuses" in (found.error or "")
+        assert due_ids(store) == []
 
     def test_threads_share_a_store(self, store: BaseJobStore) -> None:
         ids = sorted(f"job{number}" for number in range(60))

@@ -217,6 +217,7 @@ def _ask(store: BaseJobStore, id: str = "job", **attributes: Any) -> Run:
     (run,) = decision.runs
     for name, value in attributes.items():
         setattr(run, name, value)
+    run.last = run.nominal
     store.renew("asker", START, LEASE)
     assert store.claim([decision], "asker", START) == [decision]
     store.leave("asker", [run], START)

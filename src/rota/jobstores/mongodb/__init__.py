@@ -8,7 +8,9 @@ from __future__ import annotations
 import pickle
 
 from ...clock import DAY, SECOND, instant, moment
+from ...core.plan import QUARANTINED
 from ...core.run import CLAIMED
+from ...damaged import LATEST
 from ...errors import ConfigurationError, MissingExtraError
 from ...jobcodec import JobFormat
 from ...util import maybe_ref
@@ -26,8 +28,11 @@ try:
 except ImportError as exc:
     raise MissingExtraError("MongoDBJobStore", "mongodb") from exc
 
+from .claims import Claims
+from .damage import Mender
 from .jobs import Jobs
 from .ledger import Ledger
+from .pruning import Pruning
 from .server import Server
 
 TYPE_CHECKING = False
@@ -45,8 +50,9 @@ __all__ = ("ConflictingIdError", "JobLookupError", "MongoDBJobStore")
 
 #: How often a rescue is tried against others' changes.
 _TRIES = 10
-#: How long the document of a node is kept after its lease was over.
-_NODES_KEPT = DAY
+#: How many jobs the first step looks over for damages that would hide them, and how many steps there are in a round.
+LOOKED_AT = 100
+STEPS = 10
 
 
 class MongoDBJobStore(DurableJobStore):
@@ -100,9 +106,12 @@ class MongoDBJobStore(DurableJobStore):
             )
         self._server = Server(maybe_ref(client), url, database, collection, connect_args)
         self._format = JobFormat(serializer, pickle_protocol, imports, signing_key)
-        self._jobs = Jobs(self._server, self._format)
         self._bounds = Retention(keep_runs, None if keep_days is None else int(keep_days * DAY))
-        self._runs = Ledger(self._server, self._bounds)
+        self._mender = Mender(self._server)
+        self._jobs = Jobs(self._server, self._format, self._mender.quarantine)
+        self._runs = Ledger(self._server, self._mender)
+        self._claims = Claims(self._server, self._runs, self._mender, self._bounds)
+        self._pruning = Pruning(self._server, self._bounds)
         self._create = create
         self._offset = Offset(SECOND // 1000)
         self._identity = Identity()
@@ -133,7 +142,8 @@ class MongoDBJobStore(DurableJobStore):
 
     def reopen(self) -> None:
         """Take possession of the collections that are there now; see the port."""
-        self._runs.forget()
+        self._claims.note(())
+        self._bounds.forget()
         self._opened(self._server.prepare(self._create, again=True))
 
     def shutdown(self) -> None:
@@ -254,7 +264,9 @@ class MongoDBJobStore(DurableJobStore):
             if limit > 0
             for document in self._jobs.due(now, alias, limit)
         ]
-        self._runs.note(found)
+        if any(type(document["_id"]) is not str for document in found):
+            found = self._mender.park_strangers(found)
+        self._claims.note(found)
         jobs = list(map(self._job_of, found))
         return ordered(jobs) if len(room) > 1 else jobs
 
@@ -275,7 +287,7 @@ class MongoDBJobStore(DurableJobStore):
         if not self._runs.check_alive(node, now) or not decisions:
             return []
         self._format.sign_runs(decisions)
-        return self._runs.claim(decisions, node, now)
+        return self._claims.claim(decisions, node, now)
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Record ended runs; return those whose fence is not the store's any more."""
@@ -337,6 +349,10 @@ class MongoDBJobStore(DurableJobStore):
         clock = self._time_from(now)
         for _ in range(_TRIES):
             documents = self._runs.busy()
+            hurt = self._mender.end_damaged(documents, now)
+            found += hurt
+            if hurt:
+                documents = self._runs.busy()
             self._runs.file_leftovers(documents)
             orphans = self._runs.orphans(documents, now, node, own, in_doubt, ownerless, clock)
             if not orphans:
@@ -368,11 +384,34 @@ class MongoDBJobStore(DurableJobStore):
         pace = Pace(retention.RESTORED)
         for ids, left in parts(self._jobs.quarantined, self._jobs.quarantined_after, pace):
             began = self.clock.monotonic()
-            documents = self._jobs.find({"_id": {"$in": ids}, "state": "quarantined"}) if ids else ()
+            documents = self._jobs.find({"_id": {"$in": ids}, "state": QUARANTINED}) if ids else ()
             jobs = [self._jobs.job_of(document, self._scheduler, self._alias, True) for document in documents]
             healed = [job for job in jobs if heal(job, now) and self._jobs.heal(job)]
             pace.note(len(ids), self.clock.monotonic() - began)
             yield healed, left
+
+    def recount(self, jobs: Sequence[Job]) -> None:
+        """Count anew how many runs of jobs are under way: those in their documents."""
+        self._check_started()
+        counts = self._jobs.under_way(job.id for job in jobs)
+        for job in jobs:
+            job.running = counts.get(job.id, 0)
+
+    def mend_in_steps(self, now: int) -> Iterator[tuple[list[Job], list[Run]]]:
+        """Look for jobs and runs that nobody would find because of what is stored of them; see the port."""
+        self._check_started()
+        pace = Pace(LOOKED_AT)
+        for _ in range(STEPS):
+            began = self.clock.monotonic()
+            hidden, documents, is_last = self._mender.look_over(pace.size)
+            jobs = [self._job_of(document) for document in (self._jobs.some(hidden) if hidden else ())]
+            for job in jobs:
+                job.state, job.error = QUARANTINED, hidden.get(job.id, job.error)
+            runs = self._mender.end_damaged(documents, now)
+            pace.note(len(documents), self.clock.monotonic() - began)
+            yield jobs, runs
+            if is_last:
+                return
 
     def prune_in_steps(self, now: int) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
@@ -381,16 +420,14 @@ class MongoDBJobStore(DurableJobStore):
         if leftovers:
             self._runs.file(leftovers)
             yield 0
-        yield from self._runs.prune(now, self.clock)
-        with self._server.translated():
-            gone = {"lease_until": {"$lt": now - _NODES_KEPT}}
-            self._server.nodes.delete_many(gone)
+        yield from self._pruning.prune(now, self.clock)
+        self._pruning.nodes(now)
 
     def living_nodes(self, now: int) -> int:
         """Return how many nodes hold a lease that is not over."""
         self._check_started()
         with self._server.translated():
-            alive = {"lease_until": {"$gte": now}}
+            alive = {"lease_until": {"$gte": now, "$lte": LATEST}}
             return len(list(self._server.nodes.find(alive, {"_id": 1})))
 
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:

@@ -12,6 +12,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from ...clock import HELD
 from ...core.plan import ACTIVE, ENDED, QUARANTINED
+from ...damaged import DAMAGED, text_instead, version_of
 from ...errors import ConflictingIdError, JobLookupError, JobValueError
 from ...texts import storable
 from ..base import ALIASES, COUNTED
@@ -19,7 +20,7 @@ from ..documents import healing_as, job_of, parts_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
     from ...job import Job
@@ -31,6 +32,10 @@ REMOVED = "removed"
 #: The states of documents that are no jobs any more; only their runs keep them.
 OVER = (ENDED, REMOVED)
 
+#: How often a job is saved against damages and others' changes.
+TRIES = 3
+#: What is in the index before all times is not a number.
+_EARLIEST = -(2**63)
 #: How many bytes a job's texts may take. A document has 16 MB at most, and holds the job's unfinished runs too.
 JOB_SIZE = 12_000_000
 #: From where on a stored job, of an older version, has no room for its runs (characters).
@@ -50,11 +55,18 @@ class Jobs:
 
     :param server: where they are
     :param format: how the parts of a job are written
+    :param mend: puts right what is damaged in a document, and returns its new version
     """
 
-    def __init__(self, server: Server, format: JobFormat) -> None:
+    def __init__(
+        self,
+        server: Server,
+        format: JobFormat,
+        mend: Callable[[Mapping[str, Any], str], int | None],
+    ) -> None:
         self._server = server
         self._format = format
+        self.mend = mend
 
     # -- documents -----------------------------------------------------------------------------------------------
 
@@ -66,24 +78,27 @@ class Jobs:
         :param healing: take the job out of quarantine, if it can be restored
         """
         get = document.get
-        state, error = get("state", QUARANTINED), get("error")
+        state, error, under_way = get("state"), get("error"), get("under_way") or ()
         if healing:
-            state, error = healing_as(error)
+            state, error = healing_as(error, get("next_nominal") is not None)
+        whole = isinstance(under_way, (list, tuple)) and all(isinstance(run, dict) for run in under_way)
         standing: dict[str, Any] = {
-            "version": get("version", 0),
-            "running": len(get("under_way") or ()),
+            "version": get("version"),
+            "running": len(under_way) if whole else 0,
             "state": state,
             "nominal": get("next_nominal"),
             "due": get("next_due"),
             "error": error,
         }
-        missing = [name for name in _PARTS if not isinstance(get(name), str)]
-        parts = [str(get(name, "")) for name in _PARTS]
+        wrong = [name for name in _PARTS if type(get(name)) is not str]
+        parts = [text_instead(get(name)) for name in _PARTS]
         job = job_of(parts, self._format, scheduler, alias, **standing)
-        if missing:
-            job.state, job.error = QUARANTINED, f"its stored data is damaged: {', '.join(missing)} is no text"
-        elif sum(map(len, parts)) > _NO_ROOM:
-            job.state, job.error = QUARANTINED, _too_long(job, sum(map(len, parts)))
+        if wrong or not whole:
+            told = [f"{name} must be a text" for name in wrong]
+            told += [] if whole else ["under_way must be a list of runs"]
+            job.state, job.error = QUARANTINED, f"{DAMAGED}{'; '.join(told)}"
+        elif (size := sum(map(len, parts))) > _NO_ROOM:
+            job.state, job.error = QUARANTINED, _too_long(job, size)
         return job
 
     def parts_of(self, job: Job) -> tuple[str, ...]:
@@ -144,6 +159,16 @@ class Jobs:
         with self._server.translated():
             return list(self._server.jobs.find({"_id": {"$in": list(ids)}, "state": {"$ne": REMOVED}}))
 
+    def under_way(self, ids: Iterable[str]) -> dict[str, int]:
+        """Return how many runs of jobs are under way."""
+        with self._server.translated():
+            found = list(self._server.jobs.find({"_id": {"$in": list(ids)}}, {"under_way": 1}))
+        lists = {document["_id"]: document.get("under_way") for document in found}
+        return {
+            id: sum(isinstance(run, dict) for run in runs) if isinstance(runs, list) else 0
+            for id, runs in lists.items()
+        }
+
     def due(self, now: int, executor: str | None, limit: int) -> list[dict[str, Any]]:
         """Return the documents of due jobs, the earliest first.
 
@@ -158,7 +183,7 @@ class Jobs:
 
     def next_due(self, executor: str | None) -> int | None:
         """Return the earliest due time, of the jobs of an executor or of all."""
-        condition: dict[str, Any] = {"state": ACTIVE, "next_due": {"$lt": HELD}}
+        condition: dict[str, Any] = {"state": ACTIVE, "next_due": {"$gte": _EARLIEST, "$lt": HELD}}
         if executor is not None:
             condition["executor"] = executor
         with self._server.translated():
@@ -177,7 +202,7 @@ class Jobs:
                 # From one alias to the next by the index: all jobs of one may be very many.
                 others = {"state": ACTIVE, "executor": {"$gt": executor}}
                 following = next(iter(jobs.find(others, {"executor": 1}).sort("executor", 1).limit(1)), None)
-                if following is None:
+                if following is None or not isinstance(following["executor"], str):
                     break
                 executor = following["executor"]
                 if executor not in passed:
@@ -192,12 +217,16 @@ class Jobs:
         with self._server.translated():
             return [
                 found["_id"]
-                for found in self._server.jobs.find({"state": QUARANTINED}, {"_id": 1}).limit(limit)
+                for found in self._server.jobs.find(
+                    {"state": QUARANTINED, "_id": {"$type": "string"}}, {"_id": 1}
+                ).limit(limit)
             ]
 
     def quarantined_after(self, start: str | None, passed: int) -> tuple[list[str], str | None]:
         """Return the ids of those in quarantine among so many jobs after one, by ids, and the last job; None if these were all."""
-        after = {} if start is None else {"_id": {"$gt": start}}
+        after = {
+            "_id": {"$gte": ""} if start is None else {"$gt": start}
+        }  # only texts are compared with a text
         with self._server.translated():
             some = list(self._server.jobs.find(after, {"state": 1}).sort("_id", 1).limit(passed))
         found = [document["_id"] for document in some if document.get("state") == QUARANTINED]
@@ -262,22 +291,40 @@ class Jobs:
         :raises JobLookupError: if there is no job of that id
         """
         values = self.values_of(job)
-        condition: dict[str, Any] = {"_id": job.id, "state": {"$nin": OVER}}
-        with self._server.translated():
-            if version is not None:
-                condition["version"] = version
-            change = {"$set": values, "$inc": {"version": 1}}
-            after = self._server.jobs.find_one_and_update(
-                condition, change, projection={"version": 1}, return_document=True
-            )
-            if after is None:
-                if version is not None and self.find({"_id": job.id}):
-                    return False
+        for _ in range(TRIES):
+            with self._server.translated():
+                after = self._save(job.id, values, version)
+                if after is not None:
+                    if job.next_due == HELD:
+                        self._server.jobs.bulk_write(release([job.id]))
+                    job.version = after
+                    return True
+                found = self.find({"_id": job.id})
+            if not found:
                 raise JobLookupError(job.id)
-            if job.next_due == HELD:
-                self._server.jobs.bulk_write(release([job.id]))
-        job.version = after["version"]
-        return True
+            stored = version_of(found[0].get("version"))
+            if version not in (None, stored):
+                return False
+            # What is damaged is put right and kept; the job is saved over that.
+            mended = self.mend(found[0], "it is replaced")
+            version = mended if mended is not None and version is not None else version
+        return False
+
+    def _save(self, job_id: str, values: Mapping[str, Any], version: int | None) -> int | None:
+        """Replace a job whose document is whole; return its new version, None if nothing was done."""
+        numbers = {"$type": "number", **({"$gte": 0} if version is None else {"$eq": version})}
+        condition = {
+            "_id": job_id,
+            "state": {"$nin": OVER},
+            "version": numbers,
+            "under_way": {"$type": "array"},
+            "pending": {"$type": "array"},
+        }
+        change = {"$set": values, "$inc": {"version": 1}}
+        after = self._server.jobs.find_one_and_update(
+            condition, change, projection={"version": 1}, return_document=True
+        )
+        return None if after is None else after["version"]
 
     def remove(self, job_id: str) -> None:
         """Delete a job; what holds its unfinished runs stays until they have ended.

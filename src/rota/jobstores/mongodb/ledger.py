@@ -1,4 +1,4 @@
-"""The claim protocol of the MongoDB store.
+"""The runs of the MongoDB store: how they end, who takes them over, looking back and forgetting. Claims are in ``claims``.
 
 A claim is one conditional update of the job's document, by its version, which also holds the unfinished runs (``under_way``). A run
 that has ended moves to ``pending`` by one conditional update as well, which is its fence; from there it is filed in the collection
@@ -8,20 +8,17 @@ of runs. Whatever a dead process has left in ``pending``, others file.
 from __future__ import annotations
 
 from operator import attrgetter
-from os import urandom
 
 from pymongo import DESCENDING, ReplaceOne, UpdateMany, UpdateOne
 
-from ...core.plan import ENDED
-from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, standing_from
+from ...core.recorded import BEFORE, MOST, standing_from
 from ...core.run import CLAIMED
+from ...damaged import MOST as MOST_COUNTED
+from ...damaged import is_time, renewals_of, text_instead
 from ...errors import DeserializationError, StoreError
-from ...texts import storable
-from .. import retention
-from ..base import COUNTED
-from ..documents import fields_of, label_all, label_records, run_of
+from ..documents import fields_of, label_all, run_of
 from ..offset import AHEAD
-from ..retention import Pace
+from .damage import LISTS, damage_of_run, entries_of, numbered
 from .jobs import OVER, release
 
 TYPE_CHECKING = False
@@ -29,12 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
-    from ...clock import Clock
-    from ...core.plan import Decision
     from ...core.recorded import Recorded
     from ...core.run import Run
     from ..identity import Identity
-    from ..retention import Retention
+    from .damage import Mender
     from .server import Server
 
 #: How many keys one question names.
@@ -44,86 +39,15 @@ ROOM = 1_000_000
 
 
 class Ledger:
-    """Reads and writes the runs of one store."""
+    """Reads and writes the runs of one store.
 
-    def __init__(self, server: Server, bounds: Retention) -> None:
+    :param server: where they are
+    :param mender: puts right what is damaged
+    """
+
+    def __init__(self, server: Server, mender: Mender) -> None:
         self._server = server
-        self._bounds = bounds
-        #: of the jobs that were due last: version, and the nominal times of the runs in the document
-        self._seen: dict[str, tuple[int, tuple[int, ...]]] = {}
-
-    # -- claim ---------------------------------------------------------------------------------------------------
-
-    def note(self, documents: Iterable[Mapping[str, Any]]) -> None:
-        """Take note of the documents of due jobs, so that a claim need not look at them again."""
-        self._seen = {
-            document["_id"]: (document.get("version", 0), _nominals(document)) for document in documents
-        }
-
-    def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
-        """Carry out the decisions whose job is as it was when they were made; return those."""
-        token = urandom(8).hex()
-        for decision in decisions:
-            label_records(decision)
-            for run in (*decision.runs, *decision.records):
-                run.owner, run.claimed_at = node, now
-        self._leave_out_recorded(decisions)
-        updates = [_claim_of(decision, node, token) for decision in decisions]
-        with self._server.translated():
-            matched = self._server.jobs.bulk_write(updates, ordered=False).matched_count
-            won = list(decisions) if matched == len(decisions) else self._won(decisions, token)
-        for decision in won:
-            job = decision.job
-            job.next_nominal, job.next_due = decision.next_nominal, decision.next_due
-            job.state, job.error = decision.state, decision.error
-            job.version = decision.version + 1
-            job.running += len(decision.runs)
-            self._bounds.count(job.id, len(decision.runs) + len(decision.records))
-        filed = [decision.job.id for decision in won if decision.records or decision.state == ENDED]
-        if filed:
-            self.file(filed)
-        return won
-
-    def _won(self, decisions: Sequence[Decision], token: str) -> list[Decision]:
-        """Return the decisions that were carried out by the request of that token."""
-        ids = [decision.job.id for decision in decisions]
-        found = self._server.jobs.find({"_id": {"$in": ids}, "claim": token}, {"_id": 1})
-        mine = {document["_id"] for document in found}
-        return [decision for decision in decisions if decision.job.id in mine]
-
-    def _leave_out_recorded(self, decisions: Sequence[Decision]) -> None:
-        """Take out of decisions what has a record already: the job was removed and added again, or set back by its user.
-
-        First the runs under way are looked at, then the filed ones, for they move in that direction; later ones raise the job's
-        version.
-        """
-        seen = self._seen
-        taken: dict[str, set[int]] = {}
-        unseen = []
-        for decision in decisions:
-            version, nominals = seen.get(decision.job.id, (None, ()))
-            if version != decision.version:
-                unseen.append(decision.job.id)
-            elif nominals:
-                taken[decision.job.id] = set(nominals)
-        with self._server.translated():
-            if unseen:
-                for document in self._server.jobs.find({"_id": {"$in": unseen}, "busy": True}):
-                    taken[document["_id"]] = set(_nominals(document))
-            keys = [
-                _key(record.job_id, record.nominal)
-                for decision in decisions
-                for record in (*decision.runs, *decision.records)
-            ]
-            for start in range(0, len(keys), BATCH):
-                some = {"_id": {"$in": keys[start : start + BATCH]}}
-                for found in self._server.runs.find(some, {"job_id": 1, "nominal": 1}):
-                    taken.setdefault(found["job_id"], set()).add(found["nominal"])
-        for decision in decisions:
-            used = taken.get(decision.job.id)
-            since = first_nominal(decision)
-            if used and since is not None and max(used) >= since:
-                leave_out_recorded(decision, self.recorded(decision.job.id, since))
+        self._mender = mender
 
     def recorded(self, job_id: str, since: int) -> list[Recorded]:
         """Return the records of a job that stand for times from an instant on, oldest first."""
@@ -136,8 +60,8 @@ class Ledger:
             before = runs.find({**of_job, "nominal": {"$lt": since}}, fields).sort("nominal", DESCENDING)
             later = runs.find({**of_job, "nominal": {"$gte": since}}, fields).sort("nominal", 1)
             found = [*before.limit(BEFORE), *later.limit(MOST)]
-        found += [*current.get("under_way", ()), *current.get("pending", ())]
-        return standing_from({_standing(entry) for entry in found if "nominal" in entry}, since)
+        found += [entry for name in LISTS for entry in entries_of(current, name)]
+        return standing_from({_standing(entry) for entry in numbered(found)}, since)
 
     # -- finish --------------------------------------------------------------------------------------------------
 
@@ -148,9 +72,15 @@ class Ledger:
     def _finish(self, ended: Sequence[tuple[Run, dict[str, Any]]]) -> list[Run]:
         runs, ends = [run for run, _ in ended], [end for _, end in ended]
         updates = [_end_of(run, end) for run, end in ended]
+        ids = sorted({run.job_id for run in runs})
+        try:
+            with self._server.translated():
+                matched = self._server.jobs.bulk_write(updates, ordered=False).matched_count
+        except StoreError:
+            if not self._mender.mend_lists(ids):
+                raise
+            return self._finish(ended)
         with self._server.translated():
-            matched = self._server.jobs.bulk_write(updates, ordered=False).matched_count
-            ids = sorted({run.job_id for run in runs})
             refused = [] if matched == len(runs) else self._refused(runs, ends, ids)
         self.file(ids)
         return refused
@@ -161,10 +91,10 @@ class Ledger:
         """Return the runs whose very end is neither pending nor filed."""
         written: set[tuple[Any, ...]] = set()
         for document in self._server.jobs.find({"_id": {"$in": ids}}, {"pending": 1}):
-            written.update(_identity(document["_id"], entry) for entry in document.get("pending", ()))
-        keys = [_key(run.job_id, run.nominal) for run in runs]
+            written.update(_identity(document["_id"], entry) for entry in entries_of(document, "pending"))
+        keys = [key_of(run.job_id, run.nominal) for run in runs]
         for document in self._server.runs.find({"_id": {"$in": keys}}):
-            written.add(_identity(document["job_id"], document))
+            written.add(_identity(document["_id"]["job_id"], document))
         return [run for run, end in zip(runs, ends, strict=True) if _identity(run.job_id, end) not in written]
 
     def file(self, ids: Sequence[str]) -> None:
@@ -176,9 +106,9 @@ class Ledger:
             )
             files, pulls = [], []
             for document in ready:
-                id, entries = document["_id"], document["pending"]
+                id, entries = document["_id"], list(numbered(entries_of(document, "pending")))
                 for entry in entries:
-                    key = _key(id, entry["nominal"])
+                    key = key_of(id, entry["nominal"])
                     files.append(ReplaceOne({"_id": key}, {"_id": key, "job_id": id, **entry}, upsert=True))
                 nominals = [entry["nominal"] for entry in entries]
                 pulls.append(UpdateOne({"_id": id}, {"$pull": {"pending": {"nominal": {"$in": nominals}}}}))
@@ -201,11 +131,6 @@ class Ledger:
         if ids:
             self.file(ids)
 
-    def forget(self) -> None:
-        """Forget what is known of jobs and records: they are others now."""
-        self._seen = {}
-        self._bounds.forget()
-
     def renew(self, node: str, now: int, lease: int, identity: Identity) -> int | str | None:
         """Begin or prolong a lease, if the store is the one that was opened.
 
@@ -214,22 +139,32 @@ class Ledger:
         :return: until when the lease lasted before, None if there was none; or what happened to the store
         """
         nodes, until = self._server.nodes, now + lease
-        renewed = {
-            "$set": {"lease_until": until, "started": now, "store": identity.value},
-            "$inc": {"renewals": 1},
+        values = {"lease_until": until, "started": now, "store": identity.value}
+        counted = {"$set": values, "$inc": {"renewals": 1}}
+        same = {
+            "_id": node,
+            "store": identity.value,
+            "renewals": {"$gte": identity.renewals(node), "$lt": MOST_COUNTED},
         }
-        known = {"_id": node, "store": identity.value, "renewals": {"$gte": identity.renewals(node)}}
         with self._server.translated():
-            before = nodes.find_one_and_update(known, renewed)
+            before = nodes.find_one_and_update(same, counted)
             if before is None:
                 marks = self._server.meta.find_one({"_id": "schema"}) or {}
                 there = nodes.find_one({"_id": node}) or {}
-                change = identity.change(node, now, marks.get("identity"), there.get("renewals"))
+                renewals = renewals_of(there.get("renewals"))
+                # A count that is none begins anew.
+                is_damaged = renewals is None and there.get("renewals") is not None
+                found = identity.renewals(node) if is_damaged else renewals
+                change = identity.change(node, now, marks.get("identity"), found)
                 if change is not None:
                     return change
+                renewed = counted if renewals is not None else {"$set": {**values, "renewals": 1}}
                 before = nodes.find_one_and_update({"_id": node}, renewed, upsert=True)
-        identity.written(node, (before or {}).get("renewals", 0) + 1, until)
-        return None if before is None else int(before["lease_until"])
+        identity.written(node, (renewals_of((before or {}).get("renewals")) or 0) + 1, until)
+        if before is None:
+            return None
+        lasted = before.get("lease_until")
+        return lasted if is_time(lasted) else now - 1
 
     def keep(self, node: str, in_hand: Collection[Run], now: int) -> list[Run]:
         """Make sure of a node's runs after its lease had run out; return those that are not its any more.
@@ -243,10 +178,10 @@ class Ledger:
             if updates:
                 self._server.jobs.bulk_write(updates, ordered=False)
             for document in self._server.jobs.find({"busy": True, "under_way.owner": node}, {"under_way": 1}):
-                for entry in document["under_way"]:
+                for entry in entries_of(document, "under_way"):
                     if entry.get("owner") == node:
-                        held.add((document["_id"], entry.get("nominal"), entry.get("attempt")))
-        return [run for run in in_hand if (run.job_id, run.nominal, run.attempt) not in held]
+                        held.add(repr((document["_id"], entry.get("nominal"), entry.get("attempt"))))
+        return [run for run in in_hand if repr((run.job_id, run.nominal, run.attempt)) not in held]
 
     def orphans(
         self,
@@ -271,7 +206,9 @@ class Ledger:
             return []
         found: dict[tuple[str, int], Run] = {}
         for document in documents:
-            for entry in document.get("under_way", ()):
+            for entry in entries_of(document, "under_way"):
+                if damage_of_run(document, entry):
+                    continue
                 owner = entry.get("owner")
                 if owner == node:
                     orphaned = in_doubt and (document["_id"], entry.get("nominal")) not in known
@@ -285,11 +222,11 @@ class Ledger:
         """Return the nodes whose lease is not over; one that was renewed in the future, as it seems, counts from now."""
         with self._server.translated():
             living = list(self._server.nodes.find({"lease_until": {"$gte": now}}))
+            living = [document for document in living if is_time(document["lease_until"])]
             now = clock()  # what was renewed while this was held up is not ahead
             for document in living:
-                renewed = document.get("started", 0)
-                if renewed > now + AHEAD:
-                    until = document["lease_until"]
+                renewed, until = document.get("started"), document["lease_until"]
+                if is_time(renewed) and renewed > now + AHEAD:
                     change = {"$set": {"lease_until": until - renewed + now, "started": now}}
                     self._server.nodes.update_one({"_id": document["_id"], "lease_until": until}, change)
         return {document["_id"] for document in living}
@@ -304,15 +241,15 @@ class Ledger:
         with self._server.translated():
             for job_id, runs in of_job.items():
                 seen = documents[job_id]
-                left = {entry["nominal"]: entry for entry in seen["under_way"]}
+                left = {entry.get("nominal"): entry for entry in entries_of(seen, "under_way")}
                 ended = []
                 for run in runs:
                     if run.ended:
                         del left[run.nominal]
-                        ended.append(_entry_of(run))
+                        ended.append(entry_of(run))
                     else:
-                        left[run.nominal] = _entry_of(run)
-                condition = {"_id": job_id, "version": seen["version"], "under_way": seen["under_way"]}
+                        left[run.nominal] = entry_of(run)
+                condition = {"_id": job_id, "version": seen.get("version"), "under_way": seen["under_way"]}
                 change: dict[str, Any] = {"$set": {"under_way": list(left.values())}}
                 if ended:
                     change["$push"] = {"pending": {"$each": ended}}
@@ -342,9 +279,10 @@ class Ledger:
             found = self._server.nodes.find_one({"_id": node})
         if found is None:
             raise StoreError(f"Node {node} has no lease; a node calls renew() before it claims anything")
-        return bool(found["lease_until"] >= now)
+        until = found.get("lease_until")
+        return is_time(until) and bool(until >= now)
 
-    # -- looking back, and forgetting ----------------------------------------------------------------------------
+    # -- looking back -------------------------------------------------------------------------------------------
 
     def select(self, job_id: str | None, status: str | Iterable[str] | None, limit: int) -> list[Run]:
         """Return records, newest first."""
@@ -359,8 +297,8 @@ class Ledger:
         with self._server.translated():
             # In this order: what is filed in between is seen twice, and not never.
             for document in self._server.jobs.find(current, {"under_way": 1, "pending": 1}):
-                for entry in (*document.get("under_way", ()), *document.get("pending", ())):
-                    if wanted is None or entry.get("status") in wanted:
+                for entry in (entry for name in LISTS for entry in entries_of(document, name)):
+                    if wanted is None or text_instead(entry.get("status")) in wanted:
                         _collect(found, {**entry, "job_id": document["_id"]})
             for document in self._server.runs.find(filed).sort("nominal", DESCENDING).limit(limit):
                 _collect(found, document)
@@ -370,106 +308,10 @@ class Ledger:
             for start in range(0, len(ids), BATCH):
                 named = {"_id": {"$in": ids[start : start + BATCH]}}
                 for document in self._server.jobs.find(named, {"name": 1, "func": 1}):
-                    names[document["_id"]] = document.get("name"), document.get("func")
+                    name, func = document.get("name"), document.get("func")
+                    names[document["_id"]] = text_instead(name), text_instead(func)
         label_all(runs, names)
         return runs
-
-    # -- forgetting ----------------------------------------------------------------------------------------------
-
-    def prune(self, now: int, clock: Clock) -> Iterator[int]:
-        """Delete ended runs that are too old, or too many for their job, in steps; see the port."""
-        bounds, pace = self._bounds, Pace(retention.FORGOTTEN)
-        keep = bounds.keep
-        if not bounds.wants_all(now):
-            if keep is not None:
-                for job_id in bounds.crowded():
-                    yield from self._prune_job(job_id, keep, clock, pace)
-            return
-        bounds.begin()
-        if bounds.age is not None:
-            yield from self._prune_old(now - bounds.age, clock, pace)
-        if keep is not None:
-            yield from self._prune_all(keep, clock, pace)
-        bounds.end(now)
-
-    def _prune_old(self, instant: int, clock: Clock, pace: Pace) -> Iterator[int]:
-        """Delete the records that ended before an instant."""
-        start: int | None = None
-        runs = self._server.runs
-        while True:
-            began, size = clock.monotonic(), pace.size
-            before = {"$lt": instant} if start is None else {"$lt": instant, "$gte": start}
-            with self._server.translated():
-                some = list(
-                    runs.find({"nominal": before}, {"nominal": 1, "finished": 1})
-                    .sort("nominal", 1)
-                    .limit(size)
-                )
-                old = [found["_id"] for found in some if _ended_before(found.get("finished"), instant)]
-                self._delete(old)
-                pace.note(len(old), clock.monotonic() - began)
-                if len(some) < size:
-                    return
-                left = runs.count_documents({"nominal": before}, limit=COUNTED) if old else 0
-            last = some[-1]["nominal"]
-            # Of more records of one nominal time than are looked at, those behind the ones that stay are left to a later time.
-            start = last + 1 if not old and last == some[0]["nominal"] else last
-            yield left
-
-    def _prune_all(self, keep: int, clock: Clock, pace: Pace) -> Iterator[int]:
-        """Delete the records of each job beyond its newest: of some jobs after others, by their ids."""
-        runs = self._server.runs
-        start: str | None = ""
-        while start is not None:
-            of_some: dict[str, Any] = {"$gte": start}
-            with self._server.translated():
-                end = self._first({"job_id": of_some}, retention.LOOKED_AT)
-                crowded: list[str] = []
-                if end == start:  # it has more records than are looked at
-                    crowded = [start]
-                    end = self._first({"job_id": {"$gt": start}}, 0)
-                elif keep < retention.LOOKED_AT:
-                    if end is not None:
-                        of_some["$lt"] = end
-                    counted = [
-                        {"$match": {"job_id": of_some}},
-                        {"$group": {"_id": "$job_id", "count": {"$sum": 1}}},
-                        {"$match": {"count": {"$gt": keep}}},
-                    ]
-                    crowded = [group["_id"] for group in runs.aggregate(counted)]
-            yield 0
-            for job_id in crowded:
-                yield from self._prune_job(job_id, keep, clock, pace)
-            start = end
-
-    def _first(self, among: Mapping[str, Any], passed: int) -> str | None:
-        """Return the job of the first of some records after so many, by the ids of jobs."""
-        in_order = self._server.runs.find(among, {"job_id": 1}).sort([("job_id", 1), ("nominal", DESCENDING)])
-        found = next(iter(in_order.skip(passed).limit(1)), None)
-        return None if found is None else found["job_id"]
-
-    def _prune_job(self, job_id: str, keep: int, clock: Clock, pace: Pace) -> Iterator[int]:
-        """Delete the records of a job beyond its newest."""
-        newest = self._server.runs.find({"job_id": job_id}, {"nominal": 1}).sort("nominal", DESCENDING)
-        with self._server.translated():
-            edge = next(iter(newest.skip(keep).limit(1)), None)
-        if edge is None:
-            return
-        beyond = {"job_id": job_id, "nominal": {"$lte": edge["nominal"]}}
-        left = 1
-        while left:
-            began, size = clock.monotonic(), pace.size
-            with self._server.translated():
-                some = self._server.runs.find(beyond, {"_id": 1}).sort("nominal", 1).limit(size + COUNTED)
-                keys = [found["_id"] for found in some]
-                self._delete(keys[:size])
-            pace.note(len(keys[:size]), clock.monotonic() - began)
-            left = max(len(keys) - size, 0)
-            yield left
-
-    def _delete(self, keys: Sequence[Any]) -> None:
-        if keys:
-            self._server.runs.delete_many({"_id": {"$in": keys}})
 
     def leftovers(self) -> list[str]:
         """Return jobs whose ended runs are not filed, some of them."""
@@ -478,15 +320,12 @@ class Ledger:
             return [found["_id"] for found in self._server.jobs.find(unfiled, {"_id": 1}).limit(BATCH)]
 
 
-def _ended_before(finished: Any, instant: int) -> bool:
-    return isinstance(finished, int) and finished < instant
-
-
-def _key(job_id: str, nominal: int) -> dict[str, Any]:
+def key_of(job_id: str, nominal: int) -> dict[str, Any]:
+    """Return the id of the record of a nominal time."""
     return {"job_id": job_id, "nominal": nominal}
 
 
-def _entry_of(run: Run) -> dict[str, Any]:
+def entry_of(run: Run) -> dict[str, Any]:
     """Return a run as it is kept in its job's document."""
     fields = fields_of(run)
     del fields["job_id"]
@@ -495,7 +334,7 @@ def _entry_of(run: Run) -> dict[str, Any]:
 
 def _rounds(runs: Sequence[Run]) -> Iterator[list[tuple[Run, dict[str, Any]]]]:
     """Return ended runs with their records, those of one job in as many parts as its document has no room for together."""
-    left = [(run, _entry_of(run)) for run in runs]
+    left = [(run, entry_of(run)) for run in runs]
     if not left:
         return
     if len({run.job_id for run in runs}) == len(runs):  # as nearly always
@@ -520,22 +359,17 @@ def _size(entry: Mapping[str, Any]) -> int:
     )
 
 
-def _nominals(document: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return the nominal times of the runs in a job's document."""
-    if not document.get("busy"):
-        return ()
-    entries = (*document.get("under_way", ()), *document.get("pending", ()))
-    return tuple(entry["nominal"] for entry in entries if "nominal" in entry)
-
-
 def _standing(entry: Mapping[str, Any]) -> Recorded:
     nominal: int = entry["nominal"]
-    return nominal, entry.get("last", nominal), entry.get("status", "")
+    last, status = entry.get("last"), entry.get("status")
+    until: int = last if is_time(last) and last >= nominal else nominal  # type: ignore[assignment, operator]
+    return nominal, until, status if isinstance(status, str) else "unreadable"
 
 
 def _identity(job_id: str, entry: Mapping[str, Any]) -> tuple[Any, ...]:
     get = entry.get
-    return job_id, get("nominal"), get("owner"), get("attempt"), get("status"), get("finished")
+    # As texts: damaged ones may not fit into a set.
+    return job_id, repr([get(name) for name in ("nominal", "owner", "attempt", "status", "finished")])
 
 
 def _fence_of(run: Run) -> dict[str, Any]:
@@ -545,29 +379,6 @@ def _fence_of(run: Run) -> dict[str, Any]:
 def _end_of(run: Run, end: Mapping[str, Any]) -> UpdateOne:
     change = {"$pull": {"under_way": {"nominal": run.nominal}}, "$push": {"pending": end}}
     return UpdateOne({"_id": run.job_id, "under_way": _fence_of(run)}, change)
-
-
-def _claim_of(decision: Decision, node: str, token: str) -> UpdateOne:
-    condition: dict[str, Any] = {"_id": decision.job.id, "version": decision.version}
-    changes: dict[str, Any] = {
-        "next_nominal": decision.next_nominal,
-        "next_due": decision.next_due,
-        "version": decision.version + 1,
-        "state": decision.state,
-        "error": storable(decision.error),
-        "claim": token,
-    }
-    pushes: dict[str, Any] = {}
-    if decision.runs:
-        condition[f"under_way.{decision.job.policy.max_instances - 1}"] = {"$exists": False}
-        pushes["under_way"] = {"$each": [_entry_of(run) for run in decision.runs]}
-    if decision.records:
-        pushes["pending"] = {"$each": [_entry_of(record) for record in decision.records]}
-    update: dict[str, Any] = {"$set": changes}
-    if pushes:
-        changes["busy"] = True
-        update["$push"] = pushes
-    return UpdateOne(condition, update)
 
 
 def _collect(found: dict[tuple[str, int], Run], fields: Mapping[str, Any]) -> None:

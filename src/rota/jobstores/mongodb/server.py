@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 
+from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import ASCENDING, DESCENDING, MongoClient
 from pymongo.errors import (
     BulkWriteError,
@@ -41,6 +42,11 @@ SELECTION_TIMEOUT = 10_000
 #: Codes of answers that pass: the primary steps down, is shutting down, or nobody knows who it is.
 _PASSING = frozenset({91, 189, 10107, 11600, 11602, 13435, 13436, 50, 262, 9001})
 
+#: Whatever stands in a document: none keeps others from being read.
+_READABLE = CodecOptions(  # type: ignore[var-annotated]
+    unicode_decode_error_handler="replace", datetime_conversion=DatetimeConversion.DATETIME_AUTO
+)
+
 _JOURNAL = re.compile(r"(?i)[?&](journal|j|w)=")
 
 
@@ -70,7 +76,7 @@ class Server:
     def _bind(self) -> None:
         database, collection = self._names
         prefix = collection.removesuffix("jobs") if collection.endswith("jobs") else f"{collection}_"
-        found = self.client[database]
+        found = self.client[database].with_options(codec_options=_READABLE)
         self.jobs = found[collection]
         self.runs = found[f"{prefix}runs"]
         self.nodes = found[f"{prefix}nodes"]

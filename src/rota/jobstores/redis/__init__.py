@@ -7,25 +7,22 @@ Turns jobs and runs into texts and back, and keeps the order of steps; the steps
 from __future__ import annotations
 
 import pickle
-from random import getrandbits
 
 from ...clock import DAY, instant, moment
-from ...core.plan import ACTIVE, ENDED
+from ...core.plan import ENDED, QUARANTINED
 from ...core.run import CLAIMED
 from ...errors import (
     ConfigurationError,
     MissingExtraError,
-    SchemaError,
-    StoreConflictError,
     StoreError,
 )
 from ...jobcodec import JobFormat
 from ...util import maybe_ref
 from .. import retention
 from ..base import COUNTED, ConflictingIdError, JobLookupError
-from ..documents import heal, ordered, parts_of, steps_from
+from ..documents import ordered, parts_of
 from ..durable import DurableJobStore
-from ..identity import Identity, new_identity
+from ..identity import Identity
 from ..offset import Offset
 from ..orphans import linked, sort_out
 from ..retention import Pace, Retention
@@ -35,11 +32,14 @@ try:
 except ImportError as exc:
     raise MissingExtraError("RedisJobStore", "redis") from exc
 
+from . import damage_scripts, run_scripts
 from . import job_scripts as scripts
-from . import run_scripts
-from .keys import SCHEMA_VERSION, Keys
+from .jobs import Jobs
+from .keys import Keys
 from .ledger import AT_ONCE, TRIES, Ledger
-from .records import ids_of, jobs_of, spec_of, state_of, time_of
+from .mending import Mending
+from .opening import take_possession
+from .records import time_of_score
 from .server import Server, texts
 
 TYPE_CHECKING = False
@@ -120,7 +120,11 @@ class RedisJobStore(DurableJobStore):
         self._offset = Offset()
         self._bounds = Retention(keep_runs, None if keep_days is None else int(keep_days * DAY))
         self._ledger_keys = Ledger(self._run, self._bounds)
+        self._jobs = Jobs(self._run, self._format, lambda: (self._scheduler, self._alias))
+        self._mending = Mending(self._run, self._ledger_keys)
         self._identity = Identity()
+        #: executors that were asked about
+        self._executors: frozenset[str] = frozenset()
 
     @property
     def redis(self) -> Any:
@@ -144,33 +148,7 @@ class RedisJobStore(DurableJobStore):
         self.measure_clock()
 
     def _open(self) -> None:
-        """Take possession of the keys, migrate them, and take note of which store that is."""
-        version, identity = self._prepare()
-        if version == "foreign":
-            raise SchemaError(
-                f"Some of the keys {', '.join(self._keys.names)} exist on {self._server.address} and are not Rota's; give another "
-                f"jobs_key"
-            )
-        where = f"{self._keys.jobs} … on {self._server.address}"
-        if version == "missing":
-            raise SchemaError(f"There are no keys {where}, and create is False")
-        found = int(version) if version.isdecimal() else version
-        for step in steps_from(found, SCHEMA_VERSION, self._create, where, "another jobs_key"):
-            self._keys.run(self._server, scripts.MIGRATIONS[step], ())
-        if not identity:  # it is new with this version
-            _, identity = self._prepare()
-        self._opened(identity)
-
-    def _prepare(self) -> tuple[str, str]:
-        """Take possession of the keys; return the version of their layout, or what is wrong with them, and the identity."""
-        try:
-            fields = ("1" if self._create else "", new_identity())
-            version, identity = texts(self._keys.run(self._server, scripts.PREPARE, fields))
-        except StoreError as exc:
-            if "WRONGTYPE" not in str(exc):
-                raise
-            return "foreign", ""
-        return version, identity
+        self._opened(take_possession(self._keys, self._server, self._create))
 
     def reopen(self) -> None:
         """Take possession of the keys that are there now; see the port."""
@@ -209,12 +187,12 @@ class RedisJobStore(DurableJobStore):
 
     def lookup_job(self, job_id: str) -> Job | None:
         """Return the job of that id, or None; one that cannot be restored is quarantined and says why."""
-        jobs = [job for job in self._jobs(self._run(scripts.LOOK_UP, job_id)) if job.state != ENDED]
+        jobs = [job for job in self._jobs.of(self._run(scripts.LOOK_UP, job_id)) if job.state != ENDED]
         return jobs[0] if jobs else None
 
     def get_due_jobs(self, now: datetime) -> list[Job]:
         """Return the active jobs that are due, earliest first; nothing is claimed."""
-        return ordered(self._jobs(self._run(scripts.DUE, str(instant(now)))))
+        return ordered(self._jobs.of(self._run(scripts.DUE, str(instant(now)))))
 
     def get_next_run_time(self) -> datetime | None:
         """Return the earliest next run time, or None."""
@@ -226,27 +204,13 @@ class RedisJobStore(DurableJobStore):
 
     def get_all_jobs(self) -> list[Job]:
         """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
-        jobs = (job for part in self._scan(scripts.LIST) for job in self._jobs(part))
-        return ordered({job.id: job for job in jobs if job.state != ENDED}.values())
+        return self._jobs.all()
 
     def select_jobs(
         self, state: Collection[str] | None = None, limit: int | None = None, offset: int = 0
     ) -> list[Job]:
         """Return a page of the jobs, those that are stored with some states if they are given."""
-        if state is None and limit is None:
-            return self.get_all_jobs()[offset:]
-        end = None if limit is None else offset + limit
-        ids: list[str] = []
-        if end and (state is None or ACTIVE in state):
-            ids = ids_of(self._run(scripts.SOONEST, str(end)))
-        if end is None or len(ids) < end:
-            ids = ids_of("".join(self._scan(scripts.FIND, *(state or ()))))
-        ids = ids[offset:end]
-        found: dict[str, Job] = {}
-        for first in range(0, len(ids), AT_ONCE):
-            part = self._run(scripts.LOOK_UP, *ids[first : first + AT_ONCE])
-            found.update((job.id, job) for job in self._jobs(part) if job.state != ENDED)
-        return [found[job_id] for job_id in ids if job_id in found]
+        return self._jobs.select(state, limit, offset)
 
     def add_job(self, job: Job) -> None:
         """Store a job.
@@ -254,8 +218,7 @@ class RedisJobStore(DurableJobStore):
         :raises ConflictingIdError: if a job of that id exists
         :raises InvalidJobError, TransientJobError, SerializationError: as :meth:`check_job`
         """
-        if self._run(scripts.ADD, *self._new(job, None)):
-            raise ConflictingIdError(job.id)
+        self._jobs.add_many([job], None)
 
     def add_jobs(
         self,
@@ -267,38 +230,21 @@ class RedisJobStore(DurableJobStore):
         if connection is not None or not jobs:
             super().add_jobs((), None, connection)
             return
-        stored: dict[str, Job] = {}
-        for _ in range(TRIES):
-            fields = [field for job in jobs for field in self._new(job, stored.get(job.id))]
-            conflicts = texts(self._run(scripts.ADD, *fields))
-            if not conflicts:
-                return
-            if replace is None:
-                raise ConflictingIdError(*conflicts)
-            by_id = {job.id: job for job in jobs}
-            for job_id in conflicts:
-                stored.pop(job_id, None)
-            for found in self._jobs(self._run(scripts.LOOK_UP, *conflicts)):
-                if found.state != ENDED:
-                    replace(by_id[found.id], found)
-                    stored[found.id] = found
-        raise StoreConflictError(
-            f"Some of {len(jobs)} jobs were changed by others {TRIES} times in a row; try again"
-        )
+        self._jobs.add_many(jobs, replace)
 
     def update_job(self, job: Job) -> None:
         """Replace the job of that id, whatever others have changed.
 
         :raises JobLookupError: if there is none
         """
-        self._save(job, "")
+        self._jobs.save(job, "")
 
     def save_job(self, job: Job, version: int) -> bool:
         """Replace the job of that id if it still has ``version``; the job gets its new version.
 
         :raises JobLookupError: if there is none
         """
-        return self._save(job, str(version))
+        return self._jobs.save(job, str(version))
 
     def remove_job(self, job_id: str) -> None:
         """Delete a job, also one that cannot be restored; its records stay.
@@ -316,17 +262,22 @@ class RedisJobStore(DurableJobStore):
 
     def due(self, now: int, room: Mapping[str, int]) -> list[Job]:
         """Return due jobs, earliest first, at most so many for each executor as it has room for."""
+        self._executors = frozenset(room)
         limits = {alias: min(limit, AT_ONCE) for alias, limit in room.items() if limit > 0}
         wanted = [text for alias, limit in limits.items() for text in (alias, str(limit))]
         if not wanted:
             return []
-        jobs = self._jobs(self._run(scripts.DUE, str(now), *wanted))
+        jobs = self._jobs.of(self._run(scripts.DUE, str(now), *wanted))
+        strangers = [job for job in jobs if job.executor not in limits and job.state != QUARANTINED]
+        if strangers:  # others have put them there
+            self._run(scripts.UNLIST, *(text for job in strangers for text in (job.id, job.executor)))
+            jobs = [job for job in jobs if job not in strangers]
         return ordered(jobs) if len(wanted) > 2 else jobs
 
     def next_due(self, executors: Iterable[str]) -> int | None:
         """Return the earliest due time among the jobs of these executors."""
         found = self._run(scripts.NEXT, *executors)
-        return int(float(found)) if found else None
+        return time_of_score(found) if found else None
 
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
         """Carry out decisions in one step; what was changed by others in the meantime is left out.
@@ -392,8 +343,9 @@ class RedisJobStore(DurableJobStore):
         clock = self._time_from(now)
         for _ in range(TRIES):
             orphans = self._ledger_keys.orphans(clock(), node, own, in_doubt, ownerless)
-            jobs = {job.id: job for job in self._jobs(orphans.jobs)}
-            changed = sort_out(orphans.runs, jobs, node, now, left, known, self._format.run_refusal)
+            jobs = {job.id: job for job in self._jobs.of(orphans.jobs)}
+            whole = sort_out(orphans.runs, jobs, node, now, left, known, self._format.run_refusal)
+            changed = [*orphans.damaged, *whole]
             if not changed:
                 break
             taken = self._ledger_keys.take(changed, orphans, node, clock())
@@ -419,11 +371,21 @@ class RedisJobStore(DurableJobStore):
             began = self.clock.monotonic()
             *answer, total = self._run(scripts.BROKEN_JOBS, cursor or "0", str(pace.size))
             cursor, part = texts(answer)
-            jobs = self._jobs(part, healing=True)
-            healed = [job for job in jobs if self._is_healed(job, now)]
+            jobs = self._jobs.of(part, healing=True)
+            healed = [job for job in jobs if self._jobs.is_healed(job, now)]
             pace.note(len(jobs), self.clock.monotonic() - began)
             seen += len(jobs) - len(healed)
             yield healed, min(max(total - seen - len(healed), 0), COUNTED) if cursor != "0" else 0
+
+    def recount(self, jobs: Sequence[Job]) -> None:
+        """Let the counts of jobs say how many of their runs are under way."""
+        counts = self._run(damage_scripts.RECOUNT, *(job.id for job in jobs))
+        for job, count in zip(jobs, counts, strict=True):
+            job.running = int(count)
+
+    def mend_in_steps(self, now: int) -> Iterator[tuple[list[Job], list[Run]]]:
+        """Look for jobs and runs that nobody would find because of what is stored of them; see the port."""
+        yield from self._mending.steps(now, self.clock, self._jobs.of)
 
     def prune_in_steps(self, now: int) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
@@ -448,53 +410,28 @@ class RedisJobStore(DurableJobStore):
     def _run(self, script: str, *fields: str) -> Any:
         """Carry out a script with these fields; its answer is a text, a number, or a list of either."""
         self._check_started()
+        try:
+            return self._run_once(script, *fields)
+        except StoreError as exc:
+            if "WRONGTYPE" not in str(exc) or not self._set_aside():
+                raise
+            return self._run_once(script, *fields)
+
+    def _run_once(self, script: str, *fields: str) -> Any:
         return self._keys.run(self._server, script, fields)
 
-    def _scan(self, script: str, *fields: str) -> Iterator[str]:
-        """Carry out a script that answers in parts, a cursor with each."""
-        cursor = "0"
-        while True:
-            cursor, part = texts(self._run(script, cursor, *fields))
-            yield part
-            if cursor == "0":
-                return
-
-    def _jobs(self, text: str, healing: bool = False) -> list[Job]:
-        return jobs_of(text, self._format, self._scheduler, self._alias, healing)
-
-    def _new(self, job: Job, stored: Job | None) -> tuple[str, ...]:
-        """Return the fields of a job that is added, or takes the place of a stored one; sets its version."""
-        spec = spec_of(job, self._format)
-        if stored is None:
-            # Starts anywhere, so that a decision about a removed job of the same id cannot be taken for one about this job.
-            job.version = getrandbits(40)
-        else:
-            job.version = stored.version + 1
-        rest = state_of(job.state, job.next_nominal, job.next_due, job.executor, job.error)
-        due = time_of(job.state, job.next_due)
-        before = "" if stored is None else str(stored.version)
-        return job.id, spec, str(job.version), rest, job.executor, due, before
-
-    def _save(self, job: Job, version: str, spec: str | None = None) -> bool:
-        if spec is None:
-            spec = spec_of(job, self._format)
-        rest = state_of(job.state, job.next_nominal, job.next_due, job.executor, job.error)
-        due = time_of(job.state, job.next_due)
-        answer = self._run(scripts.SAVE, job.id, version, spec, rest, job.executor, due)
-        if answer == "gone":
-            raise JobLookupError(job.id)
-        if answer == "changed":
-            return False
-        job.version = int(answer)
-        return True
-
-    def _is_healed(self, job: Job, now: int) -> bool:
-        if not heal(job, now):
-            return False
-        try:
-            return self._save(job, str(job.version), spec="")
-        except JobLookupError:
-            return False
+    def _set_aside(self) -> bool:
+        """Put keys aside that somebody has overwritten by values of another kind; return whether there are some."""
+        moved = list(self._mending.set_aside(self._run_once, self._executors))
+        for key, name in moved:
+            self._log.error(
+                "The key %s on %s was overwritten by a value of another kind, which is kept as %s. What it held is lost, or "
+                "made anew from the other keys",
+                key,
+                self._server.address,
+                name,
+            )
+        return bool(moved)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (server={self._server.address}, jobs_key={self._keys.jobs!r})>"

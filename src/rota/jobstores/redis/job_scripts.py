@@ -16,7 +16,9 @@ if not version then
   version = VERSION
   call('HSET', META, 'schema', VERSION)
 end
-if version == VERSION then call('HSETNX', META, 'identity', fields(ARGV[1])[2]) end
+if version == VERSION and not match(call('HGET', META, 'identity') or '', '^%w+$') then
+  call('HSET', META, 'identity', fields(ARGV[1])[2])
+end
 return {version, call('HGET', META, 'identity') or ''}
 """
 
@@ -44,6 +46,7 @@ local function settled(rest, due)
 end
 local function put(id, spec, version, running, rest, executor, due, before)
   if running <= 0 then rest, due = settled(rest, due) end
+  keep_state(id, before)
   local old = executor_of(before)
   if old ~= executor then call('ZREM', TIMES .. old, id) end
   if spec ~= '' then call('HSET', JOBS, id, spec) end
@@ -58,7 +61,7 @@ end
 #: of those that exist already, or are not as they are to be replaced. What is new is written together: a third of the time.
 ADD = f"""{_PUT}
 local f, n = fields(ARGV[1])
-local ids, refused = {{}}, {{}}
+local ids, refused, known = {{}}, {{}}, {{}}
 for i = 1, n, 7 do ids[#ids + 1] = f[i] end
 local states = get(STATES, ids)
 for i = 1, n, 7 do
@@ -66,8 +69,11 @@ for i = 1, n, 7 do
   if state then
     local version, _, rest = parse(state)
     local ended = is_ended(rest)
-    -- The very same request may come twice.
-    local fits = version == f[i + 2] or (f[i + 6] == '' and ended) or (version == f[i + 6] and not ended)
+    -- The very same request may come twice, also after others have claimed the job: its version began where no other's does.
+    local ahead = f[i + 6] == '' and not ended and tonumber(version) - tonumber(f[i + 2])
+    local again = ahead and ahead > 0 and ahead < 1000
+    if again then known[f[i]] = true end
+    local fits = again or version == f[i + 2] or (f[i + 6] == '' and ended) or (version == f[i + 6] and not ended)
     if not fits then refused[#refused + 1] = f[i] end
   elseif f[i + 6] ~= '' then
     refused[#refused + 1] = f[i]
@@ -79,9 +85,11 @@ local jobs, standing, broken, times, executors = {{}}, {{}}, {{}}, {{}}, {{}}
 for i = 1, n, 7 do
   local id, version, rest, executor, due = f[i], f[i + 2], f[i + 3], f[i + 4], f[i + 5]
   local state = states[(i + 6) / 7]
-  if state then
-    local _, running = parse(state)
-    put(id, f[i + 1], version, running, rest, executor, due, state)
+  if known[id] then
+    -- It is stored, and has gone on since.
+  elseif state then
+    -- The ledger says how many runs of an earlier job of this id are under way.
+    put(id, f[i + 1], version, under_way(id), rest, executor, due, state)
   else
     rest, due = settled(rest, due)
     local at = #jobs
@@ -121,6 +129,8 @@ return version
 _REMOVE = """
 local function remove(id, state)
   local version, running = parse(state)
+  keep_state(id, state)
+  if version == '-1' then running = under_way(id) end
   forget(id)
   if running > 0 then
     local executor = cjson.encode(executor_of(state))
@@ -151,7 +161,7 @@ LOOK_UP = """
 local ids = fields(ARGV[1])
 local states, specs, found = get(STATES, ids), get(JOBS, ids), {}
 for i = 1, #ids do
-  if states[i] and specs[i] then show(found, ids[i], specs[i], states[i]) end
+  if states[i] and is_job(specs[i], states[i]) then show(found, ids[i], specs[i], states[i]) end
 end
 return table.concat(found)
 """
@@ -163,7 +173,7 @@ local specs, found = get(JOBS, ids), {}
 for i, id in ipairs(ids) do
   local whole, parts = pcall(cjson.decode, specs[i] or '')
   if whole and type(parts) == 'table' and type(parts[2]) == 'string' and type(parts[3]) == 'string' then
-    found[#found + 1] = table.concat({id, parts[2], parts[3], ''}, '\\0')
+    found[#found + 1] = table.concat({id, shown(parts[2]), shown(parts[3]), ''}, '\\0')
   end
 end
 return table.concat(found)
@@ -176,7 +186,7 @@ local step = call('SSCAN', BROKEN, f[1], 'COUNT', f[2])
 local ids, found = step[2], {}
 local states, specs = get(STATES, ids), get(JOBS, ids)
 for i = 1, #ids do
-  if states[i] and specs[i] then show(found, ids[i], specs[i], states[i]) end
+  if states[i] and is_job(specs[i], states[i]) then show(found, ids[i], specs[i], states[i]) end
 end
 return {step[1], table.concat(found), call('SCARD', BROKEN)}
 """
@@ -189,8 +199,8 @@ for i = 1, #all, 2 do ids[#ids + 1] = all[i] end
 local specs, n = get(JOBS, ids), 0
 -- Without a text for each job between: a fifth of the time of the server.
 for i = 1, #ids do
-  if specs[i] then
-    found[n + 1], found[n + 2], found[n + 3] = ids[i], specs[i], all[2 * i]
+  if is_job(specs[i], all[2 * i]) then
+    found[n + 1], found[n + 2], found[n + 3] = ids[i], shown(specs[i] or ''), shown(all[2 * i])
     n = n + 3
   end
 end
@@ -240,7 +250,7 @@ for e = 2, n, 2 do
   if #ids > 0 then
     local states, specs = get(STATES, ids), get(JOBS, ids)
     for i = 1, #ids do
-      if states[i] and specs[i] then
+      if states[i] and not match(states[i], '^%[%d+,%-?%d+,"[^a]') and is_job(specs[i], states[i]) then
         show(found, ids[i], specs[i], states[i])
       else
         call('ZREM', TIMES .. f[e], ids[i])
@@ -249,6 +259,17 @@ for e = 2, n, 2 do
   end
 end
 return table.concat(found)
+"""
+
+#: Take jobs out of the sets of due times of other executors than theirs (id and executor …).
+UNLIST = """
+local f, n = fields(ARGV[1])
+for i = 1, n, 2 do
+  for _, executor in ipairs(call('SMEMBERS', EXECUTORS)) do
+    if executor ~= f[i + 1] then call('ZREM', TIMES .. executor, f[i]) end
+  end
+end
+return n
 """
 
 #: Return the earliest due time of the given executors (of all without any), or nothing.

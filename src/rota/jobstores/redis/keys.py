@@ -48,6 +48,7 @@ class Keys:
             "STATUS": f"{prefix}runs:",
             "NODES": f"{prefix}nodes",
             "ANSWERS": f"{prefix}answers",
+            "DAMAGED": f"{prefix}damaged",
             "META": f"{prefix}meta",
             "TIMES": f"{run_times}:",
         }
@@ -71,5 +72,7 @@ class Keys:
     def run(self, server: Server, body: str, fields: Sequence[str]) -> Any:
         """Carry out a script of this store; a text in the answer is decoded."""
         payload = "\0".join(fields) + "\0" if fields else ""
-        answer = server.run(self.script(body), self.jobs, payload)
-        return answer.decode() if isinstance(answer, bytes) else answer
+        # Also what was no text when it was read goes back as it was.
+        sent = payload if payload.isascii() else payload.encode(errors="surrogateescape")
+        answer = server.run(self.script(body), self.jobs, sent)
+        return answer.decode(errors="surrogateescape") if isinstance(answer, bytes) else answer

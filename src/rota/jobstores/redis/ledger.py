@@ -13,11 +13,11 @@ from ...core.run import CLAIMED, END_STATES
 from ...errors import DeserializationError, StoreConflictError, StoreError
 from .. import retention
 from ..base import COUNTED
-from ..documents import label_all, label_records
+from ..documents import check_times, label_all, label_records
 from ..retention import Pace
 from . import run_scripts as scripts
 from .job_scripts import NAMES
-from .records import fence, fence_of, number_of, padded, record_of, run_of_text, state_of, time_of
+from .records import fence, fence_of, lost_run, number_of, padded, record_of, run_of_text, state_of, time_of
 from .server import texts
 
 TYPE_CHECKING = False
@@ -43,15 +43,28 @@ class Orphans:
     """Runs that no living node owns, as they were found.
 
     :ivar runs: the runs, oldest first
+    :ivar damaged: ends of those of which nobody can tell whose they are
     :ivar jobs: their jobs, in the form of an answer
     """
 
-    __slots__ = ("_documents", "_states", "jobs", "runs")
+    __slots__ = ("_documents", "_records", "_states", "damaged", "jobs", "runs")
 
-    def __init__(self, runs: str, jobs: str, node: str, known: Collection[tuple[str, int]]) -> None:
+    def __init__(self, runs: str, jobs: str, node: str, known: Collection[tuple[str, int]], now: int) -> None:
         self._documents: dict[tuple[str, int], str] = {}
+        self._records: dict[tuple[str, int], str] = {}
         self.runs: list[Run] = []
-        for run, document in _records(runs):
+        self.damaged: list[Run] = []
+        for job_id, nominal, document in _triples(runs):
+            try:
+                run = run_of_text(job_id, nominal, document)
+                if run.ended:
+                    raise DeserializationError("it has ended")
+            except DeserializationError:
+                run, record = lost_run(job_id, nominal, document, now)
+                self.damaged.append(run)
+                self._documents[run.job_id, run.nominal] = document
+                self._records[run.job_id, run.nominal] = record
+                continue
             if run.owner != node or (run.job_id, run.nominal) not in known:
                 self.runs.append(run)
                 self._documents[run.job_id, run.nominal] = document
@@ -66,7 +79,8 @@ class Orphans:
         yield from (job_id, self._states.get(job_id, ""), str(len(runs)))
         for run in runs:
             before = self._documents[job_id, run.nominal]
-            yield from (padded(run.nominal), before, run.status, record_of(run))
+            record = self._records.get((job_id, run.nominal)) or record_of(run)
+            yield from (padded(run.nominal), before, run.status, record)
 
 
 class Ledger:
@@ -88,6 +102,7 @@ class Ledger:
         for _ in range(TRIES):
             for decision in decisions:
                 label_records(decision)
+                check_times(decision)
                 for run in (*decision.runs, *decision.records):
                     run.owner, run.claimed_at = node, now
             answer = self._run(scripts.CLAIM, node, str(now), _token(), *_claim_of(decisions))
@@ -190,7 +205,12 @@ class Ledger:
         return lost, None
 
     def orphans(
-        self, there: int, node: str, known: Collection[tuple[str, int]], in_doubt: bool, ownerless: bool
+        self,
+        there: int,
+        node: str,
+        known: Collection[tuple[str, int]],
+        in_doubt: bool,
+        ownerless: bool,
     ) -> Orphans:
         """Return the claimed runs that no living node owns; and those of ``node`` that are not known, if it is in doubt.
 
@@ -200,7 +220,7 @@ class Ledger:
         """
         fields = (str(there), node, "1" if in_doubt else "", "1" if ownerless else "")
         runs, jobs = texts(self._run(scripts.ORPHANS, *fields))
-        return Orphans(runs, jobs, node, known)
+        return Orphans(runs, jobs, node, known, there)
 
     def take(self, changed: Sequence[Run], orphans: Orphans, node: str, there: int) -> list[Run]:
         """Make changes of orphaned runs true; return those, without the runs of jobs that others changed meanwhile.
@@ -290,10 +310,14 @@ def _claim_of(decisions: Sequence[Decision]) -> list[str]:
     return fields
 
 
+def _triples(text: str) -> Iterator[tuple[str, str, str]]:
+    parts = text.split("\0")
+    return zip(parts[::3], parts[1::3], parts[2::3], strict=False)
+
+
 def _records(text: str) -> Iterator[tuple[Run, str]]:
     """Return the runs of an answer (id, nominal time and document in turn); what is damaged is passed over."""
-    parts = text.split("\0")
-    for job_id, nominal, document in zip(parts[::3], parts[1::3], parts[2::3], strict=False):
+    for job_id, nominal, document in _triples(text):
         try:
             yield run_of_text(job_id, nominal, document), document
         except DeserializationError:

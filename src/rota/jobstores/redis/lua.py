@@ -13,6 +13,8 @@ from hashlib import sha1
 
 #: How many values one command is given; Lua takes about 8000.
 _PART = 2000
+#: How many digits a version or a count has at most: Lua's numbers are exact up to 2**53.
+VERSION_DIGITS = 15
 
 _PRELUDE = f"""
 local call, match, sub, find = redis.call, string.match, string.sub, string.find
@@ -41,21 +43,52 @@ local function get(key, names)
   end
   return found
 end
+-- What is no state of a job has the version -1; a version of more digits would not be exact here.
 local function parse(state)
-  local version, running, from = match(state, '^%[(%d+),(%-?%d+),()')
-  if not from then return '0', 0, '' end
+  local version, running, from = match(state, '^%[(%d+),(%-?%d+),()"')
+  if not from or #version > {VERSION_DIGITS} or #running > {VERSION_DIGITS} then return '-1', 0, '' end
   return version, tonumber(running), sub(state, from)
 end
 local function starts(text, beginning) return sub(text, 1, #beginning) == beginning end
-local function show(found, id, spec, state)
-  found[#found + 1] = id .. '\\0' .. spec .. '\\0' .. state .. '\\0'
-end
 local function is_ended(rest) return starts(rest, '"ended"') end
+-- A text in an answer; one that would end in the middle of it stands for itself by a digest.
+local function shown(text)
+  if find(text, '\\0', 1, true) then return '\\1' .. redis.sha1hex(text) end
+  return text
+end
+local function show(found, id, spec, state)
+  found[#found + 1] = id .. '\\0' .. shown(spec or '') .. '\\0' .. shown(state) .. '\\0'
+end
+-- Whether there is a job: not only the count of its last runs.
+local function is_job(spec, state)
+  if spec then return true end
+  local _, _, rest = parse(state)
+  return not is_ended(rest)
+end
+local function is_key(key) return match(key, '^[^%z]+%z%-?%d+$') ~= nil end
+-- Keep what is about to be overwritten and is not what a store wrote.
+local function keep(name, text) call('HSET', DAMAGED, name, text) end
+local function keep_state(id, state)
+  if state and parse(state) == '-1' then keep(id, state) end
+end
 local function make(version, running, rest) return '[' .. version .. ',' .. running .. ',' .. rest end
 local function raised(version) return string.format('%d', tonumber(version) + 1) end
 local function executor_of(state)
   local whole, parts = pcall(cjson.decode, state)
-  return whole and parts[6] or ''
+  local executor = whole and type(parts) == 'table' and parts[6]
+  return type(executor) == 'string' and executor or ''
+end
+-- How many runs of each job are under way: what the counts in the states have to be.
+local counted
+local function under_way(id)
+  if not counted then
+    counted = {{}}
+    for _, key in ipairs(call('HKEYS', CLAIMED)) do
+      local of = match(key, '^[^%z]*')
+      counted[of] = (counted[of] or 0) + 1
+    end
+  end
+  return counted[id] or 0
 end
 local function add(groups, name, value)
   local group = groups[name]
@@ -82,10 +115,10 @@ local function released(rest)
   return string.gsub(rest, '"held"', nominal, 1), nominal
 end
 local function forget(id)
-  call('HDEL', JOBS, id)
-  call('HDEL', STATES, id)
   for _, executor in ipairs(call('SMEMBERS', EXECUTORS)) do call('ZREM', TIMES .. executor, id) end
   call('SREM', BROKEN, id)
+  call('HDEL', JOBS, id)
+  call('HDEL', STATES, id)
 end
 local function score(nominal)
   if sub(nominal, 1, 1) ~= '-' then return nominal end
@@ -98,24 +131,30 @@ local function write(keys, documents, of_status)
   for i, key in ipairs(keys) do unsorted[2 * i - 1] = 0; unsorted[2 * i] = key end
   each('ZADD', BY_JOB, unsorted)
 end
+-- Returns the state of a job with another count of its runs, and the time at which it is due if it waited for their end; nothing
+-- if they were all that kept it.
+local function counting(version, running, rest)
+  if running <= 0 and is_ended(rest) then return nil end
+  local nominal
+  if running <= 0 then rest, nominal = released(rest) end
+  return make(version, running, rest), nominal and starts(rest, '"active"') and nominal
+end
 local function count_down(ended)
   local ids = {{}}
   for id in pairs(ended) do ids[#ids + 1] = id end
   local states, changed = get(STATES, ids), {{}}
   for i, id in ipairs(ids) do
-    local state = states[i]
-    if state then
-      local version, running, rest = parse(state)
-      running = running - ended[id]
-      if running <= 0 and is_ended(rest) then
-        forget(id)
-      else
-        local nominal
-        if running <= 0 then rest, nominal = released(rest) end
+    local version, running, rest
+    if states[i] then version, running, rest = parse(states[i]) end
+    if version and version ~= '-1' then
+      local state, nominal = counting(version, math.max(running - ended[id], 0), rest)
+      if state then
         changed[#changed + 1] = id
-        changed[#changed + 1] = make(version, running, rest)
-        if nominal and starts(rest, '"active"') then place(id, executor_of(state), nominal) end
+        changed[#changed + 1] = state
+      else
+        forget(id)
       end
+      if nominal then pcall(place, id, executor_of(state), nominal) end
     end
   end
   each('HSET', STATES, changed)

@@ -6,15 +6,17 @@ Pure; the other side of the formats is in the scripts.
 from __future__ import annotations
 
 import json
+import re
 
 from ...clock import HELD
 from ...codec import raw
 from ...core.plan import ACTIVE, QUARANTINED
-from ...core.run import is_plain
+from ...core.run import CLAIMED, LOST, end, is_plain
+from ...damaged import DAMAGED, NO_VERSION, is_time, text_instead
 from ...errors import DeserializationError
 from ...results import text_of_result, value_of
-from ...texts import storable
-from ..documents import healing_as, job_of, label_of, parts_of, run_of
+from ...texts import shortened, storable, text_of
+from ..documents import healing_as, job_of, label_of, mended_fields, parts_of, run_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 _quoted = json.encoder.encode_basestring_ascii
 #: What a padded number is shorter than; enough for every instant.
 _DIGITS = 19
+#: Versions and counts are less: Lua's numbers are exact so far, and the scripts take 15 digits.
+_MOST = 10**15
+_head = re.compile(r"\[(\d{1,15}),(-?\d{1,15}),\"", re.ASCII).match
 
 
 # ---------------------------------------------------------------------------------------------------------------- jobs
@@ -67,11 +72,13 @@ def jobs_of(
     ids, specs, states = parts[:-1:3], parts[1::3], parts[2::3]
     home = scheduler, alias
     try:  # all at once, which is faster
-        found = zip(json.loads(f"[{','.join(specs)}]"), json.loads(f"[{','.join(states)}]"), strict=True)
-        jobs = [_job_of(texts, standing, format, home, healing) for texts, standing in found]
-        if [job.id for job in jobs] == ids:
+        found = zip(
+            json.loads(f"[{','.join(specs)}]"), json.loads(f"[{','.join(states)}]"), states, strict=True
+        )
+        jobs = [_job_of(texts, standing, head, format, home, healing) for texts, standing, head in found]
+        if [job.id for job in jobs] == ids and _is_text(text):
             return jobs
-    except (ValueError, TypeError):
+    except Exception:  # one of them may be anything
         pass
     return [
         _job_or_damaged(id, spec, standing, format, home, healing)
@@ -84,21 +91,48 @@ def ids_of(text: str) -> list[str]:
     parts = text.split("\0")
     # A job may be named twice, if others were added meanwhile.
     found = {
-        id: (due == "", HELD if due == "held" else int(float(due or 0)), id)
+        id: (due == "", HELD if due == "held" else time_of_score(due or "0") or HELD, id)
         for id, due in zip(parts[:-1:2], parts[1::2], strict=True)
     }
     return sorted(found, key=found.__getitem__)
 
 
+def time_of_score(text: str) -> int | None:
+    """Return the instant of a score; one that is none is past or never, as the server sorts it."""
+    try:
+        return int(float(text))
+    except (ValueError, OverflowError):
+        return 0 if text.startswith("-") else None
+
+
 def _job_of(
-    texts: Sequence[str], standing: Sequence[Any], format: JobFormat, home: Home, healing: bool
+    texts: Sequence[str],
+    standing: Sequence[Any],
+    head: str,
+    format: JobFormat,
+    home: Home,
+    healing: bool,
 ) -> Job:
     id, name, reference, trigger, args, kwargs, options, executor = texts
-    version, running, state, nominal, due, _, error = standing
+    version, running, state, nominal, due, place, error = standing
+    # The scripts read the beginning as it is written.
+    if (
+        type(version) is not int
+        or type(running) is not int
+        or not head.startswith(f'[{version},{running},"')
+        or not (-_MOST < running < _MOST and 0 <= version < _MOST)
+    ):
+        raise DeserializationError(
+            f"version and running must be numbers of 15 digits at most, got {head!r:.60}"
+        )
+    if place != executor or "\0" in executor:
+        raise DeserializationError(
+            f"executor must be one text, without NUL characters, got {executor!r:.60} and {place!r:.60}"
+        )
     if due == "held":
         due = HELD
     if healing:
-        state, error = healing_as(error)
+        state, error = healing_as(error, nominal is not None)
     # By position, as there are thousands of them: names take longer.
     return format.job_of(
         home, id, name, reference, trigger, args, kwargs, options, executor, nominal, due, version, state, running, error
@@ -107,35 +141,58 @@ def _job_of(
 
 def _job_or_damaged(id: str, spec: str, standing: str, format: JobFormat, home: Home, healing: bool) -> Job:
     try:
+        if not _is_text(f"{id}{spec}{standing}"):
+            raise DeserializationError("it is no text")
         texts = json.loads(spec)
         texts[0] = id
-        return _job_of(texts, json.loads(standing), format, home, healing)
-    except (ValueError, TypeError, IndexError) as exc:
+        if all(type(text) is str for text in texts):
+            return _job_of(texts, json.loads(standing), standing, format, home, healing)
+        raise DeserializationError("a part of it is no text")
+    except Exception as exc:  # it may be anything
         return _damaged(id, spec, standing, exc, format, home)
 
 
 def _damaged(id: str, spec: str, standing: str, exc: Exception, format: JobFormat, home: Home) -> Job:
+    found = _head(standing)
+    version, running = (int(found[1]), int(found[2])) if found else (NO_VERSION, 0)
+    nominal, executor = None, "default"
     try:
-        version, running, _, nominal, _, executor, _ = json.loads(standing)
-    except (ValueError, TypeError):
-        version, running, nominal, executor = 0, 0, None, "default"
+        _, _, _, nominal, _, executor, _ = json.loads(standing)
+    except (ValueError, TypeError, RecursionError):
+        pass
+    parts: list[str] = [id, id, "", spec, "[]", "{}", "{}", text_instead(executor)]
     try:
-        _, name, reference, trigger, args, kwargs, options, executor = json.loads(spec)
-    except (ValueError, TypeError):
-        name, reference, trigger, args, kwargs, options = id, "", spec, "[]", "{}", "{}"
+        texts = json.loads(spec)
+        if isinstance(texts, list) and len(texts) == len(parts):
+            parts = [id, *map(text_instead, texts[1:])]
+    except (ValueError, RecursionError):
+        pass
+    parts = [id, *(storable(text) or "" for text in parts[1:])]
     job = job_of(
-        (id, name, reference, trigger, args, kwargs, options, executor),
+        parts,
         format,
         *home,
-        version=version,
+        version=max(version, 0),
         running=running,
         state=QUARANTINED,
-        nominal=nominal,
+        nominal=nominal if is_time(nominal) else None,
         due=None,
         error=None,
     )
-    job.state, job.error = QUARANTINED, f"its stored data is damaged: {type(exc).__name__}: {exc}"
+    job.version, job.state = version, QUARANTINED
+    job.error = storable(f"{DAMAGED}{type(exc).__name__}: {shortened(text_of(exc), 500)}")
     return job
+
+
+def _is_text(text: str) -> bool:
+    """Whether what a server has answered was text, and not bytes of another kind."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 # ---------------------------------------------------------------------------------------------------------------- runs
@@ -197,11 +254,32 @@ def run_of_text(job_id: str, nominal: str, text: str) -> Run:
 
     :raises DeserializationError: if it is none
     """
-    fields = raw(text)
-    if not isinstance(fields, dict):
+    try:
+        fields = raw(text)
+    except RecursionError as exc:
+        raise DeserializationError(f"{text!r:.80} is no record of a run: it is nested too deeply") from exc
+    if not isinstance(fields, dict) or not _is_text(text):
         raise DeserializationError(f"{text!r:.80} is no record of a run")
     result = fields.pop("result", None)
     run = run_of({**fields, "job_id": job_id, "nominal": number_of(nominal)})
-    run.retval = result if result is None or is_plain(result) else value_of(json.dumps(result))
+    if result is not None:
+        run.retval = result if is_plain(result) else value_of(json.dumps(result))
     run.owner = run.owner or None
     return run
+
+
+def lost_run(job_id: str, nominal: str, text: str, now: int) -> tuple[Run, str]:
+    """Return the end of a run under way whose document is damaged, and its record."""
+    try:
+        fields = raw(text)
+    except (DeserializationError, RecursionError):
+        fields = None
+    known = fields if isinstance(fields, dict) and _is_text(text) else {}
+    sound, wrong = mended_fields({**known, "job_id": job_id, "nominal": number_of(nominal)})
+    if not is_time(sound["due"]) or not is_time(known.get("due")):
+        sound["due"] = sound["nominal"]
+    run = run_of({**sound, "status": CLAIMED})
+    run.nominal = number_of(nominal)
+    said = wrong if known else f"it is {shortened(repr(text), 80)}"
+    end(run, LOST, f"{DAMAGED}{said or 'its state is that of a run that has ended'}", now)
+    return run, f'{record_of(run)[:-1]},"damaged":1}}'

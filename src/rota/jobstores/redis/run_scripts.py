@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from ...clock import DAY, LEASE, SECOND
 from ..offset import AHEAD
+from .lua import VERSION_DIGITS
+
+#: The longest lease, and the one that is taken for a length that is none, in microseconds.
+LONGEST = 30 * DAY
+USUAL = int(LEASE * SECOND)
 
 #: Carry out decisions (node, now, token; then id, version, runs, limit, rest, executor, due, number of records, and for each
 #: record nominal, status, document). Returns "1" or "0" for each; "?" for a node without a lease; "-" if its lease is over;
@@ -34,6 +40,7 @@ for d, i in ipairs(at) do
     local runs, rest = tonumber(f[i + 2]), f[i + 4]
     if version == f[i + 1] and (runs == 0 or running < tonumber(f[i + 3])) then
       won[d] = '1'
+      keep_state(id, state)
       running = running + runs
       if running <= 0 and is_ended(rest) then
         gone[#gone + 1] = id
@@ -42,7 +49,11 @@ for d, i in ipairs(at) do
         changed[#changed + 1] = make(raised(version), running, rest)
       end
       if f[i + 6] == '' then add(done, f[i + 5], id) else add(due, f[i + 5], f[i + 6]); add(due, f[i + 5], id) end
-      if starts(rest, '"quarantined"') then broken[#broken + 1] = id end
+      if starts(rest, '"quarantined"') then
+        broken[#broken + 1] = id
+        -- What it is damaged in may be the name of its executor.
+        for _, executor in ipairs(call('SMEMBERS', EXECUTORS)) do add(done, executor, id) end
+      end
       for r = 0, count - 1 do
         local first = i + 8 + 3 * r
         local key, status = id .. '\\0' .. f[first], f[first + 1]
@@ -68,14 +79,15 @@ for r = 1, #keys do
   if over[r] or under_way[r] then taken[#taken + 1] = places[r] end
 end
 if #taken > 0 then return '=' .. table.concat(taken, ',') end
-each('HSET', STATES, changed)
-each('HDEL', STATES, gone)
-each('HDEL', JOBS, gone)
+-- What may be refused, as its key is of another kind, comes first, and may be done again; what was read comes last.
+write(ended, documents, of_status)
 each('SADD', BROKEN, broken)
-each('HSET', CLAIMED, claimed)
 for executor, values in pairs(due) do each('ZADD', TIMES .. executor, values) end
 for executor, values in pairs(done) do each('ZREM', TIMES .. executor, values) end
-write(ended, documents, of_status)
+each('HDEL', JOBS, gone)
+each('HSET', CLAIMED, claimed)
+each('HSET', STATES, changed)
+each('HDEL', STATES, gone)
 local answer = table.concat(won)
 call('HSET', ANSWERS, node, token .. answer)
 return answer
@@ -90,7 +102,9 @@ local beginning = id .. '\\0'
 local function show_all(keys, key)
   local documents = get(key, keys)
   for i, name in ipairs(keys) do
-    if documents[i] then found[#found + 1] = sub(name, #beginning + 1) .. '\\0' .. documents[i] .. '\\0' end
+    if documents[i] and is_key(name) then
+      found[#found + 1] = sub(name, #beginning + 1) .. '\\0' .. shown(documents[i]) .. '\\0'
+    end
   end
 end
 local since = beginning .. f[2]
@@ -126,15 +140,22 @@ for r, key in ipairs(keys) do
     answer[r] = call('HGET', RUNS, key) == f[i + 4] and '1' or '0'
   end
 end
+write(over, documents, of_status)  -- may be refused, and may be done again
 each('HDEL', CLAIMED, over)
-write(over, documents, of_status)
 count_down(ended)
 return table.concat(answer)
 """
 
 _OWNER = """
+-- The node of a run; nothing if the document is damaged.
 local function owner_of(document)
-  return match(document, '"owner":"([%w%-%._]*)"') or cjson.decode(document)['owner']
+  local owner = match(document, '"owner":"([%w%-%._]*)"')
+  if owner then return owner end
+  local whole, run = pcall(cjson.decode, document)
+  if not whole or type(run) ~= 'table' then return nil end
+  owner = run['owner']
+  if owner == nil or owner == cjson.null then return '' end
+  return type(owner) == 'string' and owner or nil
 end
 """
 
@@ -145,19 +166,22 @@ end
 RENEW = f"""{_OWNER}
 local f = fields(ARGV[1])
 local identity, before = call('HGET', META, 'identity') or '', call('ZSCORE', NODES, f[1])
-local renewals = before and tonumber(call('HGET', META, 'renewals ' .. f[1]) or '0')
+local renewals = before and (call('HGET', META, 'renewals ' .. f[1]) or '0')
+local is_none = renewals and not (match(renewals, '^%d+$') and #renewals <= {VERSION_DIGITS})
+renewals = is_none and tonumber(f[7]) or tonumber(renewals)
 local known = tonumber(f[7])
 if identity ~= f[6] or (not before and known > 0 and tonumber(f[2]) <= tonumber(f[8])) or (before and renewals < known) then
   return {{'?', identity, renewals and tostring(renewals) or ''}}
 end
 call('ZADD', NODES, f[3], f[1])
 call('HSET', META, 'length ' .. f[1], string.format('%d', tonumber(f[3]) - tonumber(f[2])))
+if is_none then call('HDEL', META, 'renewals ' .. f[1]) end  -- it begins anew
 renewals = tostring(call('HINCRBY', META, 'renewals ' .. f[1], 1))
 local ran = before and tonumber(before) >= tonumber(f[2])
 if (ran and f[5] == '') or (not before and f[4] == '') then return {{renewals, ''}} end
 local all, found = call('HGETALL', CLAIMED), {{'='}}
 for i = 1, #all, 2 do
-  if owner_of(all[i + 1]) == f[1] then
+  if owner_of(all[i + 1]) == f[1] and is_key(all[i]) then
     found[#found + 1] = all[i] .. '\\0' .. (match(all[i + 1], '"attempt":(%d+)') or '') .. '\\0'
   end
 end
@@ -187,7 +211,8 @@ return 1
 _ALIVE = f"""{_OWNER}
 local function is_alive(owner, now)
   local lease = tonumber(call('ZSCORE', NODES, owner) or '') or -math.huge
-  local length = tonumber(call('HGET', META, 'length ' .. owner) or '') or math.huge
+  local length = tonumber(call('HGET', META, 'length ' .. owner) or '')
+  if not length or length ~= length or length < 0 or length > {LONGEST} then length = {USUAL} end
   if lease - length > now + {AHEAD} then  -- it was renewed before the clock was set back, and counts from now
     lease = now + length
     call('ZADD', NODES, string.format('%d', lease), owner)
@@ -206,11 +231,23 @@ local mine = call('ZSCORE', NODES, f[2])
 if not mine or tonumber(mine) < now then return {{'', ''}} end
 local others, runs, ids, seen = {{}}, {{}}, {{}}, {{}}
 local all = call('HGETALL', CLAIMED)
+counted = {{}}
 for i = 1, #all, 2 do
   local key, document = all[i], all[i + 1]
-  local owner = owner_of(document)
+  local owner = owner_of(document) or '\\1'
+  if not is_key(key) then  -- no run has such a key
+    keep(key, document)
+    call('HDEL', CLAIMED, key)
+    owner = '\\2'
+    others[owner] = true
+  else
+    local of = match(key, '^[^%z]*')
+    counted[of] = (counted[of] or 0) + 1
+  end
   if others[owner] == nil then
-    if owner == '' then
+    if owner == '\\1' then
+      others[owner] = false
+    elseif owner == '' then
       others[owner] = false
     elseif owner == f[2] then
       others[owner] = f[3] == ''
@@ -219,13 +256,23 @@ for i = 1, #all, 2 do
     end
   end
   if not others[owner] then
-    runs[#runs + 1] = key .. '\\0' .. document .. '\\0'
+    runs[#runs + 1] = key .. '\\0' .. shown(document) .. '\\0'
     local id = match(key, '^[^%z]*')
     if not seen[id] then seen[id] = true; ids[#ids + 1] = id end
   end
 end
 local states, specs, jobs = get(STATES, ids), get(JOBS, ids), {{}}
-for i, id in ipairs(ids) do jobs[i] = table.concat({{id, states[i] or '', specs[i] or '', ''}}, '\\0') end
+for i, id in ipairs(ids) do
+  local state = states[i]
+  if state then
+    local version, running, rest = parse(state)
+    if version ~= '-1' and running ~= counted[id] then  -- the runs are right
+      state = make(version, counted[id], rest)
+      call('HSET', STATES, id, state)
+    end
+  end
+  jobs[i] = table.concat({{id, shown(state or ''), shown(specs[i] or ''), ''}}, '\\0')
+end
 return {{table.concat(runs), table.concat(jobs)}}
 """
 
@@ -240,11 +287,12 @@ if answered and starts(answered, token) then return sub(answered, #token + 1) en
 local i, answer, lost = 4, {{}}, {{}}
 while i <= n do
   local id, count = f[i], tonumber(f[i + 2])
-  local fits = (call('HGET', STATES, id) or '') == f[i + 1]
+  local fits = shown(call('HGET', STATES, id) or '') == f[i + 1]
   for first = i + 3, i + 4 * count - 1, 4 do
     local owner = owner_of(f[first + 1])
-    fits = fits and call('HGET', CLAIMED, id .. '\\0' .. f[first]) == f[first + 1]
-      and (owner == '' or owner == node or not is_alive(owner, now))
+    local document = call('HGET', CLAIMED, id .. '\\0' .. f[first])
+    fits = fits and document and shown(document) == f[first + 1]
+      and (sub(f[first + 3], -12) == '"damaged":1}}' or not owner or owner == '' or owner == node or not is_alive(owner, now))
   end
   answer[#answer + 1] = fits and '1' or '0'
   if fits then
@@ -253,8 +301,9 @@ while i <= n do
       if status == 'claimed' then
         call('HSET', CLAIMED, key, document)
       else
-        call('HDEL', CLAIMED, key)
+        if sub(f[first + 3], -12) == '"damaged":1}}' then keep(key, call('HGET', CLAIMED, key)) end
         write({{key}}, {{key, document}}, {{[status] = {{score(f[first]), key}}}})
+        call('HDEL', CLAIMED, key)
         lost[id] = (lost[id] or 0) + 1
       end
     end
@@ -275,7 +324,9 @@ for i = 3, n do wanted[f[i]] = true end
 if wanted['claimed'] then
   local all, beginning = call('HGETALL', CLAIMED), f[1] .. '\\0'
   for i = 1, #all, 2 do
-    if f[1] == '' or starts(all[i], beginning) then found[#found + 1] = all[i] .. '\\0' .. all[i + 1] .. '\\0' end
+    if (f[1] == '' or starts(all[i], beginning)) and is_key(all[i]) then
+      found[#found + 1] = all[i] .. '\\0' .. shown(all[i + 1]) .. '\\0'
+    end
   end
 end
 if f[1] == '' then
@@ -283,7 +334,7 @@ if f[1] == '' then
     local keys = call('ZREVRANGE', STATUS .. f[i], 0, limit - 1)
     local documents = get(RUNS, keys)
     for k, key in ipairs(keys) do
-      if documents[k] then found[#found + 1] = key .. '\\0' .. documents[k] .. '\\0' end
+      if documents[k] and is_key(key) then found[#found + 1] = key .. '\\0' .. shown(documents[k]) .. '\\0' end
     end
   end
   return table.concat(found)
@@ -294,8 +345,8 @@ while count < limit do
   local documents = get(RUNS, keys)
   for i, key in ipairs(keys) do
     local document = documents[i]
-    if document and count < limit and wanted[match(document, '^{"status":"([%l_]+)"')] then
-      found[#found + 1] = key .. '\\0' .. document .. '\\0'
+    if document and count < limit and wanted[match(document, '^{"status":"([%l_]+)"')] and is_key(key) then
+      found[#found + 1] = key .. '\\0' .. shown(document) .. '\\0'
       count = count + 1
     end
   end

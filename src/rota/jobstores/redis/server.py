@@ -216,7 +216,9 @@ def _is_passing(exc: RedisError, said: str) -> bool:
 
 def texts(values: Iterable[Any]) -> list[str]:
     """Return what the server answered as texts, whatever the client decodes."""
-    return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
+    return [
+        value.decode(errors="surrogateescape") if isinstance(value, bytes) else str(value) for value in values
+    ]
 
 
 def _make_client(url: str | None, db: int, options: Mapping[str, Any]) -> Redis:

@@ -156,7 +156,7 @@ class SQLAlchemyJobStore(DurableJobStore):
     @property
     def engine(self) -> Engine:
         """The engine that the store uses."""
-        return self._db.engine
+        return self._db.lent
 
     @property
     def waits_for_sockets(self) -> bool:  # type: ignore[override]

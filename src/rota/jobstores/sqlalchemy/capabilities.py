@@ -92,8 +92,12 @@ class Capabilities:
         :param foreign: whether the application chose how its connections begin transactions
         :param patient: whether to wait for rows that somebody else holds, if the database has such
         """
-        with conn.begin():
+        with (atomic(conn) if foreign else conn).begin():
             yield conn
+
+    def for_steps(self, engine: Engine) -> Engine:
+        """Return an engine of the store's own as its transactions want it; applications may use the engine itself."""
+        return engine
 
     def is_held(self, exc: DBAPIError) -> bool:
         """Whether somebody else has held a row for longer than the transaction waits."""
@@ -197,6 +201,15 @@ class _Sqlite(Capabilities):
         conn.exec_driver_sql(f"PRAGMA cache_size = {cache}")
 
 
+def atomic(conn: Connection) -> Connection:
+    """Return a connection of the application's with its transactions: not as one on which each statement is committed by itself."""
+    raw: Any = conn.connection.dbapi_connection
+    mode = getattr(raw, "autocommit", None)
+    if callable(mode):  # it sets it
+        mode = raw.get_autocommit() if hasattr(raw, "get_autocommit") else None
+    return conn.execution_options(isolation_level=conn.default_isolation_level) if mode is True else conn
+
+
 def _roll_back(conn: Connection) -> None:
     with suppress(DBAPIError):  # SQLite has rolled back already (disk full, connection lost), or never begun
         conn.exec_driver_sql("ROLLBACK")
@@ -236,16 +249,19 @@ class _PostgreSQL(Capabilities):
         options: dict[str, Any] = {
             "connect_args": {"connect_timeout": CONNECT_TIMEOUT, "tcp_user_timeout": 30_000, **alive},
         }
-        if url.get_driver_name() == "psycopg":
-            # Reading needs no transaction then, and what begins one can say more in the same journey.
-            options["isolation_level"] = "AUTOCOMMIT"
         return options
+
+    def for_steps(self, engine: Engine) -> Engine:
+        if engine.dialect.driver != "psycopg":
+            return engine
+        # Reading needs no transaction then, and what begins one can say more in the same journey.
+        return engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def transaction(self, conn: Connection, foreign: bool, patient: bool = True) -> Iterator[Connection]:
         # For this transaction only: a session may be anybody's afterwards, with a pooler between.
         limit = "" if patient else f"SET LOCAL lock_timeout = {LOCK_TIMEOUT}"
-        with conn.begin():
+        with (atomic(conn) if foreign else conn).begin():
             if conn.dialect.driver == "psycopg" and not foreign:
                 begin_straight(conn, "BEGIN", limit)
             elif limit:
@@ -321,7 +337,7 @@ class _MySQL(Capabilities):
 
     @contextmanager
     def transaction(self, conn: Connection, foreign: bool, patient: bool = True) -> Iterator[Connection]:
-        with conn.begin():
+        with (atomic(conn) if foreign else conn).begin():
             if not foreign or patient:  # our own connections never wait for longer
                 yield conn
                 return

@@ -102,10 +102,12 @@ class Database:
                 f"engine must lead all threads to one database, got {engine.url!r} with a {type(engine.pool).__name__}: an empty "
                 f"database in memory for each thread; give url='sqlite://' or poolclass=StaticPool, a file, or a MemoryJobStore"
             )
-        self.engine: Engine = engine
         self.can = capabilities_of(engine.dialect.name)
         if self._own:
             self.can.prepare(engine)
+        #: for whoever asks the store for its engine
+        self.lent: Engine = engine
+        self.engine: Engine = engine if self._foreign else self.can.for_steps(engine)
         #: a connection that writes, while nobody does: all there is to write where only one can, else single statements.
         #: SQLite's knows the statements: a pool would give now this one and now that, and reading a statement of 64 rows takes a
         #: millisecond. A server's is in the right mode: to take it from the pool, set that and back takes a fifth of add_job()

@@ -10,7 +10,7 @@ from collections import Counter
 from sqlalchemy import bindparam, case, func, select
 
 from ...core.run import LOST, end
-from ...damaged import LATEST, MOST, count_of, is_time
+from ...damaged import LATEST, MOST, is_time, renewals_of
 from ...errors import StoreError
 from ..identity import RESTORED
 from ..offset import AHEAD
@@ -71,7 +71,7 @@ class Nodes:
         if row is None:
             is_restored = known > 0 and now <= identity.until(node)
         else:
-            renewals = count_of(row[1])
+            renewals = renewals_of(row[1])
             is_restored = renewals is not None and renewals < known
         if is_restored:
             raise Changed(RESTORED)
@@ -89,7 +89,7 @@ class Nodes:
         """
         row = conn.execute(self._look, {"b_id": node}).first()
         found, before, renewals = (None, None, 0) if row is None else row
-        is_known = renewals is None or count_of(renewals) is not None
+        is_known = renewals is None or renewals_of(renewals) is not None
         change = identity.change(node, now, found, renewals if is_known else identity.renewals(node))
         if change is not None:
             raise Changed(change)
@@ -98,7 +98,7 @@ class Nodes:
             conn.execute(self._table.insert(), first)
             return None, 1
         conn.execute(self._renew, {"b_id": node, "lease_until": until, "started": now})
-        return is_time(before) and bool(before >= now), renewals + 1 if is_known else 1
+        return is_time(before) and bool(before >= now), (renewals or 0) + 1 if is_known else 1
 
     def settle(self, conn: Connection, now: int, clock: Callable[[], int]) -> None:
         """Have it decided until the end of the transaction who is alive: no lease that is over is renewed meanwhile.

@@ -9,31 +9,20 @@ from functools import partial
 
 from ...clock import DAY, HELD, MINUTE, instant, moment
 from ...core.plan import ACTIVE
-from ...errors import ConfigurationError, StoreConflictError, StoreError
+from ...errors import ConfigurationError
 from ..base import ALIASES, COUNTED
 from ..documents import label_all
 from ..durable import DurableJobStore
 from ..identity import Identity
-from ..offset import AHEAD, Offset
+from ..offset import Offset
 from ..retention import Retention
+from .damage import Mender
 from .jobs import Jobs
-from .layout import (
-    DUE,
-    META,
-    NODES,
-    due_folder,
-    due_of,
-    lease_of,
-    lease_text,
-    node_key,
-    number,
-    quoted,
-    unquoted,
-)
+from .layout import DUE, due_folder, number, quoted, unquoted
+from .leases import Leases
 from .ledger import Ledger, Search
-from .port import Change, tries
 from .records import Records
-from .schema import identity_of, take_possession
+from .schema import take_possession
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,10 +36,8 @@ if TYPE_CHECKING:
     from ...job import Job
     from ...jobcodec import JobFormat
     from .docs import Doc
-    from .port import Entry, Tree
+    from .port import Tree
 
-#: How long the entry of a node is kept after its lease was over.
-_NODES_KEPT = DAY
 #: Others are told of what is due within this time; everything later they find by themselves.
 _SOON = MINUTE
 #: Seconds between two looks of a scheduler that hears of changes.
@@ -94,9 +81,11 @@ class TreeJobStore(DurableJobStore):
         self._jobs = Jobs(tree, format)
         self._bounds = Retention(keep_runs, None if keep_days is None else int(keep_days * DAY))
         self._runs = Ledger(tree, self._jobs, format.run_refusal, self._bounds)
+        self._mender = Mender(tree, self._jobs)
         self._records = Records(tree, self._bounds)
         self._offset = Offset(tree.clock_unit)
         self._identity = Identity()
+        self._leases = Leases(tree, self._identity)
         #: the documents of what was due lately
         self._seen: dict[str, Doc] = {}
         self._wake: Callable[[], None] | None = None
@@ -273,9 +262,7 @@ class TreeJobStore(DurableJobStore):
     def next_due(self, executors: Iterable[str]) -> int | None:
         """Return the earliest due time among the jobs of these executors."""
         self._check_started()
-        folders = [due_folder(alias) for alias in executors]
-        found = self._tree.first(folders, None, [1] * len(folders)) if folders else []
-        return min((due_of(names[0])[0] for names in found if names), default=None)
+        return self._jobs.next_due(executors, self._log)
 
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
         """Carry out decisions, each in one step, many in one transaction; what others changed meanwhile is left out.
@@ -285,13 +272,7 @@ class TreeJobStore(DurableJobStore):
         :raises StoreError: if ``node`` never had a lease
         """
         self._check_started()
-        until: int | None = self._identity.until(node)
-        if not until:
-            (entry,) = self._tree.read([node_key(node)])
-            until = lease_of(entry.value)[0]
-            if until is None:
-                raise StoreError(f"Node {node} has no lease; a node calls renew() before it claims anything")
-        if until < now:
+        if not self._leases.is_alive(node, now):
             return []
         self._format.sign_runs(decisions)
         return self._runs.claim(decisions, node, now, self._seen)
@@ -342,19 +323,9 @@ class TreeJobStore(DurableJobStore):
         """Renew or begin a node's lease; see the port. The server's clock decides."""
         self._check_started()
         now += self.measure_clock()
-        for _ in tries():
-            meta, entry = self._tree.read([META, node_key(node)])
-            until, _, renewals = lease_of(entry.value)
-            found = None if until is None else renewals
-            change = self._identity.change(node, now, identity_of(meta.value), found)
-            if change is not None:
-                raise self._replaced(change)
-            text = lease_text(now + lease, lease, renewals + 1)
-            if self._tree.commit([Change(node_key(node), text, entry.rev)]):
-                break
-        else:
-            raise StoreConflictError(f"The lease of node {node} is changed by others all the time")
-        self._identity.written(node, renewals + 1, now + lease)
+        until, change = self._leases.renew(node, now, lease)
+        if change is not None:
+            raise self._replaced(change)
         ran = until is not None and until >= now
         if (ran and not in_doubt) or (until is None and not in_hand):
             return None
@@ -375,33 +346,43 @@ class TreeJobStore(DurableJobStore):
         """
         self._check_started()
         search = Search(node, room, known, in_doubt, ownerless)
-        alive = partial(self._alive, now, self._time_from(now))
-        return self._runs.rescue(search, now, alive, self._job_of, self._log)
+        alive = partial(self._leases.alive, now, self._time_from(now))
+        end_damaged = partial(self._mender.end_damaged, now=now, logger=self._log)
+        return self._runs.rescue(search, now, alive, self._job_of, end_damaged)
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
         self._check_started()
         self._runs.give_back(runs)
-        if not self._runs.is_busy(node):
-            self._tree.delete([node_key(node)])
-        self._identity.left(node)
+        self._leases.end(node, self._runs.is_busy(node))
 
     def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:
         """Let jobs out of quarantine that can be restored and planned now."""
         self._check_started()
         return self._jobs.heal(now, self._job_of, self.clock)
 
+    def recount(self, jobs: Sequence[Job]) -> None:
+        """Let the counts of jobs say how many of their runs are under way."""
+        self._check_started()
+        self._mender.recount(jobs)
+
+    def mend_in_steps(self, now: int) -> Iterator[tuple[list[Job], list[Run]]]:
+        """Look for jobs and runs that nobody would find because of what is stored of them; see the port."""
+        self._check_started()
+        for hidden, ended in self._mender.steps(now, self.clock, self._log):
+            self._seen |= {doc.id: doc for doc in hidden}
+            yield list(map(self._job_of, hidden)), ended
+
     def prune_in_steps(self, now: int) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
         self._check_started()
         yield from self._records.prune(now, self.clock)
-        edge = now - _NODES_KEPT
-        self._tree.delete([node_key(node) for node, (until, _, _) in self._nodes().items() if until < edge])
+        self._leases.prune(now)
 
     def living_nodes(self, now: int) -> int:
         """Return how many nodes hold a lease that is not over."""
         self._check_started()
-        return sum(until >= now for until, _, _ in self._nodes().values())
+        return self._leases.living(now)
 
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return how many due jobs wait for executors other than these."""
@@ -420,32 +401,6 @@ class TreeJobStore(DurableJobStore):
 
     def _job_of(self, doc: Doc, healing: bool = False) -> Job:
         return doc.job(self._format, self._scheduler, self._alias, healing)
-
-    def _nodes(self) -> dict[str, tuple[int, int, Entry]]:
-        """Return until when the lease of each node lasts, how long it is, and what its key holds."""
-        found = {}
-        for name, entry in self._tree.entries(NODES).items():
-            until, length, _ = lease_of(entry.value)
-            if until is not None:
-                found[unquoted(name)] = (until, length, entry)
-        return found
-
-    def _alive(self, now: int, clock: Callable[[], int]) -> set[str]:
-        """Return the nodes whose lease is not over; one that was renewed in the future, as it seems, counts from now.
-
-        :param clock: tells ``now`` as time goes on: what was renewed while this was held up is not ahead
-        """
-        alive = set()
-        leases = self._nodes()
-        later = clock()
-        for node, (until, length, entry) in leases.items():
-            if until >= now:
-                alive.add(node)
-            if length and until - length > later + AHEAD:
-                # Whoever comes second may fail: the lease is right then, or was renewed.
-                text = lease_text(later + length, length, lease_of(entry.value)[2])
-                self._tree.commit([Change(node_key(node), text, entry.rev)])
-        return alive
 
     def _is_soon(self, due: int | None) -> bool:
         return due is not None and due <= self.now() + _SOON

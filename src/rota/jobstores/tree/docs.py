@@ -7,15 +7,19 @@ another time, writes the document too.
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 from ...clock import HELD
 from ...core.plan import ACTIVE, ENDED, QUARANTINED
+from ...damaged import DAMAGED, MOST, NO_VERSION, STATES, is_time
+from ...texts import shortened, storable
 from ..documents import healing_as, job_of
-from .layout import due_folder, due_name, job_key, quarantined_key
-from .port import Change
+from .layout import JOBS, active_of, damaged_key, due_folder, due_name, job_key, quarantined_key
+from .port import KEEP, Change
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from ...job import Job
@@ -36,15 +40,19 @@ class Doc:
     :ivar recorded: the latest nominal time that has a run or record; None: that is not known yet
     :ivar rev: the revision of its key
     :ivar unreadable: why this is no job of ours; None for a good one
+    :ivar raw: what is there instead
+    :ivar found: the key of a due time by which such a job was found
     """
 
     __slots__ = (
         "created",
         "due",
         "error",
+        "found",
         "id",
         "nominal",
         "parts",
+        "raw",
         "recorded",
         "rev",
         "running",
@@ -65,6 +73,8 @@ class Doc:
         self.error: str | None = None
         self.recorded: int | None = None
         self.unreadable: str | None = None
+        self.raw: str | None = None
+        self.found: str | None = None
 
     @property
     def is_visible(self) -> bool:
@@ -114,7 +124,9 @@ class Doc:
 
         :param healing: look at a job in quarantine as if it were not
         """
-        state, error = healing_as(self.error) if healing else (self.state, self.error)
+        state, error = (
+            healing_as(self.error, self.nominal is not None) if healing else (self.state, self.error)
+        )
         job = job_of(
             self.parts,
             format,
@@ -128,7 +140,7 @@ class Doc:
             error=error,
         )
         if self.unreadable is not None:
-            job.state, job.error = QUARANTINED, self.unreadable
+            job.state, job.error, job.version = QUARANTINED, self.unreadable, NO_VERSION
         return job
 
 
@@ -142,20 +154,46 @@ def doc_of(id: str, entry: Entry) -> Doc | None:
         parts = tuple(data[name] for name in _PARTS)
         numbers = [data[name] for name in _NUMBERS]
         times = [data["next"], data["due"], data["recorded"]]
-        if not all(isinstance(part, str) for part in (*parts, data["state"])):
-            raise TypeError("a part of it is no text")
-        if not all(type(value) is int for value in (*numbers, *(time for time in times if time is not None))):
-            raise TypeError("a number of it is none")
-        if parts[0] != id:
-            raise ValueError(f"it is of job {parts[0]!r}")
-    except (ValueError, KeyError, TypeError) as exc:
-        doc.unreadable = f"what is stored as this job is no job: {type(exc).__name__}: {exc}"
+        state, error = data["state"], data["error"]
+        _check(id, parts, numbers, times, state, error)
+    except (ValueError, KeyError, TypeError, RecursionError) as exc:
+        doc.raw = entry.value
+        doc.unreadable = storable(
+            f"{DAMAGED}what is stored as this job is no job: {type(exc).__name__}: {shortened(str(exc), 300)}"
+        )
         return doc
     doc.parts = parts
     doc.version, doc.running, doc.created, doc.updated = numbers
     doc.nominal, doc.due, doc.recorded = times
-    doc.state, doc.error = data["state"], data["error"]
+    doc.state, doc.error = state, error
     return doc
+
+
+def _check(
+    id: str, parts: tuple[Any, ...], numbers: list[Any], times: list[Any], state: Any, error: Any
+) -> None:
+    """See whether this is what a store writes.
+
+    :raises TypeError, ValueError: if it is not
+    """
+    nominal, due, recorded = times
+    if not all(type(part) is str for part in parts) or not (error is None or type(error) is str):
+        raise TypeError("a part of it is no text")
+    # A version goes on from here.
+    fit = all(type(number) is int and -MOST < number < MOST for number in numbers)
+    if not fit or not 0 <= numbers[0] < MOST // 2:
+        raise TypeError("a number of it is none, or too large")
+    for name, time in (("next", nominal), ("due", due)):
+        if not (time is None or (type(time) is int and (is_time(time) or time == HELD))):
+            raise TypeError(f"{name} is no time")
+    if not (recorded is None or (type(recorded) is int and -MOST <= recorded < MOST)):
+        raise TypeError("recorded is no time")
+    if type(state) is not str or (state not in STATES and state != REMOVED):
+        raise ValueError(f"state is {state!r:.60}")
+    if state == ACTIVE and (nominal is None or due is None):
+        raise ValueError("it is active, and nobody knows when it is due")
+    if parts[0] != id:
+        raise ValueError(f"it is of job {parts[0]!r:.60}")
 
 
 def changes_of(old: Doc | None, new: Doc | None, absent: int | None = None) -> list[Change]:
@@ -176,3 +214,22 @@ def changes_of(old: Doc | None, new: Doc | None, absent: int | None = None) -> l
         if after is not None:
             changes.append(Change(after, ""))
     return changes
+
+
+def quarantine(doc: Doc, reason: str) -> list[Change]:
+    """Return the changes that put a job into quarantine whose document is left as it is."""
+    changes = [Change(doc.key, KEEP, doc.rev), Change(quarantined_key(doc.id), reason)]
+    return changes if doc.found is None else [*changes, Change(doc.found, None)]
+
+
+def replaced(doc: Doc, new: Doc) -> list[Change]:
+    """Return the changes that put a job in the place of a damaged document, which is kept apart."""
+    changes = changes_of(doc, new)
+    if new.state != QUARANTINED:
+        changes.append(Change(quarantined_key(doc.id), None))
+    return [*changes, Change(damaged_key(JOBS, doc.id), shortened(doc.raw or "", 100_000))]
+
+
+def counts_of(names: Iterable[str]) -> Counter[str]:
+    """Return how many claimed runs each job has, by the names of their keys."""
+    return Counter(key[0] for name in names if (key := active_of(name)) is not None)

@@ -6,9 +6,11 @@ Each step reads, and commits under the condition that nobody has changed the job
 from __future__ import annotations
 
 import json
+from collections import Counter
 from os import urandom
 
 from ...clock import HELD
+from ...damaged import NO_VERSION
 from ...errors import (
     ConflictingIdError,
     DeserializationError,
@@ -16,13 +18,25 @@ from ...errors import (
     JobValueError,
     StoreConflictError,
 )
+from ...jobcodec import can_run
 from ...texts import storable
 from .. import retention
 from ..base import COUNTED
 from ..documents import heal, parts_of
 from ..retention import Pace
-from .docs import REMOVED, Doc, changes_of, doc_of
-from .layout import DUE, JOBS, QUARANTINED_JOBS, due_folder, job_key, number, unquoted
+from .docs import REMOVED, Doc, changes_of, counts_of, doc_of, replaced
+from .layout import (
+    ACTIVE_RUNS,
+    DUE,
+    JOBS,
+    QUARANTINED_JOBS,
+    due_folder,
+    due_of,
+    job_key,
+    number,
+    quarantined_key,
+    unquoted,
+)
 from .port import KEEP, TRIES, Change, Step, carry_out, tries
 
 TYPE_CHECKING = False
@@ -104,17 +118,52 @@ class Jobs:
         folders = [due_folder(alias) for alias in limits]
         found = self._tree.first(folders, number(now + 1), list(limits.values())) if folders else []
         keys = sorted(
-            (name, f"{folder}/{name}") for folder, names in zip(folders, found, strict=True) for name in names
+            (name, f"{folder}/{name}")
+            for folder, names in zip(folders, found, strict=True)
+            for name in names
+            if self._is_due_time(folder, name, logger)
         )[page]
         entries = self._tree.read([f"{JOBS}/{name.partition('-')[2]}" for name, _ in keys])
         docs: list[Doc] = []
         for (name, key), entry in zip(keys, entries, strict=True):
             doc = doc_of(unquoted(name.partition("-")[2]), entry)
-            if doc is not None and doc.unreadable is None and doc.index == key:
+            if doc is not None and doc.unreadable is not None:
+                doc.found = key  # it is put into quarantine by whoever claims it
+                docs.append(doc)
+            elif doc is not None and doc.index == key:
                 docs.append(doc)
             else:
                 self._mend(key, name, entry, logger)
         return docs
+
+    def under_way(self) -> Counter[str]:
+        """Return how many runs of each job are under way."""
+        return counts_of(self._tree.names(ACTIVE_RUNS))
+
+    def _is_due_time(self, folder: str, name: str, logger: GuardedLogger) -> bool:
+        """Whether a name is one of a due time; another one is deleted, as it would stay before all others."""
+        try:
+            return due_of(name)[1] != ""
+        except ValueError:
+            self._tree.delete([f"{folder}/{name}"])
+            logger.error("%s/%s on %s is no due time, and was deleted", folder, name, self._tree.address)
+            return False
+
+    def next_due(self, executors: Iterable[str], logger: GuardedLogger) -> int | None:
+        """Return the earliest due time of the jobs of these executors."""
+        folders = [due_folder(alias) for alias in executors]
+        for limit in (1, None):  # all, if somebody has put other names there
+            found = self._tree.first(folders, None, [limit] * len(folders)) if folders else []
+            names = [name for names in found for name in names]
+            times = [
+                due_of(name)[0]
+                for folder, names in zip(folders, found, strict=True)
+                for name in names
+                if self._is_due_time(folder, name, logger)
+            ]
+            if len(times) == len(names):
+                break
+        return min(times, default=None)
 
     def _mend(self, key: str, name: str, entry: Entry, logger: GuardedLogger) -> None:
         """Take away a due time that no document has; nothing happens if the job was changed while it was read."""
@@ -154,6 +203,13 @@ class Jobs:
         conflicts = [doc.id for doc in docs if doc is not None and doc.is_visible]
         if conflicts:
             raise ConflictingIdError(*conflicts)
+        if any(doc is not None for doc in docs):
+            # The ledger says how many runs of earlier jobs of these ids are under way; it is read after the documents, which
+            # are written with everything that changes it.
+            counts = self.under_way()
+            for doc in docs:
+                if doc is not None:
+                    doc.running = counts[doc.id]
         steps = [
             _addition(job, parts, doc, entry, now, done)
             for (job, parts), doc, entry in zip(pending, docs, entries, strict=True)
@@ -173,14 +229,17 @@ class Jobs:
             if doc is None:
                 raise JobLookupError(job.id)
             if doc.unreadable is not None:
-                raise DeserializationError(
-                    f"Job {job.id} is not overwritten: {doc.unreadable}; remove it first"
-                )
+                if version is None or not can_run(job):
+                    raise DeserializationError(
+                        f"Job {job.id} is not overwritten: {doc.unreadable}; remove it first"
+                    )
+                doc.version, doc.running = NO_VERSION, self.under_way()[doc.id]
             if version is not None and doc.version != version:
                 return False
             new = _filled(doc.copy(), job, parts, now)
-            new.version = doc.version + 1
-            if self._tree.commit(changes_of(doc, new), is_soon(new.due)):
+            new.version, new.unreadable = doc.version + 1, None
+            changes = changes_of(doc, new) if doc.unreadable is None else replaced(doc, new)
+            if self._tree.commit(changes, is_soon(new.due)):
                 job.version = new.version
                 return True
         raise StoreConflictError(f"Job {job.id} was changed by others {TRIES} times in a row; try again")
@@ -194,6 +253,8 @@ class Jobs:
             doc = self.one(job_id)
             if doc is None:
                 raise JobLookupError(job_id)
+            if doc.unreadable is not None:
+                doc.running = self.under_way()[doc.id]
             if self._tree.commit(_removal(doc)):
                 return
         raise StoreConflictError(f"Job {job_id} was changed by others {TRIES} times in a row; try again")
@@ -269,7 +330,9 @@ def _filled(doc: Doc, job: Job, parts: Parts, now: int) -> Doc:
 def _removal(doc: Doc) -> list[Change]:
     """Return the changes that remove a job; runs that are under way keep its document until they have ended."""
     if doc.running <= 0:
-        return changes_of(doc, None)
-    new = doc.copy()
-    new.state = REMOVED
-    return changes_of(doc, new)
+        changes = changes_of(doc, None)
+    else:
+        new = doc.copy()
+        new.state = REMOVED
+        changes = changes_of(doc, new)
+    return changes if doc.unreadable is None else [*changes, Change(quarantined_key(doc.id), None)]

@@ -10,12 +10,16 @@
     active/<id>@<nominal>             a claimed run
     ended/<id>/<nominal>              the record of a run that has ended
     nodes/<node>                      when a node's lease is over, how long it is, and how often it was renewed
+    damaged/<folder>/<name>           what others had written in the place of something of ours
 """
 
 from __future__ import annotations
 
 import re
 from urllib.parse import quote, unquote
+
+from ...clock import DAY
+from ...damaged import MOST, is_time
 
 META = "meta"
 WAKE = "wake"
@@ -25,9 +29,13 @@ QUARANTINED_JOBS = "quarantined"
 ACTIVE_RUNS = "active"
 ENDED_RUNS = "ended"
 NODES = "nodes"
+DAMAGED_KEYS = "damaged"
 
 #: Makes every instant that a datetime can show, and more, a number without a sign.
 _SHIFT = 2**62
+_DIGITS = 19
+#: The longest lease (microseconds).
+LONGEST = 30 * DAY
 _plain = re.compile(r"[A-Za-z0-9_]+").fullmatch
 
 
@@ -53,6 +61,16 @@ def instant_of(text: str) -> int:
     return int(text) - _SHIFT
 
 
+def is_number(text: str) -> bool:
+    """Whether a text is such a number."""
+    return len(text) == _DIGITS and text.isascii() and text.isdigit()
+
+
+def damaged_key(folder: str, name: str) -> str:
+    """Return the key of what is kept that others had written."""
+    return f"{DAMAGED_KEYS}/{folder}/{quoted(name)}"
+
+
 def job_key(job_id: str) -> str:
     """Return the key of a job's document."""
     return f"jobs/{quoted(job_id)}"
@@ -74,7 +92,7 @@ def due_of(name: str) -> tuple[int, str]:
     :raises ValueError: if it is none
     """
     text, dash, part = name.partition("-")
-    if not dash:
+    if not dash or not is_number(text):
         raise ValueError(f"{name!r} is no due time")
     return instant_of(text), unquoted(part)
 
@@ -94,6 +112,12 @@ def active_key(job_id: str, nominal: int) -> str:
     return f"active/{quoted(job_id)}@{number(nominal)}"
 
 
+def active_of(name: str) -> tuple[str, int] | None:
+    """Return the job id and the nominal time of a claimed run by the name of its key; None if it is none."""
+    part, at, text = name.rpartition("@")
+    return (unquoted(part), instant_of(text)) if at and is_number(text) else None
+
+
 def ended_folder(job_id: str) -> str:
     """Return the folder of a job's records."""
     return f"ended/{quoted(job_id)}"
@@ -109,15 +133,27 @@ def node_key(node: str) -> str:
     return f"nodes/{quoted(node)}"
 
 
-def lease_text(until: int, length: int, renewals: int) -> str:
-    """Return the text of a lease: when it is over, how long it is, and how often it was renewed."""
-    return f"{until} {length} {renewals}"
+def lease_text(until: int, length: int, renewals: int | None) -> str:
+    """Return the text of a lease: when it is over, how long it is, and how often it was renewed (None: that is not known)."""
+    return f"{until} {length} {'?' if renewals is None else renewals}"
 
 
-def lease_of(text: str | None) -> tuple[int | None, int, int]:
-    """Return when a lease is over, None if there is none; how long it is and how often it was renewed, 0 if that is not known."""
+def lease_of(text: str | None) -> tuple[int | None, int, int | None]:
+    """Return when a lease is over, how long it is and how often it was renewed; None, 0 and None for what is damaged or not there.
+
+    Older versions wrote no more than the first.
+    """
+    numbers: list[int | None] = [_number_in(part) for part in (text or "").split(" ")]
+    until, length, renewals = [*numbers, 0, 0][:3]
+    return (
+        until if is_time(until) else None,
+        length if length is not None and 0 <= length <= LONGEST else 0,
+        renewals if text and renewals is not None and 0 <= renewals < MOST else None,
+    )
+
+
+def _number_in(text: str) -> int | None:
     try:
-        until, length, renewals, *_ = (*map(int, (text or "").split(" ")), 0, 0)
+        return int(text)
     except ValueError:
-        return None, 0, 0
-    return until, length, renewals
+        return None

@@ -5,27 +5,30 @@ What somebody else has changed in between is read and decided again. It decides 
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left
 from itertools import starmap
 
-from ...core.plan import ENDED
+from ...core.plan import ENDED, QUARANTINED
 from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, standing_from
 from ...core.run import CLAIMED
-from ...errors import DeserializationError, StoreConflictError
-from ...texts import shortened, storable
-from ..documents import fields_of, label_records, run_of
+from ...damaged import NO_VERSION
+from ...errors import StoreConflictError
+from ...texts import storable
+from ..documents import check_times, label_records
 from ..orphans import linked, sort_out
-from .docs import REMOVED, changes_of
+from .docs import REMOVED, changes_of, quarantine
 from .layout import (
     ACTIVE_RUNS,
     active_key,
+    active_of,
     active_prefix,
     ended_folder,
     ended_key,
     instant_of,
+    is_number,
 )
 from .port import Change, Step, carry_out, tries
+from .runs import joined, run_in, standing, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,15 +38,11 @@ if TYPE_CHECKING:
     from ...core.recorded import Recorded
     from ...core.run import Run
     from ...job import Job
-    from ...logs import GuardedLogger
     from ..retention import Retention
     from .docs import Doc
     from .jobs import Jobs
     from .port import Entry, Tree
 
-#: How many bytes a record takes at most, and how long its texts are if they would take more (characters).
-RECORD_SIZE = 400_000
-SHORTENED = 10_000
 #: About how many bytes the keys of a record take.
 KEYS = 1_000
 #: Less than every nominal time.
@@ -108,7 +107,7 @@ class Ledger:
         docs: dict[str, Doc | None] = {}
         for decision in pending:
             doc = seen.get(decision.job.id)
-            if doc is not None and doc.version == decision.version:
+            if doc is not None and (doc.version == decision.version or doc.unreadable is not None):
                 docs[doc.id] = doc
         for _ in tries():
             docs |= self._jobs.some(
@@ -128,14 +127,21 @@ class Ledger:
 
     def _look_back(self, decisions: Iterable[Decision], docs: Mapping[str, Doc | None]) -> None:
         """Find out the latest recorded time of jobs that have not claimed anything since they were added."""
-        new = [doc for decision in decisions if (doc := docs[decision.job.id]) and doc.recorded is None]
+        new = [
+            doc
+            for decision in decisions
+            if (doc := docs[decision.job.id]) and doc.recorded is None and doc.unreadable is None
+        ]
         found = self._tree.last([ended_folder(doc.id) for doc in new]) if new else []
         for doc, name in zip(new, found, strict=True):
-            doc.recorded = _NEVER if name is None else instant_of(name)
+            # Of a name that is none it is not known; the records are looked at then.
+            doc.recorded = _NEVER if name is None else instant_of(name) if is_number(name) else -_NEVER
 
     def _claim_step(self, decision: Decision, doc: Doc, node: str, now: int, won: set[int]) -> Step:
+        if doc.unreadable is not None:
+            return Step(decision, quarantine(doc, decision.error or ""), lambda: won.add(id(decision)))
         if len(decision.runs) + len(decision.records) + 5 > self._tree.max_changes:
-            decision.records = _joined(decision.records)
+            decision.records = joined(decision.records)
         self._leave_out_recorded(decision, doc)
         records = [*decision.runs, *decision.records]
         new = doc.copy()
@@ -147,11 +153,12 @@ class Ledger:
         new.recorded = max(new.recorded, doc.recorded or _NEVER)
         stays = new.state != ENDED or new.running > 0
         changes = changes_of(doc, new if stays else None)
+        check_times(decision)
         label_records(decision)
         for record in records:
             record.owner, record.claimed_at = node, now
             key = ended_key if record.ended else active_key
-            changes.append(Change(key(record.job_id, record.nominal), _text(record)))
+            changes.append(Change(key(record.job_id, record.nominal), text_of(record)))
 
         def done() -> None:
             job = decision.job
@@ -178,13 +185,17 @@ class Ledger:
         prefix = active_prefix(job_id)
         # Read before the ended ones, so that a run that ends in between is met twice, and not missed.
         active = self._tree.entries(ACTIVE_RUNS, prefix)
-        found = {instant_of(name.removeprefix(prefix)): entry.value for name, entry in active.items()}
-        times = sorted(map(instant_of, self._tree.names(ended_folder(job_id))))
+        found = {
+            instant_of(text): entry.value
+            for name, entry in active.items()
+            if is_number(text := name.removeprefix(prefix))
+        }
+        times = sorted(instant_of(name) for name in self._tree.names(ended_folder(job_id)) if is_number(name))
         start = bisect_left(times, since)
         some = times[max(start - BEFORE, 0) : start + MOST]
         entries = self._tree.read([ended_key(job_id, nominal) for nominal in some]) if some else []
         found |= {nominal: entry.value for nominal, entry in zip(some, entries, strict=True)}
-        return standing_from(starmap(_standing, found.items()), since)
+        return standing_from(starmap(standing, found.items()), since)
 
     # -- finish --------------------------------------------------------------------------------------------------
 
@@ -226,6 +237,8 @@ class Ledger:
         tell = False
         for job_id, group in _by_job(mine).items():
             doc = docs[job_id]
+            if doc is not None and doc.unreadable is not None:
+                doc = None  # it is left as it is; what it counts is known when it is replaced
             texts = self._texts(group, doc)
             some = group[: len(texts)]
             later += group[len(some) :]
@@ -243,7 +256,7 @@ class Ledger:
 
     def _texts(self, group: Sequence[Run], doc: Doc | None) -> list[str]:
         """Return the records of as many runs of a job as one step can write, one at least."""
-        texts = [_text(group[0])]
+        texts = [text_of(group[0])]
         if len(group) > 1:
             room = (
                 self._tree.max_bytes
@@ -251,7 +264,7 @@ class Ledger:
                 - (0 if doc is None else len(doc.text().encode()))
             )
             for run in group[1 : (self._tree.max_changes - 5) // 2]:
-                text = _text(run)
+                text = text_of(run)
                 room -= len(text.encode()) + KEYS
                 if room < 0:
                     break
@@ -272,7 +285,7 @@ class Ledger:
         return [
             run
             for run, entry in zip(runs, found, strict=True)
-            if (kept := _run_of(entry)) is None
+            if (kept := run_in(entry)) is None
             or (kept.owner, kept.attempt, kept.status, kept.finished_at)
             != (run.owner, run.attempt, run.status, run.finished_at)
         ]
@@ -305,11 +318,12 @@ class Ledger:
         now: int,
         alive: Callable[[], Collection[str]],
         job_of: Callable[[Doc], Job],
-        logger: GuardedLogger,
+        end_damaged: Callable[[Mapping[str, Entry]], list[Run]],
     ) -> list[Run]:
         """Take over runs that no living node owns, and those of the node itself that it does not know if it is in doubt.
 
         :param alive: returns the nodes whose lease is not over
+        :param end_damaged: ends the runs among claimed ones of which nobody can tell whose they are, and returns them
         """
         found: list[Run] = []
         for _ in tries():
@@ -317,14 +331,15 @@ class Ledger:
             living = alive() if entries else ()
             if search.node not in living:
                 break  # nothing is claimed; or its own runs may not be its own any more
+            found += end_damaged(entries)
             orphans: dict[str, Run] = {}
             for name, entry in entries.items():
-                try:
-                    run = readable(entry.value)
-                except DeserializationError as exc:
-                    logger.error("The claimed run %s is left alone: %s", name, exc)
-                    continue
-                if run is not None and search.is_orphan(run, living):
+                run = run_in(entry)
+                if (
+                    run is not None
+                    and (run.job_id, run.nominal) == active_of(name)
+                    and search.is_orphan(run, living)
+                ):
                     orphans[name] = run
             if not orphans:
                 break
@@ -348,7 +363,12 @@ class Ledger:
         """Give orphans to a node, or end them; return those, and whether nothing was left for another look."""
         revs = {id(run): entries[name].rev for name, run in orphans.items()}
         docs = self._jobs.some(run.job_id for run in orphans.values())
-        jobs = {doc.id: job_of(doc) for doc in docs.values() if doc is not None and doc.state != REMOVED}
+        jobs = {
+            doc.id: job_of(doc)
+            for doc in docs.values()
+            if doc is not None and doc.state != REMOVED and doc.unreadable is None
+        }
+        docs = {id: None if doc is None or doc.unreadable is not None else doc for id, doc in docs.items()}
         oldest_first = sorted(orphans.values(), key=lambda run: run.nominal)
         changed = sort_out(oldest_first, jobs, search.node, now, search.left, search.known, self._refusal)
         all_done = True
@@ -363,9 +383,9 @@ class Ledger:
             changes = [] if doc is None else changes_of(doc, doc.release(lost) if lost else doc)
             for run in some:
                 gone = run.ended
-                changes.append(Change(_active_key(run), None if gone else _text(run), revs[id(run)]))
+                changes.append(Change(_active_key(run), None if gone else text_of(run), revs[id(run)]))
                 if gone:
-                    changes.append(Change(ended_key(run.job_id, run.nominal), _text(run)))
+                    changes.append(Change(ended_key(run.job_id, run.nominal), text_of(run)))
             steps.append(Step(some, changes, lambda some=some: taken.extend(some)))  # type: ignore[misc]
         refused = carry_out(steps, self._tree)
         return taken, all_done and not refused
@@ -384,16 +404,16 @@ class Ledger:
         found = self._tree.read(list(map(_active_key, runs)))
         steps = []
         for run, entry in zip(runs, found, strict=True):
-            kept = _run_of(entry)
+            kept = run_in(entry)
             if kept is not None and _is_owner(run, entry):
                 kept.owner = None
-                steps.append(Step(run, [Change(_active_key(run), _text(kept), entry.rev)]))
+                steps.append(Step(run, [Change(_active_key(run), text_of(kept), entry.rev)]))
         carry_out(steps, self._tree)
 
     def is_busy(self, node: str) -> bool:
         """Whether runs of a node are under way."""
         return any(
-            (run := _run_of(entry)) is not None and run.owner == node
+            (run := run_in(entry)) is not None and run.owner == node
             for entry in self._tree.entries(ACTIVE_RUNS).values()
         )
 
@@ -404,20 +424,11 @@ class Ledger:
 
 def _is_open(decision: Decision, doc: Doc | None) -> bool:
     """Whether a decision is about the job as it is, and there is room for its runs."""
-    if doc is None or not doc.is_visible or doc.unreadable is not None or doc.version != decision.version:
+    if doc is not None and doc.unreadable is not None:
+        return decision.state == QUARANTINED and decision.version == NO_VERSION
+    if doc is None or not doc.is_visible or doc.version != decision.version:
         return False
     return not decision.runs or doc.running < decision.job.policy.max_instances
-
-
-def _joined(records: Sequence[Run]) -> list[Run]:
-    """Return records with those of one status and reason put together into one range."""
-    found: dict[tuple[str, str | None], Run] = {}
-    for record in records:
-        first = found.setdefault((record.status, record.reason), record)
-        if first is not record:
-            first.last = max(first.last, record.last)
-            first.count += record.count
-    return list(found.values())
 
 
 def _by_job(runs: Iterable[Run]) -> dict[str, list[Run]]:
@@ -431,55 +442,7 @@ def _active_key(run: Run) -> str:
     return active_key(run.job_id, run.nominal)
 
 
-def _standing(nominal: int, value: str | None) -> Recorded:
-    """Return what a record stands for; one that is damaged for its own time."""
-    try:
-        run = readable(value)
-    except DeserializationError:
-        run = None
-    return (nominal, nominal, "unreadable") if run is None else (nominal, run.last, run.status)
-
-
 def _is_owner(run: Run, entry: Entry) -> bool:
     """Whether a run's fence is that of the claimed run in the store."""
-    kept = _run_of(entry)
+    kept = run_in(entry)
     return kept is not None and (kept.owner, kept.attempt) == (run.owner, run.attempt)
-
-
-def _text(run: Run) -> str:
-    """Return a run's record, its texts shortened if it would be too long for a step that writes a long job too."""
-    fields = fields_of(run)
-    text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
-    if (
-        len(text) > RECORD_SIZE // 4 and len(text.encode()) > RECORD_SIZE
-    ):  # no character takes more than four bytes
-        for name in ("reason", "error_type", "error", "traceback"):
-            if name in fields:
-                fields[name] = shortened(fields[name], SHORTENED)
-        text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
-    return text
-
-
-def readable(value: str | None) -> Run | None:
-    """Return the run of a record.
-
-    :return: None if there is none: it was pruned, or has ended in between
-    :raises DeserializationError: if the text is no record
-    """
-    if value is None:
-        return None
-    try:
-        data = json.loads(value)
-    except ValueError as exc:
-        raise DeserializationError(f"{value!r:.80} is no record of a run: {exc}") from exc
-    if not isinstance(data, dict):
-        raise DeserializationError(f"{value!r:.80} is no record of a run")
-    return run_of(data)
-
-
-def _run_of(entry: Entry) -> Run | None:
-    """Return the run in an entry, None if there is none, or something else."""
-    try:
-        return readable(entry.value)
-    except DeserializationError:
-        return None

@@ -19,10 +19,11 @@ from .layout import (
     active_prefix,
     ended_folder,
     instant_of,
+    is_number,
     quoted,
     unquoted,
 )
-from .ledger import readable
+from .runs import readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,9 +80,9 @@ class Records:
         """Return the keys of the records, newest first."""
         if job_id is not None:
             folder = ended_folder(job_id)
-            return [f"{folder}/{name}" for name in reversed(self._tree.names(folder))]
+            return [f"{folder}/{name}" for name in reversed(self._tree.names(folder)) if is_number(name)]
         all_names = self._tree.below(ENDED_RUNS)
-        keys = [(name, part) for part, names in all_names.items() for name in names]
+        keys = [(name, part) for part, names in all_names.items() for name in names if is_number(name)]
         keys.sort(key=lambda key: (-instant_of(key[0]), unquoted(key[1])))
         return [f"{ENDED_RUNS}/{part}/{name}" for name, part in keys]
 
@@ -122,17 +123,17 @@ class Records:
                 if part != job:
                     job = part
                     newest.clear()
-                if keep is not None and key not in gone:
+                if keep is not None and key not in gone and is_number(name):
                     newest.append(key)
                     if len(newest) > keep:
                         beyond.append(newest.popleft())
+            yield min(len(beyond), COUNTED)
             while beyond:
                 began, size = clock.monotonic(), pace.size
                 self._tree.delete(beyond[:size])
                 pace.note(min(size, len(beyond)), clock.monotonic() - began)
                 del beyond[:size]
                 yield min(len(beyond), COUNTED)
-            yield 0
 
     def _ended_before(self, pairs: Sequence[tuple[str, str]], edge: int) -> set[str]:
         keys = [_key_of(part, name) for part, name in pairs]
@@ -146,10 +147,7 @@ def _key_of(part: str, name: str) -> str:
 
 def _is_before(name: str, edge: int) -> bool:
     """Whether a record is of a nominal time before an instant; what is no record of ours is not."""
-    try:
-        return instant_of(name) < edge
-    except ValueError:
-        return False
+    return is_number(name) and instant_of(name) < edge
 
 
 def _record(key: str, value: str | None, logger: GuardedLogger) -> Run | None:

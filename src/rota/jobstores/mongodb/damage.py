@@ -1,0 +1,270 @@
+"""Documents that are not what a store wrote: jobs are put into quarantine, runs get their end, and what was there is kept.
+
+It may not raise because of what a document holds; what it reads was read by somebody already.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from os import urandom
+
+from ...clock import HELD
+from ...core.plan import ACTIVE, QUARANTINED
+from ...core.run import CLAIMED, LOST, end
+from ...damaged import (
+    DAMAGED,
+    NEVER_DUE,
+    NO_VERSION,
+    STATES,
+    is_damaged,
+    is_time,
+    text_instead,
+    version_of,
+)
+from ...texts import shortened
+from ..documents import damage_of_run as damage_of
+from ..documents import fields_of, mended_fields, run_of
+from .jobs import OVER, REMOVED, release
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
+
+    from ...core.plan import Decision
+    from ...core.run import Run
+    from .server import Server
+
+#: The lists of runs in a job's document.
+LISTS = ("under_way", "pending")
+#: What is read of a document to see whether it hides its job, or runs of it.
+_LOOKED_AT = dict.fromkeys(
+    ("version", "state", "error", "executor", "next_nominal", "next_due", "busy", "damaged", *LISTS), 1
+)
+
+
+def entries_of(document: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return the runs in a list of a job's document; what is none is left out."""
+    found = document.get(name)
+    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+
+
+def is_whole(document: Mapping[str, Any], name: str) -> bool:
+    """Whether a list of a job's document is one, of documents; it may be missing."""
+    found = document.get(name)
+    return found is None or (isinstance(found, list) and all(isinstance(entry, dict) for entry in found))
+
+
+def damaged_fields(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the fields that say how a job stands which are not what a store writes; parts of a job are not looked at."""
+    get = document.get
+    found = {name: get(name) for name in LISTS if not is_whole(document, name)}
+    if version_of(get("version")) == NO_VERSION:
+        found["version"] = get("version")
+    for name in ("next_nominal", "next_due"):
+        value = get(name)
+        fits = is_time(value) or (isinstance(value, int) and value == HELD)
+        if value is not None and (not fits or isinstance(value, bool)):
+            found[name] = value
+    state, error = get("state"), get("error")
+    if not (isinstance(state, str) and (state in STATES or state == REMOVED)):
+        found["state"] = state
+    if not (error is None or isinstance(error, str)):
+        found["error"] = error
+    return found
+
+
+def reason_for(document: Mapping[str, Any]) -> str | None:
+    """Return why a job has to be put into quarantine that nobody would find otherwise, or whose runs nobody can count."""
+    found = damaged_fields(document)
+    if found:
+        told = "; ".join(f"{name} is {shortened(text_instead(value), 80)}" for name, value in found.items())
+        return f"{DAMAGED}{told}"
+    if not isinstance(document["_id"], str):
+        return f"{DAMAGED}its id must be a text, got {shortened(text_instead(document['_id']), 80)}"
+    if document.get("state") == ACTIVE:
+        if document.get("next_due") is None or document.get("next_nominal") is None:
+            return NEVER_DUE
+        if not isinstance(document.get("executor"), str):
+            return f"{DAMAGED}executor must be a text, got {shortened(text_instead(document.get('executor')), 80)}"
+    return None
+
+
+class Mender:
+    """Puts right what others have damaged.
+
+    :param server: where the documents are
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        #: the id up to which documents were looked over
+        self._at: Any = None
+
+    # -- jobs ----------------------------------------------------------------------------------------------------
+
+    def quarantine(self, document: Mapping[str, Any], reason: str) -> int | None:
+        """Put the job of a document into quarantine, if it is as it was read; what is damaged is kept in the field ``damaged``.
+
+        :return: its new version, None if it is not as it was read
+        """
+        raw, id = damaged_fields(document), document["_id"]
+        version = version_of(document.get("version"))
+        new = int.from_bytes(urandom(5), "big") if version == NO_VERSION else version + 1
+        values: dict[str, Any] = {"version": new, "next_due": None}
+        if document.get("state") not in OVER:
+            values |= {"state": QUARANTINED, "error": reason}
+        if "next_nominal" in raw:
+            values["next_nominal"] = None
+        condition = {"_id": id, "version": document.get("version")}
+        for name in LISTS:
+            if name in raw or document.get(name) is None:
+                values[name] = entries_of(document, name)
+                condition[name] = document.get(name)
+        before = document.get("damaged")
+        kept = {**(before if isinstance(before, dict) else {}), **raw}
+        jobs = self._server.jobs
+        with self._server.translated():
+            try:
+                done = jobs.update_one(condition, {"$set": {**values, **({"damaged": kept} if raw else {})}})
+            except Exception:  # it is too long, or of a kind that may stand where it stood, and not here
+                told = {name: text_instead(value) for name, value in raw.items()}
+                done = jobs.update_one(condition, {"$set": {**values, "damaged": told}})
+        return new if done.matched_count else None
+
+    def claim(self, decisions: Iterable[Decision]) -> list[Decision]:
+        """Carry out decisions to put damaged jobs into quarantine; return those that were."""
+        won = []
+        for decision in decisions:
+            with self._server.translated():
+                document = self._server.jobs.find_one({"_id": decision.job.id})
+            if document is None or version_of(document.get("version")) != decision.version:
+                continue
+            version = self.quarantine(document, decision.error or "")
+            if version is not None:
+                decision.version = version - 1
+                won.append(decision)
+        return won
+
+    def park_strangers(self, documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return documents without those whose id is no text, which no job can have; they are put into quarantine."""
+        found = []
+        for document in documents:
+            if isinstance(document["_id"], str):
+                found.append(document)
+            else:
+                self.quarantine(document, reason_for(document) or "")
+        return found
+
+    def look_over(self, limit: int) -> tuple[dict[str, str], list[dict[str, Any]], bool]:
+        """Look at the next documents, in the order of their ids; what hides runs is put right.
+
+        :param limit: at how many to look
+        :return: by their ids why jobs have to be put into quarantine that nobody would find; what was read; whether it was the last
+        """
+        jobs = self._server.jobs
+        onwards: dict[str, Any] = {}
+        if self._at is not None:  # only texts are compared with a text, and ids of jobs are texts
+            onwards["_id"] = {"$gt": self._at} if isinstance(self._at, str) else {"$gte": ""}
+        with self._server.translated():
+            documents = list(jobs.find(onwards, _LOOKED_AT).sort("_id", 1).limit(limit))
+        self._at = documents[-1]["_id"] if len(documents) == limit else None
+        hidden: dict[str, str] = {}
+        in_vain = []
+        for document in documents:
+            id, state, reason = document["_id"], document.get("state"), reason_for(document)
+            if reason is None or self._is_said(document):
+                if not any(document.get(name) for name in LISTS):
+                    if (
+                        document.get("next_due") == HELD or state in OVER
+                    ):  # it waits for runs that are not there
+                        in_vain.append(id)
+                elif document.get("busy") is not True:  # nobody would find its runs
+                    with self._server.translated():
+                        jobs.update_one({"_id": id}, {"$set": {"busy": True}})
+            elif state in OVER or not isinstance(id, str):
+                self.quarantine(document, reason)
+            else:
+                hidden[id] = reason
+        if in_vain:
+            over = {"_id": {"$in": in_vain}, "state": {"$in": OVER}, "under_way": [], "pending": []}
+            with self._server.translated():
+                jobs.bulk_write(release(in_vain))
+                jobs.delete_many(over)
+        return hidden, documents, self._at is None
+
+    def _is_said(self, document: Mapping[str, Any]) -> bool:
+        """Whether a job is in quarantine already, and nothing is left to be put right in its document."""
+        error = document.get("error")
+        return (
+            document.get("state") == QUARANTINED
+            and isinstance(error, str)
+            and is_damaged(error)
+            and not damaged_fields(document)
+        )
+
+    def mend_lists(self, ids: Iterable[str]) -> bool:
+        """Put right the lists of runs of these jobs, as far as they are none; return whether that was so of any."""
+        with self._server.translated():
+            documents = list(self._server.jobs.find({"_id": {"$in": list(ids)}}, _LOOKED_AT))
+        hurt = [document for document in documents if not all(is_whole(document, name) for name in LISTS)]
+        mended = [self.quarantine(document, reason_for(document) or "") for document in hurt]
+        return any(version is not None for version in mended)
+
+    # -- runs ----------------------------------------------------------------------------------------------------
+
+    def end_damaged(self, documents: Iterable[Mapping[str, Any]], now: int) -> list[Run]:
+        """End the claimed runs of which nobody can tell whose they are; return them.
+
+        :param documents: those of jobs with unfinished runs
+        """
+        found: list[Run] = []
+        for document in documents:
+            if not (is_whole(document, "under_way") and is_whole(document, "pending")):
+                self.quarantine(document, reason_for(document) or "")
+                continue
+            hurt = [entry for entry in entries_of(document, "under_way") if damage_of_run(document, entry)]
+            if hurt:
+                found += self._end(document, hurt, now)
+        return found
+
+    def _end(self, document: Mapping[str, Any], hurt: list[dict[str, Any]], now: int) -> list[Run]:
+        id = document["_id"]
+        left = [entry for entry in document["under_way"] if entry not in hurt]
+        taken = {entry["nominal"] for entry in left}
+        runs, ends = [], []
+        for entry in hurt:
+            sound, wrong = mended_fields({**entry, "job_id": id})
+            sound["nominal"] = sound["last"] = self._free_key(id, entry.get("nominal"), now, taken)
+            run = run_of({**sound, "status": CLAIMED})
+            end(run, LOST, f"{DAMAGED}{wrong or 'its state is that of a run that has ended'}", now)
+            fields = fields_of(run)
+            del fields["job_id"]
+            runs.append(run)
+            ends.append({**fields, "damaged": entry})
+        same = {"_id": id, "under_way": document["under_way"]}
+        change = {"$set": {"under_way": left, "busy": True}, "$push": {"pending": {"$each": ends}}}
+        with self._server.translated():
+            done = self._server.jobs.update_one(same, change).matched_count
+        return sorted(runs, key=attrgetter("nominal")) if done else []
+
+    def _free_key(self, job_id: str, nominal: Any, now: int, taken: set[int]) -> int:
+        """Return the nominal time of a damaged run, or if that is none an instant that has no record of its job."""
+        key = nominal if is_time(nominal) else now
+        while key in taken or (
+            key != nominal
+            and self._server.runs.find_one({"_id": {"job_id": job_id, "nominal": key}}, {"_id": 1})
+        ):
+            key += 1
+        taken.add(key)
+        return int(key)
+
+
+def damage_of_run(document: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
+    """Whether a run under way in a job's document is not what a store writes."""
+    return bool(damage_of({**entry, "job_id": document["_id"]})) or entry.get("status") != CLAIMED
+
+
+def numbered(entries: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Return the records that have a nominal time."""
+    return (entry for entry in entries if is_time(entry.get("nominal")))

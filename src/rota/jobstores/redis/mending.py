@@ -1,0 +1,85 @@
+"""Damage in the Redis store that no other step meets, and keys that somebody has overwritten by values of another kind.
+
+Looks at a part of everything with each step, and keeps what it overwrites.
+"""
+
+from __future__ import annotations
+
+from ...core.plan import QUARANTINED
+from ...damaged import DAMAGED, NEVER_DUE
+from ..retention import Pace
+from . import damage_scripts as scripts
+from .ledger import Orphans
+from .records import state_of
+from .server import texts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+    from typing import Any
+
+    from ...clock import Clock
+    from ...core.run import Run
+    from ...job import Job
+    from .ledger import Ledger
+
+#: How much the first step looks at, and how many steps there are in a round.
+LOOKED_AT = 100
+STEPS = 10
+#: How much is looked at with one step where nothing goes on before it is done.
+AT_ONCE = "500"
+
+
+class Mending:
+    """Looks through the keys of one store.
+
+    :param run: carries out a script with some fields
+    :param ledger: writes the ends of runs
+    """
+
+    def __init__(self, run: Callable[..., Any], ledger: Ledger) -> None:
+        self._run = run
+        self._ledger = ledger
+        #: the cursors of the states, the jobs and the runs that were looked at last
+        self._states = self._jobs = self._runs = "0"
+
+    def steps(
+        self, now: int, clock: Clock, jobs_of: Callable[[str], list[Job]]
+    ) -> Iterator[tuple[list[Job], list[Run]]]:
+        """Look for jobs and runs that nobody would find because of what is stored of them, in steps; see the port.
+
+        :param jobs_of: makes jobs of an answer
+        """
+        pace = Pace(LOOKED_AT)
+        for _ in range(STEPS):
+            began, size = clock.monotonic(), str(pace.size)
+            self._states, found = texts(self._run(scripts.LOOK_OVER, self._states, size))
+            lost = state_of(QUARANTINED, None, None, "default", f"{DAMAGED}nobody knows when it is due")
+            self._jobs = str(self._run(scripts.LOOK_FOR_LOST, self._jobs, size, lost))
+            jobs = jobs_of(found)
+            for job in jobs:
+                if job.state != QUARANTINED:
+                    job.state, job.error = QUARANTINED, NEVER_DUE
+            self._runs, runs, of_runs = texts(self._run(scripts.LOOK_AT_RUNS, self._runs, size))
+            orphans = Orphans(runs, of_runs, "", (), now)
+            ended = self._ledger.take(orphans.damaged, orphans, "", now) if orphans.damaged else []
+            pace.note(pace.size, clock.monotonic() - began)
+            yield jobs, ended
+            if self._states == self._jobs == self._runs == "0":
+                return
+
+    def set_aside(self, run: Callable[..., Any], executors: Collection[str]) -> Iterator[tuple[str, str]]:
+        """Put keys aside that somebody has overwritten by values of another kind, and make anew what follows from the others.
+
+        :param run: carries out a script, and does not try to put right what keeps it from that
+        :param executors: aliases whose keys are looked at, besides those that are found
+        :return: the name of each such key, and under which name its value is kept
+        """
+        moved = texts(run(scripts.SET_ASIDE, *executors))
+        if moved:
+            for script in (scripts.LOOK_OVER, scripts.INDEX_RUNS):
+                cursor: str | None = None
+                while cursor != "0":
+                    answer = run(script, cursor or "0", AT_ONCE)
+                    cursor = texts(answer)[0] if isinstance(answer, list) else str(answer)
+        yield from zip(moved[::2], moved[1::2], strict=True)

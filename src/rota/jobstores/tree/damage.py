@@ -1,0 +1,186 @@
+"""Keys that are not what a store wrote: jobs go into quarantine, runs get their end, counts are put right, nothing is thrown away.
+
+It may not raise because of what a key holds. A job whose document is damaged keeps it, until somebody replaces or removes the job.
+"""
+
+from __future__ import annotations
+
+import json
+
+from ...clock import HELD
+from ...core.run import CLAIMED, LOST, end
+from ...damaged import DAMAGED, is_time
+from ...errors import DeserializationError
+from ...texts import shortened
+from ..documents import fields_of, mended_fields, run_of
+from ..retention import Pace
+from .docs import changes_of, doc_of
+from .layout import (
+    ACTIVE_RUNS,
+    JOBS,
+    active_key,
+    active_of,
+    damaged_key,
+    ended_key,
+    quarantined_key,
+    unquoted,
+)
+from .port import KEEP, Change, Step, carry_out
+from .runs import readable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from ...clock import Clock
+    from ...core.run import Run
+    from ...job import Job
+    from ...logs import GuardedLogger
+    from .docs import Doc
+    from .jobs import Jobs
+    from .port import Entry, Tree
+
+#: How many jobs the first step looks over, and how many steps there are in a round.
+LOOKED_AT = 100
+STEPS = 10
+
+
+class Mender:
+    """Puts right what others have damaged in one tree."""
+
+    def __init__(self, tree: Tree, jobs: Jobs) -> None:
+        self._tree = tree
+        self._jobs = jobs
+        #: the name up to which jobs were looked over
+        self._at = ""
+
+    # -- jobs ----------------------------------------------------------------------------------------------------
+
+    def recount(self, jobs: Sequence[Job]) -> None:
+        """Let the counts of jobs say how many of their runs are under way."""
+        docs = self._jobs.some(job.id for job in jobs)
+        counts = self._jobs.under_way()
+        self._count_anew(docs.values(), counts)
+        for job in jobs:
+            job.running = counts[job.id]
+
+    def steps(self, now: int, clock: Clock, logger: GuardedLogger) -> Iterator[tuple[list[Doc], list[Run]]]:
+        """Look for jobs and runs that nobody would find because of what is stored of them, in steps; see the port.
+
+        :return: for each step the documents of jobs that have to be put into quarantine, and the runs that got an end
+        """
+        pace = Pace(LOOKED_AT)
+        for _ in range(STEPS):
+            began = clock.monotonic()
+            hidden = self._look_over(pace.size)
+            pace.note(pace.size, clock.monotonic() - began)
+            yield hidden, []
+            if not self._at:
+                break
+        yield [], self.end_damaged(self._tree.entries(ACTIVE_RUNS), now, logger)
+
+    def _look_over(self, limit: int) -> list[Doc]:
+        """Look at the next jobs: counts and keys that contradict their documents are put right.
+
+        :return: the documents of jobs that have to be put into quarantine, and that nobody would find
+        """
+        names = self._tree.after(JOBS, self._at, limit + 1)
+        some = names[:limit]
+        self._at = some[-1] if len(names) > limit else ""
+        entries = self._tree.read([f"{JOBS}/{name}" for name in some])
+        found = [doc_of(unquoted(name), entry) for name, entry in zip(some, entries, strict=True)]
+        docs = [doc for doc in found if doc is not None]
+        self._count_anew(docs, self._jobs.under_way())
+        hidden = []
+        keys = [doc.index or quarantined_key(doc.id) for doc in docs]
+        for doc, key, entry in zip(docs, keys, self._tree.read(keys), strict=True):
+            if entry.value is not None:
+                continue
+            if doc.unreadable is not None:
+                hidden.append(doc)
+            elif doc.index is not None:  # nobody would find it
+                self._tree.commit([Change(doc.key, KEEP, doc.rev), Change(key, "")])
+        return hidden
+
+    def _count_anew(self, docs: Iterable[Doc | None], counts: Mapping[str, int]) -> None:
+        """Put right counts of running runs; one that is changed by others meanwhile is looked at another time."""
+        steps = []
+        for doc in docs:
+            if doc is None or doc.unreadable is not None:
+                continue
+            count = counts[doc.id]
+            waits_in_vain = count == 0 and (doc.due == HELD or not doc.is_visible)
+            if doc.running != count or waits_in_vain:
+                new = doc.copy()
+                new.running = count
+                steps.append(Step(doc, changes_of(doc, new.release(0))))
+        carry_out(steps, self._tree)
+
+    # -- runs ----------------------------------------------------------------------------------------------------
+
+    def end_damaged(self, entries: Mapping[str, Entry], now: int, logger: GuardedLogger) -> list[Run]:
+        """End the claimed runs of which nobody can tell whose they are; return them.
+
+        :param entries: what the keys of claimed runs hold, by name
+        """
+        hurt = {name: entry for name, entry in entries.items() if not _is_whole(name, entry.value)}
+        if not hurt:
+            return []
+        runs: list[Run] = []
+        docs = self._jobs.some(key[0] for name in hurt if (key := active_of(name)) is not None)
+        by_job: dict[str, list[tuple[str, Entry, Run]]] = {}
+        for name, entry in hurt.items():
+            key = active_of(name)
+            if key is None:
+                self._set_aside(name, entry, logger)
+            else:
+                run = _lost(key[0], key[1], entry.value or "", now)
+                by_job.setdefault(key[0], []).append((name, entry, run))
+        for job_id, group in by_job.items():
+            doc = docs[job_id]
+            changes = (
+                [] if doc is None or doc.unreadable is not None else changes_of(doc, doc.release(len(group)))
+            )
+            for _, entry, run in group:
+                changes.append(Change(active_key(job_id, run.nominal), None, entry.rev))
+                changes.append(Change(ended_key(job_id, run.nominal), _record(run, entry.value or "")))
+            if self._tree.commit(changes):
+                runs += [run for _, _, run in group]
+        return runs
+
+    def _set_aside(self, name: str, entry: Entry, logger: GuardedLogger) -> None:
+        """Move the key of a claimed run that names none to where it is in nobody's way."""
+        there = damaged_key(ACTIVE_RUNS, name)
+        if self._tree.commit([Change(there, entry.value), Change(f"{ACTIVE_RUNS}/{name}", None, entry.rev)]):
+            logger.error("%s/%s is the key of no run, and was moved to %s", ACTIVE_RUNS, name, there)
+
+
+def _is_whole(name: str, value: str | None) -> bool:
+    """Whether the key of a claimed run holds that very run."""
+    try:
+        run = readable(value)
+    except DeserializationError:
+        return False
+    return run is None or (run.status == CLAIMED and (run.job_id, run.nominal) == active_of(name))
+
+
+def _lost(job_id: str, nominal: int, text: str, now: int) -> Run:
+    """Return the end of a run under way whose document is damaged."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        data = None
+    known = data if isinstance(data, dict) else {}
+    sound, wrong = mended_fields({**known, "job_id": job_id, "nominal": nominal})
+    if not is_time(known.get("due")):
+        sound["due"] = sound["nominal"]
+    run = run_of({**sound, "status": CLAIMED})
+    run.nominal = nominal
+    said = wrong or "it is another run, or one that has ended"
+    end(run, LOST, f"{DAMAGED}{said if known else shortened(repr(text), 80)}", now)
+    return run
+
+
+def _record(run: Run, raw: str) -> str:
+    fields = {**fields_of(run), "damaged": shortened(raw, 100_000)}
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,327 @@
+"""Damaged values in every field, key and document on Redis, MongoDB, etcd and ZooKeeper, as far as each takes them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rota.jobstores.tree.layout import DUE, META, active_key, due_name, ended_key, job_key, node_key
+from rota.schedulers.plugins import create_plugin
+from rota.testing import DamageContract
+from rota.testing.contract_jobs import START
+from rota.testing.damage_contract import JOB, NODE, RECORD, RUN, Hand
+from tests.adapters.places import EtcdPlace, ZooKeeperPlace
+from tests.needs import need
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rota.jobstores.base import BaseJobStore
+    from tests.adapters.places import TreePlace
+
+
+class StoreHand(Hand):
+    """What the hands on all servers have in common."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._stores: list[BaseJobStore] = []
+
+    def open(self) -> BaseJobStore:
+        store: BaseJobStore = create_plugin("jobstore", self.url, {})
+        self._stores.append(store)
+        return store
+
+    def close(self) -> None:
+        for store in self._stores:
+            store.shutdown()
+        self._stores.clear()
+
+
+class MongoDBHand(StoreHand):
+    """Access to the collections."""
+
+    fields = {
+        JOB: (
+            *("_id", "name", "func", "trigger", "args", "kwargs", "options", "executor"),
+            *("next_nominal", "next_due", "state", "error", "version", "under_way", "pending", "busy"),
+        ),
+        RUN: (
+            *(
+                "nominal",
+                "last",
+                "count",
+                "due",
+                "attempt",
+                "status",
+                "owner",
+                "executor",
+                "claimed",
+                "claim",
+            ),
+            "busy",
+        ),
+        RECORD: (
+            *("_id", "job_id", "nominal", "last", "count", "due", "attempt", "status", "owner", "executor"),
+            *("claimed", "started", "finished", "result", "error", "name", "signature"),
+        ),
+        NODE: ("lease_until", "started", "renewals", "store"),
+    }
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._client = need("pymongo", "mongodb").MongoClient(url)
+        self._database = self._client.get_default_database()
+
+    def write(self, kind: str, key: tuple[Any, ...], field: str, value: Any) -> bool:
+        from pymongo.errors import PyMongoError
+
+        collection = self._database[{JOB: "jobs", RUN: "jobs", RECORD: "runs", NODE: "nodes"}[kind]]
+        place = f"under_way.0.{field}" if kind == RUN and field != "busy" else field
+        change = {"$unset": {place: 1}} if value is None else {"$set": {place: value}}
+        found = {"job_id": key[0], "nominal": key[1]} if kind == RECORD else {"_id": key[0]}
+        try:
+            return bool(collection.update_one(found, change).matched_count)
+        except (PyMongoError, OverflowError, ValueError):
+            return False
+
+    def write_identity(self, value: Any) -> bool:
+        from pymongo.errors import PyMongoError
+
+        change = {"$unset": {"identity": 1}} if value is None else {"$set": {"identity": value}}
+        try:
+            return bool(self._database["meta"].update_one({"_id": "schema"}, change).matched_count)
+        except (PyMongoError, OverflowError, ValueError):
+            return False
+
+    def close(self) -> None:
+        super().close()
+        self._client.close()
+
+
+class RedisHand(StoreHand):
+    """Access to the hashes and sorted sets: to whole values, and to the parts of those that are JSON."""
+
+    #: what is stored of a job, and how it stands, in the order of their lists
+    SPEC = ("id", "name", "func", "trigger", "args", "kwargs", "options", "executor")
+    STATE = ("version", "running", "state", "next_nominal", "next_due", "of_executor", "error")
+    OF_RUN = ("status", "attempt", "owner", "due", "executor", "claimed")
+
+    fields = {
+        JOB: ("whole spec", "whole state", "score", *SPEC, *STATE),
+        RUN: ("whole", *OF_RUN),
+        RECORD: ("whole", "score", "last", "count", "result", "error", "name", "signature", *OF_RUN),
+        NODE: ("score", "length", "renewals"),
+    }
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._client = need("redis", "redis").Redis.from_url(url)
+
+    def write(self, kind: str, key: tuple[Any, ...], field: str, value: Any) -> bool:
+        if field == "score":
+            return self._score(kind, key, value)
+        if kind == NODE:
+            return self._put("rota.meta", f"{field} {key[0]}", value)
+        name = key[0] if kind == JOB else f"{key[0]}\0{key[1]:019d}"
+        hash = {RUN: "rota.claimed", RECORD: "rota.runs"}.get(kind, "rota.states")
+        if kind == JOB and (field == "whole spec" or field in self.SPEC):
+            hash = "rota.jobs"
+        if field.startswith("whole"):
+            return not (hash == "rota.states" and value is None) and self._put(hash, name, value)
+        try:
+            parts = json.loads(self._client.hget(hash, name))
+            if kind == JOB:
+                parts[(self.SPEC if hash == "rota.jobs" else self.STATE).index(field)] = value
+            else:
+                parts[field] = value
+            return self._put(hash, name, json.dumps(parts, separators=(",", ":")))
+        except (TypeError, ValueError):
+            return False
+
+    def _score(self, kind: str, key: tuple[Any, ...], value: Any) -> bool:
+        from redis.exceptions import RedisError
+
+        place, member = {
+            JOB: ("rota.run_times:default", key[0]),
+            NODE: ("rota.nodes", key[0]),
+            RECORD: ("rota.runs:succeeded", f"{key[0]}\0{key[-1]}"),
+        }[kind]
+        try:
+            if value is None:
+                return bool(self._client.zrem(place, member))
+            self._client.zadd(place, {member: value})
+        except (RedisError, TypeError, ValueError):
+            return False
+        return True
+
+    def _put(self, hash: str, name: str, value: Any) -> bool:
+        from redis.exceptions import RedisError
+
+        if value is None:
+            return bool(self._client.hdel(hash, name))
+        try:
+            self._client.hset(hash, name, value)
+        except (RedisError, TypeError, ValueError):
+            return False
+        return True
+
+    def write_identity(self, value: Any) -> bool:
+        return self._put("rota.meta", "identity", value)
+
+    def close(self) -> None:
+        super().close()
+        self._client.close()
+
+
+class TreeHand(StoreHand):
+    """Access to the keys of a tree: to whole values, and to the parts of those that are JSON."""
+
+    OF_RUN = (
+        *("job_id", "nominal", "last", "count", "due", "attempt", "status", "owner", "executor", "claimed"),
+        "whole",
+    )
+    #: what is stored of a node, in the order of the numbers
+    LEASE = ("until", "length", "renewals")
+
+    fields = {
+        JOB: (
+            *(
+                "id",
+                "name",
+                "func",
+                "trigger",
+                "args",
+                "kwargs",
+                "options",
+                "executor",
+                "next",
+                "due",
+                "state",
+            ),
+            *("error", "version", "running", "created", "updated", "recorded", "whole", "due time"),
+        ),
+        RUN: OF_RUN,
+        RECORD: (*OF_RUN, "started", "finished", "result", "error", "name", "signature"),
+        NODE: ("whole", *LEASE),
+    }
+
+    def __init__(self, url: str, place: type[TreePlace], kind: str) -> None:
+        super().__init__(url)
+        self._place = place(url, kind)
+
+    def write(self, kind: str, key: tuple[Any, ...], field: str, value: Any) -> bool:
+        if field == "due time":
+            if value is None:
+                self._place.drop(f"{DUE}/default/{self._due_name(key[0])}")
+            return value is None
+        name = {
+            JOB: lambda: job_key(key[0]),
+            RUN: lambda: active_key(*key),
+            RECORD: lambda: ended_key(*key),
+            NODE: lambda: node_key(key[0]),
+        }[kind]()
+        if field == "whole":
+            # Nothing is no damage, and an empty value is nothing in ZooKeeper.
+            return not (kind == JOB and value in (None, "")) and self._put(name, value)
+        if kind == NODE:
+            numbers = self._place.get(name).split(" ")
+            numbers[self.LEASE.index(field)] = str(value)
+            return self._put(name, " ".join(numbers))
+        parts = json.loads(self._place.get(name))
+        if value is None:
+            parts.pop(field, None)
+        else:
+            parts[field] = value
+        try:
+            return self._put(name, json.dumps(parts))
+        except TypeError:
+            return False
+
+    def _due_name(self, job_id: str) -> str:
+        name = due_name(START, job_id)
+        return name if isinstance(self._place, EtcdPlace) else f"{name[:11]}/{name}"
+
+    def _put(self, name: str, value: Any) -> bool:
+        if value is None:
+            self._place.drop(name)
+        elif isinstance(value, (str, bytes)):
+            self._place.put(name, value)
+        else:
+            return False
+        return True
+
+    def write_identity(self, value: Any) -> bool:
+        meta = json.loads(self._place.get(META))
+        try:
+            text = json.dumps({**meta, "identity": value})
+        except TypeError:
+            return False
+        return self._put(META, text)
+
+    def close(self) -> None:
+        super().close()
+        self._place.close()
+
+
+class Damaged(DamageContract):
+    @pytest.fixture
+    def url(self) -> str:
+        raise NotImplementedError("give the fixture url in the subclass")
+
+    @pytest.fixture
+    def make_hand(self) -> Callable[[str], StoreHand]:
+        raise NotImplementedError("give the fixture make_hand in the subclass")
+
+    @pytest.fixture
+    def hand(self, url: str, make_hand: Callable[[str], StoreHand]) -> Iterator[Hand]:
+        hand = make_hand(url)
+        yield hand
+        hand.close()
+
+
+@pytest.mark.slow
+class TestMongoDB(Damaged):
+    """On the server that ROTA_TEST_MONGODB_URL names; else on SecantusDB, which speaks the same protocol."""
+
+    @pytest.fixture
+    def url(self, mongodb_url: str) -> str:
+        return mongodb_url
+
+    @pytest.fixture
+    def make_hand(self) -> Callable[[str], StoreHand]:
+        return MongoDBHand
+
+
+class TestRedis(Damaged):
+    @pytest.fixture
+    def url(self, redis_url: str) -> str:
+        return redis_url
+
+    @pytest.fixture
+    def make_hand(self) -> Callable[[str], StoreHand]:
+        return RedisHand
+
+
+@pytest.mark.slow
+class TestEtcd(Damaged):
+    @pytest.fixture
+    def url(self, etcd_url: str) -> str:
+        return etcd_url
+
+    @pytest.fixture
+    def make_hand(self) -> Callable[[str], StoreHand]:
+        return lambda url: TreeHand(url, EtcdPlace, "etcd")
+
+
+@pytest.mark.slow
+class TestZooKeeper(Damaged):
+    @pytest.fixture
+    def url(self, zookeeper_url: str) -> str:
+        return zookeeper_url
+
+    @pytest.fixture
+    def make_hand(self) -> Callable[[str], StoreHand]:
+        return lambda url: TreeHand(url, ZooKeeperPlace, "zookeeper")
