@@ -41,6 +41,7 @@ __all__ = (
     "EVENT_SCHEDULER_RECOVERED",
     "EVENT_SCHEDULER_RESUMED",
     "EVENT_SCHEDULER_SHUTDOWN",
+    "EVENT_SCHEDULER_STALLED",
     "EVENT_SCHEDULER_START",
     "EVENT_SCHEDULER_STARTED",
     "ClockEvent",
@@ -50,6 +51,7 @@ __all__ = (
     "JobSubmissionEvent",
     "SchedulerEvent",
     "SchedulerHealthEvent",
+    "SchedulerStalledEvent",
 )
 
 EVENT_SCHEDULER_STARTED = EVENT_SCHEDULER_START = 2**0
@@ -87,7 +89,9 @@ EVENT_SCHEDULER_RECOVERED = 2**23
 EVENT_CLOCK_JUMPED = 2**24
 #: a job store was emptied, put back from a backup, or replaced while it was open; it is opened anew
 EVENT_JOBSTORE_REPLACED = 2**25
-EVENT_ALL = 2**26 - 1
+#: a pass over the jobs has not got on for longer than a lease: a trigger does not return, or a job store
+EVENT_SCHEDULER_STALLED = 2**26
+EVENT_ALL = 2**27 - 1
 
 
 class _Event:
@@ -126,6 +130,19 @@ class SchedulerHealthEvent(SchedulerEvent):
     def __init__(self, code: int, alias: str | None, reason: str | None = None) -> None:
         super().__init__(code, alias)
         self.reason = reason
+
+
+class SchedulerStalledEvent(SchedulerHealthEvent):
+    """A pass hangs (STALLED): it has not got on for longer than a lease.
+
+    :ivar str | None job_id: the job whose trigger does not return; None: it is the store that does not, or a job that runs inline
+    """
+
+    __slots__ = ("job_id",)
+
+    def __init__(self, code: int, alias: str | None, reason: str, job_id: str | None) -> None:
+        super().__init__(code, alias, reason)
+        self.job_id = job_id
 
 
 class ClockEvent(SchedulerEvent):

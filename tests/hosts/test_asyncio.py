@@ -9,9 +9,10 @@ import warnings
 import pytest
 
 from rota.errors import ConfigurationError, NoEventLoopError, SchedulerAlreadyRunningError
-from rota.events import EVENT_JOB_EXECUTED
+from rota.events import EVENT_JOB_EXECUTED, EVENT_SCHEDULER_STALLED
 from rota.schedulers.asyncio import AsyncIOScheduler
 from rota.testing.host_contract import HostContract
+from rota.testing.hostile_host_contract import HangingTrigger
 from rota.testing.hosts import PATIENCE, Host, SlowStore
 
 
@@ -61,6 +62,25 @@ class TestAsyncIO(HostContract):
         host = AsyncIOHost()
         yield host
         host.close()
+
+    def test_listeners_are_told_that_a_trigger_hangs_while_the_loop_stands_still(self, host):
+        scheduler = host.make(lease=0.3)
+        told, seen = [], []
+
+        def noticed():
+            seen.append(scheduler.health()["alive"])
+            return told and not seen[-1]
+
+        trigger = HangingTrigger(noticed)
+        scheduler.add_listener(told.append, EVENT_SCHEDULER_STALLED)
+        host.start(scheduler)
+        host.call(scheduler.add_job, int, trigger, id="stuck")
+        trigger.hangs = True
+        host.call(scheduler.wakeup)
+        host.wait_until(lambda: trigger.seen is not None, "the trigger has returned")
+        assert trigger.seen, "it was told before the trigger returned"
+        assert [event.job_id for event in told] == ["stuck"]
+        host.shutdown(scheduler)
 
     def test_listeners_are_called_on_the_loop_s_thread(self, host):
         scheduler = host.make(jobstores={"default": SlowStore()})

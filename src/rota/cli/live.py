@@ -294,7 +294,7 @@ class LiveReport(Report):
         health = found.health
         line = Text(no_wrap=True)
         failing = self._failing(found)
-        if not health["alive"]:
+        if not health["alive"] or not all(entry["ok"] for entry in health["stores"].values()):
             line.append("in trouble", "bold red")
         elif failing:
             line.append(f"the last run of {failing} job{'s' if failing > 1 else ''} failed", "bold red")

@@ -31,7 +31,6 @@ class BackgroundScheduler(BlockingScheduler):
         "let the main thread wait or work, use a BlockingScheduler if the program does nothing else, "
         "or pass daemon=False"
     )
-    _daemon: bool = True
 
     def start(self, paused: bool = False) -> Any:
         """Start the scheduler and its thread.
@@ -39,7 +38,7 @@ class BackgroundScheduler(BlockingScheduler):
         :param paused: True: process no jobs before :meth:`resume` is called
         """
         self._check_startable()  # before anything that the running loop uses is replaced
-        self._event = self._create_event()
+        self._prepare_loop()
         BaseScheduler.start(self, paused)
         self._thread = Thread(target=self._main_loop, name="Rota", daemon=self._daemon)
         self._thread.start()
@@ -47,11 +46,11 @@ class BackgroundScheduler(BlockingScheduler):
     def shutdown(self, wait: bool = True, timeout: float | None = None) -> Any:
         """Stop; see :meth:`~rota.schedulers.base.BaseScheduler.shutdown`."""
         super().shutdown(wait, timeout)
-        thread = self._thread
+        thread = self._replacement or self._thread
         if thread is not None and thread is not current_thread() and not self._is_inside():
             thread.join(None if wait and timeout is None else CLOSING_GRACE)  # a pass may hang in a store
             if not thread.is_alive():
-                self._thread = None
+                self._thread = self._replacement = None
 
     def __enter__(self) -> Self:
         return BaseScheduler.__enter__(self)
@@ -61,4 +60,5 @@ class BackgroundScheduler(BlockingScheduler):
         super()._configure(config)
 
     def _host_is_alive(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
+        thread = self._replacement or self._thread
+        return thread is not None and thread.is_alive()

@@ -226,12 +226,14 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
     def health(self) -> dict[str, Any]:
         """Return how the scheduler is, as JSON-able data: at once, from memory, whatever the stores do meanwhile.
 
-        ``alive``: it runs and its last pass is not overdue; ``state``; ``node``; ``last_tick`` (ISO 8601) and ``lag`` (seconds that
+        ``alive``: it runs, and its thread or loop makes the passes: none hangs, or is late, for longer than a lease (a store that
+        fails shows in ``stores`` only); ``state``; ``node``; ``last_tick`` (ISO 8601) and ``lag`` (seconds that
         the earliest due job waits); ``in_flight`` (runs under way); ``overdue`` (due jobs by executor alias, of very many 1000);
         ``stores``: for each alias ``ok``, ``error``, ``failures``, ``clock_offset`` (seconds that its clock is ahead of ours, None
         if it has none), ``age`` (how many seconds ago ``lag`` and ``overdue`` were looked up, None: not yet; whoever asks has them
         looked up anew by the next pass), ``to_heal`` and ``to_forget`` (how many quarantined jobs housekeeping has still to look
-        at, and how many old records it knows of; of very many 1000);
+        at, and how many old records it knows of; of very many 1000), ``hanging`` (the ids of jobs whose trigger does not return, so
+        that a new thread goes on without them);
         ``executors``: for each alias its ``room``; ``listeners``: for each one how many events are ``waiting`` for it, whether it
         is ``busy`` with one, and how many were ``dropped`` because it did not keep up.
         """
@@ -263,6 +265,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
                 "age": seen.age,
                 "to_heal": seen.to_heal,
                 "to_forget": seen.to_forget,
+                "hanging": sorted(job_id for job_id, _ in store_state.unclaimed.hanging),
             }
             if seen.earliest is not None and self.state == STATE_RUNNING:
                 report["lag"] = max(report["lag"], (store.now() - seen.earliest) / SECOND)
@@ -271,7 +274,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         engine.look_soon()
         if engine.last_tick is not None:
             report["last_tick"] = moment(engine.last_tick).isoformat()
-        report["alive"] = self._host_is_alive() and all(entry["ok"] for entry in report["stores"].values())
+        report["alive"] = self._host_is_alive() and not engine.is_overdue()
         return report
 
     # -- executors, stores, listeners ----------------------------------------------------------------------------

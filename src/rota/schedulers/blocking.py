@@ -6,7 +6,7 @@ A host only: it waits and calls the engine; it decides nothing.
 from __future__ import annotations
 
 import sys
-from threading import Lock, current_thread, main_thread
+from threading import Lock, Thread, current_thread, main_thread
 
 from ..clock import SLICE
 from ..errors import ConfigurationError, SchedulerNotRunningError
@@ -35,8 +35,11 @@ class BlockingScheduler(BaseScheduler):
     """
 
     _event: Any = None
+    _daemon = True
     #: the signal that ended the last start(), or is about to
     _signal: int | None = None
+    #: the thread that makes the passes since one hung; None: the first one does
+    _replacement: Thread | None = None
     #: whether start() handles signals now
     _catches_signals = False
 
@@ -47,11 +50,13 @@ class BlockingScheduler(BaseScheduler):
         :raises KeyboardInterrupt: after Ctrl-C, when the runs under way have ended
         """
         self._check_startable()  # before anything that the running loop uses is replaced
-        self._event = self._create_event()
+        self._prepare_loop()
         restore = self._catch_signals()
         try:
             super().start(paused)
             self._main_loop()
+            while (thread := self._replacement) is not None and thread.is_alive():
+                thread.join(_LOOK)
             self._wait_for_end()
         except KeyboardInterrupt:
             if self._signal is None:  # the program's own
@@ -96,9 +101,12 @@ class BlockingScheduler(BaseScheduler):
         super()._stop_claiming(timeout)
         self._event.set()
 
+    def _prepare_loop(self) -> None:
+        self._event, self._replacement = self._create_event(), None
+
     def _main_loop(self) -> None:
         event = self._event
-        # A start() in another thread, right after the shutdown, makes an event and a loop of its own.
+        # A start() in another thread, right after the shutdown, makes an event and a loop of its own; so does a pass that hangs.
         while self.state != STATE_STOPPED and self._event is event:
             if self._signal is not None:
                 self._end_by_signal()
@@ -113,6 +121,19 @@ class BlockingScheduler(BaseScheduler):
             if wait is None or wait > 0:
                 self._wait(event, SLICE if wait is None else min(wait, SLICE))
             event.clear()
+
+    def _replace_pass(self) -> bool:
+        before = self._event, self._replacement, self._tick_lock
+        # Whoever makes the passes finds another event when it comes back, and ends. A shutdown that waits goes on with the lock.
+        self._event = self._create_event()
+        self._replacement = Thread(target=self._main_loop, name="Rota", daemon=self._daemon)
+        self._tick_lock = self._create_lock()
+        try:
+            self._replacement.start()
+        except RuntimeError:  # there can be no more threads at the moment
+            self._event, self._replacement, self._tick_lock = before
+            return False
+        return True
 
     def _wait(self, event: Any, seconds: float) -> None:
         """Wait until somebody wakes the loop up."""

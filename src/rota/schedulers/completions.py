@@ -83,6 +83,11 @@ class Completions:
         """How many runs were handed out and are not recorded."""
         return self.submitted - self.recorded
 
+    @property
+    def ended(self) -> int:
+        """How many runs have ended, as far as is known."""
+        return self.recorded + self.unrecorded
+
     def expect(self, count: int, decisions: Sequence[Decision]) -> None:
         """Take note that the ``count`` runs of these decisions are about to be handed to executors."""
         self.submitted += count

@@ -25,6 +25,7 @@ from ..util import new_node_id
 from .announcing import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
 from .clock_jumps import JUMP, TURN, ClockWatch, bring_forward, go_on
 from .guarded import claim_singly, recount_busy
+from .pass_watch import PassLeftBehind, PassWatch
 from .store_state import StoreState
 from .unclaimed import FIRST_PAUSE, LONGEST_PAUSE
 from .withheld import start_withheld
@@ -69,6 +70,7 @@ class Engine:
     :param lease: seconds after which other nodes take over the runs of this node if it does not renew its lease
     :param runs_jobs: False: this is no node; nothing is claimed, and no lease is taken
     :param host_works: returns whether the thread or loop of the host is there; thread-safe
+    :param replace_pass: makes another thread of the host go on when a pass hangs; returns whether the host can do that
     """
 
     #: the longest wait that :meth:`tick` returns (seconds), None: any; and whether it looks for what others changed.
@@ -88,6 +90,7 @@ class Engine:
         lease: float = LEASE,
         runs_jobs: bool = True,
         host_works: Callable[[], bool] | None = None,
+        replace_pass: Callable[[], bool] | None = None,
     ) -> None:
         self.clock = clock
         self.logger = logger
@@ -112,7 +115,11 @@ class Engine:
         self._runs_jobs = runs_jobs
         self._host_works = host_works
         #: when a pass, or a look of a shutdown that waits, was over last (microseconds in which the machine was awake)
-        self._worked_at = self._awake()
+        self._worked_at = self.awake()
+        #: by when a pass that is under way is to be over, or one that the host waits for to have begun (microseconds in which the
+        #: machine was awake); None: it waits for a wake-up
+        self._expected_by: int | None = None
+        self._watch = PassWatch(self, self._lease, replace_pass)
         self._offload: Callable[[Callable[[], None]], None] | None = None
         self._soon: Callable[[Callable[[], None]], None] | None = None
         #: executors that a pass of the tick under way found without room
@@ -205,11 +212,23 @@ class Engine:
 
     def works(self) -> bool:
         """Whether this node does its work, so that its leases may be renewed. Thread-safe."""
-        if self._host_works is not None and not self._host_works():
-            return False
-        return self._awake() - self._worked_at <= SILENCE * self._lease
+        return self.has_host() and self.awake() - self._worked_at <= SILENCE * self._lease
 
-    def _awake(self) -> int:
+    def has_host(self) -> bool:
+        """Whether the thread or loop of the host is there. Thread-safe."""
+        return self._host_works is None or self._host_works()
+
+    def is_overdue(self) -> bool:
+        """Whether a pass should have come or been over by now, and has not for longer than a lease. Thread-safe."""
+        by = self._expected_by
+        return by is not None and self.awake() - by > self._lease
+
+    def came_back(self, state: StoreState, job_id: str) -> None:
+        """Have a job planned again whose trigger has returned at last."""
+        self.logger.info('The trigger of job "%s" (job store %r) has returned', job_id, state.alias)
+        self._wake()
+
+    def awake(self) -> int:
         """Return the monotonic microseconds without those in which the machine slept, and no host could make a pass."""
         return self.clock.monotonic() - self.clock.slept()
 
@@ -240,7 +259,7 @@ class Engine:
         """Wait until no run is under way and all are recorded, at most so long; return whether that is so."""
         for state in self.states:
             idle = state.completions.wait_idle(seconds)
-            self._worked_at = self._awake()
+            self._worked_at = self.awake()
             if not idle:
                 return False
         return self.in_flight == 0
@@ -262,6 +281,7 @@ class Engine:
 
     def leave(self) -> None:
         """Record what has ended, and end the leases of this node."""
+        self._watch.stop()
         for state in self.states:
             self._leave(state)
 
@@ -275,24 +295,35 @@ class Engine:
         self.last_tick = self.clock.now()
         for state in self.states:
             state.waits_until = HELD
-        self._watch_clock()
+        watch = self._watch
+        watch.passes += 1
+        self._expected_by = self._watch_clock()
         delay: float | None = None
         self._starved = ()  # runs that end meanwhile wake nobody; the room that they leave is looked at below
         self._full.clear()
-        for state in self.states:
-            wait = self._guarded_pass(state)
-            if wait is not None and (delay is None or wait < delay):
-                delay = wait
+        try:
+            for state in self.states:
+                watch.under_way = state
+                wait = self._guarded_pass(state)
+                if wait is not None and (delay is None or wait < delay):
+                    delay = wait
+        except (
+            PassLeftBehind
+        ):  # another thread makes the passes by now, and what this one would note is not true any more
+            return 0.0
+        watch.under_way = None
         # In this order: a run that ends later finds its executor here, and one that ended earlier has left room.
         self._starved = tuple(self._full)
         if self._starved and self._roomy():
             delay = 0.0
         if delay is not None and self.slice is not None:
             delay = min(delay, self.slice)
-        now, self._worked_at = self.clock.monotonic(), self._awake()
+        now, slept = self.clock.monotonic(), self.clock.slept()
+        self._worked_at = now - slept
         # The host waits from now on, not from the beginning of a pass that may have taken long.
         wait = 0 if delay is None else int(delay * SECOND)
         self._expected_at = None if delay is None else now + wait
+        self._expected_by = None if delay is None or self.slice is None else now - slept + wait
         for state in self.states:
             state.waits_until = HELD if delay is None else state.store.now() + wait
         return delay
@@ -323,7 +354,7 @@ class Engine:
             if held is not None:
                 wait_for = held if wait_for is None else min(wait_for, held)
         except BaseException as exc:  # of a store, or of what it calls; other stores go on
-            if is_interrupt(exc):
+            if is_interrupt(exc) or type(exc) is PassLeftBehind:
                 raise
             self.store_failed(state.alias, exc, "looking for due jobs")
             wait = (state.retry_at or 0) - self.clock.monotonic()
@@ -368,11 +399,12 @@ class Engine:
             jobs, state.crowded = admit(jobs, rooms, is_coroutine_function)
         handed: int | None = None  # None: nothing has come of the pass
         if jobs:
+            decisions = self._plan(state, jobs, now)
             # What ends meanwhile (all of it where runs are inline) is recorded together if it cannot be lost and nobody
             # listens: a burst of inline runs takes a quarter less.
             state.completions.gather(not self.wanted() & RUN_EVENTS)
             try:
-                handed = self._carry_out(state, jobs, now)
+                handed = self._carry_out(state, decisions, now)
             finally:
                 state.completions.gathered()
             # Who had room for more than all that was handed out has room still.
@@ -457,7 +489,8 @@ class Engine:
         pause = state.housekeeping.turn(following, aliases, len(open_to) == len(aliases), wait == 0)
         if state.housekeeping.damaged:
             damaged, state.housekeeping.damaged = state.housekeeping.damaged, []
-            self._carry_out(state, damaged, store.now())
+            now = store.now()
+            self._carry_out(state, self._plan(state, damaged, now), now)
         if pause is not None:
             wait = pause if wait is None else min(wait, pause)
         if state.lease is not None:
@@ -466,11 +499,28 @@ class Engine:
         poll = store.poll_interval if self.polls else None
         return poll if poll is not None and (wait is None or wait > poll) else wait
 
-    def _carry_out(self, state: StoreState, jobs: Sequence[Job], now: int) -> int | None:
-        """Plan, claim and hand out what is due; return how many runs were handed out, None if nothing could be claimed."""
+    def _plan(self, state: StoreState, jobs: Sequence[Job], now: int) -> list[Decision]:
+        """Plan what is due.
+
+        :raises PassLeftBehind: if a trigger took so long that another thread has gone on meanwhile
+        """
         if state.lease is not None:  # else the counts are in this process, changed together with the runs
             recount_busy(state, jobs)
-        decisions = [_decide(job, now) for job in jobs]
+        planning = self._watch.begin(state, jobs)
+        decisions, goes_on = planning.decisions, False
+        try:
+            for job in jobs:
+                decisions.append(_decide(job, now))
+                if planning.left_behind is not None:
+                    break
+        finally:
+            goes_on = self._watch.end(planning)
+        if not goes_on:
+            raise PassLeftBehind
+        return decisions
+
+    def _carry_out(self, state: StoreState, decisions: Sequence[Decision], now: int) -> int | None:
+        """Claim and hand out what is planned; return how many runs were handed out, None if nothing could be claimed."""
         permission = (
             None if state.lease is None else state.lease.permission
         )  # what holds when they are claimed
@@ -715,10 +765,13 @@ class Engine:
             return state is not None
         return state.retry_at is not None and state.retry_at > self.clock.monotonic()
 
-    def _watch_clock(self) -> None:
-        """Notice that this machine's wall clock was set, that it slept, or that this process was suspended."""
-        elapsed, expected = self.clock.monotonic(), self._expected_at
-        delta, slept = self._clocks.jump(self.clock.now(), elapsed), self._clocks.sleep(self.clock.slept())
+    def _watch_clock(self) -> int:
+        """Notice that this machine's wall clock was set, that it slept, or that this process was suspended.
+
+        :return: the monotonic microseconds in which the machine was awake
+        """
+        elapsed, expected, asleep = self.clock.monotonic(), self._expected_at, self.clock.slept()
+        delta, slept = self._clocks.jump(self.clock.now(), elapsed), self._clocks.sleep(asleep)
         if delta or slept or (expected is not None and elapsed - expected > JUMP):
             # A machine that was suspended from outside may have counted none of that, so its servers are asked.
             for state in self.states:
@@ -730,6 +783,7 @@ class Engine:
             self.logger.warning("The clock of this machine jumped by %+.1f s", delta / SECOND)
         if delta or slept:
             self.dispatch(ClockEvent(EVENT_CLOCK_JUMPED, (delta + slept) / SECOND))
+        return elapsed - asleep
 
     def _doubt_leases(self, *states: StoreState) -> None:
         """Renew this node's leases at once, and give the others time to do so: after a jump, all of them look over."""

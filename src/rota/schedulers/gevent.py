@@ -168,6 +168,9 @@ class GeventScheduler(BlockingScheduler):
         else:
             self._hub.loop.run_callback_threadsafe(self._hub.threadpool.spawn, work)
 
+    def _replace_pass(self) -> bool:
+        return False  # it hangs in the hub, as everything else does
+
     # -- the ends of a life --------------------------------------------------------------------------------------
 
     def _open(self) -> None:

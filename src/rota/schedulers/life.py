@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from .event_queue import EventQueue
 
 
+#: Seconds between two looks whether a pass that is waited for was replaced.
+LOOK = 0.25
+
 _EXAMPLES = {
     "jobstore": "a URL, or a dictionary such as {'type': 'sqlalchemy', 'url': 'sqlite:///jobs.sqlite'}",
     "executor": "a dictionary such as {'type': 'threadpool', 'max_workers': 20}",
@@ -97,7 +100,7 @@ class SchedulerLife(JobMethods):
         if self.state == STATE_STOPPED or self._engine is None:
             return None
         with self._tick_lock:
-            self._ticking = get_ident()
+            self._ticking = ident = get_ident()
             try:
                 return self._engine.tick()
             except BaseException as exc:  # the loop of a host ends by shutdown() only
@@ -106,7 +109,18 @@ class SchedulerLife(JobMethods):
                 self._log.exception("A pass over the job stores failed; trying again")
                 return 1.0
             finally:
-                self._ticking = None
+                if self._ticking == ident:  # a pass that hung is not the one that is under way now
+                    self._ticking = None
+
+    def _wait_for_pass(self) -> None:
+        """Wait until no pass is under way that could still hand out runs; one that hangs may be replaced meanwhile."""
+        while not (lock := self._tick_lock).acquire(timeout=LOOK):
+            pass
+        lock.release()
+
+    def _replace_pass(self) -> bool:
+        """Make another thread go on with the passes, as the one that makes them hangs; return whether this host can do that."""
+        return False
 
     @property
     def _ticks_may_block(self) -> bool:
@@ -236,6 +250,7 @@ class SchedulerLife(JobMethods):
             self._lease,
             self._runs_jobs,
             self._host_works,
+            self._replace_pass,
         )
         started: list[BaseExecutor] = []
         try:

@@ -14,6 +14,7 @@ from threading import Lock, Thread, current_thread, get_ident
 
 from ..clock import SLICE
 from ..errors import ConfigurationError, SchedulerAlreadyRunningError, SchedulerNotRunningError
+from ..events import EVENT_SCHEDULER_STALLED
 from ..interrupts import is_interrupt
 from ..logs import GuardedLogger
 from .base import STATE_STOPPED, BaseScheduler
@@ -121,6 +122,15 @@ class LoopScheduler(BaseScheduler):
             super()._dispatch_event(event)
 
     _dispatch_event.is_rotas = True  # type: ignore[attr-defined]
+
+    def _enqueue_event(self, event: Any) -> None:
+        super()._enqueue_event(event)
+        if event.code == EVENT_SCHEDULER_STALLED and not self._aside:
+            for (
+                queue
+            ) in self._event_queues():  # the loop stands still: for once, listeners are told elsewhere
+                if not queue.is_empty:
+                    queue.pump_in_thread()
 
     def _pump_soon(self, queue: EventQueue) -> None:
         try:

@@ -100,8 +100,8 @@ class Stopping(SchedulerLife):
 
     def _drain(self, wait: bool = True, timeout: float | None = None) -> None:
         """Finish a shutdown: wait for runs (or ask them to stop), then close executors and stores."""
-        with self._tick_lock:  # a pass that is under way may still hand out runs
-            engine = self._require_engine()
+        self._wait_for_pass()  # it may still hand out runs
+        engine = self._require_engine()
         try:
             engine.drain()
             executors = dict(self._executors) if self._runs_jobs else {}
@@ -175,8 +175,8 @@ class Stopping(SchedulerLife):
             self._tick_lock.release()
 
     def _finish_removal(self, state: StoreState) -> None:
-        with self._tick_lock:  # a pass that is under way may still hand out its runs
-            engine = self._require_engine()
+        self._wait_for_pass()  # it may still hand out its runs
+        engine = self._require_engine()
         state.completions.drain()
         for run in list((state.completions.in_hand or {}).values()):
             if run.started_at is None:

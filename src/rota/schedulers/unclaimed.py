@@ -1,4 +1,4 @@
-"""Due jobs that could not be claimed: each is tried again after a pause of its own, and hides no other one.
+"""Due jobs that could not be claimed or planned: each is tried again after a pause of its own, and hides no other one.
 
 Somebody holds the job's row, or changes the job again and again. It keeps no time; it is told.
 """
@@ -22,18 +22,21 @@ LONGEST_PAUSE = SECOND
 class Unclaimed:
     """The jobs of one store that were due, and could not be claimed."""
 
-    __slots__ = ("_jobs",)
+    __slots__ = ("_jobs", "hanging")
 
     def __init__(self) -> None:
         #: by job id: the pause after which it is tried again, and when that is over (monotonic microseconds)
         self._jobs: dict[str, tuple[int, int]] = {}
+        #: id and version of jobs whose trigger hangs in a call that was left behind; they are not tried until it returns.
+        #: Replaced, never changed: other threads read it
+        self.hanging: frozenset[tuple[str, int]] = frozenset()
 
     def __bool__(self) -> bool:
-        return bool(self._jobs)
+        return bool(self._jobs or self.hanging)
 
     def widened(self, room: Mapping[str, int]) -> dict[str, int]:
         """Return how many due jobs to ask for, so that the unclaimed ones take nobody's place."""
-        more = len(self._jobs)
+        more = len(self._jobs) + len(self.hanging)
         return {alias: free + more for alias, free in room.items()}
 
     def ready(self, jobs: Sequence[Job], room: Mapping[str, int], elapsed: int) -> list[Job]:
@@ -42,11 +45,13 @@ class Unclaimed:
         Those that are not due any more are forgotten.
         """
         self._jobs = {job.id: self._jobs[job.id] for job in jobs if job.id in self._jobs}
-        left = dict(room)
+        left, hanging = dict(room), self.hanging
         found = []
         for job in jobs:
             pause = self._jobs.get(job.id)
-            if left.get(job.executor, 0) > 0 and (pause is None or pause[1] <= elapsed):
+            if (job.id, job.version) in hanging or (pause is not None and pause[1] > elapsed):
+                continue
+            if left.get(job.executor, 0) > 0:
                 left[job.executor] -= 1
                 found.append(job)
         return found
@@ -67,5 +72,9 @@ class Unclaimed:
         :param upcoming: the jobs that are due until then
         """
         times = [until - elapsed for _, until in self._jobs.values()]
-        times += [(job.next_due or now) - now for job in upcoming if job.id not in self._jobs]
+        times += [
+            (job.next_due or now) - now
+            for job in upcoming
+            if job.id not in self._jobs and (job.id, job.version) not in self.hanging
+        ]
         return max(min(times, default=LONGEST_PAUSE), 0)

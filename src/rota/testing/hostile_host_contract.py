@@ -7,19 +7,52 @@ from __future__ import annotations
 
 import threading
 from contextvars import Context
+from datetime import timedelta
+from time import sleep
 
 import pytest
 
 from ..clock import SECOND, SYSTEM_CLOCK
-from ..events import EVENT_ALL
+from ..events import EVENT_ALL, EVENT_SCHEDULER_STALLED
+from ..triggers.base import BaseTrigger
 from . import hostile_jobs
 from .executor_jobs import look_and_set, look_and_set_async, setting
+from .hosts import PATIENCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
     from typing import Any
 
     from .hosts import Host
+
+
+class HangingTrigger(BaseTrigger):
+    """Fires each tenth of a second; in the planning that the test wants it hangs until somebody has noticed it.
+
+    :ivar hangs: whether the next planning hangs
+    :ivar seen: whether it was noticed; None: it has not hung yet
+    """
+
+    def __init__(self, noticed: Callable[[], object]) -> None:
+        self._noticed = noticed
+        self.hangs = False
+        self.seen: bool | None = None
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        """Return the next time, at once or at last."""
+        if self.hangs and previous_fire_time is not None:
+            self.hangs = False
+            until, seen = SYSTEM_CLOCK.monotonic() + int(PATIENCE) * SECOND, False
+            while not seen and SYSTEM_CLOCK.monotonic() < until:
+                sleep(0.005)
+                seen = bool(self._noticed())
+            self.seen = seen
+        return (previous_fire_time or now) + timedelta(seconds=0.1)
+
+    def __str__(self) -> str:
+        return "hanging"
 
 
 class HostileHostContract:
@@ -104,6 +137,26 @@ class HostileHostContract:
 
     def _ended(self, scheduler: Any) -> list[Any]:
         return [run for run in scheduler.get_runs(limit=1000) if run.ended and run.job_id != "neighbour"]
+
+    def test_a_trigger_that_hangs_is_seen_and_told_and_its_job_runs_when_it_returns(self, host: Host) -> None:
+        """How long something takes changes no job; a host that can go on without it does."""
+        scheduler = host.make(lease=0.3)
+        told: list[Any] = []
+        trigger = HangingTrigger(lambda: told or not scheduler.health()["alive"])
+        scheduler.add_listener(told.append, EVENT_SCHEDULER_STALLED)
+        host.start(scheduler)
+        host.call(scheduler.add_job, int, trigger, id="stuck")
+        trigger.hangs = True
+        host.call(scheduler.wakeup)
+        host.wait_until(lambda: trigger.seen is not None, "the trigger has hung and has returned")
+        assert trigger.seen, "nobody said so"
+        seen = len(scheduler.get_runs("stuck", limit=1000))
+        host.wait_until(lambda: len(scheduler.get_runs("stuck", limit=1000)) > seen, "its job runs")
+        assert scheduler.get_job("stuck").state == "active"
+        host.wait_until(lambda: scheduler.health()["alive"], "the scheduler is alive")
+        assert all(event.job_id == "stuck" for event in told)
+        host.shutdown(scheduler)
+        host.wait_until(scheduler._closed.is_set, "the scheduler is shut down")
 
     def test_a_coroutine_that_swallows_cancellation_does_not_hold_up_a_shutdown_beyond_its_time(
         self, host: Host, scheduler: Any
