@@ -155,10 +155,10 @@ class Crew:
         new.write_text(str(seconds))
         new.replace(self.clock)
 
-    def replace_one(self) -> None:
-        """Kill a random worker, and start another one in its place without waiting for it."""
+    def replace_one(self, **options: Any) -> None:
+        """Kill a random worker, and start another one with these options in its place without waiting for it."""
         self.kill(self._random.choice(self.alive))
-        self.start()
+        self.start(**options)
 
     def suspend(self, worker: subprocess.Popen[str]) -> None:
         """Stop a worker in its tracks, until it gets SIGCONT; for longer than its lease."""
