@@ -44,6 +44,45 @@ def _burst(server: str, ratio: float | None, jobs: int, **options: Any) -> Case:
     )
 
 
+def _housekeeping(server: str) -> Case:
+    title = _TITLES[server]
+    return Case(
+        f"{server}-housekeeping",
+        "housekeeping:beside",
+        (
+            Row(
+                f"a million records to forget and 50 000 jobs to heal in {title}: latest start of 100 one-second jobs",
+                "latest",
+                "s",
+                "How late jobs start while a program tidies up that was off for a month, or lacked its modules.",
+                bound=0.5,
+                timed=False,
+            ),
+            Row(
+                "… 99th percentile",
+                "p99",
+                "s",
+                "The same for nearly all of them.",
+                compared=False,
+                timed=False,
+            ),
+            Row(
+                "… of the backlog beside them",
+                "rate",
+                "records and jobs/s",
+                "Housekeeping takes what the work leaves; without due jobs it is several times as fast.",
+                more_is_better=True,
+                compared=False,
+                timed=False,
+            ),
+        ),
+        {"server": server, "records": 1_000_000, "broken": 50_000, "jobs": 100, "seconds": 10, "most": 60},
+        packages=("rota",),
+        most_rounds=1,
+        timeout=400,
+    )
+
+
 def _cases(
     server: str, burst: float, add: float, jobs: int, floor: str | None = None, **options: Any
 ) -> tuple[Case, ...]:
@@ -184,4 +223,6 @@ CASES = (
         packages=("rota",),
         most_rounds=1,
     ),
+    _housekeeping("sqlite"),
+    _housekeeping("postgresql"),
 )

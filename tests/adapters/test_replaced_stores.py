@@ -125,6 +125,20 @@ def test_a_backup_that_is_put_back_by_renaming_is_opened_and_runs_in_hand_get_a_
     assert outcomes(scheduler, "kept") == [("succeeded", None, 1)] * 2
 
 
+def test_in_a_store_that_was_replaced_nothing_due_is_claimed_until_the_others_have_claimed_what_they_have_in_hand(
+    program: Program, path: Path, tmp_path: Path
+) -> None:
+    program.scheduler.add_job(TASK, "interval", seconds=2, id="job")
+    backup(path, tmp_path / "backup")
+    remove(path)
+    os.replace(tmp_path / "backup", path)
+    program.scheduler.advance(seconds=7)  # of a lease of 15 s
+    assert program.health["ok"]
+    assert program.gate.held == []
+    program.scheduler.advance(seconds=3)
+    assert len(program.gate.held) == 1
+
+
 def test_a_backup_that_is_put_back_into_the_open_file_is_noticed_by_the_lease(
     program: Program, path: Path, tmp_path: Path
 ) -> None:

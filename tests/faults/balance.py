@@ -68,6 +68,7 @@ def balance(
     runs: Iterable[Run],
     trace: Sequence[str],
     ceased: Mapping[int, float] | None = None,
+    put_back: Sequence[float] = (),
 ) -> Balance:
     """Check that the ledger adds up.
 
@@ -76,6 +77,7 @@ def balance(
     :param trace: the lines that the jobs have written
     :param ceased: the pids of the processes that were killed, or suspended past their lease, and since when; None if the store
         was away, so that any process may have lost its lease without knowing
+    :param put_back: when a backup was put in place of the store: what ended before may be forgotten, and be executed again
     :raises AssertionError: if a nominal time is in no record or in two, a record does not say what happened, an attempt was
         executed twice, a run was repeated though its process lived, or a job ran more often at once than it may
     """
@@ -83,7 +85,7 @@ def balance(
     for run in runs:
         records[run.job_id].append(run)
     assert set(records) <= set(plans), f"records of jobs that nobody added: {set(records) - set(plans)}"
-    executions = _executions(trace)
+    executions = _executions(trace, put_back, ceased or {})
     numbers = dict.fromkeys((SUCCEEDED, SKIPPED, LOST), 0)
     repeated = 0
     at_once = {}
@@ -92,11 +94,12 @@ def balance(
         of_job = executions.pop(id, {})
         rightful: list[Stretch] = []
         for record in records[id]:
-            attempts = of_job.pop(record.nominal, {})
+            attempts = _remembered(record, of_job.pop(record.nominal, {}), put_back)
             _compare(record, attempts, plan, ceased)
             numbers[record.status] += record.count
             repeated += max(0, len(attempts) - 1)
             rightful += _rightful(record, attempts, ceased or {})
+        of_job = {nominal: left for nominal, each in of_job.items() if (left := _of_now(each, put_back))}
         assert not of_job, f"{id} was executed at times of which no record says so: {of_job}"
         at_once[id] = _most_at_once(rightful)
         assert at_once[id] <= plan.max_instances, (
@@ -113,7 +116,9 @@ def balance(
     )
 
 
-def _executions(trace: Iterable[str]) -> dict[str, dict[int, dict[int, Execution]]]:
+def _executions(
+    trace: Iterable[str], put_back: Sequence[float], ceased: Mapping[int, float]
+) -> dict[str, dict[int, dict[int, Execution]]]:
     """Return what was executed, by job id, nominal time and attempt."""
     found: dict[str, dict[int, dict[int, Execution]]] = {}
     for line in trace:
@@ -129,11 +134,38 @@ def _executions(trace: Iterable[str]) -> dict[str, dict[int, dict[int, Execution
         )
         attempts = found.setdefault(id, {}).setdefault(nominal, {})
         if kind == "begin":
-            assert attempt not in attempts, f"attempt {attempt} of {id} at {nominal} was executed twice"
+            before = attempts.get(attempt)
+            assert before is None or any(before.begin < moment <= time for moment in put_back), (
+                f"attempt {attempt} of {id} at {nominal} was executed twice"
+            )
+            assert before is None or before.end is not None or before.pid in ceased, (
+                f"attempt {attempt} of {id} at {nominal} was executed twice at once"
+            )
             attempts[attempt] = Execution(pid, time, None)
         else:
             attempts[attempt] = attempts[attempt]._replace(end=time)
     return found
+
+
+def _remembered(
+    record: Run, attempts: Mapping[int, Execution], put_back: Sequence[float]
+) -> Mapping[int, Execution]:
+    """Return the attempts without those that ended before a backup was put back that does not know of them."""
+    if not put_back:
+        return attempts
+    last = 0 if record.status == SKIPPED else record.attempt
+    known = {attempt: execution for attempt, execution in attempts.items() if attempt <= last}
+    return {**known, **_of_now(attempts, put_back)}
+
+
+def _of_now(attempts: Mapping[int, Execution], put_back: Sequence[float]) -> dict[int, Execution]:
+    """Return the attempts that had not ended when a backup was put back last."""
+    since = max(put_back, default=0)
+    return {
+        attempt: execution
+        for attempt, execution in attempts.items()
+        if execution.end is None or execution.end > since
+    }
 
 
 def _partition(id: str, plan: Plan, records: Iterable[Run]) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from rota.clock import instant
 from rota.core.run import CLAIMED
+from rota.errors import StoreReplacedError
 from rota.schedulers.background import BackgroundScheduler
 from tests.faults.balance import Balance, Plan, balance
 from tests.faults.worker import LEASE
@@ -43,7 +44,10 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = PATIENC
     while True:
         try:
             result, trouble = condition(), ""
-        except ConnectionError as exc:  # the store is away at the moment
+        except (
+            ConnectionError,
+            StoreReplacedError,
+        ) as exc:  # the store is away at the moment, or another one
             result, trouble = None, f" ({exc})"
         if result:
             return result
@@ -70,6 +74,10 @@ class Crew:
         self.workers: list[subprocess.Popen[str]] = []
         #: what is to happen
         self.plans: dict[str, Plan] = {}
+        #: when a backup was put in place of the store
+        self.put_back: list[float] = []
+        #: the jobs that went with the store that was there before
+        self.gone: set[str] = set()
         #: since when processes are dead, or suspended past their leases
         self.ceased: dict[int, float] | None = {}
         self._random = random.Random(seed)
@@ -147,10 +155,10 @@ class Crew:
         new.write_text(str(seconds))
         new.replace(self.clock)
 
-    def replace_one(self) -> None:
-        """Kill a random worker, and start another one in its place without waiting for it."""
+    def replace_one(self, **options: Any) -> None:
+        """Kill a random worker, and start another one with these options in its place without waiting for it."""
         self.kill(self._random.choice(self.alive))
-        self.start()
+        self.start(**options)
 
     def suspend(self, worker: subprocess.Popen[str]) -> None:
         """Stop a worker in its tracks, until it gets SIGCONT; for longer than its lease."""
@@ -173,11 +181,25 @@ class Crew:
         time.sleep(seconds)
         server.start()
 
+    def replace_store(self, change: Callable[[], object], seconds: float = PATIENCE) -> None:
+        """Let somebody change what the store is, and wait until all workers know and go on."""
+        self.ceased = None
+        told = len(self.lines("recovered"))
+        self.put_back.append(time.monotonic())
+        change()
+        workers = {worker.pid for worker in self.alive}
+
+        def know() -> bool:
+            return {int(line.split()[4]) for line in self._lines("recovered")[told:]} >= workers
+
+        wait_until(know, "all workers to know, and to go on", seconds)
+        wait_until(lambda: self.looker.get_jobs() is not None, "the store to be open")
+
     # -- jobs ----------------------------------------------------------------------------------------------------
 
-    def add_once(self, count: int, seconds: float = 0, takes: float = 0.2, func: str = WORK) -> None:
-        """Add jobs that run once, spread over the next seconds."""
-        start, first = datetime.now(UTC), len(self.plans)
+    def add_once(self, count: int, seconds: float = 0, takes: float = 0.2, func: str = WORK) -> list[str]:
+        """Add jobs that run once, spread over the next seconds; return their ids."""
+        start, first = datetime.now(UTC), len(self.plans) + len(self.gone)
         times = {
             f"once{first + number}": start + timedelta(seconds=seconds * number / count)
             for number in range(count)
@@ -194,6 +216,7 @@ class Crew:
             for id, time in times.items()
         )
         self.plans |= {id: Plan([instant(time)], 1, ATTEMPTS) for id, time in times.items()}
+        return list(times)
 
     def add_series(self, id: str, every: float, seconds: float, takes: float, **options: Any) -> None:
         """Add a job that runs every so many seconds, for a while."""
@@ -228,15 +251,24 @@ class Crew:
     def lines(self, kind: str, pid: int | None = None) -> list[tuple[str, int, int]]:
         """Return what jobs or listeners have written, as job ids, nominal times and attempts."""
         found = []
-        for line in self.trace.read_text().splitlines():
-            first, id, nominal, attempt, by, *_ = line.split()
-            if first == kind and pid in (None, int(by)):
+        for line in self._lines(kind):
+            _, id, nominal, attempt, by, *_ = line.split()
+            if pid in (None, int(by)):
                 found.append((id, int(nominal), int(attempt)))
         return found
+
+    def _lines(self, kind: str) -> list[str]:
+        return [line for line in self.trace.read_text().splitlines() if line.startswith(f"{kind} ")]
 
     def lines_of(self, job_id: str) -> list[int]:
         """Return the nominal times at which a job has begun."""
         return [nominal for id, nominal, _ in self.lines("begin") if id == job_id]
+
+    def give_up(self, *ids: str) -> None:
+        """Expect nothing more of jobs that are not in what is the store now; of all, if none are named."""
+        for id in ids or tuple(self.plans):
+            del self.plans[id]
+            self.gone.add(id)
 
     def wait_for_runs(self, job_id: str, count: int) -> None:
         """Wait until so many runs of a job have begun."""
@@ -288,7 +320,14 @@ class Crew:
             # A process that the machine gave no time says that its lease is over; since when, nobody knows.
             lapsed = re.findall(r"Node (\d+)-\w+ did not renew its lease", self.complaints.read_text())
             ceased = {**dict.fromkeys(map(int, lapsed), 0.0), **ceased}
-        return balance(self.plans, self.runs(), self.trace.read_text().splitlines(), ceased)
+        # What had no place in the backup was told as lost.
+        lost = {tuple(line.split()[1:5]) for line in self._lines("lost")} if self.put_back else set()
+        trace = [
+            line
+            for line in self.trace.read_text().splitlines()
+            if line.split()[1] not in self.gone and tuple(line.split()[1:5]) not in lost
+        ]
+        return balance(self.plans, self.runs(), trace, ceased, self.put_back)
 
 
 __all__ = ("LEASE", "Crew", "wait_until")

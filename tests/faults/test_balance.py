@@ -86,3 +86,27 @@ def test_a_ledger_that_does_not_say_what_happened_does_not(
 def test_where_the_store_was_away_any_process_may_have_lost_its_lease() -> None:
     runs: list[Any] = [*RUNS[:2], record(40, attempt=2)]
     assert balance(PLANS, runs, [*TRACE, *whole(40, 2)]).repeated == 1
+
+
+AGAIN = [begin(40, pid=2, at=60), end(40, pid=2, at=61)]
+
+
+def test_what_ended_before_a_backup_was_put_back_may_be_executed_again() -> None:
+    assert balance(PLANS, RUNS, [*TRACE, *AGAIN], None, [50.0]).executions == 3
+    forgotten = [*whole(10), *whole(20), *whole(40)]
+    assert balance(PLANS, RUNS, forgotten, None, [30.0]).skipped == 2
+
+
+@pytest.mark.parametrize(
+    ("trace", "put_back", "message"),
+    [
+        ([*TRACE, *AGAIN], [70.0], "was executed twice"),
+        ([*whole(10), begin(40), *AGAIN, end(40, at=62)], [50.0], "was executed twice at once"),
+        ([*whole(10), *whole(20), *whole(40)], [22.0], "was executed"),
+    ],
+)
+def test_a_backup_that_was_put_back_excuses_nothing_else(
+    trace: list[str], put_back: list[float], message: str
+) -> None:
+    with pytest.raises(AssertionError, match=message):
+        balance(PLANS, RUNS, trace, None, put_back)

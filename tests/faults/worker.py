@@ -18,7 +18,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rota.clock import SECOND, Clock
-from rota.events import EVENT_JOB_LOST, EVENT_JOB_REFUSED, EVENT_SCHEDULER_STARTED
+from rota.events import (
+    EVENT_JOB_LOST,
+    EVENT_JOB_REFUSED,
+    EVENT_JOBSTORE_REPLACED,
+    EVENT_SCHEDULER_RECOVERED,
+    EVENT_SCHEDULER_STARTED,
+)
 from rota.executors.base import current_run
 from rota.executors.pool import ThreadPoolExecutor
 from rota.jobstores.base import BaseJobStore
@@ -30,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rota.core.run import Run
-    from rota.events import JobExecutionEvent
+    from rota.events import JobExecutionEvent, SchedulerHealthEvent
 
 #: short, so that tests need not wait long; long enough for a process on a busy machine to renew it in time
 LEASE = 3.0
@@ -170,7 +176,13 @@ def main() -> None:
         name = {EVENT_JOB_REFUSED: "refused", EVENT_JOB_LOST: "lost"}[event.code]
         append(options.trace, name, event.job_id, event.run.nominal, event.run.attempt, os.getpid())
 
+    def tell_of_the_store(event: SchedulerHealthEvent) -> None:
+        ok = scheduler.health()["stores"]["default"]["ok"]
+        name = "replaced" if event.code == EVENT_JOBSTORE_REPLACED else "recovered"
+        append(options.trace, name, event.alias, 0, int(ok), os.getpid())
+
     scheduler.add_listener(tell, EVENT_JOB_REFUSED | EVENT_JOB_LOST)
+    scheduler.add_listener(tell_of_the_store, EVENT_JOBSTORE_REPLACED | EVENT_SCHEDULER_RECOVERED)
     scheduler.add_listener(lambda event: print("ready", flush=True), EVENT_SCHEDULER_STARTED)
     if isinstance(scheduler, AsyncIOScheduler):
         asyncio.run(on_a_loop(scheduler))

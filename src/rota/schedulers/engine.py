@@ -383,6 +383,8 @@ class Engine:
             return self._measure_in_time(state) if lease is None else lease.wait(False)
         if state.requested:
             self._hand_over(state, [state.requested.popleft() for _ in range(len(state.requested))])
+        if lease is not None and (pause := lease.wait_for_the_others()) is not None:
+            return pause
         most = PASS if store.does_io else PASS_IN_MEMORY
         room = {
             alias: min(PASS if alias in state.crowded else most, self._room(alias))

@@ -48,6 +48,7 @@ class Lease:
         "_store",
         "_unanswered",
         "asked",
+        "claims_from",
         "ended",
         "hurry",
         "in_doubt",
@@ -88,6 +89,9 @@ class Lease:
         self.ended = False
         #: until when nobody is declared dead (monotonic microseconds): whoever was cut off as this node was has to renew first
         self.no_takeover_until = 0
+        #: when runs are claimed again (monotonic microseconds): in a store that was replaced, the others first claim anew what they
+        #: have in hand, or it would be executed twice
+        self.claims_from = 0
         #: True while the answer to a claim is missing: the store may hold runs for this node that it does not know of
         self.in_doubt = False
         #: what the runs that are claimed from now on need to start; another one after a renewal that was too late for the store
@@ -131,6 +135,11 @@ class Lease:
         if claiming and self._looked_at is not None:
             times.append(self._looked_at + self.every - now)
         return max(min(times) / SECOND, SHORTEST_WAIT)
+
+    def wait_for_the_others(self) -> float | None:
+        """Return the seconds until the next pass while nothing may be claimed; None: it may."""
+        left = self.claims_from - self._clock.monotonic()
+        return min(max(left / SECOND, SHORTEST_WAIT), self.wait(True)) if left > 0 else None
 
     def renew(self, in_hand: InHand) -> bool:
         """Renew the lease, even if it has run out; say what others have taken meanwhile. Thread-safe.
@@ -197,6 +206,7 @@ class Lease:
             for run in runs:
                 run.permission = waiting if id(run) in gone else self.permission
             self.renewed_at = elapsed
+            self.claims_from = elapsed + self._late  # the others have renewed by then, and seen it too
         finally:
             if waited:
                 self._in_turn.release()
