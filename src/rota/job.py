@@ -19,7 +19,6 @@ from .errors import (
     UnknownAttributeError,
 )
 from .jobchecks import checked_call, checked_executor, checked_id, checked_name, checked_time, checked_trigger
-from .storednames import callable_named
 from .triggers.base import BaseTrigger
 from .util import (
     convert_to_datetime,
@@ -471,6 +470,8 @@ class Job:
             raise JobValueError(f"Job has version {state['version']}, but only version 1 can be handled")
         self.id = state["id"]
         self.func_ref = state["func"]
+        from .storednames import callable_named  # import time: jobs that are pickled are rare
+
         self.func = callable_named(state["func"])
         self.args = state["args"]
         self.kwargs = state["kwargs"]

@@ -71,9 +71,16 @@ class BaseJobStore(ABC):
     _alias: str | None = None
     #: what the clock of the store's server shows; None: it has none
     _offset: Offset | None = None
+    #: whether :meth:`now` is another clock than the scheduler's
+    has_clock: bool = False
     #: for subclasses; Rota's own stores log by ``_log``
     _logger: Any = LoggerAttribute("rota.jobstores")
     _log: GuardedLogger = GuardedLogger("rota.jobstores")
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "now" in vars(cls):
+            cls.has_clock = True
 
     # -- life cycle ----------------------------------------------------------------------------------------------
 
@@ -540,12 +547,11 @@ class BaseJobStore(ABC):
         nobody: what :meth:`measure_clock` has measured last still counts while the store is away.
         """
         offset = self._offset
-        return self.clock.now() if offset is None else offset.now(self.clock)
-
-    @property
-    def has_clock(self) -> bool:
-        """Whether :meth:`now` is another clock than the scheduler's."""
-        return self._offset is not None or type(self).now is not BaseJobStore.now
+        try:
+            clock: Clock = self._scheduler.clock
+        except AttributeError:
+            clock = self.clock
+        return clock.now() if offset is None else offset.now(clock)
 
     def measure_clock(self) -> int:
         """Measure anew how far the server's clock is ahead; a scheduler calls it after an outage or a suspension.

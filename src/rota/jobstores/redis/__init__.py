@@ -87,6 +87,7 @@ class RedisJobStore(DurableJobStore):
     :raises ConfigurationError: (a ``ValueError``) if an option is wrong
     """
 
+    has_clock = True
     waits_for_sockets = True
     poll_interval = 1.0
 

@@ -145,6 +145,7 @@ class SQLAlchemyJobStore(DurableJobStore):
         self._history = History(self._tables)
         self._bounds = Retention(keep_runs, age)
         self._offset = None if self._db.can.clock is None else Offset()
+        self.has_clock = self.has_clock or self._offset is not None
         #: until when rows are looked at before they are written (monotonic microseconds)
         self._wary_until = 0
         self._started = False
@@ -175,6 +176,7 @@ class SQLAlchemyJobStore(DurableJobStore):
         self._home = scheduler, alias
         self._open()
         self._offset = None if self._db.can.clock is None else Offset()
+        self.has_clock = self.has_clock or self._offset is not None
         self._started = True
         self.measure_clock()
 

@@ -56,6 +56,7 @@ class TreeJobStore(DurableJobStore):
     :raises ConfigurationError: (a ``ValueError``) if a bound is wrong
     """
 
+    has_clock = True
     waits_for_sockets = True
     poll_interval = 1.0
 

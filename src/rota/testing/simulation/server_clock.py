@@ -26,6 +26,8 @@ class ClockedJobStore(SnapshotJobStore):
     :param server: the clock of the server that the store objects share
     """
 
+    has_clock = True
+
     def __init__(self, database: SharedDatabase, server: ServerClock, rules: Rules = ALL) -> None:
         super().__init__(database, rules)
         self._server = server
