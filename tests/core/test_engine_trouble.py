@@ -55,6 +55,32 @@ def test_a_trigger_that_fails_puts_its_own_job_into_quarantine_and_no_other(back
     assert (event.job_id, event.reason) == ("bad", bad.error)
 
 
+def test_a_pass_that_does_not_end_is_told_by_health_while_it_lasts():
+    scheduler, _ = started()
+    seen = []
+
+    class SlowTrigger(MinuteTrigger):
+        def get_next_fire_time(self, previous_fire_time, now):
+            if previous_fire_time is not None and not seen:
+                for seconds in (4, 8):
+                    scheduler.clock.advance(seconds=seconds)
+                    seen.append(scheduler.health())
+            return super().get_next_fire_time(previous_fire_time, now)
+
+    scheduler.add_job(int, SlowTrigger(), id="slow")
+    scheduler.advance(minutes=2)
+    assert [report["alive"] for report in seen] == [True, False]
+    assert "has taken 12 s and goes on" in seen[1]["stores"]["default"]["error"]
+    assert scheduler.health()["alive"]
+
+
+def test_health_answers_whatever_the_clock_says():
+    scheduler, _ = started()
+    for instant in (2**62, -(2**62)):
+        scheduler._engine.last_tick = instant
+        assert scheduler.health()["last_tick"]
+
+
 def test_a_job_in_quarantine_runs_again_after_it_has_been_repaired():
     scheduler, _ = started()
     scheduler.add_job(int, MinuteTrigger(MIDNIGHT + timedelta(minutes=1)), id="bad")
