@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, tzinfo
+import re
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 import pytest
 
-from rota.errors import RotaError
+from rota.errors import RotaError, TriggerTypeError
 from rota.events import EVENT_JOB_EXECUTED, EVENT_JOB_REMOVED, EVENT_JOB_SUBMITTED
 from rota.jobstores.memory import MemoryJobStore
 from rota.testing import ManualScheduler
@@ -72,6 +73,23 @@ def test_a_pass_that_does_not_end_is_told_by_health_while_it_lasts():
     assert [report["alive"] for report in seen] == [True, False]
     assert "has taken 12 s and goes on" in seen[1]["stores"]["default"]["error"]
     assert scheduler.health()["alive"]
+
+
+@pytest.mark.parametrize(
+    "answer", [datetime(2029, 1, 1, 1), "2029-01-01", 10**30, 1.5, date(2029, 1, 1), datetime]
+)
+def test_a_trigger_that_returns_no_time_with_a_zone_is_told_what_it_must_return(answer):
+    class Odd(BaseTrigger):
+        def get_next_fire_time(self, previous_fire_time, now):
+            return answer if previous_fire_time else now + timedelta(minutes=1)
+
+    must = r"Odd.get_next_fire_time\(\) must return a datetime with a time zone, or None, got "
+    with pytest.raises(TriggerTypeError, match=must):
+        Odd().after(0)
+    scheduler, _ = started()
+    scheduler.add_job(int, Odd(), id="odd")
+    scheduler.advance(minutes=1)
+    assert re.search(must, scheduler.get_job("odd").error)
 
 
 def test_health_answers_whatever_the_clock_says():
