@@ -226,7 +226,8 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
     def health(self) -> dict[str, Any]:
         """Return how the scheduler is, as JSON-able data: at once, from memory, whatever the stores do meanwhile.
 
-        ``alive``: it runs and no pass has been at a store for more than five seconds; ``state``; ``node``; ``last_tick`` (ISO 8601) and ``lag`` (seconds that
+        ``alive``: it runs, its stores are ok, and no pass has been at one for more than five seconds; ``state``; ``node``;
+        ``last_tick`` (ISO 8601) and ``lag`` (seconds that
         the earliest due job waits); ``in_flight`` (runs under way); ``overdue`` (due jobs by executor alias, of very many 1000);
         ``stores``: for each alias ``ok``, ``error``, ``failures``, ``clock_offset`` (seconds that its clock is ahead of ours, None
         if it has none), ``age`` (how many seconds ago ``lag`` and ``overdue`` were looked up, None: not yet; whoever asks has them
