@@ -56,25 +56,6 @@ def test_a_trigger_that_fails_puts_its_own_job_into_quarantine_and_no_other(back
     assert (event.job_id, event.reason) == ("bad", bad.error)
 
 
-def test_a_pass_that_does_not_end_is_told_by_health_while_it_lasts():
-    scheduler, _ = started()
-    seen = []
-
-    class SlowTrigger(MinuteTrigger):
-        def get_next_fire_time(self, previous_fire_time, now):
-            if previous_fire_time is not None and not seen:
-                for seconds in (4, 8):
-                    scheduler.clock.advance(seconds=seconds)
-                    seen.append(scheduler.health())
-            return super().get_next_fire_time(previous_fire_time, now)
-
-    scheduler.add_job(int, SlowTrigger(), id="slow")
-    scheduler.advance(minutes=2)
-    assert [report["alive"] for report in seen] == [True, False]
-    assert "has taken 12 s and goes on" in seen[1]["stores"]["default"]["error"]
-    assert scheduler.health()["alive"]
-
-
 @pytest.mark.parametrize(
     "answer", [datetime(2029, 1, 1, 1), "2029-01-01", 10**30, 1.5, date(2029, 1, 1), datetime]
 )

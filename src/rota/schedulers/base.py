@@ -226,8 +226,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
     def health(self) -> dict[str, Any]:
         """Return how the scheduler is, as JSON-able data: at once, from memory, whatever the stores do meanwhile.
 
-        ``alive``: it runs, its stores are ok, and no pass has been at one for more than five seconds; ``state``; ``node``;
-        ``last_tick`` (ISO 8601) and ``lag`` (seconds that
+        ``alive``: it runs and its last pass is not overdue; ``state``; ``node``; ``last_tick`` (ISO 8601) and ``lag`` (seconds that
         the earliest due job waits); ``in_flight`` (runs under way); ``overdue`` (due jobs by executor alias, of very many 1000);
         ``stores``: for each alias ``ok``, ``error``, ``failures``, ``clock_offset`` (seconds that its clock is ahead of ours, None
         if it has none), ``age`` (how many seconds ago ``lag`` and ``overdue`` were looked up, None: not yet; whoever asks has them
@@ -256,10 +255,9 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
             report["executors"][alias] = {"room": executor.capacity()}
         for alias, store_state in engine.stores.items():
             store, seen = store_state.store, store_state.housekeeping
-            error = engine.trouble(store_state)
             report["stores"][alias] = {
-                "ok": error is None,
-                "error": error,
+                "ok": store_state.error is None,
+                "error": store_state.error,
                 "failures": store_state.failures,
                 "clock_offset": None if store.clock_offset is None else store.clock_offset / SECOND,
                 "age": seen.age,

@@ -55,9 +55,6 @@ PASS = 1000
 #: took half of the time of a burst.
 PASS_IN_MEMORY = 100
 
-#: A pass at one store that takes longer is told by ``health()``: the store or a trigger does not answer.
-LONGEST_PASS = 5 * SECOND
-
 
 class Engine:
     """The mechanism behind every scheduler.
@@ -283,9 +280,7 @@ class Engine:
         self._starved = ()  # runs that end meanwhile wake nobody; the room that they leave is looked at below
         self._full.clear()
         for state in self.states:
-            state.busy_since = self._awake()
             wait = self._guarded_pass(state)
-            state.busy_since = None
             if wait is not None and (delay is None or wait < delay):
                 delay = wait
         # In this order: a run that ends later finds its executor here, and one that ended earlier has left room.
@@ -301,13 +296,6 @@ class Engine:
         for state in self.states:
             state.waits_until = HELD if delay is None else state.store.now() + wait
         return delay
-
-    def trouble(self, state: StoreState) -> str | None:
-        """Return what keeps a store's jobs from running, in words; None if nothing does."""
-        since = state.busy_since
-        if state.error is None and since is not None and self._awake() - since > LONGEST_PASS:
-            return f"looking for due jobs there has taken {(self._awake() - since) // SECOND} s and goes on; nothing else runs"
-        return state.error
 
     def concerns(self, due: int | None, alias: str) -> bool:
         """Whether a new or changed due time in a store comes before the host's next pass, so that it has to be woken up."""

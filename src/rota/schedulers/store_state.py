@@ -29,7 +29,6 @@ class StoreState:
 
     __slots__ = (
         "alias",
-        "busy_since",
         "clock",
         "clocks",
         "completions",
@@ -57,8 +56,6 @@ class StoreState:
     def __init__(self, engine: Engine, alias: str, store: BaseJobStore, lease: Lease | None) -> None:
         self.alias = alias
         self.store = store
-        #: when the pass under way came to this store (as the engine's ``awake()``), None: it is not at work there
-        self.busy_since: int | None = None
         #: None for a store that dies with the process
         self.lease = lease
         #: the thread that renews the lease; None: the passes do, as in virtual time
