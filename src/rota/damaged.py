@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from .core.recorded import Recorded
+
     #: whether a value is what it must be, what that is in words, and what to take instead of something else
     Kind = tuple[Callable[[Any], bool], str, Callable[[Any], Any]]
 
@@ -43,6 +45,15 @@ def is_damaged(error: str | None) -> bool:
 def is_time(value: Any) -> bool:
     """Whether a value is an instant that a job or run can have."""
     return isinstance(value, int) and EARLIEST <= value <= LATEST
+
+
+def stands_for(nominal: int, last: Any, status: Any) -> Recorded:
+    """Return what the record of a nominal time stands for; of a damaged one that is its own time at least.
+
+    :param nominal: an instant, microseconds since the epoch
+    """
+    until = last if is_time(last) and last >= nominal else nominal
+    return nominal, until, status if isinstance(status, str) else "unreadable"
 
 
 def version_of(value: Any) -> int:

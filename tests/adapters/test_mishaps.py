@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy.event import listen
 
 from rota.clock import moment
 from rota.core.plan import ACTIVE, QUARANTINED, plan, quarantine
 from rota.core.run import SUCCEEDED
 from rota.errors import JobValueError, SchemaError, StoreNotStartedError, StoreUnavailableError
+from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.schedulers.background import BackgroundScheduler
 from rota.testing.contract_jobs import LEASE, NODE, START, due_ids, finish, make_job, statuses
 from tests.faults.proxy import Proxy
@@ -149,3 +153,30 @@ def test_a_value_that_is_too_long_is_refused_and_one_that_is_not_is_kept_whole(
     else:
         (found,) = store.get_all_jobs()
         assert (found.id, found.executor, tuple(found.args)) == (job.id, job.executor, tuple(job.args))
+
+
+def test_a_file_that_somebody_keeps_locked_holds_up_a_step_of_the_scheduler_for_a_moment_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rota.jobstores.sqlalchemy.capabilities.BUSY_TIMEOUT", 200)
+    file = tmp_path / "jobs.sqlite"
+    store = SQLAlchemyJobStore(f"sqlite:///{file}")
+    store.start(None, "default")
+    waits: list[int] = []
+
+    def note(conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement == "BEGIN IMMEDIATE":
+            waits.append(conn.connection.cursor().execute("PRAGMA busy_timeout").fetchone()[0])
+
+    listen(store.engine, "before_cursor_execute", note)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for _ in range(3):
+            with pytest.raises(StoreUnavailableError, match="locked"):
+                store.claim([plan(make_job("job"), START)], NODE, START)
+        other.execute("ROLLBACK")
+    assert waits == [200, 100, 100]
+    store.renew(NODE, START, LEASE)  # nobody holds it any more
+    store.renew(NODE, START, LEASE)
+    assert waits == [200, 100, 100, 100, 200]
+    store.shutdown()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, tzinfo
+import re
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 import pytest
 
-from rota.errors import RotaError
+from rota.errors import RotaError, TriggerTypeError
 from rota.events import EVENT_JOB_EXECUTED, EVENT_JOB_REMOVED, EVENT_JOB_SUBMITTED
 from rota.jobstores.memory import MemoryJobStore
 from rota.testing import ManualScheduler
@@ -53,6 +54,30 @@ def test_a_trigger_that_fails_puts_its_own_job_into_quarantine_and_no_other(back
     assert outcomes(scheduler, "good") == [("succeeded", None, 1)] * 5
     (event,) = [event for name, event in log if name == "JOB_QUARANTINED"]
     assert (event.job_id, event.reason) == ("bad", bad.error)
+
+
+@pytest.mark.parametrize(
+    "answer", [datetime(2029, 1, 1, 1), "2029-01-01", 10**30, 1.5, date(2029, 1, 1), datetime]
+)
+def test_a_trigger_that_returns_no_time_with_a_zone_is_told_what_it_must_return(answer):
+    class Odd(BaseTrigger):
+        def get_next_fire_time(self, previous_fire_time, now):
+            return answer if previous_fire_time else now + timedelta(minutes=1)
+
+    must = r"Odd.get_next_fire_time\(\) must return a datetime with a time zone, or None, got "
+    with pytest.raises(TriggerTypeError, match=must):
+        Odd().after(0)
+    scheduler, _ = started()
+    scheduler.add_job(int, Odd(), id="odd")
+    scheduler.advance(minutes=1)
+    assert re.search(must, scheduler.get_job("odd").error)
+
+
+def test_health_answers_whatever_the_clock_says():
+    scheduler, _ = started()
+    for instant in (2**62, -(2**62)):
+        scheduler._engine.last_tick = instant
+        assert scheduler.health()["last_tick"]
 
 
 def test_a_job_in_quarantine_runs_again_after_it_has_been_repaired():

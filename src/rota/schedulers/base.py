@@ -9,7 +9,7 @@ import sys
 from abc import ABCMeta, abstractmethod
 from threading import Event, RLock
 
-from ..clock import LEASE, SECOND, SYSTEM_CLOCK, moment
+from ..clock import LEASE, SECOND, SYSTEM_CLOCK, shown_moment
 from ..core.policy import DEFAULT_POLICY
 from ..errors import (
     AliasInUseError,
@@ -273,7 +273,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
                 report["overdue"][name] = report["overdue"].get(name, 0) + waiting
         engine.look_soon()
         if engine.last_tick is not None:
-            report["last_tick"] = moment(engine.last_tick).isoformat()
+            report["last_tick"] = shown_moment(engine.last_tick).isoformat()
         report["alive"] = self._host_is_alive() and not engine.is_overdue()
         return report
 

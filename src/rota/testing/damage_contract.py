@@ -178,6 +178,20 @@ class DamageContract:
             hand.close()
 
     @pytest.mark.timeout(300)
+    def test_a_damaged_record_still_stands_for_its_own_time(self, hand: Hand) -> None:
+        clock = VirtualClock(moment(START))
+        done = [damage for damage in _spoil_all(hand, clock, RECORD) if damage.field in ("last", "status")]
+        store = hand.open()
+        store.start(_Holder(clock), "default")
+        try:
+            found = store.recorded(dict([damage.key for damage in done]))
+            wrong = [damage for damage in done if damage.key[1] not in _firsts(found, damage.key[0])]
+            assert not wrong, "\n".join(map(repr, wrong))
+        finally:
+            store.shutdown()
+            hand.close()
+
+    @pytest.mark.timeout(300)
     def test_a_run_that_is_damaged_while_its_node_carries_it_out_gets_an_end(self, hand: Hand) -> None:
         """The node that has it lives on, and presents its end; whatever is damaged, the job goes on."""
         wanted = [Damage(RUN, field, name, ()) for field in hand.fields[RUN] for name in hand.damages]
@@ -313,6 +327,11 @@ def _spoil_all(hand: Hand, clock: VirtualClock, *kinds: str) -> Iterator[Damage]
     for damage in wanted:
         if hand.write(damage.kind, damage.key, damage.field, hand.damages[damage.name]):
             yield damage
+
+
+def _firsts(found: Mapping[str, Any], id: str) -> list[int]:
+    """Return the nominal times of the records that were found of a job."""
+    return [first for first, _, _ in found.get(id, ())]
 
 
 class _Holder:

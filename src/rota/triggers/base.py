@@ -13,6 +13,7 @@ from datetime import timezone as dt_timezone
 from ..clock import SECOND, SYSTEM_CLOCK, moment
 from ..clock import instant as to_instant
 from ..errors import DeserializationError, TooMuchWorkError, TriggerError, TriggerTypeError
+from ..texts import repr_of, shortened
 from ..util import astimezone, convert_to_datetime, local_timezone
 from .operators import TriggerOperators
 
@@ -79,7 +80,7 @@ class BaseTrigger(TriggerOperators, ABC):
 
         :param now: instant, microseconds since the epoch
         """
-        return _instant_or_none(self.get_next_fire_time(None, self._moment(now)))
+        return self._checked(self.get_next_fire_time(None, self._moment(now)))
 
     def after(self, instant: int, previous: int | None = None) -> int | None:
         """Return the first nominal time that is later than ``instant``, or None.
@@ -89,13 +90,30 @@ class BaseTrigger(TriggerOperators, ABC):
             interval and tells a cron trigger whether the first pass of a repeated hour has fired
         """
         base = self._moment(instant)
-        following = _instant_or_none(self.get_next_fire_time(base, base))
+        following = self._checked(self.get_next_fire_time(base, base))
         if following is not None and following <= instant:
             raise TriggerError(
                 f"{self} went back in time: asked for a time after {base.isoformat()}, it answered "
                 f"{self._moment(following).isoformat()}; get_next_fire_time() must return a later time or None"
             )
         return following
+
+    def _checked(self, answer: Any) -> int | None:
+        """Return the instant of what :meth:`get_next_fire_time` returned.
+
+        :raises TriggerTypeError: if it is no datetime with a zone
+        """
+        if answer is None:
+            return None
+        try:
+            return to_instant(answer)
+        except TypeError as exc:
+            if isinstance(answer, datetime) and answer.tzinfo is not None:
+                raise  # of its zone
+            raise TriggerTypeError(
+                f"{type(self).__name__}.get_next_fire_time() must return a datetime with a time zone, or None, got "
+                f"{shortened(repr_of(answer), 200)}; count from its arguments, which have one"
+            ) from exc
 
     def anchor_among(self, previous: int) -> int | None:
         """Return what a combined trigger must give :meth:`after` as ``previous``; None keeps the trigger's own grid.

@@ -14,7 +14,7 @@ from pymongo import DESCENDING, ReplaceOne, UpdateMany, UpdateOne
 from ...core.recorded import BEFORE, MOST, standing_from
 from ...core.run import CLAIMED
 from ...damaged import MOST as MOST_COUNTED
-from ...damaged import is_time, renewals_of, text_instead
+from ...damaged import is_time, renewals_of, stands_for, text_instead
 from ...errors import DeserializationError, StoreError
 from ..documents import fields_of, label_all, run_of
 from ..offset import AHEAD
@@ -360,10 +360,7 @@ def _size(entry: Mapping[str, Any]) -> int:
 
 
 def _standing(entry: Mapping[str, Any]) -> Recorded:
-    nominal: int = entry["nominal"]
-    last, status = entry.get("last"), entry.get("status")
-    until: int = last if is_time(last) and last >= nominal else nominal  # type: ignore[assignment, operator]
-    return nominal, until, status if isinstance(status, str) else "unreadable"
+    return stands_for(entry["nominal"], entry.get("last"), entry.get("status"))
 
 
 def _identity(job_id: str, entry: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: How long SQLite waits for another process that writes, in milliseconds; after each such time it is asked again, or told.
 BUSY_TIMEOUT = 5_000
+#: The same for steps of the scheduler while it is known that somebody keeps the file locked.
+SHORT_TIMEOUT = 100
 #: After so many bytes in its write-ahead log SQLite begins it anew (1000 pages of 4096 bytes).
 LOG_LENGTH = 1000 * 4096
 #: How long a connection may take to come about, and how long an answer may take, in seconds.
@@ -141,6 +143,20 @@ class Capabilities:
     def alone(self, conn: Connection, name: str) -> Iterator[None]:
         """Keep others who ask with the same name out, inside a transaction."""
         yield
+
+
+@contextmanager
+def waiting_shortly(conn: Connection) -> Iterator[None]:
+    """Have a connection to SQLite wait only a moment for the lock of its file."""
+    cursor = conn.connection.cursor()  # SQLAlchemy would begin a transaction
+    try:
+        cursor.execute(f"PRAGMA busy_timeout = {SHORT_TIMEOUT}")
+        try:
+            yield
+        finally:
+            cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
+    finally:
+        cursor.close()
 
 
 class _Sqlite(Capabilities):

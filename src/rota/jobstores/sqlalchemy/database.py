@@ -38,7 +38,14 @@ from ...errors import (
 )
 from ...masking import without_secrets
 from ..identity import MOVED, replaced
-from .capabilities import BUSY_TIMEOUT, capabilities_of, is_in_memory, takes_arrays, takes_unions
+from .capabilities import (
+    BUSY_TIMEOUT,
+    capabilities_of,
+    is_in_memory,
+    takes_arrays,
+    takes_unions,
+    waiting_shortly,
+)
 from .files import OpenFile, leave_open
 from .forks import GATE
 from .locked import explained, is_locked, may_wait_again
@@ -91,6 +98,8 @@ class Database:
         options: Mapping[str, Any] | None = None,
     ) -> None:
         self._own = engine is None
+        #: whether the last step of the scheduler found the file of SQLite locked by somebody else
+        self._locked = False
         #: whether connections come in a transaction mode that the store did not choose
         self._foreign = engine is not None or "isolation_level" in (options or {})
         if engine is None:
@@ -251,12 +260,15 @@ class Database:
                     self._repair(repair)
                     repair = None
                     continue
+                patient = transaction != self._writing_impatiently
                 if self._own and not finished and is_locked(exc):
                     waits += 1
-                    if may_wait_again(self.engine, waits, self.address, BUSY_TIMEOUT / 1000):
+                    if not patient:  # it holds up the jobs of other stores
+                        self._locked = True
+                    elif may_wait_again(self.engine, waits, self.address, BUSY_TIMEOUT / 1000):
                         continue
                 if not finished and isinstance(exc, DBAPIError) and self.can.is_held(exc):
-                    if transaction == self._writing_impatiently:
+                    if not patient:
                         raise HeldRowsError(f"The database {self.address}: rows are held by others") from exc
                     waits += 1
                     if waits < PATIENCE:
@@ -303,8 +315,14 @@ class Database:
 
     @contextmanager
     def _writing_impatiently(self) -> Iterator[Connection]:
-        with self._connected() as plain, self.can.transaction(plain, self._foreign, False) as conn:
-            yield conn
+        with self._connected() as plain:
+            if self._locked:
+                with waiting_shortly(plain), self.can.transaction(plain, self._foreign, False) as conn:
+                    self._locked = False
+                    yield conn
+            else:
+                with self.can.transaction(plain, self._foreign, False) as conn:
+                    yield conn
 
     @contextmanager
     def _at_once(self) -> Iterator[Connection]:

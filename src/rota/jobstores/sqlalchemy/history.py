@@ -9,6 +9,7 @@ from sqlalchemy import func, select, tuple_, union_all
 
 from ...core.recorded import BEFORE, MOST, standing_from
 from ...core.run import CLAIMED, END_STATES
+from ...damaged import is_time, stands_for
 from ..documents import label_all
 from .prepared import Prepared
 from .rows import run_of
@@ -101,7 +102,8 @@ class History:
         of_job = select(runs.nominal, runs.last, runs.status).where(runs.job_id == job_id)
         later = conn.execute(of_job.where(runs.nominal >= since).order_by(runs.nominal).limit(MOST)).all()
         before = of_job.where(runs.nominal < since).order_by(runs.nominal.desc()).limit(BEFORE)
-        return standing_from(map(tuple, [*conn.execute(before), *later]), since)
+        found = [*conn.execute(before), *later]
+        return standing_from((stands_for(*row) for row in found if is_time(row.nominal)), since)
 
     def recorded_of_some(self, conn: Connection, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
         """Return the same for several jobs, those that have any."""
