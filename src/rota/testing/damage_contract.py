@@ -124,7 +124,7 @@ class DamageContract:
 
     # -- the test ------------------------------------------------------------------------------------------------
 
-    @pytest.mark.timeout(300)
+    @pytest.mark.timeout(900)
     def test_damaged_cells_cost_their_own_jobs_and_runs_and_no_others(self, hand: Hand) -> None:
         clock = VirtualClock(moment(START))
         done = list(_spoil_all(hand, clock))
@@ -155,7 +155,7 @@ class DamageContract:
             scheduler.shutdown()
             hand.close()
 
-    @pytest.mark.timeout(300)
+    @pytest.mark.timeout(900)
     def test_a_damaged_job_can_be_replaced_and_removed(self, hand: Hand) -> None:
         clock = VirtualClock(moment(START))
         done = [damage for damage in _spoil_all(hand, clock, JOB) if damage.field not in ("id", "_id")]
@@ -177,7 +177,7 @@ class DamageContract:
             scheduler.shutdown()
             hand.close()
 
-    @pytest.mark.timeout(300)
+    @pytest.mark.timeout(900)
     def test_a_damaged_record_still_stands_for_its_own_time(self, hand: Hand) -> None:
         clock = VirtualClock(moment(START))
         done = [damage for damage in _spoil_all(hand, clock, RECORD) if damage.field in ("last", "status")]
@@ -191,7 +191,7 @@ class DamageContract:
             store.shutdown()
             hand.close()
 
-    @pytest.mark.timeout(300)
+    @pytest.mark.timeout(900)
     def test_a_run_that_is_damaged_while_its_node_carries_it_out_gets_an_end(self, hand: Hand) -> None:
         """The node that has it lives on, and presents its end; whatever is damaged, the job goes on."""
         wanted = [Damage(RUN, field, name, ()) for field in hand.fields[RUN] for name in hand.damages]
@@ -234,7 +234,7 @@ class DamageContract:
             scheduler.shutdown()
             hand.close()
 
-    @pytest.mark.timeout(300)
+    @pytest.mark.timeout(900)
     def test_a_damaged_lease_is_renewed_by_its_node_which_goes_on(self, hand: Hand) -> None:
         store = _started(hand)
         number = 0
@@ -256,7 +256,7 @@ class DamageContract:
         assert number
         hand.close()
 
-    @pytest.mark.timeout(300)
+    @pytest.mark.timeout(900)
     def test_a_damaged_identity_is_another_one_at_most(self, hand: Hand) -> None:
         store, other = _started(hand), _started(hand)
         for number, value in enumerate(hand.damages.values()):

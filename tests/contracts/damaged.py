@@ -1,4 +1,4 @@
-"""Damaged values in every field, key and document on Redis, MongoDB, etcd and ZooKeeper, as far as each takes them."""
+"""How tests reach past the stores on Redis, MongoDB, etcd and ZooKeeper, and damage what they keep."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rota.schedulers.plugins import create_plugin
 from rota.testing import DamageContract
 from rota.testing.contract_jobs import START
 from rota.testing.damage_contract import JOB, NODE, RECORD, RUN, Hand
-from tests.adapters.places import EtcdPlace, ZooKeeperPlace
+from tests.adapters.places import EtcdPlace
 from tests.needs import need
 
 if TYPE_CHECKING:
@@ -280,48 +280,3 @@ class Damaged(DamageContract):
         hand = make_hand(url)
         yield hand
         hand.close()
-
-
-@pytest.mark.slow
-class TestMongoDB(Damaged):
-    """On the server that ROTA_TEST_MONGODB_URL names; else on SecantusDB, which speaks the same protocol."""
-
-    @pytest.fixture
-    def url(self, mongodb_url: str) -> str:
-        return mongodb_url
-
-    @pytest.fixture
-    def make_hand(self) -> Callable[[str], StoreHand]:
-        return MongoDBHand
-
-
-class TestRedis(Damaged):
-    @pytest.fixture
-    def url(self, redis_url: str) -> str:
-        return redis_url
-
-    @pytest.fixture
-    def make_hand(self) -> Callable[[str], StoreHand]:
-        return RedisHand
-
-
-@pytest.mark.slow
-class TestEtcd(Damaged):
-    @pytest.fixture
-    def url(self, etcd_url: str) -> str:
-        return etcd_url
-
-    @pytest.fixture
-    def make_hand(self) -> Callable[[str], StoreHand]:
-        return lambda url: TreeHand(url, EtcdPlace, "etcd")
-
-
-@pytest.mark.slow
-class TestZooKeeper(Damaged):
-    @pytest.fixture
-    def url(self, zookeeper_url: str) -> str:
-        return zookeeper_url
-
-    @pytest.fixture
-    def make_hand(self) -> Callable[[str], StoreHand]:
-        return lambda url: TreeHand(url, ZooKeeperPlace, "zookeeper")
