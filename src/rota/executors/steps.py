@@ -124,8 +124,8 @@ def perform(run: Run, context: Context, clock: Clock, logger: GuardedLogger) -> 
     :param context: the context variables that the job sees; a copy of it is made for the run
     :return: None, or a coroutine that the caller has to await by :func:`perform_coroutine` (the run has not ended then)
     """
-    job, own = run.job, run.clock
-    now = clock.now() if own is None else own.now()
+    job, own = run.job, run.clock or clock
+    now = own.now()
     if run.cancelled:
         return end(run, CANCELLED, "cancelled before it started", now)
     if run.permission is not None and not may_start(run, clock):
@@ -138,12 +138,12 @@ def perform(run: Run, context: Context, clock: Clock, logger: GuardedLogger) -> 
         if retval is not None and is_coroutine(retval):
             return retval
     except BaseException as exc:  # it is the outcome of the run
-        record_failure(run, exc, time_of(run, clock), logger)
+        record_failure(run, exc, own.now(), logger)
     else:
         # succeed(), without the call
         run.retval = retval
         run.status = SUCCEEDED
-        run.finished_at = clock.now() if own is None else own.now()
+        run.finished_at = own.now()
     return None
 
 

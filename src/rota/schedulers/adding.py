@@ -186,8 +186,6 @@ class AddingMethods(JobInternals):
             name=name,
             next_run_time=next_run_time,
         )
-        if getattr(job.trigger, "counts_work", False):  # some triggers are only registered as such
-            self._check_work(job.trigger)
         job.policy = with_options(self._default_policy, options) if options else self._default_policy
         return job, options
 

@@ -50,10 +50,11 @@ class JobInternals(JobLookups):
         store = self._jobstores.get(jobstore_alias) or self._lookup_jobstore(jobstore_alias)
         if self._runs_jobs and job.executor not in self._executors:
             self._check_executor(job.executor)
-        now = store.now()
+        has_clock = store.has_clock
+        now = store.now() if has_clock else self.clock.now()
         explicit = job.state != NEW
         if not explicit:
-            if store.has_clock:
+            if has_clock:
                 _start_by(store, job)
             self._plan_first(job, now)
         nominal, is_told = job.next_nominal, False

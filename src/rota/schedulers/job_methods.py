@@ -202,7 +202,6 @@ class JobMethods(AddingMethods):
         if trigger == "crontab" and usable_id(job_id):
             trigger_args.setdefault("seed", job_id)
         new = self._create_trigger(trigger, trigger_args)
-        self._check_work(new)
 
         def change(draft: Job) -> None:
             draft._modify(trigger=new)

@@ -36,6 +36,8 @@ STATE_PAUSED = 2
 
 #: The triggers that may start now: they start by the scheduler's clock.
 _STARTING_NOW = ("date", "interval", "calendarinterval", "crontab", "rrule")
+#: aliases of triggers that find each time at once
+_PLAIN = frozenset(("cron", "crontab", "date", "interval", "calendarinterval"))
 
 #: How many ids are looked through for one that was meant by an unknown one.
 MOST_IDS = 1000
@@ -107,12 +109,15 @@ class JobLookups:
             check_names(trigger_args, self._job_options, "add_job() with a trigger object")
             if not getattr(trigger, "zone_given", True):  # some are only registered as triggers
                 self._watch_zone(trigger)
+            self._check_work(trigger)
             return trigger
         if trigger != "crontab" or not _names_a_zone(trigger_args.get("expr")):
             trigger_args.setdefault("timezone", self.timezone)
         if trigger in _STARTING_NOW:
             trigger_args["now"] = self.clock.now()
         made: BaseTrigger = self._create_plugin_instance("trigger", trigger, trigger_args)
+        if trigger not in _PLAIN:
+            self._check_work(made)
         return made
 
     def _create_plugin_instance(self, type_: str, alias: str, constructor_kwargs: dict[str, Any]) -> Any:
