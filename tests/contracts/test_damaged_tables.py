@@ -103,12 +103,14 @@ class TestSQLite(DamagedTables):
             yield f"sqlite:///{folder}/jobs.sqlite"
 
 
+@pytest.mark.slow
 class TestPostgreSQL(DamagedTables):
     @pytest.fixture
     def url(self, postgresql_url: str) -> str:
         return postgresql_url
 
 
+@pytest.mark.slow
 class TestMariaDB(DamagedTables):
     @pytest.fixture
     def url(self, mariadb_url: str) -> str:

@@ -110,4 +110,4 @@ class HousekeepingContract:
                 store.prune(now)
                 store.heal(now)
 
-        assert grown(act, 24, store) == []
+        assert grown(act, 12, store) == []
