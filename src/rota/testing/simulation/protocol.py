@@ -106,6 +106,17 @@ def save(new: JobRow, version: int | None) -> Program:
     return stored.version + 1 if found else False
 
 
+def recount(ids: Collection[str]) -> Program:
+    """Let the counters of jobs say what the ledger says; return the counts. Rows that others have locked are left out."""
+    rows = yield Change("jobs", sorted(ids), lambda row: True, skip_locked=True)
+    counts: dict[str, int] = yield Read(lambda view: {row.id: under_way(view, row.id) for row in rows})
+    for row in rows:
+        if row.running != counts[row.id]:
+            yield Change("jobs", [row.id], lambda row: True, lambda row: row._replace(running=counts[row.id]))
+    yield COMMIT
+    return counts
+
+
 def remove(job_id: str) -> Program:
     """Delete a job.
 

@@ -11,6 +11,8 @@ from threading import RLock
 
 from ...clock import HELD, instant, moment
 from ...core.plan import ACTIVE, ENDED, QUARANTINED
+from ...damaged import is_time
+from ...errors import JobValueError
 from ...jobcodec import JobFormat
 from ...jobstores.base import BaseJobStore, page
 from ...jobstores.documents import heal, healing_as, label_all, ordered, parts_of
@@ -134,12 +136,20 @@ class SnapshotJobStore(BaseJobStore):
         return following
 
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
+        for decision in decisions:
+            if not is_time(decision.next_nominal or 0):
+                raise JobValueError(f"The database takes no such number as {decision.next_nominal}")
         won: list[Decision] = self._run(lambda: protocol.claim(decisions, node, now, self._rules))
         return won
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
         refused: list[Run] = self._run(lambda: protocol.finish(runs, now, self._rules)) if runs else []
         return refused
+
+    def recount(self, jobs: Sequence[Job]) -> None:
+        counts = self._run(lambda: protocol.recount([job.id for job in jobs]))
+        for job in jobs:
+            job.running = counts.get(job.id, job.running)
 
     def get_runs(
         self,
