@@ -24,9 +24,9 @@ def main(user: str, command: list[str]) -> int:
         signal.signal(number, lambda number, frame: None)
     parent = os.getppid()
     as_user = {"user": user, "group": user, "extra_groups": []} if user else {}
-    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **as_user)  # type: ignore[call-overload]
+    # Our standard output is for the pid alone: a server may say something sooner than we do.
+    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, start_new_session=True, **as_user)  # type: ignore[call-overload]
     os.write(1, f"{server.pid}\n".encode())
-    # The server has our standard output too (its log); nobody reads it through us.
     while server.poll() is None:
         ready, _, _ = select.select([0], [], [], 0.2)
         if (ready and not os.read(0, 1)) or os.getppid() != parent:
