@@ -98,6 +98,25 @@ def test_a_closed_end_is_an_error_for_both_who_send_and_who_receive(ends):
 
 
 @needs_files
+def test_a_closed_end_writes_into_no_file_that_has_its_number_now(tmp_path):
+    ours, theirs = (Channel(end, None) for end in Pipe())
+    number = ours.connection.fileno()
+    ours.close()
+    descriptor = os.open(tmp_path / "another", os.O_RDWR | os.O_CREAT)
+    if descriptor != number:
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    try:
+        for call in (lambda: ours.send(b"call"), ours.receive):
+            with pytest.raises(OSError):
+                call()
+    finally:
+        os.close(number)
+    assert (tmp_path / "another").read_bytes() == b""
+    theirs.close()
+
+
+@needs_files
 def test_a_message_whose_rest_is_late_or_never_comes_is_not_taken_for_another():
     connection, their_connection = Pipe()
     ours = Channel(connection, 50)

@@ -97,6 +97,9 @@ class Channel:
 
     def close(self) -> None:
         """Close this end."""
+        self._fd = (
+            -1
+        )  # the system may give the number to another file at once, which nobody may write into then
         self.connection.close()
 
     def _write(self, data: bytes, written: int) -> None:
