@@ -23,6 +23,9 @@ DAY = 24 * HOUR
 #: A due time later than every real one: "not due before the runs it waits for have finished".
 HELD = 2**62
 
+#: No trigger fires later than this: 9999-12-29, the last day that every zone can show.
+LAST_INSTANT = 253402128000 * SECOND
+
 #: The longest time (seconds) that a host may wait: a clock that was set is noticed after it.
 SLICE = 30.0
 #: How long a node's lease lasts (seconds) unless the scheduler says otherwise; it is renewed three times in that time.

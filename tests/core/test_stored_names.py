@@ -135,7 +135,7 @@ def combined(name: Any, state: Any) -> dict[str, Any]:
 
 def derived(name: Any, state: Any) -> dict[str, Any]:
     return custom(
-        "rota.triggers.streams:LimitTrigger",
+        "rota.triggers.algebra.streams:LimitTrigger",
         {"version": 1, "trigger": {"~tuple": [name, state]}, "parameters": {"n": 3}},
     )
 
@@ -325,7 +325,7 @@ def test_modules_are_imported_without_the_list_of_the_store_that_names_them(tmp_
 @pytest.mark.parametrize(
     "reference",
     [
-        "rota.triggers.derived:class_named",
+        "rota.triggers.algebra.derived:class_named",
         "rota.triggers.base:BaseTrigger.__init__",
         "rota.triggers.:OrTrigger",
         "rota.triggers.combining:datetime",

@@ -15,18 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rota.calendars import BusinessCalendar
-from rota.clock import HOUR, MINUTE, SECOND, instant, moment
+from rota.clock import HOUR, LAST_INSTANT, MINUTE, SECOND, instant, moment
 from rota.codec import loads, to_text
 from rota.errors import NeverFiresError, TriggerError, TriggerTypeError
 from rota.jobcodec import trigger_of, trigger_spec
 from rota.triggers import trigger_from_spec
-from rota.triggers.base import LAST_INSTANT, BaseTrigger
+from rota.triggers.algebra.derived import following
+from rota.triggers.base import BaseTrigger
 from rota.triggers.business_day import BusinessDayTrigger
 from rota.triggers.calendarinterval import CalendarIntervalTrigger
 from rota.triggers.combining import AndTrigger, OrTrigger
 from rota.triggers.cron import CronTrigger
 from rota.triggers.date import DateTrigger
-from rota.triggers.derived import following
 from rota.triggers.interval import IntervalTrigger
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -247,7 +247,7 @@ def test_a_dense_trigger_is_not_walked_through_a_closed_window():
     ],
 )
 def test_a_search_in_vain_ends_with_an_error_or_none(trigger, monkeypatch):
-    monkeypatch.setattr("rota.triggers.streams.WALK_LIMIT", 1000)
+    monkeypatch.setattr("rota.triggers.algebra.streams.WALK_LIMIT", 1000)
     try:
         found = trigger.after(NOW)
     except NeverFiresError as error:

@@ -15,7 +15,7 @@ from rota.calendars import BusinessCalendar, ical_dates
 from rota.clock import HOUR, instant, moment
 from rota.errors import NeverFiresError, TriggerError, TriggerTypeError
 from rota.triggers import BUILTIN_TRIGGERS, trigger_class, trigger_from_spec
-from rota.triggers.business import RollTrigger
+from rota.triggers.algebra.business_days import RollTrigger
 from rota.triggers.business_day import BusinessDayTrigger
 from rota.triggers.cron import CronTrigger
 from rota.triggers.date import DateTrigger

@@ -15,8 +15,10 @@ import pytz
 
 from rota.errors import DeserializationError, UnknownAliasError, UnknownTimezoneError
 from rota.triggers import BUILTIN_TRIGGERS, trigger_class, trigger_from_spec
+from rota.triggers.algebra.business_days import BusinessDaysTrigger, RollTrigger
+from rota.triggers.algebra.filters import BetweenTrigger, WeekdaysTrigger
+from rota.triggers.algebra.streams import BoundedTrigger, LimitTrigger, MinusTrigger, OffsetTrigger
 from rota.triggers.base import InstantTrigger
-from rota.triggers.business import BusinessDaysTrigger, RollTrigger
 from rota.triggers.business_day import BusinessDayTrigger
 from rota.triggers.calendarinterval import CalendarIntervalTrigger
 from rota.triggers.combining import AndTrigger, OrTrigger
@@ -24,10 +26,8 @@ from rota.triggers.cron import CronTrigger
 from rota.triggers.cron.expressions import AllExpression, RangeExpression
 from rota.triggers.cron.fields import BaseField, DayOfMonthField, DayOfWeekField, MonthField, WeekField
 from rota.triggers.date import DateTrigger
-from rota.triggers.filters import BetweenTrigger, WeekdaysTrigger
 from rota.triggers.interval import IntervalTrigger
 from rota.triggers.rrule import RRuleTrigger
-from rota.triggers.streams import BoundedTrigger, LimitTrigger, MinusTrigger, OffsetTrigger
 
 NOW = int(datetime(2026, 11, 2, 10, 0, 0, tzinfo=UTC).timestamp()) * 1_000_000
 FIXED = timezone(timedelta(hours=5, minutes=30))
@@ -221,7 +221,7 @@ def test_built_in_triggers_are_found_by_alias():
 def test_asking_for_no_trigger_loads_none():
     code = "import rota.triggers, sys; print([m for m in sys.modules if m.startswith('rota.triggers.')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['rota.triggers.operators', 'rota.triggers.base']"
+    assert done.stdout.strip() == "['rota.triggers.algebra.operators', 'rota.triggers.base']"
 
 
 # ----------------------------------------------------------------------------------------- states of APScheduler

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rota import work
 from rota.clock import DAY, SECOND
 from rota.core.plan import QUARANTINED, plan
 from rota.errors import DeserializationError, NeverFiresError, TooMuchWorkError, TriggerError
 from rota.schedulers.background import BackgroundScheduler
 from rota.testing import ManualScheduler
-from rota.triggers import trigger_from_spec, work
+from rota.triggers import trigger_from_spec
 from rota.triggers.combining import AndTrigger, OrTrigger
 from rota.triggers.cron import CronTrigger
 from rota.triggers.interval import IntervalTrigger

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rota.clock import instant, moment
 from rota.triggers.interval import IntervalTrigger
-from rota.triggers.zones import zone_map
+from rota.zone_maps import zone_map
 
 ZONES = [
     UTC,

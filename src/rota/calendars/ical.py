@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..clock import instant, moment
 from ..errors import MissingExtraError, TriggerError
+from ..work import STEPS_OF_A_PLAN, within
 
 try:
     from icalendar import Calendar
@@ -71,16 +72,25 @@ def _starts(event: Any, first: date, last: date) -> Iterator[date]:
     if not ("RRULE" in event or "RDATE" in event or "EXDATE" in event):
         yield start
         return
-    from ..triggers.rrule import RRuleTrigger
-
     lines = [f"DTSTART:{start:%Y%m%d}"]
     for name in ("RRULE", "RDATE", "EXDATE"):
         values = event.get(name, [])
         for value in values if isinstance(values, list) else [values]:
             date_only = "" if name == "RRULE" else ";VALUE=DATE"
             lines.append(f"{name}{date_only}:{value.to_ical().decode()}")
-    trigger = RRuleTrigger("\n".join(lines), timezone=UTC)
-    at = trigger.after(instant(datetime.combine(max(first, start), time(), UTC)) - 1)
-    while at is not None and (day := moment(at).date()) <= last:
-        yield day
-        at = trigger.after(at)
+    yield from within(STEPS_OF_A_PLAN, _days_of, "\n".join(lines), start, max(first, start), last)
+
+
+def _days_of(text: str, start: date, first: date, last: date) -> list[date]:
+    from .recurrence import RecurrenceTimes  # optional: dateutil
+    from .recurrence_text import read_recurrence
+
+    times = RecurrenceTimes(read_recurrence(text), datetime.combine(start, time()), UTC)
+    times.refuse_never(start_given=True)
+    days = []
+    for at in times.after(instant(datetime.combine(first, time(), UTC)) - 1):
+        day = moment(at).date()
+        if day > last:
+            break
+        days.append(day)
+    return days

@@ -206,7 +206,7 @@ def _counted(trigger: BaseTrigger, call: Callable[..., Any], *args: Any) -> Any:
     """
     if not _counts_work(trigger):
         return call(*args)
-    from ..triggers import work  # most schedules are made of plain triggers only
+    from .. import work  # most schedules are made of plain triggers only
 
     return work.refusing(trigger, work.within, work.STEPS_OF_A_PLAN, call, *args)
 
@@ -323,8 +323,8 @@ def latest(trigger: BaseTrigger, first: int, now: int) -> tuple[int, int]:
 
 def _latest_counted(trigger: BaseTrigger, first: int, now: int) -> tuple[int, int]:
     """Return the last time and the count as far as the work of one call goes; the passes to come do the rest."""
+    from .. import work
     from ..errors import TooMuchWorkError
-    from ..triggers import work
     from ..triggers.base import BaseTrigger
 
     try:

@@ -28,14 +28,14 @@ NAMED_TRIGGERS = {
 #: All built-in triggers by the name in their stored form, those included that the methods of other triggers make.
 BUILTIN_TRIGGERS = {
     **NAMED_TRIGGERS,
-    "between": "rota.triggers.filters:BetweenTrigger",
-    "bounded": "rota.triggers.streams:BoundedTrigger",
-    "business_days": "rota.triggers.business:BusinessDaysTrigger",
-    "limit": "rota.triggers.streams:LimitTrigger",
-    "minus": "rota.triggers.streams:MinusTrigger",
-    "offset": "rota.triggers.streams:OffsetTrigger",
-    "on": "rota.triggers.filters:WeekdaysTrigger",
-    "roll": "rota.triggers.business:RollTrigger",
+    "between": "rota.triggers.algebra.filters:BetweenTrigger",
+    "bounded": "rota.triggers.algebra.streams:BoundedTrigger",
+    "business_days": "rota.triggers.algebra.business_days:BusinessDaysTrigger",
+    "limit": "rota.triggers.algebra.streams:LimitTrigger",
+    "minus": "rota.triggers.algebra.streams:MinusTrigger",
+    "offset": "rota.triggers.algebra.streams:OffsetTrigger",
+    "on": "rota.triggers.algebra.filters:WeekdaysTrigger",
+    "roll": "rota.triggers.algebra.business_days:RollTrigger",
 }
 
 _loaded: dict[str, type[BaseTrigger]] = {}

@@ -15,7 +15,7 @@ from ..clock import instant as to_instant
 from ..errors import DeserializationError, TooMuchWorkError, TriggerError, TriggerTypeError
 from ..texts import repr_of, shortened
 from ..util import astimezone, convert_to_datetime, local_timezone
-from .operators import TriggerOperators
+from .algebra.operators import TriggerOperators
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ WALK_LIMIT = 100_000
 
 # What fromtimestamp() can do on every platform: up to the year 3000.
 _QUICK_LIMIT = 32_503_680_000 * SECOND
-
-#: No trigger fires later than this: 9999-12-29, the last day that every zone can show.
-LAST_INSTANT = 253402128000 * 1_000_000
 
 
 class BaseTrigger(TriggerOperators, ABC):
@@ -221,7 +218,7 @@ class BaseTrigger(TriggerOperators, ABC):
         :param language: ``"en"`` (English) or ``"vi"`` (Vietnamese)
         :raises TriggerError: if the language is not known
         """
-        from .explain import explain
+        from .explain.describe import explain
 
         return explain(self, language)
 
@@ -271,7 +268,7 @@ class InstantTrigger(BaseTrigger):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if cls.counts_work:
-            from .work import COUNTED, counted  # most schedules are made of plain triggers only
+            from ..work import COUNTED, counted  # most schedules are made of plain triggers only
 
             for name in COUNTED:
                 if name in cls.__dict__:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from ..calendars import BusinessCalendar
-from ..clock import SECOND, moment
+from ..clock import LAST_INSTANT, SECOND, moment
 from ..errors import NeverFiresError, TriggerError
 from ..util import suggestion, timezone_to_text
+from ..zone_maps import DAY, zone_map
+from .algebra.business_days import checked_calendar, checked_whole, date_of, day_of
 from .base import (
-    LAST_INSTANT,
     InstantTrigger,
     checked_jitter,
     checked_spread,
@@ -21,8 +22,6 @@ from .base import (
     optional_instant,
     zone_for,
 )
-from .business import checked_calendar, checked_whole, date_of, day_of
-from .zones import DAY, zone_map
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as dt_time
 
-from ..clock import SECOND, moment
+from ..clock import LAST_INSTANT, SECOND, moment
 from ..errors import TriggerError, TriggerTypeError
 from ..util import asdate, astimezone, timezone_repr, timezone_to_text
+from ..zone_maps import DAY, zone_map
 from .base import (
-    LAST_INSTANT,
     InstantTrigger,
     checked_jitter,
     checked_spread,
@@ -21,7 +21,6 @@ from .base import (
     is_zone_given,
     zone_for,
 )
-from .zones import DAY, zone_map
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

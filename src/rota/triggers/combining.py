@@ -9,6 +9,8 @@ from math import gcd
 
 from ..clock import instant as to_instant
 from ..errors import NeverFiresError, TriggerError, TriggerTypeError
+from ..work import are_few_left, check_size, spend
+from .algebra.derived import fires_at, following, member_of_state, member_state, refuse_delay
 from .base import (
     WALK_LIMIT,
     BaseTrigger,
@@ -19,9 +21,7 @@ from .base import (
     checked_state,
 )
 from .date import DateTrigger
-from .derived import fires_at, following, member_of_state, member_state, refuse_delay
 from .interval import IntervalTrigger
-from .work import are_few_left, check_size, spend
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from ..clock import instant as to_instant
 from ..clock import moment
 from ..util import astimezone, datetime_repr, timezone_to_text
+from ..zone_maps import zone_map
 from .base import InstantTrigger, carries_zone, checked_state, current_instant, optional_instant, zone_for
-from .zones import zone_map
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from ..clock import DAY, SECOND, SYSTEM_CLOCK, microseconds, moment
+from ..clock import DAY, LAST_INSTANT, SECOND, SYSTEM_CLOCK, microseconds, moment
 from ..clock import instant as to_instant
 from ..errors import TriggerError, TriggerTypeError
 from ..util import astimezone, timezone_to_text
+from ..zone_maps import zone_map
 from .base import (
-    LAST_INSTANT,
     carries_zone,
     checked_jitter,
     checked_spread,
@@ -23,7 +23,6 @@ from .base import (
     zone_for,
 )
 from .terms import TriggerWithTerms, plain_terms, terms
-from .zones import zone_map
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

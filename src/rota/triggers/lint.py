@@ -12,11 +12,11 @@ from itertools import pairwise
 from ..clock import SECOND, moment
 from ..errors import TriggerError, TriggerTypeError
 from ..util import astimezone, timezone_to_text
+from ..zone_maps import DAY, zone_map
 from .base import BaseTrigger, current_instant
 from .calendarinterval import CalendarIntervalTrigger
 from .cron import CronTrigger
 from .interval import IntervalTrigger
-from .zones import DAY, zone_map
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

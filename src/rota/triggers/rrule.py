@@ -1,20 +1,20 @@
 """The trigger of recurrence rules (RFC 5545).
 
-Pure. ``rrule_text`` reads the text, ``rrule_rules`` makes the times of a rule, through the ``dateutil`` library.
+Pure. The rules are read and their times made in :mod:`rota.calendars`.
 """
 
 from __future__ import annotations
 
-import heapq
-from bisect import bisect_right
 from datetime import UTC, datetime
 
-from ..clock import SECOND, moment
+from ..calendars.recurrence import RecurrenceTimes
+from ..calendars.recurrence_text import read_recurrence
+from ..clock import LAST_INSTANT, SECOND, moment
 from ..clock import instant as to_instant
-from ..errors import NeverFiresError, TooMuchWorkError, TriggerError, TriggerTypeError
-from ..util import astimezone, convert_to_datetime, localize, timezone_to_text
+from ..errors import TooMuchWorkError, TriggerError, TriggerTypeError
+from ..util import astimezone, convert_to_datetime, timezone_to_text
+from ..work import STEPS_OF_A_PLAN, refusing, within
 from .base import (
-    LAST_INSTANT,
     NO_ZONE,
     WALK_LIMIT,
     InstantTrigger,
@@ -25,20 +25,11 @@ from .base import (
     is_zone_given,
     zone_for,
 )
-from .rrule_rules import Rule
-from .rrule_text import read_recurrence
-from .work import STEPS_OF_A_PLAN, refusing, spend, within
-from .zones import DAY, zone_map
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
     from datetime import date, timedelta, tzinfo
     from typing import Any
-
-
-#: What it takes to begin the search for the times of a rule, in steps.
-_BEGINNING = 8
 
 
 class RRuleTrigger(InstantTrigger):
@@ -58,11 +49,9 @@ class RRuleTrigger(InstantTrigger):
     """
 
     __slots__ = (
-        "_dates",
         "_dtstart",
         "_recurrence",
-        "_rules",
-        "_without",
+        "_times",
         "jitter",
         "spread",
         "start_given",
@@ -99,40 +88,20 @@ class RRuleTrigger(InstantTrigger):
         if start is None:
             start = _wall(dtstart, self.timezone, now)
         self._dtstart = start
-        refusing(self, within, STEPS_OF_A_PLAN, self._make_rules, True)
+        refusing(self, within, STEPS_OF_A_PLAN, self._make_times, True)
         self.jitter = checked_jitter(jitter)
         self.spread = checked_spread(spread)
 
-    def _make_rules(self, refuse_never: bool) -> None:
-        recurrence, start = self._recurrence, self._dtstart
-        found = {self._second(at) * SECOND for at in recurrence.dates}
-        if not recurrence.rules:
-            found.add(self._second(start) * SECOND)
-        self._without = frozenset(self._second(at) for at in recurrence.without)
-        self._dates = tuple(sorted(at for at in found if at // SECOND not in self._without))
-        self._rules = tuple(
-            Rule(text, start, None if until is None else self._second(until))
-            for text, until in recurrence.rules
-        )
+    def _make_times(self, refuse_never: bool) -> None:
+        self._times = RecurrenceTimes(self._recurrence, self._dtstart, self.timezone)
         if refuse_never:
-            self._refuse_never()
-
-    def _refuse_never(self) -> None:
-        """Refuse a rule without a time: from the start that was given, or if there is none, from whatever start."""
-        zone = zone_map(self.timezone)
-        for rule in self._rules:
-            if next(rule.seconds(0, zone), None) is not None:
-                continue
-            if self.start_given:
-                raise NeverFiresError(f"RRULE:{rule.text} has no time from {self._dtstart} on")
-            parts = [part for part in rule.text.split(";") if not part.startswith(("INTERVAL=", "COUNT="))]
-            if next(Rule(";".join(parts), _ANY_START, None).seconds(0, zone), None) is None:
-                raise NeverFiresError(f"RRULE:{rule.text} has no time, whenever it starts")
+            # If no start was given, the rule may have a time from whatever start.
+            self._times.refuse_never(self.start_given)
 
     @property
     def dtstart(self) -> datetime:
         """The start of the recurrence."""
-        return moment(self._second(self._dtstart) * SECOND, self.timezone)
+        return moment(self._times.start(), self.timezone)
 
     @property
     def rule(self) -> str:
@@ -141,15 +110,15 @@ class RRuleTrigger(InstantTrigger):
 
     def after(self, instant: int, previous: int | None = None) -> int | None:
         """Return the first time later than ``instant``."""
-        return None if instant >= LAST_INSTANT else next(self._times(instant), None)
+        return None if instant >= LAST_INSTANT else next(self._times.after(instant), None)
 
     def at_or_before(self, instant: int) -> int | None:
         """Return the last time up to ``instant``."""
         start, instant = self.origin(), min(instant, LAST_INSTANT)
-        span = max((rule.period for rule in self._rules), default=DAY) * 4 * SECOND
+        span = self._times.period() * 4 * SECOND
         while True:
             last = None
-            for at in self._times(instant - span - 1):
+            for at in self._times.after(instant - span - 1):
                 if at > instant:
                     break
                 last = at
@@ -161,7 +130,7 @@ class RRuleTrigger(InstantTrigger):
         """Return the last time from ``first`` to ``now``, and how many there are, as far as the work of one call goes."""
         last, count = first, 1
         try:
-            for at in self._times(first):
+            for at in self._times.after(first):
                 if at > now or count >= WALK_LIMIT:
                     break
                 last, count = at, count + 1
@@ -171,31 +140,7 @@ class RRuleTrigger(InstantTrigger):
         return last, count
 
     def origin(self) -> int:
-        return min((self._second(self._dtstart) * SECOND, *self._dates))
-
-    def _times(self, instant: int) -> Iterator[int]:
-        """Yield the times later than an instant, in order, each once."""
-        zone = zone_map(self.timezone)
-        spend(_BEGINNING * (1 + len(self._rules)))
-        streams: list[Iterable[int]] = [rule.seconds(instant // SECOND, zone) for rule in self._rules]
-        streams.append(at // SECOND for at in self._dates[bisect_right(self._dates, instant) :])
-        without, days = self._without, self._recurrence.without_days
-        last = None
-        for second in heapq.merge(*streams):
-            at = second * SECOND
-            if at <= instant or second == last:
-                continue
-            if at > LAST_INSTANT:
-                return
-            last = second
-            if second not in without and not (days and moment(at, self.timezone).date() in days):
-                yield at
-
-    def _second(self, at: datetime) -> int:
-        """Return the second of a time that is naive (a wall time of the zone) or aware."""
-        if at.tzinfo is None:
-            at = localize(at, self.timezone)
-        return to_instant(at) // SECOND
+        return self._times.origin()
 
     def same_schedule(self, other: Any) -> bool:
         if not isinstance(other, RRuleTrigger) or self.start_given:
@@ -249,7 +194,7 @@ class RRuleTrigger(InstantTrigger):
     def _restore(self, rule: str, dtstart: datetime, zone: tzinfo) -> None:
         self._recurrence = read_recurrence(rule)
         self._dtstart, self.timezone, self.start_given, self.zone_given = dtstart, zone, True, True
-        refusing(self, within, STEPS_OF_A_PLAN, self._make_rules, False)
+        refusing(self, within, STEPS_OF_A_PLAN, self._make_times, False)
 
     def _identity(self) -> tuple[Any, ...]:
         zone = timezone_to_text(self.timezone)
@@ -257,10 +202,6 @@ class RRuleTrigger(InstantTrigger):
 
     def __str__(self) -> str:
         return f"rrule[{', '.join(self._recurrence.lines()).removeprefix('RRULE:')}]"
-
-
-#: A day that each month has, in a year that has all days.
-_ANY_START = datetime(2000, 1, 1)
 
 
 def _wall(dtstart: Any, zone: tzinfo, now: int | None) -> datetime:

@@ -8,15 +8,15 @@ from __future__ import annotations
 from functools import lru_cache
 
 from ..clock import moment
+from ..zone_maps import zone_map
 from .base import InstantTrigger
-from .zones import zone_map
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
     from typing import Any
 
-    from .zones import ZoneMap
+    from ..zone_maps import ZoneMap
 
 
 class Terms:

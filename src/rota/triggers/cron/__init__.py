@@ -10,11 +10,10 @@ from datetime import UTC, datetime
 from sys import intern
 from zoneinfo import ZoneInfo
 
-from ...clock import SECOND, moment
+from ...clock import LAST_INSTANT, SECOND, moment
 from ...errors import CronError, NeverFiresError, TriggerError
 from ...util import astimezone, suggestion, timezone_to_text
 from ..base import (
-    LAST_INSTANT,
     checked_jitter,
     checked_spread,
     checked_state,

@@ -7,11 +7,11 @@ are those of cron(8), Kubernetes, Cronos and Quartz.NET.
 
 from __future__ import annotations
 
-from ..zones import BLOCK_BITS, DAY, LAST_SECOND, MARGIN
+from ...zone_maps import BLOCK_BITS, DAY, LAST_SECOND, MARGIN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..zones import Stretch, ZoneMap
+    from ...zone_maps import Stretch, ZoneMap
     from .schedule import Schedule
 
 _THREE_HOURS = 3 * 3600

@@ -1,17 +1,17 @@
 """Vietnamese words of triggers that explain themselves.
 
-Pure text; see :mod:`rota.triggers.words`.
+Pure text; see :mod:`rota.triggers.explain.shapes`.
 """
 
 from __future__ import annotations
 
-from .words import Words
+from .shapes import Words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .words import Shape
+    from .shapes import Shape
 
 
 class Vietnamese(Words):

@@ -1,20 +1,20 @@
 """The triggers of ``a - b``, ``offset()``, ``limit()``, ``starting()`` and ``until()``.
 
-Pure; see :mod:`rota.triggers.derived`.
+Pure; see :mod:`rota.triggers.algebra.derived`.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from ..clock import microseconds, moment
-from ..errors import NeverFiresError, TriggerError, TriggerTypeError
-from ..util import datetime_repr, local_timezone
-from .base import LAST_INSTANT, WALK_LIMIT, BaseTrigger, call_text, carries_zone, optional_instant
-from .combining import BaseCombiningTrigger
+from ...clock import LAST_INSTANT, microseconds, moment
+from ...errors import NeverFiresError, TriggerError, TriggerTypeError
+from ...util import datetime_repr, local_timezone
+from ...work import COUNTING, are_few_left, spend
+from ..base import WALK_LIMIT, BaseTrigger, call_text, carries_zone, optional_instant
+from ..combining import BaseCombiningTrigger
+from ..interval import IntervalTrigger
 from .derived import DerivedTrigger, fires_at, following
-from .interval import IntervalTrigger
-from .work import COUNTING, are_few_left, spend
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,15 +8,15 @@ from __future__ import annotations
 from _thread import _local
 from functools import wraps
 
-from ..errors import TooMuchWorkError, TriggerError
-from ..texts import shortened, text_of
+from .errors import TooMuchWorkError, TriggerError
+from .texts import shortened, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar
 
-    from .base import BaseTrigger
+    from .triggers.base import BaseTrigger
 
     R = TypeVar("R")
 

@@ -1,24 +1,25 @@
 """In plain language: triggers made of others (filters, moves, bounds), business days and calendar rules.
 
-Pure. Part of :mod:`rota.triggers.explain`; loaded when such a trigger is explained.
+Pure. Part of :mod:`rota.triggers.explain.describe`; loaded when such a trigger is explained.
 """
 
 from __future__ import annotations
 
-from ..calendars import BusinessCalendar
-from ..calendars.weekdays import weekday_numbers
-from ..util import datetime_repr, timezone_repr, timezone_to_text
-from .business import BusinessDaysTrigger, RollTrigger
-from .business_day import BusinessDayTrigger
-from .explain import cyclic_shape, describe, length_of
-from .filters import BetweenTrigger, WeekdaysTrigger
-from .rrule import RRuleTrigger
-from .streams import BoundedTrigger, LimitTrigger, MinusTrigger, OffsetTrigger
+from ...calendars import BusinessCalendar
+from ...calendars.weekdays import weekday_numbers
+from ...util import datetime_repr, timezone_repr, timezone_to_text
+from ..algebra.business_days import BusinessDaysTrigger, RollTrigger
+from ..algebra.filters import BetweenTrigger, WeekdaysTrigger
+from ..algebra.streams import BoundedTrigger, LimitTrigger, MinusTrigger, OffsetTrigger
+from ..business_day import BusinessDayTrigger
+from ..rrule import RRuleTrigger
+from .describe import describe
+from .shapes import cyclic_shape, length_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .base import BaseTrigger
-    from .explain import Language
+    from ..base import BaseTrigger
+    from .describe import Language
 
 
 def describe_derived(trigger: BaseTrigger, words: Language) -> list[str] | None:

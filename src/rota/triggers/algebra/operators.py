@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date, datetime, time, timedelta, tzinfo
 
-    from ..calendars import BusinessCalendar
-    from .base import BaseTrigger
-    from .business import BusinessDaysTrigger, RollTrigger
-    from .combining import AndTrigger, OrTrigger
+    from ...calendars import BusinessCalendar
+    from ..base import BaseTrigger
+    from ..combining import AndTrigger, OrTrigger
+    from .business_days import BusinessDaysTrigger, RollTrigger
     from .filters import BetweenTrigger, WeekdaysTrigger
     from .streams import BoundedTrigger, LimitTrigger, MinusTrigger, OffsetTrigger
 
@@ -30,7 +30,7 @@ class TriggerOperators:
 
     def __or__(self, other: BaseTrigger) -> OrTrigger:
         """Return the trigger that fires when either does, once where both do."""
-        from .combining import OrTrigger, combine
+        from ..combining import OrTrigger, combine
 
         return combine(OrTrigger, _trigger(self), other)
 
@@ -39,7 +39,7 @@ class TriggerOperators:
 
         :raises NeverFiresError: if it can be shown that they have none in common
         """
-        from .combining import AndTrigger, combine
+        from ..combining import AndTrigger, combine
 
         return combine(AndTrigger, _trigger(self), other)
 
@@ -141,7 +141,7 @@ class TriggerOperators:
         :param calendar: says which days those are
         :param timezone: zone in which the day is read (default: the trigger's own zone, else the local one)
         """
-        from .business import BusinessDaysTrigger
+        from .business_days import BusinessDaysTrigger
 
         return BusinessDaysTrigger(_trigger(self), calendar, timezone)
 
@@ -162,7 +162,7 @@ class TriggerOperators:
         :param timezone: zone in which the day is read (default: the trigger's own zone, else the local one)
         :raises TriggerError: if there is no such convention
         """
-        from .business import RollTrigger
+        from .business_days import RollTrigger
 
         return RollTrigger(_trigger(self), calendar, convention, days, timezone)
 

@@ -1,20 +1,20 @@
 """The triggers of ``on_business_days()`` and ``roll()``: times on other days are left out or moved.
 
-Pure but for what the calendars look up; see :mod:`rota.calendars` and :mod:`rota.triggers.derived`.
+Pure but for what the calendars look up; see :mod:`rota.calendars` and :mod:`rota.triggers.algebra.derived`.
 """
 
 from __future__ import annotations
 
 from datetime import date
 
-from ..calendars import SEARCH_DAYS, BusinessCalendar, convention_named
-from ..clock import SECOND
-from ..errors import NeverFiresError, TriggerError, TriggerTypeError
-from .base import LAST_INSTANT, BaseTrigger
+from ...calendars import SEARCH_DAYS, BusinessCalendar, convention_named
+from ...clock import LAST_INSTANT, SECOND
+from ...errors import NeverFiresError, TriggerError, TriggerTypeError
+from ...work import spend
+from ...zone_maps import DAY, FIRST_SECOND, zone_map
+from ..base import BaseTrigger
 from .derived import SEARCH_LIMIT, following
 from .filters import DayFilterTrigger, ZonedTrigger
-from .work import spend
-from .zones import DAY, FIRST_SECOND, zone_map
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def checked_calendar(value: Any) -> BusinessCalendar:
 def checked_whole(name: str, value: Any, least: int, most: int) -> int:
     """Return a whole number that lies within bounds; refuse anything else."""
     if isinstance(value, bool) or not isinstance(value, int):
-        from .meant import whole_number_meant
+        from ..meant import whole_number_meant
 
         raise TriggerTypeError(
             f"{name} must be a whole number, not {value!r}{whole_number_meant(name, value)}"

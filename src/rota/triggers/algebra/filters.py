@@ -1,6 +1,6 @@
 """The triggers of ``between()`` and ``on()``: they keep those times at which the wall clock fits.
 
-Pure; see :mod:`rota.triggers.derived`. A filter is a set of wall times that is open for a while and closed for a while;
+Pure; see :mod:`rota.triggers.algebra.derived`. A filter is a set of wall times that is open for a while and closed for a while;
 the search jumps from one opening to the next, however dense the filtered trigger is.
 """
 
@@ -9,15 +9,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from datetime import time
 
-from ..calendars.weekdays import weekday_numbers, weekdays_text
-from ..clock import DAY as MICROSECONDS_A_DAY
-from ..clock import SECOND
-from ..errors import TooMuchWorkError, TriggerError, TriggerTypeError
-from ..util import astimezone, local_timezone, timezone_to_text
-from .base import LAST_INSTANT, WALK_LIMIT, BaseTrigger
+from ...calendars.weekdays import weekday_numbers, weekdays_text
+from ...clock import DAY as MICROSECONDS_A_DAY
+from ...clock import LAST_INSTANT, SECOND
+from ...errors import TooMuchWorkError, TriggerError, TriggerTypeError
+from ...util import astimezone, local_timezone, timezone_to_text
+from ...work import COUNTING, spend
+from ...zone_maps import DAY, FIRST_SECOND, ZoneMap, zone_map
+from ..base import WALK_LIMIT, BaseTrigger
 from .derived import SEARCH_LIMIT, DerivedTrigger, following
-from .work import COUNTING, spend
-from .zones import DAY, FIRST_SECOND, ZoneMap, zone_map
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

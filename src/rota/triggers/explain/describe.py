@@ -1,18 +1,16 @@
 """Triggers in plain language: what fires when, from the values that match and not from how they were written.
 
-Pure. The words are in :mod:`rota.triggers.words`. Loaded when it is asked for.
+Pure. The words are in :mod:`rota.triggers.explain.english`. Loaded when it is asked for.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
-
-from ..errors import TriggerError
-from ..util import datetime_repr, suggestion, timezone_repr, timezone_to_text
-from .calendarinterval import CalendarIntervalTrigger
-from .combining import AndTrigger, OrTrigger
-from .cron import CronTrigger
-from .cron.expressions import (
+from ...errors import TriggerError
+from ...util import datetime_repr, suggestion, timezone_repr, timezone_to_text
+from ..calendarinterval import CalendarIntervalTrigger
+from ..combining import AndTrigger, OrTrigger
+from ..cron import CronTrigger
+from ..cron.expressions import (
     MAX_VALUES,
     MIN_VALUES,
     BeforeLastDayExpression,
@@ -22,17 +20,17 @@ from .cron.expressions import (
     WeekdayOccurrenceExpression,
     WeekdayPositionExpression,
 )
-from .date import DateTrigger
-from .interval import IntervalTrigger
-from .words import English
-from .words_vi import Vietnamese
+from ..date import DateTrigger
+from ..interval import IntervalTrigger
+from .english import English
+from .shapes import cyclic_shape, length_of, listed_shape, shape
+from .vietnamese import Vietnamese
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .base import BaseTrigger
-    from .cron.expressions import Expression
-    from .cron.fields import BaseField
-    from .words import Shape
+    from ..base import BaseTrigger
+    from ..cron.expressions import Expression
+    from ..cron.fields import BaseField
 
     Language = English | Vietnamese
 
@@ -69,7 +67,7 @@ def describe(trigger: BaseTrigger, words: Language) -> str:
         else:
             parts = [words.all_of(members) if isinstance(trigger, AndTrigger) else words.any_of(members)]
     else:
-        from .explain_derived import describe_derived
+        from .derived import describe_derived
 
         found = describe_derived(trigger, words)
         if found is not None and trigger.parts():
@@ -130,7 +128,7 @@ def _dates(fields: dict[str, BaseField], either: bool, words: Language) -> list[
     days = weekdays = None
     if not _is_everything(day):
         numbers = _values(day)
-        items = [words.days(_listed(numbers, 1, 31))] if numbers else []
+        items = [words.days(listed_shape(numbers, 1, 31))] if numbers else []
         days = words.on_days([*items, *(_special(item, words) for item in _specials(day))])
     if not _is_everything(day_of_week):
         numbers = _values(day_of_week)
@@ -145,7 +143,7 @@ def _dates(fields: dict[str, BaseField], either: bool, words: Language) -> list[
         parts = [found for found in (days, weekdays) if found]
     for name, named in (("month", words.months), ("week", words.weeks), ("year", words.years)):
         if not _is_everything(fields[name]):
-            parts.append(named(_listed(_values(fields[name]), MIN_VALUES[name], MAX_VALUES[name])))
+            parts.append(named(listed_shape(_values(fields[name]), MIN_VALUES[name], MAX_VALUES[name])))
     return parts
 
 
@@ -182,58 +180,7 @@ def _is_everything(field: BaseField) -> bool:
     return field.mask().bit_count() == high - low + 1
 
 
-def shape(values: list[int], low: int, high: int) -> Shape:
-    """Return the form of a set of numbers (see :data:`rota.triggers.words.Shape`).
-
-    :param values: the numbers, in order
-    :param low: the least that there can be
-    :param high: the greatest
-    """
-    if len(values) == high - low + 1:
-        return ("all",)
-    steps = {second - first for first, second in pairwise(values)}
-    if len(values) > 2 and len(steps) == 1:
-        (step,) = steps
-        if step == 1:
-            return ("range", values[0], values[-1])
-        if values[0] == low and values[-1] + step == high + 1:
-            return ("every", step)
-        if len(values) > 4:
-            return ("steps", step, values[0], values[-1])
-    return ("list", *values)
-
-
-def _listed(values: list[int], low: int, high: int) -> Shape:
-    found = shape(values, low, high)
-    if found[0] == "every":
-        found = ("steps", found[1], values[0], values[-1])
-    return found if found[0] in ("range", "steps") and len(values) > 2 else ("list", *values)
-
-
-def cyclic_shape(values: list[int], size: int = 7) -> Shape:
-    """Return a range, which may run over Sunday (or with a size of 24 over midnight), or a list."""
-    if len(values) > 2:
-        for first in values:
-            run = [(first + offset) % size for offset in range(len(values))]
-            if sorted(run) == values:
-                return ("range", run[0], run[-1])
-    return ("list", *values)
-
-
 # --------------------------------------------------------------------------------------------------- other triggers
-
-
-def length_of(seconds: float) -> list[tuple[str, float]]:
-    """Return a length of time as units in the plural and how many there are of each."""
-    rest: float = int(seconds) if seconds == int(seconds) else seconds
-    units: list[tuple[str, float]] = []
-    for unit, size in (("weeks", 604800), ("days", 86400), ("hours", 3600), ("minutes", 60)):
-        number, rest = divmod(rest, size)
-        if number:
-            units.append((unit, number))
-    if rest or not units:
-        units.append(("seconds", rest))
-    return units
 
 
 def _interval(trigger: IntervalTrigger, words: Language) -> list[str]:

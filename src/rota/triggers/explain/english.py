@@ -1,37 +1,17 @@
-"""The words in which triggers explain themselves, for each language.
+"""English words of triggers that explain themselves.
 
 Pure text: a language says how sets of hours, days or months are named and joined, and knows no trigger.
 """
 
 from __future__ import annotations
 
+from .shapes import Words
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: A set of numbers in words: ("all",), ("every", n), ("range", a, b), ("steps", n, a, b) or ("list", a, b, c…).
-Shape = tuple[str | int, ...]
-
-
-class Words:
-    """A language. The methods take shapes (see :data:`Shape`), numbers and texts that are words already."""
-
-    weekdays: Sequence[str]
-    joint: str
-    either: str
-
-    def listed(self, items: Sequence[str], joint: str | None = None) -> str:
-        """Return ``a, b and c``, or with another joint."""
-        if len(items) < 2:
-            return "".join(items)
-        return f"{', '.join(items[:-1])} {joint or self.joint} {items[-1]}"
-
-    def numbers(self, shape: Shape) -> str:
-        """Return a set of numbers that is not the whole: ``1, 3 to 5``."""
-        kind, *values = shape
-        if kind == "range":
-            return f"{values[0]}–{values[1]}"
-        return self.listed([str(value) for value in values])
+    from .shapes import Shape
 
 
 class English(Words):

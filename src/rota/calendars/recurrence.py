@@ -1,4 +1,4 @@
-"""The times of one recurrence rule, from any point on.
+"""The times of recurrence rules, from any point on.
 
 Pure. Rules of weeks and longer are expanded by the ``dateutil`` library, which no other module imports; in a rule of days
 or less it finds the dates, and the times of a day are arithmetic.
@@ -7,12 +7,15 @@ or less it finds the dates, and the times of a day are arithmetic.
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from datetime import datetime, timedelta
 
-from ..errors import MissingExtraError, TriggerError
-from .work import spend
-from .zones import DAY, ZoneMap
+from ..clock import LAST_INSTANT, SECOND, moment
+from ..clock import instant as to_instant
+from ..errors import MissingExtraError, NeverFiresError, TriggerError
+from ..util import localize
+from ..work import spend
+from ..zone_maps import DAY, ZoneMap, zone_map
 
 try:
     from dateutil.rrule import rrule, rrulestr
@@ -22,6 +25,9 @@ except ImportError as exc:
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from datetime import tzinfo
+
+    from .recurrence_text import Recurrence
 
 _EPOCH = datetime(1970, 1, 1)
 _LAST_WALL = datetime(9999, 12, 28)
@@ -41,6 +47,84 @@ TIMES_OF_A_DAY = 1440
 _TIME, _PERIODS, _DAYS = 1, 16, 16
 #: What a search takes, in steps, that finds nothing up to the end of the calendar: two of them may be made to construct a trigger.
 _FRUITLESS = 40_000
+#: What it takes to begin the search for the times of a rule, in steps.
+_BEGINNING = 8
+#: A day that each month has, in a year that has all days.
+_ANY_START = datetime(2000, 1, 1)
+
+
+class RecurrenceTimes:
+    """The times of a recurrence: those of its rules and its single dates, without its exceptions.
+
+    Wall times in a gap are read with the offset before the gap, those in an overlap as the first (RFC 5545, 3.3.5); times that
+    then fall together are one.
+
+    :param recurrence: what the text says
+    :param start: the start, naive for a wall time of the zone
+    :param zone: the zone whose wall clock counts
+    """
+
+    __slots__ = ("_dates", "_recurrence", "_rules", "_start", "_without", "_zone")
+
+    def __init__(self, recurrence: Recurrence, start: datetime, zone: tzinfo) -> None:
+        self._recurrence, self._start, self._zone = recurrence, start, zone
+        found = {self._second(at) * SECOND for at in recurrence.dates}
+        if not recurrence.rules:
+            found.add(self._second(start) * SECOND)
+        self._without = frozenset(self._second(at) for at in recurrence.without)
+        self._dates = tuple(sorted(at for at in found if at // SECOND not in self._without))
+        self._rules = tuple(
+            Rule(text, start, None if until is None else self._second(until))
+            for text, until in recurrence.rules
+        )
+
+    def refuse_never(self, start_given: bool) -> None:
+        """Raise NeverFiresError for a rule without a time: from the given start, or if none was given, from whatever start."""
+        zone = zone_map(self._zone)
+        for rule in self._rules:
+            if next(rule.seconds(0, zone), None) is not None:
+                continue
+            if start_given:
+                raise NeverFiresError(f"RRULE:{rule.text} has no time from {self._start} on")
+            parts = [part for part in rule.text.split(";") if not part.startswith(("INTERVAL=", "COUNT="))]
+            if next(Rule(";".join(parts), _ANY_START, None).seconds(0, zone), None) is None:
+                raise NeverFiresError(f"RRULE:{rule.text} has no time, whenever it starts")
+
+    def start(self) -> int:
+        """Return the instant of the start."""
+        return self._second(self._start) * SECOND
+
+    def origin(self) -> int:
+        """Return the instant from which on there may be times."""
+        return min((self.start(), *self._dates))
+
+    def period(self) -> int:
+        """Return the length of the longest period of a rule, in seconds."""
+        return max((rule.period for rule in self._rules), default=DAY)
+
+    def after(self, instant: int) -> Iterator[int]:
+        """Yield the times later than an instant, in order, each once."""
+        zone = zone_map(self._zone)
+        spend(_BEGINNING * (1 + len(self._rules)))
+        streams: list[Iterable[int]] = [rule.seconds(instant // SECOND, zone) for rule in self._rules]
+        streams.append(at // SECOND for at in self._dates[bisect_right(self._dates, instant) :])
+        without, days = self._without, self._recurrence.without_days
+        last = None
+        for second in heapq.merge(*streams):
+            at = second * SECOND
+            if at <= instant or second == last:
+                continue
+            if at > LAST_INSTANT:
+                return
+            last = second
+            if second not in without and not (days and moment(at, self._zone).date() in days):
+                yield at
+
+    def _second(self, at: datetime) -> int:
+        """Return the second of a time that is naive (a wall time of the zone) or aware."""
+        if at.tzinfo is None:
+            at = localize(at, self._zone)
+        return to_instant(at) // SECOND
 
 
 class Rule:

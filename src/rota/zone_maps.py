@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from itertools import pairwise
 
-from ..errors import TriggerError
-from ..util import timezone_to_text
+from .errors import TriggerError
+from .util import timezone_to_text
 
 #: A stretch of time with one offset: first second, first second after it, offset.
 Stretch = tuple[int, int, int]

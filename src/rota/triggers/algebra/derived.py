@@ -6,10 +6,10 @@ run, so a derived trigger means the same whatever has fired so far.
 
 from __future__ import annotations
 
-from ..errors import DeserializationError, NeverFiresError, TriggerError, TriggerTypeError
-from ..storednames import class_named, name_of_class
-from .base import BaseTrigger, InstantTrigger, call_text, checked_state
-from .work import check_size, spend
+from ...errors import DeserializationError, NeverFiresError, TriggerError, TriggerTypeError
+from ...storednames import class_named, name_of_class
+from ...work import check_size, spend
+from ..base import BaseTrigger, InstantTrigger, call_text, checked_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class DerivedTrigger(InstantTrigger):
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> DerivedTrigger:
         """Return the trigger of a :meth:`spec`."""
-        from . import trigger_from_spec
+        from .. import trigger_from_spec
 
         parameters = {name: value for name, value in spec.items() if name not in ("type", "trigger")}
         return cls(trigger_from_spec(spec["trigger"]), **parameters)
