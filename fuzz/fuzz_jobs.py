@@ -3,7 +3,7 @@
     python fuzz/fuzz_jobs.py --executor threadpool --jobs 10000
 
 Each run has exactly one end, a neighbour with an interval goes on meanwhile, health() says so, and shutdown() returns in its
-time; else this ends with an error. Results, errors and arguments are those of rota.testing.hostile_jobs.
+time; else this ends with an error. Results, errors and arguments are those of rota.testing.contracts.hostile_jobs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 from rota.clock import SECOND, SYSTEM_CLOCK
 from rota.errors import RotaError
 from rota.schedulers.completions import Completions
-from rota.testing import hostile_jobs
+from rota.testing.contracts.stores import hostile_jobs
 from rota.triggers.base import BaseTrigger
 
 EXECUTORS = ("threadpool", "debug", "processpool", "asyncio", "tornado", "gevent", "twisted")

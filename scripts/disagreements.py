@@ -21,9 +21,9 @@ from apscheduler.triggers.cron import CronTrigger as ApschedulerTrigger
 from croniter import croniter
 from cronsim import CronSim
 
-from rota.testing.cron_cases import Case, random_case, with_small_steps
-from rota.testing.cron_oracle import Reading
 from rota.triggers.cron import CronTrigger
+from tests.oracle.cron_cases import Case, random_case, with_small_steps
+from tests.oracle.cron_oracle import Reading
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "triggers" / "disagreements.md"
 #: How many fire times of a case are compared, and how long a package may take for them (seconds).

@@ -155,7 +155,7 @@ class RedisPlace(Place):
 
     def lose_code(self, id: str) -> None:
         text = self._client.hget("rota.jobs", id)
-        self._client.hset("rota.jobs", id, text.replace(b"rota.testing.contract_jobs:task", b"gone:f"))
+        self._client.hset("rota.jobs", id, text.replace(b"rota.testing.contracts.store_jobs:task", b"gone:f"))
 
 
 class MongoDBPlace(Place):
@@ -229,7 +229,9 @@ class TreePlace(Place):
         self.put(f"jobs/{id}", "junk")
 
     def lose_code(self, id: str) -> None:
-        self.put(f"jobs/{id}", self.get(f"jobs/{id}").replace("rota.testing.contract_jobs:task", "gone:f"))
+        self.put(
+            f"jobs/{id}", self.get(f"jobs/{id}").replace("rota.testing.contracts.store_jobs:task", "gone:f")
+        )
 
 
 class EtcdPlace(TreePlace):

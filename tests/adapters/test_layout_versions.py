@@ -16,7 +16,16 @@ from rota.core.plan import ACTIVE, PAUSED, QUARANTINED, plan
 from rota.core.run import CLAIMED, SKIPPED, SUCCEEDED, end
 from rota.errors import SchemaError
 from rota.schedulers.plugins import create_plugin
-from rota.testing.contract_jobs import LEASE, MARGIN, NODE, OTHER, START, at_once, finish, make_job
+from rota.testing.contracts.stores.store_jobs import (
+    LEASE,
+    MARGIN,
+    NODE,
+    OTHER,
+    START,
+    at_once,
+    finish,
+    make_job,
+)
 from tests.adapters import dumps
 from tests.adapters.places import KINDS
 from tests.needs import need

@@ -17,7 +17,7 @@ from rota.core.run import SUCCEEDED
 from rota.errors import JobValueError, SchemaError, StoreNotStartedError, StoreUnavailableError
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.schedulers.background import BackgroundScheduler
-from rota.testing.contract_jobs import LEASE, NODE, START, due_ids, finish, make_job, statuses
+from rota.testing.contracts.stores.store_jobs import LEASE, NODE, START, due_ids, finish, make_job, statuses
 from tests.faults.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def test_a_server_that_is_away_at_the_start_is_named_and_the_start_can_be_repeat
 def check_start(url: str, options: dict[str, Any], named: str, come_back: Any) -> None:
     """Check that a scheduler does not start without its store, and starts with it."""
     scheduler = BackgroundScheduler(jobstores={"default": {"url": url, **options}}, timezone="UTC")
-    scheduler.add_job("rota.testing.contract_jobs:task", id="job")
+    scheduler.add_job("rota.testing.contracts.store_jobs:task", id="job")
     with pytest.raises(StoreUnavailableError, match=named) as caught:
         scheduler.start()
     assert ":secret@" not in str(caught.value)

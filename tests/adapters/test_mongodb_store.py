@@ -18,7 +18,7 @@ from rota.errors import (
     SchemaError,
     StoreUnavailableError,
 )
-from rota.testing.contract_jobs import (
+from rota.testing.contracts.stores.store_jobs import (
     LEASE,
     NODE,
     OTHER,
@@ -163,7 +163,7 @@ def test_jobs_and_runs_are_readable_without_rota(open_store: Open) -> None:
     finish(store, claim(store))
     document = store.collection.find_one()
     assert (document["_id"], document["name"], document["args"]) == ("job", "greeting", '["a"]')
-    assert document["func"] == "rota.testing.contract_jobs:task"
+    assert document["func"] == "rota.testing.contracts.store_jobs:task"
     (run,) = store.collection.database["runs"].find()
     assert (run["job_id"], run["nominal"], run["status"]) == ("job", START, SUCCEEDED)
 

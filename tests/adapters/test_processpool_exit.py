@@ -10,15 +10,15 @@ from contextlib import contextmanager
 
 import pytest
 
-from rota.testing.executor_contract import ExecutorContract
+from rota.testing.contracts.stores.executors import ExecutorContract
 
 helper = ExecutorContract()
 
 PROGRAM = """
 import os, signal, sys, threading, time
 from rota.executors.pool import ProcessPoolExecutor
-from rota.testing.executor_contract import ExecutorContract
-from rota.testing.executor_jobs import add, wait_for_file
+from rota.testing.contracts.executors import ExecutorContract
+from rota.testing.contracts.executor_jobs import add, wait_for_file
 
 def tell(run):
     os.write(1, f"{run.status}\\n".encode())  # one write: each worker's thread tells of its own run

@@ -15,7 +15,7 @@ from rota.errors import (
     SchemaError,
     StoreUnavailableError,
 )
-from rota.testing.contract_jobs import (
+from rota.testing.contracts.stores.store_jobs import (
     LEASE,
     NODE,
     OTHER,
@@ -199,7 +199,7 @@ def test_jobs_and_runs_are_readable_without_rota(open_store: Open) -> None:
     store.add_job(make_job(args=("a",), name="greeting"))
     finish(store, claim(store))
     spec = json.loads(store.redis.hget("rota.jobs", "job"))
-    assert spec[:3] == ["job", "greeting", "rota.testing.contract_jobs:task"]
+    assert spec[:3] == ["job", "greeting", "rota.testing.contracts.store_jobs:task"]
     assert json.loads(store.redis.hget("rota.states", "job"))[2:5] == ["active", *[START + 60 * SECOND] * 2]
     (document,) = store.redis.hgetall("rota.runs").values()
     assert json.loads(document)["status"] == SUCCEEDED

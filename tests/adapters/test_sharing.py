@@ -14,7 +14,7 @@ from rota.core.plan import ACTIVE, PAUSED
 from rota.core.run import SUCCEEDED
 from rota.jobcodec import JobFormat
 from rota.schedulers.background import BackgroundScheduler
-from rota.testing.contract_jobs import LEASE, NODE, START, claim, finish, make_job
+from rota.testing.contracts.stores.store_jobs import LEASE, NODE, START, claim, finish, make_job
 
 if TYPE_CHECKING:
     from tests.adapters.places import Place
@@ -25,7 +25,7 @@ import sys
 from rota.core.plan import plan
 from rota.core.run import succeed
 from rota.schedulers.plugins import create_plugin
-from rota.testing.contract_jobs import LEASE, START
+from rota.testing.contracts.store_jobs import LEASE, START
 
 store, node = create_plugin("jobstore", sys.argv[1], {}), sys.argv[2]
 store.start(None, "default")
@@ -47,7 +47,7 @@ ADD = """
 import sys
 from rota.clock import SYSTEM_CLOCK
 from rota.schedulers.plugins import create_plugin
-from rota.testing.contract_jobs import make_job
+from rota.testing.contracts.store_jobs import make_job
 
 store = create_plugin("jobstore", sys.argv[1], {})
 store.start(None, "default")

@@ -14,7 +14,16 @@ from rota.core.plan import ENDED
 from rota.core.run import FAILED, SUCCEEDED, fail, succeed
 from rota.errors import ConflictingIdError, JobValueError, SerializationError, StoreUnavailableError
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
-from rota.testing.contract_jobs import NODE, START, claim, decide, due_ids, finish, make_job, running
+from rota.testing.contracts.stores.store_jobs import (
+    NODE,
+    START,
+    claim,
+    decide,
+    due_ids,
+    finish,
+    make_job,
+    running,
+)
 from rota.triggers.interval import IntervalTrigger
 
 if TYPE_CHECKING:

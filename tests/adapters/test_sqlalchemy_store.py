@@ -27,7 +27,7 @@ from rota.errors import (
 )
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore, capabilities, database, locked, schema
 from rota.schedulers.background import BackgroundScheduler
-from rota.testing.contract_jobs import (
+from rota.testing.contracts.stores.store_jobs import (
     LEASE,
     NODE,
     START,
@@ -532,7 +532,7 @@ def test_jobs_are_readable_without_rota(path: Path, open_store: Callable[..., SQ
     connection = sqlite3.connect(path)
     row = connection.execute("SELECT id, name, func, args, next_due, state FROM rota_jobs").fetchone()
     connection.close()
-    assert row == ("job", "greeting", "rota.testing.contract_jobs:task", '["a"]', START, "active")
+    assert row == ("job", "greeting", "rota.testing.contracts.store_jobs:task", '["a"]', START, "active")
 
 
 # ---------------------------------------------------------------------------------- jobs that were added before the start

@@ -24,7 +24,7 @@ from rota.errors import (
 from rota.jobstores.tree.layout import due_name, due_of, instant_of, number, quoted, unquoted
 from rota.jobstores.tree.port import Change
 from rota.schedulers.plugins import create_plugin
-from rota.testing.contract_jobs import (
+from rota.testing.contracts.stores.store_jobs import (
     LEASE,
     NODE,
     OTHER,
@@ -419,7 +419,7 @@ def test_a_job_is_a_readable_document(open_store: Any) -> None:
     (entry,) = store._tree.read(["jobs/job"])
     data = json.loads(entry.value)
     assert data["id"] == "job"
-    assert data["func"] == "rota.testing.contract_jobs:task"
+    assert data["func"] == "rota.testing.contracts.store_jobs:task"
     assert json.loads(data["args"]) == [1, "two"]
 
 

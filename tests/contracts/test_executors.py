@@ -15,8 +15,16 @@ import pytest
 from rota.executors.asyncio import AsyncIOExecutor
 from rota.executors.debug import DebugExecutor
 from rota.executors.pool import ProcessPoolExecutor, ThreadPoolExecutor
-from rota.testing.executor_contract import ExecutorContract
-from rota.testing.executor_jobs import PATIENCE, Ended, add, add_async, nap_async, stamp, wait_for_file
+from rota.testing.contracts.stores.executor_jobs import (
+    PATIENCE,
+    Ended,
+    add,
+    add_async,
+    nap_async,
+    stamp,
+    wait_for_file,
+)
+from rota.testing.contracts.stores.executors import ExecutorContract
 from tests.needs import need
 
 

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from rota.testing.executor_contract import ExecutorContract
-from rota.testing.executor_jobs import PATIENCE, Ended, add_async, wait_for_file
+from rota.testing.contracts.stores.executor_jobs import PATIENCE, Ended, add_async, wait_for_file
+from rota.testing.contracts.stores.executors import ExecutorContract
 from tests.needs import need
 
 pytest_plugins = ["tests.reactor"]

@@ -20,7 +20,7 @@ from rota.damaged import (
     version_of,
 )
 from rota.jobcodec import JobFormat
-from rota.testing.contract_jobs import START, make_job
+from rota.testing.contracts.stores.store_jobs import START, make_job
 
 ODD: list[Any] = [b"x", b"\xff", 1.5, [1], {"a": 1}, float("nan"), 2**70, -(2**70), object()]
 

@@ -15,7 +15,7 @@ from rota.codec import register_type
 from rota.core.plan import PAUSED, QUARANTINED
 from rota.errors import DeserializationError, SerializationError, TransientJobError
 from rota.jobcodec import JobFormat, decode_job, encode_job
-from rota.testing.contract_jobs import START, Worker, make_job, task
+from rota.testing.contracts.stores.store_jobs import START, Worker, make_job, task
 from rota.triggers.base import BaseTrigger
 from rota.triggers.combining import OrTrigger
 from rota.triggers.cron import CronTrigger
@@ -97,7 +97,7 @@ def test_a_job_comes_back_whole() -> None:
 
 def test_the_document_is_readable() -> None:
     document = encode_job(make_job(args=("a",), every=60, coalesce=False))
-    assert document["func"] == "rota.testing.contract_jobs:task"
+    assert document["func"] == "rota.testing.contracts.store_jobs:task"
     assert document["args"] == ["a"]
     assert document["options"] == {"coalesce": False}
     assert document["next"] == "2026-01-01T00:00:00+00:00"

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from rota.crontab import read_crontab
 from rota.errors import CronError, NeverFiresError, TriggerError
-from rota.testing.cron_cases import random_case
 from rota.triggers import trigger_from_spec
 from rota.triggers.cron import CronTrigger
+from tests.oracle.cron_cases import random_case
 
 FILE = """\
 # nightly work

@@ -15,6 +15,7 @@ PAGES = [ROOT / "docs" / "architecture.md", *sorted((ROOT / "docs" / "adr").glob
 @pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES])
 def test_the_files_and_functions_that_the_page_names_exist(page: Path) -> None:
     files = [f"/{path.relative_to(SOURCE)}" for path in SOURCE.rglob("*.py")]
+    files += [f"/{path.relative_to(ROOT)}" for path in (ROOT / "tests").rglob("*.py")]
     code = "\n".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py"))
     missing = []
     for name in re.findall(r"`([^`\n]+)`", page.read_text(encoding="utf-8")):
@@ -27,7 +28,7 @@ def test_the_files_and_functions_that_the_page_names_exist(page: Path) -> None:
             continue
         if not found:
             missing.append(name)
-    assert not missing, f"{page.name} names what src/rota does not have: {missing}"
+    assert not missing, f"{page.name} names what the project does not have: {missing}"
 
 
 def test_each_module_is_found_on_the_page() -> None:

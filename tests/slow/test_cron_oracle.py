@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from rota.testing.cron_cases import POLICIES, Case, check, random_case, zones
-from rota.testing.cron_oracle import changes
 from rota.triggers.cron import CronTrigger
 from rota.triggers.cron import dst as dst_module
 from rota.triggers.cron.dates import Dates
 from rota.triggers.cron.schedule import Schedule
+from tests.oracle.cron_cases import POLICIES, Case, check, random_case, zones
+from tests.oracle.cron_oracle import changes
 
 pytestmark = pytest.mark.slow
 

@@ -26,27 +26,27 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .clock import VirtualClock as VirtualClock
-    from .contracts import JobStoreContract as JobStoreContract
-    from .damage_contract import DamageContract as DamageContract
-    from .executor_contract import ExecutorContract as ExecutorContract
-    from .host_contract import HostContract as HostContract
+    from .contracts.damage import DamageContract as DamageContract
+    from .contracts.executors import ExecutorContract as ExecutorContract
+    from .contracts.hosts import HostContract as HostContract
+    from .contracts.replaced import ReplacedJobStoreContract as ReplacedJobStoreContract
+    from .contracts.shared import SharedJobStoreContract as SharedJobStoreContract
+    from .contracts.signed import SignedJobStoreContract as SignedJobStoreContract
+    from .contracts.stores import JobStoreContract as JobStoreContract
     from .manual import ManualScheduler as ManualScheduler
-    from .replaced_contract import ReplacedJobStoreContract as ReplacedJobStoreContract
-    from .shared_contract import SharedJobStoreContract as SharedJobStoreContract
-    from .signed_contract import SignedJobStoreContract as SignedJobStoreContract
     from .simulation import simulate as simulate
     from .virtual_loop import VirtualExecutor as VirtualExecutor
     from .virtual_loop import VirtualLoop as VirtualLoop
 
 _WHERE = {
-    "DamageContract": "damage_contract",
-    "ExecutorContract": "executor_contract",
-    "HostContract": "host_contract",
-    "JobStoreContract": "contracts",
+    "DamageContract": "contracts.damage",
+    "ExecutorContract": "contracts.executors",
+    "HostContract": "contracts.hosts",
+    "JobStoreContract": "contracts.stores",
     "ManualScheduler": "manual",
-    "ReplacedJobStoreContract": "replaced_contract",
-    "SharedJobStoreContract": "shared_contract",
-    "SignedJobStoreContract": "signed_contract",
+    "ReplacedJobStoreContract": "contracts.replaced",
+    "SharedJobStoreContract": "contracts.shared",
+    "SignedJobStoreContract": "contracts.signed",
     "VirtualClock": "clock",
     "VirtualExecutor": "virtual_loop",
     "VirtualLoop": "virtual_loop",
@@ -68,8 +68,8 @@ def __getattr__(name: str) -> object:
 
         suites = {f"rota.testing.{where}" for suite, where in _WHERE.items() if suite.endswith("Contract")}
         suites |= {
-            f"rota.testing.{name}_contract"
-            for name in ("stored", "recorded", "record", "lease", "housekeeping")
+            f"rota.testing.contracts.{name}"
+            for name in ("stored", "recorded", "records", "leases", "housekeeping")
         }
         pytest.register_assert_rewrite(*suites.difference(sys.modules))  # failed assertions show their values
     found = globals()[name] = getattr(import_module(f"rota.testing.{module}"), name)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from rota.core.plan import plan, quarantine
 from rota.schedulers.plugins import create_plugin
-from rota.testing.contract_jobs import LEASE, NODE, OTHER, START, claim, finish, make_job
+from rota.testing.contracts.store_jobs import LEASE, NODE, OTHER, START, claim, finish, make_job
 from tests.adapters import dumps
 from tests.servers import Etcd, MariaDB, PostgreSQL, Redis, SecantusDB, ZooKeeper, private
 

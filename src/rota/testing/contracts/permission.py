@@ -1,6 +1,6 @@
 """What every executor must do about runs that need a permission to start; for pytest.
 
-Part of :class:`~rota.testing.executor_contract.ExecutorContract`, whose fixtures it uses.
+Part of :class:`~rota.testing.contracts.executors.ExecutorContract`, whose fixtures it uses.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ..clock import HOUR, SYSTEM_CLOCK
-from ..core.run import CLAIMED, SUCCEEDED, WITHHELD, Permission
-from ..executors.steps import chain
-from ..executors.worker_pool import WorkerPool
+from ...clock import HOUR, SYSTEM_CLOCK
+from ...core.run import CLAIMED, SUCCEEDED, WITHHELD, Permission
+from ...executors.steps import chain
+from ...executors.worker_pool import WorkerPool
 from .executor_jobs import Ended, add, add_async
 
 TYPE_CHECKING = False
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ..core.run import Run
-    from ..executors.base import BaseExecutor
+    from ...core.run import Run
+    from ...executors.base import BaseExecutor
 
 
 class PermissionContract:

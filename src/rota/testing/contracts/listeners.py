@@ -1,6 +1,6 @@
 """What listeners may expect of every scheduler, and what they cannot do to it; for pytest.
 
-Part of :class:`~rota.testing.host_contract.HostContract`; knows the public interface of schedulers only.
+Part of :class:`~rota.testing.contracts.hosts.HostContract`; knows the public interface of schedulers only.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from asyncio import CancelledError
 
 import pytest
 
-from ..events import EVENT_ALL, EVENT_JOB_EXECUTED, EVENT_SCHEDULER_SHUTDOWN
-from ..jobstores.memory import MemoryJobStore
-from ..triggers.base import BaseTrigger
+from ...events import EVENT_ALL, EVENT_JOB_EXECUTED, EVENT_SCHEDULER_SHUTDOWN
+from ...jobstores.memory import MemoryJobStore
+from ...triggers.base import BaseTrigger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .hosts import Host
+    from .host_access import Host
 
 
 class ListenerContract:

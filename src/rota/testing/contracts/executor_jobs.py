@@ -1,6 +1,6 @@
 """Jobs for tests of executors, and the callback that takes their ended runs.
 
-The callables are functions of a module, so that worker processes find them; the tests are in ``executor_contract``.
+The callables are functions of a module, so that worker processes find them; the tests are in ``executors``.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from contextvars import ContextVar
 from pathlib import Path
 from time import sleep
 
-from ..clock import SECOND, SYSTEM_CLOCK
-from ..core.policy import DEFAULT_POLICY, with_options
-from ..executors.base import current_run
-from ..job import Job
-from ..triggers.interval import IntervalTrigger
+from ...clock import SECOND, SYSTEM_CLOCK
+from ...core.policy import DEFAULT_POLICY, with_options
+from ...executors.base import current_run
+from ...job import Job
+from ...triggers.interval import IntervalTrigger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ..core.run import Run
+    from ...core.run import Run
 
 #: Seconds after which a test fails that waits for something.
 PATIENCE = 20.0

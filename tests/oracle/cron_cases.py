@@ -1,4 +1,4 @@
-"""Random cases for cron triggers, each held against the oracle: ``python -m rota.testing.cron_cases --cases 20000 --seed 1``.
+"""Random cases for cron triggers, each held against the oracle: ``python -m tests.oracle.cron_cases --cases 20000 --seed 1``.
 
 A case is an expression, a zone, a time at which the schedule begins, and a policy for the changes of the clocks. Two thirds of the
 cases lie around a change in a random zone between 1970 and 2050, the others run over years. Reads no clock but for the duration.
@@ -13,10 +13,10 @@ from random import Random
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, available_timezones
 
-from ..clock import SECOND, SYSTEM_CLOCK, instant, moment
-from ..errors import NeverFiresError
-from ..triggers.cron import CronTrigger
-from .cron_oracle import LIMITS, Change, Reading, calendar_fires, changes, clock, clock_fires
+from rota.clock import SECOND, SYSTEM_CLOCK, instant, moment
+from rota.errors import NeverFiresError
+from rota.triggers.cron import CronTrigger
+from tests.oracle.cron_oracle import LIMITS, Change, Reading, calendar_fires, changes, clock, clock_fires
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -369,7 +369,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Check as many cases as asked for, print what differs, and return 1 if anything does."""
     from argparse import ArgumentParser
 
-    parser = ArgumentParser(prog="python -m rota.testing.cron_cases", description=__doc__)
+    parser = ArgumentParser(prog="python -m tests.oracle.cron_cases", description=__doc__)
     parser.add_argument("--cases", type=int, default=2000, help="how many (2000)")
     parser.add_argument("--seed", default="1", help="any text; the same cases for the same text")
     options = parser.parse_args(arguments)

@@ -1,6 +1,6 @@
 """What a durable store must do with jobs that it keeps as data: what may be stored, and what is done when it cannot be restored.
 
-Knows the port only, no store. See :mod:`rota.testing.contracts` for how to use it.
+Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how to use it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from types import ModuleType
 
 import pytest
 
-from ..clock import MINUTE, SECOND
-from ..core.plan import ACTIVE, QUARANTINED, plan, quarantine
-from ..core.policy import with_options
-from ..core.run import CLAIMED, SUCCEEDED, fail, succeed
-from ..errors import (
+from ...clock import MINUTE, SECOND
+from ...core.plan import ACTIVE, QUARANTINED, plan, quarantine
+from ...core.policy import with_options
+from ...core.run import CLAIMED, SUCCEEDED, fail, succeed
+from ...errors import (
     CallableMismatchError,
     ConflictingIdError,
     JobValueError,
@@ -22,7 +22,8 @@ from ..errors import (
     SerializationError,
     TransientJobError,
 )
-from .contract_jobs import (
+from .records import StoredRecordContract
+from .store_jobs import (
     LEASE,
     NODE,
     START,
@@ -36,15 +37,14 @@ from .contract_jobs import (
     running,
     task,
 )
-from .contracts import JobStoreContract
-from .record_contract import StoredRecordContract
+from .stores import JobStoreContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ..jobstores.base import BaseJobStore
+    from ...jobstores.base import BaseJobStore
 
 #: Ids that mean something to somebody on their way, and the longest that all stores keep.
 ODD_IDS = [

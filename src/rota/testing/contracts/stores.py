@@ -1,7 +1,7 @@
 """What every job store must do, one sentence for each invariant; for pytest.
 
 Knows the port only, no store. Derive from :class:`JobStoreContract`, or from
-:class:`~rota.testing.shared_contract.SharedJobStoreContract` if several processes may use the store's data at once, and
+:class:`~rota.testing.contracts.shared.SharedJobStoreContract` if several processes may use the store's data at once, and
 give the fixture ``make_store``::
 
     class TestMyStore(SharedJobStoreContract):
@@ -24,13 +24,15 @@ from __future__ import annotations
 
 import pytest
 
-from ..clock import HELD, SECOND, moment
-from ..core.plan import ACTIVE, PAUSED, QUARANTINED, quarantine
-from ..core.run import CANCELLED, CLAIMED, FAILED, SKIPPED, SUCCEEDED, end, fail, succeed
-from ..errors import ConflictingIdError, JobLookupError
-from ..triggers.interval import IntervalTrigger
-from .clock_contract import ClockContract
-from .contract_jobs import (
+from ...clock import HELD, SECOND, moment
+from ...core.plan import ACTIVE, PAUSED, QUARANTINED, quarantine
+from ...core.run import CANCELLED, CLAIMED, FAILED, SKIPPED, SUCCEEDED, end, fail, succeed
+from ...errors import ConflictingIdError, JobLookupError
+from ...triggers.interval import IntervalTrigger
+from .clocks import ClockContract
+from .recorded import RecordedTimesContract
+from .records import RecordContract
+from .store_jobs import (
     LEASE,
     NODE,
     OTHER,
@@ -44,14 +46,12 @@ from .contract_jobs import (
     statuses,
     task,
 )
-from .record_contract import RecordContract
-from .recorded_contract import RecordedTimesContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..jobstores.base import BaseJobStore
+    from ...jobstores.base import BaseJobStore
 
 
 class JobStoreContract(RecordContract, RecordedTimesContract, ClockContract):

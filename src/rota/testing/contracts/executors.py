@@ -23,10 +23,10 @@ from time import sleep
 
 import pytest
 
-from ..clock import SECOND, SYSTEM_CLOCK
-from ..core.run import CANCELLED, FAILED, MISSED, SUCCEEDED, Run
-from ..errors import MaxInstancesReachedError, NoCurrentRunError
-from ..executors.steps import chain, current_run
+from ...clock import SECOND, SYSTEM_CLOCK
+from ...core.run import CANCELLED, FAILED, MISSED, SUCCEEDED, Run
+from ...errors import MaxInstancesReachedError, NoCurrentRunError
+from ...executors.steps import chain, current_run
 from .executor_jobs import (
     PATIENCE,
     Ended,
@@ -45,15 +45,15 @@ from .executor_jobs import (
     who_am_i,
     who_am_i_async,
 )
-from .hostile_contract import HostileJobsContract
-from .permission_contract import PermissionContract
+from .hostile import HostileJobsContract
+from .permission import PermissionContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from ..executors.base import BaseExecutor
+    from ...executors.base import BaseExecutor
 
 
 class ExecutorContract(HostileJobsContract, PermissionContract):

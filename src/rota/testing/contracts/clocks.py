@@ -1,6 +1,6 @@
 """Which clock counts for a store's jobs: its server's where it has one, else its scheduler's; never a node's that is wrong.
 
-Knows the port only, no store. See :mod:`rota.testing.contracts` for how to use it.
+Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how to use it.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from ..clock import HOUR, SECOND, SYSTEM_CLOCK, Clock
-from .clock import VirtualClock
+from ...clock import HOUR, SECOND, SYSTEM_CLOCK, Clock
+from ..clock import VirtualClock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..jobstores.base import BaseJobStore
+    from ...jobstores.base import BaseJobStore
 
 #: Servers of the tests run on this machine; some tell whole seconds only.
 CLOSE = 2 * SECOND

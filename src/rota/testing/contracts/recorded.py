@@ -1,14 +1,14 @@
 """Rule R4, for every job store: a nominal time is planned only if it has no record, however its job comes back; for pytest.
 
-Knows the port only, no store. See :mod:`rota.testing.contracts` for how to use it.
+Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how to use it.
 """
 
 from __future__ import annotations
 
-from ..clock import HELD, SECOND
-from ..core.plan import QUARANTINED, forgotten, once_more
-from ..core.run import CLAIMED, MANUAL, MISSED, SKIPPED, SUCCEEDED
-from .contract_jobs import (
+from ...clock import HELD, SECOND
+from ...core.plan import QUARANTINED, forgotten, once_more
+from ...core.run import CLAIMED, MANUAL, MISSED, SKIPPED, SUCCEEDED
+from .store_jobs import (
     LEASE,
     NODE,
     OTHER,
@@ -24,8 +24,8 @@ from .contract_jobs import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..core.run import Run
-    from ..jobstores.base import BaseJobStore
+    from ...core.run import Run
+    from ...jobstores.base import BaseJobStore
 
 
 class RecordedTimesContract:

@@ -1,18 +1,20 @@
 """What a job store must do that several processes may use at once, one sentence for each invariant; for pytest.
 
-Knows the port only, no store. See :mod:`rota.testing.contracts` for how to use it.
+Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how to use it.
 """
 
 from __future__ import annotations
 
 import pytest
 
-from ..clock import SECOND
-from ..core.plan import QUARANTINED, plan
-from ..core.run import CLAIMED
-from ..errors import ConflictingIdError, JobLookupError
-from ..schedulers.guarded import claim_singly
-from .contract_jobs import (
+from ...clock import SECOND
+from ...core.plan import QUARANTINED, plan
+from ...core.run import CLAIMED
+from ...errors import ConflictingIdError, JobLookupError
+from ...schedulers.guarded import claim_singly
+from .housekeeping import HousekeepingContract
+from .leases import LeaseContract
+from .store_jobs import (
     LEASE,
     NODE,
     OTHER,
@@ -26,16 +28,14 @@ from .contract_jobs import (
     running,
     statuses,
 )
-from .housekeeping_contract import HousekeepingContract
-from .lease_contract import LeaseContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ..core.run import Run
-    from ..jobstores.base import BaseJobStore
+    from ...core.run import Run
+    from ...jobstores.base import BaseJobStore
 
 
 class SharedJobStoreContract(LeaseContract, HousekeepingContract):

@@ -1,6 +1,6 @@
 """What every scheduler must do about its leases while its thread or loop is busy; for pytest.
 
-Part of :class:`~rota.testing.host_contract.HostContract`; it knows nothing of a store but its port.
+Part of :class:`~rota.testing.contracts.hosts.HostContract`; it knows nothing of a store but its port.
 """
 
 from __future__ import annotations
@@ -8,18 +8,18 @@ from __future__ import annotations
 import threading
 from time import sleep
 
-from ..clock import SECOND, SYSTEM_CLOCK
-from ..events import EVENT_JOB_EXECUTED
-from ..jobstores.memory import MemoryJobStore
-from .hosts import MOMENT, PATIENCE
+from ...clock import SECOND, SYSTEM_CLOCK
+from ...events import EVENT_JOB_EXECUTED
+from ...jobstores.memory import MemoryJobStore
+from .host_access import MOMENT, PATIENCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from ..job import Job
-    from .hosts import Host
+    from ...job import Job
+    from .host_access import Host
 
 #: How long the leases last (seconds); they are renewed three times in that time.
 LEASE = 0.6

@@ -1,6 +1,6 @@
 """What a job store must notice: it was emptied, put back from a backup, or replaced while it is open; for pytest.
 
-Knows the port only, no store. See :mod:`rota.testing.contracts` for how to use it; it needs the fixture ``backup`` besides.
+Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how to use it; it needs the fixture ``backup`` besides.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from abc import ABC, abstractmethod
 
 import pytest
 
-from ..errors import StoreReplacedError
-from .contract_jobs import LEASE, MARGIN, NODE, OTHER, START, claim, due_ids, finish, make_job, statuses
-from .stored_contract import StoredJobContract
+from ...errors import StoreReplacedError
+from .store_jobs import LEASE, MARGIN, NODE, OTHER, START, claim, due_ids, finish, make_job, statuses
+from .stored import StoredJobContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..jobstores.base import BaseJobStore
+    from ...jobstores.base import BaseJobStore
 
 
 class Backup(ABC):

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import pytest
 
-from ..clock import SECOND
-from ..core.plan import QUARANTINED, once_more
-from ..core.run import CLAIMED, LOST
-from .contract_jobs import LEASE, NODE, OTHER, START, claim, due_ids, make_job, running, statuses
+from ...clock import SECOND
+from ...core.plan import QUARANTINED, once_more
+from ...core.run import CLAIMED, LOST
+from .store_jobs import LEASE, NODE, OTHER, START, claim, due_ids, make_job, running, statuses
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ..core.run import Run
-    from ..jobstores.base import BaseJobStore
+    from ...core.run import Run
+    from ...jobstores.base import BaseJobStore
 
 KEY, NEW = "the-first-of-two-keys", "the-second-of-two-keys"
 #: later than every lease

@@ -1,6 +1,6 @@
 """What a store's records tell: whose runs they are, what jobs returned, and how they failed; and that no value keeps one out.
 
-Knows the port only, no store. See :mod:`rota.testing.contracts` for how to use it.
+Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how to use it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ..clock import HOUR, MINUTE
-from ..core.policy import with_options
-from ..core.run import CLAIMED, FAILED, MISSED, SKIPPED, SUCCEEDED, end, fail, succeed
-from .contract_jobs import LEASE, NODE, OTHER, START, claim, decide, finish, make_job, task
+from ...clock import HOUR, MINUTE
+from ...core.policy import with_options
+from ...core.run import CLAIMED, FAILED, MISSED, SKIPPED, SUCCEEDED, end, fail, succeed
+from .store_jobs import LEASE, NODE, OTHER, START, claim, decide, finish, make_job, task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..jobstores.base import BaseJobStore
+    from ...jobstores.base import BaseJobStore
 
 _TASK = f"{task.__module__}:{task.__qualname__}"
 

@@ -1,6 +1,6 @@
 """What a job store must do about leases, so that living nodes keep their runs and those of dead ones are taken over; for pytest.
 
-Knows the port only, no store. See :mod:`rota.testing.contracts` for how to use it.
+Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how to use it.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from ..clock import SECOND, Clock
-from ..core.plan import once_more, plan
-from ..core.run import CLAIMED, LOST, MANUAL, SUCCEEDED
-from ..errors import StoreError
-from .contract_jobs import (
+from ...clock import SECOND, Clock
+from ...core.plan import once_more, plan
+from ...core.run import CLAIMED, LOST, MANUAL, SUCCEEDED
+from ...errors import StoreError
+from .store_jobs import (
     LEASE,
     MARGIN,
     NODE,
@@ -28,13 +28,13 @@ from .contract_jobs import (
     running,
     statuses,
 )
-from .stored_contract import StoredJobContract
+from .stored import StoredJobContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..jobstores.base import BaseJobStore
+    from ...jobstores.base import BaseJobStore
 
 
 class SlowClock(Clock):

@@ -1,6 +1,6 @@
 """What every scheduler must do about hostile jobs, and what its jobs see of the context of others; for pytest.
 
-Part of :class:`~rota.testing.host_contract.HostContract`; knows the public interface of schedulers only.
+Part of :class:`~rota.testing.contracts.hosts.HostContract`; knows the public interface of schedulers only.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from time import sleep
 
 import pytest
 
-from ..clock import SECOND, SYSTEM_CLOCK
-from ..events import EVENT_ALL, EVENT_SCHEDULER_STALLED
-from ..triggers.base import BaseTrigger
+from ...clock import SECOND, SYSTEM_CLOCK
+from ...events import EVENT_ALL, EVENT_SCHEDULER_STALLED
+from ...triggers.base import BaseTrigger
 from . import hostile_jobs
 from .executor_jobs import look_and_set, look_and_set_async, setting
-from .hosts import PATIENCE
+from .host_access import PATIENCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
-    from .hosts import Host
+    from .host_access import Host
 
 
 class HangingTrigger(BaseTrigger):

@@ -1,6 +1,6 @@
 """How the tests of schedulers reach the scheduler that they test, and stores that are slow or fail for them.
 
-Knows the public interface of schedulers only; the tests are in ``host_contract``.
+Knows the public interface of schedulers only; the tests are in ``hosts``.
 """
 
 from __future__ import annotations
@@ -8,16 +8,16 @@ from __future__ import annotations
 import threading
 from time import sleep
 
-from ..clock import SECOND, SYSTEM_CLOCK
-from ..executors.base import current_run
-from ..jobstores.memory import MemoryJobStore
+from ...clock import SECOND, SYSTEM_CLOCK
+from ...executors.base import current_run
+from ...jobstores.memory import MemoryJobStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ..schedulers.base import BaseScheduler
+    from ...schedulers.base import BaseScheduler
 
 #: Seconds after which a test fails that waits for something.
 PATIENCE = 20.0

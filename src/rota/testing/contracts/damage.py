@@ -1,6 +1,6 @@
 """What a durable store must do with damaged data: whatever stands in a cell, it costs that job or run, and no other; for pytest.
 
-Knows the port only, no store: the subclass gives a :class:`Hand` on the data. See :mod:`rota.testing.contracts` for how to use it.
+Knows the port only, no store: the subclass gives a :class:`Hand` on the data. See :mod:`~.stores` for how to use it.
 """
 
 from __future__ import annotations
@@ -9,23 +9,23 @@ import io
 
 import pytest
 
-from ..clock import SECOND, moment
-from ..core.plan import QUARANTINED, plan
-from ..core.run import CLAIMED, MISSED, SUCCEEDED, succeed
-from ..errors import StoreReplacedError
-from ..events import EVENT_SCHEDULER_DEGRADED
-from ..executors.steps import current_run
-from .clock import VirtualClock
-from .contract_jobs import START, make_job, task
-from .manual import ManualScheduler
+from ...clock import SECOND, moment
+from ...core.plan import QUARANTINED, plan
+from ...core.run import CLAIMED, MISSED, SUCCEEDED, succeed
+from ...errors import StoreReplacedError
+from ...events import EVENT_SCHEDULER_DEGRADED
+from ...executors.steps import current_run
+from ..clock import VirtualClock
+from ..manual import ManualScheduler
+from .store_jobs import START, make_job, task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
-    from ..core.run import Run
-    from ..jobstores.base import BaseJobStore
+    from ...core.run import Run
+    from ...jobstores.base import BaseJobStore
 
 #: What is written over the cells: each of these is wrong for some, and right for others.
 DAMAGES: Mapping[str, Any] = {

@@ -1,6 +1,6 @@
 """What programs may expect of every scheduler while it stops, and of the removal of a store; for pytest.
 
-Part of :class:`~rota.testing.host_contract.HostContract`; knows the public interface of schedulers only.
+Part of :class:`~rota.testing.contracts.hosts.HostContract`; knows the public interface of schedulers only.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from time import sleep
 
 import pytest
 
-from ..errors import SchedulerAlreadyRunningError
-from ..events import EVENT_JOB_EXECUTED
-from ..jobstores.memory import MemoryJobStore
-from .hosts import PATIENCE
+from ...errors import SchedulerAlreadyRunningError
+from ...events import EVENT_JOB_EXECUTED
+from ...jobstores.memory import MemoryJobStore
+from .host_access import PATIENCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .hosts import Host
+    from .host_access import Host
 
 
 class StoppingContract:

@@ -1,6 +1,6 @@
 """What every scheduler must do, one sentence for each invariant; for pytest.
 
-Knows the public interface of schedulers only. Derive a :class:`~rota.testing.hosts.Host` that knows how to reach the loop (or
+Knows the public interface of schedulers only. Derive a :class:`~.host_access.Host` that knows how to reach the loop (or
 thread) on which your scheduler lives, and give it to :class:`HostContract` by the fixture ``host``::
 
     class TestMyScheduler(HostContract):
@@ -17,8 +17,8 @@ import threading
 
 import pytest
 
-from ..errors import SchedulerAlreadyRunningError, SchedulerNotRunningError
-from ..events import (
+from ...errors import SchedulerAlreadyRunningError, SchedulerNotRunningError
+from ...events import (
     EVENT_ALL,
     EVENT_JOB_CANCELLED,
     EVENT_JOB_ERROR,
@@ -27,12 +27,12 @@ from ..events import (
     EVENT_SCHEDULER_SHUTDOWN,
     EVENT_SCHEDULER_STARTED,
 )
-from ..schedulers.base import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
-from .hostile_host_contract import HostileHostContract
-from .hosts import MOMENT, FailingStore, Host, SlowStore
-from .listener_contract import ListenerContract
-from .renewal_contract import RenewalContract
-from .stopping_contract import StoppingContract
+from ...schedulers.base import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
+from .host_access import MOMENT, FailingStore, Host, SlowStore
+from .hostile_hosts import HostileHostContract
+from .listeners import ListenerContract
+from .renewals import RenewalContract
+from .stopping import StoppingContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

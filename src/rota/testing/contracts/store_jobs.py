@@ -7,22 +7,22 @@ from __future__ import annotations
 
 from threading import Barrier, Thread
 
-from ..clock import SECOND, moment
-from ..core.plan import plan
-from ..core.policy import with_options
-from ..core.run import succeed
-from ..job import Job
-from ..triggers.date import DateTrigger
-from ..triggers.interval import IntervalTrigger
+from ...clock import SECOND, moment
+from ...core.plan import plan
+from ...core.policy import with_options
+from ...core.run import succeed
+from ...job import Job
+from ...triggers.date import DateTrigger
+from ...triggers.interval import IntervalTrigger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from ..core.plan import Decision
-    from ..core.run import Run
-    from ..jobstores.base import BaseJobStore
+    from ...core.plan import Decision
+    from ...core.run import Run
+    from ...jobstores.base import BaseJobStore
 
 #: 2026-01-01T00:00:00Z as an instant; the tests' time starts here.
 START = 1_767_225_600 * SECOND

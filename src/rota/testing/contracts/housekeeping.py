@@ -1,6 +1,6 @@
 """What a durable store must do about housekeeping, so that it holds up no job and keeps nothing for ever; for pytest.
 
-Knows the port only, no store. See :mod:`rota.testing.contracts` for how to use it.
+Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how to use it.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from itertools import pairwise
 
 import pytest
 
-from ..clock import DAY, MINUTE, SECOND
-from ..core.plan import QUARANTINED
-from ..jobstores.base import COUNTED, BaseJobStore
-from ..schedulers.housekeeping import in_steps
-from .contract_jobs import START, claim, finish, make_job
-from .growth import grown
+from ...clock import DAY, MINUTE, SECOND
+from ...core.plan import QUARANTINED
+from ...jobstores.base import COUNTED, BaseJobStore
+from ...schedulers.housekeeping import in_steps
+from ..growth import grown
+from .store_jobs import START, claim, finish, make_job
 
 #: How many jobs or records are looked at in several steps.
 MANY = 300

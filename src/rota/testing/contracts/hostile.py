@@ -1,6 +1,6 @@
 """What every executor must do about jobs, callbacks and loggers that do what they should not; for pytest.
 
-Part of :class:`~rota.testing.executor_contract.ExecutorContract`, whose fixtures it uses.
+Part of :class:`~rota.testing.contracts.executors.ExecutorContract`, whose fixtures it uses.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from itertools import pairwise
 
 import pytest
 
-from ..core.run import CANCELLED, FAILED, SUCCEEDED
-from ..executors.steps import chain
+from ...core.run import CANCELLED, FAILED, SUCCEEDED
+from ...executors.steps import chain
 from . import hostile_jobs
 from .executor_jobs import Ended, add, add_async, fail_async, fail_with
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ..core.run import Run
-    from ..executors.base import BaseExecutor
+    from ...core.run import Run
+    from ...executors.base import BaseExecutor
 
 
 class HostileJobsContract:
