@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .executors.base import current_run as current_run
     from .executors.pool import ThreadPoolExecutor as ThreadPoolExecutor
     from .executors.processpool import ProcessPoolExecutor as ProcessPoolExecutor
-    from .job import Job as Job
+    from .job.handle import Job as Job
     from .jobstores.memory import MemoryJobStore as MemoryJobStore
     from .jobstores.sqlalchemy import SQLAlchemyJobStore as SQLAlchemyJobStore
     from .schedulers.asyncio import AsyncIOScheduler as AsyncIOScheduler

@@ -13,7 +13,7 @@ from rota.core.plan import ACTIVE, QUARANTINED
 from rota.core.run import SKIPPED, succeed
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.testing import ManualScheduler, VirtualClock
-from rota.testing.contracts.stores.store_jobs import START, claim, make_job, running, task
+from rota.testing.contracts.store_jobs import START, claim, make_job, running, task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,7 +16,7 @@ from rota.core.run import SUCCEEDED, succeed
 from rota.errors import HeldRowsError
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.schedulers.background import BackgroundScheduler
-from rota.testing.contracts.stores.store_jobs import NODE, START, claim, decide, make_job
+from rota.testing.contracts.store_jobs import NODE, START, claim, decide, make_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,7 +16,7 @@ from rota.core.plan import ACTIVE, PAUSED, QUARANTINED, plan
 from rota.core.run import CLAIMED, SKIPPED, SUCCEEDED, end
 from rota.errors import SchemaError
 from rota.schedulers.plugins import create_plugin
-from rota.testing.contracts.stores.store_jobs import (
+from rota.testing.contracts.store_jobs import (
     LEASE,
     MARGIN,
     NODE,

@@ -13,7 +13,7 @@ import pytest
 from rota.clock import SYSTEM_CLOCK
 from rota.core.run import Run
 from rota.executors.loop_thread import LoopThread
-from rota.testing.contracts.stores.executor_jobs import PATIENCE
+from rota.testing.contracts.executor_jobs import PATIENCE
 
 LOGGER = logging.getLogger("rota.test")
 

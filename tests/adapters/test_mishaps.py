@@ -17,7 +17,7 @@ from rota.core.run import SUCCEEDED
 from rota.errors import JobValueError, SchemaError, StoreNotStartedError, StoreUnavailableError
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.schedulers.background import BackgroundScheduler
-from rota.testing.contracts.stores.store_jobs import LEASE, NODE, START, due_ids, finish, make_job, statuses
+from rota.testing.contracts.store_jobs import LEASE, NODE, START, due_ids, finish, make_job, statuses
 from tests.faults.proxy import Proxy
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from rota.errors import (
     SchemaError,
     StoreUnavailableError,
 )
-from rota.testing.contracts.stores.store_jobs import (
+from rota.testing.contracts.store_jobs import (
     LEASE,
     NODE,
     OTHER,

@@ -8,7 +8,7 @@ import pytest
 
 from rota.core.plan import QUARANTINED
 from rota.errors import ConfigurationError
-from rota.testing.contracts.stores.store_jobs import Worker, claim, due_ids, make_job
+from rota.testing.contracts.store_jobs import Worker, claim, due_ids, make_job
 
 if TYPE_CHECKING:
     from tests.adapters.places import Place

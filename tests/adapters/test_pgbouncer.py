@@ -14,7 +14,7 @@ from rota.errors import StoreError
 from rota.events import EVENT_SCHEDULER_DEGRADED
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.schedulers.background import BackgroundScheduler
-from rota.testing.contracts.stores.store_jobs import make_job
+from rota.testing.contracts.store_jobs import make_job
 from tests.needs import need
 
 if TYPE_CHECKING:

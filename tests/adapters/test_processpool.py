@@ -23,9 +23,9 @@ from rota.executors.pool import ProcessPoolExecutor
 from rota.executors.process_worker import pack_call
 from rota.executors.steps import chain
 from rota.executors.worker_process import WorkerProcess
-from rota.testing.contracts.stores.executor_jobs import PATIENCE, Ended, add, wait_for_file
-from rota.testing.contracts.stores.executors import ExecutorContract
-from rota.testing.contracts.stores.hostile_jobs import give, use_up
+from rota.testing.contracts.executor_jobs import PATIENCE, Ended, add, wait_for_file
+from rota.testing.contracts.executors import ExecutorContract
+from rota.testing.contracts.hostile_jobs import give, use_up
 
 helper = ExecutorContract()
 METHODS = [

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from rota.testing.contracts.stores.executors import ExecutorContract
+from rota.testing.contracts.executors import ExecutorContract
 
 helper = ExecutorContract()
 

@@ -17,7 +17,7 @@ from rota.errors import SchemaError, StoreReplacedError
 from rota.events import EVENT_ALL
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.testing import ManualScheduler
-from rota.testing.contracts.stores.store_jobs import LEASE, NODE, START, make_job
+from rota.testing.contracts.store_jobs import LEASE, NODE, START, make_job
 from tests.core.engine_kit import Gate, names, outcomes
 
 TASK = "rota.testing.contracts.store_jobs:task"

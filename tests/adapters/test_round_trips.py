@@ -10,7 +10,7 @@ import pytest
 
 from rota.core.plan import plan
 from rota.schedulers.plugins import create_plugin
-from rota.testing.contracts.stores.store_jobs import LEASE, NODE, START, finish, make_job
+from rota.testing.contracts.store_jobs import LEASE, NODE, START, finish, make_job
 from tests.needs import need
 
 if TYPE_CHECKING:

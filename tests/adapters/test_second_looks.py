@@ -12,7 +12,7 @@ import pytest
 from rota.clock import SECOND
 from rota.core.plan import ENDED, quarantine
 from rota.core.run import CLAIMED, SKIPPED
-from rota.testing.contracts.stores.store_jobs import (
+from rota.testing.contracts.store_jobs import (
     LEASE,
     NODE,
     OTHER,

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rota.clock import DAY, SECOND
+from rota.codec.jobs import JobFormat
 from rota.core.plan import ACTIVE, PAUSED
 from rota.core.run import SUCCEEDED
-from rota.jobcodec import JobFormat
 from rota.schedulers.background import BackgroundScheduler
-from rota.testing.contracts.stores.store_jobs import LEASE, NODE, START, claim, finish, make_job
+from rota.testing.contracts.store_jobs import LEASE, NODE, START, claim, finish, make_job
 
 if TYPE_CHECKING:
     from tests.adapters.places import Place

@@ -14,7 +14,7 @@ from rota.core.plan import ENDED
 from rota.core.run import FAILED, SUCCEEDED, fail, succeed
 from rota.errors import ConflictingIdError, JobValueError, SerializationError, StoreUnavailableError
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
-from rota.testing.contracts.stores.store_jobs import (
+from rota.testing.contracts.store_jobs import (
     NODE,
     START,
     claim,

@@ -27,7 +27,7 @@ from rota.errors import (
 )
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore, capabilities, database, locked, schema
 from rota.schedulers.background import BackgroundScheduler
-from rota.testing.contracts.stores.store_jobs import (
+from rota.testing.contracts.store_jobs import (
     LEASE,
     NODE,
     START,

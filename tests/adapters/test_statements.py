@@ -9,7 +9,7 @@ from sqlalchemy import event
 
 from rota.clock import moment
 from rota.testing import ManualScheduler, VirtualClock
-from rota.testing.contracts.stores.store_jobs import START, task
+from rota.testing.contracts.store_jobs import START, task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,7 +24,7 @@ from rota.errors import (
 from rota.jobstores.tree.layout import due_name, due_of, instant_of, number, quoted, unquoted
 from rota.jobstores.tree.port import Change
 from rota.schedulers.plugins import create_plugin
-from rota.testing.contracts.stores.store_jobs import (
+from rota.testing.contracts.store_jobs import (
     LEASE,
     NODE,
     OTHER,

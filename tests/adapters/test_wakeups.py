@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rota.clock import HOUR, SECOND, SYSTEM_CLOCK
-from rota.testing.contracts.stores.store_jobs import claim, finish, make_job
+from rota.testing.contracts.store_jobs import claim, finish, make_job
 from tests.adapters.places import KINDS
 from tests.servers import Etcd, PostgreSQL, Redis, ZooKeeper, private
 

@@ -8,7 +8,7 @@ import pytest
 
 from rota.schedulers.plugins import create_plugin
 from rota.testing import ReplacedJobStoreContract, SharedJobStoreContract, SignedJobStoreContract
-from rota.testing.contracts.stores.replaced import Backup
+from rota.testing.contracts.replaced import Backup
 from tests.adapters import dumps
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import pytest
 from rota.jobstores.tree.layout import DUE, META, active_key, due_name, ended_key, job_key, node_key
 from rota.schedulers.plugins import create_plugin
 from rota.testing import DamageContract
-from rota.testing.contracts.stores.damage import JOB, NODE, RECORD, RUN, Hand
-from rota.testing.contracts.stores.store_jobs import START
+from rota.testing.contracts.damage import JOB, NODE, RECORD, RUN, Hand
+from rota.testing.contracts.store_jobs import START
 from tests.adapters.places import EtcdPlace
 from tests.needs import need
 

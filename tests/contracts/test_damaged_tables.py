@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rota.testing import DamageContract
-from rota.testing.contracts.stores.damage import DAMAGES, JOB, NODE, RECORD, RUN, Hand
+from rota.testing.contracts.damage import DAMAGES, JOB, NODE, RECORD, RUN, Hand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ import pytest
 from rota.executors.asyncio import AsyncIOExecutor
 from rota.executors.debug import DebugExecutor
 from rota.executors.pool import ProcessPoolExecutor, ThreadPoolExecutor
-from rota.testing.contracts.stores.executor_jobs import (
+from rota.testing.contracts.executor_jobs import (
     PATIENCE,
     Ended,
     add,
@@ -24,7 +24,7 @@ from rota.testing.contracts.stores.executor_jobs import (
     stamp,
     wait_for_file,
 )
-from rota.testing.contracts.stores.executors import ExecutorContract
+from rota.testing.contracts.executors import ExecutorContract
 from tests.needs import need
 
 

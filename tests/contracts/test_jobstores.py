@@ -8,7 +8,7 @@ import pytest
 
 from rota.jobstores.memory import MemoryJobStore
 from rota.testing import JobStoreContract, ReplacedJobStoreContract, SharedJobStoreContract
-from rota.testing.contracts.stores.replaced import Backup
+from rota.testing.contracts.replaced import Backup
 from tests.contracts.at_url import StoreAtURL
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from rota.testing.contracts.stores.executor_jobs import PATIENCE, Ended, add_async, wait_for_file
-from rota.testing.contracts.stores.executors import ExecutorContract
+from rota.testing.contracts.executor_jobs import PATIENCE, Ended, add_async, wait_for_file
+from rota.testing.contracts.executors import ExecutorContract
 from tests.needs import need
 
 pytest_plugins = ["tests.reactor"]

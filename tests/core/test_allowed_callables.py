@@ -10,13 +10,13 @@ import threading
 
 import pytest
 
-from rota.allowlist import AllowList, allow_list_of
 from rota.core.plan import QUARANTINED
 from rota.errors import CallableNotAllowedError, ConfigurationError
 from rota.schedulers.background import BackgroundScheduler
 from rota.triggers.base import BaseTrigger
 from rota.triggers.combining import OrTrigger
 from rota.triggers.interval import IntervalTrigger
+from rota.trust.allowlist import AllowList, allow_list_of
 from tests.needs import need
 
 HERE = __name__

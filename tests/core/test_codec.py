@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rota import codec
 from rota.codec import dumps, loads, pack, register_type, unpack
+from rota.codec import values as codec
 from rota.errors import ConfigurationError, DeserializationError, SerializationError
 from rota.triggers.interval import IntervalTrigger
 

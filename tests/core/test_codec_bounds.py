@@ -13,15 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rota import codecbounds, jobcodec
-from rota.codec import dumps, loads, raw
-from rota.codecbounds import MAX_ALIKE, MAX_KEYS, MAX_PARTS, MAX_TEXT, MAX_TRIGGERS
+from rota.codec import bounds as codecbounds
+from rota.codec import dumps, loads
+from rota.codec import jobs as jobcodec
+from rota.codec.bounds import MAX_ALIKE, MAX_KEYS, MAX_PARTS, MAX_TEXT, MAX_TRIGGERS
+from rota.codec.jobs import JobFormat
+from rota.codec.values import raw
 from rota.core.plan import QUARANTINED
 from rota.errors import DeserializationError, SerializationError
 from rota.importers.pickles import read_pickle
 from rota.importers.values import NotTakenOver, Values
 from rota.job import Job
-from rota.jobcodec import JobFormat
 from rota.triggers.interval import IntervalTrigger
 
 #: Python's hash of integers is their remainder by this.

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from rota.clock import HELD
-from rota.core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED
-from rota.damaged import (
+from rota.codec.damaged import (
     EARLIEST,
     LATEST,
     MOST,
@@ -19,8 +18,9 @@ from rota.damaged import (
     mended_run,
     version_of,
 )
-from rota.jobcodec import JobFormat
-from rota.testing.contracts.stores.store_jobs import START, make_job
+from rota.codec.jobs import JobFormat
+from rota.core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED
+from rota.testing.contracts.store_jobs import START, make_job
 
 ODD: list[Any] = [b"x", b"\xff", 1.5, [1], {"a": 1}, float("nan"), 2**70, -(2**70), object()]
 

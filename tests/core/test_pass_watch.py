@@ -14,7 +14,7 @@ from rota.jobstores.memory import MemoryJobStore
 from rota.schedulers.background import BackgroundScheduler
 from rota.schedulers.blocking import BlockingScheduler
 from rota.schedulers.pass_watch import MOST
-from rota.testing.contracts.stores.host_access import PATIENCE
+from rota.testing.contracts.host_access import PATIENCE
 from rota.triggers.base import BaseTrigger
 from tests.core.engine_kit import names, outcomes, started
 

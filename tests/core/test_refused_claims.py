@@ -11,7 +11,7 @@ from rota.errors import JobValueError, StoreError, StoreUnavailableError
 from rota.jobstores.memory import MemoryJobStore
 from rota.schedulers.guarded import claim_singly
 from rota.testing import ManualScheduler
-from rota.testing.contracts.stores.store_jobs import NODE, START, make_job, task
+from rota.testing.contracts.store_jobs import NODE, START, make_job, task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from rota import codec
+from rota.codec import values as codec
+from rota.codec.results import LIMIT, kept_of, text_of_result, value_of
 from rota.core.run import SUCCEEDED, Run, is_plain, succeed
 from rota.events import EVENT_JOB_EXECUTED
-from rota.results import LIMIT, kept_of, text_of_result, value_of
 from rota.testing import ManualScheduler
 from rota.triggers.interval import IntervalTrigger
 

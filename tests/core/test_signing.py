@@ -6,14 +6,15 @@ import sqlite3
 
 import pytest
 
+from rota.codec.files import decode_job, encode_job
+from rota.codec.jobs import JobFormat
 from rota.core.plan import QUARANTINED
 from rota.core.run import Run
 from rota.errors import ConfigurationError, JobValueError
 from rota.job import Job
-from rota.jobcodec import JobFormat, decode_job, encode_job
 from rota.schedulers.background import BackgroundScheduler
-from rota.signing import Signer, joined, separated, signer_of
 from rota.triggers.interval import IntervalTrigger
+from rota.trust.signing import Signer, joined, separated, signer_of
 from tests.needs import need
 
 KEY, OTHER = "a key of sixteen bytes", b"another one of sixteen bytes"

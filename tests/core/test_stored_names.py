@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rota import codec
-from rota.allowlist import NO_NAMES, AllowList
+from rota.codec import values as codec
+from rota.codec.jobs import JobFormat
+from rota.codec.triggers import trigger_spec
 from rota.core.plan import QUARANTINED
 from rota.errors import CallableNotAllowedError, RotaError
 from rota.job import Job
-from rota.jobcodec import JobFormat
-from rota.jobparts import trigger_spec
-from rota.storednames import callable_named, class_named, judged_by
 from rota.triggers.base import BaseTrigger
 from rota.triggers.combining import OrTrigger
 from rota.triggers.interval import IntervalTrigger
+from rota.trust.allowlist import NO_NAMES, AllowList
+from rota.trust.names import callable_named, class_named, judged_by
 
 HERE = __name__
 #: a package that no module may be imported from
@@ -314,7 +314,7 @@ def test_nothing_is_looked_up_in_a_module_that_an_allowed_one_has_imported(tmp_p
 def test_modules_are_imported_without_the_list_of_the_store_that_names_them(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "reader_of_names.py").write_text(
-        "from rota.storednames import judge\nseen = judge()\ndef run(): pass\n"
+        "from rota.trust.names import judge\nseen = judge()\ndef run(): pass\n"
     )
     with judged_by(AllowList(["reader_of_names:*"])):
         run = callable_named("reader_of_names:run")

@@ -11,7 +11,7 @@ from rota.core.run import CANCELLED, FAILED, MISSED, SUCCEEDED
 from rota.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MISSED, JobExecutionEvent
 from rota.executors.base import BaseExecutor, run_coroutine_job, run_job
 from rota.schedulers.background import BackgroundScheduler
-from rota.testing.contracts.stores.executor_jobs import (
+from rota.testing.contracts.executor_jobs import (
     Ended,
     add,
     add_async,
@@ -19,8 +19,8 @@ from rota.testing.contracts.stores.executor_jobs import (
     look_and_set_async,
     setting,
 )
-from rota.testing.contracts.stores.executors import ExecutorContract
-from rota.testing.contracts.stores.hostile_jobs import Deceitful, Lie
+from rota.testing.contracts.executors import ExecutorContract
+from rota.testing.contracts.hostile_jobs import Deceitful, Lie
 
 helper = ExecutorContract()
 

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from rota.calendars import BusinessCalendar
 from rota.clock import HOUR, LAST_INSTANT, MINUTE, SECOND, instant, moment
-from rota.codec import loads, to_text
+from rota.codec import loads
+from rota.codec.triggers import trigger_of, trigger_spec
+from rota.codec.values import to_text
 from rota.errors import NeverFiresError, TriggerError, TriggerTypeError
-from rota.jobcodec import trigger_of, trigger_spec
 from rota.triggers import trigger_from_spec
 from rota.triggers.algebra.derived import following
 from rota.triggers.base import BaseTrigger

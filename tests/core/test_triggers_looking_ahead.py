@@ -19,7 +19,7 @@ from rota.triggers.calendarinterval import CalendarIntervalTrigger
 from rota.triggers.combining import AndTrigger, OrTrigger
 from rota.triggers.cron import CronTrigger
 from rota.triggers.date import DateTrigger
-from rota.triggers.explain.describe.describe import LANGUAGES, shape
+from rota.triggers.explain.describe import LANGUAGES, shape
 from rota.triggers.interval import IntervalTrigger
 from rota.triggers.lint import Finding
 from rota.zone_maps import zone_map

@@ -19,8 +19,8 @@ from rota.core.run import CLAIMED
 from rota.errors import ConfigurationError, JobLookupError
 from rota.executors.steps import current_run
 from rota.testing import ManualScheduler, VirtualClock
-from rota.testing.contracts.stores.signed import _ask
-from rota.testing.contracts.stores.store_jobs import make_job
+from rota.testing.contracts.signed import _ask
+from rota.testing.contracts.store_jobs import make_job
 from rota.triggers.base import BaseTrigger
 from tests.needs import need
 

@@ -9,7 +9,7 @@ import pytest
 
 from rota.schedulers.asyncio import AsyncIOScheduler
 from rota.schedulers.background import BackgroundScheduler
-from rota.testing.contracts.stores.executor_jobs import PATIENCE
+from rota.testing.contracts.executor_jobs import PATIENCE
 
 # Functions of a module, as a durable store needs them.
 _gates, _ran, _ticks = {}, [], []

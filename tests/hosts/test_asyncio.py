@@ -11,9 +11,9 @@ import pytest
 from rota.errors import ConfigurationError, NoEventLoopError, SchedulerAlreadyRunningError
 from rota.events import EVENT_JOB_EXECUTED, EVENT_SCHEDULER_STALLED
 from rota.schedulers.asyncio import AsyncIOScheduler
-from rota.testing.contracts.stores.host_access import PATIENCE, Host, SlowStore
-from rota.testing.contracts.stores.hostile_hosts import HangingTrigger
-from rota.testing.contracts.stores.hosts import HostContract
+from rota.testing.contracts.host_access import PATIENCE, Host, SlowStore
+from rota.testing.contracts.hostile_hosts import HangingTrigger
+from rota.testing.contracts.hosts import HostContract
 
 
 class AsyncIOHost(Host):
@@ -283,7 +283,7 @@ def test_context_variables_of_the_caller_do_not_reach_the_jobs_of_others():
 
 def test_ending_a_process_pool_does_not_block_the_loop():
     from rota.executors.pool import ProcessPoolExecutor
-    from rota.testing.contracts.stores.executor_jobs import stamp
+    from rota.testing.contracts.executor_jobs import stamp
 
     async def main():
         scheduler = AsyncIOScheduler(executors={"default": ProcessPoolExecutor(1)})

@@ -14,9 +14,9 @@ import pytest
 from rota.errors import MissingExtraError
 from rota.executors.base import current_run
 from rota.schedulers.native import start_thread
-from rota.testing.contracts.stores.host_access import PATIENCE, Host, SlowStore
-from rota.testing.contracts.stores.hosts import HostContract
-from rota.testing.contracts.stores.renewals import LeasedStore
+from rota.testing.contracts.host_access import PATIENCE, Host, SlowStore
+from rota.testing.contracts.hosts import HostContract
+from rota.testing.contracts.renewals import LeasedStore
 from tests.needs import need
 
 gevent = need("gevent", "gevent")

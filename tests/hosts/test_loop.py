@@ -10,7 +10,7 @@ from itertools import count
 import pytest
 
 from rota.schedulers.loop import LoopScheduler
-from rota.testing.contracts.stores.host_access import SlowStore
+from rota.testing.contracts.host_access import SlowStore
 
 
 class FakeLoop:

@@ -12,8 +12,8 @@ import pytest
 
 from rota.errors import MissingExtraError
 from rota.events import EVENT_JOB_EXECUTED
-from rota.testing.contracts.stores.host_access import Host
-from rota.testing.contracts.stores.hosts import HostContract
+from rota.testing.contracts.host_access import Host
+from rota.testing.contracts.hosts import HostContract
 from tests.needs import need
 
 BINDING = os.environ.get("ROTA_TEST_QT")

@@ -10,8 +10,8 @@ from rota.errors import ConfigurationError, SchedulerAlreadyRunningError
 from rota.events import EVENT_SCHEDULER_SHUTDOWN
 from rota.schedulers.background import BackgroundScheduler
 from rota.schedulers.blocking import BlockingScheduler
-from rota.testing.contracts.stores.host_access import PATIENCE, Host, SlowStore
-from rota.testing.contracts.stores.hosts import HostContract
+from rota.testing.contracts.host_access import PATIENCE, Host, SlowStore
+from rota.testing.contracts.hosts import HostContract
 
 
 class BackgroundHost(Host):

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from rota.errors import MissingExtraError
-from rota.testing.contracts.stores.host_access import PATIENCE, Host
-from rota.testing.contracts.stores.hosts import HostContract
+from rota.testing.contracts.host_access import PATIENCE, Host
+from rota.testing.contracts.hosts import HostContract
 from tests.needs import need
 
 pytest_plugins = ["tests.reactor"]

@@ -9,8 +9,8 @@ import pytest
 
 from rota.clock import SECOND, moment
 from rota.core.run import succeed
-from rota.testing.contracts.stores.shared import SharedJobStoreContract
-from rota.testing.contracts.stores.store_jobs import LEASE, NODE, OTHER, START, decide, make_job
+from rota.testing.contracts.shared import SharedJobStoreContract
+from rota.testing.contracts.store_jobs import LEASE, NODE, OTHER, START, decide, make_job
 from rota.testing.simulation import simulate
 from rota.testing.simulation.arenas import snapshots
 from rota.testing.simulation.database import COMMIT, Change, Database, Deadlock, Insert, Waits

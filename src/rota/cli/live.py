@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from ..core.run import Run
-    from ..job import Job
+    from ..job.handle import Job
     from ..schedulers.base import BaseScheduler
 
 #: How often the view is drawn (seconds), and how many times longer it rests than a look at the scheduler took.

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..codec.files import encode_job
+from ..codec.jobs import JobFormat
 from ..core.plan import QUARANTINED
 from ..errors import JobLookupError
-from ..jobcodec import JobFormat, encode_job
 from .output import CliError, note, one_line, print_columns, print_json
 from .stores import make_store, opened, signing_keys
 
 if TYPE_CHECKING:
-    from ..job import Job
+    from ..job.handle import Job
     from ..jobstores.base import BaseJobStore
 
 _FORMAT = JobFormat(imports=False)

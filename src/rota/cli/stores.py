@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..clock import HELD, SECOND, SYSTEM_CLOCK, moment
+from ..codec.files import encode_job
+from ..codec.jobs import JobFormat
 from ..core.plan import ACTIVE, AFTER_RUN, PAUSED, QUARANTINED
 from ..core.run import CLAIMED, END_STATES
 from ..errors import SchemaError
-from ..jobcodec import JobFormat, encode_job
 from ..masking import masked
 from ..schedulers.base import BaseScheduler
 from ..schedulers.plugins import BUILT_IN, URL_SCHEMES, create_plugin
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from ..core.run import Run
-    from ..job import Job
+    from ..job.handle import Job
     from ..jobstores.base import BaseJobStore
 
 _SQLITE = re.compile(r"sqlite(?:\+\w+)?:///([^?]+)(\?.*)?")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from ..job import Job
+    from ..job.handle import Job
 
 #: An executor is given at most this much work ahead (microseconds), so that its workers never wait for the next pass.
 AHEAD = 100_000

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from typing import Any
 
-    from ..job import Job
+    from ..job.handle import Job
     from ..triggers.base import BaseTrigger
 
 #: How many missed times of one job are handed out together when they are not coalesced.

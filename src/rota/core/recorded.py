@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from ..job import Job
+    from ..job.handle import Job
     from ..triggers.base import BaseTrigger
     from .plan import Decision
     from .run import Run

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
     from typing import Any, Protocol
 
-    from ..job import Job
+    from ..job.handle import Job
 
     class ShowsTime(Protocol):
         """A clock, or a store, as it knows its server's."""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..events import JobExecutionEvent
-    from ..job import Job
+    from ..job.handle import Job
     from .reports import run_coroutine_job, run_job
 
     #: called once for each run, from any thread, after the run has ended

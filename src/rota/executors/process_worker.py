@@ -16,7 +16,7 @@ from types import FunctionType
 from ..core.policy import Policy
 from ..core.run import Run
 from ..errors import SerializationError
-from ..job import Job
+from ..job.handle import Job
 from ..texts import error_text, shortened, text_of, traceback_of, type_name
 from .channel import Channel
 from .steps import _current, drop_own_frames, is_coroutine, is_ours

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
-    from ..job import Job
+    from ..job.handle import Job
 
 
 def run_job(

@@ -9,7 +9,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..clock import instant, moment
-from ..codec import pack
+from ..codec.files import decode_job, encode_job
+from ..codec.jobs import JobFormat
+from ..codec.options import options_of
+from ..codec.triggers import trigger_spec
+from ..codec.values import pack
 from ..core.plan import ACTIVE, PAUSED
 from ..core.policy import DEFAULT_POLICY, with_options
 from ..errors import (
@@ -20,8 +24,6 @@ from ..errors import (
     StoreConflictError,
     StoreError,
 )
-from ..jobcodec import JobFormat, decode_job, encode_job
-from ..jobparts import options_of, trigger_spec
 from .pickles import read_pickle
 from .sources import UNKNOWN, read_source
 from .triggers import trigger_of_made
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Self
 
-    from ..job import Job
+    from ..job.handle import Job
     from ..jobstores.base import BaseJobStore
     from ..triggers.base import BaseTrigger
     from .sources import Row

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pickletools
 from typing import TYPE_CHECKING, Any
 
-from ..codecbounds import MAX_ALIKE, MAX_KEYS
+from ..codec.bounds import MAX_ALIKE, MAX_KEYS
 from ..errors import DeserializationError
 
 if TYPE_CHECKING:

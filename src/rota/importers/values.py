@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from ..codecbounds import TooMuchError, check_hashes
+from ..codec.bounds import TooMuchError, check_hashes
 from ..errors import RotaError
 from ..util import astimezone, local_timezone
 from .pickles import Made, Name

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
-    from ..allowlist import AllowList
     from ..clock import Clock
     from ..core.plan import Decision
     from ..core.recorded import Recorded
     from ..core.run import Run
-    from ..job import Job
+    from ..job.handle import Job
+    from ..trust.allowlist import AllowList
     from .offset import Offset
 
 __all__ = ("BaseJobStore", "ConflictingIdError", "JobLookupError", "TransientJobError")
@@ -140,7 +140,7 @@ class BaseJobStore(ABC):
     def restrict(self, allowed: AllowList | None) -> None:
         """Take the callables that jobs may name, from the scheduler that the store is added to; None: all.
 
-        A durable store of Rota writes and reads jobs by the :class:`~rota.jobcodec.JobFormat` in its attribute ``_format``,
+        A durable store of Rota writes and reads jobs by the :class:`~rota.codec.jobs.JobFormat` in its attribute ``_format``,
         which keeps to the list in both directions. A store of live objects takes every callable.
 
         :raises ConfigurationError: if the list would protect nothing

@@ -8,14 +8,14 @@ from __future__ import annotations
 from operator import attrgetter
 
 from ..clock import HELD
+from ..codec.damaged import MOST, is_damaged, is_sound_run, is_time, mended_run, text_instead
+from ..codec.results import text_of_result, value_of
 from ..core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED, due_time, plan
 from ..core.run import Run
-from ..damaged import MOST, is_damaged, is_sound_run, is_time, mended_run, text_instead
 from ..errors import DeserializationError, JobValueError, SchemaError
 from ..interrupts import is_interrupt
-from ..job import Job
+from ..job.handle import Job
 from ..references import is_misnamed
-from ..results import text_of_result, value_of
 from ..texts import repr_of, shortened, storable
 
 TYPE_CHECKING = False
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
+    from ..codec.jobs import JobFormat
     from ..core.plan import Decision
-    from ..jobcodec import JobFormat
 
 #: later than everything, also than what is held
 _NEVER = float("inf")
@@ -262,7 +262,7 @@ def run_of(fields: Mapping[str, Any]) -> Run:
 
 
 def mended_fields(fields: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """Return the fields of a damaged run as :func:`rota.damaged.mended_run` does; what may be left out need not be there."""
+    """Return the fields of a damaged run as :func:`rota.codec.damaged.mended_run` does; what may be left out need not be there."""
     return mended_run({"last": fields.get("nominal"), "count": 1, **fields})
 
 

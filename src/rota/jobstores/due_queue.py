@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..job import Job
+    from ..job.handle import Job
 
     #: due time, order of arrival, the version of the job for which it holds, job
     Entry = tuple[int, int, int, Job]

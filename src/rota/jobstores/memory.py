@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..core.plan import Decision
     from ..core.recorded import Recorded
     from ..core.run import Run
-    from ..job import Job
+    from ..job.handle import Job
     from .due_queue import Entry
 
 

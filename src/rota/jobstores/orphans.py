@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 
+from ..codec.unrestored import can_run
 from ..core.run import CLAIMED, LOST, end
-from ..jobcodec import can_run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from ..core.run import Run
-    from ..job import Job
+    from ..job.handle import Job
 
 
 def sort_out(

@@ -10,7 +10,7 @@ from types import FunctionType, MethodType
 from ..callables import described
 from ..core.policy import OPTION_NAMES, with_options
 from ..errors import JobTypeError, OptionTypeError
-from ..job import Job
+from ..job.handle import Job
 from ..texts import repr_of
 from ..util import undefined
 from .job_internals import JobInternals
@@ -299,7 +299,7 @@ def _options_of(given: Sequence[Any]) -> dict[str, Any]:
 
 def _no_schedule(args: Any, trigger: Any) -> Any:
     """Return args that are no series, which the job refuses, unless they are the schedule that the trigger takes by its name."""
-    from ..remedies import schedule_in_args, shown  # rare
+    from ..job.remedies import schedule_in_args, shown  # rare
 
     remedy = schedule_in_args(args, trigger)
     if remedy is not None:

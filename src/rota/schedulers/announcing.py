@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from ..core.plan import Decision
     from ..core.run import Run
-    from ..job import Job
+    from ..job.handle import Job
     from .engine import Engine
     from .store_state import StoreState
 

@@ -399,7 +399,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         self._runs_jobs = asbool(config.get("runs_jobs", True))
         self._allowed_callables = None
         if config.get("allowed_callables") is not None:
-            from ..allowlist import allow_list_of  # import time
+            from ..trust.allowlist import allow_list_of  # import time
 
             self._allowed_callables = allow_list_of(config["allowed_callables"])
         self._context = context_option(config)

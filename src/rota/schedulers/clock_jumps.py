@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..core.recorded import Recorded
-    from ..job import Job
+    from ..job.handle import Job
     from ..jobstores.base import BaseJobStore
     from ..triggers.base import BaseTrigger
 

@@ -113,7 +113,7 @@ class Completions:
             self._withhold(run)
             return
         if run.retval is not None and not is_plain(run.retval):
-            from ..results import kept_of  # import time: most jobs return nothing
+            from ..codec.results import kept_of  # import time: most jobs return nothing
 
             # Here, as it may call code of users, which may hang: not under a lock, nor in the thread that claims.
             run.kept = kept_of(run.retval)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ..core.plan import Decision
     from ..core.run import Run
     from ..executors.base import BaseExecutor
-    from ..job import Job
+    from ..job.handle import Job
     from ..jobstores.base import BaseJobStore
     from ..logs import GuardedLogger
     from .lease import Lease

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..core.plan import Decision
-    from ..job import Job
+    from ..job.handle import Job
     from ..jobstores.base import BaseJobStore
     from .store_state import StoreState
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from ..job import Job
+    from ..job.handle import Job
     from .engine import Engine
 
 #: The time from one round to the next (microseconds), and the least multiple of the time that the last one worked.

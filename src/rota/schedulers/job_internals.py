@@ -15,7 +15,7 @@ from ..errors import (
     StoreConflictError,
 )
 from ..events import EVENT_JOB_ADDED, EVENT_JOB_MODIFIED, EVENT_JOB_REMOVED, JobEvent
-from ..jobchecks import checked_time, usable_id
+from ..job.checks import checked_time, usable_id
 from ..logs import DEBUG
 from .announcing import local
 from .lookups import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, JobLookups
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import Any
 
-    from ..job import Job
+    from ..job.handle import Job
     from ..jobstores.base import BaseJobStore
 
 __all__ = ("STATE_PAUSED", "STATE_RUNNING", "STATE_STOPPED", "JobInternals")

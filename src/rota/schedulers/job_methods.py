@@ -16,8 +16,8 @@ from ..errors import (
     SchedulerNotRunningError,
 )
 from ..events import EVENT_ALL_JOBS_REMOVED, EVENT_JOB_REMOVED, JobEvent, SchedulerEvent
-from ..job import Job
-from ..jobchecks import usable_id
+from ..job.checks import usable_id
+from ..job.handle import Job
 from ..logs import INFO
 from ..texts import repr_of, shortened
 from .adding import AddingMethods
@@ -360,7 +360,7 @@ class JobMethods(AddingMethods):
 
 def _check_restored(job: Job) -> None:
     """Refuse to resume a job whose code or data is still missing."""
-    from ..jobcodec import can_run
+    from ..codec.unrestored import can_run
 
     if not can_run(job):
         raise JobValueError(f'Job "{job.id}" cannot be resumed while it cannot be restored: {job.error}')

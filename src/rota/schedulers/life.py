@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from ..core.plan import Decision
     from ..core.run import Run
-    from ..job import Job
+    from ..job.handle import Job
     from ..logs import GuardedLogger
     from .engine import Engine
     from .event_queue import EventQueue

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..errors import SchedulerNotRunningError, TooMuchWorkError, UnknownAliasError
 from ..interrupts import is_interrupt
-from ..jobchecks import not_a_trigger, usable_id
+from ..job.checks import not_a_trigger, usable_id
 from ..triggers.base import BaseTrigger
 from .names import check_names, no_such, no_such_job
 from .plugins import create_plugin
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from datetime import tzinfo
     from typing import Any
 
-    from ..allowlist import AllowList
     from ..clock import Clock
     from ..core.plan import Decision
     from ..core.policy import Policy
     from ..core.run import Run
     from ..executors.base import BaseExecutor
-    from ..job import Job
+    from ..job.handle import Job
     from ..jobstores.base import BaseJobStore
     from ..logs import GuardedLogger
+    from ..trust.allowlist import AllowList
     from .listeners import Listeners
     from .zone_watch import ZoneWatch
 

@@ -6,7 +6,7 @@ Pure; it knows no scheduler.
 from __future__ import annotations
 
 from ..errors import JobLookupError, UnknownOptionError
-from ..jobchecks import usable_id
+from ..job.checks import usable_id
 from ..texts import shortened, text_of, type_name
 
 TYPE_CHECKING = False

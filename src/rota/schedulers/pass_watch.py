@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ..core.plan import Decision
-    from ..job import Job
+    from ..job.handle import Job
     from .engine import Engine
     from .store_state import StoreState
 

@@ -145,7 +145,7 @@ def _load(kind: str, name: str) -> type:
         near = nearest(name, known)
         hint = f'did you mean "{near}"?' if near else f"there are {', '.join(known)}"
         if kind == "trigger":
-            from ..remedies import instead_of_trigger_name  # rare
+            from ..job.remedies import instead_of_trigger_name  # rare
 
             hint = instead_of_trigger_name(name) or hint
         raise UnknownAliasError(f'No {_WHAT[kind]} by the name "{masked(name)}" was found; {hint}')

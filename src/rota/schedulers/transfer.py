@@ -9,9 +9,9 @@ import json
 from contextlib import contextmanager
 
 from ..clock import HELD
+from ..codec.files import decode_job, encode_job
 from ..core.plan import QUARANTINED
 from ..errors import DeserializationError
-from ..jobcodec import decode_job, encode_job
 from ..version import version
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import IO, Any
 
-    from ..job import Job
+    from ..job.handle import Job
 
 #: Name and version of the format.
 FORMAT = "rota.jobs"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..core.plan import Decision
-    from ..job import Job
+    from ..job.handle import Job
 
 #: The first pause before a due job is tried again that could not be claimed, and the longest (microseconds); they double.
 FIRST_PAUSE = SECOND // 100

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from ..clock import DAY, HOUR, moment
-from ..jobparts import trigger_of, trigger_spec
+from ..codec.triggers import trigger_of, trigger_spec
 from ..texts import shortened, text_of
 from ..util import local_timezone, timezone_repr, timezone_to_text
 

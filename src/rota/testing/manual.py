@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..executors.base import BaseExecutor
-    from ..job import Job
+    from ..job.handle import Job
     from ..logs import GuardedLogger
     from ..schedulers.completions import Completions
     from ..schedulers.engine import Engine

@@ -8,11 +8,11 @@ from __future__ import annotations
 import pickle
 
 from ...clock import DAY, SECOND, instant, moment
+from ...codec.damaged import LATEST
+from ...codec.jobs import JobFormat
 from ...core.plan import QUARANTINED
 from ...core.run import CLAIMED
-from ...damaged import LATEST
 from ...errors import ConfigurationError, MissingExtraError
-from ...jobcodec import JobFormat
 from ...util import maybe_ref
 from .. import retention
 from ..base import ConflictingIdError, JobLookupError
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from ...core.plan import Decision
     from ...core.recorded import Recorded
     from ...core.run import Run
-    from ...job import Job
+    from ...job.handle import Job
 
 __all__ = ("ConflictingIdError", "JobLookupError", "MongoDBJobStore")
 

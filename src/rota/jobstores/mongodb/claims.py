@@ -9,9 +9,9 @@ from os import urandom
 
 from pymongo import UpdateOne
 
+from ...codec.damaged import is_damaged, is_time
 from ...core.plan import ENDED, quarantined_instead
 from ...core.recorded import first_nominal, leave_out_recorded
-from ...damaged import is_damaged, is_time
 from ...errors import StoreError, StoreUnavailableError
 from ...interrupts import is_interrupt
 from ...texts import error_text, shortened, storable

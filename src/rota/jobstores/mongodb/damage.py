@@ -9,9 +9,7 @@ from operator import attrgetter
 from os import urandom
 
 from ...clock import HELD
-from ...core.plan import ACTIVE, QUARANTINED
-from ...core.run import CLAIMED, LOST, end
-from ...damaged import (
+from ...codec.damaged import (
     DAMAGED,
     NEVER_DUE,
     NO_VERSION,
@@ -21,6 +19,8 @@ from ...damaged import (
     text_instead,
     version_of,
 )
+from ...core.plan import ACTIVE, QUARANTINED
+from ...core.run import CLAIMED, LOST, end
 from ...texts import shortened
 from ..documents import damage_of_run as damage_of
 from ..documents import fields_of, mended_fields, run_of

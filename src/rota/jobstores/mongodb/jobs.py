@@ -11,8 +11,8 @@ from pymongo import UpdateMany
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from ...clock import HELD
+from ...codec.damaged import DAMAGED, text_instead, version_of
 from ...core.plan import ACTIVE, ENDED, QUARANTINED
-from ...damaged import DAMAGED, text_instead, version_of
 from ...errors import ConflictingIdError, JobLookupError, JobValueError
 from ...texts import storable
 from ..base import ALIASES, COUNTED
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
-    from ...job import Job
-    from ...jobcodec import JobFormat
+    from ...codec.jobs import JobFormat
+    from ...job.handle import Job
     from .server import Server
 
 #: The state of a job that was removed while runs of it were under way.

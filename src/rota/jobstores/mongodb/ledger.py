@@ -11,10 +11,10 @@ from operator import attrgetter
 
 from pymongo import DESCENDING, ReplaceOne, UpdateMany, UpdateOne
 
+from ...codec.damaged import MOST as MOST_COUNTED
+from ...codec.damaged import is_time, renewals_of, stands_for, text_instead
 from ...core.recorded import BEFORE, MOST, standing_from
 from ...core.run import CLAIMED
-from ...damaged import MOST as MOST_COUNTED
-from ...damaged import is_time, renewals_of, stands_for, text_instead
 from ...errors import DeserializationError, StoreError
 from ..documents import fields_of, label_all, run_of
 from ..offset import AHEAD

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pymongo import DESCENDING
 
 from ...clock import DAY
-from ...damaged import LATEST
+from ...codec.damaged import LATEST
 from .. import retention
 from ..base import COUNTED
 from ..retention import Pace

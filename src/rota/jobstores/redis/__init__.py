@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 
 from ...clock import DAY, instant, moment
+from ...codec.jobs import JobFormat
 from ...core.plan import ENDED, QUARANTINED
 from ...core.run import CLAIMED
 from ...errors import (
@@ -16,7 +17,6 @@ from ...errors import (
     MissingExtraError,
     StoreError,
 )
-from ...jobcodec import JobFormat
 from ...util import maybe_ref
 from .. import retention
 from ..base import COUNTED, ConflictingIdError, JobLookupError
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from ...core.plan import Decision
     from ...core.recorded import Recorded
     from ...core.run import Run
-    from ...job import Job
+    from ...job.handle import Job
 
 __all__ = ("ConflictingIdError", "JobLookupError", "RedisJobStore")
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from typing import Any
 
-    from ...job import Job
-    from ...jobcodec import JobFormat
+    from ...codec.jobs import JobFormat
+    from ...job.handle import Job
     from .records import Home
 
 

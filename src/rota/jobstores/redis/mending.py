@@ -5,8 +5,8 @@ Looks at a part of everything with each step, and keeps what it overwrites.
 
 from __future__ import annotations
 
+from ...codec.damaged import DAMAGED, NEVER_DUE
 from ...core.plan import QUARANTINED
-from ...damaged import DAMAGED, NEVER_DUE
 from ..retention import Pace
 from . import damage_scripts as scripts
 from .ledger import Orphans
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ...clock import Clock
     from ...core.run import Run
-    from ...job import Job
+    from ...job.handle import Job
     from .ledger import Ledger
 
 #: How much the first step looks at, and how many steps there are in a round.

@@ -9,12 +9,12 @@ import json
 import re
 
 from ...clock import HELD
-from ...codec import raw
+from ...codec.damaged import DAMAGED, NO_VERSION, is_time, text_instead
+from ...codec.results import text_of_result, value_of
+from ...codec.values import raw
 from ...core.plan import ACTIVE, QUARANTINED
 from ...core.run import CLAIMED, LOST, end, is_plain
-from ...damaged import DAMAGED, NO_VERSION, is_time, text_instead
 from ...errors import DeserializationError
-from ...results import text_of_result, value_of
 from ...texts import shortened, storable, text_of
 from ..documents import healing_as, job_of, label_of, mended_fields, parts_of, run_of
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from ...codec.jobs import JobFormat
     from ...core.run import Run
-    from ...job import Job
-    from ...jobcodec import JobFormat
+    from ...job.handle import Job
 
     Home = tuple[Any, str | None]
 

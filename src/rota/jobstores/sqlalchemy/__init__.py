@@ -11,6 +11,7 @@ from collections import Counter
 from functools import partial
 
 from ...clock import DAY, HELD, MINUTE, SECOND, instant, moment
+from ...codec.jobs import JobFormat
 from ...core.plan import QUARANTINED
 from ...errors import (
     ConfigurationError,
@@ -20,7 +21,6 @@ from ...errors import (
     StoreError,
     StoreReplacedError,
 )
-from ...jobcodec import JobFormat
 from ...util import maybe_ref
 from .. import retention
 from ..base import ConflictingIdError, JobLookupError
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from ...core.plan import Decision
     from ...core.recorded import Recorded
     from ...core.run import Run
-    from ...job import Job
+    from ...job.handle import Job
 
     Result = TypeVar("Result")
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from ...job import Job
+    from ...job.handle import Job
     from .jobs import Jobs, NewRow
 
 #: How many rows are sent together where the client makes rows while the server stores others: not more than the buffers of a

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from sqlalchemy import func, select, tuple_, union_all
 
+from ...codec.damaged import is_time, stands_for
 from ...core.recorded import BEFORE, MOST, standing_from
 from ...core.run import CLAIMED, END_STATES
-from ...damaged import is_time, stands_for
 from ..documents import label_all
 from .prepared import Prepared
 from .rows import run_of

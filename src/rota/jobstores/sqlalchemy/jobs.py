@@ -11,9 +11,9 @@ from random import getrandbits
 from sqlalchemy import bindparam, case, func, select
 
 from ...clock import HELD
+from ...codec.damaged import text_instead, version_of
 from ...core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED, due_time, plan
 from ...core.run import CLAIMED
-from ...damaged import text_instead, version_of
 from ...errors import JobLookupError, JobValueError
 from ...interrupts import is_interrupt
 from ...texts import storable
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Row as SqlRow
     from sqlalchemy import Select as SqlSelect
 
-    from ...job import Job
-    from ...jobcodec import JobFormat
+    from ...codec.jobs import JobFormat
+    from ...job.handle import Job
     from .prepared import Values
     from .schema import Tables
 

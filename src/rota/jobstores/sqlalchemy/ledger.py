@@ -11,10 +11,10 @@ from functools import partial
 from sqlalchemy import ARRAY, Text, bindparam, case, cast, func, or_, select
 
 from ...clock import HELD
+from ...codec.damaged import LATEST, MOST, count_of, is_damaged, version_of
 from ...core.plan import ENDED
 from ...core.recorded import first_nominal, leave_out_recorded
 from ...core.run import CLAIMED, END_STATES
-from ...damaged import LATEST, MOST, count_of, is_damaged, version_of
 from ...texts import storable
 from ..documents import label_of, label_records
 from ..offset import AHEAD

@@ -8,9 +8,9 @@ from __future__ import annotations
 from sqlalchemy import bindparam, func, or_, select, union
 
 from ...clock import HELD
+from ...codec.damaged import EARLIEST, LATEST, NEVER_DUE, STATES, STATUSES
 from ...core.plan import ACTIVE, ENDED, QUARANTINED
 from ...core.run import CLAIMED, LOST, end
-from ...damaged import EARLIEST, LATEST, NEVER_DUE, STATES, STATUSES
 from .capabilities import is_no_number, is_no_text, keeps_anything
 from .rows import run_of
 from .schema import BATCH
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from ...core.run import Run
-    from ...job import Job
+    from ...job.handle import Job
     from .jobs import Jobs
     from .ledger import Ledger, Orphan
     from .schema import Tables

@@ -9,8 +9,8 @@ from collections import Counter
 
 from sqlalchemy import bindparam, case, func, select
 
+from ...codec.damaged import LATEST, MOST, is_time, renewals_of
 from ...core.run import LOST, end
-from ...damaged import LATEST, MOST, is_time, renewals_of
 from ...errors import StoreError
 from ..identity import RESTORED
 from ..offset import AHEAD
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from ...core.run import Run
-    from ...job import Job
+    from ...job.handle import Job
     from ..identity import Identity
     from .ledger import Ledger, Orphan
     from .schema import Tables

@@ -5,10 +5,10 @@ Pure; knows no connection.
 
 from __future__ import annotations
 
+from ...codec.damaged import DAMAGED, is_sound_run, mended_run, text_instead
+from ...codec.results import text_of_result, value_of
 from ...core.run import CLAIMED, Run
-from ...damaged import DAMAGED, is_sound_run, mended_run, text_instead
 from ...interrupts import is_interrupt
-from ...results import text_of_result, value_of
 from ...texts import storable
 from ..documents import label_of
 

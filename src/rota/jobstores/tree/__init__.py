@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
+    from ...codec.jobs import JobFormat
     from ...core.plan import Decision
     from ...core.recorded import Recorded
     from ...core.run import Run
-    from ...job import Job
-    from ...jobcodec import JobFormat
+    from ...job.handle import Job
     from .docs import Doc
     from .port import Tree
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 
 from ...clock import HELD
+from ...codec.damaged import DAMAGED, is_time
 from ...core.run import CLAIMED, LOST, end
-from ...damaged import DAMAGED, is_time
 from ...errors import DeserializationError
 from ...texts import shortened
 from ..documents import fields_of, mended_fields, run_of
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from ...clock import Clock
     from ...core.run import Run
-    from ...job import Job
+    from ...job.handle import Job
     from ...logs import GuardedLogger
     from .docs import Doc
     from .jobs import Jobs

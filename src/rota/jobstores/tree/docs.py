@@ -10,8 +10,8 @@ import json
 from collections import Counter
 
 from ...clock import HELD
+from ...codec.damaged import DAMAGED, MOST, NO_VERSION, STATES, is_time
 from ...core.plan import ACTIVE, ENDED, QUARANTINED
-from ...damaged import DAMAGED, MOST, NO_VERSION, STATES, is_time
 from ...texts import shortened, storable
 from ..documents import healing_as, job_of
 from .layout import JOBS, active_of, damaged_key, due_folder, due_name, job_key, quarantined_key
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from ...job import Job
-    from ...jobcodec import JobFormat
+    from ...codec.jobs import JobFormat
+    from ...job.handle import Job
     from .port import Entry
 
 #: The job was removed while runs of it were under way; they keep its document until they have ended.

@@ -10,7 +10,8 @@ from collections import Counter
 from os import urandom
 
 from ...clock import HELD
-from ...damaged import NO_VERSION
+from ...codec.damaged import NO_VERSION
+from ...codec.unrestored import can_run
 from ...errors import (
     ConflictingIdError,
     DeserializationError,
@@ -18,7 +19,6 @@ from ...errors import (
     JobValueError,
     StoreConflictError,
 )
-from ...jobcodec import can_run
 from ...texts import storable
 from .. import retention
 from ..base import COUNTED
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ...clock import Clock
-    from ...job import Job
-    from ...jobcodec import JobFormat
+    from ...codec.jobs import JobFormat
+    from ...job.handle import Job
     from ...logs import GuardedLogger
     from .port import Entry, Tree
 

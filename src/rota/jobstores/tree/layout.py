@@ -19,7 +19,7 @@ import re
 from urllib.parse import quote, unquote
 
 from ...clock import DAY
-from ...damaged import MOST, is_time
+from ...codec.damaged import MOST, is_time
 
 META = "meta"
 WAKE = "wake"

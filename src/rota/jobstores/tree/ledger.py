@@ -8,10 +8,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from itertools import starmap
 
+from ...codec.damaged import NO_VERSION
 from ...core.plan import ENDED, QUARANTINED
 from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, standing_from
 from ...core.run import CLAIMED
-from ...damaged import NO_VERSION
 from ...errors import StoreConflictError
 from ...texts import storable
 from ..documents import check_times, label_records
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ...core.plan import Decision
     from ...core.recorded import Recorded
     from ...core.run import Run
-    from ...job import Job
+    from ...job.handle import Job
     from ..retention import Retention
     from .docs import Doc
     from .jobs import Jobs

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pickle
 
+from ...codec.jobs import JobFormat
 from ...errors import ConfigurationError, MissingExtraError
-from ...jobcodec import JobFormat
 from ...util import maybe_ref
 from ..base import ConflictingIdError, JobLookupError
 from ..tree import TreeJobStore

@@ -13,7 +13,7 @@ from time import sleep
 from ...clock import SECOND, SYSTEM_CLOCK
 from ...core.policy import DEFAULT_POLICY, with_options
 from ...executors.base import current_run
-from ...job import Job
+from ...job.handle import Job
 from ...triggers.interval import IntervalTrigger
 
 TYPE_CHECKING = False

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from ...job import Job
+    from ...job.handle import Job
     from .host_access import Host
 
 #: How long the leases last (seconds); they are renewed three times in that time.

@@ -11,7 +11,7 @@ from ...clock import SECOND, moment
 from ...core.plan import plan
 from ...core.policy import with_options
 from ...core.run import succeed
-from ...job import Job
+from ...job.handle import Job
 from ...triggers.date import DateTrigger
 from ...triggers.interval import IntervalTrigger
 

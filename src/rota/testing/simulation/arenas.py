@@ -62,7 +62,7 @@ def _leases(store: Any) -> dict[str, int]:
 
 def tree() -> Arena:
     """Return stores that share one tree of keys in memory, by the protocol of the etcd and ZooKeeper stores."""
-    from ...jobcodec import JobFormat
+    from ...codec.jobs import JobFormat
     from ...jobstores.tree import TreeJobStore
     from .tree import MemoryTree
 

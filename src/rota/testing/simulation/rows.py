@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ...codec.results import text_of_result, value_of
 from ...core.plan import ACTIVE
 from ...core.recorded import standing_from
 from ...core.run import CLAIMED, Run
 from ...jobstores.documents import label_of
-from ...results import text_of_result, value_of
 from ...texts import storable
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...core.recorded import Recorded
-    from ...job import Job
+    from ...job.handle import Job
     from .database import View
 
 

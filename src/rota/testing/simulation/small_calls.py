@@ -11,7 +11,7 @@ from ...clock import SECOND, moment
 from ...core.plan import ACTIVE, ENDED, plan
 from ...core.policy import DEFAULT_POLICY, with_options
 from ...core.run import LOST, Run, succeed
-from ...job import Job
+from ...job.handle import Job
 from ...triggers.interval import IntervalTrigger
 from ..clock import VirtualClock
 from . import protocol

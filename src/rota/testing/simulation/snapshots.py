@@ -10,10 +10,10 @@ from random import getrandbits
 from threading import RLock
 
 from ...clock import HELD, instant, moment
+from ...codec.damaged import is_time
+from ...codec.jobs import JobFormat
 from ...core.plan import ACTIVE, ENDED, QUARANTINED
-from ...damaged import is_time
 from ...errors import JobValueError
-from ...jobcodec import JobFormat
 from ...jobstores.base import BaseJobStore, page
 from ...jobstores.documents import heal, healing_as, label_all, ordered, parts_of
 from ...jobstores.retention import RESTORED
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ...core.plan import Decision
     from ...core.recorded import Recorded
     from ...core.run import Run
-    from ...job import Job
+    from ...job.handle import Job
     from .database import Program, Transaction, View
     from .rules import Rules
 

@@ -7,7 +7,7 @@ run, so a derived trigger means the same whatever has fired so far.
 from __future__ import annotations
 
 from ...errors import DeserializationError, NeverFiresError, TriggerError, TriggerTypeError
-from ...storednames import class_named, name_of_class
+from ...trust.names import class_named, name_of_class
 from ...work import check_size, spend
 from ..base import BaseTrigger, InstantTrigger, call_text, checked_state
 

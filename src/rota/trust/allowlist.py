@@ -1,13 +1,13 @@
 """The allow-list of callables: which functions the jobs in a durable store may name.
 
-Compares names; it imports nothing. It is asked in :mod:`rota.storednames`.
+Compares names; it imports nothing. It is asked in :mod:`rota.trust.names`.
 """
 
 from __future__ import annotations
 
 from types import MethodType, ModuleType
 
-from .errors import CallableNotAllowedError, ConfigurationError
+from ..errors import CallableNotAllowedError, ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import sys
 from datetime import date, datetime, time, timedelta
 
-from .errors import CallableLookupError, CallableReferenceError
-from .texts import repr_of, shortened, text_of, type_name
-from .triggers.base import BaseTrigger
-from .util import suggestion
+from ..errors import CallableLookupError, CallableReferenceError
+from ..texts import repr_of, shortened, text_of, type_name
+from ..triggers.base import BaseTrigger
+from ..util import suggestion
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def instead_of_trigger_name(text: str) -> str | None:
     try:
         datetime.fromisoformat(stripped)
     except ValueError:
-        from .triggers.cron.other_systems import other_notation
+        from ..triggers.cron.other_systems import other_notation
 
         meant = other_notation(shortened(" ".join(fields), 200))
         return None if meant is None else "it " + meant.replace("; write '", '; write "crontab", expr=\'')

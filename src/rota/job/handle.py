@@ -8,25 +8,25 @@ from __future__ import annotations
 from operator import attrgetter
 from os import urandom
 
-from .callables import instead_of_nameless
-from .clock import HELD, instant, shown_moment
-from .core.plan import ACTIVE, AFTER_RUN, ENDED, NEW, PAUSED, QUARANTINED
-from .core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, seconds_of, with_options
-from .errors import (
+from ..callables import instead_of_nameless
+from ..clock import HELD, instant, shown_moment
+from ..core.plan import ACTIVE, AFTER_RUN, ENDED, NEW, PAUSED, QUARANTINED
+from ..core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, seconds_of, with_options
+from ..errors import (
     JobTypeError,
     JobValueError,
     TransientJobError,
     UnknownAttributeError,
 )
-from .jobchecks import checked_call, checked_executor, checked_id, checked_name, checked_time, checked_trigger
-from .triggers.base import BaseTrigger
-from .util import (
+from ..triggers.base import BaseTrigger
+from ..util import (
     convert_to_datetime,
     datetime_repr,
     obj_to_ref,
     suggestion,
     undefined,
 )
+from .checks import checked_call, checked_executor, checked_id, checked_name, checked_time, checked_trigger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from datetime import datetime, tzinfo
     from typing import Any, Self
 
-    from .core.run import Run
+    from ..core.run import Run
 
 _UNSET: Any = object()
 
@@ -290,7 +290,7 @@ class Job:
 
     @property
     def sealed(self) -> str | None:
-        """The signed options that the job came with, where its signature is not ours to renew (:mod:`rota.jobcodec`)."""
+        """The signed options that the job came with, where its signature is not ours to renew (:mod:`rota.codec.jobs`)."""
         return self._rare.sealed
 
     @sealed.setter
@@ -444,7 +444,7 @@ class Job:
 
         reference = self.require_reference()
         if self.state != QUARANTINED:
-            from .references import check_reference  # import time
+            from ..references import check_reference  # import time
 
             check_reference(reference, self.func)
         args: Sequence[Any] = self.args
@@ -470,7 +470,7 @@ class Job:
             raise JobValueError(f"Job has version {state['version']}, but only version 1 can be handled")
         self.id = state["id"]
         self.func_ref = state["func"]
-        from .storednames import callable_named  # import time: jobs that are pickled are rare
+        from ..trust.names import callable_named  # import time: jobs that are pickled are rare
 
         self.func = callable_named(state["func"])
         self.args = state["args"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from sys import intern
 from types import FunctionType
 
-from .callables import (
+from ..callables import (
     CO_GENERATORS,
     check_callable_args,
     described,
@@ -16,10 +16,10 @@ from .callables import (
     is_generator_function,
     ref_to_obj,
 )
-from .clock import is_shown_everywhere
-from .errors import CallableLookupError, CallableReferenceError, JobTypeError, JobValueError
-from .texts import repr_of, type_name
-from .triggers.base import BaseTrigger
+from ..clock import is_shown_everywhere
+from ..errors import CallableLookupError, CallableReferenceError, JobTypeError, JobValueError
+from ..texts import repr_of, type_name
+from ..triggers.base import BaseTrigger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from rota.codec import loads, to_text
+from rota.codec import loads
+from rota.codec.triggers import plain_text, plain_trigger, trigger_of
+from rota.codec.values import to_text
 from rota.errors import UnknownTimezoneError
-from rota.jobparts import plain_text, plain_trigger, trigger_of
 from rota.triggers.calendarinterval import CalendarIntervalTrigger
 from rota.triggers.cron import CronTrigger
 from rota.triggers.date import DateTrigger

@@ -1,6 +1,6 @@
 """The one place where a name in stored data becomes an object, and an object becomes such a name; the allow-list is asked here.
 
-Imports what a name says only after the list has agreed; what may be named is decided in :mod:`rota.allowlist`.
+Imports what a name says only after the list has agreed; what may be named is decided in :mod:`rota.trust.allowlist`.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from .callables import found_by, obj_to_ref, ref_to_obj
-from .errors import CallableReferenceError
+from ..callables import found_by, obj_to_ref, ref_to_obj
+from ..errors import CallableReferenceError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     class Judge(Protocol):
-        """What decides about names: :class:`rota.allowlist.AllowList`."""
+        """What decides about names: :class:`rota.trust.allowlist.AllowList`."""
 
         def names(self, reference: str) -> bool: ...
         def check_reference(self, reference: str, what: str = ...) -> None: ...

@@ -1,14 +1,14 @@
 """Pickles in the texts of jobs, for stores with ``serializer="pickle"``: what does not fit into JSON.
 
-Whether a store reads them is its :class:`~rota.jobcodec.JobFormat`'s decision; reading one executes what it says.
+Whether a store reads them is its :class:`~rota.codec.jobs.JobFormat`'s decision; reading one executes what it says.
 """
 
 from __future__ import annotations
 
-from .codec import loads
-from .codecbounds import TooMuchError, check_text
-from .errors import DeserializationError, SerializationError
-from .texts import error_text
+from ..errors import DeserializationError, SerializationError
+from ..texts import error_text
+from .bounds import TooMuchError, check_text
+from .values import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,28 +1,23 @@
-"""The parts of a stored job: triggers, callables and options, from what is written down and back.
+"""Triggers as stored data: their specs, and for a user's trigger its class and its state.
 
-Names become objects by :mod:`rota.storednames` only.
+A name becomes a class by :mod:`rota.trust.names` only.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 
-from .clock import instant_of_text
-from .codec import loads, pack
-from .core.policy import DEFAULT_POLICY, Policy, seconds_of, with_options
-from .errors import CallableLookupError, DeserializationError
-from .storednames import callable_named, check_known, class_named, judge, name_of_class
-from .triggers import trigger_class, trigger_from_spec
-from .triggers.base import BaseTrigger
+from ..clock import instant_of_text
+from ..errors import DeserializationError
+from ..triggers import trigger_class, trigger_from_spec
+from ..triggers.base import BaseTrigger
+from ..trust.names import class_named, name_of_class
+from .values import add_kind, pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from typing import Any
-
-#: How many decoded triggers, callables and option sets are kept; jobs with equal texts share one object.
-CACHE_SIZE = 20_000
 
 #: What most jobs have of which each has its own: an interval of whole seconds or a date, as their specs are written down. Classes
 #: of characters instead of "." would take twice as long.
@@ -30,9 +25,6 @@ _PLAIN = re.compile(
     r'\{"type":"(?:interval","seconds":([1-9][0-9]{0,9}),"start|date","run)_date":"(.{10}T.{8,15})([+-]..:..)","timezone":"([^"\\]+)"\}'
 )
 _PLAIN_MODULES = frozenset(("rota.triggers.date", "rota.triggers.interval"))
-
-
-# ------------------------------------------------------------------------------------------------------------ triggers
 
 
 def trigger_spec(trigger: BaseTrigger) -> dict[str, Any]:
@@ -105,62 +97,5 @@ def plain_trigger(text: str) -> BaseTrigger | None:
     return made
 
 
-# ------------------------------------------------------------------------------------------------ callables and options
-
-#: reference: (module name, first name in the module, what it was then, the callable)
-_callables: dict[str, tuple[str, str, Any, Callable[..., Any]]] = {}
-_policies: dict[str, Policy] = {}
-
-
-def callable_of(reference: str) -> Callable[..., Any]:
-    """Return the callable of a reference; a reloaded module gives its new one.
-
-    :raises CallableNotAllowedError: if there is a list of allowed callables, and this is not on it
-    :raises CallableLookupError: if the reference leads to no callable
-    """
-    known = _callables.get(reference)
-    if known is not None:
-        module = sys.modules.get(known[0])
-        if module is not None and module.__dict__.get(known[1]) is known[2]:
-            if judge() is not None:
-                check_known(reference, known[3])
-            return known[3]
-    found = callable_named(reference)
-    if not callable(found):
-        raise CallableLookupError(
-            f"The reference {reference} leads to a {type(found).__name__}, which cannot be called"
-        )
-    name, _, path = reference.partition(":")
-    first = path.partition(".")[0]
-    if len(_callables) >= CACHE_SIZE:
-        _callables.clear()
-    _callables[reference] = (name, first, getattr(sys.modules.get(name), first, None), found)
-    return found  # type: ignore[no-any-return]
-
-
-def options_of(policy: Policy) -> dict[str, Any]:
-    """Return the options that differ from the defaults, as add_job() takes them."""
-    options = {
-        "misfire_grace_time": seconds_of(policy.misfire_grace),
-        "coalesce": policy.coalesce,
-        "max_instances": policy.max_instances,
-        "expires": seconds_of(policy.expires),
-        "on_lost": policy.on_lost,
-        "max_attempts": policy.max_attempts,
-    }
-    return {name: value for name, value in options.items() if value != _DEFAULTS.get(name)}
-
-
-def policy_of_text(text: str) -> Policy:
-    """Return the policy that a text of options means."""
-    policy = _policies.get(text)
-    if policy is None:
-        policy = with_options(DEFAULT_POLICY, loads(text, triggers=False))
-        if len(_policies) >= CACHE_SIZE:
-            _policies.clear()
-        _policies[text] = policy
-    return policy
-
-
-_DEFAULTS: dict[str, Any] = {}
-_DEFAULTS.update(options_of(DEFAULT_POLICY))
+# An argument may be a trigger, and the state of a user's trigger may hold any value: each knows the other by this.
+add_kind(BaseTrigger, "~trigger", trigger_spec, trigger_of)

@@ -5,17 +5,17 @@ Pure: it reads no store. It may not raise, whatever it is given.
 
 from __future__ import annotations
 
-from .clock import FIRST_SHOWN, HELD, HOUR, LAST_SHOWN
-from .core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED
-from .core.run import CLAIMED, END_STATES, LOST
-from .texts import repr_of, shortened
+from ..clock import FIRST_SHOWN, HELD, HOUR, LAST_SHOWN
+from ..core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED
+from ..core.run import CLAIMED, END_STATES, LOST
+from ..texts import repr_of, shortened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from .core.recorded import Recorded
+    from ..core.recorded import Recorded
 
     #: whether a value is what it must be, what that is in words, and what to take instead of something else
     Kind = tuple[Callable[[Any], bool], str, Callable[[Any], Any]]
@@ -114,7 +114,7 @@ def is_sound_job(
 def mended_job(columns: Sequence[Any]) -> tuple[list[Any], str]:
     """Return the columns of a damaged job with something sound in the place of what is damaged, and what that is.
 
-    :param columns: in the order of :meth:`rota.jobcodec.JobFormat.job_of`
+    :param columns: in the order of :meth:`rota.codec.jobs.JobFormat.job_of`
     """
     sound, wrong = _mended(_JOB, columns)
     if sound[9] is not None and sound[8] is None:

@@ -13,10 +13,10 @@ from enum import Enum, Flag
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from .codecbounds import MAX_DEPTH, SHORT, TooMuchError, check_text
-from .errors import CallableNotAllowedError, ConfigurationError, DeserializationError, SerializationError
-from .texts import error_text
-from .timecodec import (
+from ..errors import CallableNotAllowedError, ConfigurationError, DeserializationError, SerializationError
+from ..texts import error_text
+from .bounds import MAX_DEPTH, SHORT, TooMuchError, check_text
+from .times import (
     Refused,
     pack_datetime,
     pack_time,
@@ -51,7 +51,7 @@ def dumps(value: Any, where: str = "value") -> str:
 
     :param where: what to call the value in an error message
     :raises SerializationError: with the path and the type of the part that does not fit; or if the value would cost too much to
-        read (see :mod:`rota.codecbounds`)
+        read (see :mod:`rota.codec.bounds`)
     """
     kind = type(value)
     if value is None:
@@ -130,7 +130,7 @@ def unpack(data: Any) -> Any:
 def to_text(packed: Any, where: str) -> str:
     """Return packed data as JSON text that every database can keep.
 
-    :raises SerializationError: if it is no data for JSON, or would cost too much to read (see :mod:`rota.codecbounds`)
+    :raises SerializationError: if it is no data for JSON, or would cost too much to read (see :mod:`rota.codec.bounds`)
     """
     try:
         text = _encoder.encode(packed)
@@ -179,6 +179,19 @@ def register_type(
     return cls
 
 
+def add_kind(
+    base: type, tag: str, pack: Callable[[Any], dict[str, Any]], unpack: Callable[[Any], object]
+) -> None:
+    """Let objects of a class, and of those derived from it, be values; for the other modules of this package.
+
+    :param tag: the name under which they are written, with ``~`` before it
+    :param pack: from an object to JSON data
+    :param unpack: from JSON data whose parts are values already to an object
+    """
+    _others.append((base, tag, pack))
+    _DECODERS[tag] = unpack
+
+
 def is_registered(cls: type) -> bool:
     """Whether values of a class are stored because :func:`register_type` said so."""
     return cls in _registered
@@ -199,6 +212,8 @@ def state_of(value: Any) -> Any:
 
 _registered: dict[type, tuple[str, Callable[[Any], Any]]] = {}
 _by_name: dict[str, tuple[type, Callable[[Any], Any]]] = {}
+#: kinds of objects that other modules add: (class, tag, to JSON data)
+_others: list[tuple[type, str, Callable[[Any], dict[str, Any]]]] = []
 
 
 def _default_codec(cls: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
@@ -251,12 +266,9 @@ def _pack_state(state: Any, depth: int) -> Any:
 
 
 def _pack_other(value: Any, kind: type) -> Any:
-    from .triggers.base import BaseTrigger
-
-    if isinstance(value, BaseTrigger):
-        from .jobparts import trigger_spec
-
-        return {"~trigger": trigger_spec(value)}
+    for base, tag, pack in _others:
+        if isinstance(value, base):
+            return {tag: pack(value)}
     if isinstance(value, tzinfo):
         return pack_zone(value)
     raise Refused(f"{_name(kind)} does not fit into JSON; {_advice(value, kind)}")
@@ -389,12 +401,6 @@ def _unpack_type(data: Any) -> Any:
     return known[1](state)
 
 
-def _unpack_trigger(spec: Any) -> Any:
-    from .jobparts import trigger_of
-
-    return trigger_of(spec)
-
-
 def _refuse_pickle(data: Any) -> Any:
     raise DeserializationError(
         'This was stored by pickle; open the store with serializer="pickle" if you trust its content'
@@ -422,7 +428,6 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "~uuid": UUID,
     "~decimal": Decimal,
     "~type": _unpack_type,
-    "~trigger": _unpack_trigger,
     "~pickle": _refuse_pickle,
 }
 

@@ -9,18 +9,18 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from uuid import UUID
 
-from .codec import MAX_BITS, dumps, is_registered, loads, state_of
-from .codecbounds import MAX_DEPTH
-from .core.run import is_plain
-from .errors import DeserializationError
-from .texts import repr_of, type_name
+from ..core.run import is_plain
+from ..errors import DeserializationError
+from ..texts import repr_of, type_name
+from .bounds import MAX_DEPTH
+from .values import MAX_BITS, dumps, is_registered, loads, state_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from .core.run import Run
+    from ..core.run import Run
 
 #: How many characters the ledger keeps of a return value.
 LIMIT = 8_192

@@ -12,10 +12,11 @@ import pytest
 
 from rota.clock import HELD
 from rota.codec import register_type
+from rota.codec.files import decode_job, encode_job
+from rota.codec.jobs import JobFormat
 from rota.core.plan import PAUSED, QUARANTINED
 from rota.errors import DeserializationError, SerializationError, TransientJobError
-from rota.jobcodec import JobFormat, decode_job, encode_job
-from rota.testing.contracts.stores.store_jobs import START, Worker, make_job, task
+from rota.testing.contracts.store_jobs import START, Worker, make_job, task
 from rota.triggers.base import BaseTrigger
 from rota.triggers.combining import OrTrigger
 from rota.triggers.cron import CronTrigger

@@ -5,102 +5,42 @@ Reads and writes data, no store. What cannot be restored comes back as a quarant
 
 from __future__ import annotations
 
-from .clock import HELD, instant, moment
-from .codec import dumps, loads, to_text
-from .codecbounds import MAX_TEXT, TooMuchError, check_job
-from .core.plan import ACTIVE, QUARANTINED
-from .core.policy import DEFAULT_POLICY
-from .damaged import DAMAGED, EARLIEST, LATEST, MOST, is_sound_job, mended_job
-from .errors import (
-    CallableLookupError,
+from ..core.plan import ACTIVE, QUARANTINED
+from ..core.policy import DEFAULT_POLICY
+from ..errors import (
     CallableMismatchError,
     CallableNotAllowedError,
     ConfigurationError,
-    DeserializationError,
-    JobTypeError,
     SerializationError,
 )
-from .interrupts import is_interrupt
-from .job import NOTHING_RARE, Job, Rare
-from .jobparts import (
-    CACHE_SIZE,
-    callable_of,
-    options_of,
-    plain_text,
-    plain_trigger,
-    policy_of_text,
-    trigger_of,
-    trigger_spec,
-)
-from .jobpickles import PICKLED, load_pickled, pickled
-from .references import AWAITED, expected, is_misnamed, named_reference
-from .signing import MARK, joined, separated, signer_of
-from .storednames import check_known, judged_by, reset_judge, set_judge
-from .texts import error_text, text_of
-from .triggers.base import BaseTrigger
-from .util import obj_to_ref
+from ..interrupts import is_interrupt
+from ..job.handle import NOTHING_RARE, Job, Rare
+from ..references import AWAITED, expected, named_reference
+from ..texts import error_text, text_of
+from ..triggers.base import BaseTrigger
+from ..trust.names import check_known, judged_by, reset_judge, set_judge
+from ..trust.signing import MARK, joined, separated, signer_of
+from ..util import obj_to_ref
+from .bounds import CACHE_SIZE, MAX_TEXT, TooMuchError, check_job
+from .callables import callable_of
+from .damaged import DAMAGED, EARLIEST, LATEST, MOST, is_sound_job, mended_job
+from .options import options_of, policy_of_text
+from .pickles import PICKLED, load_pickled, pickled
+from .triggers import plain_text, plain_trigger, trigger_of, trigger_spec
+from .unrestored import UnrestoredArgs, UnrestoredKwargs, UnrestoredTrigger, keep_call, unrestored
+from .values import dumps, loads, to_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Sequence
     from typing import Any
 
-    from .allowlist import AllowList
-    from .core.plan import Decision
-    from .core.run import Run
-
-__all__ = ("JobFormat", "decode_job", "encode_job", "trigger_of", "trigger_spec")
+    from ..core.plan import Decision
+    from ..core.run import Run
+    from ..trust.allowlist import AllowList
 
 _triggers: dict[str, BaseTrigger] = {}
 _new = object.__new__
-
-
-class UnrestoredTrigger(BaseTrigger):
-    """Stands in for a trigger that could not be restored; keeps its text."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
-        raise DeserializationError(f"The trigger {self.text} could not be restored")
-
-    def __str__(self) -> str:
-        return f"unrestored[{self.text}]"
-
-
-class _UnrestoredArgs(tuple):  # type: ignore[type-arg]
-    text = ""
-
-
-class _UnrestoredKwargs(dict):  # type: ignore[type-arg]
-    text = ""
-
-
-def _keep_call(job: Job, args: str, kwargs: str) -> None:
-    """Let a job whose call cannot be restored keep its texts."""
-    job.func, job.args, job.kwargs = _unrestored, _UnrestoredArgs(), _UnrestoredKwargs()
-    job.args.text, job.kwargs.text = args, kwargs
-
-
-def _unrestored(*args: Any, **kwargs: Any) -> None:
-    """Stand in for a callable that could not be restored."""
-    raise CallableLookupError("The callable of this job could not be restored; see the job's `error`")
-
-
-def can_run(job: Job) -> bool:
-    """Whether the callable and the arguments of a job are restored, and are what the job was added with."""
-    return (
-        job.func is not _unrestored
-        and not is_misnamed(job.error)
-        and type(job.args) is not _UnrestoredArgs
-        and type(job._kwargs) is not _UnrestoredKwargs
-    )
-
-
-# -------------------------------------------------------------------------------------------------------- job as texts
 
 
 class JobFormat:
@@ -162,23 +102,23 @@ class JobFormat:
         :raises SerializationError: if an argument or the trigger does not fit
         """
         reference = job.require_reference()
-        if job.func is not _unrestored and job.state != QUARANTINED:
+        if job.func is not unrestored and job.state != QUARANTINED:
             named_reference(job.id, reference, job.func)
-        if self._allowed is not None and job.func is not _unrestored:
+        if self._allowed is not None and job.func is not unrestored:
             self._allowed.check(reference, job.func)
         args: Any = job.args
         kwargs: Any = job._kwargs
         owner = getattr(job.func, "__self__", None)
         if owner is not None and _is_bound(job.func, owner) and obj_to_ref(job.func) == reference:
             args = (owner, *args)  # the reference names the function, not the bound method
-        token = None if self._allowed is None or job.func is _unrestored else set_judge(self._allowed)
+        token = None if self._allowed is None or job.func is unrestored else set_judge(self._allowed)
         try:
             trigger = self._trigger_text(job.trigger)
-            if type(args) is _UnrestoredArgs:
+            if type(args) is UnrestoredArgs:
                 args = args.text
             else:
                 args = self._dump(list(args), "args") if args else "[]"
-            if type(kwargs) is _UnrestoredKwargs:
+            if type(kwargs) is UnrestoredKwargs:
                 kwargs = kwargs.text
             else:
                 kwargs = self._dump(dict(kwargs), "kwargs") if kwargs else "{}"
@@ -281,7 +221,7 @@ class JobFormat:
             if not self._accepts(job, signature, reference, trigger, args, kwargs, plain):
                 job.sealed = options
                 job.trigger = UnrestoredTrigger(trigger)
-                _keep_call(job, args, kwargs)
+                keep_call(job, args, kwargs)
                 return
             options = plain
         if not self.imports:
@@ -330,17 +270,17 @@ class JobFormat:
         self._describe(job, trigger, args, kwargs, options)
         if misnamed or issubclass(type(exc), CallableNotAllowedError):
             return
-        job.func = _try(lambda: callable_of(job.func_ref or ""), _unrestored)
+        job.func = _try(lambda: callable_of(job.func_ref or ""), unrestored)
         job.trigger = _try(lambda: self._trigger_of_text(trigger), job.trigger)
         job.args = _try(lambda: tuple(self._load(args)), job.args)
         job.kwargs = _try(lambda: dict(self._load(kwargs)), job.kwargs)
 
     def _describe(self, job: Job, trigger: str, args: str, kwargs: str, options: str) -> None:
         """Set the parts of a job as far as that imports nothing; the others keep their texts."""
-        _keep_call(job, args, kwargs)
+        keep_call(job, args, kwargs)
         job.trigger = UnrestoredTrigger(trigger)
         if not trigger.startswith(PICKLED):
-            from .allowlist import NO_NAMES  # rare
+            from ..trust.allowlist import NO_NAMES  # rare
 
             with judged_by(NO_NAMES):
                 job.trigger = _try(lambda: self._trigger_of_text(trigger), job.trigger)
@@ -410,83 +350,3 @@ def _try(restore: Callable[[], Any], otherwise: Any) -> Any:
         if is_interrupt(exc):
             raise
         return otherwise
-
-
-# ---------------------------------------------------------------------------------------------------- job as a document
-
-_JSON = JobFormat()
-
-
-def encode_job(job: Job, format: JobFormat = _JSON) -> dict[str, Any]:
-    """Return a job as one readable JSON document.
-
-    :raises TransientJobError: if the callable has no importable name
-    :raises SerializationError: if an argument or the trigger does not fit
-    """
-    reference, trigger, args, kwargs, options = format.texts(job)
-    return {
-        "id": job.id,
-        "name": job.name,
-        "func": reference,
-        "trigger": _as_json(trigger),
-        "args": _as_json(args),
-        "kwargs": _as_json(kwargs),
-        "options": _as_json(options),
-        "executor": job.executor,
-        "state": job.state,
-        "error": job.error,
-        "next": _iso(job.next_nominal),
-        "due": "held" if job.next_due == HELD else _iso(job.next_due),
-    }
-
-
-def _as_json(text: str) -> Any:
-    """Return what a JSON text says; a damaged one as a text that nothing reads again."""
-    import json
-
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return {"~damaged": text}
-
-
-def decode_job(
-    data: Mapping[str, Any], scheduler: Any = None, alias: str | None = None, format: JobFormat = _JSON
-) -> Job:
-    """Return the job of a document; what cannot be restored gives a quarantined job with the reason in ``error``.
-
-    :param scheduler: the scheduler that the job's methods go through
-    :param alias: the store that the job is in
-    :raises DeserializationError: if the document is no job at all
-    """
-    try:
-        job = Job.__new__(Job)
-        job._scheduler, job._jobstore_alias = scheduler, alias
-        job.id, job.name, job.executor = _texts_of(data, "id", "name", "executor")
-        job.state, job.error = data.get("state", job.state), data.get("error")
-        nominal = _instant(data.get("next"))
-        due = HELD if data.get("due") == "held" else _instant(data.get("due"))
-        job.next_nominal, job.next_due = nominal, nominal if due is None else due
-        texts = [to_text(data[part], part) for part in ("trigger", "args", "kwargs", "options")]
-        format.restore(job, *_texts_of(data, "func"), *texts)
-    except (KeyError, TypeError, AttributeError, ValueError) as exc:
-        raise DeserializationError(f"{data!r:.80} is no job: {type(exc).__name__}: {exc}") from exc
-    return job
-
-
-def _texts_of(data: Mapping[str, Any], *names: str) -> Sequence[str]:
-    texts = [data[name] for name in names]
-    for name, text in zip(names, texts, strict=True):
-        if not isinstance(text, str) or not text:
-            raise JobTypeError(f"{name} must be a nonempty string, got {text!r}")
-    return texts
-
-
-def _iso(instant: int | None) -> str | None:
-    return None if instant is None else moment(instant).isoformat()
-
-
-def _instant(text: str | None) -> int | None:
-    from datetime import datetime
-
-    return None if text is None else instant(datetime.fromisoformat(text))

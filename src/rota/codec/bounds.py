@@ -38,6 +38,8 @@ _TEXT_LEVELS = 3
 _STRING = re.compile(r'"(?:[^"\\]|\\[\s\S])*(?:"|\\?\Z)')
 _LONG_NUMBER = re.compile(rf"[0-9]{{{MAX_DIGITS + 1}}}")
 _KEYED = frozenset(("~set", "~frozenset", "~dict"))
+#: How many decoded triggers, callables and option sets are kept; jobs with equal texts share one object.
+CACHE_SIZE = 20_000
 
 
 class TooMuchError(ValueError):

@@ -8,13 +8,13 @@ from __future__ import annotations
 import hmac
 import re
 
-from .errors import ConfigurationError
+from ..errors import ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .core.run import Run
+    from ..core.run import Run
 
 __all__ = ("Signer", "signer_of")
 
