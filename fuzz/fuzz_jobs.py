@@ -22,8 +22,8 @@ from itertools import pairwise
 from typing import Any
 
 from rota.clock import SECOND, SYSTEM_CLOCK
+from rota.engine.completions import Completions
 from rota.errors import RotaError
-from rota.schedulers.completions import Completions
 from rota.testing.contracts.stores import hostile_jobs
 from rota.triggers.base import BaseTrigger
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .executors.processpool import ProcessPoolExecutor as ProcessPoolExecutor
     from .job.handle import Job as Job
     from .jobstores.memory import MemoryJobStore as MemoryJobStore
-    from .jobstores.sqlalchemy import SQLAlchemyJobStore as SQLAlchemyJobStore
+    from .jobstores.sqlalchemy.store import SQLAlchemyJobStore as SQLAlchemyJobStore
     from .schedulers.asyncio import AsyncIOScheduler as AsyncIOScheduler
     from .schedulers.background import BackgroundScheduler as BackgroundScheduler
     from .schedulers.blocking import BlockingScheduler as BlockingScheduler

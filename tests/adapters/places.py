@@ -84,7 +84,7 @@ class SQLPlace(Place):
 
     apart: ClassVar = {"tablename": "two_jobs"}
     looking: ClassVar = {"create_tables": False}
-    batches = ("rota.jobstores.retention.FORGOTTEN", "rota.jobstores.sqlalchemy.ledger.BATCH")
+    batches = ("rota.jobstores.retention.FORGOTTEN", "rota.jobstores.sqlalchemy.runs.BATCH")
 
     def __init__(self, url: str, kind: str) -> None:
         from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
@@ -194,7 +194,7 @@ class MongoDBPlace(Place):
 class TreePlace(Place):
     """Keys below a path."""
 
-    batches = ("rota.jobstores.tree.records.BATCH",)
+    batches = ("rota.jobstores.tree.history.BATCH",)
 
     def __init__(self, url: str, kind: str) -> None:
         super().__init__(url, kind)

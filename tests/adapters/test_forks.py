@@ -14,7 +14,7 @@ from tests.needs import need
 need("sqlalchemy", "sql")
 
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore  # noqa: E402  # after need()
-from rota.jobstores.sqlalchemy.forks import ForkGate  # noqa: E402
+from rota.jobstores.sqlalchemy.databases.sqlite_forks import ForkGate  # noqa: E402
 
 
 class Other:
@@ -141,7 +141,7 @@ def test_stores_that_share_an_engine_share_its_lock_in_a_child_too(monkeypatch, 
     stores = [SQLAlchemyJobStore(engine=engine, tablename=name) for name in ("a", "b")]
     before = stores[0]._db._write_lock
     assert stores[1]._db._write_lock is before
-    monkeypatch.setattr("rota.jobstores.sqlalchemy.database.getpid", lambda: -1)
+    monkeypatch.setattr("rota.jobstores.sqlalchemy.server.getpid", lambda: -1)
     for store in stores:
         store.forked()
     assert stores[0]._db._write_lock is stores[1]._db._write_lock

@@ -41,8 +41,8 @@ numbers = count()
 MODULES = {
     "redis": ("rota.jobstores.redis.opening", "rota.jobstores.redis.job_scripts"),
     "mongodb": ("rota.jobstores.mongodb.server",) * 2,
-    "etcd": ("rota.jobstores.tree.schema",) * 2,
-    "zookeeper": ("rota.jobstores.tree.schema",) * 2,
+    "etcd": ("rota.jobstores.tree.layout",) * 2,
+    "zookeeper": ("rota.jobstores.tree.layout",) * 2,
 }
 
 
@@ -248,9 +248,9 @@ def test_an_older_rota_leaves_a_newer_layout_alone_and_says_what_to_do(
     store.add_job(make_job())
     before = place.contents()
     modules = {"redis": MODULES["redis"], "mongodb": MODULES["mongodb"]}
-    module = modules.get(place.kind, ("rota.jobstores.tree.schema",))[0]
+    module = modules.get(place.kind, ("rota.jobstores.tree.layout",))[0]
     if place.kind in ("sqlite", "postgresql", "mariadb"):
-        module = "rota.jobstores.sqlalchemy.schema"
+        module = "rota.jobstores.sqlalchemy.layout"
     with monkeypatch.context() as patch:
         patch.setattr(import_module(module), "SCHEMA_VERSION", 2)
         with pytest.raises(

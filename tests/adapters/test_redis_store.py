@@ -34,7 +34,7 @@ from tests.servers.process import free_port
 redis = need("redis", "redis")
 
 from rota.jobstores.redis import RedisJobStore  # noqa: E402
-from rota.jobstores.redis.records import number_of, padded  # noqa: E402
+from rota.jobstores.redis.forms import number_of, padded  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -25,7 +25,11 @@ from rota.errors import (
     SchemaError,
     StoreUnavailableError,
 )
-from rota.jobstores.sqlalchemy import SQLAlchemyJobStore, capabilities, database, locked, schema
+from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
+from rota.jobstores.sqlalchemy import layout as schema
+from rota.jobstores.sqlalchemy import server as database
+from rota.jobstores.sqlalchemy.databases import base as capabilities
+from rota.jobstores.sqlalchemy.databases import sqlite_locks as locked
 from rota.schedulers.background import BackgroundScheduler
 from rota.testing.contracts.store_jobs import (
     LEASE,

@@ -21,7 +21,7 @@ from rota.errors import (
     SchemaError,
     StoreNotStartedError,
 )
-from rota.jobstores.tree.layout import due_name, due_of, instant_of, number, quoted, unquoted
+from rota.jobstores.tree.keys import due_name, due_of, instant_of, number, quoted, unquoted
 from rota.jobstores.tree.port import Change
 from rota.schedulers.plugins import create_plugin
 from rota.testing.contracts.store_jobs import (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rota.jobstores.tree.layout import DUE, META, active_key, due_name, ended_key, job_key, node_key
+from rota.jobstores.tree.keys import DUE, META, active_key, due_name, ended_key, job_key, node_key
 from rota.schedulers.plugins import create_plugin
 from rota.testing import DamageContract
 from rota.testing.contracts.damage import JOB, NODE, RECORD, RUN, Hand

@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from rota.core.plan import plan
+from rota.engine.announcements import MOST_SKIPPING, announce_rest
 from rota.logs import GuardedLogger, get_logger
-from rota.schedulers.announcing import MOST_SKIPPING, announce_rest
 from tests.core.test_plan import START, every, make_job
 
 

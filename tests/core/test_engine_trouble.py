@@ -300,7 +300,7 @@ def test_a_machine_that_slept_is_told_and_is_no_jump_of_the_clock():
 
 def test_a_host_is_never_told_to_wait_longer_than_it_takes_to_notice_a_jump():
     from rota.clock import SLICE
-    from rota.schedulers.engine import Engine
+    from rota.engine.engine import Engine
 
     scheduler, _ = started()
     scheduler._engine.slice = Engine.slice

@@ -6,10 +6,10 @@ from asyncio import sleep
 
 import pytest
 
+from rota.engine import announcements as announcing
 from rota.jobstores import retention
 from rota.jobstores.memory import MemoryJobStore
 from rota.jobstores.memory_ledger import MemoryLedger
-from rota.schedulers import announcing
 from rota.testing import ManualScheduler
 from rota.testing.growth import grown
 from tests.core.test_eight_methods import EightMethods

@@ -8,11 +8,11 @@ import pytest
 
 from rota.clock import SECOND, SYSTEM_CLOCK
 from rota.core.run import Run
+from rota.engine import renewals as renewals_module
+from rota.engine.lease import Lease
+from rota.engine.renewals import Renewals
 from rota.jobstores.memory import MemoryJobStore
 from rota.logs import GuardedLogger, get_logger
-from rota.schedulers import renewals as renewals_module
-from rota.schedulers.lease import Lease
-from rota.schedulers.renewals import Renewals
 from rota.testing import ManualScheduler, VirtualClock
 
 LENGTH = 15 * SECOND

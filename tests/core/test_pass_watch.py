@@ -9,11 +9,11 @@ from datetime import timedelta
 import pytest
 
 from rota.clock import SECOND, SYSTEM_CLOCK
+from rota.engine.pass_watch import MOST
 from rota.events import EVENT_SCHEDULER_STALLED
 from rota.jobstores.memory import MemoryJobStore
 from rota.schedulers.background import BackgroundScheduler
 from rota.schedulers.blocking import BlockingScheduler
-from rota.schedulers.pass_watch import MOST
 from rota.testing.contracts.host_access import PATIENCE
 from rota.triggers.base import BaseTrigger
 from tests.core.engine_kit import names, outcomes, started

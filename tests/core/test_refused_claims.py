@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rota.core.plan import ACTIVE, QUARANTINED, Decision, plan
+from rota.engine.guarded import claim_singly
 from rota.errors import JobValueError, StoreError, StoreUnavailableError
 from rota.jobstores.memory import MemoryJobStore
-from rota.schedulers.guarded import claim_singly
 from rota.testing import ManualScheduler
 from rota.testing.contracts.store_jobs import NODE, START, make_job, task
 

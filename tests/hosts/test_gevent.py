@@ -11,9 +11,9 @@ from typing import ClassVar
 
 import pytest
 
+from rota.engine.native import start_thread
 from rota.errors import MissingExtraError
 from rota.executors.base import current_run
-from rota.schedulers.native import start_thread
 from rota.testing.contracts.host_access import PATIENCE, Host, SlowStore
 from rota.testing.contracts.hosts import HostContract
 from rota.testing.contracts.renewals import LeasedStore

@@ -11,7 +11,8 @@ import pytest
 
 from rota.core.run import LOST
 from rota.jobstores.memory import MemoryJobStore
-from rota.jobstores.tree import TreeJobStore, ledger
+from rota.jobstores.tree import TreeJobStore
+from rota.jobstores.tree import runs as ledger
 from rota.testing.simulation import Violation, simulate, simulate_seeds
 from rota.testing.simulation.__main__ import main
 from rota.testing.simulation.arenas import memory, sql

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, Self
 
+    from ..engine.completions import Completions
+    from ..engine.engine import Engine
+    from ..engine.store_state import StoreState
     from ..executors.base import BaseExecutor
     from ..logs import GuardedLogger
-    from .completions import Completions
-    from .engine import Engine
     from .event_queue import EventQueue
-    from .store_state import StoreState
 
 #: Seconds between two looks for the end of a shutdown.
 _POLL = 0.01

@@ -9,6 +9,7 @@ from functools import partial
 
 from ..clock import FIRST_SHOWN, LAST_SHOWN, MINUTE, SECOND
 from ..core.plan import ACTIVE, NEW, due_time
+from ..engine.announcements import local
 from ..errors import (
     ConflictingIdError,
     JobLookupError,
@@ -17,7 +18,6 @@ from ..errors import (
 from ..events import EVENT_JOB_ADDED, EVENT_JOB_MODIFIED, EVENT_JOB_REMOVED, JobEvent
 from ..job.checks import checked_time, usable_id
 from ..logs import DEBUG
-from .announcing import local
 from .lookups import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, JobLookups
 from .names import no_such_job
 
@@ -61,7 +61,7 @@ class JobInternals(JobLookups):
         if nominal is not None and nominal <= now:
             due, is_late = job.next_due, nominal < now - LATE
             if is_late or not (job.has_new_id or store.is_unrecorded(nominal)):  # a new id has no records
-                from .recorded import pass_over  # import time
+                from ..engine.recorded import pass_over  # import time
 
                 over = pass_over([job], store, now, self._log)
                 if over and self._leave_out(store, job, jobstore_alias, replace_existing, explicit):
@@ -103,7 +103,7 @@ class JobInternals(JobLookups):
 
     def _leave_out(self, store: BaseJobStore, job: Job, alias: str, replace: bool, explicit: bool) -> bool:
         """Do not store a job whose last time has a record; False if it goes on in the schedule of one that it replaces."""
-        from .recorded import leave_out  # import time
+        from ..engine.recorded import leave_out  # import time
 
         left_out, removed = leave_out(job, store, replace, explicit)
         if removed:
@@ -200,7 +200,7 @@ class JobInternals(JobLookups):
                 planned.add(job.id)
         over: list[Job] = []
         if any(job.next_nominal is not None and job.next_nominal <= now for job in jobs):
-            from .recorded import LOOK_BY_ID, LOOK_NEVER, pass_over  # import time
+            from ..engine.recorded import LOOK_BY_ID, LOOK_NEVER, pass_over  # import time
 
             # The transaction of the caller is left alone; there the claim decides about times that have a record.
             over = pass_over(jobs, store, now, self._log, LOOK_BY_ID if connection is None else LOOK_NEVER)
@@ -275,7 +275,7 @@ class JobInternals(JobLookups):
             if nominal is not None and (before is None or nominal < before):  # set back, or resumed
                 now = store.now()
                 if nominal <= now:
-                    from .recorded import LOOK_ALWAYS, pass_over  # import time
+                    from ..engine.recorded import LOOK_ALWAYS, pass_over  # import time
 
                     # One whose schedule is over by that is stored all the same: the claim ends it.
                     pass_over([draft], store, now, self._log, LOOK_ALWAYS)

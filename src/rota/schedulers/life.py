@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
     from ..core.plan import Decision
     from ..core.run import Run
+    from ..engine.engine import Engine
     from ..job.handle import Job
     from ..logs import GuardedLogger
-    from .engine import Engine
     from .event_queue import EventQueue
 
 
@@ -180,7 +180,7 @@ class SchedulerLife(JobMethods):
             self._wake_host()
 
     def _request_run(self, alias: str, decision: Decision) -> bool:
-        from .requests import request  # import time
+        from ..engine.requests import request  # import time
 
         if not request(self._require_engine(), alias, decision):
             return False
@@ -227,7 +227,7 @@ class SchedulerLife(JobMethods):
 
     def _open(self) -> None:
         """Start executors and stores and store the pending jobs; undo it all if any of it fails."""
-        from .engine import Engine  # a quarter of what is to be imported, and nothing needs it before
+        from ..engine.engine import Engine  # a quarter of what is to be imported, and nothing needs it before
 
         if self._runs_jobs and "default" not in self._executors:
             self.add_executor(self._create_default_executor(), "default")

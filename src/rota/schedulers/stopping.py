@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, Self
 
+    from ..engine.completions import Completions
+    from ..engine.engine import Engine
+    from ..engine.store_state import StoreState
     from ..executors.base import BaseExecutor
-    from .completions import Completions
-    from .engine import Engine
     from .event_queue import EventQueue
-    from .store_state import StoreState
 
 #: How long runs may still work when the interpreter exits, and after a shutdown's time is over (seconds).
 EXIT_GRACE = 5.0

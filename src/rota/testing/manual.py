@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from typing import Any
 
+    from ..engine.completions import Completions
+    from ..engine.engine import Engine
     from ..executors.base import BaseExecutor
     from ..job.handle import Job
     from ..logs import GuardedLogger
-    from ..schedulers.completions import Completions
-    from ..schedulers.engine import Engine
     from ..schedulers.event_queue import EventQueue
 
 #: The lease of a node whose clock leaps from one due time to the next: longer than any test (seconds).

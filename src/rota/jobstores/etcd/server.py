@@ -22,9 +22,9 @@ from requests import RequestException
 from ...clock import SECOND, instant
 from ...errors import ConfigurationError, StoreError, StoreUnavailableError
 from ...masking import masked, without_secrets
-from ..tree.layout import WAKE
+from ..tree.keys import WAKE
 from ..tree.port import KEEP, Entry, Tree
-from .listener import ANSWER_TIMEOUT, Listener, encoded, value_of
+from .wakeups import ANSWER_TIMEOUT, Listener, encoded, value_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

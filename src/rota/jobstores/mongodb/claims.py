@@ -17,7 +17,7 @@ from ...interrupts import is_interrupt
 from ...texts import error_text, shortened, storable
 from ..documents import label_records
 from .damage import LISTS, entries_of
-from .ledger import BATCH, entry_of, key_of
+from .runs import BATCH, entry_of, key_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ...core.plan import Decision
     from ..retention import Retention
     from .damage import Mender
-    from .ledger import Ledger
+    from .runs import Ledger
     from .server import Server
 
 

@@ -11,8 +11,8 @@ from ...core.plan import ACTIVE, ENDED
 from ...errors import ConflictingIdError, JobLookupError, StoreConflictError
 from ..documents import heal, ordered
 from . import job_scripts as scripts
-from .ledger import AT_ONCE, TRIES
-from .records import ids_of, jobs_of, spec_of, state_of, time_of
+from .forms import ids_of, jobs_of, spec_of, state_of, time_of
+from .runs import AT_ONCE, TRIES
 from .server import texts
 
 TYPE_CHECKING = False
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ...codec.jobs import JobFormat
     from ...job.handle import Job
-    from .records import Home
+    from .forms import Home
 
 
 class Jobs:

@@ -9,12 +9,12 @@ from ...errors import SchemaError, StoreError
 from ..documents import steps_from
 from ..identity import new_identity
 from . import job_scripts as scripts
-from .keys import SCHEMA_VERSION
+from .layout import SCHEMA_VERSION
 from .server import texts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .keys import Keys
+    from .layout import Keys
     from .server import Server
 
 

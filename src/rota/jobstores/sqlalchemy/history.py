@@ -11,9 +11,9 @@ from ...codec.damaged import is_time, stands_for
 from ...core.recorded import BEFORE, MOST, standing_from
 from ...core.run import CLAIMED, END_STATES
 from ..documents import label_all
+from .forms import run_of
+from .layout import BATCH
 from .prepared import Prepared
-from .rows import run_of
-from .schema import BATCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ...core.recorded import Recorded
     from ...core.run import Run
-    from .schema import Tables
+    from .layout import Tables
 
     Select = SqlSelect[*tuple[Any, ...]]
 

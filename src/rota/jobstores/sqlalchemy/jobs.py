@@ -19,9 +19,9 @@ from ...interrupts import is_interrupt
 from ...texts import storable
 from ..base import ALIASES, COUNTED
 from ..documents import healing_as
-from .capabilities import is_no_text, keeps_anything
+from .databases.base import is_no_text, keeps_anything
+from .layout import BATCH, ID_LENGTH
 from .prepared import Prepared, Unexpected
-from .schema import BATCH, ID_LENGTH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from ...codec.jobs import JobFormat
     from ...job.handle import Job
+    from .layout import Tables
     from .prepared import Values
-    from .schema import Tables
 
     Row = SqlRow[*tuple[Any, ...]]
     #: the values of a row that is to be added; the id comes first

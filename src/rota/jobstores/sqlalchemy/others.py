@@ -8,7 +8,7 @@ from __future__ import annotations
 from os import urandom
 from zlib import crc32
 
-from .listener import Listener, can_listen
+from .wakeups import Listener, can_listen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from ...logs import GuardedLogger
-    from .database import Database
+    from .server import Database
 
 
 class Others:

@@ -13,9 +13,9 @@ from operator import itemgetter
 
 from sqlalchemy import ARRAY, BigInteger, Insert, Integer, Text, bindparam, column, func, insert, select, text
 
-from .capabilities import exact_collation, takes_arrays, takes_unions, takes_values
-from .schema import BATCH
-from .straight import execute_straight
+from .databases.base import exact_collation, takes_arrays, takes_unions, takes_values
+from .direct import execute_straight
+from .layout import BATCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

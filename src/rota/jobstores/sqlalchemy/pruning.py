@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from ...clock import Clock
     from ..retention import Retention
-    from .database import Database
     from .history import History
+    from .server import Database
 
 #: After so many steps it is counted anew how many records are left.
 RECOUNT = 10

@@ -14,8 +14,8 @@ from ...errors import DeserializationError
 from ...texts import shortened
 from ..documents import fields_of, mended_fields, run_of
 from ..retention import Pace
-from .docs import changes_of, doc_of
-from .layout import (
+from .forms import changes_of, doc_of
+from .keys import (
     ACTIVE_RUNS,
     JOBS,
     active_key,
@@ -26,7 +26,7 @@ from .layout import (
     unquoted,
 )
 from .port import KEEP, Change, Step, carry_out
-from .runs import readable
+from .run_forms import readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from ...job.handle import Job
     from ...logs import GuardedLogger
-    from .docs import Doc
+    from .forms import Doc
     from .jobs import Jobs
     from .port import Entry, Tree
 

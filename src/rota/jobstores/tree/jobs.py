@@ -24,8 +24,8 @@ from .. import retention
 from ..base import COUNTED
 from ..documents import heal, parts_of
 from ..retention import Pace
-from .docs import REMOVED, Doc, changes_of, counts_of, doc_of, replaced
-from .layout import (
+from .forms import REMOVED, Doc, changes_of, counts_of, doc_of, replaced
+from .keys import (
     ACTIVE_RUNS,
     DUE,
     JOBS,

@@ -1,159 +1,87 @@
-"""The keys of the tree store, and how ids and instants are written in them.
-
-::
-
-    meta                              what the path is, and the version of its layout
-    wake                              who has told the others last
-    jobs/<id>                         a job's document
-    due/<executor>/<due>-<id>         an active job with a due time
-    quarantined/<id>                  a job in quarantine
-    active/<id>@<nominal>             a claimed run
-    ended/<id>/<nominal>              the record of a run that has ended
-    nodes/<node>                      when a node's lease is over, how long it is, and how often it was renewed
-    damaged/<folder>/<name>           what others had written in the place of something of ours
-"""
+"""What a path is: Rota's, of a version that this code knows; or somebody else's, which is left alone."""
 
 from __future__ import annotations
 
-import re
-from urllib.parse import quote, unquote
+import json
 
-from ...clock import DAY
-from ...codec.damaged import MOST, is_time
+from ...errors import SchemaError, StoreConflictError
+from ..documents import steps_from
+from ..identity import new_identity
+from .keys import META
+from .port import Change
 
-META = "meta"
-WAKE = "wake"
-JOBS = "jobs"
-DUE = "due"
-QUARANTINED_JOBS = "quarantined"
-ACTIVE_RUNS = "active"
-ENDED_RUNS = "ended"
-NODES = "nodes"
-DAMAGED_KEYS = "damaged"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-#: Makes every instant that a datetime can show, and more, a number without a sign.
-_SHIFT = 2**62
-_DIGITS = 19
-#: The longest lease (microseconds).
-LONGEST = 30 * DAY
-_plain = re.compile(r"[A-Za-z0-9_]+").fullmatch
+    from .port import Tree
+
+SCHEMA_VERSION = 3
+_TRIES = 5
 
 
-def quoted(text: str) -> str:
-    """Return a text as one part of a key; only letters and digits, ``_`` and ``%`` remain."""
-    if _plain(text):
-        return text
-    return quote(text, safe="").replace(".", "%2E").replace("~", "%7E").replace("-", "%2D")
+#: The step from a version to the one after it; others may be at it at the same time, and it may be cut off and done again.
+#: 2: records have the name and the callable of jobs that are gone, and results of more kinds; what is there stays as it is, but
+#: older versions must not read it. 3: the store has an identity, leases have a count of their renewals, and records of some runs
+#: a signature.
+MIGRATIONS: dict[int, Callable[[Tree], None]] = {1: lambda tree: None, 2: lambda tree: None}
 
 
-def unquoted(part: str) -> str:
-    """Return the text of a part of a key."""
-    return unquote(part)
+def take_possession(tree: Tree, path: str, create: bool, again: bool = False) -> str:
+    """Make an empty path Rota's, or see that it is, and of the version that this code works with; return its identity.
 
-
-def number(instant: int) -> str:
-    """Return an instant in a form that sorts as text; all are equally long."""
-    return f"{instant + _SHIFT:019d}"
-
-
-def instant_of(text: str) -> int:
-    """Return the instant of such a number."""
-    return int(text) - _SHIFT
-
-
-def is_number(text: str) -> bool:
-    """Whether a text is such a number."""
-    return len(text) == _DIGITS and text.isascii() and text.isdigit()
-
-
-def damaged_key(folder: str, name: str) -> str:
-    """Return the key of what is kept that others had written."""
-    return f"{DAMAGED_KEYS}/{folder}/{quoted(name)}"
-
-
-def job_key(job_id: str) -> str:
-    """Return the key of a job's document."""
-    return f"jobs/{quoted(job_id)}"
-
-
-def due_folder(executor: str) -> str:
-    """Return the folder of the due times of an executor's jobs."""
-    return f"due/{quoted(executor)}"
-
-
-def due_name(due: int, job_id: str) -> str:
-    """Return the name of a due time in such a folder."""
-    return f"{number(due)}-{quoted(job_id)}"
-
-
-def due_of(name: str) -> tuple[int, str]:
-    """Return due time and job id of such a name.
-
-    :raises ValueError: if it is none
+    :param create: whether what is not there may be made, and what is old be migrated
+    :param again: whether the path was Rota's before: others may have added jobs since it was emptied
+    :raises SchemaError: if the path holds something else, or a layout of a version that this code does not know
     """
-    text, dash, part = name.partition("-")
-    if not dash or not is_number(text):
-        raise ValueError(f"{name!r} is no due time")
-    return instant_of(text), unquoted(part)
+    where = f"{path} on {tree.address}"
+    for _ in range(_TRIES):
+        (entry,) = tree.read([META])
+        if entry.value is not None:
+            while steps := steps_from(
+                _version(entry.value, where), SCHEMA_VERSION, create, where, "another path"
+            ):
+                MIGRATIONS[steps[0]](tree)
+                tree.commit([Change(META, _meta(steps[0] + 1, identity_of(entry.value)), entry.rev)])
+                (entry,) = tree.read([META])
+            identity = identity_of(entry.value)
+            if identity is None:  # somebody has deleted it
+                tree.commit([Change(META, _meta(SCHEMA_VERSION, None), entry.rev)])
+                continue
+            return identity
+        foreign = next(iter(tree.folders("") or tree.names("")), None)
+        if foreign is not None and not again:
+            (entry,) = tree.read([META])  # another process may take possession at this moment
+            if entry.value is None:
+                raise SchemaError(
+                    f"{where} is not Rota's: there is {foreign!r}, and no {META!r}; give another path"
+                )
+            continue
+        if not create:
+            raise SchemaError(f"There is nothing at {where}, and create is False")
+        tree.commit([Change(META, _meta(SCHEMA_VERSION, None), entry.rev)])
+    raise StoreConflictError(f"Others write to {where} all the time; try again")
 
 
-def quarantined_key(job_id: str) -> str:
-    """Return the key that a job in quarantine has besides its document."""
-    return f"quarantined/{quoted(job_id)}"
+def _meta(version: int, identity: str | None) -> str:
+    return json.dumps({"format": "rota", "schema": version, "identity": identity or new_identity()})
 
 
-def active_prefix(job_id: str) -> str:
-    """Return how the names of a job's claimed runs begin."""
-    return f"{quoted(job_id)}@"
-
-
-def active_key(job_id: str, nominal: int) -> str:
-    """Return the key of a claimed run."""
-    return f"active/{quoted(job_id)}@{number(nominal)}"
-
-
-def active_of(name: str) -> tuple[str, int] | None:
-    """Return the job id and the nominal time of a claimed run by the name of its key; None if it is none."""
-    part, at, text = name.rpartition("@")
-    return (unquoted(part), instant_of(text)) if at and is_number(text) else None
-
-
-def ended_folder(job_id: str) -> str:
-    """Return the folder of a job's records."""
-    return f"ended/{quoted(job_id)}"
-
-
-def ended_key(job_id: str, nominal: int) -> str:
-    """Return the key of a record."""
-    return f"ended/{quoted(job_id)}/{number(nominal)}"
-
-
-def node_key(node: str) -> str:
-    """Return the key of a node's lease."""
-    return f"nodes/{quoted(node)}"
-
-
-def lease_text(until: int, length: int, renewals: int | None) -> str:
-    """Return the text of a lease: when it is over, how long it is, and how often it was renewed (None: that is not known)."""
-    return f"{until} {length} {'?' if renewals is None else renewals}"
-
-
-def lease_of(text: str | None) -> tuple[int | None, int, int | None]:
-    """Return when a lease is over, how long it is and how often it was renewed; None, 0 and None for what is damaged or not there.
-
-    Older versions wrote no more than the first.
-    """
-    numbers: list[int | None] = [_number_in(part) for part in (text or "").split(" ")]
-    until, length, renewals = [*numbers, 0, 0][:3]
-    return (
-        until if is_time(until) else None,
-        length if length is not None and 0 <= length <= LONGEST else 0,
-        renewals if text and renewals is not None and 0 <= renewals < MOST else None,
-    )
-
-
-def _number_in(text: str) -> int | None:
+def identity_of(text: str | None) -> str | None:
+    """Return the identity of a path by its :data:`META`, None if it has none."""
     try:
-        return int(text)
-    except ValueError:
+        found = json.loads(text or "")["identity"]
+    except (ValueError, KeyError, TypeError):
         return None
+    return found if isinstance(found, str) else None
+
+
+def _version(text: str | None, where: str) -> object:
+    try:
+        found = json.loads(text or "")
+        version = found["schema"] if found["format"] == "rota" else None
+    except (ValueError, KeyError, TypeError):
+        version = None
+    if version is None:
+        raise SchemaError(f"{where} is not Rota's: its {META!r} is {text!r:.80}; give another path")
+    return version

@@ -8,9 +8,9 @@ from __future__ import annotations
 from ...clock import DAY
 from ...errors import StoreConflictError, StoreError
 from ..offset import AHEAD
-from .layout import META, NODES, lease_of, lease_text, node_key, unquoted
+from .keys import META, NODES, lease_of, lease_text, node_key, unquoted
+from .layout import identity_of
 from .port import Change, tries
-from .schema import identity_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

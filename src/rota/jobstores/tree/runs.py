@@ -1,83 +1,448 @@
-"""Runs as the tree store writes them: JSON texts, and back, whatever stands there.
+"""The claim protocol on a tree: claim, finish, rescue, give back; each step reads, decides, and commits under conditions.
 
-Pure conversions.
+What somebody else has changed in between is read and decided again. It decides nothing that the planner has decided.
 """
 
 from __future__ import annotations
 
-import json
+from bisect import bisect_left
+from itertools import starmap
 
-from ...errors import DeserializationError
-from ...texts import shortened
-from ..documents import fields_of, run_of
+from ...codec.damaged import NO_VERSION
+from ...core.plan import ENDED, QUARANTINED
+from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, standing_from
+from ...core.run import CLAIMED
+from ...errors import StoreConflictError
+from ...texts import storable
+from ..documents import check_times, label_records
+from ..orphans import linked, sort_out
+from .forms import REMOVED, changes_of, quarantine
+from .keys import (
+    ACTIVE_RUNS,
+    active_key,
+    active_of,
+    active_prefix,
+    ended_folder,
+    ended_key,
+    instant_of,
+    is_number,
+)
+from .port import Change, Step, carry_out, tries
+from .run_forms import joined, run_in, standing, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+    from ...core.plan import Decision
     from ...core.recorded import Recorded
     from ...core.run import Run
-    from .port import Entry
+    from ...job.handle import Job
+    from ..retention import Retention
+    from .forms import Doc
+    from .jobs import Jobs
+    from .port import Entry, Tree
 
-#: How many bytes a record takes at most, and how long its texts are if they would take more (characters).
-RECORD_SIZE = 400_000
-SHORTENED = 10_000
-
-
-def text_of(run: Run) -> str:
-    """Return a run's record, its texts shortened if it would be too long for a step that writes a long job too."""
-    fields = fields_of(run)
-    text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
-    if (
-        len(text) > RECORD_SIZE // 4 and len(text.encode()) > RECORD_SIZE
-    ):  # no character takes more than four bytes
-        for name in ("reason", "error_type", "error", "traceback"):
-            if name in fields:
-                fields[name] = shortened(fields[name], SHORTENED)
-        text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
-    return text
+#: About how many bytes the keys of a record take.
+KEYS = 1_000
+#: Less than every nominal time.
+_NEVER = -(2**62)
 
 
-def readable(value: str | None) -> Run | None:
-    """Return the run of a record.
+class Search:
+    """Whose runs a node may take over, and what it has taken so far; see the port."""
 
-    :return: None if there is none: it was pruned, or has ended in between
-    :raises DeserializationError: if the text is no record
-    """
-    if value is None:
-        return None
-    try:
-        data = json.loads(value)
-    except (ValueError, RecursionError) as exc:
-        raise DeserializationError(f"{value!r:.80} is no record of a run: {exc}") from exc
-    if not isinstance(data, dict):
-        raise DeserializationError(f"{value!r:.80} is no record of a run")
-    return run_of(data)
+    def __init__(
+        self,
+        node: str,
+        room: Mapping[str, int] | None,
+        known: Collection[tuple[str, int]],
+        in_doubt: bool,
+        ownerless: bool,
+    ) -> None:
+        self.node = node
+        self.known = known
+        self.left = None if room is None else dict(room)
+        self._own = set(known)
+        self._in_doubt = in_doubt
+        self._ownerless = ownerless
+
+    def is_orphan(self, run: Run, living: Collection[str]) -> bool:
+        """Whether a run is one that the node may take over."""
+        if run.owner == self.node:
+            return self._in_doubt and (run.job_id, run.nominal) not in self._own
+        return run.owner is None or not (self._ownerless or run.owner in living)
+
+    def note(self, taken: Iterable[Run]) -> None:
+        """Take note of the runs that the node has taken."""
+        for run in taken:
+            if run.status == CLAIMED:
+                self._own.add((run.job_id, run.nominal))
+                if self.left is not None:
+                    self.left[run.executor] = self.left.get(run.executor, 0) - 1
 
 
-def run_in(entry: Entry) -> Run | None:
-    """Return the run in an entry, None if there is none, or something else."""
-    try:
-        return readable(entry.value)
-    except DeserializationError:
-        return None
+class Ledger:
+    """Runs and their records in one tree, and the counters of running runs in the jobs' documents."""
+
+    def __init__(
+        self, tree: Tree, jobs: Jobs, refusal: Callable[[Run], str | None], bounds: Retention
+    ) -> None:
+        self._tree = tree
+        self._refusal = refusal
+        self._jobs = jobs
+        self._bounds = bounds
+
+    # -- claim ---------------------------------------------------------------------------------------------------
+
+    def claim(
+        self, decisions: Sequence[Decision], node: str, now: int, seen: Mapping[str, Doc]
+    ) -> list[Decision]:
+        """Carry out the decisions whose job is as it was when they were made; return those.
+
+        :param seen: documents as they were lately; what has changed since is noticed
+        """
+        won: set[int] = set()
+        pending = list(decisions)
+        docs: dict[str, Doc | None] = {}
+        for decision in pending:
+            doc = seen.get(decision.job.id)
+            if doc is not None and (doc.version == decision.version or doc.unreadable is not None):
+                docs[doc.id] = doc
+        for _ in tries():
+            docs |= self._jobs.some(
+                decision.job.id for decision in pending if docs.get(decision.job.id) is None
+            )
+            open_ones = [decision for decision in pending if _is_open(decision, docs[decision.job.id])]
+            self._look_back(open_ones, docs)
+            steps = [
+                self._claim_step(decision, docs[decision.job.id], node, now, won)  # type: ignore[arg-type]
+                for decision in open_ones
+            ]
+            pending = [step.about for step in carry_out(steps, self._tree)]
+            if not pending:
+                break
+            docs = {}
+        return [decision for decision in decisions if id(decision) in won]
+
+    def _look_back(self, decisions: Iterable[Decision], docs: Mapping[str, Doc | None]) -> None:
+        """Find out the latest recorded time of jobs that have not claimed anything since they were added."""
+        new = [
+            doc
+            for decision in decisions
+            if (doc := docs[decision.job.id]) and doc.recorded is None and doc.unreadable is None
+        ]
+        found = self._tree.last([ended_folder(doc.id) for doc in new]) if new else []
+        for doc, name in zip(new, found, strict=True):
+            # Of a name that is none it is not known; the records are looked at then.
+            doc.recorded = _NEVER if name is None else instant_of(name) if is_number(name) else -_NEVER
+
+    def _claim_step(self, decision: Decision, doc: Doc, node: str, now: int, won: set[int]) -> Step:
+        if doc.unreadable is not None:
+            return Step(decision, quarantine(doc, decision.error or ""), lambda: won.add(id(decision)))
+        if len(decision.runs) + len(decision.records) + 5 > self._tree.max_changes:
+            decision.records = joined(decision.records)
+        self._leave_out_recorded(decision, doc)
+        records = [*decision.runs, *decision.records]
+        new = doc.copy()
+        new.running += len(decision.runs)
+        new.nominal, new.due = decision.next_nominal, decision.next_due
+        new.state, new.error = decision.state, storable(decision.error)
+        new.version, new.updated = doc.version + 1, now
+        new.recorded = max([record.last for record in records], default=doc.recorded or _NEVER)
+        new.recorded = max(new.recorded, doc.recorded or _NEVER)
+        stays = new.state != ENDED or new.running > 0
+        changes = changes_of(doc, new if stays else None)
+        check_times(decision)
+        label_records(decision)
+        for record in records:
+            record.owner, record.claimed_at = node, now
+            key = ended_key if record.ended else active_key
+            changes.append(Change(key(record.job_id, record.nominal), text_of(record)))
+
+        def done() -> None:
+            job = decision.job
+            job.set_next(decision.next_nominal, decision.next_due)
+            job.state, job.error = decision.state, decision.error
+            job.version, job.running = new.version, new.running
+            won.add(id(decision))
+            self._count(job.id, len(decision.records))
+
+        return Step(decision, changes, done)
+
+    def _leave_out_recorded(self, decision: Decision, doc: Doc) -> None:
+        """Take out of a decision what has a record already: the job was removed and added again, or set back by its user.
+
+        Every record is written with a new version of its job, so what is read here is true of the version that was decided on.
+        """
+        since = first_nominal(decision)
+        recorded = _NEVER if doc.recorded is None else doc.recorded
+        if since is not None and since <= recorded:
+            leave_out_recorded(decision, self.recorded(doc.id, since))
+
+    def recorded(self, job_id: str, since: int) -> list[Recorded]:
+        """Return the records of a job that stand for times from an instant on, oldest first."""
+        prefix = active_prefix(job_id)
+        # Read before the ended ones, so that a run that ends in between is met twice, and not missed.
+        active = self._tree.entries(ACTIVE_RUNS, prefix)
+        found = {
+            instant_of(text): entry.value
+            for name, entry in active.items()
+            if is_number(text := name.removeprefix(prefix))
+        }
+        times = sorted(instant_of(name) for name in self._tree.names(ended_folder(job_id)) if is_number(name))
+        start = bisect_left(times, since)
+        some = times[max(start - BEFORE, 0) : start + MOST]
+        entries = self._tree.read([ended_key(job_id, nominal) for nominal in some]) if some else []
+        found |= {nominal: entry.value for nominal, entry in zip(some, entries, strict=True)}
+        return standing_from(starmap(standing, found.items()), since)
+
+    # -- finish --------------------------------------------------------------------------------------------------
+
+    def finish(self, runs: Sequence[Run], due: Callable[[int | None], bool]) -> tuple[list[Run], bool]:
+        """Write how runs ended, those of one job together.
+
+        :param due: whether a due time is one that others should be told
+        :return: the runs that are not the presenter's any more, and whether a job came free that waited for these
+        """
+        refused: list[Run] = []
+        freed: list[Doc] = []
+        pending = list(runs)
+        for _ in tries():
+            before = len(pending) + 1
+            while pending and len(pending) < before:  # those of one job that do not fit into one step
+                before = len(pending)
+                pending = self._finish(pending, refused, freed, due)
+            if not pending:
+                break
+        else:
+            raise StoreConflictError(
+                f"The outcomes of {len(pending)} runs could not be written: others changed their jobs each time"
+            )
+        stale = {id(run) for run in refused}
+        return [run for run in runs if id(run) in stale], bool(freed)
+
+    def _finish(
+        self, runs: Sequence[Run], refused: list[Run], freed: list[Doc], due: Callable[[int | None], bool]
+    ) -> list[Run]:
+        """Write what can be written in one round; return the other runs."""
+        active = dict(zip(map(id, runs), self._tree.read(list(map(_active_key, runs))), strict=True))
+        mine = [run for run in runs if _is_owner(run, active[id(run)])]
+        if len(mine) < len(runs):
+            owned = set(map(id, mine))
+            refused += self._unrecorded([run for run in runs if id(run) not in owned])
+        docs = self._jobs.some(run.job_id for run in mine)
+        later: list[Run] = []
+        steps: list[Step] = []
+        tell = False
+        for job_id, group in _by_job(mine).items():
+            doc = docs[job_id]
+            if doc is not None and doc.unreadable is not None:
+                doc = None  # it is left as it is; what it counts is known when it is replaced
+            texts = self._texts(group, doc)
+            some = group[: len(texts)]
+            later += group[len(some) :]
+            new = None if doc is None else doc.release(len(some))
+            changes = [] if doc is None else changes_of(doc, new)
+            for run, text in zip(some, texts, strict=True):
+                changes.append(Change(_active_key(run), None, active[id(run)].rev))
+                changes.append(Change(ended_key(run.job_id, run.nominal), text))
+            is_free = doc is not None and new is not None and new.due != doc.due
+            tell = tell or (is_free and due(new.due if new else None))
+            steps.append(
+                Step(some, changes, self._finished(job_id, len(some), freed, new if is_free else None))
+            )
+        return later + [run for step in carry_out(steps, self._tree, tell) for run in step.about]
+
+    def _texts(self, group: Sequence[Run], doc: Doc | None) -> list[str]:
+        """Return the records of as many runs of a job as one step can write, one at least."""
+        texts = [text_of(group[0])]
+        if len(group) > 1:
+            room = (
+                self._tree.max_bytes
+                - len(texts[0].encode())
+                - (0 if doc is None else len(doc.text().encode()))
+            )
+            for run in group[1 : (self._tree.max_changes - 5) // 2]:
+                text = text_of(run)
+                room -= len(text.encode()) + KEYS
+                if room < 0:
+                    break
+                texts.append(text)
+        return texts
+
+    def _finished(self, job_id: str, count: int, freed: list[Doc], doc: Doc | None) -> Callable[[], None]:
+        def done() -> None:
+            self._count(job_id, count)
+            if doc is not None:
+                freed.append(doc)
+
+        return done
+
+    def _unrecorded(self, runs: Sequence[Run]) -> list[Run]:
+        """Return those of which this very end is not in the ledger: the answer to the first try may have been lost."""
+        found = self._tree.read([ended_key(run.job_id, run.nominal) for run in runs])
+        return [
+            run
+            for run, entry in zip(runs, found, strict=True)
+            if (kept := run_in(entry)) is None
+            or (kept.owner, kept.attempt, kept.status, kept.finished_at)
+            != (run.owner, run.attempt, run.status, run.finished_at)
+        ]
+
+    # -- leases --------------------------------------------------------------------------------------------------
+
+    def keep(self, in_hand: Collection[Run]) -> list[Run]:
+        """Make sure of a node's runs after its lease had run out; return those that are not its any more.
+
+        The keys of the others get new revisions, so that nobody takes a run who has looked at the lease before.
+        """
+        lost: list[Run] = []
+        pending = list(in_hand)
+        for _ in tries():
+            if not pending:
+                return lost
+            found = list(zip(pending, self._tree.read(list(map(_active_key, pending))), strict=True))
+            lost += [run for run, entry in found if not _is_owner(run, entry)]
+            steps = [
+                Step(run, [Change(_active_key(run), entry.value, entry.rev)])
+                for run, entry in found
+                if _is_owner(run, entry)
+            ]
+            pending = [step.about for step in carry_out(steps, self._tree)]
+        raise StoreConflictError(f"{len(pending)} claimed runs are changed by others all the time")
+
+    def rescue(
+        self,
+        search: Search,
+        now: int,
+        alive: Callable[[], Collection[str]],
+        job_of: Callable[[Doc], Job],
+        end_damaged: Callable[[Mapping[str, Entry]], list[Run]],
+    ) -> list[Run]:
+        """Take over runs that no living node owns, and those of the node itself that it does not know if it is in doubt.
+
+        :param alive: returns the nodes whose lease is not over
+        :param end_damaged: ends the runs among claimed ones of which nobody can tell whose they are, and returns them
+        """
+        found: list[Run] = []
+        for _ in tries():
+            entries = self._tree.entries(ACTIVE_RUNS)
+            living = alive() if entries else ()
+            if search.node not in living:
+                break  # nothing is claimed; or its own runs may not be its own any more
+            found += end_damaged(entries)
+            orphans: dict[str, Run] = {}
+            for name, entry in entries.items():
+                run = run_in(entry)
+                if (
+                    run is not None
+                    and (run.job_id, run.nominal) == active_of(name)
+                    and search.is_orphan(run, living)
+                ):
+                    orphans[name] = run
+            if not orphans:
+                break
+            taken, all_done = self._take(orphans, entries, search, now, job_of)
+            found += taken
+            search.note(taken)
+            if all_done:
+                break
+        found.sort(key=lambda run: run.nominal)
+        linked(found)
+        return found
+
+    def _take(
+        self,
+        orphans: Mapping[str, Run],
+        entries: Mapping[str, Entry],
+        search: Search,
+        now: int,
+        job_of: Callable[[Doc], Job],
+    ) -> tuple[list[Run], bool]:
+        """Give orphans to a node, or end them; return those, and whether nothing was left for another look."""
+        revs = {id(run): entries[name].rev for name, run in orphans.items()}
+        docs = self._jobs.some(run.job_id for run in orphans.values())
+        jobs = {
+            doc.id: job_of(doc)
+            for doc in docs.values()
+            if doc is not None and doc.state != REMOVED and doc.unreadable is None
+        }
+        docs = {id: None if doc is None or doc.unreadable is not None else doc for id, doc in docs.items()}
+        oldest_first = sorted(orphans.values(), key=lambda run: run.nominal)
+        changed = sort_out(oldest_first, jobs, search.node, now, search.left, search.known, self._refusal)
+        all_done = True
+        taken: list[Run] = []
+        steps: list[Step] = []
+        for job_id, group in _by_job(changed).items():
+            some = self._first_of(group)
+            all_done = all_done and len(some) == len(group)
+            doc = docs[job_id]
+            lost = sum(run.ended for run in some)
+            # Written even if nothing in it changes: two nodes may not both count the same room.
+            changes = [] if doc is None else changes_of(doc, doc.release(lost) if lost else doc)
+            for run in some:
+                gone = run.ended
+                changes.append(Change(_active_key(run), None if gone else text_of(run), revs[id(run)]))
+                if gone:
+                    changes.append(Change(ended_key(run.job_id, run.nominal), text_of(run)))
+            steps.append(Step(some, changes, lambda some=some: taken.extend(some)))  # type: ignore[misc]
+        refused = carry_out(steps, self._tree)
+        return taken, all_done and not refused
+
+    def _first_of(self, group: Sequence[Run]) -> Sequence[Run]:
+        """Return as many of these runs as one step can take or end."""
+        room = self._tree.max_changes - 5
+        for number, run in enumerate(group):
+            room -= 2 if run.ended else 1
+            if room < 0:
+                return group[:number]
+        return group
+
+    def give_back(self, runs: Sequence[Run]) -> None:
+        """Leave claimed runs, which were not started, to whoever comes first."""
+        found = self._tree.read(list(map(_active_key, runs)))
+        steps = []
+        for run, entry in zip(runs, found, strict=True):
+            kept = run_in(entry)
+            if kept is not None and _is_owner(run, entry):
+                kept.owner = None
+                steps.append(Step(run, [Change(_active_key(run), text_of(kept), entry.rev)]))
+        carry_out(steps, self._tree)
+
+    def is_busy(self, node: str) -> bool:
+        """Whether runs of a node are under way."""
+        return any(
+            (run := run_in(entry)) is not None and run.owner == node
+            for entry in self._tree.entries(ACTIVE_RUNS).values()
+        )
+
+    def _count(self, job_id: str, records: int) -> None:
+        if records:
+            self._bounds.count(job_id, records)
 
 
-def standing(nominal: int, value: str | None) -> Recorded:
-    """Return what a record stands for; one that is damaged for its own time."""
-    try:
-        run = readable(value)
-    except DeserializationError:
-        run = None
-    return (nominal, nominal, "unreadable") if run is None else (nominal, run.last, run.status)
+def _is_open(decision: Decision, doc: Doc | None) -> bool:
+    """Whether a decision is about the job as it is, and there is room for its runs."""
+    if doc is not None and doc.unreadable is not None:
+        return decision.state == QUARANTINED and decision.version == NO_VERSION
+    if doc is None or not doc.is_visible or doc.version != decision.version:
+        return False
+    return not decision.runs or doc.running < decision.job.policy.max_instances
 
 
-def joined(records: Sequence[Run]) -> list[Run]:
-    """Return records with those of one status and reason put together into one range."""
-    found: dict[tuple[str, str | None], Run] = {}
-    for record in records:
-        first = found.setdefault((record.status, record.reason), record)
-        if first is not record:
-            first.last = max(first.last, record.last)
-            first.count += record.count
-    return list(found.values())
+def _by_job(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.job_id, []).append(run)
+    return groups
+
+
+def _active_key(run: Run) -> str:
+    return active_key(run.job_id, run.nominal)
+
+
+def _is_owner(run: Run, entry: Entry) -> bool:
+    """Whether a run's fence is that of the claimed run in the store."""
+    kept = run_in(entry)
+    return kept is not None and (kept.owner, kept.attempt) == (run.owner, run.attempt)

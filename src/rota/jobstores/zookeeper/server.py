@@ -34,9 +34,9 @@ from kazoo.protocol.states import KazooState
 from ...clock import HOUR
 from ...errors import ConfigurationError, StoreConflictError, StoreError, StoreUnavailableError
 from ...masking import masked
-from ..tree.layout import DUE, ENDED_RUNS, JOBS, WAKE
+from ..tree.keys import DUE, ENDED_RUNS, JOBS, WAKE
 from ..tree.port import KEEP, Change, Entry, Tree
-from .listener import Listener
+from .wakeups import Listener
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

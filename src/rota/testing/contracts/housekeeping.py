@@ -11,8 +11,8 @@ import pytest
 
 from ...clock import DAY, MINUTE, SECOND
 from ...core.plan import QUARANTINED
+from ...engine.housekeeping import in_steps
 from ...jobstores.base import COUNTED, BaseJobStore
-from ...schedulers.housekeeping import in_steps
 from ..growth import grown
 from .store_jobs import START, claim, finish, make_job
 

@@ -10,8 +10,8 @@ import pytest
 from ...clock import SECOND
 from ...core.plan import QUARANTINED, plan
 from ...core.run import CLAIMED
+from ...engine.guarded import claim_singly
 from ...errors import ConflictingIdError, JobLookupError
-from ...schedulers.guarded import claim_singly
 from .housekeeping import HousekeepingContract
 from .leases import LeaseContract
 from .store_jobs import (

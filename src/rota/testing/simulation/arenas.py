@@ -32,7 +32,7 @@ def sql(url: str = "sqlite://") -> Arena:
 
     :param url: a database URL; without one it is SQLite in memory
     """
-    from ...jobstores.sqlalchemy import SQLAlchemyJobStore
+    from ...jobstores.sqlalchemy.store import SQLAlchemyJobStore
 
     def new(**where: Any) -> BaseJobStore:
         return SQLAlchemyJobStore(tablename="rota_simulation", keep_runs=None, keep_days=None, **where)
@@ -63,7 +63,7 @@ def _leases(store: Any) -> dict[str, int]:
 def tree() -> Arena:
     """Return stores that share one tree of keys in memory, by the protocol of the etcd and ZooKeeper stores."""
     from ...codec.jobs import JobFormat
-    from ...jobstores.tree import TreeJobStore
+    from ...jobstores.tree.store import TreeJobStore
     from .tree import MemoryTree
 
     data: dict[str, tuple[str, int]] = {}

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .database import Database
+    from ..server import Database
 
 #: How long a fork waits for transactions and for other forks, how long these wait for it, and how often it looks (seconds).
 PATIENCE = 5.0
@@ -91,7 +91,7 @@ def _guarded(work: Callable[[], object]) -> Callable[[], None]:
         try:
             work()
         except Exception:
-            from ...logs import GuardedLogger
+            from ....logs import GuardedLogger
 
             GuardedLogger("rota.jobstores").exception("Error at a fork")
 

@@ -9,7 +9,7 @@ from operator import attrgetter
 
 from ...core.plan import ENDED
 from ...errors import ConflictingIdError
-from .straight import in_a_row
+from .direct import in_a_row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

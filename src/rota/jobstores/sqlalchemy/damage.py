@@ -11,9 +11,9 @@ from ...clock import HELD
 from ...codec.damaged import EARLIEST, LATEST, NEVER_DUE, STATES, STATUSES
 from ...core.plan import ACTIVE, ENDED, QUARANTINED
 from ...core.run import CLAIMED, LOST, end
-from .capabilities import is_no_number, is_no_text, keeps_anything
-from .rows import run_of
-from .schema import BATCH
+from .databases.base import is_no_number, is_no_text, keeps_anything
+from .forms import run_of
+from .layout import BATCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from ...job.handle import Job
     from .jobs import Jobs
-    from .ledger import Ledger, Orphan
-    from .schema import Tables
+    from .layout import Tables
+    from .runs import Ledger, Orphan
 
 #: How many different words a column of words is searched for; there are fewer than that, unless somebody has filled it with others.
 _WORDS = 50

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..clock import SECOND
 from ..events import EVENT_JOB_RESTORED, JobEvent
 from ..jobstores.base import BaseJobStore
-from .announcing import EVENT_OF_STATUS, announce
+from .announcements import EVENT_OF_STATUS, announce
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from ..events import EVENT_JOB_LOST, EVENT_JOB_REFUSED
 from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
 from ..texts import error_text, shortened
-from .announcing import EVENT_OF_STATUS, event_of
-from .unclaimed import FIRST_PAUSE, LONGEST_PAUSE
+from .announcements import EVENT_OF_STATUS, event_of
+from .backoff import FIRST_PAUSE, LONGEST_PAUSE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import socket
 from random import random
 from threading import Event, Thread, current_thread
 
-from .capabilities import is_behind_pooler
+from .databases.base import is_behind_pooler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

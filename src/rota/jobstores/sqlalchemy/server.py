@@ -38,7 +38,7 @@ from ...errors import (
 )
 from ...masking import without_secrets
 from ..identity import MOVED, replaced
-from .capabilities import (
+from .databases.base import (
     BUSY_TIMEOUT,
     capabilities_of,
     is_in_memory,
@@ -46,10 +46,10 @@ from .capabilities import (
     takes_unions,
     waiting_shortly,
 )
-from .files import OpenFile, leave_open
-from .forks import GATE
-from .locked import explained, is_locked, may_wait_again
-from .straight import translated
+from .databases.sqlite_files import OpenFile, leave_open
+from .databases.sqlite_forks import GATE
+from .databases.sqlite_locks import explained, is_locked, may_wait_again
+from .direct import translated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from ...codec.damaged import DAMAGED, NEVER_DUE
 from ...core.plan import QUARANTINED
 from ..retention import Pace
 from . import damage_scripts as scripts
-from .ledger import Orphans
-from .records import state_of
+from .forms import state_of
+from .runs import Orphans
 from .server import texts
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ...clock import Clock
     from ...core.run import Run
     from ...job.handle import Job
-    from .ledger import Ledger
+    from .runs import Ledger
 
 #: How much the first step looks at, and how many steps there are in a round.
 LOOKED_AT = 100

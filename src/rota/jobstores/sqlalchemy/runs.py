@@ -18,9 +18,8 @@ from ...core.run import CLAIMED, END_STATES
 from ...texts import storable
 from ..documents import label_of, label_records
 from ..offset import AHEAD
-from .capabilities import counts_sets, locks_rows, takes_arrays
-from .prepared import Prepared, Unexpected, array_literal
-from .rows import (
+from .databases.base import counts_sets, locks_rows, takes_arrays
+from .forms import (
     CLAIMS,
     ENDS,
     FENCE,
@@ -35,7 +34,8 @@ from .rows import (
     row_of,
     run_of,
 )
-from .schema import BATCH
+from .layout import BATCH
+from .prepared import Prepared, Unexpected, array_literal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from .history import History
     from .jobs import Jobs
+    from .layout import Tables
     from .prepared import Values
-    from .schema import Tables
 
     #: a run that no living node owns, and its fence as it is stored
     Orphan = tuple[Run, tuple[Any, ...]]

@@ -9,7 +9,7 @@ from ..clock import SECOND
 from ..core.run import CANCELLED, end
 from ..events import EVENT_JOB_CANCELLED
 from ..util import new_node_id
-from .announcing import announce
+from .announcements import announce
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from sqlalchemy.schema import CreateColumn, ExecutableDDLElement
 from ...errors import SchemaError
 from ..documents import remedy_for
 from ..identity import new_identity
-from .capabilities import Exact, Long
+from .databases.base import Exact, Long
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

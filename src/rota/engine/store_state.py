@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections import deque
 
 from ..clock import HELD
+from .backoff import Unclaimed
 from .clock_jumps import ClockWatch
 from .completions import Completions
 from .housekeeping import Housekeeping
-from .unclaimed import Unclaimed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

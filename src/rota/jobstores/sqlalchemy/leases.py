@@ -15,8 +15,8 @@ from ...errors import StoreError
 from ..identity import RESTORED
 from ..offset import AHEAD
 from ..orphans import linked, sort_out
-from .rows import fence_of
-from .schema import BATCH, IDENTITY_KEY
+from .forms import fence_of
+from .layout import BATCH, IDENTITY_KEY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from ...job.handle import Job
     from ..identity import Identity
-    from .ledger import Ledger, Orphan
-    from .schema import Tables
+    from .layout import Tables
+    from .runs import Ledger, Orphan
 
 
 class Changed(Exception):

@@ -22,12 +22,12 @@ from ..executors.steps import is_coroutine_function
 from ..interrupts import is_interrupt
 from ..texts import error_text, shortened
 from ..util import new_node_id
-from .announcing import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
+from .announcements import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
+from .backoff import FIRST_PAUSE, LONGEST_PAUSE
 from .clock_jumps import JUMP, TURN, ClockWatch, bring_forward, go_on
 from .guarded import claim_singly, recount_busy
 from .pass_watch import PassLeftBehind, PassWatch
 from .store_state import StoreState
-from .unclaimed import FIRST_PAUSE, LONGEST_PAUSE
 from .withheld import start_withheld
 
 TYPE_CHECKING = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from ...logs import GuardedLogger
+from ....logs import GuardedLogger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import StaticPool
 
-from .straight import begin_straight
+from ..direct import begin_straight
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from ...codec.damaged import DAMAGED, MOST, NO_VERSION, STATES, is_time
 from ...core.plan import ACTIVE, ENDED, QUARANTINED
 from ...texts import shortened, storable
 from ..documents import healing_as, job_of
-from .layout import JOBS, active_of, damaged_key, due_folder, due_name, job_key, quarantined_key
+from .keys import JOBS, active_of, damaged_key, due_folder, due_name, job_key, quarantined_key
 from .port import KEEP, Change
 
 TYPE_CHECKING = False

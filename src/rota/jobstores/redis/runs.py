@@ -16,8 +16,8 @@ from ..base import COUNTED
 from ..documents import check_times, label_all, label_records
 from ..retention import Pace
 from . import run_scripts as scripts
+from .forms import fence, fence_of, lost_run, number_of, padded, record_of, run_of_text, state_of, time_of
 from .job_scripts import NAMES
-from .records import fence, fence_of, lost_run, number_of, padded, record_of, run_of_text, state_of, time_of
 from .server import texts
 
 TYPE_CHECKING = False

@@ -12,7 +12,7 @@ from ...errors import DeserializationError
 from .. import retention
 from ..base import COUNTED
 from ..retention import Pace
-from .layout import (
+from .keys import (
     ACTIVE_RUNS,
     ENDED_RUNS,
     active_key,
@@ -23,7 +23,7 @@ from .layout import (
     quoted,
     unquoted,
 )
-from .runs import readable
+from .run_forms import readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from ..core.plan import ENDED, due_time, forgotten, is_forgotten
 from ..core.recorded import is_recorded, next_unrecorded
 from ..errors import ConflictingIdError, JobLookupError
-from .announcing import local
+from .announcements import local
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

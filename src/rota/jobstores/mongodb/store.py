@@ -1,0 +1,449 @@
+"""The MongoDB store: jobs with their unfinished runs in one collection, records in another.
+
+Keeps the order of steps; the steps are in ``jobs`` and ``ledger``, the connection is in ``server``.
+"""
+
+from __future__ import annotations
+
+import pickle
+
+from ...clock import DAY, SECOND, instant, moment
+from ...codec.damaged import LATEST
+from ...codec.jobs import JobFormat
+from ...core.plan import QUARANTINED
+from ...core.run import CLAIMED
+from ...errors import ConfigurationError, MissingExtraError
+from ...util import maybe_ref
+from .. import retention
+from ..base import ConflictingIdError, JobLookupError
+from ..documents import heal, ordered
+from ..durable import DurableJobStore
+from ..identity import Identity
+from ..offset import Offset
+from ..orphans import linked, sort_out
+from ..retention import Pace, Retention, parts
+
+try:
+    import pymongo  # noqa: F401  # said here, should it be missing
+except ImportError as exc:
+    raise MissingExtraError("MongoDBJobStore", "mongodb") from exc
+
+from .claims import Claims
+from .damage import Mender
+from .history import Pruning
+from .jobs import Jobs
+from .runs import Ledger
+from .server import Server
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+    from typing import Any
+
+    from ...core.plan import Decision
+    from ...core.recorded import Recorded
+    from ...core.run import Run
+    from ...job.handle import Job
+
+__all__ = ("ConflictingIdError", "JobLookupError", "MongoDBJobStore")
+
+#: How often a rescue is tried against others' changes.
+_TRIES = 10
+#: How many jobs the first step looks over for damages that would hide them, and how many steps there are in a round.
+LOOKED_AT = 100
+STEPS = 10
+
+
+class MongoDBJobStore(DurableJobStore):
+    """Keeps jobs and ledger in MongoDB (4.2 or later); any number of schedulers and processes may share it. Alias: ``mongodb``.
+
+    The first four parameters and ``connect_args`` are APScheduler's. Other processes' changes are noticed by a look every
+    ``poll_interval`` seconds. Leases are kept by the server's clock. Writes wait for the server's journal, unless the URL or
+    ``connect_args`` say otherwise (``journal=False``) or you pass in a client. Use write concern "majority" (the server's
+    default) on a replica set: what was not written to most members may be rolled back.
+
+    :param database: name of the database; by default that of ``url``, or "rota"
+    :param collection: name of the collection of jobs; those of runs, nodes and the schema version take its prefix
+    :param client: a ``pymongo.MongoClient`` (or a textual reference to one) to be used; it stays open
+    :param pickle_protocol: protocol of pickles, if ``serializer`` is "pickle"
+    :param url: ``mongodb://`` or ``mongodb+srv://`` URL
+    :param serializer: "json" (arguments and triggers that do not fit are refused), or "pickle" (they are pickled)
+    :param imports: False: jobs are read without importing their code, to be looked at and repaired, and not to be run
+    :param signing_key: a key of 16 bytes or more, or a list of keys: jobs are signed by the first, and a job that none of
+        them has signed is quarantined, and nothing of it is decoded
+    :param create: False: what is not there yet is not made, and an older layout is not migrated; ``start()`` refuses it
+    :param keep_runs: how many ended runs of each job the ledger keeps; None for no bound
+    :param keep_days: how many days ended runs are kept; None for no bound
+    :param connect_args: keyword arguments for ``pymongo.MongoClient()``: host, port, username, password, tls …
+    :raises ConfigurationError: (a ``ValueError``) if an option is wrong
+    """
+
+    has_clock = True
+    waits_for_sockets = True
+    poll_interval = 1.0
+
+    def __init__(
+        self,
+        database: str = "rota",
+        collection: str = "jobs",
+        client: Any = None,
+        pickle_protocol: int = pickle.HIGHEST_PROTOCOL,
+        *,
+        url: str | None = None,
+        serializer: str = "json",
+        imports: bool = True,
+        create: bool = True,
+        signing_key: str | bytes | Sequence[str | bytes] | None = None,
+        keep_runs: int | None = 1000,
+        keep_days: float | None = 30,
+        **connect_args: Any,
+    ) -> None:
+        if keep_runs is not None and keep_runs < 1:
+            raise ConfigurationError(f"keep_runs must be at least 1, or None for no bound, got {keep_runs!r}")
+        if keep_days is not None and not keep_days > 0:
+            raise ConfigurationError(
+                f"keep_days must be more than 0, or None for no bound, got {keep_days!r}"
+            )
+        self._server = Server(maybe_ref(client), url, database, collection, connect_args)
+        self._format = JobFormat(serializer, pickle_protocol, imports, signing_key)
+        self._bounds = Retention(keep_runs, None if keep_days is None else int(keep_days * DAY))
+        self._mender = Mender(self._server)
+        self._jobs = Jobs(self._server, self._format, self._mender.quarantine)
+        self._runs = Ledger(self._server, self._mender)
+        self._claims = Claims(self._server, self._runs, self._mender, self._bounds)
+        self._pruning = Pruning(self._server, self._bounds)
+        self._create = create
+        self._offset = Offset(SECOND // 1000)
+        self._identity = Identity()
+
+    @property
+    def client(self) -> Any:
+        """The client that the store uses."""
+        return self._server.client
+
+    @property
+    def collection(self) -> Any:
+        """The collection of jobs."""
+        return self._server.jobs
+
+    # -- life cycle ----------------------------------------------------------------------------------------------
+
+    def start(self, scheduler: Any, alias: str) -> None:
+        """Connect, take possession of the collections and create their indexes.
+
+        :raises StoreUnavailableError: if the server cannot be reached
+        :raises SchemaError: if the collections are somebody else's, or of a version that this code does not know
+        """
+        super().start(scheduler, alias)
+        self._opened(self._server.prepare(self._create))
+        self._offset = Offset(SECOND // 1000)
+        self._started = True
+        self.measure_clock()
+
+    def reopen(self) -> None:
+        """Take possession of the collections that are there now; see the port."""
+        self._claims.note(())
+        self._bounds.forget()
+        self._opened(self._server.prepare(self._create, again=True))
+
+    def shutdown(self) -> None:
+        """Close the connections, unless the client was passed in."""
+        self._started = False
+        self._server.close()
+
+    def forked(self) -> None:
+        """Leave the parent's connections alone."""
+        self._started = False
+        self._server.forked()
+        super().forked()
+
+    def check_job(self, job: Job) -> None:
+        """Refuse a job that does not fit.
+
+        :raises TransientJobError: if its callable has no importable name
+        :raises SerializationError: if an argument or the trigger cannot be written
+        :raises JobValueError: if a text of it cannot be stored, or is too long
+        """
+        self._jobs.parts_of(job)
+
+    # -- APScheduler's eight methods -----------------------------------------------------------------------------
+
+    def lookup_job(self, job_id: str) -> Job | None:
+        """Return the job of that id, or None; one that cannot be restored is quarantined and says why."""
+        self._check_started()
+        found = self._jobs.find({"_id": job_id})
+        return self._job_of(found[0]) if found else None
+
+    def get_due_jobs(self, now: datetime) -> list[Job]:
+        """Return the active jobs that are due, earliest first; nothing is claimed."""
+        self._check_started()
+        return [self._job_of(document) for document in self._jobs.due(instant(now), None, 0)]
+
+    def get_next_run_time(self) -> datetime | None:
+        """Return the earliest next run time, or None."""
+        self._check_started()
+        following = self._jobs.next_due(None)
+        if following is None:
+            return None
+        timezone = getattr(self._scheduler, "timezone", None)
+        return moment(following) if timezone is None else moment(following, timezone)
+
+    def get_all_jobs(self) -> list[Job]:
+        """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
+        return self.select_jobs()
+
+    def select_jobs(
+        self, state: Collection[str] | None = None, limit: int | None = None, offset: int = 0
+    ) -> list[Job]:
+        """Return a page of the jobs, those of some states if they are given."""
+        self._check_started()
+        return list(map(self._job_of, self._jobs.select(state, limit, offset)))
+
+    def add_job(self, job: Job) -> None:
+        """Store a job.
+
+        :raises ConflictingIdError: if a job of that id exists
+        :raises InvalidJobError, TransientJobError, SerializationError: as :meth:`check_job`
+        """
+        self._check_started()
+        self._jobs.add(job)
+
+    def add_jobs(
+        self,
+        jobs: Sequence[Job],
+        replace: Callable[[Job, Job], None] | None = None,
+        connection: Any = None,
+    ) -> None:
+        """Store jobs, all of them or none; in one step unless there are jobs of these ids."""
+        self._check_started()
+        if connection is None and jobs:
+            try:
+                self._jobs.add_many(jobs)
+                return
+            except ConflictingIdError:
+                pass  # it may be a job that is over, or one to be replaced
+        super().add_jobs(jobs, replace, connection)
+
+    def update_job(self, job: Job) -> None:
+        """Replace the job of that id, whatever others have changed.
+
+        :raises JobLookupError: if there is none
+        """
+        self._check_started()
+        self._jobs.save(job, None)
+
+    def save_job(self, job: Job, version: int) -> bool:
+        """Replace the job of that id if it still has ``version``; the job gets its new version.
+
+        :raises JobLookupError: if there is none
+        """
+        self._check_started()
+        return self._jobs.save(job, version)
+
+    def remove_job(self, job_id: str) -> None:
+        """Delete a job, also one that cannot be restored; its records stay.
+
+        :raises JobLookupError: if there is none
+        """
+        self._check_started()
+        self._jobs.remove(job_id)
+
+    def remove_all_jobs(self) -> None:
+        """Delete all jobs; their records stay."""
+        self._check_started()
+        self._jobs.remove_all()
+
+    # -- the ledger ----------------------------------------------------------------------------------------------
+
+    def due(self, now: int, room: Mapping[str, int]) -> list[Job]:
+        """Return due jobs, earliest first, at most so many for each executor as it has room for."""
+        self._check_started()
+        found = [
+            document
+            for alias, limit in room.items()
+            if limit > 0
+            for document in self._jobs.due(now, alias, limit)
+        ]
+        if any(type(document["_id"]) is not str for document in found):
+            found = self._mender.park_strangers(found)
+        self._claims.note(found)
+        jobs = list(map(self._job_of, found))
+        return ordered(jobs) if len(room) > 1 else jobs
+
+    def next_due(self, executors: Iterable[str]) -> int | None:
+        """Return the earliest due time among the jobs of these executors."""
+        self._check_started()
+        times = [time for time in map(self._jobs.next_due, executors) if time is not None]
+        return min(times, default=None)
+
+    def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
+        """Carry out decisions, each in one step; what was changed by others in the meantime is left out.
+
+        A run whose nominal time has a record already is taken out of its decision.
+
+        :raises StoreError: if ``node`` never had a lease
+        """
+        self._check_started()
+        if not self._runs.check_alive(node, now) or not decisions:
+            return []
+        self._format.sign_runs(decisions)
+        return self._claims.claim(decisions, node, now)
+
+    def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Record ended runs; return those whose fence is not the store's any more."""
+        self._check_started()
+        return self._runs.finish(runs)
+
+    def get_runs(
+        self,
+        job_id: str | None = None,
+        status: str | Iterable[str] | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> list[Run]:
+        """Return records of the ledger, newest first."""
+        self._check_started()
+        return self._runs.select(job_id, status, limit + offset)[offset:]
+
+    def recorded(self, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
+        """Return the records of some jobs that stand for times from an instant on."""
+        self._check_started()
+        found = {job_id: self._runs.recorded(job_id, start) for job_id, start in since.items()}
+        return {job_id: records for job_id, records in found.items() if records}
+
+    @property
+    def remembers(self) -> int | None:
+        """How long records are kept, in microseconds."""
+        return self._bounds.age
+
+    def renew(
+        self, node: str, now: int, lease: int, in_hand: Collection[Run] = (), in_doubt: bool = False
+    ) -> list[Run] | None:
+        """Renew or begin a node's lease; see the port. The server's clock decides."""
+        self._check_started()
+        now += self.measure_clock()
+        until = self._runs.renew(node, now, lease, self._identity)
+        if isinstance(until, str):
+            raise self._replaced(until)
+        if (until is None and not in_hand) or (until is not None and until >= now and not in_doubt):
+            return None
+        return self._runs.keep(node, in_hand, now)
+
+    def rescue(
+        self,
+        node: str,
+        now: int,
+        room: Mapping[str, int] | None = None,
+        known: Collection[tuple[str, int]] = (),
+        in_doubt: bool = False,
+        ownerless: bool = False,
+    ) -> list[Run]:
+        """Take over runs that no living node owns; see the port. A run whose job is gone is lost.
+
+        A run whose job cannot be restored here is left to other nodes, or to the time when it can.
+        """
+        self._check_started()
+        found: list[Run] = []
+        left = None if room is None else dict(room)
+        own = set(known)
+        clock = self._time_from(now)
+        for _ in range(_TRIES):
+            documents = self._runs.busy()
+            hurt = self._mender.end_damaged(documents, now)
+            found += hurt
+            if hurt:
+                documents = self._runs.busy()
+            self._runs.file_leftovers(documents)
+            orphans = self._runs.orphans(documents, now, node, own, in_doubt, ownerless, clock)
+            if not orphans:
+                break
+            by_id = {document["_id"]: document for document in documents}
+            found_jobs = self._jobs.some({run.job_id for run in orphans})
+            jobs = {job.id: job for job in map(self._job_of, found_jobs)}
+            changed = sort_out(orphans, jobs, node, now, left, known, self._format.run_refusal)
+            taken = self._runs.take(changed, by_id)
+            for run in taken:
+                own.add((run.job_id, run.nominal))
+                if left is not None and run.status == CLAIMED:
+                    left[run.executor] = left.get(run.executor, 0) - 1
+            found += taken
+            if len(taken) == len(changed):
+                break
+        linked(found)
+        return found
+
+    def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
+        """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
+        self._check_started()
+        self._runs.leave(node, runs)
+        self._identity.left(node)
+
+    def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:
+        """Let jobs out of quarantine that can be restored and planned now."""
+        self._check_started()
+        pace = Pace(retention.RESTORED)
+        for ids, left in parts(self._jobs.quarantined, self._jobs.quarantined_after, pace):
+            began = self.clock.monotonic()
+            documents = self._jobs.find({"_id": {"$in": ids}, "state": QUARANTINED}) if ids else ()
+            jobs = [self._jobs.job_of(document, self._scheduler, self._alias, True) for document in documents]
+            healed = [job for job in jobs if heal(job, now) and self._jobs.heal(job)]
+            pace.note(len(ids), self.clock.monotonic() - began)
+            yield healed, left
+
+    def recount(self, jobs: Sequence[Job]) -> None:
+        """Count anew how many runs of jobs are under way: those in their documents."""
+        self._check_started()
+        counts = self._jobs.under_way(job.id for job in jobs)
+        for job in jobs:
+            job.running = counts.get(job.id, 0)
+
+    def mend_in_steps(self, now: int) -> Iterator[tuple[list[Job], list[Run]]]:
+        """Look for jobs and runs that nobody would find because of what is stored of them; see the port."""
+        self._check_started()
+        pace = Pace(LOOKED_AT)
+        for _ in range(STEPS):
+            began = self.clock.monotonic()
+            hidden, documents, is_last = self._mender.look_over(pace.size)
+            jobs = [self._job_of(document) for document in (self._jobs.some(hidden) if hidden else ())]
+            for job in jobs:
+                job.state, job.error = QUARANTINED, hidden.get(job.id, job.error)
+            runs = self._mender.end_damaged(documents, now)
+            pace.note(len(documents), self.clock.monotonic() - began)
+            yield jobs, runs
+            if is_last:
+                return
+
+    def prune_in_steps(self, now: int) -> Iterator[int]:
+        """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
+        self._check_started()
+        leftovers = self._runs.leftovers()
+        if leftovers:
+            self._runs.file(leftovers)
+            yield 0
+        yield from self._pruning.prune(now, self.clock)
+        self._pruning.nodes(now)
+
+    def living_nodes(self, now: int) -> int:
+        """Return how many nodes hold a lease that is not over."""
+        self._check_started()
+        with self._server.translated():
+            alive = {"lease_until": {"$gte": now, "$lte": LATEST}}
+            return len(list(self._server.nodes.find(alive, {"_id": 1})))
+
+    def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
+        """Return how many due jobs wait for executors other than these."""
+        self._check_started()
+        return self._jobs.overdue(now, executors)
+
+    def measure_clock(self) -> int:
+        """Ask the server for its time, which it tells in milliseconds; see the port."""
+        return self._measure(self._server.time)
+
+    # -- helpers -------------------------------------------------------------------------------------------------
+
+    def _job_of(self, document: Mapping[str, Any]) -> Job:
+        return self._jobs.job_of(document, self._scheduler, self._alias)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} (url={self._server.address})>"

@@ -1,0 +1,438 @@
+"""The Redis store: jobs and ledger in hashes and sorted sets, every step one script on the server.
+
+Turns jobs and runs into texts and back, and keeps the order of steps; the steps themselves are in ``job_scripts`` and
+``run_scripts``, the connection is in ``server``.
+"""
+
+from __future__ import annotations
+
+import pickle
+
+from ...clock import DAY, instant, moment
+from ...codec.jobs import JobFormat
+from ...core.plan import ENDED, QUARANTINED
+from ...core.run import CLAIMED
+from ...errors import (
+    ConfigurationError,
+    MissingExtraError,
+    StoreError,
+)
+from ...util import maybe_ref
+from .. import retention
+from ..base import COUNTED, ConflictingIdError, JobLookupError
+from ..documents import ordered, parts_of
+from ..durable import DurableJobStore
+from ..identity import Identity
+from ..offset import Offset
+from ..orphans import linked, sort_out
+from ..retention import Pace, Retention
+
+try:
+    import redis  # noqa: F401  # whether it is here
+except ImportError as exc:
+    raise MissingExtraError("RedisJobStore", "redis") from exc
+
+from . import damage_scripts, run_scripts
+from . import job_scripts as scripts
+from .damage import Mending
+from .forms import time_of_score
+from .jobs import Jobs
+from .layout import Keys
+from .opening import take_possession
+from .runs import AT_ONCE, TRIES, Ledger
+from .server import Server, texts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+    from typing import Any
+
+    from ...core.plan import Decision
+    from ...core.recorded import Recorded
+    from ...core.run import Run
+    from ...job.handle import Job
+
+__all__ = ("ConflictingIdError", "JobLookupError", "RedisJobStore")
+
+#: How often a scheduler looks for changes by others while it hears of them (seconds): what was not heard is found then.
+_HEARING_INTERVAL = 10.0
+#: How long the entry of a node is kept after its lease was over.
+_NODES_KEPT = DAY
+
+
+class RedisJobStore(DurableJobStore):
+    """Keeps jobs and ledger in a Redis or Valkey server; any number of schedulers and processes may share it. Alias: ``redis``.
+
+    The first four parameters and ``connect_args`` are APScheduler's. Other processes are woken up through a channel when something
+    comes up that is due before what they wait for. How much of the last second survives a crash of the server depends on its
+    settings: ``appendonly yes`` with ``appendfsync always`` loses nothing that was answered.
+
+    On a cluster, give both keys one hash tag: ``jobs_key="{rota}.jobs", run_times_key="{rota}.run_times"``.
+
+    :param db: number of the database
+    :param jobs_key: key of the hash of the jobs; the keys of everything else take its prefix
+    :param run_times_key: the keys of the sorted sets of due times begin so
+    :param pickle_protocol: protocol of pickles, if ``serializer`` is "pickle"
+    :param url: ``redis://``, ``rediss://`` or ``unix://`` URL, instead of host, port and so on
+    :param client: a ``redis.Redis`` (or a textual reference to one) to be used instead; it stays open
+    :param serializer: "json" (arguments and triggers that do not fit are refused), or "pickle" (they are pickled)
+    :param imports: False: jobs are read without importing their code, to be looked at and repaired, and not to be run
+    :param signing_key: a key of 16 bytes or more, or a list of keys: jobs are signed by the first, and a job that none of
+        them has signed is quarantined, and nothing of it is decoded
+    :param create: False: what is not there yet is not made, and an older layout is not migrated; ``start()`` refuses it
+    :param keep_runs: how many ended runs of each job the ledger keeps; None for no bound
+    :param keep_days: how many days ended runs are kept; None for no bound
+    :param connect_args: more keyword arguments for ``redis.Redis()``: host, port, username, password, ssl …
+    :raises ConfigurationError: (a ``ValueError``) if an option is wrong
+    """
+
+    has_clock = True
+    waits_for_sockets = True
+    poll_interval = 1.0
+
+    def __init__(
+        self,
+        db: int = 0,
+        jobs_key: str = "rota.jobs",
+        run_times_key: str = "rota.run_times",
+        pickle_protocol: int = pickle.HIGHEST_PROTOCOL,
+        *,
+        url: str | None = None,
+        client: Any = None,
+        serializer: str = "json",
+        imports: bool = True,
+        create: bool = True,
+        signing_key: str | bytes | Sequence[str | bytes] | None = None,
+        keep_runs: int | None = 100,
+        keep_days: float | None = 30,
+        **connect_args: Any,
+    ) -> None:
+        if keep_runs is not None and keep_runs < 1:
+            raise ConfigurationError(f"keep_runs must be at least 1, or None for no bound, got {keep_runs!r}")
+        if keep_days is not None and not keep_days > 0:
+            raise ConfigurationError(
+                f"keep_days must be more than 0, or None for no bound, got {keep_days!r}"
+            )
+        self._server = Server(maybe_ref(client), url, db, connect_args)
+        self._keys = Keys(jobs_key, run_times_key, self._server.db)
+        self._format = JobFormat(serializer, pickle_protocol, imports, signing_key)
+        self._create = create
+        self._offset = Offset()
+        self._bounds = Retention(keep_runs, None if keep_days is None else int(keep_days * DAY))
+        self._ledger_keys = Ledger(self._run, self._bounds)
+        self._jobs = Jobs(self._run, self._format, lambda: (self._scheduler, self._alias))
+        self._mending = Mending(self._run, self._ledger_keys)
+        self._identity = Identity()
+        #: executors that were asked about
+        self._executors: frozenset[str] = frozenset()
+
+    @property
+    def redis(self) -> Any:
+        """The client that the store uses."""
+        return self._server.client
+
+    # -- life cycle ----------------------------------------------------------------------------------------------
+
+    def start(self, scheduler: Any, alias: str) -> None:
+        """Connect, and take possession of the keys.
+
+        :raises StoreUnavailableError: if the server cannot be reached
+        :raises SchemaError: if the keys are somebody else's, or of a version that this code does not know
+        :raises ConfigurationError: if a cluster would spread the keys over its nodes
+        """
+        super().start(scheduler, alias)
+        self._server.check_slots(self._keys.names)
+        self._open()
+        self._offset = Offset()
+        self._started = True
+        self.measure_clock()
+
+    def _open(self) -> None:
+        self._opened(take_possession(self._keys, self._server, self._create))
+
+    def reopen(self) -> None:
+        """Take possession of the keys that are there now; see the port."""
+        self._bounds.forget()
+        self._open()
+
+    def shutdown(self) -> None:
+        """Stop listening, and close the connections unless the client was passed in."""
+        self._started = False
+        self._server.close()
+
+    def forked(self) -> None:
+        """Forget the parent's thread; redis-py opens connections of its own in a child."""
+        self._server.forked()
+        self._started = False
+        super().forked()
+
+    def on_wake(self, wake: Callable[[], None]) -> None:
+        """Call ``wake`` when another process has added, changed or freed a job that is due before all others."""
+
+        def listening(connected: bool) -> None:
+            self.poll_interval = _HEARING_INTERVAL if connected else type(self).poll_interval
+
+        self._server.listen(self._keys.wake, wake, listening)
+
+    def check_job(self, job: Job) -> None:
+        """Refuse a job that does not fit.
+
+        :raises TransientJobError: if its callable has no importable name
+        :raises SerializationError: if an argument or the trigger cannot be written
+        :raises JobValueError: if a text of it cannot be stored
+        """
+        parts_of(job, self._format)
+
+    # -- APScheduler's eight methods -----------------------------------------------------------------------------
+
+    def lookup_job(self, job_id: str) -> Job | None:
+        """Return the job of that id, or None; one that cannot be restored is quarantined and says why."""
+        jobs = [job for job in self._jobs.of(self._run(scripts.LOOK_UP, job_id)) if job.state != ENDED]
+        return jobs[0] if jobs else None
+
+    def get_due_jobs(self, now: datetime) -> list[Job]:
+        """Return the active jobs that are due, earliest first; nothing is claimed."""
+        return ordered(self._jobs.of(self._run(scripts.DUE, str(instant(now)))))
+
+    def get_next_run_time(self) -> datetime | None:
+        """Return the earliest next run time, or None."""
+        following = self.next_due(())
+        if following is None:
+            return None
+        timezone = getattr(self._scheduler, "timezone", None)
+        return moment(following) if timezone is None else moment(following, timezone)
+
+    def get_all_jobs(self) -> list[Job]:
+        """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
+        return self._jobs.all()
+
+    def select_jobs(
+        self, state: Collection[str] | None = None, limit: int | None = None, offset: int = 0
+    ) -> list[Job]:
+        """Return a page of the jobs, those that are stored with some states if they are given."""
+        return self._jobs.select(state, limit, offset)
+
+    def add_job(self, job: Job) -> None:
+        """Store a job.
+
+        :raises ConflictingIdError: if a job of that id exists
+        :raises InvalidJobError, TransientJobError, SerializationError: as :meth:`check_job`
+        """
+        self._jobs.add_many([job], None)
+
+    def add_jobs(
+        self,
+        jobs: Sequence[Job],
+        replace: Callable[[Job, Job], None] | None = None,
+        connection: Any = None,
+    ) -> None:
+        """Store jobs in one step; see the port."""
+        if connection is not None or not jobs:
+            super().add_jobs((), None, connection)
+            return
+        self._jobs.add_many(jobs, replace)
+
+    def update_job(self, job: Job) -> None:
+        """Replace the job of that id, whatever others have changed.
+
+        :raises JobLookupError: if there is none
+        """
+        self._jobs.save(job, "")
+
+    def save_job(self, job: Job, version: int) -> bool:
+        """Replace the job of that id if it still has ``version``; the job gets its new version.
+
+        :raises JobLookupError: if there is none
+        """
+        return self._jobs.save(job, str(version))
+
+    def remove_job(self, job_id: str) -> None:
+        """Delete a job, also one that cannot be restored; its records stay.
+
+        :raises JobLookupError: if there is none
+        """
+        if not self._run(scripts.REMOVE, job_id):
+            raise JobLookupError(job_id)
+
+    def remove_all_jobs(self) -> None:
+        """Delete all jobs; their records stay."""
+        self._run(scripts.REMOVE_ALL)
+
+    # -- the ledger ----------------------------------------------------------------------------------------------
+
+    def due(self, now: int, room: Mapping[str, int]) -> list[Job]:
+        """Return due jobs, earliest first, at most so many for each executor as it has room for."""
+        self._executors = frozenset(room)
+        limits = {alias: min(limit, AT_ONCE) for alias, limit in room.items() if limit > 0}
+        wanted = [text for alias, limit in limits.items() for text in (alias, str(limit))]
+        if not wanted:
+            return []
+        jobs = self._jobs.of(self._run(scripts.DUE, str(now), *wanted))
+        strangers = [job for job in jobs if job.executor not in limits and job.state != QUARANTINED]
+        if strangers:  # others have put them there
+            self._run(scripts.UNLIST, *(text for job in strangers for text in (job.id, job.executor)))
+            jobs = [job for job in jobs if job not in strangers]
+        return ordered(jobs) if len(wanted) > 2 else jobs
+
+    def next_due(self, executors: Iterable[str]) -> int | None:
+        """Return the earliest due time among the jobs of these executors."""
+        found = self._run(scripts.NEXT, *executors)
+        return time_of_score(found) if found else None
+
+    def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
+        """Carry out decisions in one step; what was changed by others in the meantime is left out.
+
+        A run whose nominal time has a record already is taken out of its decision.
+
+        :raises StoreError: if ``node`` never had a lease
+        """
+        self._format.sign_runs(decisions)
+        return self._ledger_keys.claim(decisions, node, now)
+
+    def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Record ended runs in one step; return those whose fence is not the store's any more."""
+        return self._ledger_keys.finish(runs)
+
+    def get_runs(
+        self,
+        job_id: str | None = None,
+        status: str | Iterable[str] | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> list[Run]:
+        """Return records of the ledger, newest first."""
+        return self._ledger_keys.select(job_id, status, limit + offset)[offset:]
+
+    def recorded(self, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
+        """Return the records of some jobs that stand for times from an instant on."""
+        found = {job_id: self._ledger_keys.recorded(job_id, start) for job_id, start in since.items()}
+        return {job_id: records for job_id, records in found.items() if records}
+
+    @property
+    def remembers(self) -> int | None:
+        """How long records are kept, in microseconds."""
+        return self._bounds.age
+
+    def renew(
+        self, node: str, now: int, lease: int, in_hand: Collection[Run] = (), in_doubt: bool = False
+    ) -> list[Run] | None:
+        """Renew or begin a node's lease; see the port. The server's clock decides."""
+        now += self.measure_clock()
+        until = now + lease
+        lost, change = self._ledger_keys.renew(node, now, until, in_hand, in_doubt, self._identity)
+        if change is not None:
+            raise self._replaced(change)
+        return lost
+
+    def rescue(
+        self,
+        node: str,
+        now: int,
+        room: Mapping[str, int] | None = None,
+        known: Collection[tuple[str, int]] = (),
+        in_doubt: bool = False,
+        ownerless: bool = False,
+    ) -> list[Run]:
+        """Take over runs that no living node owns; see the port. A run whose job is gone is lost.
+
+        A run whose job cannot be restored here is left to other nodes, or to the time when it can.
+        """
+        found: list[Run] = []
+        left = None if room is None else dict(room)
+        own = set(known)
+        clock = self._time_from(now)
+        for _ in range(TRIES):
+            orphans = self._ledger_keys.orphans(clock(), node, own, in_doubt, ownerless)
+            jobs = {job.id: job for job in self._jobs.of(orphans.jobs)}
+            whole = sort_out(orphans.runs, jobs, node, now, left, known, self._format.run_refusal)
+            changed = [*orphans.damaged, *whole]
+            if not changed:
+                break
+            taken = self._ledger_keys.take(changed, orphans, node, clock())
+            for run in taken:
+                own.add((run.job_id, run.nominal))
+                if left is not None and run.status == CLAIMED:
+                    left[run.executor] = left.get(run.executor, 0) - 1
+            found += taken
+            if len(taken) == len(changed):
+                break
+        linked(found)
+        return found
+
+    def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
+        """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
+        self._ledger_keys.leave(node, runs)
+        self._identity.left(node)
+
+    def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:
+        """Let jobs out of quarantine that can be restored and planned now."""
+        cursor, pace, seen = "", Pace(retention.RESTORED), 0
+        while cursor != "0":
+            began = self.clock.monotonic()
+            *answer, total = self._run(scripts.BROKEN_JOBS, cursor or "0", str(pace.size))
+            cursor, part = texts(answer)
+            jobs = self._jobs.of(part, healing=True)
+            healed = [job for job in jobs if self._jobs.is_healed(job, now)]
+            pace.note(len(jobs), self.clock.monotonic() - began)
+            seen += len(jobs) - len(healed)
+            yield healed, min(max(total - seen - len(healed), 0), COUNTED) if cursor != "0" else 0
+
+    def recount(self, jobs: Sequence[Job]) -> None:
+        """Let the counts of jobs say how many of their runs are under way."""
+        counts = self._run(damage_scripts.RECOUNT, *(job.id for job in jobs))
+        for job, count in zip(jobs, counts, strict=True):
+            job.running = int(count)
+
+    def mend_in_steps(self, now: int) -> Iterator[tuple[list[Job], list[Run]]]:
+        """Look for jobs and runs that nobody would find because of what is stored of them; see the port."""
+        yield from self._mending.steps(now, self.clock, self._jobs.of)
+
+    def prune_in_steps(self, now: int) -> Iterator[int]:
+        """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
+        yield from self._ledger_keys.prune(now, self.clock)
+        self._run(run_scripts.BURY, str(now - _NODES_KEPT), str(retention.LOOKED_AT))
+
+    def living_nodes(self, now: int) -> int:
+        """Return how many nodes hold a lease that is not over."""
+        return int(self._run(run_scripts.LIVING, str(now)))
+
+    def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
+        """Return how many due jobs wait for executors other than these."""
+        found = texts(self._run(scripts.OVERDUE, str(now), *executors))
+        return {alias: int(count) for alias, count in zip(found[::2], found[1::2], strict=True)}
+
+    def measure_clock(self) -> int:
+        """Ask the server for its time; see the port. The nodes of a cluster have a clock each, which tells nothing."""
+        return self._measure(self._server.time)
+
+    # -- helpers -------------------------------------------------------------------------------------------------
+
+    def _run(self, script: str, *fields: str) -> Any:
+        """Carry out a script with these fields; its answer is a text, a number, or a list of either."""
+        self._check_started()
+        try:
+            return self._run_once(script, *fields)
+        except StoreError as exc:
+            if "WRONGTYPE" not in str(exc) or not self._set_aside():
+                raise
+            return self._run_once(script, *fields)
+
+    def _run_once(self, script: str, *fields: str) -> Any:
+        return self._keys.run(self._server, script, fields)
+
+    def _set_aside(self) -> bool:
+        """Put keys aside that somebody has overwritten by values of another kind; return whether there are some."""
+        moved = list(self._mending.set_aside(self._run_once, self._executors))
+        for key, name in moved:
+            self._log.error(
+                "The key %s on %s was overwritten by a value of another kind, which is kept as %s. What it held is lost, or "
+                "made anew from the other keys",
+                key,
+                self._server.address,
+                name,
+            )
+        return bool(moved)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} (server={self._server.address}, jobs_key={self._keys.jobs!r})>"

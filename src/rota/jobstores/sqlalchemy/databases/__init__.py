@@ -1,0 +1,4 @@
+"""What databases do differently, a module for each.
+
+Nothing is imported here.
+"""

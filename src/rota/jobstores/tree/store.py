@@ -1,0 +1,415 @@
+"""A job store on a tree of keys with revisions, such as etcd and ZooKeeper keep: what both have in common.
+
+Keeps the order of steps; the steps are in ``jobs``, ``ledger`` and ``records``, the server is behind the port in ``port``.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from ...clock import DAY, HELD, MINUTE, instant, moment
+from ...core.plan import ACTIVE
+from ...errors import ConfigurationError
+from ..base import ALIASES, COUNTED
+from ..documents import label_all
+from ..durable import DurableJobStore
+from ..identity import Identity
+from ..offset import Offset
+from ..retention import Retention
+from .damage import Mender
+from .history import Records
+from .jobs import Jobs
+from .keys import DUE, due_folder, number, quoted, unquoted
+from .layout import take_possession
+from .leases import Leases
+from .runs import Ledger, Search
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+    from typing import Any
+
+    from ...codec.jobs import JobFormat
+    from ...core.plan import Decision
+    from ...core.recorded import Recorded
+    from ...core.run import Run
+    from ...job.handle import Job
+    from .forms import Doc
+    from .port import Tree
+
+#: Others are told of what is due within this time; everything later they find by themselves.
+_SOON = MINUTE
+#: Seconds between two looks of a scheduler that hears of changes.
+_HEARING_INTERVAL = 10.0
+
+
+class TreeJobStore(DurableJobStore):
+    """What EtcdJobStore and ZooKeeperJobStore share.
+
+    :param tree: the server
+    :param path: where the store's keys are
+    :param format: how the parts of jobs are written
+    :param keep_runs: how many ended runs of each job the ledger keeps; None for no bound
+    :param keep_days: how many days ended runs are kept; None for no bound
+    :param create: False: what is not there yet is not made, and an older layout is not migrated; ``start()`` refuses it
+    :raises ConfigurationError: (a ``ValueError``) if a bound is wrong
+    """
+
+    has_clock = True
+    waits_for_sockets = True
+    poll_interval = 1.0
+
+    def __init__(
+        self,
+        tree: Tree,
+        path: str,
+        format: JobFormat,
+        keep_runs: int | None,
+        keep_days: float | None,
+        create: bool = True,
+    ) -> None:
+        if keep_runs is not None and keep_runs < 1:
+            raise ConfigurationError(f"keep_runs must be at least 1, or None for no bound, got {keep_runs!r}")
+        if keep_days is not None and not keep_days > 0:
+            raise ConfigurationError(
+                f"keep_days must be more than 0, or None for no bound, got {keep_days!r}"
+            )
+        self.path = path
+        self._tree = tree
+        self._format = format
+        self._create = create
+        self._jobs = Jobs(tree, format)
+        self._bounds = Retention(keep_runs, None if keep_days is None else int(keep_days * DAY))
+        self._runs = Ledger(tree, self._jobs, format.run_refusal, self._bounds)
+        self._mender = Mender(tree, self._jobs)
+        self._records = Records(tree, self._bounds)
+        self._offset = Offset(tree.clock_unit)
+        self._identity = Identity()
+        self._leases = Leases(tree, self._identity)
+        #: the documents of what was due lately
+        self._seen: dict[str, Doc] = {}
+        self._wake: Callable[[], None] | None = None
+
+    # -- life cycle ----------------------------------------------------------------------------------------------
+
+    def start(self, scheduler: Any, alias: str) -> None:
+        """Connect, and take possession of the path.
+
+        :raises StoreUnavailableError: if the server cannot be reached
+        :raises SchemaError: if the path holds something else, or a layout of a version that this code does not know
+        """
+        super().start(scheduler, alias)
+        self._tree.open()
+        try:
+            self._opened(take_possession(self._tree, self.path, self._create))
+        except BaseException:
+            self._tree.close()
+            raise
+        self._offset = Offset(self._tree.clock_unit)
+        self._seen = {}
+        self._started = True
+        self.measure_clock()
+
+    def reopen(self) -> None:
+        """Take possession of the path as it is now; see the port."""
+        self._tree.forget()
+        self._seen = {}
+        self._bounds.forget()
+        self._opened(take_possession(self._tree, self.path, self._create, again=True))
+
+    def shutdown(self) -> None:
+        """Stop listening, and close the connection if it is the store's own."""
+        self._started = False
+        self._wake = None
+        self._tree.close()
+
+    def forked(self) -> None:
+        """Leave the connection to the parent process."""
+        self._started = False
+        self._wake = None
+        self._tree.forked()
+        self.detach()
+
+    def on_wake(self, wake: Callable[[], None]) -> None:
+        """Call ``wake`` when another process has added, changed or freed a job that is due soon."""
+        self._wake = wake
+        self._tree.listen(wake, self._hears)
+
+    def _hears(self, connected: bool) -> None:
+        self.poll_interval = _HEARING_INTERVAL if connected else type(self).poll_interval
+
+    def check_job(self, job: Job) -> None:
+        """Refuse a job that does not fit.
+
+        :raises TransientJobError: if its callable has no importable name
+        :raises SerializationError: if an argument or the trigger cannot be written
+        :raises JobValueError: if a text of it cannot be stored, or is too long
+        """
+        self._jobs.parts_of(job)
+
+    # -- APScheduler's eight methods -----------------------------------------------------------------------------
+
+    def lookup_job(self, job_id: str) -> Job | None:
+        """Return the job of that id, or None; one that cannot be restored is quarantined and says why."""
+        self._check_started()
+        doc = self._jobs.one(job_id)
+        return None if doc is None else self._job_of(doc)
+
+    def get_due_jobs(self, now: datetime) -> list[Job]:
+        """Return the active jobs that are due, earliest first; nothing is claimed."""
+        self._check_started()
+        return self._due(instant(now), dict.fromkeys(map(unquoted, self._tree.folders(DUE))))
+
+    def get_next_run_time(self) -> datetime | None:
+        """Return the earliest next run time, or None."""
+        self._check_started()
+        following = self.next_due(map(unquoted, self._tree.folders(DUE)))
+        if following is None:
+            return None
+        timezone = getattr(self._scheduler, "timezone", None)
+        return moment(following) if timezone is None else moment(following, timezone)
+
+    def get_all_jobs(self) -> list[Job]:
+        """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
+        self._check_started()
+        return list(map(self._job_of, sorted(self._jobs.all(), key=_in_order)))
+
+    def select_jobs(
+        self, state: Collection[str] | None = None, limit: int | None = None, offset: int = 0
+    ) -> list[Job]:
+        """Return a page of the jobs, those that are stored with some states if they are given.
+
+        A page of jobs with a due time is found by these, and jobs that have one are not read for a page of others. For a page
+        that goes beyond the ones to the others all are read.
+        """
+        self._check_started()
+        end = None if limit is None else offset + limit
+        with_due = state is None or ACTIVE in state
+        if end is not None and with_due:
+            limits = dict.fromkeys(map(unquoted, self._tree.folders(DUE)), end)
+            docs = self._jobs.due(HELD - 1, limits, self._log, slice(offset, end))
+            if len(docs) == limit:
+                return list(map(self._job_of, docs))
+        docs = self._jobs.all() if with_due else self._jobs.without_due()
+        found = sorted((doc for doc in docs if state is None or doc.state in state), key=_in_order)
+        return list(map(self._job_of, found[offset:end]))
+
+    def add_job(self, job: Job) -> None:
+        """Store a job.
+
+        :raises ConflictingIdError: if a job of that id exists
+        :raises InvalidJobError, TransientJobError, SerializationError: as :meth:`check_job`
+        """
+        self.add_jobs([job])
+
+    def add_jobs(
+        self,
+        jobs: Sequence[Job],
+        replace: Callable[[Job, Job], None] | None = None,
+        connection: Any = None,
+    ) -> None:
+        """Store jobs, as many in one transaction as the server takes; see the port.
+
+        If others come in between with one of the ids, what was stored already is taken away again.
+        """
+        self._check_started()
+        if connection is not None or replace is not None:
+            super().add_jobs(jobs, replace, connection)
+            return
+        self._jobs.add(jobs, self.now(), any(self._is_soon(job.next_due) for job in jobs))
+
+    def update_job(self, job: Job) -> None:
+        """Replace the job of that id, whatever others have changed.
+
+        :raises JobLookupError: if there is none
+        """
+        self._check_started()
+        self._jobs.save(job, None, self.now(), self._is_soon)
+
+    def save_job(self, job: Job, version: int) -> bool:
+        """Replace the job of that id if it still has ``version``; the job gets its new version.
+
+        :raises JobLookupError: if there is none
+        """
+        self._check_started()
+        return self._jobs.save(job, version, self.now(), self._is_soon)
+
+    def remove_job(self, job_id: str) -> None:
+        """Delete a job, also one that cannot be restored; its records stay.
+
+        :raises JobLookupError: if there is none
+        """
+        self._check_started()
+        self._jobs.remove(job_id)
+
+    def remove_all_jobs(self) -> None:
+        """Delete all jobs; their records stay."""
+        self._check_started()
+        self._jobs.remove_all()
+
+    # -- the ledger ----------------------------------------------------------------------------------------------
+
+    def due(self, now: int, room: Mapping[str, int]) -> list[Job]:
+        """Return due jobs, earliest first, at most so many for each executor as it has room for."""
+        self._check_started()
+        return self._due(now, {alias: limit for alias, limit in room.items() if limit > 0})
+
+    def _due(self, now: int, limits: Mapping[str, int | None]) -> list[Job]:
+        docs = self._jobs.due(now, limits, self._log)
+        self._seen = {doc.id: doc for doc in docs}
+        return list(map(self._job_of, docs))
+
+    def next_due(self, executors: Iterable[str]) -> int | None:
+        """Return the earliest due time among the jobs of these executors."""
+        self._check_started()
+        return self._jobs.next_due(executors, self._log)
+
+    def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
+        """Carry out decisions, each in one step, many in one transaction; what others changed meanwhile is left out.
+
+        A run whose nominal time has a record already is taken out of its decision.
+
+        :raises StoreError: if ``node`` never had a lease
+        """
+        self._check_started()
+        if not self._leases.is_alive(node, now):
+            return []
+        self._format.sign_runs(decisions)
+        return self._runs.claim(decisions, node, now, self._seen)
+
+    def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Record ended runs; return those whose fence is not the store's any more.
+
+        Each record is written in one step with its job's counter; those of many jobs share a transaction.
+        """
+        self._check_started()
+        refused, freed = self._runs.finish(runs, self._is_soon)
+        if freed and self._wake is not None:
+            self._wake()
+        return refused
+
+    def get_runs(
+        self,
+        job_id: str | None = None,
+        status: str | Iterable[str] | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> list[Run]:
+        """Return records of the ledger, newest first.
+
+        Without a job id the names of all records are read.
+        """
+        self._check_started()
+        found = self._records.select(job_id, status, limit + offset, self._log)[offset:]
+        docs = self._jobs.some(run.job_id for run in found if run.name is None)
+        readable = {id: doc for id, doc in docs.items() if doc is not None and doc.unreadable is None}
+        label_all(found, {id: (doc.parts[1], doc.parts[2]) for id, doc in readable.items()})
+        return found
+
+    def recorded(self, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
+        """Return the records of some jobs that stand for times from an instant on."""
+        self._check_started()
+        found = {job_id: self._runs.recorded(job_id, start) for job_id, start in since.items()}
+        return {job_id: records for job_id, records in found.items() if records}
+
+    @property
+    def remembers(self) -> int | None:
+        """How long records are kept, in microseconds."""
+        return self._bounds.age
+
+    def renew(
+        self, node: str, now: int, lease: int, in_hand: Collection[Run] = (), in_doubt: bool = False
+    ) -> list[Run] | None:
+        """Renew or begin a node's lease; see the port. The server's clock decides."""
+        self._check_started()
+        now += self.measure_clock()
+        until, change = self._leases.renew(node, now, lease)
+        if change is not None:
+            raise self._replaced(change)
+        ran = until is not None and until >= now
+        if (ran and not in_doubt) or (until is None and not in_hand):
+            return None
+        return self._runs.keep(in_hand)
+
+    def rescue(
+        self,
+        node: str,
+        now: int,
+        room: Mapping[str, int] | None = None,
+        known: Collection[tuple[str, int]] = (),
+        in_doubt: bool = False,
+        ownerless: bool = False,
+    ) -> list[Run]:
+        """Take over runs that no living node owns; see the port. A run whose job is gone is lost.
+
+        A run whose job cannot be restored here is left to other nodes, or to the time when it can.
+        """
+        self._check_started()
+        search = Search(node, room, known, in_doubt, ownerless)
+        alive = partial(self._leases.alive, now, self._time_from(now))
+        end_damaged = partial(self._mender.end_damaged, now=now, logger=self._log)
+        return self._runs.rescue(search, now, alive, self._job_of, end_damaged)
+
+    def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
+        """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
+        self._check_started()
+        self._runs.give_back(runs)
+        self._leases.end(node, self._runs.is_busy(node))
+
+    def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:
+        """Let jobs out of quarantine that can be restored and planned now."""
+        self._check_started()
+        return self._jobs.heal(now, self._job_of, self.clock)
+
+    def recount(self, jobs: Sequence[Job]) -> None:
+        """Let the counts of jobs say how many of their runs are under way."""
+        self._check_started()
+        self._mender.recount(jobs)
+
+    def mend_in_steps(self, now: int) -> Iterator[tuple[list[Job], list[Run]]]:
+        """Look for jobs and runs that nobody would find because of what is stored of them; see the port."""
+        self._check_started()
+        for hidden, ended in self._mender.steps(now, self.clock, self._log):
+            self._seen |= {doc.id: doc for doc in hidden}
+            yield list(map(self._job_of, hidden)), ended
+
+    def prune_in_steps(self, now: int) -> Iterator[int]:
+        """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
+        self._check_started()
+        yield from self._records.prune(now, self.clock)
+        self._leases.prune(now)
+
+    def living_nodes(self, now: int) -> int:
+        """Return how many nodes hold a lease that is not over."""
+        self._check_started()
+        return self._leases.living(now)
+
+    def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
+        """Return how many due jobs wait for executors other than these."""
+        self._check_started()
+        known = set(executors)
+        others = [alias for alias in map(unquoted, self._tree.folders(DUE)) if alias not in known][:ALIASES]
+        folders = [due_folder(alias) for alias in others]
+        found = self._tree.first(folders, number(now + 1), [COUNTED] * len(folders)) if folders else []
+        return {alias: len(names) for alias, names in zip(others, found, strict=True) if names}
+
+    def measure_clock(self) -> int:
+        """Ask the server for its time; see the port."""
+        return self._measure(self._tree.time)
+
+    # -- helpers -------------------------------------------------------------------------------------------------
+
+    def _job_of(self, doc: Doc, healing: bool = False) -> Job:
+        return doc.job(self._format, self._scheduler, self._alias, healing)
+
+    def _is_soon(self, due: int | None) -> bool:
+        return due is not None and due <= self.now() + _SOON
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} (server={self._tree.address}, path={self.path!r})>"
+
+
+def _in_order(doc: Doc) -> tuple[bool, int, str]:
+    """Return the sort key of listings: the earliest due first, as their keys sort; those without a due time last."""
+    return doc.due is None, doc.due or 0, quoted(doc.id)
