@@ -13,12 +13,16 @@ from .texts import shortened, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, TypeVar
-
-    from .triggers.base import BaseTrigger
+    from collections.abc import Callable, Sequence
+    from typing import Any, Protocol, TypeVar
 
     R = TypeVar("R")
+
+    class Trigger(Protocol):
+        """What is asked of a trigger here."""
+
+        def parts(self) -> Sequence[Any]: ...
+
 
 #: The most steps of one call. A step is about what asking a cron trigger once costs.
 STEPS = 100_000
@@ -85,7 +89,7 @@ def counted(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     weight = COUNTING if name == "latest" else 1
 
     @wraps(method)
-    def call(self: BaseTrigger, *args: Any) -> Any:
+    def call(self: Trigger, *args: Any) -> Any:
         if _count.left is None:
             return refusing(self, within, STEPS, call, self, *args)
         spend(weight * (1 + len(self.parts())))
@@ -94,7 +98,7 @@ def counted(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def refusing(trigger: BaseTrigger, call: Callable[..., R], *args: Any) -> R:
+def refusing(trigger: Trigger, call: Callable[..., R], *args: Any) -> R:
     """Call something about a trigger; name the trigger where it takes too many steps.
 
     :raises TooMuchWorkError: if it does
@@ -108,7 +112,7 @@ def refusing(trigger: BaseTrigger, call: Callable[..., R], *args: Any) -> R:
         ) from None
 
 
-def check_size(trigger: BaseTrigger) -> None:
+def check_size(trigger: Trigger) -> None:
     """Refuse a trigger that is made of too many others, or too deep.
 
     :raises TriggerError: saying what it is made of

@@ -16,7 +16,7 @@ from rota.errors import StoreError
 from rota.importers.apscheduler import ADD, REFUSED, ImportPlan, plan_import
 from rota.importers.apscheduler import _planned as planned_of_row
 from rota.importers.pickles import read_pickle
-from rota.importers.sources import UNKNOWN, Row
+from rota.importers.rows import UNKNOWN, Row
 from rota.triggers.cron import CronTrigger
 from rota.triggers.interval import IntervalTrigger
 

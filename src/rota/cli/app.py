@@ -5,7 +5,6 @@ Reads the command line and hands over; what a command does is in the other files
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from traceback import format_exception
@@ -384,16 +383,3 @@ def _import_apscheduler(
         show_all=show_all,
         as_json=json,
     )
-
-
-def log_level_of(name: str) -> int:
-    """Return the number of a log level.
-
-    :raises CliError: if there is none of that name
-    """
-    level = logging.getLevelNamesMapping().get(name.upper())
-    if level is None:
-        raise CliError(
-            f"--log-level: there is no level {name!r}; there are debug, info, warning, error, critical", 2
-        )
-    return level

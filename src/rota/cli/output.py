@@ -6,6 +6,7 @@ Formats and prints; it knows no scheduler.
 from __future__ import annotations
 
 import json
+import logging
 import re
 import sys
 from typing import TYPE_CHECKING, Any
@@ -241,3 +242,16 @@ def one_line(text: str, limit: int = 0) -> str:
     """Return a text on one line, in characters that a terminal only shows, cut to ``limit`` characters if that is not 0."""
     joined = escaped(" ".join(text.split()))
     return joined if not limit or len(joined) <= limit else joined[: limit - 1] + "…"
+
+
+def log_level_of(name: str) -> int:
+    """Return the number of a log level.
+
+    :raises CliError: if there is none of that name
+    """
+    level = logging.getLevelNamesMapping().get(name.upper())
+    if level is None:
+        raise CliError(
+            f"--log-level: there is no level {name!r}; there are debug, info, warning, error, critical", 2
+        )
+    return level

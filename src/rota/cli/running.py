@@ -14,11 +14,10 @@ from ..errors import AliasInUseError, CommandError, RotaError
 from ..executors.pool import ThreadPoolExecutor
 from ..schedulers.background import BackgroundScheduler
 from ..util import astimezone
-from .app import log_level_of
 from .crontab import Crontab, add_jobs
 from .escaping import escaped_lines
 from .foreground import Foreground, host_of
-from .output import CliError, zone_of
+from .output import CliError, log_level_of, zone_of
 from .reports import JsonReport, PlainReport, Report
 from .stores import make_private, make_store
 from .targets import crontab_path, find_scheduler

@@ -25,7 +25,8 @@ from ..errors import (
     StoreError,
 )
 from .pickles import read_pickle
-from .sources import UNKNOWN, read_source
+from .rows import UNKNOWN
+from .sources import read_source
 from .triggers import trigger_of_made
 from .values import NotTakenOver, Values
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from ..job.handle import Job
     from ..jobstores.base import BaseJobStore
     from ..triggers.base import BaseTrigger
-    from .sources import Row
+    from .rows import Row
 
 __all__ = ("ADD", "DIFFERS", "REFUSED", "REPLACE", "SAME", "ImportPlan", "PlannedJob", "plan_import")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError
 from .pickles import Made, Name, read_pickle
-from .sources import Row
+from .rows import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

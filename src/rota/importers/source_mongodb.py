@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import MissingExtraError, StoreError, StoreUnavailableError
 from ..masking import masked, without_secrets
-from .sources import Row
+from .rows import Row
 
 try:
     from pymongo import MongoClient

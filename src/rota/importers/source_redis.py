@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import MissingExtraError, SchemaError, StoreError, StoreUnavailableError
 from ..masking import masked, without_secrets
-from .sources import UNKNOWN, Row
+from .rows import UNKNOWN, Row
 
 try:
     from redis import Redis

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import MissingExtraError, SchemaError, StoreError, StoreUnavailableError
 from ..masking import without_secrets
-from .sources import Row
+from .rows import Row
 
 try:
     from sqlalchemy import LargeBinary, column, create_engine, inspect, select, table

@@ -1,4 +1,4 @@
-"""Where the jobs of APScheduler are: finds the reader for a source, and the form in which all readers give rows.
+"""Where the jobs of APScheduler are: finds the reader for a source.
 
 Opens nothing itself.
 """
@@ -6,7 +6,7 @@ Opens nothing itself.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import StoreError
 from ..masking import masked
@@ -14,22 +14,7 @@ from ..masking import masked
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: The next run of a row whose source does not keep it beside the job.
-UNKNOWN: Any = object()
-
-
-class Row:
-    """One job of a source: its id, its state (a pickle, or what an export says), and the next run that is kept beside it.
-
-    :ivar float | None next_run: seconds since the epoch, None for a paused job, :data:`UNKNOWN`
-    """
-
-    __slots__ = ("id", "next_run", "state")
-
-    def __init__(self, id: str, state: Any, next_run: Any = UNKNOWN) -> None:
-        self.id = id
-        self.state = state
-        self.next_run = next_run if next_run is None or type(next_run) in (int, float) else UNKNOWN
+    from .rows import Row
 
 
 def read_source(source: str, name: str | None = None) -> Iterator[Row]:

@@ -15,18 +15,30 @@ from ..interrupts import is_interrupt
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+    from typing import Any, Protocol
 
     from ..jobstores.base import BaseJobStore
-    from .base import BaseScheduler
+    from ..logs import GuardedLogger
 
-_started: WeakSet[BaseScheduler] = WeakSet()
+    class Live(Protocol):
+        """What is asked of a scheduler here."""
+
+        _jobstores: dict[str, BaseJobStore]
+
+        @property
+        def _log(self) -> GuardedLogger: ...
+        def _note_exit(self) -> None: ...
+        def _stop_at_exit(self) -> None: ...
+        def _stop_in_child(self) -> None: ...
+
+
+_started: WeakSet[Live] = WeakSet()
 _installed = False
 #: by threads that fork: the stores that are held meanwhile
 _held: dict[int, list[BaseJobStore]] = {}
 
 
-def watch(scheduler: BaseScheduler) -> None:
+def watch(scheduler: Live) -> None:
     """Look after a scheduler from its start on."""
     global _installed
     if not _installed:

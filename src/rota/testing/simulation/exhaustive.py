@@ -83,7 +83,7 @@ def search(
                         continue
                     seen.add(state)
                     if reached == depth:  # nearer ones are on the way of some of these
-                        twin.copy().come_to_rest(resting)
+                        twin.copy().come_to_rest(resting, digest)
                 except (Violation, RotaError) as exc:
                     return Result(reached, len(seen), steps, _told(exc, (what, path)))
                 following.append((twin, (what, path)))

@@ -14,8 +14,13 @@ from weakref import WeakSet
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Protocol
 
-    from ..server import Database
+    class Idle(Protocol):
+        """What is asked of a database here."""
+
+        def close_idle(self) -> None: ...
+
 
 #: How long a fork waits for transactions and for other forks, how long these wait for it, and how often it looks (seconds).
 PATIENCE = 5.0
@@ -27,7 +32,7 @@ class ForkGate:
 
     def __init__(self) -> None:
         #: databases whose idle connections are closed before a fork
-        self.databases: WeakSet[Database] = WeakSet()
+        self.databases: WeakSet[Idle] = WeakSet()
         self._reset()
 
     def _reset(self) -> None:
