@@ -9,6 +9,7 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
+from rota.core.states import hold_to_the_tables
 from tests.servers import (  # noqa: F401  # fixtures
     etcd_server,
     etcd_url,
@@ -24,6 +25,9 @@ from tests.servers import (  # noqa: F401  # fixtures
     zookeeper_server,
     zookeeper_url,
 )
+
+# Each change of a state of a job or run in the processes of the tests is one that the tables know.
+hold_to_the_tables()
 
 # Whoever starts the tests in the background or under nohup has them ignore these, and so would the programs that they start.
 for name, usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
@@ -42,7 +46,16 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "rota"))
 
 #: Who asks for one of these starts a server.
 SERVERS = frozenset(
-    ("postgresql", "mariadb", "redis_server", "etcd_server", "zookeeper_server", "secantusdb", "pgbouncer_url", "mongodb_url")
+    (
+        "postgresql",
+        "mariadb",
+        "redis_server",
+        "etcd_server",
+        "zookeeper_server",
+        "secantusdb",
+        "pgbouncer_url",
+        "mongodb_url",
+    )
 )
 _NAMED = re.compile("postgresql|mariadb|redis|etcd|zookeeper|mongodb|pgbouncer")
 
@@ -58,7 +71,9 @@ def pytest_collection_modifyitems(items):
 def pytest_fixture_setup(fixturedef, request):
     """Hold the mark to what a test does."""
     if fixturedef.argname in SERVERS and request._pyfuncitem.get_closest_marker("server") is None:
-        pytest.fail(f"this test asks for {fixturedef.argname}: mark it with pytest.mark.server", pytrace=False)
+        pytest.fail(
+            f"this test asks for {fixturedef.argname}: mark it with pytest.mark.server", pytrace=False
+        )
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rota.core.plan import QUARANTINED
+from rota.core.states import QUARANTINED
 from rota.executors.steps import current_run
 from rota.job import Job
 from rota.triggers.interval import IntervalTrigger

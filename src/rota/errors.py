@@ -205,6 +205,10 @@ class TransientJobError(RotaError, ValueError):
         self.job_id = job_id
 
 
+class IllegalTransitionError(RotaError, RuntimeError):
+    """A job or run was to come into a state that may not follow its state; a fault of Rota or of a store, told by tests only."""
+
+
 class SchedulerAlreadyRunningError(RotaError):
     """start() or configure() was called on a scheduler that is running."""
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rota.clock import DAY, SECOND
-from rota.core.plan import ACTIVE, QUARANTINED
-from rota.core.run import SKIPPED, succeed
+from rota.core.states import ACTIVE, QUARANTINED, SKIPPED, succeed
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.testing import ManualScheduler, VirtualClock
 from rota.testing.contracts.store_jobs import START, claim, make_job, running, task

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 
 from rota.clock import SECOND
 from rota.core.plan import quarantine
-from rota.core.run import SUCCEEDED, succeed
+from rota.core.states import SUCCEEDED, succeed
 from rota.errors import HeldRowsError
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.schedulers.background import BackgroundScheduler

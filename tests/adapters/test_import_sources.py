@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rota.clock import instant, moment
-from rota.core.plan import PAUSED
+from rota.core.states import PAUSED
 from rota.errors import SchemaError, StoreError, StoreUnavailableError
 from rota.importers.apscheduler import ADD, DIFFERS, REFUSED, REPLACE, SAME, plan_import
 from rota.schedulers.background import BackgroundScheduler

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rota.core.plan import ACTIVE, PAUSED, QUARANTINED, plan
-from rota.core.run import CLAIMED, SKIPPED, SUCCEEDED, end
+from rota.core.plan import plan
+from rota.core.states import ACTIVE, CLAIMED, PAUSED, QUARANTINED, SKIPPED, SUCCEEDED, end
 from rota.errors import SchemaError
 from rota.schedulers.plugins import create_plugin
 from rota.testing.contracts.store_jobs import (

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy.event import listen
 
 from rota.clock import moment
-from rota.core.plan import ACTIVE, QUARANTINED, plan, quarantine
-from rota.core.run import SUCCEEDED
+from rota.core.plan import plan, quarantine
+from rota.core.states import ACTIVE, QUARANTINED, SUCCEEDED
 from rota.errors import JobValueError, SchemaError, StoreNotStartedError, StoreUnavailableError
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.schedulers.background import BackgroundScheduler

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rota.clock import SECOND, SYSTEM_CLOCK
-from rota.core.plan import QUARANTINED, plan, quarantine
-from rota.core.run import CANCELLED, CLAIMED, FAILED, SKIPPED, SUCCEEDED, end, fail, succeed
+from rota.core.plan import plan, quarantine
+from rota.core.run import fail
+from rota.core.states import CANCELLED, CLAIMED, FAILED, QUARANTINED, SKIPPED, SUCCEEDED, end, succeed
 from rota.errors import (
     ConfigurationError,
     JobValueError,

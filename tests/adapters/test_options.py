@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rota.core.plan import QUARANTINED
+from rota.core.states import QUARANTINED
 from rota.errors import ConfigurationError
 from rota.testing.contracts.store_jobs import Worker, claim, due_ids, make_job
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rota.clock import SECOND, SYSTEM_CLOCK
-from rota.core.run import SUCCEEDED
+from rota.core.states import SUCCEEDED
 from rota.errors import StoreError
 from rota.events import EVENT_SCHEDULER_DEGRADED
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore

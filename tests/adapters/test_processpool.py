@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from rota.core.run import CANCELLED, FAILED, LOST, SUCCEEDED
+from rota.core.states import CANCELLED, FAILED, LOST, SUCCEEDED
 from rota.errors import ConfigurationError, SerializationError, UnknownOptionError, WorkerProcessError
 from rota.executors.base import current_run
 from rota.executors.pool import ProcessPoolExecutor

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rota.clock import DAY, SECOND, SYSTEM_CLOCK, Clock
-from rota.core.plan import ACTIVE, QUARANTINED, plan, quarantine
-from rota.core.run import SKIPPED, SUCCEEDED
+from rota.core.plan import plan, quarantine
+from rota.core.states import ACTIVE, QUARANTINED, SKIPPED, SUCCEEDED
 from rota.errors import (
     ConfigurationError,
     SchemaError,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rota.clock import SECOND
-from rota.core.plan import ENDED, quarantine
-from rota.core.run import CLAIMED, SKIPPED
+from rota.core.plan import quarantine
+from rota.core.states import CLAIMED, ENDED, SKIPPED
 from rota.testing.contracts.store_jobs import (
     LEASE,
     NODE,

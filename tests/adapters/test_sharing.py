@@ -11,8 +11,7 @@ import pytest
 
 from rota.clock import DAY, SECOND
 from rota.codec.jobs import JobFormat
-from rota.core.plan import ACTIVE, PAUSED
-from rota.core.run import SUCCEEDED
+from rota.core.states import ACTIVE, PAUSED, SUCCEEDED
 from rota.schedulers.background import BackgroundScheduler
 from rota.testing.contracts.store_jobs import LEASE, NODE, START, claim, finish, make_job
 

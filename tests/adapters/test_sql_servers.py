@@ -10,8 +10,8 @@ from sqlalchemy import create_engine
 
 from rota.clock import MINUTE, SECOND, SYSTEM_CLOCK, Clock, moment
 from rota.codec import register_type
-from rota.core.plan import ENDED
-from rota.core.run import FAILED, SUCCEEDED, fail, succeed
+from rota.core.run import fail
+from rota.core.states import ENDED, FAILED, SUCCEEDED, succeed
 from rota.errors import ConflictingIdError, JobValueError, SerializationError, StoreUnavailableError
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.testing.contracts.store_jobs import (

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import make_url
 
-from rota.core.run import SUCCEEDED
+from rota.core.states import SUCCEEDED
 from rota.errors import ConfigurationError, ConflictingIdError
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.schedulers.background import BackgroundScheduler

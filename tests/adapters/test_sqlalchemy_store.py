@@ -17,7 +17,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import NullPool, StaticPool
 
 from rota.clock import SECOND
-from rota.core.run import CLAIMED, FAILED, SUCCEEDED, fail, succeed
+from rota.core.run import fail
+from rota.core.states import CLAIMED, FAILED, SUCCEEDED, succeed
 from rota.errors import (
     ConfigurationError,
     ConflictingIdError,

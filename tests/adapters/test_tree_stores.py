@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rota.clock import SECOND
-from rota.core.plan import QUARANTINED
-from rota.core.run import CLAIMED, SKIPPED, SUCCEEDED
+from rota.core.states import CLAIMED, QUARANTINED, SKIPPED, SUCCEEDED
 from rota.errors import (
     ConfigurationError,
     ConflictingIdError,
@@ -324,7 +323,8 @@ def test_more_records_than_a_transaction_takes_are_put_into_one(open_store: Any)
     store.add_job(make_job())
     store.renew(NODE, START, LEASE)
     (decision,) = decide(store)
-    from rota.core.run import Run, end
+    from rota.core.run import Run
+    from rota.core.states import end
 
     for second in range(1, 200):
         record = Run("job", START + second, START + second, decision.job)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rota.core.plan import QUARANTINED
+from rota.core.states import QUARANTINED
 from rota.errors import CallableNotAllowedError
 from rota.schedulers.background import BackgroundScheduler
 

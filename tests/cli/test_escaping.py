@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rota.core.run import FAILED
+from rota.core.states import FAILED
 from rota.events import EVENT_JOB_ERROR
 from rota.schedulers.background import BackgroundScheduler
 from tests.cli.processes import LIMIT, rota

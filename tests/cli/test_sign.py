@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from rota.core.plan import QUARANTINED
+from rota.core.states import QUARANTINED
 from rota.schedulers.background import BackgroundScheduler
 from tests.cli.processes import rota
 from tests.needs import need

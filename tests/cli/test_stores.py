@@ -12,7 +12,7 @@ import pytest
 
 from rota.clock import SYSTEM_CLOCK, instant
 from rota.commands import run_command
-from rota.core.run import CLAIMED
+from rota.core.states import CLAIMED
 from rota.schedulers.background import BackgroundScheduler
 from tests.cli.processes import LIMIT, rota
 from tests.needs import need

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rota.core.run import succeed
+from rota.core.states import succeed
 from rota.events import EVENT_ALL
 from rota.executors.base import NativeExecutor
 from rota.jobstores.memory import MemoryJobStore

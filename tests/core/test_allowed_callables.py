@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from rota.core.plan import QUARANTINED
+from rota.core.states import QUARANTINED
 from rota.errors import CallableNotAllowedError, ConfigurationError
 from rota.schedulers.background import BackgroundScheduler
 from rota.triggers.base import BaseTrigger

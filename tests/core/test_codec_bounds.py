@@ -19,7 +19,7 @@ from rota.codec import jobs as jobcodec
 from rota.codec.bounds import MAX_ALIKE, MAX_KEYS, MAX_PARTS, MAX_TEXT, MAX_TRIGGERS
 from rota.codec.jobs import JobFormat
 from rota.codec.values import raw
-from rota.core.plan import QUARANTINED
+from rota.core.states import QUARANTINED
 from rota.errors import DeserializationError, SerializationError
 from rota.importers.pickles import read_pickle
 from rota.importers.values import NotTakenOver, Values

@@ -14,7 +14,7 @@ from rota.clock import HELD
 from rota.codec import register_type
 from rota.codec.files import decode_job, encode_job
 from rota.codec.jobs import JobFormat
-from rota.core.plan import PAUSED, QUARANTINED
+from rota.core.states import PAUSED, QUARANTINED
 from rota.errors import DeserializationError, SerializationError, TransientJobError
 from rota.testing.contracts.store_jobs import START, Worker, make_job, task
 from rota.triggers.base import BaseTrigger

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from rota.core.run import SUCCEEDED, Run, end
+from rota.core.run import Run
+from rota.core.states import SUCCEEDED, end
 from rota.errors import ConflictingIdError
 from rota.jobstores.memory_ledger import MemoryLedger
 from rota.testing import ManualScheduler

@@ -19,7 +19,7 @@ from rota.codec.damaged import (
     version_of,
 )
 from rota.codec.jobs import JobFormat
-from rota.core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED
+from rota.core.states import ACTIVE, ENDED, PAUSED, QUARANTINED
 from rota.testing.contracts.store_jobs import START, make_job
 
 ODD: list[Any] = [b"x", b"\xff", 1.5, [1], {"a": 1}, float("nan"), 2**70, -(2**70), object()]

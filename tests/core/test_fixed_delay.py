@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 import pytest
 
 from rota.clock import HELD, SECOND, instant, moment
-from rota.core.plan import AFTER_RUN, ENDED, plan
+from rota.core.plan import AFTER_RUN, plan
 from rota.core.policy import DEFAULT_POLICY, with_options
+from rota.core.states import ENDED
 from rota.errors import TriggerError
 from rota.job import Job
 from rota.testing import ManualScheduler

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rota.core.plan import ACTIVE, PAUSED, QUARANTINED
+from rota.core.states import ACTIVE, PAUSED, QUARANTINED
 from rota.errors import (
     ArgumentMismatchError,
     CallableLookupError,

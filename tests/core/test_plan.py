@@ -9,17 +9,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rota.clock import HELD, SECOND
-from rota.core.plan import (
-    ACTIVE,
-    ENDED,
-    GROUP_LIMIT,
-    QUARANTINED,
-    due_time,
-    plan,
-    quarantine,
-)
+from rota.core.plan import GROUP_LIMIT, due_time, plan, quarantine
 from rota.core.policy import DEFAULT_POLICY, with_options
-from rota.core.run import CLAIMED, MISSED, SKIPPED
+from rota.core.states import ACTIVE, CLAIMED, ENDED, MISSED, QUARANTINED, SKIPPED
 from rota.job import Job
 from rota.triggers.base import BaseTrigger
 from rota.triggers.cron import CronTrigger

@@ -5,18 +5,9 @@ from __future__ import annotations
 import pytest
 
 from rota.clock import HELD, SECOND, moment
-from rota.core.plan import (
-    AFTER_RUN,
-    ENDED,
-    QUARANTINED,
-    due_time,
-    forgotten,
-    is_forgotten,
-    once_more,
-    plan,
-)
+from rota.core.plan import AFTER_RUN, due_time, forgotten, is_forgotten, once_more, plan
 from rota.core.recorded import is_recorded, leave_out_recorded, next_unrecorded
-from rota.core.run import MISSED, SKIPPED, SUCCEEDED
+from rota.core.states import ENDED, MISSED, QUARANTINED, SKIPPED, SUCCEEDED
 from rota.triggers.date import DateTrigger
 from tests.core.test_plan import START, ListTrigger, every, make_job, seconds
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rota.core.plan import QUARANTINED
+from rota.core.states import QUARANTINED
 from rota.errors import CallableMismatchError, CallableReferenceError, TransientJobError
 from rota.references import AWAITED, check_reference, decorating, same_callable
 from rota.testing import ManualScheduler, VirtualClock

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rota.core.plan import ACTIVE, QUARANTINED, Decision, plan
+from rota.core.plan import Decision, plan
+from rota.core.states import ACTIVE, QUARANTINED
 from rota.engine.guarded import claim_singly
 from rota.errors import JobValueError, StoreError, StoreUnavailableError
 from rota.jobstores.memory import MemoryJobStore

@@ -10,7 +10,8 @@ import pytest
 
 from rota.codec import values as codec
 from rota.codec.results import LIMIT, kept_of, text_of_result, value_of
-from rota.core.run import SUCCEEDED, Run, is_plain, succeed
+from rota.core.run import Run, is_plain
+from rota.core.states import SUCCEEDED, succeed
 from rota.events import EVENT_JOB_EXECUTED
 from rota.testing import ManualScheduler
 from rota.triggers.interval import IntervalTrigger

@@ -8,8 +8,8 @@ import pytest
 
 from rota.codec.files import decode_job, encode_job
 from rota.codec.jobs import JobFormat
-from rota.core.plan import QUARANTINED
 from rota.core.run import Run
+from rota.core.states import QUARANTINED
 from rota.errors import ConfigurationError, JobValueError
 from rota.job import Job
 from rota.schedulers.background import BackgroundScheduler

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rota.codec import values as codec
 from rota.codec.jobs import JobFormat
 from rota.codec.triggers import trigger_spec
-from rota.core.plan import QUARANTINED
+from rota.core.states import QUARANTINED
 from rota.errors import CallableNotAllowedError, RotaError
 from rota.job import Job
 from rota.triggers.base import BaseTrigger

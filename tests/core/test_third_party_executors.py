@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from rota.core.run import CANCELLED, FAILED, MISSED, SUCCEEDED
+from rota.core.states import CANCELLED, FAILED, MISSED, SUCCEEDED
 from rota.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MISSED, JobExecutionEvent
 from rota.executors.base import BaseExecutor, run_coroutine_job, run_job
 from rota.schedulers.background import BackgroundScheduler

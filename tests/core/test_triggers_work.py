@@ -10,7 +10,8 @@ import pytest
 
 from rota import work
 from rota.clock import DAY, SECOND
-from rota.core.plan import QUARANTINED, plan
+from rota.core.plan import plan
+from rota.core.states import QUARANTINED
 from rota.errors import DeserializationError, NeverFiresError, TooMuchWorkError, TriggerError
 from rota.schedulers.background import BackgroundScheduler
 from rota.testing import ManualScheduler

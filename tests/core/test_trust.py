@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from rota.core.run import CLAIMED
+from rota.core.states import CLAIMED
 from rota.errors import ConfigurationError, JobLookupError
 from rota.executors.steps import current_run
 from rota.testing import ManualScheduler, VirtualClock

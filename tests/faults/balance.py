@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from rota.core.run import LOST, SKIPPED, SUCCEEDED
+from rota.core.states import LOST, SKIPPED, SUCCEEDED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rota.clock import instant
-from rota.core.run import CLAIMED
+from rota.core.states import CLAIMED
 from rota.errors import StoreReplacedError
 from rota.schedulers.background import BackgroundScheduler
 from tests.faults.balance import Balance, Plan, balance

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from rota.core.run import CLAIMED, LOST, SKIPPED, SUCCEEDED, Run
+from rota.core.run import Run
+from rota.core.states import CLAIMED, LOST, SKIPPED, SUCCEEDED
 from tests.faults.balance import Plan, balance
 
 PLANS = {"job": Plan([10, 20, 30, 40], max_instances=1)}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rota.core.run import SUCCEEDED
+from rota.core.states import SUCCEEDED
 from rota.executors.pool import ThreadPoolExecutor
 from rota.schedulers.background import BackgroundScheduler
 from tests.faults.contract import FaultContract

@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from rota.core.run import LOST
+from rota.core.states import LOST
 from rota.jobstores.memory import MemoryJobStore
 from rota.jobstores.tree import TreeJobStore
 from rota.jobstores.tree import runs as ledger

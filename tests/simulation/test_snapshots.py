@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from rota.clock import SECOND, moment
-from rota.core.run import succeed
+from rota.core.states import succeed
 from rota.testing.contracts.shared import SharedJobStoreContract
 from rota.testing.contracts.store_jobs import LEASE, NODE, OTHER, START, decide, make_job
 from rota.testing.simulation import simulate

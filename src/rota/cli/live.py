@@ -18,8 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..clock import SECOND, SYSTEM_CLOCK, instant, moment
-from ..core.plan import ACTIVE
-from ..core.run import CLAIMED, END_STATES, FAILED, LOST, TIMED_OUT
+from ..core.states import ACTIVE, CLAIMED, END_STATES, FAILED, LOST, TIMED_OUT
 from ..version import __version__
 from .escaping import escaped, without_style
 from .fitting import Way, table

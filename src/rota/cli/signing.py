@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..codec.files import encode_job
 from ..codec.jobs import JobFormat
-from ..core.plan import QUARANTINED
+from ..core.states import QUARANTINED
 from ..errors import JobLookupError
 from .output import CliError, note, one_line, print_columns, print_json
 from .stores import make_store, opened, signing_keys

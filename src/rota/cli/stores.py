@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from ..clock import HELD, SECOND, SYSTEM_CLOCK, moment
 from ..codec.files import encode_job
 from ..codec.jobs import JobFormat
-from ..core.plan import ACTIVE, AFTER_RUN, PAUSED, QUARANTINED
-from ..core.run import CLAIMED, END_STATES
+from ..core.plan import AFTER_RUN
+from ..core.states import ACTIVE, CLAIMED, END_STATES, PAUSED, QUARANTINED
 from ..errors import SchemaError
 from ..masking import masked
 from ..schedulers.base import BaseScheduler

@@ -6,8 +6,7 @@ Pure: it reads no store. It may not raise, whatever it is given.
 from __future__ import annotations
 
 from ..clock import FIRST_SHOWN, HELD, HOUR, LAST_SHOWN
-from ..core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED
-from ..core.run import CLAIMED, END_STATES, LOST
+from ..core.states import ACTIVE, CLAIMED, END_STATES, ENDED, LOST, PAUSED, QUARANTINED
 from ..texts import repr_of, shortened
 
 TYPE_CHECKING = False

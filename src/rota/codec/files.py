@@ -6,6 +6,7 @@ Reads and writes data, no file.
 from __future__ import annotations
 
 from ..clock import HELD, instant, moment
+from ..core.states import JOB_TRANSITIONS, NEW, set_job_state
 from ..errors import DeserializationError, JobTypeError
 from ..job import Job
 from .jobs import JobFormat
@@ -65,7 +66,12 @@ def decode_job(
         job = Job.__new__(Job)
         job._scheduler, job._jobstore_alias = scheduler, alias
         job.id, job.name, job.executor = _texts_of(data, "id", "name", "executor")
-        job.state, job.error = data.get("state", job.state), data.get("error")
+        state, job.error = data.get("state", NEW), data.get("error")
+        if state not in JOB_TRANSITIONS:
+            raise DeserializationError(
+                f"state must be one of {', '.join(JOB_TRANSITIONS)}, got {state!r:.80}"
+            )
+        set_job_state(job, state)
         nominal = _instant(data.get("next"))
         due = HELD if data.get("due") == "held" else _instant(data.get("due"))
         job.next_nominal, job.next_due = nominal, nominal if due is None else due

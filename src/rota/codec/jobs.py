@@ -5,8 +5,8 @@ Reads and writes data, no store. What cannot be restored comes back as a quarant
 
 from __future__ import annotations
 
-from ..core.plan import ACTIVE, QUARANTINED
 from ..core.policy import DEFAULT_POLICY
+from ..core.states import ACTIVE, QUARANTINED, set_job_state
 from ..errors import (
     CallableMismatchError,
     CallableNotAllowedError,
@@ -256,7 +256,8 @@ class JobFormat:
             return True
         refusal = self._signer.refusal(signature, (job.id, *texts, job.executor))
         if refusal is not None:
-            job.state, job.error = QUARANTINED, f"it is not trusted: {refusal}"
+            job.error = f"it is not trusted: {refusal}"
+            set_job_state(job, QUARANTINED)
         return refusal is None
 
     def _quarantine(
@@ -264,7 +265,7 @@ class JobFormat:
     ) -> None:
         if not all(type(part) is str for part in (job.func_ref, trigger, args, kwargs, options)):
             raise TypeError("a part is no text") from exc  # see job_of()
-        job.state = QUARANTINED
+        set_job_state(job, QUARANTINED)
         misnamed = issubclass(type(exc), CallableMismatchError)
         job.error = text_of(exc) if misnamed else f"it could not be restored: {error_text(exc)}"
         self._describe(job, trigger, args, kwargs, options)

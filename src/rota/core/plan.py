@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from ..clock import HELD, SECOND
 from ..interrupts import is_interrupt
-from .run import MANUAL, MISSED, SKIPPED, Run, end
+from .run import MANUAL, Run
+from .states import ACTIVE, ENDED, MISSED, QUARANTINED, SKIPPED, end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,15 +30,6 @@ AFTER_RUN = 0
 
 #: How many microseconds are tried for the key of a run by hand; a schedule that has a time at each of them is as good as none.
 KEY_STEPS = 1000
-
-#: not planned yet
-NEW = "new"
-ACTIVE = "active"
-PAUSED = "paused"
-#: kept, visible, and not run: the job could not be restored or planned
-QUARANTINED = "quarantined"
-#: the schedule is over; only unfinished runs keep the job's row
-ENDED = "ended"
 
 
 class Decision:

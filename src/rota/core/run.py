@@ -10,6 +10,7 @@ from datetime import date, datetime, time
 from ..clock import moment
 from ..errors import RunNotInHandError
 from ..texts import repr_of, shortened, text_of, type_name
+from .states import CLAIMED, FAILED, end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,25 +26,8 @@ if TYPE_CHECKING:
             """Return the current instant."""
 
 
-#: A run that a node has taken and not finished.
-CLAIMED = "claimed"
-SUCCEEDED = "succeeded"
-FAILED = "failed"
-MISSED = "missed"
-SKIPPED = "skipped"
-TIMED_OUT = "timed_out"
-CANCELLED = "cancelled"
-LOST = "lost"
-
-#: What an executor makes of a claimed run that it may not start (see :class:`Permission`): no end, and nothing that a store knows.
-WITHHELD = "withheld"
-
 #: The reason of a run that somebody asked for, apart from the schedule.
 MANUAL = "manual"
-
-#: The states in which a run can end; each run ends in exactly one.
-END_STATES = (SUCCEEDED, FAILED, MISSED, SKIPPED, TIMED_OUT, CANCELLED, LOST)
-
 
 #: Strings and integers up to these lengths are kept as they are.
 _SHORT = 1_000
@@ -228,13 +212,6 @@ class Run:
         return f"<Run {self.id} {self.status}>"
 
 
-def succeed(run: Run, retval: Any, now: int) -> None:
-    """End a run with its return value."""
-    run.retval = retval
-    run.status = SUCCEEDED
-    run.finished_at = now
-
-
 def fail(run: Run, exception: BaseException, traceback: str, now: int) -> None:
     """End a run with the exception that it raised."""
     end(run, FAILED, run.reason, now)
@@ -242,13 +219,6 @@ def fail(run: Run, exception: BaseException, traceback: str, now: int) -> None:
     run.error_type = type_name(exception)
     run.error = shortened(text_of(exception))
     run.traceback = shortened(traceback)
-
-
-def end(run: Run, status: str, reason: str | None, now: int) -> None:
-    """End a run in the given state, for the given reason."""
-    run.status = status
-    run.reason = reason
-    run.finished_at = now
 
 
 def time_of(run: Run, clock: ShowsTime) -> int:

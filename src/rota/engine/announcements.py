@@ -6,8 +6,7 @@ It tells; it decides nothing and stores nothing.
 from __future__ import annotations
 
 from ..clock import moment
-from ..core.plan import ENDED, QUARANTINED
-from ..core.run import CANCELLED, FAILED, LOST, MISSED, SKIPPED, SUCCEEDED, TIMED_OUT
+from ..core.states import CANCELLED, ENDED, FAILED, LOST, MISSED, QUARANTINED, SKIPPED, SUCCEEDED, TIMED_OUT
 from ..events import (
     EVENT_JOB_CANCELLED,
     EVENT_JOB_ERROR,

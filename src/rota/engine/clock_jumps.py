@@ -8,8 +8,9 @@ from __future__ import annotations
 from contextlib import suppress
 
 from ..clock import HELD, SECOND
-from ..core.plan import ACTIVE, due_time
+from ..core.plan import due_time
 from ..core.recorded import is_recorded
+from ..core.states import ACTIVE
 from ..errors import JobLookupError
 
 TYPE_CHECKING = False

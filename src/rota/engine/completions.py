@@ -10,7 +10,8 @@ from threading import Event, Lock
 from time import sleep
 
 from ..clock import HELD, SECOND
-from ..core.run import CANCELLED, CLAIMED, GONE, LOST, WITHHELD, end, is_plain
+from ..core.run import GONE, is_plain
+from ..core.states import CANCELLED, LOST, WITHHELD, end, take_back
 from ..errors import HeldRowsError, StoreNotStartedError, StoreReplacedError
 from ..events import EVENT_JOB_LOST, EVENT_JOB_REFUSED
 from ..interrupts import is_interrupt
@@ -127,7 +128,7 @@ class Completions:
             self.offload(self.flush)
 
     def _withhold(self, run: Run) -> None:
-        run.status = CLAIMED
+        take_back(run)
         self.withheld.append(run)
         if self.draining:  # asked after the run was appended, so drain() finds it
             self.give_back_withheld()

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from ..clock import HELD, LEASE, SECOND, SLICE
 from ..core.admission import admit
-from ..core.plan import ENDED, QUARANTINED, plan, quarantine
+from ..core.plan import plan, quarantine
+from ..core.states import ENDED, QUARANTINED
 from ..errors import StoreError, StoreReplacedError
 from ..events import (
     EVENT_CLOCK_JUMPED,

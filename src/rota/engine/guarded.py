@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ..core.plan import QUARANTINED, quarantine
+from ..core.plan import quarantine
+from ..core.states import QUARANTINED
 from ..errors import StoreError
 from ..interrupts import is_interrupt
 from ..texts import error_text, shortened

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from ..core.plan import ENDED, due_time, forgotten, is_forgotten
+from ..core.plan import due_time, forgotten, is_forgotten
 from ..core.recorded import is_recorded, next_unrecorded
+from ..core.states import ENDED, set_job_state
 from ..errors import ConflictingIdError, JobLookupError
 from .announcements import local
 
@@ -85,7 +86,7 @@ def leave_out(job: Job, store: BaseJobStore, replace: bool, explicit: bool) -> t
             store.remove_job(job.id)
             removed = True
     job.set_next(None)
-    job.state = ENDED
+    set_job_state(job, ENDED)
     return True, removed
 
 

@@ -6,7 +6,8 @@ It asks the store; it runs nothing. What a run that is under way did is told in 
 from __future__ import annotations
 
 from ..core.plan import Decision
-from ..core.run import CLAIMED, GONE, LOST, Run, end
+from ..core.run import GONE, Run
+from ..core.states import CLAIMED, LOST, end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ It claims through the port; it hands nothing to executors.
 from __future__ import annotations
 
 from ..clock import SECOND
-from ..core.run import CANCELLED, end
+from ..core.states import CANCELLED, end
 from ..events import EVENT_JOB_CANCELLED
 from ..util import new_node_id
 from .announcements import announce

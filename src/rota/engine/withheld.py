@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from ..core.run import CANCELLED, GONE, WITHHELD, end
+from ..core.run import GONE
+from ..core.states import CANCELLED, end, withhold
 from ..executors.steps import chain
 
 TYPE_CHECKING = False
@@ -52,7 +53,7 @@ def _start_group(engine: Engine, state: StoreState, group: Sequence[Run]) -> Non
     left = []
     for run in group:
         if run.permission is GONE:
-            run.status = WITHHELD
+            withhold(run)
             completions.done(run)
         elif run.cancelled:
             end(run, CANCELLED, "cancelled before it started", now)

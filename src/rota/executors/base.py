@@ -11,7 +11,8 @@ from itertools import pairwise
 from threading import RLock
 
 from ..clock import SYSTEM_CLOCK, Clock, instant
-from ..core.run import CANCELLED, CLAIMED, LOST, Run, end, fail, time_of
+from ..core.run import Run, fail, time_of
+from ..core.states import CANCELLED, CLAIMED, LOST, end
 from ..errors import MaxInstancesReachedError
 from ..interrupts import is_interrupt
 from ..logs import GuardedLogger, LoggerAttribute

@@ -5,7 +5,8 @@ It starts no thread, except for coroutines that are submitted from a running eve
 
 from __future__ import annotations
 
-from ..core.run import CANCELLED, end, time_of
+from ..core.run import time_of
+from ..core.states import CANCELLED, end
 from ..interrupts import is_interrupt
 from .base import NativeExecutor
 from .steps import chain, perform, perform_coroutine, record_failure

@@ -12,7 +12,8 @@ from asyncio import _get_running_loop as running_loop
 from collections import deque
 from functools import partial
 
-from ..core.run import CANCELLED, CLAIMED, Run, end, time_of
+from ..core.run import Run, time_of
+from ..core.states import CANCELLED, CLAIMED, end
 from .base import UNBOUNDED, NativeExecutor
 from .pool import ThreadPoolExecutor
 from .steps import chain, close_quietly, is_coroutine_function, perform, perform_coroutine

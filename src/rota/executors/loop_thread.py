@@ -10,7 +10,8 @@ from contextvars import Context
 from os import getpid
 from threading import Lock, Thread, current_thread
 
-from ..core.run import CANCELLED, Run, end, fail, time_of
+from ..core.run import Run, fail, time_of
+from ..core.states import CANCELLED, end
 from ..logs import GuardedLogger
 from ..texts import traceback_of
 from .steps import close_quietly, perform_coroutine

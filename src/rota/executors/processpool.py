@@ -16,7 +16,8 @@ from queue import Empty
 from weakref import WeakSet
 
 from ..clock import SECOND
-from ..core.run import CANCELLED, LOST, MISSED, end, fail, is_expired, succeed, time_of
+from ..core.run import fail, is_expired, time_of
+from ..core.states import CANCELLED, LOST, MISSED, end, succeed
 from ..errors import ConfigurationError, SerializationError, UnknownOptionError, WorkerProcessError
 from ..texts import error_text, text_of
 from .process_worker import pack_call

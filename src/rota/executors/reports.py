@@ -6,7 +6,8 @@ It carries out what it is asked for, in the caller's thread; it knows no executo
 from __future__ import annotations
 
 from ..clock import SYSTEM_CLOCK, instant
-from ..core.run import FAILED, MISSED, WITHHELD, Run, end, fail, succeed
+from ..core.run import Run, fail
+from ..core.states import FAILED, MISSED, WITHHELD, end, succeed, withhold
 from ..events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MISSED, JobExecutionEvent
 from ..logs import GuardedLogger
 from ..texts import text_of
@@ -64,7 +65,7 @@ def _runs_of(job: Job, run_times: list[datetime], claimed: Sequence[Run]) -> Ite
         if run.nominal in by_nominal:
             run.permission, run.clock = by_nominal[run.nominal].permission, by_nominal[run.nominal].clock
             if before is not None and before.status == WITHHELD:
-                run.status = WITHHELD
+                withhold(run)
         yield run
         before = run
 
@@ -105,7 +106,7 @@ def write_outcome(run: Run, event: Any, now: int) -> None:
     """Write into a run what a third-party executor reported by an event."""
     reported = getattr(event, "run", None)
     if isinstance(reported, Run) and reported.status == WITHHELD:
-        run.status = WITHHELD
+        withhold(run)
     elif event is None:
         end(run, FAILED, "the executor reported no outcome", now)
     elif event.code == EVENT_JOB_ERROR:

@@ -10,7 +10,8 @@ from contextvars import Context, ContextVar
 from functools import partial
 from types import CoroutineType
 
-from ..core.run import CANCELLED, CLAIMED, MISSED, SUCCEEDED, WITHHELD, Run, end, fail, is_expired, time_of
+from ..core.run import Run, fail, is_expired, time_of
+from ..core.states import CANCELLED, CLAIMED, MISSED, end, succeed, withhold
 from ..errors import CommandStoppedError, NoCurrentRunError
 from ..texts import text_of, traceback_of
 
@@ -111,8 +112,7 @@ def may_start(run: Run, clock: Clock) -> bool:
 
 def _withhold(run: Run) -> None:
     for member in chain(run):
-        member.status = WITHHELD
-        member.started_at = None
+        withhold(member)
 
 
 def perform(run: Run, context: Context, clock: Clock, logger: GuardedLogger) -> Any:
@@ -140,10 +140,7 @@ def perform(run: Run, context: Context, clock: Clock, logger: GuardedLogger) -> 
     except BaseException as exc:  # it is the outcome of the run
         record_failure(run, exc, own.now(), logger)
     else:
-        # succeed(), without the call
-        run.retval = retval
-        run.status = SUCCEEDED
-        run.finished_at = own.now()
+        succeed(run, retval, own.now())
     return None
 
 
@@ -167,9 +164,7 @@ async def perform_coroutine(
             record_failure(run, exc, time_of(run, clock), logger)
     else:
         if run.status == CLAIMED:
-            run.retval = retval
-            run.status = SUCCEEDED
-            run.finished_at = time_of(run, clock)
+            succeed(run, retval, time_of(run, clock))
 
 
 def _has_not_begun(run: Run) -> bool:

@@ -9,7 +9,8 @@ import threading
 from functools import partial
 
 from ..core.admission import Pace, ahead
-from ..core.run import CANCELLED, Run, end, time_of
+from ..core.run import Run, time_of
+from ..core.states import CANCELLED, end
 from ..errors import MissingExtraError
 from .base import UNBOUNDED, NativeExecutor
 from .steps import chain, close_quietly, is_coroutine_function, perform, perform_coroutine

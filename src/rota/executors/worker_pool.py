@@ -10,7 +10,8 @@ from abc import abstractmethod
 from queue import Empty, SimpleQueue
 
 from ..core.admission import Pace, ahead
-from ..core.run import CANCELLED, Run, end, time_of
+from ..core.run import Run, time_of
+from ..core.states import CANCELLED, end
 from ..errors import ConfigurationError
 from .base import NativeExecutor, chain
 

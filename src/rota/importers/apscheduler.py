@@ -14,8 +14,8 @@ from ..codec.jobs import JobFormat
 from ..codec.options import options_of
 from ..codec.triggers import trigger_spec
 from ..codec.values import pack
-from ..core.plan import ACTIVE, PAUSED
 from ..core.policy import DEFAULT_POLICY, with_options
+from ..core.states import ACTIVE, PAUSED, set_job_state
 from ..errors import (
     ConflictingIdError,
     DeserializationError,
@@ -373,7 +373,7 @@ def _replace(store: BaseJobStore, planned: PlannedJob) -> bool:
     if stored is None:
         return False
     if "trigger" not in planned.differences and stored.error is None:
-        job.state = stored.state
+        set_job_state(job, stored.state)
         job.next_nominal, job.next_due = stored.next_nominal, stored.next_due
     try:
         return store.save_job(job, stored.version)

@@ -10,8 +10,9 @@ from os import urandom
 
 from ..callables import instead_of_nameless
 from ..clock import HELD, instant, shown_moment
-from ..core.plan import ACTIVE, AFTER_RUN, ENDED, NEW, PAUSED, QUARANTINED
+from ..core.plan import AFTER_RUN
 from ..core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, seconds_of, with_options
+from ..core.states import ACTIVE, ENDED, NEW, PAUSED, QUARANTINED, set_job_state
 from ..errors import (
     JobTypeError,
     JobValueError,
@@ -332,7 +333,7 @@ class Job:
         self.next_nominal = nominal
         self.next_due = nominal if due is None else due
         if self.state != QUARANTINED:
-            self.state = PAUSED if nominal is None else ACTIVE
+            set_job_state(self, PAUSED if nominal is None else ACTIVE)
 
     def copy(self) -> Job:
         """Return a copy that can be changed without touching this job (arguments and trigger are shared)."""
@@ -423,7 +424,8 @@ class Job:
             setattr(self, name, value)
         if following is not _UNSET:
             if self.state == QUARANTINED:
-                self.state, self.error = ACTIVE, None
+                self.error = None
+                set_job_state(self, ACTIVE)
             self.set_next(following)
 
     def _next_instant(self, value: Any) -> int | None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from ..clock import HELD, SYSTEM_CLOCK, instant, moment
-from ..core.plan import ACTIVE, ENDED, QUARANTINED
+from ..core.states import ACTIVE, ENDED, QUARANTINED, set_job_state
+from ..core.transitions import may_claim
 from ..errors import (
     ConfigurationError,
     ConflictingIdError,
@@ -327,11 +328,12 @@ class BaseJobStore(ABC):
                 job = decision.job
                 self._ledger.leave_out_if_late(decision, until)
                 job.running = self._ledger.running.get(job.id, 0)
-                if decision.runs and job.running >= job.policy.max_instances:
+                if decision.runs and not may_claim(job.running, job.policy.max_instances):  # R2
                     continue
                 before = job.copy()
                 job.set_next(decision.next_nominal, decision.next_due)
-                job.state, job.error = decision.state, decision.error
+                job.error = decision.error
+                set_job_state(job, decision.state)
                 try:
                     if decision.state == ENDED:
                         self.remove_job(job.id)

@@ -10,8 +10,9 @@ from operator import attrgetter
 from ..clock import HELD
 from ..codec.damaged import MOST, is_damaged, is_sound_run, is_time, mended_run, text_instead
 from ..codec.results import text_of_result, value_of
-from ..core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED, due_time, plan
+from ..core.plan import due_time, plan
 from ..core.run import Run
+from ..core.states import ACTIVE, ENDED, PAUSED, QUARANTINED, set_job_state
 from ..errors import DeserializationError, JobValueError, SchemaError
 from ..interrupts import is_interrupt
 from ..job.handle import Job
@@ -99,9 +100,9 @@ def heal(job: Job, now: int) -> bool:
     job.error = None
     nominal = job.next_nominal
     if nominal is None:
-        job.state = PAUSED
+        set_job_state(job, PAUSED)
         return True
-    job.state = ACTIVE
+    set_job_state(job, ACTIVE)
     try:
         job.next_due = due_time(job, nominal)
         plan(job, max(now, job.next_due))
@@ -174,13 +175,6 @@ def label_of(run: Run) -> tuple[str | None, str | None]:
     """
     job = run.job
     return (run.name, run.func) if job is None or job.state != ENDED else (job.name, job.func_ref)
-
-
-def label_records(decision: Decision) -> None:
-    """Let the records of times that do not run keep the name and the callable of a job whose schedule is over with a decision."""
-    if decision.state == ENDED:
-        for record in decision.records:
-            record.name, record.func = decision.job.name, decision.job.func_ref
 
 
 def check_times(decision: Decision) -> None:

@@ -9,7 +9,7 @@ from heapq import heapify, heappop, heappush
 from itertools import count, islice
 
 from ..clock import HELD
-from ..core.plan import ACTIVE
+from ..core.states import ACTIVE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

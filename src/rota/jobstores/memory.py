@@ -9,7 +9,8 @@ from itertools import islice
 from operator import itemgetter
 
 from ..clock import HELD, instant, moment
-from ..core.plan import ACTIVE, ENDED, is_by_hand
+from ..core.plan import is_by_hand
+from ..core.states import ACTIVE, ENDED, set_job_state
 from ..errors import ConflictingIdError, JobLookupError
 from .base import ALIASES, COUNTED, BaseJobStore
 from .due_queue import DueQueue
@@ -241,7 +242,8 @@ class MemoryJobStore(BaseJobStore):
                 if decision.records:
                     self._runs.record(decision.records, node)
                 if job.state != decision.state:
-                    job.state, job.error = decision.state, decision.error
+                    job.error = decision.error
+                    set_job_state(job, decision.state)
                 if decision.state == ENDED:
                     del self._jobs[job.id]
                     self._leave(job)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 
 from ..codec.unrestored import can_run
-from ..core.run import CLAIMED, LOST, end
+from ..core.states import CLAIMED, LOST, end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

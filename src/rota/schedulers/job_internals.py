@@ -8,7 +8,8 @@ from __future__ import annotations
 from functools import partial
 
 from ..clock import FIRST_SHOWN, LAST_SHOWN, MINUTE, SECOND
-from ..core.plan import ACTIVE, NEW, due_time
+from ..core.plan import due_time
+from ..core.states import ACTIVE, NEW, set_job_state, undo_job_state
 from ..engine.announcements import local
 from ..errors import (
     ConflictingIdError,
@@ -125,7 +126,7 @@ class JobInternals(JobLookups):
         # set_next() and due_time(), of which the calls cost more than what they do here: the job is a new one.
         job.next_nominal = first
         job.next_due = first if trigger.regular else due_time(job, first)
-        job.state = ACTIVE
+        set_job_state(job, ACTIVE)
 
     def _add_pending(self, job: Job, alias: str, replace: bool, options: dict[str, Any]) -> bool:
         """Keep a job for start(); what can be refused is refused now.
@@ -228,7 +229,8 @@ class JobInternals(JobLookups):
         for _ in range(TRIES):
             existing = store.lookup_job(job.id)
             # Nothing is left of an earlier try: times of a job that has ended meanwhile must not come back.
-            job.trigger, job.state, job.next_nominal, job.next_due = planned
+            job.trigger, state, job.next_nominal, job.next_due = planned
+            undo_job_state(job, state)
             try:
                 if existing is None:
                     store.add_job(job)
@@ -332,7 +334,7 @@ def _keep_schedule(job: Job, existing: Job, only: Collection[str] | None = None)
         return
     if existing.error is None and job.trigger.same_schedule(existing.trigger):
         job.trigger = existing.trigger
-        job.state = existing.state
+        set_job_state(job, existing.state)
         job.next_nominal, job.next_due = existing.next_nominal, existing.next_due
 
 

@@ -5,9 +5,9 @@ Part of the public facade: it validates and delegates to stores; it runs nothing
 
 from __future__ import annotations
 
-from ..core.plan import ACTIVE, NEW, PAUSED, QUARANTINED, once_more
+from ..core.plan import once_more
 from ..core.policy import OPTION_NAMES
-from ..core.run import CLAIMED, END_STATES
+from ..core.states import ACTIVE, CLAIMED, END_STATES, NEW, PAUSED, QUARANTINED, set_job_state
 from ..errors import (
     ConflictingIdError,
     JobValueError,
@@ -206,10 +206,8 @@ class JobMethods(AddingMethods):
         def change(draft: Job) -> None:
             draft._modify(trigger=new)
             self._start_by_store(draft)
-            draft.state, draft.error = (
-                NEW,
-                None,
-            )  # the new trigger may be the repair that a quarantined job waits for
+            draft.error = None  # the new trigger may be the repair that a quarantined job waits for
+            set_job_state(draft, NEW)
             self._plan_first(draft, self._now_for(draft))
 
         return self._change(job_id, jobstore, change)
@@ -237,7 +235,8 @@ class JobMethods(AddingMethods):
             return None
 
         def change(draft: Job) -> None:
-            draft.state, draft.error = NEW, None
+            draft.error = None
+            set_job_state(draft, NEW)
             self._plan_first(draft, self._now_for(draft))
 
         return self._change(job_id, jobstore, change)

@@ -9,8 +9,8 @@ from itertools import groupby
 from operator import itemgetter
 from threading import Event, Thread, get_ident
 
-from ..core.plan import QUARANTINED
 from ..core.policy import with_options
+from ..core.states import QUARANTINED, set_job_state, undo_job_state
 from ..errors import (
     CallableMismatchError,
     ConfigurationError,
@@ -333,7 +333,8 @@ class SchedulerLife(JobMethods):
             self._real_add_job(job, alias, replace)
         except CallableMismatchError as exc:
             job.set_next(None)
-            job.state, job.error = QUARANTINED, str(exc)
+            job.error = str(exc)
+            set_job_state(job, QUARANTINED)
             self._log.error('Job "%s" is quarantined: %s', job.id, exc)
             self._real_add_job(job, alias, replace)
 
@@ -351,7 +352,8 @@ class SchedulerLife(JobMethods):
             raise
         except Exception:
             for job, kept in zip(jobs, before, strict=True):
-                job.trigger, job.state, job.next_nominal, job.next_due = kept
+                job.trigger, state, job.next_nominal, job.next_due = kept
+                undo_job_state(job, state)
             return False
         return True
 

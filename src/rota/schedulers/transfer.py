@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from ..clock import HELD
 from ..codec.files import decode_job, encode_job
-from ..core.plan import QUARANTINED
+from ..core.states import QUARANTINED
 from ..errors import DeserializationError
 from ..version import version
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from datetime import UTC
 
 from ..clock import SECOND, SYSTEM_CLOCK, instant, moment
-from ..core.plan import ACTIVE, NEW, due_time_of
+from ..core.plan import due_time_of
+from ..core.states import ACTIVE, NEW
 from ..errors import ConfigurationError
 from ..schedulers.base import STATE_STOPPED, BaseScheduler
 from .clock import VirtualClock, span

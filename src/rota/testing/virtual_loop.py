@@ -12,7 +12,7 @@ from heapq import heappop, heappush
 from itertools import count
 
 from ..clock import SECOND
-from ..core.run import CANCELLED, end
+from ..core.states import CANCELLED, end
 from ..executors.base import NativeExecutor
 from ..executors.steps import chain, close_quietly, perform, perform_coroutine
 

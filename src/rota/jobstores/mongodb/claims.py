@@ -10,12 +10,13 @@ from os import urandom
 from pymongo import UpdateOne
 
 from ...codec.damaged import is_damaged, is_time
-from ...core.plan import ENDED, quarantined_instead
+from ...core.plan import quarantined_instead
 from ...core.recorded import first_nominal, leave_out_recorded
+from ...core.states import ENDED
+from ...core.transitions import marked, moved
 from ...errors import StoreError, StoreUnavailableError
 from ...interrupts import is_interrupt
 from ...texts import error_text, shortened, storable
-from ..documents import label_records
 from .damage import LISTS, entries_of
 from .runs import BATCH, entry_of, key_of
 
@@ -62,9 +63,7 @@ class Claims:
             return [*self._mender.claim(hurt), *(self.claim(left, node, now) if left else ())]
         token = urandom(8).hex()
         for decision in decisions:
-            label_records(decision)
-            for run in (*decision.runs, *decision.records):
-                run.owner, run.claimed_at = node, now
+            marked(decision, node, now)
         self._leave_out_recorded(decisions)
         try:
             matched = self._write(decisions, token)
@@ -76,12 +75,8 @@ class Claims:
             with self._server.translated():
                 won = list(decisions) if matched == len(decisions) else self._won(decisions, node, token)
         for decision in won:
-            job = decision.job
-            job.next_nominal, job.next_due = decision.next_nominal, decision.next_due
-            job.state, job.error = decision.state, decision.error
-            job.version = decision.version + 1
-            job.running += len(decision.runs)
-            self._bounds.count(job.id, len(decision.runs) + len(decision.records))
+            moved(decision)
+            self._bounds.count(decision.job.id, len(decision.runs) + len(decision.records))
         filed = [decision.job.id for decision in won if decision.records or decision.state == ENDED]
         if filed:
             self._ledger.file(filed)

@@ -19,8 +19,7 @@ from ...codec.damaged import (
     text_instead,
     version_of,
 )
-from ...core.plan import ACTIVE, QUARANTINED
-from ...core.run import CLAIMED, LOST, end
+from ...core.states import ACTIVE, CLAIMED, LOST, QUARANTINED, end
 from ...texts import shortened
 from ..documents import damage_of_run as damage_of
 from ..documents import fields_of, mended_fields, run_of

@@ -12,7 +12,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from ...clock import HELD
 from ...codec.damaged import DAMAGED, text_instead, version_of
-from ...core.plan import ACTIVE, ENDED, QUARANTINED
+from ...core.states import ACTIVE, ENDED, QUARANTINED, set_job_state
 from ...errors import ConflictingIdError, JobLookupError, JobValueError
 from ...texts import storable
 from ..base import ALIASES, COUNTED
@@ -96,9 +96,11 @@ class Jobs:
         if wrong or not whole:
             told = [f"{name} must be a text" for name in wrong]
             told += [] if whole else ["under_way must be a list of runs"]
-            job.state, job.error = QUARANTINED, f"{DAMAGED}{'; '.join(told)}"
+            job.error = f"{DAMAGED}{'; '.join(told)}"
+            set_job_state(job, QUARANTINED)
         elif (size := sum(map(len, parts))) > _NO_ROOM:
-            job.state, job.error = QUARANTINED, _too_long(job, size)
+            job.error = _too_long(job, size)
+            set_job_state(job, QUARANTINED)
         return job
 
     def parts_of(self, job: Job) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from pymongo import DESCENDING, ReplaceOne, UpdateMany, UpdateOne
 from ...codec.damaged import MOST as MOST_COUNTED
 from ...codec.damaged import is_time, renewals_of, stands_for, text_instead
 from ...core.recorded import BEFORE, MOST, standing_from
-from ...core.run import CLAIMED
+from ...core.states import CLAIMED
 from ...errors import DeserializationError, StoreError
 from ..documents import fields_of, label_all, run_of
 from ..offset import AHEAD

@@ -10,8 +10,7 @@ import pickle
 from ...clock import DAY, SECOND, instant, moment
 from ...codec.damaged import LATEST
 from ...codec.jobs import JobFormat
-from ...core.plan import QUARANTINED
-from ...core.run import CLAIMED
+from ...core.states import CLAIMED, QUARANTINED, set_job_state
 from ...errors import ConfigurationError, MissingExtraError
 from ...util import maybe_ref
 from .. import retention
@@ -407,7 +406,8 @@ class MongoDBJobStore(DurableJobStore):
             hidden, documents, is_last = self._mender.look_over(pace.size)
             jobs = [self._job_of(document) for document in (self._jobs.some(hidden) if hidden else ())]
             for job in jobs:
-                job.state, job.error = QUARANTINED, hidden.get(job.id, job.error)
+                job.error = hidden.get(job.id, job.error)
+                set_job_state(job, QUARANTINED)
             runs = self._mender.end_damaged(documents, now)
             pace.note(len(documents), self.clock.monotonic() - began)
             yield jobs, runs

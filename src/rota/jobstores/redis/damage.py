@@ -6,7 +6,7 @@ Looks at a part of everything with each step, and keeps what it overwrites.
 from __future__ import annotations
 
 from ...codec.damaged import DAMAGED, NEVER_DUE
-from ...core.plan import QUARANTINED
+from ...core.states import QUARANTINED, set_job_state
 from ..retention import Pace
 from . import damage_scripts as scripts
 from .forms import state_of
@@ -59,7 +59,8 @@ class Mending:
             jobs = jobs_of(found)
             for job in jobs:
                 if job.state != QUARANTINED:
-                    job.state, job.error = QUARANTINED, NEVER_DUE
+                    job.error = NEVER_DUE
+                    set_job_state(job, QUARANTINED)
             self._runs, runs, of_runs = texts(self._run(scripts.LOOK_AT_RUNS, self._runs, size))
             orphans = Orphans(runs, of_runs, "", (), now)
             ended = self._ledger.take(orphans.damaged, orphans, "", now) if orphans.damaged else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...core.run import END_STATES
+from ...core.states import END_STATES
 
 #: Return a part of the runs under way (cursor, about how many): the next cursor; key and document in turn; and their jobs, as
 #: ORPHANS does.

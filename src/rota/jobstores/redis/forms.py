@@ -12,8 +12,8 @@ from ...clock import HELD
 from ...codec.damaged import DAMAGED, NO_VERSION, is_time, text_instead
 from ...codec.results import text_of_result, value_of
 from ...codec.values import raw
-from ...core.plan import ACTIVE, QUARANTINED
-from ...core.run import CLAIMED, LOST, end, is_plain
+from ...core.run import is_plain
+from ...core.states import ACTIVE, CLAIMED, LOST, QUARANTINED, end, set_job_state
 from ...errors import DeserializationError
 from ...texts import shortened, storable, text_of
 from ..documents import healing_as, job_of, label_of, mended_fields, parts_of, run_of
@@ -179,7 +179,8 @@ def _damaged(id: str, spec: str, standing: str, exc: Exception, format: JobForma
         due=None,
         error=None,
     )
-    job.version, job.state = version, QUARANTINED
+    job.version = version
+    set_job_state(job, QUARANTINED)
     job.error = storable(f"{DAMAGED}{type(exc).__name__}: {shortened(text_of(exc), 500)}")
     return job
 

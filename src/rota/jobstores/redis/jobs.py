@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from random import getrandbits
 
-from ...core.plan import ACTIVE, ENDED
+from ...core.states import ACTIVE, ENDED
 from ...errors import ConflictingIdError, JobLookupError, StoreConflictError
 from ..documents import heal, ordered
 from . import job_scripts as scripts

@@ -9,11 +9,12 @@ from operator import attrgetter
 from os import urandom
 
 from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, standing_from
-from ...core.run import CLAIMED, END_STATES
+from ...core.states import CLAIMED, END_STATES
+from ...core.transitions import marked, moved
 from ...errors import DeserializationError, StoreConflictError, StoreError
 from .. import retention
 from ..base import COUNTED
-from ..documents import check_times, label_all, label_records
+from ..documents import check_times, label_all
 from ..retention import Pace
 from . import run_scripts as scripts
 from .forms import fence, fence_of, lost_run, number_of, padded, record_of, run_of_text, state_of, time_of
@@ -101,10 +102,8 @@ class Ledger:
         """
         for _ in range(TRIES):
             for decision in decisions:
-                label_records(decision)
                 check_times(decision)
-                for run in (*decision.runs, *decision.records):
-                    run.owner, run.claimed_at = node, now
+                marked(decision, node, now)
             answer = self._run(scripts.CLAIM, node, str(now), _token(), *_claim_of(decisions))
             if not answer.startswith("="):  # nothing, if there was nothing to decide
                 break
@@ -115,12 +114,8 @@ class Ledger:
             raise StoreError(f"Node {node} has no lease; a node calls renew() before it claims anything")
         won = [decision for decision, bit in zip(decisions, answer, strict=False) if bit == "1"]
         for decision in won:
-            job, runs = decision.job, decision.runs
-            job.next_nominal, job.next_due = decision.next_nominal, decision.next_due
-            job.state, job.error = decision.state, decision.error
-            job.version = decision.version + 1
-            job.running += len(runs)
-            self._bounds.count(job.id, len(runs) + len(decision.records))
+            moved(decision)
+            self._bounds.count(decision.job.id, len(decision.runs) + len(decision.records))
         return won
 
     def _leave_out_recorded(self, decisions: Sequence[Decision], places: Set[int]) -> None:

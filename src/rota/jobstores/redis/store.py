@@ -10,8 +10,7 @@ import pickle
 
 from ...clock import DAY, instant, moment
 from ...codec.jobs import JobFormat
-from ...core.plan import ENDED, QUARANTINED
-from ...core.run import CLAIMED
+from ...core.states import CLAIMED, ENDED, QUARANTINED
 from ...errors import (
     ConfigurationError,
     MissingExtraError,

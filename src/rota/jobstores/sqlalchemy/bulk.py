@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from operator import attrgetter
 
-from ...core.plan import ENDED
+from ...core.states import ENDED
 from ...errors import ConflictingIdError
 from .direct import in_a_row
 

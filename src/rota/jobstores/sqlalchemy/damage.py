@@ -9,8 +9,7 @@ from sqlalchemy import bindparam, func, or_, select, union
 
 from ...clock import HELD
 from ...codec.damaged import EARLIEST, LATEST, NEVER_DUE, STATES, STATUSES
-from ...core.plan import ACTIVE, ENDED, QUARANTINED
-from ...core.run import CLAIMED, LOST, end
+from ...core.states import ACTIVE, CLAIMED, ENDED, LOST, QUARANTINED, end, set_job_state
 from .databases.base import is_no_number, is_no_text, keeps_anything
 from .forms import run_of
 from .layout import BATCH
@@ -56,7 +55,8 @@ class Mending:
             rows = conn.execute(select(*self._rows.columns).where(condition).limit(BATCH - len(found))).all()
             for job in map(job_of, rows):
                 if job.state != QUARANTINED:
-                    job.state, job.error = QUARANTINED, NEVER_DUE
+                    job.error = NEVER_DUE
+                    set_job_state(job, QUARANTINED)
                 found.append(job)
             if len(found) >= BATCH:
                 break

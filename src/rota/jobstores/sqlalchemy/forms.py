@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from ...codec.damaged import DAMAGED, is_sound_run, mended_run, text_instead
 from ...codec.results import text_of_result, value_of
-from ...core.run import CLAIMED, Run
+from ...core.run import Run
+from ...core.states import CLAIMED
 from ...interrupts import is_interrupt
 from ...texts import storable
 from ..documents import label_of

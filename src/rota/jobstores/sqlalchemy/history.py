@@ -9,7 +9,7 @@ from sqlalchemy import func, select, tuple_, union_all
 
 from ...codec.damaged import is_time, stands_for
 from ...core.recorded import BEFORE, MOST, standing_from
-from ...core.run import CLAIMED, END_STATES
+from ...core.states import CLAIMED, END_STATES
 from ..documents import label_all
 from .forms import run_of
 from .layout import BATCH

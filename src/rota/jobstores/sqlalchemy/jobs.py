@@ -12,8 +12,8 @@ from sqlalchemy import bindparam, case, func, select
 
 from ...clock import HELD
 from ...codec.damaged import text_instead, version_of
-from ...core.plan import ACTIVE, ENDED, PAUSED, QUARANTINED, due_time, plan
-from ...core.run import CLAIMED
+from ...core.plan import due_time, plan
+from ...core.states import ACTIVE, CLAIMED, ENDED, PAUSED, QUARANTINED, set_job_state
 from ...errors import JobLookupError, JobValueError
 from ...interrupts import is_interrupt
 from ...texts import storable
@@ -429,7 +429,7 @@ def is_plannable(job: Job, now: int) -> bool:
     """Whether the planner can work with a job; sets the due time that it shall have outside quarantine."""
     nominal = job.next_nominal
     if nominal is None:
-        job.state = PAUSED
+        set_job_state(job, PAUSED)
         return True
     try:
         job.next_due = due_time(job, nominal)

@@ -10,7 +10,7 @@ from collections import Counter
 from sqlalchemy import bindparam, case, func, select
 
 from ...codec.damaged import LATEST, MOST, is_time, renewals_of
-from ...core.run import LOST, end
+from ...core.states import LOST, end
 from ...errors import StoreError
 from ..identity import RESTORED
 from ..offset import AHEAD

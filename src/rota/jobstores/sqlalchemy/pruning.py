@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from itertools import count
 
-from ...core.run import END_STATES
+from ...core.states import END_STATES
 from .. import retention
 from ..base import COUNTED
 from ..retention import Pace

@@ -12,11 +12,11 @@ from sqlalchemy import ARRAY, Text, bindparam, case, cast, func, or_, select
 
 from ...clock import HELD
 from ...codec.damaged import LATEST, MOST, count_of, is_damaged, version_of
-from ...core.plan import ENDED
 from ...core.recorded import first_nominal, leave_out_recorded
-from ...core.run import CLAIMED, END_STATES
+from ...core.states import CLAIMED, END_STATES, ENDED
+from ...core.transitions import marked, may_claim
 from ...texts import storable
-from ..documents import label_of, label_records
+from ..documents import label_of
 from ..offset import AHEAD
 from .databases.base import counts_sets, locks_rows, takes_arrays
 from .forms import (
@@ -193,7 +193,7 @@ class Ledger:
         if not decisions:
             return []
         if not careful and self._move_all(conn, decisions, now):
-            self._insert_all(conn, [run for decision in decisions for run in _marked(decision, node, now)])
+            self._insert_all(conn, [run for decision in decisions for run in marked(decision, node, now)])
             return [(decision, decision.job.running + len(decision.runs)) for decision in decisions]
         won = []
         moves: list[tuple[Any, ...]] = []
@@ -208,7 +208,7 @@ class Ledger:
                 following = (decision.next_nominal, decision.next_due, decision.version + 1, running)
                 moves.append((*following, state, storable(decision.error), now, job_id))
             won.append((decision, running))
-            records += _marked(decision, node, now)
+            records += marked(decision, node, now)
         if moves:
             self._move.run(conn, moves)
         if drops:
@@ -267,7 +267,7 @@ class Ledger:
                 continue
             if running is None:
                 running = self._jobs.recount(conn, [id]).get(id, 0)
-            if decision.runs and running >= decision.job.policy.max_instances:
+            if decision.runs and not may_claim(running, decision.job.policy.max_instances):  # R2
                 continue  # the planner looks at it again
             won.append((id, decision, running))
         return won
@@ -497,21 +497,3 @@ def _release(table: Table, value: Values, held: bool = False) -> UpdateBase:
 
 
 # --------------------------------------------------------------------------------------------------------- decisions
-
-
-def _marked(decision: Decision, node: str, now: int) -> list[Run]:
-    """Return the runs and records of a decision, as claimed by a node."""
-    label_records(decision)
-    runs = decision.runs + decision.records
-    for run in runs:
-        run.owner, run.claimed_at = node, now
-    return runs
-
-
-def settle(decision: Decision, running: int) -> None:
-    """Set a decision's job to what is stored now."""
-    job = decision.job
-    job.next_nominal, job.next_due = decision.next_nominal, decision.next_due
-    job.state, job.error = decision.state, decision.error
-    job.version = decision.version + 1
-    job.running = running

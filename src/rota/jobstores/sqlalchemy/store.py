@@ -12,7 +12,8 @@ from functools import partial
 
 from ...clock import DAY, HELD, MINUTE, SECOND, instant, moment
 from ...codec.jobs import JobFormat
-from ...core.plan import QUARANTINED
+from ...core.states import QUARANTINED
+from ...core.transitions import moved
 from ...errors import (
     ConfigurationError,
     HeldRowsError,
@@ -46,7 +47,7 @@ from .leases import Changed, Nodes, rescue
 from .others import Others
 from .prepared import Unexpected
 from .pruning import Pruning
-from .runs import Ledger, settle
+from .runs import Ledger
 from .server import Database, check_connection
 from .undecodable import repairing
 
@@ -372,7 +373,7 @@ class SQLAlchemyJobStore(DurableJobStore):
         careful, tries = self._is_wary(), 0
         while True:
             try:
-                moved = self._step(partial(work, careful=careful))
+                claimed = self._step(partial(work, careful=careful))
                 break
             except Unexpected:
                 careful = True
@@ -385,11 +386,11 @@ class SQLAlchemyJobStore(DurableJobStore):
                 tries += 1
                 if (not self._read(look) and tries > 1) or tries == _TRIES:
                     raise
-        if len(moved) < len(decisions) and self._wary_until:
+        if len(claimed) < len(decisions) and self._wary_until:
             self._be_wary()  # as long as it goes on
-        for decision, running in moved:
-            settle(decision, running)
-        won = [decision for decision, _ in moved]
+        for decision, running in claimed:
+            moved(decision, running)
+        won = [decision for decision, _ in claimed]
         for decision in won:
             self._bounds.count(decision.job.id, len(decision.runs) + len(decision.records))
         return won

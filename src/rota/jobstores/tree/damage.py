@@ -9,7 +9,7 @@ import json
 
 from ...clock import HELD
 from ...codec.damaged import DAMAGED, is_time
-from ...core.run import CLAIMED, LOST, end
+from ...core.states import CLAIMED, LOST, end
 from ...errors import DeserializationError
 from ...texts import shortened
 from ..documents import fields_of, mended_fields, run_of

@@ -11,7 +11,7 @@ from collections import Counter
 
 from ...clock import HELD
 from ...codec.damaged import DAMAGED, MOST, NO_VERSION, STATES, is_time
-from ...core.plan import ACTIVE, ENDED, QUARANTINED
+from ...core.states import ACTIVE, ENDED, QUARANTINED, set_job_state
 from ...texts import shortened, storable
 from ..documents import healing_as, job_of
 from .keys import JOBS, active_of, damaged_key, due_folder, due_name, job_key, quarantined_key
@@ -140,7 +140,8 @@ class Doc:
             error=error,
         )
         if self.unreadable is not None:
-            job.state, job.error, job.version = QUARANTINED, self.unreadable, NO_VERSION
+            job.error, job.version = self.unreadable, NO_VERSION
+            set_job_state(job, QUARANTINED)
         return job
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from ...core.run import CLAIMED
+from ...core.states import CLAIMED
 from ...errors import DeserializationError
 from .. import retention
 from ..base import COUNTED

@@ -9,12 +9,12 @@ from bisect import bisect_left
 from itertools import starmap
 
 from ...codec.damaged import NO_VERSION
-from ...core.plan import ENDED, QUARANTINED
 from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, standing_from
-from ...core.run import CLAIMED
+from ...core.states import CLAIMED, ENDED, QUARANTINED
+from ...core.transitions import marked, may_claim, moved
 from ...errors import StoreConflictError
 from ...texts import storable
-from ..documents import check_times, label_records
+from ..documents import check_times
 from ..orphans import linked, sort_out
 from .forms import REMOVED, changes_of, quarantine
 from .keys import (
@@ -154,19 +154,14 @@ class Ledger:
         stays = new.state != ENDED or new.running > 0
         changes = changes_of(doc, new if stays else None)
         check_times(decision)
-        label_records(decision)
-        for record in records:
-            record.owner, record.claimed_at = node, now
+        for record in marked(decision, node, now):
             key = ended_key if record.ended else active_key
             changes.append(Change(key(record.job_id, record.nominal), text_of(record)))
 
         def done() -> None:
-            job = decision.job
-            job.set_next(decision.next_nominal, decision.next_due)
-            job.state, job.error = decision.state, decision.error
-            job.version, job.running = new.version, new.running
+            moved(decision, new.running)
             won.add(id(decision))
-            self._count(job.id, len(decision.records))
+            self._count(decision.job.id, len(decision.records))
 
         return Step(decision, changes, done)
 
@@ -428,7 +423,7 @@ def _is_open(decision: Decision, doc: Doc | None) -> bool:
         return decision.state == QUARANTINED and decision.version == NO_VERSION
     if doc is None or not doc.is_visible or doc.version != decision.version:
         return False
-    return not decision.runs or doc.running < decision.job.policy.max_instances
+    return not decision.runs or may_claim(doc.running, decision.job.policy.max_instances)
 
 
 def _by_job(runs: Iterable[Run]) -> dict[str, list[Run]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from ...clock import DAY, HELD, MINUTE, instant, moment
-from ...core.plan import ACTIVE
+from ...core.states import ACTIVE
 from ...errors import ConfigurationError
 from ..base import ALIASES, COUNTED
 from ..documents import label_all

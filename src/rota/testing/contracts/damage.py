@@ -10,8 +10,8 @@ import io
 import pytest
 
 from ...clock import SECOND, moment
-from ...core.plan import QUARANTINED, plan
-from ...core.run import CLAIMED, MISSED, SUCCEEDED, succeed
+from ...core.plan import plan
+from ...core.states import CLAIMED, MISSED, QUARANTINED, SUCCEEDED, succeed
 from ...errors import StoreReplacedError
 from ...events import EVENT_SCHEDULER_DEGRADED
 from ...executors.steps import current_run

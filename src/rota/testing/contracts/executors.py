@@ -24,7 +24,8 @@ from time import sleep
 import pytest
 
 from ...clock import SECOND, SYSTEM_CLOCK
-from ...core.run import CANCELLED, FAILED, MISSED, SUCCEEDED, Run
+from ...core.run import Run
+from ...core.states import CANCELLED, FAILED, MISSED, SUCCEEDED
 from ...errors import MaxInstancesReachedError, NoCurrentRunError
 from ...executors.steps import chain, current_run
 from .executor_jobs import (

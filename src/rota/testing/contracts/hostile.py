@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 
-from ...core.run import CANCELLED, FAILED, SUCCEEDED
+from ...core.states import CANCELLED, FAILED, SUCCEEDED
 from ...executors.steps import chain
 from . import hostile_jobs
 from .executor_jobs import Ended, add, add_async, fail_async, fail_with

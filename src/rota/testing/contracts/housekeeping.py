@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 
 from ...clock import DAY, MINUTE, SECOND
-from ...core.plan import QUARANTINED
+from ...core.states import QUARANTINED
 from ...engine.housekeeping import in_steps
 from ...jobstores.base import COUNTED, BaseJobStore
 from ..growth import grown

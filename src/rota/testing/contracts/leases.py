@@ -11,7 +11,8 @@ import pytest
 
 from ...clock import SECOND, Clock
 from ...core.plan import once_more, plan
-from ...core.run import CLAIMED, LOST, MANUAL, SUCCEEDED
+from ...core.run import MANUAL
+from ...core.states import CLAIMED, LOST, SUCCEEDED
 from ...errors import StoreError
 from .store_jobs import (
     LEASE,

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from ...clock import HOUR, SYSTEM_CLOCK
-from ...core.run import CLAIMED, SUCCEEDED, WITHHELD, Permission
+from ...core.run import Permission
+from ...core.states import CLAIMED, SUCCEEDED, WITHHELD
 from ...executors.steps import chain
 from ...executors.worker_pool import WorkerPool
 from .executor_jobs import Ended, add, add_async

@@ -6,8 +6,9 @@ Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how 
 from __future__ import annotations
 
 from ...clock import HELD, SECOND
-from ...core.plan import QUARANTINED, forgotten, once_more
-from ...core.run import CLAIMED, MANUAL, MISSED, SKIPPED, SUCCEEDED
+from ...core.plan import forgotten, once_more
+from ...core.run import MANUAL
+from ...core.states import CLAIMED, MISSED, QUARANTINED, SKIPPED, SUCCEEDED
 from .store_jobs import (
     LEASE,
     NODE,

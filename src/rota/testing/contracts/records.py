@@ -17,7 +17,8 @@ import pytest
 
 from ...clock import HOUR, MINUTE
 from ...core.policy import with_options
-from ...core.run import CLAIMED, FAILED, MISSED, SKIPPED, SUCCEEDED, end, fail, succeed
+from ...core.run import fail
+from ...core.states import CLAIMED, FAILED, MISSED, SKIPPED, SUCCEEDED, end, succeed
 from .store_jobs import LEASE, NODE, OTHER, START, claim, decide, finish, make_job, task
 
 TYPE_CHECKING = False

@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 
 from ...clock import SECOND
-from ...core.plan import QUARANTINED, plan
-from ...core.run import CLAIMED
+from ...core.plan import plan
+from ...core.states import CLAIMED, QUARANTINED
 from ...engine.guarded import claim_singly
 from ...errors import ConflictingIdError, JobLookupError
 from .housekeeping import HousekeepingContract

@@ -9,8 +9,8 @@ from __future__ import annotations
 import pytest
 
 from ...clock import SECOND
-from ...core.plan import QUARANTINED, once_more
-from ...core.run import CLAIMED, LOST
+from ...core.plan import once_more
+from ...core.states import CLAIMED, LOST, QUARANTINED
 from .store_jobs import LEASE, NODE, OTHER, START, claim, due_ids, make_job, running, statuses
 
 TYPE_CHECKING = False

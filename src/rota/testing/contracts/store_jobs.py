@@ -10,7 +10,7 @@ from threading import Barrier, Thread
 from ...clock import SECOND, moment
 from ...core.plan import plan
 from ...core.policy import with_options
-from ...core.run import succeed
+from ...core.states import succeed
 from ...job.handle import Job
 from ...triggers.date import DateTrigger
 from ...triggers.interval import IntervalTrigger

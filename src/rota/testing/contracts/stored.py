@@ -11,9 +11,10 @@ from types import ModuleType
 import pytest
 
 from ...clock import MINUTE, SECOND
-from ...core.plan import ACTIVE, QUARANTINED, plan, quarantine
+from ...core.plan import plan, quarantine
 from ...core.policy import with_options
-from ...core.run import CLAIMED, SUCCEEDED, fail, succeed
+from ...core.run import fail
+from ...core.states import ACTIVE, CLAIMED, QUARANTINED, SUCCEEDED, succeed
 from ...errors import (
     CallableMismatchError,
     ConflictingIdError,

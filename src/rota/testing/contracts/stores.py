@@ -25,8 +25,20 @@ from __future__ import annotations
 import pytest
 
 from ...clock import HELD, SECOND, moment
-from ...core.plan import ACTIVE, PAUSED, QUARANTINED, quarantine
-from ...core.run import CANCELLED, CLAIMED, FAILED, SKIPPED, SUCCEEDED, end, fail, succeed
+from ...core.plan import quarantine
+from ...core.run import fail
+from ...core.states import (
+    ACTIVE,
+    CANCELLED,
+    CLAIMED,
+    FAILED,
+    PAUSED,
+    QUARANTINED,
+    SKIPPED,
+    SUCCEEDED,
+    end,
+    succeed,
+)
 from ...errors import ConflictingIdError, JobLookupError
 from ...triggers.interval import IntervalTrigger
 from .clocks import ClockContract

@@ -6,8 +6,7 @@ It watches; it calls nothing but the observer's reading methods.
 from __future__ import annotations
 
 from ...clock import HELD, moment
-from ...core.plan import ACTIVE, ENDED
-from ...core.run import END_STATES
+from ...core.states import ACTIVE, END_STATES, ENDED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

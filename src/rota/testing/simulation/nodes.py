@@ -6,7 +6,8 @@ They know the world that they live in, and no store by name.
 from __future__ import annotations
 
 from ...clock import SECOND
-from ...core.run import CANCELLED, MISSED, end, fail, is_expired, succeed, time_of
+from ...core.run import fail, is_expired, time_of
+from ...core.states import CANCELLED, MISSED, end, succeed
 from ...executors.base import NativeExecutor, chain
 from ...executors.steps import may_start
 from ...schedulers.base import STATE_STOPPED

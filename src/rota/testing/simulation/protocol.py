@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections import Counter
 
 from ...clock import HELD
-from ...core.plan import ENDED
 from ...core.recorded import first_nominal, leave_out_recorded
-from ...core.run import CLAIMED, SKIPPED
+from ...core.states import CLAIMED, ENDED, SKIPPED
+from ...core.transitions import marked
 from ...errors import ConflictingIdError, JobLookupError, StoreConflictError, StoreError
-from ...jobstores.documents import label_of, label_records
+from ...jobstores.documents import label_of
 from ...jobstores.offset import AHEAD
 from ...jobstores.orphans import linked, sort_out
 from .database import COMMIT, ROLLBACK, Change, Duplicate, Insert, Read
@@ -211,9 +211,7 @@ def _claim(decisions: Sequence[Decision], node: str, now: int, rules: Rules) -> 
                 running=running,
             )
         won.append((decision, running))
-        label_records(decision)
-        for run in (*decision.runs, *decision.records):
-            run.owner, run.claimed_at = node, now
+        for run in marked(decision, node, now):
             runs[run.job_id, run.nominal] = row_of(run)
     insert = Insert("runs", lambda view: runs, replaces=not rules.records)
     if not rules.moves:

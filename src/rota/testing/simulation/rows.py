@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ...codec.results import text_of_result, value_of
-from ...core.plan import ACTIVE
 from ...core.recorded import standing_from
-from ...core.run import CLAIMED, Run
+from ...core.run import Run
+from ...core.states import ACTIVE, CLAIMED
 from ...jobstores.documents import label_of
 from ...texts import storable
 

@@ -6,8 +6,7 @@ Pure: it compares the committed rows before and after.
 from __future__ import annotations
 
 from ...clock import HELD
-from ...core.plan import ENDED
-from ...core.run import CLAIMED
+from ...core.states import CLAIMED, ENDED
 from .audit import Violation, name
 from .rows import under_way
 

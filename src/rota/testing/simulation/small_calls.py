@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ...clock import SECOND, moment
-from ...core.plan import ACTIVE, ENDED, plan
+from ...core.plan import plan
 from ...core.policy import DEFAULT_POLICY, with_options
-from ...core.run import LOST, Run, succeed
+from ...core.run import Run
+from ...core.states import ACTIVE, ENDED, LOST, succeed
 from ...job.handle import Job
 from ...triggers.interval import IntervalTrigger
 from ..clock import VirtualClock

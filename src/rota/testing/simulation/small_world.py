@@ -6,8 +6,7 @@ It knows what can happen next and makes it happen; in which order is the search'
 from __future__ import annotations
 
 from ...clock import SECOND
-from ...core.plan import ACTIVE, ENDED
-from ...core.run import CLAIMED
+from ...core.states import ACTIVE, CLAIMED, ENDED
 from ...errors import ConflictingIdError, JobLookupError
 from .database import COMMIT, Database, Deadlock, Duplicate, Waits
 from .rows import JobRow, NodeRow, is_due

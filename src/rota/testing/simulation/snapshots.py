@@ -12,7 +12,7 @@ from threading import RLock
 from ...clock import HELD, instant, moment
 from ...codec.damaged import is_time
 from ...codec.jobs import JobFormat
-from ...core.plan import ACTIVE, ENDED, QUARANTINED
+from ...core.states import ACTIVE, ENDED, QUARANTINED
 from ...errors import JobValueError
 from ...jobstores.base import BaseJobStore, page
 from ...jobstores.documents import heal, healing_as, label_all, ordered, parts_of

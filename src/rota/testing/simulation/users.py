@@ -6,7 +6,7 @@ They choose at random; the audit decides whether what comes of it may be.
 from __future__ import annotations
 
 from ...clock import SECOND, moment
-from ...core.plan import ACTIVE
+from ...core.states import ACTIVE
 from ...errors import RotaError
 from ...triggers.cron import CronTrigger
 from ...triggers.date import DateTrigger

@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import partial
 
 from ...clock import SECOND
-from ...core.plan import ACTIVE
+from ...core.states import ACTIVE
 from ...schedulers.base import STATE_PAUSED, STATE_RUNNING
 from ..clock import VirtualClock
 from .audit import Audit, name, time

@@ -1,0 +1,56 @@
+"""The claim protocol: the six rules by which stores move jobs and runs, and those of them that are Python.
+
+Pure. What a store says in SQL, Lua or MongoDB's language cites the rule that it carries out; so do the contract's tests.
+
+====  ==========================================================================================================================
+R1    a decision counts only if the job's version is the one that was looked at
+R2    runs are claimed only while fewer than the limit are under way
+R3    the claim moves the job: next times, state, version + 1, running + n, in the same step
+R4    a nominal time is planned only if it has no record (:mod:`rota.core.recorded`); a waiting record is taken by its fence
+R5    an end is accepted from the owner and attempt that the record names, or if it is the very same end again
+R6    when a run ends and the job waits for room, it becomes due; one that counts from its run's end waits for the last run; a job
+      whose schedule is over goes with it
+====  ==========================================================================================================================
+"""
+
+from __future__ import annotations
+
+from .run import label
+from .states import ENDED, set_job_state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .plan import Decision
+    from .run import Run
+
+
+def marked(decision: Decision, node: str, now: int) -> list[Run]:
+    """Return the runs and records of a decision, with the node that claims them and the time (R3).
+
+    Records of a job whose schedule is over keep its name and its callable, as its row goes.
+    """
+    if decision.state == ENDED:
+        for record in decision.records:
+            label(record)
+    runs = decision.runs + decision.records
+    for run in runs:
+        run.owner, run.claimed_at = node, now
+    return runs
+
+
+def moved(decision: Decision, running: int | None = None) -> None:
+    """Set a decision's job to what its claim has stored (R3).
+
+    :param running: how many of its runs are under way now (by default, those that it knew of and those of the decision)
+    """
+    job = decision.job
+    job.next_nominal, job.next_due = decision.next_nominal, decision.next_due
+    job.error = decision.error
+    set_job_state(job, decision.state)
+    job.version = decision.version + 1
+    job.running = job.running + len(decision.runs) if running is None else running
+
+
+def may_claim(running: int, limit: int) -> bool:
+    """Whether another run of a job may be claimed (R2)."""
+    return running < limit
