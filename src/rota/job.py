@@ -417,7 +417,7 @@ class Job:
             names = (*sorted(_CALL), "next_run_time", *_CHECKS, *OPTION_NAMES)
             raise UnknownAttributeError(
                 f"The following are not modifiable attributes of Job: {', '.join(unknown)}"
-                f"{suggestion(unknown[0], names)}"
+                + (suggestion(unknown[0], names) or f"; there are {', '.join(names)}")
             )
         for name, value in approved.items():
             setattr(self, name, value)
