@@ -38,7 +38,7 @@ from .jobs import Jobs
 from .keys import Keys
 from .ledger import AT_ONCE, TRIES, Ledger
 from .mending import Mending
-from .opening import take_possession
+from .opening import earlier_jobs, take_possession
 from .records import time_of_score
 from .server import Server, texts
 
@@ -143,13 +143,21 @@ class RedisJobStore(DurableJobStore):
         """
         super().start(scheduler, alias)
         self._server.check_slots(self._keys.names)
-        self._open()
+        is_new = self._open()
         self._offset = Offset()
         self._started = True
         self.measure_clock()
+        if is_new and self._format.imports:
+            self._tell_of_earlier_jobs()
 
-    def _open(self) -> None:
-        self._opened(take_possession(self._keys, self._server, self._create))
+    def _earlier_jobs(self) -> str | None:
+        return earlier_jobs(self._server)
+
+    def _open(self) -> bool:
+        """Take possession of the keys; tell whether they are new."""
+        identity, is_new = take_possession(self._keys, self._server, self._create)
+        self._opened(identity)
+        return is_new
 
     def reopen(self) -> None:
         """Take possession of the keys that are there now; see the port."""

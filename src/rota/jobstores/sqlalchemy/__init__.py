@@ -22,7 +22,7 @@ from ...errors import (
 )
 from ...jobcodec import JobFormat
 from ...util import maybe_ref
-from .. import retention
+from .. import earlier, retention
 from ..base import ConflictingIdError, JobLookupError
 from ..documents import ordered
 from ..durable import DurableJobStore
@@ -174,11 +174,26 @@ class SQLAlchemyJobStore(DurableJobStore):
         """
         super().start(scheduler, alias)
         self._home = scheduler, alias
+        self._tables.are_new = False
         self._open()
         self._offset = None if self._db.can.clock is None else Offset()
         self.has_clock = self.has_clock or self._offset is not None
         self._started = True
         self.measure_clock()
+        if self._tables.are_new and self._format.imports:
+            self._tell_of_earlier_jobs()
+
+    def _earlier_jobs(self) -> str | None:
+        found = self._db.read(self._tables.earlier_jobs)
+        if found is None:
+            return None
+        name, count = found
+        url = self._db.engine.url.render_as_string(hide_password=True)
+        way = earlier.by_import(url, "" if name == earlier.TABLES[0] else name)
+        own = self._tables.jobs.name
+        return earlier.left_behind(
+            count, f"the table {name}", way + ("" if own == "rota_jobs" else f" --table {own}")
+        )
 
     def _open(self) -> None:
         """Create or migrate the tables, and take note of which store that is."""
