@@ -305,6 +305,20 @@ def test_a_store_in_memory_and_apschedulers_own_table_name_are_seen():
     ]
 
 
+def test_crontab_strings_that_are_read_otherwise_are_told_with_both_readings():
+    text = """\
+        from apscheduler.triggers.cron import CronTrigger
+        CronTrigger.from_crontab("0 9 * * 1")
+        CronTrigger.from_crontab("0 9 * * mon")
+        CronTrigger.from_crontab(expr=setting, timezone="UTC")
+        CronTrigger.from_crontab(setting, dialect="cron")
+        """
+    (first, readings), (second, unknown) = said(text)
+    assert (first, second) == (2, 4)
+    assert "At 09:00, on Monday. APScheduler 3 read it as: At 09:00, on Tuesday" in readings
+    assert "not written here" in unknown
+
+
 # -- requirements --------------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from . import names
+from .crontabs import find_crontabs
 from .literals import change_literals
 from .scopes import scopes_of
 from .stored import find_stores
@@ -83,6 +84,7 @@ def change_python(source: Source, is_setup: bool) -> None:
         _change_names(tree, source, places)
         change_literals(tree, source, places, is_setup)
         find_stores(tree, source)
+        find_crontabs(tree, source)
     except RecursionError:
         raise Left(1, "it is nested too deeply to be read; it was left as it is") from None
 
