@@ -27,7 +27,7 @@ def find_crontabs(tree: ast.Module, source: Source) -> None:
             said = difference(given.value)
         else:
             said = (
-                "a crontab string that is not written here: APScheduler 3 reads 0 as Monday and wants day and weekday both to match, "
+                "a crontab string that is not written here: APScheduler 3 reads 0 as Monday and wants day and weekday to match, "
                 "Rota reads it as crontab does. Pass dialect='apscheduler3' if the strings were written for APScheduler"
             )
         if said is not None:
