@@ -84,7 +84,7 @@ def test_files_are_told_by_json(capsys, project):
     assert "+from rota.schedulers" in told["files"][0]["diff"]
     (remark,) = told["remarks"]
     assert (remark["line"], remark["kind"]) == (1, "look")
-    assert "does not parse" in remark["text"]
+    assert "does not parse it" in remark["text"]
 
 
 def test_permissions_stay(capsys, project):

@@ -34,7 +34,7 @@ _SHEBANG = re.compile(rb"#!.*python")
 _WORD = re.compile(rb"apscheduler", re.IGNORECASE)
 #: Where a project says which Pythons it runs on, with a version that Rota does not run on.
 _PYTHONS = re.compile(
-    r"(?m)^.*\b(?:requires-python|python_requires|python)\s*=\s*[\"']?[^\"'\n]*\b3\.(?:[0-9]|10)\b"
+    r"(?m)^\s*(?:requires-python|python_requires|python)\s*=\s*[\"']?[^\"'\n]*\b3\.(?:[0-9]|10)\b"
 )
 _PROJECTS = frozenset(("pyproject.toml", "setup.py", "setup.cfg", "pipfile"))
 #: Files that start programs or show them: they are not changed, and it is told that they name it.

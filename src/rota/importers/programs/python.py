@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .edits import Source
     from .scopes import Scope
 
+_PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 OLD, NEW = "apscheduler", "rota"
 _FROM = re.compile(r"from(?:[ \t\f]|\\(?:\r\n|\r|\n))+apscheduler(?!\w)")
 #: Libraries that import APScheduler themselves, whatever they are called.
@@ -65,9 +67,11 @@ def parsed(text: str) -> ast.Module:
         try:
             return ast.parse(text)
         except SyntaxError as exc:
-            raise Left(exc.lineno or 1, f"it does not parse ({exc.msg}); it was left as it is") from None
+            raise Left(
+                exc.lineno or 1, f"Python {_PYTHON} does not parse it ({exc.msg}); it was left as it is"
+            ) from None
         except (ValueError, RecursionError, MemoryError) as exc:
-            raise Left(1, f"it does not parse ({exc}); it was left as it is") from None
+            raise Left(1, f"Python {_PYTHON} does not parse it ({exc}); it was left as it is") from None
 
 
 def change_python(source: Source, is_setup: bool) -> None:
