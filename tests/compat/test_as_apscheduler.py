@@ -414,6 +414,27 @@ def test_children_of_multiprocessing_have_the_alias(tmp_path: Path) -> None:
     assert said and all(line.endswith("rota.events") for line in said), said
 
 
+def test_a_fork_server_that_loads_modules_for_its_children_has_the_alias(tmp_path: Path) -> None:
+    (tmp_path / "loaded.py").write_text("import apscheduler.events")
+    server = """
+        import multiprocessing, sys
+        def look(out):
+            import apscheduler.events
+            out.put(["loaded" in sys.modules, apscheduler.events.__name__])
+        if __name__ == "__main__":
+            if "forkserver" in multiprocessing.get_all_start_methods():
+                context = multiprocessing.get_context("forkserver")
+                context.set_forkserver_preload(["loaded"])
+                out = context.SimpleQueue()
+                for name in ("child", "ignore"):
+                    child = context.Process(target=look, args=(out,), name=name)
+                    child.start()
+                    assert out.get() == [True, "rota.events"]
+                    child.join()
+    """
+    run(server, tmp_path, "-m", "rota.as_apscheduler", "{}")
+
+
 def test_workers_of_the_process_pool_have_the_alias(tmp_path: Path) -> None:
     said = run(
         """
