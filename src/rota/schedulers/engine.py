@@ -590,6 +590,14 @@ class Engine:
         try:
             executor = self._executors[alias]
             executor.room_came_free = self.room_came_free
+            own = executor.__dict__
+            if (
+                "_do_submit_job" in own
+                or "submit_job" in own
+                or "_run_job_success" in own
+                or "_run_job_error" in own
+            ):
+                executor.obey_program()  # replaced on the object, perhaps just now
             executor.submit(heads, done)
         except BaseException as exc:  # it was removed or shut down meanwhile, and has taken none of the runs
             if is_interrupt(exc):
