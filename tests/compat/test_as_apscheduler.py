@@ -487,6 +487,75 @@ def test_references_that_name_apscheduler_are_found_by_stored_jobs(tmp_path: Pat
     assert said.stdout == "rota.util\n"
 
 
+PICKLES = """
+import datetime, pickle, sys
+from apscheduler.job import Job
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.calendarinterval import CalendarIntervalTrigger
+from apscheduler.triggers.combining import AndTrigger, OrTrigger
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.date import DateTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+def job(*args, **kwargs):
+    "Not called."
+
+UTC = datetime.timezone.utc
+START = datetime.datetime(2099, 1, 1, tzinfo=UTC)
+
+def write(path):
+    days = CronTrigger(hour=0, timezone="UTC", year=2099)
+    triggers = {
+        "date": DateTrigger(START),
+        "interval": IntervalTrigger(hours=3, start_date=START, timezone="Europe/Berlin"),
+        "cron": CronTrigger(year=2099, day="last", hour="3-9/2", timezone="Asia/Tokyo"),
+        "calendar": CalendarIntervalTrigger(months=1, hour=4, start_date=START.date(), timezone="Europe/Berlin"),
+        "or": OrTrigger([days, IntervalTrigger(days=2, start_date=START, timezone="UTC")]),
+        "and": AndTrigger([days, CronTrigger(day="2nd fri", timezone="UTC", year=2099)]),
+    }
+    scheduler = BackgroundScheduler(timezone="UTC")
+    scheduler.start(paused=True)
+    options = dict(args=[1], kwargs={"at": START}, misfire_grace_time=7, coalesce=False, max_instances=4)
+    states = [
+        scheduler.add_job(job, trigger, id=id, name=f"the {id}", **options).__getstate__()
+        for id, trigger in triggers.items()
+    ]
+    scheduler.shutdown()
+    with open(path, "wb") as file:
+        pickle.dump(states, file)
+
+def read(path):
+    with open(path, "rb") as file:
+        states = pickle.load(file)
+    for state in states:
+        restored = Job.__new__(Job)
+        restored.__setstate__(state)
+        times, previous, now = [], None, START - datetime.timedelta(days=1)
+        most = 1 if restored.id == "and" else 4  # APScheduler's looks for its second time for ever
+        while len(times) < most and (time := restored.trigger.get_next_fire_time(previous, now)):
+            times.append(time.astimezone(UTC).isoformat())
+            previous = now = time
+        print(restored.id, restored.name, restored.func.__name__, restored.func_ref, restored.args, restored.kwargs)
+        print(restored.misfire_grace_time, restored.coalesce, restored.max_instances, restored.executor)
+        print(restored.trigger, restored.next_run_time.astimezone(UTC), *times)
+
+if __name__ == "__main__":
+    {"write": write, "read": read}[sys.argv[1]](sys.argv[2])
+"""
+
+
+def test_what_apscheduler_pickled_is_restored_and_the_way_back_is_open(tmp_path: Path, real: None) -> None:
+    alias = ("-m", "rota.as_apscheduler")
+    run(PICKLES, tmp_path, "{}", "write", "of-apscheduler")
+    run(PICKLES, tmp_path, *alias, "{}", "write", "of-rota")
+    said = run(PICKLES, tmp_path, "{}", "read", "of-apscheduler").stdout
+    assert len(said.splitlines()) == 18
+    assert run(PICKLES, tmp_path, *alias, "{}", "read", "of-apscheduler").stdout == said
+    assert run(PICKLES, tmp_path, *alias, "{}", "read", "of-rota").stdout == said
+    # Back on APScheduler, where Rota is still installed: its triggers fire there as well.
+    assert run(PICKLES, tmp_path, "{}", "read", "of-rota").stdout == said
+
+
 # ------------------------------------------------------------------------------- python -m rota.as_apscheduler
 
 SHOWS = """
