@@ -22,7 +22,12 @@ STORE_METHODS = {
     "add_job": "add_jobs",
     "update_job": "save_job",
     "remove_job": "claim",
+    "lookup_job": None,
+    "remove_all_jobs": None,
     "_reconstitute_job": None,
+    "_get_jobs": None,
+    "_reconstitute_jobs": None,
+    "_get_job_index": None,
 }
 
 

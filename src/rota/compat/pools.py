@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from ..errors import ConfigurationError
 from ..executors.base import BaseExecutor
-from ..executors.worker_pool import WorkerPool
 from .executors import submit_to_pool
 
 TYPE_CHECKING = False
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
+    from ..executors.worker_pool import WorkerPool
     from ..job import Job
 
 
@@ -38,9 +38,6 @@ class BasePoolExecutor(BaseExecutor):
         :param wait: whether to wait until all that it was given has ended
         """
         self._pool.shutdown(wait)
-
-
-BasePoolExecutor.register(WorkerPool)  # type: ignore[type-abstract]
 
 
 class PoolView:

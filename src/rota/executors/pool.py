@@ -34,6 +34,7 @@ def __getattr__(name: str) -> Any:
     if name == "BasePoolExecutor":  # for programs that derive from it
         from ..compat.pools import BasePoolExecutor
 
+        BasePoolExecutor.register(WorkerPool)  # type: ignore[type-abstract]
         return BasePoolExecutor
     if name == "run_job":
         from .base import run_job
