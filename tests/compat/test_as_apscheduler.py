@@ -180,7 +180,7 @@ def test_what_rota_does_not_have_is_refused_with_the_public_way(tmp_path: Path) 
                 raise AssertionError(program)
 
         tried("import apscheduler.schedulers.base as base; base.datetime")
-        tried("from apscheduler.executors.pool import BasePoolExecutor")
+        tried("from apscheduler.schedulers.asyncio import run_in_event_loop")
         tried("import apscheduler.executors.debug as debug; debug.nothing")
         tried("import apscheduler.jobstores.rethinkdb")
         tried("from apscheduler.datastores.memory import MemoryDataStore")
@@ -198,7 +198,7 @@ def test_what_rota_does_not_have_is_refused_with_the_public_way(tmp_path: Path) 
             "AttributeError: module 'apscheduler.schedulers.base' stands for rota.schedulers.base",
             "pass clock=",
         ),
-        ("ImportError: cannot import name 'BasePoolExecutor'", "subclass rota.executors.base.BaseExecutor"),
+        ("ImportError: cannot import name 'run_in_event_loop'", "are called from any thread as they are"),
         ("AttributeError:", "the public names there are DebugExecutor"),
         ("ModuleNotFoundError: No module named 'apscheduler.jobstores.rethinkdb' in Rota", "use SQL, Redis"),
         ("ModuleNotFoundError: No module named 'apscheduler.datastores' in Rota", "APScheduler 3.11"),
@@ -414,6 +414,27 @@ def test_children_of_multiprocessing_have_the_alias(tmp_path: Path) -> None:
     assert said and all(line.endswith("rota.events") for line in said), said
 
 
+def test_a_fork_server_that_loads_modules_for_its_children_has_the_alias(tmp_path: Path) -> None:
+    (tmp_path / "loaded.py").write_text("import apscheduler.events")
+    server = """
+        import multiprocessing, sys
+        def look(out):
+            import apscheduler.events
+            out.put(["loaded" in sys.modules, apscheduler.events.__name__])
+        if __name__ == "__main__":
+            if "forkserver" in multiprocessing.get_all_start_methods():
+                context = multiprocessing.get_context("forkserver")
+                context.set_forkserver_preload(["loaded"])
+                out = context.SimpleQueue()
+                for name in ("child", "ignore"):
+                    child = context.Process(target=look, args=(out,), name=name)
+                    child.start()
+                    assert out.get() == [True, "rota.events"]
+                    child.join()
+    """
+    run(server, tmp_path, "-m", "rota.as_apscheduler", "{}")
+
+
 def test_workers_of_the_process_pool_have_the_alias(tmp_path: Path) -> None:
     said = run(
         """
@@ -464,6 +485,75 @@ def test_references_that_name_apscheduler_are_found_by_stored_jobs(tmp_path: Pat
         tmp_path,
     )
     assert said.stdout == "rota.util\n"
+
+
+PICKLES = """
+import datetime, pickle, sys
+from apscheduler.job import Job
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.calendarinterval import CalendarIntervalTrigger
+from apscheduler.triggers.combining import AndTrigger, OrTrigger
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.date import DateTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+def job(*args, **kwargs):
+    "Not called."
+
+UTC = datetime.timezone.utc
+START = datetime.datetime(2099, 1, 1, tzinfo=UTC)
+
+def write(path):
+    days = CronTrigger(hour=0, timezone="UTC", year=2099)
+    triggers = {
+        "date": DateTrigger(START),
+        "interval": IntervalTrigger(hours=3, start_date=START, timezone="Europe/Berlin"),
+        "cron": CronTrigger(year=2099, day="last", hour="3-9/2", timezone="Asia/Tokyo"),
+        "calendar": CalendarIntervalTrigger(months=1, hour=4, start_date=START.date(), timezone="Europe/Berlin"),
+        "or": OrTrigger([days, IntervalTrigger(days=2, start_date=START, timezone="UTC")]),
+        "and": AndTrigger([days, CronTrigger(day="2nd fri", timezone="UTC", year=2099)]),
+    }
+    scheduler = BackgroundScheduler(timezone="UTC")
+    scheduler.start(paused=True)
+    options = dict(args=[1], kwargs={"at": START}, misfire_grace_time=7, coalesce=False, max_instances=4)
+    states = [
+        scheduler.add_job(job, trigger, id=id, name=f"the {id}", **options).__getstate__()
+        for id, trigger in triggers.items()
+    ]
+    scheduler.shutdown()
+    with open(path, "wb") as file:
+        pickle.dump(states, file)
+
+def read(path):
+    with open(path, "rb") as file:
+        states = pickle.load(file)
+    for state in states:
+        restored = Job.__new__(Job)
+        restored.__setstate__(state)
+        times, previous, now = [], None, START - datetime.timedelta(days=1)
+        most = 1 if restored.id == "and" else 4  # APScheduler's looks for its second time for ever
+        while len(times) < most and (time := restored.trigger.get_next_fire_time(previous, now)):
+            times.append(time.astimezone(UTC).isoformat())
+            previous = now = time
+        print(restored.id, restored.name, restored.func.__name__, restored.func_ref, restored.args, restored.kwargs)
+        print(restored.misfire_grace_time, restored.coalesce, restored.max_instances, restored.executor)
+        print(restored.trigger, restored.next_run_time.astimezone(UTC), *times)
+
+if __name__ == "__main__":
+    {"write": write, "read": read}[sys.argv[1]](sys.argv[2])
+"""
+
+
+def test_what_apscheduler_pickled_is_restored_and_the_way_back_is_open(tmp_path: Path, real: None) -> None:
+    alias = ("-m", "rota.as_apscheduler")
+    run(PICKLES, tmp_path, "{}", "write", "of-apscheduler")
+    run(PICKLES, tmp_path, *alias, "{}", "write", "of-rota")
+    said = run(PICKLES, tmp_path, "{}", "read", "of-apscheduler").stdout
+    assert len(said.splitlines()) == 18
+    assert run(PICKLES, tmp_path, *alias, "{}", "read", "of-apscheduler").stdout == said
+    assert run(PICKLES, tmp_path, *alias, "{}", "read", "of-rota").stdout == said
+    # Back on APScheduler, where Rota is still installed: its triggers fire there as well.
+    assert run(PICKLES, tmp_path, "{}", "read", "of-rota").stdout == said
 
 
 # ------------------------------------------------------------------------------- python -m rota.as_apscheduler

@@ -25,6 +25,7 @@ LIBRARIES = {
     "configuration_forms": ("sqlalchemy", "sql"),
     "replacing": ("sqlalchemy", "sql"),
     "sqlite_restart": ("sqlalchemy", "sql"),
+    "stores_overridden": ("sqlalchemy", "sql"),
 }
 
 

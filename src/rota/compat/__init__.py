@@ -1,4 +1,4 @@
-"""What programs and libraries that were written for APScheduler find here beyond its public names.
+"""APScheduler's inner names, as programs read, replace and override them: properties and bridges, no second engine.
 
-Holds names only; nothing of it is loaded by ``import rota``.
+Holds no class. Each module serves one kind of object; those who use none of it load ``overrides`` only.
 """

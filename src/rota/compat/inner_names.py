@@ -79,7 +79,6 @@ _CLOCK = "Rota reads the time from the scheduler's clock: pass clock=, or use ro
 _LOOP_CALL = "schedulers on a loop are called from any thread as they are"
 #: What to use instead of a name that Rota does not have.
 _INSTEAD = {
-    "BasePoolExecutor": "subclass rota.executors.base.BaseExecutor and override _do_submit_job()",
     "BrokenProcessPool": "a worker process that dies ends its run with rota.errors.WorkerProcessError",
     "datetime": _CLOCK,
     "time": _CLOCK,

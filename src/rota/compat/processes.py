@@ -26,6 +26,17 @@ class _InChild:
         return exec, (_IN_CHILD.format(path=self._path),)
 
 
+class _PathOfServer(list[str]):
+    """The path that a fork server gets on its command line, as an expression: it may load the main module before any child does."""
+
+    def __repr__(self) -> str:
+        path = list(self)
+        return f"exec({_IN_CHILD.format(path=path)!r}) or {path!r}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return list, (list(self),)
+
+
 def install() -> None:
     """Have the children of this process get the alias."""
     prepare = spawn.get_preparation_data
@@ -33,6 +44,8 @@ def install() -> None:
     @wraps(prepare)
     def with_alias(name: str) -> dict[str, Any]:
         data: dict[str, Any] = prepare(name)
-        return {**data, "rota": _InChild(data["sys_path"])}
+        if name == "ignore":  # the fork server's own
+            data["sys_path"] = _PathOfServer(data["sys_path"])
+        return {**data, "rota": _InChild(list(data["sys_path"]))}
 
     spawn.get_preparation_data = with_alias

@@ -13,6 +13,8 @@ from .identity import Identity, replaced
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..errors import StoreReplacedError
+    from ..job import Job
+    from ..jobcodec import JobFormat
 
 
 class DurableJobStore(BaseJobStore):
@@ -25,6 +27,7 @@ class DurableJobStore(BaseJobStore):
     durable = True
 
     _started = False
+    _format: JobFormat
     _identity: Identity
     #: what was noticed of a store that is not the one that was opened; None as long as it is
     _change: str | None = None
@@ -42,6 +45,17 @@ class DurableJobStore(BaseJobStore):
             if self._identity.is_watched:
                 raise self._replaced(self._change)
             self.reopen()
+
+    @property
+    def pickle_protocol(self) -> int:
+        """The protocol of pickles, for programs that pickle by themselves; ours are used only with ``serializer="pickle"``."""
+        return self._format.protocol
+
+    def _reconstitute_job(self, job_state: bytes) -> Job:
+        """Return the job of what was stored: for programs that override it, and change the job that super() returns."""
+        from ..compat.stores import reconstituted  # rare
+
+        return reconstituted(self, job_state)
 
     def _replaced(self, change: str) -> StoreReplacedError:
         """Take note that the store is not the one that was opened; return the error that says so."""

@@ -212,6 +212,8 @@ class JobInternals(JobLookups):
             if not jobs:
                 return
         keep = partial(_keep_schedule, only=planned) if replace else None
+        if "add_job" in store.__dict__ or "update_job" in store.__dict__:
+            store.obey_program()
         store.add_jobs(jobs, keep, connection)
         self._bound(jobs, alias)
         if connection is None and self._wants(EVENT_JOB_ADDED):
@@ -226,6 +228,8 @@ class JobInternals(JobLookups):
         """Store a job over the one of the same id; an unchanged trigger keeps its next run (and its phase)."""
         planned = job.trigger, job.state, job.next_nominal, job.next_due
         for _ in range(TRIES):
+            if "update_job" in store.__dict__:
+                store.obey_program()
             existing = store.lookup_job(job.id)
             # Nothing is left of an earlier try: times of a job that has ended meanwhile must not come back.
             job.trigger, job.state, job.next_nominal, job.next_due = planned
@@ -270,6 +274,8 @@ class JobInternals(JobLookups):
             draft = job.copy()
             change(draft)
             store = self._jobstores.get(alias) or self._lookup_jobstore(alias)
+            if "update_job" in store.__dict__:
+                store.obey_program()
             store.check_job(draft)
             nominal, before = draft.next_nominal, job.next_nominal
             if nominal is not None and (before is None or nominal < before):  # set back, or resumed

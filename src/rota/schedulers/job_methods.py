@@ -88,9 +88,12 @@ class JobMethods(AddingMethods):
         stores = self._stores(jobstore)
         if len(stores) == 1:
             ((alias, store),) = stores
+            if "get_all_jobs" in store.__dict__:
+                store.obey_program()
             return list(self._bound(store.select_jobs(states, limit, offset), alias))
         found: list[Job] = []
         for alias, store in stores:
+            store.obey_program()
             missing = None if end is None else end - len(found)
             found += self._bound(store.select_jobs(states, missing), alias)
         return found[offset:]

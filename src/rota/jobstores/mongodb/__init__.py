@@ -198,7 +198,7 @@ class MongoDBJobStore(DurableJobStore):
 
     def get_all_jobs(self) -> list[Job]:
         """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
-        return self.select_jobs()
+        return MongoDBJobStore.select_jobs(self)
 
     def select_jobs(
         self, state: Collection[str] | None = None, limit: int | None = None, offset: int = 0
@@ -237,6 +237,8 @@ class MongoDBJobStore(DurableJobStore):
 
         :raises JobLookupError: if there is none
         """
+        if self._is_moved(job):
+            return
         self._check_started()
         self._jobs.save(job, None)
 

@@ -132,6 +132,16 @@ class RedisJobStore(DurableJobStore):
         """The client that the store uses."""
         return self._server.client
 
+    @property
+    def jobs_key(self) -> str:
+        """The key of the jobs, for programs that look into it; what is there is Rota's own, and it is changed by the store only."""
+        return self._keys.jobs
+
+    @property
+    def run_times_key(self) -> str:
+        """What the keys of due times begin with: a colon and the executor's alias follow."""
+        return self._keys.run_times
+
     # -- life cycle ----------------------------------------------------------------------------------------------
 
     def start(self, scheduler: Any, alias: str) -> None:
@@ -205,7 +215,7 @@ class RedisJobStore(DurableJobStore):
 
     def get_next_run_time(self) -> datetime | None:
         """Return the earliest next run time, or None."""
-        following = self.next_due(())
+        following = RedisJobStore.next_due(self, ())
         if following is None:
             return None
         timezone = getattr(self._scheduler, "timezone", None)
@@ -246,6 +256,8 @@ class RedisJobStore(DurableJobStore):
 
         :raises JobLookupError: if there is none
         """
+        if self._is_moved(job):
+            return
         self._jobs.save(job, "")
 
     def save_job(self, job: Job, version: int) -> bool:

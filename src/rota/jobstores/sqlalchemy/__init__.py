@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any, TypeVar
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, Table
 
     from ...core.plan import Decision
     from ...core.recorded import Recorded
@@ -158,6 +158,11 @@ class SQLAlchemyJobStore(DurableJobStore):
     def engine(self) -> Engine:
         """The engine that the store uses."""
         return self._db.lent
+
+    @property
+    def jobs_t(self) -> Table:
+        """The table of the jobs, for programs that look into it; it has columns of its own, and only the store writes there."""
+        return self._tables.jobs
 
     @property
     def waits_for_sockets(self) -> bool:  # type: ignore[override]
@@ -263,7 +268,7 @@ class SQLAlchemyJobStore(DurableJobStore):
 
     def get_all_jobs(self) -> list[Job]:
         """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
-        return self.select_jobs()
+        return SQLAlchemyJobStore.select_jobs(self)
 
     def select_jobs(
         self, state: Collection[str] | None = None, limit: int | None = None, offset: int = 0
@@ -331,6 +336,8 @@ class SQLAlchemyJobStore(DurableJobStore):
 
         :raises JobLookupError: if there is none
         """
+        if self._is_moved(job):
+            return
         values = self._jobs.values_of(job, self.now())
         for _ in range(_TRIES):
             if self._save(job, values, None):

@@ -176,7 +176,7 @@ class TreeJobStore(DurableJobStore):
     def get_next_run_time(self) -> datetime | None:
         """Return the earliest next run time, or None."""
         self._check_started()
-        following = self.next_due(map(unquoted, self._tree.folders(DUE)))
+        following = TreeJobStore.next_due(self, map(unquoted, self._tree.folders(DUE)))
         if following is None:
             return None
         timezone = getattr(self._scheduler, "timezone", None)
@@ -213,7 +213,7 @@ class TreeJobStore(DurableJobStore):
         :raises ConflictingIdError: if a job of that id exists
         :raises InvalidJobError, TransientJobError, SerializationError: as :meth:`check_job`
         """
-        self.add_jobs([job])
+        TreeJobStore.add_jobs(self, [job])
 
     def add_jobs(
         self,
@@ -236,6 +236,8 @@ class TreeJobStore(DurableJobStore):
 
         :raises JobLookupError: if there is none
         """
+        if self._is_moved(job):
+            return
         self._check_started()
         self._jobs.save(job, None, self.now(), self._is_soon)
 
