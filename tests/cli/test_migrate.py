@@ -149,6 +149,16 @@ def test_libraries_are_told_unless_they_are_what_is_changed(capsys, project):
     assert "apscheduler_di" in err
 
 
+def test_modules_of_the_project_that_have_the_name_of_a_package_are_told(capsys, project):
+    (project / "app" / "rota.py").write_text("WEEK = 1\n")
+    (project / "app" / "apscheduler").mkdir()
+    (project / "app" / "apscheduler" / "__init__.py").write_text("")
+    code, _, err = rota(capsys, "migrate", "app", "--dry-run")
+    assert code == 1
+    assert "rota.py:1: a module of this project has the name of a package" in err
+    assert "__init__.py:1: a module of this project has the name of a package" in err
+
+
 def test_stores_are_named_with_the_command_and_not_opened(capsys, project):
     store = "SQLAlchemyJobStore(url='sqlite:///app/jobs.sqlite')\n"
     (project / "store.py").write_text(

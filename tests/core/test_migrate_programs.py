@@ -435,6 +435,16 @@ def test_setup_files_a_pipfile_and_what_conda_reads_are_changed():
         assert "lock anew" in said("apscheduler", name)[0][1]
 
 
+def test_files_that_install_or_show_programs_are_told_and_left():
+    text = "FROM python\nRUN pip install flask APScheduler==3.10\nENV NAME=apscheduler\nRUN python -c 'import apscheduler'\n"
+    same(text, "Dockerfile")
+    assert [line for line, _ in said(text, "Dockerfile")] == [2, 4]
+    assert [line for line, _ in said(text, "Dockerfile", "left")] == [3]
+    notebook = '{"source": ["from apscheduler.schedulers.background import BackgroundScheduler\\n"]}'
+    same(notebook, "jobs.ipynb")
+    assert "by hand" in said(notebook, "jobs.ipynb")[0][1]
+
+
 # -- settings ------------------------------------------------------------------------------------------------------
 
 

@@ -30,6 +30,8 @@ _SKIPPED = frozenset(
     (".git", ".hg", ".svn", ".tox", ".nox", ".eggs", "node_modules", "site-packages", "__pycache__")
 )
 _CACHE = re.compile(r"\..*_cache|.*\.egg-info")
+_NAMESAKE = "a module of this project has the name of a package; see which of the two its imports mean"
+_NAMES = ("apscheduler", "rota")
 #: How many lines with the word that were left are shown, unless all are asked for.
 _SHOWN = 10
 
@@ -40,7 +42,9 @@ class _Found:
     def __init__(self) -> None:
         self.changed: list[tuple[Path, bytes, Migrated]] = []
         self.remarks: list[tuple[Path, Remark]] = []
+        #: the names of the packages that are there, and where those are that have the name of one of the two
         self.packages: set[str] = set()
+        self.namesakes: list[Path] = []
 
     def of_kind(self, kind: str) -> list[tuple[Path, Remark]]:
         return [(path, remark) for path, remark in self.remarks if remark.kind == kind]
@@ -55,6 +59,8 @@ def migrate(
     :return: the exit code: 1 if something has to be done by hand
     """
     found = _look(paths)
+    if found.changed:
+        found.remarks += [(path, Remark(1, "look", _NAMESAKE)) for path in found.namesakes]
     if not dry_run:
         found.changed = [each for each in found.changed if _written(*each, found.remarks)]
     held = [_held(url) for url in stores]
@@ -72,7 +78,7 @@ def _look(paths: Sequence[str]) -> _Found:
         if not path.exists():
             raise CliError(f"there is no file or folder {path}")
         single = [Path(os.path.realpath(path)) if path.is_symlink() else path]
-        for file in single if path.is_file() else _files(path, found.packages):
+        for file in single if path.is_file() else _files(path, found):
             if (real := Path(os.path.realpath(file))) in seen:
                 continue
             seen.add(real)
@@ -88,14 +94,15 @@ def _look(paths: Sequence[str]) -> _Found:
     return found
 
 
-def _files(folder: Path, packages: set[str]) -> Iterator[Path]:
-    """Yield the files below a folder that are the project's own; links are not followed.
-
-    :param packages: gets the names of the packages that are there
-    """
+def _files(folder: Path, found: _Found) -> Iterator[Path]:
+    """Yield the files below a folder that are the project's own; links are not followed."""
     for place, folders, files in os.walk(folder):
         if "__init__.py" in files:
-            packages.add(Path(place).resolve().name)
+            name = Path(place).resolve().name
+            found.packages.add(name)
+            if name in _NAMES:
+                found.namesakes.append(Path(place, "__init__.py"))
+        found.namesakes += [Path(place, f"{name}.py") for name in _NAMES if f"{name}.py" in files]
         folders[:] = sorted(
             name
             for name in folders

@@ -37,6 +37,7 @@ _PYTHONS = re.compile(
     r"(?m)^\s*(?:requires-python|python_requires|python)\s*=\s*[\"']?[^\"'\n]*\b3\.(?:[0-9]|10)\b"
 )
 _PROJECTS = frozenset(("pyproject.toml", "setup.py", "setup.cfg", "pipfile"))
+_NEEDED = re.compile(rb"(?:import|from)\s+apscheduler\b|\b(?:install|add)\b.*\bapscheduler\b", re.IGNORECASE)
 #: Files that start programs or show them: they are not changed, and it is told that they name it.
 _OTHERS = re.compile(
     r"dockerfile.*|.*\.dockerfile|.*\.ipynb|makefile|justfile|.*\.sh|procfile", re.IGNORECASE
@@ -142,7 +143,11 @@ def _change(source: Source, kind: str, name: str) -> None:
 
 
 def _remark_words(data: bytes, result: Migrated) -> None:
+    """Say which lines of a file name APScheduler that is not changed: those that import or install it have to be."""
     for number, line in enumerate(data.splitlines(), 1):
         if re.search(rb"(?<![\w-])apscheduler(?![\w-])", line, re.IGNORECASE):
-            shown = line.decode("utf-8", "replace").strip()
-            result.remarks.append(Remark(number, "left", shown[:200]))
+            shown = line.decode("utf-8", "replace").strip()[:200]
+            if _NEEDED.search(line):
+                result.remarks.append(Remark(number, "look", f"change this by hand: {shown}"))
+            else:
+                result.remarks.append(Remark(number, "left", shown))
