@@ -220,6 +220,8 @@ def test_the_modules_that_rota_is_said_to_have_are_there():
         "LEVELS = {'apscheduler': logging.WARNING, 'x': 'INFO'}\n",
         "dictConfig({'loggers': {'apscheduler': {'level': 'INFO'}, 'apscheduler.scheduler': {}}})\n",
         "caplog.at_level(10, logger='apscheduler')\n",
+        "x = {'apscheduler': {'handlers': [], 'level': 'INFO'}}\n",
+        "structlog.get_logger('apscheduler'); self.assertLogs('apscheduler')\n",
         "ok = record.name.startswith('apscheduler')\n",
         "ok = record['name'].startswith(('apscheduler', 'httpx'))\n",
         "ok = record.name == 'apscheduler'\n",
@@ -245,6 +247,7 @@ def test_texts_that_name_modules_loggers_and_options_are_changed(text):
         "client['apscheduler']['jobs']\n",
         "x = {'database': 'apscheduler', 'path': '/apscheduler', 'key': 'apscheduler.job'}\n",
         "app.extensions['apscheduler']\n",
+        "log('apscheduler'); logger.info('apscheduler'); login('apscheduler')\n",
         "open('apscheduler.log'); open('apscheduler.scheduler.log'); open('logs/apscheduler.events')\n",
         "print('uses apscheduler.events', f'{x} apscheduler.events', 'apscheduler')\n",
         "x = 1  # apscheduler.events\n",
@@ -512,6 +515,11 @@ def test_yaml_json_and_env_files_are_changed_in_references_and_loggers():
     )
     after = '{"loggers": {"rota": {"apscheduler": 1}, "x": {}}, "apscheduler": ["rota.events"]}\n'
     assert change(before, "x.json") == after
+    for name, text in (
+        ("x.yml", "levels:\n  apscheduler: warning\n"),
+        ("x.toml", "[levels]\napscheduler = 'INFO'\n"),
+    ):
+        assert change(text, name) == text.replace("apscheduler", "rota")
     assert change("export STORE=apscheduler.jobstores.memory:MemoryJobStore\nDB=apscheduler\n", ".env") == (
         "export STORE=rota.jobstores.memory:MemoryJobStore\nDB=apscheduler\n"
     )

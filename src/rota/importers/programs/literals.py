@@ -38,7 +38,7 @@ _DISTRIBUTION_CALLS = frozenset(
 )
 _LEVELS = frozenset(["DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL", "NOTSET", "TRACE"])
 _REQUIRES = re.compile(r"require|depend|packages_to_install", re.IGNORECASE)
-_LOGGER = re.compile(r"log", re.IGNORECASE)
+_LOGGER = re.compile(r"logger|^(?:get_?log|assert_?(?:no_?)?logs)$", re.IGNORECASE)
 _NAMING = re.compile(r"name|logger|module", re.IGNORECASE)
 
 
@@ -117,7 +117,7 @@ class _Literals:
         called = _last_name(call.func) or ""
         if not call.args or call.args[0] is not node:
             return False
-        return called in self.module_calls or bool(_LOGGER.search(called)) or called.lower() == "assertnologs"
+        return called in self.module_calls or bool(_LOGGER.search(called))
 
     def _is_named_key(self, parent: ast.Dict, node: ast.AST) -> bool:
         texts = [_text(key) for key in parent.keys]
@@ -126,11 +126,16 @@ class _Literals:
         value = parent.values[parent.keys.index(node)]  # type: ignore[arg-type]
         if (_text(value) or _last_name(value) or "").upper() in _LEVELS:
             return True
+        if isinstance(value, ast.Dict) and any(
+            _text(key) in ("level", "handlers", "propagate") for key in value.keys
+        ):
+            return True
         outer, field = self.parents[parent]
         if isinstance(outer, ast.Dict) and field == "values":
             return _text(_key_of(outer, parent)) == "loggers"
         return any(
-            isinstance(target, (ast.Name, ast.Subscript)) and re.search("loggers", ast.unparse(target))
+            isinstance(target, (ast.Name, ast.Subscript))
+            and re.search("loggers", ast.unparse(target), re.IGNORECASE)
             for target in getattr(outer, "targets", ())
         )
 

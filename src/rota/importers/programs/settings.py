@@ -22,6 +22,11 @@ _COMMENTS = {"ini": "#;", "toml": "#", "yaml": "#", "env": "#", "json": ""}
 _BEFORE = re.compile(r"(?:^\s*(?:-\s+)*(?:export\s+)?|[\"'=\[{(,]\s*|:\s+)$")
 _AFTER = re.compile(r"\s*(?:$|[\"',\])}=]|:(?:\s|$))")
 _CANDIDATE = re.compile(rf"(?<![\w.$/@-]){OLD}(?:\.[\w.*%{{}}]+(?::\w[\w.]*)?)?(?![\w/@-])")
+#: What follows the name of a logger whose level is set.
+_LEVEL = re.compile(
+    r"[\"']?\s*[:=]\s*[\"']?(?:DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|NOTSET)[\"']?\s*[,}]?\s*$",
+    re.IGNORECASE,
+)
 _QUALNAME = re.compile(r"\s*qualname\s*[=:]\s*$")
 _MYPY = re.compile(rf"(?<=mypy-){OLD}(?=[.,\]])")
 _KEY = re.compile(r"(\s*)(?:-\s+)?[\"']?([^\"'#\s:]+)[\"']?\s*:(?:\s|$)")
@@ -63,6 +68,8 @@ def _is_changed(line: str, found: re.Match[str], names_logger: bool, form: str) 
     if not _stands_alone(line, found.start(), found.end()):
         return form == "toml" and _TABLE.match(line) is not None and _IN_LOGGERS.search(before) is not None
     if names.is_reference(text):
+        return True
+    if text == OLD and _LEVEL.match(line, found.end()):
         return True
     return text == OLD and (names_logger or (form == "ini" and _QUALNAME.match(before) is not None))
 
