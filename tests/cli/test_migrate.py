@@ -54,7 +54,7 @@ def test_a_dry_run_shows_a_diff_and_writes_nothing(capsys, project):
     assert code == 0
     assert f"--- a/app/jobs.py\n+++ b/app/jobs.py\n@@ -1 +1 @@\n-{PROGRAM}+from rota.schedulers" in out
     assert "-APScheduler[sqlalchemy]>=3.10,<4\n+rota[sql]\n" in out
-    assert "3 places in 3 files would be changed; nothing was written" in err
+    assert "3 places in 3 files to be changed; nothing was written" in err
     assert contents(project) == before
 
 
@@ -62,7 +62,7 @@ def test_the_projects_own_files_are_changed_and_a_second_time_nothing(capsys, pr
     before = contents(project)
     code, _, err = rota(capsys, "migrate", ".")
     assert code == 0
-    assert "3 places in 3 files are changed" in err
+    assert "3 places in 3 files changed" in err
     after = contents(project)
     changed = {name for name in after if after[name] != before[name]}
     assert changed == {str(Path("app/jobs.py")), str(Path("app/tool")), "requirements.txt"}

@@ -389,7 +389,7 @@ def _import_apscheduler(
 @app.command("migrate", cls=Command)
 def _migrate(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH…", help="Files, or folders with all that is below them.")
+        list[str], typer.Argument(metavar="PATH", help="Files, or folders with all that is below them.")
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes and write nothing.")] = False,
     store: Annotated[

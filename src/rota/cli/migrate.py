@@ -188,9 +188,9 @@ def _print(found: _Found, held: list[dict[str, Any]], dry_run: bool, show_all: b
     for path, before, result in found.changed:
         say(_escaped(_diff(path, before, result)))
     places = sum(len(result.edits) for _, _, result in found.changed)
-    did = "would be changed; nothing was written" if dry_run else "are changed"
     nothing = "nothing was changed" if found.remarks else "there is nothing to change"
-    note(f"{places} places in {len(found.changed)} files {did}" if places else nothing)
+    count = f"{_counted(places, 'place')} in {_counted(len(found.changed), 'file')}"
+    note(f"{count} {'to be changed; nothing was written' if dry_run else 'changed'}" if places else nothing)
     _note_each(found.of_kind("look"), "to be looked at:")
     left = found.of_kind("left")
     if left and not show_all and len(left) > _SHOWN:
@@ -200,8 +200,9 @@ def _print(found: _Found, held: list[dict[str, Any]], dry_run: bool, show_all: b
         _note_each(left, "left as they are, as they name no module, logger or option:")
     libraries = {remark.text for _, remark in found.of_kind("library")} - found.packages
     for name in sorted(libraries):
+        note("")
         note(
-            f"\n{escaped(name)} imports APScheduler itself; write 'import rota.as_apscheduler' first, and it gets Rota"
+            f"{escaped(name)} imports APScheduler itself; write 'import rota.as_apscheduler' first, and it gets Rota"
         )
     _note_stores(found, held)
 
@@ -217,8 +218,9 @@ def _note_each(remarks: list[tuple[Path, Remark]], head: str) -> None:
 def _note_stores(found: _Found, held: list[dict[str, Any]]) -> None:
     stored = found.of_kind("stored")
     if stored and not held:
+        note("")
         note(
-            "\njobs may be stored; these commands show what would become of them, and write nothing before you say yes:"
+            "jobs may be stored; these commands show what would become of them, and write nothing before you say yes:"
         )
         told: set[str] = set()
         for path, remark in stored:
@@ -232,8 +234,12 @@ def _note_stores(found: _Found, held: list[dict[str, Any]]) -> None:
             note(f"no jobs were found: {escaped(store['problem'])}")
         else:
             note(
-                f"\n{store['jobs']} jobs of APScheduler in {store['url']}; take them over: {store['command']}"
+                f"{_counted(store['jobs'], 'job')} of APScheduler in {store['url']}; take them over: {store['command']}"
             )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _escaped(text: str) -> str:
