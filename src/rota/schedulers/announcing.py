@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..clock import moment
 from ..core.plan import ENDED, QUARANTINED
-from ..core.run import CANCELLED, FAILED, LOST, MISSED, SKIPPED, SUCCEEDED, TIMED_OUT
+from ..core.run import CANCELLED, FAILED, LOST, MISSED, SKIPPED, SUCCEEDED, TIMED_OUT, label
 from ..events import (
     EVENT_JOB_CANCELLED,
     EVENT_JOB_ERROR,
@@ -63,6 +63,8 @@ def event_of(alias: str, run: Run, code: int) -> JobExecutionEvent:
     """Return the event of an ended run; it keeps what the job returned or raised, also when the run gives it up."""
     time = local(run.job, run.last)
     run.timezone = time.tzinfo  # the run gives up its job
+    if run.name is None:
+        label(run)
     return JobExecutionEvent(code, run.job_id, alias, time, run.retval, run.exception, run.traceback, run)
 
 
