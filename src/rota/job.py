@@ -512,6 +512,13 @@ class Job:
         )
         self.next_run_time = state["next_run_time"]
 
+    if not TYPE_CHECKING:  # for checkers, an attribute is there or not
+
+        def __getattr__(self, name: str) -> Any:
+            from .compat.names import missing  # rare
+
+            raise missing(self, name)
+
     def __eq__(self, other: object) -> bool:
         return self.id == other.id if isinstance(other, Job) else NotImplemented
 
@@ -561,3 +568,11 @@ _NAMES = (
     *("max_instances", "misfire_grace_time", "name", "next_run_time", "trigger"),
 )
 setattr(Job, "__slots__", _NAMES)  # noqa: B010  # the types of slots are those of the class body
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from .compat.names import of_module  # rare
+
+        return of_module(__name__, name)

@@ -10,7 +10,7 @@ from rota.errors import JobTypeError
 from rota.events import EVENT_JOB_EXECUTED, EVENT_JOB_MISSED, JobEvent, JobSubmissionEvent
 from rota.job import Job
 from rota.schedulers.background import BackgroundScheduler
-from rota.testing import ManualClock, ManualScheduler
+from rota.testing import ManualScheduler, VirtualClock
 from tests.needs import need
 
 
@@ -81,7 +81,7 @@ def test_the_attributes_of_a_job_can_be_taken_by_its_slots(scheduler):
 
 def test_the_run_times_of_a_job_up_to_now_are_told():
     start = datetime(2030, 1, 1, tzinfo=UTC)
-    with ManualScheduler(clock=ManualClock(start), timezone="UTC") as scheduler:
+    with ManualScheduler(clock=VirtualClock(start), timezone="UTC") as scheduler:
         job = scheduler.add_job(answer, "interval", minutes=1, id="a")
         assert job._get_run_times(start) == []
         expected = [start + timedelta(minutes=minute) for minute in (1, 2, 3)]

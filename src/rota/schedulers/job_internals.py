@@ -76,7 +76,7 @@ class JobInternals(JobLookups):
                 raise
             self._replace(store, job, explicit)
         job._home = self._homes.get(jobstore_alias) or self._home(jobstore_alias)
-        if self._listeners.mask & EVENT_JOB_ADDED:
+        if self._listening.mask & EVENT_JOB_ADDED:
             self._tell(JobEvent(EVENT_JOB_ADDED, job.id, jobstore_alias))
         if self._log.enabled(DEBUG):
             self._log.debug('Added job "%s" to job store "%s"', job.name, jobstore_alias)
@@ -288,7 +288,7 @@ class JobInternals(JobLookups):
             if store.save_job(draft, version):
                 if job.version == version:  # not a live object
                     job = draft
-                if self._listeners.mask & EVENT_JOB_MODIFIED:
+                if self._listening.mask & EVENT_JOB_MODIFIED:
                     self._tell(JobEvent(EVENT_JOB_MODIFIED, job_id, alias))
                 if self.state == STATE_RUNNING:
                     self._job_came(job, alias)
