@@ -29,6 +29,7 @@ INTENDED: dict[str, dict[str, tuple[Any, str]]] = {
             datetime.fromisoformat,
             "a trigger shows its times in its own zone, not in the one in which they were given",
         ),
+        "grace": ((1, None).count, "by default no run is too late; APScheduler dropped it after a second"),
     },
 }
 
@@ -95,7 +96,7 @@ def test_the_library_lives_by_the_alias_as_it_lives_on_apscheduler(program: Path
 
 @pytest.mark.slow
 @pytest.mark.timeout(700)
-@pytest.mark.parametrize("name", ["flask_app"])
+@pytest.mark.parametrize("name", ["flask_app", "telegram_bot"])
 def test_the_library_lives_where_apscheduler_is_not_installed(name: str, tmp_path: Path) -> None:
     python = environment("alone")
     absent = subprocess.run(

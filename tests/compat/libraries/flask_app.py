@@ -209,6 +209,7 @@ def with_a_password() -> None:
         SCHEDULER_API_PREFIX="/admin/jobs",
         SCHEDULER_JOBSTORES={"default": {"type": "memory"}},
         SCHEDULER_ALLOWED_HOSTS=["some-other-host"],
+        SCHEDULER_JOB_DEFAULTS={},
     )
 
     @scheduler.authenticate
@@ -217,12 +218,20 @@ def with_a_password() -> None:
 
     scheduler.start()
     told["not an allowed host"] = scheduler.running
+    scheduler.scheduler.start(paused=True)
+    daily = scheduler.get_job("daily")
+    told["defaults"] = {
+        "grace": daily.misfire_grace_time,
+        "coalesce": daily.coalesce,
+        "instances": daily.max_instances,
+    }
     client = app.test_client()
     told["no password"] = client.get("/admin/jobs").status_code
     for password in ("wrong", "guest"):
         header = "Basic " + base64.b64encode(f"guest:{password}".encode()).decode()
         response = client.get("/admin/jobs/jobs", headers={"Authorization": header})
         told[f"password {password}"] = [response.status_code, len(response.get_data(as_text=True)) > 100]
+    scheduler.shutdown()
 
 
 if __name__ == "__main__":
