@@ -99,13 +99,15 @@ class Ledger:
 
         :raises StoreError: if the node never had a lease
         """
-        for _ in range(TRIES):
+        for tried in range(TRIES):
             for decision in decisions:
                 label_records(decision)
                 check_times(decision)
                 for run in (*decision.runs, *decision.records):
                     run.owner, run.claimed_at = node, now
-            answer = self._run(scripts.CLAIM, node, str(now), _token(), *_claim_of(decisions))
+            # What has been left out once stays out: a run by hand, which is no time of its job, may lie within a range.
+            ranges = _ranges_of(decisions) if not tried else ["0"]
+            answer = self._run(scripts.CLAIM, node, str(now), _token(), *ranges, *_claim_of(decisions))
             if not answer.startswith("="):  # nothing, if there was nothing to decide
                 break
             self._leave_out_recorded(decisions, {int(place) for place in answer[1:].split(",")})
@@ -288,6 +290,19 @@ class Ledger:
             left = int(self._run(scripts.PRUNE_MANY, job_id, str(keep), str(size)))
             pace.note(size if left else 0, clock.monotonic() - began)
             yield min(left, COUNTED)
+
+
+def _ranges_of(decisions: Sequence[Decision]) -> list[str]:
+    """Return how many records stand for several times, and for each of them its place among all, job, first and last time."""
+    fields: list[str] = []
+    place = 0
+    for decision in decisions:
+        for number, record in enumerate(decision.records):
+            if record.last != record.nominal:
+                place_of = place + len(decision.runs) + number
+                fields += (str(place_of), record.job_id, padded(record.nominal), padded(record.last))
+        place += len(decision.runs) + len(decision.records)
+    return [str(len(fields) // 4), *fields]
 
 
 def _claim_of(decisions: Sequence[Decision]) -> list[str]:

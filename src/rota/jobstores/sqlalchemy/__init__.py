@@ -12,6 +12,7 @@ from functools import partial
 
 from ...clock import DAY, HELD, MINUTE, SECOND, instant, moment
 from ...core.plan import QUARANTINED
+from ...core.recorded import ranges_of
 from ...errors import (
     ConfigurationError,
     HeldRowsError,
@@ -45,7 +46,7 @@ from .ledger import Ledger, settle
 from .mending import Mending
 from .nodes import Changed, Nodes, rescue
 from .others import Others
-from .prepared import Unexpected
+from .prepared import Met, Unexpected
 from .pruning import Pruning
 from .schema import Tables
 from .undecodable import repairing
@@ -363,12 +364,16 @@ class SQLAlchemyJobStore(DurableJobStore):
         def work(conn: Connection, careful: bool) -> list[tuple[Decision, int]]:
             if not self._nodes.is_alive(conn, node, now, self._identity):
                 return []
-            return self._ledger_table.claim(conn, decisions, node, now, careful)
+            won = self._ledger_table.claim(conn, decisions, node, now, careful)
+            if ranges and not looked and self._history.between(conn, ranges):
+                raise Met
+            return won
 
         def look(conn: Connection) -> bool:
             return self._ledger_table.leave_out_recorded(conn, decisions, self._history)
 
         self._format.sign_runs(decisions)
+        ranges, looked = ranges_of(decisions), False
         careful, tries = self._is_wary(), 0
         while True:
             try:
@@ -381,8 +386,9 @@ class SQLAlchemyJobStore(DurableJobStore):
                 if careful:
                     return []  # by a moment: each of them was free
                 careful = True
-            except IntegrityError:  # most likely a nominal time has its record already; it may be forgotten before it is looked for
-                tries += 1
+            except (IntegrityError, Met):
+                # Most likely a nominal time has its record already; it may be forgotten before it is looked for.
+                tries, looked = tries + 1, True
                 if (not self._read(look) and tries > 1) or tries == _TRIES:
                     raise
         if len(moved) < len(decisions) and self._wary_until:
