@@ -366,7 +366,7 @@ class Engine:
     def _pass(self, state: StoreState) -> float | None:
         store = state.store
         state.completions.flush()  # what a failing store did not take
-        lease, claims = state.lease, self._claims_from(state)
+        lease, claims, pause = state.lease, self._claims_from(state), None
         self._watch_clock_of(state)
         if lease is not None:
             in_hand = state.completions.in_hand or {}
@@ -376,14 +376,15 @@ class Engine:
                 state.renewals.ensure()
             if state.completions.withheld:
                 start_withheld(self, state, lease)
-            if claims and lease.wants_rescue(in_hand):
+            pause = lease.wait_for_the_others()
+            if claims and pause is None and lease.wants_rescue(in_hand):
                 self._rescue(state, lease)
         if not claims:
             state.housekeeping.look_if_wanted(tuple(self._executors))
             return self._measure_in_time(state) if lease is None else lease.wait(False)
         if state.requested:
             self._hand_over(state, [state.requested.popleft() for _ in range(len(state.requested))])
-        if lease is not None and (pause := lease.wait_for_the_others()) is not None:
+        if pause is not None:
             return pause
         most = PASS if store.does_io else PASS_IN_MEMORY
         room = {
@@ -527,6 +528,11 @@ class Engine:
             None if state.lease is None else state.lease.permission
         )  # what holds when they are claimed
         won = self._claim(state, decisions, now)
+        in_hand = state.completions.in_hand
+        if in_hand and [1 for each in won for run in each.runs if (run.job_id, run.nominal) in in_hand]:
+            from .reopening import leave_in_hand  # import time: it is needed once in years
+
+            leave_in_hand(state, won)
         if len(won) < len(decisions) or state.unclaimed:
             state.unclaimed.note(decisions, won, self.clock.monotonic())
         submissions: dict[str, list[Run]] = {}

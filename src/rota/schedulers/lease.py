@@ -137,7 +137,7 @@ class Lease:
         return max(min(times) / SECOND, SHORTEST_WAIT)
 
     def wait_for_the_others(self) -> float | None:
-        """Return the seconds until the next pass while nothing may be claimed; None: it may."""
+        """Return the seconds until the next pass while nothing may be claimed or taken over; None: it may."""
         left = self.claims_from - self._clock.monotonic()
         return min(max(left / SECOND, SHORTEST_WAIT), self.wait(True)) if left > 0 else None
 
@@ -206,7 +206,9 @@ class Lease:
             for run in runs:
                 run.permission = waiting if id(run) in gone else self.permission
             self.renewed_at = elapsed
-            self.claims_from = elapsed + self._late  # the others have renewed by then, and seen it too
+            self.claims_from = (
+                elapsed + self.length
+            )  # the others have renewed by then and seen it too, or their leases are over
         finally:
             if waited:
                 self._in_turn.release()

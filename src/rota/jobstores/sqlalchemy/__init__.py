@@ -27,7 +27,7 @@ from .. import retention
 from ..base import ConflictingIdError, JobLookupError
 from ..documents import ordered
 from ..durable import DurableJobStore
-from ..identity import EMPTIED, Identity
+from ..identity import EMPTIED, Changed, Identity
 from ..offset import Offset
 from ..retention import Pace, Retention, parts
 
@@ -44,7 +44,7 @@ from .history import History
 from .jobs import Jobs, is_plannable
 from .ledger import Ledger, settle
 from .mending import Mending
-from .nodes import Changed, Nodes, rescue
+from .nodes import Nodes, rescue
 from .others import Others
 from .prepared import Met, Unexpected
 from .pruning import Pruning
