@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..clock import HELD, LEASE, SECOND, SLICE
 from ..core.admission import admit
 from ..core.plan import ENDED, QUARANTINED, plan, quarantine
+from ..core.run import CANCELLED
 from ..errors import StoreError, StoreReplacedError
 from ..events import (
     EVENT_CLOCK_JUMPED,
@@ -642,7 +643,10 @@ class Engine:
         taken = []
         again = 0
         for run in rescued:
-            if run.ended:
+            if run.status == CANCELLED:
+                self.logger.info("Run %r is cancelled: %s", run, run.reason)
+                announce(self, state.alias, run, EVENT_OF_STATUS[run.status])
+            elif run.ended:
                 self.logger.error("Run %r of a dead node was recorded as %s: %s", run, run.status, run.reason)
                 announce(self, state.alias, run, EVENT_OF_STATUS[run.status])
             elif run.job is None or run.executor not in self._executors:
