@@ -9,6 +9,7 @@ from ..clock import HELD, LEASE, SECOND, SLICE
 from ..core.admission import admit
 from ..core.plan import ENDED, QUARANTINED, plan, quarantine
 from ..core.run import CANCELLED
+from ..core.walks import NotYet
 from ..errors import StoreError, StoreReplacedError
 from ..events import (
     EVENT_CLOCK_JUMPED,
@@ -39,11 +40,13 @@ if TYPE_CHECKING:
     from ..clock import Clock
     from ..core.plan import Decision
     from ..core.run import Run
+    from ..core.walks import Walks
     from ..executors.base import BaseExecutor
     from ..job import Job
     from ..jobstores.base import BaseJobStore
     from ..logs import GuardedLogger
     from .lease import Lease
+    from .pass_watch import Planning
 
 #: After so many leases without a pass a node is not renewed any more: it lives, and does no work.
 SILENCE = 4
@@ -408,7 +411,7 @@ class Engine:
             # listens: a burst of inline runs takes a quarter less.
             state.completions.gather(not self.wanted() & RUN_EVENTS)
             try:
-                handed = self._carry_out(state, decisions, now)
+                handed = self._carry_out(state, decisions, now) if decisions else None
             finally:
                 state.completions.gathered()
             # Who had room for more than all that was handed out has room still.
@@ -512,16 +515,33 @@ class Engine:
             recount_busy(state, jobs)
         planning = self._watch.begin(state, jobs)
         decisions, goes_on = planning.decisions, False
+        walks, late = state.walks, state.unclaimed.late
+        walks.now, state.walks_until = now, self.clock.monotonic() + TURN
         try:
             for job in jobs:
-                decisions.append(_decide(job, now))
+                decision = late.pop((job.id, job.version), None) if late else None
+                decisions.append(decision or _decide(job, walks.time_of(job) if walks else now, walks))
                 if planning.left_behind is not None:
+                    if decisions[-1] is None:  # this thread holds up nobody any more
+                        decisions[-1] = _decide(job, now, None)
                     break
         finally:
             goes_on = self._watch.end(planning)
         if not goes_on:
             raise PassLeftBehind
-        return decisions
+        if walks:
+            self._go_on_later(state, planning)
+        return [decision for decision in decisions if decision is not None]
+
+    def _go_on_later(self, state: StoreState, planning: Planning) -> None:
+        """Have later passes go on with walks that are not over, and forget those that are."""
+        elapsed = self.clock.monotonic()
+        for job, decision in zip(planning.jobs, planning.decisions, strict=True):
+            if decision is None:
+                state.unclaimed.come_back_to(job.id, elapsed)
+            else:
+                state.walks.is_over(job.id)
+        state.walks.keep(state.unclaimed)
 
     def _carry_out(self, state: StoreState, decisions: Sequence[Decision], now: int) -> int | None:
         """Claim and hand out what is planned; return how many runs were handed out, None if nothing could be claimed."""
@@ -838,13 +858,15 @@ class Engine:
         return (state.measured_at + MEASURED - now) / SECOND
 
 
-def _decide(job: Job, now: int) -> Decision:
-    """Plan one job; whatever is wrong with it costs itself and never its neighbours."""
+def _decide(job: Job, now: int, walks: Walks | None) -> Decision | None:
+    """Plan one job; whatever is wrong with it costs itself and never its neighbours. None: that goes on in a later pass."""
     if job.state == QUARANTINED:
         return quarantine(job, job.error or "it could not be restored")
     try:
-        return plan(job, now)
+        return plan(job, now, walks)
     except BaseException as exc:  # a trigger may raise anything
         if is_interrupt(exc):
             raise
+        if type(exc) is NotYet:
+            return None
         return quarantine(job, f"planning failed: {shortened(error_text(exc))}")
