@@ -467,6 +467,22 @@ def test_an_engine_that_was_passed_in_is_not_closed_and_finds_the_new_file(path:
     engine.dispose()
 
 
+@pytest.mark.parametrize("until", [0, "nonsense"])
+def test_a_lease_that_somebody_has_changed_is_renewed_when_claims_win_nothing(
+    program: Program, path: Path, until: Any
+) -> None:
+    program.scheduler.add_job(TASK, "interval", seconds=1, id="job", max_instances=100)
+    program.scheduler.advance(seconds=6.5)
+    before = len(program.gate.held)
+    other = sqlite3.connect(path)
+    other.execute("UPDATE rota_nodes SET lease_until = ?", (until,))
+    other.commit()
+    other.close()
+    program.scheduler.advance(seconds=2)
+    assert len(program.gate.held) == before + 2
+    assert program.health["ok"]
+
+
 def test_tables_of_which_some_were_dropped_are_not_made_up(program: Program, path: Path) -> None:
     program.scheduler.add_job(TASK, "interval", seconds=60, id="job")
     other = sqlite3.connect(path)

@@ -608,6 +608,7 @@ class Engine:
             return won
         if lease is not None:
             lease.in_doubt = False
+            lease.note_claim(bool(won))
         return won
 
     def submit(self, state: StoreState, alias: str, heads: Sequence[Run]) -> None:

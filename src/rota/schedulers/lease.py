@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 #: The shortest wait for something that has to do with a lease (seconds).
 SHORTEST_WAIT = 0.01
+#: After so many claims in a row that won nothing the lease is renewed, if that was done last so long ago (microseconds): others may
+#: have changed it in the store, where a node whose lease is over gets nothing.
+IN_VAIN = 2
+NOT_LATELY = SECOND
 #: How long the end of a lease waits for a renewal that is under way (seconds).
 PATIENCE = 5.0
 
@@ -42,6 +46,7 @@ class Lease:
         "_clocks",
         "_clocks_differ",
         "_in_turn",
+        "_in_vain",
         "_logger",
         "_looked_at",
         "_rescued",
@@ -67,6 +72,8 @@ class Lease:
         self._clock = clock
         self._logger = logger
         self._clocks_differ = False
+        #: how many claims in a row won nothing
+        self._in_vain = 0
         #: compares the clock by which the lease lasts with the monotonic one, from one renewal to the next
         self._clocks = ClockWatch()
         #: held by the thread that renews the lease at the moment
@@ -135,6 +142,12 @@ class Lease:
         if claiming and self._looked_at is not None:
             times.append(self._looked_at + self.every - now)
         return max(min(times) / SECOND, SHORTEST_WAIT)
+
+    def note_claim(self, won: bool) -> None:
+        """Take note of a claim, and whether it won anything."""
+        self._in_vain = 0 if won else self._in_vain + 1
+        if self._in_vain >= IN_VAIN and self.renewed_at is not None:
+            self.hurry = self.hurry or self._clock.monotonic() - self.renewed_at >= NOT_LATELY
 
     def wait_for_the_others(self) -> float | None:
         """Return the seconds until the next pass while nothing may be claimed or taken over; None: it may."""

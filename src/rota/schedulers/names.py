@@ -42,7 +42,7 @@ def no_such(what: str, alias: str, known: Iterable[str], remedy: str) -> str:
     known = sorted(known)
     near = nearest(alias, known)
     hint = f'did you mean "{near}"?' if near else f"the scheduler has {', '.join(known) or 'none'}"
-    return f"No such {what}: {alias}; {hint} (or add it by {remedy})"
+    return f"No such {what}: {text_of(alias)}; {hint} (or add it by {remedy})"
 
 
 def no_such_job(job_id: object, ids: Iterable[str]) -> JobLookupError:
@@ -71,5 +71,5 @@ def nearest(name: object, known: Iterable[str]) -> str | None:
     """Return the known name that is most like this one, or None if none is."""
     from difflib import get_close_matches
 
-    near = get_close_matches(str(name), list(known), n=1)
+    near = get_close_matches(text_of(name), list(known), n=1)
     return near[0] if near else None
