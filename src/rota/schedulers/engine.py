@@ -10,7 +10,7 @@ from ..core.admission import admit
 from ..core.plan import ENDED, QUARANTINED, plan, quarantine
 from ..core.run import CANCELLED
 from ..core.walks import NotYet
-from ..errors import StoreError, StoreReplacedError
+from ..errors import HeldRowsError, StoreError, StoreReplacedError
 from ..events import (
     EVENT_CLOCK_JUMPED,
     EVENT_JOB_SUBMITTED,
@@ -360,6 +360,8 @@ class Engine:
         except BaseException as exc:  # of a store, or of what it calls; other stores go on
             if is_interrupt(exc) or type(exc) is PassLeftBehind:
                 raise
+            if type(exc) is HeldRowsError:  # by a moment; a store that is locked for long says something else
+                return LONGEST_PAUSE / 10 / SECOND
             self.store_failed(state.alias, exc, "looking for due jobs")
             wait = (state.retry_at or 0) - self.clock.monotonic()
             return max(wait, 0) / SECOND

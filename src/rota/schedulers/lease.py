@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..clock import SECOND
 from ..core.run import GONE, Permission
+from ..errors import HeldRowsError
 from ..util import new_node_id
 from .clock_jumps import JUMP, ClockWatch
 from .native import Lock, patiently
@@ -129,7 +130,11 @@ class Lease:
             age = self._clock.monotonic() - self.renewed_at
             if age < (self._late if self.kept else self.every):
                 return
-        self.renew(in_hand)
+        try:
+            self.renew(in_hand)
+        except HeldRowsError:  # by a moment; a pass to come tries again
+            if self.renewed_at is None or self._clock.monotonic() - self.renewed_at >= self._late:
+                raise
 
     def wait(self, claiming: bool) -> float:
         """Return the seconds until the next pass is needed to renew the lease, or to look for runs that nobody carries out.

@@ -382,9 +382,9 @@ class SQLAlchemyJobStore(DurableJobStore):
             except Unexpected:
                 careful = True
             except HeldRowsError:
+                if careful or self._db.can.one_writer:
+                    return []  # by a moment: each of them was free; or the whole file is held
                 self._be_wary()
-                if careful:
-                    return []  # by a moment: each of them was free
                 careful = True
             except (IntegrityError, Met):
                 # Most likely a nominal time has its record already; it may be forgotten before it is looked for.
@@ -417,7 +417,10 @@ class SQLAlchemyJobStore(DurableJobStore):
                 self._finish_free(runs, now, held) if self._is_wary() else (*self._write_hopefully(work), [])
             )
         except HeldRowsError:
-            refused, due, left = self._finish_free(runs, now, held)
+            if self._db.can.one_writer:
+                refused, due, left = [], False, list(runs)
+            else:
+                refused, due, left = self._finish_free(runs, now, held)
         if due or held:
             self._others.wake()
         if left:
@@ -554,7 +557,14 @@ class SQLAlchemyJobStore(DurableJobStore):
             if not self._ledger_table.is_busy(conn, node):
                 self._nodes.remove(conn, node)
 
-        self._step(work)
+        while True:
+            try:
+                self._step(work)
+                break
+            except HeldRowsError:
+                if not self._db.can.one_writer:
+                    raise
+                # Others write to the file at the moment: that is waited for, as nothing comes after this; not for long.
         self._identity.left(node)
 
     def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:
