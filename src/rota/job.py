@@ -19,6 +19,7 @@ from .errors import (
     UnknownAttributeError,
 )
 from .jobchecks import checked_call, checked_executor, checked_id, checked_name, checked_time, checked_trigger
+from .texts import repr_of
 from .triggers.base import BaseTrigger
 from .util import (
     convert_to_datetime,
@@ -429,9 +430,11 @@ class Job:
                 options[name] = value
             elif name == "id":
                 if not isinstance(value, str):
-                    raise JobTypeError(f"id must be a nonempty string, got {value!r}")
+                    raise JobTypeError(f"id must be a nonempty string, got {repr_of(value)}")
                 if getattr(self, "id", value) != value:
-                    raise JobValueError(f"The job ID may not be changed (job {self.id!r}, new id {value!r})")
+                    raise JobValueError(
+                        f"The job ID may not be changed (job {self.id!r}, new id {repr_of(value)})"
+                    )
             elif name not in _CALL:
                 unknown.append(name)
         if not _CALL.isdisjoint(changes):

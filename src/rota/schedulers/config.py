@@ -115,7 +115,7 @@ def seconds_option(config: Mapping[str, Any], name: str, default: float) -> floa
     except (TypeError, ValueError):
         seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise ConfigurationError(f"{name} must be a positive number of seconds, got {value!r}")
+        raise ConfigurationError(f"{name} must be a positive number of seconds, got {repr_of(value)}")
     return seconds
 
 
@@ -140,7 +140,7 @@ def default_policy(job_defaults: Mapping[str, Any]) -> Policy:
     :raises UnknownOptionError: for a name that is not a default of jobs
     """
     if not hasattr(job_defaults, "items"):
-        raise ConfigurationError(f"job_defaults must be a dictionary, got {job_defaults!r}")
+        raise ConfigurationError(f"job_defaults must be a dictionary, got {repr_of(job_defaults)}")
     for name in job_defaults:
         if name in _ADD_JOB_ONLY:
             raise UnknownOptionError(
@@ -171,7 +171,7 @@ def _number(name: str, text: str) -> int | float:
             return float(text)
         except ValueError:
             raise ConfigurationError(
-                f"job_defaults: {name} must be a number of seconds, got {text!r}"
+                f"job_defaults: {name} must be a number of seconds, got {repr_of(text)}"
             ) from None
 
 

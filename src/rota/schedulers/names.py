@@ -43,7 +43,7 @@ def no_such(what: str, alias: str, known: Iterable[str], remedy: str) -> str:
     known = sorted(known)
     near = nearest(text_of(alias), known)
     hint = f'did you mean "{near}"?' if near else f"the scheduler has {', '.join(known) or 'none'}"
-    return f"No such {what}: {alias}; {hint} (or add it by {remedy})"
+    return f"No such {what}: {text_of(alias)}; {hint} (or add it by {remedy})"
 
 
 def no_such_job(job_id: object, ids: Iterable[str]) -> JobLookupError:

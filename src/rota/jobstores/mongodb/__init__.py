@@ -18,7 +18,7 @@ from .. import retention
 from ..base import ConflictingIdError, JobLookupError
 from ..documents import heal, ordered
 from ..durable import DurableJobStore
-from ..identity import Identity
+from ..identity import Changed, Identity
 from ..offset import Offset
 from ..orphans import linked, sort_out
 from ..retention import Pace, Retention, parts
@@ -294,8 +294,11 @@ class MongoDBJobStore(DurableJobStore):
         :raises StoreError: if ``node`` never had a lease
         """
         self._check_started()
-        if not self._runs.check_alive(node, now) or not decisions:
-            return []
+        try:
+            if not self._runs.check_alive(node, now, self._identity) or not decisions:
+                return []
+        except Changed as exc:
+            raise self._replaced(str(exc)) from None
         self._format.sign_runs(decisions)
         return self._claims.claim(decisions, node, now)
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from ...clock import SECOND, moment
 from ...errors import CronError, NeverFiresError, TriggerError
+from ...texts import text_of
 from ...util import astimezone, suggestion, timezone_to_text
 from .. import readings
 from ..base import (
@@ -95,7 +96,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
     ) -> None:
         given = (year, month, day, week, day_of_week, hour, minute, second)
         # What is shared by schedules is remembered by these texts.
-        texts = tuple([None if value is None else intern(str(value)) for value in given])
+        texts = tuple([None if value is None else intern(text_of(value)) for value in given])
         try:
             self._set_up(texts, False, False, (start_date, end_date), timezone, jitter, spread, dst)
         except CronError as exc:
