@@ -11,7 +11,7 @@ from pymongo import UpdateOne
 
 from ...codec.damaged import is_damaged, is_time
 from ...core.plan import quarantined_instead
-from ...core.recorded import first_nominal, leave_out_recorded
+from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import ENDED
 from ...core.transitions import marked, moved
 from ...errors import StoreError, StoreUnavailableError
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from .damage import Mender
     from .runs import Ledger
     from .server import Server
+
+
+#: How many ranges of times one question names.
+RANGES = 100
 
 
 class Claims:
@@ -162,6 +166,14 @@ class Claims:
                 some = {"_id": {"$in": keys[start : start + BATCH]}}
                 for found in self._server.runs.find(some, {"_id": 1}):
                     taken.setdefault(found["_id"]["job_id"], set()).add(found["_id"]["nominal"])
+            among = [
+                {"job_id": job_id, "nominal": {"$gt": first, "$lte": last}}
+                for job_id, first, last in ranges_of(decisions)
+            ]
+            for start in range(0, len(among), RANGES):
+                within = {"$or": among[start : start + RANGES]}
+                for found in self._server.runs.find(within, {"job_id": 1, "nominal": 1}):
+                    taken.setdefault(found["job_id"], set()).add(found["nominal"])
         for decision in decisions:
             used = taken.get(decision.job.id)
             since = first_nominal(decision)

@@ -11,7 +11,7 @@ from pymongo import UpdateMany
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from ...clock import HELD
-from ...codec.damaged import DAMAGED, text_instead, version_of
+from ...codec.damaged import DAMAGED, MOST_VERSION, text_instead, version_of
 from ...core.states import ACTIVE, ENDED, QUARANTINED, set_job_state
 from ...errors import ConflictingIdError, JobLookupError, JobValueError
 from ...texts import storable
@@ -314,7 +314,10 @@ class Jobs:
 
     def _save(self, job_id: str, values: Mapping[str, Any], version: int | None) -> int | None:
         """Replace a job whose document is whole; return its new version, None if nothing was done."""
-        numbers = {"$type": "number", **({"$gte": 0} if version is None else {"$eq": version})}
+        numbers = {
+            "$type": "number",
+            **({"$gte": 0, "$lt": MOST_VERSION} if version is None else {"$eq": version}),
+        }
         condition = {
             "_id": job_id,
             "state": {"$nin": OVER},

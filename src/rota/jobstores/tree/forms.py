@@ -10,7 +10,7 @@ import json
 from collections import Counter
 
 from ...clock import HELD
-from ...codec.damaged import DAMAGED, MOST, NO_VERSION, STATES, is_time
+from ...codec.damaged import DAMAGED, MOST, MOST_VERSION, NO_VERSION, STATES, is_time
 from ...core.states import ACTIVE, ENDED, QUARANTINED, set_job_state
 from ...texts import shortened, storable
 from ..documents import healing_as, job_of
@@ -180,9 +180,8 @@ def _check(
     nominal, due, recorded = times
     if not all(type(part) is str for part in parts) or not (error is None or type(error) is str):
         raise TypeError("a part of it is no text")
-    # A version goes on from here.
     fit = all(type(number) is int and -MOST < number < MOST for number in numbers)
-    if not fit or not 0 <= numbers[0] < MOST // 2:
+    if not fit or not 0 <= numbers[0] < MOST_VERSION:
         raise TypeError("a number of it is none, or too large")
     for name, time in (("next", nominal), ("due", due)):
         if not (time is None or (type(time) is int and (is_time(time) or time == HELD))):
