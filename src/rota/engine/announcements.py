@@ -28,15 +28,14 @@ from ..logs import INFO, given_logger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from ..core.plan import Decision
     from ..core.run import Run
     from ..job.handle import Job
     from ..logs import GuardedLogger
-    from .engine import Engine
-    from .store_state import StoreState
+    from .outlet import Outlet
 
 EVENT_OF_STATUS = {
     SUCCEEDED: EVENT_JOB_EXECUTED,
@@ -55,9 +54,9 @@ for _code in EVENT_OF_STATUS.values():
 MOST_SKIPPING = 10_000
 
 
-def announce(engine: Engine, alias: str, run: Run, code: int) -> None:
+def announce(outlet: Outlet, alias: str, run: Run, code: int) -> None:
     """Send the event of an ended run."""
-    engine.dispatch(event_of(alias, run, code))
+    outlet.dispatch(event_of(alias, run, code))
 
 
 def event_of(alias: str, run: Run, code: int) -> JobExecutionEvent:
@@ -69,51 +68,57 @@ def event_of(alias: str, run: Run, code: int) -> JobExecutionEvent:
     return JobExecutionEvent(code, run.job_id, alias, time, run.retval, run.exception, run.traceback, run)
 
 
-def announce_submission(engine: Engine, alias: str, job: Job, code: int, runs: Sequence[Run]) -> None:
+def announce_submission(outlet: Outlet, alias: str, job: Job, code: int, runs: Sequence[Run]) -> None:
     """Send the event that runs were handed to an executor, or left out."""
     times = [local(job, run.last) for run in runs]
-    engine.dispatch(JobSubmissionEvent(code, job.id, alias, times))
+    outlet.dispatch(JobSubmissionEvent(code, job.id, alias, times))
 
 
-def announce_rest(engine: Engine, state: StoreState, decision: Decision) -> None:
-    """Log and announce what a decision did besides handing out runs."""
-    job, alias, logger = decision.job, state.alias, engine.logger
+def announce_rest(
+    outlet: Outlet, alias: str, decision: Decision, skipping: set[str], now: Callable[[], int]
+) -> None:
+    """Log and announce what a decision did besides handing out runs.
+
+    :param skipping: the jobs whose last time was skipped; it is kept
+    :param now: the clock of the store
+    """
+    job, logger = decision.job, outlet.logger
     for record in decision.records:
         if record.status == SKIPPED and record.reason == "max_instances":
-            log = logger.debug if job.id in state.skipping else logger.warning
+            log = logger.debug if job.id in skipping else logger.warning
             log(
                 'Execution of job "%s" skipped: maximum number of running instances reached (%d)',
                 job,
                 job.max_instances,
             )
-            if len(state.skipping) >= MOST_SKIPPING:  # jobs that are gone are among them
-                state.skipping.clear()
-            state.skipping.add(job.id)
-            announce_submission(engine, alias, job, EVENT_JOB_MAX_INSTANCES, [record])
+            if len(skipping) >= MOST_SKIPPING:  # jobs that are gone are among them
+                skipping.clear()
+            skipping.add(job.id)
+            announce_submission(outlet, alias, job, EVENT_JOB_MAX_INSTANCES, [record])
         elif record.status == MISSED:
-            late = _lateness(record, state.store.now())
-            _logger_of(engine, record.executor).warning('Run time of job "%s" was missed by %s', job, late)
-            if engine.wanted() & EVENT_JOB_MISSED:
-                announce(engine, alias, record, EVENT_JOB_MISSED)
+            late = _lateness(record, now())
+            _logger_of(outlet, record.executor).warning('Run time of job "%s" was missed by %s', job, late)
+            if outlet.wanted() & EVENT_JOB_MISSED:
+                announce(outlet, alias, record, EVENT_JOB_MISSED)
         record.job = None
     if decision.state == QUARANTINED:
         reason = decision.error or "unknown"
         logger.error(
             'Job "%s" is quarantined: %s. It is kept; repair it or its code, or remove it', job.id, reason
         )
-        engine.dispatch(JobQuarantineEvent(EVENT_JOB_QUARANTINED, job.id, alias, reason))
+        outlet.dispatch(JobQuarantineEvent(EVENT_JOB_QUARANTINED, job.id, alias, reason))
     elif decision.state == ENDED:
         if logger.enabled(INFO):
             logger.info("Removed job %s: its schedule is over", job.id)
-        if engine.wanted() & EVENT_JOB_REMOVED:
-            engine.dispatch(JobEvent(EVENT_JOB_REMOVED, job.id, alias))
+        if outlet.wanted() & EVENT_JOB_REMOVED:
+            outlet.dispatch(JobEvent(EVENT_JOB_REMOVED, job.id, alias))
 
 
-def _logger_of(engine: Engine, alias: str) -> GuardedLogger:
-    """Return the logger of an executor, by which programs look for what became of its jobs, over that of the engine."""
-    executor = engine.executors.get(alias)
+def _logger_of(outlet: Outlet, alias: str) -> GuardedLogger:
+    """Return the logger of an executor, by which programs look for what became of its jobs, over that of the outlet."""
+    executor = outlet.executors.get(alias)
     given = None if executor is None else given_logger(executor)
-    return engine.logger.over(given or f"rota.executors.{alias}")
+    return outlet.logger.over(given or f"rota.executors.{alias}")
 
 
 def local(job: Job | None, instant: int) -> datetime:

@@ -1,11 +1,19 @@
-"""Due jobs that could not be claimed or planned: each is tried again after a pause of its own, and hides no other one.
+"""How long is waited after trouble: with a store that fails, and with due jobs that could not be claimed.
 
-Somebody holds the job's row, or changes the job again and again. It keeps no time; it is told.
+It remembers and counts; the passes ask it.
 """
 
 from __future__ import annotations
 
 from ..clock import SECOND
+from ..errors import StoreError, StoreReplacedError
+from ..events import (
+    EVENT_JOBSTORE_REPLACED,
+    EVENT_SCHEDULER_DEGRADED,
+    EVENT_SCHEDULER_RECOVERED,
+    SchedulerHealthEvent,
+)
+from ..texts import error_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,10 +21,79 @@ if TYPE_CHECKING:
 
     from ..core.plan import Decision
     from ..job.handle import Job
+    from .outlet import Outlet
 
 #: The first pause before a due job is tried again that could not be claimed, and the longest (microseconds); they double.
 FIRST_PAUSE = SECOND // 100
 LONGEST_PAUSE = SECOND
+
+
+class BackOff:
+    """What is remembered of the errors of one store, and how long it is left alone."""
+
+    __slots__ = ("_alias", "_outlet", "error", "failures", "replaced", "retry_at")
+
+    def __init__(self, outlet: Outlet, alias: str) -> None:
+        self._outlet = outlet
+        self._alias = alias
+        self.failures = 0
+        self.error: str | None = None
+        #: monotonic microseconds; None: at once
+        self.retry_at: int | None = None
+        #: True after it was noticed that the store is not the one that was opened, until it is opened anew
+        self.replaced = False
+
+    def left(self) -> float:
+        """Return the seconds for which the store is still left alone."""
+        return 0 if self.retry_at is None else max(self.retry_at - self._outlet.clock.monotonic(), 0) / SECOND
+
+    @property
+    def is_on(self) -> bool:
+        """Whether nothing is written to the store for a while after an error."""
+        return self.replaced or self.left() > 0
+
+    def failed(self, exc: BaseException, doing: str) -> None:
+        """Note an error of the store: back off (exponentially, with jitter), and say so once."""
+        from random import random  # import time
+
+        outlet = self._outlet
+        self.failures += 1
+        if issubclass(type(exc), StoreReplacedError):
+            self._was_replaced(exc)
+            return
+        pause = min(outlet.retry_interval, 0.1 * 2 ** min(self.failures, 16)) * (0.75 + random() / 2)
+        self.retry_at = outlet.clock.monotonic() + int(pause * SECOND)
+        self.error = error_text(exc)
+        outlet.logger.warning(
+            "Error %s in job store %r: %s (trying again in %.1f s)",
+            doing,
+            self._alias,
+            self.error,
+            pause,
+            exc_info=exc if self.failures == 1 and not issubclass(type(exc), StoreError) else None,
+        )
+        if self.failures == 1:
+            outlet.dispatch(SchedulerHealthEvent(EVENT_SCHEDULER_DEGRADED, self._alias, self.error))
+        outlet.wake()
+
+    def _was_replaced(self, exc: BaseException) -> None:
+        """Say once that the store is not the one that was opened; the next pass opens what is there now."""
+        outlet, again = self._outlet, self.replaced
+        self.replaced = True
+        self.retry_at = outlet.clock.monotonic() + (SECOND if again else 0)
+        self.error = error_text(exc)
+        if not again:
+            outlet.logger.error("Job store %r: %s", self._alias, self.error)
+            outlet.dispatch(SchedulerHealthEvent(EVENT_JOBSTORE_REPLACED, self._alias, self.error))
+        if self.failures == 1:
+            outlet.dispatch(SchedulerHealthEvent(EVENT_SCHEDULER_DEGRADED, self._alias, self.error))
+        outlet.wake()
+
+    def recovered(self) -> None:
+        """Say that the store works again."""
+        self._outlet.logger.info("Job store %r works again after %d errors", self._alias, self.failures)
+        self.failures, self.retry_at, self.error = 0, None, None
+        self._outlet.dispatch(SchedulerHealthEvent(EVENT_SCHEDULER_RECOVERED, self._alias))
 
 
 class Unclaimed:

@@ -12,13 +12,14 @@ from time import sleep
 from ..clock import HELD, SECOND
 from ..core.run import GONE, is_plain
 from ..core.states import CANCELLED, LOST, WITHHELD, end, take_back
-from ..errors import HeldRowsError, StoreNotStartedError, StoreReplacedError
+from ..errors import HeldRowsError
 from ..events import EVENT_JOB_LOST, EVENT_JOB_REFUSED
 from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
-from ..texts import error_text, shortened
 from .announcements import EVENT_OF_STATUS, event_of
 from .backoff import FIRST_PAUSE, LONGEST_PAUSE
+from .guarded import finish_singly
+from .refusals import Refusals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 
     from ..core.plan import Decision
     from ..core.run import Run
-    from .engine import Engine
+    from .backoff import BackOff
     from .lease import Lease
+    from .outlet import Outlet
 
 #: How many ended runs are written at once, at most.
 BATCH = 1000
@@ -35,15 +37,16 @@ BATCH = 1000
 COMPANY = 10
 #: … for so long (seconds), which is less than a commit takes: a burst in SQLite is recorded a tenth faster.
 PAUSE = 0.001
-#: After so many runs that a store refuses even without what their jobs brought, the store is at fault, not the runs.
-GIVE_UP = 3
 
 
 class Completions:
     """The ended runs of one store on their way into its ledger."""
 
-    def __init__(self, engine: Engine, store: BaseJobStore, alias: str, lease: Lease | None) -> None:
-        self._engine = engine
+    def __init__(
+        self, outlet: Outlet, back_off: BackOff, store: BaseJobStore, alias: str, lease: Lease | None
+    ) -> None:
+        self._outlet = outlet
+        self._back_off = back_off
         self._store = store
         self._alias = alias
         self._lease = lease
@@ -60,12 +63,7 @@ class Completions:
         self.in_hand: dict[tuple[str, int], Run] | None = {} if store.durable else None
         #: claimed runs of a durable store that a shutdown kept from starting; they are given back
         self.unstarted: list[Run] = []
-        #: runs in hand (by identity) that have no place in their store, which was emptied, put back or replaced
-        self.displaced: set[int] = set()
-        #: how often the store was opened anew
-        self.reopened = 0
-        #: why the ends of runs (by identity) were refused, where that is known already
-        self._reasons: dict[int, str] = {}
+        self.refusals = Refusals(store, lease)
         #: runs in hand that their executor could not start without permission; the passes hand them out again
         self.withheld: deque[Run] = deque()
         #: ended runs whose rows somebody else holds; when they are tried again (monotonic microseconds), and after what pause
@@ -139,7 +137,7 @@ class Completions:
         else:
             if self._lease is not None:
                 self._lease.hurry = True
-            self._engine.permission_is_missing()
+            self._outlet.wake()
 
     def drain(self) -> None:
         """Start nothing more: what waits for its permission is given back."""
@@ -198,11 +196,11 @@ class Completions:
             sleep(PAUSE)
 
     def _write(self) -> bool:
-        ended, engine, reopened = self._ended, self._engine, self.reopened
-        if engine.is_backing_off(self._alias):
+        ended, outlet, reopened = self._ended, self._outlet, self.refusals.reopened
+        if self._back_off.is_on:
             return False
         if self._store.does_io:
-            engine.room_came_free()  # the next pass looks for due jobs while this is written
+            outlet.room_came_free()  # the next pass looks for due jobs while this is written
         # Only the writer takes from the left, so what is counted here is there.
         take = ended.popleft
         batch = [take() for _ in range(min(len(ended), BATCH))]
@@ -241,13 +239,16 @@ class Completions:
         finally:
             if self.submitted == self.recorded and not self._idle.is_set():
                 self._idle.set()
-            engine.room_came_free()
-            if refused:
-                engine.doubt(self._alias)
+            outlet.room_came_free()
+            if refused and self._lease is not None:
+                # Mostly another node has taken the run over. If somebody else changed what is stored of it, nobody would ever end
+                # it: the next pass looks for what the store holds for this node.
+                self._lease.in_doubt = True
+                outlet.wake()
             if waiting:
-                engine.job_came_free()
+                outlet.wake()
             if error is not None:
-                engine.store_failed(self._alias, error, "recording ended runs")
+                self._back_off.failed(error, "recording ended runs")
         return error is None
 
     def _carry_out(
@@ -271,11 +272,11 @@ class Completions:
         except BaseException as exc:
             if is_interrupt(exc):
                 raise
-            written, refused, error = self._finish_singly(runs, exc)
+            written, refused, error = finish_singly(self._store, runs, exc, self._outlet.logger)
             left = [run for run in runs if run not in written]
         self._set_aside(held)
         if refused and self._lease is not None:
-            refused, lost, doubtful, failure = self._look_into(refused, reopened)
+            refused, lost, doubtful, failure = self.refusals.look_into(refused, reopened, self.in_hand or {})
             left += doubtful
             error = error or failure
         self._ended.extendleft(reversed(left))
@@ -285,14 +286,14 @@ class Completions:
         """Keep ends of runs whose rows somebody else holds until a pass tries again, after pauses that double; others go on."""
         if held:
             pause = self._held_pause = min(2 * self._held_pause, LONGEST_PAUSE)
-            self._held_until = self._engine.clock.monotonic() + pause
+            self._held_until = self._outlet.clock.monotonic() + pause
             self._held += held
-            self._engine.job_came_free()  # the host waits for no longer than that
+            self._outlet.wake()  # the host waits for no longer than that
         elif not self._held:
             self._held_pause = FIRST_PAUSE
 
     def _take_up_held(self) -> None:
-        if self._engine.clock.monotonic() >= self._held_until and self._writing.acquire(False):
+        if self._outlet.clock.monotonic() >= self._held_until and self._writing.acquire(False):
             try:
                 held, self._held = self._held, []
                 self._ended.extendleft(reversed(held))
@@ -304,128 +305,7 @@ class Completions:
         """Seconds until ends of runs are to be written whose rows somebody else held; None: there are none."""
         if not self._held:
             return None
-        return max(self._held_until - self._engine.clock.monotonic(), FIRST_PAUSE) / SECOND
-
-    def _look_into(
-        self, refused: Sequence[Run], reopened: int
-    ) -> tuple[list[Run], list[Run], list[Run], BaseException | None]:
-        """Find out why ends were refused: by the fence, or because the store is not the one in which the runs were claimed.
-
-        :return: the runs that are refused, those that are lost with their store, those of which nothing is known yet as the store
-            cannot be asked, and what it said then
-        """
-        lease, displaced = self._lease, self.displaced
-        assert lease is not None
-        stale: list[Run] = []
-        lost: list[Run] = []
-        others = [run for run in refused if id(run) not in displaced]
-        left = list(refused)
-        again = [run for run in refused if id(run) in displaced]
-        try:
-            if others:
-                lease.check(self.in_hand or {})
-                if (
-                    self.reopened == reopened
-                ):  # else they may have been written anew after the store was asked
-                    forgotten = self._forgotten(others, lease)
-                    stale = [run for run in others if run not in forgotten]
-                    again += forgotten
-                    left = list(again)
-            for run in again:
-                self._record_again(run, lease.node, stale, lost)
-                displaced.discard(id(run))
-                left.remove(run)
-        except BaseException as exc:
-            if is_interrupt(exc):
-                raise
-            return stale, lost, left, exc
-        return stale, lost, left, None
-
-    def _forgotten(self, refused: Sequence[Run], lease: Lease) -> list[Run]:
-        """Return those runs, of some that were refused, of which the store has no record though nobody can have taken them over.
-
-        It was put back from a backup between two renewals of the lease, which cannot tell.
-        """
-        own = [run for run in refused if run.permission is lease.permission]
-        known = self._recorded_keys(own) if own else ()
-        return [run for run in own if (run.job_id, run.nominal) not in known]
-
-    def _recorded_keys(self, runs: Sequence[Run]) -> set[tuple[str, int]]:
-        """Return the keys of the records that jobs have, as far as they are of interest for these runs."""
-        since: dict[str, int] = {}
-        for run in runs:
-            since[run.job_id] = min(run.nominal, since.get(run.job_id, run.nominal))
-        found = self._store.recorded(since)
-        return {(job_id, first) for job_id, records in found.items() for first, _, _ in records}
-
-    def _record_again(self, run: Run, node: str, stale: list[Run], lost: list[Run]) -> None:
-        """Write the end of a run that its store does not know of; take note if it cannot be."""
-        from .reopening import NO_JOB, TAKEN, record_again  # import time: it is needed once in years
-
-        found = record_again(self._store, node, run)
-        if found == NO_JOB:
-            lost.append(run)
-        elif found == TAKEN and self._store.finish([run], self._store.now()):  # else the record is its own
-            self._reasons[id(run)] = "its time has a record of another run since the store was put back"
-            stale.append(run)
-
-    def _why_refused(self, refused: Sequence[Run]) -> dict[int, str]:
-        """Return for refused runs (by identity) what became of them in the store."""
-        reasons, self._reasons = self._reasons, {}
-        try:
-            known = self._recorded_keys(refused)
-        except BaseException as exc:
-            if is_interrupt(exc):
-                raise
-            return reasons
-        for run in refused:
-            if (run.job_id, run.nominal) not in known:
-                reasons.setdefault(id(run), "the store has no record of the run any more")
-        return reasons
-
-    def _finish_singly(
-        self, runs: Sequence[Run], error: BaseException
-    ) -> tuple[dict[Run, None], list[Run], BaseException | None]:
-        """Write each run by itself, as the store does not take all of them; a run that it refuses gets an end that says why.
-
-        Who is away takes none of them, and nothing is found out by asking for each.
-
-        :param error: what the store said of all of them
-        :return: the runs that are written, those of them that were refused by their fence, and the error that ended it
-        """
-        written: dict[Run, None] = {}
-        refused: list[Run] = []
-        if _is_away(error):
-            return written, refused, error
-        now = self._store.now()
-        failure: BaseException | None = None
-        failures = 0
-        for run in runs:
-            try:
-                refused += self._finish_one(run, now)
-            except BaseException as exc:
-                if is_interrupt(exc):
-                    raise
-                failure = exc
-                failures += 1
-                if failures >= GIVE_UP or _is_away(exc):
-                    break
-                continue
-            written[run] = None
-        return written, refused, failure
-
-    def _finish_one(self, run: Run, now: int) -> Sequence[Run]:
-        try:
-            return self._store.finish([run], now)
-        except BaseException as exc:
-            if is_interrupt(exc) or _is_away(exc):
-                raise
-            self._engine.logger.error("The end of %r cannot be written as it is: %s", run, error_text(exc))
-            run.retval = run.kept = run.traceback = None
-            if run.error_type is not None:
-                run.error_type, run.error = "Exception", "its text cannot be written"
-            run.reason = f"not all of it could be recorded: {ascii(shortened(error_text(exc), 500))[1:-1]}"
-            return self._store.finish([run], now)
+        return max(self._held_until - self._outlet.clock.monotonic(), FIRST_PAUSE) / SECOND
 
     def _without_unstarted(self, batch: list[Run]) -> list[Run]:
         """Put the runs aside that a shutdown cancelled before they started: a durable store gets them back.
@@ -437,7 +317,7 @@ class Completions:
             for run in batch
             if (run.status != CANCELLED or run.started_at is not None) and run.status != WITHHELD
         ]
-        if self._engine.exiting:
+        if self._outlet.exiting:
             # What was ended by force stays claimed: as of a node that died, it is run again or lost.
             ended = [run for run in ended if run.status != LOST]
         if len(ended) < len(batch):
@@ -445,10 +325,10 @@ class Completions:
         return ended
 
     def _announce(self, batch: Sequence[Run], refused: Sequence[Run], lost: Sequence[Run]) -> None:
-        engine, alias = self._engine, self._alias
-        wanted = engine.wanted()
+        outlet, alias = self._outlet, self._alias
+        wanted = outlet.wanted()
         stale = {id(run) for run in refused} if refused else None
-        reasons = self._why_refused(refused) if refused else {}
+        reasons = self.refusals.reasons_for(refused) if refused else {}
         homeless = {id(run) for run in lost} if lost else None
         for run in batch:
             event = None
@@ -457,10 +337,10 @@ class Completions:
                 run.name, run.func = job.name, job.func_ref
             if stale and id(run) in stale:
                 why = reasons.get(id(run), "another node has taken the run over")
-                engine.logger.error("The outcome of %r (%s) was refused: %s", run, run.status, why)
+                outlet.logger.error("The outcome of %r (%s) was refused: %s", run, run.status, why)
                 event = event_of(alias, run, EVENT_JOB_REFUSED)
             elif homeless and id(run) in homeless:
-                engine.logger.error(
+                outlet.logger.error(
                     "The outcome of %r (%s) has no record: its job store was emptied, put back from a backup or replaced while it "
                     "ran",
                     run,
@@ -474,9 +354,4 @@ class Completions:
             if run.kept is not None:
                 run.retval, run.kept = run.kept[1], None
             if event is not None:  # after that, so that every listener sees the same run
-                engine.dispatch(event)
-
-
-def _is_away(exc: BaseException) -> bool:
-    """Whether an error speaks of the store, not of what it was given."""
-    return issubclass(type(exc), (OSError, StoreNotStartedError, HeldRowsError, StoreReplacedError))
+                outlet.dispatch(event)

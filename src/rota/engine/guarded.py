@@ -1,4 +1,4 @@
-"""What a pass does about damaged data: claims that a store refuses, and counts that contradict the ledger.
+"""What is done about damaged data: claims and ends that a store refuses, and counts that contradict the ledger.
 
 It asks the store, and says what became of it; the engine hands out runs.
 """
@@ -9,21 +9,24 @@ from collections import Counter
 
 from ..core.plan import quarantine
 from ..core.states import QUARANTINED
-from ..errors import StoreError
+from ..errors import HeldRowsError, StoreError, StoreNotStartedError, StoreReplacedError
 from ..interrupts import is_interrupt
 from ..texts import error_text, shortened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ..core.plan import Decision
+    from ..core.run import Run
     from ..job.handle import Job
     from ..jobstores.base import BaseJobStore
-    from .store_state import StoreState
+    from ..logs import GuardedLogger
 
 #: After so many jobs of which a store takes neither the claim nor the quarantine, with nothing in between, it is asked no further.
 GIVE_UP = 3
+#: After so many runs that a store refuses even without what their jobs brought, the store is at fault, not the runs.
+MOST_REFUSED = 3
 
 
 def is_of_store(exc: BaseException) -> bool:
@@ -72,15 +75,66 @@ def _try(
     return None
 
 
-def recount_busy(state: StoreState, jobs: Sequence[Job]) -> None:
-    """Have the store check the counts of jobs that have no place left, as it seems, before a time of theirs is skipped.
+def recount_busy(store: BaseJobStore, in_hand: Iterable[Run], jobs: Sequence[Job]) -> None:
+    """Have a store check the counts of jobs that have no place left, as it seems, before a time of theirs is skipped.
 
     A job that this node itself runs as often as it may has none indeed; the store is not asked about it.
     """
     busy = [job for job in jobs if job.running and not 0 <= job.running < job.policy.max_instances]
     if not busy:
         return
-    own = Counter([run.job_id for run in list((state.completions.in_hand or {}).values())])
+    own = Counter([run.job_id for run in list(in_hand)])
     doubtful = [job for job in busy if own[job.id] < job.policy.max_instances and job.state != QUARANTINED]
     if doubtful:
-        state.store.recount(doubtful)
+        store.recount(doubtful)
+
+
+def finish_singly(
+    store: BaseJobStore, runs: Sequence[Run], error: BaseException, logger: GuardedLogger
+) -> tuple[dict[Run, None], list[Run], BaseException | None]:
+    """Write each run by itself, as the store does not take all of them; a run that it refuses gets an end that says why.
+
+    Who is away takes none of them, and nothing is found out by asking for each.
+
+    :param error: what the store said of all of them
+    :return: the runs that are written, those of them that were refused by their fence, and the error that ended it
+    """
+    written: dict[Run, None] = {}
+    refused: list[Run] = []
+    if is_away(error):
+        return written, refused, error
+    now = store.now()
+    failure: BaseException | None = None
+    failures = 0
+    for run in runs:
+        try:
+            refused += _finish_one(store, run, now, logger)
+        except BaseException as exc:
+            if is_interrupt(exc):
+                raise
+            failure = exc
+            failures += 1
+            if failures >= MOST_REFUSED or is_away(exc):
+                break
+            continue
+        written[run] = None
+    return written, refused, failure
+
+
+def _finish_one(store: BaseJobStore, run: Run, now: int, logger: GuardedLogger) -> Sequence[Run]:
+    try:
+        return store.finish([run], now)
+    except BaseException as exc:
+        if is_interrupt(exc) or is_away(exc):
+            raise
+        logger.error("The end of %r cannot be written as it is: %s", run, error_text(exc))
+        run.retval = run.kept = run.traceback = None
+        if run.error_type is not None:
+            run.error_type, run.error = "Exception", "its text cannot be written"
+        run.reason = f"not all of it could be recorded: {ascii(shortened(error_text(exc), 500))[1:-1]}"
+        return store.finish([run], now)
+
+
+def is_away(exc: BaseException) -> bool:
+    """Whether an error speaks of the store, not of what it was given."""
+    return issubclass(type(exc), (OSError, StoreNotStartedError, HeldRowsError, StoreReplacedError))

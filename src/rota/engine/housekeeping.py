@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..job.handle import Job
-    from .engine import Engine
+    from .outlet import Outlet
 
 #: The time from one round to the next (microseconds), and the least multiple of the time that the last one worked.
 ROUND = 60 * SECOND
@@ -39,16 +39,16 @@ FRESH = SECOND
 class Housekeeping:
     """What a store needs now and then, in rounds of steps; and what was seen on the way.
 
-    :param engine: the engine whose passes give it its turns
+    :param outlet: the scheduler, as its engine sees it
     :param alias: the alias of the store
     """
 
     __slots__ = (
         "_alias",
         "_began",
-        "_engine",
         "_healed",
         "_next",
+        "_outlet",
         "_resume_at",
         "_steps",
         "_store",
@@ -63,8 +63,8 @@ class Housekeeping:
         "to_heal",
     )
 
-    def __init__(self, engine: Engine, store: BaseJobStore, alias: str) -> None:
-        self._engine = engine
+    def __init__(self, outlet: Outlet, store: BaseJobStore, alias: str) -> None:
+        self._outlet = outlet
         self._store = store
         self._alias = alias
         #: what is left of the round under way
@@ -104,7 +104,7 @@ class Housekeeping:
         if is_earliest:
             self.earliest = following
         self.look_if_wanted(aliases)
-        clock = self._engine.clock
+        clock = self._outlet.clock
         began = clock.monotonic()
         if self._steps is None:
             if began < self._next:
@@ -119,7 +119,7 @@ class Housekeeping:
         return self._go_on(self._steps, began, None if is_held else following)
 
     def _go_on(self, steps: Iterator[object], began: int, following: int | None) -> float | None:
-        clock = self._engine.clock
+        clock = self._outlet.clock
         self._steps = None  # what raises ends the round
         self._healed = False
         for _ in steps:
@@ -143,15 +143,15 @@ class Housekeeping:
             self.to_heal = left
             for job in healed:
                 self._healed = True
-                self._engine.logger.info('Job "%s" left quarantine', job.id)
-                self._engine.dispatch(JobEvent(EVENT_JOB_RESTORED, job.id, self._alias))
+                self._outlet.logger.info('Job "%s" left quarantine', job.id)
+                self._outlet.dispatch(JobEvent(EVENT_JOB_RESTORED, job.id, self._alias))
             yield None
         self.to_heal = 0
         for jobs, runs in in_steps(self._store, "mend", now):
             self.damaged += jobs
             for run in runs:
-                self._engine.logger.error("Run %r was recorded as %s: %s", run, run.status, run.reason)
-                announce(self._engine, self._alias, run, EVENT_OF_STATUS[run.status])
+                self._outlet.logger.error("Run %r was recorded as %s: %s", run, run.status, run.reason)
+                announce(self._outlet, self._alias, run, EVENT_OF_STATUS[run.status])
             yield None
         for left in in_steps(self._store, "prune", now):
             self.to_forget = left or 0
@@ -164,13 +164,13 @@ class Housekeeping:
     def age(self) -> float | None:
         """How many seconds ago it was looked up how many jobs are due; None: not yet."""
         at = self.looked_at
-        return None if at is None else max(self._engine.clock.monotonic() - at, 0) / SECOND
+        return None if at is None else max(self._outlet.clock.monotonic() - at, 0) / SECOND
 
     def ask(self) -> bool:
         """Have what is known looked up anew by the next pass, if it is not fresh; return whether the host has to be woken up."""
         looked_at = self.looked_at
         fresh = FRESH if self._counts_cheaply else ROUND
-        if looked_at is not None and self._engine.clock.monotonic() - looked_at < fresh:
+        if looked_at is not None and self._outlet.clock.monotonic() - looked_at < fresh:
             return False
         self._wanted = True
         return True
@@ -187,7 +187,7 @@ class Housekeeping:
 
     def _look(self, aliases: Sequence[str]) -> None:
         self._wanted = False
-        clock = self._engine.clock
+        clock = self._outlet.clock
         self.earliest = self._store.next_due(aliases)
         self.overdue = self._store.overdue(self._store.now(), ())
         self.looked_at = clock.monotonic()
@@ -200,7 +200,7 @@ class Housekeeping:
                 and len(self._strangers) < MOST_STRANGERS
             ):
                 self._strangers.add(alias)
-                self._engine.logger.error(
+                self._outlet.logger.error(
                     'Due jobs (%d) wait for an executor "%s" that this scheduler does not have; add it',
                     waiting,
                     alias,

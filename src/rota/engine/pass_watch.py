@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..core.plan import Decision
     from ..job.handle import Job
-    from .engine import Engine
+    from .outlet import Outlet
     from .store_state import StoreState
 
 #: So many calls of triggers that hang are left behind, at most, each with its thread.
@@ -57,18 +57,20 @@ class PassWatch:
 
     A machine or process that was suspended is no pass that hangs: only time between two looks at the same place counts.
 
-    :param engine: the engine whose passes are watched
+    :param outlet: the scheduler, as its engine sees it
     :param lease: after so long (microseconds) a pass hangs
     :param replace: makes another thread go on with the passes; returns whether the host can do that
+    :param has_host: returns whether the thread or loop of the host is there; thread-safe
     """
 
     __slots__ = (
         "_ended",
-        "_engine",
+        "_has_host",
         "_in_turn",
         "_join",
         "_lease",
         "_left_behind",
+        "_outlet",
         "_place",
         "_planning",
         "_replace",
@@ -79,8 +81,15 @@ class PassWatch:
         "under_way",
     )
 
-    def __init__(self, engine: Engine, lease: int, replace: Callable[[], bool] | None) -> None:
-        self._engine = engine
+    def __init__(
+        self,
+        outlet: Outlet,
+        lease: int,
+        replace: Callable[[], bool] | None,
+        has_host: Callable[[], bool],
+    ) -> None:
+        self._outlet = outlet
+        self._has_host = has_host
         self._lease = lease
         self._replace = replace
         #: how many passes have begun
@@ -127,7 +136,11 @@ class PassWatch:
             unclaimed.hanging -= {key}
         finally:
             self._in_turn.release()
-        self._engine.came_back(planning.state, key[0])
+        outlet = self._outlet
+        outlet.logger.info(
+            'The trigger of job "%s" (job store %r) has returned', key[0], planning.state.alias
+        )
+        outlet.wake()
         return False
 
     # -- what the thread does ------------------------------------------------------------------------------------
@@ -139,7 +152,7 @@ class PassWatch:
             done = len(planning.decisions)
         else:  # runs that end may be inline
             done = 0 if state is None else state.completions.ended
-        place, now = (self.passes, state, planning, done), self._engine.awake()
+        place, now = (self.passes, state, planning, done), self._outlet.awake()
         if place != self._place:
             self._place, self._since, self._told = place, now, False
         elif state is not None and now - self._since >= self._lease:
@@ -158,7 +171,7 @@ class PassWatch:
             reason = (
                 f'the trigger ({type_name(job.trigger)}) of job "{job.id}" has not returned for {seconds}'
             )
-        self._engine.logger.error(
+        self._outlet.logger.error(
             "The pass over job store %r hangs: %s. %s",
             state.alias,
             reason,
@@ -166,7 +179,7 @@ class PassWatch:
             if replaced
             else "No job is started until that returns",
         )
-        self._engine.dispatch(
+        self._outlet.dispatch(
             SchedulerStalledEvent(
                 EVENT_SCHEDULER_STALLED, state.alias, reason, None if job is None else job.id
             )
@@ -199,7 +212,7 @@ class PassWatch:
     # -- the thread ----------------------------------------------------------------------------------------------
 
     def _ensure(self) -> None:
-        if self._ended or self._engine.clock.virtual:  # in virtual time nothing happens by itself
+        if self._ended or self._outlet.clock.virtual:  # in virtual time nothing happens by itself
             return
         stop = Lock()
         stop.acquire()
@@ -221,10 +234,10 @@ class PassWatch:
     def _main(self, stop: Lock) -> None:
         pause = min(self._lease / LOOKS, LONGEST) / SECOND
         while not stop.acquire(True, pause):
-            if not self._engine.has_host():
+            if not self._has_host():
                 self._stop = None  # the next pass starts another one
                 return
             try:
                 self.look()
             except BaseException as exc:  # whatever it is, the next look may succeed
-                self._engine.logger.error("A look at the pass under way failed: %s", error_text(exc))
+                self._outlet.logger.error("A look at the pass under way failed: %s", error_text(exc))

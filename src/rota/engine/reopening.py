@@ -8,41 +8,32 @@ from __future__ import annotations
 from itertools import pairwise
 
 from ..core.plan import Decision
-from ..core.recorded import is_recorded
-from ..core.run import GONE, MANUAL, Run
+from ..core.run import GONE, Run
 from ..core.states import CLAIMED, LOST, end
-from ..errors import StoreConflictError
-from ..interrupts import is_interrupt
+from .recording import TRIES, beside_the_schedules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ..core.recorded import Recorded
-    from ..job.handle import Job
     from ..jobstores.base import BaseJobStore
-    from .engine import Engine
     from .lease import Lease
+    from .outlet import Outlet
     from .store_state import StoreState
 
 #: How many claimed runs of this node are looked for in a backup that was put back.
 MOST = 10_000
-#: How often a job is tried that others change at the same time: each node that opens the store anew claims its runs there.
-TRIES = 20
-
-#: What became of an end that was written again: it has a record, its job is gone, or its time has another record.
-WRITTEN, NO_JOB, TAKEN = "written", "no job", "taken"
 
 
-def reopen(engine: Engine, state: StoreState) -> None:
+def reopen(outlet: Outlet, state: StoreState) -> None:
     """Open a store anew, begin its lease, and write the runs in hand again that it does not have.
 
     It may be called again if it raises.
     """
     store, lease, completions = state.store, state.lease, state.completions
-    completions.reopened += 1
+    completions.refusals.reopened += 1
     store.reopen()
-    engine.listen_to(store)
+    outlet.listen_to(store)
     state.skipping.clear()
     if lease is not None:
         in_hand = dict(completions.in_hand or {})
@@ -54,7 +45,7 @@ def reopen(engine: Engine, state: StoreState) -> None:
             run.permission = lease.permission
         for run in lost:
             run.permission = GONE
-        completions.displaced = {id(run) for run in lost}
+        completions.refusals.displaced = {id(run) for run in lost}
         lease.left_over = {
             (run.job_id, run.nominal)
             for run in store.get_runs(status=CLAIMED, limit=MOST)
@@ -62,14 +53,14 @@ def reopen(engine: Engine, state: StoreState) -> None:
         }
         lease.in_doubt = lease.in_doubt or bool(lease.left_over)
         if missing:
-            engine.logger.warning(
+            outlet.logger.warning(
                 "Job store %r is open again and did not have %d runs in hand; %d of them are written anew. What comes of the "
                 "others that have begun is recorded when they end, or told as lost if their jobs are gone",
                 state.alias,
                 len(missing),
                 len(kept),
             )
-    state.replaced = False
+    state.back_off.replaced = False
 
 
 def _claim_again(store: BaseJobStore, lease: Lease, runs: Sequence[Run]) -> list[Run]:
@@ -84,7 +75,7 @@ def _claim_again(store: BaseJobStore, lease: Lease, runs: Sequence[Run]) -> list
     for _ in range(TRIES):
         copies: dict[int, Run] = {}
         decisions = []
-        for job_id, decision in _beside_the_schedules(store, left).items():
+        for job_id, decision in beside_the_schedules(store, left).items():
             for run in left[job_id]:
                 copy = _claimed(run, decision)
                 copies[id(copy)] = run
@@ -121,26 +112,6 @@ def leave_in_hand(state: StoreState, decisions: Iterable[Decision]) -> None:
         state.lease.hurry = True
 
 
-def record_again(store: BaseJobStore, node: str, run: Run) -> str:
-    """Write the end of a run that has no record in its store, beside the schedule of its job.
-
-    :return: :data:`WRITTEN`, :data:`NO_JOB`, or :data:`TAKEN` if its time has a record already
-    :raises StoreConflictError: if others change its job all the time; it may be tried again
-    """
-    for _ in range(TRIES):
-        decision = _beside_the_schedules(store, {run.job_id: [run]}).get(run.job_id)
-        if decision is None:
-            records = store.recorded({run.job_id: run.nominal}).get(run.job_id, ())
-            has_record = any(first <= run.nominal for first, _, _ in records)
-            return TAKEN if has_record else NO_JOB
-        decision.records.append(run)
-        if store.claim([decision], node, store.now()):
-            return WRITTEN if run in decision.records else TAKEN
-    raise StoreConflictError(
-        f'The end of {run!r} could not be recorded: others changed job "{run.job_id}" each time'
-    )
-
-
 def end_left_over(runs: Iterable[Run], left_over: set[tuple[str, int]], now: int) -> list[Run]:
     """End those of a node's rescued runs that it had claimed before its store was put back, and may not execute again.
 
@@ -157,41 +128,6 @@ def end_left_over(runs: Iterable[Run], left_over: set[tuple[str, int]], now: int
             end(run, LOST, "its store was put back from a backup after it had been claimed", now)
             ended.append(run)
     return ended
-
-
-def _beside_the_schedules(store: BaseJobStore, runs: dict[str, list[Run]]) -> dict[str, Decision]:
-    """Return decisions that leave the jobs of some runs as they are; without jobs that are gone.
-
-    Runs whose time has a record are taken out of what was given, and so are jobs of which none is left then.
-    """
-    # In this order: who writes a record later changes its job's version, and the decision is void.
-    jobs = [job for job_id in runs if (job := store.lookup_job(job_id)) is not None]
-    recorded = (
-        store.recorded({job.id: min(run.nominal for run in runs[job.id]) for job in jobs}) if jobs else {}
-    )
-    decisions = {}
-    for job in jobs:
-        records = recorded.get(job.id, ())
-        runs[job.id] = [run for run in runs[job.id] if not _has_record(job, records, run)]
-        if runs[job.id]:
-            decisions[job.id] = decision = Decision(job)
-            decision.next_nominal, decision.next_due = job.next_nominal, job.next_due
-            decision.state, decision.error = job.state, job.error
-    return decisions
-
-
-def _has_record(job: Job, records: Iterable[Recorded], run: Run) -> bool:
-    """Whether one of a job's records stands for the time of a run; that of one by hand is no time of the job, but a key."""
-    if any(first == run.nominal for first, _, _ in records):
-        return True
-    if run.reason == MANUAL:
-        return False
-    try:
-        return any(is_recorded(job.trigger, record, run.nominal) for record in records)
-    except BaseException as exc:  # a trigger may raise anything; its job is quarantined when it is planned
-        if is_interrupt(exc):
-            raise
-        return False
 
 
 def _claimed(run: Run, decision: Decision) -> Run:

@@ -18,27 +18,27 @@ if TYPE_CHECKING:
     from ..core.plan import Decision
     from ..core.run import Run
     from ..jobstores.base import BaseJobStore
-    from .engine import Engine
+    from .outlet import Outlet
     from .store_state import StoreState
 
 #: How long asking may take before others may rescue the run (microseconds).
 LEASE = 15 * SECOND
 
 
-def request(engine: Engine, alias: str, decision: Decision) -> bool:
+def request(state: StoreState, node: str, decision: Decision) -> bool:
     """Claim the run of a decision outside the passes. Thread-safe.
 
+    :param node: the id of this node in a store that needs no lease
     :return: False if the job was changed meanwhile, or runs as often as it may; or if the key of the run was taken, and the
         decision has no run any more
     """
-    state = engine.stores[alias]
     if state.store.durable:
         if not _leave_to_others(state.store, decision):
             return False
         if state.lease is not None:
             state.lease.asked = True
     else:
-        if not state.store.claim([decision], engine.node, state.store.now()) or not decision.runs:
+        if not state.store.claim([decision], node, state.store.now()) or not decision.runs:
             return False
         state.requested.extend(decision.runs)
     return True
@@ -57,7 +57,7 @@ def _leave_to_others(store: BaseJobStore, decision: Decision) -> bool:
     return bool(given_back)
 
 
-def cancel(engine: Engine, state: StoreState) -> None:
+def cancel(outlet: Outlet, state: StoreState) -> None:
     """End the runs that no pass has started: nobody else can take them, as their store dies with this process."""
     now = state.store.now()
     runs = []
@@ -68,4 +68,4 @@ def cancel(engine: Engine, state: StoreState) -> None:
     if runs:
         state.store.finish(runs, now)
         for run in runs:
-            announce(engine, state.alias, run, EVENT_JOB_CANCELLED)
+            announce(outlet, state.alias, run, EVENT_JOB_CANCELLED)

@@ -9,7 +9,7 @@ from collections import deque
 
 from ..clock import HELD
 from ..core.walks import Walks
-from .backoff import Unclaimed
+from .backoff import BackOff, Unclaimed
 from .clock_jumps import ClockWatch
 from .completions import Completions
 from .housekeeping import Housekeeping
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from ..core.run import Run
     from ..jobstores.base import BaseJobStore
-    from .engine import Engine
     from .lease import Lease
+    from .outlet import Outlet
     from .renewals import Renewals
 
 
@@ -30,21 +30,18 @@ class StoreState:
 
     __slots__ = (
         "alias",
+        "back_off",
         "clock",
         "clocks",
         "completions",
         "crowded",
-        "error",
-        "failures",
         "housekeeping",
         "keeps_open",
         "lease",
         "measured_at",
         "moves",
         "renewals",
-        "replaced",
         "requested",
-        "retry_at",
         "set_back",
         "skipping",
         "store",
@@ -56,14 +53,15 @@ class StoreState:
         "walks_until",
     )
 
-    def __init__(self, engine: Engine, alias: str, store: BaseJobStore, lease: Lease | None) -> None:
+    def __init__(self, outlet: Outlet, alias: str, store: BaseJobStore, lease: Lease | None) -> None:
         self.alias = alias
+        self.back_off = BackOff(outlet, alias)
         self.store = store
         #: None for a store that dies with the process
         self.lease = lease
         #: the thread that renews the lease; None: the passes do, as in virtual time
         self.renewals: Renewals | None = None
-        self.completions = Completions(engine, store, alias, lease)
+        self.completions = Completions(outlet, self.back_off, store, alias, lease)
         #: what runs are judged by, None: the clock of this node, as executors know it
         self.clock = store if store.has_clock else None
         #: compares the clock that counts for the store's jobs with this node's monotonic one
@@ -75,16 +73,10 @@ class StoreState:
         #: True: the server's clock has to be measured before anything is claimed
         self.unmeasured = False
         #: when that was done last, where no lease is renewed (monotonic microseconds); a store measures when it starts
-        self.measured_at = engine.clock.monotonic()
+        self.measured_at = outlet.clock.monotonic()
         #: until when (the store's time) the host waits; HELD while a pass is under way, so that whatever comes then wakes it up
         self.waits_until = HELD
-        #: True after it was noticed that the store is not the one that was opened, until it is opened anew
-        self.replaced = False
-        self.failures = 0
-        self.error: str | None = None
-        #: monotonic microseconds; None: at once
-        self.retry_at: int | None = None
-        self.housekeeping = Housekeeping(engine, store, alias)
+        self.housekeeping = Housekeeping(outlet, store, alias)
         #: whether the store stays open after its removal
         self.keeps_open = False
         #: claimed runs that somebody has asked for, for the next pass to start
@@ -96,7 +88,13 @@ class StoreState:
         #: due jobs that could not be claimed
         self.unclaimed = Unclaimed()
         #: walks over many times of custom triggers that go on in the next pass, and until when one goes on in this pass
-        self.walks = Walks(lambda: engine.clock.monotonic() < self.walks_until)
+        self.walks = Walks(lambda: outlet.clock.monotonic() < self.walks_until)
         self.walks_until = 0
         #: how many passes in a row found the store's next time due, and nothing to do
         self.unmoved = 0
+
+    def doubt_lease(self) -> None:
+        """Renew this node's lease at once, and give the others time to do so: after a jump of the clock, all of them look over."""
+        if self.lease is not None:
+            self.lease.hurry = True
+            self.lease.trust_the_others()

@@ -10,18 +10,19 @@ from itertools import pairwise
 from ..core.run import GONE
 from ..core.states import CANCELLED, end, withhold
 from ..executors.steps import chain
+from .submission import submit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..core.run import Run
-    from .engine import Engine
     from .lease import Lease
+    from .outlet import Outlet
     from .store_state import StoreState
 
 
-def start_withheld(engine: Engine, state: StoreState, lease: Lease) -> None:
+def start_withheld(outlet: Outlet, state: StoreState, lease: Lease) -> None:
     """Hand withheld runs to their executors again as far as they have their permission, and drop those of other nodes.
 
     A group is looked at when its executor has reported all of it, so that no member starts beside another one. Members that have
@@ -43,12 +44,12 @@ def start_withheld(engine: Engine, state: StoreState, lease: Lease) -> None:
         if id(head) not in followers:
             group = [run for run in chain(head) if id(run) in reported or id(run) in in_hand]
             if all(id(run) in reported for run in group):
-                _start_group(engine, state, group)
+                _start_group(outlet, state, group)
             else:
                 withheld.extend(run for run in group if id(run) in reported)
 
 
-def _start_group(engine: Engine, state: StoreState, group: Sequence[Run]) -> None:
+def _start_group(outlet: Outlet, state: StoreState, group: Sequence[Run]) -> None:
     completions, now = state.completions, state.store.now()
     left = []
     for run in group:
@@ -66,7 +67,7 @@ def _start_group(engine: Engine, state: StoreState, group: Sequence[Run]) -> Non
         run.then = following
     left[-1].then = None
     permission = left[0].permission
-    if permission is not None and engine.clock.monotonic() < permission.until:
-        engine.submit(state, left[0].executor, [left[0]])
+    if permission is not None and outlet.clock.monotonic() < permission.until:
+        submit(outlet, state, left[0].executor, [left[0]])
     else:
         completions.withheld.extend(left)

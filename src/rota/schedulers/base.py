@@ -269,9 +269,9 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         for alias, store_state in engine.stores.items():
             store, seen = store_state.store, store_state.housekeeping
             report["stores"][alias] = {
-                "ok": store_state.error is None,
-                "error": store_state.error,
-                "failures": store_state.failures,
+                "ok": store_state.back_off.error is None,
+                "error": store_state.back_off.error,
+                "failures": store_state.back_off.failures,
                 "clock_offset": None if store.clock_offset is None else store.clock_offset / SECOND,
                 "age": seen.age,
                 "to_heal": seen.to_heal,

@@ -178,13 +178,14 @@ class SchedulerLife(JobMethods):
             self._see_all_events()
 
     def _job_came(self, job: Job, alias: str) -> None:
-        if self._engine is not None and self._engine.concerns(job.next_due, alias):
+        if self._engine is not None and self._engine.wakes_before(job.next_due, alias):
             self._wake_host()
 
     def _request_run(self, alias: str, decision: Decision) -> bool:
         from ..engine.requests import request  # import time
 
-        if not request(self._require_engine(), alias, decision):
+        engine = self._require_engine()
+        if not request(engine.stores[alias], engine.node, decision):
             return False
         self._wake_host()
         return True
@@ -423,6 +424,6 @@ class SchedulerLife(JobMethods):
     def _note_exit(self) -> None:
         """The interpreter exits: what has to be ended by force from now on is lost, and not cancelled."""
         if self._engine is not None:
-            self._engine.exiting = True
+            self._engine.outlet.exiting = True
         for executor in self._executors.values():
             executor.exiting = True

@@ -200,7 +200,7 @@ class ManualScheduler(BaseScheduler):
             default._loop = self.loop
         super()._open()
         engine = self._require_engine()
-        engine.slice, engine.polls = None, False
+        engine.slice, engine.outlet.polls = None, False
 
     def _run_until(self, target: int) -> None:
         self.run_pending()

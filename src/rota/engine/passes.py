@@ -1,0 +1,412 @@
+"""Passes over one store: keep its lease, take over what dead nodes left, plan and claim what is due, hand it to executors.
+
+It carries out what :mod:`rota.core.plan` decides. It starts no thread and never waits.
+"""
+
+from __future__ import annotations
+
+from ..clock import SECOND
+from ..core.admission import admit
+from ..core.plan import plan, quarantine
+from ..core.states import CANCELLED, ENDED, QUARANTINED
+from ..core.walks import NotYet
+from ..errors import HeldRowsError
+from ..events import EVENT_JOB_SUBMITTED
+from ..executors.steps import is_coroutine_function
+from ..interrupts import is_interrupt
+from ..texts import error_text, shortened
+from .announcements import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
+from .backoff import FIRST_PAUSE, LONGEST_PAUSE
+from .clock_jumps import TURN, bring_forward, go_on
+from .guarded import claim_singly, recount_busy
+from .pass_watch import PassLeftBehind
+from .rooms import PASS
+from .submission import hand_over, submit
+from .withheld import start_withheld
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..core.plan import Decision
+    from ..core.run import Run
+    from ..core.walks import Walks
+    from ..job.handle import Job
+    from .lease import Lease
+    from .outlet import Outlet
+    from .pass_watch import PassWatch, Planning
+    from .rooms import Rooms
+    from .store_state import StoreState
+
+#: The most jobs that a pass takes from a store in memory for one executor. A pass costs little there, and fewer objects are alive
+#: at once than make Python look for garbage, which took half of the time of a burst.
+PASS_IN_MEMORY = 100
+#: How often (seconds) coroutines are looked for behind plain functions that wait for a thread of the same executor.
+CROWDED = 0.1
+#: How often the clock of a store is measured where no lease is renewed (microseconds).
+MEASURED = 60 * SECOND
+
+
+class StorePass:
+    """The passes over one store.
+
+    :param node: the id of this node in a store that needs no lease
+    """
+
+    __slots__ = ("_node", "_outlet", "_rooms", "_state", "_watch")
+
+    def __init__(self, outlet: Outlet, state: StoreState, rooms: Rooms, watch: PassWatch, node: str) -> None:
+        self._outlet = outlet
+        self._state = state
+        self._rooms = rooms
+        self._watch = watch
+        self._node = node
+
+    def run(self, claims: bool) -> float | None:
+        """Do what is due in the store now; whatever goes wrong costs this store only.
+
+        :param claims: whether due jobs are claimed
+        :return: the seconds until the store has to be looked at again, None: not before a wake-up
+        :raises PassLeftBehind: if another thread has taken the place of this one meanwhile
+        """
+        state, back_off = self._state, self._state.back_off
+        left = back_off.left()
+        if left > 0:
+            return left
+        failures = back_off.failures
+        try:
+            if back_off.replaced:
+                from .reopening import reopen  # import time: it is needed once in years
+
+                reopen(self._outlet, state)
+            if failures or state.unmeasured:
+                state.store.measure_clock()
+                state.unmeasured = False
+            wait = self._pass(claims)
+            held = state.completions.held_wait
+            if held is not None:
+                wait = held if wait is None else min(wait, held)
+        except BaseException as exc:  # of a store, or of what it calls; other stores go on
+            if is_interrupt(exc) or type(exc) is PassLeftBehind:
+                raise
+            if type(exc) is HeldRowsError:  # by a moment; a store that is locked for long says something else
+                return LONGEST_PAUSE / 10 / SECOND
+            back_off.failed(exc, "looking for due jobs")
+            return back_off.left()
+        if failures and back_off.failures == failures:
+            back_off.recovered()
+        return wait
+
+    def _pass(self, claims: bool) -> float | None:
+        state, outlet = self._state, self._outlet
+        state.completions.flush()  # what a failing store did not take
+        self._watch_clock()
+        lease = state.lease
+        pause = None if lease is None else self._keep(lease, claims)
+        if not claims:
+            state.housekeeping.look_if_wanted(tuple(outlet.executors))
+            return self._measure_in_time() if lease is None else lease.wait(False)
+        if state.requested:
+            hand_over(outlet, state, [state.requested.popleft() for _ in range(len(state.requested))])
+        return self._serve() if pause is None else pause
+
+    def _keep(self, lease: Lease, claims: bool) -> float | None:
+        """Keep the lease, and do what it allows; return for how long nothing may be claimed, None: it may."""
+        state = self._state
+        in_hand = state.completions.in_hand or {}
+        lease.keep(in_hand)
+        self._watch_clock()  # a renewal measures the clock
+        if state.renewals is not None:
+            state.renewals.ensure()
+        if state.completions.withheld:
+            start_withheld(self._outlet, state, lease)
+        pause = lease.wait_for_the_others()
+        if claims and pause is None and lease.wants_rescue(in_hand):
+            self._rescue(lease)
+        return pause
+
+    def _serve(self) -> float | None:
+        """Claim and hand out what is due, as far as there is room; return the seconds until the next look."""
+        state, outlet, rooms = self._state, self._outlet, self._rooms
+        store = state.store
+        most = PASS if store.does_io else PASS_IN_MEMORY
+        room = {
+            alias: min(PASS if alias in state.crowded else most, rooms.of(alias))
+            for alias in list(outlet.executors)
+        }
+        open_to = {alias: free for alias, free in room.items() if free > 0}
+        own = store.__dict__
+        if "get_due_jobs" in own or "get_next_run_time" in own or "update_job" in own or "remove_job" in own:
+            store.obey_program()  # replaced on the object, perhaps just now
+        now = store.now()  # anew: leases and claims may not be judged by the time before something slow
+        jobs = self._due(now, open_to) if open_to else ()
+        handed: int | None = None  # None: nothing has come of the pass
+        if jobs:
+            handed = self._hand_out(jobs, now)
+            # An executor that had room for more than all that was handed out still has it; it is not asked again.
+            open_to = {
+                alias: free for alias, free in open_to.items() if (handed or 0) < free or rooms.of(alias)
+            }
+        if state.crowded:
+            open_to = {alias: free for alias, free in open_to.items() if alias not in state.crowded}
+        if len(open_to) < len(room):
+            rooms.note_full(alias for alias in room if alias not in open_to)
+        if state.set_back and not self._bring_forward():
+            return 0.0
+        wait = self._wait(open_to, now if handed is None else None)
+        return min(CROWDED, CROWDED if wait is None else wait) if state.crowded else wait
+
+    def _hand_out(self, jobs: Sequence[Job], now: int) -> int | None:
+        """Plan, claim and hand out due jobs; return how many runs were handed out, None if nothing could be claimed."""
+        completions = self._state.completions
+        decisions = self._plan(jobs, now)
+        # What ends meanwhile (all of it where runs are inline) is recorded together if it cannot be lost and nobody
+        # listens: a burst of inline runs takes a quarter less.
+        completions.gather(not self._outlet.wanted() & RUN_EVENTS)
+        try:
+            return self._carry_out(decisions, now) if decisions else None
+        finally:
+            completions.gathered()
+
+    def _due(self, now: int, open_to: Mapping[str, int]) -> Sequence[Job]:
+        """Return the due jobs without those that are to wait: they could not be claimed, or plain functions find no room."""
+        state = self._state
+        if state.unclaimed:
+            due = state.store.due(now, state.unclaimed.widened(open_to))
+            jobs: Sequence[Job] = state.unclaimed.ready(due, open_to, self._outlet.clock.monotonic())
+        else:
+            jobs = state.store.due(now, open_to)
+        rooms = self._rooms.for_functions() if jobs else None
+        state.crowded = set()
+        if rooms:
+            jobs, state.crowded = admit(jobs, rooms, is_coroutine_function)
+        return jobs
+
+    def _wait(self, open_to: Mapping[str, int], in_vain: int | None = None) -> float | None:
+        """Return the seconds until the store's next due time, or until it has to be looked at anyway.
+
+        :param in_vain: the time by which due jobs were looked for if nothing has come of it; None: something has
+        """
+        state = self._state
+        store = state.store
+        following = store.next_due(open_to) if open_to else None
+        wait = None if following is None else max(following - store.now(), 0) / SECOND
+        unmoved, state.unmoved = state.unmoved, 0
+        if following is not None and wait == 0:
+            if state.unclaimed:
+                now = store.now()
+                upcoming = store.due(now + LONGEST_PAUSE, state.unclaimed.widened(open_to))
+                wait = state.unclaimed.wait(upcoming, now, self._outlet.clock.monotonic()) / SECOND
+            elif in_vain is not None and following <= in_vain:
+                # The store says that something is due, and gives nothing.
+                state.unmoved = min(unmoved + 1, 10)
+                wait = min(FIRST_PAUSE << unmoved, LONGEST_PAUSE) / SECOND
+        aliases = tuple(self._outlet.executors)
+        pause = state.housekeeping.turn(following, aliases, len(open_to) == len(aliases), wait == 0)
+        if state.housekeeping.damaged:
+            damaged, state.housekeeping.damaged = state.housekeeping.damaged, []
+            now = store.now()
+            self._carry_out(self._plan(damaged, now), now)
+        if pause is not None:
+            wait = pause if wait is None else min(wait, pause)
+        if state.lease is not None:
+            left = state.lease.wait(True)
+            wait = left if wait is None else min(wait, left)
+        poll = store.poll_interval if self._outlet.polls else None
+        return poll if poll is not None and (wait is None or wait > poll) else wait
+
+    def _plan(self, jobs: Sequence[Job], now: int) -> list[Decision]:
+        """Plan what is due.
+
+        :raises PassLeftBehind: if a trigger took so long that another thread has gone on meanwhile
+        """
+        state = self._state
+        if state.lease is not None:  # else the counts are in this process, changed together with the runs
+            recount_busy(state.store, (state.completions.in_hand or {}).values(), jobs)
+        planning = self._watch.begin(state, jobs)
+        decisions, goes_on = planning.decisions, False
+        walks, late = state.walks, state.unclaimed.late
+        walks.now, state.walks_until = now, self._outlet.clock.monotonic() + TURN
+        try:
+            for job in jobs:
+                decision = late.pop((job.id, job.version), None) if late else None
+                decisions.append(decision or _decide(job, walks.time_of(job) if walks else now, walks))
+                if planning.left_behind is not None:
+                    if decisions[-1] is None:  # this thread holds up nobody any more
+                        decisions[-1] = _decide(job, now, None)
+                    break
+        finally:
+            goes_on = self._watch.end(planning)
+        if not goes_on:
+            raise PassLeftBehind
+        if walks:
+            self._go_on_later(planning)
+        return [decision for decision in decisions if decision is not None]
+
+    def _go_on_later(self, planning: Planning) -> None:
+        """Have later passes go on with walks that are not over, and forget those that are."""
+        state = self._state
+        elapsed = self._outlet.clock.monotonic()
+        for job, decision in zip(planning.jobs, planning.decisions, strict=True):
+            if decision is None:
+                state.unclaimed.come_back_to(job.id, elapsed)
+            else:
+                state.walks.is_over(job.id)
+        state.walks.keep(state.unclaimed)
+
+    def _carry_out(self, decisions: Sequence[Decision], now: int) -> int | None:
+        """Claim and hand out what is planned; return how many runs were handed out, None if nothing could be claimed."""
+        state = self._state
+        permission = (
+            None if state.lease is None else state.lease.permission
+        )  # what holds when they are claimed
+        won = self._claim(decisions, now)
+        in_hand = state.completions.in_hand
+        if in_hand and [1 for each in won for run in each.runs if (run.job_id, run.nominal) in in_hand]:
+            from .reopening import leave_in_hand  # import time: it is needed once in years
+
+            leave_in_hand(state, won)
+        if len(won) < len(decisions) or state.unclaimed:
+            state.unclaimed.note(decisions, won, self._outlet.clock.monotonic())
+        submissions: dict[str, list[Run]] = {}
+        #: jobs whose times had records already
+        left_out: list[Job] = []
+        count = 0
+        wanted = self._outlet.wanted()
+        for decision in won:
+            runs = decision.runs
+            if runs:
+                count += len(runs)
+                if permission is not None:
+                    for run in runs:
+                        run.permission, run.clock = permission, state.clock
+                if state.skipping:
+                    state.skipping.discard(decision.job.id)
+                alias = runs[0].executor
+                if alias in submissions:
+                    submissions[alias].append(runs[0])
+                else:
+                    submissions[alias] = [runs[0]]
+                if wanted & EVENT_JOB_SUBMITTED:
+                    announce_submission(self._outlet, state.alias, decision.job, EVENT_JOB_SUBMITTED, runs)
+            elif not decision.records and decision.error is None:
+                left_out.append(decision.job)
+            if decision.records or decision.error is not None or decision.state == ENDED:
+                announce_rest(self._outlet, state.alias, decision, state.skipping, state.store.now)
+        if count:
+            state.completions.expect(count, won)
+            for alias, heads in submissions.items():
+                submit(self._outlet, state, alias, heads)
+        for job in left_out:  # after what is claimed has been handed out, as this may raise
+            go_on(state.store, job)
+        return count if won else None
+
+    def _claim(self, decisions: Sequence[Decision], now: int) -> list[Decision]:
+        state = self._state
+        lease = state.lease
+        node = self._node
+        if lease is not None:
+            # An error does not tell whether the claim was stored, so it leaves a doubt.
+            lease.in_doubt, node = True, lease.node
+        try:
+            won = state.store.claim(decisions, node, now)
+        except BaseException as exc:
+            if is_interrupt(exc):
+                raise
+            won, left = claim_singly(state.store, decisions, node, now, exc)
+            if left is not None:
+                if not won:
+                    raise left from None
+                state.back_off.failed(left, "claiming runs")  # what was claimed is carried out
+            return won
+        if lease is not None:
+            lease.in_doubt = False
+            lease.note_claim(bool(won))
+        return won
+
+    def _rescue(self, lease: Lease) -> None:
+        """Take over the runs of nodes that did not renew their lease, and hand them to the executors."""
+        state = self._state
+        room = {alias: self._rooms.of(alias, any_room=True) for alias in list(self._outlet.executors)}
+        permission = lease.permission
+        rescued = lease.rescue(state.store.now(), room, state.completions.in_hand or {})
+        if lease.left_over:
+            from .reopening import end_left_over  # import time
+
+            for run in end_left_over(rescued, lease.left_over, state.store.now()):
+                rescued.remove(run)
+                state.completions.expect_run(run)
+                state.completions.done(run)
+        taken = []
+        again = 0
+        for run in rescued:
+            if run.status == CANCELLED:
+                self._outlet.logger.info("Run %r is cancelled: %s", run, run.reason)
+                announce(self._outlet, state.alias, run, EVENT_OF_STATUS[run.status])
+            elif run.ended:
+                self._outlet.logger.error(
+                    "Run %r of a dead node was recorded as %s: %s", run, run.status, run.reason
+                )
+                announce(self._outlet, state.alias, run, EVENT_OF_STATUS[run.status])
+            elif run.job is None or run.executor not in self._outlet.executors:
+                self._outlet.logger.error("Run %r of a dead node waits for an executor %r", run, run.executor)
+            else:
+                again += run.attempt > 1
+                self._outlet.logger.debug("Run %r is taken over", run)
+                run.permission, run.clock = permission, state.clock
+                taken.append(run)
+        if again:
+            self._outlet.logger.warning(
+                "%d runs of dead nodes are executed again (job store %r)", again, state.alias
+            )
+        hand_over(self._outlet, state, taken)
+
+    def _watch_clock(self) -> None:
+        """Notice that the clock that counts for a store's jobs was set, and plan elapsed-time jobs anew."""
+        state = self._state
+        store = state.store
+        delta = state.clocks.jump(store.now(), self._outlet.clock.monotonic())
+        if delta:
+            state.set_back = state.set_back or delta < 0
+            if store.has_clock:
+                self._outlet.logger.warning(
+                    "The clock of job store %r jumped by %+.1f s", state.alias, delta / SECOND
+                )
+            state.doubt_lease()
+
+    def _bring_forward(self) -> bool:
+        """Plan elapsed-time jobs anew after the clock was set back, for some milliseconds; return whether that is done."""
+        state = self._state
+        began, steps = self._outlet.clock.monotonic(), state.moves or bring_forward(state.store)
+        state.moves = None  # what raises begins anew
+        for _ in steps:
+            if self._outlet.clock.monotonic() - began >= TURN:
+                state.moves = steps
+                return False
+        state.set_back = False
+        return True
+
+    def _measure_in_time(self) -> float | None:
+        """Measure the clock of a store that is not asked for leases now and then; return the seconds until the next time."""
+        state = self._state
+        if not state.store.has_clock or self._outlet.clock.virtual:
+            return None
+        now = self._outlet.clock.monotonic()
+        if now - state.measured_at >= MEASURED:
+            state.store.measure_clock()
+            state.measured_at = now
+        return (state.measured_at + MEASURED - now) / SECOND
+
+
+def _decide(job: Job, now: int, walks: Walks | None) -> Decision | None:
+    """Plan one job; whatever is wrong with it costs itself and never its neighbours. None: that goes on in a later pass."""
+    if job.state == QUARANTINED:
+        return quarantine(job, job.error or "it could not be restored")
+    try:
+        return plan(job, now, walks)
+    except BaseException as exc:  # a trigger may raise anything
+        if is_interrupt(exc):
+            raise
+        if type(exc) is NotYet:
+            return None
+        return quarantine(job, f"planning failed: {shortened(error_text(exc))}")
