@@ -9,7 +9,7 @@ from operator import attrgetter
 from os import urandom
 
 from .callables import instead_of_nameless
-from .clock import HELD, instant, shown_moment
+from .clock import HELD, instant, shown_moment, trigger_zone
 from .core.plan import ACTIVE, AFTER_RUN, ENDED, NEW, PAUSED, QUARANTINED
 from .core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, seconds_of, with_options
 from .errors import (
@@ -378,11 +378,8 @@ class Job:
     def _timezone(self) -> tzinfo:
         from datetime import UTC
 
-        trigger = getattr(self, "trigger", None)
-        timezone: tzinfo | None = getattr(trigger, "timezone", None) or getattr(
-            self._scheduler, "timezone", None
-        )
-        return timezone or UTC
+        timezone: tzinfo | None = trigger_zone(getattr(self, "trigger", None))
+        return timezone or getattr(self._scheduler, "timezone", None) or UTC
 
     def _modify(self, **changes: Any) -> None:
         """Validate the changes, then make all of them or none."""

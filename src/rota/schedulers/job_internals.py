@@ -17,6 +17,7 @@ from ..errors import (
 from ..events import EVENT_JOB_ADDED, EVENT_JOB_MODIFIED, EVENT_JOB_REMOVED, JobEvent
 from ..jobchecks import checked_time, usable_id
 from ..logs import DEBUG
+from ..triggers.base import AskedBy, BaseTrigger
 from .announcing import local
 from .lookups import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, JobLookups
 from .names import no_such_job
@@ -105,7 +106,8 @@ class JobInternals(JobLookups):
         """Do not store a job whose last time has a record; False if it goes on in the schedule of one that it replaces."""
         from .recorded import leave_out  # import time
 
-        left_out, removed = leave_out(job, store, replace, explicit)
+        with AskedBy(self):
+            left_out, removed = leave_out(job, store, replace, explicit)
         if removed:
             self._tell(JobEvent(EVENT_JOB_REMOVED, job.id, alias))
         if left_out:
@@ -115,7 +117,11 @@ class JobInternals(JobLookups):
     def _plan_first(self, job: Job, now: int) -> None:
         """Plan the first run from ``now``; a trigger whose times are all over leaves the job paused, as in APScheduler."""
         trigger = job.trigger
-        first = trigger.first(now)
+        if type(trigger).first is not BaseTrigger.first and not trigger.counts_work:
+            first = trigger.first(now)  # nearly always: no part of it is a program's
+        else:
+            with AskedBy(self):
+                first = trigger.first(now)
         if first is None:
             self._log.warning('Job "%s" is paused: %s has no time to come', job.name, trigger)
             job.set_next(None)
