@@ -5,6 +5,7 @@ May not read the clock; imports ``zoneinfo``, ``re`` and ``tzlocal`` only when t
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from functools import lru_cache
 from os import getpid, urandom
@@ -207,10 +208,17 @@ def _fixed_offset(text: str) -> timezone:
     return timezone(offset)
 
 
-def local_timezone() -> tzinfo:
-    """Return the zone of this machine; UTC, with a warning, where the system does not tell."""
+def local_timezone(*modules: str) -> tzinfo:
+    """Return the zone of this machine; UTC, with a warning, where the system does not tell.
+
+    :param modules: where a program may have put a function of its own in the place of APScheduler's name ``get_localzone``
+    """
     from tzlocal import get_localzone
 
+    for name in modules:
+        found = getattr(sys.modules.get(name), "__dict__", {}).get("get_localzone", get_localzone)
+        if found is not get_localzone:
+            return astimezone(found()) or UTC
     try:
         return astimezone(get_localzone()) or UTC
     except (KeyError, ValueError, OSError) as exc:

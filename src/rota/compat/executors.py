@@ -9,7 +9,7 @@ import sys
 from importlib import import_module
 from types import MethodType
 
-from ..core.run import CANCELLED, SKIPPED, end, fail, time_of
+from ..core.run import CANCELLED, end, fail, time_of
 from ..errors import ConfigurationError, MaxInstancesReachedError
 from ..events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
 from ..executors.base import BaseExecutor
@@ -125,12 +125,14 @@ def _end_unsubmitted(
         executor._log.error('Error submitting job "%s" to executor "%s"', job, job.executor, exc_info=error)
     for run in chain(submission.head):
         now = time_of(run, executor._clock)
-        if is_full:
-            end(run, SKIPPED, "max_instances", now)
-        elif error is not None:
+        if error is not None and not is_full:
             fail(run, error, "", now)
         else:
-            end(run, CANCELLED, f"submit_job() of {type(executor).__qualname__} did not submit it", now)
+            run.started_at = (
+                now  # what has not started is given back, and would be claimed as long as this node lives
+            )
+            reason = f"submit_job() of {type(executor).__qualname__} did not submit it"
+            end(run, CANCELLED, "max_instances" if is_full else reason, now)
         executor._report(run, submission.done)
     if is_full and executor._scheduler is not None:
         executor._scheduler._dispatch_event(

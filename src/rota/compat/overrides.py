@@ -29,6 +29,8 @@ STORE_METHODS = {
     "_reconstitute_jobs": None,
     "_get_job_index": None,
 }
+#: The same of schedulers.
+SCHEDULER_METHODS = dict.fromkeys(("_lookup_executor", "_lookup_job", "_real_add_job"))
 
 
 def replaced(obj: Any, methods: Mapping[str, str | None]) -> set[str]:

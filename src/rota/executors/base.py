@@ -70,7 +70,9 @@ def __getattr__(name: str) -> Any:
         from . import reports
 
         return getattr(reports, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ..compat.names import of_module  # rare
+
+    return of_module(__name__, name)
 
 
 class BaseExecutor(ABC):
@@ -334,6 +336,13 @@ class BaseExecutor(ABC):
             else:
                 self._counts.pop(job_id, None)
             return True
+
+    if not TYPE_CHECKING:  # for checkers, an attribute is there or not
+
+        def __getattr__(self, name: str) -> Any:
+            from ..compat.names import missing  # rare
+
+            raise missing(self, name)
 
     # Third-party executors need not call our __init__(), so this state is made when it is first asked for.
     @property

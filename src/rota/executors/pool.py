@@ -40,7 +40,9 @@ def __getattr__(name: str) -> Any:
         from .base import run_job
 
         return run_job
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ..compat.names import of_module  # rare
+
+    return of_module(__name__, name)
 
 
 class ThreadPoolExecutor(WorkerPool):

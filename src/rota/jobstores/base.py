@@ -49,7 +49,9 @@ def __getattr__(name: str) -> Any:
         import logging
 
         return logging
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ..compat.names import of_module  # rare
+
+    return of_module(__name__, name)
 
 
 class BaseJobStore(ABC):
@@ -626,6 +628,13 @@ class BaseJobStore(ABC):
         elif decision.state == QUARANTINED:
             job.set_next(None)
         self.update_job(job)
+
+    if not TYPE_CHECKING:  # for checkers, an attribute is there or not
+
+        def __getattr__(self, name: str) -> Any:
+            from ..compat.names import missing  # rare
+
+            raise missing(self, name)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"

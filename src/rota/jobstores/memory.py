@@ -348,3 +348,11 @@ def _by_time(job: Job) -> Any:
     """Sort by time, jobs without one last; equal times in the order in which they came."""
     due = job.next_nominal if job.next_due == HELD else job.next_due
     return (due is None or job.state != ACTIVE, due or 0)
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ..compat.names import of_module  # rare
+
+        return of_module(__name__, name)

@@ -195,6 +195,11 @@ class Engine:
             state.completions.offload = offload if state.store.does_io else soon
 
     @property
+    def executors(self) -> Mapping[str, BaseExecutor]:
+        """The scheduler's executors by alias."""
+        return self._executors
+
+    @property
     def does_io(self) -> bool:
         """Whether a pass may wait for a disk or a network."""
         return any(state.store.does_io for state in self.states)

@@ -16,7 +16,7 @@ from ..errors import (
 )
 from ..events import EVENT_JOB_ADDED, EVENT_JOB_MODIFIED, EVENT_JOB_REMOVED, JobEvent
 from ..jobchecks import checked_time, usable_id
-from ..logs import DEBUG
+from ..logs import INFO
 from ..triggers.base import AskedBy, BaseTrigger
 from .announcing import local
 from .lookups import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, JobLookups
@@ -77,10 +77,10 @@ class JobInternals(JobLookups):
                 raise
             self._replace(store, job, explicit)
         job._home = self._homes.get(jobstore_alias) or self._home(jobstore_alias)
-        if self._listeners.mask & EVENT_JOB_ADDED:
+        if self._listening.mask & EVENT_JOB_ADDED:
             self._tell(JobEvent(EVENT_JOB_ADDED, job.id, jobstore_alias))
-        if self._log.enabled(DEBUG):
-            self._log.debug('Added job "%s" to job store "%s"', job.name, jobstore_alias)
+        if self._log.enabled(INFO):
+            self._log.info('Added job "%s" to job store "%s"', job.name, jobstore_alias)
         if self.state == STATE_RUNNING:
             self._job_came(job, jobstore_alias)
 
@@ -143,7 +143,8 @@ class JobInternals(JobLookups):
             if self._goes_to_stores():
                 return False
             self._keep_pending(job, alias, replace, options)
-        self._log.debug("Job %s is added when the scheduler starts", job.id)
+        if self._log.enabled(INFO):
+            self._log.info("Job %s is added when the scheduler starts", job.id)
         return True
 
     def _check_for_store(self, jobs: Sequence[Job], alias: str) -> None:
@@ -186,7 +187,7 @@ class JobInternals(JobLookups):
             except BaseException:
                 self._pending_jobs[:], self._pending_options = before
                 raise
-        self._log.debug("%d jobs are added when the scheduler starts", len(jobs))
+        self._log.info("%d jobs are added when the scheduler starts", len(jobs))
         return True
 
     def _add_together(self, jobs: Sequence[Job], alias: str, replace: bool, connection: Any) -> None:
@@ -225,7 +226,7 @@ class JobInternals(JobLookups):
         if connection is None and self._wants(EVENT_JOB_ADDED):
             for job in jobs:
                 self._tell(JobEvent(EVENT_JOB_ADDED, job.id, alias))
-        self._log.debug('Added %d jobs to job store "%s"', len(jobs), alias)
+        self._log.info('Added %d jobs to job store "%s"', len(jobs), alias)
         due = [job for job in jobs if job.next_due is not None]
         if self.state == STATE_RUNNING and due and connection is None:
             self._job_came(min(due, key=lambda job: job.next_due or 0), alias)
@@ -294,7 +295,7 @@ class JobInternals(JobLookups):
             if store.save_job(draft, version):
                 if job.version == version:  # not a live object
                     job = draft
-                if self._listeners.mask & EVENT_JOB_MODIFIED:
+                if self._listening.mask & EVENT_JOB_MODIFIED:
                     self._tell(JobEvent(EVENT_JOB_MODIFIED, job_id, alias))
                 if self.state == STATE_RUNNING:
                     self._job_came(job, alias)

@@ -299,7 +299,7 @@ class JobMethods(AddingMethods):
         :raises JobLookupError: if there is no such job
         """
         alias = self._remove(job_id, jobstore)
-        if self._listeners.mask & EVENT_JOB_REMOVED:
+        if self._listening.mask & EVENT_JOB_REMOVED:
             self._tell(JobEvent(EVENT_JOB_REMOVED, job_id, alias))
         if self._log.enabled(INFO):
             self._log.info("Removed job %s", job_id)

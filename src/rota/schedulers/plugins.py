@@ -55,6 +55,32 @@ _WHAT = {"trigger": "trigger", "executor": "executor", "jobstore": "job store"}
 _loaded: dict[tuple[str, str], type] = {}
 
 
+class PluginClasses(dict[str, type]):
+    """The classes of one kind that a program has registered by their names: ``_trigger_classes`` and its like."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self._kind = kind
+
+    def __setitem__(self, name: str, cls: type) -> None:
+        super().__setitem__(name, cls)
+        _loaded[self._kind, name] = cls
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(name)
+        _loaded.pop((self._kind, name), None)
+
+    def update(self, *args: Any, **classes: type) -> None:
+        """Register several classes."""
+        for name, cls in dict(*args, **classes).items():
+            self[name] = cls
+
+    def pop(self, name: str, *default: Any) -> Any:
+        """Take a class out again."""
+        _loaded.pop((self._kind, name), None)
+        return super().pop(name, *default)
+
+
 def plugin_class(kind: str, name: str) -> type:
     """Return the class that goes by a plug-in name.
 

@@ -396,3 +396,11 @@ def _one_zone(named: str, given: tzinfo | str | None) -> tzinfo | None:
             f"The zone is given twice: {named} before the expression and timezone={str(other)!r}; leave one of them out"
         )
     return zone
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ...compat.names import of_module  # rare
+
+        return of_module(__name__, name)
