@@ -79,6 +79,19 @@ def test_the_attributes_of_a_job_can_be_taken_by_its_slots(scheduler):
     assert twin.__getstate__() == job.__getstate__()
 
 
+def test_a_job_that_is_copied_slot_by_slot_is_the_same_job():
+    scheduler = ManualScheduler()
+    scheduler.start()
+    job = scheduler.add_job(int, "interval", hours=1, id="j", name="n", max_instances=3)
+    copied = object.__new__(Job)
+    for name in Job.__slots__:
+        if name != "__weakref__":
+            setattr(copied, name, getattr(job, name))
+    assert copied == job and copied.__getstate__() == job.__getstate__()
+    assert (copied._scheduler, copied._jobstore_alias) == (scheduler, "default")
+    assert scheduler.get_job("j").max_instances == 3
+
+
 def test_the_run_times_of_a_job_up_to_now_are_told():
     start = datetime(2030, 1, 1, tzinfo=UTC)
     with ManualScheduler(clock=VirtualClock(start), timezone="UTC") as scheduler:
