@@ -64,7 +64,8 @@ class JobInternals(JobLookups):
             if is_late or not (job.has_new_id or store.is_unrecorded(nominal)):  # a new id has no records
                 from .recorded import pass_over  # import time
 
-                over = pass_over([job], store, now, self._log)
+                with AskedBy(self):
+                    over = pass_over([job], store, now, self._log)
                 if over and self._leave_out(store, job, jobstore_alias, replace_existing, explicit):
                     return
             is_told = is_late and not explicit and due == job.next_due
@@ -210,7 +211,9 @@ class JobInternals(JobLookups):
             from .recorded import LOOK_BY_ID, LOOK_NEVER, pass_over  # import time
 
             # The transaction of the caller is left alone; there the claim decides about times that have a record.
-            over = pass_over(jobs, store, now, self._log, LOOK_BY_ID if connection is None else LOOK_NEVER)
+            look = LOOK_BY_ID if connection is None else LOOK_NEVER
+            with AskedBy(self):
+                over = pass_over(jobs, store, now, self._log, look)
         if over:
             ended = {
                 job.id for job in over if self._leave_out(store, job, alias, replace, job.id not in planned)
@@ -291,7 +294,8 @@ class JobInternals(JobLookups):
                     from .recorded import LOOK_ALWAYS, pass_over  # import time
 
                     # One whose schedule is over by that is stored all the same: the claim ends it.
-                    pass_over([draft], store, now, self._log, LOOK_ALWAYS)
+                    with AskedBy(self):
+                        pass_over([draft], store, now, self._log, LOOK_ALWAYS)
             if store.save_job(draft, version):
                 if job.version == version:  # not a live object
                     job = draft

@@ -280,7 +280,8 @@ class JobMethods(AddingMethods):
                 self._check_executor(job.executor)
             now = self._lookup_jobstore(alias).now()
             taken = self._lookup_jobstore(alias).recorded({job_id: now}).get(job_id, ())
-            decision = once_more(job, now, {first for first, _, _ in taken})
+            with AskedBy(self):
+                decision = once_more(job, now, {first for first, _, _ in taken})
             if job.running < job.max_instances and self._request_run(alias, decision):
                 self._log.debug('A run of job "%s" was asked for', job_id)
                 run = decision.runs[0]
