@@ -23,7 +23,7 @@ check: $(VENV)/.ready ## the fast gates: form, lint, types, layers, core tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -q -n auto tests/core
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -q -n auto -m "not slow" tests/core
 
 format: $(VENV)/.ready ## write the code in the project's form
 	$(BIN)/ruff check --fix-only --quiet .

@@ -627,3 +627,23 @@ def test_functions_of_the_program_are_found_when_it_has_come_to_its_end(tmp_path
         "{}",
     )
     assert said.stdout == "found\n"
+
+
+# ------------------------------------------------------------------------------------------------- crontab strings
+
+
+def test_a_crontab_string_that_is_read_otherwise_here_is_said_once(tmp_path: Path) -> None:
+    said = run(
+        """
+        import rota.as_apscheduler
+        from apscheduler.triggers.cron import CronTrigger
+
+        CronTrigger.from_crontab("0 9 * * mon", "UTC")
+        CronTrigger.from_crontab("0 9 * * 1", "UTC", dialect="cron")
+        for weekday in "123":
+            CronTrigger.from_crontab(f"0 9 * * {weekday}", "UTC")
+        """,
+        tmp_path,
+    ).stderr
+    assert said.count("APScheduler 3 read it as") == 1
+    assert "At 09:00, on Monday. APScheduler 3 read it as: At 09:00, on Tuesday" in said

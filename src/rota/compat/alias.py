@@ -14,7 +14,7 @@ from types import ModuleType
 import rota
 
 from ..errors import PackageLoadedError
-from . import inner_names, loggers, processes
+from . import crontab_strings, inner_names, loggers, processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ def install() -> None:
     sys.modules.pop(NAME, None)  # None: somebody has forbidden to import it
     loggers.install()
     processes.install()
+    crontab_strings.warn_once()
     import_module(NAME)
     if shadowed is not None:
         loggers.say_shadowed(shadowed.origin)

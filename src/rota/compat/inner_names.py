@@ -97,7 +97,7 @@ def explain_missing(module: ModuleType, alias: str) -> None:
     from_others = frozenset(_FROM_OTHERS.get(place, "").split())
 
     def getattr_(name: str) -> Any:
-        if own is not None:
+        if own is not None and not name.startswith("__"):  # the import system asks while the spec is another
             try:
                 return own(name)
             except AttributeError:

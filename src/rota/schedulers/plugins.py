@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from ..errors import JobTypeError, OptionTypeError, TriggerTypeError, UnknownAliasError, UnknownOptionError
 from ..triggers import NAMED_TRIGGERS
-from .names import check_names, nearest
+from ..util import nearest
+from .names import check_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
