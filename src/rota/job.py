@@ -19,6 +19,7 @@ from .errors import (
     UnknownAttributeError,
 )
 from .jobchecks import checked_call, checked_executor, checked_id, checked_name, checked_time, checked_trigger
+from .texts import repr_of
 from .triggers.base import BaseTrigger
 from .util import (
     convert_to_datetime,
@@ -429,9 +430,11 @@ class Job:
                 options[name] = value
             elif name == "id":
                 if not isinstance(value, str):
-                    raise JobTypeError(f"id must be a nonempty string, got {value!r}")
+                    raise JobTypeError(f"id must be a nonempty string, got {repr_of(value)}")
                 if getattr(self, "id", value) != value:
-                    raise JobValueError(f"The job ID may not be changed (job {self.id!r}, new id {value!r})")
+                    raise JobValueError(
+                        f"The job ID may not be changed (job {self.id!r}, new id {repr_of(value)})"
+                    )
             elif name not in _CALL:
                 unknown.append(name)
         if not _CALL.isdisjoint(changes):
@@ -446,7 +449,7 @@ class Job:
             names = (*sorted(_CALL), "next_run_time", *_CHECKS, *OPTION_NAMES)
             raise UnknownAttributeError(
                 f"The following are not modifiable attributes of Job: {', '.join(unknown)}"
-                f"{suggestion(unknown[0], names)}"
+                + (suggestion(unknown[0], names) or f"; there are {', '.join(names)}")
             )
         for name, value in approved.items():
             setattr(self, name, value)

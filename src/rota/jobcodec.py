@@ -10,7 +10,7 @@ from .codec import dumps, loads, to_text
 from .codecbounds import MAX_TEXT, TooMuchError, check_job
 from .core.plan import ACTIVE, QUARANTINED
 from .core.policy import DEFAULT_POLICY
-from .damaged import DAMAGED, EARLIEST, LATEST, MOST, is_sound_job, mended_job
+from .damaged import DAMAGED, EARLIEST, LATEST, MOST, MOST_VERSION, is_sound_job, mended_job
 from .errors import (
     CallableLookupError,
     CallableMismatchError,
@@ -233,7 +233,7 @@ class JobFormat:
                 error is None
                 and state == ACTIVE
                 and EARLIEST <= nominal <= due <= LATEST  # type: ignore[operator]
-                and 0 <= version < MOST
+                and 0 <= version < MOST_VERSION
                 and 0 <= running < MOST
                 and type(id) is type(name) is type(executor) is str
             ) or is_sound_job(id, name, executor, nominal, due, version, state, running, error)

@@ -468,7 +468,8 @@ class BaseJobStore(ABC):
             to a claim was lost on its way
         :param ownerless: whether to take over only what was given back, and nothing of nodes that seem to be dead
         :return: runs that now belong to ``node`` with ``job`` set, to be executed again (the attempt is raised unless the run
-            was given back unstarted), and ended runs (status "lost") of jobs that are not to be executed again. The runs of
+            was given back unstarted), and ended runs: lost ones of jobs that are not to be executed again, and cancelled ones that
+            nobody has begun, of jobs that were removed. The runs of
             one job are linked by ``then``, oldest first, so that they are executed one after another
         """
         return []

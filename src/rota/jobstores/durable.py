@@ -6,6 +6,7 @@ Asks no server.
 from __future__ import annotations
 
 from ..errors import StoreNotStartedError
+from ..interrupts import is_interrupt
 from .base import BaseJobStore
 from .identity import Identity, replaced
 
@@ -60,6 +61,21 @@ class DurableJobStore(BaseJobStore):
         """Take note that the store is not the one that was opened; return the error that says so."""
         self._change = change
         return replaced(change, repr(self))
+
+    def _tell_of_earlier_jobs(self) -> None:
+        """Warn of jobs that APScheduler has left where this store has just been made; whatever goes wrong, the start goes on."""
+        try:
+            said = self._earlier_jobs()
+        except BaseException as exc:  # nobody may look there, for instance
+            if is_interrupt(exc):
+                raise
+            return
+        if said is not None:
+            self._log.warning("%s", said)
+
+    def _earlier_jobs(self) -> str | None:
+        """Return what to say of jobs that APScheduler keeps at the same place, None if there are none."""
+        return None
 
     def _opened(self, identity: str) -> None:
         """Take note of the store that was opened."""

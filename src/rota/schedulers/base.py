@@ -32,10 +32,9 @@ from ..events import (
 from ..executors.base import BaseExecutor
 from ..jobstores.base import BaseJobStore
 from ..util import asbool, astimezone, local_timezone, maybe_ref
-from .config import OPTIONS, context_option, default_policy, read_config, seconds_option
+from .config import check_options, context_option, default_policy, read_config, seconds_option
 from .job_methods import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
 from .listeners import Listeners
-from .names import check_names
 from .plugins import PluginClasses
 from .processes import watch
 from .stopping import CLOSING_GRACE, Stopping
@@ -433,7 +432,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
 
     def _configure(self, config: dict[str, Any]) -> None:
         """Set options from a nested dictionary; hosts take theirs out first."""
-        check_names(config, OPTIONS, type(self).__name__)
+        check_options(config, type(self).__name__)
         logger = config.get("logger") or "rota.scheduler"
         is_name = isinstance(logger, str) and ":" not in logger
         self._logger = logger if is_name else maybe_ref(logger)

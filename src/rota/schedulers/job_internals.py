@@ -47,7 +47,8 @@ class JobInternals(JobLookups):
 
     def _real_add_job(self, job: Job, jobstore_alias: str, replace_existing: bool) -> None:
         """Plan a job's first run and store it."""
-        store = self._jobstores.get(jobstore_alias) or self._lookup_jobstore(jobstore_alias)
+        store = self._jobstores.get(jobstore_alias) if type(jobstore_alias) is str else None
+        store = store or self._lookup_jobstore(jobstore_alias)
         if self._runs_jobs and job.executor not in self._executors:
             self._check_executor(job.executor)
         has_clock = store.has_clock

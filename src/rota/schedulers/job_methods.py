@@ -378,7 +378,7 @@ def _checked_words(
     wanted = (words,) if isinstance(words, str) else tuple(words)
     for word in wanted:
         if word not in known:
-            raise OptionTypeError(f"{what} have no {kind} {word!r}; they have {', '.join(known)}")
+            raise OptionTypeError(f"{what} have no {kind} {repr_of(word)}; they have {', '.join(known)}")
     return wanted
 
 
@@ -388,8 +388,8 @@ def _check_no_trigger(alias: str) -> None:
 
     if alias in BUILT_IN["trigger"]:
         raise OptionTypeError(
-            f"jobstore must be the alias of a job store, got {alias!r}; name the parameter: "
-            f"reschedule_job(id, trigger={alias!r}, …)"
+            f"jobstore must be the alias of a job store, got {repr_of(alias)}; name the parameter: "
+            f"reschedule_job(id, trigger={repr_of(alias)}, …)"
         )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..errors import ArgumentMismatchError, OptionTypeError
 from ..events import EVENT_ALL
+from ..texts import repr_of
 from ..util import check_callable_args, iscoroutinefunction_partial
 
 TYPE_CHECKING = False
@@ -108,10 +109,10 @@ class Listeners:
 def _check(callback: Any, mask: object) -> None:
     """Refuse what could not be called with an event, or would not do anything then."""
     if not callable(callback):
-        raise OptionTypeError(f"A listener must be callable with one argument, got {callback!r}")
+        raise OptionTypeError(f"A listener must be callable with one argument, got {repr_of(callback)}")
     if iscoroutinefunction_partial(callback):
         raise OptionTypeError(
-            f"A listener is called and not awaited, so it cannot be async, as {callback!r} is; it may hand the event to "
+            f"A listener is called and not awaited, so it cannot be async, as {repr_of(callback)} is; it may hand the event to "
             f"your loop (asyncio.run_coroutine_threadsafe())"
         )
     try:
@@ -119,4 +120,6 @@ def _check(callback: Any, mask: object) -> None:
     except ArgumentMismatchError as exc:
         raise OptionTypeError(f"A listener is called with one argument, the event: {exc}") from None
     if not isinstance(mask, int):
-        raise OptionTypeError(f"The mask of a listener is an OR of event codes of rota.events, not {mask!r}")
+        raise OptionTypeError(
+            f"The mask of a listener is an OR of event codes of rota.events, not {repr_of(mask)}"
+        )

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from ..errors import JobTypeError, OptionTypeError, TriggerTypeError, UnknownAliasError, UnknownOptionError
 from ..triggers import NAMED_TRIGGERS
-from .names import check_names, nearest
+from ..util import nearest
+from .names import check_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from importlib.metadata import EntryPoint
     from typing import Any
 
 BUILT_IN: dict[str, dict[str, str]] = {
@@ -84,7 +86,8 @@ def plugin_class(kind: str, name: str) -> type:
     """Return the class that goes by a plug-in name.
 
     :param kind: "trigger", "executor" or "jobstore"
-    :param name: a built-in name, or that of an entry point in the group ``rota.triggers``, ``rota.executors`` or ``rota.jobstores``
+    :param name: a built-in name, or that of an entry point in the group ``rota.triggers``, ``rota.executors``, ``rota.jobstores``
+        or, if it was written for APScheduler, in that of its name
     :raises UnknownAliasError: (a LookupError) if there is none
     :raises JobTypeError: (a TypeError) if the entry point leads to something else
     """
@@ -163,7 +166,8 @@ def _load(kind: str, name: str) -> type:
         return cls
     from importlib.metadata import entry_points
 
-    points = {point.name: point for point in entry_points(group=f"rota.{kind}s")}
+    points = {point.name: point for point in _written_for_apscheduler(kind)}
+    points.update((point.name, point) for point in entry_points(group=f"rota.{kind}s"))
     if name not in points:
         from ..masking import masked  # rare
 
@@ -177,10 +181,20 @@ def _load(kind: str, name: str) -> type:
         raise UnknownAliasError(f'No {_WHAT[kind]} by the name "{masked(name)}" was found; {hint}')
     loaded = points[name].load()
     if not (isinstance(loaded, type) and issubclass(loaded, _base_class(kind))):
+        group = points[name].group
+        hint = "; import rota.as_apscheduler first" if group.startswith("apscheduler") else ""
         raise JobTypeError(
-            f'The entry point "{name}" of rota.{kind}s does not lead to a {_WHAT[kind]} class: {loaded!r}'
+            f'The entry point "{name}" of {group} does not lead to a {_WHAT[kind]} class: {loaded!r}{hint}'
         )
     return loaded
+
+
+def _written_for_apscheduler(kind: str) -> list[EntryPoint]:
+    """Return the entry points that packages register for APScheduler, without its own."""
+    from importlib.metadata import entry_points
+
+    found = entry_points(group=f"apscheduler.{kind}s")
+    return [point for point in found if point.value.partition(".")[0] != "apscheduler"]
 
 
 def _base_class(kind: str) -> type:

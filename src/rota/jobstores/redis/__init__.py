@@ -22,7 +22,7 @@ from .. import retention
 from ..base import COUNTED, ConflictingIdError, JobLookupError
 from ..documents import ordered, parts_of
 from ..durable import DurableJobStore
-from ..identity import Identity
+from ..identity import Changed, Identity
 from ..offset import Offset
 from ..orphans import linked, sort_out
 from ..retention import Pace, Retention
@@ -38,7 +38,7 @@ from .jobs import Jobs
 from .keys import Keys
 from .ledger import AT_ONCE, TRIES, Ledger
 from .mending import Mending
-from .opening import take_possession
+from .opening import earlier_jobs, take_possession
 from .records import time_of_score
 from .server import Server, texts
 
@@ -120,10 +120,10 @@ class RedisJobStore(DurableJobStore):
         self._create = create
         self._offset = Offset()
         self._bounds = Retention(keep_runs, None if keep_days is None else int(keep_days * DAY))
-        self._ledger_keys = Ledger(self._run, self._bounds)
+        self._identity = Identity()
+        self._ledger_keys = Ledger(self._run, self._bounds, self._identity)
         self._jobs = Jobs(self._run, self._format, lambda: (self._scheduler, self._alias))
         self._mending = Mending(self._run, self._ledger_keys)
-        self._identity = Identity()
         #: executors that were asked about
         self._executors: frozenset[str] = frozenset()
 
@@ -153,13 +153,21 @@ class RedisJobStore(DurableJobStore):
         """
         super().start(scheduler, alias)
         self._server.check_slots(self._keys.names)
-        self._open()
+        is_new = self._open()
         self._offset = Offset()
         self._started = True
         self.measure_clock()
+        if is_new and self._format.imports:
+            self._tell_of_earlier_jobs()
 
-    def _open(self) -> None:
-        self._opened(take_possession(self._keys, self._server, self._create))
+    def _earlier_jobs(self) -> str | None:
+        return earlier_jobs(self._server)
+
+    def _open(self) -> bool:
+        """Take possession of the keys; tell whether they are new."""
+        identity, is_new = take_possession(self._keys, self._server, self._create)
+        self._opened(identity)
+        return is_new
 
     def reopen(self) -> None:
         """Take possession of the keys that are there now; see the port."""
@@ -300,7 +308,10 @@ class RedisJobStore(DurableJobStore):
         :raises StoreError: if ``node`` never had a lease
         """
         self._format.sign_runs(decisions)
-        return self._ledger_keys.claim(decisions, node, now)
+        try:
+            return self._ledger_keys.claim(decisions, node, now)
+        except Changed as exc:
+            raise self._replaced(str(exc)) from None
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Record ended runs in one step; return those whose fence is not the store's any more."""
@@ -332,7 +343,7 @@ class RedisJobStore(DurableJobStore):
         """Renew or begin a node's lease; see the port. The server's clock decides."""
         now += self.measure_clock()
         until = now + lease
-        lost, change = self._ledger_keys.renew(node, now, until, in_hand, in_doubt, self._identity)
+        lost, change = self._ledger_keys.renew(node, now, until, in_hand, in_doubt)
         if change is not None:
             raise self._replaced(change)
         return lost
