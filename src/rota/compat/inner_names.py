@@ -83,7 +83,6 @@ _INSTEAD = {
     "datetime": _CLOCK,
     "time": _CLOCK,
     "entry_points": "plug-ins are found by entry points of the groups rota.* and apscheduler.*",
-    "run_in_event_loop": _LOOP_CALL,
     "run_in_ioloop": _LOOP_CALL,
     "run_in_reactor": _LOOP_CALL,
 }
