@@ -518,6 +518,10 @@ class Job:
     if not TYPE_CHECKING:  # for checkers, an attribute is there or not
 
         def __getattr__(self, name: str) -> Any:
+            if (
+                name in _BOOKKEEPING
+            ):  # made by object.__new__(Job), as libraries do that copy jobs slot by slot
+                return _BOOKKEEPING[name]
             from .compat.names import missing  # rare
 
             raise missing(self, name)
@@ -553,6 +557,18 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
 _CALL = frozenset(("func", "args", "kwargs"))
 _NOWHERE = (None, None)
 _NO_KWARGS: Mapping[str, Any] = {}
+#: what Job.__new__() sets
+_BOOKKEEPING: dict[str, Any] = {
+    "_home": _NOWHERE,
+    "_rare": NOTHING_RARE,
+    "executor": "default",
+    "policy": DEFAULT_POLICY,
+    "next_nominal": None,
+    "next_due": None,
+    "version": 0,
+    "state": NEW,
+    "running": 0,
+}
 _assigned = attrgetter(*(name for name in Job.__slots__ if name != "__weakref__"))
 # The slots are made. Programs take the attributes of a job from here, by APScheduler's names.
 _NAMES = (
