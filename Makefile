@@ -23,7 +23,7 @@ check: $(VENV)/.ready ## the fast gates: form, lint, types, layers, core tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -q -n auto tests/core
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -q -n auto -m "not slow" tests/core
 
 format: $(VENV)/.ready ## write the code in the project's form
 	$(BIN)/ruff check --fix-only --quiet .
@@ -56,6 +56,11 @@ $(VENV)/.ready: pyproject.toml
 # Another release of a package of the same name needs an environment of its own; without it the others are measured all the same.
 .venvs/bench-apscheduler4/.ready: pyproject.toml
 	-@scripts/setup .venvs/bench-apscheduler4 bench-apscheduler4 && touch $@
+
+# tests/compat/test_libraries.py asks for these: libraries that were written for APScheduler, each in an environment of its own.
+.venvs/library-%/.ready: tests/compat/libraries/%.txt
+	@scripts/setup-library $(BIN)/python $*
+	@touch $@
 
 .venvs/%/.ready: pyproject.toml
 	@scripts/setup .venvs/$* all,dev $*

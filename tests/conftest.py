@@ -8,6 +8,7 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.folders import keep_files_in_memory
 from tests.servers import (  # noqa: F401  # fixtures
     etcd_server,
     etcd_url,
@@ -28,6 +29,9 @@ from tests.servers import (  # noqa: F401  # fixtures
 for name, usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
     if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:
         signal.signal(getattr(signal, name), usual)
+
+# Thousands of transactions wait for no disk then: a file of tests on SQLite takes half the time.
+keep_files_in_memory()
 
 # Qt draws nowhere; it must be said before Qt is loaded.
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")

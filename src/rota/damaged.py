@@ -30,6 +30,8 @@ NO_VERSION = -1
 EARLIEST, LATEST = FIRST_SHOWN - 15 * HOUR, LAST_SHOWN + 13 * HOUR
 #: More than any count or version comes to; databases count on from here without leaving 64 bits.
 MOST = 2**62
+#: More than any version comes to that is believed: a job that has it goes on counting, and does not come to ``MOST``.
+MOST_VERSION = MOST // 2
 
 STATES = frozenset((ACTIVE, PAUSED, QUARANTINED, ENDED))
 STATUSES = frozenset((CLAIMED, *END_STATES))
@@ -58,7 +60,7 @@ def stands_for(nominal: int, last: Any, status: Any) -> Recorded:
 
 def version_of(value: Any) -> int:
     """Return a stored version, NO_VERSION if it is none. A broken number is as good as a whole one."""
-    return value if isinstance(value, (int, float)) and 0 <= value < MOST else NO_VERSION  # type: ignore[return-value]
+    return value if isinstance(value, (int, float)) and 0 <= value < MOST_VERSION else NO_VERSION  # type: ignore[return-value]
 
 
 def count_of(value: Any) -> int | None:
@@ -68,7 +70,8 @@ def count_of(value: Any) -> int | None:
 
 def renewals_of(value: Any) -> int | None:
     """Return a stored count of a lease's renewals, None if it is none; one that is less than nothing was never counted."""
-    return None if isinstance(value, bool) or version_of(value) == NO_VERSION else value
+    is_count = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < MOST
+    return value if is_count else None
 
 
 def text_instead(value: Any) -> str:
@@ -93,7 +96,7 @@ def is_sound_job(
     """Whether these columns of a job can be what a store wrote; what makes the job besides is seen when it is restored."""
     try:
         return (
-            0 <= version < MOST
+            0 <= version < MOST_VERSION
             and -MOST < running < MOST
             and state in STATES
             and (

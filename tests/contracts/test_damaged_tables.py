@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +11,7 @@ from rota.testing.damage_contract import DAMAGES, JOB, NODE, RECORD, RUN, Hand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from sqlalchemy import Table
 
@@ -97,10 +96,8 @@ class DamagedTables(DamageContract):
 
 class TestSQLite(DamagedTables):
     @pytest.fixture
-    def url(self, tmp_path: Path) -> Iterator[str]:
-        memory = Path("/dev/shm")  # thousands of transactions that need not survive the machine
-        with TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as folder:
-            yield f"sqlite:///{folder}/jobs.sqlite"
+    def url(self, tmp_path: Path) -> str:
+        return f"sqlite:///{tmp_path / 'jobs.sqlite'}"
 
 
 @pytest.mark.slow

@@ -118,6 +118,15 @@ def test_a_damaged_version_is_one_that_no_job_is_stored_with() -> None:
     assert version_of(7) == 7
 
 
+def test_a_version_that_is_near_the_end_of_what_can_be_counted_is_none() -> None:
+    highest = MOST // 2 - 1
+    assert version_of(highest) == highest
+    assert is_sound_job(**{**JOB, "version": highest})
+    for damaged in (highest + 1, MOST - 1):
+        assert version_of(damaged) == NO_VERSION
+        assert not is_sound_job(**{**JOB, "version": damaged})
+
+
 def columns() -> list[Any]:
     """Return the columns of a sound job in the order of JobFormat.job_of()."""
     texts = JobFormat().texts(make_job())

@@ -68,6 +68,18 @@ def test_an_option_of_an_executor_that_does_not_exist_is_refused():
         BackgroundScheduler(executors={"default": {"type": "threadpool", "workers": 3}})
 
 
+@pytest.mark.parametrize("options", [{"misfire_grace_time": 900}, {"max_instances": 3, "timezone": "UTC"}])
+def test_a_default_of_jobs_that_is_given_to_the_scheduler_is_told_its_place(options):
+    name, value = next(iter(options.items()))
+    with pytest.raises(UnknownOptionError, match=rf"write job_defaults=\{{'{name}': {value}\}}$"):
+        BackgroundScheduler(**options)
+
+
+def test_an_option_that_is_like_none_is_refused_with_those_that_there_are():
+    with pytest.raises(UnknownOptionError, match=r"no option .blocking.; it takes logger, timezone, .*clock"):
+        BackgroundScheduler(blocking=True)
+
+
 @pytest.mark.parametrize("arguments", [{"args": 5}, {"args": "ab"}, {"kwargs": 5}])
 def test_arguments_that_are_no_series_are_refused(scheduler, arguments):
     with pytest.raises(JobTypeError):

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.folders import folder_of_files
 from tests.needs import missing
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Server:
         self.pid = 0
         self._guard: subprocess.Popen[bytes] | None = None
         self.program = self.find()
-        self.folder = Path(tempfile.mkdtemp(prefix=f"rota-{self.name.lower()}-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"rota-{self.name.lower()}-", dir=folder_of_files()))
         self.port = free_port()
         if self._user:
             shutil.chown(self.folder, self._user, self._user)

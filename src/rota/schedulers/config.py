@@ -15,7 +15,7 @@ from ..errors import (
     OptionTypeError,
     UnknownOptionError,
 )
-from ..texts import repr_of, type_name
+from ..texts import repr_of, shortened, type_name
 from ..util import asbool, asint
 from .names import check_names
 
@@ -87,6 +87,21 @@ def read_config(gconfig: Mapping[str, Any], prefix: str | None, options: Mapping
                 f"{name} must be a dictionary by alias, such as {{'default': {example!r}}}, got {type(value).__name__}"
             )
     return config
+
+
+def check_options(config: Mapping[str, Any], what: str) -> None:
+    """Refuse options that a scheduler does not have; a default of jobs is told its place.
+
+    :param what: whose options they are, for the message
+    :raises UnknownOptionError: for the first unknown name
+    """
+    for name, value in config.items():
+        if name in OPTION_NAMES and name not in OPTIONS:
+            raise UnknownOptionError(
+                f"{what} has no option {name!r}: it is one of jobs; "
+                f"write job_defaults={{{name!r}: {shortened(repr_of(value), 100)}}}"
+            )
+    check_names(config, OPTIONS, what)
 
 
 def seconds_option(config: Mapping[str, Any], name: str, default: float) -> float:

@@ -199,6 +199,11 @@ class Engine:
             state.completions.offload = offload if state.store.does_io else soon
 
     @property
+    def executors(self) -> Mapping[str, BaseExecutor]:
+        """The scheduler's executors by alias."""
+        return self._executors
+
+    @property
     def does_io(self) -> bool:
         """Whether a pass may wait for a disk or a network."""
         return any(state.store.does_io for state in self.states)
@@ -398,6 +403,9 @@ class Engine:
             for alias in list(self._executors)
         }
         open_to = {alias: free for alias, free in room.items() if free > 0}
+        own = store.__dict__
+        if "get_due_jobs" in own or "get_next_run_time" in own or "update_job" in own or "remove_job" in own:
+            store.obey_program()  # replaced on the object, perhaps just now
         now = store.now()  # anew: leases and claims may not be judged by the time before something slow
         jobs: Sequence[Job] = []
         if open_to:
@@ -620,6 +628,14 @@ class Engine:
         try:
             executor = self._executors[alias]
             executor.room_came_free = self.room_came_free
+            own = executor.__dict__
+            if (
+                "_do_submit_job" in own
+                or "submit_job" in own
+                or "_run_job_success" in own
+                or "_run_job_error" in own
+            ):
+                executor.obey_program()  # replaced on the object, perhaps just now
             executor.submit(heads, done)
         except BaseException as exc:  # it was removed or shut down meanwhile, and has taken none of the runs
             if is_interrupt(exc):

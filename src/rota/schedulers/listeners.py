@@ -49,6 +49,27 @@ class Listeners:
         for entry in gone:
             entry.close()
 
+    def set(self, wanted: list[tuple[Callable[[Any], Any], int]]) -> None:
+        """Let these be the listeners and their masks; those that stay keep their queues.
+
+        :raises OptionTypeError: as :meth:`add`; nothing is changed then
+        """
+        from .event_queue import EventQueue  # import time
+
+        left = list(self._entries)
+        entries = []
+        for callback, mask in wanted:
+            known = next((one for one in left if one.callback == callback and one.mask == mask), None)
+            if known is None:
+                _check(callback, mask)
+                known = EventQueue(callback, mask)
+            else:
+                left.remove(known)
+            entries.append(known)
+        self._replace(tuple(entries))
+        for entry in left:
+            entry.close()
+
     def dispatch(self, event: Any, logger: GuardedLogger) -> None:
         """Call the listeners that want this event, in the order in which they were added: events of a caller's own act."""
         for entry in self._entries:

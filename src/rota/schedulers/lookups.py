@@ -62,7 +62,7 @@ class JobLookups:
     timezone: tzinfo
     #: the scheduler's logger, guarded
     _log: GuardedLogger
-    _listeners: Listeners
+    _listening: Listeners
     _executors: dict[str, BaseExecutor]
     _jobstores: dict[str, BaseJobStore]
     _jobstores_lock: Any
@@ -151,7 +151,7 @@ class JobLookups:
 
         :raises JobLookupError: if there is none; it suggests a near id
         """
-        found = self._find_job(job_id, jobstore_alias)
+        found = JobLookups._find_job(self, job_id, jobstore_alias)
         if found is None:
             raise no_such_job(job_id, self._some_ids(jobstore_alias) if usable_id(job_id) else ())
         return found, found._home[1]

@@ -5,18 +5,17 @@ Knows the port only, no store: the subclass gives a :class:`Hand` on the data. S
 
 from __future__ import annotations
 
-import io
-
 import pytest
 
 from ..clock import SECOND, moment
-from ..core.plan import QUARANTINED, plan
-from ..core.run import CLAIMED, MISSED, SUCCEEDED, succeed
+from ..core.plan import plan
+from ..core.run import CLAIMED, SUCCEEDED, succeed
 from ..errors import StoreReplacedError
 from ..events import EVENT_SCHEDULER_DEGRADED
 from ..executors.steps import current_run
 from .clock import VirtualClock
 from .contract_jobs import START, make_job, task
+from .damage_found import JOB, NODE, RECORD, RUN, Damage, Found, check_listings, check_neighbours
 from .manual import ManualScheduler
 
 TYPE_CHECKING = False
@@ -54,16 +53,13 @@ DAMAGES: Mapping[str, Any] = {
     "an object": {"damaged": {"type": "cron"}},
 }
 
-#: The kinds of things that a store keeps and a hand can damage.
-JOB, RUN, RECORD, NODE = "job", "run", "record", "node"
-
 LEASE = 10 * SECOND
-#: When the scheduler comes, long after the leases of all others were over.
-LATER = START + 100 * SECOND
+#: When the scheduler comes, long after all others have gone and their leases were over.
+LATER = START + 3_700 * SECOND
 #: How long it then works: housekeeping comes once a minute.
 MINUTES = 3
 #: The healthy jobs, and from one of their times to the next (seconds).
-HEALTHY, EVERY = 3, 2
+HEALTHY, EVERY = 3, 10
 
 
 class Hand:
@@ -95,19 +91,6 @@ class Hand:
 
     def close(self) -> None:
         """Close what was opened."""
-
-
-class Damage:
-    """One damage that was done.
-
-    :ivar key: what was damaged, as it was stored before
-    """
-
-    def __init__(self, kind: str, field: str, name: str, key: tuple[Any, ...]) -> None:
-        self.kind, self.field, self.name, self.key = kind, field, name, key
-
-    def __repr__(self) -> str:
-        return f"<{self.kind}.{self.field} is {self.name}: {self.key!r}>"
 
 
 class DamageContract:
@@ -145,9 +128,13 @@ class DamageContract:
                 )
             scheduler.advance(minutes=MINUTES)
             assert troubles == []
-            _check_neighbours(scheduler, begin, clock.now())
-            _check_listings(scheduler)
-            found = Found(scheduler)
+            check_neighbours(
+                scheduler,
+                [f"healthy{number}" for number in range(HEALTHY)],
+                range(begin, clock.now() + 1, EVERY * SECOND),
+            )
+            check_listings(scheduler)
+            found = Found(scheduler, LATER)
             wrong = [damage for damage in done if not found.accounts_for(damage)]
             assert not wrong, "\n".join(map(repr, wrong))
             assert scheduler.get_runs(status=CLAIMED, limit=100_000) == []
@@ -167,8 +154,8 @@ class DamageContract:
                 scheduler.remove_job(damage.key[0])
                 assert scheduler.get_job(damage.key[0]) is None
             for damage in done[1::2]:
-                scheduler.add_job(task, "interval", seconds=60, id=damage.key[0], replace_existing=True)
-            scheduler.advance(minutes=2)
+                scheduler.add_job(task, "interval", seconds=90, id=damage.key[0], replace_existing=True)
+            scheduler.advance(minutes=2)  # in which it runs once, and housekeeping comes
             states = {job.id: job.state for job in scheduler.get_jobs()}
             for damage in done[1::2]:
                 assert states[damage.key[0]] == "active", damage
@@ -180,11 +167,11 @@ class DamageContract:
     @pytest.mark.timeout(900)
     def test_a_damaged_record_still_stands_for_its_own_time(self, hand: Hand) -> None:
         clock = VirtualClock(moment(START))
-        done = [damage for damage in _spoil_all(hand, clock, RECORD) if damage.field in ("last", "status")]
+        done = list(_spoil_all(hand, clock, RECORD, fields=("last", "status")))
         store = hand.open()
         store.start(_Holder(clock), "default")
         try:
-            found = store.recorded(dict([damage.key for damage in done]))
+            found = store.recorded({damage.key[0]: START for damage in done})
             wrong = [damage for damage in done if damage.key[1] not in _firsts(found, damage.key[0])]
             assert not wrong, "\n".join(map(repr, wrong))
         finally:
@@ -225,7 +212,7 @@ class DamageContract:
             scheduler.advance(minutes=2 * MINUTES)
             assert troubles == []
             assert done
-            found = Found(scheduler)
+            found = Found(scheduler, LATER)
             wrong = [damage for damage in done if not found.goes_on(damage.key[0], START + 151 * SECOND)]
             assert not wrong, "\n".join(map(repr, wrong))
             assert scheduler.get_runs(status=CLAIMED, limit=100_000) == []
@@ -306,21 +293,30 @@ def spoil_own_run(hand: int, number: int) -> None:
 # ----------------------------------------------------------------------------------------------------------- damages
 
 
-def _spoil_all(hand: Hand, clock: VirtualClock, *kinds: str) -> Iterator[Damage]:
-    """Make a job, run, record or node for each damage to each of its fields, then do the damage; return what was done."""
+def _spoil_all(
+    hand: Hand, clock: VirtualClock, *kinds: str, fields: tuple[str, ...] = ()
+) -> Iterator[Damage]:
+    """Make a job, run, record or node for each damage to each of its fields, then do the damage; return what was done.
+
+    The records that are damaged in the same field are those of one job.
+
+    :param kinds: of what, if not of everything
+    :param fields: which ones, if not all
+    """
     store = hand.open()
     store.start(_Holder(clock), "default")
     try:
         wanted = [
             Damage(kind, field, name, ())
-            for kind, fields in hand.fields.items()
+            for kind, names in hand.fields.items()
             if not kinds or kind in kinds
-            for field in fields
+            for field in names
+            if not fields or field in fields
             for name in hand.damages
         ]
         for kind, make in _MAKE.items():
             of_kind = [damage for damage in wanted if damage.kind == kind]
-            for damage, key in zip(of_kind, make(store, len(of_kind)), strict=True):
+            for damage, key in zip(of_kind, make(store, len(of_kind), len(hand.damages)), strict=True):
                 damage.key = key
     finally:
         store.shutdown()
@@ -343,7 +339,7 @@ class _Holder:
         self.clock = clock
 
 
-def _make_jobs(store: BaseJobStore, count: int) -> list[tuple[Any, ...]]:
+def _make_jobs(store: BaseJobStore, count: int, each: int) -> list[tuple[Any, ...]]:
     jobs = [
         make_job(f"job{number}", every=3600, args=(number,), kwargs={"word": "x"}) for number in range(count)
     ]
@@ -364,90 +360,33 @@ def _claimed(store: BaseJobStore, ids: list[str], node: str) -> list[Run]:
     return [decision.runs[0] for decision in won]
 
 
-def _make_runs(store: BaseJobStore, count: int) -> list[tuple[Any, ...]]:
+def _make_runs(store: BaseJobStore, count: int, each: int) -> list[tuple[Any, ...]]:
     runs = _claimed(store, [f"run{number}" for number in range(count)], "gone")
     return [(run.job_id, run.nominal) for run in runs]
 
 
-def _make_records(store: BaseJobStore, count: int) -> list[tuple[Any, ...]]:
-    runs = _claimed(store, [f"record{number}" for number in range(count)], "gone")
-    for number, run in enumerate(runs):
-        run.started_at = START
-        succeed(run, {"value": number}, START + SECOND)
-    assert store.finish(runs, START + SECOND) == []
-    return [(run.job_id, run.nominal) for run in runs]
+def _make_records(store: BaseJobStore, count: int, each: int) -> list[tuple[Any, ...]]:
+    times = [START + number * 150 * SECOND for number in range(each)]
+    jobs = [make_job(f"record{number}", every=150) for number in range(count // each)]
+    if jobs:
+        store.add_jobs(jobs)
+    for number, time in enumerate(times if jobs else ()):
+        store.renew("writer", time, LEASE)
+        stored = [job for job in map(store.lookup_job, (job.id for job in jobs)) if job is not None]
+        won = store.claim([plan(job, time) for job in stored], "writer", time)
+        runs = [run for decision in won for run in decision.runs]
+        assert [(run.job_id, run.nominal) for run in runs] == [(job.id, time) for job in jobs]
+        for run in runs:
+            run.started_at = time
+            succeed(run, {"value": number}, time + SECOND)
+        assert store.finish(runs, time + SECOND) == []
+    return [(job.id, time) for job in jobs for time in times]
 
 
-def _make_nodes(store: BaseJobStore, count: int) -> list[tuple[Any, ...]]:
+def _make_nodes(store: BaseJobStore, count: int, each: int) -> list[tuple[Any, ...]]:
     for number in range(count):
         _claimed(store, [f"node{number}"], f"gone{number}")
     return [(f"gone{number}",) for number in range(count)]
 
 
 _MAKE = {JOB: _make_jobs, RUN: _make_runs, RECORD: _make_records, NODE: _make_nodes}
-
-
-# ------------------------------------------------------------------------------------------------ what must hold then
-
-
-def _check_neighbours(scheduler: ManualScheduler, begin: int, now: int) -> None:
-    """Every time of every healthy job ran, and at its time."""
-    for number in range(HEALTHY):
-        runs = scheduler.get_runs(f"healthy{number}", limit=100_000)
-        assert {run.status for run in runs} == {SUCCEEDED}
-        times = [run.nominal for run in reversed(runs)]
-        assert times == list(range(times[0], now + 1, EVERY * SECOND))
-        assert times[0] - begin <= EVERY * SECOND
-        assert [run.started_at for run in reversed(runs)] == times
-
-
-def _check_listings(scheduler: ManualScheduler) -> None:
-    """Nothing that reads many raises because of one."""
-    jobs = scheduler.get_jobs()
-    assert {type(text) for job in jobs for text in (job.id, job.name, job.executor, job.state)} == {str}
-    for job in jobs:
-        str(job)
-        scheduler.get_job(job.id)
-    for run in scheduler.get_runs(limit=100_000):
-        run.to_dict()
-    scheduler.print_jobs(out=io.StringIO())
-    scheduler.export_jobs(io.StringIO())
-    scheduler.health()
-
-
-class Found:
-    """What there is after the damages, and whether it accounts for each of them."""
-
-    def __init__(self, scheduler: ManualScheduler) -> None:
-        self.jobs = {job.id: job for job in scheduler.get_jobs()}
-        self.runs: dict[str, list[Run]] = {}
-        for run in scheduler.get_runs(limit=100_000):
-            self.runs.setdefault(run.job_id, []).append(run)
-
-    def accounts_for(self, damage: Damage) -> bool:
-        """Whether what was damaged is in quarantine and says why, or goes on as if nothing had been."""
-        if damage.kind == JOB:
-            return self._job(damage.key[0])
-        job_id = damage.key[0] if damage.kind != NODE else damage.key[0].replace("gone", "node")
-        return self.goes_on(job_id, START + 1)
-
-    def _job(self, id: str) -> bool:
-        job = self.jobs.get(id)
-        if job is None:  # its very id was damaged
-            return True
-        if job.state == QUARANTINED:
-            return bool(job.error)
-        if job.executor != "default":
-            return True  # it waits for an executor that this scheduler does not have
-        # What is skipped because of a wrong count is no answer.
-        return any(run.status in (SUCCEEDED, MISSED) for run in self.runs.get(id, ()))
-
-    def goes_on(self, id: str, since: int) -> bool:
-        """Whether the job of a damaged run runs again, from an instant on, and has none under way."""
-        job = self.jobs.get(id)
-        return job is not None and job.running == 0 and self._ran(id, since)
-
-    def _ran(self, id: str, since: int) -> bool:
-        return any(
-            run.status == SUCCEEDED and (run.started_at or 0) >= since for run in self.runs.get(id, ())
-        )

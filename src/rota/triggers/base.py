@@ -362,7 +362,11 @@ def zone_for(timezone: Any, *dates: Any) -> tzinfo:
             zone = astimezone(value.tzinfo)
             assert zone is not None
             return zone
-    return local_timezone()
+    return local_timezone(*_PATCHED)
+
+
+#: Where programs put a function of their own in the place of the name.
+_PATCHED = tuple(f"rota.triggers.{name}" for name in ("cron", "interval", "date", "calendarinterval"))
 
 
 def is_zone_given(timezone: Any, *dates: Any) -> bool:

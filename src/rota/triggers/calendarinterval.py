@@ -323,3 +323,11 @@ def _whole(name: str, value: Any, most: int) -> int:
     if not 0 <= value <= most:
         raise TriggerError(f"{name} must be from 0 to {most}, not {value}")
     return value
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ..compat.names import of_module  # rare
+
+        return of_module(__name__, name)

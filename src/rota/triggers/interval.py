@@ -402,3 +402,11 @@ def _depth_of_user() -> int:
         if not module.startswith("rota."):
             return depth + 1
         depth += 1
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ..compat.names import of_module  # rare
+
+        return of_module(__name__, name)

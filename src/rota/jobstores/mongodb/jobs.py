@@ -12,7 +12,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from ...clock import HELD
 from ...core.plan import ACTIVE, ENDED, QUARANTINED
-from ...damaged import DAMAGED, text_instead, version_of
+from ...damaged import DAMAGED, MOST_VERSION, text_instead, version_of
 from ...errors import ConflictingIdError, JobLookupError, JobValueError
 from ...texts import storable
 from ..base import ALIASES, COUNTED
@@ -312,7 +312,10 @@ class Jobs:
 
     def _save(self, job_id: str, values: Mapping[str, Any], version: int | None) -> int | None:
         """Replace a job whose document is whole; return its new version, None if nothing was done."""
-        numbers = {"$type": "number", **({"$gte": 0} if version is None else {"$eq": version})}
+        numbers = {
+            "$type": "number",
+            **({"$gte": 0, "$lt": MOST_VERSION} if version is None else {"$eq": version}),
+        }
         condition = {
             "_id": job_id,
             "state": {"$nin": OVER},

@@ -38,7 +38,7 @@ from .jobs import Jobs
 from .keys import Keys
 from .ledger import AT_ONCE, TRIES, Ledger
 from .mending import Mending
-from .opening import take_possession
+from .opening import earlier_jobs, take_possession
 from .records import time_of_score
 from .server import Server, texts
 
@@ -132,6 +132,16 @@ class RedisJobStore(DurableJobStore):
         """The client that the store uses."""
         return self._server.client
 
+    @property
+    def jobs_key(self) -> str:
+        """The key of the jobs, for programs that look into it; what is there is Rota's own, and it is changed by the store only."""
+        return self._keys.jobs
+
+    @property
+    def run_times_key(self) -> str:
+        """What the keys of due times begin with: a colon and the executor's alias follow."""
+        return self._keys.run_times
+
     # -- life cycle ----------------------------------------------------------------------------------------------
 
     def start(self, scheduler: Any, alias: str) -> None:
@@ -143,13 +153,21 @@ class RedisJobStore(DurableJobStore):
         """
         super().start(scheduler, alias)
         self._server.check_slots(self._keys.names)
-        self._open()
+        is_new = self._open()
         self._offset = Offset()
         self._started = True
         self.measure_clock()
+        if is_new and self._format.imports:
+            self._tell_of_earlier_jobs()
 
-    def _open(self) -> None:
-        self._opened(take_possession(self._keys, self._server, self._create))
+    def _earlier_jobs(self) -> str | None:
+        return earlier_jobs(self._server)
+
+    def _open(self) -> bool:
+        """Take possession of the keys; tell whether they are new."""
+        identity, is_new = take_possession(self._keys, self._server, self._create)
+        self._opened(identity)
+        return is_new
 
     def reopen(self) -> None:
         """Take possession of the keys that are there now; see the port."""
@@ -197,7 +215,7 @@ class RedisJobStore(DurableJobStore):
 
     def get_next_run_time(self) -> datetime | None:
         """Return the earliest next run time, or None."""
-        following = self.next_due(())
+        following = RedisJobStore.next_due(self, ())
         if following is None:
             return None
         timezone = getattr(self._scheduler, "timezone", None)
@@ -238,6 +256,8 @@ class RedisJobStore(DurableJobStore):
 
         :raises JobLookupError: if there is none
         """
+        if self._is_moved(job):
+            return
         self._jobs.save(job, "")
 
     def save_job(self, job: Job, version: int) -> bool:
@@ -439,3 +459,11 @@ class RedisJobStore(DurableJobStore):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (server={self._server.address}, jobs_key={self._keys.jobs!r})>"
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ...compat.names import of_module  # rare
+
+        return of_module(__name__, name)

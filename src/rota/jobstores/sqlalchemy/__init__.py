@@ -23,7 +23,7 @@ from ...errors import (
 )
 from ...jobcodec import JobFormat
 from ...util import maybe_ref
-from .. import retention
+from .. import earlier, retention
 from ..base import ConflictingIdError, JobLookupError
 from ..documents import ordered
 from ..durable import DurableJobStore
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any, TypeVar
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, Table
 
     from ...core.plan import Decision
     from ...core.recorded import Recorded
@@ -161,6 +161,11 @@ class SQLAlchemyJobStore(DurableJobStore):
         return self._db.lent
 
     @property
+    def jobs_t(self) -> Table:
+        """The table of the jobs, for programs that look into it; it has columns of its own, and only the store writes there."""
+        return self._tables.jobs
+
+    @property
     def waits_for_sockets(self) -> bool:  # type: ignore[override]
         """Whether the database is a server, and not a file."""
         return not self._db.can.one_writer
@@ -175,11 +180,26 @@ class SQLAlchemyJobStore(DurableJobStore):
         """
         super().start(scheduler, alias)
         self._home = scheduler, alias
+        self._tables.are_new = False
         self._open()
         self._offset = None if self._db.can.clock is None else Offset()
         self.has_clock = self.has_clock or self._offset is not None
         self._started = True
         self.measure_clock()
+        if self._tables.are_new and self._format.imports:
+            self._tell_of_earlier_jobs()
+
+    def _earlier_jobs(self) -> str | None:
+        found = self._db.read(self._tables.earlier_jobs)
+        if found is None:
+            return None
+        name, count = found
+        url = self._db.engine.url.render_as_string(hide_password=True)
+        way = earlier.by_import(url, "" if name == earlier.TABLES[0] else name)
+        own = self._tables.jobs.name
+        return earlier.left_behind(
+            count, f"the table {name}", way + ("" if own == "rota_jobs" else f" --table {own}")
+        )
 
     def _open(self) -> None:
         """Create or migrate the tables, and take note of which store that is."""
@@ -249,7 +269,7 @@ class SQLAlchemyJobStore(DurableJobStore):
 
     def get_all_jobs(self) -> list[Job]:
         """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
-        return self.select_jobs()
+        return SQLAlchemyJobStore.select_jobs(self)
 
     def select_jobs(
         self, state: Collection[str] | None = None, limit: int | None = None, offset: int = 0
@@ -317,6 +337,8 @@ class SQLAlchemyJobStore(DurableJobStore):
 
         :raises JobLookupError: if there is none
         """
+        if self._is_moved(job):
+            return
         values = self._jobs.values_of(job, self.now())
         for _ in range(_TRIES):
             if self._save(job, values, None):
@@ -732,3 +754,11 @@ class SQLAlchemyJobStore(DurableJobStore):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (url={self._db.address})>"
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ...compat.names import of_module  # rare
+
+        return of_module(__name__, name)

@@ -11,7 +11,7 @@ from collections import Counter
 
 from ...clock import HELD
 from ...core.plan import ACTIVE, ENDED, QUARANTINED
-from ...damaged import DAMAGED, MOST, NO_VERSION, STATES, is_time
+from ...damaged import DAMAGED, MOST, MOST_VERSION, NO_VERSION, STATES, is_time
 from ...texts import shortened, storable
 from ..documents import healing_as, job_of
 from .layout import JOBS, active_of, damaged_key, due_folder, due_name, job_key, quarantined_key
@@ -179,9 +179,8 @@ def _check(
     nominal, due, recorded = times
     if not all(type(part) is str for part in parts) or not (error is None or type(error) is str):
         raise TypeError("a part of it is no text")
-    # A version goes on from here.
     fit = all(type(number) is int and -MOST < number < MOST for number in numbers)
-    if not fit or not 0 <= numbers[0] < MOST // 2:
+    if not fit or not 0 <= numbers[0] < MOST_VERSION:
         raise TypeError("a number of it is none, or too large")
     for name, time in (("next", nominal), ("due", due)):
         if not (time is None or (type(time) is int and (is_time(time) or time == HELD))):
