@@ -57,6 +57,11 @@ $(VENV)/.ready: pyproject.toml
 .venvs/bench-apscheduler4/.ready: pyproject.toml
 	-@scripts/setup .venvs/bench-apscheduler4 bench-apscheduler4 && touch $@
 
+# tests/compat/test_libraries.py asks for these: libraries that were written for APScheduler, each in an environment of its own.
+.venvs/library-%/.ready: tests/compat/libraries/%.txt
+	@scripts/setup-library $(BIN)/python $*
+	@touch $@
+
 .venvs/%/.ready: pyproject.toml
 	@scripts/setup .venvs/$* all,dev $*
 	@touch $@

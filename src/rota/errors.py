@@ -10,6 +10,7 @@ May not import anything of Rota. Each class also derives from what APScheduler 3
     │   └── UnknownTimezoneError (KeyError)      no such time zone
     ├── UnknownAliasError (KeyError)             no store, executor or plug-in of that name
     ├── MissingExtraError (ImportError)          an optional dependency is not installed
+    ├── PackageLoadedError (RuntimeError)        APScheduler itself is loaded, so its name cannot mean Rota
     ├── TriggerError (ValueError)                a trigger's parameters are wrong
     │   ├── TriggerTypeError (TypeError)         a parameter of a trigger has the wrong type
     │   ├── CronError                            a cron expression is wrong: field, item and column
@@ -92,6 +93,16 @@ class MissingExtraError(RotaError, ImportError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs an optional dependency: install it with  pip install 'rota[{extra}]'")
+
+
+class PackageLoadedError(RotaError, RuntimeError):
+    """APScheduler itself is loaded in this process already, so that its name cannot mean Rota any more."""
+
+    def __init__(self, package: str, where: str | None) -> None:
+        super().__init__(
+            f"rota.as_apscheduler must be imported before {package}, got a process in which it is loaded already "
+            f"(from {where}); put the import first in the program, or run it with  python -m rota.as_apscheduler program.py"
+        )
 
 
 class TriggerError(RotaError, ValueError):

@@ -95,13 +95,10 @@ EVENT_ALL = 2**27 - 1
 
 
 class _Event:
-    """Shows an event's class and attributes; subclasses list their own attributes in ``__slots__``."""
-
-    __slots__ = ()
+    """Shows an event's class and attributes, which are ordinary ones: programs read ``vars(event)`` and add their own."""
 
     def __repr__(self) -> str:
-        names = [name for cls in reversed(type(self).__mro__) for name in getattr(cls, "__slots__", ())]
-        values = ", ".join(f"{name}={getattr(self, name)!r}" for name in names if name != "run")
+        values = ", ".join(f"{name}={value!r}" for name, value in vars(self).items() if name != "run")
         return f"<{type(self).__name__} ({values})>"
 
 
@@ -111,8 +108,6 @@ class SchedulerEvent(_Event):
     :ivar int code: the event code
     :ivar str | None alias: alias of the job store or executor that was added or removed
     """
-
-    __slots__ = ("alias", "code")
 
     def __init__(self, code: int, alias: str | None = None) -> None:
         self.code = code
@@ -125,8 +120,6 @@ class SchedulerHealthEvent(SchedulerEvent):
     :ivar str | None reason: the error, for DEGRADED and REPLACED
     """
 
-    __slots__ = ("reason",)
-
     def __init__(self, code: int, alias: str | None, reason: str | None = None) -> None:
         super().__init__(code, alias)
         self.reason = reason
@@ -137,8 +130,6 @@ class SchedulerStalledEvent(SchedulerHealthEvent):
 
     :ivar str | None job_id: the job whose trigger does not return; None: it is the store that does not, or a job that runs inline
     """
-
-    __slots__ = ("job_id",)
 
     def __init__(self, code: int, alias: str | None, reason: str, job_id: str | None) -> None:
         super().__init__(code, alias, reason)
@@ -151,8 +142,6 @@ class ClockEvent(SchedulerEvent):
     :ivar float delta: seconds; positive if it jumped forward
     """
 
-    __slots__ = ("delta",)
-
     def __init__(self, code: int, delta: float) -> None:
         super().__init__(code)
         self.delta = delta
@@ -164,8 +153,6 @@ class JobEvent(SchedulerEvent):
     :ivar str job_id: the job
     :ivar str | None jobstore: alias of the job's store
     """
-
-    __slots__ = ("job_id", "jobstore")
 
     def __init__(self, code: int, job_id: str, jobstore: str | None) -> None:
         self.code = code
@@ -180,8 +167,6 @@ class JobQuarantineEvent(JobEvent):
     :ivar str reason: what is wrong with it
     """
 
-    __slots__ = ("reason",)
-
     def __init__(self, code: int, job_id: str, jobstore: str | None, reason: str) -> None:
         super().__init__(code, job_id, jobstore)
         self.reason = reason
@@ -192,8 +177,6 @@ class JobSubmissionEvent(JobEvent):
 
     :ivar list[datetime] scheduled_run_times: the nominal times
     """
-
-    __slots__ = ("scheduled_run_times",)
 
     def __init__(
         self, code: int, job_id: str, jobstore: str | None, scheduled_run_times: list[datetime]
@@ -212,8 +195,6 @@ class JobExecutionEvent(JobEvent):
     :ivar Run | None run: the whole record: attempt, start, end, status, reason, count
     """
 
-    __slots__ = ("exception", "retval", "run", "scheduled_run_time", "traceback")
-
     def __init__(
         self,
         code: int,
@@ -231,6 +212,16 @@ class JobExecutionEvent(JobEvent):
         self.exception = exception
         self.traceback = traceback
         self.run = run
+
+    @property
+    def name(self) -> str | None:
+        """The name of the job, which may be in no store any more: one that runs once is gone when its run ends."""
+        return self.run.name if self.run is not None else None
+
+    @property
+    def func_ref(self) -> str | None:
+        """The textual reference to what the job calls, None if it has none."""
+        return self.run.func if self.run is not None else None
 
     @property
     def attempt(self) -> int:

@@ -19,6 +19,7 @@ from .errors import (
     UnknownAttributeError,
 )
 from .jobchecks import checked_call, checked_executor, checked_id, checked_name, checked_time, checked_trigger
+from .texts import repr_of
 from .triggers.base import BaseTrigger
 from .util import (
     convert_to_datetime,
@@ -31,7 +32,7 @@ from .util import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime, tzinfo
+    from datetime import datetime, timedelta, tzinfo
     from typing import Any, Self
 
     from .core.run import Run
@@ -133,10 +134,10 @@ class Job:
         scheduler: Any,
         id: str | None = None,
         *,
-        func: Any = None,
+        func: Any = undefined,
         args: Any = (),
         kwargs: Any = None,
-        trigger: Any = None,
+        trigger: Any = undefined,
         executor: str = "default",
         name: str | None = None,
         next_run_time: Any = undefined,
@@ -155,12 +156,18 @@ class Job:
         self.args = args
         if kwargs is not None:
             self._kwargs = kwargs
-        self.func, self.func_ref, usual_name = checked_call(
-            func, args, _NO_KWARGS if kwargs is None else kwargs
-        )
-        self.name = usual_name if name is None else checked_name(name)
+        if func is not undefined:  # doubles of tests have none
+            self.func, self.func_ref, usual_name = checked_call(
+                func, args, _NO_KWARGS if kwargs is None else kwargs
+            )
+            self.name = usual_name if name is None else checked_name(name)
+        elif name is not None:
+            self.name = checked_name(name)
         # Both checks, without the calls.
-        self.trigger = trigger if BaseTrigger in type(trigger).__mro__ else checked_trigger(trigger)
+        if BaseTrigger in type(trigger).__mro__:
+            self.trigger = trigger
+        elif trigger is not undefined:
+            self.trigger = checked_trigger(trigger)
         self.executor = executor if type(executor) is str else checked_executor(executor)
         if next_run_time is not undefined:
             self.set_next(self._next_instant(next_run_time))
@@ -271,15 +278,38 @@ class Job:
         """Seconds that a run may be late; None means that it is never too late."""
         return seconds_of(self.policy.misfire_grace)
 
+    @misfire_grace_time.setter
+    def misfire_grace_time(self, value: float | timedelta | None) -> None:
+        self._set_option("misfire_grace_time", value)
+
     @property
     def coalesce(self) -> bool:
         """Whether several owed times become one run."""
         return self.policy.coalesce
 
+    @coalesce.setter
+    def coalesce(self, value: bool) -> None:
+        self._set_option("coalesce", value)
+
     @property
     def max_instances(self) -> int:
         """How many runs of the job may be under way at once."""
         return self.policy.max_instances
+
+    @max_instances.setter
+    def max_instances(self, value: int) -> None:
+        self._set_option("max_instances", value)
+
+    def _set_option(self, name: str, value: Any) -> None:
+        from .compat.jobs import set_option  # rare
+
+        set_option(self, name, value)
+
+    def _get_run_times(self, now: datetime) -> list[datetime]:
+        """Return the times from the next one to ``now``, both included: APScheduler's name, for programs that ask."""
+        from .compat.jobs import run_times  # rare
+
+        return run_times(self, now)
 
     # -- what the layers below the scheduler use -----------------------------------------------------------------
 
@@ -400,9 +430,11 @@ class Job:
                 options[name] = value
             elif name == "id":
                 if not isinstance(value, str):
-                    raise JobTypeError(f"id must be a nonempty string, got {value!r}")
+                    raise JobTypeError(f"id must be a nonempty string, got {repr_of(value)}")
                 if getattr(self, "id", value) != value:
-                    raise JobValueError(f"The job ID may not be changed (job {self.id!r}, new id {value!r})")
+                    raise JobValueError(
+                        f"The job ID may not be changed (job {self.id!r}, new id {repr_of(value)})"
+                    )
             elif name not in _CALL:
                 unknown.append(name)
         if not _CALL.isdisjoint(changes):
@@ -417,7 +449,7 @@ class Job:
             names = (*sorted(_CALL), "next_run_time", *_CHECKS, *OPTION_NAMES)
             raise UnknownAttributeError(
                 f"The following are not modifiable attributes of Job: {', '.join(unknown)}"
-                f"{suggestion(unknown[0], names)}"
+                + (suggestion(unknown[0], names) or f"; there are {', '.join(names)}")
             )
         for name, value in approved.items():
             setattr(self, name, value)
@@ -483,6 +515,13 @@ class Job:
         )
         self.next_run_time = state["next_run_time"]
 
+    if not TYPE_CHECKING:  # for checkers, an attribute is there or not
+
+        def __getattr__(self, name: str) -> Any:
+            from .compat.names import missing  # rare
+
+            raise missing(self, name)
+
     def __eq__(self, other: object) -> bool:
         return self.id == other.id if isinstance(other, Job) else NotImplemented
 
@@ -515,3 +554,28 @@ _CALL = frozenset(("func", "args", "kwargs"))
 _NOWHERE = (None, None)
 _NO_KWARGS: Mapping[str, Any] = {}
 _assigned = attrgetter(*(name for name in Job.__slots__ if name != "__weakref__"))
+# The slots are made. Programs take the attributes of a job from here, by APScheduler's names.
+_NAMES = (
+    *(
+        "__weakref__",
+        "_jobstore_alias",
+        "_scheduler",
+        "args",
+        "coalesce",
+        "executor",
+        "func",
+        "func_ref",
+        "id",
+        "kwargs",
+    ),
+    *("max_instances", "misfire_grace_time", "name", "next_run_time", "trigger"),
+)
+setattr(Job, "__slots__", _NAMES)  # noqa: B010  # the types of slots are those of the class body
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from .compat.names import of_module  # rare
+
+        return of_module(__name__, name)

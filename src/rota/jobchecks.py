@@ -60,7 +60,7 @@ def checked_name(value: Any) -> str:
     :raises JobTypeError: if it is not
     """
     if not value or not isinstance(value, str):
-        raise JobTypeError(f"name must be a nonempty string, got {value!r}")
+        raise JobTypeError(f"name must be a nonempty string, got {repr_of(value)}")
     return value
 
 
@@ -112,7 +112,7 @@ def checked_executor(value: Any) -> str:
     :raises JobTypeError: if it is not
     """
     if not isinstance(value, str):
-        raise JobTypeError(f"executor must be a string, got {value!r}")
+        raise JobTypeError(f"executor must be a string, got {repr_of(value)}")
     return value
 
 

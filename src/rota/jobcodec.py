@@ -126,10 +126,12 @@ class JobFormat:
             raise ConfigurationError(f'serializer must be "json" or "pickle", not {serializer!r}')
         self.pickles = serializer == "pickle"
         self._load: Callable[[str], Any] = load_pickled if self.pickles else loads
-        self._protocol = pickle_protocol
+        self.protocol = pickle_protocol
         self.imports = imports
         self._signer = signer_of(signing_key)
         self._allowed: AllowList | None = None
+        #: makes the job that a store returns of the one that was restored, where the program overrides _reconstitute_job()
+        self.restored: Callable[[Job], Job] | None = None
 
     def restrict(self, allowed: AllowList | None) -> None:
         """Take the callables that jobs may name; None: all.
@@ -262,7 +264,7 @@ class JobFormat:
                 raise
             columns = (id, name, *parts, executor, nominal, due, version, state, running, error)
             return self._of_damaged(home, columns)
-        return job
+        return job if self.restored is None else self.restored(job)
 
     def _of_damaged(self, home: tuple[Any, str | None], columns: Sequence[Any]) -> Job:
         """Return a job of which not all is what a store wrote, in quarantine; what is damaged has something sound in its place."""
@@ -355,7 +357,7 @@ class JobFormat:
         return self._pickle(value, where)
 
     def _pickle(self, value: Any, where: str) -> str:
-        return pickled(value, where, self._protocol)
+        return pickled(value, where, self.protocol)
 
     def _trigger_text(self, trigger: BaseTrigger) -> str:
         if type(trigger) is UnrestoredTrigger:

@@ -27,11 +27,23 @@ LEVELS = {"debug": DEBUG, "info": INFO, "warning": WARNING, "error": 40}
 _PLAIN: tuple[type, ...] = (str, int, float, bool, type(None))
 
 
+#: What Rota's logger names begin with, and what they are to begin with instead (:mod:`rota.compat.loggers`).
+_renamed: tuple[str, str] | None = None
+
+
 def get_logger(name: str) -> Logger:
     """Return the logger of that name."""
     from logging import getLogger
 
+    if _renamed is not None and name.startswith(_renamed[0]):
+        name = _renamed[1] + name[len(_renamed[0]) :]
     return getLogger(name)
+
+
+def rename_loggers(old: str, new: str) -> None:
+    """Have loggers whose names begin with ``old`` go by names that begin with ``new`` from now on."""
+    global _renamed
+    _renamed = (old, new)
 
 
 class LoggerAttribute:

@@ -5,6 +5,7 @@ May not read the clock; imports ``zoneinfo``, ``re`` and ``tzlocal`` only when t
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from functools import lru_cache
 from os import getpid, urandom
@@ -116,12 +117,48 @@ def asbool(obj: Any) -> bool:
 
 
 def suggestion(word: str, possible: Any) -> str:
-    """Return ``"; did you mean 'x'?"`` for the nearest of the possible words, or an empty string."""
+    """Return ``"; did you mean 'x'?"`` for the nearest of the possible words, or an empty string if none is near."""
+    near = nearest(word, possible)
+    return f"; did you mean {near!r}?" if near is not None else ""
+
+
+def nearest(word: str, possible: Any) -> str | None:
+    """Return the possible word that was probably meant by this one, None if none is near."""
     from difflib import get_close_matches
 
     by_folded = {str(name).casefold(): str(name) for name in possible}
-    near = get_close_matches(word.casefold(), by_folded, 1)
-    return f"; did you mean {by_folded[near[0]]!r}?" if near else ""
+    folded = word.casefold()
+    for found in get_close_matches(folded, by_folded, 3):
+        if _is_near(folded, found):
+            return by_folded[found]
+    return None
+
+
+def _is_near(one: str, other: str) -> bool:
+    """Whether two words differ by a slip in every four characters at most, or one is the begin or the end of the other."""
+    shorter, longer = sorted((one, other), key=len)
+    if len(shorter) >= _PART and (longer.startswith(shorter) or longer.endswith(shorter)):
+        return True
+    return _slips(one, other) <= max(1, len(shorter) // 4)
+
+
+#: From how many characters on a begin or an end of a word tells which one it is.
+_PART = 4
+
+
+def _slips(one: str, other: str) -> int:
+    """Return how many characters are left out, put in, changed, or swapped with their neighbour between two words."""
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, here in enumerate(one, 1):
+        previous, row = row, [i]
+        for j, there in enumerate(other, 1):
+            cost = min(previous[j] + 1, row[j - 1] + 1, previous[j - 1] + (here != there))
+            if i > 1 and j > 1 and here == other[j - 2] and one[i - 2] == there:
+                cost = min(cost, before[j - 2] + 1)
+            row.append(cost)
+        before = previous
+    return row[-1]
 
 
 # -------------------------------------------------------------------------------------------------------- time zones
@@ -207,10 +244,17 @@ def _fixed_offset(text: str) -> timezone:
     return timezone(offset)
 
 
-def local_timezone() -> tzinfo:
-    """Return the zone of this machine; UTC, with a warning, where the system does not tell."""
+def local_timezone(*modules: str) -> tzinfo:
+    """Return the zone of this machine; UTC, with a warning, where the system does not tell.
+
+    :param modules: where a program may have put a function of its own in the place of APScheduler's name ``get_localzone``
+    """
     from tzlocal import get_localzone
 
+    for name in modules:
+        found = getattr(sys.modules.get(name), "__dict__", {}).get("get_localzone", get_localzone)
+        if found is not get_localzone:
+            return astimezone(found()) or UTC
     try:
         return astimezone(get_localzone()) or UTC
     except (KeyError, ValueError, OSError) as exc:

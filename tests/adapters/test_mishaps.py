@@ -13,14 +13,16 @@ from sqlalchemy.event import listen
 
 from rota.clock import moment
 from rota.core.plan import ACTIVE, QUARANTINED, plan, quarantine
-from rota.core.run import SUCCEEDED
-from rota.errors import JobValueError, SchemaError, StoreNotStartedError, StoreUnavailableError
+from rota.core.run import SUCCEEDED, Run
+from rota.errors import HeldRowsError, JobValueError, SchemaError, StoreNotStartedError, StoreUnavailableError
+from rota.events import EVENT_JOB_REFUSED, EVENT_SCHEDULER_DEGRADED
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.schedulers.background import BackgroundScheduler
 from rota.testing.contract_jobs import LEASE, NODE, START, due_ids, finish, make_job, statuses
 from tests.faults.proxy import Proxy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.adapters.places import Place
@@ -169,14 +171,57 @@ def test_a_file_that_somebody_keeps_locked_holds_up_a_step_of_the_scheduler_for_
             waits.append(conn.connection.cursor().execute("PRAGMA busy_timeout").fetchone()[0])
 
     listen(store.engine, "before_cursor_execute", note)
+    run = Run("job", START, START)
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        for _ in range(3):
-            with pytest.raises(StoreUnavailableError, match="locked"):
-                store.claim([plan(make_job("job"), START)], NODE, START)
+        assert store.claim([plan(make_job("job"), START)], NODE, START) == []
+        with pytest.raises(HeldRowsError) as raised:
+            store.finish([run], START)
+        assert raised.value.runs == [run]
+        monkeypatch.setattr("rota.jobstores.sqlalchemy.database.USUAL", 0)
+        with pytest.raises(StoreUnavailableError, match="locked"):
+            store.claim([plan(make_job("job"), START)], NODE, START)
         other.execute("ROLLBACK")
     assert waits == [200, 100, 100]
     store.renew(NODE, START, LEASE)  # nobody holds it any more
     store.renew(NODE, START, LEASE)
     assert waits == [200, 100, 100, 100, 200]
     store.shutdown()
+
+
+def wait_until(condition: Callable[[], Any], what: str) -> None:
+    """Wait until a condition holds; fail with what was waited for."""
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.01)
+
+
+def test_a_file_that_is_locked_for_a_moment_is_no_trouble_and_its_jobs_run_when_it_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rota.jobstores.sqlalchemy.capabilities.BUSY_TIMEOUT", 20)
+    monkeypatch.setattr("rota.jobstores.sqlalchemy.capabilities.SHORT_TIMEOUT", 20)
+    file = tmp_path / "jobs.sqlite"
+    store = SQLAlchemyJobStore(f"sqlite:///{file}")
+    scheduler = BackgroundScheduler(jobstores={"default": store})
+    trouble: list[Any] = []
+    scheduler.add_listener(trouble.append, EVENT_SCHEDULER_DEGRADED | EVENT_JOB_REFUSED)
+    scheduler.start()
+    tried: list[int] = []
+    claim = store.claim
+    monkeypatch.setattr(store, "claim", lambda *args: tried.append(len(won := claim(*args))) or won)
+    try:
+        scheduler.add_job("rota.testing.contract_jobs:task", "interval", seconds=0.1, id="job", first="now")
+        wait_until(lambda: store.get_runs("job", SUCCEEDED), "a run")
+        with closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            tried.clear()
+            wait_until(lambda: tried.count(0) >= 4, "claims that win nothing")
+            other.execute("ROLLBACK")
+        count = len(store.get_runs("job", SUCCEEDED))
+        wait_until(lambda: len(store.get_runs("job", SUCCEEDED)) > count, "more runs")
+        assert scheduler.health()["stores"]["default"]["ok"]
+    finally:
+        scheduler.shutdown()
+    assert trouble == []

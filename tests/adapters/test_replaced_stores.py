@@ -13,9 +13,14 @@ from typing import Any
 
 import pytest
 
+from rota.core.plan import plan
+from rota.core.run import succeed
 from rota.errors import SchemaError, StoreReplacedError
 from rota.events import EVENT_ALL
+from rota.jobstores.identity import Identity
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
+from rota.schedulers.lease import Lease
+from rota.schedulers.reopening import reopen
 from rota.testing import ManualScheduler
 from rota.testing.contract_jobs import LEASE, NODE, START, make_job
 from tests.core.engine_kit import Gate, names, outcomes
@@ -68,6 +73,21 @@ def backup(path: Path, to: Path) -> None:
     source.backup(target)
     source.close()
     target.close()
+
+
+def interfere(store: SQLAlchemyJobStore, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Be another node that changes a job each time after this one has looked at it, so many times."""
+    lookup, left = store.lookup_job, times
+
+    def first(job_id: str) -> Any:
+        nonlocal left
+        found = lookup(job_id)
+        if left and found is not None:
+            left -= 1
+            store.save_job(found.copy(), found.version)
+        return found
+
+    monkeypatch.setattr(store, "lookup_job", first)
 
 
 def test_a_file_that_is_removed_is_made_anew_and_told_once(
@@ -132,11 +152,172 @@ def test_in_a_store_that_was_replaced_nothing_due_is_claimed_until_the_others_ha
     backup(path, tmp_path / "backup")
     remove(path)
     os.replace(tmp_path / "backup", path)
-    program.scheduler.advance(seconds=7)  # of a lease of 15 s
+    program.scheduler.advance(seconds=14)  # of a lease of 15 s
     assert program.health["ok"]
     assert program.gate.held == []
-    program.scheduler.advance(seconds=3)
+    program.scheduler.advance(seconds=7)
     assert len(program.gate.held) == 1
+
+
+@pytest.mark.parametrize("coalesce", [True, False])
+def test_a_run_in_hand_and_what_is_planned_after_its_store_was_put_back_are_in_one_record_each(
+    program: Program, path: Path, tmp_path: Path, coalesce: bool
+) -> None:
+    scheduler = program.scheduler
+    scheduler.add_job(
+        TASK, "interval", seconds=10, id="job", max_instances=3, coalesce=coalesce, misfire_grace_time=None
+    )
+    backup(path, tmp_path / "backup")
+    start = scheduler.get_job("job").next_nominal
+    scheduler.advance(seconds=10)
+    program.gate.release()
+    scheduler.advance(seconds=10)
+    (held,) = [run.nominal for run, _ in program.gate.held]
+    assert held == start + 10_000_000
+    backup(tmp_path / "backup", path)
+    scheduler.advance(seconds=25)
+    for _ in range(3):
+        program.gate.release()
+        scheduler.advance(seconds=1)
+    runs = scheduler.get_runs("job")
+    times = [time for run in runs for time in range(run.nominal, run.last + 1, 10_000_000)]
+    assert sorted(times) == list(range(start, max(times) + 1, 10_000_000))
+    assert [run.status for run in runs if run.nominal == held] == ["succeeded"]
+
+
+@pytest.mark.parametrize("times", [1, 5])
+def test_a_run_in_hand_is_claimed_anew_though_others_change_its_job_at_the_same_time(
+    program: Program, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    scheduler, store = program.scheduler, program.store
+    scheduler.add_job(TASK, "interval", seconds=100, id="job")
+    backup(path, tmp_path / "backup")
+    scheduler.advance(seconds=100)
+    backup(tmp_path / "backup", path)
+    interfere(store, monkeypatch, times)
+    scheduler.advance(seconds=10)
+    assert [run.status for run in scheduler.get_runs("job")] == ["claimed"]
+    program.gate.release()
+    scheduler.advance(seconds=1)
+    assert outcomes(scheduler, "job") == [("succeeded", None, 1)]
+    assert names(program.log, "JOB_LOST", "JOB_REFUSED") == []
+
+
+def test_the_end_of_a_run_without_a_place_is_recorded_though_others_change_its_job_at_the_same_time(
+    program: Program, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler, store = program.scheduler, program.store
+    scheduler.add_job(TASK, "interval", hours=1, id="job")
+    scheduler.advance(hours=1)
+    backup(path, tmp_path / "backup")  # in which the job runs as often as it may
+    program.gate.release()
+    scheduler.run_job("job")
+    scheduler.advance(seconds=20)
+    (held,) = [run.nominal for run, _ in program.gate.held]
+    backup(tmp_path / "backup", path)
+    scheduler.advance(seconds=10)
+    interfere(store, monkeypatch, 3)
+    program.gate.release()
+    scheduler.advance(seconds=5)
+    assert held in {run.nominal for run in scheduler.get_runs("job", "succeeded")}
+    assert names(program.log, "JOB_LOST", "JOB_REFUSED") == []
+
+
+def test_an_end_that_a_store_refused_before_it_was_opened_anew_is_written_to_the_new_record(
+    program: Program, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler, store = program.scheduler, program.store
+    scheduler.add_job(TASK, "interval", seconds=100, id="job")
+    backup(path, tmp_path / "backup")
+    scheduler.advance(seconds=100)
+    engine = scheduler._engine
+    state = engine.stores["default"]
+    finish = store.finish
+
+    def slowly(runs: Any, now: int) -> Any:
+        """Be asked in the store that was put back, and answered when it has been opened anew by another thread."""
+        backup(tmp_path / "backup", path)
+        refused = finish(runs, now)
+        monkeypatch.undo()
+        with pytest.raises(StoreReplacedError) as caught:
+            store.renew(state.lease.node, store.now(), 15_000_000)
+        engine.store_failed("default", caught.value, "renewing the lease")
+        reopen(engine, state)
+        return refused
+
+    monkeypatch.setattr(store, "finish", slowly)
+    program.gate.release()
+    scheduler.advance(seconds=1)
+    assert outcomes(scheduler, "job") == [("succeeded", None, 1)]
+    assert names(program.log, "JOB_LOST", "JOB_REFUSED") == []
+
+
+def test_a_backup_from_between_two_renewals_costs_a_run_in_hand_nothing(
+    program: Program, path: Path, tmp_path: Path
+) -> None:
+    scheduler = program.scheduler
+    scheduler.add_job(TASK, "interval", seconds=101, id="kept", max_instances=2)
+    scheduler.add_job(TASK, id="gone", next_run_time=None)
+    scheduler.advance(seconds=100)
+    before = tmp_path / "before"
+    backup(path, before)
+    scheduler.run_job("gone")
+    scheduler.advance(seconds=1)
+    assert sorted(run.job_id for run, _ in program.gate.held) == ["gone", "kept"]
+    other = sqlite3.connect(before)
+    other.execute("DELETE FROM rota_jobs WHERE id = 'gone'")
+    other.commit()
+    other.close()
+    backup(before, path)
+    program.gate.release()
+    scheduler.advance(seconds=1)
+    assert outcomes(scheduler, "kept") == [("succeeded", None, 1)]
+    assert [event.job_id for name, event in program.log if name == "JOB_LOST"] == ["gone"]
+    assert names(program.log, "JOB_REFUSED", "JOBSTORE_REPLACED") == []
+
+
+def test_an_end_whose_time_another_node_has_recorded_meanwhile_is_told_as_that(
+    program: Program, path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    scheduler = program.scheduler
+    scheduler.add_job(TASK, id="job")
+    backup(path, tmp_path / "backup")
+    scheduler.advance(seconds=1)
+    backup(tmp_path / "backup", path)
+    other = SQLAlchemyJobStore(f"sqlite:///{path}")
+    other.start(scheduler, "default")
+    now = other.now()
+    other.renew("other", now, 15_000_000)
+    (won,) = other.claim([plan(job, now) for job in other.due(now, {"default": 1})], "other", now)
+    succeed(won.runs[0], None, now)
+    other.finish(won.runs, now)
+    scheduler.advance(seconds=10)
+    program.gate.release()
+    scheduler.advance(seconds=1)
+    assert names(program.log, "JOB_LOST", "JOB_REFUSED") == ["JOB_REFUSED"]
+    assert "has a record of another run since the store was put back" in caplog.text
+    other.shutdown()
+
+
+def test_a_run_in_hand_that_a_store_gives_out_once_more_is_not_executed_beside_itself(
+    program: Program, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler = program.scheduler
+    scheduler.add_job(TASK, "interval", seconds=100, id="job", max_instances=2)
+    backup(path, tmp_path / "backup")
+    scheduler.advance(seconds=100)
+    assert len(program.gate.held) == 1
+    backup(tmp_path / "backup", path)
+    with monkeypatch.context() as patch:  # it does not look at its lease, as on a tree
+        patch.setattr(Identity, "is_restored", lambda *args: False)
+        patch.setattr(Lease, "keep", lambda lease, in_hand: None)
+        scheduler.wakeup()
+        scheduler.tick()
+    assert len(program.gate.held) == 1
+    program.gate.release()
+    scheduler.advance(seconds=10)
+    assert outcomes(scheduler, "job") == [("succeeded", None, 1)]
+    assert program.gate.held == []
 
 
 def test_a_backup_that_is_put_back_into_the_open_file_is_noticed_by_the_lease(
@@ -187,7 +368,7 @@ def test_a_run_whose_job_runs_as_often_as_it_may_in_the_backup_is_recorded_at_it
     scheduler.advance(seconds=20)
     (held,) = [run.nominal for run, _ in program.gate.held]
     backup(tmp_path / "backup", path)
-    scheduler.advance(seconds=10)
+    scheduler.advance(seconds=25)
     while program.gate.held:
         program.gate.release()
         scheduler.advance(seconds=1)
@@ -208,6 +389,8 @@ def test_what_a_backup_holds_for_this_node_and_is_not_in_hand_is_lost_or_execute
     scheduler.advance(seconds=10)
     backup(tmp_path / "backup", path)
     scheduler.advance(seconds=10)
+    assert program.gate.held == [], "others may have a run of the job in hand, and have had no time to say so"
+    scheduler.advance(seconds=15)
     assert [run.job_id for run, _ in program.gate.held] == ["again"]
     program.gate.release()
     program.scheduler.advance(seconds=1)  # so that the events are delivered
@@ -282,6 +465,22 @@ def test_an_engine_that_was_passed_in_is_not_closed_and_finds_the_new_file(path:
     assert found.execute("SELECT id FROM rota_jobs").fetchall() == [("job",)]
     found.close()
     engine.dispose()
+
+
+@pytest.mark.parametrize("until", [0, "nonsense"])
+def test_a_lease_that_somebody_has_changed_is_renewed_when_claims_win_nothing(
+    program: Program, path: Path, until: Any
+) -> None:
+    program.scheduler.add_job(TASK, "interval", seconds=1, id="job", max_instances=100)
+    program.scheduler.advance(seconds=6.5)
+    before = len(program.gate.held)
+    other = sqlite3.connect(path)
+    other.execute("UPDATE rota_nodes SET lease_until = ?", (until,))
+    other.commit()
+    other.close()
+    program.scheduler.advance(seconds=2)
+    assert len(program.gate.held) == before + 2
+    assert program.health["ok"]
 
 
 def test_tables_of_which_some_were_dropped_are_not_made_up(program: Program, path: Path) -> None:

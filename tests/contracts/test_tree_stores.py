@@ -8,12 +8,15 @@ from tests.contracts.at_url import StoreAtURL
 
 
 class TestEtcd(StoreAtURL):
+    claims_look = False
+
     @pytest.fixture
     def url(self, etcd_url: str) -> str:
         return etcd_url
 
 
 class TestZooKeeper(StoreAtURL):
+    claims_look = False
     bounds = (*StoreAtURL.bounds, "rota.jobstores.zookeeper.server.FOLDERS_KNOWN")
 
     @pytest.fixture

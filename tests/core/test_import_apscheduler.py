@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -289,3 +290,30 @@ def test_a_hostile_export_is_refused_job_by_job(tmp_path):
 def test_a_source_that_is_nothing_says_what_could_be_given():
     with pytest.raises(StoreError, match="neither a file nor a URL"):
         plan_import("not-there.json")
+
+
+#: What APScheduler 3.11.3 makes of ``CronTrigger.from_crontab("0 9 * * 1", timezone=UTC)``.
+FROM_CRONTAB = b64decode(
+    "gAWVBQMAAAAAAACMGWFwc2NoZWR1bGVyLnRyaWdnZXJzLmNyb26UjAtDcm9uVHJpZ2dlcpSTlCmBlH2UKIwHdmVyc2lvbpRLAowIdGltZXpvbmWUjAhkYXRl"
+    "dGltZZSMCHRpbWV6b25llJOUaAeMCXRpbWVkZWx0YZSTlEsASwBLAIeUUpSFlFKUjApzdGFydF9kYXRllE6MCGVuZF9kYXRllE6MBmZpZWxkc5RdlCiMIGFw"
+    "c2NoZWR1bGVyLnRyaWdnZXJzLmNyb24uZmllbGRzlIwJQmFzZUZpZWxklJOUKYGUfZQojARuYW1llIwEeWVhcpSMCmlzX2RlZmF1bHSUiIwLZXhwcmVzc2lv"
+    "bnOUXZSMJWFwc2NoZWR1bGVyLnRyaWdnZXJzLmNyb24uZXhwcmVzc2lvbnOUjA1BbGxFeHByZXNzaW9ulJOUKYGUfZSMBHN0ZXCUTnNiYXViaBSMCk1vbnRo"
+    "RmllbGSUk5QpgZR9lChoGYwFbW9udGiUaBuJaBxdlGggKYGUfZRoI05zYmF1YmgUjA9EYXlPZk1vbnRoRmllbGSUk5QpgZR9lChoGYwDZGF5lGgbiWgcXZRo"
+    "ICmBlH2UaCNOc2JhdWJoFIwJV2Vla0ZpZWxklJOUKYGUfZQoaBmMBHdlZWuUaBuIaBxdlGggKYGUfZRoI05zYmF1YmgUjA5EYXlPZldlZWtGaWVsZJSTlCmB"
+    "lH2UKGgZjAtkYXlfb2Zfd2Vla5RoG4loHF2UaB6MD1JhbmdlRXhwcmVzc2lvbpSTlCmBlH2UKGgjTowFZmlyc3SUSwGMBGxhc3SUSwF1YmF1YmgWKYGUfZQo"
+    "aBmMBGhvdXKUaBuJaBxdlGhDKYGUfZQoaCNOaEZLCWhHSwl1YmF1YmgWKYGUfZQoaBmMBm1pbnV0ZZRoG4loHF2UaEMpgZR9lChoI05oRksAaEdLAHViYXVi"
+    "aBYpgZR9lChoGYwGc2Vjb25klGgbiGgcXZRoQymBlH2UKGgjTmhGSwBoR0sAdWJhdWJljAZqaXR0ZXKUTnViLg=="
+)
+
+
+def test_a_crontab_string_that_is_read_otherwise_here_keeps_its_meaning_and_both_are_told():
+    found = planned("interval", state_of(trigger=read_pickle(FROM_CRONTAB)))
+    assert found.action == ADD
+    assert found.trigger.explain() == "At 09:00, on Tuesday (UTC)"
+    (change,) = [change for change in found.changes if "dialect" in change]
+    assert change.startswith(
+        "'0 9 * * 1' stays what it was: At 09:00, on Tuesday; from_crontab() of Rota reads it as: At 09:00, on Monday"
+    )
+    assert not any(
+        "dialect" in change for id in ("cron", "weeks") for change in planned(id, state_of(id)).changes
+    )

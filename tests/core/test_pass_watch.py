@@ -387,3 +387,22 @@ def test_the_thread_that_watches_ends_with_its_scheduler():
         wait_until(lambda: ended(scheduler, "j"), "it has run")
         assert len(watching()) == len(before) + 1
     assert watching() == before
+
+
+def test_what_a_trigger_that_always_hangs_comes_to_is_used_when_it_returns():
+    class Slow(Minutely):
+        calls = 0
+
+        def get_next_fire_time(self, previous_fire_time, now):
+            if previous_fire_time is not None:
+                self.calls += 1
+                world.let_time_pass(2 * LEASE)
+            return (previous_fire_time or now) + timedelta(minutes=10)
+
+    world = World(replace=lambda: True)
+    trigger = Slow()
+    world.scheduler.add_job(int, trigger, id="slow")
+    world.scheduler.advance(minutes=41)
+    assert [status for status, _, _ in outcomes(world.scheduler, "slow")] == ["succeeded"] * 4
+    assert trigger.calls == len(world.stalls) == 4
+    assert not world.engine.stores["default"].unclaimed.late

@@ -42,6 +42,12 @@ inline = shore:Inline
 
 [rota.jobstores]
 shelf = shore:Shelf
+
+[apscheduler.triggers]
+tides = shore:no_class
+ebb = shore:Tides
+foreign = shore:no_class
+rethinkdb = apscheduler.jobstores.rethinkdb:RethinkDBJobStore
 """
 
 
@@ -80,3 +86,19 @@ def test_a_name_that_leads_to_no_such_class_is_refused():
         scheduler.add_job(int, "broken")
     with pytest.raises(UnknownAliasError, match='did you mean "tides"'):
         scheduler.add_job(int, "tide")
+
+
+def test_classes_that_were_registered_for_apscheduler_are_found_behind_rotas_own():
+    scheduler = ManualScheduler()
+    scheduler.start()
+    assert type(scheduler.add_job(int, "ebb", id="j").trigger).__name__ == "Tides"
+    assert type(scheduler.add_job(int, "tides", id="k").trigger).__name__ == "Tides"
+    with pytest.raises(
+        JobTypeError, match=r'"foreign" of apscheduler.triggers .* import rota.as_apscheduler first'
+    ):
+        scheduler.add_job(int, "foreign")
+
+
+def test_apschedulers_own_entry_points_are_not_read():
+    with pytest.raises(UnknownAliasError, match='No trigger by the name "rethinkdb"'):
+        ManualScheduler().add_job(int, "rethinkdb")

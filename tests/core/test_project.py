@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 OUTSIDE = {
     "rota",
     "rota.__main__",
+    "rota.compat",
     "rota.version",
     "rota.schedulers",
     "rota.jobstores",

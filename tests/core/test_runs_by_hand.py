@@ -172,3 +172,20 @@ def test_the_record_of_a_run_says_that_it_cannot_be_cancelled(tmp_path):
     gate.release()
     assert scheduler.get_runs("j")[0].status == "succeeded"
     scheduler.get_runs("j")[0].cancel()
+
+
+def test_a_job_that_is_removed_before_its_run_by_hand_began_has_it_cancelled_without_an_error(
+    tmp_path, caplog
+):
+    scheduler, log = started(
+        jobstores={"default": {"type": "sqlalchemy", "url": f"sqlite:///{tmp_path}/jobs"}}
+    )
+    scheduler.add_job("rota.testing.contract_jobs:task", "interval", minutes=10, id="j")
+    scheduler.run_job("j")
+    scheduler.remove_job("j")
+    log.clear()
+    scheduler.advance(seconds=20)
+    assert outcomes(scheduler) == [("cancelled", "its job was removed before it started", 1)]
+    assert names(log) == ["JOB_CANCELLED"]
+    assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+    scheduler.shutdown()

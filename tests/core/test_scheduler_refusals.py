@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from unittest.mock import ANY
 
 import pytest
 
@@ -12,6 +13,7 @@ from rota.errors import (
     JobLookupError,
     JobTypeError,
     OptionTypeError,
+    RotaError,
     TriggerTypeError,
     UnknownAliasError,
     UnknownOptionError,
@@ -22,6 +24,20 @@ from rota.testing import ManualScheduler
 
 def nothing() -> None:
     pass
+
+
+class Hostile:
+    """Equals everything, and ends the program when it is shown."""
+
+    def __repr__(self):
+        raise SystemExit("shown")
+
+    __str__ = __repr__
+
+    def __eq__(self, other):
+        return True
+
+    __hash__ = object.__hash__
 
 
 @pytest.fixture
@@ -50,6 +66,18 @@ def test_an_option_that_does_not_exist_is_refused_with_the_one_that_was_meant(sc
 def test_an_option_of_an_executor_that_does_not_exist_is_refused():
     with pytest.raises(UnknownOptionError, match="did you mean 'max_workers'"):
         BackgroundScheduler(executors={"default": {"type": "threadpool", "workers": 3}})
+
+
+@pytest.mark.parametrize("options", [{"misfire_grace_time": 900}, {"max_instances": 3, "timezone": "UTC"}])
+def test_a_default_of_jobs_that_is_given_to_the_scheduler_is_told_its_place(options):
+    name, value = next(iter(options.items()))
+    with pytest.raises(UnknownOptionError, match=rf"write job_defaults=\{{'{name}': {value}\}}$"):
+        BackgroundScheduler(**options)
+
+
+def test_an_option_that_is_like_none_is_refused_with_those_that_there_are():
+    with pytest.raises(UnknownOptionError, match=r"no option .blocking.; it takes logger, timezone, .*clock"):
+        BackgroundScheduler(blocking=True)
 
 
 @pytest.mark.parametrize("arguments", [{"args": 5}, {"args": "ab"}, {"kwargs": 5}])
@@ -171,3 +199,47 @@ def test_a_forked_store_forgets_the_runs_of_its_parent():
     scheduler.start()
     scheduler.advance(minutes=1)
     assert [run.status for run in scheduler.get_runs("j")] == ["succeeded"]
+
+
+OPTIONS = (
+    *("func", "trigger", "args", "kwargs", "id", "name", "next_run_time", "jobstore", "executor"),
+    *("misfire_grace_time", "max_instances", "expires", "on_lost", "max_attempts"),
+)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("value", [Hostile(), ANY], ids=["hostile", "any"])
+def test_an_object_that_equals_everything_or_cannot_be_shown_is_refused_in_words(scheduler, option, value):
+    with pytest.raises(RotaError, match=r"Hostile|ANY|None|strings|callable|trigger|args|kwargs|date"):
+        scheduler.add_job(**{"func": nothing, option: value})
+    assert scheduler.get_jobs() == []
+    scheduler.add_job(nothing, "interval", hours=1, id="kept")
+    if option != "jobstore":
+        with pytest.raises(RotaError):
+            scheduler.modify_job("kept", **{option: value})
+    (kept,) = scheduler.get_jobs()
+    assert (kept.id, kept.name) == ("kept", "nothing")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"trigger": "interval", "seconds": Hostile()},
+        {"trigger": "interval", "hours": 1, "jitter": Hostile()},
+        {"trigger": "interval", "hours": 1, "start_date": Hostile()},
+        {"trigger": "cron", "hour": Hostile()},
+        {"trigger": "date", "run_date": Hostile()},
+        {"trigger": "calendarinterval", "days": Hostile()},
+    ],
+    ids=lambda arguments: "-".join(map(str, arguments)),
+)
+def test_an_argument_of_a_trigger_that_cannot_be_shown_is_refused_in_words(scheduler, arguments):
+    with pytest.raises(RotaError):
+        scheduler.add_job(nothing, **arguments)
+    assert scheduler.get_jobs() == []
+
+
+@pytest.mark.parametrize("name", ["jobstore_retry_interval", "lease", "job_defaults"])
+def test_an_option_of_a_scheduler_that_cannot_be_shown_is_refused_in_words(name):
+    with pytest.raises(ConfigurationError, match="Hostile"):
+        ManualScheduler(**{name: Hostile()})

@@ -501,3 +501,23 @@ def test_importing_util_stays_light():
         env={"PYTHONPATH": str(Path(util.__file__).parents[1]), "PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("word", "possible", "wanted"),
+    [
+        ("intervall", ["interval", "cron"], "interval"),
+        ("mintues", ["minutes", "hours"], "minutes"),
+        ("Misfire_Grace", ["misfire_grace_time", "max_instances"], "misfire_grace_time"),
+        ("Berlin", ["Europe/Berlin", "Europe/Dublin"], "Europe/Berlin"),
+        ("crn", ["cron", "date"], "cron"),
+        # these are like each other in letters, and not in what was meant
+        ("blocking", ["clock", "lease", "logger"], None),
+        ("standalone", ["timezone", "clock"], None),
+        ("processes", ["process_name"], None),
+        ("x", [], None),
+    ],
+)
+def test_a_word_is_proposed_only_if_it_is_near(word, possible, wanted):
+    assert util.nearest(word, possible) == wanted
+    assert util.suggestion(word, possible) == (f"; did you mean {wanted!r}?" if wanted else "")

@@ -75,8 +75,22 @@ def test_the_code_of_the_page_runs(page: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES])
 def test_the_links_of_the_page_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
-        if "://" not in target and not target.startswith("#"):
-            assert (page.parent / target.partition("#")[0]).exists(), f"{page.name} links to {target}"
+        path, _, heading = target.partition("#")
+        if "://" in target:
+            continue
+        found = page.parent / path if path else page
+        assert found.exists(), f"{page.name} links to {target}"
+        if heading and found.suffix == ".md":
+            assert heading in headings_of(found), f"{page.name} links to {target}"
+
+
+def headings_of(page: Path) -> set[str]:
+    """Return the headings of a page as links name them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return {
+        re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+        for title in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    }
 
 
 def test_both_readmes_hold_the_same_code() -> None:

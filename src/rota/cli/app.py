@@ -386,6 +386,34 @@ def _import_apscheduler(
     )
 
 
+@app.command("migrate", cls=Command)
+def _migrate(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH", help="Files, or folders with all that is below them.")
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes and write nothing.")] = False,
+    store: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--store", metavar="URL", help="Count the jobs in this store of APScheduler (repeatable)."
+        ),
+    ] = None,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="Show each line with the word that was left as it is.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Change a program that was written for APScheduler 3 into one for Rota.
+
+    Imports, names of modules and loggers in texts, options and requirements are changed, in Python files and in ini, TOML, YAML,
+    JSON and requirement files; names of databases, tables, keys, files and URLs, comments and prose are not. The changes are shown
+    as a diff. No code of the program is imported. The exit code is 1 if something has to be done by hand.
+    """
+    from .migrate import migrate
+
+    return migrate(paths, store or [], dry_run=dry_run, show_all=show_all, as_json=json)
+
+
 def log_level_of(name: str) -> int:
     """Return the number of a log level.
 

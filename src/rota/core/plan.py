@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ..job import Job
     from ..triggers.base import BaseTrigger
+    from .walks import Walks
 
 #: How many missed times of one job are handed out together when they are not coalesced.
 GROUP_LIMIT = 100
@@ -59,11 +60,13 @@ class Decision:
         self.error: str | None = None
 
 
-def plan(job: Job, now: int) -> Decision:
+def plan(job: Job, now: int, walks: Walks | None = None) -> Decision:
     """Decide what is to become of a due job.
 
     :param job: a job whose ``next_due`` is not later than ``now``
     :param now: instant
+    :param walks: what takes walks over the job's times in parts; None: they are taken as a whole
+    :raises NotYet: if a walk goes on in a later pass
     :raises Exception: whatever the job's trigger raises; see :func:`quarantine`
     """
     decision = Decision(job)
@@ -76,7 +79,7 @@ def plan(job: Job, now: int) -> Decision:
         _set_next(decision, trigger.after(now, now), now)
         return decision
     if due < nominal:
-        _counted(trigger, _plan_forgotten, decision, nominal, nominal - due, now)
+        _counted(trigger, _plan_forgotten, decision, nominal, nominal - due, now, walks)
         return decision
     following = trigger.after(nominal, nominal)
     regular = trigger.regular
@@ -86,7 +89,7 @@ def plan(job: Job, now: int) -> Decision:
         _plan_after_end(decision, nominal, now, busy, late)
         return decision
     if busy or late or (following is not None and following <= now):
-        following = _counted(trigger, _plan_many, decision, nominal, now, busy)
+        following = _counted(trigger, _plan_many, decision, nominal, now, busy, walks)
     else:
         decision.runs.append(Run(job.id, nominal, due, job, job.executor))
         if regular and following is not None:  # what nearly all runs come to
@@ -215,13 +218,13 @@ def _counts_work(trigger: BaseTrigger) -> bool:
     return getattr(trigger, "counts_work", False)  # some are only registered as triggers
 
 
-def _plan_forgotten(decision: Decision, nominal: int, age: int, now: int) -> None:
+def _plan_forgotten(decision: Decision, nominal: int, age: int, now: int, walks: Walks | None) -> None:
     """Record the times that are older than the ledger remembers as missed: nobody knows whether they ran."""
     job, trigger = decision.job, decision.job.trigger
     if trigger.follows_end:  # one time is owed, and the next is counted from now
         last, count, following = nominal, 1, trigger.after(now, now)
     else:
-        last, count = latest(trigger, nominal, max(nominal, now - age))
+        last, count = _latest(job, nominal, max(nominal, now - age), walks)
         following = trigger.after(last, last)
     record = record_of(job, nominal, last, count, MISSED, "older than the ledger remembers", now)
     record.due = due_time(job, nominal)
@@ -247,12 +250,12 @@ def _plan_after_end(decision: Decision, nominal: int, now: int, busy: bool, late
         decision.next_nominal, decision.next_due = AFTER_RUN, HELD
 
 
-def _plan_many(decision: Decision, nominal: int, now: int, busy: bool) -> int | None:
+def _plan_many(decision: Decision, nominal: int, now: int, busy: bool, walks: Walks | None) -> int | None:
     """Decide when several times are owed, the job is late, or it runs as often as it may; return what follows."""
     job = decision.job
     grace, coalesce = job.policy.misfire_grace, job.policy.coalesce
     trigger = job.trigger
-    last, count = _last_due(job, nominal, now)
+    last, count = _last_due(job, nominal, now, walks)
     if busy:
         decision.records.append(record_of(job, nominal, last, count, SKIPPED, "max_instances", now))
         return trigger.after(last, last)
@@ -261,7 +264,7 @@ def _plan_many(decision: Decision, nominal: int, now: int, busy: bool) -> int | 
             decision.records.append(record_of(job, nominal, last, count, MISSED, "too late", now))
         else:
             if count > 1:
-                before, skipped = latest(trigger, nominal, last - 1)
+                before, skipped = _latest(job, nominal, last - 1, walks)
                 decision.records.append(record_of(job, nominal, before, skipped, SKIPPED, "coalesced", now))
             decision.runs.append(Run(job.id, last, due_time_of(job, last), job, job.executor))
         return trigger.after(last, last)
@@ -269,7 +272,7 @@ def _plan_many(decision: Decision, nominal: int, now: int, busy: bool) -> int | 
     if grace is not None and now - due_time_of(job, nominal) > grace:
         # Jitter makes a due time later, so only what is too late by the whole jitter is missed without a look at it.
         surely = now - grace - 1 - _most_late(job)
-        before, missed = latest(trigger, nominal, max(nominal, surely))
+        before, missed = _latest(job, nominal, max(nominal, surely), walks)
         decision.records.append(record_of(job, nominal, before, missed, MISSED, "too late", now))
         first = trigger.after(before, before)
     while first is not None and first <= last and len(decision.runs) < GROUP_LIMIT:
@@ -293,17 +296,30 @@ def due_time_of(job: Job, nominal: int) -> int:
     return due_time(job, nominal)
 
 
-def _last_due(job: Job, nominal: int, now: int) -> tuple[int, int]:
+def _last_due(job: Job, nominal: int, now: int, walks: Walks | None) -> tuple[int, int]:
     """Return the last nominal time that is due at ``now``, and how many there are from ``nominal`` on."""
-    last, count = latest(job.trigger, nominal, now)
+    last, count = _latest(job, nominal, now, walks)
     if _most_late(job):
         for _ in range(JITTER_STEPS):
             if last <= nominal or due_time_of(job, last) <= now:
                 break
-            last, count = latest(job.trigger, nominal, last - 1)
+            last, count = _latest(job, nominal, last - 1, walks)
         else:
             last, count = nominal, 1
     return last, count
+
+
+def _latest(job: Job, first: int, end: int, walks: Walks | None) -> tuple[int, int]:
+    """Return what :func:`latest` does of a job's trigger; where its times have to be walked over, as far as a pass has time for.
+
+    :raises NotYet: if that is not all
+    """
+    if walks is not None:
+        from .walks import walks_by_step  # most plans are about one time
+
+        if walks_by_step(job.trigger):
+            return walks.latest(job, first, end)
+    return latest(job.trigger, first, end)
 
 
 def latest(trigger: BaseTrigger, first: int, now: int) -> tuple[int, int]:

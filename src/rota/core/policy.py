@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from ..clock import SECOND, microseconds
 from ..errors import JobTypeError, JobValueError
+from ..texts import repr_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _duration(name: str, value: object) -> int | None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float, timedelta)):
         raise JobTypeError(
-            f"{name} must be either None or a positive number of seconds (or a timedelta), got {value!r}"
+            f"{name} must be either None or a positive number of seconds (or a timedelta), got {repr_of(value)}"
         )
     try:
         duration = microseconds(value)
@@ -107,7 +108,7 @@ def _duration(name: str, value: object) -> int | None:
         duration = 0
     if duration <= 0:
         raise JobTypeError(
-            f"{name} must be either None or a positive number of seconds, got {value!r}; "
+            f"{name} must be either None or a positive number of seconds, got {repr_of(value)}; "
             f"None means that a run is never too late"
         )
     return duration
@@ -115,7 +116,7 @@ def _duration(name: str, value: object) -> int | None:
 
 def _positive(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-        raise JobTypeError(f"{name} must be a positive integer, got {value!r}")
+        raise JobTypeError(f"{name} must be a positive integer, got {repr_of(value)}")
     return value
 
 
@@ -129,7 +130,7 @@ def _set_expires(policy: Policy, name: str, value: object) -> None:
 
 def _set_coalesce(policy: Policy, name: str, value: object) -> None:
     if isinstance(value, str):  # "false" would be true
-        raise JobTypeError(f"coalesce must be True or False, got {value!r}")
+        raise JobTypeError(f"coalesce must be True or False, got {repr_of(value)}")
     policy.coalesce = bool(value)
 
 
@@ -142,8 +143,8 @@ def _set_max_attempts(policy: Policy, name: str, value: object) -> None:
 
 
 def _set_on_lost(policy: Policy, name: str, value: object) -> None:
-    if value not in ON_LOST:
-        raise JobValueError(f'on_lost must be "rerun" or "lost", got {value!r}')
+    if not isinstance(value, str) or value not in ON_LOST:
+        raise JobValueError(f'on_lost must be "rerun" or "lost", got {repr_of(value)}')
     policy.on_lost = str(value)
 
 

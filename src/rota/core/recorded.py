@@ -98,6 +98,19 @@ def first_nominal(decision: Decision) -> int | None:
     return min((run.nominal for run in (*decision.runs, *decision.records)), default=None)
 
 
+def ranges_of(decisions: Iterable[Decision]) -> list[tuple[str, int, int]]:
+    """Return job, first and last time of the records that stand for several times and that decisions write; there are few.
+
+    A record between these is met by no key that a claim writes, so a store looks for one.
+    """
+    return [
+        (record.job_id, record.nominal, record.last)
+        for decision in decisions
+        for record in decision.records
+        if record.last != record.nominal
+    ]
+
+
 def standing_from(records: Iterable[Recorded], since: int) -> list[Recorded]:
     """Return the records that stand for times from an instant on, oldest first."""
     return sorted(record for record in records if record[1] >= since)

@@ -27,3 +27,11 @@ class AsyncIOExecutor(LoopExecutor):
     def _loop_of(self, scheduler: Any) -> AbstractEventLoop:
         loop: AbstractEventLoop = scheduler._eventloop
         return loop
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ..compat.names import of_module  # rare
+
+        return of_module(__name__, name)

@@ -5,8 +5,9 @@ An executor knows neither store nor scheduler: a run's end goes through the call
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
-from collections import deque
+from collections import defaultdict, deque
 from itertools import pairwise
 from threading import RLock
 
@@ -69,7 +70,9 @@ def __getattr__(name: str) -> Any:
         from . import reports
 
         return getattr(reports, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ..compat.names import of_module  # rare
+
+    return of_module(__name__, name)
 
 
 class BaseExecutor(ABC):
@@ -92,6 +95,8 @@ class BaseExecutor(ABC):
     #: the logger as programs and their executors use it
     _logger: Any = LoggerAttribute("rota.executors")
     _clock: Clock = SYSTEM_CLOCK
+    #: None before the start, as in APScheduler
+    _lock: Any = None
     #: the context variables that runs see; each gets a copy
     _context: Context
 
@@ -105,6 +110,11 @@ class BaseExecutor(ABC):
         self._logger = f"rota.executors.{alias}"
         self._clock = getattr(scheduler, "clock", None) or SYSTEM_CLOCK
         self._context = context_of(scheduler)
+        self.__dict__.setdefault("_lock", RLock())
+        self.obey_program()
+
+    def obey_program(self) -> None:  # noqa: B027  # third-party executors are asked by these methods anyway
+        """Look which of APScheduler's methods the program has replaced, so that they are not passed by."""
 
     def shutdown(self, wait: bool = True) -> None:  # noqa: B027  # optional to override, as in APScheduler
         """Stop the executor; it can be started again.
@@ -120,6 +130,7 @@ class BaseExecutor(ABC):
         self.__dict__.pop("_instance_counts", None)
         self.__dict__.pop("_waiting_runs", None)
         self.__dict__.pop("_reported_times", None)
+        self.__dict__.pop("_given_submissions", None)
         submitted.clear()
         if isinstance(self.__dict__.get("_lock"), type(RLock())):
             self.__dict__["_lock"] = RLock()
@@ -185,13 +196,16 @@ class BaseExecutor(ABC):
         :raises MaxInstancesReachedError: if the job runs as often as it may already
         """
         with self._legacy_lock:
-            if self._instances.get(job.id, 0) >= job.max_instances:
+            given = self._given.pop(job.id, None)  # what the engine has given to an override of this method
+            if given is None and self._counts.get(job.id, 0) >= job.max_instances:
                 raise MaxInstancesReachedError(job)
-            submission = self._enter(job.id, _Submission(None, None, [instant(time) for time in run_times]))
+            submission = given or Submission(None, None, [instant(time) for time in run_times])
+            self._enter(job.id, submission)
         try:
             self._do_submit_job(job, run_times)
         except BaseException:
-            self._leave(job.id, submission)
+            if self._leave(job.id, submission) and given is not None:
+                self._given[job.id] = given  # whatever becomes of the error
             raise
 
     def _run_job_success(self, job_id: str, events: list[JobExecutionEvent]) -> None:
@@ -229,18 +243,25 @@ class BaseExecutor(ABC):
         job = head.job
         assert job is not None
         runs = chain(head)
+        submission = Submission(head, done, [run.nominal for run in runs])
+        if head.permission is not None:
+            submitted[id(job)] = (runs, self._clock)
+        times = [run.scheduled_run_time for run in runs]
+        if type(self).submit_job is not BaseExecutor.submit_job or "submit_job" in self.__dict__:
+            from ..compat.executors import submit_by_override  # import time
+
+            submit_by_override(self, job, times, submission)
+            return
         with self._legacy_lock:
-            submission = self._enter(job.id, _Submission(head, done, [run.nominal for run in runs]))
-            if head.permission is not None:
-                submitted[id(job)] = (runs, self._clock)
+            self._enter(job.id, submission)
         try:
-            self._do_submit_job(job, [run.scheduled_run_time for run in runs])
+            self._do_submit_job(job, times)
         except BaseException as exc:  # it is the outcome of the runs, unless they have been reported
             if self._leave(job.id, submission):
                 self._log.error("Error running job %s", job.id, exc_info=exc)
                 self._fail_all(submission, exc)
 
-    def _fail_all(self, submission: _Submission, exc: BaseException) -> None:
+    def _fail_all(self, submission: Submission, exc: BaseException) -> None:
         if submission.head is not None and submission.done is not None:
             for run in chain(submission.head):
                 fail(run, exc, "", time_of(run, self._clock))
@@ -256,7 +277,7 @@ class BaseExecutor(ABC):
                 for submission in left:
                     submission.forget()
                 self._waiting.clear()
-                self._instances.clear()
+                self._counts.clear()
             for submission in left:
                 if submission.head is not None and submission.done is not None:
                     for run in chain(submission.head):
@@ -271,18 +292,23 @@ class BaseExecutor(ABC):
     # Which submission a report belongs to. Overlapping runs end in any order; an error does not tell which one it was: then
     # the oldest is meant.
 
-    def _enter(self, job_id: str, submission: _Submission) -> _Submission:
+    def _enter(self, job_id: str, submission: Submission) -> Submission:
         self._waiting.setdefault(job_id, []).append(submission)
-        self._instances[job_id] = self._instances.get(job_id, 0) + 1
+        self._counts[job_id] = self._counts.get(job_id, 0) + 1
         return submission
 
-    def _find(self, job_id: str, times: Collection[int]) -> _Submission | None:
+    def _find(self, job_id: str, times: Collection[int]) -> Submission | None:
         """Take out the submission that a report about these nominal times ends; None if there is none."""
         with self._legacy_lock:
-            waiting = self._waiting.get(job_id)
+            waiting = self._waiting.get(job_id, [])
+            found = next((one for one in waiting if any(time in times for time in one.times)), None)
+            given = self._given.get(job_id)
+            if found is None and given is not None and any(time in times for time in given.times):
+                found = self._given.pop(job_id)  # an override of submit_job() counts and reports by itself
+                waiting = self._waiting.setdefault(job_id, waiting)
+                waiting.append(found)
             if not waiting:
                 return None
-            found = next((one for one in waiting if any(time in times for time in one.times)), None)
             if found is None:
                 known = self._reported.get(job_id, ())
                 if times and all(time in known for time in times):
@@ -291,7 +317,7 @@ class BaseExecutor(ABC):
             self._leave(job_id, found)
             return found
 
-    def _leave(self, job_id: str, submission: _Submission) -> bool:
+    def _leave(self, job_id: str, submission: Submission) -> bool:
         """Take a submission out; return whether it was still there."""
         with self._legacy_lock:
             waiting = self._waiting.get(job_id, [])
@@ -304,12 +330,19 @@ class BaseExecutor(ABC):
             else:
                 self._waiting.pop(job_id, None)
                 self._reported.pop(job_id, None)
-            left = self._instances.get(job_id, 0) - 1
+            left = self._counts.get(job_id, 0) - 1
             if left > 0:
-                self._instances[job_id] = left
+                self._counts[job_id] = left
             else:
-                self._instances.pop(job_id, None)
+                self._counts.pop(job_id, None)
             return True
+
+    if not TYPE_CHECKING:  # for checkers, an attribute is there or not
+
+        def __getattr__(self, name: str) -> Any:
+            from ..compat.names import missing  # rare
+
+            raise missing(self, name)
 
     # Third-party executors need not call our __init__(), so this state is made when it is first asked for.
     @property
@@ -317,13 +350,29 @@ class BaseExecutor(ABC):
         return self.__dict__.setdefault("_lock", RLock())
 
     @property
-    def _instances(self) -> dict[str, int]:
-        counts: dict[str, int] = self.__dict__.setdefault("_instance_counts", {})
+    def _counts(self) -> dict[str, int]:
+        counts: dict[str, int] | None = self.__dict__.get("_instance_counts")
+        if counts is None:
+            counts = self.__dict__.setdefault("_instance_counts", defaultdict(int))
         return counts
 
     @property
-    def _waiting(self) -> dict[str, list[_Submission]]:
-        waiting: dict[str, list[_Submission]] = self.__dict__.setdefault("_waiting_runs", {})
+    def _instances(self) -> dict[str, int]:
+        """How many submissions of each job are under way: APScheduler's name, which programs read and executors change."""
+        return self._counts
+
+    @_instances.setter
+    def _instances(self, value: dict[str, int]) -> None:
+        self.__dict__["_instance_counts"] = value
+
+    @property
+    def _given(self) -> dict[str, Submission]:
+        given: dict[str, Submission] = self.__dict__.setdefault("_given_submissions", {})
+        return given
+
+    @property
+    def _waiting(self) -> dict[str, list[Submission]]:
+        waiting: dict[str, list[Submission]] = self.__dict__.setdefault("_waiting_runs", {})
         return waiting
 
     @property
@@ -332,7 +381,7 @@ class BaseExecutor(ABC):
         return reported
 
 
-class _Submission:
+class Submission:
     """What a third-party executor was given at once: a group of runs, or a call of submit_job() (``head`` is None)."""
 
     __slots__ = ("done", "head", "times")
@@ -362,17 +411,29 @@ class NativeExecutor(BaseExecutor):
         super().__init_subclass__()
         if "submit" in cls.__dict__:
             cls._native = cls
-        elif "_do_submit_job" in cls.__dict__:
-            cls.submit = BaseExecutor.submit  # type: ignore[method-assign]
+
+    def obey_program(self) -> None:
+        """Take the way of APScheduler's methods from now on if the program has replaced one of them."""
+        from ..compat.overrides import EXECUTOR_METHODS, own_module, replaced  # import time
+
+        if replaced(self, EXECUTOR_METHODS):
+            from ..compat.executors import obey  # rare
+
+            obey(self)
+        elif "run_job" in vars(sys.modules[own_module(type(self))]):
+            from ..compat.executors import obey_run_job  # rare
+
+            obey_run_job(self)
 
     @abstractmethod
     def submit(self, runs: Sequence[Run], done: Done) -> None:
         """Carry runs out; see :meth:`BaseExecutor.submit`."""
 
     def _do_submit_job(self, job: Job, run_times: list[datetime]) -> None:
-        from .reports import event_of_run, run_for  # import time
+        from .reports import event_of_run, runs_of  # import time
 
-        runs = [run_for(job, run_time) for run_time in run_times]
+        claimed, _ = submitted.get(id(job), ((), None))
+        runs = list(runs_of(job, run_times, claimed))
         for run, following in pairwise(runs):
             run.then = following
         alias: str | None = getattr(job, "_jobstore_alias", None)
@@ -384,3 +445,13 @@ class NativeExecutor(BaseExecutor):
                 self._run_job_success(job.id, events)
 
         self._native.submit(self, runs[:1], done)
+
+    @property
+    def _instances(self) -> dict[str, int]:
+        from ..compat.executors import under_way  # rare
+
+        return under_way(self)
+
+    @_instances.setter
+    def _instances(self, value: dict[str, int]) -> None:
+        self.__dict__["_instance_counts"] = value

@@ -70,3 +70,11 @@ class DebugExecutor(NativeExecutor):
         thread.submit(run, coroutine, ended.set, self._clock, self._log, self._context)
         ended.wait()
         thread.stop()
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ..compat.names import of_module  # rare
+
+        return of_module(__name__, name)

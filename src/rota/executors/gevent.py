@@ -185,3 +185,11 @@ class _NativeThread:
     def join(self) -> None:
         self._ended.wait()
         self._pool.kill()
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ..compat.names import of_module  # rare
+
+        return of_module(__name__, name)

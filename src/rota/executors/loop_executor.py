@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from typing import Any
 
+    from ..compat.futures import PendingFutures
     from .base import Done
 
     #: a run, its callback, the rest of its group, and the coroutine that a function returned
@@ -58,6 +59,19 @@ class LoopExecutor(NativeExecutor):
 
     def _loop_of(self, scheduler: Any) -> asyncio.AbstractEventLoop:
         raise NotImplementedError
+
+    @property
+    def _eventloop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop: APScheduler's name, for programs that derive from this."""
+        return self.__dict__.get("_loop")
+
+    @property
+    def _pending_futures(self) -> PendingFutures:
+        """What is under way, as futures that can be awaited: APScheduler's name, for programs that wait for their jobs."""
+        from ..compat.futures import PendingFutures  # rare
+
+        found: PendingFutures = self.__dict__.setdefault("_futures_view", PendingFutures(self))
+        return found
 
     def capacity(self) -> int:
         """Return room for any number of coroutines, but for no more of them at once than the loop starts between two passes.

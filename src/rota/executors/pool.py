@@ -12,6 +12,7 @@ from .worker_pool import WorkerPool
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
+    from concurrent.futures import Executor
     from typing import Any
 
     from ..core.run import Run
@@ -30,7 +31,18 @@ def __getattr__(name: str) -> Any:
         from .processpool import ProcessPoolExecutor
 
         return ProcessPoolExecutor
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "BasePoolExecutor":  # for programs that derive from it
+        from ..compat.pools import BasePoolExecutor
+
+        BasePoolExecutor.register(WorkerPool)  # type: ignore[type-abstract]
+        return BasePoolExecutor
+    if name == "run_job":
+        from .base import run_job
+
+        return run_job
+    from ..compat.names import of_module  # rare
+
+    return of_module(__name__, name)
 
 
 class ThreadPoolExecutor(WorkerPool):
@@ -59,6 +71,11 @@ class ThreadPoolExecutor(WorkerPool):
         """Make the pool ready; threads start with the first runs."""
         super().start(scheduler, alias)
         self._name = self._options.get("thread_name_prefix") or self._name
+
+    def _make_pool(self) -> Executor:
+        from concurrent.futures import ThreadPoolExecutor as Pool  # only for programs that ask for it
+
+        return Pool(self.max_workers, **self._options)
 
     def _join(self, wait: bool) -> None:
         if self._loop_thread is not None:

@@ -27,6 +27,7 @@ from .worker_process import Settings, WorkerDiedError, WorkerProcess, forget_all
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from concurrent.futures import Executor
     from typing import Any
 
     from ..core.run import Run
@@ -84,6 +85,8 @@ class ProcessPoolExecutor(WorkerPool):
             tuple(options.get("initargs", ())),
             None if limit is None else int(limit),
         )
+        #: what APScheduler passes to its pool
+        self.pool_kwargs = {**options, "mp_context": context}
         _pools.add(self)
 
     def _reset(self) -> None:
@@ -92,6 +95,11 @@ class ProcessPoolExecutor(WorkerPool):
         #: the worker of each thread
         self._workers: dict[int, WorkerProcess] = {}
         self._names = 0
+
+    def _make_pool(self) -> Executor:
+        from concurrent.futures import ProcessPoolExecutor as Pool  # only for programs that ask for it
+
+        return Pool(self.max_workers, **self.pool_kwargs)
 
     def forked(self) -> None:
         """Leave the workers to the parent process."""

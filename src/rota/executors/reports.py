@@ -5,8 +5,12 @@ It carries out what it is asked for, in the caller's thread; it knows no executo
 
 from __future__ import annotations
 
+from datetime import timedelta
+from types import SimpleNamespace
+
 from ..clock import SYSTEM_CLOCK, instant
-from ..core.run import FAILED, MISSED, WITHHELD, Run, end, fail, succeed
+from ..core.policy import DEFAULT_POLICY
+from ..core.run import CLAIMED, FAILED, MISSED, WITHHELD, Run, end, fail, succeed, time_of
 from ..events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MISSED, JobExecutionEvent
 from ..logs import GuardedLogger
 from ..texts import text_of
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
+    from ..clock import Clock
     from ..job import Job
 
 
@@ -27,9 +32,9 @@ def run_job(
     """Call a job once for each nominal time and return the events (APScheduler's function, for custom executors)."""
     events = []
     context, logger = context_of(getattr(job, "_scheduler", None)), GuardedLogger(logger_name)
-    claimed, clock = submitted.get(id(job), ((), SYSTEM_CLOCK))
-    for run in _runs_of(job, run_times, claimed):
-        coroutine = perform(run, context, clock, logger)
+    claimed, clock = submitted.get(id(job)) or ((), _clock_of(job))
+    for run in runs_of(job, run_times, claimed):
+        coroutine = None if _is_too_late(run, job, clock, logger) else perform(run, context, clock, logger)
         if coroutine is not None:
             close_quietly(coroutine)
             raise TypeError(f"{job} is a coroutine function; use run_coroutine_job()")
@@ -45,9 +50,9 @@ async def run_coroutine_job(
 
     events = []
     context, logger = context_of(getattr(job, "_scheduler", None)), GuardedLogger(logger_name)
-    claimed, clock = submitted.get(id(job), ((), SYSTEM_CLOCK))
-    for run in _runs_of(job, run_times, claimed):
-        coroutine = perform(run, context, clock, logger)
+    claimed, clock = submitted.get(id(job)) or ((), _clock_of(job))
+    for run in runs_of(job, run_times, claimed):
+        coroutine = None if _is_too_late(run, job, clock, logger) else perform(run, context, clock, logger)
         if coroutine is not None:
             work = perform_coroutine(run, coroutine, clock, logger)
             await context.copy().run(get_running_loop().create_task, work)
@@ -55,7 +60,12 @@ async def run_coroutine_job(
     return events
 
 
-def _runs_of(job: Job, run_times: list[datetime], claimed: Sequence[Run]) -> Iterator[Run]:
+def _clock_of(job: Any) -> Clock:
+    clock: Clock = getattr(getattr(job, "_scheduler", None), "clock", None) or SYSTEM_CLOCK
+    return clock
+
+
+def runs_of(job: Job, run_times: list[datetime], claimed: Sequence[Run]) -> Iterator[Run]:
     """Make a run for each time; it has the permission of the claimed one, and what follows a withheld one is withheld."""
     by_nominal = {run.nominal: run for run in claimed}
     before: Run | None = None
@@ -70,9 +80,44 @@ def _runs_of(job: Job, run_times: list[datetime], claimed: Sequence[Run]) -> Ite
 
 
 def run_for(job: Job, run_time: datetime) -> Run:
-    """Return a run of a job, apart from any ledger."""
+    """Return a run of a job, apart from any ledger; the job may be a double that has only what APScheduler's run_job() reads."""
     nominal = instant(run_time)
-    return Run(job.id, nominal, nominal, job, job.executor)
+    if not hasattr(job, "policy"):
+        double: Any = _Double(job)
+        job = double
+    return Run(job.id, nominal, nominal, job, getattr(job, "executor", "default"))
+
+
+class _Double:
+    """What stands for a job that is none of ours: a program's own object around one."""
+
+    policy = DEFAULT_POLICY
+    executor = "default"
+    func_ref = None
+
+    def __init__(self, job: Any) -> None:
+        self._job = job
+        self.id = self.name = job.id
+        self.func, self.args = job.func, job.args
+        self._rare = SimpleNamespace(kwargs=job.kwargs)
+        self.trigger = getattr(job, "trigger", None)
+
+    def __str__(self) -> str:
+        return text_of(self._job)
+
+
+def _is_too_late(run: Run, job: Any, clock: Clock, logger: GuardedLogger) -> bool:
+    """Whether a run is later than its job's grace time allows, which is asked here as in APScheduler; it has ended then."""
+    grace = getattr(job, "misfire_grace_time", None)
+    if grace is None or run.status != CLAIMED:
+        return False
+    now = time_of(run, clock)
+    late = timedelta(microseconds=now - run.nominal)
+    if late <= timedelta(seconds=grace):
+        return False
+    end(run, MISSED, "too late", now)
+    logger.warning('Run time of job "%s" was missed by %s', job, late)
+    return True
 
 
 def event_of_run(run: Run, jobstore_alias: str | None) -> JobExecutionEvent:

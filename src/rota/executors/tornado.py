@@ -29,3 +29,11 @@ class TornadoExecutor(LoopExecutor):
     def _loop_of(self, scheduler: Any) -> AbstractEventLoop:
         loop: AbstractEventLoop = scheduler._ioloop.asyncio_loop
         return loop
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ..compat.names import of_module  # rare
+
+        return of_module(__name__, name)

@@ -261,3 +261,11 @@ class _Either:
             deferred.cancel()
             deferred.addErrback(lambda failure: None)  # nobody else will look at it
             raise
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ..compat.names import of_module  # rare
+
+        return of_module(__name__, name)

@@ -17,6 +17,7 @@ from .base import NativeExecutor, chain
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import Executor
     from typing import Any
 
     from .base import Done
@@ -68,6 +69,27 @@ class WorkerPool(NativeExecutor):
         super().forked()
         self._reset()
 
+    @property
+    def _pool(self) -> Any:
+        """A pool of concurrent.futures, as programs that derive from ours see it; ours carries runs out itself."""
+        view = self.__dict__.get("_pool_view")
+        if view is None:
+            from ..compat.pools import PoolView  # rare
+
+            view = self.__dict__.setdefault("_pool_view", PoolView(self, self._make_pool))
+        return view
+
+    @_pool.setter
+    def _pool(self, value: Any) -> None:
+        from ..compat.executors import use_pool  # rare
+
+        self.__dict__["_pool_view"] = value
+        use_pool(self)
+
+    @abstractmethod
+    def _make_pool(self) -> Executor:
+        """Return a pool of concurrent.futures of this kind, for programs that submit to it by themselves."""
+
     def capacity(self) -> int:
         """Return room for about a tenth of a second of work, at the pace of the runs so far; at least the free workers."""
         waiting = self._ahead()
@@ -112,6 +134,8 @@ class WorkerPool(NativeExecutor):
                         thread.join()
             self._join(wait)
             if threads and not wait:
+                if "_pool_view" in self.__dict__:
+                    self.__dict__["_pool_view"].shutdown(False)
                 return None
             # Nobody is left for what came later, or for what no thread could be started for.
             with self._lock:
@@ -121,6 +145,8 @@ class WorkerPool(NativeExecutor):
                 if items:
                     self._start_threads()
             if not self._threads:
+                if "_pool_view" in self.__dict__:
+                    self.__dict__["_pool_view"].shutdown(wait)
                 return self._cancel_queued()
 
     def _join(self, wait: bool) -> None:

@@ -22,9 +22,10 @@ from ..errors import (
 )
 from ..jobcodec import JobFormat, decode_job, encode_job
 from ..jobparts import options_of, trigger_spec
+from ..triggers.readings import two_readings
 from .pickles import read_pickle
 from .sources import UNKNOWN, read_source
-from .triggers import trigger_of_made
+from .triggers import crontab_of, trigger_of_made
 from .values import NotTakenOver, Values
 
 if TYPE_CHECKING:
@@ -264,6 +265,13 @@ def _take_over(planned: PlannedJob, state: dict[str, Any], row: Row, keep_grace:
         "next": following,
         "due": following,
     }
+    crontab = crontab_of(planned.trigger)
+    readings = None if crontab is None else two_readings(crontab)
+    if readings is not None:
+        planned.changes.append(
+            f"{crontab!r} stays what it was: {readings[1]}; from_crontab() of Rota reads it as: {readings[0]}, unless it is "
+            f"given dialect='apscheduler3'"
+        )
     if executor != "default":
         planned.changes.append(f"it wants an executor by the alias of {executor!r}: configure one")
     for extra in sorted(str(key) for key in state.keys() - _KNOWN):

@@ -79,6 +79,17 @@ def _interval(state: dict[str, Any], values: Values, path: str, depth: int) -> B
     )
 
 
+def crontab_of(trigger: object) -> str | None:
+    """Return the crontab string that APScheduler's ``from_crontab()`` has made such a trigger of, None if none has."""
+    if type(trigger) is not CronTrigger:
+        return None
+    fields = {field.name: field for field in trigger.fields}
+    given = [fields.pop(name) for name in ("minute", "hour", "day", "month", "day_of_week")]
+    if any(field.is_default for field in given) or not all(field.is_default for field in fields.values()):
+        return None
+    return " ".join(map(str, given))
+
+
 def _cron(state: dict[str, Any], values: Values, path: str, depth: int) -> BaseTrigger:
     fields: dict[str, Any] = {}
     for field in state["fields"]:

@@ -7,6 +7,7 @@ Rota's own stores implement them natively. A store keeps what it is told; it dec
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from threading import get_ident
 
 from ..clock import HELD, SYSTEM_CLOCK, instant, moment
 from ..core.plan import ACTIVE, ENDED, QUARANTINED
@@ -48,7 +49,9 @@ def __getattr__(name: str) -> Any:
         import logging
 
         return logging
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ..compat.names import of_module  # rare
+
+    return of_module(__name__, name)
 
 
 class BaseJobStore(ABC):
@@ -121,6 +124,27 @@ class BaseJobStore(ABC):
                 f"make a store object for each scheduler. They may share one database"
             )
         self._holder = scheduler
+        self.obey_program()
+
+    def obey_program(self) -> None:
+        """Have the methods that the program has replaced, in a subclass or on the object, called in place of ours beside them.
+
+        :raises ConfigurationError: if one of them could not be obeyed
+        """
+        if type(self).claim is BaseJobStore.claim:
+            return  # a store of the eight methods is asked by them anyway
+        from ..compat.overrides import STORE_METHODS, replaced  # import time
+
+        names = replaced(self, STORE_METHODS)
+        if names:
+            from ..compat.stores import obey  # rare
+
+            obey(self, names)
+
+    def _is_moved(self, job: Job) -> bool:
+        """Whether an update_job() of the program's is told of what a claim has stored already."""
+        moved = self.__dict__.get("_moved")
+        return moved is not None and (get_ident(), job.id) in moved
 
     def detach(self) -> None:
         """Untie this store object from its scheduler."""
@@ -444,7 +468,8 @@ class BaseJobStore(ABC):
             to a claim was lost on its way
         :param ownerless: whether to take over only what was given back, and nothing of nodes that seem to be dead
         :return: runs that now belong to ``node`` with ``job`` set, to be executed again (the attempt is raised unless the run
-            was given back unstarted), and ended runs (status "lost") of jobs that are not to be executed again. The runs of
+            was given back unstarted), and ended runs: lost ones of jobs that are not to be executed again, and cancelled ones that
+            nobody has begun, of jobs that were removed. The runs of
             one job are linked by ``then``, oldest first, so that they are executed one after another
         """
         return []
@@ -529,7 +554,7 @@ class BaseJobStore(ABC):
         """
         known = set(executors)
         waiting: dict[str, int] = {}
-        for job in self.get_all_jobs():
+        for job in self.get_due_jobs(moment(now)):  # others may cost much, or change what is stored
             due = job.next_due
             if job.state == ACTIVE and due is not None and due <= now and job.executor not in known:
                 waiting[job.executor] = waiting.get(job.executor, 0) + 1
@@ -604,6 +629,13 @@ class BaseJobStore(ABC):
         elif decision.state == QUARANTINED:
             job.set_next(None)
         self.update_job(job)
+
+    if not TYPE_CHECKING:  # for checkers, an attribute is there or not
+
+        def __getattr__(self, name: str) -> Any:
+            from ..compat.names import missing  # rare
+
+            raise missing(self, name)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"

@@ -6,12 +6,15 @@ Asks no server.
 from __future__ import annotations
 
 from ..errors import StoreNotStartedError
+from ..interrupts import is_interrupt
 from .base import BaseJobStore
 from .identity import Identity, replaced
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..errors import StoreReplacedError
+    from ..job import Job
+    from ..jobcodec import JobFormat
 
 
 class DurableJobStore(BaseJobStore):
@@ -24,6 +27,7 @@ class DurableJobStore(BaseJobStore):
     durable = True
 
     _started = False
+    _format: JobFormat
     _identity: Identity
     #: what was noticed of a store that is not the one that was opened; None as long as it is
     _change: str | None = None
@@ -42,10 +46,36 @@ class DurableJobStore(BaseJobStore):
                 raise self._replaced(self._change)
             self.reopen()
 
+    @property
+    def pickle_protocol(self) -> int:
+        """The protocol of pickles, for programs that pickle by themselves; ours are used only with ``serializer="pickle"``."""
+        return self._format.protocol
+
+    def _reconstitute_job(self, job_state: bytes) -> Job:
+        """Return the job of what was stored: for programs that override it, and change the job that super() returns."""
+        from ..compat.stores import reconstituted  # rare
+
+        return reconstituted(self, job_state)
+
     def _replaced(self, change: str) -> StoreReplacedError:
         """Take note that the store is not the one that was opened; return the error that says so."""
         self._change = change
         return replaced(change, repr(self))
+
+    def _tell_of_earlier_jobs(self) -> None:
+        """Warn of jobs that APScheduler has left where this store has just been made; whatever goes wrong, the start goes on."""
+        try:
+            said = self._earlier_jobs()
+        except BaseException as exc:  # nobody may look there, for instance
+            if is_interrupt(exc):
+                raise
+            return
+        if said is not None:
+            self._log.warning("%s", said)
+
+    def _earlier_jobs(self) -> str | None:
+        """Return what to say of jobs that APScheduler keeps at the same place, None if there are none."""
+        return None
 
     def _opened(self, identity: str) -> None:
         """Take note of the store that was opened."""

@@ -39,6 +39,10 @@ def replaced(change: str, store: str) -> StoreReplacedError:
     return StoreReplacedError(_SENTENCES[change].format(store=store), change)
 
 
+class Changed(Exception):
+    """The store is not the one that was opened; its argument says what happened: EMPTIED, RESTORED or REPLACED."""
+
+
 class Identity:
     """What a store object knows of the store that it has open: its identity, and the leases that it has written there."""
 
@@ -86,7 +90,14 @@ class Identity:
         """
         if found != self.value:
             return EMPTIED if found is None else REPLACED
+        return RESTORED if self.is_restored(node, now, renewals) else None
+
+    def is_restored(self, node: str, now: int, renewals: int | None, known: int | None = None) -> bool:
+        """Whether a node's lease is missing though it cannot be over, or older than it was written.
+
+        :param renewals: how often the node's lease there was renewed, None if it has none
+        :param known: how often it had been renewed before the store was asked; None: as it is known now
+        """
         written, until = self._written.get(node, (0, 0))
-        if renewals is None:
-            return RESTORED if written and now <= until else None
-        return RESTORED if renewals < written else None
+        known = written if known is None else known
+        return renewals < known if renewals is not None else known > 0 and now <= until

@@ -90,7 +90,7 @@ class MemoryJobStore(BaseJobStore):
 
     def get_next_run_time(self) -> datetime | None:
         """Return the earliest next run time, or None."""
-        following = self.next_due(tuple(self._queues))
+        following = MemoryJobStore.next_due(self, tuple(self._queues))
         return None if following is None else moment(following)
 
     def get_all_jobs(self) -> list[Job]:
@@ -126,6 +126,8 @@ class MemoryJobStore(BaseJobStore):
 
         :raises JobLookupError: if there is none
         """
+        if self._is_moved(job):
+            return
         with self._mutex:
             stored = self._jobs.get(job.id)
             if stored is None:
@@ -346,3 +348,11 @@ def _by_time(job: Job) -> Any:
     """Sort by time, jobs without one last; equal times in the order in which they came."""
     due = job.next_nominal if job.next_due == HELD else job.next_due
     return (due is None or job.state != ACTIVE, due or 0)
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ..compat.names import of_module  # rare
+
+        return of_module(__name__, name)

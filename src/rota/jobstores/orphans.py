@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ..core.run import CLAIMED, LOST, end
+from ..core.run import CANCELLED, CLAIMED, LOST, end
 from ..jobcodec import can_run
 
 TYPE_CHECKING = False
@@ -27,7 +27,7 @@ def sort_out(
     known: Collection[tuple[str, int]] = (),
     refusal: Callable[[Run], str | None] | None = None,
 ) -> list[Run]:
-    """Decide which orphaned runs a node takes and which are lost; return those, changed accordingly.
+    """Decide which orphaned runs a node takes and which have ended; return those, changed accordingly.
 
     Runs are left alone if their job cannot be restored here, if living nodes run the job as often as it may, or if there is no
     room for them. Those of one job are taken together or not at all: who has lost its lease and does not know yet goes on with
@@ -54,7 +54,8 @@ def sort_out(
             continue
         reason = reason or _why_refused(run, refusal)
         if reason is not None or job is None:
-            end(run, LOST, reason, now)
+            # A run that nobody began, of a job that somebody removed, is no loss.
+            end(run, LOST if job is not None or run.owner not in (None, node) else CANCELLED, reason, now)
         else:
             if left is not None and run.executor not in left:
                 run.executor = (
@@ -101,10 +102,10 @@ def _why_refused(run: Run, refusal: Callable[[Run], str | None] | None) -> str |
 
 def _why_lost(run: Run, job: Job | None, node: str) -> str | None:
     """Return why a run is not executed again, or None."""
+    if run.owner in (None, node):  # it was never started
+        return "its job was removed before it started" if job is None else None
     if job is None:
         return f"its job was removed; it was claimed by node {run.owner}"
-    if run.owner in (None, node):  # it was never started
-        return None
     if job.policy.on_lost == LOST:
         return f"node {run.owner} is gone"
     if run.attempt >= job.policy.max_attempts:

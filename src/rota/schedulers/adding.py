@@ -169,7 +169,8 @@ class AddingMethods(JobInternals):
     ) -> tuple[Job, dict[str, Any]]:
         """Make a job that is not stored yet; return it and the options of its policy that were given."""
         given = (misfire_grace_time, coalesce, max_instances, expires, on_lost, max_attempts)
-        options = _NO_OPTIONS if given == _NONE_GIVEN else _options_of(given)
+        # What equals everything equals what was not given.
+        options = _NO_OPTIONS if given == _NONE_GIVEN and _are_undefined(given) else _options_of(given)
         if trigger == "crontab" and id is not None:
             trigger_args.setdefault("seed", id)  # of H, so that each job has its own place
         # To call the class hands all of it through __new__() as well, which is a third of the time for a new job.
@@ -291,6 +292,10 @@ AddingMethods._job_options = (
 )
 
 
+def _are_undefined(given: Sequence[Any]) -> bool:
+    return all(value is undefined for value in given)
+
+
 def _options_of(given: Sequence[Any]) -> dict[str, Any]:
     return {
         option: value for option, value in zip(_OPTION_ORDER, given, strict=True) if value is not undefined
@@ -315,7 +320,7 @@ def _check_arguments(number: int, arguments: Any) -> None:
     """Refuse what add_jobs() cannot use as the arguments of one job."""
     if not hasattr(arguments, "keys"):
         raise OptionTypeError(
-            f"jobs[{number}] must be a dictionary of arguments of add_job(), got {arguments!r}"
+            f"jobs[{number}] must be a dictionary of arguments of add_job(), got {repr_of(arguments)}"
         )
     if not _OF_ALL.isdisjoint(arguments):
         name = next(name for name in arguments if name in _OF_ALL)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..clock import moment
 from ..core.plan import ENDED, QUARANTINED
-from ..core.run import CANCELLED, FAILED, LOST, MISSED, SKIPPED, SUCCEEDED, TIMED_OUT
+from ..core.run import CANCELLED, FAILED, LOST, MISSED, SKIPPED, SUCCEEDED, TIMED_OUT, label
 from ..events import (
     EVENT_JOB_CANCELLED,
     EVENT_JOB_ERROR,
@@ -24,7 +24,7 @@ from ..events import (
     JobSubmissionEvent,
 )
 from ..interrupts import is_interrupt
-from ..logs import DEBUG
+from ..logs import INFO, given_logger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..core.plan import Decision
     from ..core.run import Run
     from ..job import Job
+    from ..logs import GuardedLogger
     from .engine import Engine
     from .store_state import StoreState
 
@@ -63,6 +64,8 @@ def event_of(alias: str, run: Run, code: int) -> JobExecutionEvent:
     """Return the event of an ended run; it keeps what the job returned or raised, also when the run gives it up."""
     time = local(run.job, run.last)
     run.timezone = time.tzinfo  # the run gives up its job
+    if run.name is None:
+        label(run)
     return JobExecutionEvent(code, run.job_id, alias, time, run.retval, run.exception, run.traceback, run)
 
 
@@ -88,7 +91,8 @@ def announce_rest(engine: Engine, state: StoreState, decision: Decision) -> None
             state.skipping.add(job.id)
             announce_submission(engine, alias, job, EVENT_JOB_MAX_INSTANCES, [record])
         elif record.status == MISSED:
-            logger.warning('Run time of job "%s" was missed by %s', job, _lateness(record, state.store.now()))
+            late = _lateness(record, state.store.now())
+            _logger_of(engine, record.executor).warning('Run time of job "%s" was missed by %s', job, late)
             if engine.wanted() & EVENT_JOB_MISSED:
                 announce(engine, alias, record, EVENT_JOB_MISSED)
         record.job = None
@@ -99,10 +103,17 @@ def announce_rest(engine: Engine, state: StoreState, decision: Decision) -> None
         )
         engine.dispatch(JobQuarantineEvent(EVENT_JOB_QUARANTINED, job.id, alias, reason))
     elif decision.state == ENDED:
-        if logger.enabled(DEBUG):
-            logger.debug("Removed job %s: its schedule is over", job.id)
+        if logger.enabled(INFO):
+            logger.info("Removed job %s: its schedule is over", job.id)
         if engine.wanted() & EVENT_JOB_REMOVED:
             engine.dispatch(JobEvent(EVENT_JOB_REMOVED, job.id, alias))
+
+
+def _logger_of(engine: Engine, alias: str) -> GuardedLogger:
+    """Return the logger of an executor, by which programs look for what became of its jobs, over that of the engine."""
+    executor = engine.executors.get(alias)
+    given = None if executor is None else given_logger(executor)
+    return engine.logger.over(given or f"rota.executors.{alias}")
 
 
 def local(job: Job | None, instant: int) -> datetime:

@@ -76,3 +76,11 @@ class AsyncIOScheduler(AwaitableScheduler):
 
     def _host_is_alive(self) -> bool:
         return self._eventloop is not None and self._eventloop.is_running()
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ..compat.names import of_module  # rare
+
+        return of_module(__name__, name)

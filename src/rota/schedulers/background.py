@@ -62,3 +62,11 @@ class BackgroundScheduler(BlockingScheduler):
     def _host_is_alive(self) -> bool:
         thread = self._replacement or self._thread
         return thread is not None and thread.is_alive()
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ..compat.names import of_module  # rare
+
+        return of_module(__name__, name)

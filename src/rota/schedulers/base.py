@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABCMeta, abstractmethod
+from functools import partial
 from threading import Event, RLock
 
 from ..clock import LEASE, SECOND, SYSTEM_CLOCK, shown_moment
@@ -31,18 +32,20 @@ from ..events import (
 from ..executors.base import BaseExecutor
 from ..jobstores.base import BaseJobStore
 from ..util import asbool, astimezone, local_timezone, maybe_ref
-from .config import OPTIONS, context_option, default_policy, read_config, seconds_option
+from .config import check_options, context_option, default_policy, read_config, seconds_option
 from .job_methods import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
 from .listeners import Listeners
-from .names import check_names
+from .plugins import PluginClasses
 from .processes import watch
 from .stopping import CLOSING_GRACE, Stopping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import tzinfo
     from typing import Any
+
+    from ..compat.schedulers import ListenersView
 
 __all__ = ("STATE_PAUSED", "STATE_RUNNING", "STATE_STOPPED", "BaseScheduler")
 
@@ -72,6 +75,10 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
     :raises UnknownOptionError: for any other name
     """
 
+    #: the classes of plug-ins by their names; what a program puts in is used
+    _trigger_classes = PluginClasses("trigger")
+    _executor_classes = PluginClasses("executor")
+    _jobstore_classes = PluginClasses("jobstore")
     #: what APScheduler's constants are called as attributes of instances in some programs
     state = STATE_STOPPED
 
@@ -83,7 +90,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         self._executors: dict[str, BaseExecutor] = {}
         self._jobstores: dict[str, BaseJobStore] = {}
         self._make_locks()
-        self._listeners = Listeners()
+        self._listening = Listeners()
         self._pending_jobs = []
         self._pending_options = {}
         self._decorated = {}
@@ -98,6 +105,10 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         self._all_events = None
         if not getattr(type(self)._dispatch_event, "is_rotas", False):
             self._see_all_events()
+        if type(self)._lookup_job is not BaseScheduler._lookup_job:
+            from ..compat.schedulers import find_job  # rare
+
+            self.__dict__["_find_job"] = partial(find_job, self)
         self.configure(gconfig, **options)
 
     def __getstate__(self) -> Any:
@@ -216,7 +227,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
     def timezone(self) -> tzinfo:
         """The default time zone."""
         if self._timezone is None:
-            self._timezone = local_timezone()
+            self._timezone = local_timezone(__name__)
         return self._timezone
 
     @timezone.setter
@@ -376,19 +387,52 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         :param mask: an OR of event codes (:mod:`rota.events`)
         :raises OptionTypeError: if ``callback`` is no plain function of one argument, or ``mask`` no number
         """
+        given: object = callback
+        if given is None:  # APScheduler takes it, and logs an error for each event
+            self._log.warning("add_listener() must be given a function, got None; nobody is called")
+            return
         with self._listeners_lock:
-            self._listeners.add(callback, mask)
+            self._listening.add(callback, mask)
 
     def remove_listener(self, callback: Callable[[Any], Any]) -> None:
         """Take a listener off the list."""
         with self._listeners_lock:
-            self._listeners.remove(callback)
+            self._listening.remove(callback)
+
+    # -- APScheduler's inner names ----------------------------------------------------------------------------------
+
+    if not TYPE_CHECKING:  # for checkers, an attribute is there or not
+
+        def __getattr__(self, name: str) -> Any:
+            from ..compat.names import missing  # rare
+
+            raise missing(self, name)
+
+    @property
+    def _job_defaults(self) -> dict[str, Any]:
+        from ..compat.schedulers import JobDefaults  # rare
+
+        return JobDefaults(self)
+
+    @_job_defaults.setter
+    def _job_defaults(self, value: Mapping[str, Any]) -> None:
+        self._default_policy = default_policy(value)
+
+    @property
+    def _listeners(self) -> ListenersView:
+        from ..compat.schedulers import ListenersView  # rare
+
+        return ListenersView(self)
+
+    @_listeners.setter
+    def _listeners(self, value: Iterable[Any]) -> None:
+        self._listeners.replace(value)
 
     # -- APScheduler's extension points --------------------------------------------------------------------------
 
     def _configure(self, config: dict[str, Any]) -> None:
         """Set options from a nested dictionary; hosts take theirs out first."""
-        check_names(config, OPTIONS, type(self).__name__)
+        check_options(config, type(self).__name__)
         logger = config.get("logger") or "rota.scheduler"
         is_name = isinstance(logger, str) and ":" not in logger
         self._logger = logger if is_name else maybe_ref(logger)
@@ -430,7 +474,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
 
     def _dispatch_event(self, event: Any) -> None:
         """Call the listeners that want this event."""
-        self._listeners.dispatch(event, self._log)
+        self._listening.dispatch(event, self._log)
 
     _dispatch_event.is_rotas = True  # type: ignore[attr-defined]
 
@@ -440,3 +484,11 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
                 "The scheduler seems to be running under uWSGI, but threads have been disabled. You must run uWSGI "
                 "with the --enable-threads option for the scheduler to work."
             )
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ..compat.names import of_module  # rare
+
+        return of_module(__name__, name)

@@ -256,3 +256,11 @@ def _interrupted() -> BaseException:
 
 class _Interrupted(KeyboardInterrupt, SystemExit):
     pass
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ..compat.names import of_module  # rare
+
+        return of_module(__name__, name)

@@ -61,6 +61,10 @@ class Completions:
         self.unstarted: list[Run] = []
         #: runs in hand (by identity) that have no place in their store, which was emptied, put back or replaced
         self.displaced: set[int] = set()
+        #: how often the store was opened anew
+        self.reopened = 0
+        #: why the ends of runs (by identity) were refused, where that is known already
+        self._reasons: dict[int, str] = {}
         #: runs in hand that their executor could not start without permission; the passes hand them out again
         self.withheld: deque[Run] = deque()
         #: ended runs whose rows somebody else holds; when they are tried again (monotonic microseconds), and after what pause
@@ -193,7 +197,7 @@ class Completions:
             sleep(PAUSE)
 
     def _write(self) -> bool:
-        ended, engine = self._ended, self._engine
+        ended, engine, reopened = self._ended, self._engine, self.reopened
         if engine.is_backing_off(self._alias):
             return False
         if self._store.does_io:
@@ -213,7 +217,9 @@ class Completions:
                 waiting = True
                 break
         try:
-            refused, lost, left, error = self._carry_out(ended_now) if ended_now else ((), (), (), None)
+            refused, lost, left, error = (
+                self._carry_out(ended_now, reopened) if ended_now else ((), (), (), None)
+            )
         except BaseException:  # an interrupt
             ended.extendleft(reversed(ended_now))
             self.recorded += len(batch) - len(ended_now)
@@ -244,10 +250,11 @@ class Completions:
         return error is None
 
     def _carry_out(
-        self, runs: Sequence[Run]
+        self, runs: Sequence[Run], reopened: int
     ) -> tuple[Sequence[Run], Sequence[Run], Sequence[Run], BaseException | None]:
         """Write ends of runs, as far as that can be done; the others are kept for a later pass.
 
+        :param reopened: how often the store had been opened anew before it was asked for anything
         :return: the runs that are refused by the fence, those that are lost with their store, those that are kept, and the error
             that ended it
         """
@@ -267,7 +274,7 @@ class Completions:
             left = [run for run in runs if run not in written]
         self._set_aside(held)
         if refused and self._lease is not None:
-            refused, lost, doubtful, failure = self._look_into(refused)
+            refused, lost, doubtful, failure = self._look_into(refused, reopened)
             left += doubtful
             error = error or failure
         self._ended.extendleft(reversed(left))
@@ -299,7 +306,7 @@ class Completions:
         return max(self._held_until - self._engine.clock.monotonic(), FIRST_PAUSE) / SECOND
 
     def _look_into(
-        self, refused: Sequence[Run]
+        self, refused: Sequence[Run], reopened: int
     ) -> tuple[list[Run], list[Run], list[Run], BaseException | None]:
         """Find out why ends were refused: by the fence, or because the store is not the one in which the runs were claimed.
 
@@ -308,43 +315,72 @@ class Completions:
         """
         lease, displaced = self._lease, self.displaced
         assert lease is not None
-        others = [run for run in refused if id(run) not in displaced]
+        stale: list[Run] = []
         lost: list[Run] = []
+        others = [run for run in refused if id(run) not in displaced]
+        left = list(refused)
+        again = [run for run in refused if id(run) in displaced]
         try:
-            if len(others) < len(refused):
-                from .reopening import record_again  # import time: it is needed once in years
-
-                for run in refused:
-                    if id(run) in displaced:
-                        if not record_again(self._store, lease.node, run):
-                            lost.append(run)
-                        displaced.discard(id(run))
             if others:
                 lease.check(self.in_hand or {})
+                if (
+                    self.reopened == reopened
+                ):  # else they may have been written anew after the store was asked
+                    forgotten = self._forgotten(others, lease)
+                    stale = [run for run in others if run not in forgotten]
+                    again += forgotten
+                    left = list(again)
+            for run in again:
+                self._record_again(run, lease.node, stale, lost)
+                displaced.discard(id(run))
+                left.remove(run)
         except BaseException as exc:
             if is_interrupt(exc):
                 raise
-            written = [run for run in lost if id(run) not in displaced]
-            return [], written, [run for run in refused if run in others or id(run) in displaced], exc
-        return others, lost, [], None
+            return stale, lost, left, exc
+        return stale, lost, left, None
+
+    def _forgotten(self, refused: Sequence[Run], lease: Lease) -> list[Run]:
+        """Return those runs, of some that were refused, of which the store has no record though nobody can have taken them over.
+
+        It was put back from a backup between two renewals of the lease, which cannot tell.
+        """
+        own = [run for run in refused if run.permission is lease.permission]
+        known = self._recorded_keys(own) if own else ()
+        return [run for run in own if (run.job_id, run.nominal) not in known]
+
+    def _recorded_keys(self, runs: Sequence[Run]) -> set[tuple[str, int]]:
+        """Return the keys of the records that jobs have, as far as they are of interest for these runs."""
+        since: dict[str, int] = {}
+        for run in runs:
+            since[run.job_id] = min(run.nominal, since.get(run.job_id, run.nominal))
+        found = self._store.recorded(since)
+        return {(job_id, first) for job_id, records in found.items() for first, _, _ in records}
+
+    def _record_again(self, run: Run, node: str, stale: list[Run], lost: list[Run]) -> None:
+        """Write the end of a run that its store does not know of; take note if it cannot be."""
+        from .reopening import NO_JOB, TAKEN, record_again  # import time: it is needed once in years
+
+        found = record_again(self._store, node, run)
+        if found == NO_JOB:
+            lost.append(run)
+        elif found == TAKEN and self._store.finish([run], self._store.now()):  # else the record is its own
+            self._reasons[id(run)] = "its time has a record of another run since the store was put back"
+            stale.append(run)
 
     def _why_refused(self, refused: Sequence[Run]) -> dict[int, str]:
         """Return for refused runs (by identity) what became of them in the store."""
-        since: dict[str, int] = {}
-        for run in refused:
-            since[run.job_id] = min(run.nominal, since.get(run.job_id, run.nominal))
+        reasons, self._reasons = self._reasons, {}
         try:
-            found = self._store.recorded(since) if since else {}
+            known = self._recorded_keys(refused)
         except BaseException as exc:
             if is_interrupt(exc):
                 raise
-            return {}
-        known = {(job_id, first) for job_id, records in found.items() for first, _, _ in records}
-        return {
-            id(run): "the store has no record of the run any more"
-            for run in refused
-            if (run.job_id, run.nominal) not in known
-        }
+            return reasons
+        for run in refused:
+            if (run.job_id, run.nominal) not in known:
+                reasons.setdefault(id(run), "the store has no record of the run any more")
+        return reasons
 
     def _finish_singly(
         self, runs: Sequence[Run], error: BaseException

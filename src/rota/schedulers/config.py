@@ -15,7 +15,7 @@ from ..errors import (
     OptionTypeError,
     UnknownOptionError,
 )
-from ..texts import type_name
+from ..texts import repr_of, shortened, type_name
 from ..util import asbool, asint
 from .names import check_names
 
@@ -89,6 +89,21 @@ def read_config(gconfig: Mapping[str, Any], prefix: str | None, options: Mapping
     return config
 
 
+def check_options(config: Mapping[str, Any], what: str) -> None:
+    """Refuse options that a scheduler does not have; a default of jobs is told its place.
+
+    :param what: whose options they are, for the message
+    :raises UnknownOptionError: for the first unknown name
+    """
+    for name, value in config.items():
+        if name in OPTION_NAMES and name not in OPTIONS:
+            raise UnknownOptionError(
+                f"{what} has no option {name!r}: it is one of jobs; "
+                f"write job_defaults={{{name!r}: {shortened(repr_of(value), 100)}}}"
+            )
+    check_names(config, OPTIONS, what)
+
+
 def seconds_option(config: Mapping[str, Any], name: str, default: float) -> float:
     """Return an option that is a positive number of seconds; strings are converted, as ini files need it.
 
@@ -100,7 +115,7 @@ def seconds_option(config: Mapping[str, Any], name: str, default: float) -> floa
     except (TypeError, ValueError):
         seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise ConfigurationError(f"{name} must be a positive number of seconds, got {value!r}")
+        raise ConfigurationError(f"{name} must be a positive number of seconds, got {repr_of(value)}")
     return seconds
 
 
@@ -125,7 +140,7 @@ def default_policy(job_defaults: Mapping[str, Any]) -> Policy:
     :raises UnknownOptionError: for a name that is not a default of jobs
     """
     if not hasattr(job_defaults, "items"):
-        raise ConfigurationError(f"job_defaults must be a dictionary, got {job_defaults!r}")
+        raise ConfigurationError(f"job_defaults must be a dictionary, got {repr_of(job_defaults)}")
     for name in job_defaults:
         if name in _ADD_JOB_ONLY:
             raise UnknownOptionError(
@@ -156,7 +171,7 @@ def _number(name: str, text: str) -> int | float:
             return float(text)
         except ValueError:
             raise ConfigurationError(
-                f"job_defaults: {name} must be a number of seconds, got {text!r}"
+                f"job_defaults: {name} must be a number of seconds, got {repr_of(text)}"
             ) from None
 
 

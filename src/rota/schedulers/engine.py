@@ -8,7 +8,9 @@ from __future__ import annotations
 from ..clock import HELD, LEASE, SECOND, SLICE
 from ..core.admission import admit
 from ..core.plan import ENDED, QUARANTINED, plan, quarantine
-from ..errors import StoreError, StoreReplacedError
+from ..core.run import CANCELLED
+from ..core.walks import NotYet
+from ..errors import HeldRowsError, StoreError, StoreReplacedError
 from ..events import (
     EVENT_CLOCK_JUMPED,
     EVENT_JOB_SUBMITTED,
@@ -38,11 +40,13 @@ if TYPE_CHECKING:
     from ..clock import Clock
     from ..core.plan import Decision
     from ..core.run import Run
+    from ..core.walks import Walks
     from ..executors.base import BaseExecutor
     from ..job import Job
     from ..jobstores.base import BaseJobStore
     from ..logs import GuardedLogger
     from .lease import Lease
+    from .pass_watch import Planning
 
 #: After so many leases without a pass a node is not renewed any more: it lives, and does no work.
 SILENCE = 4
@@ -193,6 +197,11 @@ class Engine:
         self._offload, self._soon = offload, soon
         for state in self.states:
             state.completions.offload = offload if state.store.does_io else soon
+
+    @property
+    def executors(self) -> Mapping[str, BaseExecutor]:
+        """The scheduler's executors by alias."""
+        return self._executors
 
     @property
     def does_io(self) -> bool:
@@ -356,6 +365,8 @@ class Engine:
         except BaseException as exc:  # of a store, or of what it calls; other stores go on
             if is_interrupt(exc) or type(exc) is PassLeftBehind:
                 raise
+            if type(exc) is HeldRowsError:  # by a moment; a store that is locked for long says something else
+                return LONGEST_PAUSE / 10 / SECOND
             self.store_failed(state.alias, exc, "looking for due jobs")
             wait = (state.retry_at or 0) - self.clock.monotonic()
             return max(wait, 0) / SECOND
@@ -366,7 +377,7 @@ class Engine:
     def _pass(self, state: StoreState) -> float | None:
         store = state.store
         state.completions.flush()  # what a failing store did not take
-        lease, claims = state.lease, self._claims_from(state)
+        lease, claims, pause = state.lease, self._claims_from(state), None
         self._watch_clock_of(state)
         if lease is not None:
             in_hand = state.completions.in_hand or {}
@@ -376,14 +387,15 @@ class Engine:
                 state.renewals.ensure()
             if state.completions.withheld:
                 start_withheld(self, state, lease)
-            if claims and lease.wants_rescue(in_hand):
+            pause = lease.wait_for_the_others()
+            if claims and pause is None and lease.wants_rescue(in_hand):
                 self._rescue(state, lease)
         if not claims:
             state.housekeeping.look_if_wanted(tuple(self._executors))
             return self._measure_in_time(state) if lease is None else lease.wait(False)
         if state.requested:
             self._hand_over(state, [state.requested.popleft() for _ in range(len(state.requested))])
-        if lease is not None and (pause := lease.wait_for_the_others()) is not None:
+        if pause is not None:
             return pause
         most = PASS if store.does_io else PASS_IN_MEMORY
         room = {
@@ -391,6 +403,9 @@ class Engine:
             for alias in list(self._executors)
         }
         open_to = {alias: free for alias, free in room.items() if free > 0}
+        own = store.__dict__
+        if "get_due_jobs" in own or "get_next_run_time" in own or "update_job" in own or "remove_job" in own:
+            store.obey_program()  # replaced on the object, perhaps just now
         now = store.now()  # anew: leases and claims may not be judged by the time before something slow
         jobs: Sequence[Job] = []
         if open_to:
@@ -406,7 +421,7 @@ class Engine:
             # listens: a burst of inline runs takes a quarter less.
             state.completions.gather(not self.wanted() & RUN_EVENTS)
             try:
-                handed = self._carry_out(state, decisions, now)
+                handed = self._carry_out(state, decisions, now) if decisions else None
             finally:
                 state.completions.gathered()
             # Who had room for more than all that was handed out has room still.
@@ -510,16 +525,33 @@ class Engine:
             recount_busy(state, jobs)
         planning = self._watch.begin(state, jobs)
         decisions, goes_on = planning.decisions, False
+        walks, late = state.walks, state.unclaimed.late
+        walks.now, state.walks_until = now, self.clock.monotonic() + TURN
         try:
             for job in jobs:
-                decisions.append(_decide(job, now))
+                decision = late.pop((job.id, job.version), None) if late else None
+                decisions.append(decision or _decide(job, walks.time_of(job) if walks else now, walks))
                 if planning.left_behind is not None:
+                    if decisions[-1] is None:  # this thread holds up nobody any more
+                        decisions[-1] = _decide(job, now, None)
                     break
         finally:
             goes_on = self._watch.end(planning)
         if not goes_on:
             raise PassLeftBehind
-        return decisions
+        if walks:
+            self._go_on_later(state, planning)
+        return [decision for decision in decisions if decision is not None]
+
+    def _go_on_later(self, state: StoreState, planning: Planning) -> None:
+        """Have later passes go on with walks that are not over, and forget those that are."""
+        elapsed = self.clock.monotonic()
+        for job, decision in zip(planning.jobs, planning.decisions, strict=True):
+            if decision is None:
+                state.unclaimed.come_back_to(job.id, elapsed)
+            else:
+                state.walks.is_over(job.id)
+        state.walks.keep(state.unclaimed)
 
     def _carry_out(self, state: StoreState, decisions: Sequence[Decision], now: int) -> int | None:
         """Claim and hand out what is planned; return how many runs were handed out, None if nothing could be claimed."""
@@ -527,6 +559,11 @@ class Engine:
             None if state.lease is None else state.lease.permission
         )  # what holds when they are claimed
         won = self._claim(state, decisions, now)
+        in_hand = state.completions.in_hand
+        if in_hand and [1 for each in won for run in each.runs if (run.job_id, run.nominal) in in_hand]:
+            from .reopening import leave_in_hand  # import time: it is needed once in years
+
+            leave_in_hand(state, won)
         if len(won) < len(decisions) or state.unclaimed:
             state.unclaimed.note(decisions, won, self.clock.monotonic())
         submissions: dict[str, list[Run]] = {}
@@ -581,6 +618,7 @@ class Engine:
             return won
         if lease is not None:
             lease.in_doubt = False
+            lease.note_claim(bool(won))
         return won
 
     def submit(self, state: StoreState, alias: str, heads: Sequence[Run]) -> None:
@@ -590,6 +628,14 @@ class Engine:
         try:
             executor = self._executors[alias]
             executor.room_came_free = self.room_came_free
+            own = executor.__dict__
+            if (
+                "_do_submit_job" in own
+                or "submit_job" in own
+                or "_run_job_success" in own
+                or "_run_job_error" in own
+            ):
+                executor.obey_program()  # replaced on the object, perhaps just now
             executor.submit(heads, done)
         except BaseException as exc:  # it was removed or shut down meanwhile, and has taken none of the runs
             if is_interrupt(exc):
@@ -636,7 +682,10 @@ class Engine:
         taken = []
         again = 0
         for run in rescued:
-            if run.ended:
+            if run.status == CANCELLED:
+                self.logger.info("Run %r is cancelled: %s", run, run.reason)
+                announce(self, state.alias, run, EVENT_OF_STATUS[run.status])
+            elif run.ended:
                 self.logger.error("Run %r of a dead node was recorded as %s: %s", run, run.status, run.reason)
                 announce(self, state.alias, run, EVENT_OF_STATUS[run.status])
             elif run.job is None or run.executor not in self._executors:
@@ -828,13 +877,15 @@ class Engine:
         return (state.measured_at + MEASURED - now) / SECOND
 
 
-def _decide(job: Job, now: int) -> Decision:
-    """Plan one job; whatever is wrong with it costs itself and never its neighbours."""
+def _decide(job: Job, now: int, walks: Walks | None) -> Decision | None:
+    """Plan one job; whatever is wrong with it costs itself and never its neighbours. None: that goes on in a later pass."""
     if job.state == QUARANTINED:
         return quarantine(job, job.error or "it could not be restored")
     try:
-        return plan(job, now)
+        return plan(job, now, walks)
     except BaseException as exc:  # a trigger may raise anything
         if is_interrupt(exc):
             raise
+        if type(exc) is NotYet:
+            return None
         return quarantine(job, f"planning failed: {shortened(error_text(exc))}")

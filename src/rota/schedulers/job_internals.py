@@ -16,7 +16,7 @@ from ..errors import (
 )
 from ..events import EVENT_JOB_ADDED, EVENT_JOB_MODIFIED, EVENT_JOB_REMOVED, JobEvent
 from ..jobchecks import checked_time, usable_id
-from ..logs import DEBUG
+from ..logs import INFO
 from .announcing import local
 from .lookups import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, JobLookups
 from .names import no_such_job
@@ -47,7 +47,8 @@ class JobInternals(JobLookups):
 
     def _real_add_job(self, job: Job, jobstore_alias: str, replace_existing: bool) -> None:
         """Plan a job's first run and store it."""
-        store = self._jobstores.get(jobstore_alias) or self._lookup_jobstore(jobstore_alias)
+        store = self._jobstores.get(jobstore_alias) if type(jobstore_alias) is str else None
+        store = store or self._lookup_jobstore(jobstore_alias)
         if self._runs_jobs and job.executor not in self._executors:
             self._check_executor(job.executor)
         has_clock = store.has_clock
@@ -76,10 +77,10 @@ class JobInternals(JobLookups):
                 raise
             self._replace(store, job, explicit)
         job._home = self._homes.get(jobstore_alias) or self._home(jobstore_alias)
-        if self._listeners.mask & EVENT_JOB_ADDED:
+        if self._listening.mask & EVENT_JOB_ADDED:
             self._tell(JobEvent(EVENT_JOB_ADDED, job.id, jobstore_alias))
-        if self._log.enabled(DEBUG):
-            self._log.debug('Added job "%s" to job store "%s"', job.name, jobstore_alias)
+        if self._log.enabled(INFO):
+            self._log.info('Added job "%s" to job store "%s"', job.name, jobstore_alias)
         if self.state == STATE_RUNNING:
             self._job_came(job, jobstore_alias)
 
@@ -137,7 +138,8 @@ class JobInternals(JobLookups):
             if self._goes_to_stores():
                 return False
             self._keep_pending(job, alias, replace, options)
-        self._log.debug("Job %s is added when the scheduler starts", job.id)
+        if self._log.enabled(INFO):
+            self._log.info("Job %s is added when the scheduler starts", job.id)
         return True
 
     def _check_for_store(self, jobs: Sequence[Job], alias: str) -> None:
@@ -180,7 +182,7 @@ class JobInternals(JobLookups):
             except BaseException:
                 self._pending_jobs[:], self._pending_options = before
                 raise
-        self._log.debug("%d jobs are added when the scheduler starts", len(jobs))
+        self._log.info("%d jobs are added when the scheduler starts", len(jobs))
         return True
 
     def _add_together(self, jobs: Sequence[Job], alias: str, replace: bool, connection: Any) -> None:
@@ -212,12 +214,14 @@ class JobInternals(JobLookups):
             if not jobs:
                 return
         keep = partial(_keep_schedule, only=planned) if replace else None
+        if "add_job" in store.__dict__ or "update_job" in store.__dict__:
+            store.obey_program()
         store.add_jobs(jobs, keep, connection)
         self._bound(jobs, alias)
         if connection is None and self._wants(EVENT_JOB_ADDED):
             for job in jobs:
                 self._tell(JobEvent(EVENT_JOB_ADDED, job.id, alias))
-        self._log.debug('Added %d jobs to job store "%s"', len(jobs), alias)
+        self._log.info('Added %d jobs to job store "%s"', len(jobs), alias)
         due = [job for job in jobs if job.next_due is not None]
         if self.state == STATE_RUNNING and due and connection is None:
             self._job_came(min(due, key=lambda job: job.next_due or 0), alias)
@@ -226,6 +230,8 @@ class JobInternals(JobLookups):
         """Store a job over the one of the same id; an unchanged trigger keeps its next run (and its phase)."""
         planned = job.trigger, job.state, job.next_nominal, job.next_due
         for _ in range(TRIES):
+            if "update_job" in store.__dict__:
+                store.obey_program()
             existing = store.lookup_job(job.id)
             # Nothing is left of an earlier try: times of a job that has ended meanwhile must not come back.
             job.trigger, job.state, job.next_nominal, job.next_due = planned
@@ -270,6 +276,8 @@ class JobInternals(JobLookups):
             draft = job.copy()
             change(draft)
             store = self._jobstores.get(alias) or self._lookup_jobstore(alias)
+            if "update_job" in store.__dict__:
+                store.obey_program()
             store.check_job(draft)
             nominal, before = draft.next_nominal, job.next_nominal
             if nominal is not None and (before is None or nominal < before):  # set back, or resumed
@@ -282,7 +290,7 @@ class JobInternals(JobLookups):
             if store.save_job(draft, version):
                 if job.version == version:  # not a live object
                     job = draft
-                if self._listeners.mask & EVENT_JOB_MODIFIED:
+                if self._listening.mask & EVENT_JOB_MODIFIED:
                     self._tell(JobEvent(EVENT_JOB_MODIFIED, job_id, alias))
                 if self.state == STATE_RUNNING:
                     self._job_came(job, alias)

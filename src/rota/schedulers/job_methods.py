@@ -88,9 +88,12 @@ class JobMethods(AddingMethods):
         stores = self._stores(jobstore)
         if len(stores) == 1:
             ((alias, store),) = stores
+            if "get_all_jobs" in store.__dict__:
+                store.obey_program()
             return list(self._bound(store.select_jobs(states, limit, offset), alias))
         found: list[Job] = []
         for alias, store in stores:
+            store.obey_program()
             missing = None if end is None else end - len(found)
             found += self._bound(store.select_jobs(states, missing), alias)
         return found[offset:]
@@ -293,7 +296,7 @@ class JobMethods(AddingMethods):
         :raises JobLookupError: if there is no such job
         """
         alias = self._remove(job_id, jobstore)
-        if self._listeners.mask & EVENT_JOB_REMOVED:
+        if self._listening.mask & EVENT_JOB_REMOVED:
             self._tell(JobEvent(EVENT_JOB_REMOVED, job_id, alias))
         if self._log.enabled(INFO):
             self._log.info("Removed job %s", job_id)
@@ -375,7 +378,7 @@ def _checked_words(
     wanted = (words,) if isinstance(words, str) else tuple(words)
     for word in wanted:
         if word not in known:
-            raise OptionTypeError(f"{what} have no {kind} {word!r}; they have {', '.join(known)}")
+            raise OptionTypeError(f"{what} have no {kind} {repr_of(word)}; they have {', '.join(known)}")
     return wanted
 
 
@@ -385,8 +388,8 @@ def _check_no_trigger(alias: str) -> None:
 
     if alias in BUILT_IN["trigger"]:
         raise OptionTypeError(
-            f"jobstore must be the alias of a job store, got {alias!r}; name the parameter: "
-            f"reschedule_job(id, trigger={alias!r}, …)"
+            f"jobstore must be the alias of a job store, got {repr_of(alias)}; name the parameter: "
+            f"reschedule_job(id, trigger={repr_of(alias)}, …)"
         )
 
 

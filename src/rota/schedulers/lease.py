@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..clock import SECOND
 from ..core.run import GONE, Permission
+from ..errors import HeldRowsError
 from ..util import new_node_id
 from .clock_jumps import JUMP, ClockWatch
 from .native import Lock, patiently
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 #: The shortest wait for something that has to do with a lease (seconds).
 SHORTEST_WAIT = 0.01
+#: After so many claims in a row that won nothing the lease is renewed, if that was done last so long ago (microseconds): others may
+#: have changed it in the store, where a node whose lease is over gets nothing.
+IN_VAIN = 2
+NOT_LATELY = SECOND
 #: How long the end of a lease waits for a renewal that is under way (seconds).
 PATIENCE = 5.0
 
@@ -42,6 +47,7 @@ class Lease:
         "_clocks",
         "_clocks_differ",
         "_in_turn",
+        "_in_vain",
         "_logger",
         "_looked_at",
         "_rescued",
@@ -67,6 +73,8 @@ class Lease:
         self._clock = clock
         self._logger = logger
         self._clocks_differ = False
+        #: how many claims in a row won nothing
+        self._in_vain = 0
         #: compares the clock by which the lease lasts with the monotonic one, from one renewal to the next
         self._clocks = ClockWatch()
         #: held by the thread that renews the lease at the moment
@@ -122,7 +130,11 @@ class Lease:
             age = self._clock.monotonic() - self.renewed_at
             if age < (self._late if self.kept else self.every):
                 return
-        self.renew(in_hand)
+        try:
+            self.renew(in_hand)
+        except HeldRowsError:  # by a moment; a pass to come tries again
+            if self.renewed_at is None or self._clock.monotonic() - self.renewed_at >= self._late:
+                raise
 
     def wait(self, claiming: bool) -> float:
         """Return the seconds until the next pass is needed to renew the lease, or to look for runs that nobody carries out.
@@ -136,8 +148,14 @@ class Lease:
             times.append(self._looked_at + self.every - now)
         return max(min(times) / SECOND, SHORTEST_WAIT)
 
+    def note_claim(self, won: bool) -> None:
+        """Take note of a claim, and whether it won anything."""
+        self._in_vain = 0 if won else self._in_vain + 1
+        if self._in_vain >= IN_VAIN and self.renewed_at is not None:
+            self.hurry = self.hurry or self._clock.monotonic() - self.renewed_at >= NOT_LATELY
+
     def wait_for_the_others(self) -> float | None:
-        """Return the seconds until the next pass while nothing may be claimed; None: it may."""
+        """Return the seconds until the next pass while nothing may be claimed or taken over; None: it may."""
         left = self.claims_from - self._clock.monotonic()
         return min(max(left / SECOND, SHORTEST_WAIT), self.wait(True)) if left > 0 else None
 
@@ -206,7 +224,9 @@ class Lease:
             for run in runs:
                 run.permission = waiting if id(run) in gone else self.permission
             self.renewed_at = elapsed
-            self.claims_from = elapsed + self._late  # the others have renewed by then, and seen it too
+            self.claims_from = (
+                elapsed + self.length
+            )  # the others have renewed by then and seen it too, or their leases are over
         finally:
             if waited:
                 self._in_turn.release()

@@ -30,7 +30,7 @@ from .plugins import create_plugin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from typing import Any
 
     from ..core.plan import Decision
@@ -56,12 +56,14 @@ class SchedulerLife(JobMethods):
     jobstore_retry_interval: float
     _lease: float
     _logger: Any = LoggerAttribute("rota.scheduler")
-    _listeners: Listeners
+    _listening: Listeners
     _engine: Engine | None
     #: set while no shutdown is under way
     _closed: Event
     _drainer: Thread | None
     _announced: bool
+    #: whether pending jobs are stored one by one: the program overrides _real_add_job()
+    _adds_singly: bool = False
     #: where a subclass overrides _dispatch_event(), which is to see every event: what calls it with those of the engine
     _all_events: EventQueue | None
     _executors_lock: Any
@@ -136,17 +138,17 @@ class SchedulerLife(JobMethods):
         return self.state == STATE_STOPPED or self._host_is_alive()
 
     def _wants(self, code: int) -> bool:
-        return bool(self._listeners.mask & code)
+        return bool(self._listening.mask & code)
 
     def _wanted(self) -> int:
-        return self._listeners.mask
+        return self._listening.mask
 
     def _enqueue_event(self, event: Any) -> None:
         """Send an event that arises in no caller's thread: the listeners are called later, elsewhere, and may take their time."""
         if self._all_events is not None:
             self._all_events.put(event, self._log, self._pump_soon)
         else:
-            self._listeners.enqueue(event, self._log, self._pump_soon)
+            self._listening.enqueue(event, self._log, self._pump_soon)
 
     def _pump_soon(self, queue: EventQueue) -> None:
         """Have a listener called with the events that wait for it, where this host calls listeners: in a thread of its own."""
@@ -163,14 +165,14 @@ class SchedulerLife(JobMethods):
         from .event_queue import EventQueue  # import time
 
         self._all_events = EventQueue(self._dispatch_event, EVENT_ALL)
-        self._listeners.want_all()
+        self._listening.want_all()
 
     def _event_queues(self) -> tuple[EventQueue, ...]:
-        return self._listeners.queues if self._all_events is None else (self._all_events,)
+        return self._listening.queues if self._all_events is None else (self._all_events,)
 
     def _renew_event_queues(self) -> None:
         """Begin with empty queues and no threads."""
-        self._listeners.renew()
+        self._listening.renew()
         if self._all_events is not None:
             self._all_events.close()
             self._see_all_events()
@@ -242,7 +244,7 @@ class SchedulerLife(JobMethods):
         self._engine = Engine(
             self.clock,
             self._make_engine_logger(),
-            self._executors,
+            self._executors_in_use(),
             self._enqueue_event,
             self._wanted,
             self.wakeup,
@@ -269,6 +271,19 @@ class SchedulerLife(JobMethods):
             self._engine = None
             self._is_copy = was_copy
             raise
+
+    def _executors_in_use(self) -> Mapping[str, BaseExecutor]:
+        """Return the executors as the program's _lookup_executor() gives them, where it overrides that."""
+        from ..compat.overrides import SCHEDULER_METHODS, replaced  # import time
+
+        names = replaced(self, SCHEDULER_METHODS)
+        self._adds_singly = "_real_add_job" in names
+        if "_lookup_executor" not in names:
+            return self._executors
+        from ..compat.schedulers import LookedUp  # rare
+
+        scheduler: Any = self
+        return LookedUp(scheduler)
 
     def _check_others(self) -> None:
         """Refuse to add jobs for others to a store that nobody else can see."""
@@ -342,7 +357,7 @@ class SchedulerLife(JobMethods):
 
         10 000 jobs in an SQLite file take 0.6 s; one transaction for each would take 30 s.
         """
-        if len(jobs) < 2 or not self._lookup_jobstore(alias).durable:
+        if len(jobs) < 2 or self._adds_singly or not self._lookup_jobstore(alias).durable:
             return False
         before = [(job.trigger, job.state, job.next_nominal, job.next_due) for job in jobs]
         try:

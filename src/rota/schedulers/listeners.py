@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..errors import ArgumentMismatchError, OptionTypeError
 from ..events import EVENT_ALL
+from ..texts import repr_of
 from ..util import check_callable_args, iscoroutinefunction_partial
 
 TYPE_CHECKING = False
@@ -48,6 +49,27 @@ class Listeners:
         for entry in gone:
             entry.close()
 
+    def set(self, wanted: list[tuple[Callable[[Any], Any], int]]) -> None:
+        """Let these be the listeners and their masks; those that stay keep their queues.
+
+        :raises OptionTypeError: as :meth:`add`; nothing is changed then
+        """
+        from .event_queue import EventQueue  # import time
+
+        left = list(self._entries)
+        entries = []
+        for callback, mask in wanted:
+            known = next((one for one in left if one.callback == callback and one.mask == mask), None)
+            if known is None:
+                _check(callback, mask)
+                known = EventQueue(callback, mask)
+            else:
+                left.remove(known)
+            entries.append(known)
+        self._replace(tuple(entries))
+        for entry in left:
+            entry.close()
+
     def dispatch(self, event: Any, logger: GuardedLogger) -> None:
         """Call the listeners that want this event, in the order in which they were added: events of a caller's own act."""
         for entry in self._entries:
@@ -87,10 +109,10 @@ class Listeners:
 def _check(callback: Any, mask: object) -> None:
     """Refuse what could not be called with an event, or would not do anything then."""
     if not callable(callback):
-        raise OptionTypeError(f"A listener must be callable with one argument, got {callback!r}")
+        raise OptionTypeError(f"A listener must be callable with one argument, got {repr_of(callback)}")
     if iscoroutinefunction_partial(callback):
         raise OptionTypeError(
-            f"A listener is called and not awaited, so it cannot be async, as {callback!r} is; it may hand the event to "
+            f"A listener is called and not awaited, so it cannot be async, as {repr_of(callback)} is; it may hand the event to "
             f"your loop (asyncio.run_coroutine_threadsafe())"
         )
     try:
@@ -98,4 +120,6 @@ def _check(callback: Any, mask: object) -> None:
     except ArgumentMismatchError as exc:
         raise OptionTypeError(f"A listener is called with one argument, the event: {exc}") from None
     if not isinstance(mask, int):
-        raise OptionTypeError(f"The mask of a listener is an OR of event codes of rota.events, not {mask!r}")
+        raise OptionTypeError(
+            f"The mask of a listener is an OR of event codes of rota.events, not {repr_of(mask)}"
+        )

@@ -62,7 +62,7 @@ class JobLookups:
     timezone: tzinfo
     #: the scheduler's logger, guarded
     _log: GuardedLogger
-    _listeners: Listeners
+    _listening: Listeners
     _executors: dict[str, BaseExecutor]
     _jobstores: dict[str, BaseJobStore]
     _jobstores_lock: Any
@@ -126,22 +126,22 @@ class JobLookups:
             type_, alias, constructor_kwargs, self._job_options if type_ == "trigger" else ()
         )
 
-    def _lookup_executor(self, alias: str) -> BaseExecutor:
+    def _lookup_executor(self, alias: Any) -> BaseExecutor:
         """Return the executor of that alias.
 
         :raises UnknownAliasError: (a KeyError) if there is none
         """
-        found = self._executors.get(alias)
+        found = self._executors.get(alias) if isinstance(alias, str) else None
         if found is None:
             raise UnknownAliasError(no_such("executor", alias, self._executors, "add_executor()"))
         return found
 
-    def _lookup_jobstore(self, alias: str) -> BaseJobStore:
+    def _lookup_jobstore(self, alias: Any) -> BaseJobStore:
         """Return the job store of that alias.
 
         :raises UnknownAliasError: (a KeyError) if there is none
         """
-        found = self._jobstores.get(alias)
+        found = self._jobstores.get(alias) if isinstance(alias, str) else None
         if found is None:
             raise UnknownAliasError(no_such("job store", alias, self._jobstores, "add_jobstore()"))
         return found
@@ -151,7 +151,7 @@ class JobLookups:
 
         :raises JobLookupError: if there is none; it suggests a near id
         """
-        found = self._find_job(job_id, jobstore_alias)
+        found = JobLookups._find_job(self, job_id, jobstore_alias)
         if found is None:
             raise no_such_job(job_id, self._some_ids(jobstore_alias) if usable_id(job_id) else ())
         return found, found._home[1]
@@ -193,12 +193,12 @@ class JobLookups:
             ids += store.some_ids(MOST_IDS)
         return ids
 
-    def _check_executor(self, alias: str) -> None:
+    def _check_executor(self, alias: Any) -> None:
         """Refuse a job whose executor does not exist here, unless others run it.
 
         :raises UnknownAliasError: (a KeyError) if there is none
         """
-        if self._runs_jobs and alias not in self._executors:
+        if self._runs_jobs and not (isinstance(alias, str) and alias in self._executors):
             self._lookup_executor(alias)
 
     def _job_came(self, job: Job, alias: str) -> None:
@@ -237,11 +237,11 @@ class JobLookups:
                 f"the scheduler must have been started for {what} to work; call start(paused=True)"
             )
 
-    def _stores(self, alias: str | None) -> list[tuple[str, BaseJobStore]]:
+    def _stores(self, alias: Any) -> list[tuple[str, BaseJobStore]]:
         """Return the stores by alias: all, or the one that is named if it exists."""
         if alias is None:
             return list(self._jobstores.items())
-        store = self._jobstores.get(alias)
+        store = self._jobstores.get(alias) if isinstance(alias, str) else None
         return [] if store is None else [(alias, store)]
 
     def _records(

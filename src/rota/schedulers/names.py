@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..errors import JobLookupError, UnknownOptionError
 from ..jobchecks import usable_id
 from ..texts import shortened, text_of, type_name
+from ..util import nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def check_names(names: Iterable[str], known: Iterable[str], what: str, others: I
     known = tuple(known)
     for name in names:
         if name not in known:
-            near = nearest(name, (*known, *others))
+            near = nearest(text_of(name), (*known, *others))
             if near is not None and near not in known:
                 both = f"Neither add_job() nor {what[:1].lower()}{what[1:]}"
                 raise UnknownOptionError(
@@ -40,9 +41,9 @@ def no_such(what: str, alias: str, known: Iterable[str], remedy: str) -> str:
     :param remedy: how such a thing is added
     """
     known = sorted(known)
-    near = nearest(alias, known)
+    near = nearest(text_of(alias), known)
     hint = f'did you mean "{near}"?' if near else f"the scheduler has {', '.join(known) or 'none'}"
-    return f"No such {what}: {alias}; {hint} (or add it by {remedy})"
+    return f"No such {what}: {text_of(alias)}; {hint} (or add it by {remedy})"
 
 
 def no_such_job(job_id: object, ids: Iterable[str]) -> JobLookupError:
@@ -65,11 +66,3 @@ def no_such_job(job_id: object, ids: Iterable[str]) -> JobLookupError:
     error = JobLookupError(shown, hint)
     error.job_id = job_id  # type: ignore[assignment]
     return error
-
-
-def nearest(name: object, known: Iterable[str]) -> str | None:
-    """Return the known name that is most like this one, or None if none is."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(str(name), list(known), n=1)
-    return near[0] if near else None

@@ -40,7 +40,8 @@ class Planning:
     def __init__(self, state: StoreState, jobs: Sequence[Job]) -> None:
         self.state = state
         self.jobs = jobs
-        self.decisions: list[Decision] = []
+        #: None for a job whose plan goes on in a later pass
+        self.decisions: list[Decision | None] = []
         #: the id and version of the job that hangs, once another pass has taken the place of this one
         self.left_behind: tuple[str, int] | None = None
 
@@ -119,7 +120,11 @@ class PassWatch:
                 self._planning = None
                 return True
             self._left_behind -= 1
-            planning.state.unclaimed.hanging -= {key}
+            unclaimed = planning.state.unclaimed
+            last = planning.decisions[-1] if planning.decisions else None
+            if last is not None and last.job.id == key[0]:  # else the call was interrupted
+                unclaimed.late[key] = last
+            unclaimed.hanging -= {key}
         finally:
             self._in_turn.release()
         self._engine.came_back(planning.state, key[0])

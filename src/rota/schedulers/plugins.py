@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from ..errors import JobTypeError, OptionTypeError, TriggerTypeError, UnknownAliasError, UnknownOptionError
 from ..triggers import NAMED_TRIGGERS
-from .names import check_names, nearest
+from ..util import nearest
+from .names import check_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from importlib.metadata import EntryPoint
     from typing import Any
 
 BUILT_IN: dict[str, dict[str, str]] = {
@@ -54,11 +56,38 @@ _WHAT = {"trigger": "trigger", "executor": "executor", "jobstore": "job store"}
 _loaded: dict[tuple[str, str], type] = {}
 
 
+class PluginClasses(dict[str, type]):
+    """The classes of one kind that a program has registered by their names: ``_trigger_classes`` and its like."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self._kind = kind
+
+    def __setitem__(self, name: str, cls: type) -> None:
+        super().__setitem__(name, cls)
+        _loaded[self._kind, name] = cls
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(name)
+        _loaded.pop((self._kind, name), None)
+
+    def update(self, *args: Any, **classes: type) -> None:
+        """Register several classes."""
+        for name, cls in dict(*args, **classes).items():
+            self[name] = cls
+
+    def pop(self, name: str, *default: Any) -> Any:
+        """Take a class out again."""
+        _loaded.pop((self._kind, name), None)
+        return super().pop(name, *default)
+
+
 def plugin_class(kind: str, name: str) -> type:
     """Return the class that goes by a plug-in name.
 
     :param kind: "trigger", "executor" or "jobstore"
-    :param name: a built-in name, or that of an entry point in the group ``rota.triggers``, ``rota.executors`` or ``rota.jobstores``
+    :param name: a built-in name, or that of an entry point in the group ``rota.triggers``, ``rota.executors``, ``rota.jobstores``
+        or, if it was written for APScheduler, in that of its name
     :raises UnknownAliasError: (a LookupError) if there is none
     :raises JobTypeError: (a TypeError) if the entry point leads to something else
     """
@@ -137,7 +166,8 @@ def _load(kind: str, name: str) -> type:
         return cls
     from importlib.metadata import entry_points
 
-    points = {point.name: point for point in entry_points(group=f"rota.{kind}s")}
+    points = {point.name: point for point in _written_for_apscheduler(kind)}
+    points.update((point.name, point) for point in entry_points(group=f"rota.{kind}s"))
     if name not in points:
         from ..masking import masked  # rare
 
@@ -151,10 +181,20 @@ def _load(kind: str, name: str) -> type:
         raise UnknownAliasError(f'No {_WHAT[kind]} by the name "{masked(name)}" was found; {hint}')
     loaded = points[name].load()
     if not (isinstance(loaded, type) and issubclass(loaded, _base_class(kind))):
+        group = points[name].group
+        hint = "; import rota.as_apscheduler first" if group.startswith("apscheduler") else ""
         raise JobTypeError(
-            f'The entry point "{name}" of rota.{kind}s does not lead to a {_WHAT[kind]} class: {loaded!r}'
+            f'The entry point "{name}" of {group} does not lead to a {_WHAT[kind]} class: {loaded!r}{hint}'
         )
     return loaded
+
+
+def _written_for_apscheduler(kind: str) -> list[EntryPoint]:
+    """Return the entry points that packages register for APScheduler, without its own."""
+    from importlib.metadata import entry_points
+
+    found = entry_points(group=f"apscheduler.{kind}s")
+    return [point for point in found if point.value.partition(".")[0] != "apscheduler"]
 
 
 def _base_class(kind: str) -> type:

@@ -12,6 +12,7 @@ from ..clock import SECOND
 from ..errors import OptionTypeError, SchedulerAlreadyRunningError, SchedulerNotRunningError
 from ..events import EVENT_SCHEDULER_SHUTDOWN, SchedulerEvent
 from ..interrupts import is_interrupt
+from ..texts import repr_of
 from .job_methods import STATE_STOPPED
 from .life import SchedulerLife
 
@@ -89,7 +90,9 @@ class Stopping(SchedulerLife):
         :raises OptionTypeError: if they are none; nothing is stopped then
         """
         if timeout is not None and (not isinstance(timeout, (int, float)) or not timeout >= 0):
-            raise OptionTypeError(f"timeout is a number of seconds from 0 up, or None, not {timeout!r}")
+            raise OptionTypeError(
+                f"timeout is a number of seconds from 0 up, or None, not {repr_of(timeout)}"
+            )
         with self._lifecycle_lock:
             if self.state == STATE_STOPPED:
                 raise SchedulerNotRunningError

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 
 from ..clock import HELD
+from ..core.walks import Walks
 from .clock_jumps import ClockWatch
 from .completions import Completions
 from .housekeeping import Housekeeping
@@ -51,6 +52,8 @@ class StoreState:
         "unmeasured",
         "unmoved",
         "waits_until",
+        "walks",
+        "walks_until",
     )
 
     def __init__(self, engine: Engine, alias: str, store: BaseJobStore, lease: Lease | None) -> None:
@@ -92,5 +95,8 @@ class StoreState:
         self.crowded: set[str] = set()
         #: due jobs that could not be claimed
         self.unclaimed = Unclaimed()
+        #: walks over many times of custom triggers that go on in the next pass, and until when one goes on in this pass
+        self.walks = Walks(lambda: engine.clock.monotonic() < self.walks_until)
+        self.walks_until = 0
         #: how many passes in a row found the store's next time due, and nothing to do
         self.unmoved = 0

@@ -72,3 +72,11 @@ class TornadoScheduler(AwaitableScheduler):
     def _host_is_alive(self) -> bool:
         loop = self._asyncio_loop()
         return loop is not None and bool(loop.is_running())
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ..compat.names import of_module  # rare
+
+        return of_module(__name__, name)

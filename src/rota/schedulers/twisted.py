@@ -80,3 +80,11 @@ class TwistedScheduler(LoopScheduler):
             self._post_if_alive(lambda: finished.callback(None))
 
         return finished, fire
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ..compat.names import of_module  # rare
+
+        return of_module(__name__, name)

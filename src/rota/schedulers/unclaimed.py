@@ -22,7 +22,7 @@ LONGEST_PAUSE = SECOND
 class Unclaimed:
     """The jobs of one store that were due, and could not be claimed."""
 
-    __slots__ = ("_jobs", "hanging")
+    __slots__ = ("_jobs", "hanging", "late")
 
     def __init__(self) -> None:
         #: by job id: the pause after which it is tried again, and when that is over (monotonic microseconds)
@@ -30,9 +30,18 @@ class Unclaimed:
         #: id and version of jobs whose trigger hangs in a call that was left behind; they are not tried until it returns.
         #: Replaced, never changed: other threads read it
         self.hanging: frozenset[tuple[str, int]] = frozenset()
+        #: what came of such a call when it returned, by the same; the next pass carries it out. Threads put in, passes take out
+        self.late: dict[tuple[str, int], Decision] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._jobs or self.hanging)
+        return bool(self._jobs or self.hanging or self.late)
+
+    def __contains__(self, job_id: object) -> bool:
+        return job_id in self._jobs
+
+    def come_back_to(self, job_id: str, elapsed: int) -> None:
+        """Take note that a due job is not planned to the end yet."""
+        self._jobs[job_id] = (FIRST_PAUSE, elapsed + 2 * FIRST_PAUSE)
 
     def widened(self, room: Mapping[str, int]) -> dict[str, int]:
         """Return how many due jobs to ask for, so that the unclaimed ones take nobody's place."""
@@ -45,6 +54,10 @@ class Unclaimed:
         Those that are not due any more are forgotten.
         """
         self._jobs = {job.id: self._jobs[job.id] for job in jobs if job.id in self._jobs}
+        if self.late:
+            due = {(job.id, job.version) for job in jobs}
+            for key in [key for key in self.late if key not in due]:
+                self.late.pop(key, None)
         left, hanging = dict(room), self.hanging
         found = []
         for job in jobs:

@@ -11,7 +11,7 @@ import pytest
 
 from ..clock import SECOND, Clock
 from ..core.plan import once_more, plan
-from ..core.run import CLAIMED, LOST, MANUAL, SUCCEEDED
+from ..core.run import CANCELLED, CLAIMED, LOST, MANUAL, SUCCEEDED
 from ..errors import StoreError
 from .contract_jobs import (
     LEASE,
@@ -291,6 +291,18 @@ class LeaseContract(StoredJobContract):
         assert [run.status for run in store.rescue(OTHER, later)] == [LOST]
         assert store.lookup_job("once") is None
         assert [(run.status, run.name) for run in store.get_runs()] == [(LOST, "nightly report")]
+
+    def test_a_run_that_nobody_has_begun_is_cancelled_when_its_job_was_removed(
+        self, store: BaseJobStore
+    ) -> None:
+        store.add_job(make_job())
+        store.leave(NODE, claim(store), START)
+        store.remove_job("job")
+        store.renew(OTHER, START, LEASE)
+        (run,) = store.rescue(OTHER, START)
+        assert (run.status, run.reason) == (CANCELLED, "its job was removed before it started")
+        assert statuses(store) == [CANCELLED]
+        assert store.rescue(OTHER, START) == []
 
     def test_a_run_of_a_dead_node_whose_job_was_removed_is_lost(self, store: BaseJobStore) -> None:
         store.add_job(make_job())

@@ -11,6 +11,7 @@ from ..clock import SECOND, SYSTEM_CLOCK, instant, moment
 from ..core.plan import ACTIVE, NEW, due_time_of
 from ..errors import ConfigurationError
 from ..schedulers.base import STATE_STOPPED, BaseScheduler
+from ..texts import repr_of
 from .clock import VirtualClock, span
 from .virtual_loop import VirtualExecutor, VirtualLoop
 
@@ -182,7 +183,7 @@ class ManualScheduler(BaseScheduler):
     def _configure(self, config: dict[str, Any]) -> None:
         clock = config.setdefault("clock", None) or VirtualClock()
         if not isinstance(clock, VirtualClock):
-            raise ConfigurationError(f"A ManualScheduler needs a VirtualClock, got {clock!r}")
+            raise ConfigurationError(f"A ManualScheduler needs a VirtualClock, got {repr_of(clock)}")
         config["clock"] = clock
         config.setdefault("timezone", UTC)
         config.setdefault("lease", LONG_LEASE)

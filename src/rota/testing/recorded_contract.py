@@ -5,6 +5,8 @@ Knows the port only, no store. See :mod:`rota.testing.contracts` for how to use 
 
 from __future__ import annotations
 
+import pytest
+
 from ..clock import HELD, SECOND
 from ..core.plan import QUARANTINED, forgotten, once_more
 from ..core.run import CLAIMED, MANUAL, MISSED, SKIPPED, SUCCEEDED
@@ -157,6 +159,26 @@ class RecordedTimesContract:
             START + 120 * SECOND,
             2,
         )
+
+    @pytest.mark.parametrize("is_over", [True, False], ids=["ended", "under way"])
+    def test_r4_a_merged_record_leaves_out_a_time_between_its_ends_that_has_a_record(
+        self, store: BaseJobStore, is_over: bool
+    ) -> None:
+        now = START + 300 * SECOND
+        store.add_job(make_job("neighbour", START + 240 * SECOND))
+        store.add_job(make_job(max_instances=2))
+        set_back(store, START + 120 * SECOND)
+        runs = claim(store, START + 120 * SECOND)
+        if is_over:
+            assert finish(store, runs) == []
+        set_back(store, START)
+        runs = claim(store, now, OTHER)
+        assert sorted((run.job_id, run.nominal) for run in runs) == [("job", now), ("neighbour", now)]
+        (later, earlier) = store.get_runs("job", SKIPPED)
+        assert (earlier.nominal, earlier.last, earlier.count) == (START, START + 60 * SECOND, 2)
+        assert (later.nominal, later.last, later.count) == (START + 180 * SECOND, START + 240 * SECOND, 2)
+        (beside,) = store.get_runs("neighbour", SKIPPED)
+        assert (beside.nominal, beside.count) == (START + 240 * SECOND, 1)
 
     def test_r4_records_are_told_of_the_times_that_they_stand_for(self, store: BaseJobStore) -> None:
         store.add_job(make_job())

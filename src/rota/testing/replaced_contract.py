@@ -10,7 +10,19 @@ from abc import ABC, abstractmethod
 import pytest
 
 from ..errors import StoreReplacedError
-from .contract_jobs import LEASE, MARGIN, NODE, OTHER, START, claim, due_ids, finish, make_job, statuses
+from .contract_jobs import (
+    LEASE,
+    MARGIN,
+    NODE,
+    OTHER,
+    START,
+    claim,
+    decide,
+    due_ids,
+    finish,
+    make_job,
+    statuses,
+)
 from .stored_contract import StoredJobContract
 
 TYPE_CHECKING = False
@@ -38,6 +50,9 @@ class Backup(ABC):
 
 class ReplacedJobStoreContract(StoredJobContract):
     """What a store that several processes may use must do when it is not the same any more."""
+
+    #: whether a claim looks at the lease in the store; where it does not, the next renewal notices
+    claims_look = True
 
     @pytest.fixture
     def backup(self) -> Backup:
@@ -87,6 +102,24 @@ class ReplacedJobStoreContract(StoredJobContract):
         store.renew(NODE, START, LEASE)
         put_back(backup, saved)
         assert store.renew(NODE, START + LEASE + MARGIN, LEASE) is None
+
+    @pytest.mark.parametrize("has_lease", [True, False], ids=["an older lease", "no lease"])
+    def test_a_claim_in_a_store_that_was_put_back_from_a_backup_claims_nothing(
+        self, store: BaseJobStore, other: BaseJobStore, backup: Backup, has_lease: bool
+    ) -> None:
+        store.add_job(make_job())
+        if has_lease:
+            store.renew(NODE, START, LEASE)
+        saved = backup.save()
+        store.renew(NODE, START, LEASE)
+        decisions = decide(store)
+        put_back(backup, saved)
+        with pytest.raises(StoreReplacedError):
+            if self.claims_look:
+                store.claim(decisions, NODE, START)
+            store.renew(NODE, START, LEASE)
+        if self.claims_look:
+            assert other.get_runs() == []
 
     def test_a_store_that_was_replaced_by_another_one_is_noticed(
         self, store: BaseJobStore, make_store: Callable[[], BaseJobStore], backup: Backup

@@ -51,7 +51,8 @@ def trigger_class(alias: str) -> type[BaseTrigger]:
         reference = BUILTIN_TRIGGERS.get(alias)
         if reference is None:
             raise UnknownAliasError(
-                f'No trigger by the name "{alias}" was found{suggestion(alias, BUILTIN_TRIGGERS)}'
+                f'No trigger by the name "{alias}" was found'
+                + (suggestion(alias, BUILTIN_TRIGGERS) or f"; there are {', '.join(BUILTIN_TRIGGERS)}")
             )
         found = _loaded[alias] = ref_to_obj(reference)
     return found

@@ -336,7 +336,7 @@ def _instant_or_none(value: datetime | None) -> int | None:
 
 def call_text(name: str, options: dict[str, Any], *positional: object) -> str:
     """Return a call with keywords as Python writes it; the ``type`` of a spec is no keyword."""
-    given = [f"{key}={value!r}" for key, value in options.items() if key != "type"]
+    given = [f"{key}={repr_of(value)}" for key, value in options.items() if key != "type"]
     return f"{name}({', '.join([*map(repr, positional), *given])})"
 
 
@@ -362,7 +362,11 @@ def zone_for(timezone: Any, *dates: Any) -> tzinfo:
             zone = astimezone(value.tzinfo)
             assert zone is not None
             return zone
-    return local_timezone()
+    return local_timezone(*_PATCHED)
+
+
+#: Where programs put a function of their own in the place of the name.
+_PATCHED = tuple(f"rota.triggers.{name}" for name in ("cron", "interval", "date", "calendarinterval"))
 
 
 def is_zone_given(timezone: Any, *dates: Any) -> bool:
@@ -401,9 +405,9 @@ def _checked_seconds(name: str, value: Any) -> float | None:
     if isinstance(value, timedelta):
         value = value.total_seconds()
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TriggerTypeError(f"{name} must be a number of seconds, not {value!r}")
+        raise TriggerTypeError(f"{name} must be a number of seconds, not {repr_of(value)}")
     if not 0 <= value < 10**9:
-        raise TriggerError(f"{name} must be a number of seconds from 0 up, not {value!r}")
+        raise TriggerError(f"{name} must be a number of seconds from 0 up, not {repr_of(value)}")
     return value
 
 

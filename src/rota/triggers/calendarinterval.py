@@ -10,6 +10,7 @@ from datetime import time as dt_time
 
 from ..clock import SECOND, moment
 from ..errors import TriggerError, TriggerTypeError
+from ..texts import repr_of
 from ..util import asdate, astimezone, timezone_repr, timezone_to_text
 from .base import (
     LAST_INSTANT,
@@ -279,7 +280,7 @@ class CalendarIntervalTrigger(InstantTrigger):
         if isinstance(value, datetime):
             value = (value if value.tzinfo is None else value.astimezone(self.timezone)).date()
         if value is not None and not isinstance(value, date):
-            raise TriggerTypeError(f"{name} must be a date or an ISO string, not {value!r}")
+            raise TriggerTypeError(f"{name} must be a date or an ISO string, not {repr_of(value)}")
         return value
 
     @property
@@ -317,8 +318,16 @@ def _whole(name: str, value: Any, most: int) -> int:
         from .meant import whole_number_meant
 
         raise TriggerTypeError(
-            f"{name} must be a whole number, not {value!r}{whole_number_meant(name, value)}"
+            f"{name} must be a whole number, not {repr_of(value)}{whole_number_meant(name, value)}"
         )
     if not 0 <= value <= most:
         raise TriggerError(f"{name} must be from 0 to {most}, not {value}")
     return value
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ..compat.names import of_module  # rare
+
+        return of_module(__name__, name)

@@ -331,3 +331,11 @@ def _never_agree(one: BaseTrigger, other: BaseTrigger) -> bool:
 def _starts_are_given(trigger: BaseTrigger) -> bool:
     """Tell whether no start of a trigger and its parts is the time of construction, which a date may lie before."""
     return trigger.start_given and all(map(_starts_are_given, trigger.parts()))
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ..compat.names import of_module  # rare
+
+        return of_module(__name__, name)

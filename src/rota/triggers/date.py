@@ -146,3 +146,11 @@ class DateTrigger(InstantTrigger):
 
     def __str__(self) -> str:
         return f"date[{datetime_repr(self.run_date)}]"
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ..compat.names import of_module  # rare
+
+        return of_module(__name__, name)

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from ..clock import DAY, SECOND, SYSTEM_CLOCK, microseconds, moment
 from ..clock import instant as to_instant
 from ..errors import TriggerError, TriggerTypeError
+from ..texts import repr_of
 from ..util import astimezone, timezone_to_text
 from .base import (
     LAST_INSTANT,
@@ -98,14 +99,14 @@ class IntervalTrigger(TriggerWithTerms):
             assert start is not None
             if first != "after":
                 raise TriggerError(
-                    f"first={first!r} is for an interval without start_date, which says when it begins"
+                    f"first={repr_of(first)} is for an interval without start_date, which says when it begins"
                 )
         else:
             if now is None:
                 now = SYSTEM_CLOCK.now()
             start = now + interval if first == "after" else _first(first, now, interval, zone)
         if mode not in ("rate", "delay"):
-            raise TriggerError(f"There is no mode={mode!r}; it is 'rate' or 'delay'")
+            raise TriggerError(f"There is no mode={repr_of(mode)}; it is 'rate' or 'delay'")
         end = None if end_date is None else optional_instant(end_date, zone, "end_date")
         # A sum keeps room for one more digit, which takes 16 bytes of each job; `| 0` is without.
         self._start = start | 0
@@ -342,7 +343,7 @@ def _first(first: str, now: int, interval: int, zone: tzinfo) -> int:
     if first == "now":
         return now
     if first != "aligned":
-        raise TriggerError(f"There is no first={first!r}; it is 'after', 'now' or 'aligned'")
+        raise TriggerError(f"There is no first={repr_of(first)}; it is 'after', 'now' or 'aligned'")
     offset = zone_map(zone).offset(now // SECOND) * SECOND
     return now + (_MONDAY - now - offset) % interval
 
@@ -363,7 +364,9 @@ def _length(weeks: Any, days: Any, hours: Any, minutes: Any, seconds: Any) -> in
         name, value = next(wrong, ("seconds", seconds))
         from .meant import number_meant
 
-        raise TriggerTypeError(f"{name} must be a number, got {value!r}{number_meant(name, value)}") from None
+        raise TriggerTypeError(
+            f"{name} must be a number, got {repr_of(value)}{number_meant(name, value)}"
+        ) from None
     except (ValueError, OverflowError) as exc:
         raise TriggerError(f"The interval is not a length of time that can be used: {exc}") from None
     if 0 < length <= LAST_INSTANT:
@@ -399,3 +402,11 @@ def _depth_of_user() -> int:
         if not module.startswith("rota."):
             return depth + 1
         depth += 1
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ..compat.names import of_module  # rare
+
+        return of_module(__name__, name)

@@ -161,6 +161,9 @@ class Server(Tree):
     def names(self, folder: str) -> list[str]:
         return [name for name, _ in self._scan(folder, "", True)]
 
+    def names_at(self, path: str) -> list[str]:
+        return Server(path, self.client, False, {}).names("")
+
     def below(self, folder: str) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for tail, _ in self._scan(folder, "", True):

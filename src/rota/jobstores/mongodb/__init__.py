@@ -18,7 +18,7 @@ from .. import retention
 from ..base import ConflictingIdError, JobLookupError
 from ..documents import heal, ordered
 from ..durable import DurableJobStore
-from ..identity import Identity
+from ..identity import Changed, Identity
 from ..offset import Offset
 from ..orphans import linked, sort_out
 from ..retention import Pace, Retention, parts
@@ -136,16 +136,23 @@ class MongoDBJobStore(DurableJobStore):
         :raises SchemaError: if the collections are somebody else's, or of a version that this code does not know
         """
         super().start(scheduler, alias)
-        self._opened(self._server.prepare(self._create))
+        identity, is_new = self._server.prepare(self._create)
+        self._opened(identity)
         self._offset = Offset(SECOND // 1000)
         self._started = True
         self.measure_clock()
+        if is_new and self._format.imports:
+            self._tell_of_earlier_jobs()
+
+    def _earlier_jobs(self) -> str | None:
+        return self._server.earlier_jobs()
 
     def reopen(self) -> None:
         """Take possession of the collections that are there now; see the port."""
         self._claims.note(())
         self._bounds.forget()
-        self._opened(self._server.prepare(self._create, again=True))
+        identity, _ = self._server.prepare(self._create, again=True)
+        self._opened(identity)
 
     def shutdown(self) -> None:
         """Close the connections, unless the client was passed in."""
@@ -191,7 +198,7 @@ class MongoDBJobStore(DurableJobStore):
 
     def get_all_jobs(self) -> list[Job]:
         """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
-        return self.select_jobs()
+        return MongoDBJobStore.select_jobs(self)
 
     def select_jobs(
         self, state: Collection[str] | None = None, limit: int | None = None, offset: int = 0
@@ -230,6 +237,8 @@ class MongoDBJobStore(DurableJobStore):
 
         :raises JobLookupError: if there is none
         """
+        if self._is_moved(job):
+            return
         self._check_started()
         self._jobs.save(job, None)
 
@@ -285,8 +294,11 @@ class MongoDBJobStore(DurableJobStore):
         :raises StoreError: if ``node`` never had a lease
         """
         self._check_started()
-        if not self._runs.check_alive(node, now) or not decisions:
-            return []
+        try:
+            if not self._runs.check_alive(node, now, self._identity) or not decisions:
+                return []
+        except Changed as exc:
+            raise self._replaced(str(exc)) from None
         self._format.sign_runs(decisions)
         return self._claims.claim(decisions, node, now)
 
@@ -447,3 +459,11 @@ class MongoDBJobStore(DurableJobStore):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (url={self._server.address})>"
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ...compat.names import of_module  # rare
+
+        return of_module(__name__, name)

@@ -10,7 +10,7 @@ from os import urandom
 from pymongo import UpdateOne
 
 from ...core.plan import ENDED, quarantined_instead
-from ...core.recorded import first_nominal, leave_out_recorded
+from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...damaged import is_damaged, is_time
 from ...errors import StoreError, StoreUnavailableError
 from ...interrupts import is_interrupt
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from .damage import Mender
     from .ledger import Ledger
     from .server import Server
+
+
+#: How many ranges of times one question names.
+RANGES = 100
 
 
 class Claims:
@@ -167,6 +171,14 @@ class Claims:
                 some = {"_id": {"$in": keys[start : start + BATCH]}}
                 for found in self._server.runs.find(some, {"_id": 1}):
                     taken.setdefault(found["_id"]["job_id"], set()).add(found["_id"]["nominal"])
+            among = [
+                {"job_id": job_id, "nominal": {"$gt": first, "$lte": last}}
+                for job_id, first, last in ranges_of(decisions)
+            ]
+            for start in range(0, len(among), RANGES):
+                within = {"$or": among[start : start + RANGES]}
+                for found in self._server.runs.find(within, {"job_id": 1, "nominal": 1}):
+                    taken.setdefault(found["job_id"], set()).add(found["nominal"])
         for decision in decisions:
             used = taken.get(decision.job.id)
             since = first_nominal(decision)

@@ -17,6 +17,7 @@ from ...damaged import MOST as MOST_COUNTED
 from ...damaged import is_time, renewals_of, stands_for, text_instead
 from ...errors import DeserializationError, StoreError
 from ..documents import fields_of, label_all, run_of
+from ..identity import RESTORED, Changed
 from ..offset import AHEAD
 from .damage import LISTS, damage_of_run, entries_of, numbered
 from .jobs import OVER, release
@@ -270,13 +271,19 @@ class Ledger:
             if not self._server.jobs.find_one({"busy": True, "under_way.owner": node}, {"_id": 1}):
                 self._server.nodes.delete_one({"_id": node})
 
-    def check_alive(self, node: str, now: int) -> bool:
+    def check_alive(self, node: str, now: int, identity: Identity) -> bool:
         """Whether the lease of a node is not over.
 
         :raises StoreError: if it never had one
+        :raises Changed: if it had one, and the store was put back from a backup
         """
+        known = identity.renewals(node)  # before the look: another thread may renew it at this moment
         with self._server.translated():
             found = self._server.nodes.find_one({"_id": node})
+        # A count that is none begins anew.
+        renewals = None if found is None else renewals_of(found.get("renewals"))
+        if (found is None or renewals is not None) and identity.is_restored(node, now, renewals, known):
+            raise Changed(RESTORED)
         if found is None:
             raise StoreError(f"Node {node} has no lease; a node calls renew() before it claims anything")
         until = found.get("lease_until")

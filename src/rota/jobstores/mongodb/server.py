@@ -22,6 +22,7 @@ from pymongo.errors import ConfigurationError as DriverConfigurationError
 
 from ...errors import ConfigurationError, JobValueError, SchemaError, StoreError, StoreUnavailableError
 from ...masking import without_secrets
+from .. import earlier
 from ..documents import steps_from
 from ..identity import new_identity
 
@@ -95,13 +96,16 @@ class Server:
             hosts = "?"
         return f"mongodb://{hosts}/{self.jobs.full_name.replace('.', '/', 1)}"
 
-    def prepare(self, create: bool, again: bool = False) -> str:
-        """Take possession of the collections, and create their indexes; migrate them. Return the identity of the store.
+    def prepare(self, create: bool, again: bool = False) -> tuple[str, bool]:
+        """Take possession of the collections, and create their indexes; migrate them.
+
+        Return the identity of the store, and whether it is new.
 
         :param create: whether what is not there may be made
         :param again: whether they were Rota's before: others may have added jobs since they were emptied
         :raises SchemaError: if they are somebody else's, or of a version that this code does not know
         """
+        is_new = False
         with self.translated():
             found = self.meta.find_one({"_id": "schema"})
             if found is None:
@@ -114,6 +118,7 @@ class Server:
                 try:
                     marks = {"version": SCHEMA_VERSION, "identity": new_identity()}
                     self.meta.insert_one({"_id": "schema", **marks})
+                    is_new = True
                 except DuplicateKeyError:
                     pass  # another process was faster
             else:
@@ -129,7 +134,7 @@ class Server:
                 found = self.meta.find_one({"_id": "schema"})
             identity = str((found or {}).get("identity"))
             if not create:
-                return identity
+                return identity, is_new
             self.jobs.create_index([("state", ASCENDING), ("executor", ASCENDING), ("next_due", ASCENDING)])
             # Only jobs with runs that have not ended, or are not filed away, have this field.
             self.jobs.create_index([("busy", ASCENDING)], sparse=True)
@@ -137,15 +142,36 @@ class Server:
             self.runs.create_index([("status", ASCENDING), ("nominal", DESCENDING)])
             self.runs.create_index([("nominal", DESCENDING)])
             self.nodes.create_index([("lease_until", ASCENDING)])
-        return identity
+        return identity, is_new
 
     def _refuse_foreign(self) -> None:
         for collection in (self.jobs, self.runs, self.nodes):
-            if collection.find_one({}, {"_id": 1}) is not None:
+            found = collection.find_one({})
+            if found is not None:
                 raise SchemaError(
                     f"The collection {collection.full_name} on {self.address} is not empty and not Rota's; give another "
-                    f"collection, or another database"
+                    f"collection, or another database{self._of_apscheduler(found)}"
                 )
+
+    def _of_apscheduler(self, found: Mapping[str, Any]) -> str:
+        """Return what to do if a document is a job of APScheduler's."""
+        if "job_state" not in found:
+            return ""
+        database, collection = self._names
+        name = "" if collection == earlier.COLLECTION else collection
+        return earlier.instead("database and collection", self._way(database, name))
+
+    def _way(self, database: str, name: str = "") -> str:
+        server = self.address.rsplit("/", 2)[0]
+        return earlier.by_import(f"{server}/{database}", name, f"{server}/{DATABASE}")
+
+    def earlier_jobs(self) -> str | None:
+        """Return what to say of the jobs that APScheduler keeps on the server in its usual place; None if there are none."""
+        jobs = self.client[earlier.DATABASE][earlier.COLLECTION]
+        count = jobs.count_documents({"job_state": {"$exists": True}})
+        if not count:
+            return None
+        return earlier.left_behind(count, f"the collection {jobs.full_name}", self._way(earlier.DATABASE))
 
     def time(self) -> int | None:
         """Return the server's time as an instant, exact to the millisecond."""

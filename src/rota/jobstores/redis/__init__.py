@@ -22,7 +22,7 @@ from .. import retention
 from ..base import COUNTED, ConflictingIdError, JobLookupError
 from ..documents import ordered, parts_of
 from ..durable import DurableJobStore
-from ..identity import Identity
+from ..identity import Changed, Identity
 from ..offset import Offset
 from ..orphans import linked, sort_out
 from ..retention import Pace, Retention
@@ -38,7 +38,7 @@ from .jobs import Jobs
 from .keys import Keys
 from .ledger import AT_ONCE, TRIES, Ledger
 from .mending import Mending
-from .opening import take_possession
+from .opening import earlier_jobs, take_possession
 from .records import time_of_score
 from .server import Server, texts
 
@@ -120,10 +120,10 @@ class RedisJobStore(DurableJobStore):
         self._create = create
         self._offset = Offset()
         self._bounds = Retention(keep_runs, None if keep_days is None else int(keep_days * DAY))
-        self._ledger_keys = Ledger(self._run, self._bounds)
+        self._identity = Identity()
+        self._ledger_keys = Ledger(self._run, self._bounds, self._identity)
         self._jobs = Jobs(self._run, self._format, lambda: (self._scheduler, self._alias))
         self._mending = Mending(self._run, self._ledger_keys)
-        self._identity = Identity()
         #: executors that were asked about
         self._executors: frozenset[str] = frozenset()
 
@@ -131,6 +131,16 @@ class RedisJobStore(DurableJobStore):
     def redis(self) -> Any:
         """The client that the store uses."""
         return self._server.client
+
+    @property
+    def jobs_key(self) -> str:
+        """The key of the jobs, for programs that look into it; what is there is Rota's own, and it is changed by the store only."""
+        return self._keys.jobs
+
+    @property
+    def run_times_key(self) -> str:
+        """What the keys of due times begin with: a colon and the executor's alias follow."""
+        return self._keys.run_times
 
     # -- life cycle ----------------------------------------------------------------------------------------------
 
@@ -143,13 +153,21 @@ class RedisJobStore(DurableJobStore):
         """
         super().start(scheduler, alias)
         self._server.check_slots(self._keys.names)
-        self._open()
+        is_new = self._open()
         self._offset = Offset()
         self._started = True
         self.measure_clock()
+        if is_new and self._format.imports:
+            self._tell_of_earlier_jobs()
 
-    def _open(self) -> None:
-        self._opened(take_possession(self._keys, self._server, self._create))
+    def _earlier_jobs(self) -> str | None:
+        return earlier_jobs(self._server)
+
+    def _open(self) -> bool:
+        """Take possession of the keys; tell whether they are new."""
+        identity, is_new = take_possession(self._keys, self._server, self._create)
+        self._opened(identity)
+        return is_new
 
     def reopen(self) -> None:
         """Take possession of the keys that are there now; see the port."""
@@ -197,7 +215,7 @@ class RedisJobStore(DurableJobStore):
 
     def get_next_run_time(self) -> datetime | None:
         """Return the earliest next run time, or None."""
-        following = self.next_due(())
+        following = RedisJobStore.next_due(self, ())
         if following is None:
             return None
         timezone = getattr(self._scheduler, "timezone", None)
@@ -238,6 +256,8 @@ class RedisJobStore(DurableJobStore):
 
         :raises JobLookupError: if there is none
         """
+        if self._is_moved(job):
+            return
         self._jobs.save(job, "")
 
     def save_job(self, job: Job, version: int) -> bool:
@@ -288,7 +308,10 @@ class RedisJobStore(DurableJobStore):
         :raises StoreError: if ``node`` never had a lease
         """
         self._format.sign_runs(decisions)
-        return self._ledger_keys.claim(decisions, node, now)
+        try:
+            return self._ledger_keys.claim(decisions, node, now)
+        except Changed as exc:
+            raise self._replaced(str(exc)) from None
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Record ended runs in one step; return those whose fence is not the store's any more."""
@@ -320,7 +343,7 @@ class RedisJobStore(DurableJobStore):
         """Renew or begin a node's lease; see the port. The server's clock decides."""
         now += self.measure_clock()
         until = now + lease
-        lost, change = self._ledger_keys.renew(node, now, until, in_hand, in_doubt, self._identity)
+        lost, change = self._ledger_keys.renew(node, now, until, in_hand, in_doubt)
         if change is not None:
             raise self._replaced(change)
         return lost
@@ -436,3 +459,11 @@ class RedisJobStore(DurableJobStore):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (server={self._server.address}, jobs_key={self._keys.jobs!r})>"
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ...compat.names import of_module  # rare
+
+        return of_module(__name__, name)

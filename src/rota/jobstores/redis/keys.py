@@ -35,6 +35,7 @@ class Keys:
         if run_times == RUN_TIMES_KEY and jobs != JOBS_KEY:
             run_times = f"{prefix}run_times"
         self.jobs = jobs
+        self.run_times = run_times
         #: the channel for wake-ups; channels do not belong to a database
         self.wake = f"{prefix}wake:{db}"
         names = {

@@ -14,6 +14,7 @@ from ...errors import DeserializationError, StoreConflictError, StoreError
 from .. import retention
 from ..base import COUNTED
 from ..documents import check_times, label_all, label_records
+from ..identity import RESTORED, Changed
 from ..retention import Pace
 from . import run_scripts as scripts
 from .job_scripts import NAMES
@@ -88,29 +89,40 @@ class Ledger:
 
     :param run: carries out a script with some fields
     :param bounds: which records are kept
+    :param identity: what is known of the store that is open
     """
 
-    def __init__(self, run: Callable[..., Any], bounds: Retention) -> None:
+    def __init__(self, run: Callable[..., Any], bounds: Retention, identity: Identity) -> None:
         self._run = run
         self._bounds = bounds
+        self._identity = identity
 
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
         """Carry out the decisions whose job is as it was when they were made; return those.
 
         :raises StoreError: if the node never had a lease
+        :raises Changed: if it had one, and the store was put back from a backup, emptied or replaced
         """
-        for _ in range(TRIES):
+        identity = self._identity
+        for tried in range(TRIES):
             for decision in decisions:
                 label_records(decision)
                 check_times(decision)
                 for run in (*decision.runs, *decision.records):
                     run.owner, run.claimed_at = node, now
-            answer = self._run(scripts.CLAIM, node, str(now), _token(), *_claim_of(decisions))
+            # What has been left out once stays out: a run by hand, which is no time of its job, may lie within a range.
+            ranges = _ranges_of(decisions) if not tried else ["0"]
+            known = str(identity.renewals(node)), str(identity.until(node))
+            answer = self._run(
+                scripts.CLAIM, node, str(now), _token(), *known, *ranges, *_claim_of(decisions)
+            )
             if not answer.startswith("="):  # nothing, if there was nothing to decide
                 break
             self._leave_out_recorded(decisions, {int(place) for place in answer[1:].split(",")})
         else:
             raise StoreConflictError(f"The nominal times of runs were taken by others {TRIES} times in a row")
+        if answer.startswith("!"):
+            raise Changed(identity.change(node, now, answer[1:] or None, 0) or RESTORED)
         if answer == "?":
             raise StoreError(f"Node {node} has no lease; a node calls renew() before it claims anything")
         won = [decision for decision, bit in zip(decisions, answer, strict=False) if bit == "1"]
@@ -183,12 +195,12 @@ class Ledger:
         until: int,
         in_hand: Collection[Run],
         in_doubt: bool,
-        identity: Identity,
     ) -> tuple[list[Run] | None, str | None]:
         """Begin or prolong a lease; see the port.
 
         :return: the answer, and what happened to the store if it is not the one that was opened
         """
+        identity = self._identity
         known = identity.value, str(identity.renewals(node)), str(identity.until(node))
         asked = "1" if in_hand else "", "1" if in_doubt else ""
         answer = texts(self._run(scripts.RENEW, node, str(there), str(until), *asked, *known))
@@ -288,6 +300,19 @@ class Ledger:
             left = int(self._run(scripts.PRUNE_MANY, job_id, str(keep), str(size)))
             pace.note(size if left else 0, clock.monotonic() - began)
             yield min(left, COUNTED)
+
+
+def _ranges_of(decisions: Sequence[Decision]) -> list[str]:
+    """Return how many records stand for several times, and for each of them its place among all, job, first and last time."""
+    fields: list[str] = []
+    place = 0
+    for decision in decisions:
+        for number, record in enumerate(decision.records):
+            if record.last != record.nominal:
+                place_of = place + len(decision.runs) + number
+                fields += (str(place_of), record.job_id, padded(record.nominal), padded(record.last))
+        place += len(decision.runs) + len(decision.records)
+    return [str(len(fields) // 4), *fields]
 
 
 def _claim_of(decisions: Sequence[Decision]) -> list[str]:

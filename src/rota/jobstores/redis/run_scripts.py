@@ -10,18 +10,35 @@ from .lua import VERSION_DIGITS
 LONGEST = 30 * DAY
 USUAL = int(LEASE * SECOND)
 
-#: Carry out decisions (node, now, token; then id, version, runs, limit, rest, executor, due, number of records, and for each
-#: record nominal, status, document). Returns "1" or "0" for each; "?" for a node without a lease; "-" if its lease is over;
-#: "=" and the places of the records whose nominal time has one already (then nothing is done).
+#: Carry out decisions (node, now, token, how often the node's lease was renewed and until when it lasts, as the node knows; number
+#: of ranges, and for each range in which no other record may be its place among the records, id, first and last nominal; then id,
+#: version, runs, limit, rest, executor, due, number of records, and for each record nominal, status, document). Returns "1" or "0"
+#: for each; "?" for a node without a lease; "-" if its lease is over; "!" and the identity of the store if its lease is not as it
+#: was; "=" and the places of the records whose nominal time has one already (then nothing is done).
 CLAIM = """
 local f, n = fields(ARGV[1])
 local node, now, token = f[1], tonumber(f[2]), f[3]
 local answered = call('HGET', ANSWERS, node)
 if answered and starts(answered, token) then return sub(answered, #token + 1) end
-local lease = call('ZSCORE', NODES, node)
+local lease, known = call('ZSCORE', NODES, node), tonumber(f[4])
+local renewals = lease and (tonumber(call('HGET', META, 'renewals ' .. node) or '0') or known)
+if known > 0 and (lease and renewals < known or not lease and now <= tonumber(f[5])) then
+  return '!' .. (call('HGET', META, 'identity') or '')
+end
 if not lease then return '?' end
 if tonumber(lease) < now then return '-' end
-local at, ids, i = {}, {}, 4
+local at, ids, i, taken, current = {}, {}, 7, {}, {}
+for _, key in ipairs(f[6] == '0' and {} or call('HKEYS', CLAIMED)) do add(current, match(key, '^[^%z]*'), key) end
+for _ = 1, tonumber(f[6]) do
+  local from, to = f[i + 1] .. '\\0' .. f[i + 2], f[i + 1] .. '\\0' .. f[i + 3]
+  local met = call('ZRANGEBYLEX', BY_JOB, '(' .. from, '[' .. to, 'LIMIT', 0, 1)[1]
+  for _, key in ipairs(current[f[i + 1]] or {}) do
+    if key > from and key <= to then met = key end
+  end
+  if met then taken[#taken + 1] = f[i] end
+  i = i + 4
+end
+if #taken > 0 then return '=' .. table.concat(taken, ',') end
 while i <= n do
   at[#at + 1] = i
   ids[#ids + 1] = f[i]
@@ -74,7 +91,7 @@ for d, i in ipairs(at) do
   end
   records = records + count
 end
-local over, under_way, taken = get(RUNS, keys), get(CLAIMED, keys), {}
+local over, under_way = get(RUNS, keys), get(CLAIMED, keys)
 for r = 1, #keys do
   if over[r] or under_way[r] then taken[#taken + 1] = places[r] end
 end

@@ -12,6 +12,7 @@ from functools import partial
 
 from ...clock import DAY, HELD, MINUTE, SECOND, instant, moment
 from ...core.plan import QUARANTINED
+from ...core.recorded import ranges_of
 from ...errors import (
     ConfigurationError,
     HeldRowsError,
@@ -22,11 +23,11 @@ from ...errors import (
 )
 from ...jobcodec import JobFormat
 from ...util import maybe_ref
-from .. import retention
+from .. import earlier, retention
 from ..base import ConflictingIdError, JobLookupError
 from ..documents import ordered
 from ..durable import DurableJobStore
-from ..identity import EMPTIED, Identity
+from ..identity import EMPTIED, Changed, Identity
 from ..offset import Offset
 from ..retention import Pace, Retention, parts
 
@@ -43,9 +44,9 @@ from .history import History
 from .jobs import Jobs, is_plannable
 from .ledger import Ledger, settle
 from .mending import Mending
-from .nodes import Changed, Nodes, rescue
+from .nodes import Nodes, rescue
 from .others import Others
-from .prepared import Unexpected
+from .prepared import Met, Unexpected
 from .pruning import Pruning
 from .schema import Tables
 from .undecodable import repairing
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any, TypeVar
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, Table
 
     from ...core.plan import Decision
     from ...core.recorded import Recorded
@@ -160,6 +161,11 @@ class SQLAlchemyJobStore(DurableJobStore):
         return self._db.lent
 
     @property
+    def jobs_t(self) -> Table:
+        """The table of the jobs, for programs that look into it; it has columns of its own, and only the store writes there."""
+        return self._tables.jobs
+
+    @property
     def waits_for_sockets(self) -> bool:  # type: ignore[override]
         """Whether the database is a server, and not a file."""
         return not self._db.can.one_writer
@@ -174,11 +180,26 @@ class SQLAlchemyJobStore(DurableJobStore):
         """
         super().start(scheduler, alias)
         self._home = scheduler, alias
+        self._tables.are_new = False
         self._open()
         self._offset = None if self._db.can.clock is None else Offset()
         self.has_clock = self.has_clock or self._offset is not None
         self._started = True
         self.measure_clock()
+        if self._tables.are_new and self._format.imports:
+            self._tell_of_earlier_jobs()
+
+    def _earlier_jobs(self) -> str | None:
+        found = self._db.read(self._tables.earlier_jobs)
+        if found is None:
+            return None
+        name, count = found
+        url = self._db.engine.url.render_as_string(hide_password=True)
+        way = earlier.by_import(url, "" if name == earlier.TABLES[0] else name)
+        own = self._tables.jobs.name
+        return earlier.left_behind(
+            count, f"the table {name}", way + ("" if own == "rota_jobs" else f" --table {own}")
+        )
 
     def _open(self) -> None:
         """Create or migrate the tables, and take note of which store that is."""
@@ -248,7 +269,7 @@ class SQLAlchemyJobStore(DurableJobStore):
 
     def get_all_jobs(self) -> list[Job]:
         """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
-        return self.select_jobs()
+        return SQLAlchemyJobStore.select_jobs(self)
 
     def select_jobs(
         self, state: Collection[str] | None = None, limit: int | None = None, offset: int = 0
@@ -316,6 +337,8 @@ class SQLAlchemyJobStore(DurableJobStore):
 
         :raises JobLookupError: if there is none
         """
+        if self._is_moved(job):
+            return
         values = self._jobs.values_of(job, self.now())
         for _ in range(_TRIES):
             if self._save(job, values, None):
@@ -363,12 +386,16 @@ class SQLAlchemyJobStore(DurableJobStore):
         def work(conn: Connection, careful: bool) -> list[tuple[Decision, int]]:
             if not self._nodes.is_alive(conn, node, now, self._identity):
                 return []
-            return self._ledger_table.claim(conn, decisions, node, now, careful)
+            won = self._ledger_table.claim(conn, decisions, node, now, careful)
+            if ranges and not looked and self._history.between(conn, ranges):
+                raise Met
+            return won
 
         def look(conn: Connection) -> bool:
             return self._ledger_table.leave_out_recorded(conn, decisions, self._history)
 
         self._format.sign_runs(decisions)
+        ranges, looked = ranges_of(decisions), False
         careful, tries = self._is_wary(), 0
         while True:
             try:
@@ -377,12 +404,13 @@ class SQLAlchemyJobStore(DurableJobStore):
             except Unexpected:
                 careful = True
             except HeldRowsError:
+                if careful or self._db.can.one_writer:
+                    return []  # by a moment: each of them was free; or the whole file is held
                 self._be_wary()
-                if careful:
-                    return []  # by a moment: each of them was free
                 careful = True
-            except IntegrityError:  # most likely a nominal time has its record already; it may be forgotten before it is looked for
-                tries += 1
+            except (IntegrityError, Met):
+                # Most likely a nominal time has its record already; it may be forgotten before it is looked for.
+                tries, looked = tries + 1, True
                 if (not self._read(look) and tries > 1) or tries == _TRIES:
                     raise
         if len(moved) < len(decisions) and self._wary_until:
@@ -411,7 +439,10 @@ class SQLAlchemyJobStore(DurableJobStore):
                 self._finish_free(runs, now, held) if self._is_wary() else (*self._write_hopefully(work), [])
             )
         except HeldRowsError:
-            refused, due, left = self._finish_free(runs, now, held)
+            if self._db.can.one_writer:
+                refused, due, left = [], False, list(runs)
+            else:
+                refused, due, left = self._finish_free(runs, now, held)
         if due or held:
             self._others.wake()
         if left:
@@ -548,7 +579,14 @@ class SQLAlchemyJobStore(DurableJobStore):
             if not self._ledger_table.is_busy(conn, node):
                 self._nodes.remove(conn, node)
 
-        self._step(work)
+        while True:
+            try:
+                self._step(work)
+                break
+            except HeldRowsError:
+                if not self._db.can.one_writer:
+                    raise
+                # Others write to the file at the moment: that is waited for, as nothing comes after this; not for long.
         self._identity.left(node)
 
     def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:
@@ -716,3 +754,11 @@ class SQLAlchemyJobStore(DurableJobStore):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (url={self._db.address})>"
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ...compat.names import of_module  # rare
+
+        return of_module(__name__, name)

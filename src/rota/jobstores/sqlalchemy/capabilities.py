@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Dialect
     from sqlalchemy.engine import URL
 
-#: How long SQLite waits for another process that writes, in milliseconds; after each such time it is asked again, or told.
-BUSY_TIMEOUT = 5_000
+#: How long SQLite waits for another process that writes, in milliseconds; after each such time it is asked again, or told. Steps of
+#: the scheduler hold up the jobs of other stores meanwhile, and a user's call holds up the steps of the scheduler.
+BUSY_TIMEOUT = 250
 #: The same for steps of the scheduler while it is known that somebody keeps the file locked.
 SHORT_TIMEOUT = 100
 #: After so many bytes in its write-ahead log SQLite begins it anew (1000 pages of 4096 bytes).

@@ -27,6 +27,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.pool import QueuePool, StaticPool
 
+from ...clock import SYSTEM_CLOCK
 from ...errors import (
     ConfigurationError,
     HeldRowsError,
@@ -48,7 +49,7 @@ from .capabilities import (
 )
 from .files import OpenFile, leave_open
 from .forks import GATE
-from .locked import explained, is_locked, may_wait_again
+from .locked import USUAL, explained, is_locked, may_wait_again
 from .straight import translated
 
 TYPE_CHECKING = False
@@ -98,8 +99,8 @@ class Database:
         options: Mapping[str, Any] | None = None,
     ) -> None:
         self._own = engine is None
-        #: whether the last step of the scheduler found the file of SQLite locked by somebody else
-        self._locked = False
+        #: since when steps of the scheduler have found the file of SQLite locked by somebody else (monotonic microseconds)
+        self._locked_since: int | None = None
         #: whether connections come in a transaction mode that the store did not choose
         self._foreign = engine is not None or "isolation_level" in (options or {})
         if engine is None:
@@ -264,7 +265,7 @@ class Database:
                 if self._own and not finished and is_locked(exc):
                     waits += 1
                     if not patient:  # it holds up the jobs of other stores
-                        self._locked = True
+                        self._give_way(exc)
                     elif may_wait_again(self.engine, waits, self.address, BUSY_TIMEOUT / 1000):
                         continue
                 if not finished and isinstance(exc, DBAPIError) and self.can.is_held(exc):
@@ -278,6 +279,17 @@ class Database:
                     self.check_log()  # without it, new connections fail
                 if not self._may_repeat(exc, finished, tries):
                     raise self._translated(exc) from exc
+
+    def _give_way(self, exc: BaseException) -> None:
+        """Take note that a step has found the file of SQLite locked.
+
+        :raises HeldRowsError: unless that has been so for long
+        """
+        now = SYSTEM_CLOCK.monotonic()
+        if self._locked_since is None:
+            self._locked_since = now
+        if now - self._locked_since < USUAL:
+            raise HeldRowsError(f"The database {self.address} is locked by another writer") from exc
 
     def _repair(self, repair: Callable[[Connection], None]) -> None:
         with self._writing() as conn:
@@ -316,9 +328,9 @@ class Database:
     @contextmanager
     def _writing_impatiently(self) -> Iterator[Connection]:
         with self._connected() as plain:
-            if self._locked:
+            if self._locked_since is not None:
                 with waiting_shortly(plain), self.can.transaction(plain, self._foreign, False) as conn:
-                    self._locked = False
+                    self._locked_since = None
                     yield conn
             else:
                 with self.can.transaction(plain, self._foreign, False) as conn:

@@ -5,7 +5,7 @@ Each method is one step inside a transaction of the caller. It changes no run th
 
 from __future__ import annotations
 
-from sqlalchemy import func, select, tuple_, union_all
+from sqlalchemy import and_, func, or_, select, tuple_, union_all
 
 from ...core.recorded import BEFORE, MOST, standing_from
 from ...core.run import CLAIMED, END_STATES
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from .schema import Tables
 
     Select = SqlSelect[*tuple[Any, ...]]
+
+
+#: How many ranges of times one question names.
+RANGES = 100
 
 
 class History:
@@ -94,6 +98,18 @@ class History:
                     select(runs.job_id).where(tuple_(runs.job_id, runs.nominal).in_(some)).distinct()
                 ).scalars()
             )
+        return found
+
+    def between(self, conn: Connection, ranges: Sequence[tuple[str, int, int]]) -> set[str]:
+        """Return the jobs that have a record after the first and up to the last time of one of these ranges."""
+        runs = self._runs.c
+        found: set[str] = set()
+        for start in range(0, len(ranges), RANGES):
+            among = [
+                and_(runs.job_id == job_id, runs.nominal > first, runs.nominal <= last)
+                for job_id, first, last in ranges[start : start + RANGES]
+            ]
+            found.update(conn.execute(select(runs.job_id).where(or_(*among)).distinct()).scalars())
         return found
 
     def recorded(self, conn: Connection, job_id: str, since: int) -> list[Recorded]:

@@ -12,7 +12,7 @@ from sqlalchemy import ARRAY, Text, bindparam, case, cast, func, or_, select
 
 from ...clock import HELD
 from ...core.plan import ENDED
-from ...core.recorded import first_nominal, leave_out_recorded
+from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.run import CLAIMED, END_STATES
 from ...damaged import LATEST, MOST, count_of, is_damaged, version_of
 from ...texts import storable
@@ -302,7 +302,7 @@ class Ledger:
         keys = [
             (run.job_id, run.nominal) for decision in decisions for run in (*decision.runs, *decision.records)
         ]
-        met = history.met(conn, keys)
+        met = history.met(conn, keys) | history.between(conn, ranges_of(decisions))
         for job_id in met:
             since, decision = first[job_id]
             if since is not None:

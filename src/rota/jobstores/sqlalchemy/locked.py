@@ -8,14 +8,18 @@ from __future__ import annotations
 import os
 import sys
 
+from ...clock import SECOND
 from ...logs import GuardedLogger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-#: How many times in a row SQLite's own waiting (BUSY_TIMEOUT) may end without the lock.
-WAITS = 6
+#: How many times in a row SQLite's own waiting (BUSY_TIMEOUT) may end without the lock: half a minute; and when that is told.
+WAITS = 120
+TOLD = 20
+#: For so long (microseconds) it is nothing remarkable if steps of the scheduler find the file locked: others write, too.
+USUAL = 5 * SECOND
 _SQLITE_BUSY = 5
 _WAY_OUT = (
     "If that is a transaction of this thread (a session, a connection of yours, Django's atomic()), the two wait for each other: "
@@ -37,12 +41,12 @@ def may_wait_again(engine: Engine, waits: int, address: str, waited: float) -> b
     """
     if waits >= WAITS or _is_in_own_transaction(engine.url.database):
         return False
-    if waits == 1:
+    if waits == TOLD:
         logger = GuardedLogger("rota.jobstores")
         logger.warning(
             "The database %s has been locked by another writer for %g s; waiting on. %s",
             address,
-            waited,
+            waits * waited,
             _WAY_OUT,
         )
     return True

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, case, func, select
 from ...core.run import LOST, end
 from ...damaged import LATEST, MOST, is_time, renewals_of
 from ...errors import StoreError
-from ..identity import RESTORED
+from ..identity import RESTORED, Changed
 from ..offset import AHEAD
 from ..orphans import linked, sort_out
 from .rows import fence_of
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
     from ..identity import Identity
     from .ledger import Ledger, Orphan
     from .schema import Tables
-
-
-class Changed(Exception):
-    """The store is not the one that was opened; its argument says what happened (:mod:`rota.jobstores.identity`)."""
 
 
 class Nodes:
@@ -68,12 +64,9 @@ class Nodes:
         """
         known = identity.renewals(node)  # before the look: another thread may renew it at this moment
         row = conn.execute(self._find, {"b_id": node}).first()
-        if row is None:
-            is_restored = known > 0 and now <= identity.until(node)
-        else:
-            renewals = renewals_of(row[1])
-            is_restored = renewals is not None and renewals < known
-        if is_restored:
+        # A count that is none begins anew.
+        renewals = None if row is None else renewals_of(row[1])
+        if (row is None or renewals is not None) and identity.is_restored(node, now, renewals, known):
             raise Changed(RESTORED)
         if row is None:
             raise StoreError(f"Node {node} has no lease; a node calls renew() before it claims anything")

@@ -42,6 +42,10 @@ class Unexpected(Exception):
     """What a step took for granted is not so. Its transaction is to be rolled back, and the step repeated with care."""
 
 
+class Met(Exception):
+    """A record is within a range of times that a step records. Its transaction is to be rolled back, and the step repeated."""
+
+
 class Values:
     """The values of a row inside a statement, by name: parameters, or the columns of a set of rows.
 

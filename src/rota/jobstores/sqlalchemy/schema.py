@@ -12,13 +12,17 @@ from sqlalchemy import (
     MetaData,
     PrimaryKeyConstraint,
     Table,
+    column,
+    func,
     inspect,
     select,
+    table,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateColumn, ExecutableDDLElement
 
 from ...errors import SchemaError
+from .. import earlier
 from ..documents import remedy_for
 from ..identity import new_identity
 from .capabilities import Exact, Long
@@ -67,6 +71,8 @@ class Tables:
         self.nodes = self._table(f"{prefix}nodes", schema, _node_columns, f"{prefix}nodes")
         self.meta = self._table(f"{prefix}meta", schema, _meta_columns, f"{prefix}meta")
         self.all = (self.jobs, self.runs, self.nodes, self.meta)
+        #: whether they have been made new, by us
+        self.are_new = False
 
     def _table(
         self,
@@ -107,9 +113,34 @@ class Tables:
         if missing:
             raise SchemaError(
                 f"Of the tables {names} only {', '.join(missing)} are missing: the others are not Rota's, or some were dropped. "
-                f"Give another tablename, or restore them"
+                f"Give another tablename, or restore them{self._of_apscheduler(conn, missing)}"
             )
         return self._migrate(conn, create)
+
+    def _of_apscheduler(self, conn: Connection, missing: Sequence[str]) -> str:
+        """Return what to do if the table that was named is one of APScheduler's."""
+        jobs = self.jobs
+        if jobs.name in missing:
+            return ""
+        if "job_state" not in {
+            column["name"] for column in inspect(conn).get_columns(jobs.name, jobs.schema)
+        }:
+            return ""
+        name = "" if jobs.fullname == earlier.TABLES[0] else jobs.fullname
+        return earlier.instead(
+            "tablename", earlier.by_import(conn.engine.url.render_as_string(hide_password=True), name)
+        )
+
+    def earlier_jobs(self, conn: Connection) -> tuple[str, int] | None:
+        """Return the table of the same schema in which APScheduler keeps jobs, and how many; None if there is none."""
+        inspector = inspect(conn)
+        for name in earlier.TABLES:
+            if inspector.has_table(name, self.jobs.schema):
+                found = table(name, column("job_state"), schema=self.jobs.schema)
+                count: int = conn.scalar(select(func.count(found.c.job_state))) or 0
+                if count:
+                    return found.fullname, count
+        return None
 
     def _is_begun(self, conn: Connection, missing: Sequence[str]) -> bool:
         """Whether the tables are our own without their version, which is written last."""
@@ -125,6 +156,7 @@ class Tables:
 
     def _mark(self, conn: Connection) -> str:
         """Write what the tables are: their version and their identity, in one statement; return the identity."""
+        self.are_new = True
         marks = {_VERSION_KEY: str(SCHEMA_VERSION), IDENTITY_KEY: new_identity()}
         conn.execute(self.meta.insert(), [{"key": key, "value": value} for key, value in marks.items()])
         return marks[IDENTITY_KEY]

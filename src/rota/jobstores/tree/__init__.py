@@ -10,6 +10,7 @@ from functools import partial
 from ...clock import DAY, HELD, MINUTE, instant, moment
 from ...core.plan import ACTIVE
 from ...errors import ConfigurationError
+from .. import earlier
 from ..base import ALIASES, COUNTED
 from ..documents import label_all
 from ..durable import DurableJobStore
@@ -18,7 +19,7 @@ from ..offset import Offset
 from ..retention import Retention
 from .damage import Mender
 from .jobs import Jobs
-from .layout import DUE, due_folder, number, quoted, unquoted
+from .layout import DUE, META, due_folder, number, quoted, unquoted
 from .leases import Leases
 from .ledger import Ledger, Search
 from .records import Records
@@ -102,7 +103,8 @@ class TreeJobStore(DurableJobStore):
         super().start(scheduler, alias)
         self._tree.open()
         try:
-            self._opened(take_possession(self._tree, self.path, self._create))
+            identity, is_new = take_possession(self._tree, self.path, self._create)
+            self._opened(identity)
         except BaseException:
             self._tree.close()
             raise
@@ -110,13 +112,23 @@ class TreeJobStore(DurableJobStore):
         self._seen = {}
         self._started = True
         self.measure_clock()
+        if is_new and self._format.imports:
+            self._tell_of_earlier_jobs()
+
+    def _earlier_jobs(self) -> str | None:
+        names = self._tree.names_at(earlier.PATH)
+        if not names or META in names:  # a store of Rota at that path
+            return None
+        where = f"{earlier.PATH} on {self._tree.address}"
+        return earlier.left_behind(len(names), where, earlier.BY_EXPORT)
 
     def reopen(self) -> None:
         """Take possession of the path as it is now; see the port."""
         self._tree.forget()
         self._seen = {}
         self._bounds.forget()
-        self._opened(take_possession(self._tree, self.path, self._create, again=True))
+        identity, _ = take_possession(self._tree, self.path, self._create, again=True)
+        self._opened(identity)
 
     def shutdown(self) -> None:
         """Stop listening, and close the connection if it is the store's own."""
@@ -164,7 +176,7 @@ class TreeJobStore(DurableJobStore):
     def get_next_run_time(self) -> datetime | None:
         """Return the earliest next run time, or None."""
         self._check_started()
-        following = self.next_due(map(unquoted, self._tree.folders(DUE)))
+        following = TreeJobStore.next_due(self, map(unquoted, self._tree.folders(DUE)))
         if following is None:
             return None
         timezone = getattr(self._scheduler, "timezone", None)
@@ -201,7 +213,7 @@ class TreeJobStore(DurableJobStore):
         :raises ConflictingIdError: if a job of that id exists
         :raises InvalidJobError, TransientJobError, SerializationError: as :meth:`check_job`
         """
-        self.add_jobs([job])
+        TreeJobStore.add_jobs(self, [job])
 
     def add_jobs(
         self,
@@ -224,6 +236,8 @@ class TreeJobStore(DurableJobStore):
 
         :raises JobLookupError: if there is none
         """
+        if self._is_moved(job):
+            return
         self._check_started()
         self._jobs.save(job, None, self.now(), self._is_soon)
 

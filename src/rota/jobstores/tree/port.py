@@ -132,6 +132,10 @@ class Tree(ABC):
     def listen(self, wake: Callable[[], None], hears: Callable[[bool], None]) -> None:
         """Call ``wake`` when another process has told; ``hears`` whenever that begins or ceases to work."""
 
+    def names_at(self, path: str) -> list[str]:
+        """Return the names of what another path of the server has directly below it."""
+        return []
+
     def forget(self) -> None:  # noqa: B027  # most servers need none
         """Forget what is known of keys that are there: the path was emptied, or holds others now."""
 

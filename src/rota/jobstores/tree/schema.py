@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from ...errors import SchemaError, StoreConflictError
+from .. import earlier
 from ..documents import steps_from
 from ..identity import new_identity
 from .layout import META
@@ -27,14 +28,17 @@ _TRIES = 5
 MIGRATIONS: dict[int, Callable[[Tree], None]] = {1: lambda tree: None, 2: lambda tree: None}
 
 
-def take_possession(tree: Tree, path: str, create: bool, again: bool = False) -> str:
-    """Make an empty path Rota's, or see that it is, and of the version that this code works with; return its identity.
+def take_possession(tree: Tree, path: str, create: bool, again: bool = False) -> tuple[str, bool]:
+    """Make an empty path Rota's, or see that it is, and of the version that this code works with.
+
+    Return its identity, and whether it is new.
 
     :param create: whether what is not there may be made, and what is old be migrated
     :param again: whether the path was Rota's before: others may have added jobs since it was emptied
     :raises SchemaError: if the path holds something else, or a layout of a version that this code does not know
     """
     where = f"{path} on {tree.address}"
+    is_new = False
     for _ in range(_TRIES):
         (entry,) = tree.read([META])
         if entry.value is not None:
@@ -48,18 +52,19 @@ def take_possession(tree: Tree, path: str, create: bool, again: bool = False) ->
             if identity is None:  # somebody has deleted it
                 tree.commit([Change(META, _meta(SCHEMA_VERSION, None), entry.rev)])
                 continue
-            return identity
+            return identity, is_new
         foreign = next(iter(tree.folders("") or tree.names("")), None)
         if foreign is not None and not again:
             (entry,) = tree.read([META])  # another process may take possession at this moment
             if entry.value is None:
                 raise SchemaError(
                     f"{where} is not Rota's: there is {foreign!r}, and no {META!r}; give another path"
+                    + (earlier.instead("path", earlier.BY_EXPORT) if path == earlier.PATH else "")
                 )
             continue
         if not create:
             raise SchemaError(f"There is nothing at {where}, and create is False")
-        tree.commit([Change(META, _meta(SCHEMA_VERSION, None), entry.rev)])
+        is_new = tree.commit([Change(META, _meta(SCHEMA_VERSION, None), entry.rev)])
     raise StoreConflictError(f"Others write to {where} all the time; try again")
 
 

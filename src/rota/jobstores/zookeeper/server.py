@@ -222,6 +222,9 @@ class Server(Tree):
         (names,) = self._children([self._path_of(folder)])
         return names
 
+    def names_at(self, path: str) -> list[str]:
+        return self._children([path])[0]
+
     def folders(self, folder: str) -> list[str]:
         return self.names(folder)
 

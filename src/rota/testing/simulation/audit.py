@@ -362,6 +362,7 @@ class Audit:
 
         A job that came back has times that an earlier segment had, in one record.
         """
+        keys = {record.nominal for record in records}
         nominal: int | None = segment.first
         while nominal is not None and (segment.exhausted or segment.end is None or nominal < segment.end):
             record = covered.pop(nominal, None)
@@ -378,6 +379,10 @@ class Audit:
                     following is not None and following <= record.last, f"{record!r} ends between two times"
                 )
                 assert following is not None
+                self.require(
+                    following not in keys,
+                    f"{name((job_id, following))} has a record of its own and is in {record!r}",
+                )
                 last, number = following, number + 1
             self.require(
                 number == record.count, f"{record!r} stands for {number} times, but counts {record.count}"

@@ -9,14 +9,14 @@ from collections import Counter
 
 from ...clock import HELD
 from ...core.plan import ENDED
-from ...core.recorded import first_nominal, leave_out_recorded
+from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.run import CLAIMED, SKIPPED
 from ...errors import ConflictingIdError, JobLookupError, StoreConflictError, StoreError
 from ...jobstores.documents import label_of, label_records
 from ...jobstores.offset import AHEAD
 from ...jobstores.orphans import linked, sort_out
 from .database import COMMIT, ROLLBACK, Change, Duplicate, Insert, Read
-from .rows import JobRow, NodeRow, RunRow, is_due, job_of, recorded, row_of, run_of, under_way
+from .rows import JobRow, NodeRow, RunRow, is_due, job_of, recorded, row_of, run_of, under_way, within
 from .rules import ALL
 
 TYPE_CHECKING = False
@@ -140,9 +140,10 @@ def remove_all() -> Program:
 def claim(decisions: Sequence[Decision], node: str, now: int, rules: Rules = ALL) -> Program:
     """Carry out decisions; return those that were carried out."""
     tries = 0
+    ranges = ranges_of(decisions) if rules.records else []
     while True:
         try:
-            won = yield from _claim(decisions, node, now, rules)
+            won = yield from _claim(decisions, node, now, rules, () if tries else ranges)
             break
         except Duplicate:
             tries += 1
@@ -167,12 +168,22 @@ def _met(view: View, decisions: Sequence[Decision]) -> dict[str, list[Recorded]]
     for decision in decisions:
         job_id, since = decision.job.id, first_nominal(decision)
         keys = [(job_id, run.nominal) for run in (*decision.runs, *decision.records)]
-        if since is not None and any(key in view.runs for key in keys):
+        is_met = any(key in view.runs for key in keys) or within(view, ranges_of([decision]))
+        if since is not None and is_met:
             found[job_id] = recorded(view, job_id, since)
     return found
 
 
-def _claim(decisions: Sequence[Decision], node: str, now: int, rules: Rules) -> Part:
+def _check(ranges: Sequence[tuple[str, int, int]]) -> Part:
+    """Raise if there is a record after the first and up to the last time of one of these ranges."""
+    if ranges and (yield Read(lambda view: within(view, ranges))):
+        yield ROLLBACK
+        raise Duplicate("a record is within a range")
+
+
+def _claim(
+    decisions: Sequence[Decision], node: str, now: int, rules: Rules, ranges: Sequence[tuple[str, int, int]]
+) -> Part:
     lease = yield Read(lambda view: view.nodes.get(node))
     if lease is None:
         raise StoreError(f"Node {node} has no lease; a node calls renew() before it claims anything")
@@ -224,6 +235,7 @@ def _claim(decisions: Sequence[Decision], node: str, now: int, rules: Rules) -> 
         yield Change("jobs", sorted(moves), _is_as_in(stored), lambda row: moves[row.id])
     if drops:
         yield Change("jobs", drops, _is_as_in(stored), lambda row: None)
+    yield from _check(ranges)
     if runs and rules.moves:
         yield insert
     yield COMMIT

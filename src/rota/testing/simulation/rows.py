@@ -16,6 +16,7 @@ from ...texts import storable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from ...core.recorded import Recorded
@@ -137,3 +138,12 @@ def recorded(view: View, job_id: str, since: int) -> list[Recorded]:
 def under_way(view: View, job_id: str) -> int:
     """Return how many runs of a job are under way."""
     return sum(row.job_id == job_id and row.status == CLAIMED for row in view.runs.values())
+
+
+def within(view: View, ranges: Sequence[tuple[str, int, int]]) -> bool:
+    """Whether there is a record after the first and up to the last time of one of these ranges."""
+    return any(
+        job_id == of and first < nominal <= last
+        for of, first, last in ranges
+        for job_id, nominal in view.runs
+    )

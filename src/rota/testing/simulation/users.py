@@ -39,6 +39,7 @@ KINDS = (
     "reschedule",
     "modify",
     "run at",
+    "set back",
     "replace",
 )
 
@@ -90,6 +91,8 @@ class Users:
                 self._ticks_of_phase += 1
                 when = (node.now // SECOND + rng.randint(5, 20)) * SECOND + self._ticks_of_phase
                 scheduler.modify_job(job_id, next_run_time=moment(when))
+            elif kind == "set back" and (earlier := self._earlier(job_id)) is not None:
+                self._set_back(node, job_id, earlier)
             elif kind == "add again" and (trigger := self._latest_trigger(number)) is not None:
                 scheduler.remove_job(job_id)  # as programs do at each start
                 scheduler.add_job(WORK, trigger, id=job_id, **self._policies[number])
@@ -130,6 +133,23 @@ class Users:
         if job is not None:
             self._triggers[number] = job.trigger
         return self._triggers.get(number)
+
+    def _earlier(self, job_id: str) -> int | None:
+        """Return an earlier time of an interval job than its next one; it, or later ones, may have records."""
+        job = self._audit.lookup(job_id)
+        if job is None or job.next_nominal is None or not isinstance(job.trigger, IntervalTrigger):
+            return None
+        before: int = job.next_nominal - self._rng.randint(1, 8) * job.trigger.microseconds
+        return before
+
+    def _set_back(self, node: Node, job_id: str, when: int) -> None:
+        """Set a job's next time back. That it is not within a record of several times, the scheduler sees, and no claim."""
+        blind = vars(node.store).pop("recorded", None)
+        try:
+            node.scheduler.modify_job(job_id, next_run_time=moment(when))
+        finally:
+            if blind is not None:
+                vars(node.store)["recorded"] = blind
 
     def _is_paused(self, job_id: str) -> bool:
         seen = self._audit.look(job_id)

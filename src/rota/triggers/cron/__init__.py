@@ -12,7 +12,9 @@ from zoneinfo import ZoneInfo
 
 from ...clock import SECOND, moment
 from ...errors import CronError, NeverFiresError, TriggerError
+from ...texts import text_of
 from ...util import astimezone, suggestion, timezone_to_text
+from .. import readings
 from ..base import (
     LAST_INSTANT,
     checked_jitter,
@@ -94,7 +96,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
     ) -> None:
         given = (year, month, day, week, day_of_week, hour, minute, second)
         # What is shared by schedules is remembered by these texts.
-        texts = tuple([None if value is None else intern(str(value)) for value in given])
+        texts = tuple([None if value is None else intern(text_of(value)) for value in given])
         try:
             self._set_up(texts, False, False, (start_date, end_date), timezone, jitter, spread, dst)
         except CronError as exc:
@@ -108,7 +110,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
         expr: str,
         timezone: tzinfo | str | None = None,
         *,
-        dialect: str = "cron",
+        dialect: str | None = None,
         dst: str = "vixie",
         start_date: datetime | date | str | None = None,
         end_date: datetime | date | str | None = None,
@@ -127,8 +129,8 @@ class CronTrigger(Schedule, TriggerWithTerms):
             one of ``@yearly @annually @monthly @weekly @daily @midnight @hourly``, or ``@every`` and a duration of hours,
             minutes and seconds; ``CRON_TZ=Zone`` or ``TZ=Zone`` may stand before it
         :param timezone: name or tzinfo of the wall clock (default: that before the expression, else the local zone)
-        :param dialect: ``"cron"``; ``"quartz"`` (Sunday is 1, ``?`` in one of the day fields); or ``"apscheduler3"``, the
-            reading of APScheduler 3 (0 is Monday, day and weekday must both match)
+        :param dialect: ``"cron"`` (the default); ``"quartz"`` (Sunday is 1, ``?`` in one of the day fields); or
+            ``"apscheduler3"``, the reading of APScheduler 3 (0 is Monday, day and weekday must both match)
         :param dst: as in the constructor
         :param start_date: as in the constructor
         :param end_date: as in the constructor
@@ -140,7 +142,10 @@ class CronTrigger(Schedule, TriggerWithTerms):
         :raises TriggerError: if the string and ``timezone`` name different zones
         :raises NeverFiresError: if no date ever matches (30 February, 29 February 2027)
         """
+        given, dialect = dialect, "cron" if dialect is None else dialect
         crontab = parse_crontab(expr, dialect, seed)
+        if given is None and readings.listener is not None:
+            readings.tell(expr)
         if crontab.zone is not None:
             timezone = _one_zone(crontab.zone, timezone)
         if crontab.every is not None:
@@ -396,3 +401,11 @@ def _one_zone(named: str, given: tzinfo | str | None) -> tzinfo | None:
             f"The zone is given twice: {named} before the expression and timezone={str(other)!r}; leave one of them out"
         )
     return zone
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ...compat.names import of_module  # rare
+
+        return of_module(__name__, name)

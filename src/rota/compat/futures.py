@@ -1,0 +1,89 @@
+"""``_pending_futures`` of the asyncio executor: what it has under way, as futures that programs await before they stop.
+
+It looks at the executor; it starts and ends nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, MutableSet
+
+from ..executors.steps import chain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..core.run import Run
+    from ..executors.loop_executor import LoopExecutor
+
+#: Seconds between two looks whether a run has ended that is no task: a plain function in its thread.
+_LOOK = 0.01
+
+
+class PendingFutures(MutableSet["asyncio.Future[Any]"]):
+    """A live set: the tasks of coroutines, futures of all else that is under way, and what a program's own methods add.
+
+    :param executor: the executor
+    """
+
+    __slots__ = ("_added", "_executor", "_watches")
+
+    def __init__(self, executor: LoopExecutor) -> None:
+        self._executor = executor
+        self._added: set[asyncio.Future[Any]] = set()
+        #: the futures of runs that are no tasks, by the identities of the runs
+        self._watches: dict[int, asyncio.Future[Any]] = {}
+
+    _from_iterable = set  # what set operations make
+
+    def add(self, value: asyncio.Future[Any]) -> None:
+        """Add a future of the program's own, as an overridden _do_submit_job() does."""
+        self._added.add(value)
+
+    def discard(self, value: asyncio.Future[Any]) -> None:
+        """Take such a future out again."""
+        self._added.discard(value)
+
+    def __iter__(self) -> Iterator[asyncio.Future[Any]]:
+        return iter(self._current())
+
+    def __len__(self) -> int:
+        executor = self._executor
+        return len(executor._tasks) + len(self._added) + sum(1 for _ in self._others())
+
+    def __contains__(self, value: object) -> bool:
+        return value in self._executor._tasks or value in self._added or value in self._watches.values()
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} pending futures>"
+
+    def _current(self) -> list[asyncio.Future[Any]]:
+        found: list[asyncio.Future[Any]] = [*self._executor._tasks, *self._added]
+        if asyncio._get_running_loop() is self._executor.__dict__.get("_loop"):
+            found += [self._watch(run) for run in self._others()]
+        return found
+
+    def _others(self) -> Iterator[Run]:
+        """Yield the runs that were taken and are no tasks: coroutines that wait to begin, plain functions in threads."""
+        executor = self._executor
+        threads = executor._threads
+        for head, _ in [*executor._incoming, *list(threads._under_way.values())]:
+            for run in chain(head):
+                if not run.ended:
+                    yield run
+        for head, *_ in list(executor._tasks.values()):
+            for run in chain(head)[1:]:
+                yield run
+
+    def _watch(self, run: Run) -> asyncio.Future[Any]:
+        watch = self._watches.get(id(run))
+        if watch is None:
+            watch = self._watches[id(run)] = self._executor._loop.create_task(_end_of(run))
+            watch.add_done_callback(lambda _: self._watches.pop(id(run), None))
+        return watch
+
+
+async def _end_of(run: Run) -> None:
+    while not run.ended:  # noqa: ASYNC110  # it ends in any thread, and tells its callback only
+        await asyncio.sleep(_LOOK)

@@ -1,0 +1,164 @@
+"""What programs read and change of a scheduler by APScheduler's inner names, and those of its methods that they override.
+
+Views write through to what they show; none of them keeps anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableSequence
+
+from ..core.policy import with_options
+from ..errors import JobLookupError, OptionTypeError
+from ..executors.base import BaseExecutor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+    from typing import Any, NoReturn
+
+    from ..job import Job
+    from ..schedulers.base import BaseScheduler
+
+    Entry = tuple[Callable[[Any], Any], int]
+
+_DEFAULTS = ("misfire_grace_time", "coalesce", "max_instances")
+
+
+class JobDefaults(dict[str, "Any"]):
+    """``_job_defaults``: the defaults of jobs that are added from now on.
+
+    :param scheduler: whose they are
+    """
+
+    __slots__ = ("_scheduler",)
+
+    def __init__(self, scheduler: BaseScheduler) -> None:
+        from ..core.policy import seconds_of
+
+        policy = scheduler._default_policy
+        values = (seconds_of(policy.misfire_grace), policy.coalesce, policy.max_instances)
+        super().__init__(zip(_DEFAULTS, values, strict=True))
+        self._scheduler = scheduler
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        scheduler = self._scheduler
+        scheduler._default_policy = with_options(scheduler._default_policy, {name: value})
+        super().__setitem__(name, value)
+
+    def update(self, *args: Any, **changes: Any) -> None:
+        """Change several defaults."""
+        for name, value in dict(*args, **changes).items():
+            self[name] = value
+
+    def setdefault(self, name: str, value: Any = None) -> Any:
+        """Return a default, which there always is."""
+        return self[name]
+
+    def _refuse(self, *args: Any) -> NoReturn:
+        raise OptionTypeError(
+            "_job_defaults must keep its names, got a call that takes one out; set misfire_grace_time to None, coalesce to True or "
+            "max_instances to 1, or call configure(job_defaults=…)"
+        )
+
+    __delitem__ = pop = popitem = clear = _refuse
+
+
+class ListenersView(MutableSequence["Entry"]):
+    """``_listeners``: pairs of a callback and its mask, in the order in which they are called.
+
+    :param scheduler: whose they are
+    """
+
+    __slots__ = ("_scheduler",)
+
+    def __init__(self, scheduler: BaseScheduler) -> None:
+        self._scheduler = scheduler
+
+    def _pairs(self) -> list[Entry]:
+        return [(queue.callback, queue.mask) for queue in self._scheduler._listening.queues]
+
+    def replace(self, entries: Iterable[Entry]) -> None:
+        """Let these be the listeners; those that stay keep the events that wait for them."""
+        wanted = [(callback, mask) for callback, mask in entries]
+        with self._scheduler._listeners_lock:
+            self._scheduler._listening.set(wanted)
+
+    def __len__(self) -> int:
+        return len(self._scheduler._listening.queues)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._pairs()[index]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        entries = self._pairs()
+        entries[index] = value
+        self.replace(entries)
+
+    def __delitem__(self, index: int | slice) -> None:
+        entries = self._pairs()
+        del entries[index]
+        self.replace(entries)
+
+    def insert(self, index: int, value: Entry) -> None:
+        """Add a pair of a callback and its mask."""
+        entries = self._pairs()
+        entries.insert(index, value)
+        self.replace(entries)
+
+    def __eq__(self, other: object) -> bool:
+        return self._pairs() == (other._pairs() if isinstance(other, ListenersView) else other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(self._pairs())
+
+
+class LookedUp(Mapping[str, BaseExecutor]):
+    """The executors of a scheduler as an overridden ``_lookup_executor()`` gives them.
+
+    :param scheduler: whose method it is
+    """
+
+    def __init__(self, scheduler: BaseScheduler) -> None:
+        self._scheduler = scheduler
+
+    def __getitem__(self, alias: str) -> BaseExecutor:
+        found: Any = self._scheduler._lookup_executor(alias)
+        return found if isinstance(found, BaseExecutor) else NoExecutor(found)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._scheduler._executors))
+
+    def __len__(self) -> int:
+        return len(self._scheduler._executors)
+
+    def __contains__(self, alias: object) -> bool:
+        return alias in self._scheduler._executors
+
+
+class NoExecutor(BaseExecutor):
+    """What stands for an object of the program's that is no executor: it takes no runs, so what is due waits for one that is.
+
+    Who may not run a job does not claim it either: of several processes, the one that may does.
+    """
+
+    def __init__(self, other: Any) -> None:
+        self.other = other
+
+    def capacity(self) -> int:
+        """Return 0."""
+        return 0
+
+    def _do_submit_job(self, job: Job, run_times: list[datetime]) -> None:
+        self.other.submit_job(job, run_times)
+
+
+def find_job(scheduler: BaseScheduler, job_id: str, jobstore_alias: str | None) -> Job | None:
+    """Return the job that an overridden ``_lookup_job()`` gives, None if it finds none."""
+    try:
+        job, _ = scheduler._lookup_job(job_id, jobstore_alias)
+    except JobLookupError:
+        return None
+    return job

@@ -1,0 +1,248 @@
+"""Job stores of ours of which a program has replaced methods: each is called where APScheduler would call it.
+
+The claim protocol stays the store's own; what is replaced is asked for what is due, and told what is moved or removed.
+"""
+
+from __future__ import annotations
+
+import pickle
+from functools import partial
+from threading import get_ident
+from types import MethodType
+
+from ..clock import instant, moment
+from ..core.plan import ENDED, PAUSED, QUARANTINED
+from ..core.policy import with_options
+from ..errors import ConfigurationError, DeserializationError, JobLookupError
+from ..interrupts import is_interrupt
+from ..jobstores.base import BaseJobStore, page
+from ..texts import error_text, repr_of, shortened
+from .overrides import own_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from typing import Any
+
+    from ..core.plan import Decision
+    from ..core.policy import Policy
+    from ..job import Job
+
+#: What APScheduler's stores are made of and nothing of ours calls.
+_NEVER_CALLED = ("_get_jobs", "_reconstitute_jobs", "_get_job_index")
+#: Where a method that reads or writes jobs by itself finds them; ours are stored in another form.
+_PLACES = ("jobs_t", "jobs_key", "run_times_key", "collection")
+
+
+def obey(store: BaseJobStore, names: Collection[str]) -> None:
+    """Have the methods that a program has replaced called by those of ours that would pass them by.
+
+    :param names: their names
+    """
+    own = vars(store)
+    for name in sorted(names):
+        _check(store, name)
+    for name in names:
+        for ours, bridge in _BRIDGES.get(name, ()):
+            if ours not in own:
+                own[ours] = MethodType(bridge, store)
+    format = getattr(store, "_format", None)
+    if "_reconstitute_job" in names and format is not None:
+        format.restored = partial(restored, store)
+
+
+def _check(store: BaseJobStore, name: str) -> None:
+    """Refuse a method of a program that could not be obeyed, and say what to override instead."""
+    method = getattr(store, name)
+    names = getattr(getattr(method, "__code__", None), "co_names", ())
+    place = next((place for place in _PLACES if place in names), None)
+    if name in _NEVER_CALLED:
+        what = f"not override {name}(), which {own_module(type(store))} never calls"
+    elif place is not None:
+        what = f"leave {place} alone in {name}(), as {own_module(type(store))} keeps jobs there in a form of its own"
+    else:
+        return
+    raise ConfigurationError(
+        f"{type(store).__name__} must {what}, got {repr_of(method)}; override get_due_jobs(), get_all_jobs(), add_job() or "
+        f"_reconstitute_job() and call super() in it, or derive a store of your own from BaseJobStore and its eight methods"
+    )
+
+
+# -- what is called instead of ours -----------------------------------------------------------------------------------
+
+
+def _due(store: BaseJobStore, now: int, room: Mapping[str, int]) -> list[Job]:
+    """Ask get_due_jobs() of the program."""
+    timezone = getattr(store._scheduler, "timezone", None)
+    found = store.get_due_jobs(moment(now) if timezone is None else moment(now, timezone))
+    left, jobs = dict(room), []
+    for job in found:
+        if left.get(job.executor, 0) > 0:
+            left[job.executor] -= 1
+            jobs.append(_known(store, job))
+    return jobs
+
+
+def _known(store: BaseJobStore, job: Job) -> Job:
+    """Return the job that the store knows, with what the program has put into the one that it returned."""
+    if job.version > 0:
+        return job
+    stored = store.lookup_job(job.id)  # the program has made another object of it
+    if stored is None:
+        raise JobLookupError(job.id)
+    known = stored if not store.does_io else stored.copy()
+    known.func, known.args, known.kwargs = job.func, job.args, job.kwargs
+    return known
+
+
+def _next_due(store: BaseJobStore, executors: Iterable[str]) -> int | None:
+    """Ask get_next_run_time() of the program."""
+    following = store.get_next_run_time()
+    return None if following is None else instant(following)
+
+
+def _select_jobs(
+    store: BaseJobStore, state: Collection[str] | None = None, limit: int | None = None, offset: int = 0
+) -> list[Job]:
+    """Ask get_all_jobs() of the program."""
+    return page(store.get_all_jobs(), state, limit, offset)
+
+
+def _add_jobs(
+    store: BaseJobStore,
+    jobs: Sequence[Job],
+    replace: Callable[[Job, Job], None] | None = None,
+    connection: Any = None,
+) -> None:
+    """Add jobs one by one by add_job() of the program."""
+    if connection is not None:
+        raise ConfigurationError(
+            f"connection must be left out with {repr_of(store)}, got one; its class overrides add_job() or update_job(), which "
+            f"take none"
+        )
+    BaseJobStore.add_jobs(store, jobs, replace)
+
+
+def _check_job(store: BaseJobStore, job: Job) -> None:
+    """Refuse nothing beforehand: add_job() and update_job() of the program may make something else of the job."""
+
+
+def _save_job(store: BaseJobStore, job: Job, version: int) -> bool:
+    """Hand a changed job to update_job() of the program, if it still has the version."""
+    with store._ledger.lock:
+        stored = store.lookup_job(job.id)
+        if stored is None:
+            raise JobLookupError(job.id)
+        if stored.version != version:
+            return False
+        store.update_job(job)
+    return True
+
+
+def _claim(store: BaseJobStore, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
+    """Claim as the store does; then tell update_job() and remove_job() of the program, which decides about the job's end."""
+    ended = [decision for decision in decisions if decision.state == ENDED]
+    for decision in ended:
+        decision.state = PAUSED
+    try:
+        won: list[Decision] = type(store).claim(store, decisions, node, now)
+    finally:
+        for decision in ended:
+            decision.state = ENDED
+    for decision in won:
+        try:
+            if decision.state == ENDED:
+                store.remove_job(decision.job.id)
+            elif decision.state != QUARANTINED:
+                _tell_moved(store, decision.job)
+        except JobLookupError:
+            pass
+        except BaseException as exc:
+            if is_interrupt(exc):
+                raise
+            store._log.error(
+                "Error telling %s that job %s has moved on: %s",
+                type(store).__name__,
+                decision.job.id,
+                error_text(exc),
+                exc_info=exc,
+            )
+    return won
+
+
+def _tell_moved(store: BaseJobStore, job: Job) -> None:
+    """Call update_job() of a program with a job that the store has moved already: what ours would write is written."""
+    moved, key = vars(store).setdefault("_moved", set()), (get_ident(), job.id)
+    moved.add(key)
+    try:
+        store.update_job(job)
+    finally:
+        moved.discard(key)
+
+
+_CLAIM = ("claim", _claim)
+_CHECKED = (("add_jobs", _add_jobs), ("check_job", _check_job))
+#: For each method that a program replaces those of ours that are replaced then.
+_BRIDGES: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
+    "get_due_jobs": (("due", _due),),
+    "get_next_run_time": (("next_due", _next_due),),
+    "get_all_jobs": (("select_jobs", _select_jobs),),
+    "add_job": _CHECKED,
+    "update_job": (*_CHECKED, ("save_job", _save_job), _CLAIM),
+    "remove_job": (_CLAIM,),
+}
+
+
+# -- jobs that the program restores -----------------------------------------------------------------------------------
+
+
+class StoredState(bytes):
+    """A job as it was stored, in APScheduler's form: a pickle of its state; and the job that was restored of it."""
+
+    job: Job
+
+    @classmethod
+    def of(cls, job: Job) -> StoredState:
+        """Return the state of a job; one that cannot be pickled is only known to our own _reconstitute_job()."""
+        try:
+            made = cls(pickle.dumps(job.__getstate__(), pickle.HIGHEST_PROTOCOL))
+        except Exception:
+            made = cls()
+        made.job = job
+        return made
+
+
+def restored(store: Any, job: Job) -> Job:
+    """Return a job as _reconstitute_job() of the program makes it of what was stored; an error quarantines it."""
+    if job.state == QUARANTINED:
+        return job
+    try:
+        made: Job = store._reconstitute_job(StoredState.of(job))
+        if made is not job:
+            version, running, state = job.version, job.running, job.state
+            made._home, made.policy = job._home, _policy_of(made, job)
+            made.next_nominal, made.next_due = job.next_nominal, job.next_due
+            made.version, made.running, made.state = version, running, state
+    except BaseException as exc:
+        if is_interrupt(exc):
+            raise
+        job.state = QUARANTINED
+        job.error = f"_reconstitute_job() of {type(store).__name__} failed: {shortened(error_text(exc))}"
+        return job
+    return made
+
+
+def _policy_of(made: Job, job: Job) -> Policy:
+    """Return the policy of a job with what APScheduler's form of it can say taken from another one."""
+    told = {name: getattr(made, name) for name in ("misfire_grace_time", "coalesce", "max_instances")}
+    return with_options(job.policy, told)
+
+
+def reconstituted(store: Any, job_state: bytes) -> Job:
+    """Return the job of a stored state: what programs reach by super()._reconstitute_job(job_state)."""
+    if type(job_state) is StoredState:
+        return job_state.job.copy()
+    raise DeserializationError(
+        f"job_state must be what {type(store).__name__} hands to _reconstitute_job(), got {shortened(repr_of(job_state), 100)}; "
+        f"a state that you have stored yourself goes into Job.__new__(Job) by __setstate__()"
+    )

@@ -1,0 +1,138 @@
+"""Walks over the times of custom triggers are taken in parts, and come to what they would come to as a whole."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from rota.clock import SECOND
+from rota.core.plan import forgotten, plan
+from rota.core.walks import NotYet, Walks
+from rota.testing import ManualScheduler
+from rota.triggers.base import BaseTrigger
+from tests.core.engine_kit import outcomes
+from tests.core.test_plan import START, ListTrigger, every, make_job
+
+
+class Steps:
+    """How many steps a pass may take."""
+
+    def __init__(self, most):
+        self.most = self.left = most
+
+    def __call__(self):
+        self.left -= 1
+        return self.left > 0
+
+
+def in_parts(job, now, most):
+    """Plan a job in passes of so many steps; time goes on meanwhile. Return the decision and how many passes it took."""
+    steps = Steps(most)
+    walks = Walks(steps)
+    passes = 1
+    while True:
+        walks.now, steps.left = now + (passes - 1) * SECOND, most
+        try:
+            return plan(job, walks.time_of(job) if walks else now, walks), passes
+        except NotYet:
+            passes += 1
+
+
+def content(decision):
+    runs = [(run.nominal, run.due, run.then and run.then.nominal) for run in decision.runs]
+    records = [
+        (record.nominal, record.last, record.count, record.status, record.reason)
+        for record in decision.records
+    ]
+    return runs, records, decision.next_nominal, decision.next_due, decision.state
+
+
+@pytest.mark.parametrize("most", [1, 7, 100, 10_000])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"running": 1},
+        {"coalesce": False},
+        {"coalesce": False, "misfire_grace_time": 20},
+        {"misfire_grace_time": 20},
+        {"due": forgotten(START, 50 * SECOND)},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("jitter", [None, 3])
+def test_a_plan_in_parts_is_the_plan_as_a_whole(most, options, jitter):
+    times = [START + (3 * number + number % 2) * SECOND for number in range(60)]
+    now = START + 150 * SECOND
+    whole = plan(make_job(ListTrigger(times, jitter), START, **options), now)
+    decision, passes = in_parts(make_job(ListTrigger(times, jitter), START, **options), now, most)
+    assert content(decision) == content(whole)
+    assert (passes == 1) is (most == 10_000) or options == {"coalesce": False} or passes < 100
+
+
+def test_a_walk_goes_on_where_it_was_and_asks_nothing_twice():
+    trigger = ListTrigger([START + number * SECOND for number in range(1000)])
+    asked = []
+    original = trigger.after
+    trigger.after = lambda instant, previous=None: asked.append(instant) or original(instant, previous)
+    _, passes = in_parts(make_job(trigger, START), START + 900 * SECOND, 100)
+    assert passes == 18
+    assert len(asked) <= 2 * 900 + 2 * passes
+
+
+@pytest.mark.parametrize("change", ["the job", "the clock"])
+def test_a_walk_begins_anew_when_its_job_is_changed_or_the_clock_set_back(change):
+    steps = Steps(5)
+    walks = Walks(steps)
+    job = make_job(ListTrigger([START + number * SECOND for number in range(100)]), START)
+    walks.now = START + 50 * SECOND
+    with pytest.raises(NotYet):
+        plan(job, walks.now, walks)
+    walks.now += SECOND
+    assert walks.time_of(job) == START + 50 * SECOND
+    if change == "the job":
+        job.version += 1
+    else:
+        walks.now = START + 20 * SECOND
+    assert walks.time_of(job) == walks.now
+    assert not walks
+
+
+def test_a_trigger_that_can_tell_its_times_at_once_is_not_walked_over():
+    walks = Walks(lambda: False)
+    walks.now = START + 1000 * SECOND
+    (run,) = plan(make_job(every(1), START), walks.now, walks).runs
+    assert run.nominal == START + 1000 * SECOND
+
+
+def test_a_trigger_with_many_times_to_walk_over_does_not_hold_up_the_others():
+    class Secondly(BaseTrigger):
+        """Each of its calls takes a millisecond."""
+
+        calls = 0
+
+        def get_next_fire_time(self, previous_fire_time, now):
+            self.calls += 1
+            scheduler.clock.advance(0.001)
+            return (previous_fire_time or now) + timedelta(seconds=1)
+
+        def __str__(self):
+            return "each second"
+
+    scheduler = ManualScheduler(timezone="UTC")
+    scheduler.start()
+    trigger = Secondly()
+    scheduler.add_job(int, trigger, id="many")
+    scheduler.clock.advance(1000)
+    before, most = trigger.calls, 0
+    while not scheduler.get_runs("many", "succeeded"):
+        since = trigger.calls
+        scheduler._engine.tick()
+        most = max(most, trigger.calls - since)
+        scheduler.clock.advance(0.02)
+    assert trigger.calls - before > 1900
+    assert most <= 30, "a pass went on with the walk, instead of making way for due jobs"
+    assert [status for status, _, _ in outcomes(scheduler, "many")] == ["skipped", "succeeded"]
+    (skipped,) = scheduler.get_runs("many", "skipped")
+    assert skipped.count > 990
