@@ -137,13 +137,10 @@ class Chaos:
             count = troubles.add_records(self.store, url, self.scale)
             self.happened.append(f"{count} old records forgotten")
         self.crew.hire(PROCESSES)
-        self._add(self.seconds)
+        self.crew.add_mixture(self.jobs, self.seconds, merges=not {RESTORED, EMPTIED} & self.kinds)
         if QUARANTINE in self.kinds:
             count = troubles.add_broken(self.crew, self.store, self.seconds, self.scale)
             self.happened.append(f"{count} jobs healed")
-
-    def _add(self, seconds: float) -> None:
-        self.crew.add_mixture(self.jobs, seconds, merges=not {RESTORED, EMPTIED} & self.kinds)
 
     def _spend(self) -> None:
         """Kill a process each second, and do at their time what is done once."""
@@ -180,7 +177,9 @@ class Chaos:
         if EMPTIED in self.kinds:
             self.crew.replace_store(self._place.empty)
             self.crew.give_up()
-            self._add(self.seconds / 3)
+            left = self.seconds / 3
+            self.crew.add_once(self.jobs, left)
+            self.crew.add_series("anew", max(0.25, left / 80), left, 0.1, coalesce=False)
             self.happened.append("the store emptied")
 
     def _wake(self, until: float = float("inf")) -> None:
