@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations, product
 from typing import Any
 
 import pytest
@@ -145,6 +146,15 @@ def test_a_job_of_which_any_column_is_odd_comes_back_and_is_usable_only_if_nothi
         assert job.state == QUARANTINED or isinstance(value, float)
         if job.state == QUARANTINED:
             assert "damaged" in (job.error or "") or "could not be restored" in (job.error or "")
+            assert {type(text) for text in (job.id, job.name, job.executor, str(job))} == {str}
+
+
+def test_a_job_of_which_any_two_columns_are_odd_comes_back_too() -> None:
+    for one, other in combinations(range(14), 2):
+        for value, more in product((*ODD, None, "x", True, -1), repeat=2):
+            damaged = columns()
+            damaged[one], damaged[other] = value, more
+            job = JobFormat().job_of((None, None), *damaged)
             assert {type(text) for text in (job.id, job.name, job.executor, str(job))} == {str}
 
 
