@@ -138,7 +138,7 @@ class OverriddenContract:
 
 
 class OverriddenStoredContract:
-    """What a durable store does when its program restores jobs by itself."""
+    """What a store that is derived from DurableJobStore does when its program restores jobs by itself; to be added to its suite."""
 
     def test_a_job_is_what_a_replaced_method_makes_of_what_was_stored(self, store: BaseJobStore) -> None:
         job = make_job(args=(1,))

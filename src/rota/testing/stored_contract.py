@@ -37,7 +37,6 @@ from .contract_jobs import (
     task,
 )
 from .contracts import JobStoreContract
-from .overridden_contract import OverriddenStoredContract
 from .record_contract import StoredRecordContract
 
 TYPE_CHECKING = False
@@ -73,7 +72,7 @@ ODD_IDS = [
 ]
 
 
-class StoredJobContract(StoredRecordContract, OverriddenStoredContract, JobStoreContract):
+class StoredJobContract(StoredRecordContract, JobStoreContract):
     """What a store must do that keeps jobs as data."""
 
     @pytest.fixture
