@@ -179,8 +179,9 @@ class Crew:
         self._starting.append(self.start(**options))
 
     def suspend(self, worker: subprocess.Popen[str]) -> None:
-        """Stop a worker in its tracks, until it gets SIGCONT; for longer than its lease."""
+        """Stop a worker in its tracks, until it gets SIGCONT; for longer than its lease. It does nothing more when this returns."""
         worker.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, worker.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         self._has_ceased(worker)
 
     def end(self, worker: subprocess.Popen[str]) -> None:

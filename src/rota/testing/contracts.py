@@ -44,6 +44,7 @@ from .contract_jobs import (
     statuses,
     task,
 )
+from .overridden_contract import OverriddenContract
 from .record_contract import RecordContract
 from .recorded_contract import RecordedTimesContract
 
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from ..jobstores.base import BaseJobStore
 
 
-class JobStoreContract(RecordContract, RecordedTimesContract, ClockContract):
+class JobStoreContract(RecordContract, RecordedTimesContract, ClockContract, OverriddenContract):
     """What every job store with a ledger of its own must do."""
 
     @pytest.fixture

@@ -37,6 +37,7 @@ from .contract_jobs import (
     task,
 )
 from .contracts import JobStoreContract
+from .overridden_contract import OverriddenStoredContract
 from .record_contract import StoredRecordContract
 
 TYPE_CHECKING = False
@@ -72,7 +73,7 @@ ODD_IDS = [
 ]
 
 
-class StoredJobContract(StoredRecordContract, JobStoreContract):
+class StoredJobContract(StoredRecordContract, OverriddenStoredContract, JobStoreContract):
     """What a store must do that keeps jobs as data."""
 
     @pytest.fixture
