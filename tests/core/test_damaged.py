@@ -21,6 +21,7 @@ from rota.damaged import (
     version_of,
 )
 from rota.jobcodec import JobFormat
+from rota.jobstores.documents import healing_as
 from rota.testing.contract_jobs import START, make_job
 
 ODD: list[Any] = [b"x", b"\xff", 1.5, [1], {"a": 1}, float("nan"), 2**70, -(2**70), object()]
@@ -156,6 +157,12 @@ def test_a_job_of_which_any_two_columns_are_odd_comes_back_too() -> None:
             damaged[one], damaged[other] = value, more
             job = JobFormat().job_of((None, None), *damaged)
             assert {type(text) for text in (job.id, job.name, job.executor, str(job))} == {str}
+
+
+def test_a_reason_that_is_no_text_is_none_for_which_a_job_stays_in_quarantine() -> None:
+    for value in (*ODD, None):
+        assert healing_as(value) == (ACTIVE, None)
+        assert healing_as(value, has_time=False) == (ACTIVE, None)
 
 
 def test_the_words_for_a_damage_name_the_field_and_what_it_must_be() -> None:

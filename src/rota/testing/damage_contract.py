@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ..clock import SECOND, moment
-from ..core.plan import plan
+from ..core.plan import ACTIVE, QUARANTINED, plan
 from ..core.run import CLAIMED, SUCCEEDED, succeed
 from ..errors import StoreReplacedError
 from ..events import EVENT_SCHEDULER_DEGRADED
@@ -164,6 +164,32 @@ class DamageContract:
             for damage in done[1::2]:
                 assert states[damage.key[0]] == "active", damage
                 assert any(run.status == SUCCEEDED for run in scheduler.get_runs(damage.key[0])), damage
+        finally:
+            scheduler.shutdown()
+            hand.close()
+
+    @pytest.mark.timeout(900)
+    def test_a_job_whose_reason_for_quarantine_is_damaged_stops_nobody(self, hand: Hand) -> None:
+        store, clock = _started(hand), VirtualClock(moment(START))
+        names = list(hand.damages)
+        jobs = [make_job(f"job{number}", every=3600) for number in range(len(names))]
+        for job in jobs:
+            job.state, job.error = QUARANTINED, "its module was not there"
+        store.add_jobs(jobs)
+        done = [
+            hand.write(JOB, (job.id,), "error", hand.damages[name])
+            for job, name in zip(jobs, names, strict=True)
+        ]
+        assert any(done)
+        clock.advance_to(LATER)
+        troubles: list[Any] = []
+        scheduler = ManualScheduler(clock=clock, jobstores={"default": hand.open()}, lease=LEASE // SECOND)
+        scheduler.add_listener(troubles.append, EVENT_SCHEDULER_DEGRADED)
+        scheduler.start()
+        try:
+            scheduler.advance(minutes=MINUTES)
+            assert troubles == []
+            assert {job.state for job in scheduler.get_jobs()} <= {ACTIVE, QUARANTINED}
         finally:
             scheduler.shutdown()
             hand.close()
