@@ -128,6 +128,12 @@ def moment(instant: int, timezone: tzinfo = UTC) -> datetime:
     return utc if timezone is UTC else utc.astimezone(timezone)
 
 
+def trigger_zone(trigger: object) -> tzinfo | None:
+    """Return the zone of a trigger, or None; what triggers of others keep under that name may be something else, as a text."""
+    zone = getattr(trigger, "timezone", None)
+    return zone if isinstance(zone, tzinfo) else None
+
+
 def shown_moment(instant: int, timezone: tzinfo = UTC) -> datetime:
     """Return the aware datetime of an instant; one that the zone cannot show becomes the nearest one that all zones can."""
     try:

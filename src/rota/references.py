@@ -129,7 +129,7 @@ def expected(job_id: str, reference: str, restore: Callable[[str], Any]) -> Any:
 
 def is_misnamed(error: str | None) -> bool:
     """Whether a job is quarantined because its name leads to another callable: reading it anew is no cure for that."""
-    return error is not None and error.startswith(MISNAMED)
+    return isinstance(error, str) and error.startswith(MISNAMED)
 
 
 def same_callable(one: Any, other: Any) -> bool:

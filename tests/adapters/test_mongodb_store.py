@@ -15,6 +15,7 @@ from rota.core.run import fail
 from rota.core.states import CANCELLED, CLAIMED, FAILED, QUARANTINED, SKIPPED, SUCCEEDED, end, succeed
 from rota.errors import (
     ConfigurationError,
+    HeldRowsError,
     JobValueError,
     SchemaError,
     StoreUnavailableError,
@@ -377,3 +378,53 @@ def test_an_end_that_comes_after_a_rescue_is_refused_and_files_nothing(open_stor
     assert statuses(store) == [CLAIMED]
     assert finish(store, [run], later) == []
     assert statuses(store) == [SUCCEEDED]
+
+
+class InTransaction:
+    """The collection of jobs while an application's transaction has changed the document of one: who writes it is refused."""
+
+    def __init__(self, jobs: Any, held: str, code: int) -> None:
+        self._jobs = jobs
+        self._held = held
+        self._code = code
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._jobs, name)
+
+    def bulk_write(self, updates: list[Any], ordered: bool = True) -> Any:
+        free = [update for update in updates if self._held not in str(update._filter)]
+        if len(free) == len(updates):
+            return self._jobs.bulk_write(updates, ordered=ordered)
+        if free and not ordered:
+            self._jobs.bulk_write(free, ordered=False)
+        raise pymongo.errors.BulkWriteError(
+            {"writeErrors": [{"index": 0, "code": self._code, "errmsg": "conflict"}]}
+        )
+
+
+@pytest.mark.parametrize("code", [112, 50], ids=["a conflict", "waited in vain"])
+def test_a_document_in_an_open_transaction_costs_its_own_job_a_moment_and_no_other_one(
+    open_store: Open, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    store = open_store()
+    for id in ("a", "held", "z"):
+        store.add_job(make_job(id))
+    with monkeypatch.context() as patch:
+        patch.setattr(store._server, "jobs", InTransaction(store._server.jobs, "held", code))
+        runs = claim(store)
+        assert sorted(run.job_id for run in runs) == ["a", "z"]
+        assert claim(store) == []
+    runs += claim(store)
+    assert sorted(run.job_id for run in runs) == ["a", "held", "z"]
+    assert {job.state for job in store.get_all_jobs()} == {"active"}
+    for run in runs:
+        succeed(run, None, START)
+    with monkeypatch.context() as patch:
+        patch.setattr(store._server, "jobs", InTransaction(store._server.jobs, "held", code))
+        with pytest.raises(HeldRowsError) as raised:
+            store.finish(runs, START)
+        assert [run.job_id for run in raised.value.runs] == ["held"]
+        assert sorted(run.job_id for run in store.get_runs(status=SUCCEEDED)) == ["a", "z"]
+    assert store.finish(raised.value.runs, START) == []
+    assert statuses(store, "held") == [SUCCEEDED]
+    assert [running(store, id) for id in ("a", "held", "z")] == [0, 0, 0]

@@ -66,17 +66,31 @@ def test_a_job_that_is_in_no_scheduler_takes_its_options():
     assert job.misfire_grace_time == 5
 
 
-def test_the_attributes_of_a_job_can_be_taken_by_its_slots(scheduler):
+@pytest.mark.parametrize("maker", [Job, object])
+def test_the_attributes_of_a_job_can_be_taken_by_its_slots(scheduler, maker):
     job = scheduler.add_job(answer, "interval", hours=1, id="a", args=())
     taken = {name: getattr(job, name) for name in job.__slots__}
     assert taken["id"] == "a"
     assert taken["misfire_grace_time"] is None
     assert taken["next_run_time"] == job.next_run_time
-    twin = Job.__new__(Job)
+    twin = maker.__new__(Job)
     for name in job.__slots__:
         if name != "__weakref__":
             setattr(twin, name, taken[name])
     assert twin.__getstate__() == job.__getstate__()
+
+
+def test_a_job_that_is_copied_slot_by_slot_is_the_same_job():
+    scheduler = ManualScheduler()
+    scheduler.start()
+    job = scheduler.add_job(int, "interval", hours=1, id="j", name="n", max_instances=3)
+    copied = object.__new__(Job)
+    for name in Job.__slots__:
+        if name != "__weakref__":
+            setattr(copied, name, getattr(job, name))
+    assert copied == job and copied.__getstate__() == job.__getstate__()
+    assert (copied._scheduler, copied._jobstore_alias) == (scheduler, "default")
+    assert scheduler.get_job("j").max_instances == 3
 
 
 def test_the_run_times_of_a_job_up_to_now_are_told():

@@ -9,6 +9,7 @@ import pytest
 from rota.schedulers.plugins import create_plugin
 from rota.testing import ReplacedJobStoreContract, SharedJobStoreContract, SignedJobStoreContract
 from rota.testing.contracts.replaced import Backup
+from rota.testing.overridden_contract import OverriddenStoredContract
 from tests.adapters import dumps
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ class BackupAtURL(Backup):
         dumps.load(self.kind, self.url, str(saved))
 
 
-class StoreAtURL(SignedJobStoreContract, ReplacedJobStoreContract, SharedJobStoreContract):
+class StoreAtURL(
+    SignedJobStoreContract, ReplacedJobStoreContract, OverriddenStoredContract, SharedJobStoreContract
+):
     """Store objects of their own connections on an empty place; the subclass gives its URL."""
 
     @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations, product
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from rota.codec.damaged import (
 )
 from rota.codec.jobs import JobFormat
 from rota.core.states import ACTIVE, ENDED, PAUSED, QUARANTINED
+from rota.jobstores.documents import healing_as
 from rota.testing.contracts.store_jobs import START, make_job
 
 ODD: list[Any] = [b"x", b"\xff", 1.5, [1], {"a": 1}, float("nan"), 2**70, -(2**70), object()]
@@ -146,6 +148,21 @@ def test_a_job_of_which_any_column_is_odd_comes_back_and_is_usable_only_if_nothi
         if job.state == QUARANTINED:
             assert "damaged" in (job.error or "") or "could not be restored" in (job.error or "")
             assert {type(text) for text in (job.id, job.name, job.executor, str(job))} == {str}
+
+
+def test_a_job_of_which_any_two_columns_are_odd_comes_back_too() -> None:
+    for one, other in combinations(range(14), 2):
+        for value, more in product((*ODD, None, "x", True, -1), repeat=2):
+            damaged = columns()
+            damaged[one], damaged[other] = value, more
+            job = JobFormat().job_of((None, None), *damaged)
+            assert {type(text) for text in (job.id, job.name, job.executor, str(job))} == {str}
+
+
+def test_a_reason_that_is_no_text_is_none_for_which_a_job_stays_in_quarantine() -> None:
+    for value in (*ODD, None):
+        assert healing_as(value) == (ACTIVE, None)
+        assert healing_as(value, has_time=False) == (ACTIVE, None)
 
 
 def test_the_words_for_a_damage_name_the_field_and_what_it_must_be() -> None:

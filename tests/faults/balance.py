@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rota.core.states import LOST, SKIPPED, SUCCEEDED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from rota.core.run import Run
 
@@ -69,6 +69,7 @@ def balance(
     trace: Sequence[str],
     ceased: Mapping[int, float] | None = None,
     put_back: Sequence[float] = (),
+    stopped: Collection[int] = (),
 ) -> Balance:
     """Check that the ledger adds up.
 
@@ -78,6 +79,7 @@ def balance(
     :param ceased: the pids of the processes that were killed, or suspended past their lease, and since when; None if the store
         was away, so that any process may have lost its lease without knowing
     :param put_back: when a backup was put in place of the store: what ended before may be forgotten, and be executed again
+    :param stopped: the processes that were killed or suspended, where it is not known since when they had ceased
     :raises AssertionError: if a nominal time is in no record or in two, a record does not say what happened, an attempt was
         executed twice, a run was repeated though its process lived, or a job ran more often at once than it may
     """
@@ -85,7 +87,7 @@ def balance(
     for run in runs:
         records[run.job_id].append(run)
     assert set(records) <= set(plans), f"records of jobs that nobody added: {set(records) - set(plans)}"
-    executions = _executions(trace, put_back, ceased or {})
+    executions = _executions(trace, put_back, {*(ceased or ()), *stopped})
     numbers = dict.fromkeys((SUCCEEDED, SKIPPED, LOST), 0)
     repeated = 0
     at_once = {}
@@ -117,7 +119,7 @@ def balance(
 
 
 def _executions(
-    trace: Iterable[str], put_back: Sequence[float], ceased: Mapping[int, float]
+    trace: Iterable[str], put_back: Sequence[float], stopped: Collection[int]
 ) -> dict[str, dict[int, dict[int, Execution]]]:
     """Return what was executed, by job id, nominal time and attempt."""
     found: dict[str, dict[int, dict[int, Execution]]] = {}
@@ -138,7 +140,7 @@ def _executions(
             assert before is None or any(before.begin < moment <= time for moment in put_back), (
                 f"attempt {attempt} of {id} at {nominal} was executed twice"
             )
-            assert before is None or before.end is not None or before.pid in ceased, (
+            assert before is None or before.end is not None or before.pid in stopped, (
                 f"attempt {attempt} of {id} at {nominal} was executed twice at once"
             )
             attempts[attempt] = Execution(pid, time, None)

@@ -78,8 +78,14 @@ class Crew:
         self.put_back: list[float] = []
         #: the jobs that went with the store that was there before
         self.gone: set[str] = set()
+        #: whether somebody has damaged what is stored of other jobs: of those nothing is expected here
+        self.is_damaged = False
+        #: those that were started in the place of others, and of which nobody knows yet whether they are ready
+        self._starting: list[subprocess.Popen[str]] = []
         #: since when processes are dead, or suspended past their leases
         self.ceased: dict[int, float] | None = {}
+        #: the processes that were killed or suspended
+        self.stopped: set[int] = set()
         self._random = random.Random(seed)
         self.looker = BackgroundScheduler(
             jobstores={"default": url}, timezone="UTC", runs_jobs=False, jobstore_retry_interval=0.5
@@ -110,11 +116,21 @@ class Crew:
         """Start workers, and wait until they are ready."""
         new = [self.start(**options) for _ in range(count)]
         for worker in new:
-            assert worker.stdout is not None
-            assert worker.stdout.readline() == "ready\n", (
-                f"a worker did not start:\n{self.complaints.read_text()}"
-            )
+            self._wait_until_ready(worker)
         return new
+
+    def wait_until_ready(self) -> None:
+        """Wait until all workers that were started in the place of others are ready."""
+        for worker in tuple(self._starting):
+            self._wait_until_ready(worker)
+
+    def _wait_until_ready(self, worker: subprocess.Popen[str]) -> None:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "ready\n", (
+            f"a worker did not start:\n{self.complaints.read_text()}"
+        )
+        if worker in self._starting:
+            self._starting.remove(worker)
 
     def start(self, path: Path | None = None, **options: Any) -> subprocess.Popen[str]:
         """Start a worker.
@@ -147,6 +163,8 @@ class Crew:
         """Kill a worker as nothing can prevent."""
         worker.kill()
         worker.wait(10)
+        if worker in self._starting:
+            self._starting.remove(worker)
         self._has_ceased(worker)
 
     def set_clock(self, seconds: float) -> None:
@@ -158,11 +176,12 @@ class Crew:
     def replace_one(self, **options: Any) -> None:
         """Kill a random worker, and start another one with these options in its place without waiting for it."""
         self.kill(self._random.choice(self.alive))
-        self.start(**options)
+        self._starting.append(self.start(**options))
 
     def suspend(self, worker: subprocess.Popen[str]) -> None:
-        """Stop a worker in its tracks, until it gets SIGCONT; for longer than its lease."""
+        """Stop a worker in its tracks, until it gets SIGCONT; for longer than its lease. It does nothing more when this returns."""
         worker.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, worker.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         self._has_ceased(worker)
 
     def end(self, worker: subprocess.Popen[str]) -> None:
@@ -171,6 +190,7 @@ class Crew:
         assert worker.wait(20) == 0, self.complaints.read_text()
 
     def _has_ceased(self, worker: subprocess.Popen[str]) -> None:
+        self.stopped.add(worker.pid)
         if self.ceased is not None:
             self.ceased.setdefault(worker.pid, time.monotonic())
 
@@ -239,11 +259,15 @@ class Crew:
         ]  # not what was over already
         self.plans[id] = Plan(times, options.get("max_instances", 1), ATTEMPTS)
 
-    def add_mixture(self, count: int, seconds: float) -> None:
-        """Add many jobs that run once, and some that run again and again, at most twice at once."""
+    def add_mixture(self, count: int, seconds: float, merges: bool = True) -> None:
+        """Add many jobs that run once, and some that run again and again, at most twice at once.
+
+        :param merges: whether one of them merges the times that it cannot keep
+        """
         every = max(0.25, seconds / 80)  # the ledger keeps a hundred records of a job
         self.add_series("each", every, seconds, 0.3, coalesce=False)
-        self.add_series("twice", every, seconds, 1.5 * every, max_instances=2)
+        if merges:
+            self.add_series("twice", every, seconds, 1.5 * every, max_instances=2)
         self.add_once(count, seconds)
 
     # -- what has become of them ---------------------------------------------------------------------------------
@@ -312,9 +336,9 @@ class Crew:
             }
             assert {attempt for _, attempt in begun} == {1}, "a run was repeated though its process lived"
 
-    def settle(self) -> Balance:
+    def settle(self, seconds: float = PATIENCE) -> Balance:
         """Wait until all schedules are over and all runs have ended, and return the balance."""
-        wait_until(lambda: not self.looker.get_jobs() and not self.claimed(), "all jobs to be over")
+        wait_until(lambda: not self._left(), "all jobs to be over", seconds)
         ceased = self.ceased
         if ceased is not None:
             # A process that the machine gave no time says that its lease is over; since when, nobody knows.
@@ -327,7 +351,13 @@ class Crew:
             for line in self.trace.read_text().splitlines()
             if line.split()[1] not in self.gone and tuple(line.split()[1:5]) not in lost
         ]
-        return balance(self.plans, self.runs(), trace, ceased, self.put_back)
+        runs = [run for run in self.runs() if not self.is_damaged or run.job_id in self.plans]
+        return balance(self.plans, runs, trace, ceased, self.put_back, self.stopped)
+
+    def _left(self) -> bool:
+        """Whether jobs are not over, or runs have not ended."""
+        left = {job.id for job in self.looker.get_jobs()} | {id for id, _ in self.claimed()}
+        return bool(left & set(self.plans) if self.is_damaged else left)
 
 
 __all__ = ("LEASE", "Crew", "wait_until")

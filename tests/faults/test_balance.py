@@ -111,3 +111,10 @@ def test_a_backup_that_was_put_back_excuses_nothing_else(
 ) -> None:
     with pytest.raises(AssertionError, match=message):
         balance(PLANS, RUNS, trace, None, put_back)
+
+
+def test_what_a_killed_process_had_in_hand_may_be_executed_anew_after_a_backup_was_put_back() -> None:
+    trace = [*whole(10), begin(40, pid=7), *AGAIN]
+    assert balance(PLANS, RUNS, trace, None, [50.0], stopped={7}).executions == 3
+    with pytest.raises(AssertionError, match="was executed twice at once"):
+        balance(PLANS, RUNS, trace, None, [50.0])

@@ -11,7 +11,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..clock import SECOND, moment
+from ..clock import SECOND, moment, trigger_zone
 from ..errors import UnknownTimezoneError
 from ..masking import without_secrets
 from ..texts import text_of
@@ -216,7 +216,7 @@ def trigger_text(trigger: object, zone: tzinfo | None = None) -> str:
         length = in_full(round(trigger.interval_length * SECOND))
         return f"{length} after each run" if trigger.follows_end else f"every {length}"
     text = one_line(text_of(trigger))
-    own = None if isinstance(trigger, DateTrigger) else getattr(trigger, "timezone", None)
+    own = None if isinstance(trigger, DateTrigger) else trigger_zone(trigger)
     name = "" if own is None else zone_name(own)
     shown = "" if zone is None or not name or name == zone_name(zone) else f" {name}"
     found = re.fullmatch(r"(cron|date)\[(.*)\]", text)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..clock import HELD, SECOND, SYSTEM_CLOCK, moment
+from ..clock import HELD, SECOND, SYSTEM_CLOCK, moment, trigger_zone
 from ..codec.files import encode_job
 from ..codec.jobs import JobFormat
 from ..core.plan import AFTER_RUN
@@ -310,7 +310,7 @@ def called(job: Job) -> str:
 
 def job_data(job: Job, zone: tzinfo) -> dict[str, Any]:
     """Return a job as JSON-able data."""
-    zone_of_trigger = getattr(job.trigger, "timezone", None)
+    zone_of_trigger = trigger_zone(job.trigger)
     return {
         "id": job.id,
         "name": job.name,

@@ -40,7 +40,7 @@ _TOLD = 80
 
 def is_damaged(error: str | None) -> bool:
     """Whether a job is quarantined because what is stored of it is damaged."""
-    return error is not None and error.startswith(DAMAGED)
+    return isinstance(error, str) and error.startswith(DAMAGED)
 
 
 def is_time(value: Any) -> bool:

@@ -210,7 +210,9 @@ class JobFormat:
         """Return a job of which not all is what a store wrote, in quarantine; what is damaged has something sound in its place."""
         sound, wrong = mended_job(columns)
         version = sound[10]
-        sound[10], sound[11], sound[13] = max(version, 0), QUARANTINED, None
+        # A broken number is believed as a version and a count, and no sound job has one.
+        sound[10], sound[12] = max(int(version), 0), int(sound[12])
+        sound[11], sound[13] = QUARANTINED, None
         job = self.job_of(home, *sound)
         job.version, job.error = version, f"{DAMAGED}{wrong}; repair it, or replace or remove the job"
         return job

@@ -8,6 +8,8 @@ import sys
 from importlib import import_module
 from opcode import opmap
 
+from .names import WHERE, instead
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType, ModuleType
@@ -20,28 +22,13 @@ MODULES = {
     "apscheduler.jobstores.rethinkdb": "Rota has no store for RethinkDB; use SQL, Redis, MongoDB, etcd or ZooKeeper",
 }
 
-_UTIL = "convert_to_datetime datetime_ceil datetime_repr datetime_utc_add asint obj_to_ref ref_to_obj undefined \
-check_callable_args get_callable_name iscoroutinefunction_partial datetime_to_utc_timestamp utc_timestamp_to_datetime"
 _FIELDS = "BaseField DayOfMonthField DayOfWeekField MonthField WeekField DEFAULT_VALUES"
-_EVENTS = "JobEvent JobSubmissionEvent JobExecutionEvent"
-#: Where in Rota the names live that APScheduler's modules import from each other.
+#: Where in Rota the names live that are found under the alias only.
 _HOMES = {
-    **dict.fromkeys(_UTIL.split(), "util"),
-    **dict.fromkeys(_FIELDS.split(), "triggers.cron.fields"),
-    **dict.fromkeys(_EVENTS.split(), "events"),
-    "BaseExecutor": "executors.base",
-    "BaseJobStore": "jobstores.base",
-    "BaseScheduler": "schedulers.base",
-    "BaseTrigger": "triggers.base",
-    "ConflictingIdError": "jobstores.base",
-    "Job": "job",
-    "JobLookupError": "jobstores.base",
-    "MaxInstancesReachedError": "executors.base",
-    "MemoryJobStore": "jobstores.memory",
-    "SchedulerNotRunningError": "schedulers",
-    "ThreadPoolExecutor": "executors.pool",
-    "run_coroutine_job": "executors.base",
-    "run_job": "executors.base",
+    **dict.fromkeys(_FIELDS.split(), "rota.triggers.cron.fields"),
+    "MemoryJobStore": "rota.jobstores.memory",
+    "ThreadPoolExecutor": "rota.executors.pool",
+    "datetime_utc_add": "rota.util",
 }
 _STORE = "Job BaseJobStore datetime_to_utc_timestamp utc_timestamp_to_datetime"
 _LOOP = "BaseScheduler SchedulerNotRunningError"
@@ -74,18 +61,6 @@ _FROM_OTHERS = {
     "triggers.cron.expressions": "asint",
     "triggers.date": "BaseTrigger convert_to_datetime",
     "triggers.interval": "BaseTrigger convert_to_datetime datetime_repr",
-}
-_CLOCK = "Rota reads the time from the scheduler's clock: pass clock=, or use rota.testing.ManualScheduler in tests"
-_LOOP_CALL = "schedulers on a loop are called from any thread as they are"
-#: What to use instead of a name that Rota does not have.
-_INSTEAD = {
-    "BrokenProcessPool": "a worker process that dies ends its run with rota.errors.WorkerProcessError",
-    "datetime": _CLOCK,
-    "time": _CLOCK,
-    "entry_points": "plug-ins are found by entry points of the groups rota.* and apscheduler.*",
-    "run_in_event_loop": _LOOP_CALL,
-    "run_in_ioloop": _LOOP_CALL,
-    "run_in_reactor": _LOOP_CALL,
 }
 #: The modules below the package; programs reach them as attributes when anything else has imported them.
 _SUBMODULES = ("events", "executors", "job", "jobstores", "schedulers", "triggers", "util")
@@ -128,8 +103,7 @@ def explain_missing(module: ModuleType, alias: str) -> None:
             except AttributeError:
                 pass
         if name in from_others:
-            home = "events" if name.startswith("EVENT_") else _HOMES[name]
-            return getattr(import_module(f"rota.{home}"), name)
+            return getattr(import_module(_HOMES.get(name) or WHERE[name]), name)
         raise _no_such_name(alias, name, vars(module), sys._getframe(1))
 
     getattr_.explains = True  # type: ignore[attr-defined]
@@ -141,13 +115,13 @@ def _no_such_name(place: str, name: str, there: dict[str, Any], asking: FrameTyp
     own = "rota" + place[len("apscheduler") :]
     if name.startswith("__"):  # asked for by tools
         return AttributeError(f"module {place!r} has no attribute {name!r}")
-    instead = _INSTEAD.get(name)
-    if instead is None:
+    remedy = instead(name)
+    if not remedy:
         public = [known for known, value in there.items() if known[0] != "_" and _is_from(value, own)]
-        instead = "see docs/migration.md"
+        remedy = "; see docs/migration.md"
         if public:
-            instead = f"the public names there are {', '.join(sorted(public))}"
-    message = f"module {place!r} stands for {own} (rota.as_apscheduler), which has no {name!r}; {instead}"
+            remedy = f"; the public names there are {', '.join(sorted(public))}"
+    message = f"module {place!r} stands for {own} (rota.as_apscheduler), which has no {name!r}{remedy}"
     # `from module import name` drops the text of an AttributeError, so it gets the error that it would raise itself.
     code = asking.f_code.co_code
     if asking.f_lasti >= 0 and code[asking.f_lasti] == opmap["IMPORT_FROM"]:

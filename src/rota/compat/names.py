@@ -39,7 +39,8 @@ _SOURCES = {
     "functools": "partial wraps",
     "traceback": "format_tb",
 }
-_WHERE = {name: module for module, names in _SOURCES.items() for name in names.split()}
+#: Where a name is that programs import from modules which only use it.
+WHERE = {name: module for module, names in _SOURCES.items() for name in names.split()}
 _MODULES = (
     "asyncio",
     "concurrent",
@@ -92,17 +93,18 @@ def of_module(module: str, name: str) -> Any:
 
     :raises AttributeError: if there is no such thing here; it says what to use instead, if that is known
     """
-    if name in _WHERE and _WHERE[name] != module:
-        return getattr(import_module(_WHERE[name]), name)
+    if name in WHERE and WHERE[name] != module:
+        return getattr(import_module(WHERE[name]), name)
     if name in _MODULES:
         return import_module(name)
-    raise AttributeError(f"module {module!r} has no attribute {name!r}{_instead(name)}")
+    raise AttributeError(f"module {module!r} has no attribute {name!r}{instead(name)}")
 
 
 def missing(obj: object, name: str) -> AttributeError:
     """Return the error for an attribute that an object does not have; it says what to use instead, if that is known."""
-    return AttributeError(f"{type(obj).__name__!r} object has no attribute {name!r}{_instead(name)}")
+    return AttributeError(f"{type(obj).__name__!r} object has no attribute {name!r}{instead(name)}")
 
 
-def _instead(name: str) -> str:
+def instead(name: str) -> str:
+    """Return what to use instead of a name that is not here, as the end of a message; empty if nothing is known."""
     return f"; {_INSTEAD[name]}" if name in _INSTEAD else ""

@@ -5,7 +5,7 @@ It tells; it decides nothing and stores nothing.
 
 from __future__ import annotations
 
-from ..clock import moment
+from ..clock import moment, trigger_zone
 from ..core.run import label
 from ..core.states import CANCELLED, ENDED, FAILED, LOST, MISSED, QUARANTINED, SKIPPED, SUCCEEDED, TIMED_OUT
 from ..events import (
@@ -124,7 +124,7 @@ def _logger_of(outlet: Outlet, alias: str) -> GuardedLogger:
 def local(job: Job | None, instant: int) -> datetime:
     """Return an instant as an aware datetime in the job's time zone."""
     try:
-        timezone = getattr(job.trigger, "timezone", None) if job is not None else None
+        timezone = trigger_zone(job.trigger) if job is not None else None
         return moment(instant, timezone) if timezone is not None else moment(instant)
     except BaseException as exc:  # a zone that fails costs the event its zone, not the run its start
         if is_interrupt(exc):

@@ -9,7 +9,7 @@ from operator import attrgetter
 from os import urandom
 
 from ..callables import instead_of_nameless
-from ..clock import HELD, instant, shown_moment
+from ..clock import HELD, instant, shown_moment, trigger_zone
 from ..core.plan import AFTER_RUN
 from ..core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, seconds_of, with_options
 from ..core.states import ACTIVE, ENDED, NEW, PAUSED, QUARANTINED, set_job_state
@@ -409,11 +409,8 @@ class Job:
     def _timezone(self) -> tzinfo:
         from datetime import UTC
 
-        trigger = getattr(self, "trigger", None)
-        timezone: tzinfo | None = getattr(trigger, "timezone", None) or getattr(
-            self._scheduler, "timezone", None
-        )
-        return timezone or UTC
+        timezone: tzinfo | None = trigger_zone(getattr(self, "trigger", None))
+        return timezone or getattr(self._scheduler, "timezone", None) or UTC
 
     def _modify(self, **changes: Any) -> None:
         """Validate the changes, then make all of them or none."""
@@ -520,6 +517,9 @@ class Job:
     if not TYPE_CHECKING:  # for checkers, an attribute is there or not
 
         def __getattr__(self, name: str) -> Any:
+            if name in _BLANK:  # made by object.__new__(Job), as programs copy jobs by the names of __slots__
+                setattr(self, name, _BLANK[name])
+                return _BLANK[name]
             from ..compat.names import missing  # rare
 
             raise missing(self, name)
@@ -555,6 +555,18 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
 _CALL = frozenset(("func", "args", "kwargs"))
 _NOWHERE = (None, None)
 _NO_KWARGS: Mapping[str, Any] = {}
+#: what Job.__new__() sets
+_BLANK: dict[str, Any] = {
+    "_home": _NOWHERE,
+    "_rare": NOTHING_RARE,
+    "executor": "default",
+    "policy": DEFAULT_POLICY,
+    "next_nominal": None,
+    "next_due": None,
+    "version": 0,
+    "state": NEW,
+    "running": 0,
+}
 _assigned = attrgetter(*(name for name in Job.__slots__ if name != "__weakref__"))
 # The slots are made. Programs take the attributes of a job from here, by APScheduler's names.
 _NAMES = (

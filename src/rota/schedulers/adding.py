@@ -168,9 +168,10 @@ class AddingMethods(JobInternals):
         **trigger_args: Any,
     ) -> tuple[Job, dict[str, Any]]:
         """Make a job that is not stored yet; return it and the options of its policy that were given."""
-        given = (misfire_grace_time, coalesce, max_instances, expires, on_lost, max_attempts)
-        # What equals everything equals what was not given.
-        options = _NO_OPTIONS if given == _NONE_GIVEN and _are_undefined(given) else _options_of(given)
+        given: tuple[Any, ...] = (misfire_grace_time, coalesce, max_instances, expires, on_lost, max_attempts)
+        a, b, c, d, e, f = given
+        # Not by equality, as some things equal everything; in one chain, which takes a fifth of the time of a loop.
+        options = _NO_OPTIONS if a is b is c is d is e is f is undefined else _options_of(given)
         if trigger == "crontab" and id is not None:
             trigger_args.setdefault("seed", id)  # of H, so that each job has its own place
         # To call the class hands all of it through __new__() as well, which is a third of the time for a new job.
@@ -283,17 +284,12 @@ class AddingMethods(JobInternals):
 _MOST_COPIED = 100
 _OPTION_ORDER = ("misfire_grace_time", "coalesce", "max_instances", "expires", "on_lost", "max_attempts")
 _OF_ALL = frozenset(("jobstore", "replace_existing", "connection"))
-_NONE_GIVEN = (undefined,) * len(_OPTION_ORDER)
 _NO_OPTIONS: dict[str, Any] = {}
 assert set(_OPTION_ORDER) == set(OPTION_NAMES)
 AddingMethods._job_options = (
     *("trigger", "args", "kwargs", "id", "name", "next_run_time", "jobstore", "executor", "replace_existing"),
     *_OPTION_ORDER,
 )
-
-
-def _are_undefined(given: Sequence[Any]) -> bool:
-    return all(value is undefined for value in given)
 
 
 def _options_of(given: Sequence[Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ..errors import (
 from ..events import EVENT_JOB_ADDED, EVENT_JOB_MODIFIED, EVENT_JOB_REMOVED, JobEvent
 from ..job.checks import checked_time, usable_id
 from ..logs import INFO
+from ..triggers.base import AskedBy, BaseTrigger
 from .lookups import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, JobLookups
 from .names import no_such_job
 
@@ -65,7 +66,8 @@ class JobInternals(JobLookups):
             if is_late or not (job.has_new_id or store.is_unrecorded(nominal)):  # a new id has no records
                 from ..engine.recorded import pass_over  # import time
 
-                over = pass_over([job], store, now, self._log)
+                with AskedBy(self):
+                    over = pass_over([job], store, now, self._log)
                 if over and self._leave_out(store, job, jobstore_alias, replace_existing, explicit):
                     return
             is_told = is_late and not explicit and due == job.next_due
@@ -107,7 +109,8 @@ class JobInternals(JobLookups):
         """Do not store a job whose last time has a record; False if it goes on in the schedule of one that it replaces."""
         from ..engine.recorded import leave_out  # import time
 
-        left_out, removed = leave_out(job, store, replace, explicit)
+        with AskedBy(self):
+            left_out, removed = leave_out(job, store, replace, explicit)
         if removed:
             self._tell(JobEvent(EVENT_JOB_REMOVED, job.id, alias))
         if left_out:
@@ -117,7 +120,11 @@ class JobInternals(JobLookups):
     def _plan_first(self, job: Job, now: int) -> None:
         """Plan the first run from ``now``; a trigger whose times are all over leaves the job paused, as in APScheduler."""
         trigger = job.trigger
-        first = trigger.first(now)
+        if type(trigger).first is not BaseTrigger.first and not trigger.counts_work:
+            first = trigger.first(now)  # nearly always: no part of it is a program's
+        else:
+            with AskedBy(self):
+                first = trigger.first(now)
         if first is None:
             self._log.warning('Job "%s" is paused: %s has no time to come', job.name, trigger)
             job.set_next(None)
@@ -206,7 +213,9 @@ class JobInternals(JobLookups):
             from ..engine.recorded import LOOK_BY_ID, LOOK_NEVER, pass_over  # import time
 
             # The transaction of the caller is left alone; there the claim decides about times that have a record.
-            over = pass_over(jobs, store, now, self._log, LOOK_BY_ID if connection is None else LOOK_NEVER)
+            look = LOOK_BY_ID if connection is None else LOOK_NEVER
+            with AskedBy(self):
+                over = pass_over(jobs, store, now, self._log, look)
         if over:
             ended = {
                 job.id for job in over if self._leave_out(store, job, alias, replace, job.id not in planned)
@@ -288,7 +297,8 @@ class JobInternals(JobLookups):
                     from ..engine.recorded import LOOK_ALWAYS, pass_over  # import time
 
                     # One whose schedule is over by that is stored all the same: the claim ends it.
-                    pass_over([draft], store, now, self._log, LOOK_ALWAYS)
+                    with AskedBy(self):
+                        pass_over([draft], store, now, self._log, LOOK_ALWAYS)
             if store.save_job(draft, version):
                 if job.version == version:  # not a live object
                     job = draft

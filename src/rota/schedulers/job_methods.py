@@ -20,6 +20,7 @@ from ..job.checks import usable_id
 from ..job.handle import Job
 from ..logs import INFO
 from ..texts import repr_of, shortened
+from ..triggers.base import AskedBy
 from .adding import AddingMethods
 from .job_internals import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, TRIES, changed_all_the_time
 
@@ -233,7 +234,9 @@ class JobMethods(AddingMethods):
         job, _ = self._lookup_job(job_id, jobstore)
         if job.state == QUARANTINED:
             _check_restored(job)
-        if job.trigger.first(self._now_for(job)) is None:
+        with AskedBy(self):
+            is_over = job.trigger.first(self._now_for(job)) is None
+        if is_over:
             self.remove_job(job_id, jobstore)
             return None
 
@@ -276,7 +279,8 @@ class JobMethods(AddingMethods):
                 self._check_executor(job.executor)
             now = self._lookup_jobstore(alias).now()
             taken = self._lookup_jobstore(alias).recorded({job_id: now}).get(job_id, ())
-            decision = once_more(job, now, {first for first, _, _ in taken})
+            with AskedBy(self):
+                decision = once_more(job, now, {first for first, _, _ in taken})
             if job.running < job.max_instances and self._request_run(alias, decision):
                 self._log.debug('A run of job "%s" was asked for', job_id)
                 run = decision.runs[0]

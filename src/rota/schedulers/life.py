@@ -23,6 +23,7 @@ from ..executors.base import BaseExecutor, current_run
 from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
 from ..logs import LoggerAttribute, given_logger
+from ..triggers.base import AskedBy
 from ..util import maybe_ref
 from .job_methods import STATE_STOPPED, JobMethods
 from .listeners import Listeners
@@ -104,7 +105,8 @@ class SchedulerLife(JobMethods):
         with self._tick_lock:
             self._ticking = ident = get_ident()
             try:
-                return self._engine.tick()
+                with AskedBy(self):
+                    return self._engine.tick()
             except BaseException as exc:  # the loop of a host ends by shutdown() only
                 if is_interrupt(exc):
                     raise

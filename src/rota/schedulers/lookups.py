@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..errors import SchedulerNotRunningError, TooMuchWorkError, UnknownAliasError
 from ..interrupts import is_interrupt
 from ..job.checks import not_a_trigger, usable_id
-from ..triggers.base import BaseTrigger
+from ..triggers.base import AskedBy, BaseTrigger
 from .names import check_names, no_such, no_such_job
 from .plugins import create_plugin
 
@@ -286,9 +286,10 @@ class JobLookups:
         if not getattr(trigger, "counts_work", False):
             return
         try:
-            first = trigger.first(self.clock.now())
-            if first is not None:
-                trigger.after(first, first)
+            with AskedBy(self):
+                first = trigger.first(self.clock.now())
+                if first is not None:
+                    trigger.after(first, first)
         except TooMuchWorkError:
             raise
         except Exception:

@@ -7,10 +7,11 @@ defaults to the current time and the caller gives no ``now``.)
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from datetime import timezone as dt_timezone
 
-from ..clock import SECOND, SYSTEM_CLOCK, moment
+from ..clock import SECOND, SYSTEM_CLOCK, moment, trigger_zone
 from ..clock import instant as to_instant
 from ..errors import DeserializationError, TooMuchWorkError, TriggerError, TriggerTypeError
 from ..texts import repr_of, shortened
@@ -27,6 +28,28 @@ if TYPE_CHECKING:
 
 #: How many occurrences the default methods walk before they give up counting one by one.
 WALK_LIMIT = 100_000
+
+#: The scheduler that asks; its zone is looked up for those who need it, as the local one takes a while to be found.
+_asking: ContextVar[Any] = ContextVar("rota.asking", default=None)
+
+
+class AskedBy:
+    """While this lasts, programs' triggers without a zone are told the time in that of the scheduler, as in APScheduler.
+
+    :param scheduler: whatever has a ``timezone``
+    """
+
+    __slots__ = ("_scheduler", "_token")
+
+    def __init__(self, scheduler: Any) -> None:
+        self._scheduler = scheduler
+
+    def __enter__(self) -> None:
+        self._token = _asking.set(self._scheduler)
+
+    def __exit__(self, *error: object) -> None:
+        _asking.reset(self._token)
+
 
 # What fromtimestamp() can do on every platform: up to the year 3000.
 _QUICK_LIMIT = 32_503_680_000 * SECOND
@@ -77,7 +100,7 @@ class BaseTrigger(TriggerOperators, ABC):
 
         :param now: instant, microseconds since the epoch
         """
-        return self._checked(self.get_next_fire_time(None, self._moment(now)))
+        return self._checked(self.get_next_fire_time(None, self._asked_moment(now)))
 
     def after(self, instant: int, previous: int | None = None) -> int | None:
         """Return the first nominal time that is later than ``instant``, or None.
@@ -86,12 +109,12 @@ class BaseTrigger(TriggerOperators, ABC):
         :param previous: the last nominal time that fired, where the caller knows it; it anchors the phase of an
             interval and tells a cron trigger whether the first pass of a repeated hour has fired
         """
-        base = self._moment(instant)
+        base = self._asked_moment(instant)
         following = self._checked(self.get_next_fire_time(base, base))
         if following is not None and following <= instant:
             raise TriggerError(
                 f"{self} went back in time: asked for a time after {base.isoformat()}, it answered "
-                f"{self._moment(following).isoformat()}; get_next_fire_time() must return a later time or None"
+                f"{self._asked_moment(following).isoformat()}; get_next_fire_time() must return a later time or None"
             )
         return following
 
@@ -243,6 +266,10 @@ class BaseTrigger(TriggerOperators, ABC):
         The engine adds the jitter of the ``jitter`` attribute to the due time, so that nominal times stay on their grid.
         """
         return next_fire_time
+
+    def _asked_moment(self, instant: int) -> datetime:
+        """Return an instant as a program's trigger is told it: in its zone, or else that of the scheduler that asks, or UTC."""
+        return moment(instant, trigger_zone(self) or getattr(_asking.get(), "timezone", None) or UTC)
 
     def _moment(self, instant: int) -> datetime:
         zone = self.timezone or UTC

@@ -8,6 +8,7 @@ from __future__ import annotations
 from math import gcd
 
 from ..clock import instant as to_instant
+from ..clock import trigger_zone
 from ..errors import NeverFiresError, TriggerError, TriggerTypeError
 from ..work import are_few_left, check_size, spend
 from .algebra.derived import fires_at, following, member_of_state, member_state, refuse_delay
@@ -87,7 +88,7 @@ class BaseCombiningTrigger(InstantTrigger):
         return all(getattr(member, "zone_given", True) for member in self.triggers)
 
     def _zone_of_members(self) -> tzinfo | None:
-        zones = (getattr(member, "timezone", None) for member in self.triggers)
+        zones = (trigger_zone(member) for member in self.triggers)
         return next((zone for zone in zones if zone is not None), None)
 
     def parts(self) -> list[BaseTrigger]:

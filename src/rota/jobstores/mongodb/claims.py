@@ -14,7 +14,7 @@ from ...core.plan import quarantined_instead
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import ENDED
 from ...core.transitions import marked, moved
-from ...errors import StoreError, StoreUnavailableError
+from ...errors import HeldRowsError, StoreError, StoreUnavailableError
 from ...interrupts import is_interrupt
 from ...texts import error_text, shortened, storable
 from .damage import LISTS, entries_of
@@ -72,7 +72,7 @@ class Claims:
         try:
             matched = self._write(decisions, token)
         except BaseException as exc:
-            if not _is_refusal(exc):
+            if not (_is_refusal(exc) or isinstance(exc, HeldRowsError)):
                 raise
             won = self._claim_singly(decisions, node, token)
         else:
@@ -100,6 +100,8 @@ class Claims:
                 continue
             try:
                 matched = self._write([decision], token)
+            except HeldRowsError:  # it is tried again by a later pass
+                continue
             except BaseException as exc:
                 if not _is_refusal(exc):
                     raise
@@ -214,6 +216,6 @@ def _nominals(document: Mapping[str, Any]) -> tuple[int, ...]:
 
 def _is_refusal(exc: BaseException) -> bool:
     """Whether an error may be about one of several claims: the server refused it, or it could not be written for the server."""
-    if is_interrupt(exc) or isinstance(exc, StoreUnavailableError):
+    if is_interrupt(exc) or isinstance(exc, (StoreUnavailableError, HeldRowsError)):
         return False
     return isinstance(exc, (StoreError, ValueError, TypeError, OverflowError, ArithmeticError))

@@ -7,6 +7,7 @@ of runs. Whatever a dead process has left in ``pending``, others file.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from operator import attrgetter
 
 from pymongo import DESCENDING, ReplaceOne, UpdateMany, UpdateOne
@@ -15,7 +16,7 @@ from ...codec.damaged import MOST as MOST_COUNTED
 from ...codec.damaged import is_time, renewals_of, stands_for, text_instead
 from ...core.recorded import BEFORE, MOST, standing_from
 from ...core.states import CLAIMED
-from ...errors import DeserializationError, StoreError
+from ...errors import DeserializationError, HeldRowsError, StoreError
 from ..documents import fields_of, label_all, run_of
 from ..identity import RESTORED, Changed
 from ..offset import AHEAD
@@ -67,8 +68,24 @@ class Ledger:
     # -- finish --------------------------------------------------------------------------------------------------
 
     def finish(self, runs: Sequence[Run]) -> list[Run]:
-        """Write how runs ended; return those that are not the presenter's any more."""
-        return [run for some in _rounds(runs) for run in self._finish(some)]
+        """Write how runs ended; return those that are not the presenter's any more.
+
+        :raises HeldRowsError: if somebody holds the documents of some; the others are written
+        """
+        refused: list[Run] = []
+        held: list[Run] = []
+        for some in _rounds(runs):
+            try:
+                refused += self._finish(some)
+            except HeldRowsError as exc:
+                held += exc.runs
+        if held:
+            raise HeldRowsError(
+                f"The documents of {len(held)} runs, such as {held[0]!r}, are in somebody's open transaction",
+                held,
+                refused,
+            )
+        return refused
 
     def _finish(self, ended: Sequence[tuple[Run, dict[str, Any]]]) -> list[Run]:
         runs, ends = [run for run, _ in ended], [end for _, end in ended]
@@ -77,6 +94,14 @@ class Ledger:
         try:
             with self._server.translated():
                 matched = self._server.jobs.bulk_write(updates, ordered=False).matched_count
+        except HeldRowsError as exc:
+            with self._server.translated():
+                # Of these some may not be the presenter's any more: that is found out when they are tried again.
+                left = self._refused(runs, ends, ids)
+            self.file(ids)
+            if not left:
+                return []
+            raise HeldRowsError(str(exc), left) from exc
         except StoreError:
             if not self._mender.mend_lists(ids):
                 raise
@@ -99,7 +124,14 @@ class Ledger:
         return [run for run, end in zip(runs, ends, strict=True) if _identity(run.job_id, end) not in written]
 
     def file(self, ids: Sequence[str]) -> None:
-        """File what has ended of some jobs, let jobs become due that waited for it, and forget what is over."""
+        """File what has ended of some jobs, let jobs become due that waited for it, and forget what is over.
+
+        Where somebody holds a document, that is left to whoever looks for what is not filed.
+        """
+        with suppress(HeldRowsError):
+            self._file(ids)
+
+    def _file(self, ids: Sequence[str]) -> None:
         jobs = self._server.jobs
         with self._server.translated():
             ready = list(
@@ -255,8 +287,9 @@ class Ledger:
                 if ended:
                     change["$push"] = {"pending": {"$each": ended}}
                     lost.append(job_id)
-                if self._server.jobs.update_one(condition, change).matched_count:
-                    taken += runs
+                with suppress(HeldRowsError), self._server.translated():
+                    if self._server.jobs.update_one(condition, change).matched_count:
+                        taken += runs
         if lost:
             self.file(lost)
         return taken

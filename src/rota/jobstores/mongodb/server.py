@@ -20,7 +20,14 @@ from pymongo.errors import (
 )
 from pymongo.errors import ConfigurationError as DriverConfigurationError
 
-from ...errors import ConfigurationError, JobValueError, SchemaError, StoreError, StoreUnavailableError
+from ...errors import (
+    ConfigurationError,
+    HeldRowsError,
+    JobValueError,
+    SchemaError,
+    StoreError,
+    StoreUnavailableError,
+)
 from ...masking import without_secrets
 from .. import earlier
 from ..documents import steps_from
@@ -42,6 +49,10 @@ DATABASE = "rota"
 SELECTION_TIMEOUT = 10_000
 #: Codes of answers that pass: the primary steps down, is shutting down, or nobody knows who it is.
 _PASSING = frozenset({91, 189, 10107, 11600, 11602, 13435, 13436, 50, 262, 9001})
+
+#: Codes of writes that met a document which somebody else's transaction has changed, or waited for it in vain.
+_CONFLICT = 112
+_HELD = frozenset({_CONFLICT, 24, 46, 50})
 
 #: Whatever stands in a document: none keeps others from being read.
 _READABLE = CodecOptions(  # type: ignore[var-annotated]
@@ -191,6 +202,7 @@ class Server:
     def translated(self) -> Iterator[None]:
         """Raise what the driver raises in Rota's words.
 
+        :raises HeldRowsError: if somebody's open transaction has changed the documents that were to be written
         :raises StoreUnavailableError, StoreError, JobValueError: what the server said
         """
         try:
@@ -201,6 +213,10 @@ class Server:
             said = without_secrets(str(exc))
             if isinstance(exc, BulkWriteError):
                 said = without_secrets(str(exc.details.get("writeErrors") or exc))[:1000]
+            if _is_held(exc):
+                raise HeldRowsError(
+                    f"Documents of {self.address} are in somebody's open transaction: {said}"
+                ) from exc
             if isinstance(exc, ConnectionFailure) or getattr(exc, "code", None) in _PASSING:
                 raise StoreUnavailableError(f"The server of {self.address} is not available: {said}") from exc
             raise StoreError(f"The server of {self.address} said: {type(exc).__name__}: {said}") from exc
@@ -217,6 +233,14 @@ class Server:
             self.client.close()
             self.client = _make_client(self._url, self._options)
             self._bind()
+
+
+def _is_held(exc: PyMongoError) -> bool:
+    """Whether an error says of nothing but documents that they are in somebody else's transaction."""
+    if isinstance(exc, BulkWriteError):
+        codes = {error.get("code") for error in exc.details.get("writeErrors") or ()}
+        return bool(codes) and codes <= _HELD and not exc.details.get("writeConcernErrors")
+    return getattr(exc, "code", None) == _CONFLICT
 
 
 def _make_client(url: str | None, options: Mapping[str, Any]) -> Any:

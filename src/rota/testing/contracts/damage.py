@@ -9,7 +9,7 @@ import pytest
 
 from ...clock import SECOND, moment
 from ...core.plan import plan
-from ...core.states import CLAIMED, SUCCEEDED, succeed
+from ...core.states import ACTIVE, CLAIMED, QUARANTINED, SUCCEEDED, succeed
 from ...errors import StoreReplacedError
 from ...events import EVENT_SCHEDULER_DEGRADED
 from ...executors.steps import current_run
@@ -20,7 +20,7 @@ from .store_jobs import START, make_job, task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
     from ...core.run import Run
@@ -73,6 +73,10 @@ class Hand:
     damages: Mapping[str, Any] = DAMAGES
     fields: Mapping[str, Mapping[str, object]] | Mapping[str, tuple[str, ...]]
 
+    def damages_of(self, field: str) -> Sequence[str]:
+        """Return the names of the damages that are done to a field; equally many for each."""
+        return tuple(self.damages)
+
     def open(self) -> BaseJobStore:
         """Return a store on the place that has not been started."""
         raise NotImplementedError
@@ -110,7 +114,7 @@ class DamageContract:
     @pytest.mark.timeout(900)
     def test_damaged_cells_cost_their_own_jobs_and_runs_and_no_others(self, hand: Hand) -> None:
         clock = VirtualClock(moment(START))
-        done = list(_spoil_all(hand, clock))
+        done = list(spoil_all(hand, clock))
         assert {(damage.kind, damage.field) for damage in done} <= {
             (kind, field) for kind, fields in hand.fields.items() for field in fields
         }
@@ -145,7 +149,7 @@ class DamageContract:
     @pytest.mark.timeout(900)
     def test_a_damaged_job_can_be_replaced_and_removed(self, hand: Hand) -> None:
         clock = VirtualClock(moment(START))
-        done = [damage for damage in _spoil_all(hand, clock, JOB) if damage.field not in ("id", "_id")]
+        done = [damage for damage in spoil_all(hand, clock, JOB) if damage.field not in ("id", "_id")]
         clock.advance_to(LATER)
         scheduler = ManualScheduler(clock=clock, jobstores={"default": hand.open()}, lease=LEASE // SECOND)
         scheduler.start()
@@ -165,9 +169,35 @@ class DamageContract:
             hand.close()
 
     @pytest.mark.timeout(900)
+    def test_a_job_whose_reason_for_quarantine_is_damaged_stops_nobody(self, hand: Hand) -> None:
+        store, clock = _started(hand), VirtualClock(moment(START))
+        names = list(hand.damages)
+        jobs = [make_job(f"job{number}", every=3600) for number in range(len(names))]
+        for job in jobs:
+            job.state, job.error = QUARANTINED, "its module was not there"
+        store.add_jobs(jobs)
+        done = [
+            hand.write(JOB, (job.id,), "error", hand.damages[name])
+            for job, name in zip(jobs, names, strict=True)
+        ]
+        assert any(done)
+        clock.advance_to(LATER)
+        troubles: list[Any] = []
+        scheduler = ManualScheduler(clock=clock, jobstores={"default": hand.open()}, lease=LEASE // SECOND)
+        scheduler.add_listener(troubles.append, EVENT_SCHEDULER_DEGRADED)
+        scheduler.start()
+        try:
+            scheduler.advance(minutes=MINUTES)
+            assert troubles == []
+            assert {job.state for job in scheduler.get_jobs()} <= {ACTIVE, QUARANTINED}
+        finally:
+            scheduler.shutdown()
+            hand.close()
+
+    @pytest.mark.timeout(900)
     def test_a_damaged_record_still_stands_for_its_own_time(self, hand: Hand) -> None:
         clock = VirtualClock(moment(START))
-        done = list(_spoil_all(hand, clock, RECORD, fields=("last", "status")))
+        done = list(spoil_all(hand, clock, RECORD, fields=("last", "status")))
         store = hand.open()
         store.start(_Holder(clock), "default")
         try:
@@ -181,7 +211,9 @@ class DamageContract:
     @pytest.mark.timeout(900)
     def test_a_run_that_is_damaged_while_its_node_carries_it_out_gets_an_end(self, hand: Hand) -> None:
         """The node that has it lives on, and presents its end; whatever is damaged, the job goes on."""
-        wanted = [Damage(RUN, field, name, ()) for field in hand.fields[RUN] for name in hand.damages]
+        wanted = [
+            Damage(RUN, field, name, ()) for field in hand.fields[RUN] for name in hand.damages_of(field)
+        ]
         done: list[Damage] = []
 
         def spoil(number: int) -> None:
@@ -226,12 +258,12 @@ class DamageContract:
         store = _started(hand)
         number = 0
         for field in hand.fields[NODE]:
-            for name, value in hand.damages.items():
+            for name in hand.damages_of(field):
                 number += 1
                 node = f"living{number}"
                 for _ in range(2):
                     store.renew(node, START, LEASE)
-                if not hand.write(NODE, (node,), field, value):
+                if not hand.write(NODE, (node,), field, hand.damages[name]):
                     continue
                 try:
                     store.renew(node, START, LEASE)
@@ -293,9 +325,7 @@ def spoil_own_run(hand: int, number: int) -> None:
 # ----------------------------------------------------------------------------------------------------------- damages
 
 
-def _spoil_all(
-    hand: Hand, clock: VirtualClock, *kinds: str, fields: tuple[str, ...] = ()
-) -> Iterator[Damage]:
+def spoil_all(hand: Hand, clock: VirtualClock, *kinds: str, fields: tuple[str, ...] = ()) -> Iterator[Damage]:
     """Make a job, run, record or node for each damage to each of its fields, then do the damage; return what was done.
 
     The records that are damaged in the same field are those of one job.
@@ -312,11 +342,12 @@ def _spoil_all(
             if not kinds or kind in kinds
             for field in names
             if not fields or field in fields
-            for name in hand.damages
+            for name in hand.damages_of(field)
         ]
         for kind, make in _MAKE.items():
             of_kind = [damage for damage in wanted if damage.kind == kind]
-            for damage, key in zip(of_kind, make(store, len(of_kind), len(hand.damages)), strict=True):
+            each = len(hand.damages_of(""))
+            for damage, key in zip(of_kind, make(store, len(of_kind), each), strict=True):
                 damage.key = key
     finally:
         store.shutdown()

@@ -41,6 +41,7 @@ from ...core.states import (
 )
 from ...errors import ConflictingIdError, JobLookupError
 from ...triggers.interval import IntervalTrigger
+from ..overridden_contract import OverriddenContract
 from .clocks import ClockContract
 from .recorded import RecordedTimesContract
 from .records import RecordContract
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
     from ...jobstores.base import BaseJobStore
 
 
-class JobStoreContract(RecordContract, RecordedTimesContract, ClockContract):
+class JobStoreContract(RecordContract, RecordedTimesContract, ClockContract, OverriddenContract):
     """What every job store with a ledger of its own must do."""
 
     @pytest.fixture
