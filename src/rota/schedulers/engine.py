@@ -528,9 +528,13 @@ class Engine:
         walks, late = state.walks, state.unclaimed.late
         walks.now, state.walks_until = now, self.clock.monotonic() + TURN
         try:
+            is_plain = not late and not walks  # as nearly always; asked once, not for each job
             for job in jobs:
-                decision = late.pop((job.id, job.version), None) if late else None
-                decisions.append(decision or _decide(job, walks.time_of(job) if walks else now, walks))
+                if is_plain:
+                    decisions.append(_decide(job, now, walks))
+                else:
+                    decision = late.pop((job.id, job.version), None)
+                    decisions.append(decision or _decide(job, walks.time_of(job) if walks else now, walks))
                 if planning.left_behind is not None:
                     if decisions[-1] is None:  # this thread holds up nobody any more
                         decisions[-1] = _decide(job, now, None)
