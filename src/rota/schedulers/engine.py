@@ -608,7 +608,7 @@ class Engine:
         node = self.node
         if lease is not None:
             # An error does not tell whether the claim was stored, so it leaves a doubt.
-            lease.in_doubt, node = True, lease.node
+            was_sure, doubts, node = not lease.in_doubt, lease.doubt(), lease.node
         try:
             won = state.store.claim(decisions, node, now)
         except BaseException as exc:
@@ -621,7 +621,8 @@ class Engine:
                 self.store_failed(state.alias, left, "claiming runs")  # what was claimed is carried out
             return won
         if lease is not None:
-            lease.in_doubt = False
+            if was_sure:
+                lease.dispel(doubts)
             lease.note_claim(bool(won))
         return won
 
@@ -780,7 +781,7 @@ class Engine:
         """
         state = self._state_of(alias)
         if state is not None and state.lease is not None:
-            state.lease.in_doubt = True
+            state.lease.doubt()
             self._wake()
 
     def job_came_free(self) -> None:
