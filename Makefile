@@ -5,18 +5,21 @@ BIN := $(VENV)/bin
 MAIN_JOB := examples/main_job.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format chaos bench clean
+.PHONY: help setup run test test-all check format chaos bench clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
 setup: $(VENV)/.ready ## make .venv with everything for development
 
 run: $(VENV)/.runs ## run the main job (Ctrl-C ends it after what is running)
 	@$(BIN)/rota run $(MAIN_JOB)
 
-test: $(VENV)/.ready ## run all tests, on every supported Python found here
+test: $(VENV)/.ready ## run the tests that need no server, in some minutes
 	@scripts/test $(ARGS)
+
+test-all: $(VENV)/.ready ## run what test leaves out: servers, killed processes, many seeds, other Pythons
+	@scripts/test-all $(ARGS)
 
 check: $(VENV)/.ready ## the fast gates: form, lint, types, layers, core tests
 	$(BIN)/ruff format --check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 
 import pytest
@@ -41,6 +42,27 @@ settings.register_profile(
     "rota", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "rota"))
+
+
+#: Who asks for one of these starts a server.
+SERVERS = frozenset(
+    ("postgresql", "mariadb", "redis_server", "etcd_server", "zookeeper_server", "secantusdb", "pgbouncer_url", "mongodb_url")
+)
+_NAMED = re.compile("postgresql|mariadb|redis|etcd|zookeeper|mongodb|pgbouncer")
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests that need a server, by their fixtures or the names of their parameters."""
+    for item in items:
+        parameters = item.callspec.id if hasattr(item, "callspec") else ""
+        if SERVERS.intersection(item.fixturenames) or _NAMED.search(parameters):
+            item.add_marker("server")
+
+
+def pytest_fixture_setup(fixturedef, request):
+    """Hold the mark to what a test does."""
+    if fixturedef.argname in SERVERS and request._pyfuncitem.get_closest_marker("server") is None:
+        pytest.fail(f"this test asks for {fixturedef.argname}: mark it with pytest.mark.server", pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)
