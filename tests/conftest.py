@@ -46,7 +46,16 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "rota"))
 
 #: Who asks for one of these starts a server.
 SERVERS = frozenset(
-    ("postgresql", "mariadb", "redis_server", "etcd_server", "zookeeper_server", "secantusdb", "pgbouncer_url", "mongodb_url")
+    (
+        "postgresql",
+        "mariadb",
+        "redis_server",
+        "etcd_server",
+        "zookeeper_server",
+        "secantusdb",
+        "pgbouncer_url",
+        "mongodb_url",
+    )
 )
 _NAMED = re.compile("postgresql|mariadb|redis|etcd|zookeeper|mongodb|pgbouncer")
 
@@ -62,7 +71,9 @@ def pytest_collection_modifyitems(items):
 def pytest_fixture_setup(fixturedef, request):
     """Hold the mark to what a test does."""
     if fixturedef.argname in SERVERS and request._pyfuncitem.get_closest_marker("server") is None:
-        pytest.fail(f"this test asks for {fixturedef.argname}: mark it with pytest.mark.server", pytrace=False)
+        pytest.fail(
+            f"this test asks for {fixturedef.argname}: mark it with pytest.mark.server", pytrace=False
+        )
 
 
 @pytest.hookimpl(wrapper=True)
