@@ -213,4 +213,4 @@ def test_the_command_tells_how_it_went(capsys):
 def test_the_command_fails_with_a_failing_seed(capsys, monkeypatch):
     monkeypatch.setattr(MemoryJobStore, "get_runs", lambda *args, **kwargs: [])
     assert main(["--seeds", "3", "--store", "memory"]) == 1
-    assert "seed 1:" in capsys.readouterr().out
+    assert "seed 0:" in capsys.readouterr().out
