@@ -17,6 +17,9 @@ from rota.testing.simulation.__main__ import main
 from rota.testing.simulation.arenas import memory, sql
 from tests.needs import need
 
+# Minutes of computing on a busy machine.
+pytestmark = pytest.mark.timeout(300)
+
 SEEDS = int(os.environ.get("ROTA_SEEDS", "1000"))
 #: How many of the seeds each store gets. A seed of SQLite takes four times as long as one of a tree or a model, and twelve
 #: times as long as one of the memory store, in which there is one node only.
