@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(300)
 SEEDS = int(os.environ.get("ROTA_SEEDS", "1000"))
 #: How many of the seeds each store gets. A seed of SQLite takes four times as long as one of a tree or a model, and twelve
 #: times as long as one of the memory store, in which there is one node only.
-SHARES = {"sqlite": 0.2, "tree": 0.25, "memory": 0.25, "snapshots": 0.2, "server-clock": 0.1}
+SHARES = {"sqlite": 0.1, "tree": 0.25, "memory": 0.25, "snapshots": 0.2, "server-clock": 0.1}
 #: Seeds are simulated in parts, so that several processes can share them.
 PARTS = 20
 
