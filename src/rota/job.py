@@ -544,23 +544,22 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
 _CALL = frozenset(("func", "args", "kwargs"))
 _NOWHERE = (None, None)
 _NO_KWARGS: Mapping[str, Any] = {}
-#: what Job.__new__() sets
-_BLANK: dict[str, Any] = {
-    "_home": _NOWHERE,
-    "_rare": NOTHING_RARE,
-    "executor": "default",
-    "policy": DEFAULT_POLICY,
-    "next_nominal": None,
-    "next_due": None,
-    "version": 0,
-    "state": NEW,
-    "running": 0,
-}
 _assigned = attrgetter(*(name for name in Job.__slots__ if name != "__weakref__"))
 # The slots are made. Programs take the attributes of a job from here, by APScheduler's names.
 # Libraries copy them in this order, one by one, onto what object.__new__(Job) makes: its home makes it a job of its scheduler.
 _NAMES = (
-    *("__weakref__", "id", *(name for name in _BLANK if name != "_home")),
+    *(
+        "__weakref__",
+        "id",
+        "_rare",
+        "executor",
+        "policy",
+        "next_nominal",
+        "next_due",
+        "version",
+        "state",
+        "running",
+    ),
     *("args", "coalesce", "func", "func_ref", "kwargs", "max_instances", "misfire_grace_time", "name"),
     *("next_run_time", "trigger", "_home", "_jobstore_alias", "_scheduler"),
 )
