@@ -13,7 +13,7 @@ from threading import Lock, Thread, current_thread
 from ..core.run import CANCELLED, Run, end, fail, time_of
 from ..logs import GuardedLogger
 from ..texts import traceback_of
-from .steps import close_quietly, perform_coroutine
+from .steps import cancel_group, close_quietly, perform_coroutine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ class _RunningLoop:
     def _cancel_all(self) -> None:
         self._take()
         for task, item in list(self.tasks.items()):
-            item[0].cancelled = True
+            cancel_group(item[0])
             task.cancel()
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -59,6 +59,12 @@ def chain(head: Run) -> Sequence[Run]:
     return runs
 
 
+def cancel_group(head: Run) -> None:
+    """Ask a run and what follows it in its group to stop."""
+    for run in chain(head):
+        run.cancelled = True
+
+
 def is_coroutine_function(func: Any) -> bool:
     """Whether calling something gives a coroutine; partials and objects with an async ``__call__`` count.
 

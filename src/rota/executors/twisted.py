@@ -12,7 +12,7 @@ from ..core.admission import Pace, ahead
 from ..core.run import CANCELLED, Run, end, time_of
 from ..errors import MissingExtraError
 from .base import UNBOUNDED, NativeExecutor
-from .steps import chain, close_quietly, is_coroutine_function, perform, perform_coroutine
+from .steps import cancel_group, chain, close_quietly, is_coroutine_function, perform, perform_coroutine
 
 try:
     from twisted.internet.defer import Deferred
@@ -107,8 +107,7 @@ class TwistedExecutor(NativeExecutor):
     def cancel(self) -> None:
         """Cancel the coroutines, and ask the plain functions to stop; those that have not started will not."""
         for current in list(self._threaded.values()):
-            for run in chain(current):
-                run.cancel()
+            cancel_group(current)
         self._reactor.callFromThread(self._cancel_coroutines)
 
     def _finish(self, run: Run, done: Done) -> None:
@@ -215,7 +214,7 @@ class TwistedExecutor(NativeExecutor):
 
     def _cancel_coroutines(self) -> None:
         for run, cancel in list(self._cancels.items()):
-            run.cancel()
+            cancel_group(run)
             cancel()
 
 
