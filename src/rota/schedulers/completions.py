@@ -37,6 +37,10 @@ PAUSE = 0.001
 #: After so many runs that a store refuses even without what their jobs brought, the store is at fault, not the runs.
 GIVE_UP = 3
 
+LOST_WITH_ITS_STORE = (
+    "has no record: its job store was emptied, put back from a backup or replaced while it ran"
+)
+
 
 class Completions:
     """The ended runs of one store on their way into its ledger."""
@@ -446,34 +450,35 @@ class Completions:
     def _announce(self, batch: Sequence[Run], refused: Sequence[Run], lost: Sequence[Run]) -> None:
         engine, alias = self._engine, self._alias
         wanted = engine.wanted()
-        stale = {id(run) for run in refused} if refused else None
-        reasons = self._why_refused(refused) if refused else {}
-        homeless = {id(run) for run in lost} if lost else None
+        unrecorded = self._announcements_of(refused, lost) if refused or lost else None
         for run in batch:
             event = None
             job = run.job
             if job is not None:  # label(), of which the call costs more than what it does
                 run.name, run.func = job.name, job.func_ref
-            if stale and id(run) in stale:
-                why = reasons.get(id(run), "another node has taken the run over")
-                engine.logger.error("The outcome of %r (%s) was refused: %s", run, run.status, why)
-                event = event_of(alias, run, EVENT_JOB_REFUSED)
-            elif homeless and id(run) in homeless:
-                engine.logger.error(
-                    "The outcome of %r (%s) has no record: its job store was emptied, put back from a backup or replaced while it "
-                    "ran",
-                    run,
-                    run.status,
-                )
-                event = event_of(alias, run, EVENT_JOB_LOST)
+            if unrecorded and id(run) in unrecorded:
+                code, why = unrecorded[id(run)]
+                engine.logger.error("The outcome of %r (%s) %s", run, run.status, why)
+                event = event_of(alias, run, code)
             elif wanted and wanted & EVENT_OF_STATUS[run.status]:
                 event = event_of(alias, run, EVENT_OF_STATUS[run.status])
             # The ledger is bounded; it may not keep a job's objects alive.
-            run.job = run.then = run.exception = run.clock = None
+            run.job = run.then = run.exception = None
             if run.kept is not None:
                 run.retval, run.kept = run.kept[1], None
             if event is not None:  # after that, so that every listener sees the same run
                 engine.dispatch(event)
+
+    def _announcements_of(self, refused: Sequence[Run], lost: Sequence[Run]) -> dict[int, tuple[int, str]]:
+        """Return, for runs (by identity) whose outcome has no place in the store, the code of the event and the reason."""
+        reasons = self._why_refused(refused) if refused else {}
+        taken = "another node has taken the run over"
+        found = {
+            id(run): (EVENT_JOB_REFUSED, f"was refused: {reasons.get(id(run), taken)}") for run in refused
+        }
+        for run in lost:
+            found.setdefault(id(run), (EVENT_JOB_LOST, LOST_WITH_ITS_STORE))
+        return found
 
 
 def _is_away(exc: BaseException) -> bool:

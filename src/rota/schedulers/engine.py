@@ -543,8 +543,9 @@ class Engine:
             goes_on = self._watch.end(planning)
         if not goes_on:
             raise PassLeftBehind
-        if walks:
-            self._go_on_later(state, planning)
+        if not walks:  # then none of them is left for a later pass
+            return decisions  # type: ignore[return-value]
+        self._go_on_later(state, planning)
         return [decision for decision in decisions if decision is not None]
 
     def _go_on_later(self, state: StoreState, planning: Planning) -> None:
@@ -581,7 +582,7 @@ class Engine:
                 count += len(runs)
                 if permission is not None:
                     for run in runs:
-                        run.permission, run.clock = permission, state.clock
+                        run.permission = permission
                 if state.skipping:
                     state.skipping.discard(decision.job.id)
                 alias = runs[0].executor
@@ -698,7 +699,7 @@ class Engine:
             else:
                 again += run.attempt > 1
                 self.logger.debug("Run %r is taken over", run)
-                run.permission, run.clock = permission, state.clock
+                run.permission = permission
                 taken.append(run)
         if again:
             self.logger.warning("%d runs of dead nodes are executed again (job store %r)", again, state.alias)

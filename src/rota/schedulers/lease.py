@@ -104,13 +104,17 @@ class Lease:
         #: how many doubts there were whether the store holds runs for this node that it does not know of; which is dispelled
         self._doubts = self._dispelled = 0
         #: what the runs that are claimed from now on need to start; another one after a renewal that was too late for the store
-        self.permission = Permission(0)
+        self.permission = self._permission(0)
         #: True while there are runs in hand of which the store did not say, after such a renewal, that they are this node's still
         self.unsure = False
         #: keys of the claimed runs that the store holds for this node since it was put back from a backup, and that are not in hand
         self.left_over: set[tuple[str, int]] = set()
         #: True once somebody has asked for a run that this node may take at once
         self.asked = False
+
+    def _permission(self, until: int) -> Permission:
+        """Return a permission for runs of this store, whose times are those of its clock, if it has one."""
+        return Permission(until, self._store if self._store.has_clock else None)
 
     @property
     def in_doubt(self) -> bool:
@@ -238,7 +242,7 @@ class Lease:
             self._unanswered = self.hurry = self.unsure = False
             self.trust_the_others()
             gone = {id(run) for run in missing}
-            self.permission, waiting = Permission(elapsed + self.length), Permission(0)
+            self.permission, waiting = self._permission(elapsed + self.length), self._permission(0)
             for run in runs:
                 run.permission = waiting if id(run) in gone else self.permission
             self.renewed_at = elapsed
@@ -253,7 +257,7 @@ class Lease:
     def _tell_whose_they_are(self, in_hand: Collection[Run], lost: Collection[Run]) -> None:
         """Renew the permission of the runs that are still this node's; those that were not asked for have none until they are."""
         gone = {(run.job_id, run.nominal) for run in lost}
-        self.permission = Permission(0)
+        self.permission = self._permission(0)
         for run in in_hand:
             run.permission = GONE if (run.job_id, run.nominal) in gone else self.permission
 
