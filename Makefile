@@ -21,12 +21,8 @@ test: $(VENV)/.ready ## run the tests that need no server, in some minutes
 test-all: $(VENV)/.ready ## run what test leaves out: servers, killed processes, many seeds, other Pythons
 	@scripts/test-all $(ARGS)
 
-check: $(VENV)/.ready ## the fast gates: form, lint, types, layers, core tests
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -q -n auto -m "not slow" tests/core
+check: $(VENV)/.ready ## the fast gates, under a minute: form, lint, types, layers, core tests
+	@scripts/check
 
 format: $(VENV)/.ready ## write the code in the project's form
 	$(BIN)/ruff check --fix-only --quiet .

@@ -8,7 +8,7 @@ failed=()
 
 # Many tests wait, for leases, servers and processes: with a worker more than processors these have work meanwhile.
 processors=$(getconf _NPROCESSORS_ONLN)
-workers=${ROTA_TEST_WORKERS:-$((processors < 4 ? processors + 1 : 4))}
+workers=${ROTA_TEST_WORKERS:-$((processors < 4 ? processors + 1 + ${more_workers:-0} : 4))}
 
 run() { # run WHAT PYTHON PYTEST-ARGUMENTS…
     local what=$1 python=$2 status

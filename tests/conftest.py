@@ -45,6 +45,8 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 settings.register_profile(
     "rota", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
+# For the fast gate; the tests have the usual number of examples, a hundred where they do not say otherwise.
+settings.register_profile("check", parent=settings.get_profile("rota"), max_examples=25)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "rota"))
 
 

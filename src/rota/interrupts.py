@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import sys
 
+# Not from signal, which makes an enumeration of each number and handler: sixty of them for each exception that is guarded.
+from _signal import getsignal, valid_signals  # type: ignore[import-not-found]
+from functools import cache
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -37,14 +41,17 @@ def is_interrupt(exc: BaseException) -> bool:
 
 def _passed_a_handler(exc: BaseException) -> bool:
     """Whether one of the program's signal handlers is among the frames of an exception."""
-    import signal
-
     codes = set()
     traceback = _traceback_of(exc)
     while traceback is not None:
         codes.add(traceback.tb_frame.f_code)
         traceback = traceback.tb_next
-    return any(_code_of(signal.getsignal(number)) in codes for number in signal.valid_signals())
+    return any(_code_of(handler) in codes for handler in map(getsignal, _signals()) if callable(handler))
+
+
+@cache
+def _signals() -> tuple[int, ...]:
+    return tuple(valid_signals())
 
 
 def _code_of(handler: Any) -> Any:

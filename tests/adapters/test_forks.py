@@ -172,10 +172,10 @@ def test_executors_forget_the_locks_and_runs_of_the_parent():
     pool.forked()
     assert pool._lock is not held
     executor = DebugExecutor()
-    executor._instances["j"] = 1
+    executor._counts["j"] = 1
     with executor._legacy_lock:
         executor.forked()
-    assert executor._instances == {}
+    assert executor._counts == {}
     held = executor._legacy_lock
     other = Other(held.acquire)
     other.go_on()

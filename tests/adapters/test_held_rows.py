@@ -136,6 +136,16 @@ def test_a_takeover_leaves_out_the_jobs_that_somebody_holds(
     assert [run.job_id for run in store.rescue(NODE, later, known=[("a", START)])] == ["b"]
 
 
+def test_a_node_in_doubt_takes_back_its_own_runs_also_of_jobs_that_somebody_holds(
+    store: SQLAlchemyJobStore, hold: Callable[..., Any]
+) -> None:
+    now = store.clock.now()
+    store.add_job(make_job("a"))
+    assert len(store.claim(decide(store), NODE, now)) == 1
+    with hold("a"):
+        assert [run.job_id for run in store.rescue(NODE, now, in_doubt=True)] == ["a"]
+
+
 def test_housekeeping_passes_over_what_somebody_holds(
     store: SQLAlchemyJobStore, hold: Callable[..., Any]
 ) -> None:

@@ -428,7 +428,9 @@ def test_a_log_that_lies_beside_a_backup_that_was_put_back_is_not_taken_for_its_
 
 
 def test_a_store_that_may_create_nothing_waits_until_its_file_is_back(path: Path, tmp_path: Path) -> None:
-    SQLAlchemyJobStore(f"sqlite:///{path}").start(None, "default")
+    store = SQLAlchemyJobStore(f"sqlite:///{path}")
+    store.start(None, "default")
+    store.shutdown()
     program = Program(path, create_tables=False)
     scheduler = program.scheduler
     scheduler.add_job(TASK, "interval", seconds=60, id="job")

@@ -252,21 +252,20 @@ def late_job(grace):
     return scheduler.add_job(answer, id="late", misfire_grace_time=grace)
 
 
-LATE = datetime.now(UTC) - timedelta(seconds=90)
-
-
 def test_run_job_leaves_out_what_is_later_than_the_grace_time(caplog):
+    late = datetime.now(UTC) - timedelta(seconds=90)
     with caplog.at_level(logging.WARNING):
-        events = run_job(late_job(60), "default", [LATE, datetime.now(UTC)], "the.executor")
+        events = run_job(late_job(60), "default", [late, datetime.now(UTC)], "the.executor")
     assert [event.code for event in events] == [EVENT_JOB_MISSED, EVENT_JOB_EXECUTED]
-    assert events[0].scheduled_run_time == LATE
+    assert events[0].scheduled_run_time == late
     assert [(record.name, record.levelname) for record in caplog.records] == [("the.executor", "WARNING")]
     assert "was missed by 0:01:3" in caplog.text
-    assert [event.code for event in run_job(late_job(None), None, [LATE], "x")] == [EVENT_JOB_EXECUTED]
+    assert [event.code for event in run_job(late_job(None), None, [late], "x")] == [EVENT_JOB_EXECUTED]
 
 
 def test_run_coroutine_job_leaves_out_what_is_later_than_the_grace_time():
-    events = asyncio.run(run_coroutine_job(late_job(60), "default", [LATE], "x"))
+    late = datetime.now(UTC) - timedelta(seconds=90)
+    events = asyncio.run(run_coroutine_job(late_job(60), "default", [late], "x"))
     assert [event.code for event in events] == [EVENT_JOB_MISSED]
 
 

@@ -8,10 +8,14 @@ from unittest import mock
 
 import pytest
 
+from rota.compat import names
+from rota.compat.absent import Absent
 from rota.errors import UnknownAliasError
+from rota.job import Job
 from rota.jobstores.memory import MemoryJobStore
 from rota.schedulers.asyncio import AsyncIOScheduler
 from rota.schedulers.background import BackgroundScheduler
+from rota.triggers.cron import CronTrigger
 from rota.triggers.interval import IntervalTrigger
 from tests.needs import need
 
@@ -112,3 +116,15 @@ def test_a_method_is_called_on_the_loop_of_its_object():
         await scheduler.shutdown()
 
     asyncio.run(main())
+
+
+def test_each_inner_name_with_a_remedy_is_known_to_the_class_that_lacks_it():
+    classes = (BackgroundScheduler, MemoryJobStore, Job, CronTrigger)
+    known = {
+        name
+        for cls in classes
+        for base in cls.__mro__
+        for name, value in vars(base).items()
+        if isinstance(value, Absent)
+    }
+    assert known == {name for name in names._INSTEAD if name.startswith("_")}

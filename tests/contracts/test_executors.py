@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from inspect import CORO_CLOSED, getcoroutinestate
+from queue import SimpleQueue
 from types import SimpleNamespace
 
 import pytest
@@ -124,6 +125,34 @@ def test_coroutines_take_no_room_of_idle_threads():
     pool.cancel()
     pool.shutdown()
     assert len(ended.runs) == before
+
+
+class SlowHands(SimpleQueue):
+    """A queue from which a thread has taken something a moment before it can say so."""
+
+    def __init__(self):
+        super().__init__()
+        self.taken, self.go_on = threading.Event(), threading.Event()
+
+    def get(self):
+        item = super().get()
+        self.taken.set()
+        assert self.go_on.wait(PATIENCE)
+        return item
+
+
+def test_cancel_reaches_what_a_thread_has_just_taken_from_the_queue():
+    helper, pool, ended = ExecutorContract(), ThreadPoolExecutor(1), Ended()
+    pool.start(None, "default")
+    pool._queue = queue = SlowHands()
+    pool.submit([helper.group_of(add, add, add)], ended)
+    assert queue.taken.wait(PATIENCE)
+    pool.cancel()
+    pool.submit([helper.run_of(add, 1)], ended)
+    queue.go_on.set()
+    assert ended.wait(4, PATIENCE)
+    assert [run.status for run in ended.runs] == ["cancelled"] * 3 + ["succeeded"]
+    pool.shutdown()
 
 
 class TestDebug(ExecutorContract):

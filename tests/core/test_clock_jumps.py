@@ -18,6 +18,9 @@ from tests.core.engine_kit import FlakyStore, names, started
 START = instant(VirtualClock().datetime())
 
 
+FOUR = pytest.param(4, marks=pytest.mark.slow)
+
+
 class World:
     """Nodes with a clock each, which time passes for alike, on one store whose server may have a clock of its own.
 
@@ -218,7 +221,7 @@ def test_lateness_is_judged_by_the_servers_clock(make_world, wrong):
 
 
 @pytest.mark.parametrize("serves", [True, False], ids=["server", "machine"])
-@pytest.mark.parametrize("nodes", [1, 4])
+@pytest.mark.parametrize("nodes", [1, FOUR])
 def test_after_the_clock_was_set_back_intervals_go_on(make_world, serves, nodes):
     world = make_world(nodes, serves)
     world.nodes[0].add_job(work, "interval", seconds=10, id="interval")
@@ -231,7 +234,7 @@ def test_after_the_clock_was_set_back_intervals_go_on(make_world, serves, nodes)
 
 
 @pytest.mark.parametrize("serves", [True, False], ids=["server", "machine"])
-@pytest.mark.parametrize("nodes", [1, 4])
+@pytest.mark.parametrize("nodes", [1, FOUR])
 def test_after_the_clock_was_set_forward_nothing_comes_in_a_burst(make_world, serves, nodes):
     world = make_world(nodes, serves)
     world.nodes[0].add_job(work, "interval", seconds=10, id="interval")
@@ -294,7 +297,7 @@ def test_an_interval_goes_on_beside_records_that_it_meets_later(make_world):
     world.check()
 
 
-@pytest.mark.parametrize("nodes", [1, 4])
+@pytest.mark.parametrize("nodes", [1, FOUR])
 def test_each_job_is_moved_once_by_one_node(make_world, nodes):
     world = make_world(nodes)
     for number in range(5):

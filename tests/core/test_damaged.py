@@ -129,10 +129,13 @@ def test_a_version_that_is_near_the_end_of_what_can_be_counted_is_none() -> None
         assert not is_sound_job(**{**JOB, "version": damaged})
 
 
+FORMAT = JobFormat()
+TEXTS = FORMAT.texts(make_job())
+
+
 def columns() -> list[Any]:
     """Return the columns of a sound job in the order of JobFormat.job_of()."""
-    texts = JobFormat().texts(make_job())
-    return ["job", "task", *texts, "default", START, START, 7, ACTIVE, 0, None]
+    return ["job", "task", *TEXTS, "default", START, START, 7, ACTIVE, 0, None]
 
 
 @pytest.mark.parametrize("index", range(14))
@@ -155,7 +158,7 @@ def test_a_job_of_which_any_two_columns_are_odd_comes_back_too() -> None:
         for value, more in product((*ODD, None, "x", True, -1), repeat=2):
             damaged = columns()
             damaged[one], damaged[other] = value, more
-            job = JobFormat().job_of((None, None), *damaged)
+            job = FORMAT.job_of((None, None), *damaged)
             assert {type(text) for text in (job.id, job.name, job.executor, str(job))} == {str}
 
 

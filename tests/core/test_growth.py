@@ -41,6 +41,7 @@ def store_of(kind, tmp_path):
     return store
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["memory", "eight methods", pytest.param("sqlite", marks=pytest.mark.slow)])
 def test_no_container_of_a_scheduler_grows_with_the_ids_it_has_seen(kind, tmp_path, monkeypatch):
     monkeypatch.setattr(retention, "BUSY", 8)

@@ -319,6 +319,7 @@ def test_what_says_that_it_is_large_takes_no_memory(data):
     assert peak < 10_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "data",
     [

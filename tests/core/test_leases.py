@@ -160,6 +160,43 @@ def test_after_a_renewal_without_an_answer_the_store_is_asked_whose_the_runs_are
     assert [in_doubt for _, in_doubt in store.asked] == [False, False, True, False]
 
 
+def test_a_look_that_a_late_renewal_overtakes_leaves_the_doubt():
+    clock = VirtualClock()
+
+    class Slow(Store):
+        def rescue(self, *args, **kwargs):
+            clock.advance(20)  # the lease is over for the store, so it shows nothing of this node's own …
+            found = super().rescue(*args, **kwargs)
+            lease.renew({})  # … and another thread renews it before the answer comes
+            return found
+
+    lease = new_lease(Slow(), clock)
+    lease.renew({})
+    lease.doubt()
+    lease.rescue(0, {}, ())
+    assert lease.in_doubt
+
+
+def test_after_a_late_renewal_the_node_looks_for_runs_that_it_does_not_know_of():
+    clock = VirtualClock()
+    lease = new_lease(clock=clock)
+    lease.renew({})
+    assert not lease.in_doubt
+    clock.advance(20)
+    lease.renew({})
+    assert lease.in_doubt
+    lease.rescue(0, {}, ())
+    assert not lease.in_doubt
+
+
+def test_an_answer_dispels_no_doubt_that_came_meanwhile():
+    lease = new_lease()
+    first = lease.doubt()
+    lease.doubt()
+    lease.dispel(first)
+    assert lease.in_doubt
+
+
 def test_a_lease_that_has_ended_is_not_renewed_any_more():
     store = Store()
     lease = new_lease(store)

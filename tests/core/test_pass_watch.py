@@ -9,9 +9,11 @@ from datetime import timedelta
 import pytest
 
 from rota.clock import SECOND, SYSTEM_CLOCK
+from rota.engine.native import start_thread
 from rota.engine.pass_watch import MOST
 from rota.events import EVENT_SCHEDULER_STALLED
 from rota.jobstores.memory import MemoryJobStore
+from rota.schedulers import pass_watch
 from rota.schedulers.background import BackgroundScheduler
 from rota.schedulers.blocking import BlockingScheduler
 from rota.testing.contracts.host_access import PATIENCE
@@ -377,16 +379,26 @@ def test_start_of_a_blocking_scheduler_returns_after_the_shutdown_only_though_an
     assert not thread.is_alive()
 
 
-def test_the_thread_that_watches_ends_with_its_scheduler():
-    def watching():
-        return [thread for thread in threading.enumerate() if thread.name == "rota-watch"]
+def test_the_thread_that_watches_ends_with_its_scheduler(monkeypatch):
+    begun, over = threading.Event(), threading.Event()
 
-    before = watching()
+    def start(name, main):
+        def noted():
+            begun.set()
+            try:
+                main()
+            finally:
+                over.set()
+
+        return start_thread(name, noted)
+
+    monkeypatch.setattr(pass_watch, "start_thread", start)
     with BackgroundScheduler() as scheduler:
         scheduler.add_job(int, id="j")
         wait_until(lambda: ended(scheduler, "j"), "it has run")
-        assert len(watching()) == len(before) + 1
-    assert watching() == before
+        assert begun.wait(10)
+        assert not over.is_set()
+    assert over.wait(10)
 
 
 def test_what_a_trigger_that_always_hangs_comes_to_is_used_when_it_returns():

@@ -157,6 +157,7 @@ def schedules(draw):
 # -------------------------------------------------------------------------------------------------------- properties
 
 
+@pytest.mark.slow
 @settings(max_examples=50, derandomize=True)
 @given(schedules(), st.sampled_from(CHANGES), st.sampled_from(POLICIES), st.data())
 def test_a_schedule_fires_as_the_minute_by_minute_oracle_says(schedule, change, policy, data):

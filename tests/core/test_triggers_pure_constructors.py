@@ -56,6 +56,7 @@ def on_day(monkeypatch):
     return set_clock
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", OVER_SOME_DAY)
 def test_a_schedule_that_is_over_is_built_stored_and_explained_and_has_no_times(make, on_day):
     for day in DAYS:
@@ -81,6 +82,7 @@ def test_a_schedule_that_is_over_has_no_times_to_come(on_day):
         assert trigger.next(1, "1980-01-01") == [] or trigger.next(1, "1980-01-01")[0].year == 2026
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [

@@ -183,6 +183,7 @@ def test_no_way_leads_around_the_refusal() -> None:
     scheduler.shutdown()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jitter", [None, 60])
 def test_an_outage_of_a_month_is_one_run_for_a_dense_union_that_coalesces(jitter: float | None) -> None:
     """Comparing what its members have in common is left out where it takes too much; the last time is the last."""
@@ -198,6 +199,7 @@ def test_an_outage_of_a_month_is_one_run_for_a_dense_union_that_coalesces(jitter
     scheduler.shutdown()
 
 
+@pytest.mark.slow
 def test_a_long_outage_is_caught_up_in_pieces_where_counting_takes_too_much_work() -> None:
     """What was off for long is no reason for quarantine."""
     trigger = reduce(

@@ -82,6 +82,7 @@ class Crew:
         self.is_damaged = False
         #: those that were started in the place of others, and of which nobody knows yet whether they are ready
         self._starting: list[subprocess.Popen[str]] = []
+        self._substitutes: set[int] = set()
         #: since when processes are dead, or suspended past their leases
         self.ceased: dict[int, float] | None = {}
         #: the processes that were killed or suspended
@@ -176,7 +177,9 @@ class Crew:
     def replace_one(self, **options: Any) -> None:
         """Kill a random worker, and start another one with these options in its place without waiting for it."""
         self.kill(self._random.choice(self.alive))
-        self._starting.append(self.start(**options))
+        new = self.start(**options)
+        self._starting.append(new)
+        self._substitutes.add(new.pid)
 
     def suspend(self, worker: subprocess.Popen[str]) -> None:
         """Stop a worker in its tracks, until it gets SIGCONT; for longer than its lease. It does nothing more when this returns."""
@@ -204,10 +207,11 @@ class Crew:
     def replace_store(self, change: Callable[[], object], seconds: float = PATIENCE) -> None:
         """Let somebody change what the store is, and wait until all workers know and go on."""
         self.ceased = None
-        told = len(self.lines("recovered"))
+        told, begun = len(self.lines("recovered")), {int(line.split()[4]) for line in self._lines("begin")}
         self.put_back.append(time.monotonic())
         change()
-        workers = {worker.pid for worker in self.alive}
+        # Who was started in the place of another and has done nothing yet may have had no lease there.
+        workers = {worker.pid for worker in self.alive} - (self._substitutes - begun)
 
         def know() -> bool:
             return {int(line.split()[4]) for line in self._lines("recovered")[told:]} >= workers

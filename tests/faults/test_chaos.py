@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.chaos import BACKLOG, CLOCKS, DAMAGE, EMPTIED, QUARANTINE, RESTORED, Chaos
+from tests.faults.chaos import BACKLOG, CLOCKS, DAMAGE, EMPTIED, QUARANTINE, Chaos
 from tests.needs import need
 
 need("sqlalchemy", "sql")
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.timeout(120)]
     ("store", "kinds"),
     [
         ("sqlite", (BACKLOG, QUARANTINE, DAMAGE)),
-        ("redis", (CLOCKS, DAMAGE, RESTORED)),
+        ("redis", (CLOCKS, DAMAGE)),
         ("pgbouncer", (CLOCKS, QUARANTINE, EMPTIED)),
     ],
 )

@@ -19,6 +19,9 @@ from rota.testing.simulation.snapshots import SharedDatabase, SnapshotJobStore
 from rota.triggers.interval import IntervalTrigger
 from tests.needs import need
 
+# Minutes of computing on a busy machine.
+pytestmark = pytest.mark.timeout(300)
+
 
 class TestTheModel(SharedJobStoreContract):
     # It keeps objects, which need no restoring, so nothing is ever quarantined by what it reads, or healed.

@@ -22,7 +22,8 @@ def set_option(job: Job, name: str, value: Any) -> None:
 
     :raises JobTypeError: if it cannot be the value of that policy
     """
-    scheduler, alias = job._home
+    home: tuple[Any, str | None] = getattr(job, "_home", (None, None))
+    scheduler, alias = home  # none yet on what object.__new__(Job) makes
     if alias is not None and job.version > 0:  # a job that a store is just restoring has no version yet
         store = getattr(scheduler, "_jobstores", {}).get(alias)
         if store is not None and store.durable:

@@ -41,12 +41,14 @@ class Permission:
     """What the runs of a node need to start: its lease, as far as the node knows. Each renewal moves its end on.
 
     :param until: when it ends, on the monotonic clock (microseconds)
+    :param clock: the clock that counts for the times of these runs: their store's; None: that of whoever carries them out
     """
 
-    __slots__ = ("until",)
+    __slots__ = ("clock", "until")
 
-    def __init__(self, until: int) -> None:
+    def __init__(self, until: int, clock: ShowsTime | None = None) -> None:
         self.until = until
+        self.clock = clock
 
 
 #: The permission of runs that another node has taken over: they never start here.
@@ -65,7 +67,6 @@ class Run:
         "attempt",
         "cancelled",
         "claimed_at",
-        "clock",
         "count",
         "due",
         "error",
@@ -129,8 +130,6 @@ class Run:
         self.signature: str | None = None
         #: True once somebody asked the run to stop; a long job looks at it now and then
         self.cancelled = False
-        #: the clock that counts for its times: its store's; None: that of whoever carries it out
-        self.clock: ShowsTime | None = None
         #: what whoever is about to start the run asks for; None: nothing, as its store knows no leases
         self.permission: Permission | None = None
         #: the run of the same job that is executed after this one (missed times that are not coalesced)
@@ -226,7 +225,8 @@ def time_of(run: Run, clock: ShowsTime) -> int:
 
     :param clock: the clock of whoever carries it out, which counts where its store has none of its own
     """
-    own = run.clock
+    permission = run.permission
+    own = None if permission is None else permission.clock
     return clock.now() if own is None else own.now()
 
 

@@ -38,6 +38,10 @@ COMPANY = 10
 #: … for so long (seconds), which is less than a commit takes: a burst in SQLite is recorded a tenth faster.
 PAUSE = 0.001
 
+LOST_WITH_ITS_STORE = (
+    "has no record: its job store was emptied, put back from a backup or replaced while it ran"
+)
+
 
 class Completions:
     """The ended runs of one store on their way into its ledger."""
@@ -243,7 +247,7 @@ class Completions:
             if refused and self._lease is not None:
                 # Mostly another node has taken the run over. If somebody else changed what is stored of it, nobody would ever end
                 # it: the next pass looks for what the store holds for this node.
-                self._lease.in_doubt = True
+                self._lease.doubt()
                 outlet.wake()
             if waiting:
                 outlet.wake()
@@ -327,31 +331,32 @@ class Completions:
     def _announce(self, batch: Sequence[Run], refused: Sequence[Run], lost: Sequence[Run]) -> None:
         outlet, alias = self._outlet, self._alias
         wanted = outlet.wanted()
-        stale = {id(run) for run in refused} if refused else None
-        reasons = self.refusals.reasons_for(refused) if refused else {}
-        homeless = {id(run) for run in lost} if lost else None
+        unrecorded = self._announcements_of(refused, lost) if refused or lost else None
         for run in batch:
             event = None
             job = run.job
             if job is not None:  # label(), of which the call costs more than what it does
                 run.name, run.func = job.name, job.func_ref
-            if stale and id(run) in stale:
-                why = reasons.get(id(run), "another node has taken the run over")
-                outlet.logger.error("The outcome of %r (%s) was refused: %s", run, run.status, why)
-                event = event_of(alias, run, EVENT_JOB_REFUSED)
-            elif homeless and id(run) in homeless:
-                outlet.logger.error(
-                    "The outcome of %r (%s) has no record: its job store was emptied, put back from a backup or replaced while it "
-                    "ran",
-                    run,
-                    run.status,
-                )
-                event = event_of(alias, run, EVENT_JOB_LOST)
+            if unrecorded and id(run) in unrecorded:
+                code, why = unrecorded[id(run)]
+                outlet.logger.error("The outcome of %r (%s) %s", run, run.status, why)
+                event = event_of(alias, run, code)
             elif wanted and wanted & EVENT_OF_STATUS[run.status]:
                 event = event_of(alias, run, EVENT_OF_STATUS[run.status])
             # The ledger is bounded; it may not keep a job's objects alive.
-            run.job = run.then = run.exception = run.clock = None
+            run.job = run.then = run.exception = None
             if run.kept is not None:
                 run.retval, run.kept = run.kept[1], None
             if event is not None:  # after that, so that every listener sees the same run
                 outlet.dispatch(event)
+
+    def _announcements_of(self, refused: Sequence[Run], lost: Sequence[Run]) -> dict[int, tuple[int, str]]:
+        """Return, for runs (by identity) whose outcome has no place in the store, the code of the event and the reason."""
+        reasons = self.refusals.reasons_for(refused) if refused else {}
+        taken = "another node has taken the run over"
+        found = {
+            id(run): (EVENT_JOB_REFUSED, f"was refused: {reasons.get(id(run), taken)}") for run in refused
+        }
+        for run in lost:
+            found.setdefault(id(run), (EVENT_JOB_LOST, LOST_WITH_ITS_STORE))
+        return found

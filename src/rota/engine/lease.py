@@ -46,6 +46,8 @@ class Lease:
         "_clock",
         "_clocks",
         "_clocks_differ",
+        "_dispelled",
+        "_doubts",
         "_in_turn",
         "_in_vain",
         "_logger",
@@ -57,7 +59,6 @@ class Lease:
         "claims_from",
         "ended",
         "hurry",
-        "in_doubt",
         "kept",
         "left_over",
         "length",
@@ -100,16 +101,35 @@ class Lease:
         #: when runs are claimed again (monotonic microseconds): in a store that was replaced, the others first claim anew what they
         #: have in hand, or it would be executed twice
         self.claims_from = 0
-        #: True while the answer to a claim is missing: the store may hold runs for this node that it does not know of
-        self.in_doubt = False
+        #: how many doubts there were whether the store holds runs for this node that it does not know of; which is dispelled
+        self._doubts = self._dispelled = 0
         #: what the runs that are claimed from now on need to start; another one after a renewal that was too late for the store
-        self.permission = Permission(0)
+        self.permission = self._permission(0)
         #: True while there are runs in hand of which the store did not say, after such a renewal, that they are this node's still
         self.unsure = False
         #: keys of the claimed runs that the store holds for this node since it was put back from a backup, and that are not in hand
         self.left_over: set[tuple[str, int]] = set()
         #: True once somebody has asked for a run that this node may take at once
         self.asked = False
+
+    def _permission(self, until: int) -> Permission:
+        """Return a permission for runs of this store, whose times are those of its clock, if it has one."""
+        return Permission(until, self._store if self._store.has_clock else None)
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the store may hold runs for this node that it does not know of."""
+        return self._doubts != self._dispelled
+
+    def doubt(self) -> int:
+        """Have the next pass look for such runs; return the number of this doubt. Thread-safe."""
+        self._doubts += 1
+        return self._doubts
+
+    def dispel(self, doubts: int) -> None:
+        """Take note that a look, or an answer, has dispelled all doubts up to one; those that came meanwhile stay."""
+        if self._doubts == doubts:
+            self._dispelled = doubts
 
     @property
     def every(self) -> int:
@@ -190,6 +210,8 @@ class Lease:
         # After that: a pass that sees this sees also that nobody may be declared dead, and a worker whose the runs are.
         self.renewed_at = elapsed
         self.permission.until = elapsed + self.length
+        if late or jumped or unanswered or lost is not None:
+            self.doubt()  # a store shows nothing to a node whose lease is over, so that a look meanwhile may have found nothing
         self._compare_clocks()
         return jumped
 
@@ -220,7 +242,7 @@ class Lease:
             self._unanswered = self.hurry = self.unsure = False
             self.trust_the_others()
             gone = {id(run) for run in missing}
-            self.permission, waiting = Permission(elapsed + self.length), Permission(0)
+            self.permission, waiting = self._permission(elapsed + self.length), self._permission(0)
             for run in runs:
                 run.permission = waiting if id(run) in gone else self.permission
             self.renewed_at = elapsed
@@ -235,7 +257,7 @@ class Lease:
     def _tell_whose_they_are(self, in_hand: Collection[Run], lost: Collection[Run]) -> None:
         """Renew the permission of the runs that are still this node's; those that were not asked for have none until they are."""
         gone = {(run.job_id, run.nominal) for run in lost}
-        self.permission = Permission(0)
+        self.permission = self._permission(0)
         for run in in_hand:
             run.permission = GONE if (run.job_id, run.nominal) in gone else self.permission
 
@@ -289,11 +311,10 @@ class Lease:
         late = self.renewed_at is None or elapsed - self.renewed_at >= self._late
         ownerless = late or elapsed < self.no_takeover_until
         in_doubt = self.in_doubt
-        # An error leaves the doubt: what was taken may be ours all the same.
-        self.in_doubt = True
+        doubts = self.doubt()  # an error leaves it: what was taken may be ours all the same
         self.asked = False
         runs = self._store.rescue(self.node, now + moved, room, set(in_hand), in_doubt, ownerless)
-        self.in_doubt = False
+        self.dispel(doubts)
         self._rescued.update((run.job_id, run.nominal) for run in runs)
         return runs
 

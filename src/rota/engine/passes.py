@@ -228,9 +228,13 @@ class StorePass:
         walks, late = state.walks, state.unclaimed.late
         walks.now, state.walks_until = now, self._outlet.clock.monotonic() + TURN
         try:
+            is_plain = not late and not walks  # as nearly always; asked once, not for each job
             for job in jobs:
-                decision = late.pop((job.id, job.version), None) if late else None
-                decisions.append(decision or _decide(job, walks.time_of(job) if walks else now, walks))
+                if is_plain:
+                    decisions.append(_decide(job, now, walks))
+                else:
+                    decision = late.pop((job.id, job.version), None)
+                    decisions.append(decision or _decide(job, walks.time_of(job) if walks else now, walks))
                 if planning.left_behind is not None:
                     if decisions[-1] is None:  # this thread holds up nobody any more
                         decisions[-1] = _decide(job, now, None)
@@ -239,8 +243,9 @@ class StorePass:
             goes_on = self._watch.end(planning)
         if not goes_on:
             raise PassLeftBehind
-        if walks:
-            self._go_on_later(planning)
+        if not walks:  # then none of them is left for a later pass
+            return decisions  # type: ignore[return-value]
+        self._go_on_later(planning)
         return [decision for decision in decisions if decision is not None]
 
     def _go_on_later(self, planning: Planning) -> None:
@@ -279,7 +284,7 @@ class StorePass:
                 count += len(runs)
                 if permission is not None:
                     for run in runs:
-                        run.permission, run.clock = permission, state.clock
+                        run.permission = permission
                 if state.skipping:
                     state.skipping.discard(decision.job.id)
                 alias = runs[0].executor
@@ -307,7 +312,7 @@ class StorePass:
         node = self._node
         if lease is not None:
             # An error does not tell whether the claim was stored, so it leaves a doubt.
-            lease.in_doubt, node = True, lease.node
+            was_sure, doubts, node = not lease.in_doubt, lease.doubt(), lease.node
         try:
             won = state.store.claim(decisions, node, now)
         except BaseException as exc:
@@ -320,7 +325,8 @@ class StorePass:
                 state.back_off.failed(left, "claiming runs")  # what was claimed is carried out
             return won
         if lease is not None:
-            lease.in_doubt = False
+            if was_sure:
+                lease.dispel(doubts)
             lease.note_claim(bool(won))
         return won
 
@@ -353,7 +359,7 @@ class StorePass:
             else:
                 again += run.attempt > 1
                 self._outlet.logger.debug("Run %r is taken over", run)
-                run.permission, run.clock = permission, state.clock
+                run.permission = permission
                 taken.append(run)
         if again:
             self._outlet.logger.warning(

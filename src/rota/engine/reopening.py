@@ -51,7 +51,8 @@ def reopen(outlet: Outlet, state: StoreState) -> None:
             for run in store.get_runs(status=CLAIMED, limit=MOST)
             if run.owner == lease.node and (run.job_id, run.nominal) not in in_hand
         }
-        lease.in_doubt = lease.in_doubt or bool(lease.left_over)
+        if lease.left_over:
+            lease.doubt()
         if missing:
             outlet.logger.warning(
                 "Job store %r is open again and did not have %d runs in hand; %d of them are written anew. What comes of the "

@@ -31,7 +31,6 @@ class StoreState:
     __slots__ = (
         "alias",
         "back_off",
-        "clock",
         "clocks",
         "completions",
         "crowded",
@@ -62,8 +61,6 @@ class StoreState:
         #: the thread that renews the lease; None: the passes do, as in virtual time
         self.renewals: Renewals | None = None
         self.completions = Completions(outlet, self.back_off, store, alias, lease)
-        #: what runs are judged by, None: the clock of this node, as executors know it
-        self.clock = store if store.has_clock else None
         #: compares the clock that counts for the store's jobs with this node's monotonic one
         self.clocks = ClockWatch()
         #: True until elapsed-time jobs have been planned anew, after that clock was set back

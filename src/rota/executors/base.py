@@ -338,13 +338,6 @@ class BaseExecutor(ABC):
                 self._counts.pop(job_id, None)
             return True
 
-    if not TYPE_CHECKING:  # for checkers, an attribute is there or not
-
-        def __getattr__(self, name: str) -> Any:
-            from ..compat.names import missing  # rare
-
-            raise missing(self, name)
-
     # Third-party executors need not call our __init__(), so this state is made when it is first asked for.
     @property
     def _legacy_lock(self) -> Any:

@@ -10,7 +10,7 @@ from functools import partial
 from ..core.run import Run
 from ..errors import MissingExtraError
 from .base import NativeExecutor
-from .steps import chain, close_quietly, perform
+from .steps import cancel_group, chain, close_quietly, perform
 
 try:
     import gevent
@@ -152,8 +152,7 @@ class GeventExecutor(NativeExecutor):
     def _cancel_all(self) -> None:
         for greenlet, current in list(self._greenlets.items()):
             begun = current.started_at is not None and not current.ended
-            for run in chain(current):
-                run.cancel()
+            cancel_group(current)
             if begun:  # the others see the mark when they begin
                 greenlet.kill(block=False)
         if self._loop_thread is not None:

@@ -16,7 +16,7 @@ from ..core.run import Run, time_of
 from ..core.states import CANCELLED, CLAIMED, end
 from .base import UNBOUNDED, NativeExecutor
 from .pool import ThreadPoolExecutor
-from .steps import chain, close_quietly, is_coroutine_function, perform, perform_coroutine
+from .steps import cancel_group, chain, close_quietly, is_coroutine_function, perform, perform_coroutine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -228,8 +228,7 @@ class LoopExecutor(NativeExecutor):
                 end(run, CANCELLED, "cancelled before it started", time_of(run, self._clock))
                 self._report(run, done)
         for task, (head, *_) in list(self._tasks.items()):
-            for run in chain(head):
-                run.cancel()
+            cancel_group(head)
             task.cancel()
 
     def _tell_idle(self) -> None:

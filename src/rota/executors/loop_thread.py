@@ -14,7 +14,7 @@ from ..core.run import Run, fail, time_of
 from ..core.states import CANCELLED, end
 from ..logs import GuardedLogger
 from ..texts import traceback_of
-from .steps import close_quietly, perform_coroutine
+from .steps import cancel_group, close_quietly, perform_coroutine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ class _RunningLoop:
     def _cancel_all(self) -> None:
         self._take()
         for task, item in list(self.tasks.items()):
-            item[0].cancelled = True
+            cancel_group(item[0])
             task.cancel()
 
     def _ended(self, task: asyncio.Task[None]) -> None:

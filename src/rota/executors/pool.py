@@ -6,7 +6,7 @@ Imports no asyncio and no multiprocessing until a job needs them; the process po
 from __future__ import annotations
 
 from ..errors import UnknownOptionError
-from .steps import close_quietly, perform
+from .steps import cancel_group, close_quietly, perform
 from .worker_pool import WorkerPool
 
 TYPE_CHECKING = False
@@ -101,7 +101,10 @@ class ThreadPoolExecutor(WorkerPool):
             if item is None:
                 return
             run: Run | None
-            run, done = item
+            run, done, cancellations = item
+            under_way[index] = (run, done)
+            if cancellations != self._cancellations:  # between the queue and here, cancel() saw it in neither
+                cancel_group(run)
             while run is not None:
                 then = run.then
                 under_way[index] = (run, done)

@@ -21,7 +21,7 @@ from ..core.states import CANCELLED, LOST, MISSED, end, succeed
 from ..errors import ConfigurationError, SerializationError, UnknownOptionError, WorkerProcessError
 from ..texts import error_text, text_of
 from .process_worker import pack_call
-from .steps import chain, may_start
+from .steps import cancel_group, chain, may_start
 from .worker_pool import WorkerPool
 from .worker_process import Settings, WorkerDiedError, WorkerProcess, forget_all, is_being_prepared
 
@@ -143,7 +143,12 @@ class ProcessPoolExecutor(WorkerPool):
                 if item is None:
                     return
                 run: Run | None
-                run, done = item
+                run, done, cancellations = item
+                under_way[index] = (run, done)
+                if (
+                    cancellations != self._cancellations
+                ):  # between the queue and here, cancel() saw it in neither
+                    cancel_group(run)
                 while run is not None:
                     then = run.then
                     under_way[index] = (run, done)
@@ -250,7 +255,7 @@ class ProcessPoolExecutor(WorkerPool):
             worker.retire()
 
     def _fail_queued(self, error: WorkerProcessError) -> None:
-        for head, done in self._unqueue():
+        for head, done, _ in self._unqueue():
             for run in chain(head):
                 fail(run, error, "", time_of(run, self._clock))
                 self._count(run, False)

@@ -73,7 +73,7 @@ def runs_of(job: Job, run_times: list[datetime], claimed: Sequence[Run]) -> Iter
     for run_time in run_times:
         run = run_for(job, run_time)
         if run.nominal in by_nominal:
-            run.permission, run.clock = by_nominal[run.nominal].permission, by_nominal[run.nominal].clock
+            run.permission = by_nominal[run.nominal].permission
             if before is not None and before.status == WITHHELD:
                 withhold(run)
         yield run

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..clock import Clock
+    from ..core.run import ShowsTime
     from ..logs import GuardedLogger
 
 #: The flag of ``async def`` in a code object, and what markcoroutinefunction() leaves on others (inspect is slow to load).
@@ -58,6 +59,12 @@ def chain(head: Run) -> Sequence[Run]:
     while runs[-1].then is not None:
         runs.append(runs[-1].then)
     return runs
+
+
+def cancel_group(head: Run) -> None:
+    """Ask a run and what follows it in its group to stop."""
+    for run in chain(head):
+        run.cancelled = True
 
 
 def is_coroutine_function(func: Any) -> bool:
@@ -124,12 +131,15 @@ def perform(run: Run, context: Context, clock: Clock, logger: GuardedLogger) -> 
     :param context: the context variables that the job sees; a copy of it is made for the run
     :return: None, or a coroutine that the caller has to await by :func:`perform_coroutine` (the run has not ended then)
     """
-    job, own = run.job, run.clock or clock
+    job = run.job
+    own: ShowsTime = clock
+    if run.permission is not None:
+        if not run.cancelled and not may_start(run, clock):
+            return None
+        own = run.permission.clock or clock
     now = own.now()
     if run.cancelled:
         return end(run, CANCELLED, "cancelled before it started", now)
-    if run.permission is not None and not may_start(run, clock):
-        return None
     if job is not None and job.policy.expires is not None and is_expired(run, now):
         return end(run, MISSED, "expired", now)
     run.started_at = now

@@ -13,7 +13,7 @@ from ..core.run import Run, time_of
 from ..core.states import CANCELLED, end
 from ..errors import MissingExtraError
 from .base import UNBOUNDED, NativeExecutor
-from .steps import chain, close_quietly, is_coroutine_function, perform, perform_coroutine
+from .steps import cancel_group, chain, close_quietly, is_coroutine_function, perform, perform_coroutine
 
 try:
     from twisted.internet.defer import Deferred
@@ -108,8 +108,7 @@ class TwistedExecutor(NativeExecutor):
     def cancel(self) -> None:
         """Cancel the coroutines, and ask the plain functions to stop; those that have not started will not."""
         for current in list(self._threaded.values()):
-            for run in chain(current):
-                run.cancel()
+            cancel_group(current)
         self._reactor.callFromThread(self._cancel_coroutines)
 
     def _finish(self, run: Run, done: Done) -> None:
@@ -216,7 +215,7 @@ class TwistedExecutor(NativeExecutor):
 
     def _cancel_coroutines(self) -> None:
         for run, cancel in list(self._cancels.items()):
-            run.cancel()
+            cancel_group(run)
             cancel()
 
 

@@ -13,7 +13,8 @@ from ..core.admission import Pace, ahead
 from ..core.run import Run, time_of
 from ..core.states import CANCELLED, end
 from ..errors import ConfigurationError
-from .base import NativeExecutor, chain
+from .base import NativeExecutor
+from .steps import cancel_group, chain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
     from .base import Done
 
-    Item = tuple[Run, Done]
+    #: the head of a group, its callback, and how often the pool had been cancelled when it was queued
+    Item = tuple[Run, Done, int]
     Items = SimpleQueue[Item | None]
 
 
@@ -55,7 +57,9 @@ class WorkerPool(NativeExecutor):
         #: ended runs that tell nothing about how long runs keep a worker busy
         self._unmeasured = 0
         #: what each thread has in hand
-        self._under_way: dict[int, Item] = {}
+        self._under_way: dict[int, tuple[Run, Done]] = {}
+        #: how often cancel() was called: a thread that took an item before the last time may not have been seen with it
+        self._cancellations = 0
         self._pace = Pace()
         self._roomy_at = self.max_workers
 
@@ -118,8 +122,9 @@ class WorkerPool(NativeExecutor):
             self._stopped = False
             self._start_threads()
             put = self._queue.put
+            cancellations = self._cancellations
             for head in runs:
-                put((head, done))
+                put((head, done, cancellations))
 
     def shutdown(self, wait: bool = True) -> None:
         """Let the workers end after what is queued; with ``wait``, wait for them."""
@@ -155,13 +160,14 @@ class WorkerPool(NativeExecutor):
 
     def cancel(self) -> None:
         """End queued runs as cancelled, and ask the runs under way to stop."""
+        with self._lock:
+            self._cancellations += 1
         self._cancel_queued()
         for head, _ in list(self._under_way.values()):
-            for run in chain(head):
-                run.cancel()
+            cancel_group(head)
 
     def _cancel_queued(self) -> None:
-        for head, done in self._unqueue():
+        for head, done, _ in self._unqueue():
             for run in chain(head):
                 end(run, CANCELLED, "cancelled before it started", time_of(run, self._clock))
                 self._count(run, False)
@@ -187,7 +193,7 @@ class WorkerPool(NativeExecutor):
     def _queue_rest(self, run: Run, done: Done) -> None:
         """Queue the rest of a group whose beginning was carried out elsewhere; it is taken even after a shutdown."""
         with self._lock:
-            self._queue.put((run, done))
+            self._queue.put((run, done, self._cancellations))
             if self._stopped:
                 self._start_threads()
                 for _ in self._threads:

@@ -10,6 +10,7 @@ from os import urandom
 
 from ..callables import instead_of_nameless
 from ..clock import HELD, instant, shown_moment, trigger_zone
+from ..compat.absent import without
 from ..core.plan import AFTER_RUN
 from ..core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, seconds_of, with_options
 from ..core.states import ACTIVE, ENDED, NEW, PAUSED, QUARANTINED, set_job_state
@@ -514,16 +515,6 @@ class Job:
         )
         self.next_run_time = state["next_run_time"]
 
-    if not TYPE_CHECKING:  # for checkers, an attribute is there or not
-
-        def __getattr__(self, name: str) -> Any:
-            if name in _BLANK:  # made by object.__new__(Job), as programs copy jobs by the names of __slots__
-                setattr(self, name, _BLANK[name])
-                return _BLANK[name]
-            from ..compat.names import missing  # rare
-
-            raise missing(self, name)
-
     def __eq__(self, other: object) -> bool:
         return self.id == other.id if isinstance(other, Job) else NotImplemented
 
@@ -555,35 +546,26 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
 _CALL = frozenset(("func", "args", "kwargs"))
 _NOWHERE = (None, None)
 _NO_KWARGS: Mapping[str, Any] = {}
-#: what Job.__new__() sets
-_BLANK: dict[str, Any] = {
-    "_home": _NOWHERE,
-    "_rare": NOTHING_RARE,
-    "executor": "default",
-    "policy": DEFAULT_POLICY,
-    "next_nominal": None,
-    "next_due": None,
-    "version": 0,
-    "state": NEW,
-    "running": 0,
-}
 _assigned = attrgetter(*(name for name in Job.__slots__ if name != "__weakref__"))
 # The slots are made. Programs take the attributes of a job from here, by APScheduler's names.
+# Libraries copy them in this order, one by one, onto what object.__new__(Job) makes: its home makes it a job of its scheduler.
 _NAMES = (
     *(
         "__weakref__",
-        "_jobstore_alias",
-        "_scheduler",
-        "args",
-        "coalesce",
-        "executor",
-        "func",
-        "func_ref",
         "id",
-        "kwargs",
+        "_rare",
+        "executor",
+        "policy",
+        "next_nominal",
+        "next_due",
+        "version",
+        "state",
+        "running",
     ),
-    *("max_instances", "misfire_grace_time", "name", "next_run_time", "trigger"),
+    *("args", "coalesce", "func", "func_ref", "kwargs", "max_instances", "misfire_grace_time", "name"),
+    *("next_run_time", "trigger", "_home", "_jobstore_alias", "_scheduler"),
 )
+without(Job, "_job_state")
 setattr(Job, "__slots__", _NAMES)  # noqa: B010  # the types of slots are those of the class body
 
 

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from threading import get_ident
 
 from ..clock import HELD, SYSTEM_CLOCK, instant, moment
+from ..compat.absent import without
 from ..core.states import ACTIVE, ENDED, QUARANTINED, set_job_state
 from ..core.transitions import may_claim
 from ..errors import (
@@ -632,15 +633,14 @@ class BaseJobStore(ABC):
             job.set_next(None)
         self.update_job(job)
 
-    if not TYPE_CHECKING:  # for checkers, an attribute is there or not
-
-        def __getattr__(self, name: str) -> Any:
-            from ..compat.names import missing  # rare
-
-            raise missing(self, name)
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
+
+
+without(
+    BaseJobStore,
+    *("_get_jobs", "_jobs_index", "_get_job_index", "_reconstitute_jobs", "_ensure_paths", "_ensured_path"),
+)
 
 
 def page(jobs: Sequence[Job], state: Collection[str] | None, limit: int | None, offset: int) -> list[Job]:

@@ -11,6 +11,7 @@ from functools import partial
 from threading import Event, RLock
 
 from ..clock import LEASE, SECOND, SYSTEM_CLOCK, shown_moment
+from ..compat.absent import without
 from ..core.policy import DEFAULT_POLICY
 from ..errors import (
     AliasInUseError,
@@ -401,13 +402,6 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
 
     # -- APScheduler's inner names ----------------------------------------------------------------------------------
 
-    if not TYPE_CHECKING:  # for checkers, an attribute is there or not
-
-        def __getattr__(self, name: str) -> Any:
-            from ..compat.names import missing  # rare
-
-            raise missing(self, name)
-
     @property
     def _job_defaults(self) -> dict[str, Any]:
         from ..compat.schedulers import JobDefaults  # rare
@@ -485,6 +479,20 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
                 "with the --enable-threads option for the scheduler to work."
             )
 
+
+without(
+    BaseScheduler,
+    *(
+        "_timeout",
+        "_shutdown",
+        "_stopped",
+        "_trigger_plugins",
+        "_executor_plugins",
+        "_jobstore_plugins",
+        "_add_job",
+        "_remove_job",
+    ),
+)
 
 if not TYPE_CHECKING:  # for checkers, a name is there or not
 

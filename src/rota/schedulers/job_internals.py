@@ -19,7 +19,7 @@ from ..errors import (
 from ..events import EVENT_JOB_ADDED, EVENT_JOB_MODIFIED, EVENT_JOB_REMOVED, JobEvent
 from ..job.checks import checked_time, usable_id
 from ..logs import INFO
-from ..triggers.base import AskedBy, BaseTrigger
+from ..triggers.base import AskedBy
 from .lookups import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, JobLookups
 from .names import no_such_job
 
@@ -49,16 +49,20 @@ class JobInternals(JobLookups):
 
     def _real_add_job(self, job: Job, jobstore_alias: str, replace_existing: bool) -> None:
         """Plan a job's first run and store it."""
-        store = self._jobstores.get(jobstore_alias) if type(jobstore_alias) is str else None
-        store = store or self._lookup_jobstore(jobstore_alias)
+        try:
+            store = self._jobstores.get(jobstore_alias) or self._lookup_jobstore(jobstore_alias)
+        except TypeError:  # not hashable
+            store = self._lookup_jobstore(jobstore_alias)
         if self._runs_jobs and job.executor not in self._executors:
             self._check_executor(job.executor)
-        has_clock = store.has_clock
-        now = store.now() if has_clock else self.clock.now()
         explicit = job.state != NEW
-        if not explicit:
-            if has_clock:
+        if not store.has_clock:
+            now = self.clock.now()
+        else:
+            now = store.now()
+            if not explicit:
                 _start_by(store, job)
+        if not explicit:
             self._plan_first(job, now)
         nominal, is_told = job.next_nominal, False
         if nominal is not None and nominal <= now:
@@ -120,11 +124,11 @@ class JobInternals(JobLookups):
     def _plan_first(self, job: Job, now: int) -> None:
         """Plan the first run from ``now``; a trigger whose times are all over leaves the job paused, as in APScheduler."""
         trigger = job.trigger
-        if type(trigger).first is not BaseTrigger.first and not trigger.counts_work:
-            first = trigger.first(now)  # nearly always: no part of it is a program's
-        else:
+        if trigger.asks_programs:
             with AskedBy(self):
                 first = trigger.first(now)
+        else:
+            first = trigger.first(now)
         if first is None:
             self._log.warning('Job "%s" is paused: %s has no time to come', job.name, trigger)
             job.set_next(None)

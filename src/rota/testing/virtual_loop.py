@@ -14,7 +14,7 @@ from itertools import count
 from ..clock import SECOND
 from ..core.states import CANCELLED, end
 from ..executors.base import NativeExecutor
-from ..executors.steps import chain, close_quietly, perform, perform_coroutine
+from ..executors.steps import cancel_group, chain, close_quietly, perform, perform_coroutine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class VirtualExecutor(NativeExecutor):
     def cancel(self) -> None:
         """Cancel the coroutines that are under way."""
         for task, run in list(self._tasks.items()):
-            run.cancel()
+            cancel_group(run)
             task.cancel()
 
     def _go_on(self, first: Run | None, done: Done) -> None:

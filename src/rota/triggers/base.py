@@ -81,6 +81,8 @@ class BaseTrigger(TriggerOperators, ABC):
     follows_end: bool = False
     #: whether finding the times takes an amount of work that is not known beforehand, so that it is counted
     counts_work: bool = False
+    #: whether finding the times may call what a program has written
+    asks_programs: bool = True
 
     @property
     def regular(self) -> bool:
@@ -305,6 +307,7 @@ class InstantTrigger(BaseTrigger):
         elif "get_next_fire_time" in cls.__dict__:
             for name in ("first", "after", "at_or_before", "latest", "anchor_among"):
                 setattr(cls, name, getattr(BaseTrigger, name))
+        cls.asks_programs = cls.counts_work or cls.first is BaseTrigger.first
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
         """Return the next nominal time, or None if there is none; jitter is not part of it.

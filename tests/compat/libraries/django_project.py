@@ -192,6 +192,7 @@ def ordinary_life() -> None:
     told["ended"] = sorted(ends.seen)
     until(lambda: len(executions("hourly")) == 1 and executions("hourly")[0][0] == "Executed")
     until(lambda: len(executions("failing")) == 1 and executions("failing")[0][0] == "Error!")
+    until(lambda: store.lookup_job("once") is None)  # APScheduler takes it away only after it has started it
     told["executions"] = {id: executions(id) for id in ("hourly", "failing", "once")}
     told["once is gone"] = store.lookup_job("once")
     told["went on"] = DjangoJob.objects.get(id="hourly").next_run_time > now

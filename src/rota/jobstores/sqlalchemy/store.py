@@ -552,10 +552,11 @@ class SQLAlchemyJobStore(DurableJobStore):
                 if run.owner != node or (run.job_id, run.nominal) not in known
             ]
             held = self._ledger_table.held(conn, {run.job_id for run, _ in unknown})
-            unknown = [(run, fence) for run, fence in unknown if run.job_id not in held]
+            # What is this node's own changes no job; left to a later look, nobody would look for it again.
+            unknown = [(run, fence) for run, fence in unknown if run.owner == node or run.job_id not in held]
             orphaned = Counter([run.job_id for run, _ in unknown])
             jobs = {row.id: self._job_of(row) for row in self._jobs.some(conn, orphaned)}
-            self._recount_busy(conn, jobs, orphaned)
+            self._recount_busy(conn, {id: job for id, job in jobs.items() if id not in held}, orphaned)
             refusal = self._format.run_refusal
             return rescue(conn, self._ledger_table, unknown, jobs, node, now, room, known, refusal)
 

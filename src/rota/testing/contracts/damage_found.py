@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import io
 
-from ..core.states import MISSED, QUARANTINED, SUCCEEDED
+from ...core.states import MISSED, QUARANTINED, SUCCEEDED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from ..core.run import Run
-    from .manual import ManualScheduler
+    from ...core.run import Run
+    from ..manual import ManualScheduler
 
 #: The kinds of things that a store keeps and a hand can damage.
 JOB, RUN, RECORD, NODE = "job", "run", "record", "node"

@@ -284,6 +284,18 @@ class ExecutorContract(HostileJobsContract, PermissionContract):
             # One that notices the flag by itself ends as it likes.
             assert run.status == CANCELLED or run.retval == "cancelled", (run, run.reason, run.error)
 
+    def test_cancel_ends_a_group_of_coroutines(self, executor: BaseExecutor) -> None:
+        """What comes after the one under way does not start."""
+        if self.inline:
+            pytest.skip("nothing is under way when submit() has returned")
+        ended = Ended()
+        group = self.group_of(*[self.wait_async] * 3)
+        executor.submit([group], ended)
+        self.wait_until(lambda: group.started_at, "the first run has started")
+        executor.cancel()
+        self.wait(ended, 3)
+        assert [run.status for run in ended.runs] == [CANCELLED] * 3
+
     def test_shutdown_waits_for_what_was_handed_over(self, executor: BaseExecutor) -> None:
         """No run is cut off by a shutdown that waits."""
         ended = Ended()

@@ -5,16 +5,16 @@ Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how 
 
 from __future__ import annotations
 
-from ..clock import SECOND, moment
-from ..core.states import PAUSED
-from .contracts.store_jobs import NODE, START, claim, due_ids, finish, make_job, running, statuses
+from ...clock import SECOND, moment
+from ...core.states import PAUSED
+from .store_jobs import NODE, START, claim, due_ids, finish, make_job, running, statuses
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..job.handle import Job
-    from ..jobstores.base import BaseJobStore
+    from ...job.handle import Job
+    from ...jobstores.base import BaseJobStore
 
 
 def replace(store: BaseJobStore, **methods: Any) -> None:

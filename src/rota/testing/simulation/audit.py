@@ -6,7 +6,7 @@ It watches; it calls nothing but the observer's reading methods.
 from __future__ import annotations
 
 from ...clock import HELD, moment
-from ...core.states import ACTIVE, END_STATES, ENDED
+from ...core.states import ACTIVE, CANCELLED, END_STATES, ENDED, FAILED, SUCCEEDED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -137,8 +137,15 @@ class Audit:
         self, before: dict[str, Snapshot | None], won: Sequence[Decision], node: str, now: int, running: bool
     ) -> None:
         """Check a claim that was stored."""
-        self.require(running or not won, f"{node} claimed while its scheduler was paused or stopped")
+        late = [decision for decision in won if _is_beside_the_schedule(decision, before)]
+        self.require(
+            running or len(late) == len(won), f"{node} claimed while its scheduler was paused or stopped"
+        )
+        for decision in late:
+            self._record_late(decision)
         for decision in won:
+            if decision in late:
+                continue
             job_id = decision.job.id
             seen = before[job_id]
             self.require(seen is not None, f"{node} claimed {job_id}, which was not in the store")
@@ -172,6 +179,17 @@ class Audit:
                 self.count(record.status, record.count)
             if decision.state == ENDED:
                 self.segments[job_id][-1].exhausted = True
+
+    def _record_late(self, decision: Decision) -> None:
+        """Check the end of a run that its store did not know of, as its job was removed, added again or set back meanwhile."""
+        for record in decision.records:
+            key = (decision.job.id, record.nominal)
+            self.require(
+                key not in self.claimed and key not in self.ended,
+                f"{name(key)} was recorded beside another run",
+            )
+            self.ended[key] = (record.owner or "", record.attempt, record.status, record.finished_at)
+            self.count("recorded late")
 
     def finish(self, runs: Sequence[Run], refused: Collection[Run]) -> None:
         """Check outcomes that were stored, and those that were refused."""
@@ -216,11 +234,12 @@ class Audit:
         if until is not None and until < now:
             self.count("renewed late")
         looks = in_doubt or until < now if until is not None else bool(in_hand)
+        # A server whose clock was ahead for a while has ended leases early, which is not seen here: then it looks, too.
         self.require(
-            looks == (lost is not None),
+            looks == (lost is not None) or (not looks and self.read_leases is not None),
             f"{node} renewed its lease (until {until}) at {now} and was told {lost}",
         )
-        for run in in_hand if looks else ():
+        for run in in_hand if lost is not None else ():
             key = (run.job_id, run.nominal)
             if run.ended:  # its end was recorded while this was under way
                 continue
@@ -361,7 +380,7 @@ class Audit:
 
         A job that came back has times that an earlier segment had, in one record.
         """
-        keys = {record.nominal for record in records}
+        written = {record.nominal: record.finished_at or 0 for record in records}
         nominal: int | None = segment.first
         while nominal is not None and (segment.exhausted or segment.end is None or nominal < segment.end):
             record = covered.pop(nominal, None)
@@ -378,8 +397,9 @@ class Audit:
                     following is not None and following <= record.last, f"{record!r} ends between two times"
                 )
                 assert following is not None
+                # A later one comes from a clock that was set back before its job was added again, which no claim can see.
                 self.require(
-                    following not in keys,
+                    written.get(following, record.finished_at or 0) >= (record.finished_at or 0),
                     f"{name((job_id, following))} has a record of its own and is in {record!r}",
                 )
                 last, number = following, number + 1
@@ -397,3 +417,14 @@ def name(key: tuple[str, int]) -> str:
 def time(instant: int) -> str:
     """Return an instant's time of day."""
     return moment(instant).strftime("%H:%M:%S.%f")
+
+
+def _is_beside_the_schedule(decision: Decision, before: dict[str, Snapshot | None]) -> bool:
+    """Whether a claim leaves its job's next time as it is, and at most records runs that were under way."""
+    seen = before[decision.job.id]
+    return (
+        not decision.runs
+        and all(record.status in (SUCCEEDED, FAILED, CANCELLED) for record in decision.records)
+        and seen is not None
+        and seen.next_nominal == decision.next_nominal
+    )

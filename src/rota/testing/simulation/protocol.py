@@ -393,7 +393,7 @@ def rescue(
     found = yield Read(orphans)
     unknown = [run_of(row) for row in found if row.owner != node or (row.job_id, row.nominal) not in known]
     held = yield from _held({run.job_id for run in unknown})
-    unknown = [run for run in unknown if run.job_id not in held]
+    unknown = [run for run in unknown if run.owner == node or run.job_id not in held]
     ids = {run.job_id for run in unknown}
     rows = yield Read(lambda view: [view.jobs[id] for id in sorted(ids) if id in view.jobs])
     fences = {id(run): (run.owner, run.attempt) for run in unknown}

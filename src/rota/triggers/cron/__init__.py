@@ -11,6 +11,7 @@ from sys import intern
 from zoneinfo import ZoneInfo
 
 from ...clock import LAST_INSTANT, SECOND, moment
+from ...compat.absent import without
 from ...errors import CronError, NeverFiresError, TriggerError
 from ...texts import text_of
 from ...util import astimezone, suggestion, timezone_to_text
@@ -401,6 +402,8 @@ def _one_zone(named: str, given: tzinfo | str | None) -> tzinfo | None:
         )
     return zone
 
+
+without(CronTrigger, "_increment_field_value", "_set_field_value")
 
 if not TYPE_CHECKING:  # for checkers, a name is there or not
 
