@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from ..job.handle import Job
-    from ..schedulers.base import BaseScheduler
+
+    #: rota.schedulers.base.BaseScheduler, which imports this module
+    BaseScheduler = Any
 
     Entry = tuple[Callable[[Any], Any], int]
 
