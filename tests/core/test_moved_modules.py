@@ -24,5 +24,7 @@ WRITTEN = (
 
 def test_derived_triggers_that_were_pickled_before_their_modules_moved_are_read() -> None:
     hourly = IntervalTrigger(hours=1, start_date="2026-01-01", timezone="UTC")
-    expected = OrTrigger([hourly.on("mon").limit(3), hourly.between("08:00", "18:00").roll(BusinessCalendar())])
+    expected = OrTrigger(
+        [hourly.on("mon").limit(3), hourly.between("08:00", "18:00").roll(BusinessCalendar())]
+    )
     assert load_pickled(PICKLED + WRITTEN + '"}') == expected
