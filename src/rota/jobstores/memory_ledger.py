@@ -1,4 +1,4 @@
-"""The ledger of stores that have none of their own: a ring of records in the memory of this process.
+"""Runs under way and a ring of records in the memory of this process: for the memory store, and stores of eight methods.
 
 It keeps what it is told, and knows no store.
 """
@@ -11,7 +11,6 @@ from itertools import islice
 from operator import attrgetter
 from threading import RLock
 
-from ..core.plan import is_by_hand
 from ..core.run import label
 
 TYPE_CHECKING = False
@@ -27,13 +26,15 @@ RING_SIZE = 10_000
 
 
 class MemoryLedger:
-    """A bounded ring of ledger records and the counts of running runs, for stores that have no ledger of their own."""
+    """The runs under way, and a bounded ring of records of those that have ended.
+
+    :param size: how many records are kept
+    """
 
     def __init__(self, size: int = RING_SIZE) -> None:
         self.lock = RLock()
+        #: how many runs of jobs are under way; whose store counts on its jobs has here those that it does not have any more
         self.running: dict[str, int] = {}
-        #: jobs that wait for their runs to finish, and their pending nominal time
-        self.held: dict[str, int | None] = {}
         #: in the order of their claims
         self.under_way: dict[Run, None] = {}
         self._ended: deque[Run] = deque(maxlen=size)
@@ -46,18 +47,6 @@ class MemoryLedger:
         self._index: dict[str, list[Recorded]] = {}
         self._index_size = 0
 
-    def claim(self, decision: Decision, node: str, now: int) -> None:
-        """Take note of a decision's runs and records."""
-        for run in decision.runs:
-            run.owner = node
-            run.claimed_at = now
-            self.under_way[run] = None
-        if decision.runs:
-            self.running[decision.job.id] = self.running.get(decision.job.id, 0) + len(decision.runs)
-        if now > self.claimed_until:
-            self.claimed_until = now
-        self.record(decision.records, node)
-
     def record(self, records: Sequence[Run], node: str) -> None:
         """Keep records of nominal times that did not run."""
         for record in records:
@@ -69,17 +58,6 @@ class MemoryLedger:
         """Keep ended runs."""
         self._count += len(runs)
         self._ended.extend(runs)
-
-    def finish(self, runs: Sequence[Run]) -> list[str]:
-        """Take note of ended runs; return the ids of held jobs that have no run under way any more."""
-        free = []
-        self._count += len(runs)
-        for run in runs:
-            self.under_way.pop(run, None)
-            if not self.count_down(run.job_id) and run.job_id in self.held:
-                free.append(run.job_id)
-            self._ended.append(run)
-        return free
 
     def count_down(self, job_id: str) -> int:
         """Take note that a run of a job has ended; return how many of its runs are left."""
@@ -97,17 +75,6 @@ class MemoryLedger:
             if run.job_id in counts:
                 counts[run.job_id] += 1
         return counts
-
-    def waiting_in_vain(self) -> list[str]:
-        """Return the ids of held jobs that have no run under way."""
-        return [job_id for job_id, count in self.count_under_way(self.held).items() if not count]
-
-    def set_running(self, job_id: str, count: int) -> None:
-        """Count so many runs of a job as running."""
-        if count:
-            self.running[job_id] = count
-        else:
-            self.running.pop(job_id, None)
 
     def recorded(self, job_id: str, since: int) -> list[Recorded]:
         """Return the records of a job that stand for times from an instant on, oldest first."""
@@ -130,14 +97,6 @@ class MemoryLedger:
         recorded = self.recorded(decision.job.id, since)
         leave_out_recorded(decision, recorded)
         return following is not None and any(last >= following for _, last, _ in recorded)
-
-    def leave_out_if_late(self, decision: Decision, until: int) -> None:
-        """Do that for a decision that may meet records: about times of an earlier claim than the last, or a run by hand."""
-        from ..core.recorded import first_nominal  # import time
-
-        since = first_nominal(decision)
-        if since is not None and (since <= until or is_by_hand(decision)):
-            self.leave_out(decision)
 
     def _update_index(self) -> None:
         new = min(self._count - self._indexed, len(self._ended))

@@ -19,7 +19,7 @@ from ...core.states import CLAIMED
 from ...errors import DeserializationError, HeldRowsError, StoreError
 from ..documents import fields_of, label_all, run_of
 from ..identity import RESTORED, Changed
-from ..offset import AHEAD
+from ..server_clock import AHEAD
 from .damage import LISTS, damage_of_run, entries_of, numbered
 from .jobs import OVER, release
 

@@ -10,6 +10,8 @@ import pickle
 from ...clock import DAY, SECOND, instant, moment
 from ...codec.damaged import LATEST
 from ...codec.jobs import JobFormat
+from ...codec.unrestored import can_run
+from ...core.orphans import linked, sort_out
 from ...core.states import CLAIMED, QUARANTINED, set_job_state
 from ...errors import ConfigurationError, MissingExtraError
 from ...util import maybe_ref
@@ -18,9 +20,8 @@ from ..base import ConflictingIdError, JobLookupError
 from ..documents import heal, ordered
 from ..durable import DurableJobStore
 from ..identity import Changed, Identity
-from ..offset import Offset
-from ..orphans import linked, sort_out
 from ..retention import Pace, Retention, parts
+from ..server_clock import Offset
 
 try:
     import pymongo  # noqa: F401  # said here, should it be missing
@@ -372,7 +373,9 @@ class MongoDBJobStore(DurableJobStore):
             by_id = {document["_id"]: document for document in documents}
             found_jobs = self._jobs.some({run.job_id for run in orphans})
             jobs = {job.id: job for job in map(self._job_of, found_jobs)}
-            changed = sort_out(orphans, jobs, node, now, left, known, self._format.run_refusal)
+            changed = sort_out(
+                orphans, jobs, node, now, left, known, self._format.run_refusal, can_run=can_run
+            )
             taken = self._runs.take(changed, by_id)
             for run in taken:
                 own.add((run.job_id, run.nominal))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...clock import DAY, LEASE, SECOND
-from ..offset import AHEAD
+from ..server_clock import AHEAD
 from .lua import VERSION_DIGITS
 
 #: The longest lease, and the one that is taken for a length that is none, in microseconds.

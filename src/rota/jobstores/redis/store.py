@@ -10,6 +10,8 @@ import pickle
 
 from ...clock import DAY, instant, moment
 from ...codec.jobs import JobFormat
+from ...codec.unrestored import can_run
+from ...core.orphans import linked, sort_out
 from ...core.states import CLAIMED, ENDED, QUARANTINED
 from ...errors import (
     ConfigurationError,
@@ -22,9 +24,8 @@ from ..base import COUNTED, ConflictingIdError, JobLookupError
 from ..documents import ordered, parts_of
 from ..durable import DurableJobStore
 from ..identity import Changed, Identity
-from ..offset import Offset
-from ..orphans import linked, sort_out
 from ..retention import Pace, Retention
+from ..server_clock import Offset
 
 try:
     import redis  # noqa: F401  # whether it is here
@@ -367,7 +368,9 @@ class RedisJobStore(DurableJobStore):
         for _ in range(TRIES):
             orphans = self._ledger_keys.orphans(clock(), node, own, in_doubt, ownerless)
             jobs = {job.id: job for job in self._jobs.of(orphans.jobs)}
-            whole = sort_out(orphans.runs, jobs, node, now, left, known, self._format.run_refusal)
+            whole = sort_out(
+                orphans.runs, jobs, node, now, left, known, self._format.run_refusal, can_run=can_run
+            )
             changed = [*orphans.damaged, *whole]
             if not changed:
                 break

@@ -9,13 +9,14 @@ from bisect import bisect_left
 from itertools import starmap
 
 from ...codec.damaged import NO_VERSION
+from ...codec.unrestored import can_run
+from ...core.orphans import linked, sort_out
 from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, standing_from
 from ...core.states import CLAIMED, ENDED, QUARANTINED
 from ...core.transitions import marked, may_claim, moved
 from ...errors import StoreConflictError
 from ...texts import storable
 from ..documents import check_times
-from ..orphans import linked, sort_out
 from .forms import REMOVED, changes_of, quarantine
 from .keys import (
     ACTIVE_RUNS,
@@ -365,7 +366,9 @@ class Ledger:
         }
         docs = {id: None if doc is None or doc.unreadable is not None else doc for id, doc in docs.items()}
         oldest_first = sorted(orphans.values(), key=lambda run: run.nominal)
-        changed = sort_out(oldest_first, jobs, search.node, now, search.left, search.known, self._refusal)
+        changed = sort_out(
+            oldest_first, jobs, search.node, now, search.left, search.known, self._refusal, can_run=can_run
+        )
         all_done = True
         taken: list[Run] = []
         steps: list[Step] = []

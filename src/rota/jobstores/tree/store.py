@@ -15,8 +15,8 @@ from ..base import ALIASES, COUNTED
 from ..documents import label_all
 from ..durable import DurableJobStore
 from ..identity import Identity
-from ..offset import Offset
 from ..retention import Retention
+from ..server_clock import Offset
 from .damage import Mender
 from .history import Records
 from .jobs import Jobs

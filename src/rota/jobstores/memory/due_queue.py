@@ -8,14 +8,14 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 from itertools import count, islice
 
-from ..clock import HELD
-from ..core.states import ACTIVE
+from ...clock import HELD
+from ...core.states import ACTIVE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..job.handle import Job
+    from ...job.handle import Job
 
     #: due time, order of arrival, the version of the job for which it holds, job
     Entry = tuple[int, int, int, Job]
