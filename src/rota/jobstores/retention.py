@@ -5,7 +5,8 @@ Counts and decides; it reads and deletes nothing.
 
 from __future__ import annotations
 
-from ..clock import HOUR, MINUTE
+from ..clock import DAY, HOUR, MINUTE
+from ..errors import ConfigurationError
 from .base import COUNTED
 
 TYPE_CHECKING = False
@@ -78,6 +79,18 @@ class Retention:
     def end(self, now: int) -> None:
         """Take note that all records were looked at."""
         self._looked_at = now
+
+
+def retention_of(keep_runs: int | None, keep_days: float | None) -> Retention:
+    """Return the bounds that a store's options ask for.
+
+    :raises ConfigurationError: if one of them is wrong
+    """
+    if keep_runs is not None and keep_runs < 1:
+        raise ConfigurationError(f"keep_runs must be at least 1, or None for no bound, got {keep_runs!r}")
+    if keep_days is not None and not keep_days > 0:
+        raise ConfigurationError(f"keep_days must be more than 0, or None for no bound, got {keep_days!r}")
+    return Retention(keep_runs, None if keep_days is None else int(keep_days * DAY))
 
 
 class Pace:
