@@ -40,7 +40,7 @@ numbers = count()
 #: where the version and the steps are
 MODULES = {
     "redis": "rota.jobstores.redis.layout",
-    "mongodb": "rota.jobstores.mongodb.server",
+    "mongodb": "rota.jobstores.mongodb.layout",
     "etcd": "rota.jobstores.tree.layout",
     "zookeeper": "rota.jobstores.tree.layout",
 }

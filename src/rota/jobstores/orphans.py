@@ -42,14 +42,14 @@ class Search:
         self.own = set(known)
         self.left = None if room is None else dict(room)
 
-    def is_orphan(self, run: Run, living: Collection[str]) -> bool:
-        """Whether a run is one that the node may take over.
+    def is_orphan(self, job_id: str, nominal: int, owner: str | None, living: Collection[str]) -> bool:
+        """Whether a claimed run is one that the node may take over.
 
         :param living: the nodes whose lease is not over
         """
-        if run.owner == self.node:
-            return self.in_doubt and (run.job_id, run.nominal) not in self.own
-        return run.owner is None or not (self.ownerless or run.owner in living)
+        if owner == self.node:
+            return self.in_doubt and (job_id, nominal) not in self.own
+        return owner is None or not (self.ownerless or owner in living)
 
     def note(self, taken: Iterable[Run]) -> None:
         """Take note of the runs that the node has taken."""
