@@ -18,6 +18,48 @@ if TYPE_CHECKING:
     from .run import Run
 
 
+class Search:
+    """Whose runs a node may take over, and what it has taken so far; see the port.
+
+    :ivar own: the keys of the runs that the node has in hand, those that it has taken among them
+    :ivar left: of how many jobs it can still take runs for each executor, None for any number
+    """
+
+    __slots__ = ("in_doubt", "known", "left", "node", "own", "ownerless")
+
+    def __init__(
+        self,
+        node: str,
+        room: Mapping[str, int] | None,
+        known: Collection[tuple[str, int]],
+        in_doubt: bool,
+        ownerless: bool,
+    ) -> None:
+        self.node = node
+        self.known = known
+        self.in_doubt = in_doubt
+        self.ownerless = ownerless
+        self.own = set(known)
+        self.left = None if room is None else dict(room)
+
+    def is_orphan(self, job_id: str, nominal: int, owner: str | None, living: Collection[str]) -> bool:
+        """Whether a claimed run is one that the node may take over.
+
+        :param living: the nodes whose lease is not over
+        """
+        if owner == self.node:
+            return self.in_doubt and (job_id, nominal) not in self.own
+        return owner is None or not (self.ownerless or owner in living)
+
+    def note(self, taken: Iterable[Run]) -> None:
+        """Take note of the runs that the node has taken."""
+        for run in taken:
+            if run.status == CLAIMED:
+                self.own.add((run.job_id, run.nominal))
+                if self.left is not None:
+                    self.left[run.executor] = self.left.get(run.executor, 0) - 1
+
+
 def sort_out(
     orphans: Sequence[Run],
     jobs: Mapping[str, Job],

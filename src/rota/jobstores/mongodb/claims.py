@@ -17,8 +17,7 @@ from ...core.transitions import marked, moved
 from ...errors import HeldRowsError, StoreError, StoreUnavailableError
 from ...interrupts import is_interrupt
 from ...texts import error_text, shortened, storable
-from .damage import LISTS, entries_of
-from .runs import BATCH, entry_of, key_of
+from .forms import LISTS, entries_of, entry_of, key_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,12 +26,14 @@ if TYPE_CHECKING:
 
     from ...core.plan import Decision
     from ..retention import Retention
-    from .damage import Mender
-    from .runs import Ledger
+    from .damage import Damage
+    from .history import History
+    from .runs import Runs
     from .server import Server
 
 
-#: How many ranges of times one question names.
+#: How many keys, and how many ranges of times, one question names.
+BATCH = 500
 RANGES = 100
 
 
@@ -40,15 +41,19 @@ class Claims:
     """Makes decisions true in one store.
 
     :param server: where the documents are
-    :param ledger: files records
-    :param mender: puts damaged jobs into quarantine
+    :param runs: files records
+    :param history: reads records
+    :param damage: puts damaged jobs into quarantine
     :param bounds: counts records
     """
 
-    def __init__(self, server: Server, ledger: Ledger, mender: Mender, bounds: Retention) -> None:
+    def __init__(
+        self, server: Server, runs: Runs, history: History, damage: Damage, bounds: Retention
+    ) -> None:
         self._server = server
-        self._ledger = ledger
-        self._mender = mender
+        self._runs = runs
+        self._history = history
+        self._damage = damage
         self._bounds = bounds
         #: of the jobs that were due last: version, and the nominal times of the runs in the document
         self._seen: dict[str, tuple[int, tuple[int, ...]]] = {}
@@ -64,7 +69,7 @@ class Claims:
         hurt = [decision for decision in decisions if is_damaged(decision.error)]
         if hurt:
             left = [decision for decision in decisions if decision not in hurt]
-            return [*self._mender.claim(hurt), *(self.claim(left, node, now) if left else ())]
+            return [*self._damage.claim(hurt), *(self.claim(left, node, now) if left else ())]
         token = urandom(8).hex()
         for decision in decisions:
             marked(decision, node, now)
@@ -83,7 +88,7 @@ class Claims:
             self._bounds.count(decision.job.id, len(decision.runs) + len(decision.records))
         filed = [decision.job.id for decision in won if decision.records or decision.state == ENDED]
         if filed:
-            self._ledger.file(filed)
+            self._runs.file(filed)
         return won
 
     def _write(self, decisions: Sequence[Decision], token: str) -> int:
@@ -180,7 +185,7 @@ class Claims:
             used = taken.get(decision.job.id)
             since = first_nominal(decision)
             if used and since is not None and max(used) >= since:
-                leave_out_recorded(decision, self._ledger.recorded(decision.job.id, since))
+                leave_out_recorded(decision, self._history.recorded(decision.job.id, since))
 
 
 def _claim_of(decision: Decision, token: str) -> UpdateOne:
