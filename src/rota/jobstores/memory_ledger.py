@@ -33,22 +33,25 @@ class MemoryLedger:
 
     def __init__(self, size: int = RING_SIZE) -> None:
         self.lock = RLock()
-        #: how many runs of jobs are under way; whose store counts on its jobs has here those that it does not have any more
+        #: how many runs of each job are under way; of the memory store, which counts on its jobs, those of jobs that left it
         self.running: dict[str, int] = {}
         #: in the order of their claims
         self.under_way: dict[Run, None] = {}
         self._ended: deque[Run] = deque(maxlen=size)
         #: the latest instant of a claim: no nominal time after it has a record
         self.claimed_until = 0
-        #: how many records there have been, and how many of them the index has taken in
+        #: how many records were kept so far, and how many of them are in the index
         self._count = 0
         self._indexed = 0
-        #: the records of each job, for those that come back; made up to date when somebody asks, and bounded by the ring
+        #: the records of each job, for jobs that are added again; brought up to date when it is needed, and bounded by the ring
         self._index: dict[str, list[Recorded]] = {}
         self._index_size = 0
 
     def record(self, records: Sequence[Run], node: str) -> None:
-        """Keep records of nominal times that did not run."""
+        """Keep records of nominal times that did not run.
+
+        :param node: the id of the node that decided so
+        """
         for record in records:
             record.owner = node
             label(record)
@@ -60,7 +63,7 @@ class MemoryLedger:
         self._ended.extend(runs)
 
     def count_down(self, job_id: str) -> int:
-        """Take note that a run of a job has ended; return how many of its runs are left."""
+        """Count a run of a job as ended; return how many of its runs are under way now."""
         left = self.running.get(job_id, 0) - 1
         if left > 0:
             self.running[job_id] = left
@@ -87,7 +90,7 @@ class MemoryLedger:
         return standing_from([*found, *current], since) if current else found
 
     def leave_out(self, decision: Decision) -> bool:
-        """Take out of a decision what has a record already; return whether later times of its job have one, too."""
+        """Take out of a decision what has a record already (R4); return whether later times of its job have one, too."""
         from ..core.recorded import first_nominal, leave_out_recorded  # import time
 
         since = first_nominal(decision)
@@ -109,9 +112,14 @@ class MemoryLedger:
             self._index.setdefault(run.job_id, []).append(_standing(run))
 
     def select(self, job_id: str | None, status: str | Iterable[str] | None, limit: int) -> list[Run]:
-        """Return records, newest first."""
+        """Return records, newest first, runs under way among them.
+
+        :param job_id: only records of this job
+        :param status: only records with this status, or one of these
+        :param limit: the largest number of records
+        """
         wanted = {status} if isinstance(status, str) else None if status is None else set(status)
-        with self.lock:  # a copy: others go on writing meanwhile
+        with self.lock:  # a copy, as other threads go on writing
             runs = [*reversed(self.under_way), *reversed(self._ended)]
         found = (
             run
