@@ -37,7 +37,7 @@ _EARLIEST = -(2**63)
 
 
 def release(ids: Sequence[str]) -> list[UpdateMany]:
-    """Return the updates that let jobs become due that waited for runs which have ended."""
+    """Return the updates that let jobs become due that waited for runs which have ended (R6)."""
     held = {"_id": {"$in": ids}, "next_due": HELD, "under_way": []}
     return [UpdateMany(held, [{"$set": {"next_due": "$next_nominal"}}])]
 

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
 __all__ = ("ConflictingIdError", "JobLookupError", "RedisJobStore")
 
-#: How often a scheduler looks for changes by others while it hears of them (seconds): what was not heard is found then.
-_HEARING_INTERVAL = 10.0
+#: How often a scheduler looks for changes by others while it is told of them (seconds): what it was not told is found then.
+_INTERVAL_WHILE_LISTENING = 10.0
 
 
 class RedisJobStore(DurableJobStore):
@@ -174,7 +174,7 @@ class RedisJobStore(DurableJobStore):
         """Call ``wake`` when another process has added, changed or freed a job that is due before all others."""
 
         def listening(connected: bool) -> None:
-            self.poll_interval = _HEARING_INTERVAL if connected else type(self).poll_interval
+            self.poll_interval = _INTERVAL_WHILE_LISTENING if connected else type(self).poll_interval
 
         self._server.listen(self._keys.wake, wake, listening)
 
