@@ -6,7 +6,6 @@ It may not raise because of what a document holds; what it reads was read by som
 from __future__ import annotations
 
 from operator import attrgetter
-from os import urandom
 
 from ...clock import HELD
 from ...codec.damaged import (
@@ -21,7 +20,7 @@ from ...codec.damaged import (
 )
 from ...core.states import ACTIVE, CLAIMED, LOST, QUARANTINED, end, set_job_state
 from ...texts import shortened
-from ..documents import fields_of, mended_fields, run_of
+from ..documents import fields_of, mended_fields, new_version, run_of
 from ..retention import Pace
 from .forms import LISTS, OVER, REMOVED, damage_of_run, entries_of, is_whole
 from .jobs import release
@@ -101,7 +100,7 @@ class Damage:
         """
         raw, id = damaged_fields(document), document["_id"]
         version = version_of(document.get("version"))
-        new = int.from_bytes(urandom(5), "big") if version == NO_VERSION else version + 1
+        new = new_version() if version == NO_VERSION else version + 1
         values: dict[str, Any] = {"version": new, "next_due": None}
         if document.get("state") not in OVER:
             values |= {"state": QUARANTINED, "error": reason}

@@ -5,8 +5,6 @@ Each change is one conditional update of a job's document. It knows no record.
 
 from __future__ import annotations
 
-from os import urandom
-
 from pymongo import UpdateMany
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
@@ -16,7 +14,7 @@ from ...core.states import ACTIVE, QUARANTINED
 from ...errors import ConflictingIdError, JobLookupError
 from .. import retention
 from ..base import ALIASES, COUNTED
-from ..documents import heal
+from ..documents import heal, new_version
 from ..retention import Pace, parts
 from .forms import OVER, REMOVED, entries_of, values_of
 
@@ -166,8 +164,7 @@ class Jobs:
         values = values_of(job, self._format)
         if values["next_due"] == HELD:
             values["next_due"] = values["next_nominal"]
-        # Starts anywhere, so that a decision about a removed job of the same id cannot be taken for one about this job.
-        values["version"] = int.from_bytes(urandom(5), "big")
+        values["version"] = new_version()
         return values
 
     def add(self, job: Job) -> None:

@@ -13,7 +13,7 @@ from operator import attrgetter
 from pymongo import ReplaceOne, UpdateMany, UpdateOne
 
 from ...errors import HeldRowsError, StoreError
-from ..orphans import linked, sort_out
+from ..orphans import by_job, linked, sort_out
 from .forms import (
     OVER,
     collect,
@@ -245,10 +245,8 @@ class Runs:
             self.file(ids)
 
     def _take(self, changed: Sequence[Run], documents: Mapping[str, Mapping[str, Any]]) -> list[Run]:
-        """Make changes of orphaned runs true; return those, without the runs of jobs that others changed meanwhile."""
-        of_job: dict[str, list[Run]] = {}
-        for run in changed:
-            of_job.setdefault(run.job_id, []).append(run)
+        """Write what becomes of orphaned runs; return them, without the runs of jobs that others have changed meanwhile."""
+        of_job = by_job(changed)
         taken: list[Run] = []
         lost: list[str] = []
         with self._server.translated():

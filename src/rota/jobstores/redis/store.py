@@ -1,6 +1,6 @@
 """The Redis store: jobs and ledger in hashes and sorted sets, every step one script on the server.
 
-Takes the options and keeps the order of steps; the steps are in the other rooms, and as Lua in ``scripts/``.
+Takes the options and keeps the order of steps; the steps are in the modules beside it, and as Lua in ``scripts/``.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class RedisJobStore(DurableJobStore):
         self._runs = Runs(self._run, self._history, self._bounds, self._identity)
         self._leases = Leases(self._run, self._identity)
         self._damage = Damage(self._run, self._runs)
-        #: executors that were asked about
+        #: the executors whose jobs were asked for last
         self._executors: frozenset[str] = frozenset()
 
     @property

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from os import urandom
 
 from ...clock import HELD
 from ...codec.damaged import NO_VERSION
@@ -23,7 +22,7 @@ from ...errors import (
 from ...texts import storable
 from .. import retention
 from ..base import ALIASES, COUNTED
-from ..documents import heal, parts_of
+from ..documents import heal, new_version, parts_of
 from ..retention import Pace
 from .forms import REMOVED, Doc, changes_of, counts_of, doc_of, replaced
 from .keys import (
@@ -341,8 +340,7 @@ def _addition(job: Job, parts: Parts, old: Doc | None, entry: Entry, now: int, d
     # The document of a job that has ended or was removed while runs of it are under way goes on.
     new = Doc(job.id, entry.rev) if old is None else old.copy()
     new.created = now
-    # Starts anywhere, so that a decision about a removed job of the same id cannot be taken for one about this job.
-    new.version = int.from_bytes(urandom(5), "big")
+    new.version = new_version()
     _filled(new, job, parts, now)
 
     def added() -> None:

@@ -12,7 +12,7 @@ from ...core.transitions import marked, may_claim, moved
 from ...errors import StoreConflictError
 from ...texts import storable
 from ..documents import check_times
-from ..orphans import linked, sort_out
+from ..orphans import by_job, linked, sort_out
 from .forms import REMOVED, changes_of, joined, quarantine, record_of, run_in
 from .keys import (
     ACTIVE_RUNS,
@@ -181,7 +181,7 @@ class Runs:
         later: list[Run] = []
         steps: list[Step] = []
         tell = False
-        for job_id, group in _by_job(mine).items():
+        for job_id, group in by_job(mine).items():
             doc = docs[job_id]
             if doc is not None and doc.unreadable is not None:
                 doc = None  # it is left as it is; what it counts is known when it is replaced
@@ -323,7 +323,7 @@ class Runs:
         all_done = True
         taken: list[Run] = []
         steps: list[Step] = []
-        for job_id, group in _by_job(changed).items():
+        for job_id, group in by_job(changed).items():
             some = self._first_of(group)
             all_done = all_done and len(some) == len(group)
             doc = docs[job_id]
@@ -378,13 +378,6 @@ def _is_open(decision: Decision, doc: Doc | None) -> bool:
     if doc is None or not doc.is_visible or doc.version != decision.version:
         return False
     return not decision.runs or may_claim(doc.running, decision.job.policy.max_instances)
-
-
-def _by_job(runs: Iterable[Run]) -> dict[str, list[Run]]:
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(run.job_id, []).append(run)
-    return groups
 
 
 def _active_key(run: Run) -> str:

@@ -1,6 +1,6 @@
 """A job store on a tree of keys with revisions, such as etcd and ZooKeeper keep: what both have in common.
 
-Takes the options and keeps the order of steps; the steps are in the other rooms, the server is behind the port in ``port``.
+Takes the options and keeps the order of steps; the steps are in the modules beside it, the server is behind the port in ``port``.
 """
 
 from __future__ import annotations
