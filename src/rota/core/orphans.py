@@ -121,6 +121,14 @@ def sort_out(
     return changed
 
 
+def by_job(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """Return runs by the ids of their jobs, in the same order."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.job_id, []).append(run)
+    return groups
+
+
 def linked(runs: Iterable[Run]) -> None:
     """Link the claimed runs of each job by ``then``, so that they are executed one after another."""
     last: dict[str, Run] = {}

@@ -6,6 +6,7 @@ Pure conversions; knows no store and no third-party library.
 from __future__ import annotations
 
 from operator import attrgetter
+from random import getrandbits
 
 from ..clock import HELD
 from ..codec.damaged import MOST, is_damaged, is_sound_run, is_time, mended_run, text_instead
@@ -78,6 +79,14 @@ def job_of(
         running,
         error,
     )
+
+
+def new_version() -> int:
+    """Return the version of a job that is added.
+
+    It begins anywhere, so that a decision about a removed job of the same id cannot be taken for one about this job.
+    """
+    return getrandbits(40)
 
 
 def healing_as(error: str | None, has_time: bool = True) -> tuple[str, str | None]:

@@ -6,7 +6,6 @@ It may not raise because of what a document holds; what it reads was read by som
 from __future__ import annotations
 
 from operator import attrgetter
-from os import urandom
 
 from ...clock import HELD
 from ...codec.damaged import (
@@ -21,7 +20,7 @@ from ...codec.damaged import (
 )
 from ...core.states import ACTIVE, CLAIMED, LOST, QUARANTINED, end, set_job_state
 from ...texts import shortened
-from ..documents import fields_of, mended_fields, run_of
+from ..documents import fields_of, mended_fields, new_version, run_of
 from ..retention import Pace
 from .forms import LISTS, OVER, REMOVED, damage_of_run, entries_of, is_whole
 from .jobs import release
@@ -101,7 +100,7 @@ class Damage:
         """
         raw, id = damaged_fields(document), document["_id"]
         version = version_of(document.get("version"))
-        new = int.from_bytes(urandom(5), "big") if version == NO_VERSION else version + 1
+        new = new_version() if version == NO_VERSION else version + 1
         values: dict[str, Any] = {"version": new, "next_due": None}
         if document.get("state") not in OVER:
             values |= {"state": QUARANTINED, "error": reason}
@@ -223,8 +222,8 @@ class Damage:
         """Put right the lists of runs of these jobs, as far as they are none; return whether that was so of any."""
         with self._server.translated():
             documents = list(self._server.jobs.find({"_id": {"$in": list(ids)}}, _READ))
-        hurt = [document for document in documents if not all(is_whole(document, name) for name in LISTS)]
-        mended = [self.quarantine(document, reason_for(document) or "") for document in hurt]
+        damaged = [document for document in documents if not all(is_whole(document, name) for name in LISTS)]
+        mended = [self.quarantine(document, reason_for(document) or "") for document in damaged]
         return any(version is not None for version in mended)
 
     # -- runs ----------------------------------------------------------------------------------------------------
@@ -239,17 +238,17 @@ class Damage:
             if not (is_whole(document, "under_way") and is_whole(document, "pending")):
                 self.quarantine(document, reason_for(document) or "")
                 continue
-            hurt = [entry for entry in entries_of(document, "under_way") if damage_of_run(document, entry)]
-            if hurt:
-                found += self._end(document, hurt, now)
+            damaged = [entry for entry in entries_of(document, "under_way") if damage_of_run(document, entry)]
+            if damaged:
+                found += self._end(document, damaged, now)
         return found
 
-    def _end(self, document: Mapping[str, Any], hurt: list[dict[str, Any]], now: int) -> list[Run]:
+    def _end(self, document: Mapping[str, Any], damaged: list[dict[str, Any]], now: int) -> list[Run]:
         id = document["_id"]
-        left = [entry for entry in document["under_way"] if entry not in hurt]
+        left = [entry for entry in document["under_way"] if entry not in damaged]
         taken = {entry["nominal"] for entry in left}
         runs, ends = [], []
-        for entry in hurt:
+        for entry in damaged:
             sound, wrong = mended_fields({**entry, "job_id": id})
             sound["nominal"] = sound["last"] = self._free_key(id, entry.get("nominal"), now, taken)
             run = run_of({**sound, "status": CLAIMED})

@@ -5,8 +5,6 @@ Each change is one conditional update of a job's document. It knows no record.
 
 from __future__ import annotations
 
-from os import urandom
-
 from pymongo import UpdateMany
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
@@ -16,7 +14,7 @@ from ...core.states import ACTIVE, QUARANTINED
 from ...errors import ConflictingIdError, JobLookupError
 from .. import retention
 from ..base import ALIASES, COUNTED
-from ..documents import heal
+from ..documents import heal, new_version
 from ..retention import Pace, parts
 from .forms import OVER, REMOVED, entries_of, values_of
 
@@ -37,7 +35,7 @@ _EARLIEST = -(2**63)
 
 
 def release(ids: Sequence[str]) -> list[UpdateMany]:
-    """Return the updates that let jobs become due that waited for runs which have ended."""
+    """Return the updates that let jobs become due that waited for runs which have ended (R6)."""
     held = {"_id": {"$in": ids}, "next_due": HELD, "under_way": []}
     return [UpdateMany(held, [{"$set": {"next_due": "$next_nominal"}}])]
 
@@ -166,8 +164,7 @@ class Jobs:
         values = values_of(job, self._format)
         if values["next_due"] == HELD:
             values["next_due"] = values["next_nominal"]
-        # Starts anywhere, so that a decision about a removed job of the same id cannot be taken for one about this job.
-        values["version"] = int.from_bytes(urandom(5), "big")
+        values["version"] = new_version()
         return values
 
     def add(self, job: Job) -> None:

@@ -1,4 +1,4 @@
-"""The claim protocol of the MongoDB store: how runs end, who takes them over, who gives them back. Claims are in ``claims``.
+"""The claim protocol of the MongoDB store, its second half: finish, give back, take over. Claims are in ``claims``.
 
 A run that has ended moves from ``under_way`` to ``pending`` of its job's document by one conditional update, which is its fence;
 from there it is filed in the collection of runs. Whatever a dead process has left in ``pending``, others file.
@@ -13,7 +13,7 @@ from operator import attrgetter
 from pymongo import ReplaceOne, UpdateMany, UpdateOne
 
 from ...codec.unrestored import can_run
-from ...core.orphans import linked, sort_out
+from ...core.orphans import by_job, linked, sort_out
 from ...errors import HeldRowsError, StoreError
 from .forms import (
     OVER,
@@ -87,6 +87,7 @@ class Runs:
         return refused
 
     def _finish(self, ended: Sequence[tuple[Run, dict[str, Any]]]) -> list[Run]:
+        """Write ends in one round; return the runs whose end is refused."""
         runs, ends = [run for run, _ in ended], [end for _, end in ended]
         updates = [_end_of(run, end) for run, end in ended]
         ids = sorted({run.job_id for run in runs})
@@ -113,7 +114,7 @@ class Runs:
     def _refused(
         self, runs: Sequence[Run], ends: Sequence[Mapping[str, Any]], ids: Sequence[str]
     ) -> list[Run]:
-        """Return the runs whose very end is neither pending nor filed."""
+        """Return the runs whose very end is neither pending nor filed (R5)."""
         written: set[tuple[Any, ...]] = set()
         for document in self._server.jobs.find({"_id": {"$in": ids}}, {"pending": 1}):
             written.update(identity_of(document["_id"], entry) for entry in entries_of(document, "pending"))
@@ -148,6 +149,7 @@ class Runs:
                 pulls.append(UpdateOne({"_id": id}, {"$pull": {"pending": {"nominal": {"$in": nominals}}}}))
             if files:
                 self._server.runs.bulk_write(files, ordered=False)
+            # R6: a job that waited for its runs becomes due, and one whose schedule is over goes with its last run.
             idle = {"_id": {"$in": list(ids)}, "under_way": [], "pending": []}
             jobs.bulk_write([*pulls, *release(list(ids)), UpdateMany(idle, {"$unset": {"busy": 1}})])
             jobs.delete_many({**idle, "state": {"$in": OVER}})
@@ -163,7 +165,7 @@ class Runs:
     def keep(self, node: str, in_hand: Collection[Run], now: int) -> list[Run]:
         """Make sure of a node's runs after its lease had run out; return those that are not its any more.
 
-        The documents of the others are changed, so that nobody takes a run who has looked at the lease before.
+        The documents of the other runs are changed: a node that has seen the lease run out cannot take them any more.
         """
         kept = {"$set": {"under_way.$.kept": now}}
         updates = [UpdateOne({"_id": run.job_id, "under_way": _fence_of(run)}, kept) for run in in_hand]
@@ -209,9 +211,9 @@ class Runs:
         found: list[Run] = []
         for _ in range(TRIES):
             documents = self._busy()
-            hurt = self._damage.end_damaged(documents, now)
-            found += hurt
-            if hurt:
+            damaged = self._damage.end_damaged(documents, now)
+            found += damaged
+            if damaged:
                 documents = self._busy()
             self._file_leftovers(documents)
             living = self._leases.alive(now, clock)
@@ -240,16 +242,14 @@ class Runs:
             return list(self._server.jobs.find({"busy": True}))
 
     def _file_leftovers(self, documents: Iterable[Mapping[str, Any]]) -> None:
-        """File what others may have left in between."""
+        """File what a dead process may have left."""
         ids = [document["_id"] for document in documents if document.get("pending")]
         if ids:
             self.file(ids)
 
     def _take(self, changed: Sequence[Run], documents: Mapping[str, Mapping[str, Any]]) -> list[Run]:
-        """Make changes of orphaned runs true; return those, without the runs of jobs that others changed meanwhile."""
-        of_job: dict[str, list[Run]] = {}
-        for run in changed:
-            of_job.setdefault(run.job_id, []).append(run)
+        """Write what becomes of orphaned runs; return them, without the runs of jobs that others have changed meanwhile."""
+        of_job = by_job(changed)
         taken: list[Run] = []
         lost: list[str] = []
         with self._server.translated():
@@ -263,6 +263,7 @@ class Runs:
                         ended.append(entry_of(run))
                     else:
                         left[run.nominal] = entry_of(run)
+                # R1, and none of the job's runs has changed either.
                 condition = {"_id": job_id, "version": seen.get("version"), "under_way": seen["under_way"]}
                 change: dict[str, Any] = {"$set": {"under_way": list(left.values())}}
                 if ended:
@@ -309,9 +310,11 @@ def _rounds(runs: Sequence[Run]) -> Iterator[list[tuple[Run, dict[str, Any]]]]:
 
 
 def _fence_of(run: Run) -> dict[str, Any]:
+    """Return the condition that a run under way is of this owner and attempt (R5)."""
     return {"$elemMatch": {"nominal": run.nominal, "attempt": run.attempt, "owner": run.owner}}
 
 
 def _end_of(run: Run, end: Mapping[str, Any]) -> UpdateOne:
+    """Return the update that moves a run under way to those that have ended, if its end is accepted (R5)."""
     change = {"$pull": {"under_way": {"nominal": run.nominal}}, "$push": {"pending": end}}
     return UpdateOne({"_id": run.job_id, "under_way": _fence_of(run)}, change)

@@ -1,6 +1,6 @@
 """The MongoDB store: jobs with their unfinished runs in one collection, records in another.
 
-Takes the options and keeps the order of steps; the steps are in the other rooms.
+Takes the options and keeps the order of steps; the steps are in the modules beside it.
 """
 
 from __future__ import annotations

@@ -5,13 +5,11 @@ It knows no run; the steps, which are atomic, are in ``scripts/``.
 
 from __future__ import annotations
 
-from random import getrandbits
-
 from ...core.states import ACTIVE, ENDED, QUARANTINED
 from ...errors import ConflictingIdError, JobLookupError, StoreConflictError
 from .. import retention
 from ..base import COUNTED
-from ..documents import heal, ordered
+from ..documents import heal, new_version, ordered
 from ..retention import Pace
 from .forms import ids_of, jobs_of, spec_of, state_of, time_of, time_of_score
 from .runs import AT_ONCE, TRIES
@@ -89,7 +87,7 @@ class Jobs:
             return []
         jobs = self.of(self._run("due", str(now), *wanted))
         misplaced = [job for job in jobs if job.executor not in limits and job.state != QUARANTINED]
-        if misplaced:  # others have put them there
+        if misplaced:  # somebody else has put them there
             self._run("unlist", *(text for job in misplaced for text in (job.id, job.executor)))
             jobs = [job for job in jobs if job not in misplaced]
         return ordered(jobs) if len(wanted) > 2 else jobs
@@ -131,11 +129,10 @@ class Jobs:
         )
 
     def _new(self, job: Job, stored: Job | None) -> tuple[str, ...]:
-        """Return the fields of a job that is added, or takes the place of a stored one; sets its version."""
+        """Return the fields of a job that is added, or replaces a stored one; set its version."""
         spec = spec_of(job, self._format)
         if stored is None:
-            # Starts anywhere, so that a decision about a removed job of the same id cannot be taken for one about this job.
-            job.version = getrandbits(40)
+            job.version = new_version()
         else:
             job.version = stored.version + 1
         rest = state_of(job.state, job.next_nominal, job.next_due, job.executor, job.error)

@@ -37,7 +37,7 @@ class Leases:
     def renew(
         self,
         node: str,
-        there: int,
+        now: int,
         until: int,
         in_hand: Collection[Run],
         in_doubt: bool,
@@ -49,10 +49,10 @@ class Leases:
         identity = self._identity
         known = identity.value, str(identity.renewals(node)), str(identity.until(node))
         asked = "1" if in_hand else "", "1" if in_doubt else ""
-        answer = texts(self._run("renew", node, str(there), str(until), *asked, *known))
+        answer = texts(self._run("renew", node, str(now), str(until), *asked, *known))
         if answer[0] == "?":
             _, found, count = answer
-            return None, identity.change(node, there, found or None, int(count) if count else None)
+            return None, identity.change(node, now, found or None, int(count) if count else None)
         renewals, text = answer
         identity.written(node, int(renewals), until)
         if not text:

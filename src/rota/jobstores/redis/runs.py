@@ -9,7 +9,7 @@ from operator import attrgetter
 from os import urandom
 
 from ...codec.unrestored import can_run
-from ...core.orphans import linked, sort_out
+from ...core.orphans import by_job, linked, sort_out
 from ...core.recorded import first_nominal, leave_out_recorded
 from ...core.transitions import marked, moved
 from ...errors import DeserializationError, StoreConflictError, StoreError
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 
 #: How often a claim or a rescue is tried against others' changes.
 TRIES = 10
-#: How many due jobs or ended runs are one step: the server serves nobody else meanwhile. With 1 000 others wait twice as long
-#: (the slowest tenth 40 ms instead of 20, on a busy machine), and a run takes the same.
+#: How many due jobs or ended runs are one step: the server serves nobody else meanwhile.
 AT_ONCE = 250
 
 
@@ -42,7 +41,7 @@ class Orphans:
     """Runs that no living node owns, as they were found.
 
     :ivar runs: the runs, oldest first
-    :ivar damaged: ends of those of which nobody can tell whose they are
+    :ivar damaged: the ends of those whose documents are damaged
     :ivar jobs: their jobs, in the form of an answer
     """
 
@@ -74,7 +73,7 @@ class Orphans:
         self.jobs = "".join(f"{id}\0{spec}\0{state}\0" for id, spec, state in found if spec and state)
 
     def expected(self, job_id: str, runs: Sequence[Run]) -> Iterator[str]:
-        """Return the fields of a step that changes these runs of a job, if everything is as it was found."""
+        """Return the fields that change these runs of a job, if everything is as it was found."""
         yield from (job_id, self._states.get(job_id, ""), str(len(runs)))
         for run in runs:
             before = self._documents[job_id, run.nominal]
@@ -102,7 +101,7 @@ class Runs:
     # -- claim ---------------------------------------------------------------------------------------------------
 
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
-        """Carry out the decisions whose job is as it was when they were made; return those.
+        """Carry out the decisions whose job is as it was when they were made, and has room (R1, R2); return those.
 
         :raises StoreError: if the node never had a lease
         :raises Changed: if it had one, and the store was put back from a backup, emptied or replaced
@@ -112,7 +111,7 @@ class Runs:
             for decision in decisions:
                 check_times(decision)
                 marked(decision, node, now)
-            # What has been left out once stays out: a run by hand, which is no time of its job, may lie within a range.
+            # Ranges are looked at once: a run by hand, which is no time of the schedule, may stay inside one.
             ranges = _ranges_of(decisions) if not tried else ["0"]
             known = str(identity.renewals(node)), str(identity.until(node))
             answer = self._run("claim", node, str(now), _token(), *known, *ranges, *_claim_of(decisions))
@@ -132,7 +131,7 @@ class Runs:
         return won
 
     def _leave_out_recorded(self, decisions: Sequence[Decision], places: Set[int]) -> None:
-        """Take out of decisions what has a record already: the job was removed and added again, or set back by its user.
+        """Take out of decisions what has a record already (R4): the job was removed and added again, or set back by its user.
 
         Every record is written with a new version of its job, so what is read here is true of the version that was decided on.
 
@@ -149,7 +148,7 @@ class Runs:
     # -- finish --------------------------------------------------------------------------------------------------
 
     def finish(self, runs: Sequence[Run]) -> list[Run]:
-        """Write how runs ended; return those whose end is refused (R5)"""
+        """Write how runs ended; return those whose end is refused (R5)."""
         refused: list[Run] = []
         for first in range(0, len(runs), AT_ONCE):
             part = runs[first : first + AT_ONCE]
@@ -161,7 +160,7 @@ class Runs:
         return refused
 
     def give_back(self, node: str, runs: Sequence[Run]) -> None:
-        """Leave runs to whoever comes first, and end a lease unless other runs of the node are under way."""
+        """Leave claimed runs, which were not started, to whoever comes first; end the lease unless other runs are under way."""
         fields = [node]
         for run in runs:
             fields += (run.job_id, padded(run.nominal), fence_of(run), fence(run.attempt, None))
@@ -201,30 +200,28 @@ class Runs:
         linked(found)
         return found
 
-    def _orphans(self, there: int, search: Search) -> Orphans:
+    def _orphans(self, now: int, search: Search) -> Orphans:
         """Return the claimed runs that no living node owns; and those of the node that it does not know, if it is in doubt.
 
         A node whose lease is over finds nothing.
         """
         fields = (
-            str(there),
+            str(now),
             search.node,
             "1" if search.in_doubt else "",
             "1" if search.ownerless else "",
         )
         runs, jobs = texts(self._run("orphans", *fields))
-        return Orphans(runs, jobs, search.node, search.own, there)
+        return Orphans(runs, jobs, search.node, search.own, now)
 
-    def take(self, changed: Sequence[Run], orphans: Orphans, node: str, there: int) -> list[Run]:
-        """Make changes of orphaned runs true; return those, without the runs of jobs that others changed meanwhile.
+    def take(self, changed: Sequence[Run], orphans: Orphans, node: str, now: int) -> list[Run]:
+        """Write what becomes of orphaned runs; return them, without the runs of jobs that others have changed meanwhile.
 
-        Nor are those among them whose owner has renewed its lease meanwhile.
+        Left out as well are runs whose owner has renewed its lease meanwhile.
         """
-        of_job: dict[str, list[Run]] = {}
-        for run in changed:
-            of_job.setdefault(run.job_id, []).append(run)
+        of_job = by_job(changed)
         fields = [field for job_id, runs in of_job.items() for field in orphans.expected(job_id, runs)]
-        answer = self._run("take", node, _token(), str(there), *fields)
+        answer = self._run("take", node, _token(), str(now), *fields)
         return [run for runs, bit in zip(of_job.values(), answer, strict=True) if bit == "1" for run in runs]
 
 
@@ -242,6 +239,7 @@ def _ranges_of(decisions: Sequence[Decision]) -> list[str]:
 
 
 def _claim_of(decisions: Sequence[Decision]) -> list[str]:
+    """Return the fields of decisions as claim.lua takes them."""
     fields: list[str] = []
     for decision in decisions:
         job, runs, due = decision.job, decision.runs, decision.next_due
@@ -262,5 +260,5 @@ def _claim_of(decisions: Sequence[Decision]) -> list[str]:
 
 
 def _token() -> str:
-    """Return what tells one request from its repetition by a client that got no answer."""
+    """Return a text that tells a request from every other one; a client that got no answer repeats it."""
     return urandom(8).hex()

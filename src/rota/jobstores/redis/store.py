@@ -1,6 +1,6 @@
 """The Redis store: jobs and ledger in hashes and sorted sets, every step one script on the server.
 
-Takes the options and keeps the order of steps; the steps are in the other rooms, and as Lua in ``scripts/``.
+Takes the options and keeps the order of steps; the steps are in the modules beside it, and as Lua in ``scripts/``.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class RedisJobStore(DurableJobStore):
         self._runs = Runs(self._run, self._history, self._bounds, self._identity)
         self._leases = Leases(self._run, self._identity)
         self._damage = Damage(self._run, self._runs)
-        #: executors that were asked about
+        #: the executors whose jobs were asked for last
         self._executors: frozenset[str] = frozenset()
 
     @property
@@ -151,7 +151,7 @@ class RedisJobStore(DurableJobStore):
 
     def on_wake(self, wake: Callable[[], None]) -> None:
         """Call ``wake`` when another process has added, changed or freed a job that is due before all others."""
-        self._server.listen(self._keys.wake, wake, self._hears)
+        self._server.listen(self._keys.wake, wake, self._listening)
 
     def check_job(self, job: Job) -> None:
         """Refuse a job that does not fit.

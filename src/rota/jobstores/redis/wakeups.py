@@ -1,6 +1,6 @@
 """Wake-ups of the Redis store: a channel on which the processes that share its keys tell each other of what is due sooner.
 
-The scripts publish; here it is only heard. It looks at nothing but the origin of what was published.
+The scripts publish; this module subscribes. It looks at nothing but the origin of what was published.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-#: How often the listener looks whether it shall end, and waits after an error, in seconds.
+#: How often the thread looks whether it is to end, and how long it waits after an error (seconds).
 PAUSE = 1.0
 
 
 class Listener:
     """A thread that waits for wake-ups. Whatever happens to the connection, it comes back.
 
-    :param origin: what this process publishes; it need not be woken up by itself
+    :param origin: what this process publishes; it does not wake itself up
     :param listening: called with True when it listens and with False when it does not any more
     """
 
@@ -54,9 +54,7 @@ class Listener:
         while not self._stopped.is_set():
             try:
                 self._listen()
-            except (
-                Exception
-            ):  # a cut connection; the passes of the engine notice it by themselves, and report it
+            except Exception:  # a cut connection, which the passes of the engine notice and report
                 self._stopped.wait(PAUSE)
 
     def _listen(self) -> None:
