@@ -46,6 +46,11 @@ class Known(NamedTuple):
     #: for each file and line the tests that execute it
     executing: dict[str, dict[int, set[int]]]
 
+    def executed(self, change: Change) -> set[int]:
+        """Return the tests that execute a line of a change, or of its file if it acts when that is imported."""
+        lines = self.executing[str(change.path)]
+        return {number for line in change.lines or lines for number in lines.get(line, ())}
+
 
 class Mutants:
     """A plug-in of pytest that tries changes when the tests are to be run."""
@@ -127,8 +132,9 @@ class Mutants:
         return known
 
     def _try(self, items: list[pytest.Item], known: Known, change: Change) -> None:
-        lines = known.executing[str(change.path)]
-        chosen = {number for line in (change.lines or lines) for number in lines.get(line, ())}
+        chosen = known.executed(change)
+        if change.lines is None:
+            chosen |= {number for number in known.lasting if change.names & vars(items[number].module).keys()}
         order = sorted(chosen, key=known.lasting.__getitem__)
 
         def is_noticed() -> bool:

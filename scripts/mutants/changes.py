@@ -73,6 +73,12 @@ class Change:
     key: Any
     new: Any
 
+    @property
+    def names(self) -> set[str]:
+        """What its statement binds in the module."""
+        name = getattr(self.statement, "name", None)
+        return {name} if name else set(_bound(self.statement))
+
     def __str__(self) -> str:
         return f"{self.path.relative_to(ROOT)}:{self.line}: {self.text}"
 

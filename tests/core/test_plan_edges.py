@@ -200,16 +200,21 @@ def test_the_due_time_of_the_pending_time_is_the_one_that_is_stored():
         assert due_time_of(job, START) == due_time(job, START)
 
 
-def test_of_very_many_times_whose_jitter_has_not_passed_the_first_is_taken():
-    """A hundred later times are looked at, and then the pending one runs, which is due for certain."""
-    trigger = ListTrigger([START + number for number in range(500)], jitter=3600)
-    job = make_job(trigger, START, START)
-    late = [nominal for nominal in trigger.times[1:] if due_time(job, nominal) <= START + 10**6]
-    assert not late
-    decision = plan(job, START + 10**6)
-    assert [run.nominal for run in decision.runs] == [START]
-    assert decision.records == []
-    assert decision.next_nominal == START + 1
+@pytest.mark.parametrize(("later", "found"), [(99, True), (100, False)])
+def test_a_hundred_later_times_are_looked_at_for_one_whose_jitter_has_passed(later, found):
+    """If there is none among them, the pending time runs, or is skipped, alone: it is due for certain."""
+    job = make_job(ListTrigger([], jitter=1000), START, START)
+    now, due = min((due_time(job, START + n), START + n) for n in range(1, 400))
+    waiting = [due + n for n in range(1, 400) if due_time(job, due + n) > now]
+    job.trigger.times = [START, due, *waiting[:later]]
+    decision = plan(job, now)
+    assert [run.nominal for run in decision.runs] == [due if found else START]
+    assert [(record.nominal, record.last, record.count) for record in decision.records] == [
+        (START, START, 1)
+    ] * found
+    job.running = 1
+    (record,) = plan(job, now).records
+    assert (record.nominal, record.last, record.count) == (START, due if found else START, 1 + found)
 
 
 def test_a_time_that_is_due_among_the_last_hundred_is_found():
@@ -401,6 +406,14 @@ def test_of_a_range_that_takes_too_much_work_as_many_times_as_could_be_counted_a
     assert count == (last - START) // SECOND + 1
     assert 50 < count < 110
     assert latest(Uncounted(times(1000)), START, at(999)) == (at(999), 1000)
+
+
+def test_a_trigger_that_takes_too_much_work_to_count_is_asked_for_one_time_after_another():
+    class Uncountable(Spender):
+        def latest(self, first, now):
+            raise TooMuchWorkError("it has too many")
+
+    assert latest(Uncountable(times(20)), START, at(9)) == (at(9), 10)
 
 
 def test_the_last_of_some_times_is_the_one_at_the_end_of_the_range_itself():

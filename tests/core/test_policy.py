@@ -14,6 +14,7 @@ def test_nothing_is_ever_too_late_by_default():
     assert DEFAULT_POLICY.misfire_grace is None
     assert (DEFAULT_POLICY.coalesce, DEFAULT_POLICY.max_instances) == (True, 1)
     assert (DEFAULT_POLICY.on_lost, DEFAULT_POLICY.max_attempts) == ("rerun", 3)
+    assert Policy() == DEFAULT_POLICY
 
 
 @pytest.mark.parametrize(

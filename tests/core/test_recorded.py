@@ -235,6 +235,14 @@ def test_a_job_that_is_not_held_keeps_its_due_time_when_its_run_has_a_record():
     assert decision.next_due == due_time(job, START + 10 * SECOND) != decision.next_nominal
 
 
+def test_nothing_is_left_after_a_record_that_reaches_the_end_of_the_schedule():
+    trigger = ListTrigger([START + n * SECOND for n in (0, 10, 20, 30, 40)])
+    decision = plan(make_job(trigger, START, running=1), START + 45 * SECOND)
+    leave_out_recorded(decision, [at(30, 90, SKIPPED), at(40)])
+    assert ranges(decision) == [(0, 20, 3, SKIPPED)]
+    assert decision.state == ENDED
+
+
 def test_pieces_carry_status_reason_time_and_due_time_of_what_they_are_of():
     decision = decide(make_job(every(10), START, running=1), 45, at(20))
     assert ranges(decision) == [(0, 10, 2, SKIPPED), (30, 40, 2, SKIPPED)]
