@@ -134,7 +134,9 @@ class Mutants:
     def _try(self, items: list[pytest.Item], known: Known, change: Change) -> None:
         chosen = known.executed(change)
         if change.lines is None:
-            chosen |= {number for number in known.lasting if change.names & vars(items[number].module).keys()}
+            chosen |= {
+                number for number in known.lasting if change.names & vars(_module(items[number])).keys()
+            }
         order = sorted(chosen, key=known.lasting.__getitem__)
 
         def is_noticed() -> bool:
@@ -168,6 +170,10 @@ def _rate(name: str, tried: int, survive: int) -> str:
 
 def _refuse(self: object, *args: object, **options: object) -> None:
     pytest.skip("it makes a scheduler")
+
+
+def _module(item: pytest.Item) -> object:
+    return getattr(item, "module", None) or item
 
 
 def _run(items: list[pytest.Item], numbers: list[int]) -> None:

@@ -12,10 +12,10 @@ from rota.core.run import Run, is_expired
 from rota.core.states import CLAIMED, LOST
 from rota.errors import ConflictingIdError
 from rota.jobstores.memory import MemoryJobStore
-from rota.jobstores.orphans import sort_out
 from rota.schedulers.base import BaseScheduler
 from rota.testing import ManualScheduler
 from tests.core.engine_kit import Gate, outcomes
+from tests.core.test_orphans import sorted_out
 from tests.needs import need
 
 calls = []
@@ -323,7 +323,7 @@ def after_the_death_of_its_node(scheduler, attempt=1, **options):
     job = scheduler.add_job(work, "interval", minutes=1, id="j", **options)
     run = Run("j", job.next_nominal, job.next_due, job)
     run.owner, run.attempt = "dead", attempt
-    (run,) = sort_out([run], {"j": job}, "living", job.next_due, None)
+    (run,) = sorted_out([run], job)
     return run.status, run.reason, run.attempt
 
 
