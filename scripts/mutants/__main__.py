@@ -126,6 +126,8 @@ class Mutants:
                 known.failing.append(item.nodeid)
             elif not self.skipped:
                 known.lasting[number] = time.perf_counter() - started
+            if (number + 1) % 500 == 0:
+                self._say(f"… {number + 1} of {len(items)}")
         for lines in known.executing.values():
             for line in lines:
                 lines[line] &= known.lasting.keys()
