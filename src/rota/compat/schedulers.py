@@ -179,7 +179,7 @@ class NoExecutor(BaseExecutor):
 def find_job(scheduler: Overriding, job_id: str, jobstore_alias: str | None) -> Job | None:
     """Return the job that an overridden ``_lookup_job()`` gives, None if it finds none."""
     try:
-        job, _ = scheduler._lookup_job(job_id, jobstore_alias)
+        found: Job = scheduler._lookup_job(job_id, jobstore_alias)[0]
     except JobLookupError:
         return None
-    return job
+    return found
