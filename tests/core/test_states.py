@@ -34,7 +34,8 @@ OTHERS = {
     "jobstores/tree/jobs.py": "a field of a document",
     "jobstores/tree/runs.py": "a field of a document",
     "schedulers/base.py": "the state of the scheduler",
-    "schedulers/stopping.py": "the state of the scheduler",
+    "schedulers/lifecycle.py": "the state of the scheduler",
+    "schedulers/processes.py": "the state of the scheduler",
 }
 
 
