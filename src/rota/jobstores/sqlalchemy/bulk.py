@@ -9,11 +9,11 @@ from operator import attrgetter
 
 from ...core.states import ENDED
 from ...errors import ConflictingIdError
-from .direct import in_a_row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from sqlalchemy import Connection
@@ -34,8 +34,9 @@ class Batch:
     :param now: instant
     :param replace: called with a job and the stored one of the same id, changes the former; None: that is a conflict
     :param job_of: returns the job of a row
-    :param overlaps: whether rows may be made inside the transaction, while the server stores others (on a server of its own
-        processor a quarter less time); else all are made before it
+    :param pipelined: lets the statements of a connection go before those before them are answered. Rows are made inside the
+        transaction then, while the server stores others (on a server of its own processor a quarter less time); None: all are made
+        before it
     :raises JobValueError, TransientJobError, SerializationError: if a job does not fit
     """
 
@@ -46,7 +47,7 @@ class Batch:
         now: int,
         replace: Callable[[Job, Job], None] | None,
         job_of: Callable[[Any], Job],
-        overlaps: bool,
+        pipelined: Callable[[Connection], AbstractContextManager[None]] | None,
     ) -> None:
         self._table = table
         self._jobs = jobs
@@ -55,8 +56,8 @@ class Batch:
         self._job_of = job_of
         self._rows: dict[str, NewRow] = {}
         self._planned = [] if replace is None else [(job, job.copy()) for job in jobs]
-        self._overlaps = overlaps and len(jobs) > PORTION
-        if not self._overlaps:
+        self._pipelined = pipelined if len(jobs) > PORTION else None
+        if self._pipelined is None:
             self._make_rows(jobs)
 
     def store(self, conn: Connection, look: bool) -> None:
@@ -70,8 +71,9 @@ class Batch:
         # Nothing may be left of an earlier try, whose schedules may be gone meanwhile.
         for job, as_planned in self._planned:
             job.assign(as_planned)
-        if self._overlaps and not look:
-            self._store_in_portions(conn)
+        if self._pipelined is not None and not look:
+            with self._pipelined(conn):
+                self._store_in_portions(conn)
             return
         self._make_rows(self._jobs)
         rows, replace = self._rows, self._replace
@@ -95,11 +97,10 @@ class Batch:
     def _store_in_portions(self, conn: Connection) -> None:
         """Insert all, making the rows of a portion while the server inserts those of the one before."""
         jobs = sorted(self._jobs, key=attrgetter("id"))
-        with in_a_row(conn):
-            for start in range(0, len(jobs), PORTION):
-                portion = jobs[start : start + PORTION]
-                self._make_rows(portion)
-                self._table.insert(conn, *(self._rows[job.id] for job in portion))
+        for start in range(0, len(jobs), PORTION):
+            portion = jobs[start : start + PORTION]
+            self._make_rows(portion)
+            self._table.insert(conn, *(self._rows[job.id] for job in portion))
         for job in jobs:
             job.version = self._table.version_of(self._rows[job.id])
 

@@ -10,9 +10,8 @@ from sqlalchemy import bindparam, func, or_, select, union
 from ...clock import HELD
 from ...codec.damaged import EARLIEST, LATEST, NEVER_DUE, STATES, STATUSES
 from ...core.states import ACTIVE, CLAIMED, ENDED, LOST, QUARANTINED, end, set_job_state
-from .databases.base import is_no_number, is_no_text, keeps_anything
+from .databases.base import BATCH
 from .forms import run_of
-from .layout import BATCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from ...job.handle import Job
     from .jobs import Jobs
     from .layout import Tables
-    from .runs import Ledger, Orphan
+    from .runs import Orphan
 
 #: How many different words a column of words is searched for; there are fewer than that, unless somebody has filled it with others.
 _WORDS = 50
@@ -34,11 +33,11 @@ _WORDS = 50
 class Mending:
     """Looks through the tables of one store for damage."""
 
-    def __init__(self, tables: Tables, rows: Jobs, ledger: Ledger) -> None:
+    def __init__(self, tables: Tables, rows: Jobs) -> None:
+        self._database = tables.database
         self._jobs = tables.jobs
         self._runs = tables.runs
         self._rows = rows
-        self._ledger = ledger
 
     # -- jobs ----------------------------------------------------------------------------------------------------
 
@@ -69,8 +68,8 @@ class Mending:
         runs = self._runs.c
         conditions = [runs.status == status for status in _words(conn, runs.status) if status not in STATUSES]
         odd = (runs.nominal > LATEST) | (runs.nominal < EARLIEST)
-        if keeps_anything(conn.dialect):
-            odd |= is_no_number(runs.nominal) | is_no_text(runs.job_id)
+        if self._database.keeps_any_type:
+            odd |= self._database.is_no_number(runs.nominal) | self._database.is_no_text(runs.job_id)
         conditions.append((runs.status == CLAIMED) & odd)
         found = []
         for condition in conditions:

@@ -11,8 +11,8 @@ from ...codec.damaged import is_time, stands_for
 from ...core.recorded import BEFORE, MOST, standing_from
 from ...core.states import CLAIMED, END_STATES
 from ..documents import label_all
+from .databases.base import BATCH
 from .forms import run_of
-from .layout import BATCH
 from .prepared import Prepared
 
 TYPE_CHECKING = False

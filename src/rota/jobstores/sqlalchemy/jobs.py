@@ -12,16 +12,14 @@ from sqlalchemy import bindparam, case, func, select
 
 from ...clock import HELD
 from ...codec.damaged import text_instead, version_of
-from ...core.plan import due_time, plan
-from ...core.states import ACTIVE, CLAIMED, ENDED, PAUSED, QUARANTINED, set_job_state
+from ...core.states import ACTIVE, CLAIMED, ENDED, QUARANTINED
 from ...errors import JobLookupError, JobValueError
-from ...interrupts import is_interrupt
 from ...texts import storable
 from ..base import ALIASES, COUNTED
 from ..documents import healing_as
-from .databases.base import is_no_text, keeps_anything
-from .layout import BATCH, ID_LENGTH
-from .prepared import Prepared, Unexpected
+from .databases.base import BATCH
+from .layout import ID_LENGTH
+from .prepared import OptimisticWriteFailed, Prepared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,8 +32,8 @@ if TYPE_CHECKING:
 
     from ...codec.jobs import JobFormat
     from ...job.handle import Job
+    from .databases.statements import Values
     from .layout import Tables
-    from .prepared import Values
 
     Row = SqlRow[*tuple[Any, ...]]
     #: the values of a row that is to be added; the id comes first
@@ -55,6 +53,7 @@ class Jobs:
 
     def __init__(self, tables: Tables, format: JobFormat) -> None:
         self._format = format
+        self._database = tables.database
         self._table = table = tables.jobs
         runs = tables.runs
         columns = table.c
@@ -132,7 +131,7 @@ class Jobs:
         )
         self._set = table.update().where(columns.id == bindparam("b_id")).values(running=bindparam("running"))
         self._set_free = self._set.values(next_due=columns.next_nominal)
-        self._bury = table.delete().where(columns.id == bindparam("b_id"), columns.state == ENDED)
+        self._delete_ended = table.delete().where(columns.id == bindparam("b_id"), columns.state == ENDED)
         self._delete = table.delete().where(columns.id == bindparam("b_id"), columns.state != ENDED)
         self._heal = Prepared(
             lambda value: (
@@ -259,10 +258,11 @@ class Jobs:
 
     def odd_ids(self, conn: Connection) -> dict[str, Any]:
         """Return the ids of damaged jobs that are no texts, by what stands for them."""
-        if not keeps_anything(conn.dialect):
+        if not self._database.keeps_any_type:
             return {}
         id = self._table.c.id
-        return {text_instead(odd): odd for odd in conn.execute(select(id).where(is_no_text(id))).scalars()}
+        found = conn.execute(select(id).where(self._database.is_no_text(id)))
+        return {text_instead(odd): odd for odd in found.scalars()}
 
     def due(self, conn: Connection, now: int, room: Mapping[str, int] | None) -> list[Row]:
         """Return due rows, the earliest first: for each executor so many as it has room for; all if that is None."""
@@ -380,7 +380,7 @@ class Jobs:
                 if running != count or is_free:
                     conn.execute(self._set_free if is_free else self._set, {"b_id": id, "running": count})
                 if state == ENDED and count == 0:
-                    conn.execute(self._bury, {"b_id": id})
+                    conn.execute(self._delete_ended, {"b_id": id})
         return found
 
     def remove(self, conn: Connection, job_id: str) -> None:
@@ -401,12 +401,12 @@ class Jobs:
         """Let jobs out of quarantine that are still as they were read; return those.
 
         :param careful: False: together; that some are not as they were read is found out, and not which
-        :raises Unexpected: if that is so
+        :raises OptimisticWriteFailed: if that is so
         """
         rows = [(job.state, job.next_due, now, job.id, job.version) for job in jobs]
         if not careful:
             if self._heal.run(conn, rows) != len(rows):
-                raise Unexpected
+                raise OptimisticWriteFailed
             return list(jobs)
         return [job for job, row in zip(jobs, rows, strict=True) if self._heal.run(conn, [row])]
 
@@ -423,19 +423,3 @@ def _check_text(what: str, text: str) -> None:
         raise JobValueError(f"{what} {text!a} of the job cannot be stored: {exc.reason}") from None
     if "\0" in text:
         raise JobValueError(f"{what} {text!a} of the job cannot be stored: databases take no NUL characters")
-
-
-def is_plannable(job: Job, now: int) -> bool:
-    """Whether the planner can work with a job; sets the due time that it shall have outside quarantine."""
-    nominal = job.next_nominal
-    if nominal is None:
-        set_job_state(job, PAUSED)
-        return True
-    try:
-        job.next_due = due_time(job, nominal)
-        plan(job, max(now, job.next_due))
-    except BaseException as exc:  # triggers may raise anything; that is what quarantine is for
-        if is_interrupt(exc):
-            raise
-        return False
-    return True

@@ -25,30 +25,23 @@ from ...errors import SchemaError
 from .. import earlier
 from ..documents import remedy_for
 from ..identity import new_identity
-from .databases.base import Exact, Long
+from .databases.columns import Exact, Long
+from .databases.lookup import of_dialect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from sqlalchemy import Connection
 
+    from .databases.base import Database
+
 #: Longest id of a job; also of executor aliases (191: what MySQL can index in utf8mb4, as in APScheduler).
 ID_LENGTH = 191
-#: How many keys one statement names; every database takes more.
-BATCH = 500
 SCHEMA_VERSION = 3
 _VERSION_KEY = "schema"
 IDENTITY_KEY = "identity"
-
-
-_TABLE_OPTIONS: Mapping[str, dict[str, Any]] = {
-    # Keyed by text, so that a row number beside it would only be one more tree to write.
-    "sqlite": {"sqlite_with_rowid": False},
-    # Each row is soon written once more, and finds room on its page: due jobs are through in five sixths of the time.
-    "postgresql": {"postgresql_with": {"fillfactor": 50}},
-}
 
 
 class Tables:
@@ -58,12 +51,12 @@ class Tables:
     :param jobs: name of the jobs table; the others take its prefix: ``rota_jobs`` gives ``rota_runs``, ``tasks`` gives
         ``tasks_runs``
     :param schema: database schema, None for the default one
-    :param backend: SQLAlchemy's name of the database; options for PostgreSQL would have it load all that it knows of PostgreSQL,
-        which is a third of the time of a start on SQLite
+    :param database: what the database does differently; options for PostgreSQL would have SQLAlchemy load all that it knows of
+        PostgreSQL, which is a third of the time of a start on SQLite
     """
 
-    def __init__(self, metadata: MetaData, jobs: str, schema: str | None, backend: str) -> None:
-        self._options = _TABLE_OPTIONS.get(backend, {})
+    def __init__(self, metadata: MetaData, jobs: str, schema: str | None, database: Database) -> None:
+        self.database = database
         prefix = jobs.removesuffix("jobs") if jobs.endswith("jobs") else f"{jobs}_"
         self.metadata = metadata
         self.jobs = self._table(jobs, schema, _job_columns, jobs)
@@ -84,7 +77,7 @@ class Tables:
         known = self.metadata.tables.get(f"{schema}.{name}" if schema else name)
         if known is not None:
             return known
-        return Table(name, self.metadata, *columns(label), schema=schema, **self._options)
+        return Table(name, self.metadata, *columns(label), schema=schema, **self.database.table_options)
 
     def missing(self, conn: Connection) -> list[str]:
         """Return the names of the tables that the database does not have."""
@@ -205,13 +198,12 @@ class Widen(ExecutableDDLElement):
 @compiles(Widen)
 def _widen(element: Widen, compiler: Any, **kw: Any) -> str:
     column, quoted = element.column, compiler.preparer
-    type_name = compiler.dialect.type_compiler_instance.process(column.type)
-    start = f"ALTER TABLE {quoted.format_table(column.table)}"
-    if compiler.dialect.name in ("mysql", "mariadb"):
-        return f"{start} MODIFY {compiler.process(CreateColumn(column))}"
-    if compiler.dialect.name == "mssql":
-        return f"{start} ALTER COLUMN {compiler.process(CreateColumn(column))}"
-    return f"{start} ALTER COLUMN {quoted.format_column(column)} SET DATA TYPE {type_name}"
+    widened = of_dialect(compiler.dialect).widened(
+        compiler.process(CreateColumn(column)),
+        quoted.format_column(column),
+        compiler.dialect.type_compiler_instance.process(column.type),
+    )
+    return f"ALTER TABLE {quoted.format_table(column.table)} {widened}"
 
 
 class AddColumn(ExecutableDDLElement):
@@ -236,7 +228,7 @@ def _identify(conn: Connection, tables: Tables) -> None:
     """Give the store an identity, leases a count of their renewals, runs room for a signature; and make counts 64 bits wide."""
     _add_columns(conn, tables.runs, "signature")
     _add_columns(conn, tables.nodes, "renewals")
-    if conn.dialect.name not in _WIDE_INTEGERS:
+    if not tables.database.wide_integers:
         for column in (tables.runs.c.times, tables.runs.c.attempt, tables.jobs.c.running):
             conn.execute(Widen(column))
     tables.identify(conn)
@@ -249,8 +241,6 @@ def _add_columns(conn: Connection, table: Table, *names: str) -> None:
             conn.execute(AddColumn(table.c[name]))
 
 
-#: Databases whose columns of integers have always taken 64 bits.
-_WIDE_INTEGERS = ("sqlite", "oracle")
 #: The step from a version to the one after it; each is called inside one transaction.
 MIGRATIONS: dict[int, Callable[[Connection, Tables], None]] = {1: _name_runs, 2: _identify}
 

@@ -11,9 +11,40 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from sqlalchemy import Connection
+
+#: The name under which a connection knows its file.
+_FILE = "rota_file"
 #: Connections to files that are not at their place any more. The last one that is closed would delete the log of the file that is
 #: there now, by its name; as long as one is open, none is the last.
 _left_open: list[Any] = []
+
+
+class OpenFiles:
+    """Knows for the connections of one engine whether the file that each has open is at its place.
+
+    :param path: where the URL says that the file is
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def are_in_place(self, conn: Connection, log: bool = False) -> bool:
+        """Whether the path leads to the file that a connection has open.
+
+        :param log: whether its write-ahead log must be the one beside the file, too
+        """
+        info = conn.info
+        file = info.get(_FILE)
+        if file is None:  # the connection is new
+            file = info[_FILE] = OpenFile(conn.connection.driver_connection, self._path)
+        return file.is_in_place() and (not log or file.has_its_log())
+
+    def leave(self, conn: Connection) -> None:
+        """Take a connection to a file that is not at its place any more out of its pool."""
+        plain = conn.connection.driver_connection
+        conn.detach()
+        leave_open(plain)
 
 
 class OpenFile:
