@@ -567,11 +567,3 @@ _NAMES = (
 )
 without(Job, "_job_state")
 setattr(Job, "__slots__", _NAMES)  # noqa: B010  # the types of slots are those of the class body
-
-
-if not TYPE_CHECKING:  # for checkers, a name is there or not
-
-    def __getattr__(name: str) -> Any:
-        from ..compat.names import of_module  # rare
-
-        return of_module(__name__, name)
