@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from .databases.base import Database
 
-#: Options of an engine by which it renews connections that were idle.
+#: Options of an engine that renew idle connections.
 _RENEWING = frozenset(("pool_pre_ping", "pool_recycle"))
 #: Connections of the parent of a forked process: there they are in use, so they may not even be closed.
 _of_parents: list[Connection] = []
@@ -46,15 +46,16 @@ class Connections:
     def __init__(self, engine: Engine, database: Database, own: bool, options: Mapping[str, Any]) -> None:
         self._engine = engine
         self._own = own
-        #: a connection that writes, while nobody does: all there is to write where only one can, else single statements.
-        #: SQLite's knows the statements: a pool would give now this one and now that, and reading a statement of 64 rows takes a
-        #: millisecond. A server's is in the right mode: to take it from the pool, set that and back takes a fifth of add_job()
+        #: a connection for writing, while nobody uses it: for all writes where only one connection can write, else for single
+        #: statements. SQLite has prepared the statements on it: a pool would give different ones, and preparing a statement of 64
+        #: rows takes a millisecond. A server's is in the right mode: taking one from the pool and setting the mode, there and back,
+        #: takes a fifth of add_job()
         self._kept: list[Connection] = []
         self.keeps_one = (
             own
             and isinstance(engine.pool, QueuePool)
             and engine.pool.size() > (1 if database.one_writer else 2)
-            # Who wants connections looked at or thrown away when they were idle, means this one too.
+            # Options that have idle connections checked or replaced are meant for this one, too.
             and (database.one_writer or _RENEWING.isdisjoint(options))
         )
         self._one_writer = database.one_writer
@@ -82,14 +83,14 @@ class Connections:
     # -- closing -------------------------------------------------------------------------------------------------
 
     def forked(self) -> None:
-        """Leave the parent's connections to it, and its locks: whoever held one is not in this process."""
+        """Leave the connections to the parent process, and its locks, whose holders do not exist in this one."""
         _of_parents.extend(self._kept)
         self._kept.clear()
         self._engine.dispose(close=False)
         self._share_lock()
 
     def close_idle(self) -> None:
-        """Close the connections that nobody uses now; others are made when they are needed."""
+        """Close the connections that nobody uses now; new ones are made when they are needed."""
         while self._kept:
             self._kept.pop().close()
         self._engine.dispose()
@@ -100,7 +101,7 @@ class Connections:
             self.close_idle()
 
     def leave(self) -> None:
-        """Leave the connections that nobody uses now; of an engine that was passed in, those to a file that is not in its place."""
+        """Close the connections that nobody uses now; of an engine that was passed in, leave those to a file that was replaced."""
         if self._own:
             self.close_idle()
             return
@@ -117,7 +118,7 @@ class Connections:
     # -- files ---------------------------------------------------------------------------------------------------
 
     def check_log(self) -> None:
-        """See whether the write-ahead log that is open is the one beside the file, where there is one.
+        """Check that the write-ahead log that is open is the one beside the file, if the database is a file.
 
         :raises StoreReplacedError: if it is not
         """
@@ -128,7 +129,7 @@ class Connections:
     def check_kept_log(self) -> None:
         """Do the same if a connection is kept.
 
-        :raises StoreReplacedError: if it is not
+        :raises StoreReplacedError: if the log is not the one beside the file
         """
         if self._kept:
             self.check_log()
@@ -136,8 +137,8 @@ class Connections:
     def _checked(self, conn: Connection, log: bool = False) -> Connection:
         """Return a connection, if the file that it has open is at its place.
 
-        :param log: whether its write-ahead log must be there too
-        :raises StoreReplacedError: if that is not so; all connections are left then
+        :param log: whether its write-ahead log must be in place, too
+        :raises StoreReplacedError: if the file is not in place; no connection is used any more then
         """
         files = self._files
         if files is not None and not files.are_in_place(conn, log):
@@ -180,7 +181,7 @@ class Connections:
                 yield conn
             return
         with lock:
-            if gate is not None:  # after the lock: who waits for it is not inside
+            if gate is not None:  # after the lock: a thread that waits for it is not inside
                 gate.enter()
             try:
                 with self._taken(log) as conn:
@@ -216,7 +217,7 @@ class Connections:
         except BaseException:
             conn.close()
             raise
-        # It is not kept if the store was closed meanwhile, or another thread has given one back.
+        # Not if the store was closed meanwhile, or another thread has given one back.
         if self.keeps_one and not self._kept and pool is self._engine.pool:
             self._kept.append(conn)
         else:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def make_engine(url: str | URL | None, options: Mapping[str, Any]) -> Engine:
     """Return an engine for a URL, with the options that suit its database.
 
-    :param options: more options for create_engine(); they come before the store's
+    :param options: more options for create_engine(), which override the store's
     :raises ConfigurationError: if there is no URL, or it or an option is wrong
     :raises MissingExtraError: if the driver is not installed
     """

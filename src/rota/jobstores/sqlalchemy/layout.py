@@ -64,7 +64,7 @@ class Tables:
         self.nodes = self._table(f"{prefix}nodes", schema, _node_columns, f"{prefix}nodes")
         self.meta = self._table(f"{prefix}meta", schema, _meta_columns, f"{prefix}meta")
         self.all = (self.jobs, self.runs, self.nodes, self.meta)
-        #: whether they have been made new, by us
+        #: whether this store has created them
         self.are_new = False
 
     def _table(
@@ -87,7 +87,7 @@ class Tables:
     def prepare(self, conn: Connection, create: bool, unfinished: bool = False) -> str:
         """Create or migrate the tables, inside the caller's transaction; return the identity of the store.
 
-        :param unfinished: whether somebody may have died between two tables: the database creates them one by one
+        :param unfinished: whether a process may have died between two tables: the database creates them one by one
         :raises SchemaError: if they are missing and may not be created, or are not of a version that this code knows
         """
         missing = self.missing(conn)
@@ -111,7 +111,7 @@ class Tables:
         return self._migrate(conn, create)
 
     def _of_apscheduler(self, conn: Connection, missing: Sequence[str]) -> str:
-        """Return what to do if the table that was named is one of APScheduler's."""
+        """Return what to do if the table of that name is one of APScheduler's."""
         jobs = self.jobs
         if jobs.name in missing:
             return ""
@@ -136,7 +136,7 @@ class Tables:
         return None
 
     def _is_begun(self, conn: Connection, missing: Sequence[str]) -> bool:
-        """Whether the tables are our own without their version, which is written last."""
+        """Whether the tables are Rota's without their version, which is written last."""
         there = [table for table in self.all if table.name not in missing]
         if not there or (self.meta in there and conn.execute(select(self.meta.c.value)).first() is not None):
             return False  # version and identity are written together
@@ -155,7 +155,7 @@ class Tables:
         return marks[IDENTITY_KEY]
 
     def identify(self, conn: Connection) -> str:
-        """Return the identity of the tables; they are given one, if they have none."""
+        """Return the identity of the tables, which are given one if they have none."""
         meta = self.meta.c
         found: str | None = conn.scalar(select(meta.value).where(meta.key == IDENTITY_KEY))
         if found is None:
@@ -189,7 +189,7 @@ class Tables:
 
 
 class Widen(ExecutableDDLElement):
-    """``ALTER TABLE … ALTER COLUMN …``, for a column that has become one of 64 bits in this version."""
+    """``ALTER TABLE … ALTER COLUMN …``, for a column that takes 64 bits from this version on."""
 
     def __init__(self, column: Column[Any]) -> None:
         self.column = column
@@ -207,7 +207,7 @@ def _widen(element: Widen, compiler: Any, **kw: Any) -> str:
 
 
 class AddColumn(ExecutableDDLElement):
-    """``ALTER TABLE … ADD …``, for a column that its table has in this version; SQLAlchemy has nothing for it."""
+    """``ALTER TABLE … ADD …``, for a column that is new in this version; SQLAlchemy has nothing for it."""
 
     def __init__(self, column: Column[Any]) -> None:
         self.column = column
@@ -220,12 +220,12 @@ def _add_column(element: AddColumn, compiler: Any, **kw: Any) -> str:
 
 
 def _name_runs(conn: Connection, tables: Tables) -> None:
-    """Make room for the name and the callable of jobs in the records of runs."""
+    """Add columns for the name and the callable of jobs to the records of runs."""
     _add_columns(conn, tables.runs, "name", "func")
 
 
 def _identify(conn: Connection, tables: Tables) -> None:
-    """Give the store an identity, leases a count of their renewals, runs room for a signature; and make counts 64 bits wide."""
+    """Give the store an identity, leases a count of their renewals, and runs a signature; and make counts 64 bits wide."""
     _add_columns(conn, tables.runs, "signature")
     _add_columns(conn, tables.nodes, "renewals")
     if not tables.database.wide_integers:
@@ -237,7 +237,7 @@ def _identify(conn: Connection, tables: Tables) -> None:
 def _add_columns(conn: Connection, table: Table, *names: str) -> None:
     there = {column["name"] for column in inspect(conn).get_columns(table.name, table.schema)}
     for name in names:
-        if name not in there:  # where each column is a step of its own, somebody may have died in between
+        if name not in there:  # where each column is a step of its own, a process may have died in between
             conn.execute(AddColumn(table.c[name]))
 
 
@@ -292,7 +292,7 @@ def _run_columns(name: str) -> list[Any]:
         # of the job, in the record of its last run; until then they are the job's
         Column("name", Long()),
         Column("func", Long()),
-        # of a run that was asked for or given back, where there is a key
+        # where the store has a signing key
         Column("signature", Long()),
         PrimaryKeyConstraint("job_id", "nominal", name=f"pk_{name}"),
         Index(f"ix_{name}_status", "status", "nominal"),
@@ -304,7 +304,7 @@ def _node_columns(name: str) -> list[Any]:
         Column("id", Exact(64), primary_key=True),
         Column("lease_until", BigInteger, nullable=False),
         Column("started", BigInteger, nullable=False),
-        # how often it was renewed: the entry in a backup shows fewer
+        # how often it was renewed: a backup that was put back shows a smaller number
         Column("renewals", BigInteger, nullable=False, server_default="0"),
     ]
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class Nodes:
-    """The nodes table. The row of a dead node stays for a while, so that it learns about its death.
+    """The nodes table. The row of a dead node stays for a while, so that the node learns of it if it was only held up.
 
     Each method is one step inside a transaction of the caller.
 
@@ -62,7 +62,7 @@ class Nodes:
             .where(table.c.id == bindparam("b_id"))
             .values(lease_until=bindparam("lease_until"), started=bindparam("started"))
         )
-        # A count that is none begins anew.
+        # A damaged count begins anew.
         count = case((table.c.renewals.between(0, MOST), table.c.renewals + 1), else_=1)
         self._renew = self._set.values(renewals=count)
 
@@ -72,9 +72,9 @@ class Nodes:
         :raises StoreError: if it never had one
         :raises Changed: if it had one, and the store was put back from a backup
         """
-        known = identity.renewals(node)  # before the look: another thread may renew it at this moment
+        known = identity.renewals(node)  # before reading: another thread may renew the lease at this moment
         row = conn.execute(self._find, {"b_id": node}).first()
-        # A count that is none begins anew.
+        # A damaged count begins anew.
         renewals = None if row is None else renewals_of(row[1])
         if (row is None or renewals is not None) and identity.is_restored(node, now, renewals, known):
             raise Changed(RESTORED)
@@ -104,13 +104,13 @@ class Nodes:
         return is_time(before) and bool(before >= now), (renewals or 0) + 1 if is_known else 1
 
     def settle(self, conn: Connection, now: int, clock: Callable[[], int]) -> None:
-        """Have it decided until the end of the transaction who is alive: no lease that is over is renewed meanwhile.
+        """Lock the leases that are over until the end of the transaction, so that nobody renews them meanwhile.
 
-        A lease that was renewed in the future, as it seems, counts from now: the clock was set back. One that is damaged is over.
+        A lease that seems to have been renewed in the future counts from now: the clock was set back. A damaged lease is over.
 
         :param clock: tells ``now`` as time goes on
         """
-        # What is no number comes after all numbers.
+        # A text or bytes in the place of a number come after all numbers.
         in_question = (
             (self._table.c.lease_until < now)
             | (self._table.c.lease_until > LATEST)
@@ -118,7 +118,7 @@ class Nodes:
         )
         nodes = select(self._table.c.id, self._table.c.lease_until, self._table.c.started)
         found = conn.execute(nodes.where(in_question).with_for_update()).all()
-        # What was renewed while this transaction was held up is not ahead, and from here on nobody renews it.
+        # A lease that was renewed while this transaction was held up is not in the future; from here on nobody renews one.
         now = clock()
         for id, until, started in found:
             if not (is_time(until) and is_time(started)):
@@ -127,7 +127,7 @@ class Nodes:
                 conn.execute(self._set, {"b_id": id, "lease_until": until - started + now, "started": now})
 
     def gone(self, conn: Connection, instant: int) -> list[str]:
-        """Return nodes whose lease was over before an instant or is damaged, at most as many as one statement names."""
+        """Return at most BATCH nodes whose lease was over before an instant, or is damaged."""
         until = self._table.c.lease_until
         over = select(self._table.c.id).where((until < instant) | (until > LATEST))
         return list(conn.execute(over.limit(BATCH)).scalars())
@@ -180,7 +180,7 @@ class Leases:
     ) -> list[Run] | None:
         """Renew or begin a node's lease, by the database's clock if it has one; see the port."""
         server = self._transactions.server
-        self._runs.warm_up(server.engine.dialect)  # who begins a lease is about to run jobs
+        self._runs.warm_up(server.engine.dialect)  # a node that begins a lease is about to run jobs
         moved = 0
 
         def work(conn: Connection) -> tuple[list[Run] | None, int, int]:
@@ -215,7 +215,7 @@ class Leases:
             except HeldRowsError:
                 if not self._transactions.server.database.one_writer:
                     raise
-                # Others write to the file at the moment: that is waited for, as nothing comes after this; not for long.
+                # Another process is writing to the file: that is waited for here, as no step of this node follows.
         self._identity.left(node)
 
     def rescue(
@@ -247,7 +247,7 @@ class Leases:
                 if run.owner != node or (run.job_id, run.nominal) not in known
             ]
             held = self._runs.held(conn, {run.job_id for run, _ in unknown})
-            # What is this node's own changes no job; left to a later look, nobody would look for it again.
+            # This node's own runs change no job, and nobody would look for them again later.
             unknown = [(run, fence) for run, fence in unknown if run.owner == node or run.job_id not in held]
             orphaned = Counter([run.job_id for run, _ in unknown])
             jobs = {row.id: self._job_of(row) for row in self._jobs.some(conn, orphaned)}
@@ -257,11 +257,11 @@ class Leases:
 
         try:
             return self._transactions.step(work)
-        except HeldRowsError:  # of a node or a run: it is asked again with the next renewal
+        except HeldRowsError:  # the row of a node or a run: rescue is called again with the next renewal
             return []
 
     def _recount_busy(self, conn: Connection, jobs: Mapping[str, Job], orphaned: Mapping[str, int]) -> None:
-        """Check the counts of jobs that have no place for their orphaned runs, as it seems."""
+        """Check the counters of jobs that seem to have no room for their orphaned runs (R2)."""
         busy = [
             id for id, job in jobs.items() if not 0 <= job.running - orphaned[id] < job.policy.max_instances
         ]
@@ -282,10 +282,10 @@ def _taken_over(
 ) -> list[Run]:
     """Give orphaned runs to a node, or record them as lost, as :func:`~rota.jobstores.orphans.sort_out` decides.
 
-    :return: what was taken, linked by ``then`` where it is of one job, and what was lost
+    :return: the runs that were taken over, those of one job linked by ``then``, and the runs that were lost
     """
     fences = {id(run): fence for run, fence in orphans}
-    # Before they change hands.
+    # Found out before runs get another owner.
     damaged = [run for run, fence in orphans if fence != fence_of(run)]
     changed = sort_out(
         [run for run, fence in orphans if fence == fence_of(run)], jobs, node, now, room, known, refusal

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class OptimisticWriteFailed(Exception):
-    """What a step took for granted is not so. Its transaction is to be rolled back, and the step repeated with care."""
+    """What a step expected was not so: its transaction has to be rolled back, and the step repeated with care."""
 
 
 class RecordMet(Exception):
-    """A record is within a range of times that a step records. Its transaction is to be rolled back, and the step repeated."""
+    """A record stands within a range of times that a step records: roll the transaction back, and repeat the step (R4)."""
 
 
 class Prepared(Template):
@@ -61,6 +61,6 @@ class Prepared(Template):
 
     def _for(self, conn: Connection) -> Statement:
         if conn.get_execution_options().get("schema_translate_map"):
-            # An application puts its tables elsewhere, so SQLAlchemy has to look at each statement.
+            # The application has put its tables elsewhere, so SQLAlchemy has to translate each statement.
             return ConvertedStatement(self, of_dialect(conn.dialect).counts_executions)
         return self.compile(conn.dialect)

@@ -1,6 +1,6 @@
-"""The steps by which records beyond their bounds are found and deleted.
+"""The steps in which records beyond the bounds of retention are found and deleted.
 
-Each step is a short transaction led by an index; none touches a run that is under way.
+Each step is a short transaction that an index leads; none changes a run that is under way.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .history import History
     from .server import Server
 
-#: After so many steps it is counted anew how many records are left.
+#: How many records are left is counted anew after so many steps.
 RECOUNT = 10
 #: Less than every nominal time.
 _NEVER = -(2**62)
@@ -73,7 +73,7 @@ class Pruning:
                     left = self._server.read(partial(history.count_older, among=among, limit=COUNTED))
                 yield left
                 continue
-            # Those that ended long after their nominal time stay, and are passed over.
+            # Runs that ended long after their nominal time stay, and are passed over.
             following = self._server.read(partial(history.beyond_some, among=among, passed=looked_at))
             yield 0
             if following is None:
@@ -81,7 +81,7 @@ class Pruning:
             start = following if following > start else following + 1
 
     def _of_all(self, keep: int) -> Iterator[int]:
-        """Delete the records beyond the newest ``keep`` of each job: of some jobs after others, by their ids."""
+        """Delete the records beyond the newest ``keep`` of each job, some jobs at a time, in the order of ids."""
         history = self._history
         start: str | None = ""
         while start is not None:

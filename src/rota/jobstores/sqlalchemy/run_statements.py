@@ -133,7 +133,7 @@ class RunStatements:
         )
 
     def _orphans(self) -> None:
-        # A run that was given back has no owner.
+        # A run that was given back has no owner; it is taken by its fence (R4).
         orphan = partial(_claimed, self._runs, True)
         self.take = Prepared(
             lambda value: orphan(value).values({name: value(name) for name in _TAKEN} | {"started": None}),

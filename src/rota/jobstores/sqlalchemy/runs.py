@@ -76,8 +76,9 @@ class Runs:
     def claim(
         self, conn: Connection, decisions: Sequence[Decision], node: str, now: int, careful: bool = False
     ) -> list[tuple[Decision, int]]:
-        """Carry out the decisions whose job is as it was when they were made; return those, with how many runs it then has.
+        """Carry out the decisions whose job is as it was when they were made (R1 to R4).
 
+        :return: those decisions, with how many runs their job then has
         :param careful: whether to expect that jobs have been changed by others
         :raises OptimisticWriteFailed: if that has to be expected
         :raises IntegrityError: if a nominal time has its record already (:meth:`leave_out_recorded`)
@@ -97,7 +98,7 @@ class Runs:
             if state == ENDED and running <= 0:
                 drops.append((job_id,))
             else:
-                following = (decision.next_nominal, decision.next_due, decision.version + 1, running)
+                following = (decision.next_nominal, decision.next_due, decision.version + 1, running)  # R3
                 moves.append((*following, state, storable(decision.error), now, job_id))
             won.append((decision, running))
             records += marked(decision, node, now)
@@ -109,8 +110,9 @@ class Runs:
         return won
 
     def _move_all(self, conn: Connection, decisions: Sequence[Decision], now: int) -> bool:
-        """Move all jobs without reading them first, which is most of the times right; False if the database cannot tell.
+        """Move all jobs without reading them first (R1, R2 and R3 in one statement), which is right most of the time.
 
+        :return: whether that was done: the database may not be able to tell
         :raises OptimisticWriteFailed: if it was not right
         """
         if self._database.takes_arrays or not self._database.counts_executions:
@@ -121,7 +123,7 @@ class Runs:
             if decision.state == ENDED and not more:
                 return False  # whether such a job goes depends on its counter
             most = job.policy.max_instances - 1 if more else HELD
-            following = (decision.next_nominal, decision.next_due, decision.version + 1, more)
+            following = (decision.next_nominal, decision.next_due, decision.version + 1, more)  # R3
             rows.append(
                 (*following, decision.state, storable(decision.error), now, job.id, decision.version, most)
             )
@@ -141,7 +143,10 @@ class Runs:
         return left
 
     def _unchanged(self, conn: Connection, decisions: Sequence[Decision]) -> list[tuple[Any, Decision, int]]:
-        """Return the decisions whose job has the version that was looked at and room for its runs, with its id and counter."""
+        """Return the decisions whose job has the version that was looked at and room for its runs, with its id and counter.
+
+        The jobs are locked until the end of the transaction.
+        """
         stored: dict[str, tuple[int, int | None]] = {}
         ids = self._ids_of(conn, decisions)
         for some in self._database.in_parameters(ids):
@@ -150,7 +155,7 @@ class Runs:
         won = []
         for id, decision in zip(ids, decisions, strict=True):
             version, running = stored.get(id, (None, 0))
-            if version != decision.version:
+            if version != decision.version:  # R1
                 continue
             if running is None:
                 running = self._jobs.recount(conn, [id]).get(id, 0)
@@ -167,19 +172,20 @@ class Runs:
         return [odd.get(decision.job.id, decision.job.id) for decision in decisions]
 
     def _insert_all(self, conn: Connection, records: Sequence[Run]) -> None:
-        claimed, telling = [], []
+        """Insert records; a nominal time that has one already is refused by the key of the table (R4)."""
+        claimed, others = [], []
         for run in records:
             if run.status == CLAIMED and run.reason is None and run.signature is None:
                 claimed.append(claim_of(run))
             else:
-                telling.append(row_of(run))
+                others.append(row_of(run))
         if claimed:
             self._sql.insert_claimed.run(conn, claimed)
-        if telling:
-            self._sql.insert.run(conn, telling)
+        if others:
+            self._sql.insert.run(conn, others)
 
     def leave_out_recorded(self, conn: Connection, decisions: Sequence[Decision], history: History) -> bool:
-        """Take out of decisions whose claim failed the nominal times that have a record (rule R4).
+        """Take out of decisions whose claim failed the nominal times that have a record (R4).
 
         Every record is written with a new version of its job, so what is read here is true of the version that was decided on.
 
@@ -201,10 +207,10 @@ class Runs:
     def finish(
         self, conn: Connection, runs: Sequence[Run], now: int, careful: bool = False
     ) -> tuple[list[Run], bool]:
-        """Write how runs ended.
+        """Write how runs ended (R5), and what that means for their jobs (R6).
 
-        :param careful: whether to expect that some of them are not the presenter's any more
-        :return: the runs that are not the presenter's any more, and whether a job has become due that waited for these
+        :param careful: whether to expect that some of them belong to another node by now
+        :return: the runs that belong to another node by now, and whether a job has become due that waited for these
         :raises OptimisticWriteFailed: if that has to be expected
         """
         refused: list[Run] = []
@@ -222,27 +228,27 @@ class Runs:
         return refused, self.release(conn, ended, now, over)
 
     def _finish_all(self, conn: Connection, runs: Sequence[Run]) -> None:
-        plain, last, telling = [], [], []
+        plain, last, others = [], [], []
         for run in runs:
             if run.reason is not None or run.error_type is not None:
-                telling.append(end_of(run))
+                others.append(end_of(run))
             elif run.job is not None and run.job.state == ENDED:
                 last.append(last_end_of(run))
             else:
                 plain.append(plain_end_of(run))
-        parts = (self._sql.finish_plain, plain), (self._sql.finish_last, last), (self._sql.finish, telling)
+        parts = (self._sql.finish_plain, plain), (self._sql.finish_last, last), (self._sql.finish, others)
         for statement, rows in parts:
-            # Where nobody knows how many there were (MySQL), care has to be taken of those too.
+            # Where nobody knows how many were met, the step has to be repeated with care, too.
             if rows and statement.run(conn, rows) != len(rows):
                 raise OptimisticWriteFailed
 
     def _is_recorded(self, conn: Connection, run: Run) -> bool:
-        """Whether this very end is in the ledger already: the answer to the first try was lost."""
+        """Whether this very end is in the ledger already (R5): the answer to the first try was lost."""
         row = conn.execute(self._sql.record, {"b_job": run.job_id, "b_nominal": run.nominal}).first()
         return row is not None and tuple(row) == (run.owner, run.attempt, run.status, run.finished_at)
 
     def _finish_damaged(self, conn: Connection, run: Run) -> bool:
-        """Write the end of a run whose record is damaged, if nobody has taken it over: who does writes an owner and an attempt."""
+        """Write the end of a run whose record is damaged, unless it was taken over: that writes an owner and an attempt (R5)."""
         found = select(self._tables.runs).where(*self._is_key(run.job_id, run.nominal))
         row = conn.execute(found).first()
         if row is None or row.status in END_STATES or row.owner is None or damage_of(row) is None:
@@ -260,9 +266,10 @@ class Runs:
         return runs.job_id == job_id, runs.nominal == nominal
 
     def release(self, conn: Connection, ended: Mapping[str, int], now: int, over: bool = False) -> bool:
-        """Count ended runs down; jobs that waited for them become due, and those whose schedule is over go.
+        """Count ended runs down; jobs that waited for them become due, and those whose schedule is over go (R6).
 
-        :param over: whether the schedules of all these jobs are thought to be over
+        :param ended: how many runs of each job have ended
+        :param over: whether the schedules of all these jobs seem to be over
         :return: whether one of the jobs is due now, as far as the database tells
         """
         if not ended:
@@ -295,7 +302,7 @@ class Runs:
     # -- leases --------------------------------------------------------------------------------------------------
 
     def give_back(self, conn: Connection, runs: Sequence[Run]) -> None:
-        """Leave claimed runs, which were not started, to whoever comes first."""
+        """Take the owner from claimed runs that were not started, so that any node may take them over."""
         if runs:
             self._sql.give_back.run(conn, [fence_of(run) for run in runs])
 
@@ -337,9 +344,9 @@ class Runs:
         return [run for run in in_hand if (run.job_id, run.nominal, run.attempt) not in held]
 
     def settle(self, conn: Connection, run: Run, fence: tuple[Any, ...]) -> bool:
-        """Write what became of an orphan that was found with a fence: its new owner, or its end; False if it has changed.
+        """Write what became of an orphan: its new owner, or its end; return False if it has changed since it was read (R4).
 
-        Of a damaged one the fence is what is stored, whatever that is.
+        :param fence: what it was read with; of a damaged one that is what is stored, whatever that is
         """
         if run.ended:
             lost = (run.status, storable(run.reason), run.finished_at, *label_of(run))

@@ -1,4 +1,4 @@
-"""The database of the SQL store: transactions that are repeated where that helps, its clock, and its errors in Rota's words.
+"""The database of the SQL store: transactions that are repeated where that helps, and errors in Rota's words.
 
 Knows no table. What databases do differently is in ``databases``.
 """
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
-#: How often a transaction that lost against others is tried.
+#: How often a transaction that loses against other transactions is tried.
 TRIES = 10
-#: How often what may wait is tried where the database waits a second for a row that somebody else holds (MySQL).
+#: How often a call of the user is tried while another transaction holds a row: MySQL waits a second each time.
 PATIENCE = 50
-#: For so long (microseconds) it is nothing remarkable if steps of the scheduler find the database locked: others write, too.
+#: For so long (microseconds) a database that is locked is no error of the steps of the scheduler: other processes write, too.
 USUAL = 5 * SECOND
 
 
@@ -65,13 +65,13 @@ class Server:
         self.database = database_of(engine)
         if self._own:
             self.database.prepare(engine)
-        #: for whoever asks the store for its engine
+        #: the engine that the store shows to applications
         self.lent: Engine = engine
         self.engine: Engine = engine if self._foreign else self.database.for_steps(engine)
         self.connections = Connections(self.engine, self.database, self._own, options or {})
-        #: what makes texts readable that the driver cannot decode
+        #: makes texts readable that the driver cannot decode, inside a transaction
         self.repair: Callable[[Connection], None] | None = None
-        # Only SQLite's own connections are so from the beginning; others are told.
+        # SQLite's own connections are in this mode from the beginning.
         self._single: Callable[[], Any]
         if self.database.one_writer and not self._foreign:
             self._single = self.connections.connected
@@ -90,10 +90,6 @@ class Server:
         if self._own:
             self._repeated(self.database.warm_up, self.connections.connected)
 
-    def time(self, conn: Connection) -> int | None:
-        """Return the server's time as an instant, None if there is no such clock."""
-        return self.database.time_of(conn)
-
     def read(self, work: Callable[[Connection], Result]) -> Result:
         """Return what ``work(connection)`` returns; it only reads, and may be called again if the connection was cut.
 
@@ -104,8 +100,8 @@ class Server:
     def write(self, work: Callable[[Connection], Result]) -> Result:
         """Return what ``work(connection)`` returns, in one transaction: committed at the end, rolled back if an exception comes.
 
-        It is called again if the transaction lost against others, or if the connection was cut before the commit. When it
-        is cut while the commit is under way, nobody knows whether that was done, and the error says so.
+        It is called again if the transaction lost against another one, or if the connection was cut before the commit. If it is
+        cut during the commit, nobody knows whether that was done, and the error says so.
 
         :raises IntegrityError: if a row exists already; the caller knows what it means
         :raises StoreUnavailableError, StoreError, JobValueError: what the database said
@@ -120,10 +116,10 @@ class Server:
         return self._repeated(work, self._writing_impatiently, False)
 
     def write_at_once(self, work: Callable[[Connection], Result]) -> Result:
-        """Like :meth:`write` for a single statement, which is its own transaction where that is known to be so.
+        """Like :meth:`write` for a single statement, which is a transaction by itself where the connection is in that mode.
 
-        On a server that saves round trips, and in SQLite two statements out of three.
-        It may be executed twice if the connection is cut, so the caller must be able to tell.
+        On a server that saves round trips, and in SQLite two statements out of three. The statement may be executed twice if the
+        connection is cut, and the caller must be able to tell.
         """
         return self._repeated(work, self._single)
 
@@ -135,7 +131,7 @@ class Server:
         transaction: Callable[[], Any],
         patient: bool = True,
     ) -> Result:
-        """Return what ``work(connection)`` returns inside a transaction, which is tried again as long as that helps.
+        """Return what ``work(connection)`` returns inside a transaction, which is repeated as long as that helps.
 
         :param patient: whether to wait for what somebody else holds
         """
@@ -161,20 +157,20 @@ class Server:
                     continue
                 tries += 1
                 if not finished:
-                    self.connections.check_kept_log()  # without it, new connections fail
+                    self.connections.check_kept_log()  # if the log was removed, new connections fail
                 if not self._may_repeat(exc, finished, tries):
                     raise self._translated(exc) from exc
 
     def _may_wait_again(self, exc: DBAPIError | TimeoutError, patient: bool, waits: int) -> bool:
-        """Whether to wait once more for what somebody else holds.
+        """Whether to wait once more for rows or a lock that somebody else holds.
 
-        :param waits: how often that was waited for, this time included
-        :raises HeldRowsError: if nobody is to wait
+        :param waits: how often they were waited for, this time included
+        :raises HeldRowsError: if this is a step of the scheduler, which does not wait
         """
         if self._own and self.database.is_locked(exc):
             if patient:
                 return self.database.may_wait_again(self.engine, waits, self.address)
-            self._give_way(exc)  # it holds up the jobs of other stores
+            self._give_way(exc)  # waiting would hold up the jobs of other stores
         elif isinstance(exc, DBAPIError) and self.database.is_held(exc):
             if patient:
                 return waits < PATIENCE
@@ -184,7 +180,7 @@ class Server:
     def _give_way(self, exc: BaseException) -> None:
         """Take note that a step has found the database locked.
 
-        :raises HeldRowsError: unless that has been so for long
+        :raises HeldRowsError: unless it has been locked for long
         """
         now = SYSTEM_CLOCK.monotonic()
         if self._locked_since is None:
@@ -195,7 +191,7 @@ class Server:
     def _may_repeat(self, exc: DBAPIError | TimeoutError, finished: bool, tries: int) -> bool:
         if tries >= TRIES or isinstance(exc, TimeoutError) or self.database.is_too_long(exc):
             return False
-        # A pooled connection may have been cut long ago; the pool throws its like away, so the next one is new.
+        # A pooled connection may have been cut long ago; the pool throws away all of that age, so the next one is new.
         cut = exc.connection_invalidated and not finished and tries == 1
         return cut or self.database.is_transient(exc)
 

@@ -10,9 +10,8 @@ from functools import partial
 
 from ...clock import DAY, instant, moment
 from ...codec.jobs import JobFormat
-from ...errors import ConfigurationError, HeldRowsError, MissingExtraError, StoreConflictError, StoreError
+from ...errors import ConfigurationError, HeldRowsError, MissingExtraError
 from ...util import maybe_ref
-from .. import earlier
 from ..base import ConflictingIdError, JobLookupError
 from ..documents import ordered
 from ..durable import DurableJobStore
@@ -22,19 +21,19 @@ from ..retention import Retention
 
 try:
     from sqlalchemy import MetaData
-    from sqlalchemy.exc import DBAPIError, IntegrityError
 except ImportError as exc:
     raise MissingExtraError("SQLAlchemyJobStore", "sql") from exc
 
-from .bulk import Batch
 from .claims import Claims
 from .damage import Mending
 from .engines import check_connection
 from .healing import Healing
 from .history import History
+from .job_writes import JobWrites
 from .jobs import Jobs
 from .layout import Tables
 from .leases import Leases, Nodes
+from .opening import earlier_jobs, open_tables
 from .pruning import Pruning
 from .runs import Runs
 from .server import Server
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any, TypeVar
 
-    from sqlalchemy import Connection, Engine, Table
+    from sqlalchemy import Engine, Table
 
     from ...core.plan import Decision
     from ...core.recorded import Recorded
@@ -58,8 +57,6 @@ if TYPE_CHECKING:
 
 __all__ = ("ConflictingIdError", "JobLookupError", "SQLAlchemyJobStore")
 
-#: How often an unconditional change is tried against others' changes.
-_TRIES = 10
 #: How long the row of a node is kept after its lease was over.
 _NODES_KEPT = DAY
 #: Seconds between two looks of a scheduler that hears of changes.
@@ -71,7 +68,7 @@ class SQLAlchemyJobStore(DurableJobStore):
 
     The first seven parameters are APScheduler's, in its order. SQLite files are opened in WAL mode with full synchronization;
     an engine that you pass in is used as it is, and stays open. On PostgreSQL (with psycopg 3) the processes that share a
-    store tell each other at once what is due soon; elsewhere changes are noticed by a look every ``poll_interval`` seconds.
+    store tell each other at once what is due soon; elsewhere they look for changes every ``poll_interval`` seconds.
     Leases are kept by the server's clock where there is a server.
 
     :param url: database URL such as ``sqlite:///jobs.sqlite`` (``sqlite://`` is a database in memory)
@@ -147,6 +144,7 @@ class SQLAlchemyJobStore(DurableJobStore):
         self._nodes = Nodes(tables)
         self._history = History(tables)
         self._mending = Mending(tables, self._jobs)
+        self._job_writes = JobWrites(self._transactions, self._jobs, self._wakeups)
         self._claims = Claims(
             self._transactions, self._runs, self._nodes, self._history, self._wakeups, format, identity
         )
@@ -196,34 +194,13 @@ class SQLAlchemyJobStore(DurableJobStore):
             self._tell_of_earlier_jobs()
 
     def _earlier_jobs(self) -> str | None:
-        found = self._server.read(self._tables.earlier_jobs)
-        if found is None:
-            return None
-        name, count = found
-        url = self._server.engine.url.render_as_string(hide_password=True)
-        way = earlier.by_import(url, "" if name == earlier.TABLES[0] else name)
-        own = self._tables.jobs.name
-        return earlier.left_behind(
-            count, f"the table {name}", way + ("" if own == "rota_jobs" else f" --table {own}")
-        )
+        return earlier_jobs(self._server, self._tables)
 
     def _open(self) -> None:
         """Create or migrate the tables, and take note of which store that is."""
-        if self._server.read(self._tables.missing):
-            try:
-                self._server.write(self._prepare)
-            except StoreError as exc:
-                # Another process may have created them at the same moment, where creating is no part of a transaction.
-                if not isinstance(exc.__cause__, DBAPIError):
-                    raise
-        self._opened(self._server.write(self._prepare))
+        self._opened(open_tables(self._server, self._tables, self._create_tables))
         if self._format.imports:  # who only looks at jobs writes little
             self._server.warm_up()
-
-    def _prepare(self, conn: Connection) -> str:
-        database = self._server.database
-        with database.alone(conn, self._tables.meta.fullname):
-            return self._tables.prepare(conn, self._create_tables, not database.transactional_ddl)
 
     def reopen(self) -> None:
         """Leave what was at the place of the database, and open what is there now; see the port."""
@@ -290,23 +267,9 @@ class SQLAlchemyJobStore(DurableJobStore):
         :raises ConflictingIdError: if a job of that id exists
         :raises InvalidJobError, TransientJobError, SerializationError: as :meth:`check_job`
         """
-        now = self.now()
-        row = self._jobs.new_row(job, now)
-        version = self._jobs.version_of(row)
-        try:
-            self._transactions.guarded(self._server.write_at_once, lambda conn: self._jobs.insert(conn, row))
-        except IntegrityError:
-            stored = self._read(partial(self._jobs.one, job_id=job.id))
-            # Our own row is there if the answer to a first try was lost.
-            is_ours = stored is not None and stored.version == version
-            if not is_ours and not self._write(partial(self._jobs.revive, row=row)):
-                raise ConflictingIdError(job.id) from None  # the SQL says no more than that
-        job.version = version
-        if self._wakeups.is_soon(job.next_due):
-            try:
-                self._server.write_at_once(self._wakeups.tell)
-            except StoreError as exc:  # the job is stored, and the others will find it
-                self._log.warning("Job %s was added and nobody could be told: %s", job.id, exc)
+        untold = self._job_writes.add(job, self.now())
+        if untold is not None:  # the job is stored, and the other processes will find it
+            self._log.warning("Job %s was added and nobody could be told: %s", job.id, untold)
 
     def add_jobs(
         self,
@@ -318,28 +281,10 @@ class SQLAlchemyJobStore(DurableJobStore):
 
         In the caller's transaction the jobs exist exactly if that is committed; on PostgreSQL the others are told by the commit.
         """
-        database = self._server.database
-        pipelined = database.pipelined if connection is None and database.takes_arrays else None
-        batch = Batch(self._jobs, jobs, self.now(), replace, self._job_of, pipelined)
-
-        def work(conn: Connection, look: bool) -> None:
-            batch.store(conn, look)
-            self._wakeups.tell_if_soon(
-                conn, min((job.next_due for job in jobs if job.next_due is not None), default=None)
-            )
-
         if connection is not None:
             check_connection(connection, self._server.engine, self)
             self._check_started()
-            work(connection, True)
-            return
-        try:
-            self._write(partial(work, look=replace is not None))
-        except IntegrityError:
-            try:
-                self._write(partial(work, look=True))
-            except IntegrityError as exc:
-                raise StoreConflictError("Others add jobs of the same ids at this moment; try again") from exc
+        self._job_writes.add_all(jobs, self.now(), replace, self._job_of, connection)
 
     def update_job(self, job: Job) -> None:
         """Replace the job of that id, whatever others have changed.
@@ -348,19 +293,14 @@ class SQLAlchemyJobStore(DurableJobStore):
         """
         if self._is_moved(job):
             return
-        values = self._jobs.values_of(job, self.now())
-        for _ in range(_TRIES):
-            if self._save(job, values, None):
-                return
-        raise StoreConflictError(f"Job {job.id} was changed by others {_TRIES} times in a row; try again")
+        self._job_writes.replace(job, self.now())
 
     def save_job(self, job: Job, version: int) -> bool:
         """Replace the job of that id if it still has ``version``; the job gets its new version.
 
         :raises JobLookupError: if there is none
         """
-        values = self._jobs.values_of(job, self.now())
-        return self._save(job, values, version)
+        return self._job_writes.replace_version(job, version, self.now())
 
     def remove_job(self, job_id: str) -> None:
         """Delete a job, also one that cannot be restored; its records stay.
@@ -461,27 +401,18 @@ class SQLAlchemyJobStore(DurableJobStore):
     def mend_in_steps(self, now: int) -> Iterator[tuple[list[Job], list[Run]]]:
         """Look for damage that no other step meets; see the port."""
         self._check_started()
-        runs = self._read(self._mending.runs)
-        yield [], self._step(partial(self._mending.end, found=runs, now=now)) if runs else []
-        wrong = self._read(self._mending.miscounted)
-        if wrong:
-            self._step(partial(self._jobs.recount, ids=wrong, wait=False))
-        yield [], []
-        yield self._read(partial(self._mending.jobs, job_of=self._job_of)), []
+        yield from self._mending.steps(self._transactions, self._job_of, now)
 
     def prune_in_steps(self, now: int) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
         self._check_started()
         try:
             yield from Pruning(self._server, self._history, self._bounds, now, self.clock).steps()
-            self._forget_nodes(now)
+            gone = self._read(partial(self._nodes.gone, instant=now - _NODES_KEPT))
+            if gone:
+                self._step(lambda conn: self._nodes.remove(conn, *gone))
         except HeldRowsError as exc:
             self._log.debug("The rest of what is too old is deleted with the next housekeeping: %s", exc)
-
-    def _forget_nodes(self, now: int) -> None:
-        gone = self._read(partial(self._nodes.gone, instant=now - _NODES_KEPT))
-        if gone:
-            self._step(lambda conn: self._nodes.remove(conn, *gone))
 
     def living_nodes(self, now: int) -> int:
         """Return how many nodes hold a lease that is not over."""
@@ -502,15 +433,6 @@ class SQLAlchemyJobStore(DurableJobStore):
         return self._read(lambda conn: self._measure(partial(self._server.database.time_of, conn)))
 
     # -- helpers -------------------------------------------------------------------------------------------------
-
-    def _save(self, job: Job, values: Mapping[str, Any], version: int | None) -> bool:
-        def work(conn: Connection) -> bool:
-            saved = self._jobs.save(conn, job, values, version)
-            if saved:
-                self._wakeups.tell_if_soon(conn, job.next_due)
-            return saved
-
-        return self._write(work)
 
     def _listens(self, connected: bool) -> None:
         self.poll_interval = _HEARING_INTERVAL if connected else type(self).poll_interval

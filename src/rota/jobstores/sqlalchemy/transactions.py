@@ -66,9 +66,9 @@ class Transactions:
         return self.guarded(self.server.step, work)
 
     def step_optimistically(self, work: Callable[[Connection, bool], Result]) -> Result:
-        """Return what ``work(connection, careful)`` returns, in a step that rarely meets the work of others.
+        """Return what ``work(connection, careful)`` returns, in a step that rarely meets changes by other processes.
 
-        At first it is done without care, and without savepoints, which are round trips.
+        The first try is made without care, and without savepoints, which cost round trips.
         """
         try:
             return self.step(lambda conn: work(conn, False))
@@ -82,7 +82,7 @@ class Transactions:
     ) -> Result:
         """Return what ``carry_out(work)`` returns; notice that the database is not the one that was opened.
 
-        :raises StoreReplacedError: if that is so. Whoever has a lease opens the store anew then; for others the next call does
+        :raises StoreReplacedError: if it is another one. A scheduler with a lease opens the store anew then; else the next call
         """
         self._check()
         try:
@@ -103,7 +103,7 @@ class Transactions:
 
     @property
     def are_cautious(self) -> bool:
-        """Whether somebody held rows a moment ago, so that they are looked at before anything is written."""
+        """Whether somebody held rows a moment ago, so that rows are looked at before they are written."""
         if self._cautious_until and self._clock().monotonic() >= self._cautious_until:
             self._cautious_until = 0
         return self._cautious_until > 0

@@ -53,13 +53,12 @@ class Database:
     """What one database does differently, with one driver; these are the defaults, for databases of which nothing is known.
 
     :param dialect: SQLAlchemy's dialect of an engine or a connection
-    :cvar default_driver: the driver that a URL without one means, and its module; None leaves it to SQLAlchemy. One that is not
-        installed is left to it, too
+    :cvar default_driver: the driver for URLs that name none, and its module; SQLAlchemy chooses if that is None, or not installed
     :cvar extra: the extra of this distribution that brings the driver
     :cvar table_options: options for all tables
-    :cvar long_text: how a column for texts of any length is declared; None: as SQLAlchemy does
+    :cvar long_text: the declaration of a column for texts of any length; None: SQLAlchemy's
     :cvar wide_integers: whether columns of integers have always taken 64 bits
-    :cvar one_writer: whether only one connection can write at a time, so that threads had better queue in the process
+    :cvar one_writer: whether only one connection can write at a time, so that threads have to queue in the process
     :cvar gate: what keeps forks away from transactions, where the database is a part of this process
     :cvar locks_rows: whether a transaction locks the rows that it writes, and not all of the database
     :cvar transactional_ddl: whether tables are created all or not at all
@@ -99,15 +98,15 @@ class Database:
         """Set up an engine that the store made itself."""
 
     def for_steps(self, engine: Engine) -> Engine:
-        """Return an engine of the store's own as its transactions want it; applications may use the engine itself."""
+        """Return the engine whose connections the store's transactions need; applications may use ``engine`` itself."""
         return engine
 
     def is_of_one_thread(self, engine: Engine) -> bool:
-        """Whether each connection of an engine is a database of its own, so that other threads find nothing in theirs."""
+        """Whether each connection of an engine leads to a database of its own, so that other threads find nothing there."""
         return False
 
     def open_files(self, engine: Engine) -> OpenFiles | None:
-        """Return what knows whether connections have the file open that is there now; None if there is no file."""
+        """Return what tells whether connections have the right file open; None if the database is no file."""
         return None
 
     def warm_up(self, conn: Connection) -> None:
@@ -121,7 +120,7 @@ class Database:
 
     @contextmanager
     def transaction(self, conn: Connection, foreign: bool, patient: bool = True) -> Iterator[Connection]:
-        """Make what is done inside one transaction that is going to write.
+        """Open a transaction that is going to write; give the connection to use in it.
 
         :param foreign: whether the application chose how its connections begin transactions
         :param patient: whether to wait for rows that somebody else holds, if the database has such
@@ -143,21 +142,21 @@ class Database:
 
     @contextmanager
     def alone(self, conn: Connection, name: str) -> Iterator[None]:
-        """Keep others who ask with the same name out, inside a transaction."""
+        """Keep out other processes that ask with the same name, inside a transaction."""
         yield
 
     # -- errors --------------------------------------------------------------------------------------------------
 
     def is_transient(self, exc: DBAPIError) -> bool:
-        """Whether the transaction lost against others (a deadlock, or not serializable), so that it is worth repeating."""
+        """Whether a transaction lost against another one (a deadlock, or not serializable), so that it is worth repeating."""
         return False
 
     def is_held(self, exc: DBAPIError) -> bool:
-        """Whether somebody else has held a row for longer than the transaction waits."""
+        """Whether another transaction has held a row for longer than this one waits."""
         return False
 
     def is_locked(self, exc: BaseException) -> bool:
-        """Whether another connection has held the lock of the whole database for all the time that was waited."""
+        """Whether another connection has held the lock of the whole database for longer than this one waits."""
         return False
 
     def may_wait_again(self, engine: Engine, waits: int, address: str) -> bool:
@@ -173,15 +172,15 @@ class Database:
         return False
 
     def refuses_value(self, exc: DBAPIError) -> bool:
-        """Whether the server refused what it was given, where the driver does not say so by its kind of error."""
+        """Whether the server refused a value, where the driver does not say so by the class of its error."""
         return False
 
     def is_undecodable(self, exc: DBAPIError) -> bool:
-        """Whether the driver could not read a text, as its bytes are none."""
+        """Whether the driver could not decode the bytes of a text."""
         return False
 
     def make_readable(self, conn: Connection, tables: Iterable[Table]) -> None:
-        """Change what the driver could not read, so that it can, inside a transaction; nothing is lost."""
+        """Change texts that the driver cannot decode, so that it can read them, inside a transaction; nothing is lost."""
 
     def is_too_long(self, exc: BaseException) -> bool:
         """Whether the server took a statement for too long, where the driver does not say so by a ``DataError``."""
@@ -199,7 +198,7 @@ class Database:
 
     @property
     def counts_executions(self) -> bool:
-        """Whether the driver says how many rows a statement met that was executed for several; it may be known once connected."""
+        """Whether the driver counts the rows that a statement met in several executions; known after the first connection."""
         return self.dialect.supports_sane_multi_rowcount
 
     @property
@@ -222,16 +221,16 @@ class Database:
 
     @contextmanager
     def pipelined(self, conn: Connection) -> Iterator[None]:
-        """Let statements go before those before them are answered, where the driver can; nobody knows how many rows they met.
+        """Send statements without waiting for the answers to earlier ones, where the driver can; they count no rows.
 
-        :raises DBAPIError: what went wrong with one of them: from a later one, or at the end
+        :raises DBAPIError: what went wrong with a statement: raised by a later one, or at the end
         """
         yield
 
     # -- tables --------------------------------------------------------------------------------------------------
 
     def exact_text(self, length: int | None) -> str | None:
-        """Return how a column is declared whose texts are compared byte by byte; None: as SQLAlchemy does."""
+        """Return the declaration of a column whose texts are compared byte by byte; None: SQLAlchemy's."""
         return None
 
     def widened(self, declared: str, name: str, type_name: str) -> str:
@@ -244,14 +243,14 @@ class Database:
         return f"ALTER COLUMN {name} SET DATA TYPE {type_name}"
 
     def is_no_text(self, column: Any) -> ColumnElement[bool]:
-        """Return the condition that a column has something else than a text, if it keeps any type."""
+        """Return the condition that a column that keeps any type has something else than a text."""
         return false()
 
     def is_no_number(self, column: Any) -> ColumnElement[bool]:
-        """Return the condition that a column has something else than a whole number, if it keeps any type."""
+        """Return the condition that a column that keeps any type has something else than a whole number."""
         return false()
 
-    # -- hearing others ------------------------------------------------------------------------------------------
+    # -- wake-ups ------------------------------------------------------------------------------------------------
 
     def listen(self, engine: Engine, channel: str) -> Channel | None:
         """Return a connection that hears what :attr:`notify` says on a channel; None where nothing can be heard.
@@ -262,7 +261,7 @@ class Database:
 
 
 def atomic(conn: Connection) -> Connection:
-    """Return a connection of the application's with its transactions: not as one on which each statement is committed by itself."""
+    """Return a connection of the application's engine with transactions, also if the engine commits each statement by itself."""
     raw: Any = conn.connection.dbapi_connection
     mode = getattr(raw, "autocommit", None)
     if callable(mode):  # it sets it

@@ -25,7 +25,7 @@ _CLASSES = {
 
 
 def of_name(name: str) -> type[Database]:
-    """Return the class of a database by SQLAlchemy's name; that of the defaults for one of which nothing is known."""
+    """Return the class for SQLAlchemy's name of a database; the defaults if nothing is known of it."""
     found = _CLASSES.get(name)
     if found is None:
         return Database

@@ -71,7 +71,7 @@ class MySQL(Database):
 
     @contextmanager
     def transaction(self, conn: Connection, foreign: bool, patient: bool = True) -> Iterator[Connection]:
-        """Make what is done inside one transaction that is going to write."""
+        """Open a transaction that is going to write; give the connection to use in it."""
         with (atomic(conn) if foreign else conn).begin():
             if not foreign or patient:  # our own connections never wait for longer
                 yield conn
@@ -91,13 +91,13 @@ class MySQL(Database):
 
     @contextmanager
     def alone(self, conn: Connection, name: str) -> Iterator[None]:
-        """Keep others who ask with the same name out, inside a transaction."""
-        # Not bound to the transaction: creating a table ends that.
+        """Keep out other processes that ask with the same name, inside a transaction."""
+        # The lock is the session's, as creating a table ends the transaction.
         name = name[-64:]
         conn.execute(text("SELECT GET_LOCK(:name, :wait)"), {"name": name, "wait": SCHEMA_TIMEOUT}).all()
         try:
             yield
-            # Whoever comes next must see all of it; the transaction that creating a table began is over at the end only.
+            # The next process must see all of it, and the transaction that began after the last table is still open.
             conn.exec_driver_sql("COMMIT")
         finally:
             conn.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": name}).all()
@@ -105,11 +105,11 @@ class MySQL(Database):
     # -- errors --------------------------------------------------------------------------------------------------
 
     def is_transient(self, exc: DBAPIError) -> bool:
-        """Whether the transaction lost against others."""
+        """Whether a transaction lost against another one."""
         return _is_one_of(exc.orig, 1213, 1020)  # deadlock; record changed since it was read
 
     def is_held(self, exc: DBAPIError) -> bool:
-        """Whether somebody else has held a row for longer than the transaction waits."""
+        """Whether another transaction has held a row for longer than this one waits."""
         return _is_one_of(exc.orig, 1205)
 
     def is_without_tables(self, exc: DBAPIError) -> bool:
@@ -117,13 +117,13 @@ class MySQL(Database):
         return _is_one_of(exc.orig, 1146)
 
     def refuses_value(self, exc: DBAPIError) -> bool:
-        """Whether the server refused what it was given."""
-        # Numbers and texts that do not fit; conditions (of MariaDB, of MySQL); what triggers raise.
+        """Whether the server refused a value."""
+        # Numbers and texts that do not fit; constraints (of MariaDB, of MySQL); errors raised by triggers.
         return _is_one_of(exc.orig, 1264, 1366, 1406, 1690, 4025, 3819, 1644)
 
     def is_too_long(self, exc: BaseException) -> bool:
         """Whether the server took a statement for too long."""
-        # It says so and hangs up, so that the rollback fails too: what it said stands behind that error.
+        # It says so and closes the connection, so that the rollback fails too: the first error is behind that one.
         seen: BaseException | None = exc
         while seen is not None:
             if _is_one_of(seen, 1153):
@@ -154,8 +154,8 @@ class MySQL(Database):
         kind: Any = type(self.dialect)
         compiled: Any = template.make(values).compile(dialect=kind(paramstyle="format"))
         before, after = str(compiled).split(f"SELECT {_MARK}")
-        # The rows first, each of which leads to one of the table: else all of a small table would be looked at, and locked, and
-        # those that others hold would be waited for.
+        # The given rows first, each of which leads to one row of the table: else all rows of a small table would be read, locked,
+        # and waited for if another transaction holds them.
         table = compiled.preparer.format_table(template.statement.table)
         before = before.replace(f"UPDATE {table}, ", "UPDATE ", 1)
         after = after.replace(" AS given ", f" AS given STRAIGHT_JOIN {table} FORCE INDEX (PRIMARY) ", 1)
@@ -175,7 +175,7 @@ class MySQL(Database):
         return "utf8mb4_nopad_bin" if dialect.is_mariadb else "utf8mb4_0900_bin"
 
     def exact_text(self, length: int | None) -> str | None:
-        """Return how a column is declared whose texts are compared byte by byte."""
+        """Return the declaration of a column whose texts are compared byte by byte."""
         return f"VARCHAR({length}) CHARACTER SET utf8mb4 COLLATE {self._exact_collation}"
 
     def widened(self, declared: str, name: str, type_name: str) -> str:
@@ -187,9 +187,9 @@ class JoinedStatement(Statement):
     """A statement that is joined with rows written out as SELECTs: for 128 rows a fifth of the time of 128 statements.
 
     :param before: its text before the rows
-    :param first: the SELECT of the first row, which says the names and types of all
-    :param after: its text behind the rows
-    :param constants: the parameters of the text before the rows, then of that behind
+    :param first: the SELECT of the first row, which has the names and types for all rows
+    :param after: its text after the rows
+    :param constants: the parameters of the text before the rows, then of the text after them
     """
 
     def __init__(self, before: str, first: str, after: str, constants: Sequence[Any]) -> None:

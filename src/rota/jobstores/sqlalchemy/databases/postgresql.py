@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 #: How long a step of the scheduler waits for a row that somebody else holds, in milliseconds.
 LOCK_TIMEOUT = 250
-#: From so many rows on it is looked for values that all of them have in common, so that these are given once.
+#: From so many rows on, values that are the same in all of them are given once.
 ROWS = 64
 #: How many statements are kept for such sets.
 SHORTER = 16
-#: What the server answers where a prepared statement is not there, or there already: the connection is not always the same.
+#: The server's errors where a prepared statement does not exist, or exists already: a pooler changes the connections behind it.
 _UNPREPARED = ("26000", "42P05")
 
 
@@ -41,7 +41,7 @@ class PostgreSQL(Database):
 
     default_driver = ("psycopg", "psycopg")
     extra = "postgresql"
-    # Each row is soon written once more, and finds room on its page: due jobs are through in five sixths of the time.
+    # Each row is soon written once more, and finds room on its page: that saves a sixth of the time of due jobs.
     table_options = {"postgresql_with": {"fillfactor": 50}}
     clock = text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)")
     notify = text("SELECT pg_notify(:channel, :payload)")
@@ -70,16 +70,16 @@ class PostgreSQL(Database):
             event.listen(engine, "connect", _keep_poolers_in_mind)
 
     def for_steps(self, engine: Engine) -> Engine:
-        """Return an engine of the store's own as its transactions want it."""
-        # Reading needs no transaction then, and what begins one can say more in the same round trip.
+        """Return the engine whose connections the store's transactions need."""
+        # Reading needs no transaction then, and BEGIN and the setting of a transaction are one round trip.
         return engine.execution_options(isolation_level="AUTOCOMMIT") if self.takes_arrays else engine
 
     # -- transactions --------------------------------------------------------------------------------------------
 
     @contextmanager
     def transaction(self, conn: Connection, foreign: bool, patient: bool = True) -> Iterator[Connection]:
-        """Make what is done inside one transaction that is going to write."""
-        # For this transaction only: a session may be anybody's afterwards, with a pooler between.
+        """Open a transaction that is going to write; give the connection to use in it."""
+        # For this transaction only: behind a pooler, the session may be another client's afterwards.
         limit = "" if patient else f"SET LOCAL lock_timeout = {LOCK_TIMEOUT}"
         with (atomic(conn) if foreign else conn).begin():
             if self.takes_arrays and not foreign:
@@ -94,18 +94,18 @@ class PostgreSQL(Database):
 
     @contextmanager
     def alone(self, conn: Connection, name: str) -> Iterator[None]:
-        """Keep others who ask with the same name out, until the transaction is over."""
+        """Keep out other processes that ask with the same name, until the transaction is over."""
         conn.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": name})
         yield
 
     # -- errors --------------------------------------------------------------------------------------------------
 
     def is_transient(self, exc: DBAPIError) -> bool:
-        """Whether the transaction lost against others."""
+        """Whether a transaction lost against another one."""
         return _state(exc) in ("40001", "40P01")
 
     def is_held(self, exc: DBAPIError) -> bool:
-        """Whether somebody else has held a row for longer than the transaction waits."""
+        """Whether another transaction has held a row for longer than this one waits."""
         return _state(exc) == "55P03" or getattr(exc.orig, "pgcode", None) == "55P03"
 
     def is_without_tables(self, exc: DBAPIError) -> bool:
@@ -113,8 +113,8 @@ class PostgreSQL(Database):
         return _state(exc) in ("42P01", "3F000")  # undefined table, undefined schema
 
     def refuses_value(self, exc: DBAPIError) -> bool:
-        """Whether the server refused what it was given."""
-        # Numbers and texts that do not fit; conditions; what triggers raise.
+        """Whether the server refused a value."""
+        # Numbers and texts that do not fit; constraints; errors raised by triggers.
         state = _state(exc) or ""
         return state[:2] in ("22", "23") or state == "P0001"
 
@@ -128,7 +128,7 @@ class PostgreSQL(Database):
 
     @property
     def counts_executions(self) -> bool:
-        """Whether the driver says how many rows a statement met that was executed for several."""
+        """Whether the driver counts the rows that a statement met in several executions."""
         return self.takes_arrays or super().counts_executions
 
     def statement(self, template: Template) -> Statement:
@@ -139,7 +139,11 @@ class PostgreSQL(Database):
         return self._with_arrays(template, compiled)
 
     def _with_arrays(self, template: Template, single: Any, once: Collection[str] = ()) -> ArrayStatement:
-        """Return the statement that takes arrays, and what is given once as it is."""
+        """Return the statement that takes arrays.
+
+        :param single: the compiled statement for one row
+        :param once: the names of the values that are the same in all rows, and given once
+        """
         several = [name for name in template.names if name not in once]
         types: dict[str, Any] = {
             name: BigInteger() if isinstance(single.binds[name].type, Integer) else Text()
@@ -175,7 +179,7 @@ class PostgreSQL(Database):
 
     @contextmanager
     def pipelined(self, conn: Connection) -> Iterator[None]:
-        """Let statements go before those before them are answered, where the driver can."""
+        """Send statements without waiting for the answers to earlier ones, where the driver can."""
         plain: Any = conn.connection.driver_connection
         pipeline = getattr(conn.dialect.loaded_dbapi, "Pipeline", None)
         if pipeline is None or not pipeline.is_supported() or is_watched(conn):
@@ -190,10 +194,10 @@ class PostgreSQL(Database):
     # -- tables --------------------------------------------------------------------------------------------------
 
     def exact_text(self, length: int | None) -> str | None:
-        """Return how a column is declared whose texts are compared byte by byte."""
+        """Return the declaration of a column whose texts are compared byte by byte."""
         return f'VARCHAR({length}) COLLATE "C"'
 
-    # -- hearing others ------------------------------------------------------------------------------------------
+    # -- wake-ups ------------------------------------------------------------------------------------------------
 
     def listen(self, engine: Engine, channel: str) -> Notifications | None:
         """Return a connection that hears what is said on a channel; None behind a pooler, where nothing can be heard."""

@@ -87,7 +87,7 @@ class SQLite(Database):
         return _is_in_memory(engine.url) and engine.url.query.get("cache") != "shared"
 
     def open_files(self, engine: Engine) -> OpenFiles | None:
-        """Return what knows whether connections have the file open that is there now; None in memory."""
+        """Return what tells whether connections have the right file open; None in memory."""
         if isinstance(engine.pool, StaticPool):
             return None
         return OpenFiles(os.path.abspath(engine.url.database or ""))
@@ -116,7 +116,7 @@ class SQLite(Database):
 
     @contextmanager
     def transaction(self, conn: Connection, foreign: bool, patient: bool = True) -> Iterator[Connection]:
-        """Make what is done inside one transaction that is going to write."""
+        """Open a transaction that is going to write; give the connection to use in it."""
         # The driver would begin by itself, too late; and without IMMEDIATE, two transactions that read before they write fail
         # each other. So the driver is told to keep out of it (our own engines tell it when they connect).
         if foreign:
@@ -148,7 +148,7 @@ class SQLite(Database):
     # -- errors --------------------------------------------------------------------------------------------------
 
     def is_locked(self, exc: BaseException) -> bool:
-        """Whether another connection has held the lock of the file for all the time that was waited."""
+        """Whether another connection has held the lock of the file for longer than this one waits."""
         return is_locked(exc)
 
     def may_wait_again(self, engine: Engine, waits: int, address: str) -> bool:
@@ -160,7 +160,7 @@ class SQLite(Database):
         return str(exc.orig).startswith("no such table")
 
     def is_undecodable(self, exc: DBAPIError) -> bool:
-        """Whether the driver could not read a text, as its bytes are none."""
+        """Whether the driver could not decode the bytes of a text."""
         return "Could not decode to UTF-8" in str(exc.orig)
 
     def make_readable(self, conn: Connection, tables: Iterable[Table]) -> None:

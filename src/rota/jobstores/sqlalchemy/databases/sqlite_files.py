@@ -21,7 +21,7 @@ _left_open: list[Any] = []
 
 
 class OpenFiles:
-    """Knows for the connections of one engine whether the file that each has open is at its place.
+    """Tells for the connections of one engine whether the file that each has open is still at its place.
 
     :param path: where the URL says that the file is
     """
@@ -41,7 +41,7 @@ class OpenFiles:
         return file.is_in_place() and (not log or file.has_its_log())
 
     def leave(self, conn: Connection) -> None:
-        """Take a connection to a file that is not at its place any more out of its pool."""
+        """Take a connection to a file that is no longer at its place out of its pool."""
         plain = conn.connection.driver_connection
         conn.detach()
         leave_open(plain)
@@ -76,26 +76,26 @@ class OpenFile:
 
 
 def leave_open(connection: Any) -> None:
-    """Keep a connection to a file that is not at its place any more open until the process ends.
+    """Keep a connection to a file that is no longer at its place open until the process ends.
 
-    What its log holds is moved into the old file first: the log may lie beside the new one.
+    The content of its log is moved into the old file first: the log may be beside the new file by now.
     """
     try:
         connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    except Exception:  # the disk is full, or somebody else uses the old file; it is worth the try
+    except Exception:  # the disk is full, or another process uses the old file
         pass
     _left_open.append(connection)
     try:
         from ctypes import py_object, pythonapi
 
-        # The end of the interpreter would close it.
+        # Else the interpreter would close it at its end.
         pythonapi.Py_IncRef(py_object(connection))
     except Exception:  # another interpreter, or a Python without ctypes
         pass
 
 
 def _number(path: str) -> tuple[int, int] | None:
-    """Return what tells a file from all others, None if there is none at this path."""
+    """Return what identifies the file at a path, None if there is none."""
     try:
         found = os.stat(path)
     except OSError:

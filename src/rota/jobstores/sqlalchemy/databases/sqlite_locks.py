@@ -10,7 +10,7 @@ import sys
 
 from ....logs import GuardedLogger
 
-#: How many times in a row SQLite's own waiting (BUSY_TIMEOUT) may end without the lock: half a minute; and when that is told.
+#: How many times in a row SQLite may wait for the lock (BUSY_TIMEOUT) in vain: half a minute; and when that is logged.
 WAITS = 120
 TOLD = 20
 _SQLITE_BUSY = 5
@@ -21,18 +21,18 @@ _WAY_OUT = (
 
 
 def is_locked(exc: BaseException) -> bool:
-    """Whether an error says that another connection has held the lock for writing for all the time that was waited."""
+    """Whether an error says that another connection has held the lock for writing for longer than this one waits."""
     code = getattr(getattr(exc, "orig", None), "sqlite_errorcode", None)
     return code is not None and code & 0xFF == _SQLITE_BUSY
 
 
 def may_wait_again(path: str | None, waits: int, address: str, waited: float) -> bool:
-    """Whether to wait for the lock of a file once more; says so the first time.
+    """Whether to wait for the lock of a file once more; after a while that is logged once.
 
     :param path: the file
     :param waits: how often it was waited for already
     :param address: the database, as the log names it
-    :param waited: seconds of each
+    :param waited: how many seconds each of them took
     """
     if waits >= WAITS or _is_in_own_transaction(path):
         return False
@@ -48,7 +48,7 @@ def may_wait_again(path: str | None, waits: int, address: str, waited: float) ->
 
 
 def explained(path: str | None, exc: BaseException) -> str:
-    """Return what an error of SQLite means, as the end of its message; "" for others.
+    """Return what an error of SQLite means, as the end of its message; "" if there is no more to say.
 
     :param path: the file
     """
@@ -66,7 +66,7 @@ def explained(path: str | None, exc: BaseException) -> str:
 
 
 def _is_in_own_transaction(database: str | None) -> bool:
-    """Whether a Django connection of this thread has a transaction open on the file: that cannot end while we wait for it."""
+    """Whether a Django connection of this thread has a transaction open on the file, which cannot end while we wait for it."""
     django = sys.modules.get("django.db")
     if django is None or not database:
         return False

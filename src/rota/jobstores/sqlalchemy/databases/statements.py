@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 class Values:
     """The values of a row inside a statement, by name: parameters, or the columns of a set of rows.
 
-    :param columns: the columns of the set; what is not among them is a parameter
+    :param columns: the columns of the set; a value without one is a parameter
     :param types: the types of the values, where the database does not find them by itself
-    :ivar returns: whether the statement is executed once for all rows, so that it may return something
+    :ivar returns: whether the statement is executed once for all rows, so that it may return rows
     """
 
     def __init__(
@@ -50,14 +50,14 @@ class Values:
 
 
 class Template:
-    """An INSERT, UPDATE or DELETE for many rows, of which each database makes its own statement.
+    """An INSERT, UPDATE or DELETE for many rows, from which each database makes its own statement.
 
     :param make: makes the statement with the values that it is given
     :param names: the names of the values, in the order in which rows give them; no two rows may meet the same row of the table
-    :param writes_out: False: where sets of rows are written out, do without: rows of many long texts cost more so (SQLite), and
-        the assignments of an UPDATE that is joined with a set have no order (MySQL)
-    :param alike: the names of values that are mostly the same in all rows; where sets of rows are written out, such values are
-        given once (a seventh of SQLite's work for a run)
+    :param writes_out: whether to write out sets of rows, where the database can: not for rows of many long texts, which cost more
+        that way (SQLite), nor if the order of assignments matters, as an UPDATE that is joined with a set has none (MySQL)
+    :param alike: the names of values that are usually the same in all rows; where sets of rows are written out, such values are
+        given once (that saves SQLite a seventh of the work for a run)
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Statement:
     :param sql: its text
     :param order: for each parameter its index in the row, constants last
     :param constants: values that are not in the rows
-    :param counts: whether the driver says how many rows of the table were met when it is executed for several
+    :param counts: whether the driver counts the rows of the table that were met in several executions
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Statement:
 
 
 class ConvertedStatement(Statement):
-    """A statement that SQLAlchemy executes: it has to convert values, or to look at each statement."""
+    """A statement that SQLAlchemy executes, as values have to be converted, or table names translated."""
 
     def __init__(self, template: Template, counts: bool) -> None:
         super().__init__("", counts=counts)
@@ -132,7 +132,7 @@ class ConvertedStatement(Statement):
 def for_each_row(template: Template, dialect: Dialect, counts: bool) -> Statement:
     """Return the statement that is executed once for each row.
 
-    :param counts: whether the driver says how many rows of the table were met when it is executed for several
+    :param counts: whether the driver counts the rows of the table that were met in several executions
     """
     compiled: Any = template.statement.compile(dialect=dialect, column_keys=None)
     if compiled._bind_processors or compiled.positiontup is None:
