@@ -228,17 +228,18 @@ class WrittenOutStatement(Statement):
         self._written = written
 
     def run(self, conn: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
-        """Execute the statement for these rows; return how many rows of the table it met, -1 if nobody knows."""
+        """Execute the statement for these rows; return how many rows of the table it met."""
         alone = len(rows) % ROWS
         met = 0
         for start in range(0, len(rows) - alone, ROWS):
             columns = list(zip(*rows[start : start + ROWS], strict=True))
             fitting = next(written for written in self._written if written.fits(columns))
             met += execute_directly(conn, fitting.sql, fitting.arguments(columns))
-        if not alone:
-            return met
-        left = self._single.run(conn, rows[-alone:])
-        return left if left < 0 else met + left
+        if alone:
+            met += execute_directly(
+                conn, *self._single.arguments(rows[-alone:])
+            )  # the driver counts these, too
+        return met
 
     def arguments(self, rows: Sequence[tuple[Any, ...]]) -> tuple[str, Any]:
         """Return what the driver is to execute for these rows one by one, and its parameters."""

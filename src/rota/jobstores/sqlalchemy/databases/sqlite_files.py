@@ -20,6 +20,25 @@ _FILE = "rota_file"
 _left_open: list[Any] = []
 
 
+class OpenFile:
+    """The file that one connection has open.
+
+    :param connection: a connection of the driver
+    :param path: where the URL says that the file is, None if it does not say so plainly
+    """
+
+    __slots__ = ("log", "number", "path")
+
+    def __init__(self, connection: Any, path: str | None) -> None:
+        rows = connection.cursor().execute("PRAGMA database_list").fetchall()
+        found = next((row[2] for row in rows if row[1] == "main"), "")
+        #: "" for a database in memory
+        self.path: str = path if path and _number(path) == _number(found) else found
+        self.number = _number(self.path)
+        #: None until the log is made, with the first transaction
+        self.log = _number(f"{self.path}-wal")
+
+
 class OpenFiles:
     """Tells for the connections of one engine whether the file that each has open is still at its place.
 
@@ -35,44 +54,20 @@ class OpenFiles:
         :param log: whether its write-ahead log must be the one beside the file, too
         """
         info = conn.info
-        file = info.get(_FILE)
+        file: OpenFile | None = info.get(_FILE)
         if file is None:  # the connection is new
             file = info[_FILE] = OpenFile(conn.connection.driver_connection, self._path)
-        return file.is_in_place() and (not log or file.has_its_log())
+        if file.log is None:
+            file.log = _number(f"{file.path}-wal")
+        if file.path and _number(file.path) != file.number:
+            return False
+        return not log or file.log is None or _number(f"{file.path}-wal") == file.log
 
     def leave(self, conn: Connection) -> None:
         """Take a connection to a file that is no longer at its place out of its pool."""
         plain = conn.connection.driver_connection
         conn.detach()
         leave_open(plain)
-
-
-class OpenFile:
-    """The file of one connection.
-
-    :param connection: a connection of the driver
-    :param path: where the URL says that the file is, None if it does not say so plainly
-    """
-
-    __slots__ = ("_file", "_log", "_path")
-
-    def __init__(self, connection: Any, path: str | None) -> None:
-        rows = connection.cursor().execute("PRAGMA database_list").fetchall()
-        found = next((row[2] for row in rows if row[1] == "main"), "")
-        #: "" for a database in memory
-        self._path: str = path if path and _number(path) == _number(found) else found
-        self._file = _number(self._path)
-        self._log = _number(f"{self._path}-wal")
-
-    def is_in_place(self) -> bool:
-        """Whether the path leads to this file."""
-        if self._log is None:  # it is made with the first transaction
-            self._log = _number(f"{self._path}-wal")
-        return not self._path or _number(self._path) == self._file
-
-    def has_its_log(self) -> bool:
-        """Whether the write-ahead log that this connection has open is the one beside the file."""
-        return self._log is None or _number(f"{self._path}-wal") == self._log
 
 
 def leave_open(connection: Any) -> None:
@@ -95,7 +90,7 @@ def leave_open(connection: Any) -> None:
 
 
 def _number(path: str) -> tuple[int, int] | None:
-    """Return what identifies the file at a path, None if there is none."""
+    """Return the number of the file at a path, None if there is none."""
     try:
         found = os.stat(path)
     except OSError:
