@@ -203,9 +203,9 @@ def _claim(
             continue
         is_full = bool(decision.runs) and row.running >= row.job.policy.max_instances
         if rules.heals and (is_full or any(_is_refusal(record) for record in decision.records)):
-            counted = yield Read(lambda view, job_id=job_id: under_way(view, job_id))  # type: ignore[misc]
-            if counted != row.running:
-                moves[job_id] = row._replace(running=counted, version=row.version + 1)
+            healed = yield from _healed(row)
+            if healed is not None:
+                moves[job_id] = healed
                 continue
         if is_full and rules.limits:
             continue
@@ -224,6 +224,24 @@ def _claim(
         won.append((decision, running))
         for run in marked(decision, node, now):
             runs[run.job_id, run.nominal] = row_of(run)
+    yield from _write_claims(stored, moves, drops, runs, rules, ranges)
+    return won
+
+
+def _healed(row: JobRow) -> Part:
+    """Return a row with its counter put right; None if it is right."""
+    counted = yield Read(lambda view: under_way(view, row.id))
+    return None if counted == row.running else row._replace(running=counted, version=row.version + 1)
+
+
+def _write_claims(
+    stored: Mapping[str, JobRow],
+    moves: dict[str, JobRow],
+    drops: list[str],
+    runs: dict[Key, RunRow],
+    rules: Rules,
+    ranges: Sequence[tuple[str, int, int]],
+) -> Part:
     insert = Insert("runs", lambda view: runs, replaces=not rules.records)
     if not rules.moves:
         if runs:
@@ -237,7 +255,6 @@ def _claim(
     if runs and rules.moves:
         yield insert
     yield COMMIT
-    return won
 
 
 def _is_as_in(stored: Mapping[str, JobRow]) -> Callable[[JobRow], bool]:
