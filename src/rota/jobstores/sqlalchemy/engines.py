@@ -13,7 +13,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from ...errors import ConfigurationError, MissingExtraError
 from ...masking import without_secrets
-from .databases.lookup import of_dialect, of_name
+from .databases.lookup import SYNONYMS, of_dialect, of_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,8 +60,7 @@ def make_engine(url: str | URL | None, options: Mapping[str, Any]) -> Engine:
 
 def _with_driver(url: URL) -> tuple[URL, str]:
     """Return a URL with the driver that is meant if it names none, and the extra that brings it."""
-    if url.drivername == "postgres":  # as hosting providers write it
-        url = url.set(drivername="postgresql")
+    url = url.set(drivername=SYNONYMS.get(url.drivername, url.drivername))
     if "+" in url.drivername:
         return url, "sql"
     kind = of_name(url.drivername)
@@ -88,9 +87,10 @@ def database_of(engine: Engine) -> Database:
     return database
 
 
-def check_connection(connection: Any, engine: Engine, store: object) -> None:
+def check_connection(connection: Any, database: Database, store: object) -> None:
     """Refuse what cannot be a connection to the store's database.
 
+    :param store: the store, to be named
     :raises ConfigurationError: saying what to pass instead
     """
     if not isinstance(connection, Connection):
@@ -98,7 +98,7 @@ def check_connection(connection: Any, engine: Engine, store: object) -> None:
             f"connection must be a SQLAlchemy Connection, got {type(connection).__name__}; of a session, pass "
             f"session.connection(); of an AsyncConnection, call add_job() inside its run_sync()"
         )
-    if connection.dialect.name != engine.dialect.name:
+    if not database.is_that_of(connection.dialect):
         raise ConfigurationError(
             f"connection leads to a {connection.dialect.name} database, and {store!r} keeps its jobs elsewhere"
         )

@@ -282,7 +282,7 @@ class SQLAlchemyJobStore(DurableJobStore):
         In the caller's transaction the jobs exist exactly if that is committed; on PostgreSQL the others are told by the commit.
         """
         if connection is not None:
-            check_connection(connection, self._server.engine, self)
+            check_connection(connection, self._server.database, self)
             self._check_started()
         self._job_writes.add_all(jobs, self.now(), replace, self._job_of, connection)
 

@@ -87,6 +87,10 @@ class Database:
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
 
+    def is_that_of(self, dialect: Dialect) -> bool:
+        """Whether a dialect is one of the same kind of database, with whatever driver."""
+        return dialect.name == self.dialect.name
+
     # -- engines and connections ---------------------------------------------------------------------------------
 
     @classmethod

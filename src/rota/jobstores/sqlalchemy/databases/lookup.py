@@ -22,6 +22,8 @@ _CLASSES = {
     "mssql": ("mssql", "MSSQL"),
     "oracle": ("oracle", "Oracle"),
 }
+#: What hosting providers write in URLs, and SQLAlchemy's name for it.
+SYNONYMS = {"postgres": "postgresql"}
 
 
 def of_name(name: str) -> type[Database]:
