@@ -13,7 +13,7 @@ from random import random
 from threading import Event, Thread, current_thread
 from zlib import crc32
 
-from ...clock import MINUTE
+from ..durable import SOON
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from .databases.base import Channel, Database
     from .server import Server
 
-#: Others are told of what is due within this time (microseconds); everything later they find by themselves.
-SOON = MINUTE
 #: After so many seconds of silence the connection is tried.
 SILENCE = 30.0
 #: The first and the longest pause between two tries to connect, in seconds.
