@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .databases.base import Channel, Database
     from .server import Server
 
-#: Others are told of what is due within this time (microseconds); everything later they find by themselves.
+#: Other processes are told if something is due within this time (microseconds); they find later jobs by themselves.
 SOON = MINUTE
 #: After so many seconds of silence the connection is tried.
 SILENCE = 30.0
@@ -35,7 +35,7 @@ LONGEST_PAUSE = 5.0
 
 
 class Wakeups:
-    """What a store tells the processes that share its tables, and hears from them.
+    """Notifications between one store and the processes that share its tables.
 
     :param table: full name of the jobs table; stores of the same one hear each other
     :param now: tells the current instant
@@ -45,7 +45,7 @@ class Wakeups:
         self._server = server
         self._now = now
         self._channel = f"rota_{crc32(table.encode()):08x}"
-        #: what this store says, so that it does not wake itself
+        #: the payload of this store's notifications, which do not wake itself
         self._token = urandom(8).hex()
         self._wake: Callable[[], None] | None = None
         self._listener: Listener | None = None
