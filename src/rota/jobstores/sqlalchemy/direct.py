@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def execute_directly(conn: Connection, sql: str, values: Any) -> int:
     """Execute a statement as ``conn.exec_driver_sql(sql, values)`` does; return how many rows it met, -1 if nobody knows.
 
-    Where somebody listens to statements or has them logged, SQLAlchemy executes it. A connection that has begun nothing must be in
-    the driver's autocommit mode: SQLAlchemy does not learn that there is anything to commit.
+    Where an application listens to statements or has them logged, SQLAlchemy executes it. A connection without a transaction must
+    be in the driver's autocommit mode, as SQLAlchemy does not learn that there is something to commit.
 
     :raises DBAPIError: what the driver raised, as SQLAlchemy has it
     """
@@ -39,11 +39,11 @@ def execute_directly(conn: Connection, sql: str, values: Any) -> int:
 
 
 def translated(conn: Connection, exc: Any, sql: str | None = None, values: Any = None) -> BaseException:
-    """Return what SQLAlchemy makes of an error of the driver."""
+    """Return an error of the driver as SQLAlchemy raises it."""
     dialect = conn.dialect
     driver: Any = dialect.loaded_dbapi
     if dialect.is_disconnect(exc, conn.connection, None):
-        # That fails too, and SQLAlchemy throws the connection and its like away.
+        # This fails, too, and SQLAlchemy throws away the connection and all that are as old.
         conn.exec_driver_sql("SELECT 1")
     hidden = conn.engine.hide_parameters
     error: BaseException = DBAPIError.instance(sql, values, exc, driver.Error, hidden, dialect=dialect)
@@ -52,7 +52,7 @@ def translated(conn: Connection, exc: Any, sql: str | None = None, values: Any =
 
 def is_watched(conn: Connection) -> bool:
     """Whether somebody wants to see the statements of a connection, so that SQLAlchemy has to execute them."""
-    # SQLAlchemy's own shortcuts; a version that has others gets all statements.
+    # SQLAlchemy's own shortcuts; a version without them gets all statements.
     return (
         getattr(conn, "_has_events", True)
         or getattr(conn.engine, "_has_events", True)

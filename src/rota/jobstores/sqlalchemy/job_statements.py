@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     Select = SqlSelect[*tuple[Any, ...]]
 
-#: The columns that hold what makes a job, apart from its id and its times.
+#: The columns of a job apart from its id, its times and its state.
 PARTS = ("name", "func", "trigger_spec", "args", "kwargs", "options", "executor")
 #: The columns of a row that is added, in the order of its values.
 NEW = ("id", *PARTS, "next_nominal", "next_due", "version", "state", "error", "created", "updated")
 
 
 class JobStatements:
-    """What is sent for the jobs of one store."""
+    """The statements for the jobs of one store."""
 
     def __init__(self, tables: Tables) -> None:
         self._jobs = tables.jobs
@@ -116,8 +116,8 @@ class JobStatements:
     def _inserted(self, value: Values) -> Insert:
         """Return the INSERT of a job, with as many runs under way as the ledger says."""
         runs = self._runs
-        # A job that was removed while it ran, and is added again, still has those runs under way. They are locked, so that
-        # who ends one of them at this moment is waited for, or counts it down on this row.
+        # A job that was removed while it ran, and is added again, still has those runs under way. They are locked, so that the end
+        # of one at this moment is waited for, or counts it down on this row.
         locked = (
             select(runs.c.nominal)
             .where(runs.c.job_id == value("id"), runs.c.status == CLAIMED)

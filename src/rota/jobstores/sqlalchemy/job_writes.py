@@ -1,4 +1,4 @@
-"""Jobs that are added and replaced, in the order of the tries, and others told of what is due soon.
+"""Adding and replacing jobs, in the order of the tries; other processes are told if a job is due soon.
 
 What one try does is in ``jobs`` and ``bulk``; it decides nothing about schedules.
 """

@@ -94,7 +94,7 @@ class Jobs:
         }
 
     def _checked_parts(self, job: Job) -> tuple[str, ...]:
-        """Return what makes a job apart from its times, in the order of PARTS."""
+        """Return the checked values of a job's columns PARTS, in that order."""
         id, name, executor = job.id, job.name, job.executor
         if len(id) > ID_LENGTH or len(executor) > ID_LENGTH:
             what, text = ("id", id) if len(id) > ID_LENGTH else ("executor", executor)

@@ -51,8 +51,8 @@ class Tables:
     :param jobs: name of the jobs table; the others take its prefix: ``rota_jobs`` gives ``rota_runs``, ``tasks`` gives
         ``tasks_runs``
     :param schema: database schema, None for the default one
-    :param database: what the database does differently; options for PostgreSQL would have SQLAlchemy load all that it knows of
-        PostgreSQL, which is a third of the time of a start on SQLite
+    :param database: has the options of the tables; options for PostgreSQL on every database would make SQLAlchemy load its module
+        for PostgreSQL, which takes a third of the time of a start on SQLite
     """
 
     def __init__(self, metadata: MetaData, jobs: str, schema: str | None, database: Database) -> None:
@@ -148,7 +148,7 @@ class Tables:
         )
 
     def _mark(self, conn: Connection) -> str:
-        """Write what the tables are: their version and their identity, in one statement; return the identity."""
+        """Write the version and the identity of the tables, in one statement; return the identity."""
         self.are_new = True
         marks = {_VERSION_KEY: str(SCHEMA_VERSION), IDENTITY_KEY: new_identity()}
         conn.execute(self.meta.insert(), [{"key": key, "value": value} for key, value in marks.items()])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class OptimisticWriteFailed(Exception):
-    """What a step expected was not so: its transaction has to be rolled back, and the step repeated with care."""
+    """A step met changes that it did not expect: its transaction has to be rolled back, and the step repeated with care."""
 
 
 class RecordMet(Exception):

@@ -28,7 +28,7 @@ _LOST = ("status", "reason", "finished", "name", "func")
 
 
 class RunStatements:
-    """What is sent for claims, ends and orphans of one store."""
+    """The statements for claims, ends and orphans of one store."""
 
     def __init__(self, tables: Tables) -> None:
         self._jobs = tables.jobs
@@ -41,12 +41,12 @@ class RunStatements:
     def _claims(self, tables: Tables) -> None:
         jobs, runs, c = self._jobs, self._runs, self._jobs.c
         look = select(c.id, c.version, c.running).with_for_update(skip_locked=True)
-        #: locks jobs and reads what R1 and R2 ask; those that somebody else holds are left out
+        #: locks jobs and reads the columns for R1 and R2; jobs that another transaction holds are left out
         self.look = look.where(c.id.in_(bindparam("ids", expanding=True)))
         #: the same with as many ids in one parameter as the database takes
         self.look_all = look.where(tables.database.is_one_of(c.id))
         self.exist = select(c.id).where(c.id.in_(bindparam("ids", expanding=True)))
-        #: R3 for a job that was looked at
+        #: R3, for a job that was read with ``look``
         self.move = Prepared(
             lambda value: (
                 jobs.update().where(c.id == value("b_id")).values({name: value(name) for name in _MOVED})
@@ -54,7 +54,7 @@ class RunStatements:
             *_MOVED,
             "b_id",
         )
-        #: R1, R2 and R3 in one, for a job that was not; it counts up what is stored
+        #: R1, R2 and R3 in one, for a job that was not read; it adds to the counter that is stored
         self.move_unchanged = Prepared(
             lambda value: (
                 jobs.update()
@@ -98,7 +98,7 @@ class RunStatements:
             alike=("status", "result", "name", "func", "b_attempt", "b_owner"),
         )
         self.give_back = Prepared(lambda value: owned(value).values(owner=None), *FENCE)
-        #: what R5 compares with an end that was refused
+        #: the columns that R5 compares with an end that was refused
         self.record = select(runs.c.owner, runs.c.attempt, runs.c.status, runs.c.finished).where(
             runs.c.job_id == bindparam("b_job"), runs.c.nominal == bindparam("b_nominal")
         )

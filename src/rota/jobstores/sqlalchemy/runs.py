@@ -207,7 +207,7 @@ class Runs:
     def finish(
         self, conn: Connection, runs: Sequence[Run], now: int, careful: bool = False
     ) -> tuple[list[Run], bool]:
-        """Write how runs ended (R5), and what that means for their jobs (R6).
+        """Write how runs ended (R5), and move their jobs accordingly (R6).
 
         :param careful: whether to expect that some of them belong to another node by now
         :return: the runs that belong to another node by now, and whether a job has become due that waited for these
@@ -346,7 +346,7 @@ class Runs:
     def settle(self, conn: Connection, run: Run, fence: tuple[Any, ...]) -> bool:
         """Write what became of an orphan: its new owner, or its end; return False if it has changed since it was read (R4).
 
-        :param fence: what it was read with; of a damaged one that is what is stored, whatever that is
+        :param fence: the values of FENCE as they were read, also if they are damaged
         """
         if run.ended:
             lost = (run.status, storable(run.reason), run.finished_at, *label_of(run))

@@ -86,7 +86,7 @@ class Server:
         return self.connections.address
 
     def warm_up(self) -> None:
-        """Do what makes the first transactions as fast as the later ones, if the engine is the store's own."""
+        """Make the first transactions as fast as the later ones, if the engine is the store's own."""
         if self._own:
             self._repeated(self.database.warm_up, self.connections.connected)
 
@@ -133,7 +133,7 @@ class Server:
     ) -> Result:
         """Return what ``work(connection)`` returns inside a transaction, which is repeated as long as that helps.
 
-        :param patient: whether to wait for what somebody else holds
+        :param patient: whether to wait for rows or a lock that somebody else holds
         """
         tries = waits = 0
         repair = self.repair

@@ -108,12 +108,12 @@ class SQLAlchemyJobStore(DurableJobStore):
         self._tables = Tables(metadata, tablename, tableschema, database)
         self._server.repair = partial(database.make_readable, tables=self._tables.all)
         self.has_clock = self.has_clock or database.clock is not None
-        #: what all its jobs have as ``_home``
+        #: the ``_home`` of all its jobs: the scheduler, and the alias of the store
         self._home: tuple[Any, str | None] = (None, None)
-        self._make_rooms()
+        self._make_parts()
 
-    def _make_rooms(self) -> None:
-        """Make what carries out the steps, each on its tables."""
+    def _make_parts(self) -> None:
+        """Make the objects that carry out the steps."""
         server, tables, format, identity = self._server, self._tables, self._format, self._identity
         self._transactions = Transactions(server, self._check_started, self._replaced, lambda: self.clock)
         self._read = self._transactions.read
@@ -177,12 +177,12 @@ class SQLAlchemyJobStore(DurableJobStore):
     def _open(self) -> str:
         """Create or migrate the tables; return the identity of the store that they are."""
         identity = open_tables(self._server, self._tables, self._create)
-        if self._format.imports:  # a store that only looks at jobs writes little
+        if self._format.imports:  # else jobs are only looked at, and little is written
             self._server.warm_up()
         return identity
 
     def reopen(self) -> None:
-        """Leave what was at the place of the database, and open what is there now; see the port."""
+        """Leave the database that was opened, and open the one that is at its place now; see the port."""
         self._server.connections.leave()
         self._reopened(self._open())
 
@@ -298,7 +298,7 @@ class SQLAlchemyJobStore(DurableJobStore):
         return self._read(partial(self._jobs.next_due, executors=executors))
 
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
-        """Carry out decisions in one transaction; what was changed by others in the meantime is left out.
+        """Carry out decisions in one transaction; jobs that other processes have changed in the meantime are left out.
 
         A run whose nominal time has a record already is taken out of its decision.
 
@@ -361,7 +361,7 @@ class SQLAlchemyJobStore(DurableJobStore):
         yield from Healing(self._transactions, self._jobs, self._runs, self._healed, self.clock).steps(now)
 
     def recount(self, jobs: Sequence[Job]) -> None:
-        """Compare the counts of running runs of jobs with the ledger, and put right what is wrong; see the port."""
+        """Compare the counts of running runs of jobs with the ledger, and correct the wrong ones; see the port."""
         found = self._step(partial(self._jobs.recount, ids=[job.id for job in jobs], wait=False))
         for job in jobs:
             job.running = found.get(job.id, job.running)

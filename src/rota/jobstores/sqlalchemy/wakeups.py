@@ -33,7 +33,7 @@ LONGEST_PAUSE = 5.0
 
 
 class Wakeups:
-    """What a store tells the processes that share its tables, and hears from them.
+    """Notifications between one store and the processes that share its tables.
 
     :param table: full name of the jobs table; stores of the same one hear each other
     :param now: tells the current instant
@@ -43,7 +43,7 @@ class Wakeups:
         self._server = server
         self._now = now
         self._channel = f"rota_{crc32(table.encode()):08x}"
-        #: what this store says, so that it does not wake itself
+        #: the payload of this store's notifications, which do not wake itself
         self._token = urandom(8).hex()
         self._wake: Callable[[], None] | None = None
         self._listener: Listener | None = None

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from .statements import Statement, Template
 
     class Channel(Protocol):
-        """A connection that hears what is said on a channel of the database; a selector can wait for it."""
+        """A connection that gets the notifications on a channel of the database; a selector can wait for them."""
 
         def fileno(self) -> int:
-            """Return what a selector waits for."""
+            """Return the file descriptor for a selector."""
 
         def payloads(self) -> list[str]:
-            """Return what was said since the last call, without waiting."""
+            """Return the payloads that came since the last call, without waiting."""
 
         def check(self) -> None:
             """Raise if the connection is cut."""
@@ -50,7 +50,7 @@ SCHEMA_TIMEOUT = 60
 
 
 class Database:
-    """What one database does differently, with one driver; these are the defaults, for databases of which nothing is known.
+    """One kind of database with one driver; this class has the defaults, for databases of which nothing is known.
 
     :param dialect: SQLAlchemy's dialect of an engine or a connection
     :cvar default_driver: the driver for URLs that name none, and its module; SQLAlchemy chooses if that is None, or not installed
@@ -64,8 +64,8 @@ class Database:
     :cvar transactional_ddl: whether tables are created all or not at all
     :cvar keeps_any_type: whether a column keeps values of other types than its own
     :cvar clock: selects the server's time as an instant; None if the database has no clock of its own
-    :cvar notify: selects that whoever listens to the channel ``:channel`` gets ``:payload`` after the commit; None without push
-    :ivar can_listen: whether connections of the driver can wait for what ``notify`` says
+    :cvar notify: sends ``:payload`` to all listeners of the channel ``:channel`` after the commit; None without push
+    :ivar can_listen: whether connections of the driver can wait for notifications
     :ivar takes_arrays: whether one statement can have arrays of values as its parameters, and use them as a set of rows
     """
 
@@ -110,7 +110,7 @@ class Database:
         return False
 
     def open_files(self, engine: Engine) -> OpenFiles | None:
-        """Return what tells whether connections have the right file open; None if the database is no file."""
+        """Return an object that tells whether connections have the right file open; None if the database is no file."""
         return None
 
     def warm_up(self, conn: Connection) -> None:
@@ -191,11 +191,11 @@ class Database:
         return False
 
     def why_unavailable(self, engine: Engine, exc: BaseException) -> str:
-        """Return what to say of an error that made the database unavailable, as the end of its message."""
+        """Return the cause of an error that made the database unavailable, and a remedy, as the end of its message."""
         return ""
 
     def remedy_for(self, exc: DBAPIError) -> str:
-        """Return what to do about a statement that was refused, as the end of the message."""
+        """Return the remedy for a statement that was refused, as the end of the message."""
         return ""
 
     # -- statements ----------------------------------------------------------------------------------------------
@@ -257,7 +257,7 @@ class Database:
     # -- wake-ups ------------------------------------------------------------------------------------------------
 
     def listen(self, engine: Engine, channel: str) -> Channel | None:
-        """Return a connection that hears what :attr:`notify` says on a channel; None where nothing can be heard.
+        """Return a connection that gets the notifications of :attr:`notify` on a channel; None where they do not come through.
 
         :param channel: an identifier in lower case
         """

@@ -119,7 +119,7 @@ class PostgreSQL(Database):
         return state[:2] in ("22", "23") or state == "P0001"
 
     def remedy_for(self, exc: DBAPIError) -> str:
-        """Return what to do about a statement that was refused."""
+        """Return the remedy for a statement that was refused."""
         if _state(exc) not in _UNPREPARED:
             return ""
         return "; behind a pooler such as PgBouncer, make the engine with connect_args={'prepare_threshold': None}"
@@ -200,7 +200,7 @@ class PostgreSQL(Database):
     # -- wake-ups ------------------------------------------------------------------------------------------------
 
     def listen(self, engine: Engine, channel: str) -> Notifications | None:
-        """Return a connection that hears what is said on a channel; None behind a pooler, where nothing can be heard."""
+        """Return a connection that gets the notifications on a channel; None behind a pooler, which does not pass them on."""
         pooled = engine.raw_connection()
         connection: Any = pooled.driver_connection
         pooled.detach()
@@ -226,7 +226,7 @@ class Notifications:
         self.close: Callable[[], None] = connection.close
 
     def payloads(self) -> list[str]:
-        """Return what was said since the last call, without waiting."""
+        """Return the payloads that came since the last call, without waiting."""
         return [note.payload for note in self._connection.notifies(timeout=0)]
 
     def check(self) -> None:
@@ -244,7 +244,7 @@ class ArrayStatement(Statement):
 
     #: makes the statement for rows that have the values of these names in common
     with_once: Callable[[Collection[str]], ArrayStatement] | None = None
-    #: what to take for a single row instead: the statement, and its values that are not in the row
+    #: the statement for a single row, and its values that are not in the row
     single: tuple[str, dict[str, Any]] | None = None
 
     def __init__(

@@ -87,7 +87,7 @@ class SQLite(Database):
         return _is_in_memory(engine.url) and engine.url.query.get("cache") != "shared"
 
     def open_files(self, engine: Engine) -> OpenFiles | None:
-        """Return what tells whether connections have the right file open; None in memory."""
+        """Return an object that tells whether connections have the right file open; None in memory."""
         if isinstance(engine.pool, StaticPool):
             return None
         return OpenFiles(os.path.abspath(engine.url.database or ""))
@@ -106,7 +106,7 @@ class SQLite(Database):
             conn.exec_driver_sql(f"INSERT INTO rota_log_length VALUES (zeroblob({LOG_LENGTH}))")
             _roll_back(conn)
         except DBAPIError:
-            # Read-only, or the disk is nearly full: a short log will do, and gives back what it took.
+            # Read-only, or the disk is nearly full: a short log will do, and its space is given back.
             _roll_back(conn)
             with suppress(DBAPIError):
                 conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -168,7 +168,7 @@ class SQLite(Database):
         make_bytes(conn, tables)
 
     def why_unavailable(self, engine: Engine, exc: BaseException) -> str:
-        """Return what to say of an error that made the database unavailable."""
+        """Return the cause of an error that made the database unavailable, and a remedy."""
         return explained(engine.url.database, exc)
 
     # -- statements ----------------------------------------------------------------------------------------------

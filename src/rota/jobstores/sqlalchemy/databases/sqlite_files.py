@@ -1,6 +1,6 @@
 """Which file of SQLite a connection has open, and whether its path still leads there.
 
-Looks at paths; it knows no table. Whoever removes, renames or replaces a file leaves those that have it open with the old one.
+Looks at paths; it knows no table. A connection keeps the old file open when the file is removed, renamed or replaced.
 """
 
 from __future__ import annotations

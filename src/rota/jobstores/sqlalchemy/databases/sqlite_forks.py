@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Idle(Protocol):
-        """What is asked of a database here."""
+        """The connections of one database."""
 
         def close_idle(self) -> None: ...
 
