@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from ...job.handle import Job
     from .server import Server
 
-#: How often a job is saved against damages and others' changes.
+#: How often saving a job is tried if it is damaged, or others change it.
 TRIES = 3
-#: What is in the index before all times is not a number.
+#: Less than every time; values in the index that are no numbers come before it.
 _EARLIEST = -(2**63)
 
 
@@ -43,7 +43,7 @@ def release(ids: Sequence[str]) -> list[UpdateMany]:
 class Jobs:
     """Reads and writes the jobs of one store.
 
-    :param server: where they are
+    :param server: where the documents are
     :param format: how the parts of a job are written
     :param mend: puts right what is damaged in a document, and returns its new version
     """

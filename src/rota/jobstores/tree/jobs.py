@@ -163,7 +163,7 @@ class Jobs:
         return counts_of(self._tree.names(ACTIVE_RUNS))
 
     def _is_due_time(self, folder: str, name: str, logger: GuardedLogger) -> bool:
-        """Whether a name is one of a due time; another one is deleted, as it would stay before all others."""
+        """Whether a name is that of a due time; any other one is deleted, as it would always come first."""
         try:
             return due_of(name)[1] != ""
         except ValueError:
@@ -200,7 +200,7 @@ class Jobs:
         return list(map(unquoted, self._tree.folders(DUE)))
 
     def _mend(self, key: str, name: str, entry: Entry, logger: GuardedLogger) -> None:
-        """Take away a due time that no document has; nothing happens if the job was changed while it was read."""
+        """Delete a due time that its job does not have; nothing happens if the job was changed while it was read."""
         (again,) = self._tree.read([key])
         keep = Change(f"{JOBS}/{name.partition('-')[2]}", KEEP, entry.rev)
         if again.value is not None and self._tree.commit([keep, Change(key, None)]):

@@ -164,7 +164,7 @@ class Server(Tree):
             raise StoreError(f"ZooKeeper at {self.address} said: {type(exc).__name__}: {exc}") from exc
 
     def _reachable(self) -> Any:
-        """Return the client as soon as it is connected. It would keep what is asked before, and do it at any time later."""
+        """Return the client as soon as it is connected; before that it would keep requests, and send them at any later time."""
         client, connected = self.client, self._connected
         if client is None or connected is None:
             raise StoreUnavailableError(
