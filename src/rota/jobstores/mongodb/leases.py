@@ -5,11 +5,11 @@ It touches no run; what becomes of those of a dead node is decided elsewhere.
 
 from __future__ import annotations
 
-from ...clock import DAY
 from ...codec.damaged import LATEST, MOST, is_time, renewals_of
 from ...errors import StoreError
+from ..durable import NODES_KEPT
 from ..identity import RESTORED, Changed
-from ..offset import AHEAD
+from ..server_clock import AHEAD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from ..identity import Identity
     from .server import Server
-
-#: How long the document of a node is kept after its lease was over.
-KEPT = DAY
 
 
 class Leases:
@@ -122,4 +119,4 @@ class Leases:
         with self._server.translated():
             for none in ({"$not": {"$type": "number"}}, {"$gt": LATEST}):
                 nodes.update_many({"lease_until": none}, {"$set": {"lease_until": now - 1}})
-            nodes.delete_many({"lease_until": {"$lt": now - KEPT}})
+            nodes.delete_many({"lease_until": {"$lt": now - NODES_KEPT}})

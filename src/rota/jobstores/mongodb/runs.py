@@ -12,8 +12,9 @@ from operator import attrgetter
 
 from pymongo import ReplaceOne, UpdateMany, UpdateOne
 
+from ...codec.unrestored import can_run
+from ...core.orphans import by_job, linked, sort_out
 from ...errors import HeldRowsError, StoreError
-from ..orphans import by_job, linked, sort_out
 from .forms import (
     OVER,
     collect,
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
+    from ...core.orphans import Search
     from ...core.run import Run
     from ...job.handle import Job
-    from ..orphans import Search
     from .damage import Damage
     from .jobs import Jobs
     from .leases import Leases
@@ -224,7 +225,9 @@ class Runs:
             by_id = {document["_id"]: document for document in documents}
             found_jobs = self._jobs.some({run.job_id for run in orphans})
             jobs = {job.id: job for job in map(job_of, found_jobs)}
-            changed = sort_out(orphans, jobs, search.node, now, search.left, search.known, refusal)
+            changed = sort_out(
+                orphans, jobs, search.node, now, search.left, search.known, refusal, can_run=can_run
+            )
             taken = self._take(changed, by_id)
             search.note(taken)
             found += taken

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import pickle
 
-from ...clock import SECOND, instant, moment
+from ...clock import SECOND, instant
 from ...codec.jobs import JobFormat
+from ...core.orphans import Search
 from ...errors import MissingExtraError
 from ...util import maybe_ref
 from ..base import ConflictingIdError, JobLookupError
 from ..documents import ordered
 from ..durable import DurableJobStore
-from ..identity import Changed, Identity
-from ..offset import Offset
-from ..orphans import Search
-from ..retention import retention_of
+from ..identity import Changed
 
 try:
     import pymongo  # noqa: F401  # said here, should it be missing
@@ -93,18 +91,15 @@ class MongoDBJobStore(DurableJobStore):
         keep_days: float | None = 30,
         **connect_args: Any,
     ) -> None:
+        format = JobFormat(serializer, pickle_protocol, imports, signing_key)
+        super().__init__(format, keep_runs, keep_days, create)
         self._server = Server(maybe_ref(client), url, database, collection, connect_args)
-        self._format = JobFormat(serializer, pickle_protocol, imports, signing_key)
-        self._bounds = retention_of(keep_runs, keep_days)
-        self._identity = Identity()
         self._damage = Damage(self._server)
         self._jobs = Jobs(self._server, self._format, self._damage.quarantine)
         self._history = History(self._server, self._bounds)
         self._leases = Leases(self._server, self._identity)
         self._runs = Runs(self._server, self._jobs, self._leases, self._damage)
         self._claims = Claims(self._server, self._runs, self._history, self._damage, self._bounds)
-        self._create = create
-        self._offset = Offset(SECOND // 1000)
 
     @property
     def client(self) -> Any:
@@ -125,13 +120,7 @@ class MongoDBJobStore(DurableJobStore):
         :raises SchemaError: if the collections are somebody else's, or of a version that this code does not know
         """
         super().start(scheduler, alias)
-        identity, is_new = take_possession(self._server, self._create)
-        self._opened(identity)
-        self._offset = Offset(SECOND // 1000)
-        self._started = True
-        self.measure_clock()
-        if is_new and self._format.imports:
-            self._tell_of_earlier_jobs()
+        self._begin(*take_possession(self._server, self._create), clock_unit=SECOND // 1000)
 
     def _earlier_jobs(self) -> str | None:
         return earlier_jobs(self._server)
@@ -139,18 +128,16 @@ class MongoDBJobStore(DurableJobStore):
     def reopen(self) -> None:
         """Take possession of the collections that are there now; see the port."""
         self._claims.note(())
-        self._bounds.forget()
         identity, _ = take_possession(self._server, self._create, again=True)
-        self._opened(identity)
+        self._reopened(identity)
 
     def shutdown(self) -> None:
         """Close the connections, unless the client was passed in."""
-        self._started = False
+        super().shutdown()
         self._server.close()
 
     def forked(self) -> None:
         """Leave the parent's connections alone."""
-        self._started = False
         self._server.forked()
         super().forked()
 
@@ -179,11 +166,7 @@ class MongoDBJobStore(DurableJobStore):
     def get_next_run_time(self) -> datetime | None:
         """Return the earliest next run time, or None."""
         self._check_started()
-        following = self._jobs.next_due(None)
-        if following is None:
-            return None
-        timezone = getattr(self._scheduler, "timezone", None)
-        return moment(following) if timezone is None else moment(following, timezone)
+        return self._in_zone(self._jobs.next_due(None))
 
     def get_all_jobs(self) -> list[Job]:
         """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
@@ -312,11 +295,6 @@ class MongoDBJobStore(DurableJobStore):
         self._check_started()
         found = {job_id: self._history.recorded(job_id, start) for job_id, start in since.items()}
         return {job_id: records for job_id, records in found.items() if records}
-
-    @property
-    def remembers(self) -> int | None:
-        """How long records are kept, in microseconds."""
-        return self._bounds.age
 
     def renew(
         self, node: str, now: int, lease: int, in_hand: Collection[Run] = (), in_doubt: bool = False

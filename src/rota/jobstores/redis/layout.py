@@ -11,7 +11,7 @@ from ...errors import ConfigurationError, SchemaError, StoreError
 from .. import earlier
 from ..documents import steps_from
 from ..identity import new_identity
-from ..offset import AHEAD
+from ..server_clock import AHEAD
 from .lua import Script, quoted, sources
 from .server import texts
 

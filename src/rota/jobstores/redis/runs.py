@@ -8,12 +8,13 @@ from __future__ import annotations
 from operator import attrgetter
 from os import urandom
 
+from ...codec.unrestored import can_run
+from ...core.orphans import by_job, linked, sort_out
 from ...core.recorded import first_nominal, leave_out_recorded
 from ...core.transitions import marked, moved
 from ...errors import DeserializationError, StoreConflictError, StoreError
 from ..documents import check_times
 from ..identity import RESTORED, Changed
-from ..orphans import by_job, linked, sort_out
 from .forms import fence, fence_of, lost_run, padded, record_of, run_of_text, state_of, time_of, triples
 from .server import texts
 
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence, Set
     from typing import Any
 
+    from ...core.orphans import Search
     from ...core.plan import Decision
     from ...core.run import Run
     from ...job.handle import Job
     from ..identity import Identity
-    from ..orphans import Search
     from ..retention import Retention
     from .history import History
 
@@ -185,7 +186,9 @@ class Runs:
         for _ in range(TRIES):
             orphans = self._orphans(clock(), search)
             jobs = {job.id: job for job in jobs_of(orphans.jobs)}
-            whole = sort_out(orphans.runs, jobs, search.node, now, search.left, search.known, refusal)
+            whole = sort_out(
+                orphans.runs, jobs, search.node, now, search.left, search.known, refusal, can_run=can_run
+            )
             changed = [*orphans.damaged, *whole]
             if not changed:
                 break

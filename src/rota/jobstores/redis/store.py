@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import pickle
 
-from ...clock import instant, moment
+from ...clock import instant
 from ...codec.jobs import JobFormat
+from ...core.orphans import Search
 from ...core.states import ENDED
 from ...errors import MissingExtraError, StoreError
 from ...util import maybe_ref
 from ..base import ConflictingIdError, JobLookupError
 from ..documents import ordered, parts_of
 from ..durable import DurableJobStore
-from ..identity import Changed, Identity
-from ..offset import Offset
-from ..orphans import Search
-from ..retention import retention_of
+from ..identity import Changed
 
 try:
     import redis  # noqa: F401  # whether it is here
@@ -45,9 +43,6 @@ if TYPE_CHECKING:
     from ...job.handle import Job
 
 __all__ = ("ConflictingIdError", "JobLookupError", "RedisJobStore")
-
-#: How often a scheduler looks for changes by others while it is told of them (seconds): what it was not told is found then.
-_INTERVAL_WHILE_LISTENING = 10.0
 
 
 class RedisJobStore(DurableJobStore):
@@ -78,7 +73,6 @@ class RedisJobStore(DurableJobStore):
 
     has_clock = True
     waits_for_sockets = True
-    poll_interval = 1.0
 
     def __init__(
         self,
@@ -97,13 +91,10 @@ class RedisJobStore(DurableJobStore):
         keep_days: float | None = 30,
         **connect_args: Any,
     ) -> None:
+        format = JobFormat(serializer, pickle_protocol, imports, signing_key)
+        super().__init__(format, keep_runs, keep_days, create)
         self._server = Server(maybe_ref(client), url, db, connect_args)
         self._keys = Keys(jobs_key, run_times_key, self._server.db)
-        self._format = JobFormat(serializer, pickle_protocol, imports, signing_key)
-        self._create = create
-        self._offset = Offset()
-        self._bounds = retention_of(keep_runs, keep_days)
-        self._identity = Identity()
         self._jobs = Jobs(self._run, self._format, lambda: (self._scheduler, self._alias))
         self._history = History(self._run, self._bounds)
         self._runs = Runs(self._run, self._history, self._bounds, self._identity)
@@ -138,45 +129,29 @@ class RedisJobStore(DurableJobStore):
         """
         super().start(scheduler, alias)
         self._server.check_slots(self._keys.names)
-        is_new = self._open()
-        self._offset = Offset()
-        self._started = True
-        self.measure_clock()
-        if is_new and self._format.imports:
-            self._tell_of_earlier_jobs()
+        self._begin(*take_possession(self._keys, self._server, self._create))
 
     def _earlier_jobs(self) -> str | None:
         return earlier_jobs(self._server)
 
-    def _open(self) -> bool:
-        """Take possession of the keys; tell whether they are new."""
-        identity, is_new = take_possession(self._keys, self._server, self._create)
-        self._opened(identity)
-        return is_new
-
     def reopen(self) -> None:
         """Take possession of the keys that are there now; see the port."""
-        self._bounds.forget()
-        self._open()
+        identity, _ = take_possession(self._keys, self._server, self._create)
+        self._reopened(identity)
 
     def shutdown(self) -> None:
         """Stop listening, and close the connections unless the client was passed in."""
-        self._started = False
+        super().shutdown()
         self._server.close()
 
     def forked(self) -> None:
         """Forget the parent's thread; redis-py opens connections of its own in a child."""
         self._server.forked()
-        self._started = False
         super().forked()
 
     def on_wake(self, wake: Callable[[], None]) -> None:
         """Call ``wake`` when another process has added, changed or freed a job that is due before all others."""
-
-        def listening(connected: bool) -> None:
-            self.poll_interval = _INTERVAL_WHILE_LISTENING if connected else type(self).poll_interval
-
-        self._server.listen(self._keys.wake, wake, listening)
+        self._server.listen(self._keys.wake, wake, self._hears)
 
     def check_job(self, job: Job) -> None:
         """Refuse a job that does not fit.
@@ -200,11 +175,7 @@ class RedisJobStore(DurableJobStore):
 
     def get_next_run_time(self) -> datetime | None:
         """Return the earliest next run time, or None."""
-        following = RedisJobStore.next_due(self, ())
-        if following is None:
-            return None
-        timezone = getattr(self._scheduler, "timezone", None)
-        return moment(following) if timezone is None else moment(following, timezone)
+        return self._in_zone(RedisJobStore.next_due(self, ()))
 
     def get_all_jobs(self) -> list[Job]:
         """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
@@ -306,11 +277,6 @@ class RedisJobStore(DurableJobStore):
         """Return the records of some jobs that stand for times from an instant on."""
         found = {job_id: self._history.recorded(job_id, start) for job_id, start in since.items()}
         return {job_id: records for job_id, records in found.items() if records}
-
-    @property
-    def remembers(self) -> int | None:
-        """How long records are kept, in microseconds."""
-        return self._bounds.age
 
     def renew(
         self, node: str, now: int, lease: int, in_hand: Collection[Run] = (), in_doubt: bool = False

@@ -5,9 +5,9 @@ It touches no run; what becomes of those of a dead node is decided elsewhere.
 
 from __future__ import annotations
 
-from ...clock import DAY
 from ...errors import StoreConflictError, StoreError
-from ..offset import AHEAD
+from ..durable import NODES_KEPT
+from ..server_clock import AHEAD
 from .keys import META, NODES, lease_of, lease_text, node_key, unquoted
 from .layout import identity_of
 from .port import Change, tries
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     from ..identity import Identity
     from .port import Entry, Tree
-
-#: How long the key of a node is kept after its lease was over.
-KEPT = DAY
 
 
 class Leases:
@@ -99,7 +96,7 @@ class Leases:
             if until is None:
                 text = lease_text(now - 1, 0, renewals)
                 self._tree.commit([Change(node_key(node), text, entry.rev)])
-            elif until < now - KEPT:
+            elif until < now - NODES_KEPT:
                 long_gone.append(node_key(node))
         self._tree.delete(long_gone)
 
@@ -111,4 +108,4 @@ class Leases:
 
 def _lasts(until: int | None, length: int, now: int) -> bool:
     """Whether a lease is not over; one of unknown length that ends in the far future is none."""
-    return until is not None and until >= now and (length > 0 or until < now + KEPT)
+    return until is not None and until >= now and (length > 0 or until < now + NODES_KEPT)

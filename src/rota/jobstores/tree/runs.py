@@ -6,13 +6,14 @@ What somebody else has changed in between is read and decided again. It decides 
 from __future__ import annotations
 
 from ...codec.damaged import NO_VERSION
+from ...codec.unrestored import can_run
+from ...core.orphans import by_job, linked, sort_out
 from ...core.recorded import first_nominal, leave_out_recorded
 from ...core.states import ENDED, QUARANTINED
 from ...core.transitions import marked, may_claim, moved
 from ...errors import StoreConflictError
 from ...texts import storable
 from ..documents import check_times
-from ..orphans import by_job, linked, sort_out
 from .forms import REMOVED, changes_of, joined, quarantine, record_of, run_in
 from .keys import (
     ACTIVE_RUNS,
@@ -29,10 +30,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+    from ...core.orphans import Search
     from ...core.plan import Decision
     from ...core.run import Run
     from ...job.handle import Job
-    from ..orphans import Search
     from ..retention import Retention
     from .forms import Doc
     from .history import History
@@ -319,7 +320,9 @@ class Runs:
         }
         docs = {id: None if doc is None or doc.unreadable is not None else doc for id, doc in docs.items()}
         oldest_first = sorted(orphans.values(), key=lambda run: run.nominal)
-        changed = sort_out(oldest_first, jobs, search.node, now, search.left, search.known, refusal)
+        changed = sort_out(
+            oldest_first, jobs, search.node, now, search.left, search.known, refusal, can_run=can_run
+        )
         all_done = True
         taken: list[Run] = []
         steps: list[Step] = []

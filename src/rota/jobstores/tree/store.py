@@ -7,13 +7,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from ...clock import MINUTE, instant, moment
+from ...clock import instant
+from ...core.orphans import Search
 from ..documents import label_all
 from ..durable import DurableJobStore
-from ..identity import Identity
-from ..offset import Offset
-from ..orphans import Search
-from ..retention import retention_of
 from .damage import Damage
 from .history import History
 from .jobs import Jobs
@@ -35,11 +32,6 @@ if TYPE_CHECKING:
     from .forms import Doc
     from .port import Tree
 
-#: Other processes are told of what is due within this time; everything later they find by themselves.
-_SOON = MINUTE
-#: How often a scheduler looks for changes by others while it is told of them (seconds): what it was not told is found then.
-_INTERVAL_WHILE_LISTENING = 10.0
-
 
 class TreeJobStore(DurableJobStore):
     """What EtcdJobStore and ZooKeeperJobStore share.
@@ -55,7 +47,6 @@ class TreeJobStore(DurableJobStore):
 
     has_clock = True
     waits_for_sockets = True
-    poll_interval = 1.0
 
     def __init__(
         self,
@@ -66,13 +57,9 @@ class TreeJobStore(DurableJobStore):
         keep_days: float | None,
         create: bool = True,
     ) -> None:
+        super().__init__(format, keep_runs, keep_days, create)
         self.path = path
         self._server = server
-        self._format = format
-        self._create = create
-        self._offset = Offset(server.clock_unit)
-        self._bounds = retention_of(keep_runs, keep_days)
-        self._identity = Identity()
         self._jobs = Jobs(server, format)
         self._history = History(server, self._bounds)
         self._leases = Leases(server, self._identity)
@@ -94,16 +81,11 @@ class TreeJobStore(DurableJobStore):
         self._server.open()
         try:
             identity, is_new = take_possession(self._server, self.path, self._create)
-            self._opened(identity)
         except BaseException:
             self._server.close()
             raise
-        self._offset = Offset(self._server.clock_unit)
         self._seen = {}
-        self._started = True
-        self.measure_clock()
-        if is_new and self._format.imports:
-            self._tell_of_earlier_jobs()
+        self._begin(identity, is_new, self._server.clock_unit)
 
     def _earlier_jobs(self) -> str | None:
         return earlier_jobs(self._server)
@@ -112,30 +94,25 @@ class TreeJobStore(DurableJobStore):
         """Take possession of the path as it is now; see the port."""
         self._server.forget()
         self._seen = {}
-        self._bounds.forget()
         identity, _ = take_possession(self._server, self.path, self._create, again=True)
-        self._opened(identity)
+        self._reopened(identity)
 
     def shutdown(self) -> None:
         """Stop listening, and close the connection if it is the store's own."""
-        self._started = False
+        super().shutdown()
         self._wake = None
         self._server.close()
 
     def forked(self) -> None:
         """Leave the connection to the parent process."""
-        self._started = False
         self._wake = None
         self._server.forked()
-        self.detach()
+        super().forked()
 
     def on_wake(self, wake: Callable[[], None]) -> None:
         """Call ``wake`` when another process has added, changed or freed a job that is due soon."""
         self._wake = wake
-        self._server.listen(wake, self._listening)
-
-    def _listening(self, connected: bool) -> None:
-        self.poll_interval = _INTERVAL_WHILE_LISTENING if connected else type(self).poll_interval
+        self._server.listen(wake, self._hears)
 
     def check_job(self, job: Job) -> None:
         """Refuse a job that does not fit.
@@ -162,11 +139,7 @@ class TreeJobStore(DurableJobStore):
     def get_next_run_time(self) -> datetime | None:
         """Return the earliest next run time, or None."""
         self._check_started()
-        following = TreeJobStore.next_due(self, self._jobs.executors())
-        if following is None:
-            return None
-        timezone = getattr(self._scheduler, "timezone", None)
-        return moment(following) if timezone is None else moment(following, timezone)
+        return self._in_zone(TreeJobStore.next_due(self, self._jobs.executors()))
 
     def get_all_jobs(self) -> list[Job]:
         """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
@@ -300,11 +273,6 @@ class TreeJobStore(DurableJobStore):
         found = {job_id: self._history.recorded(job_id, start) for job_id, start in since.items()}
         return {job_id: records for job_id, records in found.items() if records}
 
-    @property
-    def remembers(self) -> int | None:
-        """How long records are kept, in microseconds."""
-        return self._bounds.age
-
     def renew(
         self, node: str, now: int, lease: int, in_hand: Collection[Run] = (), in_doubt: bool = False
     ) -> list[Run] | None:
@@ -385,9 +353,6 @@ class TreeJobStore(DurableJobStore):
 
     def _job_of(self, doc: Doc, healing: bool = False) -> Job:
         return doc.job(self._format, self._scheduler, self._alias, healing)
-
-    def _is_soon(self, due: int | None) -> bool:
-        return due is not None and due <= self.now() + _SOON
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (server={self._server.address}, path={self.path!r})>"

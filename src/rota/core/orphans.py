@@ -1,21 +1,21 @@
-"""What becomes of claimed runs that no living node owns: executed again by the node that finds them, or lost.
+"""What becomes of claimed runs that no living node owns: they are executed again by the node that finds them, or lost.
 
-Pure decisions on run objects; a store reads the orphans and makes the decisions true.
+Pure decisions about run objects; a store reads the orphans and carries the decisions out.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 
-from ..codec.unrestored import can_run
-from ..core.states import CANCELLED, CLAIMED, LOST, end
+from .states import CANCELLED, CLAIMED, LOST, end
+from .transitions import may_claim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from ..core.run import Run
     from ..job.handle import Job
+    from .run import Run
 
 
 class Search:
@@ -68,19 +68,25 @@ def sort_out(
     room: Mapping[str, int] | None,
     known: Collection[tuple[str, int]] = (),
     refusal: Callable[[Run], str | None] | None = None,
+    *,
+    can_run: Callable[[Job], bool],
 ) -> list[Run]:
     """Decide which orphaned runs a node takes and which have ended; return those, changed accordingly.
 
-    Runs are left alone if their job cannot be restored here, if living nodes run the job as often as it may, or if there is no
-    room for them. Those of one job are taken together or not at all: who has lost its lease and does not know yet goes on with
-    what nobody has taken, beside what was. None are taken of a job of which ``node`` has one in hand that another node took over.
+    Runs are left as they are if their job cannot be restored here, if living nodes have as many of its runs under way as it may
+    have (R2), or if the executor has no room. The runs of a job are taken together or not at all: a node that has lost its lease
+    and does not know it yet goes on with those that were not taken, beside those that were. No runs are taken of a job of which
+    ``node`` has one in hand that another node has taken over.
 
-    :param orphans: claimed runs that no living node owns, or that ``node`` owns without knowing, oldest first
+    :param orphans: claimed runs that no living node owns, or that ``node`` owns without knowing it, oldest first
     :param jobs: the jobs of these runs, by id; also jobs whose schedule is over
-    :param room: of how many jobs the node can take runs for each executor, None for any number; those of one job are executed one
-        after another
+    :param node: the id of the node that takes the runs
+    :param now: instant
+    :param room: for each executor alias, of how many jobs the node can take runs, as those of one job are executed one after
+        another; None: any number, for any alias
     :param known: the keys of the runs that ``node`` has in hand
-    :param refusal: says why a run is not trusted, None if it is: in a store with a key nobody else's runs are executed
+    :param refusal: returns why a run is not trusted, None if it is; a store with a signing key executes signed runs only
+    :param can_run: whether the callable and the arguments of a job were restored
     """
     left = None if room is None else dict(room)
     orphaned = Counter(run.job_id for run in orphans)
@@ -96,14 +102,13 @@ def sort_out(
             continue
         reason = reason or _why_refused(run, refusal)
         if reason is not None or job is None:
-            # A run that nobody began, of a job that somebody removed, is no loss.
+            # A run that had not started is not lost when its job is removed.
             end(run, LOST if job is not None or run.owner not in (None, node) else CANCELLED, reason, now)
         else:
             if left is not None and run.executor not in left:
-                run.executor = (
-                    job.executor
-                )  # what is stored with the run is damaged, or was true when it was claimed
-            if run.owner != node:  # what is the node's own already has been given its room
+                # What is stored with the run is damaged, or the job has another executor since its claim.
+                run.executor = job.executor
+            if run.owner != node:  # the node's own runs were counted when they were claimed
                 if job.id not in is_open:
                     is_open[job.id] = _is_open(run, job, orphaned[job.id], left)
                 if not is_open[job.id]:
@@ -125,7 +130,7 @@ def by_job(runs: Iterable[Run]) -> dict[str, list[Run]]:
 
 
 def linked(runs: Iterable[Run]) -> None:
-    """Link the taken runs of each job by ``then``, so that they are executed one after another."""
+    """Link the claimed runs of each job by ``then``, so that they are executed one after another."""
     last: dict[str, Run] = {}
     for run in runs:
         if run.status == CLAIMED:
@@ -136,8 +141,8 @@ def linked(runs: Iterable[Run]) -> None:
 
 def _is_open(run: Run, job: Job, orphaned: int, left: dict[str, int] | None) -> bool:
     """Whether the runs of a job may be taken, of which this is the first; counts the room that they need."""
-    if job.running - orphaned >= job.policy.max_instances:
-        return False  # what living nodes run of it comes first, such as the beginning of the same group
+    if not may_claim(job.running - orphaned, job.policy.max_instances):  # R2
+        return False  # those that living nodes have under way come first, such as the beginning of the same group
     if left is not None:
         if left.get(run.executor, 0) <= 0:
             return False
