@@ -27,7 +27,7 @@ from .jobs import release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from ...clock import Clock
@@ -145,6 +145,15 @@ class Damage:
             else:
                 self.quarantine(document, reason_for(document) or "")
         return found
+
+    def recount(self, jobs: Sequence[Job]) -> None:
+        """Let the counts of jobs say how many of their runs are under way."""
+        ids = [job.id for job in jobs]
+        with self._server.translated():
+            found = list(self._server.jobs.find({"_id": {"$in": ids}}, {"under_way": 1}))
+        counts = {document["_id"]: len(entries_of(document, "under_way")) for document in found}
+        for job in jobs:
+            job.running = counts.get(job.id, 0)
 
     def steps(
         self,

@@ -16,7 +16,7 @@ from .. import retention
 from ..base import ALIASES, COUNTED
 from ..documents import heal, new_version
 from ..retention import Pace, parts
-from .forms import OVER, REMOVED, entries_of, values_of
+from .forms import OVER, REMOVED, values_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,9 +56,14 @@ class Jobs:
     ) -> None:
         self._server = server
         self._format = format
-        self.mend = mend
+        self._mend = mend
 
     # -- reading -------------------------------------------------------------------------------------------------
+
+    def one(self, job_id: str) -> dict[str, Any] | None:
+        """Return the document of a job, None if there is no job of that id."""
+        found = self.find({"_id": job_id})
+        return found[0] if found else None
 
     def find(self, condition: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the documents of jobs that are not over."""
@@ -84,15 +89,6 @@ class Jobs:
         """Return documents by id, also of jobs whose schedule is over."""
         with self._server.translated():
             return list(self._server.jobs.find({"_id": {"$in": list(ids)}, "state": {"$ne": REMOVED}}))
-
-    def recount(self, jobs: Sequence[Job]) -> None:
-        """Let the counts of jobs say how many of their runs are under way."""
-        ids = [job.id for job in jobs]
-        with self._server.translated():
-            found = list(self._server.jobs.find({"_id": {"$in": ids}}, {"under_way": 1}))
-        counts = {document["_id"]: len(entries_of(document, "under_way")) for document in found}
-        for job in jobs:
-            job.running = counts.get(job.id, 0)
 
     def due(self, now: int, executor: str | None, limit: int) -> list[dict[str, Any]]:
         """Return the documents of due jobs, the earliest first.
@@ -232,14 +228,14 @@ class Jobs:
                         self._server.jobs.bulk_write(release([job.id]))
                     job.version = after
                     return True
-                found = self.find({"_id": job.id})
-            if not found:
+                found = self.one(job.id)
+            if found is None:
                 raise JobLookupError(job.id)
-            stored = version_of(found[0].get("version"))
+            stored = version_of(found.get("version"))
             if version not in (None, stored):
                 return False
             # What is damaged is put right and kept; the job is saved over that.
-            mended = self.mend(found[0], "it is replaced")
+            mended = self._mend(found, "it is replaced")
             version = mended if mended is not None and version is not None else version
         return False
 
