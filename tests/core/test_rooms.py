@@ -11,7 +11,9 @@ ROOMS = {"store", "jobs", "runs", "leases", "history", "forms", "layout", "serve
 
 
 @pytest.mark.parametrize(
-    "folders", [("sqlalchemy",), ("redis",), ("mongodb",), ("tree", "etcd"), ("tree", "zookeeper")], ids="-".join
+    "folders",
+    [("sqlalchemy",), ("redis",), ("mongodb",), ("tree", "etcd"), ("tree", "zookeeper")],
+    ids="-".join,
 )
 def test_a_durable_store_has_the_nine_rooms(folders: tuple[str, ...]) -> None:
     found = {path.stem for folder in folders for path in (STORES / folder).glob("*.py")}

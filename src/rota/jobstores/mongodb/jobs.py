@@ -11,6 +11,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from ...clock import HELD
 from ...codec.damaged import MOST_VERSION, version_of
 from ...core.states import ACTIVE, QUARANTINED
+from ...core.transitions import released
 from ...errors import ConflictingIdError, JobLookupError
 from .. import retention
 from ..base import ALIASES, COUNTED
@@ -158,8 +159,7 @@ class Jobs:
     def _new_values(self, job: Job) -> dict[str, Any]:
         """Return the fields of a job that is to be added."""
         values = values_of(job, self._format)
-        if values["next_due"] == HELD:
-            values["next_due"] = values["next_nominal"]
+        values["next_due"] = released(job.next_nominal, job.next_due, 0)
         values["version"] = new_version()
         return values
 

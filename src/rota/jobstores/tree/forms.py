@@ -12,6 +12,7 @@ from collections import Counter
 from ...clock import HELD
 from ...codec.damaged import DAMAGED, MOST, MOST_VERSION, NO_VERSION, STATES, is_time
 from ...core.states import ACTIVE, ENDED, QUARANTINED, set_job_state
+from ...core.transitions import released
 from ...errors import DeserializationError, JobValueError
 from ...texts import shortened, storable
 from .. import documents
@@ -145,11 +146,9 @@ class Doc:
         """Return the document after so many runs have ended, None if nothing keeps it any more (R6)."""
         new = self.copy()
         new.running = max(self.running - ended, 0)
-        if new.running == 0:
-            if not new.is_visible:
-                return None
-            if new.due == HELD:  # it waited for these runs
-                new.due = new.nominal
+        if new.running == 0 and not new.is_visible:
+            return None
+        new.due = released(new.nominal, new.due, new.running)
         return new
 
     def job(self, format: JobFormat, scheduler: Any, alias: str | None, healing: bool = False) -> Job:

@@ -11,6 +11,7 @@ from ...clock import HELD
 from ...codec.damaged import NO_VERSION
 from ...codec.unrestored import can_run
 from ...core.states import ACTIVE
+from ...core.transitions import released
 from ...errors import (
     ConflictingIdError,
     DeserializationError,
@@ -328,14 +329,8 @@ def _addition(
 def _filled(doc: Doc, job: Job, parts: tuple[str, ...], now: int) -> Doc:
     """Write into a document what a job is."""
     doc.parts = parts
-    doc.nominal, doc.due, doc.state, doc.error = (
-        job.next_nominal,
-        job.next_due,
-        job.state,
-        storable(job.error),
-    )
-    if doc.due == HELD and doc.running == 0:  # a job may only wait for runs that are still under way
-        doc.due = doc.nominal
+    doc.state, doc.error = job.state, storable(job.error)
+    doc.nominal, doc.due = job.next_nominal, released(job.next_nominal, job.next_due, doc.running)
     doc.updated = now
     return doc
 
