@@ -112,7 +112,7 @@ class Claims:
                 if not _is_refusal(exc):
                     raise
                 quarantined_instead(
-                    decision, f"its store refuses what it came to: {shortened(error_text(exc), 2000)}"
+                    decision, f"its store refuses its claim: {shortened(error_text(exc), 2000)}"
                 )
                 matched = self._write([decision], token)
             if matched:
