@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 #: Other processes are told of jobs that are due within this time (microseconds); they find all others by themselves.
 SOON = MINUTE
-#: How often a scheduler looks for changes while it hears of them (seconds); it finds then what it did not hear.
-HEARING_INTERVAL = 10.0
+#: How often a scheduler looks for changes while it is told of them (seconds); it finds then what it was not told.
+INTERVAL_WHILE_LISTENING = 10.0
 #: How long the entry of a node is kept after its lease was over (microseconds).
 NODES_KEPT = DAY
 
@@ -183,15 +183,15 @@ class DurableJobStore(BaseJobStore):
         timezone = getattr(self._scheduler, "timezone", None)
         return moment(time) if timezone is None else moment(time, timezone)
 
-    # -- what others hear, and how long records are kept ---------------------------------------------------------
+    # -- telling other processes, and how long records are kept --------------------------------------------------
 
     def _is_soon(self, due: int | None) -> bool:
         """Whether other processes have to be told of a due time."""
         return due is not None and due <= self.now() + SOON
 
-    def _hears(self, connected: bool) -> None:
-        """Look less often while the store hears of other processes' changes."""
-        self.poll_interval = HEARING_INTERVAL if connected else type(self).poll_interval
+    def _listening(self, connected: bool) -> None:
+        """Look for changes less often while the store is told of other processes' changes."""
+        self.poll_interval = INTERVAL_WHILE_LISTENING if connected else type(self).poll_interval
 
     @property
     def remembers(self) -> int | None:

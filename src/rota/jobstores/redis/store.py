@@ -150,7 +150,7 @@ class RedisJobStore(DurableJobStore):
 
     def on_wake(self, wake: Callable[[], None]) -> None:
         """Call ``wake`` when another process has added, changed or freed a job that is due before all others."""
-        self._server.listen(self._keys.wake, wake, self._hears)
+        self._server.listen(self._keys.wake, wake, self._listening)
 
     def check_job(self, job: Job) -> None:
         """Refuse a job that does not fit.

@@ -113,7 +113,7 @@ class TreeJobStore(DurableJobStore):
     def on_wake(self, wake: Callable[[], None]) -> None:
         """Call ``wake`` when another process has added, changed or freed a job that is due soon."""
         self._wake = wake
-        self._server.listen(wake, self._hears)
+        self._server.listen(wake, self._listening)
 
     def check_job(self, job: Job) -> None:
         """Refuse a job that does not fit.
