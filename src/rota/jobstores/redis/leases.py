@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from ..identity import Identity
 
-#: How many of them one step deletes.
+#: How many entries of nodes one step deletes.
 FORGOTTEN = 1000
 
 

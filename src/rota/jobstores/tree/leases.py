@@ -1,4 +1,4 @@
-"""The leases of the nodes of a tree: begun, renewed, looked at. What is no lease is over; a count that is none begins anew.
+"""The leases of the nodes of a tree: begun, renewed, looked at. A damaged lease is over; a damaged count begins anew.
 
 It touches no run; what becomes of those of a dead node is decided elsewhere.
 """
@@ -73,9 +73,9 @@ class Leases:
         return sum(_lasts(until, length, now) for until, length, _, _ in self._all().values())
 
     def alive(self, now: int, clock: Callable[[], int]) -> Collection[str]:
-        """Return the nodes whose lease is not over; one that was renewed in the future, as it seems, counts from now.
+        """Return the nodes whose lease is not over; a lease that seems to be renewed in the future counts from now.
 
-        :param clock: tells ``now`` as time goes on: what was renewed while this was held up is not ahead
+        :param clock: tells ``now`` as time goes on: a lease that was renewed while this node was held up is not ahead
         """
         alive = set()
         leases = self._all()
@@ -107,5 +107,5 @@ class Leases:
 
 
 def _lasts(until: int | None, length: int, now: int) -> bool:
-    """Whether a lease is not over; one of unknown length that ends in the far future never was one."""
+    """Whether a lease is not over; one of unknown length that ends in the far future is none."""
     return until is not None and until >= now and (length > 0 or until < now + NODES_KEPT)
