@@ -56,7 +56,7 @@ def sql(url: str = "sqlite://") -> Arena:
 
 def _leases(store: Any) -> dict[str, int]:
     """Return until when the lease of each node of a SQL store lasts."""
-    rows = store._db.read(lambda conn: conn.execute(store._tables.nodes.select()).all())
+    rows = store._server.read(lambda conn: conn.execute(store._tables.nodes.select()).all())
     return {row.id: row.lease_until for row in rows}
 
 
