@@ -165,7 +165,7 @@ class JobBook:
 
     def now_for(self, job: Job) -> int:
         """Return the instant by the clock that counts for a job: that of its store, this node's if it waits for start()."""
-        alias = job._home[1]
+        alias = job._jobstore_alias
         store = None if alias is None else self.scheduler._jobstores.get(alias)
         return self.scheduler.clock.now() if store is None else store.now()
 

@@ -53,7 +53,7 @@ def reschedule(
 
     def change(draft: Job) -> None:
         draft._modify(trigger=new)
-        store = scheduler._jobstores.get(draft._home[1] or "")
+        store = scheduler._jobstores.get(draft._jobstore_alias or "")
         if store is not None:
             start_by_clock_of(store, draft)
         _plan_anew(book, draft)  # the new trigger may be the repair that a quarantined job waits for

@@ -50,7 +50,7 @@ LOOK = 0.25
 
 
 class Lifecycle:
-    """How far a scheduler has come between its start and the end of its shutdown, and what leads from one to the next.
+    """Where a scheduler stands between its start and the end of its shutdown, and the steps from one to the other.
 
     :param scheduler: the scheduler, for its hooks
     :param book: its jobs
@@ -75,7 +75,7 @@ class Lifecycle:
         #: set while no shutdown is under way
         self.closed = Event()
         self.closed.set()
-        #: what finishes a shutdown that its caller does not wait for
+        #: the thread that finishes a shutdown for which its caller does not wait
         self.drainer: Any = None
         #: whether a shutdown under way waits for its runs no longer, and asks them to stop
         self.hurried = False
@@ -104,7 +104,7 @@ class Lifecycle:
         return self.engine
 
     def set_engine(self, engine: Engine | None) -> None:
-        """Take an engine, or None, for this life and for the book."""
+        """Set the engine, or None, here and in the book."""
         self.engine = self.book.engine = engine
 
     # -- starting ------------------------------------------------------------------------------------------------
