@@ -24,10 +24,9 @@ from ..events import EVENT_ALL, EVENT_JOBSTORE_REMOVED, SchedulerEvent
 from ..logs import LoggerAttribute, given_logger
 from ..texts import repr_of
 from ..util import asbool, astimezone, local_timezone, maybe_ref, undefined
-from .book import JobBook
+from .book import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, JobBook
 from .changes import modify, reschedule, resume
 from .config import check_options, context_option, default_policy, read_config, seconds_option
-from .hooks import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
 from .lifecycle import POLL, Lifecycle
 from .listeners import Listeners, tell
 from .names import no_such

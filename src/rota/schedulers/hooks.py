@@ -1,14 +1,10 @@
 """What the parts of a scheduler ask of it: its public attributes, APScheduler's inner methods, and those of hosts.
 
 The methods are called on the scheduler each time, so that a subclass may override them and a program may replace them on a class
-or an object. Holds names and types only.
+or an object. Holds types only: nothing loads it while a program runs.
 """
 
 from __future__ import annotations
-
-STATE_STOPPED = 0
-STATE_RUNNING = 1
-STATE_PAUSED = 2
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from functools import partial
 from threading import Event, get_ident
 
 from ..clock import LEASE, SECOND
-from ..compat.overrides import SCHEDULER_METHODS, replaced
 from ..errors import OptionTypeError, SchedulerAlreadyRunningError, SchedulerNotRunningError
 from ..events import (
     EVENT_SCHEDULER_PAUSED,
@@ -22,7 +21,7 @@ from ..executors.base import current_run
 from ..interrupts import is_interrupt
 from ..texts import repr_of
 from ..triggers.base import AskedBy
-from .hooks import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
+from .book import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
 from .listeners import DELIVERY_GRACE, tell, wait_delivered
 
 TYPE_CHECKING = False
@@ -175,6 +174,7 @@ class Lifecycle:
 
     def open(self) -> None:
         """Start executors and stores and store the pending jobs; undo it all if any of it fails."""
+        from ..compat.overrides import SCHEDULER_METHODS, replaced  # import time
         from ..engine.engine import Engine  # a quarter of what is to be imported, and nothing needs it before
 
         scheduler, book = self.scheduler, self.book

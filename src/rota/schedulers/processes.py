@@ -12,7 +12,7 @@ from threading import Event, get_ident
 
 from ..clock import SECOND
 from ..interrupts import is_interrupt
-from .hooks import STATE_STOPPED
+from .book import STATE_STOPPED
 from .lifecycle import CANCEL_GRACE, POLL
 
 TYPE_CHECKING = False
