@@ -1,6 +1,6 @@
-"""The order in which the jobs of one executor come due in the memory store: sorted or a heap what is near, buckets for the rest.
+"""The order in which the jobs of one executor come due in the memory store: the near ones sorted or in a heap, others in buckets.
 
-Keeps references to live jobs and forgets lazily. It takes no lock, and it changes no job.
+It keeps references to live jobs, and drops entries that are out of date lazily. It takes no lock, and it changes no job.
 """
 
 from __future__ import annotations
@@ -8,32 +8,32 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 from itertools import count, islice
 
-from ..clock import HELD
-from ..core.states import ACTIVE
+from ...clock import HELD
+from ...core.states import ACTIVE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..job.handle import Job
+    from ...job.handle import Job
 
     #: due time, order of arrival, the version of the job for which it holds, job
     Entry = tuple[int, int, int, Job]
 
-#: A bucket holds the jobs of 2**26 microseconds, a good minute. Until its time comes, a job in it costs a reference of 8 bytes
-#: instead of a heap entry of 104, and no comparisons.
+#: A bucket holds the jobs that are due within 2**26 microseconds, a good minute. A job in it costs a reference of 8 bytes instead
+#: of a heap entry of 104, and no comparisons, until the bucket's time comes.
 _SHIFT = 26
 
-#: What is near is sorted when some of it is due, so that taking one costs no comparisons instead of fifteen; it mostly is in order
-#: already. So many in no order take a twentieth of a second, and more stay in the heap.
+#: Near entries are sorted when one of them is due: then taking one costs no comparison instead of fifteen, and mostly they are in
+#: order already. Sorting this number of entries in no order takes a twentieth of a second; more stay in the heap.
 _SORTED = 50_000
 
 
 class DueQueue:
-    """Jobs by due time. What was put in counts only while the job has the version or the due time of that moment.
+    """Jobs by due time. An entry counts only while the job has the version, or the due time, that it had when it was put in.
 
     :param executor: alias of the executor whose jobs these are
-    :param now: instant; what is due until about then is near
+    :param now: instant; jobs that are due until about then are near
     """
 
     __slots__ = ("_arrivals", "_executor", "_far", "_first", "_near", "_opened", "_order", "_sorted")
@@ -42,19 +42,22 @@ class DueQueue:
         self._executor = executor
         #: a heap
         self._near: list[Entry] = []
-        #: near as well; the earliest is the last
+        #: near ones, too; the earliest is the last
         self._sorted: list[Entry] = []
-        #: the last bucket whose jobs are in the heap
+        #: the number of the last bucket whose jobs are near
         self._opened = now >> _SHIFT
         self._far: dict[int, list[Job]] = {}
         #: a heap of the numbers of the buckets
         self._order: list[int] = []
-        #: the earliest of the first bucket, as far as known
+        #: the earliest entry of the first bucket; None: not known
         self._first: Entry | None = None
         self._arrivals = count()
 
     def put(self, job: Job, due: int) -> None:
-        """Put in an active job that is due then."""
+        """Put in an active job.
+
+        :param due: instant at which it is due
+        """
         bucket = due >> _SHIFT
         if bucket <= self._opened:
             heappush(self._near, (due, next(self._arrivals), job.version, job))
@@ -69,11 +72,11 @@ class DueQueue:
             self._first = (due, 0, job.version, job)
 
     def put_back(self, entry: Entry) -> None:
-        """Put in again what :meth:`take` gave out."""
+        """Put in again an entry that :meth:`take` has returned."""
         heappush(self._near, entry)
 
     def take(self, now: int, limit: int) -> list[Entry]:
-        """Take out the earliest jobs that are due, at most so many."""
+        """Remove and return the entries of the earliest due jobs, at most ``limit`` of them."""
         if self._order and self._order[0] <= now >> _SHIFT:
             self._open(now >> _SHIFT)
         self._opened = max(self._opened, now >> _SHIFT)
@@ -112,7 +115,7 @@ class DueQueue:
         return None
 
     def waiting(self, now: int, most: int) -> int:
-        """Return how many jobs are due, counting no further than ``most``, nor looking at more than twice as many entries."""
+        """Return how many jobs are due, ``most`` at most; no more than twice as many entries are looked at."""
         if self._order and self._order[0] <= now >> _SHIFT:
             self._open(now >> _SHIFT)
             self._opened = max(self._opened, now >> _SHIFT)
@@ -120,7 +123,7 @@ class DueQueue:
         return min(sum(entry[3].version == entry[2] for entry in entries), most)
 
     def _open(self, last: int) -> None:
-        """Move the jobs of the buckets up to that number into the heap."""
+        """Move the jobs of the buckets up to a number into the heap."""
         while self._order and self._order[0] <= last:
             bucket = heappop(self._order)
             self._near += self._entries(bucket)
@@ -128,7 +131,7 @@ class DueQueue:
         heapify(self._near)
 
     def _entries(self, bucket: int) -> list[Entry]:
-        """Return entries for the jobs of a bucket; some may have been removed or put off since, or have come back to it."""
+        """Return entries for the jobs of a bucket that are still due in it, once each."""
         found: dict[int, Entry] = {}
         for job in self._far[bucket]:
             due = job.next_due
@@ -140,7 +143,7 @@ class DueQueue:
 
 
 def _due(heap: list[Entry], ordered: list[Entry], now: int) -> Iterator[Entry]:
-    """Return the entries that are due, in any order; of the others few are looked at."""
+    """Yield the entries that are due, in any order; few of the others are looked at."""
     for entry in reversed(ordered):
         if entry[0] > now:
             break

@@ -1,6 +1,7 @@
-"""The memory store: live job objects, one queue of due times for each executor, and a bounded ring of ledger records.
+"""The memory store: live job objects, a queue of due times for each executor, and a bounded ring of records.
 
-Keeps everything in the process; nothing here serializes, waits or survives.
+It holds the claim protocol, too: its loops are the hot path of every scheduler, so nothing is called that need not be. Nothing
+here serializes, waits for a disk or survives the process.
 """
 
 from __future__ import annotations
@@ -8,28 +9,28 @@ from __future__ import annotations
 from itertools import islice
 from operator import itemgetter
 
-from ..clock import HELD, instant, moment
-from ..core.plan import is_by_hand
-from ..core.states import ACTIVE, ENDED, set_job_state
-from ..errors import ConflictingIdError, JobLookupError
-from .base import ALIASES, COUNTED, BaseJobStore
+from ...clock import HELD, instant, moment
+from ...core.plan import is_by_hand
+from ...core.states import ACTIVE, ENDED, set_job_state
+from ...errors import ConflictingIdError, JobLookupError
+from ..base import ALIASES, COUNTED, BaseJobStore
+from ..memory_ledger import MemoryLedger
 from .due_queue import DueQueue
-from .memory_ledger import MemoryLedger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from typing import Any
 
-    from ..core.plan import Decision
-    from ..core.recorded import Recorded
-    from ..core.run import Run
-    from ..job.handle import Job
+    from ...core.plan import Decision
+    from ...core.recorded import Recorded
+    from ...core.run import Run
+    from ...job.handle import Job
     from .due_queue import Entry
 
 
-#: So many entries that count no more are left in the queues.
+#: The queues may hold this number of entries that are out of date.
 _MOST_STALE = 1000
 #: How long a fork waits for other threads that change the jobs (seconds).
 _FORK = 5.0
@@ -38,8 +39,8 @@ _FORK = 5.0
 class MemoryJobStore(BaseJobStore):
     """Keeps jobs in memory. Callables and arguments may be anything; they are kept as live objects.
 
-    Adding, changing and removing a job cost O(log n) at most. Each raises the job's ``version``, so that what the queues hold
-    of its former due time counts no more; a job that is not in the store has a version below 1.
+    Adding, changing and removing a job cost O(log n) at most. Each of these raises the job's ``version``, so that the queues'
+    entries of its former due times are out of date; a job that is not in the store has a version below 1.
     """
 
     does_io = False
@@ -47,18 +48,18 @@ class MemoryJobStore(BaseJobStore):
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
         self._queues: dict[str, DueQueue] = {}
-        #: entries that due() gave out and nobody has claimed yet
+        #: entries that due() has returned and that are not claimed yet
         self._given: list[Entry] = []
-        #: at most so many entries in the queues do not count any more
+        #: how many entries in the queues are out of date, at most
         self._stale = 0
-        #: jobs that came back and have records of times to come
+        #: ids of jobs that were added again or set back, and have records of times to come
         self._recorded: set[str] = set()
         self._runs = MemoryLedger()
         self._mutex = self._runs.lock
         self._is_held = False
 
     def before_fork(self) -> None:
-        """Wait until no other thread changes the jobs, for a while."""
+        """Wait until no other thread changes the jobs, for five seconds at most."""
         self._is_held = self._mutex.acquire(timeout=_FORK)
 
     def after_fork(self) -> None:
@@ -101,7 +102,7 @@ class MemoryJobStore(BaseJobStore):
         return sorted(jobs, key=_by_time)
 
     def some_ids(self, limit: int) -> list[str]:
-        """Return at most so many ids of jobs."""
+        """Return at most ``limit`` ids of jobs."""
         with self._mutex:
             return list(islice(self._jobs, limit))
 
@@ -123,7 +124,7 @@ class MemoryJobStore(BaseJobStore):
             self._queue(job)
 
     def update_job(self, job: Job) -> None:
-        """Take over the attributes of ``job`` into the stored job of that id.
+        """Copy the attributes of ``job`` into the stored job of that id.
 
         :raises JobLookupError: if there is none
         """
@@ -136,7 +137,7 @@ class MemoryJobStore(BaseJobStore):
             self._replace(stored, job)
 
     def remove_job(self, job_id: str) -> None:
-        """Forget a job.
+        """Delete a job.
 
         :raises JobLookupError: if there is none
         """
@@ -150,7 +151,7 @@ class MemoryJobStore(BaseJobStore):
                 self._tidy()
 
     def remove_all_jobs(self) -> None:
-        """Forget all jobs."""
+        """Delete all jobs."""
         with self._mutex:
             for job in self._jobs.values():
                 self._leave(job)
@@ -160,13 +161,13 @@ class MemoryJobStore(BaseJobStore):
             self._stale = 0
 
     def shutdown(self) -> None:
-        """Forget all jobs, as APScheduler's memory store does; the ledger stays readable."""
+        """Delete all jobs, as APScheduler's memory store does; the records can still be read."""
         self.remove_all_jobs()
 
     # -- the ledger ----------------------------------------------------------------------------------------------
 
     def save_job(self, job: Job, version: int) -> bool:
-        """Take over a changed copy if the job still has ``version``."""
+        """Copy a changed job into the stored one if that still has ``version`` (R1)."""
         with self._mutex:
             stored = self._jobs.get(job.id)
             if stored is None:
@@ -177,7 +178,7 @@ class MemoryJobStore(BaseJobStore):
             return True
 
     def recorded(self, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
-        """Return the records of some jobs that stand for times from an instant on; after the last claim there are none."""
+        """Return the records of some jobs that stand for times from an instant on; there are none after the last claim."""
         until = self._runs.claimed_until
         asked = {job_id: start for job_id, start in since.items() if start <= until}
         return super().recorded(asked) if asked else {}
@@ -209,7 +210,7 @@ class MemoryJobStore(BaseJobStore):
         return min(times, default=None)
 
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
-        """Return, for each executor alias that is not among ``executors``, how many due jobs wait for it."""
+        """Return how many due jobs wait for each executor alias that is not among ``executors``."""
         known = set(executors)
         with self._mutex:
             self._take_back()
@@ -218,23 +219,26 @@ class MemoryJobStore(BaseJobStore):
         return {alias: count for alias, count in waiting.items() if count}
 
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
-        """Make decisions true for all jobs that were not changed since they were read."""
+        """Carry out decisions about jobs that were not changed since they were read.
+
+        R2 holds with R1: only a claim raises a job's count of running runs, and each claim changes its version.
+        """
         won = []
         under_way = self._runs.under_way
         with self._mutex:
             came_back = self._recorded
             if len(decisions) == 1 and is_by_hand(decisions[0]):
-                self._runs.leave_out(decisions[0])
-                if decisions[0].runs:  # its key may be later than now, by some microseconds
+                self._runs.leave_out(decisions[0])  # R4
+                if decisions[0].runs:  # its nominal time may be some microseconds later than now
                     self._runs.claimed_until = max(self._runs.claimed_until, decisions[0].runs[0].nominal)
             for decision in decisions:
                 job = decision.job
-                if job.version != decision.version:
+                if job.version != decision.version:  # R1
                     continue
-                if came_back and job.id in came_back and not self._runs.leave_out(decision):
+                if came_back and job.id in came_back and not self._runs.leave_out(decision):  # R4
                     came_back.discard(job.id)
                 won.append(decision)
-                job.next_nominal = decision.next_nominal
+                job.next_nominal = decision.next_nominal  # R3
                 job.next_due = decision.next_due
                 for run in decision.runs:
                     run.owner = node
@@ -257,7 +261,10 @@ class MemoryJobStore(BaseJobStore):
         return won
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
-        """Record ended runs; a job that waited for them becomes due."""
+        """Record ended runs; a job that waited for them becomes due (R6).
+
+        R5 needs no look at the records: the runs are live objects of this process, and belong to its one node.
+        """
         under_way, jobs = self._runs.under_way, self._jobs
         with self._mutex:
             for run in runs:
@@ -274,20 +281,24 @@ class MemoryJobStore(BaseJobStore):
         return []
 
     def recount(self, jobs: Sequence[Job]) -> None:
-        """Let the counters of jobs say how many of their runs are under way."""
+        """Set the counts of jobs to how many of their runs are under way."""
         with self._mutex:
             under_way = self._runs.count_under_way(job.id for job in jobs)
             for job in jobs:
                 job.running = under_way[job.id]
 
+    def mend_in_steps(self, now: int) -> Iterator[tuple[list[Job], list[Run]]]:
+        """Find nothing: jobs and runs are live objects, and no one else writes them."""
+        return iter(())
+
     @property
-    def _ledger(self) -> MemoryLedger:
+    def _ledger(self) -> MemoryLedger:  # type: ignore[override]  # the port's is for stores of eight methods
         return self._runs
 
     # -- under the lock ------------------------------------------------------------------------------------------
 
     def _look_back(self, job: Job, nominal: int) -> None:
-        """Take note if there are records of times that a job which was added or changed is to run."""
+        """Take note of a job, added or changed, that has records of times from its next one on."""
         if self._runs.recorded(job.id, nominal):
             self._recorded.add(job.id)
 
@@ -319,7 +330,7 @@ class MemoryJobStore(BaseJobStore):
             self._tidy()
 
     def _leave(self, job: Job) -> None:
-        """Take note that a job is not in the store any more, but for its runs, which count if it comes back."""
+        """Take note that a job has left the store; its runs under way are counted if it is added again."""
         job.version = -job.version
         if self._recorded:
             self._recorded.discard(job.id)
@@ -327,7 +338,7 @@ class MemoryJobStore(BaseJobStore):
             self._runs.running[job.id] = job.running
 
     def _tidy(self) -> None:
-        """Make the queues anew when most of their entries may not count any more."""
+        """Rebuild the queues if most of their entries may be out of date."""
         if self._stale > len(self._jobs):
             self._stale = 0
             self._queues.clear()
@@ -347,14 +358,6 @@ def _is_due(job: Job, now: int) -> bool:
 
 
 def _by_time(job: Job) -> Any:
-    """Sort by time, jobs without one last; equal times in the order in which they came."""
+    """Return the sort key of listings: by time, jobs without one last; equal times in the order of adding."""
     due = job.next_nominal if job.next_due == HELD else job.next_due
     return (due is None or job.state != ACTIVE, due or 0)
-
-
-if not TYPE_CHECKING:  # for checkers, a name is there or not
-
-    def __getattr__(name: str) -> Any:
-        from ..compat.names import of_module  # rare
-
-        return of_module(__name__, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rota.clock import HOUR, SECOND, Clock
-from rota.jobstores.offset import Offset, settled
+from rota.jobstores.server_clock import Offset, settled
 
 MILLISECOND = SECOND // 1000
 

@@ -1,6 +1,6 @@
 """The clock of a store's server: this node's monotonic clock plus an offset that is measured again and again.
 
-It measures and remembers; what happens at which time is decided elsewhere.
+It measures and remembers; it decides nothing.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ if TYPE_CHECKING:
     Sample = tuple[int, int]
 
 
-#: A lease that was renewed later than this (microseconds) from now, as it seems, was renewed before a clock was set back.
+#: A lease that seems to have been renewed further in the future than this (microseconds) was renewed before a clock was set back.
 AHEAD = 5 * SECOND
-#: How often a server is asked where one answer does not do; the answer with the shortest round trip counts.
+#: How often a server is asked if one answer is not enough; the answer with the shortest round trip counts.
 SAMPLES = 5
-#: An offset that is so wrong (microseconds) is not one that has drifted: a clock was set.
+#: An offset that is wrong by more than this (microseconds) has not drifted: a clock was set.
 SET = SECOND
 
 
 class Offset:
     """What has to be added to this node's monotonic clock to have the time of a server.
 
-    :param resolution: the unit (microseconds) in which the server tells its time, which it rounds down
+    :param resolution: the unit (microseconds) to which the server rounds its time down
     """
 
     __slots__ = ("_ahead", "_is_own", "_resolution")
 
     def __init__(self, resolution: int = 1) -> None:
         self._resolution = resolution
-        #: microseconds that the server's clock is ahead of the monotonic one; None: not measured, or there is nothing to measure
+        #: by how many microseconds the server's clock is ahead of the monotonic one; None: it was not measured
         self._ahead: int | None = None
-        #: whether this is the node's own time, which is as good where the server tells no more than seconds
+        #: whether this is the node's own time, which is precise enough if the server tells its time in seconds only
         self._is_own = False
 
     def now(self, clock: Clock) -> int:
-        """Return the instant by the server's clock; by this node's as long as nothing was measured.
+        """Return the instant by the server's clock, or by this node's if nothing was measured yet.
 
         :param clock: the clock of this node
         """
@@ -49,12 +49,12 @@ class Offset:
         return clock.now() if ahead is None else clock.monotonic() + ahead
 
     def against(self, clock: Clock) -> int | None:
-        """Return how many microseconds the server's clock is ahead of this node's wall clock; None if that was not measured."""
+        """Return by how many microseconds the server's clock is ahead of this node's wall clock; None if it was not measured."""
         ahead = self._ahead
         return None if ahead is None else clock.monotonic() + ahead - clock.now()
 
     def measure(self, ask: Callable[[], int | None], clock: Clock) -> int:
-        """Ask the server for its time: once, or several times if the answer is not what was to be expected.
+        """Ask the server for its time: once, or several times if the answer is not the expected one.
 
         :param ask: returns the server's time (instant), None if it cannot tell
         :param clock: the clock of this node
@@ -75,20 +75,20 @@ class Offset:
     def _sample(self, ask: Callable[[], int | None], clock: Clock) -> Sample | None:
         before = clock.monotonic()
         there = ask()
-        # The server read its clock in between; what it left out in rounding down makes it later at most.
+        # The server read its clock in between, and has rounded its time down, never up.
         return None if there is None else (there - clock.monotonic(), there + self._resolution - 1 - before)
 
     def _agrees(self, sample: Sample) -> bool:
         return self._ahead is not None and sample[0] <= self._ahead <= sample[1]
 
     def _trusts(self, own: int, sample: Sample) -> bool:
-        """Whether the node's own clock is right as far as a server of whole seconds can tell; one that was so far is given more."""
+        """Whether the node's own clock agrees with a server of whole seconds; with more tolerance if it did so before."""
         margin = self._resolution if self._is_own or self._ahead is None else 0
         return sample[0] - margin <= own <= sample[1] + margin
 
 
 def settled(ahead: int | None, low: int, high: int) -> int:
-    """Return the offset after a measurement, which leaves one that may be right as it is: time does not go back by its errors.
+    """Return the offset after a measurement. One that may be right stays, so that errors of measuring set no time back.
 
     :param ahead: the offset before, None if there is none
     :param low: the least that it can be
@@ -97,6 +97,15 @@ def settled(ahead: int | None, low: int, high: int) -> int:
     if ahead is None or not low - SET <= ahead <= high + SET:
         return (low + high) // 2
     return min(max(ahead, low), high)
+
+
+def time_from(clock: Clock, now: int) -> Callable[[], int]:
+    """Return a function that returns the instant ``now`` plus the time since this call, for steps that may be held up.
+
+    :param clock: the clock of this node
+    """
+    began = clock.monotonic()
+    return lambda: now + clock.monotonic() - began
 
 
 def _width(sample: Sample) -> int:
