@@ -198,6 +198,11 @@ def test_a_lone_surrogate_comes_back() -> None:
     assert loads(dumps(["\ud800", "Huế"])) == ["\ud800", "Huế"]
 
 
+def test_a_lone_surrogate_is_written_as_an_escape_that_every_database_keeps() -> None:
+    assert dumps(["\ud800é"]).encode() == b'["\\ud800\\u00e9"]'
+    assert dumps(["é"]) == '["é"]'
+
+
 class Text(str):
     pass
 
