@@ -279,5 +279,5 @@ def test_what_is_signed_is_read_with_its_key_and_without_one_and_not_with_anothe
 def test_a_part_that_is_no_text_is_no_job(place: int) -> None:
     texts: list[Any] = list(JobFormat().texts(make_job("job", max_instances=2)))
     texts[place] = 5
-    with pytest.raises(TypeError, match="a part is no text|has no len"):
+    with pytest.raises(TypeError, match=r"a part is no text|has no len"):
         JobFormat().restore(make_job("job"), *texts)
