@@ -69,10 +69,8 @@ def test_the_marks_and_names_that_contributing_names_exist() -> None:
     marks = set(re.findall(r"@pytest\.mark\.(\w+)", contributing()))
     assert marks - {"timeout", "parametrize"} == known
     variables = set(re.findall(r"\bROTA_\w+", contributing()))
-    text = "".join(
-        path.read_text(encoding="utf-8")
-        for path in [*(ROOT / "scripts").iterdir(), *(ROOT / "tests").glob("*.py")]
-    )
+    sources = [*(ROOT / "scripts").rglob("*"), *(ROOT / "tests").glob("*.py")]
+    text = "".join(path.read_text(encoding="utf-8", errors="replace") for path in sources if path.is_file())
     assert {name for name in variables if name not in text} == set()
     classes = set(re.findall(r"`(Base\w+|Durable\w+)`", contributing()))
     code = "\n".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py"))

@@ -11,11 +11,12 @@ from functools import partial
 from sqlalchemy import bindparam, case, func, select
 
 from ...codec.damaged import LATEST, MOST, is_time, renewals_of
+from ...codec.unrestored import can_run
+from ...core.orphans import linked, sort_out
 from ...core.states import LOST, end
 from ...errors import HeldRowsError, StoreError
 from ..identity import RESTORED, Changed
-from ..offset import AHEAD
-from ..orphans import linked, sort_out
+from ..server_clock import AHEAD
 from .databases.base import BATCH
 from .forms import fence_of
 from .layout import IDENTITY_KEY
@@ -280,16 +281,15 @@ def _taken_over(
     known: Collection[tuple[str, int]],
     refusal: Callable[[Run], str | None],
 ) -> list[Run]:
-    """Give orphaned runs to a node, or record them as lost, as :func:`~rota.jobstores.orphans.sort_out` decides.
+    """Give orphaned runs to a node, or record them as lost, as :func:`~rota.core.orphans.sort_out` decides.
 
     :return: the runs that were taken over, those of one job linked by ``then``, and the runs that were lost
     """
     fences = {id(run): fence for run, fence in orphans}
     # Found out before runs get another owner.
     damaged = [run for run, fence in orphans if fence != fence_of(run)]
-    changed = sort_out(
-        [run for run, fence in orphans if fence == fence_of(run)], jobs, node, now, room, known, refusal
-    )
+    whole = [run for run, fence in orphans if fence == fence_of(run)]
+    changed = sort_out(whole, jobs, node, now, room, known, refusal, can_run=can_run)
     for run in damaged:
         end(run, LOST, run.reason, now)
     changed += damaged

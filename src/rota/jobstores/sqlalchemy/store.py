@@ -8,16 +8,13 @@ from __future__ import annotations
 import pickle
 from functools import partial
 
-from ...clock import DAY, instant, moment
+from ...clock import instant
 from ...codec.jobs import JobFormat
 from ...errors import ConfigurationError, HeldRowsError, MissingExtraError
 from ...util import maybe_ref
 from ..base import ConflictingIdError, JobLookupError
 from ..documents import ordered
-from ..durable import DurableJobStore
-from ..identity import Identity
-from ..offset import Offset
-from ..retention import Retention
+from ..durable import NODES_KEPT, DurableJobStore
 
 try:
     from sqlalchemy import MetaData
@@ -44,7 +41,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
-    from typing import Any, TypeVar
+    from typing import Any
 
     from sqlalchemy import Engine, Table
 
@@ -53,14 +50,7 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from ...job.handle import Job
 
-    Result = TypeVar("Result")
-
 __all__ = ("ConflictingIdError", "JobLookupError", "SQLAlchemyJobStore")
-
-#: How long the row of a node is kept after its lease was over.
-_NODES_KEPT = DAY
-#: Seconds between two looks of a scheduler that hears of changes.
-_HEARING_INTERVAL = 10.0
 
 
 class SQLAlchemyJobStore(DurableJobStore):
@@ -88,8 +78,6 @@ class SQLAlchemyJobStore(DurableJobStore):
     :raises ConfigurationError: (a ``ValueError``) if there is neither ``url`` nor ``engine``, or an option is wrong
     """
 
-    poll_interval = 1.0
-
     def __init__(
         self,
         url: str | None = None,
@@ -109,24 +97,15 @@ class SQLAlchemyJobStore(DurableJobStore):
     ) -> None:
         if not tablename:
             raise ConfigurationError('The "tablename" parameter must not be empty')
-        if keep_runs is not None and keep_runs < 1:
-            raise ConfigurationError(f"keep_runs must be at least 1, or None for no bound, got {keep_runs!r}")
-        if keep_days is not None and not keep_days > 0:
-            raise ConfigurationError(
-                f"keep_days must be more than 0, or None for no bound, got {keep_days!r}"
-            )
+        super().__init__(
+            JobFormat(serializer, pickle_protocol, imports, signing_key), keep_runs, keep_days, create_tables
+        )
         self._server = Server(url, maybe_ref(engine) if engine else None, engine_options)
         database = self._server.database
         metadata = maybe_ref(metadata) or MetaData()
         self._tables = Tables(metadata, tablename, tableschema, database)
         self._server.repair = partial(database.make_readable, tables=self._tables.all)
-        self._format = JobFormat(serializer, pickle_protocol, imports, signing_key)
-        self._create_tables = create_tables
-        self._bounds = Retention(keep_runs, None if keep_days is None else int(keep_days * DAY))
-        self._offset = None if database.clock is None else Offset()
-        self.has_clock = self.has_clock or self._offset is not None
-        self._started = False
-        self._identity = Identity()
+        self.has_clock = self.has_clock or database.clock is not None
         #: the ``_home`` of all its jobs: the scheduler, and the alias of the store
         self._home: tuple[Any, str | None] = (None, None)
         self._make_parts()
@@ -138,7 +117,7 @@ class SQLAlchemyJobStore(DurableJobStore):
         self._read = self._transactions.read
         self._write = self._transactions.write
         self._step = self._transactions.step
-        self._wakeups = Wakeups(server, tables.jobs.fullname, self.now)
+        self._wakeups = Wakeups(server, tables.jobs.fullname, self._is_soon)
         self._jobs = Jobs(tables, format)
         self._runs = Runs(tables, self._jobs)
         self._nodes = Nodes(tables)
@@ -185,41 +164,35 @@ class SQLAlchemyJobStore(DurableJobStore):
         super().start(scheduler, alias)
         self._home = scheduler, alias
         self._tables.are_new = False
-        self._open()
-        self._offset = None if self._server.database.clock is None else Offset()
-        self.has_clock = self.has_clock or self._offset is not None
-        self._started = True
-        self.measure_clock()
-        if self._tables.are_new and self._format.imports:
-            self._tell_of_earlier_jobs()
+        identity = self._open()
+        self._begin(identity, self._tables.are_new, None if self._server.database.clock is None else 1)
 
     def _earlier_jobs(self) -> str | None:
         return earlier_jobs(self._server, self._tables)
 
-    def _open(self) -> None:
-        """Create or migrate the tables, and take note of which store that is."""
-        self._opened(open_tables(self._server, self._tables, self._create_tables))
+    def _open(self) -> str:
+        """Create or migrate the tables; return the identity of the store."""
+        identity = open_tables(self._server, self._tables, self._create)
         if self._format.imports:  # else jobs are only looked at, and little is written
             self._server.warm_up()
+        return identity
 
     def reopen(self) -> None:
         """Leave the database that was opened, and open the one that is at its place now; see the port."""
         self._server.connections.leave()
-        self._bounds.forget()
-        self._open()
+        self._reopened(self._open())
 
     def shutdown(self) -> None:
         """Close the connections, unless the engine was passed in."""
-        self._started = False
+        super().shutdown()
         self._wakeups.stop_listening()
         self._server.connections.dispose()
 
     def forked(self) -> None:
         """Leave the connections to the parent process."""
-        self._started = False
         self._wakeups.forked()
         self._server.connections.forked()
-        self.detach()
+        super().forked()
 
     def check_job(self, job: Job) -> None:
         """Refuse a job that does not fit.
@@ -244,11 +217,7 @@ class SQLAlchemyJobStore(DurableJobStore):
 
     def get_next_run_time(self) -> datetime | None:
         """Return the earliest next run time, or None."""
-        following = self._read(partial(self._jobs.next_due, executors=None))
-        if following is None:
-            return None
-        timezone = getattr(self._scheduler, "timezone", None)
-        return moment(following) if timezone is None else moment(following, timezone)
+        return self._in_zone(self._read(partial(self._jobs.next_due, executors=None)))
 
     def get_all_jobs(self) -> list[Job]:
         """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
@@ -357,11 +326,6 @@ class SQLAlchemyJobStore(DurableJobStore):
         """Return the records of some jobs that stand for times from an instant on."""
         return self._read(partial(self._history.recorded_of_some, since=since)) if since else {}
 
-    @property
-    def remembers(self) -> int | None:
-        """How long records are kept, in microseconds."""
-        return self._bounds.age
-
     def renew(
         self, node: str, now: int, lease: int, in_hand: Collection[Run] = (), in_doubt: bool = False
     ) -> list[Run] | None:
@@ -408,7 +372,7 @@ class SQLAlchemyJobStore(DurableJobStore):
         self._check_started()
         try:
             yield from Pruning(self._server, self._history, self._bounds, now, self.clock).steps()
-            gone = self._read(partial(self._nodes.gone, instant=now - _NODES_KEPT))
+            gone = self._read(partial(self._nodes.gone, instant=now - NODES_KEPT))
             if gone:
                 self._step(lambda conn: self._nodes.remove(conn, *gone))
         except HeldRowsError as exc:
@@ -420,7 +384,7 @@ class SQLAlchemyJobStore(DurableJobStore):
 
     def on_wake(self, wake: Callable[[], None]) -> None:
         """Take the function to call when another process changed something that is due soon."""
-        self._wakeups.listen(wake, self._listens, self._log)
+        self._wakeups.listen(wake, self._listening, self._log)
 
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return how many due jobs wait for executors other than these."""
@@ -433,9 +397,6 @@ class SQLAlchemyJobStore(DurableJobStore):
         return self._read(lambda conn: self._measure(partial(self._server.database.time_of, conn)))
 
     # -- helpers -------------------------------------------------------------------------------------------------
-
-    def _listens(self, connected: bool) -> None:
-        self.poll_interval = _HEARING_INTERVAL if connected else type(self).poll_interval
 
     def _job_of(self, row: Any) -> Job:
         return self._jobs.job_of(row, self._home)

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections import Counter
 
 from ...clock import HELD
+from ...codec.unrestored import can_run
+from ...core.orphans import linked, sort_out
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import CLAIMED, ENDED, SKIPPED
 from ...core.transitions import marked
 from ...errors import ConflictingIdError, JobLookupError, StoreConflictError, StoreError
 from ...jobstores.documents import label_of
-from ...jobstores.offset import AHEAD
-from ...jobstores.orphans import linked, sort_out
+from ...jobstores.server_clock import AHEAD
 from .database import COMMIT, ROLLBACK, Change, Duplicate, Insert, Read
 from .rows import JobRow, NodeRow, RunRow, is_due, job_of, recorded, row_of, run_of, under_way, within
 from .rules import ALL
@@ -414,7 +415,8 @@ def rescue(
     ids = {run.job_id for run in unknown}
     rows = yield Read(lambda view: [view.jobs[id] for id in sorted(ids) if id in view.jobs])
     fences = {id(run): (run.owner, run.attempt) for run in unknown}
-    changed = sort_out(unknown, {row.id: job_of(row, home) for row in rows}, node, now, room, known)
+    jobs = {row.id: job_of(row, home) for row in rows}
+    changed = sort_out(unknown, jobs, node, now, room, known, can_run=can_run)
     taken = []
     for run in changed:
         if (yield from _settle(run, fences[id(run)])):
