@@ -17,7 +17,7 @@ from ..texts import text_of, traceback_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from types import CodeType
     from typing import Any
 
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from ..core.run import ShowsTime
     from ..logs import GuardedLogger
 
+    #: called once for each run, from any thread, after the run has ended
+    Done = Callable[[Run], None]
+    #: writes the end of a run, at an instant
+    WriteEnd = Callable[[Run, int], object]
+
+#: Why a run that was cancelled has no outcome of its own.
+NOT_STARTED = "cancelled before it started"
 #: The flag of ``async def`` in a code object, and what markcoroutinefunction() leaves on others (inspect is slow to load).
 _CO_COROUTINE = 0x80
 _COROUTINE_MARKS = ("_is_coroutine_mark", "_is_coroutine_marker", "_is_coroutine")
@@ -65,6 +72,11 @@ def cancel_group(head: Run) -> None:
     """Ask a run and what follows it in its group to stop."""
     for run in chain(head):
         run.cancelled = True
+
+
+def cancel_unstarted(run: Run, now: int) -> None:
+    """End a run that has not started as cancelled."""
+    end(run, CANCELLED, NOT_STARTED, now)
 
 
 def is_coroutine_function(func: Any) -> bool:
@@ -139,7 +151,7 @@ def perform(run: Run, context: Context, clock: Clock, logger: GuardedLogger) -> 
         own = run.permission.clock or clock
     now = own.now()
     if run.cancelled:
-        return end(run, CANCELLED, "cancelled before it started", now)
+        return end(run, CANCELLED, NOT_STARTED, now)
     if job is not None and job.policy.expires is not None and is_expired(run, now):
         return end(run, MISSED, "expired", now)
     run.started_at = now
