@@ -13,7 +13,8 @@ from ..clock import SECOND, moment
 from ..errors import TriggerError, TriggerTypeError
 from ..util import astimezone, timezone_to_text
 from ..zone_maps import DAY, zone_map
-from .base import BaseTrigger, current_instant
+from .arguments import current_instant
+from .base import BaseTrigger
 from .calendarinterval import CalendarIntervalTrigger
 from .cron import CronTrigger
 from .interval import IntervalTrigger

@@ -9,7 +9,9 @@ from __future__ import annotations
 from ...errors import DeserializationError, NeverFiresError, TriggerError, TriggerTypeError
 from ...trust.names import class_named, name_of_class
 from ...work import check_size, spend
-from ..base import BaseTrigger, InstantTrigger, call_text, checked_state
+from ..arguments import checked_state
+from ..base import BaseTrigger, InstantTrigger
+from ..fields import call_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

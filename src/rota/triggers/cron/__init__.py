@@ -16,7 +16,7 @@ from ...errors import CronError, NeverFiresError, TriggerError
 from ...texts import text_of
 from ...util import astimezone, suggestion, timezone_to_text
 from .. import readings
-from ..base import (
+from ..arguments import (
     checked_jitter,
     checked_spread,
     checked_state,
@@ -24,7 +24,8 @@ from ..base import (
     optional_instant,
     zone_for,
 )
-from ..terms import TriggerWithTerms, terms
+from ..fields import ZONE_GIVEN, Field, Fields
+from ..terms import JITTER, SPREAD, TIMEZONE, TriggerWithTerms, terms
 from .crontab import parse_crontab
 from .dst import POLICIES, count_fires, effect_of, last_fire, next_fire
 from .fields import FIELDS_MAP
@@ -74,6 +75,22 @@ class CronTrigger(Schedule, TriggerWithTerms):
     FIELDS_MAP = FIELDS_MAP
 
     __slots__ = ("_terms",)
+
+    alias = "cron"
+    declared = Fields(
+        2,
+        Field("start_date", None, spec="_start_text", same="_terms.start"),
+        Field("end_date", None, spec="_end_text", same="_terms.end"),
+        TIMEZONE,
+        JITTER,
+        SPREAD,
+        Field("dst", "vixie"),
+        Field("crontab", False, "dates.extended", same=None),
+        Field("day_or_weekday", False, "dates.either"),
+        Field("fields", spec=None, same="_texts"),
+        ZONE_GIVEN,
+        states="timezone start_date end_date fields jitter dst crontab day_or_weekday spread zone_given",
+    )
 
     def __init__(
         self,
@@ -296,28 +313,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
 
         ``crontab`` says that the fields use crontab's extensions, ``day_or_weekday`` that either of the two may match.
         """
-        zone = timezone_to_text(self.timezone)
-        if zone is None:
-            return None
-        result: dict[str, Any] = {"type": "cron"}
-        for field in self.fields:
-            if not field.is_default:
-                result[field.name] = str(field)
-        for name, value in (("start_date", self.start_date), ("end_date", self.end_date)):
-            if value is not None:
-                result[name] = value.isoformat()
-        result["timezone"] = zone
-        if self.jitter is not None:
-            result["jitter"] = self.jitter
-        if self.spread is not None:
-            result["spread"] = self.spread
-        if self.dst != "vixie":
-            result["dst"] = self.dst
-        if self.dates.extended:
-            result["crontab"] = True
-        if self.dates.either:
-            result["day_or_weekday"] = True
-        return result
+        return self.declared.spec(self, self.alias, **self._texts_given())
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> CronTrigger:
@@ -335,22 +331,6 @@ class CronTrigger(Schedule, TriggerWithTerms):
         )
         return trigger
 
-    def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = {
-            "version": 2,
-            "timezone": self.timezone,
-            "start_date": self.start_date,
-            "end_date": self.end_date,
-            "fields": self.fields,
-            "jitter": self.jitter,
-            "dst": self.dst,
-            "crontab": self.dates.extended,
-            "day_or_weekday": self.dates.either,
-        }
-        if self.spread is not None:
-            state["spread"] = self.spread
-        return state if self.zone_given else {**state, "zone_given": False}
-
     def __setstate__(self, state: Any) -> None:
         state = checked_state(self, state, 2)
         texts = {field.name: str(field) for field in state["fields"] if not field.is_default}
@@ -366,17 +346,21 @@ class CronTrigger(Schedule, TriggerWithTerms):
             state.get("zone_given", True),
         )
 
-    def _identity(self) -> tuple[Any, ...]:
+    @property
+    def _start_text(self) -> str | None:
         terms = self._terms
-        texts = tuple(str(field) for field in self.fields)
-        zone = timezone_to_text(self.timezone)
-        return (texts, self.dates.either, zone, terms.start, terms.end, terms.jitter, terms.spread, self.dst)
+        return None if terms.start is None else terms.zone.isoformat(terms.start)
 
-    def _given(self) -> list[str]:
-        return [f"{field.name}='{field}'" for field in self.fields if not field.is_default]
+    @property
+    def _texts(self) -> tuple[str, ...]:
+        return tuple(str(field) for field in self.fields)
+
+    def _texts_given(self) -> dict[str, str]:
+        return {field.name: str(field) for field in self.fields if not field.is_default}
 
     def __str__(self) -> str:
-        return f"cron[{', '.join(self._given())}]"
+        given = [f"{name}='{text}'" for name, text in self._texts_given().items()]
+        return f"cron[{', '.join(given)}]"
 
     def _call(self, spec: dict[str, Any]) -> str:
         if not (self.dates.extended or self.dates.either):

@@ -6,7 +6,7 @@ Pure. Loaded when it is asked for.
 from __future__ import annotations
 
 from ...errors import TriggerError
-from ..base import call_text
+from ..fields import call_text
 from .expressions import LastDayOfMonthExpression, WeekdayPositionExpression
 
 TYPE_CHECKING = False
