@@ -25,6 +25,15 @@ def path_of(kind: str, version: str | int) -> Path:
     return DATA / f"{kind}-{version}.{'sql' if kind in ('sqlite', 'postgresql', 'mariadb') else 'json'}"
 
 
+def written(kind: str, version: str | int) -> str:
+    """Return what a version of the layout wrote, with the place where the function of its jobs is now."""
+    return (
+        path_of(kind, version)
+        .read_text()
+        .replace("rota.testing.contract_jobs:", "rota.testing.contracts.store_jobs:")
+    )
+
+
 def dump(kind: str, url: str) -> str:
     """Return what is at a URL as text."""
     return _KINDS[kind][0](url)

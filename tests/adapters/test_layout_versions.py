@@ -159,7 +159,7 @@ def check_and_use(store: BaseJobStore) -> None:
 def test_what_an_older_version_wrote_is_migrated_once_and_all_of_it_is_there(
     place: Place, version: int
 ) -> None:
-    dumps.load(place.kind, place.url, dumps.path_of(place.kind, version).read_text())
+    dumps.load(place.kind, place.url, dumps.written(place.kind, version))
     with pytest.raises(SchemaError, match=rf"version {version}, .*3 is needed"):
         place.open(**place.looking)
     store = place.open()
@@ -174,7 +174,7 @@ def test_what_an_older_version_wrote_is_migrated_once_and_all_of_it_is_there(
 def test_of_many_that_start_at_once_on_an_older_layout_each_finds_it_migrated(
     place: Place, version: int
 ) -> None:
-    dumps.load(place.kind, place.url, dumps.path_of(place.kind, version).read_text())
+    dumps.load(place.kind, place.url, dumps.written(place.kind, version))
     stores: list[Any] = []
     at_once(4, lambda number: stores.append(place.open()))
     assert len(stores) == 4
@@ -188,7 +188,7 @@ def test_of_many_that_start_at_once_on_an_older_layout_each_finds_it_migrated(
 def test_a_migration_whose_process_dies_after_any_step_is_completed_by_the_next_one(
     place: Place, version: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dumps.load(place.kind, place.url, dumps.path_of(place.kind, version).read_text())
+    dumps.load(place.kind, place.url, dumps.written(place.kind, version))
     for steps in range(200):
         try:
             with dying_after(place, steps, monkeypatch):
@@ -272,7 +272,7 @@ def test_migrated_tables_have_the_columns_of_new_ones(
     folder = request.getfixturevalue("tmp_path")
     url = f"sqlite:///{folder / 'x'}" if kind == "sqlite" else request.getfixturevalue(f"{kind}_url")
     place = KINDS[kind](url, kind)
-    dumps.load(kind, url, dumps.path_of(kind, version).read_text())
+    dumps.load(kind, url, dumps.written(kind, version))
     found = inspect(place.open().engine)
     place.open_apart()
     for table in ("jobs", "runs", "nodes", "meta"):

@@ -22,7 +22,7 @@ PATIENCE = 50
 CLAIM = """
 import sys
 from rota.core.plan import plan
-from rota.core.run import succeed
+from rota.core.states import succeed
 from rota.schedulers.plugins import create_plugin
 from rota.testing.contracts.store_jobs import LEASE, START
 

@@ -625,9 +625,10 @@ def test_of_a_batch_of_several_statements_only_what_others_have_changed_is_left_
     assert store.save_job(changed.copy(), changed.version)
     runs = [run for won in store.claim(decisions, NODE, now) for run in won.runs]
     assert {run.job_id for run in runs} == {decision.job.id for decision in decisions} - {"job077"}
-    for run in runs:
-        succeed(run, None, now)
     by_id = {run.job_id: run for run in runs}
+    for run in runs:
+        if run is not by_id["job100"]:
+            succeed(run, None, now)
     by_id["job010"].attempt = 7
     fail(by_id["job100"], ValueError("no good"), "Traceback …", now)
     assert store.finish(runs, now) == [by_id["job010"]]

@@ -42,7 +42,7 @@ def test_a_name_that_programs_import_from_a_module_is_there(module, name):
 
 def test_the_names_of_the_modules_of_stores_are_there():
     need("sqlalchemy", "sql")
-    from rota.jobstores.sqlalchemy.store import BaseJobStore, Job, datetime_to_utc_timestamp
+    from rota.jobstores.sqlalchemy import BaseJobStore, Job, datetime_to_utc_timestamp
 
     assert (BaseJobStore.__module__, Job.__module__) == ("rota.jobstores.base", "rota.job")
     assert datetime_to_utc_timestamp(None) is None

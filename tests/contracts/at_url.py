@@ -8,8 +8,8 @@ import pytest
 
 from rota.schedulers.plugins import create_plugin
 from rota.testing import ReplacedJobStoreContract, SharedJobStoreContract, SignedJobStoreContract
+from rota.testing.contracts.overridden import OverriddenStoredContract
 from rota.testing.contracts.replaced import Backup
-from rota.testing.overridden_contract import OverriddenStoredContract
 from tests.adapters import dumps
 
 if TYPE_CHECKING:

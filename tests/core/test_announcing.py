@@ -13,8 +13,8 @@ from tests.core.test_plan import START, every, make_job
 def test_of_jobs_that_are_skipped_and_gone_only_so_many_are_remembered():
     engine = SimpleNamespace(logger=GuardedLogger(get_logger("rota.scheduler")), dispatch=lambda event: None)
     engine.wanted = int
-    state = SimpleNamespace(alias="default", skipping=set(map(str, range(MOST_SKIPPING))))
+    skipping = set(map(str, range(MOST_SKIPPING)))
     job = make_job(every(10), START)
     job.running = job.max_instances
-    announce_rest(engine, state, plan(job, START))
-    assert state.skipping == {job.id}
+    announce_rest(engine, "default", plan(job, START), skipping, lambda: START)
+    assert skipping == {job.id}

@@ -11,6 +11,7 @@ MINUTE = 60_000_000
 
 def job_due(due: int, executor: str = "default") -> Job:
     job: Job = Job.__new__(Job)
+    job.id = "job"
     job.executor = executor
     job.version = 1
     job.set_next(due)

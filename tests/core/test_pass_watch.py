@@ -9,11 +9,11 @@ from datetime import timedelta
 import pytest
 
 from rota.clock import SECOND, SYSTEM_CLOCK
+from rota.engine import pass_watch
 from rota.engine.native import start_thread
 from rota.engine.pass_watch import MOST
 from rota.events import EVENT_SCHEDULER_STALLED
 from rota.jobstores.memory import MemoryJobStore
-from rota.schedulers import pass_watch
 from rota.schedulers.background import BackgroundScheduler
 from rota.schedulers.blocking import BlockingScheduler
 from rota.testing.contracts.host_access import PATIENCE

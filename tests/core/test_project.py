@@ -1,28 +1,15 @@
-"""What holds for the project as a whole: each module has its layer, and importing a scheduler stays cheap."""
+"""What holds for the project as a whole: importing a scheduler stays cheap, and optional libraries stay optional."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import tomllib
-from pathlib import Path
 
 import pytest
 
 import rota
 from tests.needs import need
 
-ROOT = Path(__file__).parents[2]
-#: Modules that stand outside the layers: the package's lazy front, and folders whose own file holds names only.
-OUTSIDE = {
-    "rota",
-    "rota.__main__",
-    "rota.compat",
-    "rota.version",
-    "rota.schedulers",
-    "rota.jobstores",
-    "rota.executors",
-}
 #: Standard modules that a scheduler with the memory store does not need to start.
 HEAVY = {
     "asyncio",
@@ -35,28 +22,6 @@ HEAVY = {
     "uuid",
     "zoneinfo",
 }
-
-
-def modules() -> set[str]:
-    package = ROOT / "src" / "rota"
-    parts = [path.relative_to(package.parent).with_suffix("").parts for path in package.rglob("*.py")]
-    return {".".join(part[:-1] if part[-1] == "__init__" else part) for part in parts}
-
-
-def layered() -> set[str]:
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    (contract,) = [c for c in settings["tool"]["importlinter"]["contracts"] if c["id"] == "layers"]
-    return {name.strip(" ()") for layer in contract["layers"] for name in layer.replace(":", "|").split("|")}
-
-
-def test_every_module_has_its_layer() -> None:
-    known = layered()
-    strays = {
-        module
-        for module in modules() - OUTSIDE
-        if not any(module == name or module.startswith(name + ".") for name in known)
-    }
-    assert not strays, f"put {sorted(strays)} in the contract `layers` of pyproject.toml"
 
 
 def test_importing_the_background_scheduler_loads_nothing_heavy() -> None:

@@ -18,6 +18,7 @@ SOURCE = ROOT / "src" / "rota"
 #: Where something else is assigned that is called state or status, or an object is made from what is stored.
 OTHERS = {
     "codec/jobs.py": "makes a job of what is stored, all attributes at once",
+    "compat/stores.py": "the state of a job as a program's method returned it",
     "core/plan.py": "the state that a decision wants, which the store makes true",
     "core/run.py": "makes a run",
     "core/states.py": "here",
@@ -25,7 +26,7 @@ OTHERS = {
     "importers/pickles.py": "the state of a pickled object",
     "importers/rows.py": "the state of a pickled object",
     "job/handle.py": "makes a job",
-    "engine/reopening.py": "the state that a decision wants",
+    "engine/recording.py": "the state that a decision wants",
     "jobstores/documents.py": "makes a run of what is stored",
     "jobstores/sqlalchemy/forms.py": "makes a run of what is stored",
     "jobstores/tree/forms.py": "a field of a document",

@@ -17,8 +17,8 @@ from rota.clock import DAY, SECOND, moment
 from rota.core.plan import plan
 from rota.core.states import CLAIMED, QUARANTINED, SUCCEEDED, succeed
 from rota.schedulers.plugins import create_plugin
+from rota.testing.contracts.damage_found import JOB, RECORD, RUN
 from rota.testing.contracts.store_jobs import START, make_job, task
-from rota.testing.damage_found import JOB, RECORD, RUN
 from rota.triggers.date import DateTrigger
 from tests.adapters.places import EtcdPlace, ZooKeeperPlace
 from tests.contracts.damaged import MongoDBHand, RedisHand, TreeHand

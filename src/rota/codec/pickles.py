@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..errors import DeserializationError, SerializationError
 from ..texts import error_text
+from ..trust.names import module_now
 from .bounds import TooMuchError, check_text
 from .values import loads
 
@@ -24,6 +25,7 @@ def pickled(value: Any, where: str, protocol: int) -> str:
     :param where: what to call the value in an error message
     :raises SerializationError: if it cannot be pickled, or the text would be too long
     """
+    # import time: few stores hold pickles
     import pickle
     from base64 import b64encode
 
@@ -52,7 +54,13 @@ def load_pickled(text: str) -> Any:
         check_text(text)
     except TooMuchError as exc:
         raise DeserializationError(f"A pickle is not read: {exc}") from None
+    # import time: few stores hold pickles
     import pickle
     from base64 import b64decode
+    from io import BytesIO
 
-    return pickle.loads(b64decode(text[len(PICKLED) : -2]))
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            return super().find_class(module_now(module), name)
+
+    return Unpickler(BytesIO(b64decode(text[len(PICKLED) : -2]))).load()

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
-    from ..job.handle import Job
+    #: rota.job.Job, which imports this module
+    Job = Any
 
 
 def set_option(job: Job, name: str, value: Any) -> None:

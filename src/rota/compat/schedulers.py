@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from ..job.handle import Job
-    from ..schedulers.base import BaseScheduler
+
+    #: rota.schedulers.base.BaseScheduler, which imports this module
+    BaseScheduler = Any
 
     Entry = tuple[Callable[[Any], Any], int]
 
@@ -158,7 +160,7 @@ class NoExecutor(BaseExecutor):
 def find_job(scheduler: BaseScheduler, job_id: str, jobstore_alias: str | None) -> Job | None:
     """Return the job that an overridden ``_lookup_job()`` gives, None if it finds none."""
     try:
-        job, _ = scheduler._lookup_job(job_id, jobstore_alias)
+        found: Job = scheduler._lookup_job(job_id, jobstore_alias)[0]
     except JobLookupError:
         return None
-    return job
+    return found

@@ -12,7 +12,7 @@ from types import MethodType
 
 from ..clock import instant, moment
 from ..core.policy import with_options
-from ..core.states import ENDED, PAUSED, QUARANTINED
+from ..core.states import ENDED, PAUSED, QUARANTINED, set_job_state
 from ..errors import ConfigurationError, DeserializationError, JobLookupError
 from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore, page
@@ -226,7 +226,7 @@ def restored(store: Any, job: Job) -> Job:
     except BaseException as exc:
         if is_interrupt(exc):
             raise
-        job.state = QUARANTINED
+        set_job_state(job, QUARANTINED)
         job.error = f"_reconstitute_job() of {type(store).__name__} failed: {shortened(error_text(exc))}"
         return job
     return made

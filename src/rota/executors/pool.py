@@ -32,7 +32,7 @@ def __getattr__(name: str) -> Any:
 
         return ProcessPoolExecutor
     if name == "BasePoolExecutor":  # for programs that derive from it
-        from ..compat.pools import BasePoolExecutor
+        from .base_pool import BasePoolExecutor
 
         BasePoolExecutor.register(WorkerPool)  # type: ignore[type-abstract]
         return BasePoolExecutor

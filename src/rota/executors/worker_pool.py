@@ -71,7 +71,7 @@ class WorkerPool(NativeExecutor):
         """A pool of concurrent.futures, as programs that derive from ours see it; ours carries runs out itself."""
         view = self.__dict__.get("_pool_view")
         if view is None:
-            from ..compat.pool_view import PoolView  # rare
+            from ..compat.pools import PoolView  # rare
 
             view = self.__dict__.setdefault("_pool_view", PoolView(self, self._make_pool))
         return view

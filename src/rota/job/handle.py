@@ -15,21 +15,17 @@ from ..core.plan import AFTER_RUN
 from ..core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, seconds_of, with_options
 from ..core.states import ACTIVE, ENDED, NEW, PAUSED, QUARANTINED, set_job_state
 from ..errors import (
-    JobTypeError,
     JobValueError,
     TransientJobError,
-    UnknownAttributeError,
 )
-from ..texts import repr_of
 from ..triggers.base import BaseTrigger
 from ..util import (
-    convert_to_datetime,
     datetime_repr,
     obj_to_ref,
-    suggestion,
     undefined,
 )
-from .checks import checked_call, checked_executor, checked_id, checked_name, checked_time, checked_trigger
+from .changes import change, next_instant
+from .checks import checked_call, checked_executor, checked_id, checked_name, checked_trigger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -172,7 +168,7 @@ class Job:
             self.trigger = checked_trigger(trigger)
         self.executor = executor if type(executor) is str else checked_executor(executor)
         if next_run_time is not undefined:
-            self.set_next(self._next_instant(next_run_time))
+            self.set_next(next_instant(self, next_run_time))
         if options:
             self._modify(**options)
 
@@ -415,54 +411,7 @@ class Job:
 
     def _modify(self, **changes: Any) -> None:
         """Validate the changes, then make all of them or none."""
-        approved: dict[str, Any] = {}
-        options: dict[str, Any] = {}
-        unknown: list[str] = []
-        following = _UNSET
-        for name, value in changes.items():
-            check = _CHECKS.get(name)
-            if check is not None:
-                approved[name] = check(value)
-            elif name == "next_run_time":
-                following = self._next_instant(value)
-            elif name in OPTION_NAMES:
-                options[name] = value
-            elif name == "id":
-                if not isinstance(value, str):
-                    raise JobTypeError(f"id must be a nonempty string, got {repr_of(value)}")
-                if getattr(self, "id", value) != value:
-                    raise JobValueError(
-                        f"The job ID may not be changed (job {self.id!r}, new id {repr_of(value)})"
-                    )
-            elif name not in _CALL:
-                unknown.append(name)
-        if not _CALL.isdisjoint(changes):
-            args = approved["args"] = changes.get("args", self.args)
-            kwargs = approved["kwargs"] = changes.get("kwargs", self.kwargs)
-            approved["func"], approved["func_ref"], _ = checked_call(
-                changes.get("func", self.func), args, kwargs
-            )
-        if options:
-            approved["policy"] = with_options(self.policy, options)
-        if unknown:
-            names = (*sorted(_CALL), "next_run_time", *_CHECKS, *OPTION_NAMES)
-            raise UnknownAttributeError(
-                f"The following are not modifiable attributes of Job: {', '.join(unknown)}"
-                + (suggestion(unknown[0], names) or f"; there are {', '.join(names)}")
-            )
-        for name, value in approved.items():
-            setattr(self, name, value)
-        if following is not _UNSET:
-            if self.state == QUARANTINED:
-                self.error = None
-                set_job_state(self, ACTIVE)
-            self.set_next(following)
-
-    def _next_instant(self, value: Any) -> int | None:
-        # A naive time is meant in the scheduler's zone, whatever the trigger's is (as in APScheduler).
-        timezone = getattr(self._scheduler, "timezone", None) or self._timezone()
-        when = convert_to_datetime(value, timezone, "next_run_time")
-        return None if when is None else checked_time(instant(when), "next_run_time", value)
+        change(self, changes)
 
     # -- APScheduler's state and text forms ----------------------------------------------------------------------
 
@@ -537,13 +486,6 @@ class Job:
         return f"{self.name} (trigger: {self.trigger}, {status})"
 
 
-_CHECKS: dict[str, Callable[[Any], Any]] = {
-    "name": checked_name,
-    "trigger": checked_trigger,
-    "executor": checked_executor,
-}
-#: what is only checked together
-_CALL = frozenset(("func", "args", "kwargs"))
 _NOWHERE = (None, None)
 _NO_KWARGS: Mapping[str, Any] = {}
 _assigned = attrgetter(*(name for name in Job.__slots__ if name != "__weakref__"))
@@ -567,11 +509,3 @@ _NAMES = (
 )
 without(Job, "_job_state")
 setattr(Job, "__slots__", _NAMES)  # noqa: B010  # the types of slots are those of the class body
-
-
-if not TYPE_CHECKING:  # for checkers, a name is there or not
-
-    def __getattr__(name: str) -> Any:
-        from ..compat.names import of_module  # rare
-
-        return of_module(__name__, name)

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 #: Where the triggers are that every job may have.
 OWN_TRIGGERS = "rota.triggers."
+#: Where the modules are now that stored names say otherwise, as versions before 0.1.0 wrote them.
+_MOVED = {
+    "rota.triggers.business": "rota.triggers.algebra.business_days",
+    "rota.triggers.filters": "rota.triggers.algebra.filters",
+    "rota.triggers.streams": "rota.triggers.algebra.streams",
+}
 
 _judge: ContextVar[Judge | None] = ContextVar("rota.stored_names", default=None)
 #: who is asked in this thread or task, None: nobody
@@ -75,6 +81,9 @@ def class_named(reference: str) -> Any:
     :raises JobTypeError, CallableReferenceError, CallableLookupError: as :func:`rota.callables.ref_to_obj`
     """
     asked = judge()
+    if type(reference) is str:
+        module, colon, path = reference.partition(":")
+        reference = f"{module_now(module)}{colon}{path}"
     if asked is None:
         return ref_to_obj(reference)
     if is_own(reference):
@@ -82,6 +91,11 @@ def class_named(reference: str) -> Any:
         if isinstance(found, type) and found.__module__.startswith(OWN_TRIGGERS):
             return found
     return _object_of(asked, reference, "trigger class")
+
+
+def module_now(module: str) -> str:
+    """Return the module that holds what a stored name looks for in ``module``: of Rota's own, some have moved."""
+    return _MOVED.get(module, module)
 
 
 def name_of_class(cls: type) -> str:

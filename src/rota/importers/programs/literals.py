@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .edits import Source
-    from .python import Places
+    from .places import Places
 
 _QUOTES = re.compile(r"[A-Za-z]{0,2}(\"\"\"|'''|\"|')")
 #: What takes the name of a module, by the last part of its name.

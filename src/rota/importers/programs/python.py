@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from . import names
 from .crontabs import find_crontabs
 from .literals import change_literals
+from .places import Places
 from .scopes import scopes_of
 from .stored import find_stores
 
@@ -34,27 +35,6 @@ class Left(Exception):
     def __init__(self, line: int, why: str) -> None:
         super().__init__(why)
         self.line = line
-
-
-class Places:
-    """Where the nodes of a syntax tree are in the text."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-
-    def start(self, node: Any) -> int:
-        """Return the offset at which a node begins."""
-        return self._offset(node.lineno, node.col_offset)
-
-    def end(self, node: Any) -> int:
-        """Return the offset at which a node ends."""
-        return self._offset(node.end_lineno, node.end_col_offset)
-
-    def _offset(self, number: int, column: int) -> int:
-        start = self._source.starts[number - 1]
-        line = self._source.line(number)
-        # Columns are counted in bytes of UTF-8.
-        return start + (column if line.isascii() else len(line.encode()[:column].decode(errors="replace")))
 
 
 def parsed(text: str) -> ast.Module:

@@ -459,11 +459,3 @@ class MongoDBJobStore(DurableJobStore):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (url={self._server.address})>"
-
-
-if not TYPE_CHECKING:  # for checkers, a name is there or not
-
-    def __getattr__(name: str) -> Any:
-        from ...compat.names import of_module  # rare
-
-        return of_module(__name__, name)

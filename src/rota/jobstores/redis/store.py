@@ -458,11 +458,3 @@ class RedisJobStore(DurableJobStore):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (server={self._server.address}, jobs_key={self._keys.jobs!r})>"
-
-
-if not TYPE_CHECKING:  # for checkers, a name is there or not
-
-    def __getattr__(name: str) -> Any:
-        from ...compat.names import of_module  # rare
-
-        return of_module(__name__, name)

@@ -88,11 +88,3 @@ class ZooKeeperJobStore(TreeJobStore):
     def client(self) -> Any:
         """The client that the store uses."""
         return self._server.client
-
-
-if not TYPE_CHECKING:  # for checkers, a name is there or not
-
-    def __getattr__(name: str) -> Any:
-        from ...compat.names import of_module  # rare
-
-        return of_module(__name__, name)

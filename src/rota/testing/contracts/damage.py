@@ -14,8 +14,8 @@ from ...errors import StoreReplacedError
 from ...events import EVENT_SCHEDULER_DEGRADED
 from ...executors.steps import current_run
 from ..clock import VirtualClock
-from ..damage_found import JOB, NODE, RECORD, RUN, Damage, Found, check_listings, check_neighbours
 from ..manual import ManualScheduler
+from .damage_found import JOB, NODE, RECORD, RUN, Damage, Found, check_listings, check_neighbours
 from .store_jobs import START, make_job, task
 
 TYPE_CHECKING = False

@@ -41,8 +41,8 @@ from ...core.states import (
 )
 from ...errors import ConflictingIdError, JobLookupError
 from ...triggers.interval import IntervalTrigger
-from ..overridden_contract import OverriddenContract
 from .clocks import ClockContract
+from .overridden import OverriddenContract
 from .recorded import RecordedTimesContract
 from .records import RecordContract
 from .store_jobs import (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from ...calendars import SEARCH_DAYS, BusinessCalendar, convention_named
+from ...calendars.business import SEARCH_DAYS, BusinessCalendar, convention_named
 from ...clock import LAST_INSTANT, SECOND
 from ...errors import NeverFiresError, TriggerError, TriggerTypeError
 from ...work import spend

@@ -1,0 +1,162 @@
+"""Where imports may go, from one table: down only, each third-party library into its own rooms, and never in a circle.
+
+Imports for type checkers and imports inside functions count as others do.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatch
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grimp
+import pytest
+from importlinter.cli import lint_imports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PACKAGE = Path(__file__).parents[2] / "src" / "rota"
+#: From the top down; what stands in one line may not know each other. A package stands for all that is in it and not named.
+LAYERS = """
+    cli | as_apscheduler
+    importers
+    testing
+    compat.alias | compat.program
+    compat.crontab_strings | compat.loggers | compat.metadata | compat.processes
+    compat.inner_names
+    schedulers
+    compat.schedulers
+    engine
+    commands
+    jobstores | executors
+    compat.stores | compat.executors | compat.pools | compat.futures
+    codec
+    crontab
+    trust.signing
+    job
+    compat.jobs
+    events
+    core
+    triggers
+    calendars
+    zone_maps
+    work
+    util
+    references | trust.names
+    trust.allowlist
+    callables | zonehints
+    clock
+    errors
+    logs
+    compat.absent
+    compat.names | compat.overrides | compat.loops
+    texts | interrupts | masking
+"""
+#: Arrows that go up all the same, and why.
+UP = {
+    "rota.core.** -> rota.job.handle": "jobs ask the core, which decides about jobs: it knows them by their type only",
+    "rota.compat.stores -> rota.jobstores.base": "loaded by the few stores of which a program has replaced methods",
+}
+#: Packages whose modules may import each other in circles, and why.
+CIRCLES = {
+    "rota.triggers": "the fluent algebra: every trigger makes every other, and describes, previews and checks itself",
+}
+#: Which rooms may import which libraries.
+ROOMS = {
+    "sqlalchemy": "jobstores.sqlalchemy importers.source_sql",
+    "redis": "jobstores.redis importers.source_redis",
+    "pymongo bson": "jobstores.mongodb importers.source_mongodb",
+    "etcd3gw requests": "jobstores.etcd",
+    "kazoo": "jobstores.zookeeper",
+    "gevent": "schedulers.gevent executors.gevent",
+    "tornado": "schedulers.tornado executors.tornado",
+    "twisted": "schedulers.twisted executors.twisted",
+    "PySide6 PySide2 PyQt6 PyQt5": "schedulers.qt",
+    "typer rich click": "cli",
+    "dateutil": "calendars.recurrence",
+    "holidays": "calendars.public_holidays",
+    "icalendar": "calendars.ical",
+}
+#: What values and decisions do without.
+PURE = "clock errors triggers calendars core"
+IMPURE = "threading asyncio logging socket selectors subprocess sqlite3"
+#: Modules that stand outside the layers: the package's lazy front, and packages whose own file holds names only.
+OUTSIDE = {"", "__main__", "version", "compat", "schedulers", "jobstores", "executors", "trust"}
+
+
+def names(text: str, *, prefix: str = "rota.") -> list[str]:
+    return [prefix + name for name in text.split()]
+
+
+def contract(kind: str, name: str, **settings: str | Iterable[str]) -> str:
+    """Return the settings of a contract as import-linter reads them."""
+    text = [f"[importlinter:contract:{name.replace(' ', '-')}]", f"name = {name}", f"type = {kind}"]
+    for field, value in settings.items():
+        text.append(f"{field} = {value}" if isinstance(value, str) else "\n    ".join([f"{field} =", *value]))
+    return "\n".join(text)
+
+
+def configuration() -> str:
+    """Return what import-linter is to check."""
+    rows = [line.split("|") for line in LAYERS.split("\n") if line.strip()]
+    layers = [" | ".join(f"rota.{name.strip()}" for name in row) for row in rows]
+    contracts = [
+        contract("layers", "arrows point down", layers=layers, ignore_imports=UP),
+        contract(
+            "forbidden", "values are pure", source_modules=names(PURE), forbidden_modules=IMPURE.split()
+        ),
+    ]
+    for libraries, rooms in ROOMS.items():
+        found = [room + rest for room in names(rooms) for rest in ("", ".**")]
+        allowed = [f"{room} -> {library}" for room in found for library in libraries.split()]
+        contracts.append(
+            contract(
+                "forbidden",
+                f"{libraries} in its rooms",
+                source_modules="rota",
+                forbidden_modules=libraries.split(),
+                allow_indirect_imports="True",
+                unmatched_ignore_imports_alerting="none",
+                ignore_imports=allowed,
+            )
+        )
+    return "\n\n".join(["[importlinter]\nroot_package = rota\ninclude_external_packages = True", *contracts])
+
+
+def test_imports_go_down_and_into_their_rooms_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "importlinter.ini"
+    path.write_text(configuration(), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    status = lint_imports(config_filename=str(path), no_cache=True)
+    assert status == 0, capsys.readouterr().out
+
+
+def test_every_module_has_its_layer() -> None:
+    known = LAYERS.replace("|", " ").split()
+    parts = [path.relative_to(PACKAGE).with_suffix("").parts for path in PACKAGE.rglob("*.py")]
+    found = {".".join(part[:-1] if part[-1] == "__init__" else part) for part in parts} - OUTSIDE
+    strays = {
+        name for name in found if not any(name == layer or name.startswith(f"{layer}.") for layer in known)
+    }
+    assert not strays, f"put {sorted(strays)} into LAYERS"
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = grimp.build_graph("rota", cache_dir=None)
+    up = [arrow.replace("**", "*").split(" -> ") for arrow in UP]
+    arrows: dict[str, set[str]] = {}
+    for module in graph.modules:
+        for other in graph.find_modules_directly_imported_by(module):
+            if any(fnmatch(module, one) and fnmatch(other, two) for one, two in up):
+                continue
+            ends = [next((name for name in CIRCLES if one.startswith(name)), one) for one in (module, other)]
+            if ends[0] != ends[1]:
+                arrows.setdefault(ends[0], set()).add(ends[1])
+    try:
+        TopologicalSorter(arrows).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle of imports: {' <- '.join(error.args[1])}")
