@@ -79,13 +79,15 @@ class Fields:
     def __init__(self, version: int, *fields: Field, states: str = "") -> None:
         self.version = version
         in_specs = [field for field in fields if field.spec is not None]
+        in_states = [field for field in fields if field.state is not None]
+        if states:
+            by_name = {field.name: field for field in in_states}
+            in_states = [by_name[name] for name in states.split()]
         self._spec_names = [field.name for field in in_specs]
         self._spec_defaults = [field.default for field in in_specs]
         self._spec = _reader(field.spec for field in in_specs)
         self._schedule = _reader(field.spec for field in in_specs if field.name != "start_date")
-        self._writers = [(field.name, field.write) for field in fields if field.write is not None]
-        by_name = {field.name: field for field in fields if field.state is not None}
-        in_states = [by_name[name] for name in states.split() or by_name]
+        self._writers = [(field.name, field.write) for field in in_specs if field.write is not None]
         self._state_names = [field.name for field in in_states]
         self._state_defaults = [field.default if field.sparse else REQUIRED for field in in_states]
         self._state = _reader(field.state for field in in_states)

@@ -166,19 +166,9 @@ class CronTrigger(Schedule, TriggerWithTerms):
         if crontab.zone is not None:
             timezone = _one_zone(crontab.zone, timezone)
         if crontab.every is not None:
-            from ..interval import IntervalTrigger
-
             _check_policy(dst)
-            whole, rest = divmod(crontab.every, SECOND)
-            return IntervalTrigger(  # type: ignore[return-value]  # the one form that is no cron schedule
-                seconds=crontab.every / SECOND if rest else whole,
-                start_date=start_date,
-                end_date=end_date,
-                timezone=timezone,
-                jitter=jitter,
-                spread=spread,
-                now=now,
-            )
+            bounds = {"start_date": start_date, "end_date": end_date, "timezone": timezone, "now": now}
+            return _every(crontab.every, jitter=jitter, spread=spread, **bounds)
         texts = crontab.texts
         trigger = cls.__new__(cls)
         extended = dialect != "apscheduler3"
@@ -368,6 +358,14 @@ class CronTrigger(Schedule, TriggerWithTerms):
         from .writing import call
 
         return call(self, spec)
+
+
+def _every(length: int, **options: Any) -> CronTrigger:
+    """Return the trigger of ``@every``, the one crontab string that is no cron schedule: an IntervalTrigger."""
+    from ..interval import IntervalTrigger
+
+    whole, rest = divmod(length, SECOND)
+    return IntervalTrigger(seconds=length / SECOND if rest else whole, **options)  # type: ignore[return-value]
 
 
 def _check_policy(dst: str) -> None:

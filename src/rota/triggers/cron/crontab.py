@@ -97,31 +97,35 @@ def read(expr: str, dialect: str, seed: str | None) -> Crontab:
     if text.startswith("@") and dialect == "cron":
         if is_every(text):
             return Crontab((), False, zone, read_every(expr))
-        if text == "@reboot":
-            raise CronError(
-                "@reboot is no time: call the function when the program starts, or use a date trigger",
-                item=text,
-            )
-        if text not in ALIASES:
-            raise CronError(
-                f"Unknown alias {shown(text)}{suggestion(text[:20], ALIASES)}; there are {', '.join(ALIASES)} and "
-                f"{EVERY} 1h30m",
-                item=text,
-            )
-        expr = ALIASES[text]
+        expr = _fields_of_alias(text)
     words = expr.split()
-    layout = _LAYOUTS.get(len(words), ())
-    if (
-        (dialect == "apscheduler3" and len(words) != 5)
-        or len(words) < (6 if dialect == "quartz" else 5)
-        or not layout
-    ):
-        raise _wrong_count(len(words), dialect)
     if dialect == "apscheduler3":
-        for name, word, column in zip(layout, words, _columns(expr), strict=True):
+        if len(words) != 5:
+            raise _wrong_count(len(words), dialect)
+        for name, word, column in zip(_LAYOUTS[5], words, _columns(expr), strict=True):
             FIELDS_MAP[name](name, word, at=column)
         return Crontab(_by_keyword(words), False)
-    quartz = dialect == "quartz"
+    if len(words) < (6 if dialect == "quartz" else 5) or len(words) not in _LAYOUTS:
+        raise _wrong_count(len(words), dialect)
+    return _read_fields(expr, words, dialect == "quartz", seed, zone)
+
+
+def _fields_of_alias(text: str) -> str:
+    if text == "@reboot":
+        raise CronError(
+            "@reboot is no time: call the function when the program starts, or use a date trigger", item=text
+        )
+    if text not in ALIASES:
+        raise CronError(
+            f"Unknown alias {shown(text)}{suggestion(text[:20], ALIASES)}; there are {', '.join(ALIASES)} and "
+            f"{EVERY} 1h30m",
+            item=text,
+        )
+    return ALIASES[text]
+
+
+def _read_fields(expr: str, words: list[str], quartz: bool, seed: str | None, zone: str | None) -> Crontab:
+    layout = _LAYOUTS[len(words)]
     texts: list[str] = []
     for name, word in zip(layout, words, strict=True):
         try:
@@ -223,15 +227,14 @@ class _Field:
         if self.is_weekday:
             return self._weekday_range(first, last, step)
         if last is not None and last < first:
-            parts = [
-                str(low) if low == high else f"{low}-{high}"
-                for low, high in ((first, self.high), (self.low, last))
-            ]
-            raise self.error(
-                item, at, f"the range runs backwards; write {','.join(parts)} to run over the end"
-            )
+            raise self._runs_backwards(item, at, first, last)
         text = str(first) if last is None else f"{first}-{last}"
         return text if step is None else f"{text}/{step}"
+
+    def _runs_backwards(self, item: str, at: int, first: int, last: int) -> CronError:
+        ranges = ((first, self.high), (self.low, last))
+        parts = [str(low) if low == high else f"{low}-{high}" for low, high in ranges]
+        return self.error(item, at, f"the range runs backwards; write {','.join(parts)} to run over the end")
 
     def _step(self, item: str, at: int, text: str) -> int:
         if not _is_number(text):

@@ -31,27 +31,9 @@ __all__ = (
 WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
-MIN_VALUES = {
-    "year": 1970,
-    "month": 1,
-    "day": 1,
-    "week": 1,
-    "day_of_week": 0,
-    "hour": 0,
-    "minute": 0,
-    "second": 0,
-}
-MAX_VALUES = {
-    "year": 9999,
-    "month": 12,
-    "day": 31,
-    "week": 53,
-    "day_of_week": 6,
-    "hour": 23,
-    "minute": 59,
-    "second": 59,
-}
-
+_FIELDS = ("year", "month", "day", "week", "day_of_week", "hour", "minute", "second")
+MIN_VALUES = dict(zip(_FIELDS, (1970, 1, 1, 1, 0, 0, 0, 0), strict=True))
+MAX_VALUES = dict(zip(_FIELDS, (9999, 12, 31, 53, 6, 23, 59, 59), strict=True))
 
 #: A text longer than this is no schedule; what is read is also remembered.
 LONGEST_TEXT = 4000
