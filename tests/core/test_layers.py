@@ -131,6 +131,8 @@ def test_imports_go_down_and_into_their_rooms_only(
     path = tmp_path / "importlinter.ini"
     path.write_text(configuration(), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    # It would disable the loggers of all other tests.
+    monkeypatch.setattr("logging.config.dictConfig", lambda settings: None)
     status = lint_imports(config_filename=str(path), no_cache=True)
     assert status == 0, capsys.readouterr().out
 
