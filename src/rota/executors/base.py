@@ -67,7 +67,7 @@ def __getattr__(name: str) -> Any:
         import logging
 
         return logging
-    if name in ("run_coroutine_job", "run_job"):  # only executors of others call these
+    if name in ("run_coroutine_job", "run_job"):  # only third-party executors call these
         from . import apscheduler
 
         return getattr(apscheduler, name)
@@ -83,12 +83,12 @@ class BaseExecutor(ABC):
     :meth:`_run_job_error` when the job has ended, as in APScheduler 3. Rota's own are :class:`NativeExecutor`.
     """
 
-    #: whether shutdown() takes a while even when nothing is under way; a host on a loop then does it aside
+    #: whether shutdown() takes a while even if nothing is under way; a host on a loop then calls it in another thread
     slow_to_stop = False
-    #: True while the interpreter exits: a run that is ended by force is lost then, and not cancelled, so that it is executed
-    #: again if its job says so
+    #: True while the interpreter exits: a run that is stopped by force is then lost and not cancelled, so that its job decides
+    #: whether it is executed again
     exiting = False
-    #: to be called when a run leaves its room to others before it ends; the engine sets it
+    #: called when a run stops taking up room before it has ended; the engine sets it
     room_came_free: Callable[[], object] = staticmethod(bool)
     _scheduler: Any = None
     #: what the executor itself logs goes through this one
@@ -115,7 +115,7 @@ class BaseExecutor(ABC):
         self.obey_program()
 
     def obey_program(self) -> None:  # noqa: B027  # third-party executors are asked by these methods anyway
-        """Look which of APScheduler's methods the program has replaced, so that they are not passed by."""
+        """Find out which of APScheduler's methods the program has replaced, so that they are called."""
 
     def shutdown(self, wait: bool = True) -> None:  # noqa: B027  # optional to override, as in APScheduler
         """Stop the executor; it can be started again.
@@ -161,11 +161,11 @@ class BaseExecutor(ABC):
             submit(head, done, self._clock)
 
     def function_room(self) -> int | None:
-        """Return how many more plain functions there is room for, where :meth:`capacity` counts coroutines; else None."""
+        """Return the room for plain functions if :meth:`capacity` is that for coroutines, else None."""
         return None
 
     def _report(self, run: Run, done: Done) -> None:
-        """Hand an ended run to its callback: the one way out of every executor. It raises nothing but Ctrl-C."""
+        """Call the callback of a run that has ended. All executors report by this method; it raises nothing but Ctrl-C."""
         if run.status == CLAIMED:
             fail(
                 run,
@@ -188,7 +188,7 @@ class BaseExecutor(ABC):
         self._log.error('The run of job "%s" cannot be carried out', run.job_id, exc_info=exc)
 
     def _end_group(self, head: Run, done: Done, write_end: WriteEnd) -> None:
-        """End each run of a group that nothing carries out (any more), and report it.
+        """End and report each run of a group that will not be carried out.
 
         :param write_end: writes the end of a run, at an instant
         """
@@ -272,7 +272,7 @@ class NativeExecutor(BaseExecutor):
             cls._native = cls
 
     def obey_program(self) -> None:
-        """Take the way of APScheduler's methods from now on if the program has replaced one of them."""
+        """Use APScheduler's methods from now on if the program has replaced one of them."""
         from ..compat.overrides import EXECUTOR_METHODS, own_module, replaced  # import time
 
         if replaced(self, EXECUTOR_METHODS):
@@ -291,9 +291,9 @@ class NativeExecutor(BaseExecutor):
     ) -> None:
         """End a run whose task has ended without its outcome: it was cancelled before its first step, or could not be made.
 
-        :param awaited: what the run's job had returned, which nobody awaits (any more)
-        :param error: what kept the task from being made or from carrying the run out, if anything has
-        :param reason: why the run is cancelled if there is no such error
+        :param awaited: the coroutine that the job returned, which will not be awaited any more
+        :param error: what kept the task from being made or from carrying the run out, if anything did
+        :param reason: the reason of the cancellation if there is no such error
         """
         if awaited is not None:
             close_quietly(awaited)
@@ -304,7 +304,7 @@ class NativeExecutor(BaseExecutor):
                 end(run, CANCELLED, reason, time_of(run, self._clock))
 
     def use_hooks(self) -> None:
-        """Carry runs out by APScheduler's methods from now on, those of third-party executors."""
+        """Carry runs out by APScheduler's methods from now on, as third-party executors do."""
         self.__dict__.setdefault("submit", MethodType(BaseExecutor.submit, self))
 
     @abstractmethod

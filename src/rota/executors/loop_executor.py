@@ -95,7 +95,7 @@ class LoopExecutor(NativeExecutor):
     def capacity(self) -> int:
         """Return room for any number of coroutines, but for no more of them at once than the loop starts between two passes.
 
-        Were more taken, they would come due again before they have started, and the loop would only ever skip them.
+        If more were taken, they would become due again before they have started, and be skipped again and again.
         """
         return max(_SLICE, UNBOUNDED - len(self._incoming))
 
@@ -175,7 +175,7 @@ class LoopExecutor(NativeExecutor):
                 begin(
                     self._make_task, self._carry_out(run), self._context.copy(), (run, None, done, run.then)
                 )
-        except BaseException:  # Ctrl-C goes through; what is left is taken when the loop goes on
+        except BaseException:  # Ctrl-C goes through; the rest is taken when the loop goes on
             self._on_loop(self._take)
             raise
         self._on_loop(self._take)
@@ -247,7 +247,7 @@ class _Threads(ThreadPoolExecutor):
         def finish(ended: Run) -> None:
             try:
                 done(ended)
-            finally:  # whatever recording the end raises, the rest of the group comes
+            finally:  # the rest of the group is carried out even if recording the end fails
                 if then is not None:
                     self._queue_rest(then, done)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Item = tuple[Run, Coroutine[Any, Any, Any], Callable[[], None], Clock, Any, Context]
 
 
-#: Seconds that asynchronous generators which jobs have left behind may take to close.
+#: Seconds for closing the asynchronous generators that jobs have left open.
 _CLOSING = 1.0
 
 
@@ -180,7 +180,7 @@ class _RunningLoop:
             while not self.stopping:
                 self._guarded(self.loop.run_forever)
             self._take()
-            self.loop.set_task_factory(None)  # whatever jobs have set
+            self.loop.set_task_factory(None)  # jobs may have set one
             if self.cancel_at_end:
                 self._cancel_all()
             while self.tasks.entries:
@@ -188,7 +188,7 @@ class _RunningLoop:
             closing = self.loop.shutdown_asyncgens()
             self._guarded(lambda: self.loop.run_until_complete(asyncio.wait_for(closing, _CLOSING)))
             helpers = getattr(self.loop, "_default_executor", None)
-            if helpers is not None:  # what jobs have left in there is not waited for
+            if helpers is not None:  # what jobs have left running in it is not waited for
                 helpers.shutdown(wait=False)
         finally:
             asyncio.set_event_loop(None)

@@ -137,7 +137,7 @@ class ThreadPoolExecutor(WorkerPool):
 
                     self._loop_thread = LoopThread()
             self._loop_thread.submit(run, coroutine, finish, self._clock, self._log, self._context)
-            if self._stopped:  # nobody will end the loop that was made for it, so it ends after it
+            if self._stopped:  # no shutdown will end this loop, so it ends after its coroutine
                 self._loop_thread.stop(wait=False, cancel=False)
         except BaseException as exc:  # no thread for the loop
             close_quietly(coroutine)

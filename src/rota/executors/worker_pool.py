@@ -1,6 +1,6 @@
-"""What pools have in common: so many threads on one queue, how much work they are given, how they begin and end.
+"""What the pools share: threads on one queue, how much work they are given, and how threads start and end.
 
-A pool says what its threads do with a run. It has no future and no lock per run, and it carries nothing out itself.
+It carries no run out: its subclasses say how a thread does. There is no future and no lock per run.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class WorkerPool(NativeExecutor):
         self._room = Room(self.max_workers)
         #: what each thread has in hand
         self._under_way: dict[int, tuple[Run, Done]] = {}
-        #: how often cancel() was called: a thread that took an item before the last time may not have been seen with it
+        #: how often cancel() was called: a thread compares it with that of its item, which cancel() may have missed
         self._cancellations = 0
 
     def start(self, scheduler: Any, alias: str) -> None:
@@ -137,7 +137,7 @@ class WorkerPool(NativeExecutor):
                 if "_pool_view" in self.__dict__:
                     self.__dict__["_pool_view"].shutdown(False)
                 return None
-            # Nobody is left for what came later, or for what no thread could be started for.
+            # No thread is left for what was queued later, or no thread could be started for it.
             with self._lock:
                 items = self._unqueue()
                 for item in items:
@@ -150,7 +150,7 @@ class WorkerPool(NativeExecutor):
                 return self._cancel_queued()
 
     def _join(self, wait: bool) -> None:
-        """End what is under way elsewhere than in the threads, after what it has in hand; with ``wait``, wait for that."""
+        """End what works outside of the threads after what it has in hand; with ``wait``, wait for that."""
 
     def cancel(self) -> None:
         """End queued runs as cancelled, and ask the runs under way to stop."""
@@ -174,7 +174,7 @@ class WorkerPool(NativeExecutor):
         self._end_group(head, done, write_and_count)
 
     def _unqueue(self) -> list[Item]:
-        """Take out what waits for a worker, but not what tells threads to end."""
+        """Take the queued runs out; the orders to end stay in the queue."""
         items: list[Item] = []
         orders = 0
         while True:
@@ -253,7 +253,7 @@ class WorkerPool(NativeExecutor):
                     self._short = True
 
     def _end_under_way(self, index: int, exc: BaseException) -> None:
-        """End what a thread leaves that something else than a job has ended, such as a clock that raises."""
+        """End the runs of a thread that was ended by an error outside of all jobs, such as a clock that raises."""
         item = self._under_way.pop(index, None)
         if item is not None and not item[0].ended:
             self._end_queued(*item, lambda run, _: self._refuse(run, exc))

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 #: How many occurrences the default methods walk before they give up counting one by one.
 WALK_LIMIT = 100_000
 
-#: The scheduler that asks; its zone is looked up for those who need it, as the local one takes a while to be found.
+#: The scheduler that asks. Its zone is looked up only if a trigger needs it, as finding the local zone takes a while.
 _asking: ContextVar[Any] = ContextVar("rota.asking", default=None)
 
 
 class AskedBy:
-    """While this lasts, programs' triggers without a zone are told the time in that of the scheduler, as in APScheduler.
+    """A context in which custom triggers without a zone are told the time in the scheduler's zone, as in APScheduler.
 
     :param scheduler: whatever has a ``timezone``
     """
@@ -79,9 +79,9 @@ class BaseTrigger(TriggerOperators, ABC):
     #: whether the next time is counted from the end of the run, so that :meth:`after` only tells what it would be for a run
     #: that takes no time
     follows_end: bool = False
-    #: whether finding the times takes an amount of work that is not known beforehand, so that it is counted
+    #: whether the work of finding the times is not known beforehand and has to be counted
     counts_work: bool = False
-    #: whether finding the times may call what a program has written
+    #: whether finding the times may call code of the program
     asks_programs: bool = True
 
     @property
@@ -178,11 +178,11 @@ class BaseTrigger(TriggerOperators, ABC):
         return last, count
 
     def moved(self, delta: int) -> BaseTrigger:
-        """Return the trigger that would have been made here and now by a clock that is ahead of this machine's.
+        """Return the trigger that would have been made now if this machine's clock were ahead of what it is.
 
         Only a start that is the time of construction moves; a trigger without one is returned as it is.
 
-        :param delta: by how many microseconds that clock is ahead
+        :param delta: by how many microseconds
         """
         return self
 
@@ -270,15 +270,13 @@ class BaseTrigger(TriggerOperators, ABC):
         return next_fire_time
 
     def _asked_moment(self, instant: int) -> datetime:
-        """Return an instant as a program's trigger is told it: in its zone, or else that of the scheduler that asks, or UTC."""
+        """Return an instant as custom triggers are told it: in their zone, else that of the scheduler that asks, else UTC."""
         return moment(instant, trigger_zone(self) or getattr(_asking.get(), "timezone", None) or UTC)
 
     def _moment(self, instant: int) -> datetime:
         zone = self.timezone or UTC
         if not instant % SECOND and 0 <= instant < _QUICK_LIMIT:
-            return datetime.fromtimestamp(
-                instant // SECOND, zone
-            )  # much faster than moment(), where it is exact
+            return datetime.fromtimestamp(instant // SECOND, zone)  # faster than moment(), and exact here
         return moment(instant, zone)
 
 
@@ -301,7 +299,7 @@ class InstantTrigger(BaseTrigger):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if cls.counts_work:
-            from ..work import COUNTED, counted  # most schedules are made of plain triggers only
+            from ..work import COUNTED, counted  # import time; plain triggers do without
 
             for name in COUNTED:
                 if name in cls.__dict__:

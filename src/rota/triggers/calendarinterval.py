@@ -118,7 +118,7 @@ class CalendarIntervalTrigger(InstantTrigger):
         self.start_given = start is not None
         self.start_date: date = start or moment(current_instant(now), self.timezone).date()
         self.end_date = self._date("end_date", end_date)
-        # A series without a start of its own that is over by now has no times to come.
+        # Without a start_date, a series that is over already is no error: it has no times to come.
         if self.start_given and self.end_date is not None and self.start_date > self.end_date:
             raise TriggerError(
                 f"end_date cannot be earlier than start_date; got {self.start_date} to {self.end_date}"
@@ -150,7 +150,7 @@ class CalendarIntervalTrigger(InstantTrigger):
         second = instant // SECOND
         today = zone_map(self.timezone).wall_of(second) // DAY + _EPOCH_ORDINAL
         last = self.end_date or date.fromordinal(_LAST_ORDINAL)
-        # Start early enough for a date that was left out, or two: gaps are half a year apart.
+        # Start early enough for one or two dates that are left out: changes of the clocks are half a year apart.
         margin = 2 + 3 * (self.days + 7 * self.weeks + 31 * (self.months + 12 * self.years))
         for since in (min(today, last.toordinal()) - margin, 0):
             at: date | None = self._skip(self.start_date, since)

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     C = TypeVar("C", "AndTrigger", "OrTrigger")
 
-#: How many times the members of an ``and`` are asked in turn before it gives up looking for a time that suits all.
+#: How often the members of an ``and`` are asked in turn before the search for a common time is given up.
 SEARCH_LIMIT = 10_000
-#: How many triggers an ``and`` may have; each is compared with each other one.
+#: How many triggers an ``and`` may have; each is compared with all others.
 MOST_THAT_AGREE = 100
 
 
@@ -318,7 +318,7 @@ def _never_agree(one: BaseTrigger, other: BaseTrigger) -> bool:
 
 
 def _starts_are_given(trigger: BaseTrigger) -> bool:
-    """Tell whether no start of a trigger and its parts is the time of construction, which a date may lie before."""
+    """Tell whether the starts of a trigger and all its parts were given; a date may lie before the time of construction."""
     return trigger.start_given and all(map(_starts_are_given, trigger.parts()))
 
 

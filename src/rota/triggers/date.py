@@ -99,19 +99,17 @@ class DateTrigger(InstantTrigger):
         return trigger
 
     def latest(self, first: int, now: int) -> tuple[int, int]:
-        """Return the one time there is."""
+        """Return the only time."""
         return first, 1
 
     def plain_text(self) -> str | None:
-        """Return the text of a :meth:`spec`, None if it is not as simple as that of most dates."""
+        """Return the :meth:`spec` as JSON text, None if it takes more than the zone's quick way."""
         try:
             zone = zone_map(self.timezone or UTC)
             if zone.quoted is None:
                 return None
             return f'{{"type":"date","run_date":"{zone.isoformat(self._run)}","timezone":{zone.quoted}}}'
-        except (
-            Exception
-        ):  # a foreign zone, or one with a fraction of a second; spec() says what is wrong, if anything is
+        except Exception:  # a foreign zone, or an offset with a fraction of a second: spec() can tell
             return None
 
     @classmethod

@@ -99,7 +99,7 @@ class IntervalTrigger(TriggerWithTerms):
             zone: tzinfo = timezone
         else:
             zone = zone_for(timezone, start_date, end_date)
-            if not timezone:  # which matters only where a wall time is read
+            if not timezone:  # it matters only if a wall time is read
                 dates = (("start_date", start_date or None), ("end_date", end_date))
                 zone_given = first != "aligned" and all(carries_zone(value, name) for name, value in dates)
         if start_date:
@@ -116,18 +116,17 @@ class IntervalTrigger(TriggerWithTerms):
         if mode not in ("rate", "delay"):
             raise TriggerError(f"There is no mode={repr_of(mode)}; it is 'rate' or 'delay'")
         end = None if end_date is None else optional_instant(end_date, zone, "end_date")
-        # A sum keeps room for one more digit, which takes 16 bytes of each job; `| 0` is without.
+        # The result of a sum has room for one more digit, 16 bytes for each job; that of `| 0` has not.
         self._start = start | 0
-        # Many jobs have few intervals: a number and a slot of its own would take 48 bytes of each job.
+        # Many jobs have the same interval: a number and a slot of their own would take 48 bytes for each job.
         manner = (
             interval,
             mode == "delay",
             True if start_date else "aligned" if first == "aligned" else False,
         )
         if jitter is None and spread is None and zone_given:
-            self._terms = plain_terms(
-                zone_map(zone), None, end, None, None, manner
-            )  # terms(), without the call
+            # Like terms(), without the call.
+            self._terms = plain_terms(zone_map(zone), None, end, None, None, manner)
         else:
             jitter = None if jitter is None else checked_jitter(jitter)
             spread = None if spread is None else checked_spread(spread)
@@ -217,7 +216,7 @@ class IntervalTrigger(TriggerWithTerms):
             found = previous + interval
         else:
             found = previous + ((instant - previous) // interval + 1) * interval
-        # As _bounded() does; to call it takes 0.06 µs, and this without it 0.15.
+        # Like _bounded(), without the call (0.06 of 0.15 µs).
         return None if found > LAST_INSTANT or (end is not None and found > end) else found
 
     def at_or_before(self, instant: int) -> int | None:
@@ -312,7 +311,7 @@ def _plain_terms(timezone: str, seconds: str) -> Terms:
 
 
 def _first(first: str, now: int, interval: int, zone: tzinfo) -> int:
-    """Return the start of an interval that has been given none, and is not to begin after one interval."""
+    """Return the start for ``first="now"`` and ``first="aligned"``."""
     if first == "now":
         return now
     if first != "aligned":
@@ -322,7 +321,7 @@ def _first(first: str, now: int, interval: int, zone: tzinfo) -> int:
 
 
 def _length(weeks: Any, days: Any, hours: Any, minutes: Any, seconds: Any) -> int:
-    """Return the sum in microseconds; zero counts as one second, as in APScheduler, which nobody may have meant."""
+    """Return the sum in microseconds; zero counts as one second, as in APScheduler, with a warning."""
     try:
         total = (((weeks * 7 + days) * 24 + hours) * 60 + minutes) * 60 + seconds
         if type(total) is int:
@@ -363,7 +362,7 @@ def _length(weeks: Any, days: Any, hours: Any, minutes: Any, seconds: Any) -> in
 
 
 def _depth_of_user() -> int:
-    """Return how many calls up from the one that asks the first function is that is not part of this package."""
+    """Return how many frames up from the caller the first one outside of this package is."""
     import sys
 
     depth = 1

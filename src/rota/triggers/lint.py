@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
     from typing import Any
 
-#: How many of the times that a change touches a finding names.
+#: How many of the affected times a finding lists.
 SHOWN = 10
 _EPOCH = datetime(1970, 1, 1)
 

@@ -106,7 +106,7 @@ class RRuleTrigger(InstantTrigger):
     def _make_times(self, refuse_never: bool) -> None:
         self._times = RecurrenceTimes(self._recurrence, self._dtstart, self.timezone)
         if refuse_never:
-            # If no start was given, the rule may have a time from whatever start.
+            # If no start was given, the rule may have times from another start on.
             self._times.refuse_never(self.start_given)
 
     @property

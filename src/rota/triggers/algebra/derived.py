@@ -1,4 +1,4 @@
-"""What the triggers have in common that are made of another one.
+"""What triggers that are made of another one have in common.
 
 Pure; see the port in :mod:`rota.triggers.base`. The stream of the inner trigger is that of a schedule which has always
 run, so a derived trigger means the same whatever has fired so far.

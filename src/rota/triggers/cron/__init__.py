@@ -112,7 +112,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
         now: int | None = None,
     ) -> None:
         given = (year, month, day, week, day_of_week, hour, minute, second)
-        # What is shared by schedules is remembered by these texts.
+        # Parts that schedules share are cached by these texts.
         texts = tuple([None if value is None else intern(text_of(value)) for value in given])
         try:
             self._set_up(texts, False, False, (start_date, end_date), timezone, jitter, spread, dst)
@@ -244,7 +244,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
         found = next_fire(self, terms.zone, terms.manner, second, previous)
         if found is None:
             return None
-        # A product keeps room for one more digit, which takes 16 bytes of each job; `| 0` is without.
+        # The result of a product has room for one more digit, 16 bytes for each job; that of `| 0` has not.
         found = found * SECOND | 0
         return None if found > LAST_INSTANT or (end is not None and found > end) else found
 
@@ -281,7 +281,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
         return effect_of(self, self._terms.manner, at, before, after, most)
 
     def never_agrees_with(self, other: CronTrigger) -> bool:
-        """Tell whether two triggers of the same zone match no common wall time (catching up after gaps left aside)."""
+        """Tell whether two triggers of the same zone match no common wall time, apart from catching up after gaps."""
         zones = timezone_to_text(self.timezone), timezone_to_text(other.timezone)
         return zones[0] is not None and zones[0] == zones[1] and self.never_meets(other)
 

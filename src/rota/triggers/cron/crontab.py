@@ -84,12 +84,12 @@ def parse_crontab(expr: str, dialect: str = "cron", seed: str | None = None) -> 
         refused = exc
     from .hints import for_crontab  # rare
 
-    raise for_crontab(refused, expr, dialect)  # here, so that there is one traceback and not two
+    raise for_crontab(refused, expr, dialect)  # raised here, so that there is one traceback and not two
 
 
 @lru_cache(maxsize=256)
 def read(expr: str, dialect: str, seed: str | None) -> Crontab:
-    """Read a crontab string as :func:`parse_crontab` does, which has checked the arguments, and may say more in its errors."""
+    """Read a crontab string for :func:`parse_crontab`, which checks the arguments and adds hints to errors."""
     zone = None if dialect == "apscheduler3" else zone_before(expr)
     if zone is not None:
         expr = without_zone(expr)
@@ -133,7 +133,7 @@ def _read_fields(expr: str, words: list[str], quartz: bool, seed: str | None, zo
             texts.append(word if word == "*" else _keyword_text(name, word, quartz, seeded))
         except CronError:
             break
-    if len(texts) < len(words):  # again, at its column
+    if len(texts) < len(words):  # read it again for an error that names its column
         name, word, column = layout[len(texts)], words[len(texts)], _columns(expr)[len(texts)]
         texts.append(_Field(name, word, column, quartz=quartz, seed=seed).keyword_text())
     first = len(words) != 5  # the seconds
@@ -332,7 +332,7 @@ class _Field:
         return self._chosen(item, at, low, high, step if slash else None)
 
     def _chosen(self, item: str, at: int, low_text: str, high_text: str, step_text: str | None) -> str:
-        """Return a value of a range, or with a step a first value that is less than a step from its begin."""
+        """Return a value of a range, or with a step a first value less than a step from the range's start."""
         if self.seed is None:
             sign = "H" if item.startswith("H") else "~"
             raise self.error(

@@ -35,7 +35,7 @@ _FIELDS = ("year", "month", "day", "week", "day_of_week", "hour", "minute", "sec
 MIN_VALUES = dict(zip(_FIELDS, (1970, 1, 1, 1, 0, 0, 0, 0), strict=True))
 MAX_VALUES = dict(zip(_FIELDS, (9999, 12, 31, 53, 6, 23, 59, 59), strict=True))
 
-#: A text longer than this is no schedule; what is read is also remembered.
+#: Longer texts are no schedules, and are not cached.
 LONGEST_TEXT = 4000
 
 
@@ -53,7 +53,7 @@ def mask_of(values: Iterable[int]) -> int:
 
 
 def index_of(kind: str, names: list[str], name: str) -> int:
-    """Return the place of a name in a list.
+    """Return the index of a name in a list.
 
     :raises TriggerError: if it is not there
     """
@@ -102,7 +102,7 @@ def _every(first: int, last: int, step: int | None) -> int:
     """Return the mask of every step-th value of a range that does not run over the end of its field."""
     if not step or step == 1:
         return (2 << last) - (1 << first)
-    if step > last - first:  # the formula would make an integer of that size
+    if step > last - first:  # the formula below would make a huge integer
         return 1 << first
     size = ((last - first) // step + 1) * step
     return ((1 << size) - 1) // ((1 << step) - 1) << first

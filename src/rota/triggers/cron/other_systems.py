@@ -10,7 +10,7 @@ import re
 from ...errors import TriggerError
 from .expressions import WEEKDAYS
 
-#: for what is recognised and not understood
+#: for texts that are recognised but not understood
 _EXAMPLES = "in crontab strings '0 3 * * *' is every day at 03:00, and '*/5 * * * *' every five minutes"
 _UNITS = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "seconds"),
@@ -111,7 +111,7 @@ def _systemd(text: str) -> str | None:
 
 
 def _weekdays_at(words: list[str]) -> dict[str, str]:
-    """Take the weekdays away that words begin with, and return their field, if there are any."""
+    """Remove leading weekdays from the words; return their field, nothing if there are none."""
     if not (words and _WEEKDAYS.fullmatch(words[0])):
         return {}
     days = re.split(r"(,|\.\.|-)", words.pop(0).rstrip(",").lower())
@@ -119,7 +119,7 @@ def _weekdays_at(words: list[str]) -> dict[str, str]:
 
 
 def _date_at(words: list[str]) -> dict[str, str] | None:
-    """Take the date away that words begin with, and return its fields; None if there is none."""
+    """Remove a leading date from the words; return its fields, None if there is none."""
     found = _DATE.fullmatch(words[0]) if words else None
     if found is None:
         return None
@@ -133,7 +133,7 @@ def _is_one_day(date: dict[str, str]) -> bool:
 
 
 def _clock_at(words: list[str]) -> dict[str, str] | None:
-    """Take the time of day away that words begin with, and return its fields; None if there is none."""
+    """Remove a leading time of day from the words; return its fields, None if there is none."""
     found = _TIME.fullmatch(words[0]) if words else None
     if found is None:
         return None
@@ -191,7 +191,7 @@ def _every_at(number: int, unit: str, clock: dict[str, str]) -> str | None:
 
 
 def _on_weekdays(word: str, clock: dict[str, str]) -> str | None:
-    """Return "write …" for a time of day on the days that a word tells: daily, weekdays, weekends, or a weekday."""
+    """Return "write …" for a time of day on the days that a word names: daily, weekdays, weekends, or a weekday."""
     named = {"daily": None, "weekday": "mon-fri", "weekend": "sat-sun"}
     weekdays = named.get(word.removesuffix("s"), word[:3])
     return _by_keywords({"day_of_week": weekdays, **clock} if weekdays else clock)

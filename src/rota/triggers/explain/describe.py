@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     Language = English | Vietnamese
 
 LANGUAGES: dict[str, English | Vietnamese] = {"en": English(), "vi": Vietnamese()}
-#: Up to so many times of a day are listed instead of described.
+#: Up to this many times of a day are listed instead of described.
 _LISTED_TIMES = 6
 
 
@@ -71,7 +71,7 @@ def describe(trigger: BaseTrigger, words: Language) -> str:
 
         found = describe_derived(trigger, words)
         if found is not None and trigger.parts():
-            return "; ".join(found)  # jitter and spread are those of the inner trigger, which tells of them
+            return "; ".join(found)  # the inner trigger has told its jitter and spread
         parts = [words.own_rule(str(trigger))] if found is None else found
     if trigger.jitter:
         parts.append(words.jitter(trigger.jitter))
