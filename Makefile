@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 MAIN_JOB := examples/main_job.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all check format chaos bench clean
+.PHONY: help setup run test test-all check format mutants chaos bench clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -27,6 +27,9 @@ check: $(VENV)/.ready ## the fast gates, under a minute: form, lint, types, laye
 format: $(VENV)/.ready ## write the code in the project's form
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
+
+mutants: $(VENV)/.ready ## tell which small changes of the core no test of it notices, in a quarter of an hour
+	@nice $(BIN)/python scripts/mutants $(ARGS)
 
 chaos: $(VENV)/.ready ## kill processes for some minutes, and print whether the ledgers add up
 	@$(BIN)/python -m tests.faults.chaos $(ARGS)

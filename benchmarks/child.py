@@ -12,7 +12,12 @@ def main() -> None:
     case, package, *settings = sys.argv[1:]
     module_name, _, function = case.partition(":")
     module = __import__(f"benchmarks.cases.{module_name}", fromlist=[function])
-    found = getattr(module, function)(package, **dict(_setting(text) for text in settings))
+    given = dict(_setting(text) for text in settings)
+    if "zone" in given:
+        from benchmarks.cases import common
+
+        common.use_zone(str(given.pop("zone")))
+    found = getattr(module, function)(package, **given)
     import json
 
     sys.stdout.write("\n" + json.dumps(found) + "\n")

@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 
 from .lines import lines, middle, number
 from .peers import PEERS
-from .rows import CASES, FLOOR
+from .rows import CASES, FLOOR, twin
 
 WIDTH, LEFT, RIGHT = 780, 330, 60
 INK, FAINT, GRID = "#1f2933", "#7b8794", "#e4e7eb"
@@ -97,12 +97,17 @@ def _plain(title: str) -> str:
 
 
 def _ratios(report: dict[str, Any]) -> Picture | None:
-    """How many times better than APScheduler, and what was to be reached."""
+    """How many times better than APScheduler, and what was to be reached; of two zones, where that is less."""
     made = [
         line
         for line in lines(report)
         if line.ratio is not None and not line.case.name.startswith("sustained")
     ]
+    by_key = {line.key: line for line in made}
+    for line in list(made):
+        other = by_key.get(f"{twin(line.case)}/{line.row.figure}")
+        if other is not None and (other.ratio or 0, other.key) < (line.ratio or 0, line.key):
+            made.remove(line)
     if not made:
         return None
     found = [line.ratio or 1 for line in made]

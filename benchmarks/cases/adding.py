@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from .common import Watch, background, idle, memory
+from .common import Watch, background, given, idle, memory
 
 #: After so many jobs a program with a time limit looks at its watch.
 LOOK = 1000
 
 
 def interval(package: str, jobs: int, limit: int = 0) -> dict[str, Any]:
+    start = datetime.now(UTC) + timedelta(hours=10)
+
     def add(add_job: Any, index: int) -> None:
-        add_job(idle, "interval", seconds=36_000 + index % 3_600)
+        add_job(idle, "interval", seconds=36_000 + index % 3_600, **given(index, start_date=start))
 
     return _add(package, jobs, add, limit)
 
@@ -22,7 +25,8 @@ def cron(package: str, jobs: int) -> dict[str, Any]:
 
     def add(add_job: Any, index: int) -> None:
         # Midnight is hours away or has just been: an hour that is not now.
-        add_job(idle, "cron", month=1 + index % 12, day=1 + index % 28, hour=index % 24, minute=index % 60)
+        fields = {"month": 1 + index % 12, "day": 1 + index % 28, "hour": index % 24, "minute": index % 60}
+        add_job(idle, "cron", **fields, **given(index))
 
     return _add(package, jobs, add)
 

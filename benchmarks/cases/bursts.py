@@ -8,15 +8,15 @@ from typing import Any
 
 from . import common
 from .common import (
-    ZONE,
     Watch,
     async_work,
     background,
     everything,
     executor,
     give_back,
+    given,
+    on_loop,
     past,
-    scheduler_class,
     work,
 )
 
@@ -69,7 +69,7 @@ def _run(scheduler: Any, jobs: int, function: Any) -> dict[str, Any]:
 
 async def _burst_on_loop(package: str, jobs: int) -> dict[str, Any]:
     common.expect(jobs)
-    scheduler = scheduler_class(package, "asyncio", "AsyncIOScheduler")(timezone=ZONE)
+    scheduler = on_loop(package)
     scheduler.start(paused=True)
     _fill(scheduler, jobs, async_work)
     watch = Watch()
@@ -86,7 +86,13 @@ def _fill(scheduler: Any, jobs: int, function: Any) -> None:
     due = past()
     for index in range(jobs):
         scheduler.add_job(
-            function, "interval", args=[index], hours=1, next_run_time=due, misfire_grace_time=None
+            function,
+            "interval",
+            args=[index],
+            hours=1,
+            next_run_time=due,
+            misfire_grace_time=None,
+            **given(index, start_date=due),
         )
 
 

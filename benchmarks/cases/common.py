@@ -10,8 +10,10 @@ from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any
 
-#: Both packages get a zone with daylight saving time: most servers' schedules are written for one.
-ZONE = "Europe/Berlin"
+#: Both packages get a zone with daylight saving time, as most schedules are written for one. The rows in UTC are measured
+#: without, and with ids and starts that the program gives: there the peer has the least to do.
+SUMMER_TIME, UTC_ZONE = "Europe/Berlin", "UTC"
+zone = SUMMER_TIME
 
 #: Indices of the jobs that have run, in the order in which they ended; list.append() is atomic.
 executed: list[int] = []
@@ -60,7 +62,22 @@ def scheduler_class(package: str, kind: str, name: str) -> Any:
 
 
 def background(package: str, **options: Any) -> Any:
-    return scheduler_class(package, "background", "BackgroundScheduler")(timezone=ZONE, **options)
+    return scheduler_class(package, "background", "BackgroundScheduler")(timezone=zone, **options)
+
+
+def on_loop(package: str) -> Any:
+    return scheduler_class(package, "asyncio", "AsyncIOScheduler")(timezone=zone)
+
+
+def use_zone(name: str) -> None:
+    """Have the schedulers that are made from now on use a zone."""
+    global zone
+    zone = name
+
+
+def given(index: int, **more: Any) -> dict[str, Any]:
+    """Return what a job gets besides its schedule where programs give all that they can: an id, and what else is named."""
+    return {"id": str(index), **more} if zone == UTC_ZONE else {}
 
 
 def executor(package: str, module: str, name: str, **options: Any) -> Any:

@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from .common import ZONE, Watch, background, idle, scheduler_class
+from .common import Watch, background, idle, on_loop
 
 #: Which job ran, and when (seconds since the epoch); list.append() is atomic.
 seen: list[tuple[int, float]] = []
@@ -39,7 +39,7 @@ def asyncio_loop(package: str, jobs: int, seconds: int, warmup: int) -> dict[str
     """The same with coroutine functions on a loop."""
 
     async def sustain() -> dict[str, Any]:
-        scheduler = scheduler_class(package, "asyncio", "AsyncIOScheduler")(timezone=ZONE)
+        scheduler = on_loop(package)
         scheduler.start(paused=True)
         begin = _fill(scheduler, jobs, async_second_work)
         scheduler.resume()

@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from .common import ZONE, background, scheduler_class
+from .common import background, on_loop
 
 #: Wake-ups that come before the measured ones.
 FIRST = 5
@@ -45,7 +45,7 @@ def threads(package: str, jobs: int) -> dict[str, Any]:
 
 def asyncio_loop(package: str, jobs: int) -> dict[str, Any]:
     async def wake_up() -> None:
-        scheduler = scheduler_class(package, "asyncio", "AsyncIOScheduler")(timezone=ZONE)
+        scheduler = on_loop(package)
         scheduler.start()
         for index in range(jobs + FIRST):
             due = ahead(index)

@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 numbers = count()
 #: where the version and the steps are
 MODULES = {
-    "redis": ("rota.jobstores.redis.opening", "rota.jobstores.redis.job_scripts"),
-    "mongodb": ("rota.jobstores.mongodb.server",) * 2,
-    "etcd": ("rota.jobstores.tree.layout",) * 2,
-    "zookeeper": ("rota.jobstores.tree.layout",) * 2,
+    "redis": "rota.jobstores.redis.layout",
+    "mongodb": "rota.jobstores.mongodb.layout",
+    "etcd": "rota.jobstores.tree.layout",
+    "zookeeper": "rota.jobstores.tree.layout",
 }
 
 
@@ -84,19 +84,25 @@ def opened(kind, request):
 
 def test_an_older_layout_is_migrated_step_by_step_and_only_once(kind, opened, monkeypatch):
     opened(make_job())
-    versions, steps = map(import_module, MODULES[kind])
-    known = versions.SCHEMA_VERSION
+    layout = import_module(MODULES[kind])
+    known = layout.SCHEMA_VERSION
     done = []
     with monkeypatch.context() as patch:
-        patch.setattr(versions, "SCHEMA_VERSION", known + 2)
+        patch.setattr(layout, "SCHEMA_VERSION", known + 2)
         if kind == "redis":  # the steps are scripts
-            body = (
-                "if call('HINCRBY', META, 'steps', 1) > 2 then return redis.error_reply('once too often') end"
-            )
-            new = {step: steps.migration(step, body) for step in (known, known + 1)}
+            scripts = dict(layout.sources())
+            patch.setattr(layout, "sources", lambda: scripts)
+            new = {step: f"migrate_{step}" for step in (known, known + 1)}
+            common = scripts["migrate_1"].rpartition("if call('HGET', META, 'schema')")[0]
+            for step, name in new.items():
+                scripts[name] = (
+                    f"{common}if call('HGET', META, 'schema') ~= '{step}' then return 0 end\n"
+                    "if call('HINCRBY', META, 'steps', 1) > 2 then return redis.error_reply('once too often') end\n"
+                    f"return call('HSET', META, 'schema', '{step + 1}')"
+                )
         else:
             new = {known: lambda server: done.append(1), known + 1: lambda server: done.append(2)}
-        patch.setattr(steps, "MIGRATIONS", new)
+        patch.setattr(layout, "MIGRATIONS", new)
         with pytest.raises(SchemaError, match=f"version {known}, and {known + 2} is needed"):
             opened(create=False)
         assert opened() == ["job"]
@@ -247,10 +253,7 @@ def test_an_older_rota_leaves_a_newer_layout_alone_and_says_what_to_do(
     store = place.open()
     store.add_job(make_job())
     before = place.contents()
-    modules = {"redis": MODULES["redis"], "mongodb": MODULES["mongodb"]}
-    module = modules.get(place.kind, ("rota.jobstores.tree.layout",))[0]
-    if place.kind in ("sqlite", "postgresql", "mariadb"):
-        module = "rota.jobstores.sqlalchemy.layout"
+    module = MODULES.get(place.kind, "rota.jobstores.sqlalchemy.layout")
     with monkeypatch.context() as patch:
         patch.setattr(import_module(module), "SCHEMA_VERSION", 2)
         with pytest.raises(

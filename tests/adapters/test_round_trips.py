@@ -81,7 +81,7 @@ def store(
         _count(store.redis, asked, monkeypatch, "execute_command")
     elif kind != "mongodb":
         names = ("read", "entries", "names", "folders", "first", "last", "below", "commit")
-        _count(store._tree, asked, monkeypatch, *names)
+        _count(store._server, asked, monkeypatch, *names)
     yield store
     store.shutdown()
 

@@ -259,7 +259,7 @@ def test_a_due_time_without_a_job_is_taken_away(open_store: Any) -> None:
     store = open_store()
     store.add_job(make_job("good"))
     store.add_job(make_job("gone"))
-    store._tree.commit([Change("jobs/gone", None)])
+    store._server.commit([Change("jobs/gone", None)])
     assert store.next_due(["default"]) == START
     assert due_ids(store) == ["good"]
     store.remove_job("good")
@@ -416,7 +416,7 @@ def test_a_limit_takes_the_newest_of_claimed_and_ended_runs(open_store: Any) -> 
 def test_a_job_is_a_readable_document(open_store: Any) -> None:
     store = open_store()
     store.add_job(make_job(name="greeting", args=(1, "two")))
-    (entry,) = store._tree.read(["jobs/job"])
+    (entry,) = store._server.read(["jobs/job"])
     data = json.loads(entry.value)
     assert data["id"] == "job"
     assert data["func"] == "rota.testing.contracts.store_jobs:task"

@@ -12,5 +12,5 @@ def closed_databases():
     """Shut down what a test has left running on a store that does I/O."""
     yield
     for scheduler in list(processes._started):
-        if scheduler.running and scheduler._ticks_may_block:
+        if scheduler.running and scheduler._lifecycle.ticks_may_block:
             scheduler.shutdown(wait=False)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rota.job import Job
-from rota.jobstores.due_queue import DueQueue
+from rota.jobstores.memory.due_queue import DueQueue
 
 MINUTE = 60_000_000
 

@@ -8,6 +8,7 @@ import pytest
 
 from rota.engine import announcements as announcing
 from rota.jobstores import retention
+from rota.jobstores.eight_methods import EightMethodsLedger
 from rota.jobstores.memory import MemoryJobStore
 from rota.jobstores.memory_ledger import MemoryLedger
 from rota.testing import ManualScheduler
@@ -37,7 +38,7 @@ def store_of(kind, tmp_path):
         store._runs = MemoryLedger(20)
         store._mutex = store._runs.lock
     else:
-        store.__dict__["_memory_ledger"] = MemoryLedger(20)
+        store.__dict__["_memory_ledger"] = EightMethodsLedger(20)
     return store
 
 

@@ -32,6 +32,7 @@ LAYERS = """
     commands
     jobstores | executors
     compat.stores | compat.executors | compat.pools | compat.futures
+    compat.stored_state
     codec
     crontab
     trust.signing
@@ -57,7 +58,6 @@ LAYERS = """
 #: Arrows that go up all the same, and why.
 UP = {
     "rota.core.** -> rota.job.handle": "jobs ask the core, which decides about jobs: it knows them by their type only",
-    "rota.compat.stores -> rota.jobstores.base": "loaded by the few stores of which a program has replaced methods",
 }
 #: Packages whose modules may import each other in circles, and why.
 CIRCLES = {

@@ -336,14 +336,14 @@ def test_dotted_and_nested_options_say_the_same(prefix):
     for scheduler in (dotted, nested):
         assert list(scheduler._jobstores) == ["second"]
         assert scheduler._executors["slow"].max_workers == 3
-        assert scheduler._default_policy == nested._default_policy
-        assert scheduler._default_policy.coalesce is False
+        assert scheduler._new_jobs.default_policy == nested._new_jobs.default_policy
+        assert scheduler._new_jobs.default_policy.coalesce is False
         assert str(scheduler.timezone) == "Asia/Tokyo"
 
 
 def test_keyword_arguments_win_over_the_configuration():
     scheduler = ManualScheduler({"rota.lease": 10}, lease=20)
-    assert scheduler._lease == 20
+    assert scheduler._lifecycle.lease == 20
 
 
 def test_a_configuration_is_not_changed_by_reading_it():

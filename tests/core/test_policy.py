@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from rota.core.policy import DEFAULT_POLICY, seconds_of, with_options
+from rota.core.policy import DEFAULT_POLICY, OPTION_NAMES, Policy, seconds_of, with_options
 from rota.errors import JobTypeError, JobValueError
 
 
@@ -14,6 +14,7 @@ def test_nothing_is_ever_too_late_by_default():
     assert DEFAULT_POLICY.misfire_grace is None
     assert (DEFAULT_POLICY.coalesce, DEFAULT_POLICY.max_instances) == (True, 1)
     assert (DEFAULT_POLICY.on_lost, DEFAULT_POLICY.max_attempts) == ("rerun", 3)
+    assert Policy() == DEFAULT_POLICY
 
 
 @pytest.mark.parametrize(
@@ -42,9 +43,78 @@ def test_a_count_that_is_not_a_positive_integer_is_refused(name, value):
         with_options(DEFAULT_POLICY, {name: value})
 
 
-def test_an_unknown_way_to_treat_lost_runs_is_refused():
-    with pytest.raises(JobValueError, match="'retry'"):
-        with_options(DEFAULT_POLICY, {"on_lost": "retry"})
+@pytest.mark.parametrize("name", ["max_instances", "max_attempts"])
+def test_a_count_of_one_is_accepted(name):
+    policy = with_options(DEFAULT_POLICY, {name: 1})
+    assert getattr(policy, name) == 1
+
+
+def test_a_duration_of_a_microsecond_is_accepted():
+    assert with_options(DEFAULT_POLICY, {"expires": 0.000001}).expires == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "known"), [(True, True), (1, True), (False, False), (0, False), (None, False)]
+)
+def test_whether_times_are_coalesced_is_a_truth_value(value, known):
+    assert with_options(DEFAULT_POLICY, {"coalesce": value}).coalesce is known
+
+
+@pytest.mark.parametrize("value", ["false", "true", ""])
+def test_a_truth_value_in_words_is_refused(value):
+    with pytest.raises(JobTypeError, match=f"coalesce must be True or False, got '{value}'"):
+        with_options(DEFAULT_POLICY, {"coalesce": value})
+
+
+@pytest.mark.parametrize("value", ["rerun", "lost"])
+def test_a_lost_run_may_be_run_again_or_be_lost(value):
+    assert with_options(DEFAULT_POLICY, {"on_lost": value}).on_lost == value
+
+
+@pytest.mark.parametrize("value", ["retry", None, 5, ["lost"], ()])
+def test_an_unknown_way_to_treat_lost_runs_is_refused(value):
+    with pytest.raises(JobValueError, match='on_lost must be "rerun" or "lost"') as caught:
+        with_options(DEFAULT_POLICY, {"on_lost": value})
+    assert repr(value) in str(caught.value)
+
+
+EACH_OPTION = {
+    "misfire_grace_time": 3,
+    "coalesce": False,
+    "max_instances": 2,
+    "expires": 4,
+    "on_lost": "lost",
+    "max_attempts": 7,
+}
+
+
+@pytest.mark.parametrize("name", OPTION_NAMES)
+def test_an_option_changes_its_part_of_a_policy_and_no_other(name):
+    assert set(OPTION_NAMES) == set(EACH_OPTION)
+    policy = with_options(DEFAULT_POLICY, {name: EACH_OPTION[name]})
+    differing = [mine != usual for mine, usual in zip(policy.key(), DEFAULT_POLICY.key(), strict=True)]
+    assert differing.count(True) == 1
+    assert policy != DEFAULT_POLICY
+    every = with_options(DEFAULT_POLICY, EACH_OPTION)
+    assert every.key() == (3_000_000, False, 2, 4_000_000, "lost", 7)
+    assert with_options(every, {name: EACH_OPTION[name]}) is every
+
+
+def test_policies_are_compared_and_hashed_by_value():
+    mine, same, another = Policy(5, max_attempts=2), Policy(5, max_attempts=2), Policy(5)
+    assert mine == same
+    assert hash(mine) == hash(same)
+    assert mine != another
+    assert mine != mine.key()
+    assert repr(mine) == "Policy(5, True, 1, None, 'rerun', 2)"
+
+
+@pytest.mark.parametrize(
+    ("duration", "seconds"), [(None, None), (0, 0), (1_000_000, 1), (1_500_000, 1.5), (1, 0.000001)]
+)
+def test_a_duration_is_shown_in_whole_seconds_where_it_can_be(duration, seconds):
+    assert seconds_of(duration) == seconds
+    assert type(seconds_of(duration)) is type(seconds)
 
 
 def test_jobs_with_equal_policies_share_one_object():

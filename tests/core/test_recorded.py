@@ -6,7 +6,14 @@ import pytest
 
 from rota.clock import HELD, SECOND, moment
 from rota.core.plan import AFTER_RUN, due_time, forgotten, is_forgotten, once_more, plan
-from rota.core.recorded import is_recorded, leave_out_recorded, next_unrecorded
+from rota.core.recorded import (
+    first_nominal,
+    is_recorded,
+    leave_out_recorded,
+    next_unrecorded,
+    ranges_of,
+    standing_from,
+)
 from rota.core.states import ENDED, MISSED, QUARANTINED, SKIPPED, SUCCEEDED
 from rota.triggers.date import DateTrigger
 from tests.core.test_plan import START, ListTrigger, every, make_job, seconds
@@ -156,6 +163,182 @@ def test_a_record_stands_for_the_times_of_the_trigger_that_it_spans():
     assert [is_recorded(every(10), at(0, 30), START + second * SECOND) for second in (-10, 0, 10, 11, 30, 40)] == [
         False, True, True, False, True, False,
     ]  # fmt: skip
+
+
+def micro(first, last=None, status=SKIPPED):
+    """Return a record of a time, or of a range of times, so many microseconds after the start."""
+    return (START + first, START + (first if last is None else last), status)
+
+
+def test_the_times_of_a_trigger_may_be_microseconds_apart():
+    trigger = ListTrigger([START, START + 1, START + 2, START + 5])
+    assert [is_recorded(trigger, micro(0, 5), START + n) for n in range(7)] == [
+        True, True, True, False, False, True, False,
+    ]  # fmt: skip
+
+
+def test_the_records_that_count_from_an_instant_on_are_those_that_reach_it_oldest_first():
+    records = [at(30), at(0, 20, SKIPPED), at(10), at(0, 19, MISSED), at(20)]
+    assert standing_from(records, START + 20 * SECOND) == [at(0, 20, SKIPPED), at(20), at(30)]
+
+
+# ---------------------------------------------------------------------------------------------- what a decision writes
+
+
+def test_the_first_time_that_a_decision_writes_is_that_of_a_run_or_of_a_record():
+    assert first_nominal(plan(make_job(every(10), START), START)) == START
+    assert first_nominal(plan(make_job(every(10), START), START + 35 * SECOND)) == START
+    job = make_job(every(10), START, coalesce=False, misfire_grace_time=25)
+    assert first_nominal(plan(job, START + 35 * SECOND)) == START
+    assert first_nominal(plan(make_job(every(10), START), START - 1)) is None
+
+
+def test_only_records_of_several_times_are_ranges():
+    several = plan(make_job(every(10), START), START + 35 * SECOND)
+    one = plan(make_job(every(10), START), START + 15 * SECOND)
+    none = plan(make_job(every(10), START), START)
+    assert ranges_of([none, several, one]) == [("j", START, START + 20 * SECOND)]
+
+
+@pytest.mark.parametrize(("key", "stays"), [(15, True), (20, False)])
+def test_a_run_by_hand_stays_inside_a_range_unless_its_very_key_has_a_record(key, stays):
+    decision = once_more(make_job(every(10), START + 100 * SECOND), START + 15 * SECOND)
+    decision.runs[0].nominal = START + key * SECOND
+    leave_out_recorded(decision, [at(0, 90, SKIPPED), at(20)])
+    assert bool(decision.runs) is stays
+
+
+def test_a_run_by_hand_stays_even_at_a_time_of_a_range():
+    decision = once_more(make_job(every(10), START + 100 * SECOND), START + 15 * SECOND)
+    decision.runs[0].nominal = START + 10 * SECOND
+    leave_out_recorded(decision, [at(0, 90, SKIPPED)])
+    assert decision.runs
+
+
+def test_a_range_of_records_takes_out_the_run_at_its_last_time():
+    decision = decide(make_job(every(10), START + 30 * SECOND), 30, at(10, 30, SKIPPED))
+    assert (decision.runs, decision.next_nominal) == ([], START + 40 * SECOND)
+
+
+def test_a_group_of_which_something_is_left_goes_on_holding_the_job():
+    decision = plan(make_job(every(1), START, coalesce=False), START + 500 * SECOND)
+    leave_out_recorded(decision, [at(0)])
+    assert (len(decision.runs), decision.next_due) == (99, HELD)
+    assert decision.runs[0].then is decision.runs[1]
+    assert decision.runs[-1].then is None
+
+
+def test_a_job_that_is_not_held_keeps_its_due_time_when_its_run_has_a_record():
+    job = make_job(every(10, jitter=5), START, START)
+    decision = decide(job, 5, at(0))
+    assert decision.runs == []
+    assert decision.next_due == due_time(job, START + 10 * SECOND) != decision.next_nominal
+
+
+def test_nothing_is_left_after_a_record_that_reaches_the_end_of_the_schedule():
+    trigger = ListTrigger([START + n * SECOND for n in (0, 10, 20, 30, 40)])
+    decision = plan(make_job(trigger, START, running=1), START + 45 * SECOND)
+    leave_out_recorded(decision, [at(30, 90, SKIPPED), at(40)])
+    assert ranges(decision) == [(0, 20, 3, SKIPPED)]
+    assert decision.state == ENDED
+
+
+def test_pieces_carry_status_reason_time_and_due_time_of_what_they_are_of():
+    decision = decide(make_job(every(10), START, running=1), 45, at(20))
+    assert ranges(decision) == [(0, 10, 2, SKIPPED), (30, 40, 2, SKIPPED)]
+    for piece in decision.records:
+        assert (piece.reason, piece.finished_at) == ("max_instances", START + 45 * SECOND)
+        assert piece.due == piece.nominal
+
+
+def test_a_record_without_a_reason_or_a_time_has_pieces_without_them():
+    decision = plan(make_job(every(10), START, running=1), START + 45 * SECOND)
+    decision.records[0].reason = decision.records[0].finished_at = None
+    leave_out_recorded(decision, [at(0)])
+    (piece,) = decision.records
+    assert (piece.reason, piece.finished_at) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "left"),
+    [
+        ([at(0)], [(10, 40)]),
+        ([at(40)], [(0, 30)]),
+        ([at(-10, 0, SKIPPED)], [(10, 40)]),
+        ([at(-10, 10, SKIPPED)], [(20, 40)]),
+        ([at(40, 60, SKIPPED)], [(0, 30)]),
+        ([at(30, 60, SKIPPED)], [(0, 20)]),
+        ([at(-10)], [(0, 40)]),
+        ([at(50)], [(0, 40)]),
+        ([at(-20, -10, SKIPPED), at(50, 60, SKIPPED)], [(0, 40)]),
+        ([at(0, 40, SKIPPED)], []),
+        ([at(-10, 50, SKIPPED)], []),
+        ([at(0, 20, SKIPPED), at(10, 30, SKIPPED)], [(40, 40)]),
+        ([at(10, 20, SKIPPED), at(10), at(20)], [(0, 0), (30, 40)]),
+        ([at(-5, 15, SKIPPED)], [(0, 40)]),  # these count from other times
+        ([at(15, 25, SKIPPED)], [(0, 40)]),
+        ([at(11, 19, SKIPPED)], [(0, 40)]),
+    ],
+    ids=str,
+)
+def test_what_is_left_of_a_range_beside_the_records_in_it(recorded, left):
+    decision = decide(make_job(every(10), START, running=1), 45, *recorded)
+    assert [(first, last) for first, last, _, _ in ranges(decision)] == left
+    assert [count for _, _, count, _ in ranges(decision)] == [
+        (last - first) // 10 + 1 for first, last in left
+    ]
+
+
+@pytest.mark.parametrize(
+    ("recorded", "left"),
+    [
+        ([at(-5, 15, SKIPPED)], [(20, 40)]),
+        ([at(15, 25, SKIPPED)], [(0, 10), (30, 40)]),
+        ([at(35, 90, SKIPPED)], [(0, 30)]),
+        ([at(41, 90, SKIPPED)], [(0, 40)]),
+        ([at(-90, -1, SKIPPED)], [(0, 40)]),
+    ],
+    ids=str,
+)
+def test_a_record_whose_ends_are_no_times_of_the_trigger_stands_for_those_between_them(recorded, left):
+    trigger = ListTrigger([START + n * SECOND for n in (-10, 0, 10, 20, 30, 40, 50)])
+    decision = plan(make_job(trigger, START, running=1), START + 45 * SECOND)
+    leave_out_recorded(decision, recorded)
+    assert [(first, last) for first, last, _, _ in ranges(decision)] == left
+
+
+@pytest.mark.parametrize(
+    ("recorded", "left"),
+    [
+        ([micro(1)], [(0, 0), (2, 4)]),
+        ([micro(0), micro(4)], [(1, 3)]),
+        ([micro(1, 2)], [(0, 0), (3, 4)]),
+        ([micro(3, 9)], [(0, 2)]),
+        ([micro(-3, 1)], [(2, 4)]),
+    ],
+    ids=str,
+)
+def test_pieces_of_times_that_are_microseconds_apart(recorded, left):
+    trigger = ListTrigger([START + n for n in range(5)])
+    decision = plan(make_job(trigger, START, running=1), START + 4)
+    leave_out_recorded(decision, recorded)
+    assert [(record.nominal - START, record.last - START) for record in decision.records] == left
+
+
+def test_an_interrupt_while_records_are_looked_at_is_no_error_of_the_trigger():
+    class Interrupted(ListTrigger):
+        broken = False
+
+        def after(self, instant, previous=None):
+            if self.broken:
+                raise KeyboardInterrupt
+            return super().after(instant, previous)
+
+    trigger = Interrupted([START, START + SECOND])
+    decision = plan(make_job(trigger, START), START)
+    trigger.broken = True
+    with pytest.raises(KeyboardInterrupt):
+        leave_out_recorded(decision, [(START - SECOND, START + SECOND, SKIPPED)])
 
 
 # ------------------------------------------------------------------------------------ older than the ledger remembers

@@ -32,6 +32,28 @@ def test_the_pace_follows_many_runs_at_once_and_few_slowly():
     assert pace.average == (100 * 9 + 10**6) // 10
 
 
+def test_the_first_guess_is_a_fortieth_of_a_second():
+    assert Pace().average == 25_000
+
+
+def test_the_pace_counts_each_run_and_each_microsecond():
+    pace = Pace()
+    pace.update(99_999, 1000)
+    assert pace.average == 99
+    pace = Pace()
+    pace.update(1000, 10)
+    assert pace.average == 100
+    pace.update(1000 + 9 * 300, 19)
+    assert pace.average == (100 * 1 + 300 * 9) // 10
+
+
+def test_a_worker_has_a_tenth_of_a_second_of_work_ahead_and_all_together_a_thousand_runs():
+    assert ahead(1, 1) == ahead(50, 5000) == 1000
+    assert ahead(1, 100_000) == 1
+    assert ahead(1, 100_001) == 0
+    assert ahead(999, 100_000) == 999
+
+
 def test_no_new_run_changes_nothing():
     pace = Pace()
     pace.update(500, 5)
@@ -79,6 +101,8 @@ def admitted(kinds, **rooms):
 def test_plain_functions_beyond_the_threads_room_stay_in_the_store_and_coroutines_pass_them():
     assert admitted("ppcpcocp", loop=2) == ("ppccoc", {"loop"})
     assert admitted("ppcc", loop=0) == ("cc", {"loop"})
+    assert admitted("pp", loop=2) == ("pp", set())
+    assert admitted("pp", loop=1, other=9) == ("p", {"loop"})
     assert admitted("pcp", loop=2) == ("pcp", set())
     assert admitted("cccc", loop=0) == ("cccc", set())
     assert admitted("ooo", loop=0) == ("ooo", set())

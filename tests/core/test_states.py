@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,8 @@ OTHERS = {
     "jobstores/tree/jobs.py": "a field of a document",
     "jobstores/tree/runs.py": "a field of a document",
     "schedulers/base.py": "the state of the scheduler",
-    "schedulers/stopping.py": "the state of the scheduler",
+    "schedulers/lifecycle.py": "the state of the scheduler",
+    "schedulers/processes.py": "the state of the scheduler",
 }
 
 
@@ -57,6 +59,40 @@ def test_a_withheld_run_has_to_be_taken_back_before_it_can_succeed() -> None:
         states.succeed(run, None, 2)
     states.take_back(run)
     states.succeed(run, None, 2)
+
+
+def test_a_state_may_be_set_again() -> None:
+    run = Run("job", 1, 1)
+    states.succeed(run, 1, 2)
+    states.succeed(run, 2, 3)
+    assert (run.retval, run.finished_at) == (2, 3)
+
+
+@pytest.mark.parametrize("change", [states.withhold, states.take_back])
+def test_a_run_that_has_ended_is_neither_withheld_nor_taken_back(change: Callable[[Run], None]) -> None:
+    run = Run("job", 1, 1)
+    states.succeed(run, 1, 2)
+    with pytest.raises(IllegalTransitionError):
+        change(run)
+    assert run.status == states.SUCCEEDED
+
+
+def test_the_state_of_a_job_is_one_that_may_follow() -> None:
+    job = make_job("job")
+    assert job.state == states.ACTIVE
+    states.set_job_state(job, states.PAUSED)
+    assert job.state == states.PAUSED
+    states.undo_job_state(job, states.ACTIVE)
+    assert job.state == states.ACTIVE
+
+
+def test_a_run_from_a_state_that_there_is_not_ends_in_none() -> None:
+    run = Run("job", 1, 1)
+    run.status = "asleep"
+    with pytest.raises(
+        IllegalTransitionError, match="the state of run 'job@1#1' must be one that may follow 'asleep'"
+    ):
+        states.end(run, states.FAILED, None, 3)
 
 
 def test_a_job_comes_into_no_state_that_there_is_not() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from rota.clock import SECOND
 from rota.core.plan import forgotten, plan
-from rota.core.walks import NotYet, Walks
+from rota.core.walks import NotYet, Walks, walks_by_step
+from rota.errors import TooMuchWorkError
 from rota.testing import ManualScheduler
 from rota.triggers.base import BaseTrigger
 from tests.core.engine_kit import outcomes
@@ -104,6 +105,115 @@ def test_a_trigger_that_can_tell_its_times_at_once_is_not_walked_over():
     walks.now = START + 1000 * SECOND
     (run,) = plan(make_job(every(1), START), walks.now, walks).runs
     assert run.nominal == START + 1000 * SECOND
+
+
+def listed(number):
+    return ListTrigger([START + n * SECOND for n in range(number)])
+
+
+def test_a_walk_takes_one_step_at_least_and_as_many_as_it_may():
+    walks = Walks(lambda: False)
+    job = make_job(listed(4), START)
+    for _ in range(3):
+        with pytest.raises(NotYet):
+            walks.latest(job, START, START + 3 * SECOND)
+    assert walks.latest(job, START, START + 3 * SECOND) == (START + 3 * SECOND, 4)
+    assert Walks(lambda: True).latest(job, START, START + 3 * SECOND) == (START + 3 * SECOND, 4)
+
+
+def test_a_walk_includes_the_end_of_its_range_and_nothing_after_it():
+    walks, job = Walks(lambda: True), make_job(listed(4), START)
+    assert walks.latest(job, START, START + 2 * SECOND) == (START + 2 * SECOND, 3)
+    assert walks.latest(job, START, START + 2 * SECOND - 1) == (START + SECOND, 2)
+    assert walks.latest(job, START + SECOND, START + 2 * SECOND) == (START + 2 * SECOND, 2)
+    assert walks.latest(job, START, START) == (START, 1)
+
+
+def test_a_walk_goes_no_farther_than_the_limit(monkeypatch):
+    monkeypatch.setattr("rota.core.walks.WALK_LIMIT", 5)
+    job = make_job(listed(50), START)
+    assert Walks(lambda: True).latest(job, START, START + 40 * SECOND) == (START + 4 * SECOND, 5)
+
+
+def test_a_walk_that_takes_too_much_work_ends_where_it_is_and_raises_if_it_is_nowhere():
+    class Weary(ListTrigger):
+        def after(self, instant, previous=None):
+            if instant >= self.times[2]:
+                raise TooMuchWorkError("enough")
+            return super().after(instant, previous)
+
+    job = make_job(Weary(listed(9).times), START)
+    walks = Walks(lambda: True)
+    assert walks.latest(job, START, START + 8 * SECOND) == (START + 2 * SECOND, 3)
+    assert walks.latest(job, START + SECOND, START + 8 * SECOND) == (START + 2 * SECOND, 2)
+    with pytest.raises(TooMuchWorkError):
+        walks.latest(job, START + 2 * SECOND, START + 8 * SECOND)
+
+
+def begun(*ids):
+    """Return walks of some jobs that are not over, begun one second after the start."""
+    walks = Walks(lambda: False)
+    walks.now = START + SECOND
+    for name in ids:
+        job = make_job(listed(9), START)
+        job.id = name
+        with pytest.raises(NotYet):
+            walks.latest(job, START, START + 8 * SECOND)
+    return walks
+
+
+def test_a_job_is_planned_by_the_time_at_which_its_walk_began():
+    walks, job = begun("j"), make_job(listed(9), START)
+    assert walks
+    assert walks.time_of(job) == START + SECOND
+    walks.now += 5 * SECOND
+    assert walks.time_of(job) == START + SECOND
+    other = make_job(listed(9), START)
+    other.id = "other"
+    assert walks.time_of(other) == START + 6 * SECOND
+    walks.now = START + SECOND - 1
+    assert walks.time_of(job) == START + SECOND - 1
+    assert not walks
+
+
+def test_the_walks_of_jobs_that_were_planned_or_are_gone_are_forgotten():
+    walks, job = begun("a", "b", "c"), make_job(listed(9), START)
+    walks.now += SECOND
+
+    def times():
+        found = []
+        for job.id in "abc":
+            found.append((walks.time_of(job) - START) // SECOND)
+        return found
+
+    walks.is_over("a")
+    walks.is_over("unknown")
+    assert times() == [2, 1, 1]
+    walks.keep({"b"})
+    assert walks
+    assert times() == [2, 1, 2]
+    walks.keep(())
+    assert not walks
+
+
+def test_walks_that_have_not_begun_are_none():
+    assert not Walks(lambda: True)
+    assert Walks(lambda: True).now == 0
+
+
+def test_only_a_trigger_with_no_other_way_is_walked_over():
+    class Counted(ListTrigger):
+        counts_work = True
+
+    class Knowing(ListTrigger):
+        def latest(self, first, now):
+            return now, 1
+
+    assert walks_by_step(listed(1))
+    assert not walks_by_step(Counted([]))
+    assert not walks_by_step(Knowing([]))
+    assert not walks_by_step(every(1))
+    assert not walks_by_step(object())
 
 
 def test_a_trigger_with_many_times_to_walk_over_does_not_hold_up_the_others():

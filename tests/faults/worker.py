@@ -28,6 +28,7 @@ from rota.events import (
 from rota.executors.base import current_run
 from rota.executors.pool import ThreadPoolExecutor
 from rota.jobstores.base import BaseJobStore
+from rota.jobstores.durable import DurableJobStore
 from rota.schedulers.asyncio import AsyncIOScheduler
 from rota.schedulers.blocking import BlockingScheduler
 from rota.schedulers.plugins import create_plugin
@@ -71,16 +72,16 @@ def shift_in(path: str | None) -> int:
 
 def shift_servers(path: str) -> None:
     """Let the clocks of servers tell this process a time that is wrong, as a file says."""
-    measure = BaseJobStore._measure
+    measure = DurableJobStore._measure
 
-    def wrongly(self: BaseJobStore, ask: Callable[[], int | None]) -> int:
+    def wrongly(self: DurableJobStore, ask: Callable[[], int | None]) -> int:
         def told() -> int | None:
             there = ask()
             return None if there is None else there + shift_in(path)
 
         return measure(self, told)
 
-    BaseJobStore._measure = wrongly  # type: ignore[method-assign]
+    DurableJobStore._measure = wrongly  # type: ignore[method-assign]
 
 
 def append(path: str, *words: object) -> None:

@@ -197,7 +197,7 @@ def test_passes_of_a_slow_store_are_made_in_one_other_thread_and_never_overlap(l
     assert scheduler.passes[0] is not loop.thread
     assert len(loop.timers) == 1
     scheduler.shutdown()
-    scheduler._drainer.join(10)
+    scheduler._lifecycle.drainer.join(10)
     assert scheduler._closed.is_set()
     assert not [thread for thread in threading.enumerate() if thread.name == "rota-helper"]
 

@@ -323,7 +323,7 @@ def test_a_program_that_ends_at_once_is_told_how_to_keep_running(program, words)
         "scheduler.start()",  # it has no jobs
         DAILY + "scheduler.start(); scheduler.shutdown()",
         DAILY + "scheduler.start(); scheduler.add_job(ran.set); ran.wait(10)",
-        DAILY + "scheduler.start(); scheduler._started_at -= 10**7",  # it ran for ten seconds
+        DAILY + "scheduler.start(); scheduler._lifecycle.started_at -= 10**7",  # it ran for ten seconds
         DAILY + "scheduler.start(); scheduler.pause_job(scheduler.get_jobs()[0].id)",
     ],
 )

@@ -177,6 +177,26 @@ def _read_time(name: str, text: str, zone: tzinfo | None, is_date: bool) -> date
 
 def _read_rule(text: str) -> tuple[str, datetime | None]:
     """Return a rule without UNTIL, its parts in the usual order, and UNTIL."""
+    parts = _parts(text)
+    frequency = parts.get("FREQ")
+    if frequency not in FREQUENCIES:
+        raise TriggerError(f"RRULE: FREQ is one of {', '.join(FREQUENCIES)}, not {frequency}")
+    if "COUNT" in parts and "UNTIL" in parts:
+        raise TriggerError("RRULE: COUNT and UNTIL exclude each other")
+    _check_lengths(parts)
+    _read_numbers(parts, frequency)
+    if parts.get("WKST", "MO") not in WEEKDAYS:
+        raise TriggerError(f"RRULE: WKST is one of {', '.join(WEEKDAYS)}, not {parts['WKST']}")
+    if "BYDAY" in parts:
+        _check_days(parts["BYDAY"], frequency, "BYWEEKNO" in parts)
+    if "BYSETPOS" in parts and not any(name.startswith("BY") and name != "BYSETPOS" for name in parts):
+        raise TriggerError("RRULE: BYSETPOS picks from what another BY part gives; there is none")
+    until = _read_until(parts.pop("UNTIL")) if "UNTIL" in parts else None
+    return ";".join(f"{name}={parts[name]}" for name in PARTS if name in parts), until
+
+
+def _parts(text: str) -> dict[str, str]:
+    """Return the values of a rule by the names of its parts."""
     parts: dict[str, str] = {}
     for part in text.split(";"):
         name, sign, value = part.partition("=")
@@ -189,28 +209,19 @@ def _read_rule(text: str) -> tuple[str, datetime | None]:
         if name in parts:
             raise TriggerError(f"RRULE: {name} is there twice")
         parts[name] = value
-    frequency = parts.get("FREQ")
-    if frequency not in FREQUENCIES:
-        raise TriggerError(f"RRULE: FREQ is one of {', '.join(FREQUENCIES)}, not {frequency}")
-    if "COUNT" in parts and "UNTIL" in parts:
-        raise TriggerError("RRULE: COUNT and UNTIL exclude each other")
+    return parts
+
+
+def _read_numbers(parts: dict[str, str], frequency: str) -> None:
+    """Check the parts that are numbers, and write them in the usual form."""
     for name, most in (("COUNT", LARGEST_COUNT), ("INTERVAL", LARGEST_INTERVAL)):
         if name in parts:
             parts[name] = str(_number(name, parts[name], 1, most))
-    _check_lengths(parts)
     for name, (least, most) in NUMBERS.items():
         if name in parts:
             parts[name] = ",".join(str(_number(name, item, least, most)) for item in parts[name].split(","))
             if frequency in FORBIDDEN.get(name, ()):
                 raise TriggerError(f"RRULE: {name} does not go with FREQ={frequency} (RFC 5545, 3.3.10)")
-    if parts.get("WKST", "MO") not in WEEKDAYS:
-        raise TriggerError(f"RRULE: WKST is one of {', '.join(WEEKDAYS)}, not {parts['WKST']}")
-    if "BYDAY" in parts:
-        _check_days(parts["BYDAY"], frequency, "BYWEEKNO" in parts)
-    if "BYSETPOS" in parts and not any(name.startswith("BY") and name != "BYSETPOS" for name in parts):
-        raise TriggerError("RRULE: BYSETPOS picks from what another BY part gives; there is none")
-    until = _read_until(parts.pop("UNTIL")) if "UNTIL" in parts else None
-    return ";".join(f"{name}={parts[name]}" for name in PARTS if name in parts), until
 
 
 def _check_lengths(parts: dict[str, str]) -> None:

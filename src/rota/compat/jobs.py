@@ -33,8 +33,7 @@ def set_option(job: Job, name: str, value: Any) -> None:
     job.policy = with_options(job.policy, {name: value})
     waits_for = None if alias is not None or not hasattr(scheduler, "_pending_alias") else job._where()
     if waits_for is not None:  # else the defaults of the time of start() would take its place
-        key = waits_for, job.id
-        scheduler._pending_options[key] = {**scheduler._pending_options.get(key, {}), name: value}
+        scheduler._add_pending_options(job, waits_for, {name: value})
 
 
 def run_times(job: Job, now: datetime) -> list[datetime]:

@@ -13,14 +13,32 @@ from ..executors.base import BaseExecutor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
-    from typing import Any, NoReturn
+    from typing import Any, NoReturn, Protocol
 
+    from ..core.policy import Policy
     from ..job.handle import Job
 
-    #: rota.schedulers.base.BaseScheduler, which imports this module
-    BaseScheduler = Any
+    class HasDefaults(Protocol):
+        """What has the defaults of jobs."""
+
+        default_policy: Policy
+
+    class HasEntries(Protocol):
+        """What has the listeners of a scheduler."""
+
+        @property
+        def entries(self) -> Sequence[Any]: ...
+        def set(self, wanted: list[Entry]) -> None: ...
+
+    class Overriding(Protocol):
+        """A scheduler whose class overrides how executors or jobs are looked up."""
+
+        _executors: dict[str, BaseExecutor]
+
+        def _lookup_executor(self, alias: Any) -> BaseExecutor: ...
+        def _lookup_job(self, job_id: str, jobstore_alias: str | None) -> tuple[Job, str | None]: ...
 
     Entry = tuple[Callable[[Any], Any], int]
 
@@ -30,22 +48,21 @@ _DEFAULTS = ("misfire_grace_time", "coalesce", "max_instances")
 class JobDefaults(dict[str, "Any"]):
     """``_job_defaults``: the defaults of jobs that are added from now on.
 
-    :param scheduler: whose they are
+    :param holder: what has them as its ``default_policy``
     """
 
-    __slots__ = ("_scheduler",)
+    __slots__ = ("_holder",)
 
-    def __init__(self, scheduler: BaseScheduler) -> None:
-        from ..core.policy import seconds_of
+    def __init__(self, holder: HasDefaults) -> None:
+        from ..core.policy import seconds_of  # rare
 
-        policy = scheduler._default_policy
+        policy = holder.default_policy
         values = (seconds_of(policy.misfire_grace), policy.coalesce, policy.max_instances)
         super().__init__(zip(_DEFAULTS, values, strict=True))
-        self._scheduler = scheduler
+        self._holder = holder
 
     def __setitem__(self, name: str, value: Any) -> None:
-        scheduler = self._scheduler
-        scheduler._default_policy = with_options(scheduler._default_policy, {name: value})
+        self._holder.default_policy = with_options(self._holder.default_policy, {name: value})
         super().__setitem__(name, value)
 
     def update(self, *args: Any, **changes: Any) -> None:
@@ -69,25 +86,27 @@ class JobDefaults(dict[str, "Any"]):
 class ListenersView(MutableSequence["Entry"]):
     """``_listeners``: pairs of a callback and its mask, in the order in which they are called.
 
-    :param scheduler: whose they are
+    :param listeners: the listeners of a scheduler
+    :param lock: held while they are changed
     """
 
-    __slots__ = ("_scheduler",)
+    __slots__ = ("_listeners", "_lock")
 
-    def __init__(self, scheduler: BaseScheduler) -> None:
-        self._scheduler = scheduler
+    def __init__(self, listeners: HasEntries, lock: Any) -> None:
+        self._listeners = listeners
+        self._lock = lock
 
     def _pairs(self) -> list[Entry]:
-        return [(queue.callback, queue.mask) for queue in self._scheduler._listening.queues]
+        return [(queue.callback, queue.mask) for queue in self._listeners.entries]
 
     def replace(self, entries: Iterable[Entry]) -> None:
         """Let these be the listeners; those that stay keep the events that wait for them."""
         wanted = [(callback, mask) for callback, mask in entries]
-        with self._scheduler._listeners_lock:
-            self._scheduler._listening.set(wanted)
+        with self._lock:
+            self._listeners.set(wanted)
 
     def __len__(self) -> int:
-        return len(self._scheduler._listening.queues)
+        return len(self._listeners.entries)
 
     def __getitem__(self, index: Any) -> Any:
         return self._pairs()[index]
@@ -123,7 +142,7 @@ class LookedUp(Mapping[str, BaseExecutor]):
     :param scheduler: whose method it is
     """
 
-    def __init__(self, scheduler: BaseScheduler) -> None:
+    def __init__(self, scheduler: Overriding) -> None:
         self._scheduler = scheduler
 
     def __getitem__(self, alias: str) -> BaseExecutor:
@@ -157,7 +176,7 @@ class NoExecutor(BaseExecutor):
         self.other.submit_job(job, run_times)
 
 
-def find_job(scheduler: BaseScheduler, job_id: str, jobstore_alias: str | None) -> Job | None:
+def find_job(scheduler: Overriding, job_id: str, jobstore_alias: str | None) -> Job | None:
     """Return the job that an overridden ``_lookup_job()`` gives, None if it finds none."""
     try:
         found: Job = scheduler._lookup_job(job_id, jobstore_alias)[0]

@@ -5,7 +5,6 @@ The claim protocol stays the store's own; what is replaced is asked for what is 
 
 from __future__ import annotations
 
-import pickle
 from functools import partial
 from threading import get_ident
 from types import MethodType
@@ -13,11 +12,11 @@ from types import MethodType
 from ..clock import instant, moment
 from ..core.policy import with_options
 from ..core.states import ENDED, PAUSED, QUARANTINED, set_job_state
-from ..errors import ConfigurationError, DeserializationError, JobLookupError
+from ..errors import ConfigurationError, JobLookupError
 from ..interrupts import is_interrupt
-from ..jobstores.base import BaseJobStore, page
 from ..texts import error_text, repr_of, shortened
 from .overrides import own_module
+from .stored_state import StoredState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
     from ..core.plan import Decision
     from ..core.policy import Policy
     from ..job.handle import Job
+
+    #: rota.jobstores.base.BaseJobStore, which imports this module
+    BaseJobStore = Any
 
 #: What APScheduler's stores are made of and nothing of ours calls.
 _NEVER_CALLED = ("_get_jobs", "_reconstitute_jobs", "_get_job_index")
@@ -39,7 +41,7 @@ def obey(store: BaseJobStore, names: Collection[str]) -> None:
 
     :param names: their names
     """
-    own = vars(store)
+    own: dict[str, Any] = store.__dict__
     for name in sorted(names):
         _check(store, name)
     for name in names:
@@ -87,7 +89,7 @@ def _known(store: BaseJobStore, job: Job) -> Job:
     """Return the job that the store knows, with what the program has put into the one that it returned."""
     if job.version > 0:
         return job
-    stored = store.lookup_job(job.id)  # the program has made another object of it
+    stored: Job | None = store.lookup_job(job.id)  # the program has made another object of it
     if stored is None:
         raise JobLookupError(job.id)
     known = stored if not store.does_io else stored.copy()
@@ -105,7 +107,8 @@ def _select_jobs(
     store: BaseJobStore, state: Collection[str] | None = None, limit: int | None = None, offset: int = 0
 ) -> list[Job]:
     """Ask get_all_jobs() of the program."""
-    return page(store.get_all_jobs(), state, limit, offset)
+    found: list[Job] = _of_port(store, "select_jobs")(state, limit, offset)
+    return found
 
 
 def _add_jobs(
@@ -120,7 +123,13 @@ def _add_jobs(
             f"connection must be left out with {repr_of(store)}, got one; its class overrides add_job() or update_job(), which "
             f"take none"
         )
-    BaseJobStore.add_jobs(store, jobs, replace)
+    _of_port(store, "add_jobs")(jobs, replace)
+
+
+def _of_port(store: BaseJobStore, name: str) -> Any:
+    """Return a method as the port has it, which calls APScheduler's eight methods only."""
+    port = next(cls for cls in type(store).__mro__ if cls.__module__ == "rota.jobstores.base")
+    return partial(getattr(port, name), store)
 
 
 def _check_job(store: BaseJobStore, job: Job) -> None:
@@ -172,7 +181,7 @@ def _claim(store: BaseJobStore, decisions: Sequence[Decision], node: str, now: i
 
 def _tell_moved(store: BaseJobStore, job: Job) -> None:
     """Call update_job() of a program with a job that the store has moved already: what ours would write is written."""
-    moved, key = vars(store).setdefault("_moved", set()), (get_ident(), job.id)
+    moved, key = store.__dict__.setdefault("_moved", set()), (get_ident(), job.id)
     moved.add(key)
     try:
         store.update_job(job)
@@ -194,22 +203,6 @@ _BRIDGES: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
 
 
 # -- jobs that the program restores -----------------------------------------------------------------------------------
-
-
-class StoredState(bytes):
-    """A job as it was stored, in APScheduler's form: a pickle of its state; and the job that was restored of it."""
-
-    job: Job
-
-    @classmethod
-    def of(cls, job: Job) -> StoredState:
-        """Return the state of a job; one that cannot be pickled is only known to our own _reconstitute_job()."""
-        try:
-            made = cls(pickle.dumps(job.__getstate__(), pickle.HIGHEST_PROTOCOL))
-        except Exception:
-            made = cls()
-        made.job = job
-        return made
 
 
 def restored(store: Any, job: Job) -> Job:
@@ -236,13 +229,3 @@ def _policy_of(made: Job, job: Job) -> Policy:
     """Return the policy of a job with what APScheduler's form of it can say taken from another one."""
     told = {name: getattr(made, name) for name in ("misfire_grace_time", "coalesce", "max_instances")}
     return with_options(job.policy, told)
-
-
-def reconstituted(store: Any, job_state: bytes) -> Job:
-    """Return the job of a stored state: what programs reach by super()._reconstitute_job(job_state)."""
-    if type(job_state) is StoredState:
-        return job_state.job.copy()
-    raise DeserializationError(
-        f"job_state must be what {type(store).__name__} hands to _reconstitute_job(), got {shortened(repr_of(job_state), 100)}; "
-        f"a state that you have stored yourself goes into Job.__new__(Job) by __setstate__()"
-    )

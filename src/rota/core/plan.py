@@ -293,7 +293,7 @@ def _last_due(job: Job, nominal: int, now: int, walks: Walks | None) -> tuple[in
     last, count = _latest(job, nominal, now, walks)
     if _most_late(job):
         for _ in range(JITTER_STEPS):
-            if last <= nominal or due_time_of(job, last) <= now:
+            if due_time_of(job, last) <= now:  # that of the pending time is
                 break
             last, count = _latest(job, nominal, last - 1, walks)
         else:

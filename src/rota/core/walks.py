@@ -94,6 +94,4 @@ class Walks:
 
 def walks_by_step(trigger: Any) -> bool:
     """Whether a trigger has no other way to find the last of its times in a range than to ask for each."""
-    return getattr(type(trigger), "latest", None) is BaseTrigger.latest and not getattr(
-        trigger, "counts_work", False
-    )
+    return getattr(type(trigger), "latest", None) is BaseTrigger.latest and not trigger.counts_work

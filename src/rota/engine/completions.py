@@ -211,14 +211,7 @@ class Completions:
         if not batch:
             return True
         ended_now = batch if self.in_hand is None else self._without_unstarted(batch)
-        waiting = False
-        for run in ended_now:
-            job = run.job
-            if job is not None and (
-                job.next_due == HELD or (self._asks_triggers and job.trigger.follows_end)
-            ):
-                waiting = True
-                break
+        waiting = self._has_waiting_job(ended_now)
         try:
             refused, lost, left, error = (
                 self._carry_out(ended_now, reopened) if ended_now else ((), (), (), None)
@@ -232,12 +225,8 @@ class Completions:
             batch = [run for run in batch if run not in unwritten]
             ended_now = [run for run in ended_now if run not in unwritten]
         self.recorded += len(batch)
-        in_hand = self.in_hand
-        if in_hand is not None:
-            for run in batch:
-                key = (run.job_id, run.nominal)
-                if in_hand.get(key) is run:
-                    del in_hand[key]
+        if self.in_hand is not None:
+            self._let_go(self.in_hand, batch)
         try:
             self._announce(ended_now, refused, lost)
         finally:
@@ -254,6 +243,22 @@ class Completions:
             if error is not None:
                 self._back_off.failed(error, "recording ended runs")
         return error is None
+
+    def _has_waiting_job(self, runs: Sequence[Run]) -> bool:
+        """Whether the job of a run waits for its end: for room, or as its next time is counted from there."""
+        for run in runs:
+            job = run.job
+            if job is not None and (
+                job.next_due == HELD or (self._asks_triggers and job.trigger.follows_end)
+            ):
+                return True
+        return False
+
+    def _let_go(self, in_hand: dict[tuple[str, int], Run], runs: Sequence[Run]) -> None:
+        for run in runs:
+            key = (run.job_id, run.nominal)
+            if in_hand.get(key) is run:
+                del in_hand[key]
 
     def _carry_out(
         self, runs: Sequence[Run], reopened: int

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..core.plan import Decision
-    from ..core.run import Run
+    from ..core.run import Permission, Run
     from ..core.walks import Walks
     from ..job.handle import Job
     from .lease import Lease
@@ -273,8 +273,21 @@ class StorePass:
             leave_in_hand(state, won)
         if len(won) < len(decisions) or state.unclaimed:
             state.unclaimed.note(decisions, won, self._outlet.clock.monotonic())
-        submissions: dict[str, list[Run]] = {}
-        #: jobs whose times had records already
+        count, heads, left_out = self._sorted(won, permission)
+        if count:
+            state.completions.expect(count, won)
+            for alias, runs in heads.items():
+                submit(self._outlet, state, alias, runs)
+        for job in left_out:  # after what is claimed has been handed out, as this may raise
+            go_on(state.store, job)
+        return count if won else None
+
+    def _sorted(
+        self, won: Sequence[Decision], permission: Permission | None
+    ) -> tuple[int, dict[str, list[Run]], list[Job]]:
+        """Announce what was claimed; return how many runs it has, their heads by executor, and the jobs whose times had records."""
+        state = self._state
+        heads: dict[str, list[Run]] = {}
         left_out: list[Job] = []
         count = 0
         wanted = self._outlet.wanted()
@@ -288,23 +301,17 @@ class StorePass:
                 if state.skipping:
                     state.skipping.discard(decision.job.id)
                 alias = runs[0].executor
-                if alias in submissions:
-                    submissions[alias].append(runs[0])
+                if alias in heads:
+                    heads[alias].append(runs[0])
                 else:
-                    submissions[alias] = [runs[0]]
+                    heads[alias] = [runs[0]]
                 if wanted & EVENT_JOB_SUBMITTED:
                     announce_submission(self._outlet, state.alias, decision.job, EVENT_JOB_SUBMITTED, runs)
             elif not decision.records and decision.error is None:
                 left_out.append(decision.job)
             if decision.records or decision.error is not None or decision.state == ENDED:
                 announce_rest(self._outlet, state.alias, decision, state.skipping, state.store.now)
-        if count:
-            state.completions.expect(count, won)
-            for alias, heads in submissions.items():
-                submit(self._outlet, state, alias, heads)
-        for job in left_out:  # after what is claimed has been handed out, as this may raise
-            go_on(state.store, job)
-        return count if won else None
+        return count, heads, left_out
 
     def _claim(self, decisions: Sequence[Decision], now: int) -> list[Decision]:
         state = self._state

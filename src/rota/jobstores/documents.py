@@ -1,4 +1,4 @@
-"""Jobs and runs as plain data, for the stores that keep documents; and what all stores check before they keep anything.
+"""Jobs and runs as plain data, as all durable stores write and read them, and what they check before they write.
 
 Pure conversions; knows no store and no third-party library.
 """
@@ -6,6 +6,7 @@ Pure conversions; knows no store and no third-party library.
 from __future__ import annotations
 
 from operator import attrgetter
+from random import getrandbits
 
 from ..clock import HELD
 from ..codec.damaged import MOST, is_damaged, is_sound_run, is_time, mended_run, text_instead
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from ..codec.jobs import JobFormat
     from ..core.plan import Decision
 
-#: later than everything, also than what is held
+#: later than every due time, HELD included
 _NEVER = float("inf")
 
 
@@ -35,9 +36,9 @@ _NEVER = float("inf")
 
 
 def parts_of(job: Job, format: JobFormat) -> tuple[str, str, str, str, str, str, str, str]:
-    """Return what a job is: id, name, callable reference, trigger, args, kwargs, options and executor, all texts.
+    """Return the parts of a job as texts: id, name, callable reference, trigger, args, kwargs, options and executor.
 
-    :raises JobValueError, TransientJobError, SerializationError: if the job does not fit
+    :raises JobValueError, TransientJobError, SerializationError: if the job cannot be stored
     """
     for what, text in (("id", job.id), ("name", job.name), ("executor", job.executor)):
         if not text.isascii() or "\0" in text:
@@ -80,10 +81,19 @@ def job_of(
     )
 
 
+def new_version() -> int:
+    """Return the version of a job that is added.
+
+    It begins anywhere, so that a decision about a removed job of the same id cannot be taken for one about this job.
+    """
+    return getrandbits(40)
+
+
 def healing_as(error: str | None, has_time: bool = True) -> tuple[str, str | None]:
     """Return the state and error with which a job in quarantine is read to see whether it can be restored now.
 
-    :param has_time: whether it has a next time; one that has lost it by a damage waits for somebody to give it one
+    :param error: the reason of its quarantine
+    :param has_time: whether it has a next time; one that has lost it by damage stays in quarantine until it is given one
     """
     if is_misnamed(error) or (not has_time and is_damaged(error)):
         return QUARANTINED, error
@@ -91,9 +101,10 @@ def healing_as(error: str | None, has_time: bool = True) -> tuple[str, str | Non
 
 
 def heal(job: Job, now: int) -> bool:
-    """Make a job out of quarantine active (or paused) if its data could be restored and the planner can work with it.
+    """Make a job from quarantine active (or paused) if its data could be restored and it can be planned.
 
-    :param job: a job whose state was set by :func:`healing_as` before it was restored; it is left unusable if the answer is False
+    :param job: a job that was restored with the state of :func:`healing_as`; it is not to be used if the answer is False
+    :param now: instant
     """
     if job.state == QUARANTINED:
         return False
@@ -114,12 +125,13 @@ def heal(job: Job, now: int) -> bool:
 
 
 def steps_from(found: object, known: int, may_migrate: bool, where: str, remedy: str) -> range:
-    """Return the versions of a store's layout that have to be migrated, each to the one after it.
+    """Return the versions of a store's layout that have to be migrated, each to the next one.
 
     :param found: the version that the store says it has
     :param known: the version that this code works with
+    :param may_migrate: whether an older version may be migrated
     :param where: the store, for messages
-    :param remedy: what else can be given, such as "another path"
+    :param remedy: what can be given instead, such as "another path"
     :raises SchemaError: if this code does not know the version, or may not migrate it
     """
     if not isinstance(found, int) or not 1 <= found <= known:
@@ -136,7 +148,7 @@ def steps_from(found: object, known: int, may_migrate: bool, where: str, remedy:
 def remedy_for(found: object, known: int, other: str) -> str:
     """Return what to do about a layout of a version that this code does not know, as the end of a message.
 
-    :param other: what else can be given, such as "another path"
+    :param other: what can be given instead, such as "another path"
     """
     if isinstance(found, int) and found > known:
         return f"Upgrade Rota: a newer version of it works with this store; or give {other}"
@@ -144,8 +156,8 @@ def remedy_for(found: object, known: int, other: str) -> str:
 
 
 def ordered(jobs: Iterable[Job]) -> list[Job]:
-    """Return jobs in the order of listings: the earliest due first, those without a due time last, those of one time by id."""
-    # Twice, as tuples as keys take three times as long.
+    """Return jobs in the order of listings: the earliest due first, those without a due time last, equal times by id."""
+    # Sorted twice, as tuples as keys take three times as long.
     found = sorted(jobs, key=attrgetter("id"))
     found.sort(key=_due_of)
     return found
@@ -169,18 +181,18 @@ def _check_text(what: str, text: str) -> None:
 
 
 def label_of(run: Run) -> tuple[str | None, str | None]:
-    """Return the job's name and its callable's reference as a record keeps them: those of a job that goes with its last run.
+    """Return the name and the callable's reference that are written with a run's record: those of a job that is gone.
 
-    All others are read from the job; writing them with each end would make bursts dearer.
+    For other runs they are read from the job: writing them with each end would slow bursts down.
     """
     job = run.job
     return (run.name, run.func) if job is None or job.state != ENDED else (job.name, job.func_ref)
 
 
 def check_times(decision: Decision) -> None:
-    """Refuse a decision that moves a job to what is no time; databases may take it, and who reads it does not.
+    """Refuse a decision that moves a job to a time that cannot be read again, though a database might store it.
 
-    :raises OverflowError: if the next time is none
+    :raises OverflowError: if the next time is not within the years 1 to 9999
     """
     due = decision.next_due
     if due is not None and due != HELD and not (is_time(due) and is_time(decision.next_nominal)):
@@ -190,9 +202,9 @@ def check_times(decision: Decision) -> None:
 
 
 def label_all(runs: Iterable[Run], names: Mapping[str, tuple[str, str]]) -> None:
-    """Give records that were read the name and the callable that they do not have: those of their job, or of another record of it.
+    """Give records that were read the name and the callable that they lack: those of their job, or of another of its records.
 
-    :param names: name and callable of jobs, by id
+    :param names: name and callable reference of jobs, by id
     """
     unlabelled = [run for run in runs if run.name is None]
     if unlabelled:
@@ -202,7 +214,7 @@ def label_all(runs: Iterable[Run], names: Mapping[str, tuple[str, str]]) -> None
 
 
 def fields_of(run: Run) -> dict[str, Any]:
-    """Return the record of a run as a flat document; what is None is left out, the result is a text (typed JSON)."""
+    """Return the record of a run as a flat document without fields that are None; the result is a text (typed JSON)."""
     name, func = label_of(run) if run.ended else (None, None)
     fields = {
         "job_id": run.job_id,
@@ -230,7 +242,7 @@ def fields_of(run: Run) -> dict[str, Any]:
 
 
 def run_of(fields: Mapping[str, Any]) -> Run:
-    """Return the run of such a document.
+    """Return the run of a flat document.
 
     :raises DeserializationError: if the document is no record of a run
     """
@@ -256,12 +268,12 @@ def run_of(fields: Mapping[str, Any]) -> Run:
 
 
 def mended_fields(fields: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """Return the fields of a damaged run as :func:`rota.codec.damaged.mended_run` does; what may be left out need not be there."""
+    """Return the fields of a damaged run and what is damaged, see :func:`rota.codec.damaged.mended_run`; optional ones may lack."""
     return mended_run({"last": fields.get("nominal"), "count": 1, **fields})
 
 
 def damage_of_run(fields: Mapping[str, Any]) -> str:
-    """Return what is damaged of the document of a run, in words; an empty text if nothing is."""
+    """Return what is damaged in the document of a run, in words; an empty text if nothing is."""
     return mended_fields(fields)[1]
 
 

@@ -1,6 +1,6 @@
-"""Which store this is: its identity, which is made together with its layout, and what a renewal concludes from what it finds.
+"""Whether a store is still the one that was opened: its identity, and how often its leases were renewed.
 
-Pure; knows no store.
+A store has an identity from the moment at which its layout is made; a renewal compares it. Pure; knows no store.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SENTENCES = {
 
 
 def new_identity() -> str:
-    """Return an identity that no store has had."""
+    """Return a new identity, which no other store has."""
     return urandom(16).hex()
 
 
@@ -34,7 +34,7 @@ def replaced(change: str, store: str) -> StoreReplacedError:
     """Return the error that says what happened to a store.
 
     :param change: EMPTIED, RESTORED, REPLACED or MOVED
-    :param store: the store in words, as the beginning of the message
+    :param store: the store in words, with which the message begins
     """
     return StoreReplacedError(_SENTENCES[change].format(store=store), change)
 
@@ -44,22 +44,22 @@ class Changed(Exception):
 
 
 class Identity:
-    """What a store object knows of the store that it has open: its identity, and the leases that it has written there."""
+    """The identity of the store that a store object has opened, and the leases that the object has written there."""
 
     __slots__ = ("_written", "value")
 
     def __init__(self) -> None:
         self.value = ""
-        #: for each node how often its lease had been renewed, and until when it lasts
+        #: for each node how often its lease was renewed, and the instant until which it lasts
         self._written: dict[str, tuple[int, int]] = {}
 
     @property
     def is_watched(self) -> bool:
-        """Whether there is a node whose renewals look after the store."""
+        """Whether a node renews a lease here, and so checks the identity again and again."""
         return bool(self._written)
 
     def opened(self, value: str) -> None:
-        """Take note of the store that was opened; what was written to another one means nothing any more."""
+        """Take note of the store that was opened, and forget the leases that were written to another one."""
         self.value = value
         self._written = {}
 
@@ -72,31 +72,35 @@ class Identity:
         self._written.pop(node, None)
 
     def renewals(self, node: str) -> int:
-        """Return how often a node's lease had been renewed at its last renewal by this object; 0 if there was none."""
+        """Return how often a node's lease was renewed, as of its last renewal by this object; 0 if there was none."""
         return self._written.get(node, (0, 0))[0]
 
     def until(self, node: str) -> int:
-        """Return until when a node's lease lasts that this object has renewed; 0 if there is none."""
+        """Return the instant until which a lease lasts that this object has renewed; 0 if there is none."""
         return self._written.get(node, (0, 0))[1]
 
     def change(self, node: str, now: int, found: str | None, renewals: int | None) -> str | None:
         """Return what happened to the store, None if it is the one that was opened.
 
-        A lease that is missing after it was over tells nothing: entries of nodes that were away for long are deleted.
+        A lease that is missing after it was over proves nothing: entries of nodes that were away for long are deleted.
 
-        :param now: instant, by the clock that leases are kept by
+        :param node: the id of the node that renews its lease
+        :param now: instant, by the clock that leases follow
         :param found: the identity in the store, None if it has none
-        :param renewals: how often the node's lease there was renewed, None if it has none
+        :param renewals: how often the node's lease in the store was renewed, None if there is no lease
+        :return: EMPTIED, REPLACED, RESTORED or None
         """
         if found != self.value:
             return EMPTIED if found is None else REPLACED
         return RESTORED if self.is_restored(node, now, renewals) else None
 
     def is_restored(self, node: str, now: int, renewals: int | None, known: int | None = None) -> bool:
-        """Whether a node's lease is missing though it cannot be over, or older than it was written.
+        """Whether a node's lease is missing though it cannot be over, or was renewed less often than this object knows.
 
-        :param renewals: how often the node's lease there was renewed, None if it has none
-        :param known: how often it had been renewed before the store was asked; None: as it is known now
+        :param node: the id of the node
+        :param now: instant, by the clock that leases follow
+        :param renewals: how often the node's lease in the store was renewed, None if there is no lease
+        :param known: how often it had been renewed before the store was asked; None: as this object knows it now
         """
         written, until = self._written.get(node, (0, 0))
         known = written if known is None else known

@@ -1,4 +1,4 @@
-"""The ledger of stores that have none of their own: a ring of records in the memory of this process.
+"""Runs under way and a ring of records in the memory of this process: for the memory store, and stores of eight methods.
 
 It keeps what it is told, and knows no store.
 """
@@ -11,7 +11,6 @@ from itertools import islice
 from operator import attrgetter
 from threading import RLock
 
-from ..core.plan import is_by_hand
 from ..core.run import label
 
 TYPE_CHECKING = False
@@ -27,39 +26,32 @@ RING_SIZE = 10_000
 
 
 class MemoryLedger:
-    """A bounded ring of ledger records and the counts of running runs, for stores that have no ledger of their own."""
+    """The runs under way, and a bounded ring of records of those that have ended.
+
+    :param size: how many records are kept
+    """
 
     def __init__(self, size: int = RING_SIZE) -> None:
         self.lock = RLock()
+        #: how many runs of each job are under way; of the memory store, which counts on its jobs, those of jobs that left it
         self.running: dict[str, int] = {}
-        #: jobs that wait for their runs to finish, and their pending nominal time
-        self.held: dict[str, int | None] = {}
         #: in the order of their claims
         self.under_way: dict[Run, None] = {}
         self._ended: deque[Run] = deque(maxlen=size)
         #: the latest instant of a claim: no nominal time after it has a record
         self.claimed_until = 0
-        #: how many records there have been, and how many of them the index has taken in
+        #: how many records were kept so far, and how many of them are in the index
         self._count = 0
         self._indexed = 0
-        #: the records of each job, for those that come back; made up to date when somebody asks, and bounded by the ring
+        #: the records of each job, for jobs that are added again; brought up to date when it is needed, and bounded by the ring
         self._index: dict[str, list[Recorded]] = {}
         self._index_size = 0
 
-    def claim(self, decision: Decision, node: str, now: int) -> None:
-        """Take note of a decision's runs and records."""
-        for run in decision.runs:
-            run.owner = node
-            run.claimed_at = now
-            self.under_way[run] = None
-        if decision.runs:
-            self.running[decision.job.id] = self.running.get(decision.job.id, 0) + len(decision.runs)
-        if now > self.claimed_until:
-            self.claimed_until = now
-        self.record(decision.records, node)
-
     def record(self, records: Sequence[Run], node: str) -> None:
-        """Keep records of nominal times that did not run."""
+        """Keep records of nominal times that did not run.
+
+        :param node: the id of the node that decided so
+        """
         for record in records:
             record.owner = node
             label(record)
@@ -70,19 +62,8 @@ class MemoryLedger:
         self._count += len(runs)
         self._ended.extend(runs)
 
-    def finish(self, runs: Sequence[Run]) -> list[str]:
-        """Take note of ended runs; return the ids of held jobs that have no run under way any more."""
-        free = []
-        self._count += len(runs)
-        for run in runs:
-            self.under_way.pop(run, None)
-            if not self.count_down(run.job_id) and run.job_id in self.held:
-                free.append(run.job_id)
-            self._ended.append(run)
-        return free
-
     def count_down(self, job_id: str) -> int:
-        """Take note that a run of a job has ended; return how many of its runs are left."""
+        """Count a run of a job as ended; return how many of its runs are under way now."""
         left = self.running.get(job_id, 0) - 1
         if left > 0:
             self.running[job_id] = left
@@ -98,17 +79,6 @@ class MemoryLedger:
                 counts[run.job_id] += 1
         return counts
 
-    def waiting_in_vain(self) -> list[str]:
-        """Return the ids of held jobs that have no run under way."""
-        return [job_id for job_id, count in self.count_under_way(self.held).items() if not count]
-
-    def set_running(self, job_id: str, count: int) -> None:
-        """Count so many runs of a job as running."""
-        if count:
-            self.running[job_id] = count
-        else:
-            self.running.pop(job_id, None)
-
     def recorded(self, job_id: str, since: int) -> list[Recorded]:
         """Return the records of a job that stand for times from an instant on, oldest first."""
         from ..core.recorded import standing_from  # import time
@@ -120,7 +90,7 @@ class MemoryLedger:
         return standing_from([*found, *current], since) if current else found
 
     def leave_out(self, decision: Decision) -> bool:
-        """Take out of a decision what has a record already; return whether later times of its job have one, too."""
+        """Take out of a decision what has a record already (R4); return whether later times of its job have one, too."""
         from ..core.recorded import first_nominal, leave_out_recorded  # import time
 
         since = first_nominal(decision)
@@ -130,14 +100,6 @@ class MemoryLedger:
         recorded = self.recorded(decision.job.id, since)
         leave_out_recorded(decision, recorded)
         return following is not None and any(last >= following for _, last, _ in recorded)
-
-    def leave_out_if_late(self, decision: Decision, until: int) -> None:
-        """Do that for a decision that may meet records: about times of an earlier claim than the last, or a run by hand."""
-        from ..core.recorded import first_nominal  # import time
-
-        since = first_nominal(decision)
-        if since is not None and (since <= until or is_by_hand(decision)):
-            self.leave_out(decision)
 
     def _update_index(self) -> None:
         new = min(self._count - self._indexed, len(self._ended))
@@ -150,9 +112,14 @@ class MemoryLedger:
             self._index.setdefault(run.job_id, []).append(_standing(run))
 
     def select(self, job_id: str | None, status: str | Iterable[str] | None, limit: int) -> list[Run]:
-        """Return records, newest first."""
+        """Return records, newest first, runs under way among them.
+
+        :param job_id: only records of this job
+        :param status: only records with this status, or one of these
+        :param limit: the largest number of records
+        """
         wanted = {status} if isinstance(status, str) else None if status is None else set(status)
-        with self.lock:  # a copy: others go on writing meanwhile
+        with self.lock:  # a copy, as other threads go on writing
             runs = [*reversed(self.under_way), *reversed(self._ended)]
         found = (
             run

@@ -1,11 +1,12 @@
-"""Which records a ledger keeps, when they are looked at, and how many one step of housekeeping takes; for all durable stores.
+"""Which records a durable store keeps, when it looks for those that are not kept, and how many one step of housekeeping takes.
 
 Counts and decides; it reads and deletes nothing.
 """
 
 from __future__ import annotations
 
-from ..clock import HOUR, MINUTE
+from ..clock import DAY, HOUR, MINUTE
+from ..errors import ConfigurationError
 from .base import COUNTED
 
 TYPE_CHECKING = False
@@ -14,24 +15,24 @@ if TYPE_CHECKING:
 
 #: How many records one step looks at.
 LOOKED_AT = 1000
-#: How many records a step deletes, and how many jobs it restores: the first one, …
+#: How many records the first step deletes, and how many jobs it restores.
 FORGOTTEN = 100
 RESTORED = 20
-#: … and those that follow, so that each takes about so long (microseconds); but no more than so many, and not much fewer.
+#: The steps that follow do as much as takes them about this time (microseconds), within these two bounds.
 DURATION = 12_000
 MOST = 200
 LEAST = 10
-#: Of so many jobs the records are counted, those that get the most.
+#: New records are counted for this number of jobs: those that get the most.
 BUSY = 1000
-#: All records are looked at once an hour, or more often where they are kept for less than a day.
+#: All records are looked at once an hour, or once in this part of the time for which they are kept, if that is shorter.
 PARTS = 24
 
 
 class Retention:
-    """The bounds of one store's ledger.
+    """The bounds of one store's records.
 
     :param keep: how many ended runs of each job are kept, None for no bound
-    :param age: how many microseconds ended runs are kept, None for no bound
+    :param age: how long ended runs are kept (microseconds), None for no bound
     """
 
     def __init__(self, keep: int | None, age: int | None) -> None:
@@ -42,23 +43,23 @@ class Retention:
         self._looked_at: int | None = None
 
     def forget(self) -> None:
-        """Forget what is known of the records: they are those of another store now."""
+        """Forget what is known of the records, as they are another store's now."""
         self._written, self._looked_at = {}, None
 
     def count(self, job_id: str, records: int) -> None:
-        """Take note of new records of a job."""
+        """Count new records of a job."""
         if self.keep is None:
             return
         written = self._written
         if job_id in written or len(written) < BUSY:
             written[job_id] = written.get(job_id, 0) + records
             return
-        # Each new job takes one from all others, so those that get more than a thousandth of all records stay.
+        # A job that is not counted yet takes one from all the others, so those stay that get more than a thousandth of all records.
         self._written = {other: count - 1 for other, count in list(written.items()) if count > 1}
 
     def crowded(self) -> list[str]:
-        """Return the jobs that may have too many records by now."""
-        # Looking costs more than some records above the bound.
+        """Return the ids of jobs that may have too many records by now."""
+        # A tenth above the bound costs less than looking.
         most = (self.keep or 0) // 10
         written = self._written
         crowded = [job_id for job_id, count in list(written.items()) if count > most]
@@ -67,7 +68,7 @@ class Retention:
         return crowded
 
     def wants_all(self, now: int) -> bool:
-        """Whether it is time to look at the records of all jobs."""
+        """Whether it is time to look at all records."""
         every = HOUR if self.age is None else min(HOUR, max(self.age // PARTS, MINUTE))
         return self._looked_at is None or not 0 <= now - self._looked_at < every
 
@@ -80,10 +81,22 @@ class Retention:
         self._looked_at = now
 
 
-class Pace:
-    """How much the steps of one kind take on: as much as takes them about DURATION, on whatever disk, server and machine.
+def retention_of(keep_runs: int | None, keep_days: float | None) -> Retention:
+    """Return the bounds that a store's options ask for.
 
-    :param size: how much the first one takes on
+    :raises ConfigurationError: if one of them is wrong
+    """
+    if keep_runs is not None and keep_runs < 1:
+        raise ConfigurationError(f"keep_runs must be at least 1, or None for no bound, got {keep_runs!r}")
+    if keep_days is not None and not keep_days > 0:
+        raise ConfigurationError(f"keep_days must be more than 0, or None for no bound, got {keep_days!r}")
+    return Retention(keep_runs, None if keep_days is None else int(keep_days * DAY))
+
+
+class Pace:
+    """How much the next step of one kind does: as much as takes about DURATION on this disk, server and machine.
+
+    :param size: how much the first step does
     """
 
     def __init__(self, size: int) -> None:
@@ -92,7 +105,11 @@ class Pace:
         self._most = max(size, MOST)
 
     def note(self, done: int, took: int) -> None:
-        """Take note of a step: how much it did, and how many microseconds that took."""
+        """Adapt the size to a step that was done.
+
+        :param done: how much it did
+        :param took: how long that took (microseconds)
+        """
         if took > DURATION:
             self.size = max(self.size // 2, self._least)
         elif took < DURATION // 2 and done >= self.size:
@@ -104,11 +121,14 @@ def parts(
     those_after: Callable[[str | None, int], tuple[list[str], str | None]],
     pace: Pace,
 ) -> Iterator[tuple[list[str], int]]:
-    """Return the ids of all jobs in quarantine, as many at a time as a step takes on, and how many are left.
+    """Yield the ids of all jobs in quarantine, as many at a time as a step looks at, each time with how many are left.
 
-    :param some: returns so many of them
-    :param those_after: returns those among so many jobs of any state, by ids from a place on (None: the first), and the next place
-        (None: there is none). No index leads from one job in quarantine to the next, so of very many all jobs are passed over
+    No index leads from one job in quarantine to the next: if there are very many, all jobs are passed over.
+
+    :param some: returns at most so many ids of jobs in quarantine
+    :param those_after: looks at so many jobs of any state, in the order of their ids, from a place on (None: the first); returns
+        the ids of those in quarantine, and the next place (None: there is none)
+    :param pace: how many jobs the next step looks at
     """
     found = some(COUNTED)
     place: str | None = None

@@ -10,7 +10,7 @@ from threading import Thread, current_thread
 from ..util import asbool
 from .base import BaseScheduler
 from .blocking import BlockingScheduler
-from .stopping import CLOSING_GRACE
+from .lifecycle import CLOSING_GRACE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class BackgroundScheduler(BlockingScheduler):
 
         :param paused: True: process no jobs before :meth:`resume` is called
         """
-        self._check_startable()  # before anything that the running loop uses is replaced
+        self._lifecycle.check_startable()  # before anything that the running loop uses is replaced
         self._prepare_loop()
         BaseScheduler.start(self, paused)
         self._thread = Thread(target=self._main_loop, name="Rota", daemon=self._daemon)
@@ -47,7 +47,7 @@ class BackgroundScheduler(BlockingScheduler):
         """Stop; see :meth:`~rota.schedulers.base.BaseScheduler.shutdown`."""
         super().shutdown(wait, timeout)
         thread = self._replacement or self._thread
-        if thread is not None and thread is not current_thread() and not self._is_inside():
+        if thread is not None and thread is not current_thread() and not self._lifecycle.is_inside():
             thread.join(None if wait and timeout is None else CLOSING_GRACE)  # a pass may hang in a store
             if not thread.is_alive():
                 self._thread = self._replacement = None

@@ -1,6 +1,7 @@
-"""The public facade of every scheduler: its life, its stores and executors, its listeners and its health.
+"""The public facade of every scheduler: all signatures with what they do, and the inner methods that programs and hosts override.
 
-It delegates: the engine makes the passes, stores keep, executors run, and a host (a subclass) gives the thread of control.
+It delegates: new_jobs.py makes jobs, book.py keeps them, registry.py has executors and stores, lifecycle.py opens and closes, the
+engine makes the passes, and a host (a subclass) gives the thread of control. It decides nothing.
 """
 
 from __future__ import annotations
@@ -8,50 +9,69 @@ from __future__ import annotations
 import sys
 from abc import ABCMeta, abstractmethod
 from functools import partial
-from threading import Event, RLock
+from threading import RLock, Thread
+from types import FunctionType, MethodType
 
-from ..clock import LEASE, SECOND, SYSTEM_CLOCK, shown_moment
+from ..clock import LEASE, SYSTEM_CLOCK
 from ..compat.absent import without
-from ..core.policy import DEFAULT_POLICY
 from ..errors import (
-    AliasInUseError,
     JobTypeError,
     SchedulerAlreadyRunningError,
     SchedulerNotRunningError,
+    UnknownAliasError,
 )
-from ..events import (
-    EVENT_ALL,
-    EVENT_EXECUTOR_ADDED,
-    EVENT_EXECUTOR_REMOVED,
-    EVENT_JOBSTORE_ADDED,
-    EVENT_JOBSTORE_REMOVED,
-    EVENT_SCHEDULER_PAUSED,
-    EVENT_SCHEDULER_RESUMED,
-    EVENT_SCHEDULER_STARTED,
-    SchedulerEvent,
-)
-from ..executors.base import BaseExecutor
-from ..jobstores.base import BaseJobStore
-from ..util import asbool, astimezone, local_timezone, maybe_ref
+from ..events import EVENT_ALL, EVENT_JOBSTORE_REMOVED, SchedulerEvent
+from ..logs import LoggerAttribute, given_logger
+from ..texts import repr_of
+from ..util import asbool, astimezone, local_timezone, maybe_ref, undefined
+from .book import JobBook
+from .changes import modify, reschedule, resume
 from .config import check_options, context_option, default_policy, read_config, seconds_option
-from .job_methods import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
-from .listeners import Listeners
-from .plugins import PluginClasses
-from .processes import watch
-from .stopping import CLOSING_GRACE, Stopping
+from .hooks import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
+from .lifecycle import POLL, Lifecycle
+from .listeners import Listeners, tell
+from .names import no_such
+from .new_jobs import PARAMETERS, PLAIN, STARTING_NOW, NewJobs, names_a_zone
+from .plugins import PluginClasses, create_plugin, plugin_from_config
+from .processes import note_exit, stop_at_exit, stop_in_child, watch
+from .registry import Registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from datetime import tzinfo
-    from typing import Any
+    from contextvars import Context
+    from datetime import datetime, timedelta, tzinfo
+    from threading import Event
+    from typing import IO, Any, Self, TypeVar
 
+    from ..clock import Clock
     from ..compat.schedulers import ListenersView
+    from ..core.run import Run
+    from ..engine.completions import Completions
+    from ..engine.engine import Engine
+    from ..engine.store_state import StoreState
+    from ..executors.base import BaseExecutor
+    from ..job.handle import Job
+    from ..jobstores.base import BaseJobStore
+    from ..logs import GuardedLogger
+    from ..triggers.base import BaseTrigger
+    from .event_queue import EventQueue
+
+    Function = TypeVar("Function", bound=Callable[..., Any])
 
 __all__ = ("STATE_PAUSED", "STATE_RUNNING", "STATE_STOPPED", "BaseScheduler")
 
 
-class BaseScheduler(Stopping, metaclass=ABCMeta):
+class _Logger(LoggerAttribute):
+    """The attribute ``_logger`` of schedulers: what is set is handed down to the scheduler's parts."""
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        super().__set__(instance, value)
+        for part in instance.__dict__.get("_parts", ()):
+            part.log = instance._log
+
+
+class BaseScheduler(metaclass=ABCMeta):
     """Base class of all schedulers.
 
     Options, as keyword arguments or in ``gconfig`` (dotted or nested keys with the prefix ``rota.``;
@@ -82,34 +102,36 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
     _jobstore_classes = PluginClasses("jobstore")
     #: what APScheduler's constants are called as attributes of instances in some programs
     state = STATE_STOPPED
+    #: what keeps a program with this scheduler running, for one that ends at once; None: nothing is needed
+    _kept_alive_by: str | None = None
+    jobstore_retry_interval: float
+    _logger: Any = _Logger("rota.scheduler")
+    #: the same, guarded
+    _log: GuardedLogger
+    _context: Context
 
     def __init__(
         self, gconfig: Mapping[str, Any] = {}, **options: Any
     ) -> None:  # APScheduler's signature; never changed
         self.state = STATE_STOPPED
-        self.clock = SYSTEM_CLOCK
+        self.clock: Clock = SYSTEM_CLOCK
+        self._timezone: tzinfo | None = None
         self._executors: dict[str, BaseExecutor] = {}
         self._jobstores: dict[str, BaseJobStore] = {}
-        self._make_locks()
         self._listening = Listeners()
-        self._pending_jobs = []
-        self._pending_options = {}
-        self._decorated = {}
-        self._copied = set()
-        self._homes = {}
-        self._default_policy = DEFAULT_POLICY
-        self._timezone: tzinfo | None = None
-        self._engine = None
-        self._closed = Event()
-        self._closed.set()
-        self._drainer = None
-        self._all_events = None
+        self._new_jobs = NewJobs(self)
+        self._book = JobBook(self, self._listening, self._new_jobs)
+        self._registry = Registry(self, self._book)
+        self._lifecycle = Lifecycle(self, self._book, self._registry)
+        self._parts = self._new_jobs, self._book, self._registry, self._lifecycle
+        self._make_locks()
         if not getattr(type(self)._dispatch_event, "is_rotas", False):
-            self._see_all_events()
+            self._listening.queue_all_for(self._dispatch_event)
+        self._find_job: Callable[[str, str | None], Job | None] = self._book.find
         if type(self)._lookup_job is not BaseScheduler._lookup_job:
             from ..compat.schedulers import find_job  # rare
 
-            self.__dict__["_find_job"] = partial(find_job, self)
+            self._find_job = partial(find_job, self)
         self.configure(gconfig, **options)
 
     def __getstate__(self) -> Any:
@@ -135,7 +157,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         """
         if self.state != STATE_STOPPED:
             raise SchedulerAlreadyRunningError
-        if not self._closed.is_set():
+        if not self._lifecycle.closed.is_set():
             raise SchedulerAlreadyRunningError(
                 "The scheduler is still shutting down, and its runs need what configure() would replace; call it after that"
             )
@@ -148,21 +170,11 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         :raises SchedulerAlreadyRunningError: if the scheduler is running
         :raises RuntimeError: under uWSGI with threads disabled
         """
-        self._check_startable()
+        self._lifecycle.check_startable()
         self._check_uwsgi()
-        self._closed.wait()  # a shutdown that nobody waited for
-        with self._lifecycle_lock:
-            if self.state != STATE_STOPPED:
-                raise SchedulerAlreadyRunningError
-            self._open()
-            self._started_at = self.clock.monotonic()
-            self.state = STATE_PAUSED if paused else STATE_RUNNING
+        self._lifecycle.start(paused)
         watch(self)
-        self._log.info("Scheduler started")
-        self._tell(SchedulerEvent(EVENT_SCHEDULER_STARTED))
-        if self.state == STATE_RUNNING:
-            self._require_engine().claiming = self._runs_jobs
-            self.wakeup()
+        self._lifecycle.begin()
 
     @abstractmethod
     def shutdown(self, wait: bool = True, timeout: float | None = None) -> Any:
@@ -175,45 +187,34 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         :param timeout: seconds to wait at the most; runs that are still under way then are asked to cancel and given back
         :raises SchedulerNotRunningError: if the scheduler is not running
         """
-        self._stop_claiming(timeout)
-        may_wait = not self._is_inside() and (wait or self._require_engine().in_flight == 0)
-        is_bounded = not wait or timeout is not None
-        if may_wait and not (is_bounded and self._ticks_may_block):
-            self._drain(wait, timeout)
-            return
-        self._drain_aside(wait, timeout)
-        # A store that hangs, in a pass or in its closing, does not hold up a caller who does not want to wait.
-        if may_wait and not self._wait_closed((timeout or 0.0) + CLOSING_GRACE):
-            self._log.warning(
-                "A job store takes longer than the shutdown may; it is closed in the background"
-            )
+        self._lifecycle.stop(wait, timeout)
+
+    def __enter__(self) -> Self:
+        """Start the scheduler, unless it runs already."""
+        if self.state == STATE_STOPPED:
+            self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Shut the scheduler down, unless somebody has, and wait for the runs under way."""
+        try:
+            self.shutdown()
+        except SchedulerNotRunningError:
+            pass
 
     def pause(self) -> None:
         """Process no jobs until :meth:`resume` is called; runs under way go on.
 
         :raises SchedulerNotRunningError: if the scheduler is not running
         """
-        if self.state == STATE_STOPPED:
-            raise SchedulerNotRunningError
-        if self.state == STATE_RUNNING:
-            self._require_engine().claiming = False
-            self.state = STATE_PAUSED
-            self._log.info("Paused scheduler job processing")
-            self._tell(SchedulerEvent(EVENT_SCHEDULER_PAUSED))
+        self._lifecycle.pause()
 
     def resume(self) -> None:
         """Process jobs again.
 
         :raises SchedulerNotRunningError: if the scheduler is not running
         """
-        if self.state == STATE_STOPPED:
-            raise SchedulerNotRunningError
-        if self.state == STATE_PAUSED:
-            self.state = STATE_RUNNING
-            self._require_engine().claiming = self._runs_jobs
-            self._log.info("Resumed scheduler job processing")
-            self._tell(SchedulerEvent(EVENT_SCHEDULER_RESUMED))
-            self.wakeup()
+        self._lifecycle.resume()
 
     @abstractmethod
     def wakeup(self) -> None:
@@ -249,45 +250,9 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         ``executors``: for each alias its ``room``; ``listeners``: for each one how many events are ``waiting`` for it, whether it
         is ``busy`` with one, and how many were ``dropped`` because it did not keep up.
         """
-        engine = self._engine
-        report: dict[str, Any] = {
-            "alive": False,
-            "state": ("stopped", "running", "paused")[self.state],
-            "node": None,
-            "last_tick": None,
-            "lag": 0.0,
-            "in_flight": 0,
-            "overdue": {},
-            "stores": {},
-            "executors": {},
-            "listeners": [queue.report() for queue in self._event_queues()],
-        }
-        if engine is None or self.state == STATE_STOPPED:
-            return report
-        report["node"], report["in_flight"] = engine.node, engine.in_flight
-        for alias, executor in list(self._executors.items()):
-            report["executors"][alias] = {"room": executor.capacity()}
-        for alias, store_state in engine.stores.items():
-            store, seen = store_state.store, store_state.housekeeping
-            report["stores"][alias] = {
-                "ok": store_state.back_off.error is None,
-                "error": store_state.back_off.error,
-                "failures": store_state.back_off.failures,
-                "clock_offset": None if store.clock_offset is None else store.clock_offset / SECOND,
-                "age": seen.age,
-                "to_heal": seen.to_heal,
-                "to_forget": seen.to_forget,
-                "hanging": sorted(job_id for job_id, _ in store_state.unclaimed.hanging),
-            }
-            if seen.earliest is not None and self.state == STATE_RUNNING:
-                report["lag"] = max(report["lag"], (store.now() - seen.earliest) / SECOND)
-            for name, waiting in seen.overdue.items():
-                report["overdue"][name] = report["overdue"].get(name, 0) + waiting
-        engine.look_soon()
-        if engine.last_tick is not None:
-            report["last_tick"] = shown_moment(engine.last_tick).isoformat()
-        report["alive"] = self._host_is_alive() and not engine.is_overdue()
-        return report
+        from .health import report  # import time
+
+        return report(self._lifecycle)
 
     # -- executors, stores, listeners ----------------------------------------------------------------------------
 
@@ -300,22 +265,8 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         :param alias: the name that jobs know it by
         :raises AliasInUseError: (a ValueError) if the alias is taken
         """
-        with self._executors_lock:
-            if alias in self._executors:
-                raise AliasInUseError(f'This scheduler already has an executor by the alias of "{alias}"')
-            if isinstance(executor, str):
-                executor = self._create_plugin_instance("executor", executor, executor_opts)
-            if not isinstance(executor, BaseExecutor):
-                raise JobTypeError(
-                    f"Expected an executor instance or a string, got {type(executor).__name__} instead"
-                )
-            if self.state != STATE_STOPPED and self._runs_jobs:
-                executor.start(self, alias)
-                watch(self)  # whatever the executor does at exit comes after this scheduler's end
-            self._executors[alias] = executor
-        self._tell(SchedulerEvent(EVENT_EXECUTOR_ADDED, alias))
-        if self.state == STATE_RUNNING:
-            self.wakeup()
+        if self._registry.add_executor(executor, alias, executor_opts):
+            watch(self)  # whatever the executor does at exit comes after this scheduler's end
 
     def remove_executor(self, alias: str, shutdown: bool = True) -> None:
         """Remove an executor; its jobs wait until there is one of that alias again.
@@ -323,12 +274,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         :param shutdown: whether to shut it down, waiting for its runs
         :raises UnknownAliasError: (a KeyError) if there is none of that alias
         """
-        with self._executors_lock:
-            executor = self._lookup_executor(alias)
-            del self._executors[alias]
-        if shutdown and self._is_open and self._runs_jobs:
-            executor._stop()
-        self._tell(SchedulerEvent(EVENT_EXECUTOR_REMOVED, alias))
+        self._registry.remove_executor(alias, shutdown)
 
     def add_jobstore(
         self, jobstore: BaseJobStore | str, alias: str = "default", **jobstore_opts: Any
@@ -340,22 +286,7 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         :raises AliasInUseError: (a ValueError) if the alias is taken
         :raises StoreInUseError: if the object belongs to another scheduler
         """
-        with self._jobstores_lock:
-            if alias in self._jobstores:
-                raise AliasInUseError(f'This scheduler already has a job store by the alias of "{alias}"')
-            if isinstance(jobstore, str):
-                jobstore = self._create_plugin_instance("jobstore", jobstore, jobstore_opts)
-            if not isinstance(jobstore, BaseJobStore):
-                raise JobTypeError(
-                    f"Expected a job store instance or a string, got {type(jobstore).__name__} instead"
-                )
-            jobstore.restrict(self._allowed_callables)
-            if self._is_open:
-                self._start_store(alias, jobstore)
-            self._jobstores[alias] = jobstore
-        self._tell(SchedulerEvent(EVENT_JOBSTORE_ADDED, alias))
-        if self.state == STATE_RUNNING:
-            self.wakeup()
+        self._registry.add_jobstore(jobstore, alias, jobstore_opts)
 
     def remove_jobstore(self, alias: str, shutdown: bool = True) -> None:
         """Remove a job store; its jobs stay in it.
@@ -366,15 +297,11 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         :param shutdown: whether to shut it down
         :raises UnknownAliasError: (a KeyError) if there is none of that alias
         """
-        with self._jobstores_lock:
-            store = self._lookup_jobstore(alias)
-            del self._jobstores[alias]
-            state = self._require_engine().begin_removal(alias) if self._is_open else None
-        if state is None:
-            self._close_store(alias, store, shutdown)
-        else:
-            state.keeps_open = not shutdown
-            self._drain_store(state)
+        state = self._registry.take_jobstore(alias, shutdown)
+        if state is not None:
+            from .removal import drain_store  # rare
+
+            drain_store(self._lifecycle, state)
         self._tell(SchedulerEvent(EVENT_JOBSTORE_REMOVED, alias))
 
     def add_listener(self, callback: Callable[[Any], Any], mask: int = EVENT_ALL) -> None:
@@ -400,29 +327,461 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         with self._listeners_lock:
             self._listening.remove(callback)
 
-    # -- APScheduler's inner names ----------------------------------------------------------------------------------
+    # -- adding jobs ---------------------------------------------------------------------------------------------
+
+    def add_job(
+        self,
+        func: Callable[..., Any] | str,
+        trigger: BaseTrigger | str | None = None,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        id: str | None = None,
+        name: str | None = None,
+        misfire_grace_time: float | timedelta | None = undefined,
+        coalesce: bool = undefined,
+        max_instances: int = undefined,
+        next_run_time: datetime | str | None = undefined,
+        jobstore: str = "default",
+        executor: str = "default",
+        replace_existing: bool = False,
+        expires: float | timedelta | None = undefined,
+        on_lost: str = undefined,
+        max_attempts: int = undefined,
+        connection: Any = None,
+        **trigger_args: Any,
+    ) -> Job:
+        """Add a job and wake the scheduler up.
+
+        A time that is past and has a record in the ledger does not run again: a warning names the record, and a job whose
+        schedule is over by that is returned and not stored.
+
+        :param func: what to call: a callable (plain or ``async def``) or a reference to one (``"package.module:name"``)
+        :param trigger: a trigger, or the name of one with its arguments in ``trigger_args``; None: run once, now
+        :param args: positional arguments for ``func``
+        :param kwargs: keyword arguments for ``func``
+        :param id: the job's identifier (a random one if None); unique in its store
+        :param name: a description for people (the callable's name if None)
+        :param misfire_grace_time: seconds that a run may be late and still run; None: never too late (the default)
+        :param coalesce: True (the default): several owed times become one run, for the latest; False: each is run
+        :param max_instances: how many runs of the job may be under way at once (default 1)
+        :param next_run_time: the first run, instead of the trigger's; None adds the job paused
+        :param jobstore: alias of the store that is to keep the job
+        :param executor: alias of the executor that is to run it
+        :param replace_existing: replace a job of the same id; if its trigger is unchanged, its next run is kept
+        :param expires: seconds after the due time at which a run that still waits in a queue is not started any more
+        :param on_lost: what happens to a run whose process died (durable stores): "rerun" (the default) or "lost"
+        :param max_attempts: how often such a run is started at most (default 3); a run that fails is not started again
+        :param connection: (SQL stores) a SQLAlchemy ``Connection`` with a transaction of yours on the store's database: the job is
+            added inside it, and exists exactly if you commit. No event is sent, as nobody here learns whether you do
+        :param trigger_args: the arguments of the trigger that ``trigger`` names
+        :return: the job
+        :raises InvalidJobError: (its subclasses) for whatever is wrong with the job
+        :raises TriggerError: if the trigger's arguments are wrong
+        :raises ConflictingIdError: if a job of that id exists and ``replace_existing`` is False
+        :raises UnknownAliasError: if the store or the executor does not exist in a scheduler that runs
+        :raises ConfigurationError: if there is a ``connection`` and the store cannot use it
+        :raises RuntimeError: if there is a ``connection`` and the scheduler was not started
+        """
+        if self._new_jobs.allowed_callables is not None:
+            self._new_jobs.check_callable(func, jobstore)
+        job, options = self._new_jobs.make(
+            func,
+            trigger,
+            args,
+            kwargs,
+            id,
+            name,
+            misfire_grace_time,
+            coalesce,
+            max_instances,
+            next_run_time,
+            executor,
+            expires,
+            on_lost,
+            max_attempts,
+            **trigger_args,
+        )
+        if connection is not None:
+            from .together import add_together  # rare
+
+            add_together(self._book, [job], jobstore, replace_existing, connection)
+        elif self._book.is_open or not self._book.add_pending(job, jobstore, replace_existing, options):
+            self._real_add_job(job, jobstore, replace_existing)
+        if id is None and (store := self._jobstores.get(jobstore)) is not None and store.durable:
+            self._new_jobs.warn_of_copies(job, jobstore)
+        return job
+
+    def add_jobs(
+        self,
+        jobs: Iterable[Mapping[str, Any]],
+        jobstore: str = "default",
+        replace_existing: bool = False,
+        connection: Any = None,
+    ) -> list[Job]:
+        """Add many jobs at once: all of them or, if one is wrong, none; in SQL stores in one round trip.
+
+        :param jobs: for each job a dictionary of arguments of :meth:`add_job`, with the arguments of its trigger
+        :param jobstore: alias of the store that is to keep them
+        :param replace_existing: replace jobs of the same ids; where the trigger is unchanged, the next run is kept
+        :param connection: as for :meth:`add_job`
+        :return: the jobs, in the same order
+        :raises ConflictingIdError: if an id exists already or is given twice; it names the ids
+        :raises OptionTypeError: if something is no dictionary, or says itself what belongs to all of them
+        :raises InvalidJobError, TriggerError, SerializationError: as :meth:`add_job`
+        """
+        from .together import add_all_pending, add_together  # import time
+
+        book = self._book
+        made, given = self._new_jobs.make_all(jobs, jobstore)
+        in_stores = book.is_open or connection is not None
+        if in_stores or not add_all_pending(book, made, jobstore, replace_existing, given):
+            add_together(book, made, jobstore, replace_existing, connection)
+        for job in made:
+            if job.has_new_id:
+                self._new_jobs.warn_of_copies(job, jobstore)
+        return made
+
+    def scheduled_job(
+        self,
+        trigger: BaseTrigger | str | None,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        id: str | None = None,
+        name: str | None = None,
+        misfire_grace_time: float | timedelta | None = undefined,
+        coalesce: bool = undefined,
+        max_instances: int = undefined,
+        next_run_time: datetime | str | None = undefined,
+        jobstore: str = "default",
+        executor: str = "default",
+        **trigger_args: Any,
+    ) -> Callable[[Function], Function]:
+        """Return a decorator that adds a function as a job; the parameters are those of :meth:`add_job`.
+
+        A job of the same ``id`` is replaced (its next run is kept if the trigger is unchanged). Without an ``id`` it is the module
+        and the qualified name of the function, "app.tasks:report", with "#2" and so on where that name is decorated again.
+
+        :raises JobTypeError: if it is used as ``@scheduler.scheduled_job``, without the parentheses
+        """
+        if isinstance(trigger, (FunctionType, MethodType, staticmethod, classmethod)):
+            raise JobTypeError(
+                f"scheduled_job() must be given a trigger, got {repr_of(trigger)}; write it with its parentheses: "
+                f'@scheduler.scheduled_job("interval", hours=1)'
+            )
+
+        def decorate(func: Function) -> Function:
+            from ..references import decorating  # import time
+
+            with decorating(func):
+                self.add_job(
+                    func,
+                    trigger,
+                    args,
+                    kwargs,
+                    self._new_jobs.default_id(func) if id is None else id,
+                    name,
+                    misfire_grace_time,
+                    coalesce,
+                    max_instances,
+                    next_run_time,
+                    jobstore,
+                    executor,
+                    True,
+                    **trigger_args,
+                )
+            return func
+
+        return decorate
+
+    # -- looking at jobs and runs --------------------------------------------------------------------------------
+
+    def get_job(self, job_id: str, jobstore: str | None = None) -> Job | None:
+        """Return the job of that id, or None.
+
+        :param jobstore: look only in this store; by default the first store that has the id wins
+        """
+        return self._find_job(job_id, jobstore)
+
+    def get_jobs(
+        self,
+        jobstore: str | None = None,
+        pending: bool | None = None,
+        state: str | Iterable[str] | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[Job]:
+        """Return the jobs, store by store, sorted by next run time, paused ones last.
+
+        A scheduler that was not started has its stores closed: it returns the jobs that wait for the start.
+
+        :param jobstore: only the jobs of this store
+        :param pending: **deprecated**, without effect
+        :param state: only jobs with this state, or one of these: "active", "paused", "quarantined"
+        :param limit: at most so many; None: all
+        :param offset: leave out so many first
+        :raises OptionTypeError: for a state that jobs do not have, or a limit or offset below 0
+        :raises UnknownAliasError: if a scheduler that was started has no such store
+        """
+        from .listing import jobs  # import time
+
+        if pending is not None:
+            import warnings
+
+            warnings.warn(
+                'The "pending" option is deprecated -- get_jobs() always returns scheduled jobs if the scheduler '
+                "has been started and pending jobs otherwise",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+        return jobs(self._book, jobstore, state, limit, offset)
+
+    def get_runs(
+        self,
+        job_id: str | None = None,
+        status: str | Iterable[str] | None = None,
+        limit: int = 100,
+        jobstore: str | None = None,
+        offset: int = 0,
+    ) -> list[Run]:
+        """Return records of the ledger, newest first: how each nominal time ended, and what runs now.
+
+        Their times are in the scheduler's zone. Before start() and after shutdown(), a durable store is opened for the look.
+
+        :param job_id: only runs of this job
+        :param status: only this status, or one of these (``rota.core.run``: "claimed", "succeeded", "failed", "missed",
+            "skipped", "timed_out", "cancelled", "lost")
+        :param limit: at most so many
+        :param jobstore: only from this store
+        :param offset: leave out so many first
+        :raises OptionTypeError: for a status that runs do not have, or a limit or offset below 0
+        :raises UnknownAliasError: if there is no such store
+        :raises SchedulerNotRunningError: in a forked copy of a scheduler that runs in the parent process
+        """
+        from .listing import runs  # import time
+
+        return runs(self._book, self._registry, job_id, status, limit, jobstore, offset)
+
+    def print_jobs(self, jobstore: str | None = None, out: IO[str] | None = None) -> None:
+        """Print a list of the jobs in all stores or one, in APScheduler's text format.
+
+        :param jobstore: only the jobs of this store
+        :param out: where to print (``sys.stdout`` if None)
+        """
+        from .listing import print_jobs  # import time
+
+        print_jobs(self._book, self.get_jobs, jobstore, out)
+
+    # -- changing jobs -------------------------------------------------------------------------------------------
+
+    def modify_job(self, job_id: str, jobstore: str | None = None, **changes: Any) -> Job:
+        """Change attributes of a job; any but ``id`` may be given.
+
+        The schedule stays as it is unless ``next_run_time`` is given (None pauses the job). A time that has a record in the ledger
+        does not run again; a warning names it, and the job goes on at its next time.
+
+        :return: the changed job
+        :raises JobLookupError: if there is no such job
+        :raises UnknownAttributeError: (an AttributeError) for a name that jobs do not have
+        """
+        return modify(self._book, job_id, jobstore, changes)
+
+    def reschedule_job(
+        self,
+        job_id: str,
+        jobstore: str | None = None,
+        trigger: BaseTrigger | str | None = None,
+        **trigger_args: Any,
+    ) -> Job:
+        """Give a job another trigger and plan its next run from now.
+
+        :param trigger: a trigger, or the name of one with its arguments in ``trigger_args``
+        :return: the changed job
+        :raises JobLookupError: if there is no such job
+        """
+        return reschedule(self._book, job_id, jobstore, trigger, trigger_args)
+
+    def pause_job(self, job_id: str, jobstore: str | None = None) -> Job:
+        """Stop running a job until it is resumed.
+
+        :return: the changed job
+        :raises JobLookupError: if there is no such job
+        """
+        return self.modify_job(job_id, jobstore, next_run_time=None)
+
+    def resume_job(self, job_id: str, jobstore: str | None = None) -> Job | None:
+        """Go on with a job's schedule from now; what was due while it was paused is left out.
+
+        :return: the changed job, or None if its schedule is over and it was removed
+        :raises JobLookupError: if there is no such job
+        :raises JobValueError: if it is quarantined and its code or data is still missing
+        """
+        job = resume(self._book, job_id, jobstore)
+        if job is None:
+            self.remove_job(job_id, jobstore)
+        return job
+
+    def run_job(self, job_id: str, jobstore: str | None = None) -> Run:
+        """Have a job run once, now, apart from its schedule, which stays as it is.
+
+        The run is one like any other: it counts as one of the job's ``max_instances``, and it is recorded (its ``reason`` is
+        "manual"), with its events; what ran already is repeated. A paused job runs, too. A scheduler that is paused starts the
+        run when it is resumed. In a durable store, any node that knows the job's executor may take the run: this one at once,
+        others when they renew their leases (every five seconds, unless ``lease`` says otherwise).
+
+        :return: the run as it was asked for. In a durable store that is a record which stays as it is ("claimed"), whoever takes
+            the run: :meth:`get_runs` tells what became of it, and its ``cancel()`` raises
+        :raises JobLookupError: if there is no such job
+        :raises MaxInstancesReachedError: if it runs as often as it may already
+        :raises JobValueError: if it is quarantined; or signed, and this store has no key
+        :raises UnknownAliasError: if nobody has its executor
+        :raises RuntimeError: if the scheduler was not started
+        """
+        from .manual_runs import run_now  # import time
+
+        return run_now(self._book, job_id, jobstore)
+
+    def remove_job(self, job_id: str, jobstore: str | None = None) -> None:
+        """Remove a job; a run that is under way goes on, and its record stays.
+
+        :raises JobLookupError: if there is no such job
+        """
+        self._book.remove(job_id, jobstore)
+
+    def remove_all_jobs(self, jobstore: str | None = None) -> None:
+        """Remove all jobs from one store, or from all.
+
+        :param jobstore: alias of the store; None: all
+        :raises UnknownAliasError: if a scheduler that was started has no such store
+        """
+        self._book.remove_all(jobstore)
+
+    # -- files ---------------------------------------------------------------------------------------------------
+
+    def export_jobs(self, outfile: Any, jobstore: str | None = None) -> None:
+        """Write the jobs to a file as JSON (no pickle in it).
+
+        :param outfile: a path, or a file opened for writing text
+        :param jobstore: only the jobs of this store
+        :raises RuntimeError: if the scheduler is not running
+        :raises TransientJobError, SerializationError: if a job cannot be written down
+        """
+        from .transfer import export_jobs  # import time
+
+        self._book.require_started("job export")
+        export_jobs(self.get_jobs(jobstore), outfile)
+
+    def import_jobs(self, infile: Any, jobstore: str = "default") -> None:
+        """Add the jobs of a file that :meth:`export_jobs` has written; all of them or, if one cannot be read, none.
+
+        :param infile: a path, or a file opened for reading text
+        :param jobstore: alias of the store that is to keep the jobs
+        :raises RuntimeError: if the scheduler is not running
+        :raises DeserializationError: if the file or a job in it cannot be read
+        :raises ConflictingIdError: if the id of a job exists already; nothing is added then
+        """
+        from .transfer import import_jobs  # import time
+
+        import_jobs(self._book, infile, jobstore)
+
+    # -- APScheduler's inner names: attributes ----------------------------------------------------------------------
 
     @property
     def _job_defaults(self) -> dict[str, Any]:
         from ..compat.schedulers import JobDefaults  # rare
 
-        return JobDefaults(self)
+        return JobDefaults(self._new_jobs)
 
     @_job_defaults.setter
     def _job_defaults(self, value: Mapping[str, Any]) -> None:
-        self._default_policy = default_policy(value)
+        self._new_jobs.default_policy = default_policy(value)
 
     @property
     def _listeners(self) -> ListenersView:
         from ..compat.schedulers import ListenersView  # rare
 
-        return ListenersView(self)
+        return ListenersView(self._listening, self._listeners_lock)
 
     @_listeners.setter
     def _listeners(self, value: Iterable[Any]) -> None:
         self._listeners.replace(value)
 
-    # -- APScheduler's extension points --------------------------------------------------------------------------
+    @property
+    def _pending_jobs(self) -> list[tuple[Job, str, bool]]:
+        return self._book.pending.entries
+
+    @_pending_jobs.setter
+    def _pending_jobs(self, value: Iterable[tuple[Job, str, bool]]) -> None:
+        self._book.pending.entries[:] = value
+
+    # -- APScheduler's inner names: methods that programs override or call -------------------------------------------
+
+    def _real_add_job(self, job: Job, jobstore_alias: str, replace_existing: bool) -> None:
+        """Plan a job's first run and store it."""
+        return self._book.add(job, jobstore_alias, replace_existing)
+
+    def _create_trigger(self, trigger: BaseTrigger | str | None, trigger_args: dict[str, Any]) -> BaseTrigger:
+        """Return ``trigger`` itself, or make the trigger of that name; the scheduler's zone is the default."""
+        if not isinstance(trigger, str):
+            if trigger is not None:
+                return self._new_jobs.check_trigger(trigger, trigger_args)
+            trigger = "date"
+        if trigger != "crontab" or not names_a_zone(trigger_args.get("expr")):
+            # The property is asked only where nothing is set yet: its call costs more than what it does.
+            trigger_args.setdefault("timezone", self._timezone or self.timezone)
+        if trigger in STARTING_NOW:
+            trigger_args["now"] = self.clock.now()
+        if trigger in PLAIN:
+            return self._create_plugin_instance("trigger", trigger, trigger_args)  # type: ignore[no-any-return]
+        made: BaseTrigger = self._create_plugin_instance("trigger", trigger, trigger_args)
+        self._new_jobs.check_work(made)
+        return made
+
+    def _create_plugin_instance(self, type_: str, alias: str, constructor_kwargs: dict[str, Any]) -> Any:
+        """Make an object of the plug-in class of that name ("trigger", "executor" or "jobstore")."""
+        return create_plugin(type_, alias, constructor_kwargs, PARAMETERS if type_ == "trigger" else ())
+
+    def _lookup_executor(self, alias: Any) -> BaseExecutor:
+        """Return the executor of that alias.
+
+        :raises UnknownAliasError: (a KeyError) if there is none
+        """
+        found = self._executors.get(alias) if isinstance(alias, str) else None
+        if found is None:
+            raise UnknownAliasError(no_such("executor", alias, self._executors, "add_executor()"))
+        return found
+
+    def _lookup_jobstore(self, alias: Any) -> BaseJobStore:
+        """Return the job store of that alias.
+
+        :raises UnknownAliasError: (a KeyError) if there is none
+        """
+        found = self._jobstores.get(alias) if isinstance(alias, str) else None
+        if found is None:
+            raise UnknownAliasError(no_such("job store", alias, self._jobstores, "add_jobstore()"))
+        return found
+
+    def _lookup_job(self, job_id: str, jobstore_alias: str | None) -> tuple[Job, str | None]:
+        """Return the job of that id and the alias of its store (None if the job is pending).
+
+        :raises JobLookupError: if there is none; it suggests a near id
+        """
+        found = self._book.find(job_id, jobstore_alias)
+        if found is None:
+            raise self._book.no_such_job(job_id, jobstore_alias)
+        return found, found._home[1]
+
+    def _process_jobs(self) -> float | None:
+        """Do what is due now; the host calls it.
+
+        :return: seconds until the next call is needed; None: only a wake-up makes one necessary
+        """
+        return self._lifecycle.tick()
+
+    def _dispatch_event(self, event: Any) -> None:
+        """Call the listeners that want this event."""
+        self._listening.dispatch(event, self._log)
+
+    _dispatch_event.is_rotas = True  # type: ignore[attr-defined]
 
     def _configure(self, config: dict[str, Any]) -> None:
         """Set options from a nested dictionary; hosts take theirs out first."""
@@ -433,22 +792,22 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         self.clock = config.get("clock") or SYSTEM_CLOCK
         self._timezone = astimezone(config.get("timezone"))
         self.jobstore_retry_interval = seconds_option(config, "jobstore_retry_interval", 10.0)
-        self._lease = seconds_option(config, "lease", LEASE)
-        self._runs_jobs = asbool(config.get("runs_jobs", True))
-        self._allowed_callables = None
+        self._lifecycle.lease = seconds_option(config, "lease", LEASE)
+        self._book.runs_jobs = asbool(config.get("runs_jobs", True))
+        self._new_jobs.allowed_callables = None
         if config.get("allowed_callables") is not None:
             from ..trust.allowlist import allow_list_of  # import time
 
-            self._allowed_callables = allow_list_of(config["allowed_callables"])
+            self._new_jobs.allowed_callables = allow_list_of(config["allowed_callables"])
         self._context = context_option(config)
-        self._default_policy = default_policy(config.get("job_defaults") or {})
+        self._new_jobs.default_policy = default_policy(config.get("job_defaults") or {})
         self._executors.clear()
         for alias, value in (config.get("executors") or {}).items():
-            self.add_executor(self._from_config("executor", alias, value), alias)
+            self.add_executor(plugin_from_config("executor", alias, value), alias)
         self._jobstores.clear()
-        self._is_copy = False  # these are not the parent's
+        self._book.is_copy = False  # these are not the parent's
         for alias, value in (config.get("jobstores") or {}).items():
-            self.add_jobstore(self._from_config("jobstore", alias, value), alias)
+            self.add_jobstore(plugin_from_config("jobstore", alias, value), alias)
 
     def _create_default_executor(self) -> BaseExecutor:
         """Return the executor that becomes "default" if none is configured."""
@@ -466,18 +825,123 @@ class BaseScheduler(Stopping, metaclass=ABCMeta):
         """Return a re-entrant lock of the host's kind."""
         return RLock()
 
-    def _dispatch_event(self, event: Any) -> None:
-        """Call the listeners that want this event."""
-        self._listening.dispatch(event, self._log)
-
-    _dispatch_event.is_rotas = True  # type: ignore[attr-defined]
-
     def _check_uwsgi(self) -> None:
         if not getattr(sys.modules.get("uwsgi"), "has_threads", True):
             raise RuntimeError(
                 "The scheduler seems to be running under uWSGI, but threads have been disabled. You must run uWSGI "
                 "with the --enable-threads option for the scheduler to work."
             )
+
+    # -- what hosts override: the thread of control, and what may wait in it -------------------------------------------
+
+    def _host_is_alive(self) -> bool:
+        """Whether the thread or loop that makes the passes is still there."""
+        return True
+
+    def _replace_pass(self) -> bool:
+        """Make another thread go on with the passes, as the one that makes them hangs; return whether this host can do that."""
+        return False
+
+    def _may_wait(self) -> bool:
+        """Whether the caller may wait for runs: it may not if they could need what it holds up (a job, a listener, a loop)."""
+        return not self._lifecycle.is_inside()
+
+    def _do_aside(self, work: Callable[[], object]) -> Any:
+        """Do what waits for runs without the caller waiting: in a thread of its own, which is returned."""
+        thread = Thread(target=work, name="rota-shutdown", daemon=True)
+        thread.start()
+        return thread
+
+    def _wait_closed(self, seconds: float) -> bool:
+        """Wait until a shutdown is over, at most so long; return whether that is so."""
+        return self._lifecycle.closed.wait(seconds)
+
+    def _wait_idle(
+        self, ends: Engine | Completions, timeout: float | None, wanted: Callable[[], bool] | None = None
+    ) -> bool:
+        """Wait until no run is under way and all are recorded; return whether that is so."""
+        return self._lifecycle.wait_idle(ends, timeout, wanted)
+
+    def _make_engine_logger(self) -> GuardedLogger:
+        """Return what the engine logs by: a filter or a handler that hangs may not hold up its passes."""
+        from .queued_logger import QueuedLogger  # import time
+
+        return QueuedLogger(given_logger(self) or self._logger)
+
+    def _enqueue_event(self, event: Any) -> None:
+        """Send an event that arises in no caller's thread: the listeners are called later, elsewhere, and may take their time."""
+        self._listening.enqueue(event, self._log, self._pump_soon)
+
+    def _pump_soon(self, queue: EventQueue) -> None:
+        """Have a listener called with the events that wait for it, where this host calls listeners: in a thread of its own."""
+        queue.pump_in_thread()
+
+    def _wait_for_listener(self, queue: EventQueue) -> bool:
+        """Wait a moment; return whether a listener has been called with all that waited for it."""
+        if queue.is_stranded:  # since Python 3.12 no thread starts while the interpreter exits
+            queue.pump()
+        return queue.wait_empty(POLL)
+
+    # -- what hosts add to: the steps of the life --------------------------------------------------------------------
+
+    def _open(self) -> None:
+        """Start executors and stores and store the pending jobs; undo it all if any of it fails."""
+        self._lifecycle.open()
+
+    def _stop_claiming(self, timeout: Any = None) -> None:
+        """Begin to shut down: from now on no run starts, and the state is "stopped"."""
+        self._lifecycle.stop_claiming(timeout)
+
+    def _drain(self, wait: bool = True, timeout: float | None = None) -> None:
+        """Finish a shutdown: wait for runs (or ask them to stop), then close executors and stores."""
+        self._lifecycle.drain(wait, timeout)
+
+    def _finish_removal(self, state: StoreState) -> None:
+        """Wait for the runs of a removed store, and close it."""
+        from .removal import finish_removal  # rare
+
+        finish_removal(self._lifecycle, state)
+
+    def _note_exit(self) -> None:
+        """The interpreter exits: what has to be ended by force from now on is lost, and not cancelled."""
+        note_exit(self._lifecycle)
+
+    def _stop_at_exit(self) -> None:
+        """The interpreter exits: give the runs under way a moment, and hand the rest back."""
+        stop_at_exit(self._lifecycle)
+
+    def _stop_in_child(self) -> None:
+        """The process was forked: threads and connections are the parent's; this copy is a stopped scheduler."""
+        self._make_locks()
+        stop_in_child(self._lifecycle)
+
+    # -- what others of Rota's ask of a scheduler ---------------------------------------------------------------------
+
+    @property
+    def _engine(self) -> Engine | None:
+        return self._lifecycle.engine
+
+    @property
+    def _closed(self) -> Event:
+        return self._lifecycle.closed
+
+    def _tell(self, event: Any) -> None:
+        """Call :meth:`_dispatch_event`; what it raises must not undo for the caller what has been done already."""
+        tell(self, event, self._log)
+
+    def _make_locks(self) -> None:
+        self._executors_lock = self._create_lock()
+        self._jobstores_lock = self._create_lock()
+        self._listeners_lock = self._create_lock()
+        self._lifecycle.make_locks()
+
+    def _pending_alias(self, job: Job) -> str | None:
+        """Return the alias of the store that a job waits for, None if it does not wait."""
+        return self._book.pending.alias_of(job)
+
+    def _add_pending_options(self, job: Job, alias: str, options: Mapping[str, Any]) -> None:
+        """Take note of policies that were set on a job which waits for start()."""
+        self._book.pending.add_options(job, alias, options)
 
 
 without(

@@ -49,7 +49,7 @@ class BlockingScheduler(BaseScheduler):
         :param paused: True: process no jobs before :meth:`resume` is called
         :raises KeyboardInterrupt: after Ctrl-C, when the runs under way have ended
         """
-        self._check_startable()  # before anything that the running loop uses is replaced
+        self._lifecycle.check_startable()  # before anything that the running loop uses is replaced
         self._prepare_loop()
         restore = self._catch_signals()
         try:
@@ -62,7 +62,7 @@ class BlockingScheduler(BaseScheduler):
             if self._signal is None:  # the program's own
                 raise
             self._end_by_signal()
-            self._hurried = True
+            self._lifecycle.hurried = True
             self._wait_for_end()
         finally:
             restore()
@@ -74,7 +74,7 @@ class BlockingScheduler(BaseScheduler):
         if self._signal is not None and self.state == STATE_STOPPED:
             # Programs call this in their "except KeyboardInterrupt" or "finally"; the signal was first.
             if wait and self._may_wait():
-                self._closed.wait(timeout)
+                self._lifecycle.closed.wait(timeout)
             return
         super().shutdown(wait, timeout)
 
@@ -123,15 +123,16 @@ class BlockingScheduler(BaseScheduler):
             event.clear()
 
     def _replace_pass(self) -> bool:
-        before = self._event, self._replacement, self._tick_lock
+        life = self._lifecycle
+        before = self._event, self._replacement, life.tick_lock
         # Whoever makes the passes finds another event when it comes back, and ends. A shutdown that waits goes on with the lock.
         self._event = self._create_event()
         self._replacement = Thread(target=self._main_loop, name="Rota", daemon=self._daemon)
-        self._tick_lock = self._create_lock()
+        life.tick_lock = self._create_lock()
         try:
             self._replacement.start()
         except RuntimeError:  # there can be no more threads at the moment
-            self._event, self._replacement, self._tick_lock = before
+            self._event, self._replacement, life.tick_lock = before
             return False
         return True
 
@@ -147,7 +148,7 @@ class BlockingScheduler(BaseScheduler):
         event.wait(seconds)
 
     def _wait_for_end(self) -> None:
-        while not self._closed.wait(_LOOK):
+        while not self._lifecycle.closed.wait(_LOOK):
             pass
 
     def _end_by_signal(self) -> None:
@@ -158,13 +159,13 @@ class BlockingScheduler(BaseScheduler):
         else:
             self._log.info(
                 "Ctrl-C: %d runs are under way and end first; once more, and they are asked to stop",
-                self._require_engine().in_flight,
+                self._lifecycle.require_engine().in_flight,
             )
         try:
             self._stop_claiming()
         except SchedulerNotRunningError:  # another thread was first
             return
-        self._drain_aside(True, None)
+        self._lifecycle.drain_aside(True, None)
 
     def _catch_signals(self) -> Callable[[], None]:
         """Let SIGTERM and Ctrl-C drain this scheduler, as far as the program does not handle them; return what undoes that."""
@@ -181,7 +182,7 @@ class BlockingScheduler(BaseScheduler):
             at_once = self._signal is not None or self.state == STATE_STOPPED
             if self._signal is None:
                 self._signal = signum
-            engine = self._engine
+            engine = self._lifecycle.engine
             if engine is not None:
                 engine.claiming = False
             self._event.set()

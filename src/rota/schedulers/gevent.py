@@ -64,8 +64,8 @@ class GeventScheduler(BlockingScheduler):
         :param paused: True: process no jobs before :meth:`resume` is called
         :return: the greenlet; it ends when the scheduler has been shut down
         """
-        self._check_startable()  # before anything that the running loop uses is replaced
-        while not self._closed.is_set():  # a shutdown that nobody waited for
+        self._lifecycle.check_startable()  # before anything that the running loop uses is replaced
+        while not self._lifecycle.closed.is_set():  # a shutdown that nobody waited for
             gevent.sleep(_POLL)
         self._hub = gevent.get_hub()
         self._thread = _native_ident()
@@ -76,7 +76,7 @@ class GeventScheduler(BlockingScheduler):
 
     def shutdown(self, wait: bool = True, timeout: float | None = None) -> Any:
         """Stop; see :meth:`~rota.schedulers.base.BaseScheduler.shutdown`. Other greenlets run while it waits."""
-        inside = self.state != STATE_STOPPED and self._is_inside()
+        inside = self.state != STATE_STOPPED and self._lifecycle.is_inside()
         if self._on_other_thread():
             self._call_on_hub(self._shut_down, wait, timeout, inside)
         else:
@@ -85,7 +85,7 @@ class GeventScheduler(BlockingScheduler):
     def _shut_down(self, wait: bool, timeout: float | None, inside: bool) -> None:
         if inside:
             self._stop_claiming(timeout)
-            self._drain_aside(wait, timeout)
+            self._lifecycle.drain_aside(wait, timeout)
             return
         BaseScheduler.shutdown(self, wait, timeout)
         if self._greenlet is not None and gevent.getcurrent() is not self._greenlet:
@@ -119,7 +119,7 @@ class GeventScheduler(BlockingScheduler):
 
     def _dispatch_event(self, event: Any) -> None:
         """Call the listeners, in the hub's thread if this is a pass in a thread of its pool."""
-        if self._on_other_thread() and self._ticking == get_ident():
+        if self._on_other_thread() and self._lifecycle.ticking == get_ident():
             self._enqueue_event(event)
         else:
             super()._dispatch_event(event)
@@ -149,7 +149,7 @@ class GeventScheduler(BlockingScheduler):
     def _guarded_pass(self) -> float | None:
         self._at_rest.clear()
         try:
-            if self._ticks_may_block and not _patched():
+            if self._lifecycle.ticks_may_block and not _patched():
                 waited: float | None = self._hub.threadpool.apply(self._process_jobs)
                 return waited
             return self._process_jobs()
@@ -175,7 +175,7 @@ class GeventScheduler(BlockingScheduler):
 
     def _open(self) -> None:
         super()._open()
-        engine = self._require_engine()
+        engine = self._lifecycle.require_engine()
         engine.set_offload(self._offload)
         if _patched():  # a patched socket belongs to the hub of the thread that made it
             engine.where_sockets_are = self._call_on_hub
@@ -206,11 +206,11 @@ class GeventScheduler(BlockingScheduler):
             super()._finish_removal(state)
 
     def _wait_closed(self, seconds: float) -> bool:
-        if not self._closed.is_set():
+        if not self._lifecycle.closed.is_set():
             with gevent.Timeout(seconds, False):
-                while not self._closed.is_set():
+                while not self._lifecycle.closed.is_set():
                     gevent.sleep(_POLL)
-        return self._closed.is_set()
+        return self._lifecycle.closed.is_set()
 
     def _on_other_thread(self) -> bool:
         return self._thread is not None and _native_ident() != self._thread

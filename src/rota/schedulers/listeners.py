@@ -5,8 +5,10 @@ A listener may raise, hang, or change the list while it is called; none of that 
 
 from __future__ import annotations
 
+from ..clock import SECOND
 from ..errors import ArgumentMismatchError, OptionTypeError
 from ..events import EVENT_ALL
+from ..interrupts import is_interrupt
 from ..texts import repr_of
 from ..util import check_callable_args, iscoroutinefunction_partial
 
@@ -15,22 +17,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from ..clock import Clock
     from ..logs import GuardedLogger
     from .event_queue import EventQueue
+    from .hooks import Hooks
+
+#: How long a shutdown waits for one call of a listener (seconds).
+DELIVERY_GRACE = 10.0
 
 
 class Listeners:
     """Listeners with their masks; ``mask`` is the OR of all, so that nobody makes an event that nobody wants."""
 
-    __slots__ = ("_entries", "_least", "mask")
+    __slots__ = ("_entries", "_overridden", "mask")
 
     def __init__(self) -> None:
         self._entries: tuple[EventQueue, ...] = ()
-        self._least = self.mask = 0
+        #: where a subclass overrides _dispatch_event(), which is to see every event: the queue that calls it with the engine's
+        self._overridden: EventQueue | None = None
+        self.mask = 0
 
-    def want_all(self) -> None:
-        """Let ``mask`` be that of all events, whoever listens: a subclass of the scheduler is to see them."""
-        self._least = self.mask = EVENT_ALL
+    def queue_all_for(self, dispatch: Callable[[Any], None]) -> None:
+        """Have all events of the engine queued for a subclass's own ``_dispatch_event()``: whom it calls is its business."""
+        from .event_queue import EventQueue  # import time
+
+        self._overridden = EventQueue(dispatch, EVENT_ALL)
+        self.mask = EVENT_ALL
 
     def add(self, callback: Callable[[Any], Any], mask: int) -> None:
         """Add a listener for the events in ``mask``.
@@ -81,14 +93,22 @@ class Listeners:
 
         :param start: has a queue pumped soon, where the host calls listeners
         """
+        if self._overridden is not None:
+            self._overridden.put(event, logger, start)
+            return
         for entry in self._entries:
             if event.code & entry.mask:
                 entry.put(event, logger, start)
 
     @property
-    def queues(self) -> tuple[EventQueue, ...]:
-        """The queues of all listeners."""
+    def entries(self) -> tuple[EventQueue, ...]:
+        """All listeners, each as the queue that has its callback and its mask."""
         return self._entries
+
+    @property
+    def queues(self) -> tuple[EventQueue, ...]:
+        """The queues in which events of the engine wait."""
+        return self._entries if self._overridden is None else (self._overridden,)
 
     def renew(self) -> None:
         """Give every listener a new queue and no thread; what waited is gone (after a shutdown, or in a forked child)."""
@@ -96,14 +116,55 @@ class Listeners:
         self._replace(tuple(entry.renewed() for entry in before))
         for entry in before:
             entry.close()
+        if self._overridden is not None:
+            self._overridden.close()
+            self._overridden = self._overridden.renewed()
 
     def _replace(self, entries: tuple[EventQueue, ...]) -> None:
         # The tuple is replaced, never changed: a dispatch under way goes on with the list that it began with.
         self._entries = entries
-        mask = self._least
+        mask = 0 if self._overridden is None else EVENT_ALL
         for entry in entries:
             mask |= entry.mask
         self.mask = mask
+
+
+def tell(scheduler: Hooks, event: Any, logger: GuardedLogger) -> None:
+    """Call ``_dispatch_event()``; what it raises must not undo for the caller what the store has done already."""
+    try:
+        scheduler._dispatch_event(event)
+    except BaseException as exc:  # a subclass may override it
+        if is_interrupt(exc):
+            raise
+        logger.exception("_dispatch_event() failed for %r", event)
+
+
+def wait_delivered(
+    queues: tuple[EventQueue, ...],
+    timeout: float | None,
+    wait: Callable[[EventQueue], bool],
+    clock: Clock,
+    logger: GuardedLogger,
+) -> None:
+    """Wait until the listeners have been called with what waits for them.
+
+    One that does not get on is left alone after a while: without a time-out, when a single call takes DELIVERY_GRACE seconds.
+
+    :param timeout: seconds at most for each listener; None: as long as it gets on
+    :param wait: waits a moment; returns whether a listener has been called with all that waited for it
+    """
+    limit = DELIVERY_GRACE if timeout is None else min(timeout, DELIVERY_GRACE)
+    for queue in queues:
+        calls, until = queue.calls, clock.monotonic() + int(limit * SECOND)
+        while not queue.is_current and not wait(queue):
+            now = clock.monotonic()
+            if timeout is None and queue.calls != calls:
+                calls, until = queue.calls, now + int(limit * SECOND)
+            elif now >= until:
+                logger.error(
+                    "The listener %r still works; events are left that it does not get", queue.callback
+                )
+                break
 
 
 def _check(callback: Any, mask: object) -> None:

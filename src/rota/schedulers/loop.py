@@ -18,7 +18,7 @@ from ..events import EVENT_SCHEDULER_STALLED
 from ..interrupts import is_interrupt
 from ..logs import GuardedLogger
 from .base import STATE_STOPPED, BaseScheduler
-from .stopping import EXIT_GRACE
+from .processes import stop_at_exit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ class LoopScheduler(BaseScheduler):
         :param paused: True: process no jobs before :meth:`resume` is called
         :raises SchedulerAlreadyRunningError: if the scheduler is running, or a shutdown needs the loop to end
         """
-        self._check_startable()
-        if not self._closed.is_set() and self._on_loop():
+        self._lifecycle.check_startable()
+        if not self._lifecycle.closed.is_set() and self._on_loop():
             raise SchedulerAlreadyRunningError(
                 "The scheduler is still shutting down, and waiting for that here would block the loop; await what "
                 "shutdown() returned before you call start()"
@@ -83,14 +83,14 @@ class LoopScheduler(BaseScheduler):
             return None
         self._stop_claiming(timeout)
         signal, notify = self._finish_signal() if elsewhere is None else _future_on(elsewhere)
-        if self._is_inside():
-            self._drain_aside(wait, timeout)
+        if self._lifecycle.is_inside():
+            self._lifecycle.drain_aside(wait, timeout)
             if notify is not None:
                 notify()  # the caller cannot wait for its own end
             return signal
         self._notify = notify
         if self._draining_takes_time():
-            self._drain_aside(wait, timeout)
+            self._lifecycle.drain_aside(wait, timeout)
         else:
             self._drain(wait, timeout)
         return signal
@@ -99,7 +99,7 @@ class LoopScheduler(BaseScheduler):
         return not self._on_loop() and super()._may_wait()
 
     def _draining_takes_time(self) -> bool:
-        if self._require_engine().in_flight or self._ticks_may_block:
+        if self._lifecycle.require_engine().in_flight or self._lifecycle.ticks_may_block:
             return True
         return any(executor.slow_to_stop for executor in self._executors.values())
 
@@ -126,9 +126,8 @@ class LoopScheduler(BaseScheduler):
     def _enqueue_event(self, event: Any) -> None:
         super()._enqueue_event(event)
         if event.code == EVENT_SCHEDULER_STALLED and not self._aside:
-            for (
-                queue
-            ) in self._event_queues():  # the loop stands still: for once, listeners are told elsewhere
+            # The loop stands still: for once, listeners are told elsewhere.
+            for queue in self._listening.queues:
                 if not queue.is_empty:
                     queue.pump_in_thread()
 
@@ -144,7 +143,8 @@ class LoopScheduler(BaseScheduler):
         return super()._wait_for_listener(queue)
 
     def _in_own_thread(self) -> bool:
-        return self._helper.is_current() or self._ticking == get_ident() or self._drainer is current_thread()
+        life = self._lifecycle
+        return self._helper.is_current() or life.ticking == get_ident() or life.drainer is current_thread()
 
     # -- what a host implements ----------------------------------------------------------------------------------
 
@@ -181,7 +181,7 @@ class LoopScheduler(BaseScheduler):
             return
         if self._aside:
             self._again = True
-        elif self._ticks_may_block:
+        elif self._lifecycle.ticks_may_block:
             self._aside = True
             self._helper.call(self._tick_aside)
         else:
@@ -236,7 +236,7 @@ class LoopScheduler(BaseScheduler):
 
     def _open(self) -> None:
         super()._open()
-        self._require_engine().set_offload(self._helper.call, self._at_end_of_turn)
+        self._lifecycle.require_engine().set_offload(self._helper.call, self._at_end_of_turn)
 
     def _at_end_of_turn(self, work: Callable[[], None]) -> None:
         """Do something after the callbacks that the loop has at hand; in other threads at once."""
@@ -268,13 +268,8 @@ class LoopScheduler(BaseScheduler):
                 notify()
 
     def _stop_at_exit(self) -> None:
-        if self.state == STATE_STOPPED:
-            super()._stop_at_exit()
-        else:
-            self._warn_of_early_exit()
-            self._stop_claiming()
-            # Where the loop has ended, what was under way on it ends only if it is cancelled.
-            self._drain(self._host_is_alive(), EXIT_GRACE)
+        # Where the loop has ended, what was under way on it ends only if it is cancelled.
+        stop_at_exit(self._lifecycle, self._host_is_alive())
 
     def _stop_in_child(self) -> None:
         super()._stop_in_child()

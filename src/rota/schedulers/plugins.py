@@ -5,9 +5,16 @@ Built-ins are found without entry points, so that frozen programs work; entry po
 
 from __future__ import annotations
 
-from ..errors import JobTypeError, OptionTypeError, TriggerTypeError, UnknownAliasError, UnknownOptionError
+from ..errors import (
+    ConfigurationError,
+    JobTypeError,
+    OptionTypeError,
+    TriggerTypeError,
+    UnknownAliasError,
+    UnknownOptionError,
+)
 from ..triggers import NAMED_TRIGGERS
-from ..util import nearest
+from ..util import maybe_ref, nearest
 from .names import check_names
 
 TYPE_CHECKING = False
@@ -52,6 +59,11 @@ URL_SCHEMES = {
     "zk": "zookeeper",
 }
 
+#: What a configuration may say of a store or an executor.
+_EXAMPLES = {
+    "jobstore": "a URL, or a dictionary such as {'type': 'sqlalchemy', 'url': 'sqlite:///jobs.sqlite'}",
+    "executor": "a dictionary such as {'type': 'threadpool', 'max_workers': 20}",
+}
 _WHAT = {"trigger": "trigger", "executor": "executor", "jobstore": "job store"}
 _loaded: dict[tuple[str, str], type] = {}
 
@@ -129,6 +141,37 @@ def create_plugin(kind: str, name: str, options: Mapping[str, Any], others: Iter
         _refuse_unknown(cls, what, options, others)
         _require_all(cls, what, options, TriggerTypeError if kind == "trigger" else OptionTypeError)
         raise
+
+
+def plugin_from_config(kind: str, alias: str, value: Any) -> Any:
+    """Make a store or an executor of what the configuration says under an alias: an object, a URL, or a dictionary.
+
+    :param kind: "executor" or "jobstore"
+    :raises ConfigurationError, JobTypeError: if it says nothing of that kind
+    """
+    from ..executors.base import BaseExecutor  # import time
+    from ..jobstores.base import BaseJobStore  # import time
+
+    if isinstance(value, (BaseExecutor, BaseJobStore)):
+        return value
+    if kind == "jobstore" and isinstance(value, str) and "://" in value:
+        return create_plugin(kind, value, {})
+    what = f"{kind}s[{alias!r}]"
+    if not hasattr(value, "items"):
+        raise JobTypeError(
+            f"Expected {kind} instance or dict for {what}, got {type(value).__name__} instead; write {_EXAMPLES[kind]}"
+        )
+    options = dict(value)
+    name, cls = options.pop("type", None), options.pop("class", None)
+    if name:
+        return create_plugin(kind, name, options)
+    if cls:
+        return maybe_ref(cls)(**options)
+    if kind == "jobstore" and isinstance(options.get("url"), str):
+        return create_plugin(kind, options.pop("url"), options)
+    raise ConfigurationError(
+        f'Cannot create {what} -- either "type" or "class" must be defined; write {_EXAMPLES[kind]}'
+    )
 
 
 def _refuse_unknown(cls: type, what: str, options: Iterable[str], others: Iterable[str]) -> None:

@@ -1,6 +1,6 @@
 """What must happen to live schedulers when the process forks or the interpreter exits.
 
-Keeps weak references only; a scheduler that is gone needs nothing.
+Keeps weak references only; a scheduler that is gone needs nothing. It ends by the ways of :mod:`rota.schedulers.lifecycle`.
 """
 
 from __future__ import annotations
@@ -8,9 +8,12 @@ from __future__ import annotations
 import atexit
 import os
 from _weakrefset import WeakSet  # import time: unlike weakref, it is loaded with threading
-from threading import get_ident
+from threading import Event, get_ident
 
+from ..clock import SECOND
 from ..interrupts import is_interrupt
+from .hooks import STATE_STOPPED
+from .lifecycle import CANCEL_GRACE, POLL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
     from ..jobstores.base import BaseJobStore
     from ..logs import GuardedLogger
+    from .lifecycle import Lifecycle
 
     class Live(Protocol):
         """What is asked of a scheduler here."""
@@ -31,6 +35,11 @@ if TYPE_CHECKING:
         def _stop_at_exit(self) -> None: ...
         def _stop_in_child(self) -> None: ...
 
+
+#: How long runs may still work when the interpreter exits (seconds).
+EXIT_GRACE = 5.0
+#: A program that ends so soon after the start (seconds) was hardly meant to.
+EARLY = 1.0
 
 _started: WeakSet[Live] = WeakSet()
 _installed = False
@@ -92,3 +101,76 @@ def _at_exit() -> None:
             if is_interrupt(exc):
                 raise
             scheduler._log.exception("Error shutting down at exit")
+
+
+# -- what the schedulers do then -----------------------------------------------------------------------------------
+
+
+def note_exit(life: Lifecycle) -> None:
+    """The interpreter exits: what has to be ended by force from now on is lost, and not cancelled."""
+    if life.engine is not None:
+        life.engine.outlet.exiting = True
+    for executor in life.scheduler._executors.values():
+        executor.exiting = True
+
+
+def stop_at_exit(life: Lifecycle, waits_for_runs: bool = True) -> None:
+    """The interpreter exits: give the runs under way a moment, and hand the rest back.
+
+    :param waits_for_runs: False: they cannot end any more, as their loop has ended
+    """
+    scheduler = life.scheduler
+    if scheduler.state != STATE_STOPPED:
+        _warn_of_early_exit(life)
+        scheduler._stop_claiming()
+        scheduler._drain(waits_for_runs, EXIT_GRACE)
+    elif not scheduler._wait_closed(EXIT_GRACE):  # of a shutdown that nobody waited for
+        life.hurried = True
+        scheduler._wait_closed(POLL + 2 * CANCEL_GRACE)
+
+
+def _warn_of_early_exit(life: Lifecycle) -> None:
+    """Say so when the program ends before the scheduler has done anything, although it has jobs."""
+    scheduler, engine = life.scheduler, life.require_engine()
+    lived = scheduler.clock.monotonic() - life.started_at
+    if scheduler._kept_alive_by is None or not life.book.runs_jobs or lived > EARLY * SECOND:
+        return
+    if any(state.completions.submitted for state in engine.states):
+        return
+    try:
+        aliases = tuple(scheduler._executors)
+        has_jobs = any(state.store.next_due(aliases) is not None for state in engine.states)
+    except Exception:  # the store's trouble is told elsewhere
+        return
+    if has_jobs:
+        life.log.warning(
+            "The program ends %.1f s after the scheduler was started, before any job has run. The scheduler does not keep it "
+            "running: %s",
+            lived / SECOND,
+            scheduler._kept_alive_by,
+        )
+
+
+def stop_in_child(life: Lifecycle) -> None:
+    """The process was forked: threads and connections are the parent's; this copy is a stopped scheduler."""
+    scheduler, book = life.scheduler, life.book
+    was_running = book.is_open
+    scheduler.state = STATE_STOPPED
+    book.is_copy, book.is_open = was_running or book.is_copy, False
+    life.set_engine(None)
+    life.closed = Event()
+    life.closed.set()
+    book.listening.renew()
+    parts: list[Any] = [*scheduler._jobstores.values(), *scheduler._executors.values()]
+    for part in parts:
+        try:
+            part.forked()
+        except BaseException as exc:  # the others have to forget all the same
+            if is_interrupt(exc):
+                raise
+            life.log.exception("%r cannot be used in this forked process", part)
+    if was_running:
+        life.log.warning(
+            "This process was forked from one with a running scheduler; the copy is stopped. "
+            "Call start() here if this process is to run jobs, too; until then it takes no jobs and shows none"
+        )

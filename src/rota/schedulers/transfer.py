@@ -1,6 +1,6 @@
 """Export and import of jobs as JSON files, without pickle.
 
-Reads and writes files; it adds nothing to a store.
+Reads and writes files; the jobs are added by the book.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from ..clock import HELD
 from ..codec.files import decode_job, encode_job
 from ..core.states import QUARANTINED
-from ..errors import DeserializationError
+from ..errors import ConflictingIdError, DeserializationError
 from ..version import version
 
 TYPE_CHECKING = False
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import IO, Any
 
     from ..job.handle import Job
+    from .book import JobBook
 
 #: Name and version of the format.
 FORMAT = "rota.jobs"
@@ -42,7 +43,22 @@ def export_jobs(jobs: Iterable[Job], outfile: Any) -> None:
         file.write(text)
 
 
-def import_jobs(infile: Any) -> list[Job]:
+def import_jobs(book: JobBook, infile: Any, jobstore: str) -> None:
+    """Add the jobs of a path or text file; all of them or, if one cannot be read, none."""
+    book.require_started("job import")
+    scheduler = book.scheduler
+    jobs = read_jobs(infile)
+    store = scheduler._lookup_jobstore(jobstore)
+    for job in jobs:
+        job._scheduler = scheduler
+        store.check_job(job)
+        if store.lookup_job(job.id) is not None:
+            raise ConflictingIdError(job.id)
+    for job in jobs:
+        scheduler._real_add_job(job, jobstore, False)
+
+
+def read_jobs(infile: Any) -> list[Job]:
     """Read the jobs of a path or text file.
 
     :raises DeserializationError: if the file is not an export of Rota, or a job in it cannot be restored here

@@ -199,7 +199,7 @@ class ManualScheduler(BaseScheduler):
         if isinstance(default, VirtualExecutor):  # a restart
             default._loop = self.loop
         super()._open()
-        engine = self._require_engine()
+        engine = self._lifecycle.require_engine()
         engine.slice, engine.outlet.polls = None, False
 
     def _run_until(self, target: int) -> None:
@@ -241,7 +241,7 @@ class ManualScheduler(BaseScheduler):
         """Leave it to the next step: events are delivered before time moves on."""
 
     def _deliver(self) -> None:
-        for queue in self._event_queues():
+        for queue in self._listening.queues:
             queue.pump()
 
     def _wait_for_listener(self, queue: EventQueue) -> bool:
@@ -284,7 +284,7 @@ class ManualScheduler(BaseScheduler):
 
     def _do_aside(self, work: Callable[[], object]) -> None:
         """Do something as soon as the pass or job from which it was asked for has ended."""
-        if self._is_inside():
+        if self._lifecycle.is_inside():
             self._later.append(work)
         else:
             work()

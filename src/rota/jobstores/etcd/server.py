@@ -8,7 +8,6 @@ from __future__ import annotations
 from base64 import b64decode
 from contextlib import contextmanager
 from os import urandom
-from urllib.parse import urlsplit
 
 from etcd3gw import Etcd3Client
 from etcd3gw.exceptions import (
@@ -21,7 +20,7 @@ from requests import RequestException
 
 from ...clock import SECOND, instant
 from ...errors import ConfigurationError, StoreError, StoreUnavailableError
-from ...masking import masked, without_secrets
+from ...masking import without_secrets
 from ..tree.keys import WAKE
 from ..tree.port import KEEP, Entry, Tree
 from .wakeups import ANSWER_TIMEOUT, Listener, encoded, value_of
@@ -38,7 +37,7 @@ OPERATIONS = 128
 #: How many entries are read at once.
 PAGE = 500
 #: What etcd answers when it cannot work at the moment.
-_PASSING = (
+_TRANSIENT = (
     "no leader",
     "leader changed",
     "timed out",
@@ -47,27 +46,6 @@ _PASSING = (
     "space exceeded",
     "not capable",
 )
-
-
-def options_of_url(url: str, path: str) -> tuple[dict[str, Any], str]:
-    """Return the client's options and the path in an ``etcd://`` or ``etcds://`` URL; the given path if it has none."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("etcd", "etcds") or "@" in parts.netloc or parts.query or parts.fragment:
-        raise ConfigurationError(
-            f"{masked(url)!r} is no URL of an etcd store; it looks like etcd://host:2379/path. Users, passwords "
-            f"and certificates are options of a client that you make and pass in as client="
-        )
-    try:
-        options: dict[str, Any] = {"protocol": "https" if parts.scheme == "etcds" else "http"}
-        if parts.hostname:
-            options["host"] = parts.hostname
-        if parts.port:
-            options["port"] = parts.port
-    except ValueError as exc:
-        raise ConfigurationError(
-            f"{masked(url)!r} is no URL of an etcd store: {without_secrets(str(exc), url)}"
-        ) from None
-    return options, parts.path.rstrip("/") or path
 
 
 class Server(Tree):
@@ -128,7 +106,7 @@ class Server(Tree):
         except (ConnectionFailedError, ConnectionTimeoutError, ApiVersionDiscoveryFailedError) as exc:
             raise self._unavailable(exc) from exc
         except Etcd3Exception as exc:
-            if any(word in f"{exc} {exc.detail_text}".lower() for word in _PASSING):
+            if any(word in f"{exc} {exc.detail_text}".lower() for word in _TRANSIENT):
                 raise self._unavailable(exc) from exc
             raise StoreError(f"etcd at {self.address} said: {_said(exc)}") from exc
         except (
@@ -285,7 +263,7 @@ class Server(Tree):
             operations.append({"request_put": put})
         return bool(self._transact(operations, compare).get("succeeded"))
 
-    # -- the others ----------------------------------------------------------------------------------------------
+    # -- time and wake-ups ----------------------------------------------------------------------------------------------
 
     def time(self) -> int | None:
         from email.utils import parsedate_to_datetime
@@ -296,9 +274,9 @@ class Server(Tree):
         date = answer.headers.get("Date")
         return None if date is None else instant(parsedate_to_datetime(date))
 
-    def listen(self, wake: Callable[[], None], hears: Callable[[bool], None]) -> None:
+    def listen(self, wake: Callable[[], None], listening: Callable[[bool], None]) -> None:
         self._stop_listening()
-        self._listener = Listener(self.client, self._key(WAKE), self._origin, wake, hears)
+        self._listener = Listener(self.client, self._key(WAKE), self._origin, wake, listening)
 
     def _stop_listening(self) -> None:
         listener, self._listener = self._listener, None

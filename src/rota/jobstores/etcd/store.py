@@ -6,15 +6,17 @@ Takes the options; the protocol is in ``rota.jobstores.tree``, the connection in
 from __future__ import annotations
 
 import pickle
+from urllib.parse import urlsplit
 
 from ...codec.jobs import JobFormat
 from ...errors import ConfigurationError, MissingExtraError
+from ...masking import masked, without_secrets
 from ...util import maybe_ref
 from ..base import ConflictingIdError, JobLookupError
 from ..tree.store import TreeJobStore
 
 try:
-    from .server import Server, options_of_url
+    from .server import Server
 except ImportError as exc:
     raise MissingExtraError("EtcdJobStore", "etcd") from exc
 
@@ -50,6 +52,8 @@ class EtcdJobStore(TreeJobStore):
     :raises ConfigurationError: (a ``ValueError``) if an option is wrong
     """
 
+    _server: Server
+
     def __init__(
         self,
         path: str = "/rota",
@@ -67,7 +71,7 @@ class EtcdJobStore(TreeJobStore):
         **connect_options: Any,
     ) -> None:
         if url is not None:
-            given, path = options_of_url(url, path)
+            given, path = _options_of_url(url, path)
             connect_options = {**given, **connect_options}
         path = path.rstrip("/")
         if not path:
@@ -75,9 +79,29 @@ class EtcdJobStore(TreeJobStore):
         format = JobFormat(serializer, pickle_protocol, imports, signing_key)
         server = Server(path, maybe_ref(client), close_connection_on_exit, connect_options)
         super().__init__(server, path, format, keep_runs, keep_days, create)
-        self._server = server
 
     @property
     def client(self) -> Any:
         """The client that the store uses."""
         return self._server.client
+
+
+def _options_of_url(url: str, path: str) -> tuple[dict[str, Any], str]:
+    """Return the client's options and the path in an ``etcd://`` or ``etcds://`` URL; the given path if it has none."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("etcd", "etcds") or "@" in parts.netloc or parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"{masked(url)!r} is no URL of an etcd store; it looks like etcd://host:2379/path. Users, passwords "
+            f"and certificates are options of a client that you make and pass in as client="
+        )
+    try:
+        options: dict[str, Any] = {"protocol": "https" if parts.scheme == "etcds" else "http"}
+        if parts.hostname:
+            options["host"] = parts.hostname
+        if parts.port:
+            options["port"] = parts.port
+    except ValueError as exc:
+        raise ConfigurationError(
+            f"{masked(url)!r} is no URL of an etcd store: {without_secrets(str(exc), url)}"
+        ) from None
+    return options, parts.path.rstrip("/") or path

@@ -1,4 +1,4 @@
-"""The watch of the etcd store: a thread that hears of what other processes have changed.
+"""The watch of the etcd store: a thread that is told when other processes have changed something.
 
 It wakes the scheduler up, and looks at nothing else.
 """
@@ -29,7 +29,7 @@ PAUSE = 1.0
 class Listener:
     """A thread that watches the key which the processes that share a path write to wake each other up.
 
-    :param origin: what this process writes; it need not be woken up by itself
+    :param origin: what this process writes; it does not wake itself up
     """
 
     def __init__(
@@ -38,15 +38,15 @@ class Listener:
         key: str,
         origin: str,
         wake: Callable[[], None],
-        hears: Callable[[bool], None],
+        listening: Callable[[bool], None],
     ) -> None:
         self._client = client
         self._key = key
         self._origin = origin
-        #: what is written to end the thread; the others overhear it
+        #: what is written to end the thread; other processes pass it over
         self._end = f"!{origin}"
         self._wake = wake
-        self._hears = hears
+        self._listening = listening
         self._stopped = Event()
         self._thread = Thread(target=self._run, name="rota-etcd-wakeups", daemon=True)
         self._thread.start()
@@ -65,10 +65,8 @@ class Listener:
         while not self._stopped.is_set():
             try:
                 self._listen()
-            except (
-                Exception
-            ):  # a cut connection; the passes of the engine notice it by themselves, and report it
-                self._hears(False)
+            except Exception:  # a cut connection, which the passes of the engine notice and report
+                self._listening(False)
                 self._stopped.wait(PAUSE)
 
     def _listen(self) -> None:
@@ -84,8 +82,8 @@ class Listener:
                 if self._stopped.is_set():
                     return
                 if result.get("created"):
-                    self._hears(True)
-                    self._wake()  # somebody may have told something before
+                    self._listening(True)
+                    self._wake()  # something may have been told before
                 origins = {value_of(event.get("kv", {})) for event in result.get("events", ())}
                 if any(origin != self._origin and not origin.startswith("!") for origin in origins):
                     self._wake()

@@ -1,6 +1,6 @@
-"""Claims in the MongoDB store: each one conditional update of a job's document, by its version.
+"""The claim protocol of the MongoDB store, its first half: a claim is one conditional update of a job's document, by its version.
 
-What the server refuses is tried one by one. It decides nothing that the planner has decided.
+What the server refuses together is tried one by one. It decides nothing; how runs end is in ``runs``.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from ...core.transitions import marked, moved
 from ...errors import HeldRowsError, StoreError, StoreUnavailableError
 from ...interrupts import is_interrupt
 from ...texts import error_text, shortened, storable
-from .damage import LISTS, entries_of
-from .runs import BATCH, entry_of, key_of
+from .forms import LISTS, entries_of, entry_of, key_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,12 +26,14 @@ if TYPE_CHECKING:
 
     from ...core.plan import Decision
     from ..retention import Retention
-    from .damage import Mender
-    from .runs import Ledger
+    from .damage import Damage
+    from .history import History
+    from .runs import Runs
     from .server import Server
 
 
-#: How many ranges of times one question names.
+#: How many keys, and how many ranges of times, one question names.
+BATCH = 500
 RANGES = 100
 
 
@@ -40,15 +41,19 @@ class Claims:
     """Makes decisions true in one store.
 
     :param server: where the documents are
-    :param ledger: files records
-    :param mender: puts damaged jobs into quarantine
+    :param runs: files records
+    :param history: reads records
+    :param damage: puts damaged jobs into quarantine
     :param bounds: counts records
     """
 
-    def __init__(self, server: Server, ledger: Ledger, mender: Mender, bounds: Retention) -> None:
+    def __init__(
+        self, server: Server, runs: Runs, history: History, damage: Damage, bounds: Retention
+    ) -> None:
         self._server = server
-        self._ledger = ledger
-        self._mender = mender
+        self._runs = runs
+        self._history = history
+        self._damage = damage
         self._bounds = bounds
         #: of the jobs that were due last: version, and the nominal times of the runs in the document
         self._seen: dict[str, tuple[int, tuple[int, ...]]] = {}
@@ -60,11 +65,11 @@ class Claims:
         }
 
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
-        """Carry out the decisions whose job is as it was when they were made; return those."""
-        hurt = [decision for decision in decisions if is_damaged(decision.error)]
-        if hurt:
-            left = [decision for decision in decisions if decision not in hurt]
-            return [*self._mender.claim(hurt), *(self.claim(left, node, now) if left else ())]
+        """Carry out the decisions whose job is as it was when they were made, and has room (R1, R2); return those."""
+        damaged = [decision for decision in decisions if is_damaged(decision.error)]
+        if damaged:
+            sound = [decision for decision in decisions if decision not in damaged]
+            return [*self._damage.claim(damaged), *(self.claim(sound, node, now) if sound else ())]
         token = urandom(8).hex()
         for decision in decisions:
             marked(decision, node, now)
@@ -83,7 +88,7 @@ class Claims:
             self._bounds.count(decision.job.id, len(decision.runs) + len(decision.records))
         filed = [decision.job.id for decision in won if decision.records or decision.state == ENDED]
         if filed:
-            self._ledger.file(filed)
+            self._runs.file(filed)
         return won
 
     def _write(self, decisions: Sequence[Decision], token: str) -> int:
@@ -92,7 +97,7 @@ class Claims:
             return int(self._server.jobs.bulk_write(updates, ordered=False).matched_count)
 
     def _claim_singly(self, decisions: Sequence[Decision], node: str, token: str) -> list[Decision]:
-        """Carry out one by one what was refused together; a job whose claim is refused by itself goes into quarantine."""
+        """Carry out one by one what was refused together; a job whose claim is refused alone goes into quarantine."""
         with self._server.translated():
             won = self._won(decisions, node, token)
         for decision in decisions:
@@ -116,7 +121,7 @@ class Claims:
     def _won(self, decisions: Sequence[Decision], node: str, token: str) -> list[Decision]:
         """Return the decisions that were carried out by the request of that token.
 
-        Runs and records tell it, which nobody else's claim writes; the document tells it of decisions that write neither.
+        Runs and records have the token, and no other claim writes them; of decisions that write neither the document has it.
         """
         ids = [decision.job.id for decision in decisions]
         fields = {"claim": 1, "under_way": 1, "pending": 1}
@@ -141,7 +146,7 @@ class Claims:
         ]
 
     def _leave_out_recorded(self, decisions: Sequence[Decision]) -> None:
-        """Take out of decisions what has a record already: the job was removed and added again, or set back by its user.
+        """Take out of decisions what has a record already (R4): the job was removed and added again, or set back by its user.
 
         First the runs under way are looked at, then the filed ones, for they move in that direction; later ones raise the job's
         version.
@@ -180,11 +185,13 @@ class Claims:
             used = taken.get(decision.job.id)
             since = first_nominal(decision)
             if used and since is not None and max(used) >= since:
-                leave_out_recorded(decision, self._ledger.recorded(decision.job.id, since))
+                leave_out_recorded(decision, self._history.recorded(decision.job.id, since))
 
 
 def _claim_of(decision: Decision, token: str) -> UpdateOne:
-    condition: dict[str, Any] = {"_id": decision.job.id, "version": decision.version}
+    """Return the update that carries out a decision, with its conditions."""
+    condition: dict[str, Any] = {"_id": decision.job.id, "version": decision.version}  # R1
+    # R3: the job moves, and has its runs and records, in one step.
     changes: dict[str, Any] = {
         "next_nominal": decision.next_nominal,
         "next_due": decision.next_due,
@@ -195,6 +202,7 @@ def _claim_of(decision: Decision, token: str) -> UpdateOne:
     }
     pushes: dict[str, Any] = {}
     if decision.runs:
+        # R2: fewer than the limit are under way if the list has no entry at the last place below it.
         condition[f"under_way.{decision.job.policy.max_instances - 1}"] = {"$exists": False}
         pushes["under_way"] = {"$each": [{**entry_of(run), "claim": token} for run in decision.runs]}
     if decision.records:

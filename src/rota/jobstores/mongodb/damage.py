@@ -6,7 +6,6 @@ It may not raise because of what a document holds; what it reads was read by som
 from __future__ import annotations
 
 from operator import attrgetter
-from os import urandom
 
 from ...clock import HELD
 from ...codec.damaged import (
@@ -19,39 +18,31 @@ from ...codec.damaged import (
     text_instead,
     version_of,
 )
-from ...core.states import ACTIVE, CLAIMED, LOST, QUARANTINED, end
+from ...core.states import ACTIVE, CLAIMED, LOST, QUARANTINED, end, set_job_state
 from ...texts import shortened
-from ..documents import damage_of_run as damage_of
-from ..documents import fields_of, mended_fields, run_of
-from .jobs import OVER, REMOVED, release
+from ..documents import fields_of, mended_fields, new_version, run_of
+from ..retention import Pace
+from .forms import LISTS, OVER, REMOVED, damage_of_run, entries_of, is_whole
+from .jobs import release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
+    from ...clock import Clock
     from ...core.plan import Decision
     from ...core.run import Run
+    from ...job.handle import Job
     from .server import Server
 
-#: The lists of runs in a job's document.
-LISTS = ("under_way", "pending")
+#: How many jobs the first step looks at, and how many steps there are in a round.
+LOOKED_AT = 100
+STEPS = 10
 #: What is read of a document to see whether it hides its job, or runs of it.
-_LOOKED_AT = dict.fromkeys(
+_READ = dict.fromkeys(
     ("version", "state", "error", "executor", "next_nominal", "next_due", "busy", "damaged", *LISTS), 1
 )
-
-
-def entries_of(document: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """Return the runs in a list of a job's document; what is none is left out."""
-    found = document.get(name)
-    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
-
-
-def is_whole(document: Mapping[str, Any], name: str) -> bool:
-    """Whether a list of a job's document is one, of documents; it may be missing."""
-    found = document.get(name)
-    return found is None or (isinstance(found, list) and all(isinstance(entry, dict) for entry in found))
 
 
 def damaged_fields(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,7 +80,7 @@ def reason_for(document: Mapping[str, Any]) -> str | None:
     return None
 
 
-class Mender:
+class Damage:
     """Puts right what others have damaged.
 
     :param server: where the documents are
@@ -109,7 +100,7 @@ class Mender:
         """
         raw, id = damaged_fields(document), document["_id"]
         version = version_of(document.get("version"))
-        new = int.from_bytes(urandom(5), "big") if version == NO_VERSION else version + 1
+        new = new_version() if version == NO_VERSION else version + 1
         values: dict[str, Any] = {"version": new, "next_due": None}
         if document.get("state") not in OVER:
             values |= {"state": QUARANTINED, "error": reason}
@@ -145,7 +136,7 @@ class Mender:
                 won.append(decision)
         return won
 
-    def park_strangers(self, documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    def set_aside(self, documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return documents without those whose id is no text, which no job can have; they are put into quarantine."""
         found = []
         for document in documents:
@@ -155,7 +146,32 @@ class Mender:
                 self.quarantine(document, reason_for(document) or "")
         return found
 
-    def look_over(self, limit: int) -> tuple[dict[str, str], list[dict[str, Any]], bool]:
+    def steps(
+        self,
+        now: int,
+        clock: Clock,
+        some: Callable[[Iterable[str]], list[dict[str, Any]]],
+        job_of: Callable[[Mapping[str, Any]], Job],
+    ) -> Iterator[tuple[list[Job], list[Run]]]:
+        """Look for jobs and runs that nobody would find because of what is stored of them, in steps; see the port.
+
+        :param some: returns documents by their ids
+        """
+        pace = Pace(LOOKED_AT)
+        for _ in range(STEPS):
+            began = clock.monotonic()
+            hidden, documents, is_last = self._look_over(pace.size)
+            jobs = [job_of(document) for document in (some(hidden) if hidden else ())]
+            for job in jobs:
+                job.error = hidden.get(job.id, job.error)
+                set_job_state(job, QUARANTINED)
+            runs = self.end_damaged(documents, now)
+            pace.note(len(documents), clock.monotonic() - began)
+            yield jobs, runs
+            if is_last:
+                return
+
+    def _look_over(self, limit: int) -> tuple[dict[str, str], list[dict[str, Any]], bool]:
         """Look at the next documents, in the order of their ids; what hides runs is put right.
 
         :param limit: at how many to look
@@ -166,7 +182,7 @@ class Mender:
         if self._at is not None:  # only texts are compared with a text, and ids of jobs are texts
             onwards["_id"] = {"$gt": self._at} if isinstance(self._at, str) else {"$gte": ""}
         with self._server.translated():
-            documents = list(jobs.find(onwards, _LOOKED_AT).sort("_id", 1).limit(limit))
+            documents = list(jobs.find(onwards, _READ).sort("_id", 1).limit(limit))
         self._at = documents[-1]["_id"] if len(documents) == limit else None
         hidden: dict[str, str] = {}
         in_vain = []
@@ -205,9 +221,9 @@ class Mender:
     def mend_lists(self, ids: Iterable[str]) -> bool:
         """Put right the lists of runs of these jobs, as far as they are none; return whether that was so of any."""
         with self._server.translated():
-            documents = list(self._server.jobs.find({"_id": {"$in": list(ids)}}, _LOOKED_AT))
-        hurt = [document for document in documents if not all(is_whole(document, name) for name in LISTS)]
-        mended = [self.quarantine(document, reason_for(document) or "") for document in hurt]
+            documents = list(self._server.jobs.find({"_id": {"$in": list(ids)}}, _READ))
+        damaged = [document for document in documents if not all(is_whole(document, name) for name in LISTS)]
+        mended = [self.quarantine(document, reason_for(document) or "") for document in damaged]
         return any(version is not None for version in mended)
 
     # -- runs ----------------------------------------------------------------------------------------------------
@@ -222,17 +238,17 @@ class Mender:
             if not (is_whole(document, "under_way") and is_whole(document, "pending")):
                 self.quarantine(document, reason_for(document) or "")
                 continue
-            hurt = [entry for entry in entries_of(document, "under_way") if damage_of_run(document, entry)]
-            if hurt:
-                found += self._end(document, hurt, now)
+            damaged = [entry for entry in entries_of(document, "under_way") if damage_of_run(document, entry)]
+            if damaged:
+                found += self._end(document, damaged, now)
         return found
 
-    def _end(self, document: Mapping[str, Any], hurt: list[dict[str, Any]], now: int) -> list[Run]:
+    def _end(self, document: Mapping[str, Any], damaged: list[dict[str, Any]], now: int) -> list[Run]:
         id = document["_id"]
-        left = [entry for entry in document["under_way"] if entry not in hurt]
+        left = [entry for entry in document["under_way"] if entry not in damaged]
         taken = {entry["nominal"] for entry in left}
         runs, ends = [], []
-        for entry in hurt:
+        for entry in damaged:
             sound, wrong = mended_fields({**entry, "job_id": id})
             sound["nominal"] = sound["last"] = self._free_key(id, entry.get("nominal"), now, taken)
             run = run_of({**sound, "status": CLAIMED})
@@ -257,13 +273,3 @@ class Mender:
             key += 1
         taken.add(key)
         return int(key)
-
-
-def damage_of_run(document: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
-    """Whether a run under way in a job's document is not what a store writes."""
-    return bool(damage_of({**entry, "job_id": document["_id"]})) or entry.get("status") != CLAIMED
-
-
-def numbered(entries: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Return the records that have a nominal time."""
-    return (entry for entry in entries if is_time(entry.get("nominal")))

@@ -1,41 +1,95 @@
-"""Forgetting in the MongoDB store: which records are deleted, in steps. Damaged ones that have no time stay.
+"""Looking back in the MongoDB store: reading the records of runs, and forgetting those that are beyond their bounds.
 
-It decides nothing that the bounds of retention do not say.
+It changes no job and no run that is under way. It decides nothing that the bounds of retention do not say; damaged records that
+have no time stay.
 """
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from pymongo import DESCENDING
 
-from ...clock import DAY
-from ...codec.damaged import LATEST
+from ...codec.damaged import text_instead
+from ...core.recorded import BEFORE, MOST, standing_from
 from .. import retention
 from ..base import COUNTED
+from ..documents import label_all
 from ..retention import Pace
+from .forms import LISTS, collect, entries_of, numbered, standing_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from ...clock import Clock
+    from ...core.recorded import Recorded
+    from ...core.run import Run
     from ..retention import Retention
     from .server import Server
 
-#: How long the document of a node is kept after its lease was over.
-_NODES_KEPT = DAY
+#: How many jobs one question names.
+BATCH = 500
 
 
-class Pruning:
-    """Deletes the records of one store that are beyond its bounds, and what is left of nodes.
+class History:
+    """The records of one store.
 
-    :param server: where they are
-    :param bounds: what is kept
+    :param server: where the documents are
+    :param bounds: which records are kept
     """
 
     def __init__(self, server: Server, bounds: Retention) -> None:
         self._server = server
         self._bounds = bounds
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def select(self, job_id: str | None, status: str | Iterable[str] | None, limit: int) -> list[Run]:
+        """Return records, newest first."""
+        if limit <= 0:
+            return []
+        wanted = None if status is None else {status} if isinstance(status, str) else set(status)
+        filed: dict[str, Any] = {} if job_id is None else {"job_id": job_id}
+        if wanted is not None:
+            filed["status"] = {"$in": list(wanted)}
+        current = {"busy": True} if job_id is None else {"_id": job_id}
+        found: dict[tuple[str, int], Run] = {}
+        with self._server.translated():
+            # In this order: what is filed in between is seen twice, and not never.
+            for document in self._server.jobs.find(current, {"under_way": 1, "pending": 1}):
+                for entry in (entry for name in LISTS for entry in entries_of(document, name)):
+                    if wanted is None or text_instead(entry.get("status")) in wanted:
+                        collect(found, {**entry, "job_id": document["_id"]})
+            for document in self._server.runs.find(filed).sort("nominal", DESCENDING).limit(limit):
+                collect(found, document)
+            runs = sorted(found.values(), key=attrgetter("nominal"), reverse=True)[:limit]
+            ids = sorted({run.job_id for run in runs if run.name is None})
+            names: dict[str, tuple[str, str]] = {}
+            for start in range(0, len(ids), BATCH):
+                named = {"_id": {"$in": ids[start : start + BATCH]}}
+                for document in self._server.jobs.find(named, {"name": 1, "func": 1}):
+                    name, func = document.get("name"), document.get("func")
+                    names[document["_id"]] = text_instead(name), text_instead(func)
+        label_all(runs, names)
+        return runs
+
+    def recorded(self, job_id: str, since: int) -> list[Recorded]:
+        """Return the records of a job that stand for times from an instant on, oldest first."""
+        fields = {"nominal": 1, "last": 1, "status": 1}
+        of_job = {"job_id": job_id}
+        runs = self._server.runs
+        with self._server.translated():
+            # In this order: what is filed in between is seen twice, and not never.
+            current = self._server.jobs.find_one({"_id": job_id}, {"under_way": 1, "pending": 1}) or {}
+            before = runs.find({**of_job, "nominal": {"$lt": since}}, fields).sort("nominal", DESCENDING)
+            later = runs.find({**of_job, "nominal": {"$gte": since}}, fields).sort("nominal", 1)
+            found = [*before.limit(BEFORE), *later.limit(MOST)]
+        found += [entry for name in LISTS for entry in entries_of(current, name)]
+        return standing_from({standing_of(entry) for entry in numbered(found)}, since)
+
+    # -- forgetting ----------------------------------------------------------------------------------------------
 
     def prune(self, now: int, clock: Clock) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job, in steps; see the port."""
@@ -132,14 +186,6 @@ class Pruning:
     def _delete(self, keys: Sequence[Any]) -> None:
         if keys:
             self._server.runs.delete_many({"_id": {"$in": keys}})
-
-    def nodes(self, now: int) -> None:
-        """Delete the documents of nodes that are long gone; a lease that is damaged is over."""
-        nodes = self._server.nodes
-        with self._server.translated():
-            for none in ({"$not": {"$type": "number"}}, {"$gt": LATEST}):
-                nodes.update_many({"lease_until": none}, {"$set": {"lease_until": now - 1}})
-            nodes.delete_many({"lease_until": {"$lt": now - _NODES_KEPT}})
 
 
 def _ended_before(finished: Any, instant: int) -> bool:

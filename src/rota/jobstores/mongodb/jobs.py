@@ -1,51 +1,41 @@
-"""The documents of jobs: to jobs and back, and the changes of them that users make.
+"""The jobs of the MongoDB store: added, saved, removed, looked up when they are due, and let out of quarantine.
 
-A job's document holds its unfinished runs, so that one conditional update changes both; see ``ledger``.
+Each change is one conditional update of a job's document. It knows no record.
 """
 
 from __future__ import annotations
-
-from os import urandom
 
 from pymongo import UpdateMany
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from ...clock import HELD
-from ...codec.damaged import DAMAGED, MOST_VERSION, text_instead, version_of
-from ...core.states import ACTIVE, ENDED, QUARANTINED, set_job_state
-from ...errors import ConflictingIdError, JobLookupError, JobValueError
-from ...texts import storable
+from ...codec.damaged import MOST_VERSION, version_of
+from ...core.states import ACTIVE, QUARANTINED
+from ...errors import ConflictingIdError, JobLookupError
+from .. import retention
 from ..base import ALIASES, COUNTED
-from ..documents import healing_as, job_of, parts_of
+from ..documents import heal, new_version
+from ..retention import Pace, parts
+from .forms import OVER, REMOVED, entries_of, values_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
+    from ...clock import Clock
     from ...codec.jobs import JobFormat
     from ...job.handle import Job
     from .server import Server
-
-#: The state of a job that was removed while runs of it were under way.
-REMOVED = "removed"
-#: The states of documents that are no jobs any more; only their runs keep them.
-OVER = (ENDED, REMOVED)
 
 #: How often a job is saved against damages and others' changes.
 TRIES = 3
 #: What is in the index before all times is not a number.
 _EARLIEST = -(2**63)
-#: How many bytes a job's texts may take. A document has 16 MB at most, and holds the job's unfinished runs too.
-JOB_SIZE = 12_000_000
-#: From where on a stored job, of an older version, has no room for its runs (characters).
-_NO_ROOM = 15_500_000
-
-_PARTS = ("_id", "name", "func", "trigger", "args", "kwargs", "options", "executor")
 
 
 def release(ids: Sequence[str]) -> list[UpdateMany]:
-    """Return the updates that let jobs become due that waited for runs which have ended."""
+    """Return the updates that let jobs become due that waited for runs which have ended (R6)."""
     held = {"_id": {"$in": ids}, "next_due": HELD, "under_way": []}
     return [UpdateMany(held, [{"$set": {"next_due": "$next_nominal"}}])]
 
@@ -67,72 +57,6 @@ class Jobs:
         self._server = server
         self._format = format
         self.mend = mend
-
-    # -- documents -----------------------------------------------------------------------------------------------
-
-    def job_of(
-        self, document: Mapping[str, Any], scheduler: Any, alias: str | None, healing: bool = False
-    ) -> Job:
-        """Return the job of a document; one that is damaged or cannot be restored is quarantined, and says why.
-
-        :param healing: take the job out of quarantine, if it can be restored
-        """
-        get = document.get
-        state, error, under_way = get("state"), get("error"), get("under_way") or ()
-        if healing:
-            state, error = healing_as(error, get("next_nominal") is not None)
-        whole = isinstance(under_way, (list, tuple)) and all(isinstance(run, dict) for run in under_way)
-        standing: dict[str, Any] = {
-            "version": get("version"),
-            "running": len(under_way) if whole else 0,
-            "state": state,
-            "nominal": get("next_nominal"),
-            "due": get("next_due"),
-            "error": error,
-        }
-        wrong = [name for name in _PARTS if type(get(name)) is not str]
-        parts = [text_instead(get(name)) for name in _PARTS]
-        job = job_of(parts, self._format, scheduler, alias, **standing)
-        if wrong or not whole:
-            told = [f"{name} must be a text" for name in wrong]
-            told += [] if whole else ["under_way must be a list of runs"]
-            job.error = f"{DAMAGED}{'; '.join(told)}"
-            set_job_state(job, QUARANTINED)
-        elif (size := sum(map(len, parts))) > _NO_ROOM:
-            job.error = _too_long(job, size)
-            set_job_state(job, QUARANTINED)
-        return job
-
-    def parts_of(self, job: Job) -> tuple[str, ...]:
-        """Return what a job is, see :func:`rota.jobstores.documents.parts_of`.
-
-        :raises JobValueError, TransientJobError, SerializationError: if the job does not fit
-        """
-        parts = parts_of(job, self._format)
-        if sum(map(len, parts)) > JOB_SIZE // 4:  # no character takes more than four bytes
-            size = sum(len(part.encode()) for part in parts)
-            if size > JOB_SIZE:
-                raise JobValueError(_too_long(job, size))
-        return parts
-
-    def values_of(self, job: Job) -> dict[str, Any]:
-        """Return the fields of a job, all but its version and its runs.
-
-        :raises JobValueError, TransientJobError, SerializationError: as :meth:`parts_of`
-        """
-        values: dict[str, Any] = dict(zip(_PARTS[1:], self.parts_of(job)[1:], strict=True))
-        values["next_nominal"], values["next_due"] = job.next_nominal, job.next_due
-        values["state"], values["error"] = job.state, storable(job.error)
-        return values
-
-    def new_values(self, job: Job) -> dict[str, Any]:
-        """Return the fields of a job that is to be added."""
-        values = self.values_of(job)
-        if values["next_due"] == HELD:
-            values["next_due"] = values["next_nominal"]
-        # Starts anywhere, so that a decision about a removed job of the same id cannot be taken for one about this job.
-        values["version"] = int.from_bytes(urandom(5), "big")
-        return values
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -161,15 +85,14 @@ class Jobs:
         with self._server.translated():
             return list(self._server.jobs.find({"_id": {"$in": list(ids)}, "state": {"$ne": REMOVED}}))
 
-    def under_way(self, ids: Iterable[str]) -> dict[str, int]:
-        """Return how many runs of jobs are under way."""
+    def recount(self, jobs: Sequence[Job]) -> None:
+        """Let the counts of jobs say how many of their runs are under way."""
+        ids = [job.id for job in jobs]
         with self._server.translated():
-            found = list(self._server.jobs.find({"_id": {"$in": list(ids)}}, {"under_way": 1}))
-        lists = {document["_id"]: document.get("under_way") for document in found}
-        return {
-            id: sum(isinstance(run, dict) for run in runs) if isinstance(runs, list) else 0
-            for id, runs in lists.items()
-        }
+            found = list(self._server.jobs.find({"_id": {"$in": ids}}, {"under_way": 1}))
+        counts = {document["_id"]: len(entries_of(document, "under_way")) for document in found}
+        for job in jobs:
+            job.running = counts.get(job.id, 0)
 
     def due(self, now: int, executor: str | None, limit: int) -> list[dict[str, Any]]:
         """Return the documents of due jobs, the earliest first.
@@ -214,7 +137,7 @@ class Jobs:
                         found[executor] = count
         return found
 
-    def quarantined(self, limit: int) -> list[str]:
+    def _quarantined(self, limit: int) -> list[str]:
         """Return ids of jobs in quarantine, at most so many."""
         with self._server.translated():
             return [
@@ -224,7 +147,7 @@ class Jobs:
                 ).limit(limit)
             ]
 
-    def quarantined_after(self, start: str | None, passed: int) -> tuple[list[str], str | None]:
+    def _quarantined_after(self, start: str | None, passed: int) -> tuple[list[str], str | None]:
         """Return the ids of those in quarantine among so many jobs after one, by ids, and the last job; None if these were all."""
         after = {
             "_id": {"$gte": ""} if start is None else {"$gt": start}
@@ -236,12 +159,20 @@ class Jobs:
 
     # -- writing -------------------------------------------------------------------------------------------------
 
+    def _new_values(self, job: Job) -> dict[str, Any]:
+        """Return the fields of a job that is to be added."""
+        values = values_of(job, self._format)
+        if values["next_due"] == HELD:
+            values["next_due"] = values["next_nominal"]
+        values["version"] = new_version()
+        return values
+
     def add(self, job: Job) -> None:
         """Insert a job.
 
         :raises ConflictingIdError: if there is one of that id
         """
-        values = self.new_values(job)
+        values = self._new_values(job)
         with self._server.translated():
             while not self._insert(job.id, values):
                 # The runs of a job that is over may be under way.
@@ -264,7 +195,7 @@ class Jobs:
 
         :raises ConflictingIdError: if there are some of these ids, also of jobs that are over
         """
-        fresh = {job.id: self.new_values(job) for job in jobs}
+        fresh = {job.id: self._new_values(job) for job in jobs}
         documents = [{"_id": id, **values, "under_way": [], "pending": []} for id, values in fresh.items()]
         with self._server.translated():
             taken = [
@@ -292,7 +223,7 @@ class Jobs:
         :return: whether the version was right
         :raises JobLookupError: if there is no job of that id
         """
-        values = self.values_of(job)
+        values = values_of(job, self._format)
         for _ in range(TRIES):
             with self._server.translated():
                 after = self._save(job.id, values, version)
@@ -342,7 +273,7 @@ class Jobs:
                 return
             if not self._server.jobs.update_one(living, _REMOVAL).matched_count:
                 raise JobLookupError(job_id)
-        self.bury([job_id])
+        self.forget([job_id])
 
     def remove_all(self) -> None:
         """Delete all jobs."""
@@ -350,14 +281,27 @@ class Jobs:
             self._server.jobs.delete_many({"busy": {"$exists": False}})
             self._server.jobs.update_many({}, _REMOVAL)
 
-    def bury(self, ids: Sequence[str]) -> None:
+    def forget(self, ids: Sequence[str]) -> None:
         """Delete the documents of jobs that are over and have no unfinished runs any more."""
         over = {"_id": {"$in": list(ids)}, "state": {"$in": OVER}, "under_way": [], "pending": []}
         with self._server.translated():
             self._server.jobs.delete_many(over)
 
-    def heal(self, job: Job) -> bool:
-        """Let a job out of quarantine, if it is still as it was read."""
+    def heal(
+        self, now: int, job_of: Callable[[Mapping[str, Any], bool], Job], clock: Clock
+    ) -> Iterator[tuple[list[Job], int]]:
+        """Let jobs out of quarantine that can be restored and planned now, in steps; see the port."""
+        pace = Pace(retention.RESTORED)
+        for ids, left in parts(self._quarantined, self._quarantined_after, pace):
+            began = clock.monotonic()
+            documents = self.find({"_id": {"$in": ids}, "state": QUARANTINED}) if ids else ()
+            jobs = [job_of(document, True) for document in documents]
+            healed = [job for job in jobs if heal(job, now) and self._is_healed(job)]
+            pace.note(len(ids), clock.monotonic() - began)
+            yield healed, left
+
+    def _is_healed(self, job: Job) -> bool:
+        """Let a job out of quarantine, if it is still as it was read; return whether that was done."""
         condition = {"_id": job.id, "version": job.version, "state": QUARANTINED}
         change = {
             "$set": {"state": job.state, "error": None, "next_due": job.next_due},
@@ -368,13 +312,6 @@ class Jobs:
                 return False
         job.version += 1
         return True
-
-
-def _too_long(job: Job, size: int) -> str:
-    return (
-        f"Job {job.id[:40]!r} takes {size} bytes, and this store keeps {JOB_SIZE} of each, to have room for its runs; put large "
-        f"arguments elsewhere and pass their place"
-    )
 
 
 _REMOVAL = {"$set": {"state": REMOVED, "next_due": None}, "$inc": {"version": 1}}

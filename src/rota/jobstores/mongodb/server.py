@@ -1,6 +1,6 @@
-"""The connection of the MongoDB store: collections and indexes, errors in Rota's words, the schema version.
+"""The connection of the MongoDB store: its collections, the server's clock, and errors in Rota's words.
 
-Knows the names of fields, and nothing of what is done with jobs. What the application passed in is never closed.
+Knows nothing of what is in the collections. What the application passed in is never closed.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ import re
 from contextlib import contextmanager
 
 from bson.codec_options import CodecOptions, DatetimeConversion
-from pymongo import ASCENDING, DESCENDING, MongoClient
+from pymongo import MongoClient
 from pymongo.errors import (
     BulkWriteError,
     ConnectionFailure,
     DocumentTooLarge,
-    DuplicateKeyError,
     InvalidURI,
     PyMongoError,
 )
@@ -24,31 +23,21 @@ from ...errors import (
     ConfigurationError,
     HeldRowsError,
     JobValueError,
-    SchemaError,
     StoreError,
     StoreUnavailableError,
 )
 from ...masking import without_secrets
-from .. import earlier
-from ..documents import steps_from
-from ..identity import new_identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
-SCHEMA_VERSION = 3
-#: The step from a version to the one after it; others may be at it at the same time, and it may be cut off and done again.
-#: 2: records have the name and the callable of jobs that are gone, and results of more kinds; what is there stays as it is, but
-#: older versions must not read it. 3: the store has an identity, leases have a count of their renewals, and records of some runs
-#: a signature.
-MIGRATIONS: dict[int, Callable[[Server], None]] = {1: lambda server: None, 2: lambda server: None}
 DATABASE = "rota"
 #: How long a server is looked for, in milliseconds.
 SELECTION_TIMEOUT = 10_000
-#: Codes of answers that pass: the primary steps down, is shutting down, or nobody knows who it is.
-_PASSING = frozenset({91, 189, 10107, 11600, 11602, 13435, 13436, 50, 262, 9001})
+#: Codes of answers that may be other ones soon: the primary steps down, is shutting down, or nobody knows who it is.
+_TRANSIENT = frozenset({91, 189, 10107, 11600, 11602, 13435, 13436, 50, 262, 9001})
 
 #: Codes of writes that met a document which somebody else's transaction has changed, or waited for it in vain.
 _CONFLICT = 112
@@ -82,11 +71,11 @@ class Server:
         self.client: Any = _make_client(url, options) if client is None else client
         if url is not None and client is None and database == DATABASE:
             database = self.client.get_default_database(DATABASE).name
-        self._names = (database, collection)
+        self.names = (database, collection)
         self._bind()
 
     def _bind(self) -> None:
-        database, collection = self._names
+        database, collection = self.names
         prefix = collection.removesuffix("jobs") if collection.endswith("jobs") else f"{collection}_"
         found = self.client[database].with_options(codec_options=_READABLE)
         self.jobs = found[collection]
@@ -106,83 +95,6 @@ class Server:
         except Exception:  # only for a message
             hosts = "?"
         return f"mongodb://{hosts}/{self.jobs.full_name.replace('.', '/', 1)}"
-
-    def prepare(self, create: bool, again: bool = False) -> tuple[str, bool]:
-        """Take possession of the collections, and create their indexes; migrate them.
-
-        Return the identity of the store, and whether it is new.
-
-        :param create: whether what is not there may be made
-        :param again: whether they were Rota's before: others may have added jobs since they were emptied
-        :raises SchemaError: if they are somebody else's, or of a version that this code does not know
-        """
-        is_new = False
-        with self.translated():
-            found = self.meta.find_one({"_id": "schema"})
-            if found is None:
-                if not again:
-                    self._refuse_foreign()
-                if not create:
-                    raise SchemaError(
-                        f"There are no collections of Rota at {self.address}, and create is False"
-                    )
-                try:
-                    marks = {"version": SCHEMA_VERSION, "identity": new_identity()}
-                    self.meta.insert_one({"_id": "schema", **marks})
-                    is_new = True
-                except DuplicateKeyError:
-                    pass  # another process was faster
-            else:
-                version = found.get("version")
-                for step in steps_from(version, SCHEMA_VERSION, create, self.address, "another collection"):
-                    MIGRATIONS[step](self)
-                    self.meta.update_one({"_id": "schema", "version": step}, {"$set": {"version": step + 1}})
-            if not isinstance(
-                (found or {}).get("identity"), str
-            ):  # it is new with version 3, or somebody has deleted it
-                nameless = {"_id": "schema", "identity": {"$not": {"$type": "string"}}}
-                self.meta.update_one(nameless, {"$set": {"identity": new_identity()}})
-                found = self.meta.find_one({"_id": "schema"})
-            identity = str((found or {}).get("identity"))
-            if not create:
-                return identity, is_new
-            self.jobs.create_index([("state", ASCENDING), ("executor", ASCENDING), ("next_due", ASCENDING)])
-            # Only jobs with runs that have not ended, or are not filed away, have this field.
-            self.jobs.create_index([("busy", ASCENDING)], sparse=True)
-            self.runs.create_index([("job_id", ASCENDING), ("nominal", DESCENDING)])
-            self.runs.create_index([("status", ASCENDING), ("nominal", DESCENDING)])
-            self.runs.create_index([("nominal", DESCENDING)])
-            self.nodes.create_index([("lease_until", ASCENDING)])
-        return identity, is_new
-
-    def _refuse_foreign(self) -> None:
-        for collection in (self.jobs, self.runs, self.nodes):
-            found = collection.find_one({})
-            if found is not None:
-                raise SchemaError(
-                    f"The collection {collection.full_name} on {self.address} is not empty and not Rota's; give another "
-                    f"collection, or another database{self._of_apscheduler(found)}"
-                )
-
-    def _of_apscheduler(self, found: Mapping[str, Any]) -> str:
-        """Return what to do if a document is a job of APScheduler's."""
-        if "job_state" not in found:
-            return ""
-        database, collection = self._names
-        name = "" if collection == earlier.COLLECTION else collection
-        return earlier.instead("database and collection", self._way(database, name))
-
-    def _way(self, database: str, name: str = "") -> str:
-        server = self.address.rsplit("/", 2)[0]
-        return earlier.by_import(f"{server}/{database}", name, f"{server}/{DATABASE}")
-
-    def earlier_jobs(self) -> str | None:
-        """Return what to say of the jobs that APScheduler keeps on the server in its usual place; None if there are none."""
-        jobs = self.client[earlier.DATABASE][earlier.COLLECTION]
-        count = jobs.count_documents({"job_state": {"$exists": True}})
-        if not count:
-            return None
-        return earlier.left_behind(count, f"the collection {jobs.full_name}", self._way(earlier.DATABASE))
 
     def time(self) -> int | None:
         """Return the server's time as an instant, exact to the millisecond."""
@@ -217,7 +129,7 @@ class Server:
                 raise HeldRowsError(
                     f"Documents of {self.address} are in somebody's open transaction: {said}"
                 ) from exc
-            if isinstance(exc, ConnectionFailure) or getattr(exc, "code", None) in _PASSING:
+            if isinstance(exc, ConnectionFailure) or getattr(exc, "code", None) in _TRANSIENT:
                 raise StoreUnavailableError(f"The server of {self.address} is not available: {said}") from exc
             raise StoreError(f"The server of {self.address} said: {type(exc).__name__}: {said}") from exc
 

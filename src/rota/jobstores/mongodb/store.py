@@ -1,26 +1,21 @@
 """The MongoDB store: jobs with their unfinished runs in one collection, records in another.
 
-Keeps the order of steps; the steps are in ``jobs`` and ``ledger``, the connection is in ``server``.
+Takes the options and keeps the order of steps; the steps are in the modules beside it.
 """
 
 from __future__ import annotations
 
 import pickle
 
-from ...clock import DAY, SECOND, instant, moment
-from ...codec.damaged import LATEST
+from ...clock import SECOND, instant
 from ...codec.jobs import JobFormat
-from ...core.states import CLAIMED, QUARANTINED, set_job_state
-from ...errors import ConfigurationError, MissingExtraError
+from ...core.orphans import Search
+from ...errors import MissingExtraError
 from ...util import maybe_ref
-from .. import retention
 from ..base import ConflictingIdError, JobLookupError
-from ..documents import heal, ordered
+from ..documents import ordered
 from ..durable import DurableJobStore
-from ..identity import Changed, Identity
-from ..offset import Offset
-from ..orphans import linked, sort_out
-from ..retention import Pace, Retention, parts
+from ..identity import Changed
 
 try:
     import pymongo  # noqa: F401  # said here, should it be missing
@@ -28,11 +23,15 @@ except ImportError as exc:
     raise MissingExtraError("MongoDBJobStore", "mongodb") from exc
 
 from .claims import Claims
-from .damage import Mender
-from .history import Pruning
+from .damage import Damage
+from .forms import job_of, parts_of
+from .history import History
 from .jobs import Jobs
-from .runs import Ledger
+from .layout import earlier_jobs, take_possession
+from .leases import Leases
+from .runs import Runs
 from .server import Server
+from .wakeups import POLL_INTERVAL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,12 +45,6 @@ if TYPE_CHECKING:
     from ...job.handle import Job
 
 __all__ = ("ConflictingIdError", "JobLookupError", "MongoDBJobStore")
-
-#: How often a rescue is tried against others' changes.
-_TRIES = 10
-#: How many jobs the first step looks over for damages that would hide them, and how many steps there are in a round.
-LOOKED_AT = 100
-STEPS = 10
 
 
 class MongoDBJobStore(DurableJobStore):
@@ -80,7 +73,7 @@ class MongoDBJobStore(DurableJobStore):
 
     has_clock = True
     waits_for_sockets = True
-    poll_interval = 1.0
+    poll_interval = POLL_INTERVAL
 
     def __init__(
         self,
@@ -98,23 +91,15 @@ class MongoDBJobStore(DurableJobStore):
         keep_days: float | None = 30,
         **connect_args: Any,
     ) -> None:
-        if keep_runs is not None and keep_runs < 1:
-            raise ConfigurationError(f"keep_runs must be at least 1, or None for no bound, got {keep_runs!r}")
-        if keep_days is not None and not keep_days > 0:
-            raise ConfigurationError(
-                f"keep_days must be more than 0, or None for no bound, got {keep_days!r}"
-            )
+        format = JobFormat(serializer, pickle_protocol, imports, signing_key)
+        super().__init__(format, keep_runs, keep_days, create)
         self._server = Server(maybe_ref(client), url, database, collection, connect_args)
-        self._format = JobFormat(serializer, pickle_protocol, imports, signing_key)
-        self._bounds = Retention(keep_runs, None if keep_days is None else int(keep_days * DAY))
-        self._mender = Mender(self._server)
-        self._jobs = Jobs(self._server, self._format, self._mender.quarantine)
-        self._runs = Ledger(self._server, self._mender)
-        self._claims = Claims(self._server, self._runs, self._mender, self._bounds)
-        self._pruning = Pruning(self._server, self._bounds)
-        self._create = create
-        self._offset = Offset(SECOND // 1000)
-        self._identity = Identity()
+        self._damage = Damage(self._server)
+        self._jobs = Jobs(self._server, self._format, self._damage.quarantine)
+        self._history = History(self._server, self._bounds)
+        self._leases = Leases(self._server, self._identity)
+        self._runs = Runs(self._server, self._jobs, self._leases, self._damage)
+        self._claims = Claims(self._server, self._runs, self._history, self._damage, self._bounds)
 
     @property
     def client(self) -> Any:
@@ -135,32 +120,24 @@ class MongoDBJobStore(DurableJobStore):
         :raises SchemaError: if the collections are somebody else's, or of a version that this code does not know
         """
         super().start(scheduler, alias)
-        identity, is_new = self._server.prepare(self._create)
-        self._opened(identity)
-        self._offset = Offset(SECOND // 1000)
-        self._started = True
-        self.measure_clock()
-        if is_new and self._format.imports:
-            self._tell_of_earlier_jobs()
+        self._begin(*take_possession(self._server, self._create), clock_unit=SECOND // 1000)
 
     def _earlier_jobs(self) -> str | None:
-        return self._server.earlier_jobs()
+        return earlier_jobs(self._server)
 
     def reopen(self) -> None:
         """Take possession of the collections that are there now; see the port."""
         self._claims.note(())
-        self._bounds.forget()
-        identity, _ = self._server.prepare(self._create, again=True)
-        self._opened(identity)
+        identity, _ = take_possession(self._server, self._create, again=True)
+        self._reopened(identity)
 
     def shutdown(self) -> None:
         """Close the connections, unless the client was passed in."""
-        self._started = False
+        super().shutdown()
         self._server.close()
 
     def forked(self) -> None:
         """Leave the parent's connections alone."""
-        self._started = False
         self._server.forked()
         super().forked()
 
@@ -171,7 +148,7 @@ class MongoDBJobStore(DurableJobStore):
         :raises SerializationError: if an argument or the trigger cannot be written
         :raises JobValueError: if a text of it cannot be stored, or is too long
         """
-        self._jobs.parts_of(job)
+        parts_of(job, self._format)
 
     # -- APScheduler's eight methods -----------------------------------------------------------------------------
 
@@ -189,11 +166,7 @@ class MongoDBJobStore(DurableJobStore):
     def get_next_run_time(self) -> datetime | None:
         """Return the earliest next run time, or None."""
         self._check_started()
-        following = self._jobs.next_due(None)
-        if following is None:
-            return None
-        timezone = getattr(self._scheduler, "timezone", None)
-        return moment(following) if timezone is None else moment(following, timezone)
+        return self._in_zone(self._jobs.next_due(None))
 
     def get_all_jobs(self) -> list[Job]:
         """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
@@ -274,7 +247,7 @@ class MongoDBJobStore(DurableJobStore):
             for document in self._jobs.due(now, alias, limit)
         ]
         if any(type(document["_id"]) is not str for document in found):
-            found = self._mender.park_strangers(found)
+            found = self._damage.set_aside(found)
         self._claims.note(found)
         jobs = list(map(self._job_of, found))
         return ordered(jobs) if len(room) > 1 else jobs
@@ -294,7 +267,7 @@ class MongoDBJobStore(DurableJobStore):
         """
         self._check_started()
         try:
-            if not self._runs.check_alive(node, now, self._identity) or not decisions:
+            if not self._leases.is_alive(node, now) or not decisions:
                 return []
         except Changed as exc:
             raise self._replaced(str(exc)) from None
@@ -315,18 +288,13 @@ class MongoDBJobStore(DurableJobStore):
     ) -> list[Run]:
         """Return records of the ledger, newest first."""
         self._check_started()
-        return self._runs.select(job_id, status, limit + offset)[offset:]
+        return self._history.select(job_id, status, limit + offset)[offset:]
 
     def recorded(self, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
         """Return the records of some jobs that stand for times from an instant on."""
         self._check_started()
-        found = {job_id: self._runs.recorded(job_id, start) for job_id, start in since.items()}
+        found = {job_id: self._history.recorded(job_id, start) for job_id, start in since.items()}
         return {job_id: records for job_id, records in found.items() if records}
-
-    @property
-    def remembers(self) -> int | None:
-        """How long records are kept, in microseconds."""
-        return self._bounds.age
 
     def renew(
         self, node: str, now: int, lease: int, in_hand: Collection[Run] = (), in_doubt: bool = False
@@ -334,10 +302,11 @@ class MongoDBJobStore(DurableJobStore):
         """Renew or begin a node's lease; see the port. The server's clock decides."""
         self._check_started()
         now += self.measure_clock()
-        until = self._runs.renew(node, now, lease, self._identity)
-        if isinstance(until, str):
-            raise self._replaced(until)
-        if (until is None and not in_hand) or (until is not None and until >= now and not in_doubt):
+        until, change = self._leases.renew(node, now, lease)
+        if change is not None:
+            raise self._replaced(change)
+        ran = until is not None and until >= now
+        if (ran and not in_doubt) or (until is None and not in_hand):
             return None
         return self._runs.keep(node, in_hand, now)
 
@@ -355,76 +324,29 @@ class MongoDBJobStore(DurableJobStore):
         A run whose job cannot be restored here is left to other nodes, or to the time when it can.
         """
         self._check_started()
-        found: list[Run] = []
-        left = None if room is None else dict(room)
-        own = set(known)
-        clock = self._time_from(now)
-        for _ in range(_TRIES):
-            documents = self._runs.busy()
-            hurt = self._mender.end_damaged(documents, now)
-            found += hurt
-            if hurt:
-                documents = self._runs.busy()
-            self._runs.file_leftovers(documents)
-            orphans = self._runs.orphans(documents, now, node, own, in_doubt, ownerless, clock)
-            if not orphans:
-                break
-            by_id = {document["_id"]: document for document in documents}
-            found_jobs = self._jobs.some({run.job_id for run in orphans})
-            jobs = {job.id: job for job in map(self._job_of, found_jobs)}
-            changed = sort_out(orphans, jobs, node, now, left, known, self._format.run_refusal)
-            taken = self._runs.take(changed, by_id)
-            for run in taken:
-                own.add((run.job_id, run.nominal))
-                if left is not None and run.status == CLAIMED:
-                    left[run.executor] = left.get(run.executor, 0) - 1
-            found += taken
-            if len(taken) == len(changed):
-                break
-        linked(found)
-        return found
+        search = Search(node, room, known, in_doubt, ownerless)
+        return self._runs.rescue(search, now, self._time_from(now), self._job_of, self._format.run_refusal)
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
         self._check_started()
-        self._runs.leave(node, runs)
-        self._identity.left(node)
+        self._runs.give_back(runs)
+        self._leases.end(node, self._runs.is_busy(node))
 
     def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:
         """Let jobs out of quarantine that can be restored and planned now."""
         self._check_started()
-        pace = Pace(retention.RESTORED)
-        for ids, left in parts(self._jobs.quarantined, self._jobs.quarantined_after, pace):
-            began = self.clock.monotonic()
-            documents = self._jobs.find({"_id": {"$in": ids}, "state": QUARANTINED}) if ids else ()
-            jobs = [self._jobs.job_of(document, self._scheduler, self._alias, True) for document in documents]
-            healed = [job for job in jobs if heal(job, now) and self._jobs.heal(job)]
-            pace.note(len(ids), self.clock.monotonic() - began)
-            yield healed, left
+        yield from self._jobs.heal(now, self._job_of, self.clock)
 
     def recount(self, jobs: Sequence[Job]) -> None:
         """Count anew how many runs of jobs are under way: those in their documents."""
         self._check_started()
-        counts = self._jobs.under_way(job.id for job in jobs)
-        for job in jobs:
-            job.running = counts.get(job.id, 0)
+        self._jobs.recount(jobs)
 
     def mend_in_steps(self, now: int) -> Iterator[tuple[list[Job], list[Run]]]:
         """Look for jobs and runs that nobody would find because of what is stored of them; see the port."""
         self._check_started()
-        pace = Pace(LOOKED_AT)
-        for _ in range(STEPS):
-            began = self.clock.monotonic()
-            hidden, documents, is_last = self._mender.look_over(pace.size)
-            jobs = [self._job_of(document) for document in (self._jobs.some(hidden) if hidden else ())]
-            for job in jobs:
-                job.error = hidden.get(job.id, job.error)
-                set_job_state(job, QUARANTINED)
-            runs = self._mender.end_damaged(documents, now)
-            pace.note(len(documents), self.clock.monotonic() - began)
-            yield jobs, runs
-            if is_last:
-                return
+        yield from self._damage.steps(now, self.clock, self._jobs.some, self._job_of)
 
     def prune_in_steps(self, now: int) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
@@ -433,15 +355,13 @@ class MongoDBJobStore(DurableJobStore):
         if leftovers:
             self._runs.file(leftovers)
             yield 0
-        yield from self._pruning.prune(now, self.clock)
-        self._pruning.nodes(now)
+        yield from self._history.prune(now, self.clock)
+        self._leases.prune(now)
 
     def living_nodes(self, now: int) -> int:
         """Return how many nodes hold a lease that is not over."""
         self._check_started()
-        with self._server.translated():
-            alive = {"lease_until": {"$gte": now, "$lte": LATEST}}
-            return len(list(self._server.nodes.find(alive, {"_id": 1})))
+        return self._leases.living(now)
 
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return how many due jobs wait for executors other than these."""
@@ -454,8 +374,8 @@ class MongoDBJobStore(DurableJobStore):
 
     # -- helpers -------------------------------------------------------------------------------------------------
 
-    def _job_of(self, document: Mapping[str, Any]) -> Job:
-        return self._jobs.job_of(document, self._scheduler, self._alias)
+    def _job_of(self, document: Mapping[str, Any], healing: bool = False) -> Job:
+        return job_of(document, self._format, self._scheduler, self._alias, healing)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (url={self._server.address})>"

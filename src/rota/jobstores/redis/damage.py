@@ -8,20 +8,19 @@ from __future__ import annotations
 from ...codec.damaged import DAMAGED, NEVER_DUE
 from ...core.states import QUARANTINED, set_job_state
 from ..retention import Pace
-from . import damage_scripts as scripts
 from .forms import state_of
 from .runs import Orphans
 from .server import texts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from typing import Any
 
     from ...clock import Clock
     from ...core.run import Run
     from ...job.handle import Job
-    from .runs import Ledger
+    from .runs import Runs
 
 #: How much the first step looks at, and how many steps there are in a round.
 LOOKED_AT = 100
@@ -30,18 +29,24 @@ STEPS = 10
 AT_ONCE = "500"
 
 
-class Mending:
-    """Looks through the keys of one store.
+class Damage:
+    """Looks through the keys of one store, and puts right what others have damaged.
 
     :param run: carries out a script with some fields
-    :param ledger: writes the ends of runs
+    :param runs: writes the ends of runs
     """
 
-    def __init__(self, run: Callable[..., Any], ledger: Ledger) -> None:
+    def __init__(self, run: Callable[..., Any], runs: Runs) -> None:
         self._run = run
-        self._ledger = ledger
+        self._runs = runs
         #: the cursors of the states, the jobs and the runs that were looked at last
-        self._states = self._jobs = self._runs = "0"
+        self._at_state = self._at_job = self._at_run = "0"
+
+    def recount(self, jobs: Sequence[Job]) -> None:
+        """Let the counts of jobs say how many of their runs are under way."""
+        counts = self._run("recount", *(job.id for job in jobs))
+        for job, count in zip(jobs, counts, strict=True):
+            job.running = int(count)
 
     def steps(
         self, now: int, clock: Clock, jobs_of: Callable[[str], list[Job]]
@@ -53,20 +58,20 @@ class Mending:
         pace = Pace(LOOKED_AT)
         for _ in range(STEPS):
             began, size = clock.monotonic(), str(pace.size)
-            self._states, found = texts(self._run(scripts.LOOK_OVER, self._states, size))
+            self._at_state, found = texts(self._run("look_over", self._at_state, size))
             lost = state_of(QUARANTINED, None, None, "default", f"{DAMAGED}nobody knows when it is due")
-            self._jobs = str(self._run(scripts.LOOK_FOR_LOST, self._jobs, size, lost))
+            self._at_job = str(self._run("look_for_lost", self._at_job, size, lost))
             jobs = jobs_of(found)
             for job in jobs:
                 if job.state != QUARANTINED:
                     job.error = NEVER_DUE
                     set_job_state(job, QUARANTINED)
-            self._runs, runs, of_runs = texts(self._run(scripts.LOOK_AT_RUNS, self._runs, size))
+            self._at_run, runs, of_runs = texts(self._run("look_at_runs", self._at_run, size))
             orphans = Orphans(runs, of_runs, "", (), now)
-            ended = self._ledger.take(orphans.damaged, orphans, "", now) if orphans.damaged else []
+            ended = self._runs.take(orphans.damaged, orphans, "", now) if orphans.damaged else []
             pace.note(pace.size, clock.monotonic() - began)
             yield jobs, ended
-            if self._states == self._jobs == self._runs == "0":
+            if self._at_state == self._at_job == self._at_run == "0":
                 return
 
     def set_aside(self, run: Callable[..., Any], executors: Collection[str]) -> Iterator[tuple[str, str]]:
@@ -76,9 +81,9 @@ class Mending:
         :param executors: aliases whose keys are looked at, besides those that are found
         :return: the name of each such key, and under which name its value is kept
         """
-        moved = texts(run(scripts.SET_ASIDE, *executors))
+        moved = texts(run("set_aside", *executors))
         if moved:
-            for script in (scripts.LOOK_OVER, scripts.INDEX_RUNS):
+            for script in ("look_over", "index_runs"):
                 cursor: str | None = None
                 while cursor != "0":
                     answer = run(script, cursor or "0", AT_ONCE)

@@ -20,7 +20,7 @@ from ..documents import healing_as, job_of, label_of, mended_fields, parts_of, r
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from ...codec.jobs import JobFormat
@@ -284,3 +284,9 @@ def lost_run(job_id: str, nominal: str, text: str, now: int) -> tuple[Run, str]:
     said = wrong if known else f"it is {shortened(repr(text), 80)}"
     end(run, LOST, f"{DAMAGED}{said or 'its state is that of a run that has ended'}", now)
     return run, f'{record_of(run)[:-1]},"damaged":1}}'
+
+
+def triples(text: str) -> Iterator[tuple[str, str, str]]:
+    """Return id, nominal time and document of each run in an answer."""
+    parts = text.split("\0")
+    return zip(parts[::3], parts[1::3], parts[2::3], strict=False)

@@ -1,25 +1,26 @@
-"""The jobs of the Redis store: to fields of scripts and back, added, saved, listed, and let out of quarantine.
+"""The jobs of the Redis store: added, saved, listed, looked up when they are due, and let out of quarantine.
 
-The atomic steps are in ``job_scripts``.
+It knows no run; the steps, which are atomic, are in ``scripts/``.
 """
 
 from __future__ import annotations
 
-from random import getrandbits
-
-from ...core.states import ACTIVE, ENDED
+from ...core.states import ACTIVE, ENDED, QUARANTINED
 from ...errors import ConflictingIdError, JobLookupError, StoreConflictError
-from ..documents import heal, ordered
-from . import job_scripts as scripts
-from .forms import ids_of, jobs_of, spec_of, state_of, time_of
+from .. import retention
+from ..base import COUNTED
+from ..documents import heal, new_version, ordered
+from ..retention import Pace
+from .forms import ids_of, jobs_of, spec_of, state_of, time_of, time_of_score
 from .runs import AT_ONCE, TRIES
 from .server import texts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
+    from ...clock import Clock
     from ...codec.jobs import JobFormat
     from ...job.handle import Job
     from .forms import Home
@@ -49,7 +50,7 @@ class Jobs:
 
     def all(self) -> list[Job]:
         """Return all jobs in the order of listings."""
-        jobs = (job for part in self._scan(scripts.LIST) for job in self.of(part))
+        jobs = (job for part in self._scan("list") for job in self.of(part))
         return ordered({job.id: job for job in jobs if job.state != ENDED}.values())
 
     def select(self, state: Collection[str] | None, limit: int | None, offset: int) -> list[Job]:
@@ -59,13 +60,13 @@ class Jobs:
         end = None if limit is None else offset + limit
         ids: list[str] = []
         if end and (state is None or ACTIVE in state):
-            ids = ids_of(self._run(scripts.SOONEST, str(end)))
+            ids = ids_of(self._run("soonest", str(end)))
         if end is None or len(ids) < end:
-            ids = ids_of("".join(self._scan(scripts.FIND, *(state or ()))))
+            ids = ids_of("".join(self._scan("find", *(state or ()))))
         ids = ids[offset:end]
         found: dict[str, Job] = {}
         for first in range(0, len(ids), AT_ONCE):
-            part = self._run(scripts.LOOK_UP, *ids[first : first + AT_ONCE])
+            part = self._run("look_up", *ids[first : first + AT_ONCE])
             found.update((job.id, job) for job in self.of(part) if job.state != ENDED)
         return [found[job_id] for job_id in ids if job_id in found]
 
@@ -78,6 +79,29 @@ class Jobs:
             if cursor == "0":
                 return
 
+    def due(self, now: int, room: Mapping[str, int]) -> list[Job]:
+        """Return due jobs, earliest first, at most so many for each executor as it has room for."""
+        limits = {alias: min(limit, AT_ONCE) for alias, limit in room.items() if limit > 0}
+        wanted = [text for alias, limit in limits.items() for text in (alias, str(limit))]
+        if not wanted:
+            return []
+        jobs = self.of(self._run("due", str(now), *wanted))
+        misplaced = [job for job in jobs if job.executor not in limits and job.state != QUARANTINED]
+        if misplaced:  # somebody else has put them there
+            self._run("unlist", *(text for job in misplaced for text in (job.id, job.executor)))
+            jobs = [job for job in jobs if job not in misplaced]
+        return ordered(jobs) if len(wanted) > 2 else jobs
+
+    def next_due(self, executors: Iterable[str]) -> int | None:
+        """Return the earliest due time among the jobs of these executors; of all, if none is named."""
+        found = self._run("next_due", *executors)
+        return time_of_score(found) if found else None
+
+    def overdue(self, now: int, known: Iterable[str]) -> dict[str, int]:
+        """Return how many due jobs wait for each executor that is not known."""
+        found = texts(self._run("overdue", str(now), *known))
+        return {alias: int(count) for alias, count in zip(found[::2], found[1::2], strict=True)}
+
     # -- writing -------------------------------------------------------------------------------------------------
 
     def add_many(self, jobs: Sequence[Job], replace: Callable[[Job, Job], None] | None) -> None:
@@ -88,7 +112,7 @@ class Jobs:
         stored: dict[str, Job] = {}
         for _ in range(TRIES):
             fields = [field for job in jobs for field in self._new(job, stored.get(job.id))]
-            conflicts = texts(self._run(scripts.ADD, *fields))
+            conflicts = texts(self._run("add", *fields))
             if not conflicts:
                 return
             if replace is None:
@@ -96,7 +120,7 @@ class Jobs:
             by_id = {job.id: job for job in jobs}
             for job_id in conflicts:
                 stored.pop(job_id, None)
-            for found in self.of(self._run(scripts.LOOK_UP, *conflicts)):
+            for found in self.of(self._run("look_up", *conflicts)):
                 if found.state != ENDED:
                     replace(by_id[found.id], found)
                     stored[found.id] = found
@@ -105,11 +129,10 @@ class Jobs:
         )
 
     def _new(self, job: Job, stored: Job | None) -> tuple[str, ...]:
-        """Return the fields of a job that is added, or takes the place of a stored one; sets its version."""
+        """Return the fields of a job that is added, or replaces a stored one; set its version."""
         spec = spec_of(job, self._format)
         if stored is None:
-            # Starts anywhere, so that a decision about a removed job of the same id cannot be taken for one about this job.
-            job.version = getrandbits(40)
+            job.version = new_version()
         else:
             job.version = stored.version + 1
         rest = state_of(job.state, job.next_nominal, job.next_due, job.executor, job.error)
@@ -129,7 +152,7 @@ class Jobs:
             spec = spec_of(job, self._format)
         rest = state_of(job.state, job.next_nominal, job.next_due, job.executor, job.error)
         due = time_of(job.state, job.next_due)
-        answer = self._run(scripts.SAVE, job.id, version, spec, rest, job.executor, due)
+        answer = self._run("save", job.id, version, spec, rest, job.executor, due)
         if answer == "gone":
             raise JobLookupError(job.id)
         if answer == "changed":
@@ -137,7 +160,20 @@ class Jobs:
         job.version = int(answer)
         return True
 
-    def is_healed(self, job: Job, now: int) -> bool:
+    def heal(self, now: int, clock: Clock) -> Iterator[tuple[list[Job], int]]:
+        """Let jobs out of quarantine that can be restored and planned now, in steps; see the port."""
+        cursor, pace, seen = "", Pace(retention.RESTORED), 0
+        while cursor != "0":
+            began = clock.monotonic()
+            *answer, total = self._run("quarantined", cursor or "0", str(pace.size))
+            cursor, part = texts(answer)
+            jobs = self.of(part, healing=True)
+            healed = [job for job in jobs if self._is_healed(job, now)]
+            pace.note(len(jobs), clock.monotonic() - began)
+            seen += len(jobs) - len(healed)
+            yield healed, min(max(total - seen - len(healed), 0), COUNTED) if cursor != "0" else 0
+
+    def _is_healed(self, job: Job, now: int) -> bool:
         """Let a job out of quarantine that can be restored and planned; return whether that was done."""
         if not heal(job, now):
             return False

@@ -1,4 +1,4 @@
-"""The connection of the Redis store: scripts sent by their digest, errors in Rota's words, and the channel for wake-ups.
+"""The connection of the Redis store: scripts sent by their digest, the server's clock, and errors in Rota's words.
 
 Knows no job. What the application passed in is used as it is, and never closed.
 """
@@ -6,7 +6,6 @@ Knows no job. What the application passed in is used as it is, and never closed.
 from __future__ import annotations
 
 from os import urandom
-from threading import Event, Thread
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -21,24 +20,24 @@ from redis.retry import Retry
 
 from ...errors import ConfigurationError, StoreError, StoreUnavailableError
 from ...masking import without_secrets
-from .lua import Script
+from .wakeups import Listener
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
+    from .lua import Script
+
 #: How long a connection may take to come about, and how long an answer may take, in seconds.
 CONNECT_TIMEOUT = 10
 ANSWER_TIMEOUT = 30
-#: How often the listener looks whether it shall end, and waits after an error, in seconds.
-LISTEN = 1.0
 #: How often an idle connection is tried, in seconds: a server that has vanished without a word is noticed then.
 CHECK = 15
 #: What a server answers that cannot work at the moment: full, a replica, loading, a changing cluster, busy with a long script …
 #: redis-py has classes for some of them, which leave the first word out.
-_PASSING_TYPES = ("OutOfMemoryError", "ReadOnlyError", "TryAgainError")
-_PASSING_WORDS = ("OOM", "READONLY", "LOADING", "MASTERDOWN", "TRYAGAIN", "MISCONF", "NOREPLICAS", "BUSY")
+_TRANSIENT_TYPES = ("OutOfMemoryError", "ReadOnlyError", "TryAgainError")
+_TRANSIENT_WORDS = ("OOM", "READONLY", "LOADING", "MASTERDOWN", "TRYAGAIN", "MISCONF", "NOREPLICAS", "BUSY")
 
 
 class Server:
@@ -142,76 +141,16 @@ class Server:
 
     def _translated(self, exc: RedisError) -> StoreError:
         said = without_secrets(str(exc))
-        if isinstance(exc, (ConnectionError, TimeoutError, ClusterError)) or _is_passing(exc, said):
+        if isinstance(exc, (ConnectionError, TimeoutError, ClusterError)) or _is_transient(exc, said):
             return StoreUnavailableError(f"The Redis server {self.address} is not available: {said}")
         return StoreError(f"The Redis server {self.address} said: {type(exc).__name__}: {said}")
 
 
-class Listener:
-    """A thread that waits for wake-ups. Whatever happens to the connection, it comes back.
-
-    :param origin: what this process publishes; it need not be woken up by itself
-    :param listening: called with True when it listens and with False when it does not any more
-    """
-
-    def __init__(
-        self,
-        client: Any,
-        channel: str,
-        origin: str,
-        wake: Callable[[], None],
-        listening: Callable[[bool], None],
-    ) -> None:
-        self._client = client
-        self._channel = channel
-        self._origin = origin.encode()
-        self._wake = wake
-        self._listening = listening
-        self._stopped = Event()
-        self._thread = Thread(target=self._run, name="rota-redis-wakeups", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread; it need not be waited for."""
-        self._stopped.set()
-        try:
-            self._client.publish(f"{self._channel}:{self._origin.decode()}", "")
-        except RedisError:
-            pass  # it looks by itself after a while
-
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                self._listen()
-            except (
-                Exception
-            ):  # a cut connection; the passes of the engine notice it by themselves, and report it
-                self._stopped.wait(LISTEN)
-
-    def _listen(self) -> None:
-        subscription = self._client.pubsub()
-        try:
-            subscription.subscribe(self._channel, f"{self._channel}:{self._origin.decode()}")
-            while not self._stopped.is_set():
-                message = subscription.get_message(timeout=LISTEN)
-                if message is not None and message["type"] == "subscribe":
-                    self._listening(True)
-                    self._wake()  # something may have been published before
-                elif message is not None and _encoded(message["data"]) != self._origin:
-                    self._wake()
-        finally:
-            subscription.close()
-
-
-def _encoded(data: Any) -> bytes:
-    return data.encode() if isinstance(data, str) else bytes(data)
-
-
-def _is_passing(exc: RedisError, said: str) -> bool:
-    if type(exc).__name__ in _PASSING_TYPES:
+def _is_transient(exc: RedisError, said: str) -> bool:
+    if type(exc).__name__ in _TRANSIENT_TYPES:
         return True
     # Errors inside a script are quoted in the middle of the answer.
-    return said.startswith(_PASSING_WORDS) or any(f"-{word} " in said for word in _PASSING_WORDS)
+    return said.startswith(_TRANSIENT_WORDS) or any(f"-{word} " in said for word in _TRANSIENT_WORDS)
 
 
 def texts(values: Iterable[Any]) -> list[str]:

@@ -1,45 +1,35 @@
 """The Redis store: jobs and ledger in hashes and sorted sets, every step one script on the server.
 
-Turns jobs and runs into texts and back, and keeps the order of steps; the steps themselves are in ``job_scripts`` and
-``run_scripts``, the connection is in ``server``.
+Takes the options and keeps the order of steps; the steps are in the modules beside it, and as Lua in ``scripts/``.
 """
 
 from __future__ import annotations
 
 import pickle
 
-from ...clock import DAY, instant, moment
+from ...clock import instant
 from ...codec.jobs import JobFormat
-from ...core.states import CLAIMED, ENDED, QUARANTINED
-from ...errors import (
-    ConfigurationError,
-    MissingExtraError,
-    StoreError,
-)
+from ...core.orphans import Search
+from ...core.states import ENDED
+from ...errors import MissingExtraError, StoreError
 from ...util import maybe_ref
-from .. import retention
-from ..base import COUNTED, ConflictingIdError, JobLookupError
+from ..base import ConflictingIdError, JobLookupError
 from ..documents import ordered, parts_of
 from ..durable import DurableJobStore
-from ..identity import Changed, Identity
-from ..offset import Offset
-from ..orphans import linked, sort_out
-from ..retention import Pace, Retention
+from ..identity import Changed
 
 try:
     import redis  # noqa: F401  # whether it is here
 except ImportError as exc:
     raise MissingExtraError("RedisJobStore", "redis") from exc
 
-from . import damage_scripts, run_scripts
-from . import job_scripts as scripts
-from .damage import Mending
-from .forms import time_of_score
+from .damage import Damage
+from .history import History
 from .jobs import Jobs
-from .layout import Keys
-from .opening import earlier_jobs, take_possession
-from .runs import AT_ONCE, TRIES, Ledger
-from .server import Server, texts
+from .layout import Keys, earlier_jobs, take_possession
+from .leases import Leases
+from .runs import Runs
+from .server import Server
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,11 +43,6 @@ if TYPE_CHECKING:
     from ...job.handle import Job
 
 __all__ = ("ConflictingIdError", "JobLookupError", "RedisJobStore")
-
-#: How often a scheduler looks for changes by others while it hears of them (seconds): what was not heard is found then.
-_HEARING_INTERVAL = 10.0
-#: How long the entry of a node is kept after its lease was over.
-_NODES_KEPT = DAY
 
 
 class RedisJobStore(DurableJobStore):
@@ -88,7 +73,6 @@ class RedisJobStore(DurableJobStore):
 
     has_clock = True
     waits_for_sockets = True
-    poll_interval = 1.0
 
     def __init__(
         self,
@@ -107,23 +91,16 @@ class RedisJobStore(DurableJobStore):
         keep_days: float | None = 30,
         **connect_args: Any,
     ) -> None:
-        if keep_runs is not None and keep_runs < 1:
-            raise ConfigurationError(f"keep_runs must be at least 1, or None for no bound, got {keep_runs!r}")
-        if keep_days is not None and not keep_days > 0:
-            raise ConfigurationError(
-                f"keep_days must be more than 0, or None for no bound, got {keep_days!r}"
-            )
+        format = JobFormat(serializer, pickle_protocol, imports, signing_key)
+        super().__init__(format, keep_runs, keep_days, create)
         self._server = Server(maybe_ref(client), url, db, connect_args)
         self._keys = Keys(jobs_key, run_times_key, self._server.db)
-        self._format = JobFormat(serializer, pickle_protocol, imports, signing_key)
-        self._create = create
-        self._offset = Offset()
-        self._bounds = Retention(keep_runs, None if keep_days is None else int(keep_days * DAY))
-        self._identity = Identity()
-        self._ledger_keys = Ledger(self._run, self._bounds, self._identity)
         self._jobs = Jobs(self._run, self._format, lambda: (self._scheduler, self._alias))
-        self._mending = Mending(self._run, self._ledger_keys)
-        #: executors that were asked about
+        self._history = History(self._run, self._bounds)
+        self._runs = Runs(self._run, self._history, self._bounds, self._identity)
+        self._leases = Leases(self._run, self._identity)
+        self._damage = Damage(self._run, self._runs)
+        #: the executors whose jobs were asked for last
         self._executors: frozenset[str] = frozenset()
 
     @property
@@ -152,45 +129,29 @@ class RedisJobStore(DurableJobStore):
         """
         super().start(scheduler, alias)
         self._server.check_slots(self._keys.names)
-        is_new = self._open()
-        self._offset = Offset()
-        self._started = True
-        self.measure_clock()
-        if is_new and self._format.imports:
-            self._tell_of_earlier_jobs()
+        self._begin(*take_possession(self._keys, self._server, self._create))
 
     def _earlier_jobs(self) -> str | None:
         return earlier_jobs(self._server)
 
-    def _open(self) -> bool:
-        """Take possession of the keys; tell whether they are new."""
-        identity, is_new = take_possession(self._keys, self._server, self._create)
-        self._opened(identity)
-        return is_new
-
     def reopen(self) -> None:
         """Take possession of the keys that are there now; see the port."""
-        self._bounds.forget()
-        self._open()
+        identity, _ = take_possession(self._keys, self._server, self._create)
+        self._reopened(identity)
 
     def shutdown(self) -> None:
         """Stop listening, and close the connections unless the client was passed in."""
-        self._started = False
+        super().shutdown()
         self._server.close()
 
     def forked(self) -> None:
         """Forget the parent's thread; redis-py opens connections of its own in a child."""
         self._server.forked()
-        self._started = False
         super().forked()
 
     def on_wake(self, wake: Callable[[], None]) -> None:
         """Call ``wake`` when another process has added, changed or freed a job that is due before all others."""
-
-        def listening(connected: bool) -> None:
-            self.poll_interval = _HEARING_INTERVAL if connected else type(self).poll_interval
-
-        self._server.listen(self._keys.wake, wake, listening)
+        self._server.listen(self._keys.wake, wake, self._listening)
 
     def check_job(self, job: Job) -> None:
         """Refuse a job that does not fit.
@@ -205,20 +166,16 @@ class RedisJobStore(DurableJobStore):
 
     def lookup_job(self, job_id: str) -> Job | None:
         """Return the job of that id, or None; one that cannot be restored is quarantined and says why."""
-        jobs = [job for job in self._jobs.of(self._run(scripts.LOOK_UP, job_id)) if job.state != ENDED]
+        jobs = [job for job in self._jobs.of(self._run("look_up", job_id)) if job.state != ENDED]
         return jobs[0] if jobs else None
 
     def get_due_jobs(self, now: datetime) -> list[Job]:
         """Return the active jobs that are due, earliest first; nothing is claimed."""
-        return ordered(self._jobs.of(self._run(scripts.DUE, str(instant(now)))))
+        return ordered(self._jobs.of(self._run("due", str(instant(now)))))
 
     def get_next_run_time(self) -> datetime | None:
         """Return the earliest next run time, or None."""
-        following = RedisJobStore.next_due(self, ())
-        if following is None:
-            return None
-        timezone = getattr(self._scheduler, "timezone", None)
-        return moment(following) if timezone is None else moment(following, timezone)
+        return self._in_zone(RedisJobStore.next_due(self, ()))
 
     def get_all_jobs(self) -> list[Job]:
         """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
@@ -271,33 +228,23 @@ class RedisJobStore(DurableJobStore):
 
         :raises JobLookupError: if there is none
         """
-        if not self._run(scripts.REMOVE, job_id):
+        if not self._run("remove", job_id):
             raise JobLookupError(job_id)
 
     def remove_all_jobs(self) -> None:
         """Delete all jobs; their records stay."""
-        self._run(scripts.REMOVE_ALL)
+        self._run("remove_all")
 
     # -- the ledger ----------------------------------------------------------------------------------------------
 
     def due(self, now: int, room: Mapping[str, int]) -> list[Job]:
         """Return due jobs, earliest first, at most so many for each executor as it has room for."""
         self._executors = frozenset(room)
-        limits = {alias: min(limit, AT_ONCE) for alias, limit in room.items() if limit > 0}
-        wanted = [text for alias, limit in limits.items() for text in (alias, str(limit))]
-        if not wanted:
-            return []
-        jobs = self._jobs.of(self._run(scripts.DUE, str(now), *wanted))
-        strangers = [job for job in jobs if job.executor not in limits and job.state != QUARANTINED]
-        if strangers:  # others have put them there
-            self._run(scripts.UNLIST, *(text for job in strangers for text in (job.id, job.executor)))
-            jobs = [job for job in jobs if job not in strangers]
-        return ordered(jobs) if len(wanted) > 2 else jobs
+        return self._jobs.due(now, room)
 
     def next_due(self, executors: Iterable[str]) -> int | None:
         """Return the earliest due time among the jobs of these executors."""
-        found = self._run(scripts.NEXT, *executors)
-        return time_of_score(found) if found else None
+        return self._jobs.next_due(executors)
 
     def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
         """Carry out decisions in one step; what was changed by others in the meantime is left out.
@@ -308,13 +255,13 @@ class RedisJobStore(DurableJobStore):
         """
         self._format.sign_runs(decisions)
         try:
-            return self._ledger_keys.claim(decisions, node, now)
+            return self._runs.claim(decisions, node, now)
         except Changed as exc:
             raise self._replaced(str(exc)) from None
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Record ended runs in one step; return those whose fence is not the store's any more."""
-        return self._ledger_keys.finish(runs)
+        return self._runs.finish(runs)
 
     def get_runs(
         self,
@@ -324,17 +271,12 @@ class RedisJobStore(DurableJobStore):
         offset: int = 0,
     ) -> list[Run]:
         """Return records of the ledger, newest first."""
-        return self._ledger_keys.select(job_id, status, limit + offset)[offset:]
+        return self._history.select(job_id, status, limit + offset)[offset:]
 
     def recorded(self, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
         """Return the records of some jobs that stand for times from an instant on."""
-        found = {job_id: self._ledger_keys.recorded(job_id, start) for job_id, start in since.items()}
+        found = {job_id: self._history.recorded(job_id, start) for job_id, start in since.items()}
         return {job_id: records for job_id, records in found.items() if records}
-
-    @property
-    def remembers(self) -> int | None:
-        """How long records are kept, in microseconds."""
-        return self._bounds.age
 
     def renew(
         self, node: str, now: int, lease: int, in_hand: Collection[Run] = (), in_doubt: bool = False
@@ -342,7 +284,7 @@ class RedisJobStore(DurableJobStore):
         """Renew or begin a node's lease; see the port. The server's clock decides."""
         now += self.measure_clock()
         until = now + lease
-        lost, change = self._ledger_keys.renew(node, now, until, in_hand, in_doubt)
+        lost, change = self._leases.renew(node, now, until, in_hand, in_doubt)
         if change is not None:
             raise self._replaced(change)
         return lost
@@ -360,69 +302,38 @@ class RedisJobStore(DurableJobStore):
 
         A run whose job cannot be restored here is left to other nodes, or to the time when it can.
         """
-        found: list[Run] = []
-        left = None if room is None else dict(room)
-        own = set(known)
-        clock = self._time_from(now)
-        for _ in range(TRIES):
-            orphans = self._ledger_keys.orphans(clock(), node, own, in_doubt, ownerless)
-            jobs = {job.id: job for job in self._jobs.of(orphans.jobs)}
-            whole = sort_out(orphans.runs, jobs, node, now, left, known, self._format.run_refusal)
-            changed = [*orphans.damaged, *whole]
-            if not changed:
-                break
-            taken = self._ledger_keys.take(changed, orphans, node, clock())
-            for run in taken:
-                own.add((run.job_id, run.nominal))
-                if left is not None and run.status == CLAIMED:
-                    left[run.executor] = left.get(run.executor, 0) - 1
-            found += taken
-            if len(taken) == len(changed):
-                break
-        linked(found)
-        return found
+        search = Search(node, room, known, in_doubt, ownerless)
+        return self._runs.rescue(search, now, self._time_from(now), self._jobs.of, self._format.run_refusal)
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
-        self._ledger_keys.leave(node, runs)
+        self._runs.give_back(node, runs)
         self._identity.left(node)
 
     def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:
         """Let jobs out of quarantine that can be restored and planned now."""
-        cursor, pace, seen = "", Pace(retention.RESTORED), 0
-        while cursor != "0":
-            began = self.clock.monotonic()
-            *answer, total = self._run(scripts.BROKEN_JOBS, cursor or "0", str(pace.size))
-            cursor, part = texts(answer)
-            jobs = self._jobs.of(part, healing=True)
-            healed = [job for job in jobs if self._jobs.is_healed(job, now)]
-            pace.note(len(jobs), self.clock.monotonic() - began)
-            seen += len(jobs) - len(healed)
-            yield healed, min(max(total - seen - len(healed), 0), COUNTED) if cursor != "0" else 0
+        return self._jobs.heal(now, self.clock)
 
     def recount(self, jobs: Sequence[Job]) -> None:
         """Let the counts of jobs say how many of their runs are under way."""
-        counts = self._run(damage_scripts.RECOUNT, *(job.id for job in jobs))
-        for job, count in zip(jobs, counts, strict=True):
-            job.running = int(count)
+        self._damage.recount(jobs)
 
     def mend_in_steps(self, now: int) -> Iterator[tuple[list[Job], list[Run]]]:
         """Look for jobs and runs that nobody would find because of what is stored of them; see the port."""
-        yield from self._mending.steps(now, self.clock, self._jobs.of)
+        return self._damage.steps(now, self.clock, self._jobs.of)
 
     def prune_in_steps(self, now: int) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
-        yield from self._ledger_keys.prune(now, self.clock)
-        self._run(run_scripts.BURY, str(now - _NODES_KEPT), str(retention.LOOKED_AT))
+        yield from self._history.prune(now, self.clock)
+        self._leases.prune(now)
 
     def living_nodes(self, now: int) -> int:
         """Return how many nodes hold a lease that is not over."""
-        return int(self._run(run_scripts.LIVING, str(now)))
+        return self._leases.living(now)
 
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return how many due jobs wait for executors other than these."""
-        found = texts(self._run(scripts.OVERDUE, str(now), *executors))
-        return {alias: int(count) for alias, count in zip(found[::2], found[1::2], strict=True)}
+        return self._jobs.overdue(now, executors)
 
     def measure_clock(self) -> int:
         """Ask the server for its time; see the port. The nodes of a cluster have a clock each, which tells nothing."""
@@ -445,7 +356,7 @@ class RedisJobStore(DurableJobStore):
 
     def _set_aside(self) -> bool:
         """Put keys aside that somebody has overwritten by values of another kind; return whether there are some."""
-        moved = list(self._mending.set_aside(self._run_once, self._executors))
+        moved = list(self._damage.set_aside(self._run_once, self._executors))
         for key, name in moved:
             self._log.error(
                 "The key %s on %s was overwritten by a value of another kind, which is kept as %s. What it held is lost, or "

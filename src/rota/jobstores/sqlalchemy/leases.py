@@ -10,11 +10,12 @@ from collections import Counter
 from sqlalchemy import bindparam, case, func, select
 
 from ...codec.damaged import LATEST, MOST, is_time, renewals_of
+from ...codec.unrestored import can_run
+from ...core.orphans import linked, sort_out
 from ...core.states import LOST, end
 from ...errors import StoreError
 from ..identity import RESTORED, Changed
-from ..offset import AHEAD
-from ..orphans import linked, sort_out
+from ..server_clock import AHEAD
 from .forms import fence_of
 from .layout import BATCH, IDENTITY_KEY
 
@@ -149,16 +150,15 @@ def rescue(
     known: Collection[tuple[str, int]],
     refusal: Callable[[Run], str | None],
 ) -> list[Run]:
-    """Give orphaned runs to a node, or record them as lost, as :func:`~rota.jobstores.orphans.sort_out` decides.
+    """Give orphaned runs to a node, or record them as lost, as :func:`~rota.core.orphans.sort_out` decides.
 
     :return: what was taken, linked by ``then`` where it is of one job, and what was lost
     """
     fences = {id(run): fence for run, fence in orphans}
     # Before they change hands.
     damaged = [run for run, fence in orphans if fence != fence_of(run)]
-    changed = sort_out(
-        [run for run, fence in orphans if fence == fence_of(run)], jobs, node, now, room, known, refusal
-    )
+    whole = [run for run, fence in orphans if fence == fence_of(run)]
+    changed = sort_out(whole, jobs, node, now, room, known, refusal, can_run=can_run)
     for run in damaged:
         end(run, LOST, run.reason, now)
     changed += damaged

@@ -17,7 +17,7 @@ from ...core.states import CLAIMED, END_STATES, ENDED
 from ...core.transitions import marked, may_claim
 from ...texts import storable
 from ..documents import label_of
-from ..offset import AHEAD
+from ..server_clock import AHEAD
 from .databases.base import counts_sets, locks_rows, takes_arrays
 from .forms import (
     CLAIMS,

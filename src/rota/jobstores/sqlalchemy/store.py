@@ -29,8 +29,8 @@ from ..base import ConflictingIdError, JobLookupError
 from ..documents import ordered
 from ..durable import DurableJobStore
 from ..identity import EMPTIED, Changed, Identity
-from ..offset import Offset
 from ..retention import Pace, Retention, parts
+from ..server_clock import Offset
 
 try:
     from sqlalchemy import MetaData

@@ -14,7 +14,7 @@ from ...errors import DeserializationError
 from ...texts import shortened
 from ..documents import fields_of, mended_fields, run_of
 from ..retention import Pace
-from .forms import changes_of, doc_of
+from .forms import changes_of, doc_of, run_of_text
 from .keys import (
     ACTIVE_RUNS,
     JOBS,
@@ -26,7 +26,6 @@ from .keys import (
     unquoted,
 )
 from .port import KEEP, Change, Step, carry_out
-from .run_forms import readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,8 +44,12 @@ LOOKED_AT = 100
 STEPS = 10
 
 
-class Mender:
-    """Puts right what others have damaged in one tree."""
+class Damage:
+    """Puts right what others have damaged in one tree.
+
+    :param tree: the server
+    :param jobs: reads the documents of jobs
+    """
 
     def __init__(self, tree: Tree, jobs: Jobs) -> None:
         self._tree = tree
@@ -123,13 +126,13 @@ class Mender:
 
         :param entries: what the keys of claimed runs hold, by name
         """
-        hurt = {name: entry for name, entry in entries.items() if not _is_whole(name, entry.value)}
-        if not hurt:
+        damaged = {name: entry for name, entry in entries.items() if not _is_whole(name, entry.value)}
+        if not damaged:
             return []
         runs: list[Run] = []
-        docs = self._jobs.some(key[0] for name in hurt if (key := active_of(name)) is not None)
+        docs = self._jobs.some(key[0] for name in damaged if (key := active_of(name)) is not None)
         by_job: dict[str, list[tuple[str, Entry, Run]]] = {}
-        for name, entry in hurt.items():
+        for name, entry in damaged.items():
             key = active_of(name)
             if key is None:
                 self._set_aside(name, entry, logger)
@@ -158,7 +161,7 @@ class Mender:
 def _is_whole(name: str, value: str | None) -> bool:
     """Whether the key of a claimed run holds that very run."""
     try:
-        run = readable(value)
+        run = run_of_text(value)
     except DeserializationError:
         return False
     return run is None or (run.status == CLAIMED and (run.job_id, run.nominal) == active_of(name))

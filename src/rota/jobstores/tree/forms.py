@@ -1,4 +1,4 @@
-"""A job's document: what the tree store keeps of a job under one key, and what keys follow from it.
+"""What the values of the tree store look like: a job's document, the keys that follow from it, and the records of runs.
 
 Pure conversions. The document's revision guards everything about the job: whatever adds a run, ends one or moves the job to
 another time, writes the document too.
@@ -12,25 +12,34 @@ from collections import Counter
 from ...clock import HELD
 from ...codec.damaged import DAMAGED, MOST, MOST_VERSION, NO_VERSION, STATES, is_time
 from ...core.states import ACTIVE, ENDED, QUARANTINED, set_job_state
+from ...errors import DeserializationError
 from ...texts import shortened, storable
-from ..documents import healing_as, job_of
+from ..documents import fields_of, healing_as, job_of, run_of
 from .keys import JOBS, active_of, damaged_key, due_folder, due_name, job_key, quarantined_key
 from .port import KEEP, Change
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
     from ...codec.jobs import JobFormat
+    from ...core.recorded import Recorded
+    from ...core.run import Run
     from ...job.handle import Job
     from .port import Entry
 
 #: The job was removed while runs of it were under way; they keep its document until they have ended.
 REMOVED = "removed"
+#: How many bytes a record takes at most, and how long its texts are if they would take more (characters).
+RECORD_SIZE = 400_000
+SHORTENED = 10_000
 
 _PARTS = ("id", "name", "func", "trigger", "args", "kwargs", "options", "executor")
 _NUMBERS = ("version", "running", "created", "updated")
+
+
+# ---------------------------------------------------------------------------------------------------------------- jobs
 
 
 class Doc:
@@ -109,13 +118,13 @@ class Doc:
         return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
     def release(self, ended: int) -> Doc | None:
-        """Return the document after so many runs have ended, None if nothing keeps it any more."""
+        """Return the document after so many runs have ended, None if nothing keeps it any more (R6)."""
         new = self.copy()
         new.running = max(self.running - ended, 0)
         if new.running == 0:
             if not new.is_visible:
                 return None
-            if new.due == HELD:  # it waited for these
+            if new.due == HELD:  # it waited for these runs
                 new.due = new.nominal
         return new
 
@@ -233,3 +242,65 @@ def replaced(doc: Doc, new: Doc) -> list[Change]:
 def counts_of(names: Iterable[str]) -> Counter[str]:
     """Return how many claimed runs each job has, by the names of their keys."""
     return Counter(key[0] for name in names if (key := active_of(name)) is not None)
+
+
+# ---------------------------------------------------------------------------------------------------------------- runs
+
+
+def record_of(run: Run) -> str:
+    """Return a run's record, its texts shortened if it would be too long for a step that writes a long job too."""
+    fields = fields_of(run)
+    text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+    if (
+        len(text) > RECORD_SIZE // 4 and len(text.encode()) > RECORD_SIZE
+    ):  # no character takes more than four bytes
+        for name in ("reason", "error_type", "error", "traceback"):
+            if name in fields:
+                fields[name] = shortened(fields[name], SHORTENED)
+        text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+    return text
+
+
+def run_of_text(value: str | None) -> Run | None:
+    """Return the run of a record.
+
+    :return: None if there is none: it was pruned, or has ended in between
+    :raises DeserializationError: if the text is no record
+    """
+    if value is None:
+        return None
+    try:
+        data = json.loads(value)
+    except (ValueError, RecursionError) as exc:
+        raise DeserializationError(f"{value!r:.80} is no record of a run: {exc}") from exc
+    if not isinstance(data, dict):
+        raise DeserializationError(f"{value!r:.80} is no record of a run")
+    return run_of(data)
+
+
+def run_in(entry: Entry) -> Run | None:
+    """Return the run in an entry, None if there is none, or something else."""
+    try:
+        return run_of_text(entry.value)
+    except DeserializationError:
+        return None
+
+
+def standing_of(nominal: int, value: str | None) -> Recorded:
+    """Return what a record stands for; one that is damaged for its own time."""
+    try:
+        run = run_of_text(value)
+    except DeserializationError:
+        run = None
+    return (nominal, nominal, "unreadable") if run is None else (nominal, run.last, run.status)
+
+
+def joined(records: Sequence[Run]) -> list[Run]:
+    """Return records with those of one status and reason put together into one range."""
+    found: dict[tuple[str, str | None], Run] = {}
+    for record in records:
+        first = found.setdefault((record.status, record.reason), record)
+        if first is not record:
+            first.last = max(first.last, record.last)
+            first.count += record.count
+    return list(found.values())

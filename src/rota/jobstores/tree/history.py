@@ -5,31 +5,36 @@ It touches no job and no run that is under way.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
+from itertools import starmap
 
+from ...core.recorded import BEFORE, MOST, standing_from
 from ...core.states import CLAIMED
 from ...errors import DeserializationError
 from .. import retention
 from ..base import COUNTED
 from ..retention import Pace
+from .forms import run_of_text, standing_of
 from .keys import (
     ACTIVE_RUNS,
     ENDED_RUNS,
     active_key,
     active_prefix,
     ended_folder,
+    ended_key,
     instant_of,
     is_number,
     quoted,
     unquoted,
 )
-from .run_forms import readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from ...clock import Clock
+    from ...core.recorded import Recorded
     from ...core.run import Run
     from ...logs import GuardedLogger
     from ..retention import Retention
@@ -39,10 +44,11 @@ if TYPE_CHECKING:
 BATCH = 200
 
 
-class Records:
-    """The ended runs of one tree.
+class History:
+    """The records of one tree.
 
-    :param bounds: which of them are kept
+    :param tree: the server
+    :param bounds: which records are kept
     """
 
     def __init__(self, tree: Tree, bounds: Retention) -> None:
@@ -75,6 +81,23 @@ class Records:
                     else:
                         found.pop(name, None)
         return sorted(found.values(), key=_newest_first)[:limit]
+
+    def recorded(self, job_id: str, since: int) -> list[Recorded]:
+        """Return the records of a job that stand for times from an instant on, oldest first."""
+        prefix = active_prefix(job_id)
+        # Read before the ended ones, so that a run that ends in between is met twice, and not missed.
+        active = self._tree.entries(ACTIVE_RUNS, prefix)
+        found = {
+            instant_of(text): entry.value
+            for name, entry in active.items()
+            if is_number(text := name.removeprefix(prefix))
+        }
+        times = sorted(instant_of(name) for name in self._tree.names(ended_folder(job_id)) if is_number(name))
+        start = bisect_left(times, since)
+        some = times[max(start - BEFORE, 0) : start + MOST]
+        entries = self._tree.read([ended_key(job_id, nominal) for nominal in some]) if some else []
+        found |= {nominal: entry.value for nominal, entry in zip(some, entries, strict=True)}
+        return standing_from(starmap(standing_of, found.items()), since)
 
     def _keys(self, job_id: str | None) -> list[str]:
         """Return the keys of the records, newest first."""
@@ -153,7 +176,7 @@ def _is_before(name: str, edge: int) -> bool:
 def _record(key: str, value: str | None, logger: GuardedLogger) -> Run | None:
     """Return the run of a record, None if there is none or it is not ours."""
     try:
-        return readable(value)
+        return run_of_text(value)
     except DeserializationError as exc:
         logger.error("The record %s is left alone: %s", key, exc)
         return None
@@ -161,7 +184,7 @@ def _record(key: str, value: str | None, logger: GuardedLogger) -> Run | None:
 
 def _ended_before(value: str | None, edge: int) -> bool:
     try:
-        run = readable(value)
+        run = run_of_text(value)
     except DeserializationError:
         return False
     return run is not None and run.finished_at is not None and run.finished_at < edge

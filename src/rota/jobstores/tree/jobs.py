@@ -1,17 +1,17 @@
-"""The jobs of a tree: added, saved, removed, looked up when they are due, and let out of quarantine.
+"""The jobs of a tree: added, saved, removed, listed, looked up when they are due, and let out of quarantine.
 
-Each step reads, and commits under the condition that nobody has changed the job since.
+Each step reads, and commits under the condition that nobody has changed the job since. It knows no record.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from os import urandom
 
 from ...clock import HELD
 from ...codec.damaged import NO_VERSION
 from ...codec.unrestored import can_run
+from ...core.states import ACTIVE
 from ...errors import (
     ConflictingIdError,
     DeserializationError,
@@ -21,8 +21,8 @@ from ...errors import (
 )
 from ...texts import storable
 from .. import retention
-from ..base import COUNTED
-from ..documents import heal, parts_of
+from ..base import ALIASES, COUNTED
+from ..documents import heal, new_version, parts_of
 from ..retention import Pace
 from .forms import REMOVED, Doc, changes_of, counts_of, doc_of, replaced
 from .keys import (
@@ -35,13 +35,14 @@ from .keys import (
     job_key,
     number,
     quarantined_key,
+    quoted,
     unquoted,
 )
 from .port import KEEP, TRIES, Change, Step, carry_out, tries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from ...clock import Clock
     from ...codec.jobs import JobFormat
@@ -57,7 +58,11 @@ JOB_SIZE = 500_000
 
 
 class Jobs:
-    """Reads and writes the documents of one tree."""
+    """Reads and writes the jobs of one tree.
+
+    :param tree: the server
+    :param format: how the parts of a job are written
+    """
 
     def __init__(self, tree: Tree, format: JobFormat) -> None:
         self._tree = tree
@@ -96,12 +101,29 @@ class Jobs:
         found = self._tree.read([job_key(job_id) for job_id in wanted])
         return {job_id: doc_of(job_id, entry) for job_id, entry in zip(wanted, found, strict=True)}
 
+    def select(
+        self, state: Collection[str] | None, limit: int | None, offset: int, logger: GuardedLogger
+    ) -> list[Doc]:
+        """Return a page of the documents in the order of listings, those of some states if they are given.
+
+        A page of jobs with a due time is found by these, and jobs that have one are not read for a page of others. For a page
+        that has some of both all are read.
+        """
+        end = None if limit is None else offset + limit
+        with_due = state is None or ACTIVE in state
+        if end is not None and with_due:
+            docs = self.due(HELD - 1, dict.fromkeys(self.executors(), end), logger, slice(offset, end))
+            if len(docs) == limit:
+                return docs
+        docs = self.all() if with_due else self._without_due()
+        return sorted((doc for doc in docs if state is None or doc.state in state), key=_in_order)[offset:end]
+
     def all(self) -> list[Doc]:
         """Return the documents of all jobs."""
         found = (doc_of(unquoted(name), entry) for name, entry in self._tree.entries(JOBS).items())
         return [doc for doc in found if doc is not None and doc.is_visible]
 
-    def without_due(self) -> list[Doc]:
+    def _without_due(self) -> list[Doc]:
         """Return the documents of the jobs that have no due time; those of the others are not read."""
         folders = [f"{DUE}/{part}" for part in self._tree.folders(DUE)]
         found = self._tree.first(folders, None, [None] * len(folders)) if folders else []
@@ -164,6 +186,18 @@ class Jobs:
             if len(times) == len(names):
                 break
         return min(times, default=None)
+
+    def overdue(self, now: int, known: Iterable[str]) -> dict[str, int]:
+        """Return how many due jobs wait for each executor that is not known; of very many as many as are counted."""
+        passed = set(known)
+        others = [alias for alias in self.executors() if alias not in passed][:ALIASES]
+        folders = [due_folder(alias) for alias in others]
+        found = self._tree.first(folders, number(now + 1), [COUNTED] * len(folders)) if folders else []
+        return {alias: len(names) for alias, names in zip(others, found, strict=True) if names}
+
+    def executors(self) -> list[str]:
+        """Return the executors whose jobs have due times."""
+        return list(map(unquoted, self._tree.folders(DUE)))
 
     def _mend(self, key: str, name: str, entry: Entry, logger: GuardedLogger) -> None:
         """Take away a due time that no document has; nothing happens if the job was changed while it was read."""
@@ -297,12 +331,16 @@ class Jobs:
         return [step.about for step in steps if id(step.about) not in refused]
 
 
+def _in_order(doc: Doc) -> tuple[bool, int, str]:
+    """Return the sort key of listings: the earliest due first, as their keys sort; those without a due time last."""
+    return doc.due is None, doc.due or 0, quoted(doc.id)
+
+
 def _addition(job: Job, parts: Parts, old: Doc | None, entry: Entry, now: int, done: list[Job]) -> Step:
     # The document of a job that has ended or was removed while runs of it are under way goes on.
     new = Doc(job.id, entry.rev) if old is None else old.copy()
     new.created = now
-    # Starts anywhere, so that a decision about a removed job of the same id cannot be taken for one about this job.
-    new.version = int.from_bytes(urandom(5), "big")
+    new.version = new_version()
     _filled(new, job, parts, now)
 
     def added() -> None:

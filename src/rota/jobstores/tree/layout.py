@@ -1,4 +1,7 @@
-"""What a path is: Rota's, of a version that this code knows; or somebody else's, which is left alone."""
+"""The layout of a tree: its version, and whose the path is. Somebody else's is left alone.
+
+The keys are in ``keys``. It knows nothing of jobs.
+"""
 
 from __future__ import annotations
 
@@ -66,6 +69,14 @@ def take_possession(tree: Tree, path: str, create: bool, again: bool = False) ->
             raise SchemaError(f"There is nothing at {where}, and create is False")
         is_new = tree.commit([Change(META, _meta(SCHEMA_VERSION, None), entry.rev)])
     raise StoreConflictError(f"Others write to {where} all the time; try again")
+
+
+def earlier_jobs(tree: Tree) -> str | None:
+    """Return what to say of the jobs that APScheduler keeps on the server at its usual path; None if there are none."""
+    names = tree.names_at(earlier.PATH)
+    if not names or META in names:  # a store of Rota at that path
+        return None
+    return earlier.left_behind(len(names), f"{earlier.PATH} on {tree.address}", earlier.BY_EXPORT)
 
 
 def _meta(version: int, identity: str | None) -> str:

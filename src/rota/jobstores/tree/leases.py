@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ...clock import DAY
 from ...errors import StoreConflictError, StoreError
-from ..offset import AHEAD
+from ..server_clock import AHEAD
 from .keys import META, NODES, lease_of, lease_text, node_key, unquoted
 from .layout import identity_of
 from .port import Change, tries

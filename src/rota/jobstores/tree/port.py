@@ -129,8 +129,11 @@ class Tree(ABC):
         """Return the server's time as an instant, rounded down to :attr:`clock_unit`; None if it cannot tell."""
 
     @abstractmethod
-    def listen(self, wake: Callable[[], None], hears: Callable[[bool], None]) -> None:
-        """Call ``wake`` when another process has told; ``hears`` whenever that begins or ceases to work."""
+    def listen(self, wake: Callable[[], None], listening: Callable[[bool], None]) -> None:
+        """Call ``wake`` when another process has told of something.
+
+        :param listening: called with True when that begins to work, and with False when it ceases
+        """
 
     def names_at(self, path: str) -> list[str]:
         """Return the names of what another path of the server has directly below it."""

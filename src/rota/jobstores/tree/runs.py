@@ -1,45 +1,42 @@
-"""The claim protocol on a tree: claim, finish, rescue, give back; each step reads, decides, and commits under conditions.
+"""The claim protocol on a tree: claim, finish, give back, take over; each step reads, decides, and commits under conditions.
 
 What somebody else has changed in between is read and decided again. It decides nothing that the planner has decided.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from itertools import starmap
-
 from ...codec.damaged import NO_VERSION
-from ...core.recorded import BEFORE, MOST, first_nominal, leave_out_recorded, standing_from
-from ...core.states import CLAIMED, ENDED, QUARANTINED
+from ...codec.unrestored import can_run
+from ...core.orphans import by_job, linked, sort_out
+from ...core.recorded import first_nominal, leave_out_recorded
+from ...core.states import ENDED, QUARANTINED
 from ...core.transitions import marked, may_claim, moved
 from ...errors import StoreConflictError
 from ...texts import storable
 from ..documents import check_times
-from ..orphans import linked, sort_out
-from .forms import REMOVED, changes_of, quarantine
+from .forms import REMOVED, changes_of, joined, quarantine, record_of, run_in
 from .keys import (
     ACTIVE_RUNS,
     active_key,
     active_of,
-    active_prefix,
     ended_folder,
     ended_key,
     instant_of,
     is_number,
 )
 from .port import Change, Step, carry_out, tries
-from .run_forms import joined, run_in, standing, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+    from ...core.orphans import Search
     from ...core.plan import Decision
-    from ...core.recorded import Recorded
     from ...core.run import Run
     from ...job.handle import Job
     from ..retention import Retention
     from .forms import Doc
+    from .history import History
     from .jobs import Jobs
     from .port import Entry, Tree
 
@@ -49,48 +46,19 @@ KEYS = 1_000
 _NEVER = -(2**62)
 
 
-class Search:
-    """Whose runs a node may take over, and what it has taken so far; see the port."""
+class Runs:
+    """Reads and writes the runs of one tree that are under way, and their counts in the jobs' documents.
 
-    def __init__(
-        self,
-        node: str,
-        room: Mapping[str, int] | None,
-        known: Collection[tuple[str, int]],
-        in_doubt: bool,
-        ownerless: bool,
-    ) -> None:
-        self.node = node
-        self.known = known
-        self.left = None if room is None else dict(room)
-        self._own = set(known)
-        self._in_doubt = in_doubt
-        self._ownerless = ownerless
+    :param tree: the server
+    :param jobs: reads the documents of jobs
+    :param history: reads records
+    :param bounds: counts records
+    """
 
-    def is_orphan(self, run: Run, living: Collection[str]) -> bool:
-        """Whether a run is one that the node may take over."""
-        if run.owner == self.node:
-            return self._in_doubt and (run.job_id, run.nominal) not in self._own
-        return run.owner is None or not (self._ownerless or run.owner in living)
-
-    def note(self, taken: Iterable[Run]) -> None:
-        """Take note of the runs that the node has taken."""
-        for run in taken:
-            if run.status == CLAIMED:
-                self._own.add((run.job_id, run.nominal))
-                if self.left is not None:
-                    self.left[run.executor] = self.left.get(run.executor, 0) - 1
-
-
-class Ledger:
-    """Runs and their records in one tree, and the counters of running runs in the jobs' documents."""
-
-    def __init__(
-        self, tree: Tree, jobs: Jobs, refusal: Callable[[Run], str | None], bounds: Retention
-    ) -> None:
+    def __init__(self, tree: Tree, jobs: Jobs, history: History, bounds: Retention) -> None:
         self._tree = tree
-        self._refusal = refusal
         self._jobs = jobs
+        self._history = history
         self._bounds = bounds
 
     # -- claim ---------------------------------------------------------------------------------------------------
@@ -98,7 +66,7 @@ class Ledger:
     def claim(
         self, decisions: Sequence[Decision], node: str, now: int, seen: Mapping[str, Doc]
     ) -> list[Decision]:
-        """Carry out the decisions whose job is as it was when they were made; return those.
+        """Carry out the decisions whose job is as it was when they were made, and has room (R1, R2); return those.
 
         :param seen: documents as they were lately; what has changed since is noticed
         """
@@ -143,6 +111,7 @@ class Ledger:
         if len(decision.runs) + len(decision.records) + 5 > self._tree.max_changes:
             decision.records = joined(decision.records)
         self._leave_out_recorded(decision, doc)
+        # R3: the job moves, and has its runs and records, in one step.
         records = [*decision.runs, *decision.records]
         new = doc.copy()
         new.running += len(decision.runs)
@@ -156,7 +125,7 @@ class Ledger:
         check_times(decision)
         for record in marked(decision, node, now):
             key = ended_key if record.ended else active_key
-            changes.append(Change(key(record.job_id, record.nominal), text_of(record)))
+            changes.append(Change(key(record.job_id, record.nominal), record_of(record)))
 
         def done() -> None:
             moved(decision, new.running)
@@ -166,39 +135,22 @@ class Ledger:
         return Step(decision, changes, done)
 
     def _leave_out_recorded(self, decision: Decision, doc: Doc) -> None:
-        """Take out of a decision what has a record already: the job was removed and added again, or set back by its user.
+        """Take out of a decision what has a record already (R4): the job was removed and added again, or set back by its user.
 
         Every record is written with a new version of its job, so what is read here is true of the version that was decided on.
         """
         since = first_nominal(decision)
         recorded = _NEVER if doc.recorded is None else doc.recorded
         if since is not None and since <= recorded:
-            leave_out_recorded(decision, self.recorded(doc.id, since))
-
-    def recorded(self, job_id: str, since: int) -> list[Recorded]:
-        """Return the records of a job that stand for times from an instant on, oldest first."""
-        prefix = active_prefix(job_id)
-        # Read before the ended ones, so that a run that ends in between is met twice, and not missed.
-        active = self._tree.entries(ACTIVE_RUNS, prefix)
-        found = {
-            instant_of(text): entry.value
-            for name, entry in active.items()
-            if is_number(text := name.removeprefix(prefix))
-        }
-        times = sorted(instant_of(name) for name in self._tree.names(ended_folder(job_id)) if is_number(name))
-        start = bisect_left(times, since)
-        some = times[max(start - BEFORE, 0) : start + MOST]
-        entries = self._tree.read([ended_key(job_id, nominal) for nominal in some]) if some else []
-        found |= {nominal: entry.value for nominal, entry in zip(some, entries, strict=True)}
-        return standing_from(starmap(standing, found.items()), since)
+            leave_out_recorded(decision, self._history.recorded(doc.id, since))
 
     # -- finish --------------------------------------------------------------------------------------------------
 
     def finish(self, runs: Sequence[Run], due: Callable[[int | None], bool]) -> tuple[list[Run], bool]:
         """Write how runs ended, those of one job together.
 
-        :param due: whether a due time is one that others should be told
-        :return: the runs that are not the presenter's any more, and whether a job came free that waited for these
+        :param due: whether others should be told of a due time
+        :return: the runs whose end is refused (R5), and whether a job that waited for one of these runs became due (R6)
         """
         refused: list[Run] = []
         freed: list[Doc] = []
@@ -230,7 +182,7 @@ class Ledger:
         later: list[Run] = []
         steps: list[Step] = []
         tell = False
-        for job_id, group in _by_job(mine).items():
+        for job_id, group in by_job(mine).items():
             doc = docs[job_id]
             if doc is not None and doc.unreadable is not None:
                 doc = None  # it is left as it is; what it counts is known when it is replaced
@@ -251,7 +203,7 @@ class Ledger:
 
     def _texts(self, group: Sequence[Run], doc: Doc | None) -> list[str]:
         """Return the records of as many runs of a job as one step can write, one at least."""
-        texts = [text_of(group[0])]
+        texts = [record_of(group[0])]
         if len(group) > 1:
             room = (
                 self._tree.max_bytes
@@ -259,7 +211,7 @@ class Ledger:
                 - (0 if doc is None else len(doc.text().encode()))
             )
             for run in group[1 : (self._tree.max_changes - 5) // 2]:
-                text = text_of(run)
+                text = record_of(run)
                 room -= len(text.encode()) + KEYS
                 if room < 0:
                     break
@@ -275,7 +227,7 @@ class Ledger:
         return done
 
     def _unrecorded(self, runs: Sequence[Run]) -> list[Run]:
-        """Return those of which this very end is not in the ledger: the answer to the first try may have been lost."""
+        """Return the runs whose very end is not in the ledger (R5): the answer to the first try may have been lost."""
         found = self._tree.read([ended_key(run.job_id, run.nominal) for run in runs])
         return [
             run
@@ -290,7 +242,7 @@ class Ledger:
     def keep(self, in_hand: Collection[Run]) -> list[Run]:
         """Make sure of a node's runs after its lease had run out; return those that are not its any more.
 
-        The keys of the others get new revisions, so that nobody takes a run who has looked at the lease before.
+        The keys of the other runs get new revisions: a node that has seen the lease run out cannot take them any more.
         """
         lost: list[Run] = []
         pending = list(in_hand)
@@ -313,11 +265,13 @@ class Ledger:
         now: int,
         alive: Callable[[], Collection[str]],
         job_of: Callable[[Doc], Job],
+        refusal: Callable[[Run], str | None],
         end_damaged: Callable[[Mapping[str, Entry]], list[Run]],
     ) -> list[Run]:
-        """Take over runs that no living node owns, and those of the node itself that it does not know if it is in doubt.
+        """Take over runs that no living node owns, or end them; return those.
 
         :param alive: returns the nodes whose lease is not over
+        :param refusal: says why a run is not trusted, None if it is
         :param end_damaged: ends the runs among claimed ones of which nobody can tell whose they are, and returns them
         """
         found: list[Run] = []
@@ -333,12 +287,12 @@ class Ledger:
                 if (
                     run is not None
                     and (run.job_id, run.nominal) == active_of(name)
-                    and search.is_orphan(run, living)
+                    and search.is_orphan(run.job_id, run.nominal, run.owner, living)
                 ):
                     orphans[name] = run
             if not orphans:
                 break
-            taken, all_done = self._take(orphans, entries, search, now, job_of)
+            taken, all_done = self._take(orphans, entries, search, now, job_of, refusal)
             found += taken
             search.note(taken)
             if all_done:
@@ -354,6 +308,7 @@ class Ledger:
         search: Search,
         now: int,
         job_of: Callable[[Doc], Job],
+        refusal: Callable[[Run], str | None],
     ) -> tuple[list[Run], bool]:
         """Give orphans to a node, or end them; return those, and whether nothing was left for another look."""
         revs = {id(run): entries[name].rev for name, run in orphans.items()}
@@ -365,11 +320,13 @@ class Ledger:
         }
         docs = {id: None if doc is None or doc.unreadable is not None else doc for id, doc in docs.items()}
         oldest_first = sorted(orphans.values(), key=lambda run: run.nominal)
-        changed = sort_out(oldest_first, jobs, search.node, now, search.left, search.known, self._refusal)
+        changed = sort_out(
+            oldest_first, jobs, search.node, now, search.left, search.known, refusal, can_run=can_run
+        )
         all_done = True
         taken: list[Run] = []
         steps: list[Step] = []
-        for job_id, group in _by_job(changed).items():
+        for job_id, group in by_job(changed).items():
             some = self._first_of(group)
             all_done = all_done and len(some) == len(group)
             doc = docs[job_id]
@@ -378,9 +335,9 @@ class Ledger:
             changes = [] if doc is None else changes_of(doc, doc.release(lost) if lost else doc)
             for run in some:
                 gone = run.ended
-                changes.append(Change(_active_key(run), None if gone else text_of(run), revs[id(run)]))
+                changes.append(Change(_active_key(run), None if gone else record_of(run), revs[id(run)]))
                 if gone:
-                    changes.append(Change(ended_key(run.job_id, run.nominal), text_of(run)))
+                    changes.append(Change(ended_key(run.job_id, run.nominal), record_of(run)))
             steps.append(Step(some, changes, lambda some=some: taken.extend(some)))  # type: ignore[misc]
         refused = carry_out(steps, self._tree)
         return taken, all_done and not refused
@@ -402,7 +359,7 @@ class Ledger:
             kept = run_in(entry)
             if kept is not None and _is_owner(run, entry):
                 kept.owner = None
-                steps.append(Step(run, [Change(_active_key(run), text_of(kept), entry.rev)]))
+                steps.append(Step(run, [Change(_active_key(run), record_of(kept), entry.rev)]))
         carry_out(steps, self._tree)
 
     def is_busy(self, node: str) -> bool:
@@ -418,7 +375,7 @@ class Ledger:
 
 
 def _is_open(decision: Decision, doc: Doc | None) -> bool:
-    """Whether a decision is about the job as it is, and there is room for its runs."""
+    """Whether a decision is about the job as it is (R1), and there is room for its runs (R2)."""
     if doc is not None and doc.unreadable is not None:
         return decision.state == QUARANTINED and decision.version == NO_VERSION
     if doc is None or not doc.is_visible or doc.version != decision.version:
@@ -426,18 +383,11 @@ def _is_open(decision: Decision, doc: Doc | None) -> bool:
     return not decision.runs or may_claim(doc.running, decision.job.policy.max_instances)
 
 
-def _by_job(runs: Iterable[Run]) -> dict[str, list[Run]]:
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(run.job_id, []).append(run)
-    return groups
-
-
 def _active_key(run: Run) -> str:
     return active_key(run.job_id, run.nominal)
 
 
 def _is_owner(run: Run, entry: Entry) -> bool:
-    """Whether a run's fence is that of the claimed run in the store."""
+    """Whether a run has the owner and attempt that the store has of it (R5)."""
     kept = run_in(entry)
     return kept is not None and (kept.owner, kept.attempt) == (run.owner, run.attempt)

@@ -1,29 +1,22 @@
 """A job store on a tree of keys with revisions, such as etcd and ZooKeeper keep: what both have in common.
 
-Keeps the order of steps; the steps are in ``jobs``, ``ledger`` and ``records``, the server is behind the port in ``port``.
+Takes the options and keeps the order of steps; the steps are in the modules beside it, the server is behind the port in ``port``.
 """
 
 from __future__ import annotations
 
 from functools import partial
 
-from ...clock import DAY, HELD, MINUTE, instant, moment
-from ...core.states import ACTIVE
-from ...errors import ConfigurationError
-from .. import earlier
-from ..base import ALIASES, COUNTED
+from ...clock import instant
+from ...core.orphans import Search
 from ..documents import label_all
 from ..durable import DurableJobStore
-from ..identity import Identity
-from ..offset import Offset
-from ..retention import Retention
-from .damage import Mender
-from .history import Records
+from .damage import Damage
+from .history import History
 from .jobs import Jobs
-from .keys import DUE, META, due_folder, number, quoted, unquoted
-from .layout import take_possession
+from .layout import earlier_jobs, take_possession
 from .leases import Leases
-from .runs import Ledger, Search
+from .runs import Runs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,16 +32,11 @@ if TYPE_CHECKING:
     from .forms import Doc
     from .port import Tree
 
-#: Others are told of what is due within this time; everything later they find by themselves.
-_SOON = MINUTE
-#: Seconds between two looks of a scheduler that hears of changes.
-_HEARING_INTERVAL = 10.0
-
 
 class TreeJobStore(DurableJobStore):
     """What EtcdJobStore and ZooKeeperJobStore share.
 
-    :param tree: the server
+    :param server: the server
     :param path: where the store's keys are
     :param format: how the parts of jobs are written
     :param keep_runs: how many ended runs of each job the ledger keeps; None for no bound
@@ -59,35 +47,24 @@ class TreeJobStore(DurableJobStore):
 
     has_clock = True
     waits_for_sockets = True
-    poll_interval = 1.0
 
     def __init__(
         self,
-        tree: Tree,
+        server: Tree,
         path: str,
         format: JobFormat,
         keep_runs: int | None,
         keep_days: float | None,
         create: bool = True,
     ) -> None:
-        if keep_runs is not None and keep_runs < 1:
-            raise ConfigurationError(f"keep_runs must be at least 1, or None for no bound, got {keep_runs!r}")
-        if keep_days is not None and not keep_days > 0:
-            raise ConfigurationError(
-                f"keep_days must be more than 0, or None for no bound, got {keep_days!r}"
-            )
+        super().__init__(format, keep_runs, keep_days, create)
         self.path = path
-        self._tree = tree
-        self._format = format
-        self._create = create
-        self._jobs = Jobs(tree, format)
-        self._bounds = Retention(keep_runs, None if keep_days is None else int(keep_days * DAY))
-        self._runs = Ledger(tree, self._jobs, format.run_refusal, self._bounds)
-        self._mender = Mender(tree, self._jobs)
-        self._records = Records(tree, self._bounds)
-        self._offset = Offset(tree.clock_unit)
-        self._identity = Identity()
-        self._leases = Leases(tree, self._identity)
+        self._server = server
+        self._jobs = Jobs(server, format)
+        self._history = History(server, self._bounds)
+        self._leases = Leases(server, self._identity)
+        self._runs = Runs(server, self._jobs, self._history, self._bounds)
+        self._damage = Damage(server, self._jobs)
         #: the documents of what was due lately
         self._seen: dict[str, Doc] = {}
         self._wake: Callable[[], None] | None = None
@@ -101,55 +78,41 @@ class TreeJobStore(DurableJobStore):
         :raises SchemaError: if the path holds something else, or a layout of a version that this code does not know
         """
         super().start(scheduler, alias)
-        self._tree.open()
+        self._server.open()
         try:
-            identity, is_new = take_possession(self._tree, self.path, self._create)
-            self._opened(identity)
+            identity, is_new = take_possession(self._server, self.path, self._create)
         except BaseException:
-            self._tree.close()
+            self._server.close()
             raise
-        self._offset = Offset(self._tree.clock_unit)
         self._seen = {}
-        self._started = True
-        self.measure_clock()
-        if is_new and self._format.imports:
-            self._tell_of_earlier_jobs()
+        self._begin(identity, is_new, self._server.clock_unit)
 
     def _earlier_jobs(self) -> str | None:
-        names = self._tree.names_at(earlier.PATH)
-        if not names or META in names:  # a store of Rota at that path
-            return None
-        where = f"{earlier.PATH} on {self._tree.address}"
-        return earlier.left_behind(len(names), where, earlier.BY_EXPORT)
+        return earlier_jobs(self._server)
 
     def reopen(self) -> None:
         """Take possession of the path as it is now; see the port."""
-        self._tree.forget()
+        self._server.forget()
         self._seen = {}
-        self._bounds.forget()
-        identity, _ = take_possession(self._tree, self.path, self._create, again=True)
-        self._opened(identity)
+        identity, _ = take_possession(self._server, self.path, self._create, again=True)
+        self._reopened(identity)
 
     def shutdown(self) -> None:
         """Stop listening, and close the connection if it is the store's own."""
-        self._started = False
+        super().shutdown()
         self._wake = None
-        self._tree.close()
+        self._server.close()
 
     def forked(self) -> None:
         """Leave the connection to the parent process."""
-        self._started = False
         self._wake = None
-        self._tree.forked()
-        self.detach()
+        self._server.forked()
+        super().forked()
 
     def on_wake(self, wake: Callable[[], None]) -> None:
         """Call ``wake`` when another process has added, changed or freed a job that is due soon."""
         self._wake = wake
-        self._tree.listen(wake, self._hears)
-
-    def _hears(self, connected: bool) -> None:
-        self.poll_interval = _HEARING_INTERVAL if connected else type(self).poll_interval
+        self._server.listen(wake, self._listening)
 
     def check_job(self, job: Job) -> None:
         """Refuse a job that does not fit.
@@ -171,41 +134,25 @@ class TreeJobStore(DurableJobStore):
     def get_due_jobs(self, now: datetime) -> list[Job]:
         """Return the active jobs that are due, earliest first; nothing is claimed."""
         self._check_started()
-        return self._due(instant(now), dict.fromkeys(map(unquoted, self._tree.folders(DUE))))
+        return self._due(instant(now), dict.fromkeys(self._jobs.executors()))
 
     def get_next_run_time(self) -> datetime | None:
         """Return the earliest next run time, or None."""
         self._check_started()
-        following = TreeJobStore.next_due(self, map(unquoted, self._tree.folders(DUE)))
-        if following is None:
-            return None
-        timezone = getattr(self._scheduler, "timezone", None)
-        return moment(following) if timezone is None else moment(following, timezone)
+        following = TreeJobStore.next_due(self, self._jobs.executors())
+        return self._in_zone(following)
 
     def get_all_jobs(self) -> list[Job]:
         """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""
         self._check_started()
-        return list(map(self._job_of, sorted(self._jobs.all(), key=_in_order)))
+        return list(map(self._job_of, self._jobs.select(None, None, 0, self._log)))
 
     def select_jobs(
         self, state: Collection[str] | None = None, limit: int | None = None, offset: int = 0
     ) -> list[Job]:
-        """Return a page of the jobs, those that are stored with some states if they are given.
-
-        A page of jobs with a due time is found by these, and jobs that have one are not read for a page of others. For a page
-        that goes beyond the ones to the others all are read.
-        """
+        """Return a page of the jobs, those that are stored with some states if they are given."""
         self._check_started()
-        end = None if limit is None else offset + limit
-        with_due = state is None or ACTIVE in state
-        if end is not None and with_due:
-            limits = dict.fromkeys(map(unquoted, self._tree.folders(DUE)), end)
-            docs = self._jobs.due(HELD - 1, limits, self._log, slice(offset, end))
-            if len(docs) == limit:
-                return list(map(self._job_of, docs))
-        docs = self._jobs.all() if with_due else self._jobs.without_due()
-        found = sorted((doc for doc in docs if state is None or doc.state in state), key=_in_order)
-        return list(map(self._job_of, found[offset:end]))
+        return list(map(self._job_of, self._jobs.select(state, limit, offset, self._log)))
 
     def add_job(self, job: Job) -> None:
         """Store a job.
@@ -315,7 +262,7 @@ class TreeJobStore(DurableJobStore):
         Without a job id the names of all records are read.
         """
         self._check_started()
-        found = self._records.select(job_id, status, limit + offset, self._log)[offset:]
+        found = self._history.select(job_id, status, limit + offset, self._log)[offset:]
         docs = self._jobs.some(run.job_id for run in found if run.name is None)
         readable = {id: doc for id, doc in docs.items() if doc is not None and doc.unreadable is None}
         label_all(found, {id: (doc.parts[1], doc.parts[2]) for id, doc in readable.items()})
@@ -324,13 +271,8 @@ class TreeJobStore(DurableJobStore):
     def recorded(self, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
         """Return the records of some jobs that stand for times from an instant on."""
         self._check_started()
-        found = {job_id: self._runs.recorded(job_id, start) for job_id, start in since.items()}
+        found = {job_id: self._history.recorded(job_id, start) for job_id, start in since.items()}
         return {job_id: records for job_id, records in found.items() if records}
-
-    @property
-    def remembers(self) -> int | None:
-        """How long records are kept, in microseconds."""
-        return self._bounds.age
 
     def renew(
         self, node: str, now: int, lease: int, in_hand: Collection[Run] = (), in_doubt: bool = False
@@ -362,8 +304,8 @@ class TreeJobStore(DurableJobStore):
         self._check_started()
         search = Search(node, room, known, in_doubt, ownerless)
         alive = partial(self._leases.alive, now, self._time_from(now))
-        end_damaged = partial(self._mender.end_damaged, now=now, logger=self._log)
-        return self._runs.rescue(search, now, alive, self._job_of, end_damaged)
+        end_damaged = partial(self._damage.end_damaged, now=now, logger=self._log)
+        return self._runs.rescue(search, now, alive, self._job_of, self._format.run_refusal, end_damaged)
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
@@ -379,19 +321,19 @@ class TreeJobStore(DurableJobStore):
     def recount(self, jobs: Sequence[Job]) -> None:
         """Let the counts of jobs say how many of their runs are under way."""
         self._check_started()
-        self._mender.recount(jobs)
+        self._damage.recount(jobs)
 
     def mend_in_steps(self, now: int) -> Iterator[tuple[list[Job], list[Run]]]:
         """Look for jobs and runs that nobody would find because of what is stored of them; see the port."""
         self._check_started()
-        for hidden, ended in self._mender.steps(now, self.clock, self._log):
+        for hidden, ended in self._damage.steps(now, self.clock, self._log):
             self._seen |= {doc.id: doc for doc in hidden}
             yield list(map(self._job_of, hidden)), ended
 
     def prune_in_steps(self, now: int) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
         self._check_started()
-        yield from self._records.prune(now, self.clock)
+        yield from self._history.prune(now, self.clock)
         self._leases.prune(now)
 
     def living_nodes(self, now: int) -> int:
@@ -402,28 +344,16 @@ class TreeJobStore(DurableJobStore):
     def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
         """Return how many due jobs wait for executors other than these."""
         self._check_started()
-        known = set(executors)
-        others = [alias for alias in map(unquoted, self._tree.folders(DUE)) if alias not in known][:ALIASES]
-        folders = [due_folder(alias) for alias in others]
-        found = self._tree.first(folders, number(now + 1), [COUNTED] * len(folders)) if folders else []
-        return {alias: len(names) for alias, names in zip(others, found, strict=True) if names}
+        return self._jobs.overdue(now, executors)
 
     def measure_clock(self) -> int:
         """Ask the server for its time; see the port."""
-        return self._measure(self._tree.time)
+        return self._measure(self._server.time)
 
     # -- helpers -------------------------------------------------------------------------------------------------
 
     def _job_of(self, doc: Doc, healing: bool = False) -> Job:
         return doc.job(self._format, self._scheduler, self._alias, healing)
 
-    def _is_soon(self, due: int | None) -> bool:
-        return due is not None and due <= self.now() + _SOON
-
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} (server={self._tree.address}, path={self.path!r})>"
-
-
-def _in_order(doc: Doc) -> tuple[bool, int, str]:
-    """Return the sort key of listings: the earliest due first, as their keys sort; those without a due time last."""
-    return doc.due is None, doc.due or 0, quoted(doc.id)
+        return f"<{type(self).__name__} (server={self._server.address}, path={self.path!r})>"

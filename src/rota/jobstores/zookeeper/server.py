@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from os import urandom
-from urllib.parse import urlsplit
 
 from kazoo.client import KazooClient
 from kazoo.exceptions import (
@@ -21,8 +20,6 @@ from kazoo.exceptions import (
     OperationTimeoutError,
     QuotaExceededError,
     RequestTimeoutError,
-    RolledBackError,
-    RuntimeInconsistency,
     SessionExpiredError,
     SessionMovedError,
     ThrottledOpError,
@@ -33,9 +30,9 @@ from kazoo.protocol.states import KazooState
 
 from ...clock import HOUR
 from ...errors import ConfigurationError, StoreConflictError, StoreError, StoreUnavailableError
-from ...masking import masked
 from ..tree.keys import DUE, ENDED_RUNS, JOBS, WAKE
-from ..tree.port import KEEP, Change, Entry, Tree
+from ..tree.port import Entry, Tree
+from .operations import Operation, failure_of, operations_of
 from .wakeups import Listener
 
 TYPE_CHECKING = False
@@ -43,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
+    from ..tree.port import Change
 
 #: How long an answer may take, and how long a call waits for a connection that was lost, in seconds.
 ANSWER_TIMEOUT = 10
@@ -53,15 +51,13 @@ PAGE = 1000
 BUCKET = 11
 #: How long the empty node of a removed job is kept: the versions of a new node would begin again, and somebody may still hold
 #: one of the old ones.
-TOMBSTONES_KEPT = HOUR
-#: How many nodes are known to be there.
+REMOVED_KEPT = HOUR
+#: How many nodes are remembered to be there.
 FOLDERS_KNOWN = 50_000
 #: Of how many folders of records the names are one page, and how many nodes are swept in one step.
 FOLDERS = 20
 SWEPT = 200
-#: What an operation gets when another one of its commit has failed.
-_BYSTANDERS = (RolledBackError, RuntimeInconsistency)
-_PASSING = (
+_TRANSIENT = (
     ConnectionLoss,
     SessionExpiredError,
     SessionMovedError,
@@ -73,16 +69,6 @@ _PASSING = (
     ZookeeperStoppedError,
     KazooTimeoutError,
 )
-
-
-def options_of_url(url: str, path: str) -> tuple[dict[str, Any], str]:
-    """Return the client's options and the path in a ``zookeeper://`` or ``zk://`` URL; the given path if it has none."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("zookeeper", "zk") or "@" in parts.netloc or parts.query or parts.fragment:
-        raise ConfigurationError(
-            f"{masked(url)!r} is no URL of a ZooKeeper store; it looks like zookeeper://host:2181,host2:2181/path"
-        )
-    return {"hosts": parts.netloc} if parts.netloc else {}, parts.path.rstrip("/") or path
 
 
 class Server(Tree):
@@ -170,7 +156,7 @@ class Server(Tree):
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (*_PASSING, OSError) as exc:
+        except (*_TRANSIENT, OSError) as exc:
             raise StoreUnavailableError(
                 f"ZooKeeper at {self.address} is not available: {type(exc).__name__}: {exc}"
             ) from exc
@@ -267,9 +253,11 @@ class Server(Tree):
     # -- writing -------------------------------------------------------------------------------------------------
 
     def commit(self, changes: Sequence[Change], tell: bool = False) -> bool:
-        operations = [operation for change in changes for operation in self._operations(change)]
+        operations = [
+            operation for change in changes for operation in operations_of(change, self._path_of(change.key))
+        ]
         if tell:
-            operations.append(_Operation("set", self._path_of(WAKE), self._origin.encode(), -1, True))
+            operations.append(Operation("set", self._path_of(WAKE), self._origin.encode(), -1, True))
         # Each round finds out that a node is there, or not there.
         for _ in range(len(operations) + 10):
             if not operations:
@@ -290,7 +278,7 @@ class Server(Tree):
                 failed.kind = "set"
         raise StoreConflictError(f"Others change nodes below {self._path} on {self.address} all the time")
 
-    def _make_folders(self, operations: Iterable[_Operation]) -> None:
+    def _make_folders(self, operations: Iterable[Operation]) -> None:
         """Create the nodes that new ones will be below, as far as they are not known."""
         wanted: set[str] = set()
         for operation in operations:
@@ -314,40 +302,13 @@ class Server(Tree):
             self._folders.clear()
         self._folders |= {self._path, *wanted}
 
-    def _try(self, operations: Sequence[_Operation]) -> tuple[_Operation | None, Exception | None]:
+    def _try(self, operations: Sequence[Operation]) -> tuple[Operation | None, Exception | None]:
         """Commit; return which operation failed, and why."""
         with self._errors():
             request = self._reachable().transaction()
             for operation in operations:
                 operation.add(request)
-            results = request.commit_async().get(timeout=ANSWER_TIMEOUT)
-            for operation, result in zip(operations, results, strict=True):
-                if isinstance(result, (NoNodeError, NodeExistsError, BadVersionError)):
-                    return operation, result
-                if isinstance(result, Exception) and not isinstance(result, _BYSTANDERS):
-                    raise result
-            for result in results:
-                if isinstance(result, Exception):
-                    raise result
-        return None, None
-
-    def _operations(self, change: Change) -> Iterator[_Operation]:
-        path, rev, free = self._path_of(change.key), change.rev, change.rev is None
-        is_job = change.key.startswith(f"{JOBS}/")
-        version = -1 if rev is None else rev
-        if change.value == KEEP:
-            if rev == -1:  # there is none, and shall be none
-                yield _Operation("create", path)
-                yield _Operation("delete", path)
-            else:
-                yield _Operation("check", path, version=version)
-        elif change.value is None:
-            # What is kept of a job is nothing, in a node whose versions go on.
-            yield _Operation("set" if is_job else "delete", path, b"", version, free)
-        elif rev == -1 or (rev is None and not is_job):
-            yield _Operation("create", path, change.value.encode(), free=free)
-        else:
-            yield _Operation("set", path, change.value.encode(), version, free)
+            return failure_of(operations, request.commit_async().get(timeout=ANSWER_TIMEOUT))
 
     def pages(self, folder: str) -> Iterator[list[tuple[str, str]]]:
         parts = self.names(folder)
@@ -364,7 +325,7 @@ class Server(Tree):
             self._delete(
                 (path, stat.version)
                 for path, stat in zip(jobs, stats, strict=True)
-                if stat is not None and stat.dataLength == 0 and stat.mtime * 1000 < now - TOMBSTONES_KEPT
+                if stat is not None and stat.dataLength == 0 and stat.mtime * 1000 < now - REMOVED_KEPT
             )
             yield None
         for names in _cut(self.names(ENDED_RUNS), SWEPT):
@@ -387,7 +348,7 @@ class Server(Tree):
                 except (NoNodeError, BadVersionError, NotEmptyError):
                     pass
 
-    # -- the others ----------------------------------------------------------------------------------------------
+    # -- time and wake-ups ----------------------------------------------------------------------------------------------
 
     def time(self) -> int | None:
         return self._now()
@@ -404,14 +365,14 @@ class Server(Tree):
                 stat = client.set_async(path, b"").get(timeout=ANSWER_TIMEOUT)
         return int(stat.mtime) * 1000
 
-    def listen(self, wake: Callable[[], None], hears: Callable[[bool], None]) -> None:
+    def listen(self, wake: Callable[[], None], listening: Callable[[bool], None]) -> None:
         if self._listener is not None:
             self._listener.stop()
         path = self._path_of(WAKE)
         with self._errors():
             client = self._reachable()
             client.ensure_path(path)
-        self._listener = Listener(client, path, self._origin, wake, hears)
+        self._listener = Listener(client, path, self._origin, wake, listening)
 
     # -- paths ---------------------------------------------------------------------------------------------------
 
@@ -428,35 +389,6 @@ class Server(Tree):
 def _cut(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     for start in range(0, len(names), size):
         yield names[start : start + size]
-
-
-class _Operation:
-    """One operation of a commit.
-
-    :ivar free: whether it does not matter if the node is there
-    """
-
-    __slots__ = ("free", "kind", "path", "value", "version")
-
-    def __init__(
-        self, kind: str, path: str, value: bytes = b"", version: int = -1, free: bool = False
-    ) -> None:
-        self.kind = kind
-        self.path = path
-        self.value = value
-        self.version = version
-        self.free = free
-
-    def add(self, request: Any) -> None:
-        """Put it into a request."""
-        if self.kind == "create":
-            request.create(self.path, self.value)
-        elif self.kind == "set":
-            request.set_data(self.path, self.value, self.version)
-        elif self.kind == "delete":
-            request.delete(self.path, self.version)
-        else:
-            request.check(self.path, self.version)
 
 
 def _entry(answer: tuple[bytes, Any] | None, is_job: bool) -> Entry:

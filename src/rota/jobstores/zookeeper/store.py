@@ -6,9 +6,11 @@ Takes the options; the protocol is in ``rota.jobstores.tree``, the connection in
 from __future__ import annotations
 
 import pickle
+from urllib.parse import urlsplit
 
 from ...codec.jobs import JobFormat
 from ...errors import ConfigurationError, MissingExtraError
+from ...masking import masked
 from ...util import maybe_ref
 from ..base import ConflictingIdError, JobLookupError
 from ..tree.store import TreeJobStore
@@ -18,7 +20,7 @@ try:
 except ImportError as exc:
     raise MissingExtraError("ZooKeeperJobStore", "zookeeper") from exc
 
-from .server import Server, options_of_url
+from .server import Server
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,6 +57,8 @@ class ZooKeeperJobStore(TreeJobStore):
     :raises ConfigurationError: (a ``ValueError``) if an option is wrong
     """
 
+    _server: Server
+
     def __init__(
         self,
         path: str = "/rota",
@@ -72,7 +76,7 @@ class ZooKeeperJobStore(TreeJobStore):
         **connect_options: Any,
     ) -> None:
         if url is not None:
-            given, path = options_of_url(url, path)
+            given, path = _options_of_url(url, path)
             connect_options = {**given, **connect_options}
         path = path.rstrip("/")
         if not path.startswith("/"):
@@ -82,9 +86,18 @@ class ZooKeeperJobStore(TreeJobStore):
         format = JobFormat(serializer, pickle_protocol, imports, signing_key)
         server = Server(path, maybe_ref(client), close_connection_on_exit, connect_options)
         super().__init__(server, path, format, keep_runs, keep_days, create)
-        self._server = server
 
     @property
     def client(self) -> Any:
         """The client that the store uses."""
         return self._server.client
+
+
+def _options_of_url(url: str, path: str) -> tuple[dict[str, Any], str]:
+    """Return the client's options and the path in a ``zookeeper://`` or ``zk://`` URL; the given path if it has none."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("zookeeper", "zk") or "@" in parts.netloc or parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"{masked(url)!r} is no URL of a ZooKeeper store; it looks like zookeeper://host:2181,host2:2181/path"
+        )
+    return {"hosts": parts.netloc} if parts.netloc else {}, parts.path.rstrip("/") or path

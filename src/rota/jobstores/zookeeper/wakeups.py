@@ -1,4 +1,4 @@
-"""The watch of the ZooKeeper store: it hears of what other processes have changed.
+"""The watch of the ZooKeeper store: it is told when other processes have changed something.
 
 It wakes the scheduler up, and looks at nothing else. All of it happens in the client's threads, so nothing here may wait.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Listener:
     """A watch on the node which the processes that share a path write to wake each other up.
 
-    :param origin: what this process writes; it need not be woken up by itself
+    :param origin: what this process writes; it does not wake itself up
     """
 
     def __init__(
@@ -26,13 +26,13 @@ class Listener:
         path: str,
         origin: str,
         wake: Callable[[], None],
-        hears: Callable[[bool], None],
+        listening: Callable[[bool], None],
     ) -> None:
         self._client = client
         self._path = path
         self._origin = origin.encode()
         self._wake = wake
-        self._hears = hears
+        self._listening = listening
         #: the version of the node that was seen last; None: what was written since is not known
         self._seen: int | None = None
         self._stopped = False
@@ -40,7 +40,7 @@ class Listener:
         self._watch()
 
     def stop(self) -> None:
-        """Hear no more."""
+        """Watch no more."""
         self._stopped = True
         self._client.remove_listener(self._state_changed)
 
@@ -49,7 +49,7 @@ class Listener:
             self._watch()
         else:
             self._seen = None
-            self._hears(False)
+            self._listening(False)
 
     def _watch(self) -> None:
         if self._stopped:
@@ -57,7 +57,7 @@ class Listener:
         try:
             self._client.get_async(self._path, watch=self._changed).rawlink(self._got)
         except KazooException:
-            self._hears(False)
+            self._listening(False)
 
     def _changed(self, event: Any) -> None:
         if event.type != EventType.NONE:  # else the connection was lost, and all watches with it
@@ -67,11 +67,11 @@ class Listener:
         if self._stopped:
             return
         if answer.exception is not None:
-            self._hears(False)
+            self._listening(False)
             return
         value, stat = answer.value
         before, self._seen = self._seen, stat.version
-        self._hears(True)
+        self._listening(True)
         # Of several words in between only the last can be read.
         if stat.version != before and (before is None or stat.version > before + 1 or value != self._origin):
             self._wake()

@@ -126,7 +126,7 @@ class LeaseContract(StoredJobContract):
         assert store.renew(NODE, later, LEASE, [*taken, *kept]) is None
         assert store.renew(NODE, later, LEASE, [*taken, *kept], in_doubt=True) == taken
 
-    def test_a_late_renewal_and_a_rescue_at_the_same_time_agree_whose_each_run_is(
+    def test_r4_a_late_renewal_and_a_rescue_at_the_same_time_agree_whose_each_run_is(
         self, store: BaseJobStore, other: BaseJobStore
     ) -> None:
         later = START
@@ -219,7 +219,7 @@ class LeaseContract(StoredJobContract):
         assert store.rescue(NODE, later, in_doubt=True) == []
         assert finish(store, runs, later) == []
 
-    def test_a_run_of_a_dead_node_is_taken_over_with_a_raised_attempt(
+    def test_r5_a_run_of_a_dead_node_is_taken_over_with_a_raised_attempt(
         self, store: BaseJobStore, other: BaseJobStore
     ) -> None:
         store.add_job(make_job(args=(1,)))
@@ -238,7 +238,7 @@ class LeaseContract(StoredJobContract):
         (record,) = store.get_runs("job")
         assert (record.attempt, record.owner, record.status) == (2, OTHER, SUCCEEDED)
 
-    def test_a_run_that_ended_before_it_was_rescued_is_accepted(
+    def test_r5_a_run_that_ended_before_it_was_rescued_is_accepted(
         self, store: BaseJobStore, other: BaseJobStore
     ) -> None:
         store.add_job(make_job())
@@ -248,7 +248,7 @@ class LeaseContract(StoredJobContract):
         other.renew(OTHER, later, LEASE)
         assert other.rescue(OTHER, later) == []
 
-    def test_an_end_that_is_presented_twice_counts_once(self, store: BaseJobStore) -> None:
+    def test_r5_an_end_that_is_presented_twice_counts_once(self, store: BaseJobStore) -> None:
         store.add_job(make_job(every=5, max_instances=3))
         (run,) = claim(store)
         claim(store, START + 5 * SECOND)
@@ -256,7 +256,7 @@ class LeaseContract(StoredJobContract):
         assert finish(store, [run]) == []  # the answer to the first was lost on its way
         assert running(store) == 1
 
-    def test_a_refused_run_does_not_hold_up_its_neighbours(
+    def test_r5_a_refused_run_does_not_hold_up_its_neighbours(
         self, store: BaseJobStore, other: BaseJobStore
     ) -> None:
         store.add_job(make_job("stale"))
@@ -315,7 +315,7 @@ class LeaseContract(StoredJobContract):
         assert run.status == LOST
         assert statuses(store) == [LOST]
 
-    def test_the_last_run_of_an_ended_job_is_rescued_too(self, store: BaseJobStore) -> None:
+    def test_r6_the_last_run_of_an_ended_job_is_rescued_too(self, store: BaseJobStore) -> None:
         store.add_job(make_job(every=None))
         claim(store)
         later = START + LEASE + MARGIN
@@ -387,7 +387,7 @@ class LeaseContract(StoredJobContract):
         runs = store.rescue(OTHER, later, {"default": 1})
         assert [run.nominal for run in runs] == [START + n * SECOND for n in range(3)]
 
-    def test_a_run_that_was_given_back_is_taken_at_once_with_its_attempt(
+    def test_r4_a_run_that_was_given_back_is_taken_at_once_with_its_attempt(
         self, store: BaseJobStore, other: BaseJobStore
     ) -> None:
         store.add_job(make_job(on_lost="lost", max_attempts=1))
@@ -443,7 +443,7 @@ class LeaseContract(StoredJobContract):
         assert (run.job_id, run.attempt, run.owner) == ("unknown", 1, NODE)
         assert finish(store, [run, known]) == []
 
-    def test_two_nodes_that_rescue_at_once_share_and_never_double(
+    def test_r4_two_nodes_that_rescue_at_once_share_and_never_double(
         self, store: BaseJobStore, other: BaseJobStore
     ) -> None:
         ids = sorted(f"job{number}" for number in range(20))

@@ -63,7 +63,7 @@ class OverriddenContract:
         assert added == ["one", "two"]
         assert due_ids(store) == ["one", "two"]
 
-    def test_a_change_goes_through_a_replaced_method_if_the_version_is_the_one_that_was_looked_at(
+    def test_r1_a_change_goes_through_a_replaced_method_if_the_version_is_the_one_that_was_looked_at(
         self, store: BaseJobStore
     ) -> None:
         store.add_job(make_job())
@@ -86,7 +86,7 @@ class OverriddenContract:
         assert found is not None
         assert found.name == "changed"
 
-    def test_a_replaced_update_is_told_of_each_claim_and_what_the_claim_wrote_stays(
+    def test_r3_a_replaced_update_is_told_of_each_claim_and_what_the_claim_wrote_stays(
         self, store: BaseJobStore
     ) -> None:
         store.add_job(make_job())

@@ -49,7 +49,7 @@ class SharedJobStoreContract(LeaseContract, HousekeepingContract):
         other.remove_job("job")
         assert store.get_all_jobs() == []
 
-    def test_of_two_nodes_that_claim_the_same_due_time_one_wins(
+    def test_r1_of_two_nodes_that_claim_the_same_due_time_one_wins(
         self, store: BaseJobStore, other: BaseJobStore
     ) -> None:
         for number in range(20):
@@ -61,7 +61,7 @@ class SharedJobStoreContract(LeaseContract, HousekeepingContract):
         assert [len(decisions) for decisions in won] == [10, 10]
         assert len({run.job_id for run in store.get_runs()}) == len(store.get_runs()) == 20
 
-    def test_a_node_is_told_of_every_run_that_the_ledger_holds_for_it(
+    def test_r3_a_node_is_told_of_every_run_that_the_ledger_holds_for_it(
         self, make_store: Callable[[], BaseJobStore]
     ) -> None:
         """Also if parts of its claims are refused, and others claim the same jobs right after it."""
@@ -81,7 +81,9 @@ class SharedJobStoreContract(LeaseContract, HousekeepingContract):
         held = [(run.owner, run.job_id, run.nominal) for run in stores[0].get_runs(status=CLAIMED)]
         assert sorted(told) == sorted(held)
 
-    def test_a_limit_of_instances_holds_across_nodes(self, store: BaseJobStore, other: BaseJobStore) -> None:
+    def test_r2_a_limit_of_instances_holds_across_nodes(
+        self, store: BaseJobStore, other: BaseJobStore
+    ) -> None:
         store.add_job(make_job(every=1))
         claim(store)
         other.renew(OTHER, START, LEASE)
@@ -89,7 +91,7 @@ class SharedJobStoreContract(LeaseContract, HousekeepingContract):
         assert decision.runs == []
         assert [record.reason for record in decision.records] == ["max_instances"]
 
-    def test_a_change_by_one_store_defeats_a_claim_by_the_other(
+    def test_r1_a_change_by_one_store_defeats_a_claim_by_the_other(
         self, store: BaseJobStore, other: BaseJobStore
     ) -> None:
         store.add_job(make_job())
@@ -173,7 +175,9 @@ class SharedJobStoreContract(LeaseContract, HousekeepingContract):
         assert sorted(claimed) == ids
         assert {job.running for job in store.get_all_jobs()} == {0}
 
-    def test_a_job_that_was_removed_is_gone_for_all(self, store: BaseJobStore, other: BaseJobStore) -> None:
+    def test_r1_a_job_that_was_removed_is_gone_for_all(
+        self, store: BaseJobStore, other: BaseJobStore
+    ) -> None:
         store.add_job(make_job())
         decisions = decide(other)
         store.remove_job("job")

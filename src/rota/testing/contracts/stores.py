@@ -197,7 +197,7 @@ class JobStoreContract(RecordContract, RecordedTimesContract, ClockContract, Ove
 
     # -- claim and finish ----------------------------------------------------------------------------------------
 
-    def test_a_claim_moves_the_job_counts_its_run_and_records_it(self, store: BaseJobStore) -> None:
+    def test_r3_a_claim_moves_the_job_counts_its_run_and_records_it(self, store: BaseJobStore) -> None:
         store.add_job(make_job())
         (run,) = claim(store, START + 1)
         found = store.lookup_job("job")
@@ -212,7 +212,7 @@ class JobStoreContract(RecordContract, RecordedTimesContract, ClockContract, Ove
         assert (record.nominal, record.status, record.owner, record.attempt) == (START, CLAIMED, NODE, 1)
         assert due_ids(store, START + 1) == []
 
-    def test_of_two_claims_of_the_same_due_time_one_wins(self, store: BaseJobStore) -> None:
+    def test_r1_of_two_claims_of_the_same_due_time_one_wins(self, store: BaseJobStore) -> None:
         store.add_job(make_job())
         store.renew(NODE, START, LEASE)
         first, second = decide(store), decide(store)
@@ -220,7 +220,9 @@ class JobStoreContract(RecordContract, RecordedTimesContract, ClockContract, Ove
         assert store.claim(second, NODE, START) == []
         assert statuses(store) == [CLAIMED]
 
-    def test_a_claim_of_a_job_that_was_changed_or_removed_leaves_it_alone(self, store: BaseJobStore) -> None:
+    def test_r1_a_claim_of_a_job_that_was_changed_or_removed_leaves_it_alone(
+        self, store: BaseJobStore
+    ) -> None:
         for id in ("changed", "paused", "removed", "untouched"):
             store.add_job(make_job(id))
         store.renew(NODE, START, LEASE)
@@ -235,7 +237,7 @@ class JobStoreContract(RecordContract, RecordedTimesContract, ClockContract, Ove
         assert paused is not None
         assert paused.state == PAUSED
 
-    def test_a_decision_about_a_removed_job_does_not_hit_a_new_job_of_its_id(
+    def test_r1_a_decision_about_a_removed_job_does_not_hit_a_new_job_of_its_id(
         self, store: BaseJobStore
     ) -> None:
         store.add_job(make_job())
@@ -245,7 +247,7 @@ class JobStoreContract(RecordContract, RecordedTimesContract, ClockContract, Ove
         store.add_job(make_job(name="another"))
         assert store.claim(decisions, NODE, START) == []
 
-    def test_an_ended_run_is_recorded_and_counted_down(self, store: BaseJobStore) -> None:
+    def test_r5_an_ended_run_is_recorded_and_counted_down(self, store: BaseJobStore) -> None:
         store.add_job(make_job())
         (run,) = claim(store)
         run.started_at = START + 1
@@ -273,7 +275,7 @@ class JobStoreContract(RecordContract, RecordedTimesContract, ClockContract, Ove
         assert record.reason == "coalesced"
         assert running(store) == 1
 
-    def test_a_job_that_waits_for_its_runs_becomes_due_when_the_last_has_ended(
+    def test_r6_a_job_that_waits_for_its_runs_becomes_due_when_the_last_has_ended(
         self, store: BaseJobStore
     ) -> None:
         store.add_job(make_job(every=1, coalesce=False))
@@ -290,7 +292,7 @@ class JobStoreContract(RecordContract, RecordedTimesContract, ClockContract, Ove
         assert store.next_due(["default"]) == START + 100 * SECOND
         assert due_ids(store, now) == ["job"]
 
-    def test_a_job_that_counts_from_the_end_of_its_run_is_planned_when_that_has_ended(
+    def test_r6_a_job_that_counts_from_the_end_of_its_run_is_planned_when_that_has_ended(
         self, store: BaseJobStore
     ) -> None:
         trigger = IntervalTrigger(seconds=60, start_date=moment(START), timezone="UTC", mode="delay")
@@ -307,7 +309,7 @@ class JobStoreContract(RecordContract, RecordedTimesContract, ClockContract, Ove
         finish(store, again, planned + 61 * SECOND)
         assert statuses(store) == [SUCCEEDED, SUCCEEDED]
 
-    def test_a_job_whose_schedule_is_over_disappears_and_its_last_run_can_end(
+    def test_r6_a_job_whose_schedule_is_over_disappears_and_its_last_run_can_end(
         self, store: BaseJobStore
     ) -> None:
         store.add_job(make_job(every=None))
@@ -370,7 +372,7 @@ class JobStoreContract(RecordContract, RecordedTimesContract, ClockContract, Ove
 
     # -- changes by the user -------------------------------------------------------------------------------------
 
-    def test_saving_a_copy_of_an_old_version_changes_nothing(self, store: BaseJobStore) -> None:
+    def test_r1_saving_a_copy_of_an_old_version_changes_nothing(self, store: BaseJobStore) -> None:
         store.add_job(make_job())
         found = store.lookup_job("job")
         assert found is not None

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections import Counter
 
 from ...clock import HELD
+from ...codec.unrestored import can_run
+from ...core.orphans import linked, sort_out
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import CLAIMED, ENDED, SKIPPED
 from ...core.transitions import marked
 from ...errors import ConflictingIdError, JobLookupError, StoreConflictError, StoreError
 from ...jobstores.documents import label_of
-from ...jobstores.offset import AHEAD
-from ...jobstores.orphans import linked, sort_out
+from ...jobstores.server_clock import AHEAD
 from .database import COMMIT, ROLLBACK, Change, Duplicate, Insert, Read
 from .rows import JobRow, NodeRow, RunRow, is_due, job_of, recorded, row_of, run_of, under_way, within
 from .rules import ALL
@@ -203,9 +204,9 @@ def _claim(
             continue
         is_full = bool(decision.runs) and row.running >= row.job.policy.max_instances
         if rules.heals and (is_full or any(_is_refusal(record) for record in decision.records)):
-            counted = yield Read(lambda view, job_id=job_id: under_way(view, job_id))  # type: ignore[misc]
-            if counted != row.running:
-                moves[job_id] = row._replace(running=counted, version=row.version + 1)
+            healed = yield from _healed(row)
+            if healed is not None:
+                moves[job_id] = healed
                 continue
         if is_full and rules.limits:
             continue
@@ -224,6 +225,24 @@ def _claim(
         won.append((decision, running))
         for run in marked(decision, node, now):
             runs[run.job_id, run.nominal] = row_of(run)
+    yield from _write_claims(stored, moves, drops, runs, rules, ranges)
+    return won
+
+
+def _healed(row: JobRow) -> Part:
+    """Return a row with its counter put right; None if it is right."""
+    counted = yield Read(lambda view: under_way(view, row.id))
+    return None if counted == row.running else row._replace(running=counted, version=row.version + 1)
+
+
+def _write_claims(
+    stored: Mapping[str, JobRow],
+    moves: dict[str, JobRow],
+    drops: list[str],
+    runs: dict[Key, RunRow],
+    rules: Rules,
+    ranges: Sequence[tuple[str, int, int]],
+) -> Part:
     insert = Insert("runs", lambda view: runs, replaces=not rules.records)
     if not rules.moves:
         if runs:
@@ -237,7 +256,6 @@ def _claim(
     if runs and rules.moves:
         yield insert
     yield COMMIT
-    return won
 
 
 def _is_as_in(stored: Mapping[str, JobRow]) -> Callable[[JobRow], bool]:
@@ -397,7 +415,8 @@ def rescue(
     ids = {run.job_id for run in unknown}
     rows = yield Read(lambda view: [view.jobs[id] for id in sorted(ids) if id in view.jobs])
     fences = {id(run): (run.owner, run.attempt) for run in unknown}
-    changed = sort_out(unknown, {row.id: job_of(row, home) for row in rows}, node, now, room, known)
+    jobs = {row.id: job_of(row, home) for row in rows}
+    changed = sort_out(unknown, jobs, node, now, room, known, can_run=can_run)
     taken = []
     for run in changed:
         if (yield from _settle(run, fences[id(run)])):

@@ -5,7 +5,7 @@ It tells the time and measures it, as the stores of real servers do.
 
 from __future__ import annotations
 
-from ...jobstores.offset import Offset
+from ...jobstores.server_clock import Offset
 from .rules import ALL
 from .snapshots import SnapshotJobStore
 
@@ -26,8 +26,6 @@ class ClockedJobStore(SnapshotJobStore):
     :param server: the clock of the server that the store objects share
     """
 
-    has_clock = True
-
     def __init__(self, database: SharedDatabase, server: ServerClock, rules: Rules = ALL) -> None:
         super().__init__(database, rules)
         self._server = server
@@ -38,8 +36,14 @@ class ClockedJobStore(SnapshotJobStore):
         self._offset = Offset()
         self.measure_clock()
 
+    def now(self) -> int:
+        return self._offset.now(self.clock)
+
+    @property
+    def clock_offset(self) -> int | None:
+        return self._offset.against(self.clock)
+
     def measure_clock(self) -> int:
-        assert self._offset is not None
         # Also by virtual clocks, which are everybody's anywhere else.
         return self._offset.measure(lambda: self._server.now(self.clock), self.clock)
 

@@ -14,9 +14,10 @@ from ...codec.damaged import is_time
 from ...codec.jobs import JobFormat
 from ...core.states import ACTIVE, ENDED, QUARANTINED
 from ...errors import JobValueError
-from ...jobstores.base import BaseJobStore, page
+from ...jobstores.base import BaseJobStore
 from ...jobstores.documents import heal, healing_as, label_all, ordered, parts_of
 from ...jobstores.retention import RESTORED
+from ...jobstores.server_clock import time_from
 from . import protocol
 from .database import COMMIT, Database, Deadlock, Duplicate, Waits
 from .rows import JobRow, is_due, job_of, recorded, run_of
@@ -118,11 +119,6 @@ class SnapshotJobStore(BaseJobStore):
 
     # -- the ledger ----------------------------------------------------------------------------------------------
 
-    def select_jobs(
-        self, state: Collection[str] | None = None, limit: int | None = None, offset: int = 0
-    ) -> list[Job]:
-        return page(self.get_all_jobs(), state, limit, offset)
-
     def save_job(self, job: Job, version: int) -> bool:
         return self._save(job, version)
 
@@ -193,7 +189,7 @@ class SnapshotJobStore(BaseJobStore):
         in_doubt: bool = False,
         ownerless: bool = False,
     ) -> list[Run]:
-        home, clock = (self._scheduler, self._alias), self._time_from(now)
+        home, clock = (self._scheduler, self._alias), time_from(self.clock, now)
         taken: list[Run] = self._run(
             lambda: protocol.rescue(node, now, room, known, in_doubt, ownerless, home, clock)
         )

@@ -82,5 +82,5 @@ class MemoryTree(Tree):
     def time(self) -> int | None:
         return None
 
-    def listen(self, wake: Any, hears: Any) -> None:
+    def listen(self, wake: Any, listening: Any) -> None:
         pass

@@ -65,41 +65,54 @@ class Users:
     def act(self, node: Node) -> None:
         """Be a user who does something with a job, through a node."""
         rng = self._rng
-        scheduler, number = node.scheduler, rng.randrange(JOBS)
+        number = rng.randrange(JOBS)
         job_id = f"{self._seed}.{number}"
         kind = rng.choice(KINDS)
         self._say(f"{node}: a user wants to {kind} {job_id}")
         try:
-            if kind == "add":
-                added = scheduler.add_job(WORK, self._trigger(node.now), id=job_id, **self._policies[number])
-                self._triggers[number] = added.trigger
-            elif kind == "remove":
-                if rng.random() < 0.3:
-                    scheduler.remove_all_jobs()
-                else:
-                    scheduler.remove_job(job_id)
-            elif kind == "pause":
-                scheduler.pause_job(job_id)
-            elif kind == "resume":
-                if self._is_paused(job_id):
-                    scheduler.resume_job(job_id)
-            elif kind == "reschedule":
-                scheduler.reschedule_job(job_id, trigger=self._trigger(node.now + 10 * SECOND))
-            elif kind == "modify":
-                scheduler.modify_job(job_id, name=f"renamed at {node.now}")
-            elif kind == "run at":
-                self._ticks_of_phase += 1
-                when = (node.now // SECOND + rng.randint(5, 20)) * SECOND + self._ticks_of_phase
-                scheduler.modify_job(job_id, next_run_time=moment(when))
-            elif kind == "set back" and (earlier := self._earlier(job_id)) is not None:
-                self._set_back(node, job_id, earlier)
-            elif kind == "add again" and (trigger := self._latest_trigger(number)) is not None:
-                scheduler.remove_job(job_id)  # as programs do at each start
-                scheduler.add_job(WORK, trigger, id=job_id, **self._policies[number])
-            elif kind == "replace" and (trigger := self._latest_trigger(number)) is not None:
-                scheduler.add_job(WORK, trigger, id=job_id, replace_existing=True, **self._policies[number])
+            self._do(kind, node, number, job_id)
         except (RotaError, ConnectionError, Crash) as exc:
             self._say(f"   which fails: {type(exc).__name__}")
+
+    def _do(self, kind: str, node: Node, number: int, job_id: str) -> None:
+        rng, scheduler = self._rng, node.scheduler
+        if kind == "add":
+            added = scheduler.add_job(WORK, self._trigger(node.now), id=job_id, **self._policies[number])
+            self._triggers[number] = added.trigger
+        elif kind == "remove":
+            if rng.random() < 0.3:
+                scheduler.remove_all_jobs()
+            else:
+                scheduler.remove_job(job_id)
+        elif kind == "pause":
+            scheduler.pause_job(job_id)
+        elif kind == "resume":
+            if self._is_paused(job_id):
+                scheduler.resume_job(job_id)
+        elif kind == "reschedule":
+            scheduler.reschedule_job(job_id, trigger=self._trigger(node.now + 10 * SECOND))
+        elif kind == "modify":
+            scheduler.modify_job(job_id, name=f"renamed at {node.now}")
+        elif kind == "run at":
+            self._ticks_of_phase += 1
+            when = (node.now // SECOND + rng.randint(5, 20)) * SECOND + self._ticks_of_phase
+            scheduler.modify_job(job_id, next_run_time=moment(when))
+        elif kind == "set back":
+            earlier = self._earlier(job_id)
+            if earlier is not None:
+                self._set_back(node, job_id, earlier)
+        else:
+            self._bring_back(kind, node, number, job_id)
+
+    def _bring_back(self, kind: str, node: Node, number: int, job_id: str) -> None:
+        trigger = self._latest_trigger(number)
+        if trigger is None:
+            return
+        if kind == "add again":
+            node.scheduler.remove_job(job_id)  # as programs do at each start
+        node.scheduler.add_job(
+            WORK, trigger, id=job_id, replace_existing=kind == "replace", **self._policies[number]
+        )
 
     def _policy(self) -> dict[str, Any]:
         rng = self._rng

@@ -1,0 +1,168 @@
+"""What becomes of claimed runs that no living node owns: they are executed again by the node that finds them, or lost.
+
+Pure decisions about run objects; a store reads the orphans and carries the decisions out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from .states import CANCELLED, CLAIMED, LOST, end
+from .transitions import may_claim
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    from ..job.handle import Job
+    from .run import Run
+
+
+class Search:
+    """Whose runs a node may take over, and what it has taken so far; see the port.
+
+    :ivar own: the keys of the runs that the node has in hand, those that it has taken among them
+    :ivar left: of how many jobs it can still take runs for each executor, None for any number
+    """
+
+    __slots__ = ("in_doubt", "known", "left", "node", "own", "ownerless")
+
+    def __init__(
+        self,
+        node: str,
+        room: Mapping[str, int] | None,
+        known: Collection[tuple[str, int]],
+        in_doubt: bool,
+        ownerless: bool,
+    ) -> None:
+        self.node = node
+        self.known = known
+        self.in_doubt = in_doubt
+        self.ownerless = ownerless
+        self.own = set(known)
+        self.left = None if room is None else dict(room)
+
+    def is_orphan(self, job_id: str, nominal: int, owner: str | None, living: Collection[str]) -> bool:
+        """Whether a claimed run is one that the node may take over.
+
+        :param living: the nodes whose lease is not over
+        """
+        if owner == self.node:
+            return self.in_doubt and (job_id, nominal) not in self.own
+        return owner is None or not (self.ownerless or owner in living)
+
+    def note(self, taken: Iterable[Run]) -> None:
+        """Take note of the runs that the node has taken."""
+        for run in taken:
+            if run.status == CLAIMED:
+                self.own.add((run.job_id, run.nominal))
+                if self.left is not None:
+                    self.left[run.executor] = self.left.get(run.executor, 0) - 1
+
+
+def sort_out(
+    orphans: Sequence[Run],
+    jobs: Mapping[str, Job],
+    node: str,
+    now: int,
+    room: Mapping[str, int] | None,
+    known: Collection[tuple[str, int]] = (),
+    refusal: Callable[[Run], str | None] | None = None,
+    *,
+    can_run: Callable[[Job], bool],
+) -> list[Run]:
+    """Decide which orphaned runs a node takes and which have ended; return those, changed accordingly.
+
+    Runs are left as they are if their job cannot be restored here, if living nodes have as many of its runs under way as it may
+    have (R2), or if the executor has no room. The runs of a job are taken together or not at all: a node that has lost its lease
+    and does not know it yet goes on with those that were not taken, beside those that were. No runs are taken of a job of which
+    ``node`` has one in hand that another node has taken over.
+
+    :param orphans: claimed runs that no living node owns, or that ``node`` owns without knowing it, oldest first
+    :param jobs: the jobs of these runs, by id; also jobs whose schedule is over
+    :param node: the id of the node that takes the runs
+    :param now: instant
+    :param room: for each executor alias, of how many jobs the node can take runs, as those of one job are executed one after
+        another; None: any number, for any alias
+    :param known: the keys of the runs that ``node`` has in hand
+    :param refusal: returns why a run is not trusted, None if it is; a store with a signing key executes signed runs only
+    :param can_run: whether the callable and the arguments of a job were restored
+    """
+    left = None if room is None else dict(room)
+    orphaned = Counter(run.job_id for run in orphans)
+    changed: list[Run] = []
+    is_open: dict[str, bool] = {}
+    in_hand = {run.job_id for run in orphans if run.owner != node and (run.job_id, run.nominal) in known}
+    for run in orphans:
+        if run.job_id in in_hand:
+            continue
+        job = jobs.get(run.job_id)
+        reason = _why_lost(run, job, node)
+        if reason is None and (job is None or not can_run(job)):
+            continue
+        reason = reason or _why_refused(run, refusal)
+        if reason is not None or job is None:
+            # A run that had not started is not lost when its job is removed.
+            end(run, LOST if job is not None or run.owner not in (None, node) else CANCELLED, reason, now)
+        else:
+            if left is not None and run.executor not in left:
+                # What is stored with the run is damaged, or the job has another executor since its claim.
+                run.executor = job.executor
+            if run.owner != node:  # the node's own runs were counted when they were claimed
+                if job.id not in is_open:
+                    is_open[job.id] = _is_open(run, job, orphaned[job.id], left)
+                if not is_open[job.id]:
+                    continue
+            if run.owner not in (None, node):
+                run.attempt += 1
+            run.owner, run.claimed_at, run.started_at = node, now, None
+        run.job = job
+        changed.append(run)
+    return changed
+
+
+def by_job(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """Return runs by the ids of their jobs, in the same order."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.job_id, []).append(run)
+    return groups
+
+
+def linked(runs: Iterable[Run]) -> None:
+    """Link the claimed runs of each job by ``then``, so that they are executed one after another."""
+    last: dict[str, Run] = {}
+    for run in runs:
+        if run.status == CLAIMED:
+            if run.job_id in last:
+                last[run.job_id].then = run
+            last[run.job_id] = run
+
+
+def _is_open(run: Run, job: Job, orphaned: int, left: dict[str, int] | None) -> bool:
+    """Whether the runs of a job may be taken, of which this is the first; counts the room that they need."""
+    if not may_claim(job.running - orphaned, job.policy.max_instances):  # R2
+        return False  # those that living nodes have under way come first, such as the beginning of the same group
+    if left is not None:
+        if left.get(run.executor, 0) <= 0:
+            return False
+        left[run.executor] -= 1
+    return True
+
+
+def _why_refused(run: Run, refusal: Callable[[Run], str | None] | None) -> str | None:
+    reason = None if refusal is None else refusal(run)
+    return None if reason is None else f"it is not trusted: {reason}"
+
+
+def _why_lost(run: Run, job: Job | None, node: str) -> str | None:
+    """Return why a run is not executed again, or None."""
+    if run.owner in (None, node):  # it was never started
+        return "its job was removed before it started" if job is None else None
+    if job is None:
+        return f"its job was removed; it was claimed by node {run.owner}"
+    if job.policy.on_lost == LOST:
+        return f"node {run.owner} is gone"
+    if run.attempt >= job.policy.max_attempts:
+        return f"node {run.owner} is gone, and the run was tried {run.attempt} times (max_attempts)"
+    return None

@@ -1,0 +1,16 @@
+"""The memory store.
+
+Re-exports only.
+"""
+
+from .store import MemoryJobStore as MemoryJobStore
+
+MemoryJobStore.__module__ = __name__  # what pickles and people see
+
+TYPE_CHECKING = False
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> object:
+        from ...compat.names import of_module  # rare
+
+        return of_module(__name__, name)

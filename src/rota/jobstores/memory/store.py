@@ -1,0 +1,363 @@
+"""The memory store: live job objects, a queue of due times for each executor, and a bounded ring of records.
+
+It holds the claim protocol, too: its loops are the hot path of every scheduler, so nothing is called that need not be. Nothing
+here serializes, waits for a disk or survives the process.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from operator import itemgetter
+
+from ...clock import HELD, instant, moment
+from ...core.plan import is_by_hand
+from ...core.states import ACTIVE, ENDED, set_job_state
+from ...errors import ConflictingIdError, JobLookupError
+from ..base import ALIASES, COUNTED, BaseJobStore
+from ..memory_ledger import MemoryLedger
+from .due_queue import DueQueue
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+    from typing import Any
+
+    from ...core.plan import Decision
+    from ...core.recorded import Recorded
+    from ...core.run import Run
+    from ...job.handle import Job
+    from .due_queue import Entry
+
+
+#: The queues may hold this number of entries that are out of date.
+_MOST_STALE = 1000
+#: How long a fork waits for other threads that change the jobs (seconds).
+_FORK = 5.0
+
+
+class MemoryJobStore(BaseJobStore):
+    """Keeps jobs in memory. Callables and arguments may be anything; they are kept as live objects.
+
+    Adding, changing and removing a job cost O(log n) at most. Each of these raises the job's ``version``, so that the queues'
+    entries of its former due times are out of date; a job that is not in the store has a version below 1.
+    """
+
+    does_io = False
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+        self._queues: dict[str, DueQueue] = {}
+        #: entries that due() has returned and that are not claimed yet
+        self._given: list[Entry] = []
+        #: how many entries in the queues are out of date, at most
+        self._stale = 0
+        #: ids of jobs that were added again or set back, and have records of times to come
+        self._recorded: set[str] = set()
+        self._runs = MemoryLedger()
+        self._mutex = self._runs.lock
+        self._is_held = False
+
+    def before_fork(self) -> None:
+        """Wait until no other thread changes the jobs, for five seconds at most."""
+        self._is_held = self._mutex.acquire(timeout=_FORK)
+
+    def after_fork(self) -> None:
+        """Let other threads change the jobs again."""
+        if self._is_held:
+            self._is_held = False
+            self._mutex.release()
+
+    def forked(self) -> None:
+        """Keep the jobs; the runs that were under way are the parent's."""
+        self._runs = MemoryLedger()
+        self._recorded.clear()
+        self._mutex = self._runs.lock
+        for job in self._jobs.values():
+            job.running = 0
+        self.detach()
+
+    # -- APScheduler's eight methods -----------------------------------------------------------------------------
+
+    def lookup_job(self, job_id: str) -> Job | None:
+        """Return the live job of that id, or None."""
+        return self._jobs.get(job_id)
+
+    def get_due_jobs(self, now: datetime) -> list[Job]:
+        """Return the active jobs that are due, earliest first; nothing is claimed."""
+        limit = instant(now)
+        with self._mutex:
+            due = [job for job in self._jobs.values() if _is_due(job, limit)]
+        return sorted(due, key=_by_time)
+
+    def get_next_run_time(self) -> datetime | None:
+        """Return the earliest next run time, or None."""
+        following = MemoryJobStore.next_due(self, tuple(self._queues))
+        return None if following is None else moment(following)
+
+    def get_all_jobs(self) -> list[Job]:
+        """Return the live jobs, sorted by next run time, those without one last."""
+        with self._mutex:
+            jobs = list(self._jobs.values())
+        return sorted(jobs, key=_by_time)
+
+    def some_ids(self, limit: int) -> list[str]:
+        """Return at most ``limit`` ids of jobs."""
+        with self._mutex:
+            return list(islice(self._jobs, limit))
+
+    def add_job(self, job: Job) -> None:
+        """Store a job.
+
+        :raises ConflictingIdError: if a job of that id exists
+        """
+        with self._mutex:
+            if job.id in self._jobs:
+                raise ConflictingIdError(job.id)
+            self._jobs[job.id] = job
+            running = self._runs.running
+            job.running = running.pop(job.id, 0) if running else 0
+            nominal = job.next_nominal
+            if nominal is not None and nominal <= self._runs.claimed_until:
+                self._look_back(job, nominal)
+            job.version = abs(job.version) + 1  # _push(), without the call
+            self._queue(job)
+
+    def update_job(self, job: Job) -> None:
+        """Copy the attributes of ``job`` into the stored job of that id.
+
+        :raises JobLookupError: if there is none
+        """
+        if self._is_moved(job):
+            return
+        with self._mutex:
+            stored = self._jobs.get(job.id)
+            if stored is None:
+                raise JobLookupError(job.id)
+            self._replace(stored, job)
+
+    def remove_job(self, job_id: str) -> None:
+        """Delete a job.
+
+        :raises JobLookupError: if there is none
+        """
+        with self._mutex:
+            job = self._jobs.pop(job_id, None)
+            if job is None:
+                raise JobLookupError(job_id)
+            self._leave(job)
+            self._stale += 1
+            if self._stale > _MOST_STALE:
+                self._tidy()
+
+    def remove_all_jobs(self) -> None:
+        """Delete all jobs."""
+        with self._mutex:
+            for job in self._jobs.values():
+                self._leave(job)
+            self._jobs.clear()
+            self._queues.clear()
+            self._given.clear()
+            self._stale = 0
+
+    def shutdown(self) -> None:
+        """Delete all jobs, as APScheduler's memory store does; the records can still be read."""
+        self.remove_all_jobs()
+
+    # -- the ledger ----------------------------------------------------------------------------------------------
+
+    def save_job(self, job: Job, version: int) -> bool:
+        """Copy a changed job into the stored one if that still has ``version`` (R1)."""
+        with self._mutex:
+            stored = self._jobs.get(job.id)
+            if stored is None:
+                raise JobLookupError(job.id)
+            if stored.version != version:
+                return False
+            self._replace(stored, job)
+            return True
+
+    def recorded(self, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
+        """Return the records of some jobs that stand for times from an instant on; there are none after the last claim."""
+        until = self._runs.claimed_until
+        asked = {job_id: start for job_id, start in since.items() if start <= until}
+        return super().recorded(asked) if asked else {}
+
+    def is_unrecorded(self, since: int) -> bool:
+        """Whether nothing was claimed from that instant on."""
+        return since > self._runs.claimed_until
+
+    def due(self, now: int, room: Mapping[str, int]) -> list[Job]:
+        """Take the earliest due jobs out of the queues of the executors that have room."""
+        found: list[Entry] = []
+        with self._mutex:
+            self._take_back()
+            for alias, limit in room.items():
+                queue = self._queues.get(alias)
+                if queue is not None:
+                    found += queue.take(now, limit)
+            if len(room) > 1:
+                found.sort(key=itemgetter(0))
+            self._given = found
+        return [entry[3] for entry in found]
+
+    def next_due(self, executors: Iterable[str]) -> int | None:
+        """Return the earliest due time among the jobs of these executors."""
+        with self._mutex:
+            self._take_back()
+            queues = [self._queues[alias] for alias in executors if alias in self._queues]
+            times = [time for queue in queues if (time := queue.earliest()) is not None]
+        return min(times, default=None)
+
+    def overdue(self, now: int, executors: Iterable[str]) -> dict[str, int]:
+        """Return how many due jobs wait for each executor alias that is not among ``executors``."""
+        known = set(executors)
+        with self._mutex:
+            self._take_back()
+            others = [alias for alias in self._queues if alias not in known][:ALIASES]
+            waiting = {alias: self._queues[alias].waiting(now, COUNTED) for alias in others}
+        return {alias: count for alias, count in waiting.items() if count}
+
+    def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
+        """Carry out decisions about jobs that were not changed since they were read.
+
+        R2 holds with R1: only a claim raises a job's count of running runs, and each claim changes its version.
+        """
+        won = []
+        under_way = self._runs.under_way
+        with self._mutex:
+            came_back = self._recorded
+            if len(decisions) == 1 and is_by_hand(decisions[0]):
+                self._runs.leave_out(decisions[0])  # R4
+                if decisions[0].runs:  # its nominal time may be some microseconds later than now
+                    self._runs.claimed_until = max(self._runs.claimed_until, decisions[0].runs[0].nominal)
+            for decision in decisions:
+                job = decision.job
+                if job.version != decision.version:  # R1
+                    continue
+                if came_back and job.id in came_back and not self._runs.leave_out(decision):  # R4
+                    came_back.discard(job.id)
+                won.append(decision)
+                job.next_nominal = decision.next_nominal  # R3
+                job.next_due = decision.next_due
+                for run in decision.runs:
+                    run.owner = node
+                    run.claimed_at = now
+                    under_way[run] = None
+                    job.running += 1
+                if decision.records:
+                    self._runs.record(decision.records, node)
+                if job.state != decision.state:
+                    job.error = decision.error
+                    set_job_state(job, decision.state)
+                if decision.state == ENDED:
+                    del self._jobs[job.id]
+                    self._leave(job)
+                else:
+                    self._push(job)
+            self._given = [entry for entry in self._given if entry[3].version == entry[2]]
+            if now > self._runs.claimed_until:
+                self._runs.claimed_until = now
+        return won
+
+    def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Record ended runs; a job that waited for them becomes due (R6).
+
+        R5 needs no look at the records: the runs are live objects of this process, and belong to its one node.
+        """
+        under_way, jobs = self._runs.under_way, self._jobs
+        with self._mutex:
+            for run in runs:
+                under_way.pop(run, None)
+                job = jobs.get(run.job_id)
+                if job is None:
+                    self._runs.count_down(run.job_id)
+                    continue
+                job.running -= 1
+                if job.next_due == HELD and job.running <= 0:
+                    job.next_due = job.next_nominal
+                    self._push(job)
+            self._runs.extend(runs)
+        return []
+
+    def recount(self, jobs: Sequence[Job]) -> None:
+        """Set the counts of jobs to how many of their runs are under way."""
+        with self._mutex:
+            under_way = self._runs.count_under_way(job.id for job in jobs)
+            for job in jobs:
+                job.running = under_way[job.id]
+
+    def mend_in_steps(self, now: int) -> Iterator[tuple[list[Job], list[Run]]]:
+        """Find nothing: jobs and runs are live objects, and no one else writes them."""
+        return iter(())
+
+    @property
+    def _ledger(self) -> MemoryLedger:  # type: ignore[override]  # the port's is for stores of eight methods
+        return self._runs
+
+    # -- under the lock ------------------------------------------------------------------------------------------
+
+    def _look_back(self, job: Job, nominal: int) -> None:
+        """Take note of a job, added or changed, that has records of times from its next one on."""
+        if self._runs.recorded(job.id, nominal):
+            self._recorded.add(job.id)
+
+    def _push(self, job: Job) -> None:
+        """Give the job a new version, and put it into its executor's queue."""
+        job.version = abs(job.version) + 1
+        self._queue(job)
+
+    def _queue(self, job: Job) -> None:
+        due = job.next_due
+        if job.state == ACTIVE and due is not None and due != HELD:
+            queue = self._queues.get(job.executor)
+            if queue is None:
+                queue = self._queues[job.executor] = DueQueue(job.executor, self.clock.now())
+            queue.put(job, due)
+
+    def _replace(self, stored: Job, job: Job) -> None:
+        if stored is not job:
+            kept = stored.running, stored.version, stored._home
+            stored.assign(job)
+            stored.running, stored.version, stored._home = kept
+        nominal = stored.next_nominal
+        if nominal is not None and nominal <= self._runs.claimed_until:
+            self._look_back(stored, nominal)
+        stored.version = abs(stored.version) + 1  # _push(), without the call
+        self._queue(stored)
+        self._stale += 1
+        if self._stale > _MOST_STALE:
+            self._tidy()
+
+    def _leave(self, job: Job) -> None:
+        """Take note that a job has left the store; its runs under way are counted if it is added again."""
+        job.version = -job.version
+        if self._recorded:
+            self._recorded.discard(job.id)
+        if job.running > 0:
+            self._runs.running[job.id] = job.running
+
+    def _tidy(self) -> None:
+        """Rebuild the queues if most of their entries may be out of date."""
+        if self._stale > len(self._jobs):
+            self._stale = 0
+            self._queues.clear()
+            self._given.clear()
+            for job in self._jobs.values():
+                self._queue(job)
+
+    def _take_back(self) -> None:
+        for entry in self._given:
+            if entry[3].version == entry[2]:
+                self._queues[entry[3].executor].put_back(entry)
+        self._given = []
+
+
+def _is_due(job: Job, now: int) -> bool:
+    return job.state == ACTIVE and job.next_due is not None and job.next_due <= now
+
+
+def _by_time(job: Job) -> Any:
+    """Return the sort key of listings: by time, jobs without one last; equal times in the order of adding."""
+    due = job.next_nominal if job.next_due == HELD else job.next_due
+    return (due is None or job.state != ACTIVE, due or 0)

@@ -1,0 +1,133 @@
+"""Looking back in the Redis store: reading the records of runs, and forgetting those that are beyond their bounds.
+
+It changes no job and no run that is under way. It decides nothing that the bounds of retention do not say.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+
+from ...core.recorded import BEFORE, MOST, standing_from
+from ...core.states import CLAIMED, END_STATES
+from ...errors import DeserializationError
+from .. import retention
+from ..base import COUNTED
+from ..documents import label_all
+from ..retention import Pace
+from .forms import number_of, padded, run_of_text, triples
+from .server import texts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
+
+    from ...clock import Clock
+    from ...core.recorded import Recorded
+    from ...core.run import Run
+    from ..retention import Retention
+
+
+class History:
+    """The records of one store.
+
+    :param run: carries out a script with some fields
+    :param bounds: which records are kept
+    """
+
+    def __init__(self, run: Callable[..., Any], bounds: Retention) -> None:
+        self._run = run
+        self._bounds = bounds
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def select(self, job_id: str | None, status: str | Iterable[str] | None, limit: int) -> list[Run]:
+        """Return records, newest first."""
+        if limit <= 0 or job_id == "":
+            return []
+        wanted = (
+            (status,) if isinstance(status, str) else (CLAIMED, *END_STATES) if status is None else status
+        )
+        found = [run for run, _ in _records(self._run("runs", job_id or "", str(limit), *wanted))]
+        found.sort(key=attrgetter("nominal"), reverse=True)
+        found = found[:limit]
+        ids = sorted({run.job_id for run in found if run.name is None})
+        parts = self._run("names", *ids).split("\0") if ids else []
+        named = zip(parts[:-1:3], parts[1::3], parts[2::3], strict=True)
+        label_all(found, {id: (name, reference) for id, name, reference in named})
+        return found
+
+    def recorded(self, job_id: str, since: int) -> list[Recorded]:
+        """Return the records of a job that stand for times from an instant on, oldest first."""
+        if job_id == "":
+            return []
+        parts = self._run("recorded", job_id, padded(since), str(BEFORE), str(MOST)).split("\0")
+        found = zip(parts[::2], parts[1::2], strict=False)
+        return standing_from((_standing(job_id, nominal, document) for nominal, document in found), since)
+
+    # -- forgetting ----------------------------------------------------------------------------------------------
+
+    def prune(self, now: int, clock: Clock) -> Iterator[int]:
+        """Delete ended runs that are too old, or too many for their job, in steps; see the port."""
+        bounds, pace = self._bounds, Pace(retention.FORGOTTEN)
+        keep = bounds.keep
+        if not bounds.wants_all(now):
+            if keep is not None:
+                for job_id in bounds.crowded():
+                    yield from self._prune_job(job_id, keep, clock, pace)
+            return
+        bounds.begin()
+        if bounds.age is not None:
+            for status in END_STATES:
+                yield from self._prune_old(status, now - bounds.age, clock, pace)
+        if keep is not None:
+            yield from self._prune_all(keep, clock, pace)
+        bounds.end(now)
+
+    def _prune_all(self, keep: int, clock: Clock, pace: Pace) -> Iterator[int]:
+        """Delete the records of each job beyond its newest: of some jobs after others."""
+        following: str | None = None
+        while following != "":
+            fields = (following or "", str(keep), str(retention.LOOKED_AT // 2))
+            following, *crowded = texts(self._run("crowded", *fields))
+            yield 0
+            for job_id in crowded:
+                yield from self._prune_job(job_id, keep, clock, pace)
+
+    def _prune_old(self, status: str, instant: int, clock: Clock, pace: Pace) -> Iterator[int]:
+        """Delete the records of a status that ended before an instant."""
+        start = "-inf"
+        while start:
+            began, size = clock.monotonic(), pace.size
+            answer = self._run("prune_old", status, str(instant), start, str(size))
+            start, deleted, left = texts(answer[:1])[0], int(answer[1]), int(answer[2])
+            pace.note(size if start else deleted, clock.monotonic() - began)
+            yield min(left, COUNTED) if deleted else 0
+
+    def _prune_job(self, job_id: str, keep: int, clock: Clock, pace: Pace) -> Iterator[int]:
+        """Delete the records of a job beyond its newest."""
+        left = 1
+        while left:
+            began, size = clock.monotonic(), pace.size
+            left = int(self._run("prune_many", job_id, str(keep), str(size)))
+            pace.note(size if left else 0, clock.monotonic() - began)
+            yield min(left, COUNTED)
+
+
+def _records(text: str) -> Iterator[tuple[Run, str]]:
+    """Return the runs of an answer (id, nominal time and document in turn); what is damaged is passed over."""
+    for job_id, nominal, document in triples(text):
+        try:
+            yield run_of_text(job_id, nominal, document), document
+        except DeserializationError:
+            continue
+
+
+def _standing(job_id: str, nominal: str, document: str) -> Recorded:
+    """Return what a record stands for; one that is damaged for its own time."""
+    try:
+        run = run_of_text(job_id, nominal, document)
+    except DeserializationError:
+        at = number_of(nominal)
+        return at, at, "unreadable"
+    return run.nominal, run.last, run.status

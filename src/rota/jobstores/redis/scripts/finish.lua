@@ -1,0 +1,31 @@
+-- Write how runs ended (R5), and let their jobs go on (R6).
+--
+-- KEYS[1]  the hash of the jobs
+-- ARGV[1]  for each run: id, nominal time, status, fence, document
+-- ARGV[2]  the origin that wake-ups carry
+-- Returns  "1" or "0" (refused) for each
+
+local f, n = fields(ARGV[1])
+local keys = {}
+for i = 1, n, 5 do keys[#keys + 1] = f[i] .. '\0' .. f[i + 1] end
+local known, answer, ended = get(CLAIMED, keys), {}, {}
+local over, documents, of_status = {}, {}, {}
+for r, key in ipairs(keys) do
+  local i = 5 * r - 4
+  local document = known[r]
+  if document and starts(document, f[i + 3]) then  -- R5: the owner and attempt that the record names
+    answer[r] = '1'
+    over[#over + 1] = key
+    documents[#documents + 1] = key
+    documents[#documents + 1] = f[i + 4]
+    add(of_status, f[i + 2], score(f[i + 1]))
+    add(of_status, f[i + 2], key)
+    ended[f[i]] = (ended[f[i]] or 0) + 1
+  else
+    answer[r] = call('HGET', RUNS, key) == f[i + 4] and '1' or '0'  -- R5: or the very same end again
+  end
+end
+write(over, documents, of_status)  -- may be refused, and may be done again
+each('HDEL', CLAIMED, over)
+count_down(ended)  -- R6
+return table.concat(answer)

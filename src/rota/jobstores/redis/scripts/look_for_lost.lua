@@ -1,0 +1,18 @@
+-- Look at a part of all jobs: those that have lost their state get one again, in quarantine.
+--
+-- KEYS[1]  the hash of the jobs
+-- ARGV[1]  cursor, about how many, rest of that state
+-- Returns  the next cursor
+
+local f = fields(ARGV[1])
+local step = call('HSCAN', JOBS, f[1], 'COUNT', f[2])
+local ids = {}
+for i = 1, #step[2], 2 do ids[#ids + 1] = step[2][i] end
+local states = get(STATES, ids)
+for i, id in ipairs(ids) do
+  if not states[i] then
+    call('HSET', STATES, id, make('0', under_way(id), f[3]))
+    call('SADD', QUARANTINED, id)
+  end
+end
+return step[1]

@@ -1,0 +1,48 @@
+-- Take over runs of dead nodes, or end them; those of one job together or not at all.
+--
+-- A job of which anything is not as it was found (R1, R4), or whose owner is alive again, is left alone.
+--
+-- KEYS[1]  the hash of the jobs
+-- ARGV[1]  node, token, now;
+--          for each job id, state as it was found, number of runs, and for each of them nominal time, document as it was
+--          found, status, new document
+-- ARGV[2]  the origin that wake-ups carry
+-- Returns  "1" or "0" for each job
+
+-- include _alive
+
+local f, n = fields(ARGV[1])
+local node, token, now = f[1], f[2], tonumber(f[3])
+-- The very same request may come twice.
+local answered = call('HGET', ANSWERS, node)
+if answered and starts(answered, token) then return sub(answered, #token + 1) end
+local i, answer, lost = 4, {}, {}
+while i <= n do
+  local id, count = f[i], tonumber(f[i + 2])
+  local fits = shown(call('HGET', STATES, id) or '') == f[i + 1]  -- R1
+  for first = i + 3, i + 4 * count - 1, 4 do
+    local owner = owner_of(f[first + 1])
+    local document = call('HGET', CLAIMED, id .. '\0' .. f[first])
+    fits = fits and document and shown(document) == f[first + 1]  -- R4
+      and (sub(f[first + 3], -12) == '"damaged":1}' or not owner or owner == '' or owner == node or not is_alive(owner, now))
+  end
+  answer[#answer + 1] = fits and '1' or '0'
+  if fits then
+    for first = i + 3, i + 4 * count - 1, 4 do
+      local key, status, document = id .. '\0' .. f[first], f[first + 2], f[first + 3]
+      if status == 'claimed' then
+        call('HSET', CLAIMED, key, document)
+      else
+        if sub(f[first + 3], -12) == '"damaged":1}' then keep(key, call('HGET', CLAIMED, key)) end
+        write({key}, {key, document}, {[status] = {score(f[first]), key}})
+        call('HDEL', CLAIMED, key)
+        lost[id] = (lost[id] or 0) + 1
+      end
+    end
+  end
+  i = i + 3 + 4 * count
+end
+count_down(lost)  -- R6
+local won = table.concat(answer)
+call('HSET', ANSWERS, node, token .. won)
+return won

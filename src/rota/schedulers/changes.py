@@ -1,0 +1,96 @@
+"""What ``modify_job()``, ``reschedule_job()`` and ``resume_job()`` change of a job, and what they refuse.
+
+The book writes the change down, and tries again if somebody else has changed the job meanwhile.
+"""
+
+from __future__ import annotations
+
+from ..core.policy import OPTION_NAMES
+from ..core.states import NEW, QUARANTINED, set_job_state
+from ..errors import JobValueError, OptionTypeError
+from ..job.checks import usable_id
+from ..texts import repr_of
+from ..triggers.base import AskedBy
+from .new_jobs import start_by_clock_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..job.handle import Job
+    from ..triggers.base import BaseTrigger
+    from .book import JobBook
+
+
+def modify(book: JobBook, job_id: str, jobstore: str | None, changes: dict[str, Any]) -> Job:
+    """Change attributes of a job; return it."""
+    if "executor" in changes and book.goes_to_stores():
+        book.check_executor(changes["executor"])
+    if isinstance(changes.get("func"), str):
+        book.new_jobs.check_callable(changes["func"], book.scheduler._lookup_job(job_id, jobstore)[1])
+    if "trigger" in changes:
+        book.new_jobs.check_work(changes["trigger"])
+    options = None
+    if not book.is_open:  # for jobs that wait for the start
+        options = {name: value for name, value in changes.items() if name in OPTION_NAMES}
+    return book.change(job_id, jobstore, lambda draft: draft._modify(**changes), options)
+
+
+def reschedule(
+    book: JobBook,
+    job_id: str,
+    jobstore: str | None,
+    trigger: BaseTrigger | str | None,
+    trigger_args: dict[str, Any],
+) -> Job:
+    """Give a job another trigger and plan its next run from now; return it."""
+    scheduler = book.scheduler
+    if trigger is None and isinstance(jobstore, str) and jobstore not in scheduler._jobstores:
+        _check_no_trigger(jobstore)
+    if trigger == "crontab" and usable_id(job_id):
+        trigger_args.setdefault("seed", job_id)
+    new = scheduler._create_trigger(trigger, trigger_args)
+
+    def change(draft: Job) -> None:
+        draft._modify(trigger=new)
+        store = scheduler._jobstores.get(draft._home[1] or "")
+        if store is not None:
+            start_by_clock_of(store, draft)
+        _plan_anew(book, draft)  # the new trigger may be the repair that a quarantined job waits for
+
+    return book.change(job_id, jobstore, change)
+
+
+def resume(book: JobBook, job_id: str, jobstore: str | None) -> Job | None:
+    """Go on with a job's schedule from now; return the job, None if its schedule is over: nothing is changed then."""
+    job, _ = book.scheduler._lookup_job(job_id, jobstore)
+    if job.state == QUARANTINED:
+        _check_restored(job)
+    with AskedBy(book.scheduler):
+        is_over = job.trigger.first(book.now_for(job)) is None
+    return None if is_over else book.change(job_id, jobstore, lambda draft: _plan_anew(book, draft))
+
+
+def _plan_anew(book: JobBook, draft: Job) -> None:
+    draft.error = None
+    set_job_state(draft, NEW)
+    book.new_jobs.plan_first(draft, book.now_for(draft))
+
+
+def _check_restored(job: Job) -> None:
+    """Refuse to resume a job whose code or data is still missing."""
+    from ..codec.unrestored import can_run
+
+    if not can_run(job):
+        raise JobValueError(f'Job "{job.id}" cannot be resumed while it cannot be restored: {job.error}')
+
+
+def _check_no_trigger(alias: str) -> None:
+    """Refuse the name of a trigger in place of the alias of a store, as it stands second in add_job() and Job.reschedule()."""
+    from .plugins import BUILT_IN  # rare
+
+    if alias in BUILT_IN["trigger"]:
+        raise OptionTypeError(
+            f"jobstore must be the alias of a job store, got {repr_of(alias)}; name the parameter: "
+            f"reschedule_job(id, trigger={repr_of(alias)}, …)"
+        )

@@ -1,0 +1,134 @@
+"""What ``get_jobs()``, ``get_runs()`` and ``print_jobs()`` show: jobs and records of several stores as one list.
+
+It looks only; it changes nothing.
+"""
+
+from __future__ import annotations
+
+from ..core.states import ACTIVE, CLAIMED, END_STATES, NEW, PAUSED, QUARANTINED
+from ..errors import OptionTypeError
+from ..job.checks import usable_id
+from ..texts import repr_of, shortened
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import IO, Any
+
+    from ..core.run import Run
+    from ..job.handle import Job
+    from .book import JobBook
+    from .registry import Registry
+
+
+def jobs(
+    book: JobBook, jobstore: str | None, state: str | Iterable[str] | None, limit: int | None, offset: int
+) -> list[Job]:
+    """Return the jobs, store by store; those that wait for start() if the scheduler was not started."""
+    states = _checked_words("Jobs", "state", state, (ACTIVE, PAUSED, QUARANTINED))
+    _check_page(0 if limit is None else limit, offset)
+    end = None if limit is None else offset + limit
+    if not book.goes_to_stores():
+        waiting = book.pending.for_store(jobstore)
+        return [job for job in waiting if states is None or _state_of(job) in states][offset:end]
+    if jobstore is not None:
+        book.scheduler._lookup_jobstore(jobstore)
+    stores = book.stores(jobstore)
+    if len(stores) == 1:
+        ((alias, store),) = stores
+        if "get_all_jobs" in store.__dict__:
+            store.obey_program()
+        return list(book.bound(store.select_jobs(states, limit, offset), alias))
+    found: list[Job] = []
+    for alias, store in stores:
+        store.obey_program()
+        missing = None if end is None else end - len(found)
+        found += book.bound(store.select_jobs(states, missing), alias)
+    return found[offset:]
+
+
+def runs(
+    book: JobBook,
+    registry: Registry,
+    job_id: str | None,
+    status: str | Iterable[str] | None,
+    limit: int,
+    jobstore: str | None,
+    offset: int,
+) -> list[Run]:
+    """Return records of the ledger, newest first, in the scheduler's zone.
+
+    :param registry: reads the records of stores, which need not be open
+    """
+    book.goes_to_stores()  # not in a copy
+    if jobstore is not None:
+        book.scheduler._lookup_jobstore(jobstore)
+    wanted = _checked_words("Runs", "status", status, (CLAIMED, *END_STATES))
+    _check_page(limit, offset)
+    if job_id is not None:
+        job_id = usable_id(job_id)
+        if job_id is None:
+            return []
+    stores = book.stores(jobstore)
+    if len(stores) == 1:
+        found = registry.records(*stores[0], job_id, wanted, limit, offset)
+    else:
+        parts = [registry.records(*store, job_id, wanted, limit + offset, 0) for store in stores]
+        found = sorted((run for part in parts for run in part), key=lambda run: run.nominal, reverse=True)
+        found = found[offset : offset + limit]
+    for run in found:
+        run.timezone = book.scheduler.timezone
+    return found
+
+
+def print_jobs(
+    book: JobBook, get_jobs: Callable[[str | None], list[Job]], jobstore: str | None, out: IO[str] | None
+) -> None:
+    """Print a list of the jobs, in APScheduler's text format.
+
+    :param get_jobs: the scheduler's method, which programs override
+    """
+    import sys
+
+    out = out or sys.stdout
+    if not book.goes_to_stores():
+        print("Pending jobs:", file=out)
+        for job in get_jobs(jobstore):
+            print(f"    {job}", file=out)
+        if not book.pending.entries:
+            print("    No pending jobs", file=out)
+        return
+    for alias in sorted(book.scheduler._jobstores):
+        if jobstore in (None, alias):
+            print(f"Jobstore {alias}:", file=out)
+            shown = get_jobs(alias)
+            for job in shown:
+                print(f"    {job}", file=out)
+            if not shown:
+                print("    No scheduled jobs", file=out)
+
+
+def _checked_words(
+    what: str, kind: str, words: str | Iterable[str] | None, known: tuple[str, ...]
+) -> tuple[str, ...] | None:
+    """Return the words to look for, None for all, if things of that kind have them."""
+    if words is None:
+        return None
+    wanted = (words,) if isinstance(words, str) else tuple(words)
+    for word in wanted:
+        if word not in known:
+            raise OptionTypeError(f"{what} have no {kind} {repr_of(word)}; they have {', '.join(known)}")
+    return wanted
+
+
+def _check_page(limit: Any, offset: Any) -> None:
+    for name, value in (("limit", limit), ("offset", offset)):
+        if not isinstance(value, int) or value < 0:
+            raise OptionTypeError(
+                f"{name} must be a whole number of 0 or more, got {shortened(repr_of(value), 200)}"
+            )
+
+
+def _state_of(job: Job) -> str:
+    """Return the state that a job has, or that it will have once it is stored."""
+    return ACTIVE if job.state == NEW else job.state

@@ -1,0 +1,199 @@
+"""What becomes of claimed runs that no living node owns: executed again, lost, cancelled, or left to somebody else."""
+
+from __future__ import annotations
+
+import pytest
+
+from rota.codec.unrestored import UnrestoredArgs
+from rota.core.run import Run
+from rota.core.states import CANCELLED, CLAIMED, LOST, SUCCEEDED, succeed
+from rota.jobstores.orphans import linked, sort_out
+from tests.core.test_plan import START, at, every, make_job
+
+NOW = at(100)
+
+
+def job_of(name="j", running=1, executor="default", **options):
+    job = make_job(every(10), START, running=running, **options)
+    job.id, job.executor, job.func, job.args = name, executor, print, ()
+    return job
+
+
+def orphan(job="j", second=0, owner="dead", attempt=1, executor="default"):
+    run = Run(job, at(second), at(second), None, executor)
+    run.owner, run.attempt, run.claimed_at, run.started_at = owner, attempt, at(second), at(second)
+    return run
+
+
+def sorted_out(orphans, *jobs, room=None, **options):
+    return sort_out(orphans, {job.id: job for job in jobs}, "me", NOW, room, **options)
+
+
+def told(run):
+    return run.status, run.reason, run.owner, run.attempt
+
+
+# ------------------------------------------------------------------------------------------------------- one run
+
+
+def test_the_run_of_a_dead_node_is_tried_once_more():
+    run, job = orphan(), job_of()
+    assert sorted_out([run], job) == [run]
+    assert told(run) == (CLAIMED, None, "me", 2)
+    assert (run.job, run.claimed_at, run.started_at) == (job, NOW, None)
+
+
+@pytest.mark.parametrize("owner", [None, "me"])
+def test_a_run_that_was_never_started_is_still_its_first_try(owner):
+    run = orphan(owner=owner)
+    assert sorted_out([run], job_of(on_lost="lost", max_attempts=1)) == [run]
+    assert told(run) == (CLAIMED, None, "me", 1)
+    assert (run.claimed_at, run.started_at) == (NOW, None)
+
+
+def test_a_run_of_a_job_that_takes_no_second_try_is_lost():
+    run, job = orphan(), job_of(on_lost="lost")
+    assert sorted_out([run], job) == [run]
+    assert told(run) == (LOST, "node dead is gone", "dead", 1)
+    assert (run.finished_at, run.job) == (NOW, job)
+
+
+@pytest.mark.parametrize(("attempt", "status"), [(1, CLAIMED), (2, LOST), (3, LOST)])
+def test_a_run_is_lost_after_as_many_tries_as_it_may_have(attempt, status):
+    run = orphan(attempt=attempt)
+    sorted_out([run], job_of(max_attempts=2))
+    assert run.status == status
+    if status == LOST:
+        assert run.reason == f"node dead is gone, and the run was tried {attempt} times (max_attempts)"
+
+
+def test_a_started_run_of_a_job_that_is_gone_is_lost():
+    run = orphan()
+    assert sorted_out([run]) == [run]
+    assert told(run) == (LOST, "its job was removed; it was claimed by node dead", "dead", 1)
+    assert run.job is None
+
+
+@pytest.mark.parametrize("owner", [None, "me"])
+def test_a_run_that_nobody_began_of_a_job_that_is_gone_is_cancelled(owner):
+    run = orphan(owner=owner)
+    assert sorted_out([run]) == [run]
+    assert (run.status, run.reason) == (CANCELLED, "its job was removed before it started")
+
+
+def test_a_run_whose_job_cannot_be_restored_here_is_left_to_somebody_else():
+    run, job = orphan(), job_of()
+    job.args = UnrestoredArgs(())
+    assert sorted_out([run], job) == []
+    assert told(run) == (CLAIMED, None, "dead", 1)
+
+
+def test_a_lost_run_ends_even_where_its_job_cannot_be_restored():
+    run, job = orphan(), job_of(on_lost="lost")
+    job.args = UnrestoredArgs(())
+    assert sorted_out([run], job) == [run]
+    assert run.status == LOST
+
+
+# ------------------------------------------------------------------------------------------------------- trust
+
+
+def test_a_run_that_is_not_trusted_is_lost_or_cancelled_and_says_why():
+    started, waiting = orphan(), orphan("k", owner=None)
+
+    def refusal(run):
+        return "its signature is not ours"
+
+    assert sorted_out([started, waiting], job_of(), job_of("k"), refusal=refusal) == [started, waiting]
+    assert (started.status, waiting.status) == (LOST, LOST)
+    assert started.reason == waiting.reason == "it is not trusted: its signature is not ours"
+
+
+def test_a_run_that_is_trusted_is_taken_and_a_lost_one_is_not_asked_about():
+    asked = []
+    one, lost = orphan(), orphan("k")
+    sorted_out([one, lost], job_of(), job_of("k", on_lost="lost"), refusal=asked.append)
+    assert asked == [one]
+    assert (one.status, lost.status) == (CLAIMED, LOST)
+
+
+# ------------------------------------------------------------------------------------------------ several runs, and room
+
+
+@pytest.mark.parametrize(("running", "limit", "taken"), [(2, 1, 2), (3, 1, 0), (3, 2, 2), (4, 2, 0)])
+def test_the_runs_of_a_job_are_taken_if_living_nodes_run_it_less_often_than_it_may(running, limit, taken):
+    """Two of those that are under way are the orphans themselves."""
+    runs = [orphan(), orphan(second=10)]
+    assert len(sorted_out(runs, job_of(running=running, max_instances=limit))) == taken
+
+
+@pytest.mark.parametrize(
+    ("room", "taken"),
+    [(None, "aabc"), ({"default": 9}, "aabc"), ({"default": 1}, "aa"), ({"default": 2}, "aab")],
+    ids=str,
+)
+def test_the_runs_of_as_many_jobs_are_taken_as_there_is_room_for(room, taken):
+    runs = [orphan("a"), orphan("a", 10), orphan("b"), orphan("c")]
+    jobs = [job_of("a", running=2), job_of("b"), job_of("c")]
+    before = None if room is None else dict(room)
+    assert "".join(run.job_id for run in sorted_out(runs, *jobs, room=room)) == taken
+    assert room == before
+
+
+def test_without_room_nothing_is_taken_but_what_is_the_node_s_own_already():
+    mine, others = orphan("a", owner="me"), orphan("b")
+    assert sorted_out([mine, others], job_of("a"), job_of("b"), room={"default": 0}) == [mine]
+
+
+def test_room_is_counted_for_each_executor():
+    runs = [orphan("a", executor="gpu"), orphan("b"), orphan("c", executor="gpu")]
+    jobs = [job_of("a", executor="gpu"), job_of("b"), job_of("c", executor="gpu")]
+    assert sorted_out(runs, *jobs, room={"default": 0, "gpu": 1}) == runs[:1]
+
+
+def test_a_run_of_an_executor_that_is_not_here_goes_to_that_of_its_job():
+    run = orphan(executor="damaged")
+    assert sorted_out([run], job_of(executor="gpu"), room={"gpu": 1}) == [run]
+    assert run.executor == "gpu"
+    kept = orphan(executor="cpu")
+    sorted_out([kept], job_of(executor="gpu"), room={"gpu": 1, "cpu": 1})
+    assert kept.executor == "cpu"
+    anywhere = orphan(executor="damaged")
+    sorted_out([anywhere], job_of(executor="gpu"))
+    assert anywhere.executor == "damaged"
+    assert sorted_out([orphan(executor="damaged")], job_of(executor="nowhere"), room={"gpu": 1}) == []
+
+
+def test_of_a_job_of_which_a_run_in_hand_was_taken_over_nothing_is_taken():
+    runs = [orphan("a"), orphan("a", 10), orphan("b")]
+    jobs = job_of("a", running=2), job_of("b")
+    assert sorted_out(runs, *jobs, known={("a", at(10))}) == runs[2:]
+    assert all(run.status == CLAIMED and run.owner == "dead" for run in runs[:2])
+
+
+def test_a_run_in_hand_that_is_still_the_node_s_own_hinders_nothing():
+    run = orphan("a", owner="me")
+    assert sorted_out([run], job_of("a"), known={("a", at(0))}) == [run]
+
+
+def test_a_run_that_is_left_hinders_none_that_comes_after_it():
+    left, lost, taken = orphan("a"), orphan("b"), orphan("c")
+    jobs = [job_of("a", running=9), job_of("b", on_lost="lost"), job_of("c")]
+    assert sorted_out([left, lost, taken], *jobs) == [lost, taken]
+
+
+# ------------------------------------------------------------------------------------------------------- one after another
+
+
+def test_the_runs_of_each_job_that_were_taken_are_linked_in_their_order():
+    first, other, second, ended, third = (
+        orphan("a"),
+        orphan("b"),
+        orphan("a", 10),
+        orphan("a", 20),
+        orphan("a", 30),
+    )
+    succeed(ended, None, NOW)
+    linked([first, other, second, ended, third])
+    assert (first.then, second.then, third.then) == (second, third, None)
+    assert (other.then, ended.then, ended.status) == (None, None, SUCCEEDED)

@@ -1,0 +1,114 @@
+"""Uses of the public interface as programs write them: type checkers have nothing to say about any line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from rota import (
+    AsyncIOScheduler,
+    BackgroundScheduler,
+    BlockingScheduler,
+    CronTrigger,
+    DateTrigger,
+    IntervalTrigger,
+    current_run,
+)
+from rota.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecutionEvent, SchedulerEvent
+from rota.executors.pool import ProcessPoolExecutor, ThreadPoolExecutor
+from rota.job import Job
+from rota.jobstores.base import JobLookupError
+from rota.jobstores.memory import MemoryJobStore
+from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
+from rota.testing import ManualScheduler, VirtualClock
+from rota.triggers.base import BaseTrigger
+from rota.triggers.combining import AndTrigger, OrTrigger
+
+
+def greet(name: str, times: int = 1) -> str:
+    return name * times
+
+
+async def fetch(url: str) -> bytes:
+    await asyncio.sleep(0)
+    return url.encode()
+
+
+class EveryFullMoon(BaseTrigger):
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
+        return (previous_fire_time or now) + timedelta(days=29.53)
+
+
+def schedulers() -> None:
+    BlockingScheduler()
+    BackgroundScheduler(timezone="Europe/Berlin", daemon=True)
+    BackgroundScheduler(
+        timezone=ZoneInfo("Asia/Ho_Chi_Minh"), job_defaults={"coalesce": False, "max_instances": 3}
+    )
+    BackgroundScheduler(
+        jobstores={
+            "default": MemoryJobStore(),
+            "durable": SQLAlchemyJobStore("sqlite:///jobs.sqlite", keep_runs=None),
+        },
+        executors={"default": ThreadPoolExecutor(20), "processes": ProcessPoolExecutor(max_workers=2)},
+    )
+    ManualScheduler(clock=VirtualClock(datetime(2026, 1, 1, tzinfo=UTC)))
+
+
+def jobs(scheduler: BackgroundScheduler) -> None:
+    job: Job = scheduler.add_job(greet, "interval", seconds=5, args=["Ada"], kwargs={"times": 2}, id="greet")
+    scheduler.add_job("package.module:function", CronTrigger(hour=3, minute="*/5"), misfire_grace_time=None)
+    scheduler.add_job(fetch, DateTrigger(datetime(2027, 1, 1, tzinfo=UTC)), args=("https://example.org",))
+    scheduler.add_job(
+        greet, EveryFullMoon(), expires=timedelta(minutes=1), on_lost="lost", replace_existing=True
+    )
+    next_time: datetime | None = job.next_run_time
+    name: str = job.name
+    changed: Job = scheduler.modify_job("greet", name="other", max_instances=2)
+    job.reschedule("cron", day_of_week="mon-fri").pause().resume()
+    found: Job | None = scheduler.get_job("greet")
+    every: Sequence[Job] = scheduler.get_jobs()
+    try:
+        scheduler.remove_job("greet")
+    except JobLookupError:
+        pass
+    print(next_time, name, changed, found, every)
+
+
+def decorated(scheduler: BackgroundScheduler) -> str:
+    @scheduler.scheduled_job("interval", minutes=1, id="decorated")
+    def work(number: int) -> str:
+        return str(number + current_run().attempt)
+
+    return work(3)
+
+
+def triggers() -> BaseTrigger:
+    hourly = IntervalTrigger(hours=1, start_date="2026-01-01 08:00:00", timezone="UTC", jitter=10)
+    either: OrTrigger = OrTrigger([hourly, CronTrigger.from_crontab("0 3 * * mon")])
+    both: AndTrigger = AndTrigger([hourly, either])
+    print(hourly | either, hourly & both, hourly.explain())
+    following: datetime | None = both.get_next_fire_time(None, datetime.now(UTC))
+    print(following)
+    return hourly.between("08:00", "18:00").on("mon-fri").limit(10)
+
+
+def listeners(scheduler: BackgroundScheduler) -> None:
+    def told(event: JobExecutionEvent) -> None:
+        print(event.job_id, event.retval, event.exception)
+
+    def anything(event: SchedulerEvent) -> None:
+        print(event.code)
+
+    scheduler.add_listener(told, EVENT_JOB_EXECUTED | EVENT_JOB_ERROR)
+    scheduler.add_listener(anything)
+    scheduler.remove_listener(anything)
+
+
+async def lifespan() -> AsyncIterator[None]:
+    scheduler = AsyncIOScheduler()
+    scheduler.start()
+    yield
+    scheduler.shutdown(wait=False)
