@@ -6,8 +6,8 @@ It carries out what :mod:`rota.core.plan` decides. It starts no thread and never
 from __future__ import annotations
 
 from ..clock import SECOND
-from ..core.admission import admit
 from ..core.plan import plan, quarantine
+from ..core.room import admit
 from ..core.states import CANCELLED, ENDED, QUARANTINED
 from ..core.walks import NotYet
 from ..errors import HeldRowsError
