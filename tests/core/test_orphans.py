@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from rota.codec.unrestored import UnrestoredArgs
+from rota.codec.unrestored import UnrestoredArgs, can_run
+from rota.core.orphans import linked, sort_out
 from rota.core.run import Run
 from rota.core.states import CANCELLED, CLAIMED, LOST, SUCCEEDED, succeed
-from rota.jobstores.orphans import linked, sort_out
 from tests.core.test_plan import START, at, every, make_job
 
 NOW = at(100)
@@ -26,7 +26,7 @@ def orphan(job="j", second=0, owner="dead", attempt=1, executor="default"):
 
 
 def sorted_out(orphans, *jobs, room=None, **options):
-    return sort_out(orphans, {job.id: job for job in jobs}, "me", NOW, room, **options)
+    return sort_out(orphans, {job.id: job for job in jobs}, "me", NOW, room, can_run=can_run, **options)
 
 
 def told(run):
