@@ -290,7 +290,7 @@ class StorePass:
         heads: dict[str, list[Run]] = {}
         left_out: list[Job] = []
         count = 0
-        wanted = self._outlet.wanted()
+        submitted, skipping = self._outlet.wanted() & EVENT_JOB_SUBMITTED, state.skipping
         for decision in won:
             runs = decision.runs
             if runs:
@@ -298,19 +298,20 @@ class StorePass:
                 if permission is not None:
                     for run in runs:
                         run.permission = permission
-                if state.skipping:
-                    state.skipping.discard(decision.job.id)
-                alias = runs[0].executor
+                if skipping:
+                    skipping.discard(decision.job.id)
+                head = runs[0]
+                alias = head.executor
                 if alias in heads:
-                    heads[alias].append(runs[0])
+                    heads[alias].append(head)
                 else:
-                    heads[alias] = [runs[0]]
-                if wanted & EVENT_JOB_SUBMITTED:
+                    heads[alias] = [head]
+                if submitted:
                     announce_submission(self._outlet, state.alias, decision.job, EVENT_JOB_SUBMITTED, runs)
             elif not decision.records and decision.error is None:
                 left_out.append(decision.job)
             if decision.records or decision.error is not None or decision.state == ENDED:
-                announce_rest(self._outlet, state.alias, decision, state.skipping, state.store.now)
+                announce_rest(self._outlet, state.alias, decision, skipping, state.store.now)
         return count, heads, left_out
 
     def _claim(self, decisions: Sequence[Decision], now: int) -> list[Decision]:
