@@ -219,6 +219,12 @@ class Leases:
                 # Another process is writing to the file: that is waited for here, as no step of this node follows.
         self._identity.left(node)
 
+    def forget(self, instant: int) -> None:
+        """Delete the rows of some nodes whose lease was over before an instant."""
+        gone = self._transactions.read(partial(self._nodes.gone, instant=instant))
+        if gone:
+            self._transactions.step(lambda conn: self._nodes.remove(conn, *gone))
+
     def rescue(
         self,
         node: str,
