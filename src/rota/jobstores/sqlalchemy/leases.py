@@ -1,6 +1,6 @@
 """Leases: which nodes are alive, and what becomes of the runs of those that are not.
 
-Decides nothing about runs that nobody owns; ``rota.jobstores.orphans`` does.
+Decides nothing about runs that nobody owns; ``rota.core.orphans`` does.
 """
 
 from __future__ import annotations
