@@ -524,7 +524,7 @@ class BaseScheduler(metaclass=ABCMeta):
         from .listing import jobs  # import time
 
         if pending is not None:
-            import warnings
+            import warnings  # import time
 
             warnings.warn(
                 'The "pending" option is deprecated -- get_jobs() always returns scheduled jobs if the scheduler '

@@ -88,7 +88,7 @@ def print_jobs(
 
     :param get_jobs: the scheduler's method, which programs override
     """
-    import sys
+    import sys  # import time
 
     out = out or sys.stdout
     if not book.goes_to_stores():
