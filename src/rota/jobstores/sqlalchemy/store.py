@@ -98,9 +98,8 @@ class SQLAlchemyJobStore(DurableJobStore):
     ) -> None:
         if not tablename:
             raise ConfigurationError('The "tablename" parameter must not be empty')
-        super().__init__(
-            JobFormat(serializer, pickle_protocol, imports, signing_key), keep_runs, keep_days, create_tables
-        )
+        format = JobFormat(serializer, pickle_protocol, imports, signing_key)
+        super().__init__(format, keep_runs, keep_days, create_tables)
         self._server = Server(url, maybe_ref(engine) if engine else None, engine_options)
         database = self._server.database
         metadata = maybe_ref(metadata) or MetaData()
