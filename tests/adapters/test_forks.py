@@ -172,11 +172,11 @@ def test_executors_forget_the_locks_and_runs_of_the_parent():
     pool.forked()
     assert pool._lock is not held
     executor = DebugExecutor()
-    executor._counts["j"] = 1
-    with executor._legacy_lock:
+    executor._submissions.counts["j"] = 1
+    with executor._submissions.lock:
         executor.forked()
-    assert executor._counts == {}
-    held = executor._legacy_lock
+    assert executor._submissions.counts == {}
+    held = executor._submissions.lock
     other = Other(held.acquire)
     other.go_on()
     other.wait(1)

@@ -29,6 +29,7 @@ from rota.errors import (
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.jobstores.sqlalchemy import layout as schema
 from rota.jobstores.sqlalchemy.databases import sqlite, sqlite_locks
+from rota.jobstores.sqlalchemy.job_statements import JobStatements
 from rota.jobstores.sqlalchemy.server import Server
 from rota.schedulers.background import BackgroundScheduler
 from rota.testing.contracts.store_jobs import (
@@ -297,7 +298,8 @@ def test_a_pool_of_one_connection_is_enough(open_store: Callable[..., SQLAlchemy
 
 def test_due_jobs_are_found_by_an_index(open_store: Callable[..., SQLAlchemyJobStore]) -> None:
     store = open_store()
-    statement = str(store._jobs._due.compile(store.engine, compile_kwargs={"render_postcompile": True}))
+    due = JobStatements(store._tables).due
+    statement = str(due.compile(store.engine, compile_kwargs={"render_postcompile": True}))
     with store.engine.connect() as conn:
         steps = conn.exec_driver_sql("EXPLAIN QUERY PLAN " + statement, ("active", 1, "default", 5, 0)).all()
     assert [str(step[3]) for step in steps] == [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rota.codec.unrestored import UnrestoredArgs, can_run
-from rota.core.orphans import Search, linked, sort_out
+from rota.core.orphans import Search, by_job, linked, sort_out
 from rota.core.run import Run
 from rota.core.states import CANCELLED, CLAIMED, LOST, SUCCEEDED, succeed
 from tests.core.test_plan import START, at, every, make_job
@@ -183,6 +183,12 @@ def test_a_run_that_is_left_hinders_none_that_comes_after_it():
 
 
 # ------------------------------------------------------------------------------------------------------- one after another
+
+
+def test_the_runs_of_each_job_are_together_in_their_order():
+    one, other, two = orphan("a"), orphan("b"), orphan("a", 10)
+    assert by_job([one, other, two]) == {"a": [one, two], "b": [other]}
+    assert by_job([]) == {}
 
 
 def test_the_runs_of_each_job_that_were_taken_are_linked_in_their_order():

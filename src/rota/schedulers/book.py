@@ -350,7 +350,7 @@ class JobBook:
             raise no_such_job(job_id, ())
         alias: str | None
         if self.is_open or self.goes_to_stores():
-            for alias, store in (
+            for alias, store in (  # noqa: B007  # the one at which the loop ends is told
                 self.stores(jobstore) if jobstore is not None else list(self.scheduler._jobstores.items())
             ):
                 if store.does_io and usable_id(id) is None:

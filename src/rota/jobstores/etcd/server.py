@@ -267,7 +267,7 @@ class Server(Tree):
     # -- time and wake-ups -------------------------------------------------------------------------------------
 
     def time(self) -> int | None:
-        from email.utils import parsedate_to_datetime
+        from email.utils import parsedate_to_datetime  # import time
 
         with self._translated():
             url = f"{self.client.base_url}/version"

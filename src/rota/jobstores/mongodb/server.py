@@ -98,14 +98,14 @@ class Server:
 
     def time(self) -> int | None:
         """Return the server's time as an instant, exact to the millisecond."""
-        from ...clock import instant
+        from ...clock import instant  # import time
 
         with self.translated():
             there = self.client.admin.command("hello").get("localTime")
         if there is None:
             return None
         if there.tzinfo is None:
-            from datetime import UTC
+            from datetime import UTC  # import time
 
             there = there.replace(tzinfo=UTC)
         return instant(there)

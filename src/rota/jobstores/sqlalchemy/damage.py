@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _DISTINCT = 50
 
 
-class Mending:
+class Damage:
     """Looks through the tables of one store for damage."""
 
     def __init__(self, tables: Tables, rows: Jobs) -> None:

@@ -1,6 +1,6 @@
 """Leases: which nodes are alive, and what becomes of the runs of those that are not.
 
-Decides nothing about runs that nobody owns; ``rota.jobstores.orphans`` does.
+Decides nothing about runs that nobody owns; ``rota.core.orphans`` does.
 """
 
 from __future__ import annotations
@@ -218,6 +218,12 @@ class Leases:
                     raise
                 # Another process is writing to the file: that is waited for here, as no step of this node follows.
         self._identity.left(node)
+
+    def forget(self, instant: int) -> None:
+        """Delete the rows of some nodes whose lease was over before an instant."""
+        gone = self._transactions.read(partial(self._nodes.gone, instant=instant))
+        if gone:
+            self._transactions.step(lambda conn: self._nodes.remove(conn, *gone))
 
     def rescue(
         self,

@@ -25,6 +25,7 @@ def open_tables(server: Server, tables: Tables, create: bool) -> str:
     :raises SchemaError: if it is needed and not allowed, or the tables are not of a version that this code knows
     """
     database = server.database
+    tables.are_new = False
 
     def prepare(conn: Connection) -> str:
         with database.alone(conn, tables.meta.fullname):

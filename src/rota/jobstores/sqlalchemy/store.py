@@ -23,7 +23,7 @@ except ImportError as exc:
     raise MissingExtraError("SQLAlchemyJobStore", "sql") from exc
 
 from .claims import Claims
-from .damage import Mending
+from .damage import Damage
 from .engines import check_connection
 from .healing import Healing
 from .history import History
@@ -42,7 +42,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
-    from typing import Any, TypeVar
+    from typing import Any
 
     from sqlalchemy import Engine, Table
 
@@ -51,8 +51,6 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from ...job.handle import Job
 
-    Result = TypeVar("Result")
-
 __all__ = ("ConflictingIdError", "JobLookupError", "SQLAlchemyJobStore")
 
 
@@ -60,9 +58,9 @@ class SQLAlchemyJobStore(DurableJobStore):
     """Keeps jobs and ledger in a database; any number of schedulers and processes may share it. Alias: ``sqlalchemy``.
 
     The first seven parameters are APScheduler's, in its order. SQLite files are opened in WAL mode with full synchronization;
-    an engine that you pass in is used as it is, and stays open. On PostgreSQL (with psycopg 3) the processes that share a
-    store tell each other at once what is due soon; elsewhere they look for changes every ``poll_interval`` seconds.
-    Leases are kept by the server's clock where there is a server.
+    an engine that you pass in is used as it is, and stays open. Leases are kept by the server's clock, if there is a server.
+    On PostgreSQL (with psycopg 3) the processes that share a store tell each other at once what is due soon; elsewhere they
+    look for changes every ``poll_interval`` seconds.
 
     :param url: database URL such as ``sqlite:///jobs.sqlite`` (``sqlite://`` is a database in memory)
     :param engine: an engine, or a textual reference to one, used instead of ``url``
@@ -119,12 +117,12 @@ class SQLAlchemyJobStore(DurableJobStore):
         self._read = self._transactions.read
         self._write = self._transactions.write
         self._step = self._transactions.step
-        self._wakeups = Wakeups(server, tables.jobs.fullname, self.now)
+        self._wakeups = Wakeups(server, tables.jobs.fullname, self._is_soon)
         self._jobs = Jobs(tables, format)
         self._runs = Runs(tables, self._jobs)
         self._nodes = Nodes(tables)
         self._history = History(tables)
-        self._mending = Mending(tables, self._jobs)
+        self._damage = Damage(tables, self._jobs)
         self._job_writes = JobWrites(self._transactions, self._jobs, self._wakeups)
         self._claims = Claims(
             self._transactions, self._runs, self._nodes, self._history, self._wakeups, format, identity
@@ -165,17 +163,13 @@ class SQLAlchemyJobStore(DurableJobStore):
         """
         super().start(scheduler, alias)
         self._home = scheduler, alias
-        self._tables.are_new = False
-        identity = self._open()
-        has_clock = self._server.database.clock is not None  # known for certain when it is connected
-        self.has_clock = self.has_clock or has_clock
-        self._begin(identity, self._tables.are_new, clock_unit=1 if has_clock else None)
+        self._begin(self._open(), self._tables.are_new, None if self._server.database.clock is None else 1)
 
     def _earlier_jobs(self) -> str | None:
         return earlier_jobs(self._server, self._tables)
 
     def _open(self) -> str:
-        """Create or migrate the tables; return the identity of the store that they are."""
+        """Create or migrate the tables; return the identity of the store."""
         identity = open_tables(self._server, self._tables, self._create)
         if self._format.imports:  # else jobs are only looked at, and little is written
             self._server.warm_up()
@@ -358,7 +352,8 @@ class SQLAlchemyJobStore(DurableJobStore):
     def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:
         """Let jobs out of quarantine that can be restored and planned now."""
         self._check_started()
-        yield from Healing(self._transactions, self._jobs, self._runs, self._healed, self.clock).steps(now)
+        healed = partial(self._jobs.healed, home=self._home)
+        yield from Healing(self._transactions, self._jobs, self._runs, healed, self.clock).steps(now)
 
     def recount(self, jobs: Sequence[Job]) -> None:
         """Compare the counts of running runs of jobs with the ledger, and correct the wrong ones; see the port."""
@@ -367,18 +362,16 @@ class SQLAlchemyJobStore(DurableJobStore):
             job.running = found.get(job.id, job.running)
 
     def mend_in_steps(self, now: int) -> Iterator[tuple[list[Job], list[Run]]]:
-        """Look for damage that no other step meets; see the port."""
+        """Look for damage that no other step comes across; see the port."""
         self._check_started()
-        yield from self._mending.steps(self._transactions, self._job_of, now)
+        yield from self._damage.steps(self._transactions, self._job_of, now)
 
     def prune_in_steps(self, now: int) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
         self._check_started()
         try:
             yield from Pruning(self._server, self._history, self._bounds, now, self.clock).steps()
-            gone = self._read(partial(self._nodes.gone, instant=now - NODES_KEPT))
-            if gone:
-                self._step(lambda conn: self._nodes.remove(conn, *gone))
+            self._leases.forget(now - NODES_KEPT)
         except HeldRowsError as exc:
             self._log.debug("The rest of what is too old is deleted with the next housekeeping: %s", exc)
 
@@ -400,13 +393,8 @@ class SQLAlchemyJobStore(DurableJobStore):
             return 0
         return self._read(lambda conn: self._measure(partial(self._server.database.time_of, conn)))
 
-    # -- helpers -------------------------------------------------------------------------------------------------
-
     def _job_of(self, row: Any) -> Job:
         return self._jobs.job_of(row, self._home)
-
-    def _healed(self, row: Any) -> Job | None:
-        return self._jobs.healed(row, self._home)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (url={self._server.address})>"

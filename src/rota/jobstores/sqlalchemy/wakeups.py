@@ -13,8 +13,6 @@ from random import random
 from threading import Event, Thread, current_thread
 from zlib import crc32
 
-from ..durable import SOON
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,12 +34,12 @@ class Wakeups:
     """Notifications between one store and the processes that share its tables.
 
     :param table: full name of the jobs table; stores of the same one hear each other
-    :param now: tells the current instant
+    :param is_soon: whether other processes have to be told of a due time
     """
 
-    def __init__(self, server: Server, table: str, now: Callable[[], int]) -> None:
+    def __init__(self, server: Server, table: str, is_soon: Callable[[int | None], bool]) -> None:
         self._server = server
-        self._now = now
+        self._is_soon = is_soon
         self._channel = f"rota_{crc32(table.encode()):08x}"
         #: the payload of this store's notifications, which do not wake itself
         self._token = urandom(8).hex()
@@ -49,10 +47,8 @@ class Wakeups:
         self._listener: Listener | None = None
 
     def is_soon(self, due: int | None) -> bool:
-        """Whether the other processes have to be told of a due time."""
-        if self._server.database.notify is None or due is None:
-            return False
-        return due <= self._now() + SOON
+        """Whether the database can push, and the other processes have to be told of a due time."""
+        return self._server.database.notify is not None and self._is_soon(due)
 
     def tell_if_soon(self, conn: Connection, due: int | None) -> None:
         """Let the other processes know, with the transaction of this connection, if a due time is soon."""

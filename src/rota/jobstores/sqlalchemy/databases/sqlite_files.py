@@ -81,7 +81,7 @@ def leave_open(connection: Any) -> None:
         pass
     _left_open.append(connection)
     try:
-        from ctypes import py_object, pythonapi
+        from ctypes import py_object, pythonapi  # import time
 
         # Else the interpreter would close it at its end.
         pythonapi.Py_IncRef(py_object(connection))

@@ -96,7 +96,7 @@ def _guarded(work: Callable[[], object]) -> Callable[[], None]:
         try:
             work()
         except Exception:
-            from ....logs import GuardedLogger
+            from ....logs import GuardedLogger  # import time
 
             GuardedLogger("rota.jobstores").exception("Error at a fork")
 
