@@ -78,7 +78,7 @@ def test_a_pass_without_new_runs_starts_the_threads_that_could_not_be_started(no
     pool.submit([helper.run_of(add, 1)], ended)
     assert not ended.runs
     no_threads.extend("xxx")
-    pool.roomy()
+    pool.worth_a_pass()
     assert ended.wait(1, PATIENCE)
     pool.shutdown()
 
@@ -121,7 +121,7 @@ def test_coroutines_take_no_room_of_idle_threads():
     before = pool.capacity()
     pool.submit([helper.run_of(helper.wait_async) for _ in range(before)], ended)
     helper.wait_until(lambda: pool.capacity() == before, "the coroutines wait on their loop")
-    assert pool.roomy()
+    assert pool.worth_a_pass()
     pool.cancel()
     pool.shutdown()
     assert len(ended.runs) == before

@@ -66,7 +66,7 @@ PROGRAM = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from changes import SOURCE, changes_of, put_in
-from rota.core.admission import FIRST_GUESS, Pace, ahead
+from rota.core.room import FIRST_GUESS, Pace, ahead
 from rota.core.transitions import may_claim
 
 def put(file, text):
@@ -77,13 +77,13 @@ assert not may_claim(1, 1)
 put("transitions.py", "running < limit  →  running <= limit")
 assert may_claim(1, 1)
 assert ahead(1, 100_000) == 1
-put("admission.py", "AHEAD = 100000  →  AHEAD = 99999")
+put("room.py", "AHEAD = 100000  →  AHEAD = 99999")
 assert ahead(1, 100_000) == 0
 pace = Pace()
-put("admission.py", "fresh > 0  →  fresh <= 0")
+put("room.py", "fresh > 0  →  fresh <= 0")
 pace.update(10, 10)
 assert pace.average == FIRST_GUESS
-put("admission.py", "FIRST_GUESS = 25000  →  FIRST_GUESS = 25001")
+put("room.py", "FIRST_GUESS = 25000  →  FIRST_GUESS = 25001")
 assert FIRST_GUESS == 25001
 """
 

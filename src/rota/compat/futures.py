@@ -1,6 +1,6 @@
 """``_pending_futures`` of the asyncio executor: what it has under way, as futures that programs await before they stop.
 
-It looks at the executor; it starts and ends nothing.
+It looks at what it is given of the executor; it starts and ends no run.
 """
 
 from __future__ import annotations
@@ -8,14 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, MutableSet
 
-from ..executors.steps import chain
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
     from typing import Any
 
     from ..core.run import Run
-    from ..executors.loop_executor import LoopExecutor
 
 #: Seconds between two looks whether a run has ended that is no task: a plain function in its thread.
 _LOOK = 0.01
@@ -24,13 +22,22 @@ _LOOK = 0.01
 class PendingFutures(MutableSet["asyncio.Future[Any]"]):
     """A live set: the tasks of coroutines, futures of all else that is under way, and what a program's own methods add.
 
-    :param executor: the executor
+    :param tasks: the tasks under way
+    :param others: returns the runs under way that are no tasks
+    :param loop: returns the loop, None if there is none yet
     """
 
-    __slots__ = ("_added", "_executor", "_watches")
+    __slots__ = ("_added", "_loop", "_others", "_tasks", "_watches")
 
-    def __init__(self, executor: LoopExecutor) -> None:
-        self._executor = executor
+    def __init__(
+        self,
+        tasks: Collection[asyncio.Future[Any]],
+        others: Callable[[], Iterable[Run]],
+        loop: Callable[[], asyncio.AbstractEventLoop | None],
+    ) -> None:
+        self._tasks = tasks
+        self._others = others
+        self._loop = loop
         self._added: set[asyncio.Future[Any]] = set()
         #: the futures of runs that are no tasks, by the identities of the runs
         self._watches: dict[int, asyncio.Future[Any]] = {}
@@ -49,37 +56,25 @@ class PendingFutures(MutableSet["asyncio.Future[Any]"]):
         return iter(self._current())
 
     def __len__(self) -> int:
-        executor = self._executor
-        return len(executor._tasks) + len(self._added) + sum(1 for _ in self._others())
+        return len(self._tasks) + len(self._added) + sum(1 for _ in self._others())
 
     def __contains__(self, value: object) -> bool:
-        return value in self._executor._tasks or value in self._added or value in self._watches.values()
+        return value in self._tasks or value in self._added or value in self._watches.values()
 
     def __repr__(self) -> str:
         return f"<{len(self)} pending futures>"
 
     def _current(self) -> list[asyncio.Future[Any]]:
-        found: list[asyncio.Future[Any]] = [*self._executor._tasks, *self._added]
-        if asyncio._get_running_loop() is self._executor.__dict__.get("_loop"):
-            found += [self._watch(run) for run in self._others()]
+        found: list[asyncio.Future[Any]] = [*self._tasks, *self._added]
+        loop = self._loop()
+        if loop is not None and asyncio._get_running_loop() is loop:
+            found += [self._watch(run, loop) for run in self._others()]
         return found
 
-    def _others(self) -> Iterator[Run]:
-        """Yield the runs that were taken and are no tasks: coroutines that wait to begin, plain functions in threads."""
-        executor = self._executor
-        threads = executor._threads
-        for head, _ in [*executor._incoming, *list(threads._under_way.values())]:
-            for run in chain(head):
-                if not run.ended:
-                    yield run
-        for head, *_ in list(executor._tasks.values()):
-            for run in chain(head)[1:]:
-                yield run
-
-    def _watch(self, run: Run) -> asyncio.Future[Any]:
+    def _watch(self, run: Run, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
         watch = self._watches.get(id(run))
         if watch is None:
-            watch = self._watches[id(run)] = self._executor._loop.create_task(_end_of(run))
+            watch = self._watches[id(run)] = loop.create_task(_end_of(run))
             watch.add_done_callback(lambda _: self._watches.pop(id(run), None))
         return watch
 

@@ -1,43 +1,17 @@
-"""``_pool`` of the pool executors, and APScheduler's BasePoolExecutor: the interface of concurrent.futures.
+"""``_pool`` of the pool executors, as programs see it: the interface of concurrent.futures.
 
-A pool of concurrent.futures is made only for programs that submit to it; Rota's own executors use none.
+A pool of concurrent.futures is made only for programs that submit to it. It knows only the attributes of its executor.
 """
 
 from __future__ import annotations
 
 from ..errors import ConfigurationError
-from ..executors.base import BaseExecutor
-from .executors import submit_to_pool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor, Future
-    from datetime import datetime
     from typing import Any
-
-    from ..executors.worker_pool import WorkerPool
-    from ..job.handle import Job
-
-
-class BasePoolExecutor(BaseExecutor):
-    """Base class of executors that hand jobs to a pool of concurrent.futures, for programs that derive from it.
-
-    :param pool: the pool
-    """
-
-    def __init__(self, pool: Any) -> None:
-        self._pool = pool
-
-    def _do_submit_job(self, job: Job, run_times: list[datetime]) -> None:
-        submit_to_pool(self, job, run_times)
-
-    def shutdown(self, wait: bool = True) -> None:
-        """Shut the pool down.
-
-        :param wait: whether to wait until all that it was given has ended
-        """
-        self._pool.shutdown(wait)
 
 
 class PoolView:
@@ -47,14 +21,15 @@ class PoolView:
     :param make: makes a pool of concurrent.futures of that kind, for those who submit to it by themselves
     """
 
-    def __init__(self, executor: WorkerPool, make: Callable[[], Executor]) -> None:
+    def __init__(self, executor: Any, make: Callable[[], Executor]) -> None:
         self._executor = executor
         self._make = make
         self._own: Executor | None = None
 
     @property
     def _max_workers(self) -> int:
-        return self._executor.max_workers
+        workers: int = self._executor.max_workers
+        return workers
 
     @_max_workers.setter
     def _max_workers(self, value: int) -> None:
@@ -72,7 +47,8 @@ class PoolView:
 
     @property
     def _shutdown(self) -> bool:
-        return self._executor._stopped
+        stopped: bool = self._executor._stopped
+        return stopped
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Have something called in a worker of the program's own pool; see :class:`concurrent.futures.Executor`."""

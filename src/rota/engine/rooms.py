@@ -84,7 +84,7 @@ class Rooms:
         if executor is None:
             return 0
         try:
-            room = min(PASS, executor.capacity()) if any_room or executor.roomy() else 0
+            room = min(PASS, executor.capacity()) if any_room or executor.worth_a_pass() else 0
         except BaseException as exc:  # it costs its own jobs their turn, and no others
             if is_interrupt(exc):
                 raise

@@ -97,9 +97,7 @@ class Channel:
 
     def close(self) -> None:
         """Close this end."""
-        self._fd = (
-            -1
-        )  # the system may give the number to another file at once, which nobody may write into then
+        self._fd = -1  # the system may reuse the number for another file, which must not be written to
         self.connection.close()
 
     def _write(self, data: bytes, written: int) -> None:
@@ -111,7 +109,7 @@ class Channel:
 def _limit_reads(fd: int, patience: int) -> bool:
     """Let reads of a socket give up after some milliseconds, so that waiting and reading are one call; whether that works."""
     if not isinstance(getattr(select, "poll", None), BuiltinFunctionType):
-        return False  # gevent has put its own in place, and a read that waits would stop all greenlets
+        return False  # gevent has patched sockets, and a read that waits would stop all greenlets
     import socket
 
     try:

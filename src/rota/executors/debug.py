@@ -6,10 +6,9 @@ It starts no thread, except for coroutines that are submitted from a running eve
 from __future__ import annotations
 
 from ..core.run import time_of
-from ..core.states import CANCELLED, end
 from ..interrupts import is_interrupt
 from .base import NativeExecutor
-from .steps import chain, perform, perform_coroutine, record_failure
+from .steps import perform, perform_coroutine, record_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..core.run import Run
-    from .base import Done
+    from .steps import Done
 
 __all__ = ("DebugExecutor",)
 
@@ -49,9 +48,7 @@ class DebugExecutor(NativeExecutor):
                     run = then
         except BaseException:  # Ctrl-C: what has not begun does not begin
             for head in (*(() if then is None else (then,)), *left):
-                for member in chain(head):
-                    end(member, CANCELLED, "cancelled before it started", time_of(member, self._clock))
-                    self._report(member, done)
+                self._cancel_group(head, done)
             raise
 
     def _complete(self, run: Run, coroutine: Coroutine[Any, Any, Any]) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from ..core.run import Run
 from ..errors import MissingExtraError
 from .base import NativeExecutor
-from .steps import cancel_group, chain, close_quietly, perform
+from .steps import cancel_group, close_quietly, perform
 
 try:
     import gevent
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from typing import Any
 
-    from .base import Done
     from .loop_thread import LoopThread
+    from .steps import Done
 
 __all__ = ("GeventExecutor",)
 
@@ -97,9 +97,7 @@ class GeventExecutor(NativeExecutor):
             self._greenlets[greenlet] = head
             greenlet.start()
         except BaseException as exc:
-            for run in chain(head):
-                self._refuse(run, exc)
-                self._report(run, done)
+            self._refuse_group(head, done, exc)
 
     def _work(self, head: Run, done: Done) -> None:
         greenlet = gevent.getcurrent()

@@ -16,18 +16,23 @@ from ..core.run import Run, time_of
 from ..core.states import CANCELLED, CLAIMED, end
 from .base import UNBOUNDED, NativeExecutor
 from .pool import ThreadPoolExecutor
-from .steps import cancel_group, chain, close_quietly, is_coroutine_function, perform, perform_coroutine
+from .steps import (
+    chain,
+    close_quietly,
+    is_coroutine_function,
+    perform,
+    perform_coroutine,
+)
+from .tasks import Tasks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
     from typing import Any
 
     from ..compat.futures import PendingFutures
-    from .base import Done
-
-    #: a run, its callback, the rest of its group, and the coroutine that a function returned
-    _Waiting = tuple[Run, Done, Run | None, Coroutine[Any, Any, Any] | None]
+    from .steps import Done
+    from .tasks import Entry
 
 #: How many tasks are made before the loop gets control back.
 _SLICE = 100
@@ -46,7 +51,8 @@ class LoopExecutor(NativeExecutor):
     def __init__(self, max_workers: int = 10) -> None:
         self._threads = _Threads(self, max_workers)
         self._incoming: deque[tuple[Run, Done]] = deque()
-        self._tasks: dict[asyncio.Task[None], _Waiting] = {}
+        #: with each run, what a function returned, the run's callback, and the rest of its group
+        self._tasks = Tasks(self._ended)
         self._woken = False
         self._idle = threading.Event()
 
@@ -69,28 +75,40 @@ class LoopExecutor(NativeExecutor):
     @property
     def _pending_futures(self) -> PendingFutures:
         """What is under way, as futures that can be awaited: APScheduler's name, for programs that wait for their jobs."""
-        from ..compat.futures import PendingFutures  # rare
+        found: PendingFutures | None = self.__dict__.get("_futures_view")
+        if found is None:
+            from ..compat.futures import PendingFutures  # rare
 
-        found: PendingFutures = self.__dict__.setdefault("_futures_view", PendingFutures(self))
+            view = PendingFutures(self._tasks, self._runs_without_task, lambda: self._eventloop)
+            found = self.__dict__.setdefault("_futures_view", view)
         return found
+
+    def _runs_without_task(self) -> Iterator[Run]:
+        """Yield the runs under way that are no tasks: coroutines that wait to begin, groups' later runs, functions in threads."""
+        for head, _ in [*self._incoming, *self._threads.under_way]:
+            for run in chain(head):
+                if not run.ended:
+                    yield run
+        for head, *_ in list(self._tasks.entries.values()):
+            yield from chain(head)[1:]
 
     def capacity(self) -> int:
         """Return room for any number of coroutines, but for no more of them at once than the loop starts between two passes.
 
-        Were more taken, they would come due again before they have started, and the loop would only ever skip them.
+        If more were taken, they would become due again before they have started, and be skipped again and again.
         """
         return max(_SLICE, UNBOUNDED - len(self._incoming))
 
     def function_room(self) -> int:
         """Return how many more plain functions there is room for: what the threads have."""
-        return self._threads.capacity() if self._threads.roomy() else 0
+        return self._threads.capacity() if self._threads.worth_a_pass() else 0
 
     def submit(self, runs: Sequence[Run], done: Done) -> None:
         """Carry runs out: coroutine functions on the loop, plain functions in threads."""
         plain, coroutines = [], []
         for head in runs:
-            assert head.job is not None
-            if is_coroutine_function(head.job.func):
+            job: Any = head.job  # never None here
+            if is_coroutine_function(job.func):
                 coroutines.append((head, done))
             else:
                 plain.append(head)
@@ -127,7 +145,7 @@ class LoopExecutor(NativeExecutor):
         """Await on the loop what a plain function returned in its thread."""
         if not self._on_loop(partial(self._await, run, coroutine, done)):
             close_quietly(coroutine)
-            end(run, CANCELLED, "the event loop has ended", time_of(run, self._clock))
+            self._end_on_closed_loop(run)
             self._report(run, done)
 
     def _on_loop(self, callback: Callable[[], None]) -> bool:
@@ -145,16 +163,19 @@ class LoopExecutor(NativeExecutor):
     # -- on the loop's thread ------------------------------------------------------------------------------------
 
     def _take(self) -> None:
+        incoming, begin = self._incoming, self._tasks.begin
         try:
             for _ in range(_SLICE):
-                if not self._incoming:
+                if not incoming:
                     self._woken = False
-                    if not self._incoming:  # nothing came between the look and the mark
+                    if not incoming:  # nothing came between the look and the mark
                         return
                     self._woken = True
-                run, done = self._incoming.popleft()
-                self._start_task(run, done, run.then, self._carry_out(run))
-        except BaseException:  # Ctrl-C goes through; what is left is taken when the loop goes on
+                run, done = incoming.popleft()
+                begin(
+                    self._make_task, self._carry_out(run), self._context.copy(), (run, None, done, run.then)
+                )
+        except BaseException:  # Ctrl-C goes through; the rest is taken when the loop goes on
             self._on_loop(self._take)
             raise
         self._on_loop(self._take)
@@ -162,91 +183,47 @@ class LoopExecutor(NativeExecutor):
     def _await(self, run: Run, coroutine: Coroutine[Any, Any, Any], done: Done) -> None:
         # A task that is cancelled before its first step leaves it as it is.
         work = perform_coroutine(run, coroutine, self._clock, self._log)
-        self._start_task(run, done, None, work, coroutine)
-
-    def _start_task(
-        self,
-        run: Run,
-        done: Done,
-        then: Run | None,
-        work: Coroutine[Any, Any, None],
-        awaited: Coroutine[Any, Any, Any] | None = None,
-    ) -> None:
-        waiting = (run, done, then, awaited)
-        try:
-            task = self._make_task(work, context=self._context.copy())
-            has_ended = task.done()
-            if not has_ended:
-                task.add_done_callback(self._task_ended)
-                self._tasks[task] = waiting
-                if run.cancelled:  # while it was on its way here
-                    task.cancel()
-        except BaseException as exc:  # a task factory of the program's may do anything
-            close_quietly(work)
-            self._ended(*waiting, exc)
-        else:
-            if has_ended:
-                self._task_ended(task, waiting)
+        self._tasks.begin(self._make_task, work, self._context.copy(), (run, coroutine, done, None))
 
     async def _carry_out(self, run: Run) -> None:
         coroutine = perform(run, self._context, self._clock, self._log)
         if coroutine is not None:
             await perform_coroutine(run, coroutine, self._clock, self._log)
 
-    def _task_ended(self, task: asyncio.Task[None], waiting: _Waiting | None = None) -> None:
-        waiting = waiting or self._tasks.pop(task, None)
-        if waiting is not None:
-            error = None if waiting[0].status != CLAIMED or task.cancelled() else task.exception()
-            self._ended(*waiting, error)
-            if not self._tasks:
-                self._tell_idle()
-
-    def _ended(
-        self,
-        run: Run,
-        done: Done,
-        then: Run | None,
-        awaited: Coroutine[Any, Any, Any] | None,
-        error: BaseException | None,
-    ) -> None:
-        if awaited is not None:
-            close_quietly(awaited)
-        if run.status == CLAIMED:
-            if error is not None:
-                self._refuse(run, error)
-            else:
-                end(run, CANCELLED, "cancelled before it started", time_of(run, self._clock))
+    def _ended(self, entry: Entry, error: BaseException | None) -> None:
+        run, awaited, done, then = entry
+        if run.status == CLAIMED or awaited is not None:
+            self._end_unfinished(run, awaited, error)
         self._report(run, done)
         if then is not None:
             self._incoming.appendleft((then, done))
             self._wake()
+        elif not self._tasks.entries:
+            self._tell_idle()
 
     def _cancel_all(self) -> None:
         while self._incoming:
-            head, done = self._incoming.popleft()
-            for run in chain(head):
-                end(run, CANCELLED, "cancelled before it started", time_of(run, self._clock))
-                self._report(run, done)
-        for task, (head, *_) in list(self._tasks.items()):
-            cancel_group(head)
-            task.cancel()
+            self._cancel_group(*self._incoming.popleft())
+        self._tasks.cancel_all()
 
     def _tell_idle(self) -> None:
-        if not self._tasks and not self._incoming:
+        if not self._tasks.entries and not self._incoming:
             self._idle.set()
 
     def _abandon(self) -> None:
         """End what a loop that has ended will not carry out."""
         self._woken = False
-        left = [(run, done) for run, done, *_ in self._tasks.values()]
-        self._tasks.clear()
+        left: list[tuple[Run, Done]] = [(run, done) for run, _, done, _ in self._tasks.take_all()]
         while self._incoming:
             left.append(self._incoming.popleft())
         for head, done in left:
             for run in chain(head):
                 if not run.ended:
-                    end(run, CANCELLED, "the event loop has ended", time_of(run, self._clock))
+                    self._end_on_closed_loop(run)
                     self._report(run, done)
+
+    def _end_on_closed_loop(self, run: Run) -> None:
+        end(run, CANCELLED, "the event loop has ended", time_of(run, self._clock))
 
 
 class _Threads(ThreadPoolExecutor):
@@ -257,6 +234,11 @@ class _Threads(ThreadPoolExecutor):
         self._owner = owner
 
     @property
+    def under_way(self) -> list[tuple[Run, Done]]:
+        """What each thread has in hand: a run, and its callback."""
+        return list(self._under_way.values())
+
+    @property
     def exiting(self) -> bool:  # type: ignore[override]
         """Whether the interpreter exits; see :class:`~rota.executors.base.BaseExecutor`."""
         return self._owner.exiting
@@ -265,7 +247,7 @@ class _Threads(ThreadPoolExecutor):
         def finish(ended: Run) -> None:
             try:
                 done(ended)
-            finally:  # whatever recording the end raises, the rest of the group comes
+            finally:  # the rest of the group is carried out even if recording the end fails
                 if then is not None:
                     self._queue_rest(then, done)
 

@@ -11,10 +11,10 @@ from os import getpid
 from threading import Lock, Thread, current_thread
 
 from ..core.run import Run, fail, time_of
-from ..core.states import CANCELLED, end
 from ..logs import GuardedLogger
 from ..texts import traceback_of
-from .steps import cancel_group, close_quietly, perform_coroutine
+from .steps import cancel_unstarted, close_quietly, perform_coroutine
+from .tasks import Tasks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..clock import Clock
+    from .tasks import Entry
 
     Item = tuple[Run, Coroutine[Any, Any, Any], Callable[[], None], Clock, Any, Context]
 
 
-#: Seconds that asynchronous generators which jobs have left behind may take to close.
+#: Seconds for closing the asynchronous generators that jobs have left open.
 _CLOSING = 1.0
 
 
@@ -132,7 +133,8 @@ class _RunningLoop:
             make_loop = new_event_loop
         self.loop = make_loop()
         self.incoming: deque[Item] = deque()
-        self.tasks: dict[asyncio.Task[None], Item] = {}
+        #: with each run, its coroutine, what is called at the end, the clock and the logger
+        self.tasks = Tasks(self._ended)
         self.woken = False
         self.stopping = False
         self.cancel_at_end = True
@@ -178,15 +180,15 @@ class _RunningLoop:
             while not self.stopping:
                 self._guarded(self.loop.run_forever)
             self._take()
-            self.loop.set_task_factory(None)  # whatever jobs have set
+            self.loop.set_task_factory(None)  # jobs may have set one
             if self.cancel_at_end:
                 self._cancel_all()
-            while self.tasks:
-                self._guarded(lambda: self.loop.run_until_complete(asyncio.wait(list(self.tasks))))
+            while self.tasks.entries:
+                self._guarded(lambda: self.loop.run_until_complete(asyncio.wait(self.tasks)))
             closing = self.loop.shutdown_asyncgens()
             self._guarded(lambda: self.loop.run_until_complete(asyncio.wait_for(closing, _CLOSING)))
             helpers = getattr(self.loop, "_default_executor", None)
-            if helpers is not None:  # what jobs have left in there is not waited for
+            if helpers is not None:  # what jobs have left running in it is not waited for
                 helpers.shutdown(wait=False)
         finally:
             asyncio.set_event_loop(None)
@@ -209,36 +211,24 @@ class _RunningLoop:
             self._begin(self.incoming.popleft())
 
     def _begin(self, item: Item) -> None:
-        run, coroutine, _, clock, logger, context = item
+        run, coroutine, finish, clock, logger, context = item
         work = perform_coroutine(run, coroutine, clock, logger)
-        try:
-            # Task factories need not know of contexts; a task copies the one in which it is made.
-            task = context.copy().run(self.loop.create_task, work)
-            task.add_done_callback(self._ended)
-            self.tasks[task] = item
-            if run.cancelled:  # while it was on its way here
-                task.cancel()
-        except BaseException as exc:  # a task factory of the program's may do anything
-            close_quietly(work)
-            self._finish(item, exc)
+        self.tasks.begin(self._make_task, work, context.copy(), (run, coroutine, finish, clock, logger))
+
+    def _make_task(self, work: Coroutine[Any, Any, None], context: Context) -> asyncio.Task[None]:
+        # Task factories need not know of contexts; a task copies the one in which it is made.
+        return context.run(self.loop.create_task, work)
 
     def _cancel_all(self) -> None:
         self._take()
-        for task, item in list(self.tasks.items()):
-            cancel_group(item[0])
-            task.cancel()
+        self.tasks.cancel_all()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        item = self.tasks.pop(task, None)
-        if item is not None:
-            self._finish(item, None if task.cancelled() else task.exception())
-
-    def _finish(self, item: Item, error: BaseException | None) -> None:
-        run, coroutine, finish, clock, logger, _ = item
+    def _ended(self, entry: Entry, error: BaseException | None) -> None:
+        run, coroutine, finish, clock, logger = entry
         if not run.ended:  # cancelled before its first step, or its task could not be made
             close_quietly(coroutine)
             if error is None:
-                end(run, CANCELLED, "cancelled before it started", time_of(run, clock))
+                cancel_unstarted(run, time_of(run, clock))
             else:
                 fail(run, error, traceback_of(error), time_of(run, clock))
         try:

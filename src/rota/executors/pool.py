@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..core.run import Run
-    from .base import Done
     from .loop_thread import LoopThread
     from .processpool import ProcessPoolExecutor
+    from .steps import Done
     from .worker_pool import Items
 
 __all__ = ("ProcessPoolExecutor", "ThreadPoolExecutor")
@@ -32,7 +32,7 @@ def __getattr__(name: str) -> Any:
 
         return ProcessPoolExecutor
     if name == "BasePoolExecutor":  # for programs that derive from it
-        from ..compat.pools import BasePoolExecutor
+        from .base_pool import BasePoolExecutor
 
         BasePoolExecutor.register(WorkerPool)  # type: ignore[type-abstract]
         return BasePoolExecutor
@@ -95,7 +95,7 @@ class ThreadPoolExecutor(WorkerPool):
             except BaseException:
                 self._log.exception("The initializer of a worker thread failed")
         context, clock, logger, report = self._context, self._clock, self._log, self._report
-        ended, busy, under_way = self._ended, self._busy, self._under_way
+        ended, busy, under_way = self._room.ended, self._room.busy, self._under_way
         while True:
             item = queue.get()
             if item is None:
@@ -110,7 +110,7 @@ class ThreadPoolExecutor(WorkerPool):
                 under_way[index] = (run, done)
                 coroutine = perform(run, context, clock, logger)
                 if coroutine is not None:
-                    self._count(run, False, index)
+                    self._count_unmeasured(index)
                     self._await(run, coroutine, done, then)
                     self.room_came_free()
                     break
@@ -137,7 +137,7 @@ class ThreadPoolExecutor(WorkerPool):
 
                     self._loop_thread = LoopThread()
             self._loop_thread.submit(run, coroutine, finish, self._clock, self._log, self._context)
-            if self._stopped:  # nobody will end the loop that was made for it, so it ends after it
+            if self._stopped:  # no shutdown will end this loop, so it ends after its coroutine
                 self._loop_thread.stop(wait=False, cancel=False)
         except BaseException as exc:  # no thread for the loop
             close_quietly(coroutine)

@@ -21,7 +21,7 @@ from ..core.states import CANCELLED, LOST, MISSED, end, succeed
 from ..errors import ConfigurationError, SerializationError, UnknownOptionError, WorkerProcessError
 from ..texts import error_text, text_of
 from .process_worker import pack_call
-from .steps import cancel_group, chain, may_start
+from .steps import NOT_STARTED, cancel_group, may_start
 from .worker_pool import WorkerPool
 from .worker_process import Settings, WorkerDiedError, WorkerProcess, forget_all, is_being_prepared
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from ..core.run import Run
     from ..logs import GuardedLogger
-    from .base import Done
+    from .steps import Done
     from .worker_pool import Items
 
 __all__ = ("ProcessPoolExecutor",)
@@ -131,7 +131,7 @@ class ProcessPoolExecutor(WorkerPool):
     # -- on the thread of one worker -----------------------------------------------------------------------------
 
     def _work(self, index: int, queue: Items) -> None:
-        ended, busy, under_way, report = self._ended, self._busy, self._under_way, self._report
+        ended, busy, under_way, report = self._room.ended, self._room.busy, self._under_way, self._report
         try:
             while True:
                 try:
@@ -173,15 +173,14 @@ class ProcessPoolExecutor(WorkerPool):
                 worker = self._ready_worker(index, run)
                 now = time_of(run, self._clock)
                 if run.cancelled:
-                    return end(run, CANCELLED, "cancelled before it started", now)
+                    return end(run, CANCELLED, NOT_STARTED, now)
                 if is_expired(run, now):
                     return end(run, MISSED, "expired", now)
                 assert worker is not None
                 run.started_at = now
                 message = pack_call(run)
-                if not may_start(
-                    run, self._clock
-                ):  # last of all, as starting a worker and pickling take their time
+                # Last of all, as starting a worker and pickling take their time.
+                if not may_start(run, self._clock):
                     return None
             except (SerializationError, WorkerProcessError) as exc:
                 fail(run, exc, "", time_of(run, self._clock))
@@ -256,10 +255,7 @@ class ProcessPoolExecutor(WorkerPool):
 
     def _fail_queued(self, error: WorkerProcessError) -> None:
         for head, done, _ in self._unqueue():
-            for run in chain(head):
-                fail(run, error, "", time_of(run, self._clock))
-                self._count(run, False)
-                self._report(run, done)
+            self._end_queued(head, done, lambda run, now: fail(run, error, "", now))
 
     def _replace(self, index: int) -> None:
         self._log.warning("An idle %s; it is replaced", self._workers.pop(index).end())

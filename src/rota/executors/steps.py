@@ -1,4 +1,4 @@
-"""The steps in which any executor carries a run out: the call, the wait for a coroutine, the outcome.
+"""The steps by which all executors carry a run out: the call, the wait for a coroutine, the outcome.
 
 It starts no thread and knows no executor. Whatever a job does becomes its run's outcome; none of this raises.
 """
@@ -17,7 +17,7 @@ from ..texts import text_of, traceback_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from types import CodeType
     from typing import Any
 
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from ..core.run import ShowsTime
     from ..logs import GuardedLogger
 
+    #: called once for each run, from any thread, after the run has ended
+    Done = Callable[[Run], None]
+    #: writes the end of a run, at an instant
+    WriteEnd = Callable[[Run, int], object]
+
+#: Why a run that was cancelled has no outcome of its own.
+NOT_STARTED = "cancelled before it started"
 #: The flag of ``async def`` in a code object, and what markcoroutinefunction() leaves on others (inspect is slow to load).
 _CO_COROUTINE = 0x80
 _COROUTINE_MARKS = ("_is_coroutine_mark", "_is_coroutine_marker", "_is_coroutine")
@@ -67,11 +74,16 @@ def cancel_group(head: Run) -> None:
         run.cancelled = True
 
 
+def cancel_unstarted(run: Run, now: int) -> None:
+    """End a run that has not started as cancelled."""
+    end(run, CANCELLED, NOT_STARTED, now)
+
+
 def is_coroutine_function(func: Any) -> bool:
     """Whether calling something gives a coroutine; partials and objects with an async ``__call__`` count.
 
-    What it cannot know (a lambda that returns a coroutine) is found when it is called. An object whose attributes cannot be
-    read is none: it will say so when it is called.
+    A lambda that returns a coroutine is not recognised before it is called. Nor is an object whose attributes cannot be read,
+    which fails when it is called.
     """
     try:
         while isinstance(func, partial):
@@ -108,7 +120,7 @@ def context_of(scheduler: Any) -> Context:
 def may_start(run: Run, clock: Clock) -> bool:
     """Whether a run has its permission to start; without it, the run and what follows it in its group are withheld.
 
-    They are reported as others are. What becomes of them is not the executor's business: they may come again.
+    They are reported like all others; the engine may submit them again.
     """
     permission = run.permission
     if permission is None or (run.status == CLAIMED and clock.monotonic() < permission.until):
@@ -139,7 +151,7 @@ def perform(run: Run, context: Context, clock: Clock, logger: GuardedLogger) -> 
         own = run.permission.clock or clock
     now = own.now()
     if run.cancelled:
-        return end(run, CANCELLED, "cancelled before it started", now)
+        return end(run, CANCELLED, NOT_STARTED, now)
     if job is not None and job.policy.expires is not None and is_expired(run, now):
         return end(run, MISSED, "expired", now)
     run.started_at = now
@@ -159,8 +171,8 @@ async def perform_coroutine(
 ) -> None:
     """Await the coroutine that :func:`perform` returned and write the outcome into the run.
 
-    It needs a context of its own (a task has one), in which the run stays the current one. A run that somebody has ended
-    meanwhile (its loop is closed) stays as it is.
+    It needs a context of its own (a task has one), in which the run stays the current one. A run that has been
+    ended meanwhile (as its loop was closed) stays as it is.
     """
     permission = run.permission
     if permission is not None and clock.monotonic() >= permission.until and _has_not_begun(run):
@@ -186,7 +198,7 @@ def record_failure(run: Run, exc: BaseException, now: int, logger: GuardedLogger
     """End a run with what it raised, and log it with its traceback, which begins in the job's own code.
 
     A run that was asked to stop and raises what it was stopped by has been cancelled. A CancelledError that a job gets from
-    something it waits for, while nobody wants it to stop, is a failure like others.
+    something it waits for, while nobody asked it to stop, is a failure like any other.
     """
     if is_stopped_by(run, exc):
         return end(run, CANCELLED, "cancelled while it was running", now)
@@ -228,7 +240,7 @@ def clear_frames(exc: BaseException) -> None:
 
 
 def close_quietly(coroutine: Any) -> None:
-    """Close a coroutine that nobody will await (any more); what it does about that is its own affair."""
+    """Close a coroutine that will not be awaited; what it raises then is ignored."""
     try:
         coroutine.close()
     except BaseException:
@@ -242,22 +254,22 @@ def call(run: Run, job: Any) -> Any:
     return job.func(*job.args, **kwargs) if kwargs else job.func(*job.args)
 
 
-#: The code whose frames stand before a job's in its traceback.
+#: The code whose frames come before those of the job in a traceback.
 _OWN_CODE: set[CodeType] = {perform.__code__, perform_coroutine.__code__, call.__code__}
 
 
 def is_ours(*functions: Any) -> None:
-    """Count the frames of more functions among those that come before a job's."""
+    """Leave the frames of these functions, too, out of the tracebacks of jobs."""
     _OWN_CODE.update(function.__code__ for function in functions)
 
 
 def _task_is_cancelled() -> bool:
-    """Whether somebody asked the asyncio task that calls this to stop."""
+    """Whether the current asyncio task was asked to stop."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is None:
         return False
     try:
         task: Any = asyncio.current_task()
         return task is not None and task.cancelling() > 0
-    except Exception:  # no loop runs here, or it has tasks of its own kind
+    except Exception:  # no loop runs here, or its tasks are of another kind
         return False

@@ -8,12 +8,11 @@ from __future__ import annotations
 import threading
 from functools import partial
 
-from ..core.admission import Pace, ahead
-from ..core.run import Run, time_of
-from ..core.states import CANCELLED, end
+from ..core.room import Room
 from ..errors import MissingExtraError
 from .base import UNBOUNDED, NativeExecutor
 from .steps import cancel_group, chain, close_quietly, is_coroutine_function, perform, perform_coroutine
+from .tasks import Tasks
 
 try:
     from twisted.internet.defer import Deferred
@@ -24,9 +23,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable, Coroutine, Generator, Sequence
+    from contextvars import Context
     from typing import Any
 
-    from .base import Done
+    from ..core.run import Run
+    from .steps import Done
+    from .tasks import Entry
 
 __all__ = ("TwistedExecutor",)
 
@@ -40,14 +42,12 @@ class TwistedExecutor(NativeExecutor):
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._in_flight = 0
-        self._ended = 0
-        self._busy = 0
-        self._pace = Pace()
+        #: all runs, also the coroutines
+        self._room = Room(0)
         #: heads of groups that wait for a thread or work in one, and which run of its group each has in hand
         self._threaded: dict[Run, Run] = {}
-        #: how to cancel the coroutines that are under way
-        self._cancels: dict[Run, Callable[[], object]] = {}
+        #: with each run, what a function returned, the run's callback, the rest of its group, what takes that, and the work itself
+        self._tasks = Tasks(self._ended)
         self._working = threading.local()
 
     def start(self, scheduler: Any, alias: str) -> None:
@@ -62,19 +62,14 @@ class TwistedExecutor(NativeExecutor):
 
     def function_room(self) -> int:
         """Return room for the free threads and about a tenth of a second of work, at the pace of the runs so far."""
-        waiting = self._ahead()
-        if len(self._threaded) > self._threads + waiting // 2:
-            return 0
-        return max(0, self._threads + waiting - len(self._threaded))
+        room, in_hand = self._room, len(self._threaded)
+        with self._changed:
+            left = room.left(self._threads, in_hand)
+        return left if in_hand <= room.worth_at else 0
 
     @property
     def _threads(self) -> int:
         return int(self._reactor.getThreadPool().max)
-
-    def _ahead(self) -> int:
-        with self._changed:
-            self._pace.update(self._busy, self._ended)
-        return ahead(self._threads, self._pace.average)
 
     def submit(self, runs: Sequence[Run], done: Done) -> None:
         """Carry runs out: plain functions in the reactor's threads, coroutine functions on the reactor."""
@@ -85,13 +80,13 @@ class TwistedExecutor(NativeExecutor):
             (coroutines if is_coroutine_function(head.job.func) else plain).append(head)
         count = sum(len(chain(head)) for head in runs)
         with self._changed:
-            self._in_flight += count
+            self._room.submitted += count
         if coroutines:
             try:  # first, as it takes all of them or raises
                 self._reactor.callFromThread(self._begin_all, coroutines, done)
             except BaseException:
                 with self._changed:
-                    self._in_flight -= count
+                    self._room.submitted -= count
                 raise
         for head in plain:
             self._to_thread(head, done)
@@ -103,20 +98,19 @@ class TwistedExecutor(NativeExecutor):
         if wait and not isInIOThread():  # type: ignore[no-untyped-call]
             own = getattr(self._working, "runs", 0)  # a run does not wait for itself
             with self._changed:
-                self._changed.wait_for(lambda: self._in_flight <= own)
+                self._changed.wait_for(lambda: self._room.in_flight <= own)
 
     def cancel(self) -> None:
         """Cancel the coroutines, and ask the plain functions to stop; those that have not started will not."""
         for current in list(self._threaded.values()):
             cancel_group(current)
-        self._reactor.callFromThread(self._cancel_coroutines)
+        self._reactor.callFromThread(self._tasks.cancel_all)
 
     def _finish(self, run: Run, done: Done) -> None:
         with self._changed:
-            self._in_flight -= 1
-            self._ended += 1
+            self._room.ended[0] += 1
             if run.started_at is not None and run.finished_at is not None:
-                self._busy += run.finished_at - run.started_at
+                self._room.busy[0] += run.finished_at - run.started_at
             self._changed.notify_all()
         self._report(run, done)
 
@@ -179,44 +173,45 @@ class TwistedExecutor(NativeExecutor):
         done: Done,
         go_on: Callable[[Run, Done], None],
         work: Coroutine[Any, Any, None],
-        *awaited: Coroutine[Any, Any, Any],
+        awaited: Coroutine[Any, Any, Any] | None = None,
     ) -> None:
-        """Drive a coroutine, which awaits others; when it has ended, the next run of its group goes to ``go_on``."""
+        """Drive a coroutine, which may await another one; when it has ended, the next run of its group goes to ``go_on``."""
+        make_task = _DeferredTask if self._loop is None else self._make_task
+        self._tasks.begin(make_task, work, self._context.copy(), (run, awaited, done, then, go_on, work))
 
-        def ended(result: Any) -> None:
-            self._cancels.pop(run, None)
-            if not run.ended:
-                for coroutine in (work, *awaited):
-                    close_quietly(
-                        coroutine
-                    )  # a task that is cancelled before its first step leaves them as they are
-                if isinstance(result, BaseException):
-                    self._refuse(run, result)
-                else:
-                    end(run, CANCELLED, "cancelled before it started", time_of(run, self._clock))
-            self._finish(run, done)
-            if then is not None:
-                go_on(then, done)
+    def _make_task(self, work: Coroutine[Any, Any, None], context: Context) -> Any:
+        # Task factories need not know of contexts; a task copies the one in which it is made.
+        assert self._loop is not None
+        return context.run(self._loop.create_task, _either(work, self._loop))
 
-        context = self._context.copy()
-        try:
-            if self._loop is not None:
-                # Task factories need not know of contexts; a task copies the one in which it is made.
-                task = context.run(self._loop.create_task, _either(work, self._loop))
-                task.add_done_callback(ended)
-                self._cancels[run] = task.cancel
-            else:
-                deferred = context.run(Deferred.fromCoroutine, work)
-                if not deferred.called:
-                    self._cancels[run] = deferred.cancel
-                deferred.addBoth(ended)
-        except BaseException as exc:  # a task factory of the program's may do anything
-            ended(exc)
+    def _ended(self, entry: Entry, error: BaseException | None) -> None:
+        run, awaited, done, then, go_on, work = entry
+        if not run.ended:
+            close_quietly(work)  # a task that is cancelled before its first step leaves it as it is
+        self._end_unfinished(run, awaited, error)
+        self._finish(run, done)
+        if then is not None:
+            go_on(then, done)
 
-    def _cancel_coroutines(self) -> None:
-        for run, cancel in list(self._cancels.items()):
-            cancel_group(run)
-            cancel()
+
+class _DeferredTask:
+    """A coroutine that awaits Deferreds, as the registry sees tasks."""
+
+    def __init__(self, work: Coroutine[Any, Any, None], context: Context) -> None:
+        self._deferred = context.run(Deferred.fromCoroutine, work)
+        self._deferred.addErrback(lambda failure: None)  # what is not in the run's outcome is nobody's
+
+    def done(self) -> bool:
+        return bool(self._deferred.called)
+
+    def add_done_callback(self, callback: Callable[[_DeferredTask], None]) -> None:
+        self._deferred.addBoth(lambda result: callback(self))
+
+    def cancel(self) -> None:
+        self._deferred.cancel()
+
+    def cancelled(self) -> bool:
+        return True  # only then has it ended without an outcome of its run
 
 
 async def _either(work: Coroutine[Any, Any, None], loop: AbstractEventLoop) -> None:

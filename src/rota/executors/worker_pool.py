@@ -1,6 +1,6 @@
-"""What pools have in common: so many threads on one queue, how much work they are given, how they begin and end.
+"""What the pools share: threads on one queue, how much work they are given, and how threads start and end.
 
-A pool says what its threads do with a run. It has no future and no lock per run, and it carries nothing out itself.
+It carries no run out: its subclasses say how a thread does. There is no future and no lock per run.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ import threading
 from abc import abstractmethod
 from queue import Empty, SimpleQueue
 
-from ..core.admission import Pace, ahead
-from ..core.run import Run, time_of
-from ..core.states import CANCELLED, end
+from ..core.room import Room
 from ..errors import ConfigurationError
 from .base import NativeExecutor
-from .steps import cancel_group, chain
+from .steps import cancel_group, cancel_unstarted, chain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +20,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from typing import Any
 
-    from .base import Done
+    from ..core.run import Run
+    from .steps import Done, WriteEnd
 
     #: the head of a group, its callback, and how often the pool had been cancelled when it was queued
     Item = tuple[Run, Done, int]
@@ -50,18 +49,11 @@ class WorkerPool(NativeExecutor):
         self._stopped = False
         #: whether a thread that is needed could not be started
         self._short = False
-        self._submitted = 0
-        # A counter for each thread needs no lock; the first one is everybody else's, under the lock.
-        self._ended = [0]
-        self._busy = [0]
-        #: ended runs that tell nothing about how long runs keep a worker busy
-        self._unmeasured = 0
+        self._room = Room(self.max_workers)
         #: what each thread has in hand
         self._under_way: dict[int, tuple[Run, Done]] = {}
-        #: how often cancel() was called: a thread that took an item before the last time may not have been seen with it
+        #: how often cancel() was called: a thread compares it with that of its item, which cancel() may have missed
         self._cancellations = 0
-        self._pace = Pace()
-        self._roomy_at = self.max_workers
 
     def start(self, scheduler: Any, alias: str) -> None:
         """Make the pool ready; threads start with the first runs."""
@@ -97,28 +89,30 @@ class WorkerPool(NativeExecutor):
 
     def capacity(self) -> int:
         """Return room for about a tenth of a second of work, at the pace of the runs so far; at least the free workers."""
-        waiting = self._ahead()
-        self._roomy_at = self.max_workers + waiting // 2
-        return max(0, self.max_workers + waiting - self.in_flight)
+        room = self._room
+        return room.left(self.max_workers, room.in_flight)
 
-    def roomy(self) -> bool:
+    def worth_a_pass(self) -> bool:
         """Whether so much room has come free that another pass of the engine pays."""
         if self._short:
-            self._start_threads()
-        return self.in_flight <= self._roomy_at
+            with self._lock:
+                self._start_threads()
+        room = self._room
+        return room.in_flight <= room.worth_at
 
     @property
     def in_flight(self) -> int:
         """How many runs wait for a worker or keep one busy."""
-        return self._submitted - sum(self._ended)
+        return self._room.in_flight
 
     def submit(self, runs: Sequence[Run], done: Done) -> None:
         """Queue runs for the workers; more threads are started while there are fewer than runs under way."""
-        count = 0
+        count = len(runs)
         for head in runs:
-            count += 1 if head.then is None else len(chain(head))
+            if head.then is not None:
+                count += len(chain(head)) - 1
         with self._lock:
-            self._submitted += count
+            self._room.submitted += count
             self._stopped = False
             self._start_threads()
             put = self._queue.put
@@ -143,7 +137,7 @@ class WorkerPool(NativeExecutor):
                 if "_pool_view" in self.__dict__:
                     self.__dict__["_pool_view"].shutdown(False)
                 return None
-            # Nobody is left for what came later, or for what no thread could be started for.
+            # No thread is left for what was queued later, or no thread could be started for it.
             with self._lock:
                 items = self._unqueue()
                 for item in items:
@@ -156,7 +150,7 @@ class WorkerPool(NativeExecutor):
                 return self._cancel_queued()
 
     def _join(self, wait: bool) -> None:
-        """End what is under way elsewhere than in the threads, after what it has in hand; with ``wait``, wait for that."""
+        """End what works outside of the threads after what it has in hand; with ``wait``, wait for that."""
 
     def cancel(self) -> None:
         """End queued runs as cancelled, and ask the runs under way to stop."""
@@ -168,13 +162,19 @@ class WorkerPool(NativeExecutor):
 
     def _cancel_queued(self) -> None:
         for head, done, _ in self._unqueue():
-            for run in chain(head):
-                end(run, CANCELLED, "cancelled before it started", time_of(run, self._clock))
-                self._count(run, False)
-                self._report(run, done)
+            self._end_queued(head, done, cancel_unstarted)
+
+    def _end_queued(self, head: Run, done: Done, write_end: WriteEnd) -> None:
+        """End each run of a group that was queued and that no worker carries out, count it and report it."""
+
+        def write_and_count(run: Run, now: int) -> None:
+            write_end(run, now)
+            self._count_unmeasured()
+
+        self._end_group(head, done, write_and_count)
 
     def _unqueue(self) -> list[Item]:
-        """Take out what waits for a worker, but not what tells threads to end."""
+        """Take the queued runs out; the orders to end stay in the queue."""
         items: list[Item] = []
         orders = 0
         while True:
@@ -200,45 +200,44 @@ class WorkerPool(NativeExecutor):
                     self._queue.put(None)
                 self._threads = []
 
-    def _count(self, run: Run, measured: bool, index: int = 0) -> None:
-        """Count a run as ended; only threads that have a counter of their own need no lock."""
-        with self._lock:
-            self._ended[index] += 1
-            self._unmeasured += not measured
+    def _count_unmeasured(self, index: int = 0) -> None:
+        """Count a run as ended that tells nothing about how long runs keep a worker busy.
 
-    def _ahead(self) -> int:
-        self._pace.update(sum(self._busy), sum(self._ended) - self._unmeasured)
-        return ahead(self.max_workers, self._pace.average)
+        :param index: which place counts it; without the lock, only the worker itself counts in its place
+        """
+        with self._lock:
+            self._room.ended[index] += 1
+            self._room.unmeasured += 1
 
     def _start_threads(self) -> None:
-        """Start threads while there are fewer than runs; one that cannot be started is tried again by the next pass."""
-        with self._lock:
-            wanted = min(self.max_workers, self.in_flight)
-            while len(self._threads) < wanted:
-                thread = threading.Thread(
-                    target=self._main,
-                    args=(len(self._ended), self._queue),
-                    name=f"{self._name}_{len(self._threads)}",
-                    daemon=True,
-                )
-                self._ended.append(0)
-                self._busy.append(0)
-                try:
-                    thread.start()
-                except Exception as exc:  # a limit of the system
-                    self._ended.pop()
-                    self._busy.pop()
-                    if not self._short:
-                        self._log.error(
-                            "Worker thread %s cannot be started (%s); %d work, and it is tried again",
-                            thread.name,
-                            exc,
-                            len(self._threads),
-                        )
-                    self._short = True
-                    return
-                self._threads.append(thread)
-            self._short = False
+        """Start threads while there are fewer than runs, under the lock; the next pass tries again for those that do not start."""
+        room = self._room
+        wanted = min(self.max_workers, room.in_flight)
+        while len(self._threads) < wanted:
+            thread = threading.Thread(
+                target=self._main,
+                args=(len(room.ended), self._queue),
+                name=f"{self._name}_{len(self._threads)}",
+                daemon=True,
+            )
+            room.ended.append(0)
+            room.busy.append(0)
+            try:
+                thread.start()
+            except Exception as exc:  # a limit of the system
+                room.ended.pop()
+                room.busy.pop()
+                if not self._short:
+                    self._log.error(
+                        "Worker thread %s cannot be started (%s); %d work, and it is tried again",
+                        thread.name,
+                        exc,
+                        len(self._threads),
+                    )
+                self._short = True
+                return
+            self._threads.append(thread)
+        self._short = False
 
     def _main(self, index: int, queue: Items) -> None:
         try:
@@ -254,13 +253,10 @@ class WorkerPool(NativeExecutor):
                     self._short = True
 
     def _end_under_way(self, index: int, exc: BaseException) -> None:
-        """End what a thread leaves that something else than a job has ended, such as a clock that raises."""
+        """End the runs of a thread that was ended by an error outside of all jobs, such as a clock that raises."""
         item = self._under_way.pop(index, None)
         if item is not None and not item[0].ended:
-            for run in chain(item[0]):
-                self._refuse(run, exc)
-                self._count(run, False)
-                self._report(run, item[1])
+            self._end_queued(*item, lambda run, _: self._refuse(run, exc))
 
     @abstractmethod
     def _work(self, index: int, queue: Items) -> None:

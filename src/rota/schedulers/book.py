@@ -350,9 +350,9 @@ class JobBook:
         id = job_id if type(job_id) is str else usable_id(job_id)
         if id is None:
             raise no_such_job(job_id, ())
-        alias: str | None = None
+        alias: str | None
         if self.is_open or self.goes_to_stores():
-            for name, store in (
+            for alias, store in (  # noqa: B007  # the one at which the loop ends is told
                 self.stores(jobstore) if jobstore is not None else list(self.scheduler._jobstores.items())
             ):
                 if store.does_io and usable_id(id) is None:
@@ -361,8 +361,9 @@ class JobBook:
                     store.remove_job(id)
                 except JobLookupError:
                     continue
-                alias = name
                 break
+            else:
+                alias = None
         else:
             with self.scheduler._jobstores_lock:
                 alias = self.pending.remove(id, jobstore)

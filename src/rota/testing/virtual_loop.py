@@ -12,9 +12,9 @@ from heapq import heappop, heappush
 from itertools import count
 
 from ..clock import SECOND
-from ..core.states import CANCELLED, end
 from ..executors.base import NativeExecutor
-from ..executors.steps import cancel_group, chain, close_quietly, perform, perform_coroutine
+from ..executors.steps import chain, perform, perform_coroutine
+from ..executors.tasks import Tasks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from ..clock import Clock
     from ..core.run import Run
-    from ..executors.base import Done
+    from ..executors.steps import Done
+    from ..executors.tasks import Entry
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
@@ -165,7 +166,8 @@ class VirtualExecutor(NativeExecutor):
 
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop
-        self._tasks: dict[asyncio.Task[None], Run] = {}
+        #: with each run, its coroutine, the run's callback, and the rest of its group
+        self._tasks = Tasks(self._ended)
         #: how many runs have been handed over and have not ended
         self.under_way = 0
 
@@ -183,9 +185,7 @@ class VirtualExecutor(NativeExecutor):
 
     def cancel(self) -> None:
         """Cancel the coroutines that are under way."""
-        for task, run in list(self._tasks.items()):
-            cancel_group(run)
-            task.cancel()
+        self._tasks.cancel_all()
 
     def _go_on(self, first: Run | None, done: Done) -> None:
         """Run a group, as far as it goes without waiting."""
@@ -201,15 +201,10 @@ class VirtualExecutor(NativeExecutor):
 
     def _await(self, run: Run, coroutine: Coroutine[Any, Any, Any], then: Run | None, done: Done) -> None:
         work = perform_coroutine(run, coroutine, self._clock, self._log)
-        task = self._loop.create_task(work, context=self._context.copy())
-        self._tasks[task] = run
+        self._tasks.begin(self._loop.create_task, work, self._context.copy(), (run, coroutine, done, then))
 
-        def ended(task: asyncio.Task[None]) -> None:
-            del self._tasks[task]
-            if not run.ended:  # cancelled before its first step
-                close_quietly(coroutine)
-                end(run, CANCELLED, "cancelled while it was running", self._clock.now())
-            self._report(run, done)
-            self._go_on(then, done)
-
-        task.add_done_callback(ended)
+    def _ended(self, entry: Entry, error: BaseException | None) -> None:
+        run, coroutine, done, then = entry
+        self._end_unfinished(run, coroutine, error, "cancelled while it was running")
+        self._report(run, done)
+        self._go_on(then, done)

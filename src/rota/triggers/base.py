@@ -8,33 +8,33 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextvars import ContextVar
-from datetime import UTC, datetime, timedelta
-from datetime import timezone as dt_timezone
+from datetime import UTC, datetime
 
-from ..clock import SECOND, SYSTEM_CLOCK, moment, trigger_zone
+from ..clock import SECOND, moment, trigger_zone
 from ..clock import instant as to_instant
-from ..errors import DeserializationError, TooMuchWorkError, TriggerError, TriggerTypeError
+from ..errors import TooMuchWorkError, TriggerError, TriggerTypeError
 from ..texts import repr_of, shortened
-from ..util import astimezone, convert_to_datetime, local_timezone
+from ..util import timezone_to_text
 from .algebra.operators import TriggerOperators
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import date, tzinfo
-    from typing import Any
+    from typing import Any, ClassVar
 
+    from .fields import Fields
     from .lint import Finding
 
 #: How many occurrences the default methods walk before they give up counting one by one.
 WALK_LIMIT = 100_000
 
-#: The scheduler that asks; its zone is looked up for those who need it, as the local one takes a while to be found.
+#: The scheduler that asks. Its zone is looked up only if a trigger needs it, as finding the local zone takes a while.
 _asking: ContextVar[Any] = ContextVar("rota.asking", default=None)
 
 
 class AskedBy:
-    """While this lasts, programs' triggers without a zone are told the time in that of the scheduler, as in APScheduler.
+    """A context in which custom triggers without a zone are told the time in the scheduler's zone, as in APScheduler.
 
     :param scheduler: whatever has a ``timezone``
     """
@@ -79,9 +79,9 @@ class BaseTrigger(TriggerOperators, ABC):
     #: whether the next time is counted from the end of the run, so that :meth:`after` only tells what it would be for a run
     #: that takes no time
     follows_end: bool = False
-    #: whether finding the times takes an amount of work that is not known beforehand, so that it is counted
+    #: whether the work of finding the times is not known beforehand and has to be counted
     counts_work: bool = False
-    #: whether finding the times may call what a program has written
+    #: whether finding the times may call code of the program
     asks_programs: bool = True
 
     @property
@@ -178,11 +178,11 @@ class BaseTrigger(TriggerOperators, ABC):
         return last, count
 
     def moved(self, delta: int) -> BaseTrigger:
-        """Return the trigger that would have been made here and now by a clock that is ahead of this machine's.
+        """Return the trigger that would have been made now if this machine's clock were ahead of what it is.
 
         Only a start that is the time of construction moves; a trigger without one is returned as it is.
 
-        :param delta: by how many microseconds that clock is ahead
+        :param delta: by how many microseconds
         """
         return self
 
@@ -270,15 +270,13 @@ class BaseTrigger(TriggerOperators, ABC):
         return next_fire_time
 
     def _asked_moment(self, instant: int) -> datetime:
-        """Return an instant as a program's trigger is told it: in its zone, or else that of the scheduler that asks, or UTC."""
+        """Return an instant as custom triggers are told it: in their zone, else that of the scheduler that asks, else UTC."""
         return moment(instant, trigger_zone(self) or getattr(_asking.get(), "timezone", None) or UTC)
 
     def _moment(self, instant: int) -> datetime:
         zone = self.timezone or UTC
         if not instant % SECOND and 0 <= instant < _QUICK_LIMIT:
-            return datetime.fromtimestamp(
-                instant // SECOND, zone
-            )  # much faster than moment(), where it is exact
+            return datetime.fromtimestamp(instant // SECOND, zone)  # faster than moment(), and exact here
         return moment(instant, zone)
 
 
@@ -291,13 +289,17 @@ class InstantTrigger(BaseTrigger):
 
     __slots__ = ()
 
+    #: the name of the kind in specs
+    alias = ""
+    #: the parameters of the kind
+    declared: ClassVar[Fields]
     #: the class whose ``after()`` answers
     _native: type[InstantTrigger]
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if cls.counts_work:
-            from ..work import COUNTED, counted  # most schedules are made of plain triggers only
+            from ..work import COUNTED, counted  # import time; plain triggers do without
 
             for name in COUNTED:
                 if name in cls.__dict__:
@@ -329,12 +331,19 @@ class InstantTrigger(BaseTrigger):
     @abstractmethod
     def after(self, instant: int, previous: int | None = None) -> int | None: ...
 
-    @abstractmethod
-    def __getstate__(self) -> dict[str, Any]: ...
+    def spec(self) -> dict[str, Any] | None:
+        return self.declared.spec(self, self.alias)
 
-    @abstractmethod
-    def _identity(self) -> tuple[Any, ...]:
+    def __getstate__(self) -> dict[str, Any]:
+        return self.declared.state(self)
+
+    def _identity(self) -> object:
         """Return everything that makes two triggers equal, hashable."""
+        return self.declared.identity(self)
+
+    @property
+    def _zone_text(self) -> str | None:
+        return timezone_to_text(self.timezone or UTC)
 
     def __str__(self) -> str:
         return type(self).__name__
@@ -345,6 +354,8 @@ class InstantTrigger(BaseTrigger):
         return f"<{type(self).__name__} {self}>" if spec is None else self._call(spec)
 
     def _call(self, spec: dict[str, Any]) -> str:
+        from .fields import call_text  # rare
+
         return call_text(type(self).__name__, spec)
 
     def __eq__(self, other: object) -> bool:
@@ -355,101 +366,3 @@ class InstantTrigger(BaseTrigger):
 
     def __hash__(self) -> int:
         return hash((type(self), self._identity()))
-
-
-def _instant_or_none(value: datetime | None) -> int | None:
-    return None if value is None else to_instant(value)
-
-
-def call_text(name: str, options: dict[str, Any], *positional: object) -> str:
-    """Return a call with keywords as Python writes it; the ``type`` of a spec is no keyword."""
-    given = [f"{key}={repr_of(value)}" for key, value in options.items() if key != "type"]
-    return f"{name}({', '.join([*map(repr, positional), *given])})"
-
-
-# --------------------------------------------------------------------------------- what the constructors have in common
-
-#: What a date without a zone is read in where its wall time has to stay what it is, even where clocks jump over it.
-NO_ZONE = dt_timezone(timedelta(0), "none")
-
-
-def current_instant(now: int | None) -> int:
-    """Return ``now``, or the system's time where the caller gives none."""
-    return SYSTEM_CLOCK.now() if now is None else now
-
-
-def zone_for(timezone: Any, *dates: Any) -> tzinfo:
-    """Return the zone of a trigger: the one given, else that of the first aware datetime, else the local one."""
-    if timezone:
-        zone = astimezone(timezone)
-        assert zone is not None
-        return zone
-    for value in dates:
-        if isinstance(value, datetime) and value.tzinfo is not None:
-            zone = astimezone(value.tzinfo)
-            assert zone is not None
-            return zone
-    return local_timezone(*_PATCHED)
-
-
-#: Where programs put a function of their own in the place of the name.
-_PATCHED = tuple(f"rota.triggers.{name}" for name in ("cron", "interval", "date", "calendarinterval"))
-
-
-def is_zone_given(timezone: Any, *dates: Any) -> bool:
-    """Tell whether :func:`zone_for` answers with a zone that was given, and not with that of this machine."""
-    return bool(timezone) or any(isinstance(value, datetime) and value.tzinfo is not None for value in dates)
-
-
-def carries_zone(value: Any, name: str) -> bool:
-    """Tell whether a datetime, date or string is read without regard to a zone; so is None, which is not read."""
-    read = convert_to_datetime(value, NO_ZONE, name)
-    return read is None or read.tzinfo is not NO_ZONE
-
-
-def optional_instant(value: Any, zone: tzinfo, name: str) -> int | None:
-    """Return the instant of a datetime, date or string, None for None."""
-    return _instant_or_none(convert_to_datetime(value, zone, name))
-
-
-def checked_jitter(jitter: Any) -> float | None:
-    """Return a jitter in seconds, given as a number or timedelta; None stays None.
-
-    :raises TriggerTypeError: if it is something else
-    :raises TriggerError: if it is negative or not finite
-    """
-    return _checked_seconds("jitter", jitter)
-
-
-def checked_spread(spread: Any) -> float | None:
-    """Return a spread in seconds, as :func:`checked_jitter` does a jitter."""
-    return _checked_seconds("spread", spread)
-
-
-def _checked_seconds(name: str, value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, timedelta):
-        value = value.total_seconds()
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TriggerTypeError(f"{name} must be a number of seconds, not {repr_of(value)}")
-    if not 0 <= value < 10**9:
-        raise TriggerError(f"{name} must be a number of seconds from 0 up, not {repr_of(value)}")
-    return value
-
-
-def checked_state(trigger: object, state: Any, newest: int) -> dict[str, Any]:
-    """Return a pickled state if its version is known; also that of APScheduler 3.0, which is a tuple.
-
-    :raises DeserializationError: (a ``ValueError``) if the state was written by a later version
-    """
-    if isinstance(state, tuple):
-        state = state[1]
-    version = state.get("version", 1)
-    if version > newest:
-        raise DeserializationError(
-            f"Got serialized data for version {version} of {type(trigger).__name__}, but only versions up to {newest} "
-            f"can be handled; install the version of Rota that wrote it"
-        )
-    found: dict[str, Any] = state
-    return found

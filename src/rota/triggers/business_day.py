@@ -5,16 +5,15 @@ Pure but for what the calendar looks up; see :mod:`rota.calendars`.
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, time
 
 from ..calendars import BusinessCalendar
 from ..clock import LAST_INSTANT, SECOND, moment
 from ..errors import NeverFiresError, TriggerError
-from ..util import suggestion, timezone_to_text
+from ..util import suggestion
 from ..zone_maps import DAY, zone_map
 from .algebra.business_days import checked_calendar, checked_whole, date_of, day_of
-from .base import (
-    InstantTrigger,
+from .arguments import (
     checked_jitter,
     checked_spread,
     checked_state,
@@ -22,6 +21,8 @@ from .base import (
     optional_instant,
     zone_for,
 )
+from .base import InstantTrigger
+from .fields import JITTER, TIMEZONE, Field, Fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,6 +74,24 @@ class BusinessDayTrigger(InstantTrigger):
     spread: float | None
     timezone: tzinfo
     zone_given: bool
+
+    alias = "business_day"
+    # States have each slot by its name.
+    declared = Fields(
+        1,
+        Field("nth"),
+        Field("calendar", write=lambda calendar: calendar.spec()),
+        Field("of", "month"),
+        *(Field(name, 0, held=None, spec=f"_time.{name}") for name in ("hour", "minute", "second")),
+        Field("start_date", None, held=None, spec="_start_text"),
+        Field("end_date", None, held=None, spec="_end_text"),
+        TIMEZONE,
+        JITTER,
+        Field("spread", None),
+        *(Field(name, spec=None) for name in ("_clock", "_start", "_end")),
+        Field("zone_given", spec=None, same=None),
+        states=" ".join(__slots__),
+    )
 
     def __init__(
         self,
@@ -160,51 +179,32 @@ class BusinessDayTrigger(InstantTrigger):
                     return zone_map(self.timezone).second_of(day * DAY + self._clock) * SECOND
         return None
 
-    def spec(self) -> dict[str, Any] | None:
-        """Return ``{"type": "business_day", "nth", "calendar", …}``."""
-        zone = timezone_to_text(self.timezone)
-        if zone is None:
-            return None
-        result: dict[str, Any] = {"type": "business_day", "nth": self.nth, "calendar": self.calendar.spec()}
-        if self.of != "month":
-            result["of"] = self.of
-        minutes, second = divmod(self._clock, 60)
-        for name, value in (("hour", minutes // 60), ("minute", minutes % 60), ("second", second)):
-            if value:
-                result[name] = value
-        for name, at in (("start_date", self._start), ("end_date", self._end)):
-            if at is not None:
-                result[name] = moment(at, self.timezone).isoformat()
-        result["timezone"] = zone
-        for name, seconds in (("jitter", self.jitter), ("spread", self.spread)):
-            if seconds is not None:
-                result[name] = seconds
-        return result
-
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> BusinessDayTrigger:
         """Return the trigger of a :meth:`spec`."""
         return cls(**{name: value for name, value in spec.items() if name != "type"})
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"version": 1, **{name: getattr(self, name) for name in self.__slots__}}
 
     def __setstate__(self, state: Any) -> None:
         state = checked_state(self, state, 1)
         for name in self.__slots__:
             setattr(self, name, state.get(name, True) if name == "zone_given" else state[name])
 
-    def _identity(self) -> tuple[Any, ...]:
-        zone = timezone_to_text(self.timezone)
-        return (
-            (self.nth, self.of, self.calendar, self._clock, zone),
-            (self._start, self._end, self.jitter, self.spread),
-        )
+    @property
+    def _time(self) -> time:
+        minutes, second = divmod(self._clock, 60)
+        return time(minutes // 60, minutes % 60, second)
+
+    @property
+    def _start_text(self) -> str | None:
+        return None if self._start is None else moment(self._start, self.timezone).isoformat()
+
+    @property
+    def _end_text(self) -> str | None:
+        return None if self._end is None else moment(self._end, self.timezone).isoformat()
 
     def _shown(self) -> list[str]:
-        minutes, second = divmod(self._clock, 60)
         of = [f"of='{self.of}'"] if self.of != "month" else []
-        return [f"nth={self.nth}", *of, f"time='{minutes // 60:02}:{minutes % 60:02}:{second:02}'"]
+        return [f"nth={self.nth}", *of, f"time='{self._time}'"]
 
     def __str__(self) -> str:
         return f"business_day[{', '.join(self._shown())}]"

@@ -11,17 +11,11 @@ from datetime import time as dt_time
 from ..clock import LAST_INSTANT, SECOND, moment
 from ..errors import TriggerError, TriggerTypeError
 from ..texts import repr_of
-from ..util import asdate, astimezone, timezone_repr, timezone_to_text
+from ..util import asdate, astimezone, timezone_repr
 from ..zone_maps import DAY, zone_map
-from .base import (
-    InstantTrigger,
-    checked_jitter,
-    checked_spread,
-    checked_state,
-    current_instant,
-    is_zone_given,
-    zone_for,
-)
+from .arguments import checked_jitter, checked_spread, checked_state, current_instant, is_zone_given, zone_for
+from .base import InstantTrigger
+from .fields import JITTER, SPREAD, TIMEZONE, ZONE_GIVEN, Field, Fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,6 +71,21 @@ class CalendarIntervalTrigger(InstantTrigger):
     timezone: tzinfo
     zone_given: bool
 
+    alias = "calendarinterval"
+    declared = Fields(
+        1,
+        *(Field(name, 0, state=None) for name in ("years", "months", "weeks", "days")),
+        *(Field(name, 0, held=None, spec=f"time.{name}") for name in ("hour", "minute", "second")),
+        Field("interval", held=None, state="_interval"),
+        Field("time", held=None, state="_time", same="_second_of_day"),
+        Field("start_date", write=date.isoformat),
+        Field("end_date", None, write=date.isoformat),
+        TIMEZONE,
+        JITTER,
+        SPREAD,
+        ZONE_GIVEN,
+    )
+
     def __init__(
         self,
         *,
@@ -109,7 +118,7 @@ class CalendarIntervalTrigger(InstantTrigger):
         self.start_given = start is not None
         self.start_date: date = start or moment(current_instant(now), self.timezone).date()
         self.end_date = self._date("end_date", end_date)
-        # A series without a start of its own that is over by now has no times to come.
+        # Without a start_date, a series that is over already is no error: it has no times to come.
         if self.start_given and self.end_date is not None and self.start_date > self.end_date:
             raise TriggerError(
                 f"end_date cannot be earlier than start_date; got {self.start_date} to {self.end_date}"
@@ -141,7 +150,7 @@ class CalendarIntervalTrigger(InstantTrigger):
         second = instant // SECOND
         today = zone_map(self.timezone).wall_of(second) // DAY + _EPOCH_ORDINAL
         last = self.end_date or date.fromordinal(_LAST_ORDINAL)
-        # Start early enough for a date that was left out, or two: gaps are half a year apart.
+        # Start early enough for one or two dates that are left out: changes of the clocks are half a year apart.
         margin = 2 + 3 * (self.days + 7 * self.weeks + 31 * (self.months + 12 * self.years))
         for since in (min(today, last.toordinal()) - margin, 0):
             at: date | None = self._skip(self.start_date, since)
@@ -172,55 +181,12 @@ class CalendarIntervalTrigger(InstantTrigger):
         wall = (self.start_date.toordinal() - _EPOCH_ORDINAL) * DAY
         return zone_map(self.timezone).second_of(wall) * SECOND
 
-    def spec(self) -> dict[str, Any] | None:
-        """Return ``{"type": "calendarinterval", …}`` with the parameters that are not zero or None."""
-        zone = timezone_to_text(self.timezone)
-        if zone is None:
-            return None
-        at = self.time
-        result: dict[str, Any] = {"type": "calendarinterval"}
-        for name, value in (
-            ("years", self.years),
-            ("months", self.months),
-            ("weeks", self.weeks),
-            ("days", self.days),
-            ("hour", at.hour),
-            ("minute", at.minute),
-            ("second", at.second),
-        ):
-            if value:
-                result[name] = value
-        result["start_date"] = self.start_date.isoformat()
-        if self.end_date is not None:
-            result["end_date"] = self.end_date.isoformat()
-        result["timezone"] = zone
-        if self.jitter is not None:
-            result["jitter"] = self.jitter
-        if self.spread is not None:
-            result["spread"] = self.spread
-        return result
-
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> CalendarIntervalTrigger:
         """Return the trigger of a :meth:`spec`."""
         trigger = cls(**{name: value for name, value in spec.items() if name not in ("type", "end_date")})
         trigger.end_date = trigger._date("end_date", spec.get("end_date"))  # it may be earlier than the start
         return trigger
-
-    def __getstate__(self) -> dict[str, Any]:
-        at = self.time
-        state: dict[str, Any] = {
-            "version": 1,
-            "interval": [self.years, self.months, self.weeks, self.days],
-            "time": [at.hour, at.minute, at.second],
-            "start_date": self.start_date,
-            "end_date": self.end_date,
-            "timezone": self.timezone,
-            "jitter": self.jitter,
-        }
-        if self.spread is not None:
-            state["spread"] = self.spread
-        return state if self.zone_given else {**state, "zone_given": False}
 
     def __setstate__(self, state: Any) -> None:
         state = checked_state(self, state, 1)
@@ -288,11 +254,14 @@ class CalendarIntervalTrigger(InstantTrigger):
         minute, second = divmod(self._second_of_day, 60)
         return dt_time(minute // 60, minute % 60, second)
 
-    def _identity(self) -> tuple[Any, ...]:
-        return (
-            (self.years, self.months, self.weeks, self.days, self._second_of_day),
-            (self.start_date, self.end_date, timezone_to_text(self.timezone), self.jitter, self.spread),
-        )
+    @property
+    def _interval(self) -> list[int]:
+        return [self.years, self.months, self.weeks, self.days]
+
+    @property
+    def _time(self) -> list[int]:
+        at = self.time
+        return [at.hour, at.minute, at.second]
 
     def __str__(self) -> str:
         fields = [

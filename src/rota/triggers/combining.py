@@ -12,16 +12,10 @@ from ..clock import trigger_zone
 from ..errors import NeverFiresError, TriggerError, TriggerTypeError
 from ..work import are_few_left, check_size, spend
 from .algebra.derived import fires_at, following, member_of_state, member_state, refuse_delay
-from .base import (
-    WALK_LIMIT,
-    BaseTrigger,
-    InstantTrigger,
-    call_text,
-    checked_jitter,
-    checked_spread,
-    checked_state,
-)
+from .arguments import checked_jitter, checked_spread, checked_state
+from .base import WALK_LIMIT, BaseTrigger, InstantTrigger
 from .date import DateTrigger
+from .fields import JITTER, SPREAD, Field, Fields, call_text
 from .interval import IntervalTrigger
 
 TYPE_CHECKING = False
@@ -32,9 +26,9 @@ if TYPE_CHECKING:
 
     C = TypeVar("C", "AndTrigger", "OrTrigger")
 
-#: How many times the members of an ``and`` are asked in turn before it gives up looking for a time that suits all.
+#: How often the members of an ``and`` are asked in turn before the search for a common time is given up.
 SEARCH_LIMIT = 10_000
-#: How many triggers an ``and`` may have; each is compared with each other one.
+#: How many triggers an ``and`` may have; each is compared with all others.
 MOST_THAT_AGREE = 100
 
 
@@ -51,8 +45,12 @@ class BaseCombiningTrigger(InstantTrigger):
     __slots__ = ("jitter", "spread", "timezone", "triggers")
     counts_work = True
 
-    #: the name of the kind in ``str()`` and in specs
-    alias = ""
+    declared = Fields(
+        1,
+        Field("triggers", spec="_member_specs", state="_member_states", same="_members"),
+        JITTER,
+        SPREAD,
+    )
     jitter: float | None
     spread: float | None
     timezone: tzinfo | None
@@ -114,17 +112,18 @@ class BaseCombiningTrigger(InstantTrigger):
             )
         )
 
-    def spec(self) -> dict[str, Any] | None:
-        """Return ``{"type", "triggers": [spec, …], "jitter"}``; None if a member has no spec."""
-        members = [member.spec() for member in self.triggers]
-        if None in members:
-            return None
-        result: dict[str, Any] = {"type": self.alias, "triggers": members}
-        if self.jitter is not None:
-            result["jitter"] = self.jitter
-        if self.spread is not None:
-            result["spread"] = self.spread
-        return result
+    @property
+    def _member_specs(self) -> list[dict[str, Any] | None] | None:
+        specs = [member.spec() for member in self.triggers]
+        return None if None in specs else specs
+
+    @property
+    def _member_states(self) -> list[tuple[str, Any]]:
+        return [member_state(member) for member in self.triggers]
+
+    @property
+    def _members(self) -> tuple[BaseTrigger, ...]:
+        return tuple(self.triggers)
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> BaseCombiningTrigger:
@@ -139,14 +138,6 @@ class BaseCombiningTrigger(InstantTrigger):
         trigger.timezone = trigger._zone_of_members()
         return trigger
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = {
-            "version": 1,
-            "triggers": [member_state(member) for member in self.triggers],
-            "jitter": self.jitter,
-        }
-        return state if self.spread is None else {**state, "spread": self.spread}
-
     def __setstate__(self, state: Any) -> None:
         state = checked_state(self, state, 1)
         self.jitter = state["jitter"]
@@ -154,9 +145,6 @@ class BaseCombiningTrigger(InstantTrigger):
         self.triggers = [member_of_state(*member) for member in state["triggers"]]
         check_size(self)
         self.timezone = self._zone_of_members()
-
-    def _identity(self) -> tuple[Any, ...]:
-        return (tuple(self.triggers), self.jitter, self.spread)
 
     def __str__(self) -> str:
         return f"{self.alias}[{', '.join(str(member) for member in self.triggers)}]"
@@ -330,7 +318,7 @@ def _never_agree(one: BaseTrigger, other: BaseTrigger) -> bool:
 
 
 def _starts_are_given(trigger: BaseTrigger) -> bool:
-    """Tell whether no start of a trigger and its parts is the time of construction, which a date may lie before."""
+    """Tell whether the starts of a trigger and all its parts were given; a date may lie before the time of construction."""
     return trigger.start_given and all(map(_starts_are_given, trigger.parts()))
 
 

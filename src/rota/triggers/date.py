@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 
 from ..clock import instant as to_instant
 from ..clock import moment
-from ..util import astimezone, datetime_repr, timezone_to_text
+from ..util import astimezone, datetime_repr
 from ..zone_maps import zone_map
-from .base import InstantTrigger, carries_zone, checked_state, current_instant, optional_instant, zone_for
+from .arguments import carries_zone, checked_state, current_instant, optional_instant, zone_for
+from .base import InstantTrigger
+from .fields import ZONE_GIVEN, Field, Fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +40,14 @@ class DateTrigger(InstantTrigger):
     timezone: tzinfo | None
     zone_given: bool
     start_given: bool
+
+    alias = "date"
+    declared = Fields(
+        1,
+        Field("run_date", same="_run", write=datetime.isoformat),
+        Field("timezone", held=None, spec="_zone_text"),
+        ZONE_GIVEN,
+    )
 
     def __init__(
         self,
@@ -89,26 +99,17 @@ class DateTrigger(InstantTrigger):
         return trigger
 
     def latest(self, first: int, now: int) -> tuple[int, int]:
-        """Return the one time there is."""
+        """Return the only time."""
         return first, 1
 
-    def spec(self) -> dict[str, Any] | None:
-        """Return ``{"type": "date", "run_date", "timezone"}``."""
-        zone = timezone_to_text(self.timezone or UTC)
-        if zone is None:
-            return None
-        return {"type": "date", "run_date": self.run_date.isoformat(), "timezone": zone}
-
     def plain_text(self) -> str | None:
-        """Return the text of a :meth:`spec`, None if it is not as simple as that of most dates."""
+        """Return the :meth:`spec` as JSON text, None if it takes more than the zone's quick way."""
         try:
             zone = zone_map(self.timezone or UTC)
             if zone.quoted is None:
                 return None
             return f'{{"type":"date","run_date":"{zone.isoformat(self._run)}","timezone":{zone.quoted}}}'
-        except (
-            Exception
-        ):  # a foreign zone, or one with a fraction of a second; spec() says what is wrong, if anything is
+        except Exception:  # a foreign zone, or an offset with a fraction of a second: spec() can tell
             return None
 
     @classmethod
@@ -129,10 +130,6 @@ class DateTrigger(InstantTrigger):
         trigger.zone_given = trigger.start_given = True
         return trigger
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = {"version": 1, "run_date": self.run_date}
-        return state if self.zone_given else {**state, "zone_given": False}
-
     def __setstate__(self, state: Any) -> None:
         state = checked_state(self, state, 1)
         run_date = state["run_date"]
@@ -140,9 +137,6 @@ class DateTrigger(InstantTrigger):
         self.start_given = True
         self._run = to_instant(run_date)
         self.timezone = astimezone(run_date.tzinfo)
-
-    def _identity(self) -> tuple[Any, ...]:
-        return (self._run,)
 
     def __str__(self) -> str:
         return f"date[{datetime_repr(self.run_date)}]"

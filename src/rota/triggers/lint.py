@@ -13,7 +13,8 @@ from ..clock import SECOND, moment
 from ..errors import TriggerError, TriggerTypeError
 from ..util import astimezone, timezone_to_text
 from ..zone_maps import DAY, zone_map
-from .base import BaseTrigger, current_instant
+from .arguments import current_instant
+from .base import BaseTrigger
 from .calendarinterval import CalendarIntervalTrigger
 from .cron import CronTrigger
 from .interval import IntervalTrigger
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
     from typing import Any
 
-#: How many of the times that a change touches a finding names.
+#: How many of the affected times a finding lists.
 SHOWN = 10
 _EPOCH = datetime(1970, 1, 1)
 

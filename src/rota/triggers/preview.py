@@ -10,7 +10,8 @@ from datetime import UTC, date, datetime
 from ..clock import instant, moment
 from ..errors import TriggerError
 from ..util import convert_to_datetime
-from .base import BaseTrigger, current_instant
+from .arguments import current_instant
+from .base import BaseTrigger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Is called with a message for each string that is read without a ``dialect`` and has two readings; see :mod:`rota.compat`.
+#: Called with a message for each string that is read without a ``dialect`` and has two readings; see :mod:`rota.compat`.
 listener: Callable[[str], None] | None = None
 
 
@@ -37,7 +37,7 @@ def two_readings(expr: str) -> tuple[str, str] | None:
 
 
 def difference(expr: str) -> str | None:
-    """Return what is said of a crontab string that has two readings; None for one that has not."""
+    """Return the message about a crontab string that has two readings, None for any other."""
     found = two_readings(expr)
     if found is None:
         return None
@@ -49,7 +49,7 @@ def difference(expr: str) -> str | None:
 
 
 def tell(expr: str) -> None:
-    """Tell the listener of a crontab string, if it has two readings."""
+    """Call the listener if a crontab string has two readings."""
     message = None if listener is None else difference(expr)
     if message is not None and listener is not None:
         listener(message)

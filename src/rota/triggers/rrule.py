@@ -12,12 +12,10 @@ from ..calendars.recurrence_text import read_recurrence
 from ..clock import LAST_INSTANT, SECOND, moment
 from ..clock import instant as to_instant
 from ..errors import TooMuchWorkError, TriggerError, TriggerTypeError
-from ..util import astimezone, convert_to_datetime, timezone_to_text
+from ..util import astimezone, convert_to_datetime
 from ..work import STEPS_OF_A_PLAN, refusing, within
-from .base import (
+from .arguments import (
     NO_ZONE,
-    WALK_LIMIT,
-    InstantTrigger,
     checked_jitter,
     checked_spread,
     checked_state,
@@ -25,6 +23,8 @@ from .base import (
     is_zone_given,
     zone_for,
 )
+from .base import WALK_LIMIT, InstantTrigger
+from .fields import JITTER, TIMEZONE, ZONE_GIVEN, Field, Fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,6 +66,17 @@ class RRuleTrigger(InstantTrigger):
     timezone: tzinfo
     zone_given: bool
 
+    alias = "rrule"
+    declared = Fields(
+        1,
+        Field("rule"),
+        Field("dtstart", held="_dtstart_text"),
+        TIMEZONE,
+        JITTER,
+        Field("spread", None),
+        ZONE_GIVEN,
+    )
+
     def __init__(
         self,
         rule: str,
@@ -95,13 +106,17 @@ class RRuleTrigger(InstantTrigger):
     def _make_times(self, refuse_never: bool) -> None:
         self._times = RecurrenceTimes(self._recurrence, self._dtstart, self.timezone)
         if refuse_never:
-            # If no start was given, the rule may have a time from whatever start.
+            # If no start was given, the rule may have times from another start on.
             self._times.refuse_never(self.start_given)
 
     @property
     def dtstart(self) -> datetime:
         """The start of the recurrence."""
         return moment(self._times.start(), self.timezone)
+
+    @property
+    def _dtstart_text(self) -> str:
+        return self._dtstart.isoformat()
 
     @property
     def rule(self) -> str:
@@ -148,22 +163,6 @@ class RRuleTrigger(InstantTrigger):
         one, two = self.spec(), other.spec()
         return one is not None and two is not None and {**one, "dtstart": None} == {**two, "dtstart": None}
 
-    def spec(self) -> dict[str, Any] | None:
-        """Return ``{"type": "rrule", "rule", "dtstart", "timezone"}``, with ``jitter`` and ``spread`` if given."""
-        zone = timezone_to_text(self.timezone)
-        if zone is None:
-            return None
-        result: dict[str, Any] = {
-            "type": "rrule",
-            "rule": self.rule,
-            "dtstart": self._dtstart.isoformat(),
-            "timezone": zone,
-        }
-        for name, seconds in (("jitter", self.jitter), ("spread", self.spread)):
-            if seconds is not None:
-                result[name] = seconds
-        return result
-
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> RRuleTrigger:
         """Return the trigger of a :meth:`spec`."""
@@ -173,17 +172,6 @@ class RRuleTrigger(InstantTrigger):
         )
         trigger.jitter, trigger.spread = spec.get("jitter"), spec.get("spread")
         return trigger
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = {
-            "version": 1,
-            "rule": self.rule,
-            "dtstart": self._dtstart.isoformat(),
-            "timezone": self.timezone,
-            "jitter": self.jitter,
-            "spread": self.spread,
-        }
-        return state if self.zone_given else {**state, "zone_given": False}
 
     def __setstate__(self, state: Any) -> None:
         state = checked_state(self, state, 1)
@@ -195,10 +183,6 @@ class RRuleTrigger(InstantTrigger):
         self._recurrence = read_recurrence(rule)
         self._dtstart, self.timezone, self.start_given, self.zone_given = dtstart, zone, True, True
         refusing(self, within, STEPS_OF_A_PLAN, self._make_times, False)
-
-    def _identity(self) -> tuple[Any, ...]:
-        zone = timezone_to_text(self.timezone)
-        return (self.rule, self._dtstart, zone, self.jitter, self.spread)
 
     def __str__(self) -> str:
         return f"rrule[{', '.join(self._recurrence.lines()).removeprefix('RRULE:')}]"

@@ -10,6 +10,7 @@ from functools import lru_cache
 from ..clock import moment
 from ..zone_maps import zone_map
 from .base import InstantTrigger
+from .fields import Field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,6 +75,11 @@ def terms(
     return shared(zone_map(timezone), start, end, jitter, spread, manner, False)
 
 
+TIMEZONE = Field("timezone", held="_terms.zone.text", state="_terms.zone.zone")
+JITTER = Field("jitter", None, held="_terms.jitter")
+SPREAD = Field("spread", None, held="_terms.spread", sparse=True)
+
+
 class TriggerWithTerms(InstantTrigger):
     """Base class of the triggers of which programs have many; each of them has a slot ``_terms``."""
 
@@ -105,6 +111,11 @@ class TriggerWithTerms(InstantTrigger):
     def regular(self) -> bool:
         """Whether a run is due at its nominal time, and the next one counted from it."""
         return self._terms.punctual
+
+    @property
+    def _end_text(self) -> str | None:
+        terms = self._terms
+        return None if terms.end is None else terms.zone.isoformat(terms.end)
 
     @property
     def end_date(self) -> datetime | None:

@@ -378,7 +378,7 @@ class ExecutorContract(HostileJobsContract, PermissionContract):
         """capacity() is positive before, and after, the work."""
         assert executor.capacity() > 0
         self.carry_out(executor, *[self.run_of(add, 1) for _ in range(20)])
-        self.wait_until(lambda: executor.capacity() > 0 and executor.roomy(), "there is room again")
+        self.wait_until(lambda: executor.capacity() > 0 and executor.worth_a_pass(), "there is room again")
 
     # -- APScheduler's interface ---------------------------------------------------------------------------------
 

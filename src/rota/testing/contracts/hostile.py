@@ -57,7 +57,7 @@ class HostileJobsContract:
             assert {type(text) for text in (run.error_type, run.error, run.traceback)} <= {str, type(None)}
         (again,) = self.carry_out(executor, self.run_of(add, 1))
         assert again.status == SUCCEEDED
-        self.wait_until(lambda: executor.capacity() > 0 and executor.roomy(), "there is room again")
+        self.wait_until(lambda: executor.capacity() > 0 and executor.worth_a_pass(), "there is room again")
 
     @pytest.mark.parametrize("func", [hostile_jobs.give, hostile_jobs.give_async])
     def test_no_result_of_a_job_hurts_another_run(self, executor: BaseExecutor, func: Any) -> None:
@@ -92,7 +92,7 @@ class HostileJobsContract:
         self.wait(ended, 9)
         assert sorted(run.id for run in ended.runs) == sorted(run.id for run in runs)
         assert [run.status for run in runs] == [FAILED if run is runs[place] else SUCCEEDED for run in runs]
-        self.wait_until(lambda: executor.capacity() > 0 and executor.roomy(), "there is room again")
+        self.wait_until(lambda: executor.capacity() > 0 and executor.worth_a_pass(), "there is room again")
 
     def test_a_coroutine_that_fails_by_an_inner_cancellation_has_failed(self, executor: BaseExecutor) -> None:
         """Cancelled is only what somebody asked to stop."""

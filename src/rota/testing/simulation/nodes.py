@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...core.run import Run
-    from ...executors.base import Done
+    from ...executors.steps import Done
     from ...jobstores.base import BaseJobStore
     from .audit import Audit
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
-#: Between these a roll looks for times: what it moves to has to have a date.
+#: The bounds of a roll's search: days that are moved must stay in the calendar.
 _FIRST = (FIRST_SECOND + 5 * 366 * DAY) * SECOND
 _LAST = LAST_INSTANT - 5 * 366 * DAY * SECOND
 _LAST_DAY = date(9999, 12, 28).toordinal() - _EPOCH_ORDINAL
@@ -53,7 +53,7 @@ class BusinessDaysTrigger(DayFilterTrigger):
             return None
         if fitting:
             return day_of(self.calendar.next(date_of(day)))
-        # A very long open stretch may count as two: whoever asks goes on where this one ends.
+        # A very long open stretch may count as two: the caller goes on where this one ends.
         end = day + SEARCH_DAYS
         return next((at for at in range(day, end) if not self.calendar.is_business_day(date_of(at))), end)
 
@@ -110,7 +110,7 @@ class RollTrigger(ZonedTrigger):
         if instant > _LAST:
             return None
         instant = max(instant, _FIRST)
-        # Moved days are in the order of the days that they come from. A day more is for clocks that go back over midnight.
+        # Moved days keep the order of the days they come from. One day more is for clocks that go back over midnight.
         day = self._day_of(instant) - 1
         at = following(self.trigger, _instant_before(self._first_source(day)))
         best: tuple[int, int] | None = None
@@ -243,5 +243,5 @@ def day_of(at: date) -> int:
 
 
 def _instant_before(day: int) -> int:
-    """Return an instant before the first one that clocks in any zone show on a day."""
+    """Return an instant before the day begins in any zone."""
     return (day - 1) * DAY * SECOND

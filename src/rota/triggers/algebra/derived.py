@@ -1,4 +1,4 @@
-"""What the triggers have in common that are made of another one.
+"""What triggers that are made of another one have in common.
 
 Pure; see the port in :mod:`rota.triggers.base`. The stream of the inner trigger is that of a schedule which has always
 run, so a derived trigger means the same whatever has fired so far.
@@ -9,7 +9,9 @@ from __future__ import annotations
 from ...errors import DeserializationError, NeverFiresError, TriggerError, TriggerTypeError
 from ...trust.names import class_named, name_of_class
 from ...work import check_size, spend
-from ..base import BaseTrigger, InstantTrigger, call_text, checked_state
+from ..arguments import checked_state
+from ..base import BaseTrigger, InstantTrigger
+from ..fields import call_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -129,7 +129,7 @@ class FilterTrigger(ZonedTrigger):
             for _ in range(WALK_LIMIT):
                 spend(COUNTING)
                 closes = first_from(zone, at, self._next_closed)
-                # A first time that does not fit is the user's own choice.
+                # If the first time does not fit, the user has chosen it.
                 end = now if closes is None else max(at, min(now, closes - 1))
                 last, more = self.trigger.latest(at, end)
                 count += more
@@ -137,7 +137,7 @@ class FilterTrigger(ZonedTrigger):
                 if found is None or found > now:
                     break
                 at = found
-        except TooMuchWorkError:  # what was counted is right; whoever needs the rest asks again
+        except TooMuchWorkError:  # what was counted so far is right; the caller asks again for the rest
             if not count:
                 raise
         return last, count
@@ -155,7 +155,7 @@ def first_from(zone: ZoneMap, at: int, next_wall: Callable[[int], int | None]) -
         if found is not None and found - offset * SECOND < end * SECOND:
             return found - offset * SECOND
         at = end * SECOND
-        if end - second >= 2 * DAY:  # so no change of the clocks brings a wall time back that is behind
+        if end - second >= 2 * DAY:  # no change of the clocks repeats a wall time that has passed
             if found is None:
                 return None
             at = max(at, found - MICROSECONDS_A_DAY)  # no zone is a day off

@@ -11,8 +11,10 @@ from ...clock import LAST_INSTANT, microseconds, moment
 from ...errors import NeverFiresError, TriggerError, TriggerTypeError
 from ...util import datetime_repr, local_timezone
 from ...work import COUNTING, are_few_left, spend
-from ..base import WALK_LIMIT, BaseTrigger, call_text, carries_zone, optional_instant
+from ..arguments import carries_zone, optional_instant
+from ..base import WALK_LIMIT, BaseTrigger
 from ..combining import BaseCombiningTrigger
+from ..fields import call_text
 from ..interval import IntervalTrigger
 from .derived import DerivedTrigger, fires_at, following
 

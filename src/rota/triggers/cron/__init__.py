@@ -16,7 +16,7 @@ from ...errors import CronError, NeverFiresError, TriggerError
 from ...texts import text_of
 from ...util import astimezone, suggestion, timezone_to_text
 from .. import readings
-from ..base import (
+from ..arguments import (
     checked_jitter,
     checked_spread,
     checked_state,
@@ -24,7 +24,8 @@ from ..base import (
     optional_instant,
     zone_for,
 )
-from ..terms import TriggerWithTerms, terms
+from ..fields import ZONE_GIVEN, Field, Fields
+from ..terms import JITTER, SPREAD, TIMEZONE, TriggerWithTerms, terms
 from .crontab import parse_crontab
 from .dst import POLICIES, count_fires, effect_of, last_fire, next_fire
 from .fields import FIELDS_MAP
@@ -75,6 +76,22 @@ class CronTrigger(Schedule, TriggerWithTerms):
 
     __slots__ = ("_terms",)
 
+    alias = "cron"
+    declared = Fields(
+        2,
+        Field("start_date", None, spec="_start_text", same="_terms.start"),
+        Field("end_date", None, spec="_end_text", same="_terms.end"),
+        TIMEZONE,
+        JITTER,
+        SPREAD,
+        Field("dst", "vixie"),
+        Field("crontab", False, "dates.extended", same=None),
+        Field("day_or_weekday", False, "dates.either"),
+        Field("fields", spec=None, same="_texts"),
+        ZONE_GIVEN,
+        states="timezone start_date end_date fields jitter dst crontab day_or_weekday spread zone_given",
+    )
+
     def __init__(
         self,
         year: int | str | None = None,
@@ -95,7 +112,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
         now: int | None = None,
     ) -> None:
         given = (year, month, day, week, day_of_week, hour, minute, second)
-        # What is shared by schedules is remembered by these texts.
+        # Parts that schedules share are cached by these texts.
         texts = tuple([None if value is None else intern(text_of(value)) for value in given])
         try:
             self._set_up(texts, False, False, (start_date, end_date), timezone, jitter, spread, dst)
@@ -149,19 +166,9 @@ class CronTrigger(Schedule, TriggerWithTerms):
         if crontab.zone is not None:
             timezone = _one_zone(crontab.zone, timezone)
         if crontab.every is not None:
-            from ..interval import IntervalTrigger
-
             _check_policy(dst)
-            whole, rest = divmod(crontab.every, SECOND)
-            return IntervalTrigger(  # type: ignore[return-value]  # the one form that is no cron schedule
-                seconds=crontab.every / SECOND if rest else whole,
-                start_date=start_date,
-                end_date=end_date,
-                timezone=timezone,
-                jitter=jitter,
-                spread=spread,
-                now=now,
-            )
+            bounds = {"start_date": start_date, "end_date": end_date, "timezone": timezone, "now": now}
+            return _every(crontab.every, jitter=jitter, spread=spread, **bounds)
         texts = crontab.texts
         trigger = cls.__new__(cls)
         extended = dialect != "apscheduler3"
@@ -237,7 +244,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
         found = next_fire(self, terms.zone, terms.manner, second, previous)
         if found is None:
             return None
-        # A product keeps room for one more digit, which takes 16 bytes of each job; `| 0` is without.
+        # The result of a product has room for one more digit, 16 bytes for each job; that of `| 0` has not.
         found = found * SECOND | 0
         return None if found > LAST_INSTANT or (end is not None and found > end) else found
 
@@ -274,7 +281,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
         return effect_of(self, self._terms.manner, at, before, after, most)
 
     def never_agrees_with(self, other: CronTrigger) -> bool:
-        """Tell whether two triggers of the same zone match no common wall time (catching up after gaps left aside)."""
+        """Tell whether two triggers of the same zone match no common wall time, apart from catching up after gaps."""
         zones = timezone_to_text(self.timezone), timezone_to_text(other.timezone)
         return zones[0] is not None and zones[0] == zones[1] and self.never_meets(other)
 
@@ -296,28 +303,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
 
         ``crontab`` says that the fields use crontab's extensions, ``day_or_weekday`` that either of the two may match.
         """
-        zone = timezone_to_text(self.timezone)
-        if zone is None:
-            return None
-        result: dict[str, Any] = {"type": "cron"}
-        for field in self.fields:
-            if not field.is_default:
-                result[field.name] = str(field)
-        for name, value in (("start_date", self.start_date), ("end_date", self.end_date)):
-            if value is not None:
-                result[name] = value.isoformat()
-        result["timezone"] = zone
-        if self.jitter is not None:
-            result["jitter"] = self.jitter
-        if self.spread is not None:
-            result["spread"] = self.spread
-        if self.dst != "vixie":
-            result["dst"] = self.dst
-        if self.dates.extended:
-            result["crontab"] = True
-        if self.dates.either:
-            result["day_or_weekday"] = True
-        return result
+        return self.declared.spec(self, self.alias, **self._texts_given())
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> CronTrigger:
@@ -335,22 +321,6 @@ class CronTrigger(Schedule, TriggerWithTerms):
         )
         return trigger
 
-    def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = {
-            "version": 2,
-            "timezone": self.timezone,
-            "start_date": self.start_date,
-            "end_date": self.end_date,
-            "fields": self.fields,
-            "jitter": self.jitter,
-            "dst": self.dst,
-            "crontab": self.dates.extended,
-            "day_or_weekday": self.dates.either,
-        }
-        if self.spread is not None:
-            state["spread"] = self.spread
-        return state if self.zone_given else {**state, "zone_given": False}
-
     def __setstate__(self, state: Any) -> None:
         state = checked_state(self, state, 2)
         texts = {field.name: str(field) for field in state["fields"] if not field.is_default}
@@ -366,17 +336,21 @@ class CronTrigger(Schedule, TriggerWithTerms):
             state.get("zone_given", True),
         )
 
-    def _identity(self) -> tuple[Any, ...]:
+    @property
+    def _start_text(self) -> str | None:
         terms = self._terms
-        texts = tuple(str(field) for field in self.fields)
-        zone = timezone_to_text(self.timezone)
-        return (texts, self.dates.either, zone, terms.start, terms.end, terms.jitter, terms.spread, self.dst)
+        return None if terms.start is None else terms.zone.isoformat(terms.start)
 
-    def _given(self) -> list[str]:
-        return [f"{field.name}='{field}'" for field in self.fields if not field.is_default]
+    @property
+    def _texts(self) -> tuple[str, ...]:
+        return tuple(str(field) for field in self.fields)
+
+    def _texts_given(self) -> dict[str, str]:
+        return {field.name: str(field) for field in self.fields if not field.is_default}
 
     def __str__(self) -> str:
-        return f"cron[{', '.join(self._given())}]"
+        given = [f"{name}='{text}'" for name, text in self._texts_given().items()]
+        return f"cron[{', '.join(given)}]"
 
     def _call(self, spec: dict[str, Any]) -> str:
         if not (self.dates.extended or self.dates.either):
@@ -384,6 +358,14 @@ class CronTrigger(Schedule, TriggerWithTerms):
         from .writing import call
 
         return call(self, spec)
+
+
+def _every(length: int, **options: Any) -> CronTrigger:
+    """Return the trigger of ``@every``, the one crontab string that is no cron schedule: an IntervalTrigger."""
+    from ..interval import IntervalTrigger
+
+    whole, rest = divmod(length, SECOND)
+    return IntervalTrigger(seconds=length / SECOND if rest else whole, **options)  # type: ignore[return-value]
 
 
 def _check_policy(dst: str) -> None:

@@ -84,12 +84,12 @@ def parse_crontab(expr: str, dialect: str = "cron", seed: str | None = None) -> 
         refused = exc
     from .hints import for_crontab  # rare
 
-    raise for_crontab(refused, expr, dialect)  # here, so that there is one traceback and not two
+    raise for_crontab(refused, expr, dialect)  # raised here, so that there is one traceback and not two
 
 
 @lru_cache(maxsize=256)
 def read(expr: str, dialect: str, seed: str | None) -> Crontab:
-    """Read a crontab string as :func:`parse_crontab` does, which has checked the arguments, and may say more in its errors."""
+    """Read a crontab string for :func:`parse_crontab`, which checks the arguments and adds hints to errors."""
     zone = None if dialect == "apscheduler3" else zone_before(expr)
     if zone is not None:
         expr = without_zone(expr)
@@ -97,31 +97,35 @@ def read(expr: str, dialect: str, seed: str | None) -> Crontab:
     if text.startswith("@") and dialect == "cron":
         if is_every(text):
             return Crontab((), False, zone, read_every(expr))
-        if text == "@reboot":
-            raise CronError(
-                "@reboot is no time: call the function when the program starts, or use a date trigger",
-                item=text,
-            )
-        if text not in ALIASES:
-            raise CronError(
-                f"Unknown alias {shown(text)}{suggestion(text[:20], ALIASES)}; there are {', '.join(ALIASES)} and "
-                f"{EVERY} 1h30m",
-                item=text,
-            )
-        expr = ALIASES[text]
+        expr = _fields_of_alias(text)
     words = expr.split()
-    layout = _LAYOUTS.get(len(words), ())
-    if (
-        (dialect == "apscheduler3" and len(words) != 5)
-        or len(words) < (6 if dialect == "quartz" else 5)
-        or not layout
-    ):
-        raise _wrong_count(len(words), dialect)
     if dialect == "apscheduler3":
-        for name, word, column in zip(layout, words, _columns(expr), strict=True):
+        if len(words) != 5:
+            raise _wrong_count(len(words), dialect)
+        for name, word, column in zip(_LAYOUTS[5], words, _columns(expr), strict=True):
             FIELDS_MAP[name](name, word, at=column)
         return Crontab(_by_keyword(words), False)
-    quartz = dialect == "quartz"
+    if len(words) < (6 if dialect == "quartz" else 5) or len(words) not in _LAYOUTS:
+        raise _wrong_count(len(words), dialect)
+    return _read_fields(expr, words, dialect == "quartz", seed, zone)
+
+
+def _fields_of_alias(text: str) -> str:
+    if text == "@reboot":
+        raise CronError(
+            "@reboot is no time: call the function when the program starts, or use a date trigger", item=text
+        )
+    if text not in ALIASES:
+        raise CronError(
+            f"Unknown alias {shown(text)}{suggestion(text[:20], ALIASES)}; there are {', '.join(ALIASES)} and "
+            f"{EVERY} 1h30m",
+            item=text,
+        )
+    return ALIASES[text]
+
+
+def _read_fields(expr: str, words: list[str], quartz: bool, seed: str | None, zone: str | None) -> Crontab:
+    layout = _LAYOUTS[len(words)]
     texts: list[str] = []
     for name, word in zip(layout, words, strict=True):
         try:
@@ -129,7 +133,7 @@ def read(expr: str, dialect: str, seed: str | None) -> Crontab:
             texts.append(word if word == "*" else _keyword_text(name, word, quartz, seeded))
         except CronError:
             break
-    if len(texts) < len(words):  # again, at its column
+    if len(texts) < len(words):  # read it again for an error that names its column
         name, word, column = layout[len(texts)], words[len(texts)], _columns(expr)[len(texts)]
         texts.append(_Field(name, word, column, quartz=quartz, seed=seed).keyword_text())
     first = len(words) != 5  # the seconds
@@ -223,15 +227,14 @@ class _Field:
         if self.is_weekday:
             return self._weekday_range(first, last, step)
         if last is not None and last < first:
-            parts = [
-                str(low) if low == high else f"{low}-{high}"
-                for low, high in ((first, self.high), (self.low, last))
-            ]
-            raise self.error(
-                item, at, f"the range runs backwards; write {','.join(parts)} to run over the end"
-            )
+            raise self._runs_backwards(item, at, first, last)
         text = str(first) if last is None else f"{first}-{last}"
         return text if step is None else f"{text}/{step}"
+
+    def _runs_backwards(self, item: str, at: int, first: int, last: int) -> CronError:
+        ranges = ((first, self.high), (self.low, last))
+        parts = [str(low) if low == high else f"{low}-{high}" for low, high in ranges]
+        return self.error(item, at, f"the range runs backwards; write {','.join(parts)} to run over the end")
 
     def _step(self, item: str, at: int, text: str) -> int:
         if not _is_number(text):
@@ -329,7 +332,7 @@ class _Field:
         return self._chosen(item, at, low, high, step if slash else None)
 
     def _chosen(self, item: str, at: int, low_text: str, high_text: str, step_text: str | None) -> str:
-        """Return a value of a range, or with a step a first value that is less than a step from its begin."""
+        """Return a value of a range, or with a step a first value less than a step from the range's start."""
         if self.seed is None:
             sign = "H" if item.startswith("H") else "~"
             raise self.error(

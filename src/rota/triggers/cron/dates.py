@@ -87,7 +87,7 @@ class Dates:
     def _match_some(self) -> bool:
         """Tell whether any date of the calendar matches, whatever the year."""
         if self._weeks is None and (self._weekdays == _EVERY_WEEKDAY or (self.either and self._days)):
-            # Only the day and the month decide; the longest February has 29 days.
+            # Only the day and the month matter; the longest February has 29 days.
             days = _EVERY_DAY if self.either and self._weekdays else self._days
             longest = 0
             for month, length in enumerate(_LENGTHS):
@@ -132,7 +132,7 @@ _EVERY_DAY = (1 << 32) - 2
 
 @cache
 def every_kind_of_year() -> list[int]:
-    """Return a year of each kind: the calendar repeats itself after 400 years, and few of them differ."""
+    """Return one year of each kind: the calendar repeats itself after 400 years, most of which are alike."""
     kinds = {_kind(year): year for year in range(2000, 2400)}
     return list(kinds.values())
 

@@ -19,7 +19,7 @@ _ANY_LENGTH = 10 * DAY
 
 
 class Rules:
-    """What a policy does at the joints.
+    """What a policy does where the clocks change.
 
     :param policy: its name
     :param catch_up: the longest gap (seconds) whose times fire once at its end
@@ -71,7 +71,7 @@ def next_fire(
             found = wall - block
             if found < ((number + 1) << BLOCK_BITS) + MARGIN or zone.fixed is not None:
                 return found
-            # No wall second between here and there matches, and no zone is a day off.
+            # No wall second in between matches, and no offset is a day long.
             second = wall - DAY
             block = zone.block(second >> BLOCK_BITS)
             if isinstance(block, int):
@@ -127,7 +127,7 @@ def count_fires(schedule: Schedule, zone: ZoneMap, rules: Rules, first: int, las
             while (
                 moved := _next_shifted(schedule, stretches, index, max(at, first))
             ) is not None and moved <= last:
-                # Those that fall on a matching wall time are counted already.
+                # Fires at a matching wall time are counted already.
                 count += schedule.next_wall(moved + offset) != moved + offset
                 at = moved + 1
         elif start >= first and _catches_up(schedule, rules, gap):

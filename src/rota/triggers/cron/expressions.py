@@ -31,29 +31,11 @@ __all__ = (
 WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
-MIN_VALUES = {
-    "year": 1970,
-    "month": 1,
-    "day": 1,
-    "week": 1,
-    "day_of_week": 0,
-    "hour": 0,
-    "minute": 0,
-    "second": 0,
-}
-MAX_VALUES = {
-    "year": 9999,
-    "month": 12,
-    "day": 31,
-    "week": 53,
-    "day_of_week": 6,
-    "hour": 23,
-    "minute": 59,
-    "second": 59,
-}
+_FIELDS = ("year", "month", "day", "week", "day_of_week", "hour", "minute", "second")
+MIN_VALUES = dict(zip(_FIELDS, (1970, 1, 1, 1, 0, 0, 0, 0), strict=True))
+MAX_VALUES = dict(zip(_FIELDS, (9999, 12, 31, 53, 6, 23, 59, 59), strict=True))
 
-
-#: A text longer than this is no schedule; what is read is also remembered.
+#: Longer texts are no schedules, and are not cached.
 LONGEST_TEXT = 4000
 
 
@@ -71,7 +53,7 @@ def mask_of(values: Iterable[int]) -> int:
 
 
 def index_of(kind: str, names: list[str], name: str) -> int:
-    """Return the place of a name in a list.
+    """Return the index of a name in a list.
 
     :raises TriggerError: if it is not there
     """
@@ -120,7 +102,7 @@ def _every(first: int, last: int, step: int | None) -> int:
     """Return the mask of every step-th value of a range that does not run over the end of its field."""
     if not step or step == 1:
         return (2 << last) - (1 << first)
-    if step > last - first:  # the formula would make an integer of that size
+    if step > last - first:  # the formula below would make a huge integer
         return 1 << first
     size = ((last - first) // step + 1) * step
     return ((1 << size) - 1) // ((1 << step) - 1) << first

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _FIELDS = ("minute", "hour", "day", "month", "weekday")
-#: Longer texts and lists are repeated in no message.
+#: Longer texts and lists are not repeated in messages.
 _LONGEST = 200
 _BEGINS_COMMAND = re.compile(r"(?!mon|tue|wed|thu|fri|sat|sun)[a-z./][^,*]*$", re.IGNORECASE)
 
@@ -31,7 +31,7 @@ def for_crontab(exc: CronError, expr: str, dialect: str) -> CronError:
     if meant is not None:
         reading = "" if dialect == "cron" else " (with dialect='cron')"
         return CronError(f"{shown(text)} {meant}{reading}", item=text)
-    if "did you mean" in str(exc):  # that is better
+    if "did you mean" in str(exc):  # a better hint
         return exc
     meant = _command_follows(words, dialect)
     if meant is None and exc.item is None:
@@ -42,7 +42,7 @@ def for_crontab(exc: CronError, expr: str, dialect: str) -> CronError:
 
 
 def _command_follows(words: list[str], dialect: str) -> str | None:
-    """Return that four or five fields are followed by what is none, if so it is."""
+    """Return a hint that fields are followed by something that is no field, if that is so."""
     if dialect == "cron" and len(words) == 5 and _BEGINS_COMMAND.match(words[4]):
         meant = " ".join([*words[:4], "*"])
         if _is_read(meant):

@@ -84,7 +84,7 @@ def read_every(expr: str) -> int:
 
 
 def _rewritten(text: str) -> str:
-    """Return what somebody meant who wrote other units, as the end of a message; nothing if that is not clear."""
+    """Return what other units stand for, as the end of a message; nothing if that is not clear."""
     parts = re.findall(r"(\d{1,9})\s*([a-z]+)(?:\s+|,\s*|$|(?=\d))", text.lower())
     if not parts or "".join("".join(part) for part in parts) != re.sub(r"[\s,]", "", text.lower()):
         return ""

@@ -10,7 +10,7 @@ import re
 from ...errors import TriggerError
 from .expressions import WEEKDAYS
 
-#: for what is recognised and not understood
+#: for texts that are recognised but not understood
 _EXAMPLES = "in crontab strings '0 3 * * *' is every day at 03:00, and '*/5 * * * *' every five minutes"
 _UNITS = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "seconds"),
@@ -22,6 +22,7 @@ _UNITS = {
     **dict.fromkeys(("y", "year", "years"), "years"),
 }
 _HOURS = {"days": 24, "weeks": 168}
+_EVERY_ONE = {"minutes": "'* * * * *'", "hours": "'@hourly'", "days": "'@daily'", "weeks": "'@weekly'"}
 #: systemd's words for schedules
 _WORDS = {
     "minutely": "* * * * *",
@@ -92,40 +93,53 @@ def _systemd(text: str) -> str | None:
         return f"{what}; write {_WORDS[text.lower()]!r}"
     if "*-" in text and "~" in text:  # counted from the end of the month
         return f"{what}; {_EXAMPLES}"
-    words, fields = text.split(), {}
-    if words and _WEEKDAYS.fullmatch(words[0]):
-        days = re.split(r"(,|\.\.|-)", words.pop(0).rstrip(",").lower())
-        fields["day_of_week"] = "".join("-" if day == ".." else day[:3] for day in days)
-    if words and (found := _DATE.fullmatch(words[0])):
-        words.pop(0)
-        fields |= _fields(("year", found[1]), ("month", found[2]), ("day", found[3]))
-        if found[1] and all(part.isdigit() for part in found.groups()):
-            return None  # a date
-        dated = True
-    else:
-        dated = False
-    timed = bool(words) and (found := _TIME.fullmatch(words[0])) is not None
-    if timed:
-        assert found is not None
-        words.pop(0)
-        fields |= {
-            "hour": _keyword(found[1]),
-            "minute": _keyword(found[2]),
-            "second": _keyword(found[3] or "0"),
-        }
-    elif dated or fields:
-        fields |= {"hour": "0", "minute": "0"}
-    if not fields or not (dated or timed or len(words) == 0) or len(words) > 1:
+    words = text.split()
+    weekdays, date, clock = _weekdays_at(words), _date_at(words), _clock_at(words)
+    if date is not None and _is_one_day(date):
         return None
-    zone = f"CRON_TZ={words[0]} " if words else ""
-    if not dated and timed and "day_of_week" not in fields:
+    if len(words) > 1 or (words and date is None and clock is None):
+        return None
+    if date is None and clock is None and not weekdays:
+        return None
+    if date is None and not weekdays:
         what = "looks like a time of day"
-    meant = _by_keywords(fields, zone, words[0] if words else None)
+    zone = words[0] if words else None
+    fields = {**weekdays, **(date or {}), **(clock or {"hour": "0", "minute": "0"})}
+    fields = {name: value for name, value in fields.items() if value != "*" or name in (clock or ())}
+    meant = _by_keywords(fields, f"CRON_TZ={zone} " if zone else "", zone)
     return f"{what}; {meant}" if meant else f"{what}; {_EXAMPLES}"
 
 
-def _fields(*parts: tuple[str, str | None]) -> dict[str, str]:
-    return {name: _keyword(text) for name, text in parts if text and text != "*"}
+def _weekdays_at(words: list[str]) -> dict[str, str]:
+    """Remove leading weekdays from the words; return their field, nothing if there are none."""
+    if not (words and _WEEKDAYS.fullmatch(words[0])):
+        return {}
+    days = re.split(r"(,|\.\.|-)", words.pop(0).rstrip(",").lower())
+    return {"day_of_week": "".join("-" if day == ".." else day[:3] for day in days)}
+
+
+def _date_at(words: list[str]) -> dict[str, str] | None:
+    """Remove a leading date from the words; return its fields, None if there is none."""
+    found = _DATE.fullmatch(words[0]) if words else None
+    if found is None:
+        return None
+    words.pop(0)
+    named = zip(("year", "month", "day"), found.groups(), strict=True)
+    return {name: _keyword(text) for name, text in named if text}
+
+
+def _is_one_day(date: dict[str, str]) -> bool:
+    return len(date) == 3 and all(text.isdigit() for text in date.values())
+
+
+def _clock_at(words: list[str]) -> dict[str, str] | None:
+    """Remove a leading time of day from the words; return its fields, None if there is none."""
+    found = _TIME.fullmatch(words[0]) if words else None
+    if found is None:
+        return None
+    words.pop(0)
+    named = zip(("hour", "minute", "second"), found.groups("0"), strict=True)
+    return {name: _keyword(text) for name, text in named}
 
 
 def _keyword(text: str) -> str:
@@ -153,7 +167,6 @@ def _plain_english(text: str) -> str | None:
     found = _EVERY.fullmatch(text)
     if found is None:
         return None
-    what = "is plain English"
     clock = clock_of(found[3])
     meant: str | None = None
     number, unit = int(found[1] or 1), found[2].lower()
@@ -161,21 +174,27 @@ def _plain_english(text: str) -> str | None:
     if found[3] and clock is None:
         pass
     elif unit in _UNITS:
-        named = _UNITS[unit]
-        if clock is None:
-            meant = _every(number, named)
-        elif named == "days" and number == 1:
-            meant = _by_keywords(fields)
-        elif number and named not in ("seconds", "minutes", "hours"):
-            shown_clock = "".join(f", {name}={value}" for name, value in fields.items() if value != "0")
-            meant = f"write add_job(func, 'calendarinterval', {named}={number}{shown_clock})"
+        meant = _every_at(number, _UNITS[unit], fields) if fields else _every(number, _UNITS[unit])
     elif found[1] is None:
-        weekdays = {"daily": None, "weekday": "mon-fri", "weekend": "sat-sun"}.get(
-            unit.removesuffix("s"), unit[:3]
-        )
-        fields = fields or {"hour": "0", "minute": "0", "second": "0"}
-        meant = _by_keywords({**({"day_of_week": weekdays} if weekdays else {}), **fields})
-    return f"{what}; {meant or _EXAMPLES}"
+        meant = _on_weekdays(unit, fields or {"hour": "0", "minute": "0", "second": "0"})
+    return f"is plain English; {meant or _EXAMPLES}"
+
+
+def _every_at(number: int, unit: str, clock: dict[str, str]) -> str | None:
+    """Return "write …" for a time of day on every so many days or longer; None for shorter ones."""
+    if unit == "days" and number == 1:
+        return _by_keywords(clock)
+    if not number or unit in ("seconds", "minutes", "hours"):
+        return None
+    shown_clock = "".join(f", {name}={value}" for name, value in clock.items() if value != "0")
+    return f"write add_job(func, 'calendarinterval', {unit}={number}{shown_clock})"
+
+
+def _on_weekdays(word: str, clock: dict[str, str]) -> str | None:
+    """Return "write …" for a time of day on the days that a word names: daily, weekdays, weekends, or a weekday."""
+    named = {"daily": None, "weekday": "mon-fri", "weekend": "sat-sun"}
+    weekdays = named.get(word.removesuffix("s"), word[:3])
+    return _by_keywords({"day_of_week": weekdays, **clock} if weekdays else clock)
 
 
 def clock_of(text: str | None) -> tuple[str, str, str] | None:
@@ -203,16 +222,18 @@ def _every(number: int, unit: str, *, crontab: bool = True) -> str | None:
         f"'@every {hours}{'h' if unit in _HOURS else unit[0]}'",
         f"add_job(func, 'interval', {unit}={number})",
     ]
-    if crontab and number == 1 and unit in ("minutes", "hours", "days", "weeks"):
-        ways.insert(
-            0,
-            {"minutes": "'* * * * *'", "hours": "'@hourly'", "days": "'@daily'", "weeks": "'@weekly'"}[unit],
-        )
-    elif crontab and unit == "minutes" and 60 % number == 0:
-        ways.insert(0, f"'*/{number} * * * *'")
-    elif crontab and unit == "hours" and 24 % number == 0:
-        ways.insert(0, f"'0 */{number} * * *'")
+    if crontab and (fields := _crontab_for_every(number, unit)):
+        ways.insert(0, fields)
     return f"write {', '.join(ways[:-1])} or {ways[-1]}"
+
+
+def _crontab_for_every(number: int, unit: str) -> str | None:
+    """Return the crontab string for every so many units, as it is written in Python; None if there is none."""
+    if number == 1:
+        return _EVERY_ONE.get(unit)
+    if unit == "minutes" and 60 % number == 0:
+        return f"'*/{number} * * * *'"
+    return f"'0 */{number} * * *'" if unit == "hours" and 24 % number == 0 else None
 
 
 def _iso(text: str) -> str | None:

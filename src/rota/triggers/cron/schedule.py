@@ -154,7 +154,7 @@ class Schedule:
                     first = date(year, later, 1).toordinal() - EPOCH_ORDINAL
                     return (first + _low(mask) - 1) * DAY + self.times.first
             month, masks = 0, ()
-            while not masks:  # a loop of its own: 29 February is a Monday in one year of 28
+            while not masks:  # a separate loop: 29 February is a Monday in one year of 28
                 year += 1
                 if years is not None:
                     left = years >> (year - FIRST_YEAR)

@@ -1,4 +1,4 @@
-"""From the texts of cron fields to the dates and the times of a schedule, which all triggers share that have them in common.
+"""From the texts of cron fields to the dates and times of a schedule, which triggers with the same fields share.
 
 Pure, apart from a bounded memory of what has been read.
 """
@@ -13,7 +13,7 @@ from .schedule import Times
 
 FIELD_NAMES = ("year", "month", "day", "week", "day_of_week", "hour", "minute", "second")
 
-#: The texts of some fields as they were given, None for those that were not.
+#: The texts of some fields as they were given, None for fields that were not.
 Texts = tuple[str | None, ...]
 
 _NO_DATE: Texts = (None,) * 5

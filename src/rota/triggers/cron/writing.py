@@ -6,7 +6,7 @@ Pure. Loaded when it is asked for.
 from __future__ import annotations
 
 from ...errors import TriggerError
-from ..base import call_text
+from ..fields import call_text
 from .expressions import LastDayOfMonthExpression, WeekdayPositionExpression
 
 TYPE_CHECKING = False
@@ -79,6 +79,7 @@ def _is_read_as(text: str, trigger: CronTrigger) -> bool:
 
 
 def _dates(trigger: CronTrigger, day: BaseField, day_of_week: BaseField) -> tuple[str, str]:
+    """Return the day field and the weekday field."""
     positions = [item for item in day.expressions if isinstance(item, WeekdayPositionExpression)]
     others = [
         "L" if isinstance(item, LastDayOfMonthExpression) else str(item)
@@ -92,20 +93,13 @@ def _dates(trigger: CronTrigger, day: BaseField, day_of_week: BaseField) -> tupl
         # A position of a weekday stands in crontab's weekday field, and either of the two fields may match.
         if weekday_text != "*" or day_text.startswith("*"):
             raise _none(trigger, f"crontab cannot join day={str(day)!r} and day_of_week={str(day_of_week)!r}")
-        shown = [
-            _NAMES[(item.weekday + 1) % 7] + ("L" if item.option_num == 5 else f"#{item.option_num + 1}")
-            for item in positions
-        ]
-        return day_text or "*", ",".join(shown)
+        return day_text or "*", ",".join(map(_position, positions))
     if weekday_text == "*":
         return day_text, "*"
-    if trigger.day_or_weekday:
-        if day_text.startswith("*"):
-            raise _none(
-                trigger, f"where the day begins with '*' ({day}), crontab wants the weekday to match too"
-            )
-        return day_text, weekday_text
-    if not day_text.startswith("*"):
+    # Where one of the two begins with a star, both must match; else either.
+    if trigger.day_or_weekday and day_text.startswith("*"):
+        raise _none(trigger, f"where the day begins with '*' ({day}), crontab wants the weekday to match too")
+    if not trigger.day_or_weekday and not day_text.startswith("*"):
         weekday_text = _starred(day_of_week) or weekday_text
         if not weekday_text.startswith("*"):
             raise _none(
@@ -113,6 +107,10 @@ def _dates(trigger: CronTrigger, day: BaseField, day_of_week: BaseField) -> tupl
                 f"crontab fires when either of day={str(day)!r} and day_of_week={str(day_of_week)!r} matches",
             )
     return day_text, weekday_text
+
+
+def _position(item: WeekdayPositionExpression) -> str:
+    return _NAMES[(item.weekday + 1) % 7] + ("L" if item.option_num == 5 else f"#{item.option_num + 1}")
 
 
 def _weekdays(field: BaseField) -> str:

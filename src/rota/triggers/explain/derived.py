@@ -39,7 +39,7 @@ def describe_derived(trigger: BaseTrigger, words: Language) -> list[str] | None:
 
 
 def _said(trigger: BaseTrigger, words: Language) -> str | None:
-    """Return what a derived trigger does to the one that it is made of."""
+    """Return what a derived trigger does to its inner trigger."""
     if isinstance(trigger, BetweenTrigger):
         shown = trigger._parameters()
         return words.only_between(shown["start"], shown["end"])

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     Language = English | Vietnamese
 
 LANGUAGES: dict[str, English | Vietnamese] = {"en": English(), "vi": Vietnamese()}
-#: Up to so many times of a day are listed instead of described.
+#: Up to this many times of a day are listed instead of described.
 _LISTED_TIMES = 6
 
 
@@ -71,7 +71,7 @@ def describe(trigger: BaseTrigger, words: Language) -> str:
 
         found = describe_derived(trigger, words)
         if found is not None and trigger.parts():
-            return "; ".join(found)  # jitter and spread are those of the inner trigger, which tells of them
+            return "; ".join(found)  # the inner trigger has told its jitter and spread
         parts = [words.own_rule(str(trigger))] if found is None else found
     if trigger.jitter:
         parts.append(words.jitter(trigger.jitter))
@@ -113,30 +113,15 @@ def _times(fields: dict[str, BaseField], words: Language) -> tuple[str, bool]:
         hour = cyclic_shape(hours, 24)
     if len(minutes) == 1 and seconds == [0] and hour[0] in ("all", "every"):
         return words.hourly(minutes[0], 1 if hour[0] == "all" else int(hour[1])), False
-    parts = []
-    if seconds != [0]:
-        parts.append(words.seconds(second))
-    if minute[0] != "all" or not parts:
-        parts.append(words.minutes(minute))
-    if hour[0] != "all":
-        parts.append(words.hours(hour))
+    parts = [] if seconds == [0] else [words.seconds(second)]
+    parts += [words.minutes(minute)] if minute[0] != "all" or not parts else []
+    parts += [words.hours(hour)] if hour[0] != "all" else []
     return ", ".join(parts), False
 
 
 def _dates(fields: dict[str, BaseField], either: bool, words: Language) -> list[str]:
-    day, day_of_week = fields["day"], fields["day_of_week"]
-    days = weekdays = None
-    if not _is_everything(day):
-        numbers = _values(day)
-        items = [words.days(listed_shape(numbers, 1, 31))] if numbers else []
-        days = words.on_days([*items, *(_special(item, words) for item in _specials(day))])
-    if not _is_everything(day_of_week):
-        numbers = _values(day_of_week)
-        weekdays = words.on_weekdays(
-            cyclic_shape(numbers) if numbers else (),
-            [_special(item, words) for item in _specials(day_of_week)],
-            words.either if days and not either else words.joint,
-        )
+    days = _days(fields["day"], words)
+    weekdays = _weekdays(fields["day_of_week"], words.either if days and not either else words.joint, words)
     if days and weekdays:
         parts = [words.one_or_other(days, weekdays) if either else words.only_if(days, weekdays)]
     else:
@@ -145,6 +130,22 @@ def _dates(fields: dict[str, BaseField], either: bool, words: Language) -> list[
         if not _is_everything(fields[name]):
             parts.append(named(listed_shape(_values(fields[name]), MIN_VALUES[name], MAX_VALUES[name])))
     return parts
+
+
+def _days(day: BaseField, words: Language) -> str | None:
+    if _is_everything(day):
+        return None
+    numbers = _values(day)
+    items = [words.days(listed_shape(numbers, 1, 31))] if numbers else []
+    return words.on_days([*items, *(_special(item, words) for item in _specials(day))])
+
+
+def _weekdays(day_of_week: BaseField, joint: str, words: Language) -> str | None:
+    if _is_everything(day_of_week):
+        return None
+    numbers = _values(day_of_week)
+    specials = [_special(item, words) for item in _specials(day_of_week)]
+    return words.on_weekdays(cyclic_shape(numbers) if numbers else (), specials, joint)
 
 
 def _special(item: Expression, words: Language) -> str:

@@ -1,6 +1,6 @@
-"""Admission: how many runs an executor with a fixed number of workers should be given at once.
+"""How much an executor is given: so many runs that its workers never wait for the next pass.
 
-Pure. What is not admitted stays in the store, where other nodes see it and can take it.
+Pure: it reads no clock and starts nothing. What is not given stays in the store, where other nodes see it and can take it.
 """
 
 from __future__ import annotations
@@ -44,6 +44,46 @@ class Pace:
 def ahead(workers: int, average: int) -> int:
     """Return how many runs may wait for ``workers`` that need ``average`` microseconds for each."""
     return min(MOST_AHEAD, workers * AHEAD // max(average, 1))
+
+
+class Room:
+    """What some workers have been given and have ended, and how many runs more they are given.
+
+    It takes no lock: each worker counts in a place of its own, and what others count is under the lock of their executor.
+
+    :param workers: how many workers there are
+    """
+
+    __slots__ = ("_pace", "busy", "ended", "submitted", "unmeasured", "worth_at")
+
+    def __init__(self, workers: int) -> None:
+        #: how many runs were given to the workers
+        self.submitted = 0
+        #: how many runs have ended, by the place of the worker; the first place is everybody else's
+        self.ended = [0]
+        #: how many microseconds each worker has spent in them
+        self.busy = [0]
+        #: how many of the ended runs tell nothing about how long runs keep a worker busy
+        self.unmeasured = 0
+        self._pace = Pace()
+        #: with how much in hand another pass of the engine pays
+        self.worth_at = workers
+
+    @property
+    def in_flight(self) -> int:
+        """How many runs wait for a worker or keep one busy."""
+        return self.submitted - sum(self.ended)
+
+    def left(self, workers: int, in_hand: int) -> int:
+        """Return room for the free workers and about a tenth of a second of work, at the pace of the runs so far.
+
+        :param workers: how many workers there are
+        :param in_hand: how much of what was given to them has not ended
+        """
+        self._pace.update(sum(self.busy), sum(self.ended) - self.unmeasured)
+        waiting = ahead(workers, self._pace.average)
+        self.worth_at = workers + waiting // 2
+        return max(0, workers + waiting - in_hand)
 
 
 def admit(

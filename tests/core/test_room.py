@@ -1,4 +1,4 @@
-"""Admission: how much work an executor is given ahead."""
+"""How much work an executor is given."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rota.core.admission import AHEAD, FIRST_GUESS, MOST_AHEAD, Pace, admit, ahead
+from rota.core.room import AHEAD, FIRST_GUESS, MOST_AHEAD, Pace, Room, admit, ahead
 
 
 @given(st.integers(1, 500), st.integers(0, 10**9))
@@ -60,6 +60,31 @@ def test_no_new_run_changes_nothing():
     before = pace.average
     pace.update(500, 5)
     assert pace.average == before
+
+
+def test_room_is_left_for_the_free_workers_and_some_work_ahead():
+    room = Room(4)
+    assert (room.in_flight, room.left(4, 0)) == (0, 4 + ahead(4, FIRST_GUESS))
+    room.submitted = 30
+    assert room.in_flight == 30
+    assert room.left(4, room.in_flight) == 0
+    room.ended.append(10)
+    room.busy.append(10 * 10**6)  # runs of a second each: nothing is given ahead
+    assert room.in_flight == 20
+    assert (room.left(4, 4), room.left(4, 3), room.left(4, 5)) == (0, 1, 0)
+
+
+def test_runs_that_were_not_measured_leave_the_pace_as_it_is():
+    room = Room(1)
+    room.ended[0] = room.unmeasured = 10
+    assert room.left(1, 0) == 1 + ahead(1, FIRST_GUESS)
+
+
+def test_a_pass_pays_when_half_of_the_work_ahead_is_done():
+    room = Room(4)
+    assert room.worth_at == 4
+    assert room.left(4, 0) == 20
+    assert room.worth_at == 12
 
 
 def due(*kinds):

@@ -1,4 +1,4 @@
-"""Runs as the events of APScheduler 3, and back: what executors that were written for it call, and what they report.
+"""APScheduler's run_job() for executors that were written for it, and runs as its events and back.
 
 It carries out what it is asked for, in the caller's thread; it knows no executor.
 """
