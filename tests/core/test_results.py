@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rota.codec import values as codec
-from rota.codec.results import LIMIT, kept_of, text_of_result, value_of
+from rota.codec.results import LIMIT, kept_of, shown, text_of_result, value_of
 from rota.core.run import Run, is_plain
 from rota.core.states import SUCCEEDED, succeed
 from rota.events import EVENT_JOB_EXECUTED
@@ -98,6 +98,69 @@ def test_what_is_nested_too_deeply_is_shown(depth: int) -> None:
     text, found = kept_of(value)
     assert found == value if depth < 100 else found.startswith("[[[[")
     assert len(text) < 1000
+
+
+AROUND: dict[str, Any] = {
+    "list": lambda value: [value],
+    "tuple": lambda value: (value,),
+    "value": lambda value: {"in": value},
+}
+
+
+def nested(depth: int, around: Any) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = around(value)
+    return value
+
+
+@pytest.mark.parametrize("kind", ["list", "tuple", "value"])
+def test_a_result_is_kept_up_to_a_depth_and_shown_beyond_it(kind: str) -> None:
+    around = AROUND[kind]
+    value = nested(99, around)
+    assert kept_of(value)[1] == value
+    assert kept_of(nested(100, around))[1] == repr(nested(100, around))
+    assert "…" in kept_of(nested(101, around))[1]
+
+
+def test_the_keys_of_a_result_are_as_deep_as_its_values() -> None:
+    def keyed(depth: int) -> Any:
+        return {nested(depth - 1, AROUND["tuple"]): 1}
+
+    assert kept_of(keyed(99))[1] == keyed(99)
+    assert kept_of(keyed(100))[1] == repr(keyed(100))
+    assert "…" in kept_of(keyed(101))[1]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [],
+        (),
+        {},
+        set(),
+        frozenset(),
+        [1],
+        (1,),
+        {1},
+        frozenset({1}),
+        (1, 2),
+        [1, (), {"a": [b"x"], 2: None}, "text"],
+    ],
+    ids=repr,
+)
+def test_what_is_shown_is_what_its_repr_would_be(value: Any) -> None:
+    assert shown(value) == repr(value)
+
+
+def test_each_part_of_a_result_counts_and_texts_count_by_their_length() -> None:
+    assert kept_of([None] * 1000)[1] == [None] * 1000
+    assert type(kept_of([None] * LIMIT)[1]) is str
+    assert type(kept_of(["x" * LIMIT])[1]) is str
+    assert type(kept_of([b"x" * LIMIT])[1]) is str
+    assert shown(["x" * (2 * LIMIT)]) == f"['{'x' * (LIMIT - 3)}…"
+    assert shown([b"x" * (2 * LIMIT)]) == f"[b'{'x' * (LIMIT - 4)}…"
+    assert shown([2**20_000]) == "[<int of 20001 bits>]"
 
 
 @pytest.mark.parametrize("error", [RuntimeError, SystemExit, KeyboardInterrupt])

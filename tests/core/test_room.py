@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,6 +79,14 @@ def test_runs_that_were_not_measured_leave_the_pace_as_it_is():
     room = Room(1)
     room.ended[0] = room.unmeasured = 10
     assert room.left(1, 0) == 1 + ahead(1, FIRST_GUESS)
+
+
+@pytest.mark.parametrize(("busy", "ahead"), [(10 * 100_001 - 1, 1), (10 * 100_001, 0)])
+def test_a_new_room_has_measured_nothing_so_that_the_first_ten_runs_are_the_pace(busy, ahead):
+    room = Room(1)
+    room.ended.append(10)
+    room.busy.append(busy)
+    assert room.left(1, 0) == 1 + ahead
 
 
 def test_a_pass_pays_when_half_of_the_work_ahead_is_done():
