@@ -76,7 +76,7 @@ def __getattr__(name: str) -> object:
     module = _WHERE.get(name)
     if module is None:
         raise AttributeError(f"module 'rota' has no attribute {name!r}")
-    from importlib import import_module
+    from importlib import import_module  # rare
 
     found = globals()[name] = getattr(import_module(f"rota.{module}"), name)
     return found
@@ -88,7 +88,7 @@ def __dir__() -> list[str]:
 
 def _available() -> list[str]:
     """Return the names whose libraries are installed."""
-    from importlib.util import find_spec
+    from importlib.util import find_spec  # import time
 
     def is_installed(library: str) -> bool:
         try:

@@ -248,7 +248,7 @@ def _fits_plain(func: Any, count: int) -> bool:
 def _signature(func: Any) -> Signature:
     """Return the signature, remembered as long as the callable lives (for those that cannot change theirs)."""
     if not isinstance(func, (FunctionType, BuiltinFunctionType, partial)):
-        from inspect import signature
+        from inspect import signature  # import time
 
         return signature(func, follow_wrapped=False)
     global _signatures
@@ -258,7 +258,7 @@ def _signature(func: Any) -> Signature:
         _signatures = WeakKeyDictionary()
     found = _signatures.get(func)
     if found is None:
-        from inspect import signature
+        from inspect import signature  # import time
 
         found = _signatures[func] = signature(func, follow_wrapped=False)
     return found

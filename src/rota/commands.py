@@ -166,7 +166,7 @@ def check_user(name: str) -> None:
 
 def _user(name: str) -> Any:
     try:
-        import pwd
+        import pwd  # import time
 
         return pwd.getpwnam(name)
     except ImportError:

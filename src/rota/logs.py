@@ -33,7 +33,7 @@ _renamed: tuple[str, str] | None = None
 
 def get_logger(name: str) -> Logger:
     """Return the logger of that name."""
-    from logging import getLogger
+    from logging import getLogger  # import time
 
     if _renamed is not None and name.startswith(_renamed[0]):
         name = _renamed[1] + name[len(_renamed[0]) :]
@@ -185,7 +185,7 @@ class _Shown:
 
 def _is_of_logging(logger: object) -> bool:
     try:
-        from logging import Logger
+        from logging import Logger  # import time
 
         return isinstance(logger, Logger)
     except BaseException:  # a __class__ that raises

@@ -42,7 +42,7 @@ def error_text(exc: BaseException) -> str:
 def traceback_of(exc: BaseException) -> str:
     """Return the frames of an exception's traceback as Python prints them, or why they cannot be printed."""
     try:
-        from traceback import format_tb
+        from traceback import format_tb  # import time
 
         return "".join(format_tb(exc.__traceback__))
     except BaseException as error:

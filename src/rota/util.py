@@ -124,7 +124,7 @@ def suggestion(word: str, possible: Any) -> str:
 
 def nearest(word: str, possible: Any) -> str | None:
     """Return the possible word that was probably meant by this one, None if none is near."""
-    from difflib import get_close_matches
+    from difflib import get_close_matches  # import time
 
     by_folded = {str(name).casefold(): str(name) for name in possible}
     folded = word.casefold()
@@ -213,14 +213,14 @@ def _zone_by_name(name: str) -> tzinfo:
         return UTC
     if name[:1] in ("+", "-"):
         return _fixed_offset(name)
-    from zoneinfo import ZoneInfo
+    from zoneinfo import ZoneInfo  # import time
 
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        from zoneinfo import available_timezones
+        from zoneinfo import available_timezones  # import time
 
-        from .zonehints import zone_hint
+        from .zonehints import zone_hint  # import time
 
         known = available_timezones()
         hint = (
@@ -237,7 +237,7 @@ def _fixed_offset(text: str) -> timezone:
     except ValueError:
         offset = None
     if offset is None:
-        from .zonehints import zone_hint
+        from .zonehints import zone_hint  # import time
 
         hint = zone_hint(text) or "; write a fixed offset as +HH:MM or -HH:MM"
         raise UnknownTimezoneError(f"No time zone found with key {text!r}{hint}")
@@ -249,7 +249,7 @@ def local_timezone(*modules: str) -> tzinfo:
 
     :param modules: where a program may have put a function of its own in the place of APScheduler's name ``get_localzone``
     """
-    from tzlocal import get_localzone
+    from tzlocal import get_localzone  # optional
 
     for name in modules:
         found = getattr(sys.modules.get(name), "__dict__", {}).get("get_localzone", get_localzone)
@@ -258,7 +258,7 @@ def local_timezone(*modules: str) -> tzinfo:
     try:
         return astimezone(get_localzone()) or UTC
     except (KeyError, ValueError, OSError) as exc:
-        import warnings
+        import warnings  # import time
 
         warnings.warn(
             f"The local time zone is unknown ({exc}): UTC is used; set TZ or pass timezone=…",
@@ -384,7 +384,7 @@ def _parse_datetime(text: str, arg_name: str) -> datetime:
         return datetime.fromisoformat(text)  # many times faster than what follows, and nearly always enough
     except ValueError as exc:
         problem = exc
-    import re
+    import re  # import time
 
     found = re.fullmatch(_DATE_PATTERN, text, re.ASCII)
     try:

@@ -101,7 +101,7 @@ def test_a_job_that_is_added_again_does_not_count_a_run_whose_end_is_committed_l
     there.remove_job("job")
     while_open(
         here,
-        lambda conn: here._ledger_table.finish(conn, [ended(run)], START + SECOND),
+        lambda conn: here._runs.finish(conn, [ended(run)], START + SECOND),
         lambda: add(there),
     )
     assert running(there) == 0
@@ -127,7 +127,7 @@ def test_a_job_that_replaces_one_does_not_count_a_run_whose_end_is_committed_lat
     (run,) = claim(here)
     while_open(
         here,
-        lambda conn: here._ledger_table.finish(conn, [ended(run)], START + SECOND),
+        lambda conn: here._runs.finish(conn, [ended(run)], START + SECOND),
         lambda: there.add_jobs([make_job()], replace=lambda job, stored: None),
     )
     assert running(there) == 0

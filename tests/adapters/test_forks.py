@@ -127,9 +127,9 @@ def test_a_child_forgets_the_threads_that_are_not_in_it(gate):
 def test_a_fork_finds_no_open_connection_of_an_idle_store(tmp_path):
     store = SQLAlchemyJobStore(url=f"sqlite:///{tmp_path / 'jobs'}")
     store.start(None, "default")
-    assert store.engine.pool.checkedin() + len(store._db._kept) > 0
-    store._db.close_idle()
-    assert store.engine.pool.checkedin() + len(store._db._kept) == 0
+    assert store.engine.pool.checkedin() + len(store._server.connections._kept) > 0
+    store._server.connections.close_idle()
+    assert store.engine.pool.checkedin() + len(store._server.connections._kept) == 0
     assert store.get_all_jobs() == []  # and the parent goes on
     store.shutdown()
 
@@ -139,13 +139,13 @@ def test_stores_that_share_an_engine_share_its_lock_in_a_child_too(monkeypatch, 
 
     engine = create_engine(f"sqlite:///{tmp_path / 'jobs'}")
     stores = [SQLAlchemyJobStore(engine=engine, tablename=name) for name in ("a", "b")]
-    before = stores[0]._db._write_lock
-    assert stores[1]._db._write_lock is before
-    monkeypatch.setattr("rota.jobstores.sqlalchemy.server.getpid", lambda: -1)
+    before = stores[0]._server.connections._write_lock
+    assert stores[1]._server.connections._write_lock is before
+    monkeypatch.setattr("rota.jobstores.sqlalchemy.connections.getpid", lambda: -1)
     for store in stores:
         store.forked()
-    assert stores[0]._db._write_lock is stores[1]._db._write_lock
-    assert stores[0]._db._write_lock is not before
+    assert stores[0]._server.connections._write_lock is stores[1]._server.connections._write_lock
+    assert stores[0]._server.connections._write_lock is not before
     engine.dispose()
 
 

@@ -165,14 +165,14 @@ def test_while_somebody_holds_one_job_the_others_run_and_the_database_has_peace(
 ) -> None:
     store, transactions = make_store(), 0
     scheduler = BackgroundScheduler(jobstores={"default": store}, timezone="UTC")
-    repeated = store._db._repeated
+    repeated = store._server._repeated
 
     def counted(*args: Any) -> Any:
         nonlocal transactions
         transactions += 1
         return repeated(*args)
 
-    store._db._repeated = counted  # type: ignore[method-assign]
+    store._server._repeated = counted  # type: ignore[method-assign]
     started.clear()
     with scheduler:
         for number in range(10):

@@ -161,7 +161,7 @@ def test_a_value_that_is_too_long_is_refused_and_one_that_is_not_is_kept_whole(
 def test_a_file_that_somebody_keeps_locked_holds_up_a_step_of_the_scheduler_for_a_moment_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rota.jobstores.sqlalchemy.databases.base.BUSY_TIMEOUT", 200)
+    monkeypatch.setattr("rota.jobstores.sqlalchemy.databases.sqlite.BUSY_TIMEOUT", 200)
     file = tmp_path / "jobs.sqlite"
     store = SQLAlchemyJobStore(f"sqlite:///{file}")
     store.start(None, "default")
@@ -201,8 +201,8 @@ def wait_until(condition: Callable[[], Any], what: str) -> None:
 def test_a_file_that_is_locked_for_a_moment_is_no_trouble_and_its_jobs_run_when_it_is_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rota.jobstores.sqlalchemy.databases.base.BUSY_TIMEOUT", 20)
-    monkeypatch.setattr("rota.jobstores.sqlalchemy.databases.base.SHORT_TIMEOUT", 20)
+    monkeypatch.setattr("rota.jobstores.sqlalchemy.databases.sqlite.BUSY_TIMEOUT", 20)
+    monkeypatch.setattr("rota.jobstores.sqlalchemy.databases.sqlite.SHORT_TIMEOUT", 20)
     file = tmp_path / "jobs.sqlite"
     store = SQLAlchemyJobStore(f"sqlite:///{file}")
     scheduler = BackgroundScheduler(jobstores={"default": store})

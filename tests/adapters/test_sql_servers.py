@@ -163,7 +163,7 @@ def test_a_connection_that_is_cut_inside_a_transaction_has_it_done_again(
             cut_connections(other)
         conn.exec_driver_sql("DELETE FROM rota_runs")
 
-    store._db.write(work)
+    store._server.write(work)
     assert len(seen) == 2
 
 
@@ -179,7 +179,7 @@ def test_a_connection_that_is_cut_at_the_commit_is_an_error_and_nothing_is_done_
         cut_connections(other)
 
     with pytest.raises(StoreUnavailableError):
-        store._db.write(work)
+        store._server.write(work)
     assert len(seen) == 1
     assert store.get_all_jobs() == []
 
@@ -204,7 +204,7 @@ def test_a_transaction_that_loses_a_deadlock_is_repeated(
                 both_hold_one.wait(20)
             conn.exec_driver_sql(f"UPDATE rota_jobs SET running = running + 1 WHERE id = '{order[1]}'")
 
-        store._db.write(work)
+        store._server.write(work)
 
     threads = [threading.Thread(target=change, args=(order,)) for order in ("ab", "ba")]
     for thread in threads:

@@ -28,9 +28,9 @@ from rota.errors import (
 )
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
 from rota.jobstores.sqlalchemy import layout as schema
-from rota.jobstores.sqlalchemy import server as database
-from rota.jobstores.sqlalchemy.databases import base as capabilities
-from rota.jobstores.sqlalchemy.databases import sqlite_locks as locked
+from rota.jobstores.sqlalchemy.databases import sqlite, sqlite_locks
+from rota.jobstores.sqlalchemy.job_statements import JobStatements
+from rota.jobstores.sqlalchemy.server import Server
 from rota.schedulers.background import BackgroundScheduler
 from rota.testing.contracts.store_jobs import (
     LEASE,
@@ -192,7 +192,7 @@ def test_a_file_database_is_opened_in_wal_mode_with_full_synchronization(
     assert settings == {
         "journal_mode": "wal",
         "synchronous": 2,
-        "busy_timeout": capabilities.BUSY_TIMEOUT,
+        "busy_timeout": sqlite.BUSY_TIMEOUT,
         "foreign_keys": 0,
     }
 
@@ -202,11 +202,11 @@ def test_the_log_of_a_file_has_its_full_length_from_the_start_and_the_file_does_
 ) -> None:
     store = open_store()
     length = log_of(path).stat().st_size
-    assert length >= capabilities.LOG_LENGTH
+    assert length >= sqlite.LOG_LENGTH
     store.add_job(make_job("tick"))
     open_store()  # finds the log as it should be
     assert log_of(path).stat().st_size == length
-    assert path.stat().st_size < capabilities.LOG_LENGTH / 10
+    assert path.stat().st_size < sqlite.LOG_LENGTH / 10
     assert inspect(store.engine).get_table_names() == ["rota_jobs", "rota_meta", "rota_nodes", "rota_runs"]
 
 
@@ -214,7 +214,7 @@ def test_a_store_that_only_looks_at_jobs_leaves_the_log_short(
     path: Path, open_store: Callable[..., SQLAlchemyJobStore]
 ) -> None:
     open_store(imports=False)
-    assert log_of(path).stat().st_size < capabilities.LOG_LENGTH / 10
+    assert log_of(path).stat().st_size < sqlite.LOG_LENGTH / 10
 
 
 def test_where_there_is_no_room_for_a_long_log_a_short_one_does(
@@ -224,7 +224,7 @@ def test_where_there_is_no_room_for_a_long_log_a_short_one_does(
     event.listen(store.engine, "connect", lambda conn, _: conn.execute("PRAGMA max_page_count = 40"))
     store.start(None, "default")
     try:
-        assert log_of(path).stat().st_size < capabilities.LOG_LENGTH / 10
+        assert log_of(path).stat().st_size < sqlite.LOG_LENGTH / 10
         store.add_job(make_job("tick"))
         assert store.lookup_job("tick") is not None
     finally:
@@ -298,7 +298,8 @@ def test_a_pool_of_one_connection_is_enough(open_store: Callable[..., SQLAlchemy
 
 def test_due_jobs_are_found_by_an_index(open_store: Callable[..., SQLAlchemyJobStore]) -> None:
     store = open_store()
-    statement = str(store._jobs._due.compile(store.engine, compile_kwargs={"render_postcompile": True}))
+    due = JobStatements(store._tables).due
+    statement = str(due.compile(store.engine, compile_kwargs={"render_postcompile": True}))
     with store.engine.connect() as conn:
         steps = conn.exec_driver_sql("EXPLAIN QUERY PLAN " + statement, ("active", 1, "default", 5, 0)).all()
     assert [str(step[3]) for step in steps] == [
@@ -421,7 +422,7 @@ def test_a_password_is_not_shown() -> None:
         dialect = create_engine("sqlite://").dialect
         pool = None
 
-    address = database.Database(engine=Engine()).address  # type: ignore[arg-type]
+    address = Server(engine=Engine()).address  # type: ignore[arg-type]
     assert "secret" not in address
     assert "***" in address
 
@@ -442,7 +443,7 @@ def test_a_transaction_of_django_in_this_thread_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(capabilities, "BUSY_TIMEOUT", 1)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 1)
     store = open_store()
     django = ModuleType("django.db")
     connections = [Atomic(":memory:"), Atomic(str(path))]
@@ -467,7 +468,7 @@ def test_a_transaction_of_django_in_this_thread_is_not_waited_for(
 def test_a_lock_that_is_given_up_while_it_is_waited_for_costs_nothing(
     path: Path, open_store: Callable[..., SQLAlchemyJobStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(capabilities, "BUSY_TIMEOUT", 1)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 1)
     store = open_store()
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
@@ -475,7 +476,7 @@ def test_a_lock_that_is_given_up_while_it_is_waited_for_costs_nothing(
     def give_up(*args: object) -> None:
         connection.execute("ROLLBACK")
 
-    monkeypatch.setattr(locked.GuardedLogger, "warning", give_up)
+    monkeypatch.setattr(sqlite_locks.GuardedLogger, "warning", give_up)
     store.add_job(make_job())
     assert [job.id for job in store.get_all_jobs()] == ["job"]
     connection.close()
@@ -493,7 +494,7 @@ def test_a_locked_file_is_a_store_that_is_unavailable(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(capabilities, "BUSY_TIMEOUT", 1)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 1)
     store = open_store()
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")

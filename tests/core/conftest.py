@@ -11,6 +11,6 @@ from rota.schedulers import processes
 def closed_databases():
     """Shut down what a test has left running on a store that does I/O."""
     yield
-    for scheduler in list(processes._started):
-        if scheduler.running and scheduler._lifecycle.ticks_may_block:
-            scheduler.shutdown(wait=False)
+    for life in list(processes._started):
+        if life.scheduler.running and life.ticks_may_block:
+            life.scheduler.shutdown(wait=False)

@@ -10,6 +10,8 @@ import threading
 
 import pytest
 
+from rota.codec import callables
+from rota.codec.callables import callable_of
 from rota.core.states import QUARANTINED
 from rota.errors import CallableNotAllowedError, ConfigurationError
 from rota.schedulers.background import BackgroundScheduler
@@ -17,6 +19,7 @@ from rota.triggers.base import BaseTrigger
 from rota.triggers.combining import OrTrigger
 from rota.triggers.interval import IntervalTrigger
 from rota.trust.allowlist import AllowList, allow_list_of
+from rota.trust.names import judged_by
 from tests.needs import need
 
 HERE = __name__
@@ -38,6 +41,25 @@ class Runner(threading.Thread):
 class EveryHour(BaseTrigger):
     def get_next_fire_time(self, previous_fire_time, now):
         return now
+
+
+# -- one reference -----------------------------------------------------------------------------------------------
+
+
+def test_a_callable_that_is_known_already_is_shown_to_the_list_again():
+    assert callable_of("os.path:basename") is os.path.basename
+    with judged_by(AllowList(["json:*"])), pytest.raises(CallableNotAllowedError):
+        callable_of("os.path:basename")
+    with judged_by(AllowList(["posixpath:*", "os.path:basename"])):
+        assert callable_of("os.path:basename") is os.path.basename
+
+
+def test_not_more_callables_are_remembered_than_the_bound(monkeypatch):
+    monkeypatch.setattr(callables, "CACHE_SIZE", 3)
+    monkeypatch.setattr(callables, "_callables", {})
+    for name in ("join", "split", "exists", "isdir", "isfile"):
+        assert callable_of(f"os.path:{name}") is getattr(os.path, name)
+        assert len(callables._callables) <= 3
 
 
 # -- patterns ----------------------------------------------------------------------------------------------------

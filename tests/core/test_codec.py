@@ -194,8 +194,45 @@ def test_a_trigger_among_the_arguments_comes_back() -> None:
     assert loads(dumps([trigger])) == [trigger]
 
 
+def test_a_kind_of_value_that_is_not_known_is_refused_by_its_tag() -> None:
+    with pytest.raises(
+        DeserializationError, match="unknown kind of value, '~new'; a newer Rota may have written it"
+    ):
+        loads('[{"~new": 1}]')
+
+
+def test_only_what_is_registered_has_a_state_to_be_stored() -> None:
+    class Unknown:
+        """Registered by nobody."""
+
+    assert not codec.is_registered(Unknown)
+    with pytest.raises(SerializationError, match="Unknown is not registered"):
+        codec.state_of(Unknown())
+    register_type(Unknown, "test:Known", lambda value: 5, lambda state: Unknown())
+    try:
+        assert codec.is_registered(Unknown)
+        assert codec.state_of(Unknown()) == 5
+    finally:
+        del codec._by_name["test:Known"], codec._registered[Unknown]
+
+
+@pytest.mark.parametrize("around", [lambda value: [value], lambda value: {"in": value}], ids=["list", "dict"])
+def test_a_value_may_be_nested_as_deep_as_the_bound_and_no_deeper(around: Any) -> None:
+    value: Any = 1
+    for _ in range(codec.MAX_DEPTH):
+        value = around(value)
+    assert loads(dumps(value)) == value
+    with pytest.raises(SerializationError, match=f"nested deeper than {codec.MAX_DEPTH} levels"):
+        dumps(around(value))
+
+
 def test_a_lone_surrogate_comes_back() -> None:
     assert loads(dumps(["\ud800", "Huế"])) == ["\ud800", "Huế"]
+
+
+def test_a_lone_surrogate_is_written_as_an_escape_that_every_database_keeps() -> None:
+    assert dumps(["\ud800é"]).encode() == b'["\\ud800\\u00e9"]'
+    assert dumps(["é"]) == '["é"]'
 
 
 class Text(str):

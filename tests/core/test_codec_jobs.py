@@ -245,3 +245,39 @@ def test_pickled_data_is_never_unpickled_without_being_asked_to() -> None:
     assert job.state == QUARANTINED
     assert 'serializer="pickle"' in (job.error or "")
     assert job.func is task
+
+
+# ------------------------------------------------------------------------------------------------------ signed or not
+
+
+@pytest.mark.parametrize("options", [{}, {"max_instances": 3}], ids=str)
+def test_what_is_signed_is_read_with_its_key_and_without_one_and_not_with_another(
+    options: dict[str, Any],
+) -> None:
+    job = make_job("job", **options)
+    signed = JobFormat(signing_key="k" * 16).texts(job)
+    plain = JobFormat().texts(job)
+    assert signed[:4] == plain[:4]
+    for key, texts, trusted in (
+        ("k" * 16, signed, True),
+        (["new" * 6, "k" * 16], signed, True),
+        (None, signed, True),
+        (None, plain, True),
+        ("another" * 3, signed, False),
+        ("k" * 16, plain, False),
+    ):
+        read = make_job("job")
+        JobFormat(signing_key=key).restore(read, *texts)
+        assert (read.state == QUARANTINED) is not trusted
+        assert (read.error or "").startswith("" if trusted else "it is not trusted: ")
+        if trusted:
+            assert (read.policy, read.trigger, read.func) == (job.policy, job.trigger, job.func)
+            assert (read.sealed is not None) is (key is None and texts is signed)
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_a_part_that_is_no_text_is_no_job(place: int) -> None:
+    texts: list[Any] = list(JobFormat().texts(make_job("job", max_instances=2)))
+    texts[place] = 5
+    with pytest.raises(TypeError, match=r"a part is no text|has no len"):
+        JobFormat().restore(make_job("job"), *texts)

@@ -17,6 +17,8 @@ from rota.codec.damaged import (
     is_sound_run,
     mended_job,
     mended_run,
+    renewals_of,
+    stands_for,
     version_of,
 )
 from rota.codec.jobs import JobFormat
@@ -115,7 +117,46 @@ def test_a_run_cannot_end_before_it_begins() -> None:
     assert (sound["last"], "last" in wrong) == (START, True)
 
 
+def test_a_run_at_the_very_first_and_the_very_last_time_is_sound() -> None:
+    assert is_sound_run(**{**RUN, "nominal": EARLIEST, "last": LATEST})
+    assert not is_sound_run(**{**RUN, "nominal": EARLIEST - 1, "last": LATEST})
+    assert not is_sound_run(**{**RUN, "nominal": EARLIEST, "last": LATEST + 1})
+    assert not is_sound_run(**{**RUN, "nominal": START, "last": START - 1})
+
+
+@pytest.mark.parametrize("count", [0, -1, "three", MOST])
+def test_a_count_that_is_none_becomes_one(count: Any) -> None:
+    sound, wrong = mended_run({**RUN, "count": count})
+    assert sound["count"] == 1
+    assert "count must be a positive number" in wrong
+
+
+@pytest.mark.parametrize(
+    ("last", "status", "until", "told"),
+    [
+        (START + 5, "skipped", START + 5, "skipped"),
+        (START, "missed", START, "missed"),
+        (START - 1, "missed", START, "missed"),
+        (None, None, START, "unreadable"),
+        ("x", 5, START, "unreadable"),
+        (LATEST + 1, "missed", START, "missed"),
+    ],
+)
+def test_a_damaged_record_stands_for_its_own_time_at_least(
+    last: Any, status: Any, until: int, told: str
+) -> None:
+    assert stands_for(START, last, status) == (START, until, told)
+
+
+def test_the_renewals_of_a_lease_are_a_number_from_nothing_up() -> None:
+    sound: list[Any] = [0, 1, 1.5, MOST - 1]
+    damaged: list[Any] = [-1, MOST, True, None, "3", float("nan")]
+    assert [renewals_of(value) for value in sound] == sound
+    assert [renewals_of(value) for value in damaged] == [None] * len(damaged)
+
+
 def test_a_damaged_version_is_one_that_no_job_is_stored_with() -> None:
+    assert NO_VERSION < 0
     assert [version_of(value) for value in (None, "7", b"7", -5, 2**63)] == [NO_VERSION] * 5
     assert version_of(7) == 7
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from rota.codec.unrestored import UnrestoredArgs
+from rota.codec.unrestored import UnrestoredArgs, can_run
+from rota.core.orphans import Search, by_job, linked, sort_out
 from rota.core.run import Run
 from rota.core.states import CANCELLED, CLAIMED, LOST, SUCCEEDED, succeed
-from rota.jobstores.orphans import linked, sort_out
 from tests.core.test_plan import START, at, every, make_job
 
 NOW = at(100)
@@ -26,7 +26,7 @@ def orphan(job="j", second=0, owner="dead", attempt=1, executor="default"):
 
 
 def sorted_out(orphans, *jobs, room=None, **options):
-    return sort_out(orphans, {job.id: job for job in jobs}, "me", NOW, room, **options)
+    return sort_out(orphans, {job.id: job for job in jobs}, "me", NOW, room, can_run=can_run, **options)
 
 
 def told(run):
@@ -185,6 +185,12 @@ def test_a_run_that_is_left_hinders_none_that_comes_after_it():
 # ------------------------------------------------------------------------------------------------------- one after another
 
 
+def test_the_runs_of_each_job_are_together_in_their_order():
+    one, other, two = orphan("a"), orphan("b"), orphan("a", 10)
+    assert by_job([one, other, two]) == {"a": [one, two], "b": [other]}
+    assert by_job([]) == {}
+
+
 def test_the_runs_of_each_job_that_were_taken_are_linked_in_their_order():
     first, other, second, ended, third = (
         orphan("a"),
@@ -197,3 +203,47 @@ def test_the_runs_of_each_job_that_were_taken_are_linked_in_their_order():
     linked([first, other, second, ended, third])
     assert (first.then, second.then, third.then) == (second, third, None)
     assert (other.then, ended.then, ended.status) == (None, None, SUCCEEDED)
+
+
+# ------------------------------------------------------------------------------------------------------ whose they are
+
+
+@pytest.mark.parametrize(
+    ("owner", "is_orphan"),
+    [("dead", True), ("living", False), (None, True), ("me", False)],
+)
+def test_the_runs_of_nodes_that_are_not_alive_and_of_nobody_are_orphans(owner, is_orphan):
+    search = Search("me", None, (), in_doubt=False, ownerless=False)
+    assert search.is_orphan("j", START, owner, {"living", "me"}) is is_orphan
+
+
+@pytest.mark.parametrize(
+    ("owner", "is_orphan"),
+    [("dead", False), ("living", False), (None, True), ("me", False)],
+)
+def test_where_only_ownerless_runs_are_searched_for_those_of_dead_nodes_are_left(owner, is_orphan):
+    search = Search("me", None, (), in_doubt=False, ownerless=True)
+    assert search.is_orphan("j", START, owner, {"living", "me"}) is is_orphan
+
+
+def test_a_run_that_a_node_owns_and_has_not_in_hand_is_an_orphan_while_that_is_in_doubt():
+    search = Search("me", None, {("j", at(10))}, in_doubt=True, ownerless=False)
+    assert search.is_orphan("j", at(0), "me", {"me"})
+    assert not search.is_orphan("j", at(10), "me", {"me"})
+    assert search.is_orphan("k", at(10), "me", {"me"})
+    assert not search.is_orphan("j", at(0), "living", {"living"})
+
+
+def test_what_a_node_has_taken_is_in_its_hand_and_takes_room():
+    room = {"default": 2}
+    search = Search("me", room, {("j", at(10))}, in_doubt=True, ownerless=False)
+    lost = orphan("l")
+    lost.status = LOST
+    search.note([orphan("j"), orphan("k", executor="gpu"), lost])
+    assert search.own == {("j", at(10)), ("j", at(0)), ("k", at(0))}
+    assert search.left == {"default": 1, "gpu": -1}
+    assert (room, search.known) == ({"default": 2}, {("j", at(10))})
+    assert not search.is_orphan("j", at(0), "me", ())
+    search = Search("me", None, (), in_doubt=True, ownerless=False)
+    search.note([orphan("j")])
+    assert (search.left, search.own) == (None, {("j", at(0))})

@@ -129,6 +129,7 @@ def test_the_reading_of_apscheduler_knows_no_random_values():
         ("@every 250ms", timedelta(milliseconds=250)),
         ("@every 1500us", timedelta(microseconds=1500)),
         ("@every 1500µs", timedelta(microseconds=1500)),
+        ("@every 2500000ns", timedelta(microseconds=2500)),
         ("  @every\t24h ", timedelta(days=1)),
     ],
 )

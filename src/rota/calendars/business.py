@@ -74,7 +74,7 @@ class BusinessCalendar:
         #: the holidays of the years that were asked for
         self._known: dict[int, frozenset[date]] = {}
         if self.countries or self.markets:
-            from .public_holidays import check_names
+            from .public_holidays import check_names  # import time
 
             check_names(self.countries, self.markets)
 
@@ -156,7 +156,7 @@ class BusinessCalendar:
         if known is None:
             known = frozenset()
             if self.countries or self.markets:
-                from .public_holidays import holidays_of
+                from .public_holidays import holidays_of  # import time
 
                 known = holidays_of(self.countries, self.markets, year)
             self._known[year] = known
@@ -216,7 +216,7 @@ def ical_dates(source: str | bytes | PathLike[str], first_year: int, last_year: 
     :raises TriggerError: if the file is no iCalendar, or the years make no range
     :raises MissingExtraError: (an ``ImportError``) if a library is not installed
     """
-    from .ical import dates_of
+    from .ical import dates_of  # import time
 
     return dates_of(source, first_year, last_year)
 

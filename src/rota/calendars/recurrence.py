@@ -281,14 +281,7 @@ class _Times:
         self._periods: Sequence[int] = range(DAY // unit)
         if unit < DAY and (hours or minutes or seconds):
             spend(DAY // unit // _PERIODS)
-            of_hours, of_minutes, of_seconds = map(frozenset, (hours, minutes, seconds))
-            self._periods = [
-                number
-                for number in self._periods
-                if (not hours or number * unit // 3600 in of_hours)
-                and (unit == 3600 or not minutes or number * unit // 60 % 60 in of_minutes)
-                and (unit > 1 or not seconds or number % 60 in of_seconds)
-            ]
+            self._periods = _chosen_periods(unit, hours, minutes, seconds)
         self._kept = frozenset(self._periods) if isinstance(self._periods, list) else self._periods
         positions = _numbers(parts.get("BYSETPOS"))
         #: the seconds of a period at which it fires
@@ -337,6 +330,20 @@ class _Times:
         if self._days is None:
             return iter(range(since, _wall(_LAST_WALL), DAY))
         return self._days.walls(since, until)
+
+
+def _chosen_periods(
+    unit: int, hours: Sequence[int], minutes: Sequence[int], seconds: Sequence[int]
+) -> list[int]:
+    """Return the numbers of the periods of a day that begin in one of these hours, minutes and seconds; empty: in any."""
+    of_hours, of_minutes, of_seconds = map(frozenset, (hours, minutes, seconds))
+    return [
+        number
+        for number in range(DAY // unit)
+        if (not hours or number * unit // 3600 in of_hours)
+        and (unit == 3600 or not minutes or number * unit // 60 % 60 in of_minutes)
+        and (unit > 1 or not seconds or number % 60 in of_seconds)
+    ]
 
 
 def _at_positions(within: Sequence[int], positions: Iterable[int]) -> Sequence[int]:

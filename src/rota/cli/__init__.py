@@ -16,12 +16,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :param arguments: the words after the program's name (``sys.argv[1:]`` by default)
     :return: the exit code: 0, 1 after an error, 2 for a wrong usage, 128 + the signal's number if a signal ended it at once
     """
-    import sys
+    import sys  # import time
 
-    from ..errors import MissingExtraError
+    from ..errors import MissingExtraError  # import time
 
     try:
-        from .app import run
+        from .app import run  # import time
     except ImportError as exc:
         if (exc.name or "").partition(".")[0] not in ("typer", "rich", "click"):
             raise

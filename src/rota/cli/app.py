@@ -150,7 +150,7 @@ def _run(
 
     SIGTERM and Ctrl-C drain: nothing more is started, and the program ends after what is running. A second one stops it at once.
     """
-    from .running import run_target
+    from .running import run_target  # import time
 
     # The environment names the store to look into; which one a program uses is its own affair.
     store = jobstore or (_Options.store if _Options.store_is_meant else None)
@@ -189,7 +189,7 @@ def _jobs(
     json: Json = False,
 ) -> None:
     """List the jobs in a store, the next to run first."""
-    from .stores import show_jobs
+    from .stores import show_jobs  # import time
 
     show_jobs(jobstore or _Options.store, _table(table), state or [], limit, offset, zone_of(timezone), json)
 
@@ -215,7 +215,7 @@ def _runs(
     json: Json = False,
 ) -> None:
     """List what became of the jobs' times, newest first: each one ran, or it says why not."""
-    from .stores import show_runs
+    from .stores import show_runs  # import time
 
     show_runs(
         jobstore or _Options.store, _table(table), job, status or [], limit, offset, zone_of(timezone), json
@@ -224,7 +224,7 @@ def _runs(
 
 def _table(given: str | None) -> str:
     """Return the name that ``--table`` gives, behind the command or before it, else the usual one."""
-    from .stores import DEFAULT_TABLE
+    from .stores import DEFAULT_TABLE  # import time
 
     return given or _Options.table or DEFAULT_TABLE
 
@@ -232,7 +232,7 @@ def _table(given: str | None) -> str:
 def _change(
     what: str, job: str, jobstore: str | None, table: str | None, timezone: str | None, json: bool
 ) -> None:
-    from .stores import change
+    from .stores import change  # import time
 
     change(what, jobstore or _Options.store, _table(table), job, zone_of(timezone), json)
 
@@ -277,7 +277,7 @@ def _sign(
     json: Json = False,
 ) -> int:
     """Sign the jobs of a store by the key in ROTA_SIGNING_KEY: those without a signature, and those of earlier keys."""
-    from .signing import sign_jobs
+    from .signing import sign_jobs  # import time
 
     return sign_jobs(jobstore or _Options.store, _table(table), yes, json)
 
@@ -299,7 +299,7 @@ def _next(
     json: Json = False,
 ) -> None:
     """Tell the next times of a trigger: a crontab expression, or a trigger's name and its arguments."""
-    from .next_times import show_next
+    from .next_times import show_next  # import time
 
     show_next(trigger, count, timezone, start, json)
 
@@ -319,7 +319,7 @@ def _explain(
     json: Json = False,
 ) -> None:
     """Say in a sentence when a trigger fires, and on which dates a change of the clocks changes that."""
-    from .explaining import show_explanation
+    from .explaining import show_explanation  # import time
 
     show_explanation(trigger, timezone, language, years, count, json)
 
@@ -366,7 +366,7 @@ def _import_apscheduler(
     jobs that are in the store already are left alone, so the command may be repeated. The exit code is 1 if a job cannot be
     taken over.
     """
-    from .importing import import_apscheduler
+    from .importing import import_apscheduler  # import time
 
     if yes and dry_run:
         raise CliError("--yes and --dry-run contradict each other", 2)
@@ -408,6 +408,6 @@ def _migrate(
     JSON and requirement files; names of databases, tables, keys, files and URLs, comments and prose are not. The changes are shown
     as a diff. No code of the program is imported. The exit code is 1 if something has to be done by hand.
     """
-    from .migrate import migrate
+    from .migrate import migrate  # import time
 
     return migrate(paths, store or [], dry_run=dry_run, show_all=show_all, as_json=json)

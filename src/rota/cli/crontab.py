@@ -90,7 +90,7 @@ def has_user_column(path: Path, lines: list[CrontabEntry]) -> bool:
     if str(path.resolve()) == "/etc/crontab" or str(path.resolve().parent) == "/etc/cron.d":
         return bool(lines)
     try:
-        import pwd
+        import pwd  # not on Windows
     except ImportError:  # Windows has no such users
         return False
 

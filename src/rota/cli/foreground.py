@@ -193,7 +193,7 @@ def _run_blocking(foreground: Foreground) -> None:
     if scheduler.running:  # started by the module, in a thread of its own
         _run_background(foreground)
         return
-    from ..events import EVENT_SCHEDULER_STARTED
+    from ..events import EVENT_SCHEDULER_STARTED  # import time
 
     scheduler.add_listener(lambda event: foreground.watch(lambda: None), EVENT_SCHEDULER_STARTED)
     scheduler.start()
@@ -202,7 +202,7 @@ def _run_blocking(foreground: Foreground) -> None:
 
 
 def _run_asyncio(foreground: Foreground) -> None:
-    import asyncio
+    import asyncio  # import time
 
     async def main() -> None:
         loop, over = asyncio.get_running_loop(), asyncio.Event()

@@ -100,7 +100,7 @@ def print_columns(head: Sequence[str], rows: Sequence[Sequence[str]], empty: str
         for line in (head, *rows):
             print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
         return
-    from rich.console import Console
+    from rich.console import Console  # optional
     from rich.text import Text
 
     console = Console()

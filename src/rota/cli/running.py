@@ -131,7 +131,7 @@ def _report(zone: tzinfo, closed: Callable[[], None], plain: bool, as_json: bool
         return JsonReport(zone, closed)
     if plain or not _can_draw():
         return PlainReport(zone, closed)
-    from .live import LiveReport
+    from .live import LiveReport  # import time
 
     return LiveReport(zone, closed)
 

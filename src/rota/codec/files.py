@@ -45,7 +45,7 @@ def encode_job(job: Job, format: JobFormat = _JSON) -> dict[str, Any]:
 
 def _as_json(text: str) -> Any:
     """Return what a JSON text says; a damaged one as a text that nothing reads again."""
-    import json
+    import json  # import time
 
     try:
         return json.loads(text)
@@ -95,6 +95,6 @@ def _iso(instant: int | None) -> str | None:
 
 
 def _instant(text: str | None) -> int | None:
-    from datetime import datetime
+    from datetime import datetime  # import time
 
     return None if text is None else instant(datetime.fromisoformat(text))

@@ -343,7 +343,7 @@ def _keep(text: str, trigger: BaseTrigger) -> None:
 
 
 def _is_bound(func: Any, owner: Any) -> bool:
-    from types import MethodType
+    from types import MethodType  # import time
 
     return isinstance(func, MethodType) and not isinstance(owner, type)
 

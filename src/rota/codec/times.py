@@ -95,6 +95,6 @@ def unpack_offset(data: Any) -> timezone:
 
 def unpack_pytz(name: str) -> Any:
     """Return a zone of pytz, which has to be installed."""
-    import pytz
+    import pytz  # optional
 
     return pytz.timezone(name)

@@ -217,7 +217,7 @@ _others: list[tuple[type, str, Callable[[Any], dict[str, Any]]]] = []
 
 
 def _default_codec(cls: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
-    from dataclasses import fields, is_dataclass
+    from dataclasses import fields, is_dataclass  # import time
 
     if issubclass(cls, Flag):
         return (lambda member: member.value), cls
@@ -275,7 +275,7 @@ def _pack_other(value: Any, kind: type) -> Any:
 
 
 def _advice(value: Any, kind: type) -> str:
-    from dataclasses import is_dataclass
+    from dataclasses import is_dataclass  # import time
 
     if isinstance(value, Enum) or is_dataclass(kind) or hasattr(kind, "model_dump"):
         return f"register the class: rota.codec.register_type({kind.__qualname__})"

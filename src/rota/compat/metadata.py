@@ -59,7 +59,7 @@ class _Named(Distribution):
         return _TEXTS.get(filename)
 
     def locate_file(self, path: object) -> Path:
-        from pathlib import Path
+        from pathlib import Path  # import time
 
         return Path(__file__).parents[2] / str(path)
 

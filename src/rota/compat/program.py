@@ -58,7 +58,7 @@ def _put_first(folder: str) -> None:
 
 
 def _is_archive(path: str) -> bool:
-    from zipimport import ZipImportError, zipimporter
+    from zipimport import ZipImportError, zipimporter  # import time
 
     try:
         zipimporter(path)

@@ -1,6 +1,6 @@
-"""Job stores of ours of which a program has replaced methods: each is called where APScheduler would call it.
+"""Job stores of ours of which a program has replaced methods: these are called where APScheduler would call them.
 
-The claim protocol stays the store's own; what is replaced is asked for what is due, and told what is moved or removed.
+The claim protocol stays the store's own; the program's methods are asked which jobs are due, and told which are moved or removed.
 """
 
 from __future__ import annotations
@@ -30,16 +30,17 @@ if TYPE_CHECKING:
     #: rota.jobstores.base.BaseJobStore, which imports this module
     BaseJobStore = Any
 
-#: What APScheduler's stores are made of and nothing of ours calls.
+#: Methods of APScheduler's stores that ours never call.
 _NEVER_CALLED = ("_get_jobs", "_reconstitute_jobs", "_get_job_index")
-#: Where a method that reads or writes jobs by itself finds them; ours are stored in another form.
+#: Attributes by which a method reads or writes stored jobs by itself; ours are stored in another form.
 _PLACES = ("jobs_t", "jobs_key", "run_times_key", "collection")
 
 
 def obey(store: BaseJobStore, names: Collection[str]) -> None:
-    """Have the methods that a program has replaced called by those of ours that would pass them by.
+    """Replace our methods that would pass the program's by with ones that call these.
 
-    :param names: their names
+    :param names: names of the methods that the program has replaced
+    :raises ConfigurationError: if one of them cannot be called so
     """
     own: dict[str, Any] = store.__dict__
     for name in sorted(names):
@@ -54,7 +55,7 @@ def obey(store: BaseJobStore, names: Collection[str]) -> None:
 
 
 def _check(store: BaseJobStore, name: str) -> None:
-    """Refuse a method of a program that could not be obeyed, and say what to override instead."""
+    """Refuse a method of a program that cannot be called, and say what to override instead."""
     method = getattr(store, name)
     names = getattr(getattr(method, "__code__", None), "co_names", ())
     place = next((place for place in _PLACES if place in names), None)
@@ -86,7 +87,7 @@ def _due(store: BaseJobStore, now: int, room: Mapping[str, int]) -> list[Job]:
 
 
 def _known(store: BaseJobStore, job: Job) -> Job:
-    """Return the job that the store knows, with what the program has put into the one that it returned."""
+    """Return the job as the store knows it, with the callable and arguments of the one that the program returned."""
     if job.version > 0:
         return job
     stored: Job | None = store.lookup_job(job.id)  # the program has made another object of it
@@ -137,7 +138,7 @@ def _check_job(store: BaseJobStore, job: Job) -> None:
 
 
 def _save_job(store: BaseJobStore, job: Job, version: int) -> bool:
-    """Hand a changed job to update_job() of the program, if it still has the version."""
+    """Hand a changed job to update_job() of the program, if the stored one still has the version (R1)."""
     with store._ledger.lock:
         stored = store.lookup_job(job.id)
         if stored is None:
@@ -149,7 +150,7 @@ def _save_job(store: BaseJobStore, job: Job, version: int) -> bool:
 
 
 def _claim(store: BaseJobStore, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
-    """Claim as the store does; then tell update_job() and remove_job() of the program, which decides about the job's end."""
+    """Claim as the store does; then call update_job() or remove_job() of the program, which decides what becomes of ended jobs."""
     ended = [decision for decision in decisions if decision.state == ENDED]
     for decision in ended:
         decision.state = PAUSED
@@ -180,7 +181,7 @@ def _claim(store: BaseJobStore, decisions: Sequence[Decision], node: str, now: i
 
 
 def _tell_moved(store: BaseJobStore, job: Job) -> None:
-    """Call update_job() of a program with a job that the store has moved already: what ours would write is written."""
+    """Call update_job() of the program with a job that the store has moved already: ours, which it calls, writes nothing then."""
     moved, key = store.__dict__.setdefault("_moved", set()), (get_ident(), job.id)
     moved.add(key)
     try:
@@ -191,7 +192,7 @@ def _tell_moved(store: BaseJobStore, job: Job) -> None:
 
 _CLAIM = ("claim", _claim)
 _CHECKED = (("add_jobs", _add_jobs), ("check_job", _check_job))
-#: For each method that a program replaces those of ours that are replaced then.
+#: For each method that a program may replace: those of ours to be replaced, and by what.
 _BRIDGES: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
     "get_due_jobs": (("due", _due),),
     "get_next_run_time": (("next_due", _next_due),),
@@ -206,7 +207,7 @@ _BRIDGES: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
 
 
 def restored(store: Any, job: Job) -> Job:
-    """Return a job as _reconstitute_job() of the program makes it of what was stored; an error quarantines it."""
+    """Return a restored job as _reconstitute_job() of the program changes it; if that raises, the job is quarantined."""
     if job.state == QUARANTINED:
         return job
     try:
@@ -226,6 +227,6 @@ def restored(store: Any, job: Job) -> Job:
 
 
 def _policy_of(made: Job, job: Job) -> Policy:
-    """Return the policy of a job with what APScheduler's form of it can say taken from another one."""
+    """Return the policy of a job with the options that APScheduler has, too, taken from the job that was made of it."""
     told = {name: getattr(made, name) for name in ("misfire_grace_time", "coalesce", "max_instances")}
     return with_options(job.policy, told)

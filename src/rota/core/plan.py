@@ -183,7 +183,7 @@ def due_time(job: Job, nominal: int) -> int:
 
 def _part(key: str, whole: int) -> int:
     """Return a number from 0 to ``whole`` (not included), the same for the same key everywhere and for ever."""
-    from hashlib import blake2b
+    from hashlib import blake2b  # import time
 
     return int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "big") * whole // 2**64
 
@@ -331,7 +331,7 @@ def latest(trigger: BaseTrigger, first: int, now: int) -> tuple[int, int]:
 
 def _latest_counted(trigger: BaseTrigger, first: int, now: int) -> tuple[int, int]:
     """Return the last time and the count as far as the work of one call goes; the passes to come do the rest."""
-    from .. import work
+    from .. import work  # import time
     from ..errors import TooMuchWorkError
     from ..triggers.base import BaseTrigger
 

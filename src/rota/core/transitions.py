@@ -15,6 +15,7 @@ R6    when a run ends and the job waits for room, it becomes due; one that count
 
 from __future__ import annotations
 
+from ..clock import HELD
 from .run import label
 from .states import ENDED, set_job_state
 
@@ -49,6 +50,15 @@ def moved(decision: Decision, running: int | None = None) -> None:
     set_job_state(job, decision.state)
     job.version = decision.version + 1
     job.running = job.running + len(decision.runs) if running is None else running
+
+
+def released(nominal: int | None, due: int | None, running: int) -> int | None:
+    """Return when a job is due that has so many runs under way: if it waits for their end and there are none, at once (R6).
+
+    :param nominal: its next nominal time
+    :param due: when it was due; HELD: it waits
+    """
+    return nominal if due == HELD and running <= 0 else due
 
 
 def may_claim(running: int, limit: int) -> bool:

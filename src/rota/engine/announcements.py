@@ -133,6 +133,6 @@ def local(job: Job | None, instant: int) -> datetime:
 
 
 def _lateness(record: Run, now: int) -> str:
-    from datetime import timedelta
+    from datetime import timedelta  # import time
 
     return str(timedelta(microseconds=now - record.due))

@@ -246,11 +246,10 @@ class Completions:
 
     def _has_waiting_job(self, runs: Sequence[Run]) -> bool:
         """Whether the job of a run waits for its end: for room, or as its next time is counted from there."""
+        asks = self._asks_triggers
         for run in runs:
             job = run.job
-            if job is not None and (
-                job.next_due == HELD or (self._asks_triggers and job.trigger.follows_end)
-            ):
+            if job is not None and (job.next_due == HELD or (asks and job.trigger.follows_end)):
                 return True
         return False
 

@@ -42,7 +42,7 @@ def start_thread(name: str, main: Callable[[], object]) -> Callable[[float], obj
     :raises RuntimeError: if there can be no more threads
     """
     if "gevent.monkey" not in sys.modules:
-        from threading import Thread
+        from threading import Thread  # import time
 
         thread = Thread(target=main, name=name, daemon=True)
         thread.start()

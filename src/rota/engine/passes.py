@@ -45,6 +45,8 @@ PASS_IN_MEMORY = 100
 CROWDED = 0.1
 #: How often the clock of a store is measured where no lease is renewed (microseconds).
 MEASURED = 60 * SECOND
+#: Methods of stores that programs replace on the object.
+REPLACEABLE = frozenset(("get_due_jobs", "get_next_run_time", "update_job", "remove_job"))
 
 
 class StorePass:
@@ -135,8 +137,7 @@ class StorePass:
             for alias in list(outlet.executors)
         }
         open_to = {alias: free for alias, free in room.items() if free > 0}
-        own = store.__dict__
-        if "get_due_jobs" in own or "get_next_run_time" in own or "update_job" in own or "remove_job" in own:
+        if not REPLACEABLE.isdisjoint(store.__dict__):
             store.obey_program()  # replaced on the object, perhaps just now
         now = store.now()  # anew: leases and claims may not be judged by the time before something slow
         jobs = self._due(now, open_to) if open_to else ()
@@ -290,7 +291,7 @@ class StorePass:
         heads: dict[str, list[Run]] = {}
         left_out: list[Job] = []
         count = 0
-        wanted = self._outlet.wanted()
+        submitted, skipping = self._outlet.wanted() & EVENT_JOB_SUBMITTED, state.skipping
         for decision in won:
             runs = decision.runs
             if runs:
@@ -298,19 +299,20 @@ class StorePass:
                 if permission is not None:
                     for run in runs:
                         run.permission = permission
-                if state.skipping:
-                    state.skipping.discard(decision.job.id)
-                alias = runs[0].executor
+                if skipping:
+                    skipping.discard(decision.job.id)
+                head = runs[0]
+                alias = head.executor
                 if alias in heads:
-                    heads[alias].append(runs[0])
+                    heads[alias].append(head)
                 else:
-                    heads[alias] = [runs[0]]
-                if wanted & EVENT_JOB_SUBMITTED:
+                    heads[alias] = [head]
+                if submitted:
                     announce_submission(self._outlet, state.alias, decision.job, EVENT_JOB_SUBMITTED, runs)
             elif not decision.records and decision.error is None:
                 left_out.append(decision.job)
             if decision.records or decision.error is not None or decision.state == ENDED:
-                announce_rest(self._outlet, state.alias, decision, state.skipping, state.store.now)
+                announce_rest(self._outlet, state.alias, decision, skipping, state.store.now)
         return count, heads, left_out
 
     def _claim(self, decisions: Sequence[Decision], now: int) -> list[Decision]:

@@ -26,21 +26,21 @@ def read_source(source: str, name: str | None = None) -> Iterator[Row]:
     """
     scheme = source.partition("://")[0] if "://" in source else ""
     if scheme in ("redis", "rediss", "unix"):
-        from .source_redis import read_redis
+        from .source_redis import read_redis  # import time
 
         return read_redis(source, name or "apscheduler.jobs")
     if scheme in ("mongodb", "mongodb+srv"):
-        from .source_mongodb import read_mongodb
+        from .source_mongodb import read_mongodb  # import time
 
         return read_mongodb(source, name or "jobs")
     if scheme:
-        from .source_sql import read_sql
+        from .source_sql import read_sql  # import time
 
         return read_sql(source, name or "apscheduler_jobs")
     if not Path(source).is_file():
         raise StoreError(
             f"{masked(source)!r} is neither a file nor a URL; for an SQLite file write sqlite:///{masked(source)}"
         )
-    from .source_export import read_export
+    from .source_export import read_export  # import time
 
     return read_export(Path(source))

@@ -25,7 +25,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
 }
 #: what is only checked together
 _CALL = frozenset(("func", "args", "kwargs"))
-_NAMES = (*sorted(_CALL), "next_run_time", *_CHECKS, *OPTION_NAMES)
+_UNSET: Any = object()
 
 
 def change(job: Any, changes: Mapping[str, Any]) -> None:
@@ -35,37 +35,43 @@ def change(job: Any, changes: Mapping[str, Any]) -> None:
     :raises UnknownAttributeError: if a name is none that can be changed
     :raises InvalidJobError: (its subclasses) for whatever is wrong with a value
     """
-    approved = _approved(job, changes)
-    unknown = [name for name in changes if name not in (*_NAMES, "id")]
-    if unknown:
-        raise UnknownAttributeError(
-            f"The following are not modifiable attributes of Job: {', '.join(unknown)}"
-            + (suggestion(unknown[0], _NAMES) or f"; there are {', '.join(_NAMES)}")
-        )
-    plans = "next_run_time" in changes
-    following = next_instant(job, changes["next_run_time"]) if plans else None
+    approved: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    following = _UNSET
+    for name, value in changes.items():
+        check = _CHECKS.get(name)
+        if check is not None:
+            approved[name] = check(value)
+        elif name == "next_run_time":
+            following = next_instant(job, value)
+        elif name in OPTION_NAMES:
+            options[name] = value
+        elif name == "id":
+            _check_id(job, value)
+        elif name not in _CALL:
+            raise _unknown(changes)
+    if not _CALL.isdisjoint(changes):
+        args = approved["args"] = changes.get("args", job.args)
+        kwargs = approved["kwargs"] = changes.get("kwargs", job.kwargs)
+        approved["func"], approved["func_ref"], _ = checked_call(changes.get("func", job.func), args, kwargs)
+    if options:
+        approved["policy"] = with_options(job.policy, options)
     for name, value in approved.items():
         setattr(job, name, value)
-    if plans:
+    if following is not _UNSET:
         if job.state == QUARANTINED:
             job.error = None
             set_job_state(job, ACTIVE)
         job.set_next(following)
 
 
-def _approved(job: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is to be set, checked; the next run time apart."""
-    if "id" in changes:
-        _check_id(job, changes["id"])
-    approved = {name: check(changes[name]) for name, check in _CHECKS.items() if name in changes}
-    if not _CALL.isdisjoint(changes):
-        args = approved["args"] = changes.get("args", job.args)
-        kwargs = approved["kwargs"] = changes.get("kwargs", job.kwargs)
-        approved["func"], approved["func_ref"], _ = checked_call(changes.get("func", job.func), args, kwargs)
-    options = {name: changes[name] for name in OPTION_NAMES if name in changes}
-    if options:
-        approved["policy"] = with_options(job.policy, options)
-    return approved
+def _unknown(changes: Mapping[str, Any]) -> UnknownAttributeError:
+    names = (*sorted(_CALL), "next_run_time", *_CHECKS, *OPTION_NAMES)
+    unknown = [name for name in changes if name not in names and name != "id"]
+    return UnknownAttributeError(
+        f"The following are not modifiable attributes of Job: {', '.join(unknown)}"
+        + (suggestion(unknown[0], names) or f"; there are {', '.join(names)}")
+    )
 
 
 def _check_id(job: Any, value: Any) -> None:

@@ -404,7 +404,7 @@ class Job:
             self.assign(changed)
 
     def _timezone(self) -> tzinfo:
-        from datetime import UTC
+        from datetime import UTC  # import time
 
         timezone: tzinfo | None = trigger_zone(getattr(self, "trigger", None))
         return timezone or getattr(self._scheduler, "timezone", None) or UTC
@@ -421,7 +421,7 @@ class Job:
         :raises TransientJobError: (a ValueError) if the callable has no importable name
         :raises CallableMismatchError: (a ValueError) if its name leads to another callable
         """
-        from inspect import isclass, ismethod
+        from inspect import isclass, ismethod  # import time
 
         reference = self.require_reference()
         if self.state != QUARANTINED:

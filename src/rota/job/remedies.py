@@ -80,7 +80,7 @@ def instead_of_trigger_name(text: str) -> str | None:
     try:
         datetime.fromisoformat(stripped)
     except ValueError:
-        from ..triggers.cron.other_systems import other_notation
+        from ..triggers.cron.other_systems import other_notation  # import time
 
         meant = other_notation(shortened(" ".join(fields), 200))
         return None if meant is None else "it " + meant.replace("; write '", '; write "crontab", expr=\'')

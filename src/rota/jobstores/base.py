@@ -44,7 +44,7 @@ ALIASES = 100
 
 def __getattr__(name: str) -> Any:
     if name == "logging":  # as in APScheduler; see rota.logs
-        import logging
+        import logging  # rare
 
         return logging
     from ..compat.names import of_module  # rare

@@ -5,6 +5,7 @@ Pure conversions; knows no store and no third-party library.
 
 from __future__ import annotations
 
+from functools import partial
 from operator import attrgetter
 from random import getrandbits
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from ..codec.jobs import JobFormat
     from ..core.plan import Decision
 
+#: Returns the version of a job that is added. It begins anywhere, so that a decision about a removed job of the same id cannot be
+#: taken for one about this job.
+new_version = partial(getrandbits, 40)
 #: later than every due time, HELD included
 _NEVER = float("inf")
 
@@ -79,14 +83,6 @@ def job_of(
         running,
         error,
     )
-
-
-def new_version() -> int:
-    """Return the version of a job that is added.
-
-    It begins anywhere, so that a decision about a removed job of the same id cannot be taken for one about this job.
-    """
-    return getrandbits(40)
 
 
 def healing_as(error: str | None, has_time: bool = True) -> tuple[str, str | None]:

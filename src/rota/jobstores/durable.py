@@ -5,7 +5,7 @@ It asks no server; each store says how it is opened and what its server's clock 
 
 from __future__ import annotations
 
-from ..clock import DAY, MINUTE, moment
+from ..clock import MINUTE, moment
 from ..errors import StoreNotStartedError
 from ..interrupts import is_interrupt
 from .base import BaseJobStore
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 SOON = MINUTE
 #: How often a scheduler looks for changes while it is told of them (seconds); it finds then what it was not told.
 INTERVAL_WHILE_LISTENING = 10.0
-#: How long the entry of a node is kept after its lease was over (microseconds).
-NODES_KEPT = DAY
 
 
 class DurableJobStore(BaseJobStore):

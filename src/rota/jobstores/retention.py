@@ -24,6 +24,8 @@ MOST = 200
 LEAST = 10
 #: New records are counted for this number of jobs: those that get the most.
 BUSY = 1000
+#: How long the entry of a node is kept after its lease was over (microseconds).
+NODES_KEPT = DAY
 #: All records are looked at once an hour, or once in this part of the time for which they are kept, if that is shorter.
 PARTS = 24
 

@@ -1,4 +1,4 @@
-"""Schedulers: the public facade, the engine behind it, and one host for each setting."""
+"""Schedulers: the public facade, its parts, and one host for each kind of program."""
 
 from ..errors import SchedulerAlreadyRunningError, SchedulerNotRunningError
 

@@ -24,16 +24,15 @@ from ..events import EVENT_ALL, EVENT_JOBSTORE_REMOVED, SchedulerEvent
 from ..logs import LoggerAttribute, given_logger
 from ..texts import repr_of
 from ..util import asbool, astimezone, local_timezone, maybe_ref, undefined
-from .book import JobBook
+from .book import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, JobBook
 from .changes import modify, reschedule, resume
 from .config import check_options, context_option, default_policy, read_config, seconds_option
-from .hooks import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
 from .lifecycle import POLL, Lifecycle
 from .listeners import Listeners, tell
 from .names import no_such
 from .new_jobs import PARAMETERS, PLAIN, STARTING_NOW, NewJobs, names_a_zone
 from .plugins import PluginClasses, create_plugin, plugin_from_config
-from .processes import note_exit, stop_at_exit, stop_in_child, watch
+from .processes import stop_at_exit, stop_in_child, watch
 from .registry import Registry
 
 TYPE_CHECKING = False
@@ -100,7 +99,7 @@ class BaseScheduler(metaclass=ABCMeta):
     _trigger_classes = PluginClasses("trigger")
     _executor_classes = PluginClasses("executor")
     _jobstore_classes = PluginClasses("jobstore")
-    #: what APScheduler's constants are called as attributes of instances in some programs
+    #: stopped, running or paused, by APScheduler's constants
     state = STATE_STOPPED
     #: what keeps a program with this scheduler running, for one that ends at once; None: nothing is needed
     _kept_alive_by: str | None = None
@@ -173,7 +172,7 @@ class BaseScheduler(metaclass=ABCMeta):
         self._lifecycle.check_startable()
         self._check_uwsgi()
         self._lifecycle.start(paused)
-        watch(self)
+        watch(self._lifecycle)
         self._lifecycle.begin()
 
     @abstractmethod
@@ -266,7 +265,7 @@ class BaseScheduler(metaclass=ABCMeta):
         :raises AliasInUseError: (a ValueError) if the alias is taken
         """
         if self._registry.add_executor(executor, alias, executor_opts):
-            watch(self)  # whatever the executor does at exit comes after this scheduler's end
+            watch(self._lifecycle)  # whatever the executor does at exit comes after this scheduler's end
 
     def remove_executor(self, alias: str, shutdown: bool = True) -> None:
         """Remove an executor; its jobs wait until there is one of that alias again.
@@ -902,10 +901,6 @@ class BaseScheduler(metaclass=ABCMeta):
 
         finish_removal(self._lifecycle, state)
 
-    def _note_exit(self) -> None:
-        """The interpreter exits: what has to be ended by force from now on is lost, and not cancelled."""
-        note_exit(self._lifecycle)
-
     def _stop_at_exit(self) -> None:
         """The interpreter exits: give the runs under way a moment, and hand the rest back."""
         stop_at_exit(self._lifecycle)
@@ -915,7 +910,7 @@ class BaseScheduler(metaclass=ABCMeta):
         self._make_locks()
         stop_in_child(self._lifecycle)
 
-    # -- what others of Rota's ask of a scheduler ---------------------------------------------------------------------
+    # -- what jobs, executors and tests ask of a scheduler ------------------------------------------------------------
 
     @property
     def _engine(self) -> Engine | None:

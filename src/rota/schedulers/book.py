@@ -19,7 +19,6 @@ from ..interrupts import is_interrupt
 from ..job.checks import usable_id
 from ..logs import INFO
 from ..triggers.base import AskedBy
-from .hooks import STATE_RUNNING
 from .listeners import tell
 from .names import no_such_job
 from .new_jobs import LATE, keep_schedule, start_by_clock_of, tell_of_past
@@ -38,6 +37,10 @@ if TYPE_CHECKING:
     from .listeners import Listeners
     from .new_jobs import NewJobs
 
+#: The states of a scheduler, by APScheduler's names and numbers.
+STATE_STOPPED = 0
+STATE_RUNNING = 1
+STATE_PAUSED = 2
 #: How often a change is tried again when others change the same job at the same time.
 TRIES = 50
 #: How many ids are searched for a suggestion.
@@ -345,9 +348,9 @@ class JobBook:
         id = job_id if type(job_id) is str else usable_id(job_id)
         if id is None:
             raise no_such_job(job_id, ())
-        alias: str | None = None
+        alias: str | None
         if self.is_open or self.goes_to_stores():
-            for name, store in (
+            for alias, store in (  # noqa: B007  # the one at which the loop ends is told
                 self.stores(jobstore) if jobstore is not None else list(self.scheduler._jobstores.items())
             ):
                 if store.does_io and usable_id(id) is None:
@@ -356,8 +359,9 @@ class JobBook:
                     store.remove_job(id)
                 except JobLookupError:
                     continue
-                alias = name
                 break
+            else:
+                alias = None
         else:
             with self.scheduler._jobstores_lock:
                 alias = self.pending.remove(id, jobstore)

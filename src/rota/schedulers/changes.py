@@ -5,6 +5,8 @@ The book writes the change down, and tries again if somebody else has changed th
 
 from __future__ import annotations
 
+from functools import partial
+
 from ..core.policy import OPTION_NAMES
 from ..core.states import NEW, QUARANTINED, set_job_state
 from ..errors import JobValueError, OptionTypeError
@@ -68,7 +70,7 @@ def resume(book: JobBook, job_id: str, jobstore: str | None) -> Job | None:
         _check_restored(job)
     with AskedBy(book.scheduler):
         is_over = job.trigger.first(book.now_for(job)) is None
-    return None if is_over else book.change(job_id, jobstore, lambda draft: _plan_anew(book, draft))
+    return None if is_over else book.change(job_id, jobstore, partial(_plan_anew, book))
 
 
 def _plan_anew(book: JobBook, draft: Job) -> None:

@@ -90,7 +90,7 @@ def read_config(gconfig: Mapping[str, Any], prefix: str | None, options: Mapping
 
 
 def check_options(config: Mapping[str, Any], what: str) -> None:
-    """Refuse options that a scheduler does not have; a default of jobs is told its place.
+    """Refuse options that a scheduler does not have; the message for a default of jobs says where it belongs.
 
     :param what: whose options they are, for the message
     :raises UnknownOptionError: for the first unknown name

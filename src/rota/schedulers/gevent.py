@@ -171,7 +171,7 @@ class GeventScheduler(BlockingScheduler):
     def _replace_pass(self) -> bool:
         return False  # it hangs in the hub, as everything else does
 
-    # -- the ends of a life --------------------------------------------------------------------------------------
+    # -- opening and closing -------------------------------------------------------------------------------------
 
     def _open(self) -> None:
         super()._open()

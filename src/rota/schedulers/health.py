@@ -6,7 +6,7 @@ It asks no store and waits for nothing.
 from __future__ import annotations
 
 from ..clock import SECOND, shown_moment
-from .hooks import STATE_RUNNING, STATE_STOPPED
+from .book import STATE_RUNNING, STATE_STOPPED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from functools import partial
 from threading import Event, get_ident
 
 from ..clock import LEASE, SECOND
-from ..compat.overrides import SCHEDULER_METHODS, replaced
 from ..errors import OptionTypeError, SchedulerAlreadyRunningError, SchedulerNotRunningError
 from ..events import (
     EVENT_SCHEDULER_PAUSED,
@@ -22,7 +21,7 @@ from ..executors.base import current_run
 from ..interrupts import is_interrupt
 from ..texts import repr_of
 from ..triggers.base import AskedBy
-from .hooks import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
+from .book import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
 from .listeners import DELIVERY_GRACE, tell, wait_delivered
 
 TYPE_CHECKING = False
@@ -50,7 +49,7 @@ LOOK = 0.25
 
 
 class Lifecycle:
-    """How far a scheduler has come between its start and the end of its shutdown, and what leads from one to the next.
+    """Where a scheduler stands between its start and the end of its shutdown, and the steps from one to the other.
 
     :param scheduler: the scheduler, for its hooks
     :param book: its jobs
@@ -75,7 +74,7 @@ class Lifecycle:
         #: set while no shutdown is under way
         self.closed = Event()
         self.closed.set()
-        #: what finishes a shutdown that its caller does not wait for
+        #: the thread that finishes a shutdown for which its caller does not wait
         self.drainer: Any = None
         #: whether a shutdown under way waits for its runs no longer, and asks them to stop
         self.hurried = False
@@ -104,7 +103,7 @@ class Lifecycle:
         return self.engine
 
     def set_engine(self, engine: Engine | None) -> None:
-        """Take an engine, or None, for this life and for the book."""
+        """Set the engine, or None, here and in the book."""
         self.engine = self.book.engine = engine
 
     # -- starting ------------------------------------------------------------------------------------------------
@@ -175,6 +174,7 @@ class Lifecycle:
 
     def open(self) -> None:
         """Start executors and stores and store the pending jobs; undo it all if any of it fails."""
+        from ..compat.overrides import SCHEDULER_METHODS, replaced  # import time
         from ..engine.engine import Engine  # a quarter of what is to be imported, and nothing needs it before
 
         scheduler, book = self.scheduler, self.book

@@ -1,6 +1,7 @@
 """The list of event listeners: who wants which events, and telling them, in the caller or by their queues.
 
-A listener may raise, hang, or change the list while it is called; none of that hurts anybody. No lock is held during a call.
+A listener may raise, hang, or change the list while it is called: the other listeners are called all the same. No lock is held
+during a call.
 """
 
 from __future__ import annotations

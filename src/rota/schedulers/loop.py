@@ -232,7 +232,7 @@ class LoopScheduler(BaseScheduler):
         except RuntimeError:
             pass  # the loop is closed: it has no timer any more, and nobody on it waits
 
-    # -- the ends of a life --------------------------------------------------------------------------------------
+    # -- opening and closing -------------------------------------------------------------------------------------
 
     def _open(self) -> None:
         super()._open()
@@ -257,7 +257,7 @@ class LoopScheduler(BaseScheduler):
             self._stop_timer()
 
     def _drain(self, wait: bool = True, timeout: float | None = None) -> None:
-        # Once it is over, start() may make the next life's helper and signal.
+        # Once it is over, start() may make a new helper and a new signal.
         helper, notify = self._helper, self._notify
         self._notify = None
         try:

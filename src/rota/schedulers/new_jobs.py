@@ -183,7 +183,8 @@ class NewJobs:
         """
         if not isinstance(trigger, BaseTrigger):
             raise not_a_trigger(trigger)
-        check_names(trigger_args, PARAMETERS, "add_job() with a trigger object")
+        if trigger_args:
+            check_names(trigger_args, PARAMETERS, "add_job() with a trigger object")
         if not getattr(trigger, "zone_given", True):  # some are only registered as triggers
             self._watch_zone(trigger)
         if getattr(trigger, "counts_work", False):

@@ -89,7 +89,7 @@ class PluginClasses(dict[str, type]):
             self[name] = cls
 
     def pop(self, name: str, *default: Any) -> Any:
-        """Take a class out again."""
+        """Remove a class."""
         _loaded.pop((self._kind, name), None)
         return super().pop(name, *default)
 

@@ -12,42 +12,29 @@ from threading import Event, get_ident
 
 from ..clock import SECOND
 from ..interrupts import is_interrupt
-from .hooks import STATE_STOPPED
+from .book import STATE_STOPPED
 from .lifecycle import CANCEL_GRACE, POLL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any, Protocol
+    from typing import Any
 
     from ..jobstores.base import BaseJobStore
-    from ..logs import GuardedLogger
     from .lifecycle import Lifecycle
-
-    class Live(Protocol):
-        """What is asked of a scheduler here."""
-
-        _jobstores: dict[str, BaseJobStore]
-
-        @property
-        def _log(self) -> GuardedLogger: ...
-        def _note_exit(self) -> None: ...
-        def _stop_at_exit(self) -> None: ...
-        def _stop_in_child(self) -> None: ...
-
 
 #: How long runs may still work when the interpreter exits (seconds).
 EXIT_GRACE = 5.0
 #: A program that ends so soon after the start (seconds) was hardly meant to.
 EARLY = 1.0
 
-_started: WeakSet[Live] = WeakSet()
+_started: WeakSet[Lifecycle] = WeakSet()
 _installed = False
 #: by threads that fork: the stores that are held meanwhile
 _held: dict[int, list[BaseJobStore]] = {}
 
 
-def watch(scheduler: Live) -> None:
+def watch(life: Lifecycle) -> None:
     """Look after a scheduler from its start on."""
     global _installed
     if not _installed:
@@ -59,12 +46,12 @@ def watch(scheduler: Live) -> None:
     # Handlers are called last to first, and this one comes before those that end what runs need, as multiprocessing's does.
     atexit.unregister(_at_exit)
     atexit.register(_at_exit)
-    _started.add(scheduler)
+    _started.add(life)
 
 
 def _before_fork() -> None:
     # What another thread is about to change must not be copied half-way, and no lock that the copy needs may be held.
-    stores = [store for scheduler in list(_started) for store in list(scheduler._jobstores.values())]
+    stores = [store for life in list(_started) for store in list(life.scheduler._jobstores.values())]
     _held[get_ident()] = stores
     _each(stores, "before_fork")
 
@@ -76,7 +63,7 @@ def _after_fork() -> None:
 def _after_fork_in_child() -> None:
     # Threads do not survive a fork: the child's copies must not pretend to run.
     _held.clear()
-    _each(list(_started), "_stop_in_child")
+    _each([life.scheduler for life in list(_started)], "_stop_in_child")
     _started.clear()
 
 
@@ -93,20 +80,20 @@ def _each(objects: Iterable[Any], method: str) -> None:
 
 
 def _at_exit() -> None:
-    for scheduler in list(_started):
+    for life in list(_started):
         try:
-            scheduler._note_exit()
-            scheduler._stop_at_exit()
+            _note_exit(life)
+            life.scheduler._stop_at_exit()
         except BaseException as exc:  # the others get their moment all the same
             if is_interrupt(exc):
                 raise
-            scheduler._log.exception("Error shutting down at exit")
+            life.log.exception("Error shutting down at exit")
 
 
 # -- what the schedulers do then -----------------------------------------------------------------------------------
 
 
-def note_exit(life: Lifecycle) -> None:
+def _note_exit(life: Lifecycle) -> None:
     """The interpreter exits: what has to be ended by force from now on is lost, and not cancelled."""
     if life.engine is not None:
         life.engine.outlet.exiting = True

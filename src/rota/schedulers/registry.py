@@ -15,7 +15,7 @@ from ..events import (
 from ..executors.base import BaseExecutor
 from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
-from .hooks import STATE_RUNNING, STATE_STOPPED
+from .book import STATE_RUNNING, STATE_STOPPED
 from .listeners import tell
 
 TYPE_CHECKING = False

@@ -14,7 +14,7 @@ from ..core.states import NEW, QUARANTINED, set_job_state, undo_job_state
 from ..errors import CallableMismatchError, ConflictingIdError, StoreError
 from ..events import EVENT_JOB_ADDED, JobEvent
 from ..triggers.base import AskedBy
-from .hooks import STATE_RUNNING
+from .book import STATE_RUNNING
 from .listeners import tell
 from .new_jobs import keep_schedule, start_by_clock_of
 

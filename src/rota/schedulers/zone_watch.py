@@ -1,4 +1,4 @@
-"""Triggers that were made without a time zone, and so are read in the machine's where the scheduler has another: told once.
+"""One warning of triggers that were made without a time zone: they are read in the machine's, and the scheduler has another.
 
 Compares and makes the text; it changes no trigger and logs nothing.
 """

@@ -60,11 +60,11 @@ def __getattr__(name: str) -> object:
     module = _WHERE.get(name)
     if module is None:
         raise AttributeError(f"module 'rota.testing' has no attribute {name!r}")
-    import sys
+    import sys  # rare
     from importlib import import_module
 
     if name.endswith("Contract"):
-        import pytest
+        import pytest  # rare
 
         suites = {f"rota.testing.{where}" for suite, where in _WHERE.items() if suite.endswith("Contract")}
         suites |= {

@@ -100,7 +100,8 @@ class Server(Tree):
             self.client = None
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _translated(self) -> Iterator[None]:
+        """Turn the client's errors into Rota's."""
         try:
             yield
         except (ConnectionFailedError, ConnectionTimeoutError, ApiVersionDiscoveryFailedError) as exc:
@@ -124,7 +125,7 @@ class Server(Tree):
             raise StoreUnavailableError(
                 "The connection to etcd was left to the parent process; start the store again"
             )
-        with self._errors():
+        with self._translated():
             return self.client.transaction({"compare": list(compare), "success": success, "failure": []})
 
     # -- reading -------------------------------------------------------------------------------------------------
@@ -263,12 +264,12 @@ class Server(Tree):
             operations.append({"request_put": put})
         return bool(self._transact(operations, compare).get("succeeded"))
 
-    # -- time and wake-ups ----------------------------------------------------------------------------------------------
+    # -- time and wake-ups -------------------------------------------------------------------------------------
 
     def time(self) -> int | None:
-        from email.utils import parsedate_to_datetime
+        from email.utils import parsedate_to_datetime  # import time
 
-        with self._errors():
+        with self._translated():
             url = f"{self.client.base_url}/version"
             answer = self.client.session.get(url, timeout=self.client.timeout)
         date = answer.headers.get("Date")

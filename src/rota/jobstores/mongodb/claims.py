@@ -92,6 +92,7 @@ class Claims:
         return won
 
     def _write(self, decisions: Sequence[Decision], token: str) -> int:
+        """Write claims; return how many documents met their conditions."""
         updates = [_claim_of(decision, token) for decision in decisions]
         with self._server.translated():
             return int(self._server.jobs.bulk_write(updates, ordered=False).matched_count)
@@ -111,7 +112,7 @@ class Claims:
                 if not _is_refusal(exc):
                     raise
                 quarantined_instead(
-                    decision, f"its store refuses what it came to: {shortened(error_text(exc), 2000)}"
+                    decision, f"its store refuses its claim: {shortened(error_text(exc), 2000)}"
                 )
                 matched = self._write([decision], token)
             if matched:
@@ -125,13 +126,13 @@ class Claims:
         """
         ids = [decision.job.id for decision in decisions]
         fields = {"claim": 1, "under_way": 1, "pending": 1}
-        wrote, moved = set(), set()
+        wrote, named = set(), set()
         for document in self._server.jobs.find({"_id": {"$in": ids}}, fields):
             entries = [entry for name in LISTS for entry in entries_of(document, name)]
             if any(entry.get("claim") == token and entry.get("owner") == node for entry in entries):
                 wrote.add(document["_id"])
             if document.get("claim") == token:
-                moved.add(document["_id"])
+                named.add(document["_id"])
         unseen = [decision for decision in decisions if not decision.runs and decision.job.id not in wrote]
         keys = [
             key_of(decision.job.id, decision.records[0].nominal) for decision in unseen if decision.records
@@ -142,14 +143,14 @@ class Claims:
         return [
             decision
             for decision in decisions
-            if decision.job.id in (wrote if decision.runs or decision.records else moved)
+            if decision.job.id in (wrote if decision.runs or decision.records else named)
         ]
 
     def _leave_out_recorded(self, decisions: Sequence[Decision]) -> None:
         """Take out of decisions what has a record already (R4): the job was removed and added again, or set back by its user.
 
-        First the runs under way are looked at, then the filed ones, for they move in that direction; later ones raise the job's
-        version.
+        The runs under way are looked at first, then the filed ones, as runs move in that direction. A record that is written after
+        this look comes with a new version of its job.
         """
         seen = self._seen
         taken: dict[str, set[int]] = {}

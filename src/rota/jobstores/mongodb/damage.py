@@ -1,6 +1,6 @@
 """Documents that are not what a store wrote: jobs are put into quarantine, runs get their end, and what was there is kept.
 
-It may not raise because of what a document holds; what it reads was read by somebody already.
+It may not raise because of what a document holds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .jobs import release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from ...clock import Clock
@@ -46,7 +46,7 @@ _READ = dict.fromkeys(
 
 
 def damaged_fields(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the fields that say how a job stands which are not what a store writes; parts of a job are not looked at."""
+    """Return the damaged ones among the fields that say how a job stands; its parts are not looked at."""
     get = document.get
     found = {name: get(name) for name in LISTS if not is_whole(document, name)}
     if version_of(get("version")) == NO_VERSION:
@@ -65,7 +65,7 @@ def damaged_fields(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def reason_for(document: Mapping[str, Any]) -> str | None:
-    """Return why a job has to be put into quarantine that nobody would find otherwise, or whose runs nobody can count."""
+    """Return why a job has to be put into quarantine: it would never be found, or its runs not be counted; None if it need not."""
     found = damaged_fields(document)
     if found:
         told = "; ".join(f"{name} is {shortened(text_instead(value), 80)}" for name, value in found.items())
@@ -88,7 +88,7 @@ class Damage:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        #: the id up to which documents were looked over
+        #: the id up to which documents were looked at
         self._at: Any = None
 
     # -- jobs ----------------------------------------------------------------------------------------------------
@@ -146,6 +146,15 @@ class Damage:
                 self.quarantine(document, reason_for(document) or "")
         return found
 
+    def recount(self, jobs: Sequence[Job]) -> None:
+        """Let the counts of jobs say how many of their runs are under way."""
+        ids = [job.id for job in jobs]
+        with self._server.translated():
+            found = list(self._server.jobs.find({"_id": {"$in": ids}}, {"under_way": 1}))
+        counts = {document["_id"]: len(entries_of(document, "under_way")) for document in found}
+        for job in jobs:
+            job.running = counts.get(job.id, 0)
+
     def steps(
         self,
         now: int,
@@ -175,7 +184,7 @@ class Damage:
         """Look at the next documents, in the order of their ids; what hides runs is put right.
 
         :param limit: at how many to look
-        :return: by their ids why jobs have to be put into quarantine that nobody would find; what was read; whether it was the last
+        :return: the ids of jobs that have to be put into quarantine, with the reasons; the documents; whether these were the last
         """
         jobs = self._server.jobs
         onwards: dict[str, Any] = {}
@@ -188,7 +197,7 @@ class Damage:
         in_vain = []
         for document in documents:
             id, state, reason = document["_id"], document.get("state"), reason_for(document)
-            if reason is None or self._is_said(document):
+            if reason is None or self._is_known(document):
                 if not any(document.get(name) for name in LISTS):
                     if (
                         document.get("next_due") == HELD or state in OVER
@@ -208,7 +217,7 @@ class Damage:
                 jobs.delete_many(over)
         return hidden, documents, self._at is None
 
-    def _is_said(self, document: Mapping[str, Any]) -> bool:
+    def _is_known(self, document: Mapping[str, Any]) -> bool:
         """Whether a job is in quarantine already, and nothing is left to be put right in its document."""
         error = document.get("error")
         return (
@@ -229,7 +238,7 @@ class Damage:
     # -- runs ----------------------------------------------------------------------------------------------------
 
     def end_damaged(self, documents: Iterable[Mapping[str, Any]], now: int) -> list[Run]:
-        """End the claimed runs of which nobody can tell whose they are; return them.
+        """End the claimed runs that are damaged; return them.
 
         :param documents: those of jobs with unfinished runs
         """

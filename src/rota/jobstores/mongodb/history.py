@@ -57,7 +57,7 @@ class History:
         current = {"busy": True} if job_id is None else {"_id": job_id}
         found: dict[tuple[str, int], Run] = {}
         with self._server.translated():
-            # In this order: what is filed in between is seen twice, and not never.
+            # In this order, so that a run that is filed in between is read twice, and not missed.
             for document in self._server.jobs.find(current, {"under_way": 1, "pending": 1}):
                 for entry in (entry for name in LISTS for entry in entries_of(document, name)):
                     if wanted is None or text_instead(entry.get("status")) in wanted:
@@ -81,7 +81,7 @@ class History:
         of_job = {"job_id": job_id}
         runs = self._server.runs
         with self._server.translated():
-            # In this order: what is filed in between is seen twice, and not never.
+            # In this order, so that a run that is filed in between is read twice, and not missed.
             current = self._server.jobs.find_one({"_id": job_id}, {"under_way": 1, "pending": 1}) or {}
             before = runs.find({**of_job, "nominal": {"$lt": since}}, fields).sort("nominal", DESCENDING)
             later = runs.find({**of_job, "nominal": {"$gte": since}}, fields).sort("nominal", 1)
@@ -127,7 +127,7 @@ class History:
                     return
                 left = runs.count_documents({"nominal": before}, limit=COUNTED) if old else 0
             last = some[-1]["nominal"]
-            # Of more records of one nominal time than are looked at, those behind the ones that stay are left to a later time.
+            # If one nominal time has more records than a step looks at, those behind the ones that stay wait for a later round.
             start = last + 1 if not old and last == some[0]["nominal"] else last
             yield left
 
@@ -158,7 +158,7 @@ class History:
             start = end
 
     def _first(self, among: Mapping[str, Any], passed: int) -> str | None:
-        """Return the job of the first of some records after so many, by the ids of jobs."""
+        """Return the job of the record that comes after so many others, by the ids of jobs."""
         in_order = self._server.runs.find(among, {"job_id": 1}).sort([("job_id", 1), ("nominal", DESCENDING)])
         found = next(iter(in_order.skip(passed).limit(1)), None)
         return None if found is None else found["job_id"]

@@ -11,12 +11,13 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from ...clock import HELD
 from ...codec.damaged import MOST_VERSION, version_of
 from ...core.states import ACTIVE, QUARANTINED
+from ...core.transitions import released
 from ...errors import ConflictingIdError, JobLookupError
 from .. import retention
 from ..base import ALIASES, COUNTED
 from ..documents import heal, new_version
 from ..retention import Pace, parts
-from .forms import OVER, REMOVED, entries_of, values_of
+from .forms import OVER, REMOVED, values_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     from ...job.handle import Job
     from .server import Server
 
-#: How often a job is saved against damages and others' changes.
+#: How often saving a job is tried if it is damaged, or others change it.
 TRIES = 3
-#: What is in the index before all times is not a number.
+#: Less than every time; values in the index that are no numbers come before it.
 _EARLIEST = -(2**63)
 
 
@@ -43,7 +44,7 @@ def release(ids: Sequence[str]) -> list[UpdateMany]:
 class Jobs:
     """Reads and writes the jobs of one store.
 
-    :param server: where they are
+    :param server: where the documents are
     :param format: how the parts of a job are written
     :param mend: puts right what is damaged in a document, and returns its new version
     """
@@ -56,9 +57,14 @@ class Jobs:
     ) -> None:
         self._server = server
         self._format = format
-        self.mend = mend
+        self._mend = mend
 
     # -- reading -------------------------------------------------------------------------------------------------
+
+    def one(self, job_id: str) -> dict[str, Any] | None:
+        """Return the document of a job, None if there is no job of that id."""
+        found = self.find({"_id": job_id})
+        return found[0] if found else None
 
     def find(self, condition: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the documents of jobs that are not over."""
@@ -84,15 +90,6 @@ class Jobs:
         """Return documents by id, also of jobs whose schedule is over."""
         with self._server.translated():
             return list(self._server.jobs.find({"_id": {"$in": list(ids)}, "state": {"$ne": REMOVED}}))
-
-    def recount(self, jobs: Sequence[Job]) -> None:
-        """Let the counts of jobs say how many of their runs are under way."""
-        ids = [job.id for job in jobs]
-        with self._server.translated():
-            found = list(self._server.jobs.find({"_id": {"$in": ids}}, {"under_way": 1}))
-        counts = {document["_id"]: len(entries_of(document, "under_way")) for document in found}
-        for job in jobs:
-            job.running = counts.get(job.id, 0)
 
     def due(self, now: int, executor: str | None, limit: int) -> list[dict[str, Any]]:
         """Return the documents of due jobs, the earliest first.
@@ -162,8 +159,7 @@ class Jobs:
     def _new_values(self, job: Job) -> dict[str, Any]:
         """Return the fields of a job that is to be added."""
         values = values_of(job, self._format)
-        if values["next_due"] == HELD:
-            values["next_due"] = values["next_nominal"]
+        values["next_due"] = released(job.next_nominal, job.next_due, 0)
         values["version"] = new_version()
         return values
 
@@ -232,14 +228,14 @@ class Jobs:
                         self._server.jobs.bulk_write(release([job.id]))
                     job.version = after
                     return True
-                found = self.find({"_id": job.id})
-            if not found:
+                found = self.one(job.id)
+            if found is None:
                 raise JobLookupError(job.id)
-            stored = version_of(found[0].get("version"))
+            stored = version_of(found.get("version"))
             if version not in (None, stored):
                 return False
             # What is damaged is put right and kept; the job is saved over that.
-            mended = self.mend(found[0], "it is replaced")
+            mended = self._mend(found, "it is replaced")
             version = mended if mended is not None and version is not None else version
         return False
 

@@ -1,14 +1,14 @@
-"""The leases of the nodes in the MongoDB store: begun, renewed, looked at. What is no lease is over.
+"""The leases of the nodes in the MongoDB store: begun, renewed, looked at. A damaged lease is over.
 
 It touches no run; what becomes of those of a dead node is decided elsewhere.
 """
 
 from __future__ import annotations
 
-from ...clock import DAY
 from ...codec.damaged import LATEST, MOST, is_time, renewals_of
 from ...errors import StoreError
 from ..identity import RESTORED, Changed
+from ..retention import NODES_KEPT
 from ..server_clock import AHEAD
 
 TYPE_CHECKING = False
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from ..identity import Identity
     from .server import Server
-
-#: How long the document of a node is kept after its lease was over.
-KEPT = DAY
 
 
 class Leases:
@@ -54,7 +51,7 @@ class Leases:
                 marks = self._server.meta.find_one({"_id": "schema"}) or {}
                 there = nodes.find_one({"_id": node}) or {}
                 renewals = renewals_of(there.get("renewals"))
-                # A count that is none begins anew.
+                # A damaged count begins anew.
                 is_damaged = renewals is None and there.get("renewals") is not None
                 found = identity.renewals(node) if is_damaged else renewals
                 change = identity.change(node, now, marks.get("identity"), found)
@@ -78,7 +75,7 @@ class Leases:
         known = self._identity.renewals(node)
         with self._server.translated():
             found = self._server.nodes.find_one({"_id": node})
-        # A count that is none begins anew.
+        # A damaged count begins anew.
         renewals = None if found is None else renewals_of(found.get("renewals"))
         if (found is None or renewals is not None) and self._identity.is_restored(node, now, renewals, known):
             raise Changed(RESTORED)
@@ -101,14 +98,14 @@ class Leases:
             return len(list(self._server.nodes.find(alive, {"_id": 1})))
 
     def alive(self, now: int, clock: Callable[[], int]) -> set[str]:
-        """Return the nodes whose lease is not over; one that was renewed in the future, as it seems, counts from now.
+        """Return the nodes whose lease is not over; a lease that seems to be renewed in the future counts from now.
 
         :param clock: tells ``now`` as time goes on
         """
         with self._server.translated():
             living = list(self._server.nodes.find({"lease_until": {"$gte": now}}))
             living = [document for document in living if is_time(document["lease_until"])]
-            now = clock()  # what was renewed while this was held up is not ahead
+            now = clock()  # a lease that was renewed while this node was held up is not ahead
             for document in living:
                 renewed, until = document.get("started"), document["lease_until"]
                 if is_time(renewed) and renewed > now + AHEAD:
@@ -117,9 +114,9 @@ class Leases:
         return {document["_id"] for document in living}
 
     def prune(self, now: int) -> None:
-        """Delete the documents of nodes that are long gone; a lease that is damaged is over."""
+        """Delete the documents of nodes that are long gone; a damaged lease is over."""
         nodes = self._server.nodes
         with self._server.translated():
             for none in ({"$not": {"$type": "number"}}, {"$gt": LATEST}):
                 nodes.update_many({"lease_until": none}, {"$set": {"lease_until": now - 1}})
-            nodes.delete_many({"lease_until": {"$lt": now - KEPT}})
+            nodes.delete_many({"lease_until": {"$lt": now - NODES_KEPT}})

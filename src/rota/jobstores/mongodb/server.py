@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 DATABASE = "rota"
 #: How long a server is looked for, in milliseconds.
 SELECTION_TIMEOUT = 10_000
-#: Codes of answers that may be other ones soon: the primary steps down, is shutting down, or nobody knows who it is.
+#: Codes of errors that pass by themselves: the primary steps down, is shutting down, or nobody knows who it is.
 _TRANSIENT = frozenset({91, 189, 10107, 11600, 11602, 13435, 13436, 50, 262, 9001})
 
-#: Codes of writes that met a document which somebody else's transaction has changed, or waited for it in vain.
+#: Codes of writes that met a document of somebody else's open transaction, or waited for it too long.
 _CONFLICT = 112
 _HELD = frozenset({_CONFLICT, 24, 46, 50})
 
-#: Whatever stands in a document: none keeps others from being read.
+#: Documents are read whatever they hold: a damaged one keeps no other one from being read.
 _READABLE = CodecOptions(  # type: ignore[var-annotated]
     unicode_decode_error_handler="replace", datetime_conversion=DatetimeConversion.DATETIME_AUTO
 )
@@ -98,21 +98,21 @@ class Server:
 
     def time(self) -> int | None:
         """Return the server's time as an instant, exact to the millisecond."""
-        from ...clock import instant
+        from ...clock import instant  # import time
 
         with self.translated():
             there = self.client.admin.command("hello").get("localTime")
         if there is None:
             return None
         if there.tzinfo is None:
-            from datetime import UTC
+            from datetime import UTC  # import time
 
             there = there.replace(tzinfo=UTC)
         return instant(there)
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Raise what the driver raises in Rota's words.
+        """Turn the driver's errors into Rota's.
 
         :raises HeldRowsError: if somebody's open transaction has changed the documents that were to be written
         :raises StoreUnavailableError, StoreError, JobValueError: what the server said

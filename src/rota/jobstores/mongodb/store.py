@@ -155,8 +155,8 @@ class MongoDBJobStore(DurableJobStore):
     def lookup_job(self, job_id: str) -> Job | None:
         """Return the job of that id, or None; one that cannot be restored is quarantined and says why."""
         self._check_started()
-        found = self._jobs.find({"_id": job_id})
-        return self._job_of(found[0]) if found else None
+        document = self._jobs.one(job_id)
+        return None if document is None else self._job_of(document)
 
     def get_due_jobs(self, now: datetime) -> list[Job]:
         """Return the active jobs that are due, earliest first; nothing is claimed."""
@@ -341,7 +341,7 @@ class MongoDBJobStore(DurableJobStore):
     def recount(self, jobs: Sequence[Job]) -> None:
         """Count anew how many runs of jobs are under way: those in their documents."""
         self._check_started()
-        self._jobs.recount(jobs)
+        self._damage.recount(jobs)
 
     def mend_in_steps(self, now: int) -> Iterator[tuple[list[Job], list[Run]]]:
         """Look for jobs and runs that nobody would find because of what is stored of them; see the port."""

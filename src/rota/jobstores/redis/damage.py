@@ -1,6 +1,6 @@
 """Damage in the Redis store that no other step meets, and keys that somebody has overwritten by values of another kind.
 
-Looks at a part of everything with each step, and keeps what it overwrites.
+Each step looks at a part of everything. What is overwritten is kept.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Damage:
     def set_aside(self, run: Callable[..., Any], executors: Collection[str]) -> Iterator[tuple[str, str]]:
         """Put keys aside that somebody has overwritten by values of another kind, and make anew what follows from the others.
 
-        :param run: carries out a script, and does not try to put right what keeps it from that
+        :param run: carries out a script once, whatever the server answers
         :param executors: aliases whose keys are looked at, besides those that are found
         :return: the name of each such key, and under which name its value is kept
         """

@@ -1,6 +1,6 @@
 """What the Redis store's values look like: texts of jobs, states and runs.
 
-Pure; the other side of the formats is in the scripts.
+Pure; the scripts read and write the same formats.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     Home = tuple[Any, str | None]
 
 _quoted = json.encoder.encode_basestring_ascii
-#: What a padded number is shorter than; enough for every instant.
+#: How many digits a padded number has; enough for every instant.
 _DIGITS = 19
-#: Versions and counts are less: Lua's numbers are exact so far, and the scripts take 15 digits.
+#: Versions and counts are less: the scripts take 15 digits, as Lua's numbers are exact so far.
 _MOST = 10**15
 _head = re.compile(r"\[(\d{1,15}),(-?\d{1,15}),\"", re.ASCII).match
 
@@ -41,7 +41,7 @@ _head = re.compile(r"\[(\d{1,15}),(-?\d{1,15}),\"", re.ASCII).match
 
 
 def spec_of(job: Job, format: JobFormat) -> str:
-    """Return what a job is, as JSON; written without the encoder, which takes three times as long for a list of texts.
+    """Return what a job is, as JSON, written without the encoder, which is slower (redis-add-many in docs/performance.md).
 
     :raises JobValueError, TransientJobError, SerializationError: if the job does not fit
     """
@@ -57,7 +57,7 @@ def state_of(state: str, nominal: int | None, due: int | None, executor: str, er
 
 
 def time_of(state: str, due: int | None) -> str:
-    """Return the time by which a job is looked up when it is due; nothing if it is not going to be."""
+    """Return the time by which a job is looked up when it is due; an empty text if it will not be."""
     return "" if due is None or due == HELD or state != ACTIVE else str(due)
 
 
@@ -71,7 +71,7 @@ def jobs_of(
     parts = text.split("\0")
     ids, specs, states = parts[:-1:3], parts[1::3], parts[2::3]
     home = scheduler, alias
-    try:  # all at once, which is faster
+    try:  # all at once, which is faster (redis-load in docs/performance.md)
         found = zip(
             json.loads(f"[{','.join(specs)}]"), json.loads(f"[{','.join(states)}]"), states, strict=True
         )
@@ -98,7 +98,7 @@ def ids_of(text: str) -> list[str]:
 
 
 def time_of_score(text: str) -> int | None:
-    """Return the instant of a score; one that is none is past or never, as the server sorts it."""
+    """Return the instant of a score; an infinite one is past (0) or never (None), as the server sorts it."""
     try:
         return int(float(text))
     except (ValueError, OverflowError):
@@ -210,12 +210,12 @@ def number_of(text: str) -> int:
 
 
 def fence_of(run: Run) -> str:
-    """Return how the document of a claimed run begins as long as it is this node's in this attempt."""
+    """Return how the document of a claimed run begins as long as it is this node's in this attempt (R5)."""
     return fence(run.attempt, run.owner)
 
 
 def fence(attempt: int, owner: str | None) -> str:
-    """Return how the document of a run begins that this node has claimed, in this attempt; None for a run that was given back."""
+    """Return how the document of a claimed run of this node and attempt begins; the owner is None after it was given back."""
     return f'{{"status":"claimed","attempt":{attempt},"owner":{_quoted(owner or "")}'
 
 
@@ -270,7 +270,7 @@ def run_of_text(job_id: str, nominal: str, text: str) -> Run:
 
 
 def lost_run(job_id: str, nominal: str, text: str, now: int) -> tuple[Run, str]:
-    """Return the end of a run under way whose document is damaged, and its record."""
+    """Return the end of a run under way whose document is damaged, and the record of that end."""
     try:
         fields = raw(text)
     except (DeserializationError, RecursionError):

@@ -48,6 +48,11 @@ class Jobs:
         """
         return jobs_of(text, self._format, *self._home(), healing)
 
+    def one(self, job_id: str) -> Job | None:
+        """Return the job of that id, None if there is none."""
+        jobs = [job for job in self.of(self._run("look_up", job_id)) if job.state != ENDED]
+        return jobs[0] if jobs else None
+
     def all(self) -> list[Job]:
         """Return all jobs in the order of listings."""
         jobs = (job for part in self._scan("list") for job in self.of(part))
@@ -104,7 +109,7 @@ class Jobs:
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def add_many(self, jobs: Sequence[Job], replace: Callable[[Job, Job], None] | None) -> None:
+    def add(self, jobs: Sequence[Job], replace: Callable[[Job, Job], None] | None) -> None:
         """Store jobs in one step; see the port.
 
         :raises ConflictingIdError: if there are some of these ids, and nothing may be replaced
@@ -159,6 +164,18 @@ class Jobs:
             return False
         job.version = int(answer)
         return True
+
+    def remove(self, job_id: str) -> None:
+        """Delete a job; what counts its unfinished runs stays until they have ended.
+
+        :raises JobLookupError: if there is none
+        """
+        if not self._run("remove", job_id):
+            raise JobLookupError(job_id)
+
+    def remove_all(self) -> None:
+        """Delete all jobs."""
+        self._run("remove_all")
 
     def heal(self, now: int, clock: Clock) -> Iterator[tuple[list[Job], int]]:
         """Let jobs out of quarantine that can be restored and planned now, in steps; see the port."""

@@ -5,7 +5,7 @@ It touches no run; what becomes of those of a dead node is decided elsewhere. A 
 
 from __future__ import annotations
 
-from ...clock import DAY
+from ..retention import NODES_KEPT
 from .forms import padded
 from .server import texts
 
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from ..identity import Identity
 
-#: How long the entry of a node is kept after its lease was over.
-KEPT = DAY
-#: How many of them one step deletes.
+#: How many entries of nodes one step deletes.
 FORGOTTEN = 1000
 
 
@@ -68,4 +66,4 @@ class Leases:
 
     def prune(self, now: int) -> None:
         """Delete the entries of nodes that are long gone, some of them."""
-        self._run("forget_nodes", str(now - KEPT), str(FORGOTTEN))
+        self._run("forget_nodes", str(now - NODES_KEPT), str(FORGOTTEN))

@@ -10,7 +10,6 @@ import pickle
 from ...clock import instant
 from ...codec.jobs import JobFormat
 from ...core.orphans import Search
-from ...core.states import ENDED
 from ...errors import MissingExtraError, StoreError
 from ...util import maybe_ref
 from ..base import ConflictingIdError, JobLookupError
@@ -166,8 +165,7 @@ class RedisJobStore(DurableJobStore):
 
     def lookup_job(self, job_id: str) -> Job | None:
         """Return the job of that id, or None; one that cannot be restored is quarantined and says why."""
-        jobs = [job for job in self._jobs.of(self._run("look_up", job_id)) if job.state != ENDED]
-        return jobs[0] if jobs else None
+        return self._jobs.one(job_id)
 
     def get_due_jobs(self, now: datetime) -> list[Job]:
         """Return the active jobs that are due, earliest first; nothing is claimed."""
@@ -193,7 +191,7 @@ class RedisJobStore(DurableJobStore):
         :raises ConflictingIdError: if a job of that id exists
         :raises InvalidJobError, TransientJobError, SerializationError: as :meth:`check_job`
         """
-        self._jobs.add_many([job], None)
+        self._jobs.add([job], None)
 
     def add_jobs(
         self,
@@ -205,7 +203,7 @@ class RedisJobStore(DurableJobStore):
         if connection is not None or not jobs:
             super().add_jobs((), None, connection)
             return
-        self._jobs.add_many(jobs, replace)
+        self._jobs.add(jobs, replace)
 
     def update_job(self, job: Job) -> None:
         """Replace the job of that id, whatever others have changed.
@@ -228,12 +226,11 @@ class RedisJobStore(DurableJobStore):
 
         :raises JobLookupError: if there is none
         """
-        if not self._run("remove", job_id):
-            raise JobLookupError(job_id)
+        self._jobs.remove(job_id)
 
     def remove_all_jobs(self) -> None:
         """Delete all jobs; their records stay."""
-        self._run("remove_all")
+        self._jobs.remove_all()
 
     # -- the ledger ----------------------------------------------------------------------------------------------
 

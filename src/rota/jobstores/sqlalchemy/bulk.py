@@ -1,4 +1,4 @@
-"""Jobs that are added together: inserted, or put in the place of those of the same ids.
+"""Many jobs added in one step: inserted, or put in the place of stored jobs with the same ids.
 
 One step inside a transaction of the caller, which may be repeated; it decides nothing about schedules.
 """
@@ -9,11 +9,12 @@ from operator import attrgetter
 
 from ...core.states import ENDED
 from ...errors import ConflictingIdError
-from .direct import in_a_row
+from .jobs import version_of_new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from sqlalchemy import Connection
@@ -21,21 +22,22 @@ if TYPE_CHECKING:
     from ...job.handle import Job
     from .jobs import Jobs, NewRow
 
-#: How many rows are sent together where the client makes rows while the server stores others: not more than the buffers of a
-#: connection take while the server does not look (100 KB).
+#: How many rows are sent together where the client makes rows while the server stores earlier ones: no more than a connection
+#: buffers while the server is not reading (100 KB).
 PORTION = 250
 
 
 class Batch:
-    """Some jobs and their rows, which are made once.
+    """Jobs and their rows; each row is made once, however often the step is repeated.
 
     :param table: the store's jobs
     :param jobs: the jobs, with their first times planned
     :param now: instant
-    :param replace: called with a job and the stored one of the same id, changes the former; None: that is a conflict
+    :param replace: called with a job and the stored job of the same id, changes the former; None: the same id is a conflict
     :param job_of: returns the job of a row
-    :param overlaps: whether rows may be made inside the transaction, while the server stores others (on a server of its own
-        processor a quarter less time); else all are made before it
+    :param pipelined: sends the statements of a connection without waiting for answers; rows are then made inside the transaction,
+        while the server stores earlier ones (a quarter less time where the server has a processor of its own). None: all rows are
+        made before the transaction
     :raises JobValueError, TransientJobError, SerializationError: if a job does not fit
     """
 
@@ -46,7 +48,7 @@ class Batch:
         now: int,
         replace: Callable[[Job, Job], None] | None,
         job_of: Callable[[Any], Job],
-        overlaps: bool,
+        pipelined: Callable[[Connection], AbstractContextManager[None]] | None,
     ) -> None:
         self._table = table
         self._jobs = jobs
@@ -55,23 +57,24 @@ class Batch:
         self._job_of = job_of
         self._rows: dict[str, NewRow] = {}
         self._planned = [] if replace is None else [(job, job.copy()) for job in jobs]
-        self._overlaps = overlaps and len(jobs) > PORTION
-        if not self._overlaps:
+        self._pipelined = pipelined if len(jobs) > PORTION else None
+        if self._pipelined is None:
             self._make_rows(jobs)
 
     def store(self, conn: Connection, look: bool) -> None:
         """Store all of them.
 
-        :param look: whether there may be rows of these ids; else that is an IntegrityError
+        :param look: whether to look for rows of these ids first; if not, a row that exists is an IntegrityError
         :raises ConflictingIdError: if there are conflicts; it names them all
         :raises IntegrityError: if a row exists that was not seen
-        :raises JobValueError, TransientJobError, SerializationError: if a job does not fit whose row was not made before
+        :raises JobValueError, TransientJobError, SerializationError: if a job does not fit
         """
-        # Nothing may be left of an earlier try, whose schedules may be gone meanwhile.
+        # An earlier try of this step may have changed the jobs.
         for job, as_planned in self._planned:
             job.assign(as_planned)
-        if self._overlaps and not look:
-            self._store_in_portions(conn)
+        if self._pipelined is not None and not look:
+            with self._pipelined(conn):
+                self._store_in_portions(conn)
             return
         self._make_rows(self._jobs)
         rows, replace = self._rows, self._replace
@@ -90,20 +93,19 @@ class Batch:
                 continue
             if stored is not None:
                 self._table.revive(conn, rows[job.id])
-            job.version = self._table.version_of(rows[job.id])
+            job.version = version_of_new(rows[job.id])
 
     def _store_in_portions(self, conn: Connection) -> None:
-        """Insert all, making the rows of a portion while the server inserts those of the one before."""
+        """Insert all, making the rows of a portion while the server inserts the portion before it."""
         jobs = sorted(self._jobs, key=attrgetter("id"))
-        with in_a_row(conn):
-            for start in range(0, len(jobs), PORTION):
-                portion = jobs[start : start + PORTION]
-                self._make_rows(portion)
-                self._table.insert(conn, *(self._rows[job.id] for job in portion))
+        for start in range(0, len(jobs), PORTION):
+            portion = jobs[start : start + PORTION]
+            self._make_rows(portion)
+            self._table.insert(conn, *(self._rows[job.id] for job in portion))
         for job in jobs:
-            job.version = self._table.version_of(self._rows[job.id])
+            job.version = version_of_new(self._rows[job.id])
 
     def _make_rows(self, jobs: Iterable[Job]) -> None:
-        """Make the rows that are not made yet."""
+        """Make the rows that are missing."""
         rows, table, now = self._rows, self._table, self._now
         rows.update((job.id, table.new_row(job, now)) for job in jobs if job.id not in rows)

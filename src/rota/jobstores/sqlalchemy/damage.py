@@ -1,18 +1,19 @@
-"""Damage that no other step meets: jobs that are never due, runs that no node can name, counts that the ledger contradicts.
+"""Damage that no other step comes across: jobs that are never due, runs that no node can name, counts that the ledger contradicts.
 
-Each method is one step inside a transaction of the caller. What it looks at is found by an index, and bounded.
+Each method but ``steps`` is one step inside a transaction of the caller. What it looks at is found by an index, and bounded.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 from sqlalchemy import bindparam, func, or_, select, union
 
 from ...clock import HELD
 from ...codec.damaged import EARLIEST, LATEST, NEVER_DUE, STATES, STATUSES
 from ...core.states import ACTIVE, CLAIMED, ENDED, LOST, QUARANTINED, end, set_job_state
-from .databases.base import is_no_number, is_no_text, keeps_anything
+from .databases.base import BATCH
 from .forms import run_of
-from .layout import BATCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,28 +26,41 @@ if TYPE_CHECKING:
     from ...job.handle import Job
     from .jobs import Jobs
     from .layout import Tables
-    from .runs import Ledger, Orphan
+    from .runs import Orphan
+    from .transactions import Transactions
 
-#: How many different words a column of words is searched for; there are fewer than that, unless somebody has filled it with others.
-_WORDS = 50
+#: At most so many distinct values of a column are looked at; there are fewer, unless somebody has written values of their own.
+_DISTINCT = 50
 
 
-class Mending:
+class Damage:
     """Looks through the tables of one store for damage."""
 
-    def __init__(self, tables: Tables, rows: Jobs, ledger: Ledger) -> None:
+    def __init__(self, tables: Tables, rows: Jobs) -> None:
+        self._database = tables.database
         self._jobs = tables.jobs
         self._runs = tables.runs
         self._rows = rows
-        self._ledger = ledger
+
+    def steps(
+        self, transactions: Transactions, job_of: Callable[[Any], Job], now: int
+    ) -> Iterator[tuple[list[Job], list[Run]]]:
+        """Look for damage that no other step comes across; see the port."""
+        runs = transactions.read(self.runs)
+        yield [], transactions.step(partial(self.end, found=runs, now=now)) if runs else []
+        wrong = transactions.read(self.miscounted)
+        if wrong:
+            transactions.step(partial(self._rows.recount, ids=wrong, wait=False))
+        yield [], []
+        yield transactions.read(partial(self.jobs, job_of=job_of)), []
 
     # -- jobs ----------------------------------------------------------------------------------------------------
 
     def jobs(self, conn: Connection, job_of: Callable[[Any], Job]) -> list[Job]:
-        """Return some of the jobs that are never due because of what is stored of them, in quarantine."""
+        """Return some of the jobs whose row is damaged so that they are never due; they are in quarantine."""
         jobs = self._jobs.c
-        conditions = [jobs.state == state for state in _words(conn, jobs.state) if state not in STATES]
-        for executor in _words(conn, jobs.executor, jobs.state == ACTIVE):
+        conditions = [jobs.state == state for state in _distinct(conn, jobs.state) if state not in STATES]
+        for executor in _distinct(conn, jobs.executor, jobs.state == ACTIVE):
             never = or_(jobs.next_due.is_(None), (jobs.next_due > LATEST) & (jobs.next_due != HELD))
             of_executor = (jobs.state == ACTIVE) & (jobs.executor == executor)
             conditions.append(of_executor & never if type(executor) is str else of_executor)
@@ -65,12 +79,14 @@ class Mending:
     # -- runs ----------------------------------------------------------------------------------------------------
 
     def runs(self, conn: Connection) -> list[tuple[Orphan, Any]]:
-        """Return some of the runs that neither are under way nor have ended, or whose keys are none, with fence and status."""
+        """Return some of the runs whose status is unknown or whose key is damaged, with their fence and status."""
         runs = self._runs.c
-        conditions = [runs.status == status for status in _words(conn, runs.status) if status not in STATUSES]
+        conditions = [
+            runs.status == status for status in _distinct(conn, runs.status) if status not in STATUSES
+        ]
         odd = (runs.nominal > LATEST) | (runs.nominal < EARLIEST)
-        if keeps_anything(conn.dialect):
-            odd |= is_no_number(runs.nominal) | is_no_text(runs.job_id)
+        if self._database.keeps_any_type:
+            odd |= self._database.is_no_number(runs.nominal) | self._database.is_no_text(runs.job_id)
         conditions.append((runs.status == CLAIMED) & odd)
         found = []
         for condition in conditions:
@@ -80,7 +96,7 @@ class Mending:
         return found
 
     def end(self, conn: Connection, found: list[tuple[Orphan, Any]], now: int) -> list[Run]:
-        """Give damaged runs an end, as far as they are as they were; return those."""
+        """Give damaged runs an end, unless they have changed since they were read; return those that got one."""
         runs = self._runs.c
         ended = []
         for (run, (job_id, nominal, attempt, owner)), status in found:
@@ -100,7 +116,7 @@ class Mending:
     # -- counters ------------------------------------------------------------------------------------------------
 
     def miscounted(self, conn: Connection) -> list[str]:
-        """Return the ids of some jobs whose count of running runs is wrong, or which wait for runs that are not there."""
+        """Return the ids of some jobs whose count of running runs is wrong, or that wait for runs that do not exist."""
         jobs, runs = self._jobs.c, self._runs.c
         claimed = (
             select(runs.job_id, func.count().label("count"))
@@ -114,7 +130,7 @@ class Mending:
             select(jobs.id).where(
                 jobs.state == ACTIVE, jobs.executor == executor, jobs.next_due == HELD, is_free
             )
-            for executor in _words(conn, jobs.executor, jobs.state == ACTIVE)
+            for executor in _distinct(conn, jobs.executor, jobs.state == ACTIVE)
             if type(executor) is str
         ]
         over = select(jobs.id).where(jobs.state == ENDED, is_free)
@@ -122,12 +138,12 @@ class Mending:
         return [id for id in conn.execute(select(found).limit(BATCH)).scalars() if type(id) is str]
 
 
-def _words(conn: Connection, column: Any, *conditions: Any) -> Iterator[Any]:
-    """Return the different values of a column that an index begins with, each by a look into the index."""
+def _distinct(conn: Connection, column: Any, *conditions: Any) -> Iterator[Any]:
+    """Return the distinct values of a column that an index begins with, each by one look into the index."""
     least = select(func.min(column)).where(*conditions)
     following = least.where(column > bindparam("b_after"))
     word = conn.scalar(least)
-    for _ in range(_WORDS):
+    for _ in range(_DISTINCT):
         if word is None:
             return
         yield word

@@ -5,27 +5,24 @@ Knows no table. What SQLAlchemy does around a statement is a third of the client
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 from sqlalchemy.exc import DBAPIError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
     from sqlalchemy import Connection
 
 
-def execute_straight(conn: Connection, sql: str, values: Any) -> int:
+def execute_directly(conn: Connection, sql: str, values: Any) -> int:
     """Execute a statement as ``conn.exec_driver_sql(sql, values)`` does; return how many rows it met, -1 if nobody knows.
 
-    Where somebody listens to statements or has them logged, SQLAlchemy executes it. A connection that has begun nothing must be in
-    the driver's autocommit mode: SQLAlchemy does not learn that there is anything to commit.
+    Where an application listens to statements or has them logged, SQLAlchemy executes it. A connection without a transaction must
+    be in the driver's autocommit mode, as SQLAlchemy does not learn that there is something to commit.
 
     :raises DBAPIError: what the driver raised, as SQLAlchemy has it
     """
-    if _is_watched(conn):
+    if is_watched(conn):
         return conn.exec_driver_sql(sql, values).rowcount
     cursor: Any = conn.connection.cursor()
     try:
@@ -41,56 +38,21 @@ def execute_straight(conn: Connection, sql: str, values: Any) -> int:
     return met
 
 
-def begin_straight(conn: Connection, begin: str, more: str) -> None:
-    """Begin a transaction on a connection in autocommit mode and say more in it, both in one journey (psycopg).
-
-    :raises DBAPIError: what the driver raised, as SQLAlchemy has it
-    """
-    if _is_watched(conn):
-        conn.exec_driver_sql(begin)
-        if more:
-            conn.exec_driver_sql(more)
-        return
-    plain: Any = conn.connection.driver_connection
-    try:
-        # Prepared, it could not be two statements.
-        plain.execute(f"{begin}; {more}", prepare=False)
-    except conn.dialect.loaded_dbapi.Error as exc:
-        raise translated(conn, exc) from exc
-
-
-@contextmanager
-def in_a_row(conn: Connection) -> Iterator[None]:
-    """Let statements go before those before them are answered, where the driver can (psycopg); nobody knows how many rows they met.
-
-    :raises DBAPIError: what went wrong with one of them: from a later one, or at the end
-    """
-    plain: Any = conn.connection.driver_connection
-    pipeline = getattr(conn.dialect.loaded_dbapi, "Pipeline", None)
-    if pipeline is None or not pipeline.is_supported() or _is_watched(conn):
-        yield
-        return
-    try:
-        with plain.pipeline():
-            yield
-    except conn.dialect.loaded_dbapi.Error as exc:
-        raise translated(conn, exc) from exc
-
-
 def translated(conn: Connection, exc: Any, sql: str | None = None, values: Any = None) -> BaseException:
-    """Return what SQLAlchemy makes of an error of the driver."""
+    """Return an error of the driver as SQLAlchemy raises it."""
     dialect = conn.dialect
     driver: Any = dialect.loaded_dbapi
     if dialect.is_disconnect(exc, conn.connection, None):
-        # That fails too, and SQLAlchemy throws the connection and its like away.
+        # This fails, too, and SQLAlchemy throws away the connection and all that are as old.
         conn.exec_driver_sql("SELECT 1")
     hidden = conn.engine.hide_parameters
     error: BaseException = DBAPIError.instance(sql, values, exc, driver.Error, hidden, dialect=dialect)
     return error
 
 
-def _is_watched(conn: Connection) -> bool:
-    # SQLAlchemy's own shortcuts; a version that has others gets all statements.
+def is_watched(conn: Connection) -> bool:
+    """Whether somebody wants to see the statements of a connection, so that SQLAlchemy has to execute them."""
+    # SQLAlchemy's own shortcuts; a version without them gets all statements.
     return (
         getattr(conn, "_has_events", True)
         or getattr(conn.engine, "_has_events", True)

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Row
 
-#: the columns of a run that was claimed and has nothing to say yet; the others come with its end
+#: the columns of a run that was just claimed; the others are written with its end
 CLAIMS = ("job_id", "nominal", "last", "times", "due", "attempt", "status", "owner", "executor", "claimed")
 ENDS = (
     "status", "reason", "started", "finished", "result", "error_type", "error", "traceback", "name", "func"
 )  # fmt: skip
-#: what ends a run of which there is no more to say; half the values make it a third cheaper, and nearly all runs are so
+#: the columns of a plain end, without reason or error; half the values make it a third cheaper, and nearly all ends are plain
 PLAIN_ENDS = ("status", "started", "finished", "result")
-#: the same for the last run of a job that goes with it
+#: the same for the last run of a job that is deleted with it
 LAST_ENDS = (*PLAIN_ENDS, "name", "func")
-#: what a column of integers takes
+#: the largest number that a column of integers keeps
 MOST = 2**63 - 1
-#: the values that a run is found by, as long as it is its owner's
+#: the values that a run is found by as long as it belongs to its owner (R5)
 FENCE = ("b_job", "b_nominal", "b_attempt", "b_owner")
 
 
@@ -129,7 +129,7 @@ def end_of(run: Run) -> tuple[Any, ...]:
 
 
 def run_of(row: Row[Any]) -> Run:
-    """Return the record of a row; of a damaged one what is sound, with the damage as its reason. It cannot raise."""
+    """Return the record of a row; of a damaged row, what is sound, with the damage as its reason. It does not raise."""
     columns = (row.job_id, row.nominal, row.last, row.times, row.due, row.attempt, row.status)
     others = (row.owner, row.executor, row.claimed, row.started, row.finished)
     if not is_sound_run(*columns, *others):
@@ -138,12 +138,12 @@ def run_of(row: Row[Any]) -> Run:
     run.last, run.count, run.attempt = row.last, row.times, row.attempt
     run.status, run.owner = row.status, row.owner
     run.claimed_at, run.started_at, run.finished_at = row.claimed, row.started, row.finished
-    _tell(run, row, row.reason)
+    _set_texts(run, row, row.reason)
     return run
 
 
 def damage_of(row: Row[Any]) -> str | None:
-    """Return what is damaged of a run's row, in words; None if nothing is."""
+    """Return what is damaged in a run's row, in words; None if nothing is."""
     return mended_run(_fields_of(row))[1] or None
 
 
@@ -157,14 +157,14 @@ def _run_of_damaged(row: Row[Any]) -> Run:
     run.last, run.count, run.attempt = sound["last"], sound["count"], sound["attempt"]
     run.status, run.owner = sound["status"], sound["owner"]
     run.claimed_at, run.started_at, run.finished_at = sound["claimed"], sound["started"], sound["finished"]
-    # Such a record that has been given its end says so already.
+    # A damaged record that was given an end has the damage as its reason already.
     said = row.reason if isinstance(row.reason, str) and row.reason.startswith(DAMAGED) else None
-    _tell(run, row, said or f"{DAMAGED}{wrong}")
+    _set_texts(run, row, said or f"{DAMAGED}{wrong}")
     return run
 
 
-def _tell(run: Run, row: Row[Any], reason: Any) -> None:
-    """Set what a record says to people."""
+def _set_texts(run: Run, row: Row[Any], reason: Any) -> None:
+    """Set the result and the texts of a record."""
     texts: tuple[Any, ...] = (
         reason,
         row.error_type,

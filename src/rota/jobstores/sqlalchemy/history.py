@@ -1,6 +1,6 @@
-"""Looking back into the runs table, and forgetting: records by job and status, and those beyond the bounds of retention.
+"""Looking back, and forgetting: records by job and status, and records beyond the bounds of retention.
 
-Each method is one step inside a transaction of the caller. It changes no run that is under way.
+Each method is one step inside a transaction of the caller. No run that is under way is changed.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from ...codec.damaged import is_time, stands_for
 from ...core.recorded import BEFORE, MOST, standing_from
 from ...core.states import CLAIMED, END_STATES
 from ..documents import label_all
+from .databases.base import BATCH
 from .forms import run_of
-from .layout import BATCH
 from .prepared import Prepared
 
 TYPE_CHECKING = False
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Select = SqlSelect[*tuple[Any, ...]]
 
 
-#: How many ranges of times one question names.
+#: How many ranges of times one statement names.
 RANGES = 100
 
 
@@ -40,7 +40,7 @@ class History:
     def __init__(self, tables: Tables) -> None:
         self._runs = runs = tables.runs
         self._jobs = tables.jobs
-        # One by one, or as a set that is joined: SQLite and MariaDB look at all records for a list of pairs.
+        # One by one, or joined with a set: for a list of pairs, SQLite and MariaDB look at all records.
         self._forget = Prepared(
             lambda value: runs.delete().where(
                 runs.c.job_id == value("b_id"), runs.c.nominal == value("b_nominal"), runs.c.status != CLAIMED
@@ -65,7 +65,7 @@ class History:
         if job_id is not None:
             found = _newest(self._runs).where(runs.job_id == job_id, runs.status.in_(list(wanted)))
         else:
-            # There is no index on the times alone, which every claim would have to write: the newest of each status are taken.
+            # An index on the times alone would have to be written by every claim; so the newest of each status are merged.
             newest = _newest(self._runs).limit(offset + limit)
             parts = [newest.where(runs.status == each).subquery() for each in wanted]
             if not parts:
@@ -76,7 +76,7 @@ class History:
         return records
 
     def _names(self, conn: Connection, ids: Iterable[str]) -> dict[str, tuple[str, str]]:
-        """Return name and callable of the jobs of these ids that are there."""
+        """Return name and callable of the jobs with these ids that exist."""
         jobs = self._jobs.c
         wanted = sorted(ids)
         found: dict[str, tuple[str, str]] = {}
@@ -88,7 +88,7 @@ class History:
         return found
 
     def met(self, conn: Connection, keys: Sequence[tuple[str, int]]) -> set[str]:
-        """Return the jobs of which one of these keys (job id, nominal time) has a record."""
+        """Return the jobs with a record of one of these keys (job id, nominal time) (R4)."""
         runs = self._runs.c
         found: set[str] = set()
         for start in range(0, len(keys), BATCH):
@@ -101,7 +101,7 @@ class History:
         return found
 
     def between(self, conn: Connection, ranges: Sequence[tuple[str, int, int]]) -> set[str]:
-        """Return the jobs that have a record after the first and up to the last time of one of these ranges."""
+        """Return the jobs with a record after the first and up to the last time of one of these ranges (R4)."""
         runs = self._runs.c
         found: set[str] = set()
         for start in range(0, len(ranges), RANGES):
@@ -122,10 +122,10 @@ class History:
         return standing_from((stands_for(*row) for row in found if is_time(row.nominal)), since)
 
     def recorded_of_some(self, conn: Connection, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
-        """Return the same for several jobs, those that have any."""
+        """Return the same for several jobs; those without records are left out."""
         runs = self._runs.c
         ids = sorted(since)
-        if len(ids) > 1:  # most of them have no records at all
+        if len(ids) > 1:  # most jobs have no records
             known: list[str] = []
             for start in range(0, len(ids), BATCH):
                 some = ids[start : start + BATCH]
@@ -141,22 +141,22 @@ class History:
     ) -> list[tuple[str, int]]:
         """Return the keys of some runs that ended before an instant.
 
-        :param among: of which status, the earliest nominal time, and the instant
+        :param among: the status, the earliest nominal time, and the instant
         :param looked_at: how many records are looked at
-        :param limit: at most so many keys
+        :param limit: how many keys are returned at the most
         """
-        # A run ends after its nominal time, so the index on status and that leads to the old ones.
+        # A run ends after its nominal time, so the index on status and nominal time leads to the old ones.
         some = self._among(among).limit(looked_at).subquery().c
         old = select(some.job_id, some.nominal).where(some.finished < among[2]).limit(limit)
         return [(job_id, nominal) for job_id, nominal in conn.execute(old)]
 
     def count_older(self, conn: Connection, among: tuple[str, int, int], limit: int) -> int:
-        """Return about how many such records there are, counting no further than ``limit``."""
+        """Return about how many such records there are, counted up to ``limit``."""
         some = self._among(among).with_only_columns(self._runs.c.nominal).limit(limit).subquery()
         return conn.scalar(select(func.count()).select_from(some)) or 0
 
     def beyond_some(self, conn: Connection, among: tuple[str, int, int], passed: int) -> int | None:
-        """Return the nominal time of the first such record after so many."""
+        """Return the nominal time of the first such record after ``passed`` of them."""
         later = self._among(among).with_only_columns(self._runs.c.nominal).offset(passed).limit(1)
         found: int | None = conn.scalar(later)
         return found
@@ -171,20 +171,20 @@ class History:
         )
 
     def job_after(self, conn: Connection, start: str, passed: int) -> str | None:
-        """Return the job of the first record after so many, from those of a job on, by ids; None if there are no more."""
+        """Return the job of the first record after ``passed`` records, by job ids from ``start`` on; None at the end."""
         runs = self._runs.c
         of_all = select(runs.job_id).where(runs.job_id >= start).order_by(runs.job_id, runs.nominal)
         found: str | None = conn.scalar(of_all.offset(passed).limit(1))
         return found
 
     def next_job(self, conn: Connection, job_id: str) -> str | None:
-        """Return the first job by id after one, of those that have records."""
+        """Return the next job with records after ``job_id``, in the order of ids."""
         runs = self._runs.c
         found: str | None = conn.scalar(select(func.min(runs.job_id)).where(runs.job_id > job_id))
         return found
 
     def crowded(self, conn: Connection, start: str, end: str | None, keep: int) -> list[str]:
-        """Return the jobs that have more than ``keep`` records: of those from ``start`` to before ``end``, by ids."""
+        """Return the jobs with more than ``keep`` records, of those with ids from ``start`` to before ``end``."""
         runs = self._runs.c
         counts = select(runs.job_id).where(runs.job_id >= start)
         if end is not None:
@@ -198,7 +198,7 @@ class History:
         return found
 
     def beyond(self, conn: Connection, job_id: str, edge: int, limit: int) -> list[tuple[str, int]]:
-        """Return the keys of the ended runs of a job up to an edge, oldest first, at most so many."""
+        """Return the keys of at most ``limit`` ended runs of a job up to an edge, oldest first."""
         runs = self._runs.c
         old = self._ended(job_id).where(runs.nominal <= edge).order_by(runs.nominal).limit(limit)
         return [(job_id, nominal) for nominal in conn.execute(old).scalars()]

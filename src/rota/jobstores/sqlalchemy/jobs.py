@@ -8,42 +8,40 @@ from __future__ import annotations
 from operator import itemgetter
 from random import getrandbits
 
-from sqlalchemy import bindparam, case, func, select
+from sqlalchemy import select
 
 from ...clock import HELD
 from ...codec.damaged import text_instead, version_of
-from ...core.plan import due_time, plan
-from ...core.states import ACTIVE, CLAIMED, ENDED, PAUSED, QUARANTINED, set_job_state
+from ...core.states import ENDED, QUARANTINED
 from ...errors import JobLookupError, JobValueError
-from ...interrupts import is_interrupt
 from ...texts import storable
-from ..base import ALIASES, COUNTED
+from ..base import ALIASES
 from ..documents import healing_as
-from .databases.base import is_no_text, keeps_anything
-from .layout import BATCH, ID_LENGTH
-from .prepared import Prepared, Unexpected
+from .databases.base import BATCH
+from .job_statements import NEW, PARTS, JobStatements
+from .layout import ID_LENGTH
+from .prepared import OptimisticWriteFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
-    from sqlalchemy import Column, Connection, Insert
+    from sqlalchemy import Connection
     from sqlalchemy import Row as SqlRow
     from sqlalchemy import Select as SqlSelect
 
     from ...codec.jobs import JobFormat
     from ...job.handle import Job
     from .layout import Tables
-    from .prepared import Values
 
     Row = SqlRow[*tuple[Any, ...]]
     #: the values of a row that is to be added; the id comes first
     NewRow = tuple[Any, ...]
     Select = SqlSelect[*tuple[Any, ...]]
 
-#: The columns that hold what makes a job, apart from its id and its times.
-_PARTS = ("name", "func", "trigger_spec", "args", "kwargs", "options", "executor")
+#: Returns the version of a new row.
+version_of_new = itemgetter(NEW.index("version"))
 
 
 class Jobs:
@@ -55,115 +53,11 @@ class Jobs:
 
     def __init__(self, tables: Tables, format: JobFormat) -> None:
         self._format = format
-        self._table = table = tables.jobs
-        runs = tables.runs
-        columns = table.c
-        #: the columns that make a job, in the order of job_of()
-        self.columns: tuple[Column[Any], ...] = (
-            columns.id,
-            columns.name,
-            columns.func,
-            columns.trigger_spec,
-            columns.args,
-            columns.kwargs,
-            columns.options,
-            columns.executor,
-            columns.next_nominal,
-            columns.next_due,
-            columns.version,
-            columns.state,
-            columns.running,
-            columns.error,
-        )
-        self._visible: Select = select(*self.columns).where(columns.state != ENDED)
-        self._one = self._visible.where(columns.id == bindparam("b_id"))
-        in_order = case((columns.next_due.is_(None), 1), else_=0), columns.next_due, columns.id
-        self._page = self._visible.order_by(*in_order)
-        active: Select = select(*self.columns).where(
-            columns.state == ACTIVE, columns.next_due <= bindparam("b_now")
-        )
-        self._due_any = active.order_by(columns.next_due)
-        self._due = (
-            active.where(columns.executor == bindparam("b_executor"))
-            .order_by(columns.next_due)
-            .limit(bindparam("b_limit"))
-        )
-        self._next = select(func.min(columns.next_due)).where(columns.state == ACTIVE)
-        self._next_of = self._next.where(columns.executor == bindparam("b_executor"))
-        # In the order of new_row().
-        names = ["id", *_PARTS, "next_nominal", "next_due", "version", "state", "error", "created", "updated"]
-
-        def inserted(value: Values) -> Insert:
-            # A job that was removed while it ran, and is added again, still has those runs under way. They are locked, so that
-            # who ends one of them at this moment is waited for, or counts it down on this row.
-            locked = (
-                select(runs.c.nominal)
-                .where(runs.c.job_id == value("id"), runs.c.status == CLAIMED)
-                .correlate_except(runs)
-                .with_for_update()
-                .subquery("under_way")
-            )
-            under_way = select(func.count()).select_from(locked).scalar_subquery()
-            return value.inserted(table, **{name: value(name) for name in names}, running=under_way)
-
-        self._insert = Prepared(inserted, *names, writes_out=False)
-        self._new = names
-        #: returns the version of a new row
-        self.version_of = itemgetter(names.index("version"))
-        changes: dict[str, Any] = {name: bindparam(name) for name in _PARTS}
-        changes["next_nominal"] = bindparam("next_nominal")
-        # A job may only wait for runs that are still under way.
-        changes["next_due"] = case(
-            ((bindparam("next_due") == HELD) & (columns.running <= 0), bindparam("next_nominal")),
-            else_=bindparam("next_due"),
-        )
-        changes |= {name: bindparam(name) for name in ("version", "state", "error", "updated")}
-        update = table.update().where(columns.id == bindparam("b_id")).values(changes)
-        self._save = update.where(columns.version == bindparam("b_version"), columns.state != ENDED)
-        self._revive = update.values(created=bindparam("created")).where(columns.state == ENDED)
-        counters: Select = select(columns.id, columns.running, columns.next_due, columns.state)
-        counters = counters.where(columns.id.in_(bindparam("ids", expanding=True)))
-        self._counters = counters.with_for_update()
-        self._free_counters = counters.with_for_update(skip_locked=True)
-        self._under_way = (
-            select(runs.c.job_id, func.count())
-            .where(runs.c.job_id.in_(bindparam("ids", expanding=True)), runs.c.status == CLAIMED)
-            .group_by(runs.c.job_id)
-        )
-        self._set = table.update().where(columns.id == bindparam("b_id")).values(running=bindparam("running"))
-        self._set_free = self._set.values(next_due=columns.next_nominal)
-        self._bury = table.delete().where(columns.id == bindparam("b_id"), columns.state == ENDED)
-        self._delete = table.delete().where(columns.id == bindparam("b_id"), columns.state != ENDED)
-        self._heal = Prepared(
-            lambda value: (
-                table.update()
-                .where(
-                    columns.id == value("b_id"),
-                    columns.version == value("b_version"),
-                    columns.state == QUARANTINED,
-                )
-                .values(
-                    state=value("state"),
-                    error=None,
-                    next_due=value("next_due"),
-                    version=columns.version + 1,
-                    updated=value("updated"),
-                )
-            ),
-            *("state", "next_due", "updated", "b_id", "b_version"),
-        )
-        self._next_executor = (
-            select(columns.executor)
-            .where(columns.state == ACTIVE, columns.executor > bindparam("b_after"))
-            .order_by(columns.executor)
-            .limit(1)
-        )
-        waiting = select(columns.next_due).where(
-            columns.state == ACTIVE,
-            columns.executor == bindparam("b_executor"),
-            columns.next_due <= bindparam("b_now"),
-        )
-        self._overdue = select(func.count()).select_from(waiting.limit(COUNTED).subquery())
+        self._database = tables.database
+        self._table = tables.jobs
+        self._sql = JobStatements(tables)
+        #: the columns that make a job, in the order of :meth:`job_of`
+        self.columns = self._sql.columns
 
     # -- rows ----------------------------------------------------------------------------------------------------
 
@@ -190,7 +84,7 @@ class Jobs:
 
         :raises JobValueError, TransientJobError, SerializationError: if the job does not fit
         """
-        parts = dict(zip(_PARTS, self._checked_parts(job), strict=True))
+        parts = dict(zip(PARTS, self._checked_parts(job), strict=True))
         return parts | {
             "next_nominal": job.next_nominal,
             "next_due": job.next_due,
@@ -200,7 +94,7 @@ class Jobs:
         }
 
     def _checked_parts(self, job: Job) -> tuple[str, ...]:
-        """Return what makes a job apart from its times, in the order of _PARTS."""
+        """Return the checked values of a job's columns PARTS, in that order."""
         id, name, executor = job.id, job.name, job.executor
         if len(id) > ID_LENGTH or len(executor) > ID_LENGTH:
             what, text = ("id", id) if len(id) > ID_LENGTH else ("executor", executor)
@@ -217,15 +111,14 @@ class Jobs:
 
     def one(self, conn: Connection, job_id: str) -> Row | None:
         """Return a job's row."""
-        return conn.execute(self._one, {"b_id": job_id}).first()
+        return conn.execute(self._sql.one, {"b_id": job_id}).first()
 
     def some(self, conn: Connection, ids: Iterable[str]) -> list[Row]:
         """Return rows by id, also those of ended jobs."""
-        found: Select = select(*self.columns).where(self._table.c.id.in_(bindparam("ids", expanding=True)))
         wanted = sorted(ids)
         rows: list[Row] = []
         for start in range(0, len(wanted), BATCH):
-            rows.extend(conn.execute(found, {"ids": wanted[start : start + BATCH]}))
+            rows.extend(conn.execute(self._sql.some, {"ids": wanted[start : start + BATCH]}))
         return rows
 
     def select(
@@ -233,7 +126,7 @@ class Jobs:
     ) -> Sequence[Row]:
         """Return a page of the rows: those that come first or next in the order of listings, in any order."""
         # Databases take as long to sort such wide rows as to read them.
-        found = self._visible if limit is None and not offset else self._page
+        found = self._sql.visible if limit is None and not offset else self._sql.page
         if states is not None:
             found = found.where(self._table.c.state.in_(list(states)))
         if limit is not None:
@@ -241,14 +134,17 @@ class Jobs:
         return conn.execute(found.offset(offset) if offset else found).all()
 
     def quarantined(self, conn: Connection, limit: int) -> list[str]:
-        """Return ids of jobs in quarantine, at most so many."""
+        """Return the ids of at most ``limit`` jobs in quarantine."""
         found = select(self._table.c.id).where(self._table.c.state == QUARANTINED).limit(limit)
         return _texts(conn.execute(found).scalars())
 
     def quarantined_after(
         self, conn: Connection, start: str | None, passed: int
     ) -> tuple[list[str], str | None]:
-        """Return the ids of those among so many jobs, from one on by ids, and the job to go on with; None if these were all."""
+        """Return the ids of the quarantined among ``passed`` jobs, in the order of ids from ``start`` on.
+
+        :return: those ids, and the id to go on with; None at the end
+        """
         columns = self._table.c
         ids = select(columns.id).where(columns.id >= (start or "")).order_by(columns.id)
         end: str | None = conn.scalar(ids.offset(passed).limit(1))
@@ -258,21 +154,25 @@ class Jobs:
         return _texts(conn.execute(part).scalars()), end
 
     def odd_ids(self, conn: Connection) -> dict[str, Any]:
-        """Return the ids of damaged jobs that are no texts, by what stands for them."""
-        if not keeps_anything(conn.dialect):
+        """Return the damaged ids that are no texts, by the texts that stand for them."""
+        if not self._database.keeps_any_type:
             return {}
         id = self._table.c.id
-        return {text_instead(odd): odd for odd in conn.execute(select(id).where(is_no_text(id))).scalars()}
+        found = conn.execute(select(id).where(self._database.is_no_text(id)))
+        return {text_instead(odd): odd for odd in found.scalars()}
 
     def due(self, conn: Connection, now: int, room: Mapping[str, int] | None) -> list[Row]:
-        """Return due rows, the earliest first: for each executor so many as it has room for; all if that is None."""
+        """Return due rows, the earliest first.
+
+        :param room: how many rows to return at the most for each executor; None: all rows of all executors
+        """
         if room is None:
-            return list(conn.execute(self._due_any, {"b_now": now}))
+            return list(conn.execute(self._sql.due_any, {"b_now": now}))
         rows: list[Row] = []
         for executor, limit in room.items():
             if limit > 0:
                 values = {"b_now": now, "b_executor": executor, "b_limit": limit}
-                rows += conn.execute(self._due, values).all()
+                rows += conn.execute(self._sql.due, values).all()
         if len(room) > 1:
             rows.sort(key=lambda row: row[9])
         return rows
@@ -280,25 +180,25 @@ class Jobs:
     def next_due(self, conn: Connection, executors: Iterable[str] | None) -> int | None:
         """Return the earliest due time, of all jobs or of those of the given executors."""
         if executors is None:
-            found = [conn.scalar(self._next)]
+            found = [conn.scalar(self._sql.next)]
         else:
-            found = [conn.scalar(self._next_of, {"b_executor": executor}) for executor in executors]
+            found = [conn.scalar(self._sql.next_of, {"b_executor": executor}) for executor in executors]
         # A text or bytes in the place of a time come after all times.
         times = [int(time) for time in found if isinstance(time, (int, float)) and time != HELD]
         return min(times, default=None)
 
     def overdue(self, conn: Connection, now: int, known: Iterable[str]) -> dict[str, int]:
-        """Return how many due jobs wait for each executor that is not known; of very many as many as are counted."""
+        """Return how many due jobs wait for each executor that is not known, each counted up to COUNTED."""
         found: dict[str, int] = {}
         passed = set(known)
         executor: str | None = ""
         for _ in range(ALIASES):
-            # From one alias to the next by the index: all jobs of one may be very many.
-            executor = conn.scalar(self._next_executor, {"b_after": executor})
+            # From one alias to the next by the index: one alias may have very many jobs.
+            executor = conn.scalar(self._sql.next_executor, {"b_after": executor})
             if executor is None:
                 break
             if executor not in passed:
-                count = conn.scalar(self._overdue, {"b_executor": executor, "b_now": now})
+                count = conn.scalar(self._sql.overdue, {"b_executor": executor, "b_now": now})
                 if count:
                     found[text_instead(executor)] = count
         return found
@@ -315,7 +215,7 @@ class Jobs:
             *self._checked_parts(job),
             job.next_nominal,
             job.next_nominal if job.next_due == HELD else job.next_due,
-            # Starts anywhere, so that a decision about a removed job of the same id cannot be taken for one about this job.
+            # A random version, so that a decision about a removed job of the same id does not fit this job (R1).
             getrandbits(40),
             job.state,
             storable(job.error),
@@ -326,15 +226,15 @@ class Jobs:
     def insert(self, conn: Connection, *rows: NewRow) -> None:
         """Insert rows.
 
-        :raises IntegrityError: if there is one of such an id
+        :raises IntegrityError: if there is a row of one of the ids
         """
-        # In the order of the table: it saves SQLite a third of the work, and others who add the same jobs a deadlock.
-        self._insert.run(conn, sorted(rows))
+        # The order of the table saves SQLite a third of the work, and a deadlock if another process adds the same jobs.
+        self._sql.insert.run(conn, sorted(rows))
 
     def revive(self, conn: Connection, row: NewRow) -> bool:
         """Take over the row of a job whose schedule is over and whose last runs are under way, if there is one."""
-        values = dict(zip(self._new, row, strict=True))
-        revived = bool(conn.execute(self._revive, values | {"b_id": values["id"]}).rowcount)
+        values = dict(zip(NEW, row, strict=True))
+        revived = bool(conn.execute(self._sql.revive, values | {"b_id": values["id"]}).rowcount)
         if revived:
             self.recount(conn, [values["id"]])
         return revived
@@ -354,33 +254,36 @@ class Jobs:
         if stored.running != 0:
             self.recount(conn, [job.id])
         row = {**values, "b_id": job.id, "b_version": stored.version, "version": found + 1}
-        if not conn.execute(self._save, row).rowcount:
+        if not conn.execute(self._sql.save, row).rowcount:
             return False
         job.version = found + 1
         return True
 
     def recount(self, conn: Connection, ids: Iterable[str], wait: bool = True) -> dict[str, int]:
-        """Let the counters of jobs say what the ledger says, and jobs go on that waited for runs that are not there.
+        """Set the counters of jobs to what the ledger says; jobs that waited for runs that do not exist become due (R6).
 
-        Who claims or ends a run changes the job's row in the same transaction, so with that locked the count is exact; it is a
-        statement of its own, as it must not see the ledger as it was before the lock.
+        Claims and ends change the job's row in the same transaction, so while that is locked the count is exact. The count is a
+        statement of its own: it must not see the ledger as it was before the lock.
 
-        :param wait: whether to wait for rows that others have locked; else those are left out
+        :param wait: whether to wait for rows that somebody else has locked; if not, those are left out
         :return: the count of each job that was looked at
         """
         wanted = sorted(ids)
         found: dict[str, int] = {}
         for start in range(0, len(wanted), BATCH):
             some = {"ids": wanted[start : start + BATCH]}
-            rows = conn.execute(self._counters if wait else self._free_counters, some).all()
-            counts = {row[0]: row[1] for row in conn.execute(self._under_way, some)}
+            rows = conn.execute(self._sql.counters if wait else self._sql.free_counters, some).all()
+            counts = {row[0]: row[1] for row in conn.execute(self._sql.under_way, some)}
             for id, running, due, state in rows:
                 found[id] = count = counts.get(id, 0)
                 is_free = count == 0 and due == HELD
                 if running != count or is_free:
-                    conn.execute(self._set_free if is_free else self._set, {"b_id": id, "running": count})
+                    conn.execute(
+                        self._sql.set_free if is_free else self._sql.set_counter,
+                        {"b_id": id, "running": count},
+                    )
                 if state == ENDED and count == 0:
-                    conn.execute(self._bury, {"b_id": id})
+                    conn.execute(self._sql.delete_ended, {"b_id": id})
         return found
 
     def remove(self, conn: Connection, job_id: str) -> None:
@@ -388,9 +291,9 @@ class Jobs:
 
         :raises JobLookupError: if there is none
         """
-        if not conn.execute(self._delete, {"b_id": job_id}).rowcount:
+        if not conn.execute(self._sql.delete, {"b_id": job_id}).rowcount:
             odd = self.odd_ids(conn).get(job_id)
-            if odd is None or not conn.execute(self._delete, {"b_id": odd}).rowcount:
+            if odd is None or not conn.execute(self._sql.delete, {"b_id": odd}).rowcount:
                 raise JobLookupError(job_id)
 
     def remove_all(self, conn: Connection) -> None:
@@ -398,21 +301,21 @@ class Jobs:
         conn.execute(self._table.delete())
 
     def heal(self, conn: Connection, jobs: Sequence[Job], now: int, careful: bool) -> list[Job]:
-        """Let jobs out of quarantine that are still as they were read; return those.
+        """Let jobs out of quarantine that have not changed since they were read (R1); return those.
 
-        :param careful: False: together; that some are not as they were read is found out, and not which
-        :raises Unexpected: if that is so
+        :param careful: whether to do it one by one; together it is only found out that some have changed, not which
+        :raises OptimisticWriteFailed: if some have changed, without care
         """
         rows = [(job.state, job.next_due, now, job.id, job.version) for job in jobs]
         if not careful:
-            if self._heal.run(conn, rows) != len(rows):
-                raise Unexpected
+            if self._sql.heal.run(conn, rows) != len(rows):
+                raise OptimisticWriteFailed
             return list(jobs)
-        return [job for job, row in zip(jobs, rows, strict=True) if self._heal.run(conn, [row])]
+        return [job for job, row in zip(jobs, rows, strict=True) if self._sql.heal.run(conn, [row])]
 
 
 def _texts(ids: Iterable[Any]) -> list[str]:
-    """Return ids without those that are none: a job of such a one stays as it is."""
+    """Return the ids that are texts: a job with a damaged id stays as it is."""
     return [id for id in ids if type(id) is str]
 
 
@@ -423,19 +326,3 @@ def _check_text(what: str, text: str) -> None:
         raise JobValueError(f"{what} {text!a} of the job cannot be stored: {exc.reason}") from None
     if "\0" in text:
         raise JobValueError(f"{what} {text!a} of the job cannot be stored: databases take no NUL characters")
-
-
-def is_plannable(job: Job, now: int) -> bool:
-    """Whether the planner can work with a job; sets the due time that it shall have outside quarantine."""
-    nominal = job.next_nominal
-    if nominal is None:
-        set_job_state(job, PAUSED)
-        return True
-    try:
-        job.next_due = due_time(job, nominal)
-        plan(job, max(now, job.next_due))
-    except BaseException as exc:  # triggers may raise anything; that is what quarantine is for
-        if is_interrupt(exc):
-            raise
-        return False
-    return True

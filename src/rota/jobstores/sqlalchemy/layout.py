@@ -25,30 +25,23 @@ from ...errors import SchemaError
 from .. import earlier
 from ..documents import remedy_for
 from ..identity import new_identity
-from .databases.base import Exact, Long
+from .databases.columns import Exact, Long
+from .databases.lookup import of_dialect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from sqlalchemy import Connection
 
+    from .databases.base import Database
+
 #: Longest id of a job; also of executor aliases (191: what MySQL can index in utf8mb4, as in APScheduler).
 ID_LENGTH = 191
-#: How many keys one statement names; every database takes more.
-BATCH = 500
 SCHEMA_VERSION = 3
 _VERSION_KEY = "schema"
 IDENTITY_KEY = "identity"
-
-
-_TABLE_OPTIONS: Mapping[str, dict[str, Any]] = {
-    # Keyed by text, so that a row number beside it would only be one more tree to write.
-    "sqlite": {"sqlite_with_rowid": False},
-    # Each row is soon written once more, and finds room on its page: due jobs are through in five sixths of the time.
-    "postgresql": {"postgresql_with": {"fillfactor": 50}},
-}
 
 
 class Tables:
@@ -58,12 +51,12 @@ class Tables:
     :param jobs: name of the jobs table; the others take its prefix: ``rota_jobs`` gives ``rota_runs``, ``tasks`` gives
         ``tasks_runs``
     :param schema: database schema, None for the default one
-    :param backend: SQLAlchemy's name of the database; options for PostgreSQL would have it load all that it knows of PostgreSQL,
-        which is a third of the time of a start on SQLite
+    :param database: has the options of the tables; options for PostgreSQL on every database would make SQLAlchemy load its module
+        for PostgreSQL, which takes a third of the time of a start on SQLite
     """
 
-    def __init__(self, metadata: MetaData, jobs: str, schema: str | None, backend: str) -> None:
-        self._options = _TABLE_OPTIONS.get(backend, {})
+    def __init__(self, metadata: MetaData, jobs: str, schema: str | None, database: Database) -> None:
+        self.database = database
         prefix = jobs.removesuffix("jobs") if jobs.endswith("jobs") else f"{jobs}_"
         self.metadata = metadata
         self.jobs = self._table(jobs, schema, _job_columns, jobs)
@@ -71,7 +64,7 @@ class Tables:
         self.nodes = self._table(f"{prefix}nodes", schema, _node_columns, f"{prefix}nodes")
         self.meta = self._table(f"{prefix}meta", schema, _meta_columns, f"{prefix}meta")
         self.all = (self.jobs, self.runs, self.nodes, self.meta)
-        #: whether they have been made new, by us
+        #: whether this store has created them
         self.are_new = False
 
     def _table(
@@ -84,7 +77,7 @@ class Tables:
         known = self.metadata.tables.get(f"{schema}.{name}" if schema else name)
         if known is not None:
             return known
-        return Table(name, self.metadata, *columns(label), schema=schema, **self._options)
+        return Table(name, self.metadata, *columns(label), schema=schema, **self.database.table_options)
 
     def missing(self, conn: Connection) -> list[str]:
         """Return the names of the tables that the database does not have."""
@@ -94,7 +87,7 @@ class Tables:
     def prepare(self, conn: Connection, create: bool, unfinished: bool = False) -> str:
         """Create or migrate the tables, inside the caller's transaction; return the identity of the store.
 
-        :param unfinished: whether somebody may have died between two tables: the database creates them one by one
+        :param unfinished: whether a process may have died between two tables: the database creates them one by one
         :raises SchemaError: if they are missing and may not be created, or are not of a version that this code knows
         """
         missing = self.missing(conn)
@@ -118,7 +111,7 @@ class Tables:
         return self._migrate(conn, create)
 
     def _of_apscheduler(self, conn: Connection, missing: Sequence[str]) -> str:
-        """Return what to do if the table that was named is one of APScheduler's."""
+        """Return what to do if the table of that name is one of APScheduler's."""
         jobs = self.jobs
         if jobs.name in missing:
             return ""
@@ -143,7 +136,7 @@ class Tables:
         return None
 
     def _is_begun(self, conn: Connection, missing: Sequence[str]) -> bool:
-        """Whether the tables are our own without their version, which is written last."""
+        """Whether the tables are Rota's without their version, which is written last."""
         there = [table for table in self.all if table.name not in missing]
         if not there or (self.meta in there and conn.execute(select(self.meta.c.value)).first() is not None):
             return False  # version and identity are written together
@@ -155,14 +148,14 @@ class Tables:
         )
 
     def _mark(self, conn: Connection) -> str:
-        """Write what the tables are: their version and their identity, in one statement; return the identity."""
+        """Write the version and the identity of the tables, in one statement; return the identity."""
         self.are_new = True
         marks = {_VERSION_KEY: str(SCHEMA_VERSION), IDENTITY_KEY: new_identity()}
         conn.execute(self.meta.insert(), [{"key": key, "value": value} for key, value in marks.items()])
         return marks[IDENTITY_KEY]
 
     def identify(self, conn: Connection) -> str:
-        """Return the identity of the tables; they are given one, if they have none."""
+        """Return the identity of the tables, which are given one if they have none."""
         meta = self.meta.c
         found: str | None = conn.scalar(select(meta.value).where(meta.key == IDENTITY_KEY))
         if found is None:
@@ -196,7 +189,7 @@ class Tables:
 
 
 class Widen(ExecutableDDLElement):
-    """``ALTER TABLE … ALTER COLUMN …``, for a column that has become one of 64 bits in this version."""
+    """``ALTER TABLE … ALTER COLUMN …``, for a column that takes 64 bits from this version on."""
 
     def __init__(self, column: Column[Any]) -> None:
         self.column = column
@@ -205,17 +198,16 @@ class Widen(ExecutableDDLElement):
 @compiles(Widen)
 def _widen(element: Widen, compiler: Any, **kw: Any) -> str:
     column, quoted = element.column, compiler.preparer
-    type_name = compiler.dialect.type_compiler_instance.process(column.type)
-    start = f"ALTER TABLE {quoted.format_table(column.table)}"
-    if compiler.dialect.name in ("mysql", "mariadb"):
-        return f"{start} MODIFY {compiler.process(CreateColumn(column))}"
-    if compiler.dialect.name == "mssql":
-        return f"{start} ALTER COLUMN {compiler.process(CreateColumn(column))}"
-    return f"{start} ALTER COLUMN {quoted.format_column(column)} SET DATA TYPE {type_name}"
+    widened = of_dialect(compiler.dialect).widened(
+        compiler.process(CreateColumn(column)),
+        quoted.format_column(column),
+        compiler.dialect.type_compiler_instance.process(column.type),
+    )
+    return f"ALTER TABLE {quoted.format_table(column.table)} {widened}"
 
 
 class AddColumn(ExecutableDDLElement):
-    """``ALTER TABLE … ADD …``, for a column that its table has in this version; SQLAlchemy has nothing for it."""
+    """``ALTER TABLE … ADD …``, for a column that is new in this version; SQLAlchemy has nothing for it."""
 
     def __init__(self, column: Column[Any]) -> None:
         self.column = column
@@ -228,15 +220,15 @@ def _add_column(element: AddColumn, compiler: Any, **kw: Any) -> str:
 
 
 def _name_runs(conn: Connection, tables: Tables) -> None:
-    """Make room for the name and the callable of jobs in the records of runs."""
+    """Add columns for the name and the callable of jobs to the records of runs."""
     _add_columns(conn, tables.runs, "name", "func")
 
 
 def _identify(conn: Connection, tables: Tables) -> None:
-    """Give the store an identity, leases a count of their renewals, runs room for a signature; and make counts 64 bits wide."""
+    """Give the store an identity, leases a count of their renewals, and runs a signature; and make counts 64 bits wide."""
     _add_columns(conn, tables.runs, "signature")
     _add_columns(conn, tables.nodes, "renewals")
-    if conn.dialect.name not in _WIDE_INTEGERS:
+    if not tables.database.wide_integers:
         for column in (tables.runs.c.times, tables.runs.c.attempt, tables.jobs.c.running):
             conn.execute(Widen(column))
     tables.identify(conn)
@@ -245,12 +237,10 @@ def _identify(conn: Connection, tables: Tables) -> None:
 def _add_columns(conn: Connection, table: Table, *names: str) -> None:
     there = {column["name"] for column in inspect(conn).get_columns(table.name, table.schema)}
     for name in names:
-        if name not in there:  # where each column is a step of its own, somebody may have died in between
+        if name not in there:  # where each column is a step of its own, a process may have died in between
             conn.execute(AddColumn(table.c[name]))
 
 
-#: Databases whose columns of integers have always taken 64 bits.
-_WIDE_INTEGERS = ("sqlite", "oracle")
 #: The step from a version to the one after it; each is called inside one transaction.
 MIGRATIONS: dict[int, Callable[[Connection, Tables], None]] = {1: _name_runs, 2: _identify}
 
@@ -302,7 +292,7 @@ def _run_columns(name: str) -> list[Any]:
         # of the job, in the record of its last run; until then they are the job's
         Column("name", Long()),
         Column("func", Long()),
-        # of a run that was asked for or given back, where there is a key
+        # where the store has a signing key
         Column("signature", Long()),
         PrimaryKeyConstraint("job_id", "nominal", name=f"pk_{name}"),
         Index(f"ix_{name}_status", "status", "nominal"),
@@ -314,7 +304,7 @@ def _node_columns(name: str) -> list[Any]:
         Column("id", Exact(64), primary_key=True),
         Column("lease_until", BigInteger, nullable=False),
         Column("started", BigInteger, nullable=False),
-        # how often it was renewed: the entry in a backup shows fewer
+        # how often it was renewed: a backup that was put back shows a smaller number
         Column("renewals", BigInteger, nullable=False, server_default="0"),
     ]
 

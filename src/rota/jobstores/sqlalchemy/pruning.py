@@ -1,6 +1,6 @@
-"""The steps by which records beyond their bounds are found and deleted.
+"""The steps in which records beyond the bounds of retention are found and deleted.
 
-Each step is a short transaction led by an index; none touches a run that is under way.
+Each step is a short transaction that an index leads; none changes a run that is under way.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from ...clock import Clock
     from ..retention import Retention
     from .history import History
-    from .server import Database
+    from .server import Server
 
-#: After so many steps it is counted anew how many records are left.
+#: How many records are left is counted anew after so many steps.
 RECOUNT = 10
 #: Less than every nominal time.
 _NEVER = -(2**62)
@@ -34,8 +34,8 @@ class Pruning:
     :param now: instant
     """
 
-    def __init__(self, db: Database, history: History, bounds: Retention, now: int, clock: Clock) -> None:
-        self._db = db
+    def __init__(self, server: Server, history: History, bounds: Retention, now: int, clock: Clock) -> None:
+        self._server = server
         self._history = history
         self._bounds = bounds
         self._now = now
@@ -66,43 +66,43 @@ class Pruning:
             among = status, start, instant
             began, size = self._clock.monotonic(), self._pace.size
             looked_at = max(retention.LOOKED_AT, size)
-            keys = self._db.read(partial(history.older, among=among, looked_at=looked_at, limit=size))
+            keys = self._server.read(partial(history.older, among=among, looked_at=looked_at, limit=size))
             self._forget(keys, began)
             if len(keys) == size:
                 if number % RECOUNT == 0:
-                    left = self._db.read(partial(history.count_older, among=among, limit=COUNTED))
+                    left = self._server.read(partial(history.count_older, among=among, limit=COUNTED))
                 yield left
                 continue
-            # Those that ended long after their nominal time stay, and are passed over.
-            following = self._db.read(partial(history.beyond_some, among=among, passed=looked_at))
+            # Runs that ended long after their nominal time stay, and are passed over.
+            following = self._server.read(partial(history.beyond_some, among=among, passed=looked_at))
             yield 0
             if following is None:
                 return
             start = following if following > start else following + 1
 
     def _of_all(self, keep: int) -> Iterator[int]:
-        """Delete the records beyond the newest ``keep`` of each job: of some jobs after others, by their ids."""
+        """Delete the records beyond the newest ``keep`` of each job, some jobs at a time, in the order of ids."""
         history = self._history
         start: str | None = ""
         while start is not None:
-            end = self._db.read(partial(history.job_after, start=start, passed=retention.LOOKED_AT))
+            end = self._server.read(partial(history.job_after, start=start, passed=retention.LOOKED_AT))
             crowded: Sequence[str] = ()
             if end == start:  # it has more records than are looked at
                 crowded = [start]
-                end = self._db.read(partial(history.next_job, job_id=start))
+                end = self._server.read(partial(history.next_job, job_id=start))
             elif keep < retention.LOOKED_AT:
-                crowded = self._db.read(partial(history.crowded, start=start, end=end, keep=keep))
+                crowded = self._server.read(partial(history.crowded, start=start, end=end, keep=keep))
             yield 0
             for job_id in crowded:
                 yield from self._of_job(job_id, keep)
             start = end
 
     def _of_job(self, job_id: str, keep: int) -> Iterator[int]:
-        edge = self._db.read(partial(self._history.edge, job_id=job_id, keep=keep))
+        edge = self._server.read(partial(self._history.edge, job_id=job_id, keep=keep))
         left = 1
         while edge is not None and left:
             began, size = self._clock.monotonic(), self._pace.size
-            keys = self._db.read(
+            keys = self._server.read(
                 partial(self._history.beyond, job_id=job_id, edge=edge, limit=size + COUNTED)
             )
             self._forget(keys[:size], began)
@@ -111,5 +111,5 @@ class Pruning:
 
     def _forget(self, keys: Sequence[tuple[str, int]], began: int) -> None:
         if keys:
-            self._db.step(partial(self._history.forget, keys=keys))
+            self._server.step(partial(self._history.forget, keys=keys))
             self._pace.note(len(keys), self._clock.monotonic() - began)

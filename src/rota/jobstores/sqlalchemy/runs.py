@@ -1,14 +1,14 @@
-"""The runs table and the claim protocol: claim, finish, give back, rescue.
+"""The claim protocol: claim, finish, give back, take over.
 
-Each method is one step inside a transaction of the caller; it decides nothing that the planner has decided.
+Each method is one step inside a transaction of the caller; it decides nothing that the planner has decided. The statements are in
+``run_statements``.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
 
-from sqlalchemy import ARRAY, Text, bindparam, case, cast, func, or_, select
+from sqlalchemy import or_, select
 
 from ...clock import HELD
 from ...codec.damaged import LATEST, MOST, count_of, is_damaged, version_of
@@ -18,13 +18,9 @@ from ...core.transitions import marked, may_claim
 from ...texts import storable
 from ..documents import label_of
 from ..server_clock import AHEAD
-from .databases.base import counts_sets, locks_rows, takes_arrays
+from .databases.base import BATCH
 from .forms import (
-    CLAIMS,
     ENDS,
-    FENCE,
-    LAST_ENDS,
-    PLAIN_ENDS,
     claim_of,
     damage_of,
     end_of,
@@ -34,148 +30,44 @@ from .forms import (
     row_of,
     run_of,
 )
-from .layout import BATCH
-from .prepared import Prepared, Unexpected, array_literal
+from .prepared import OptimisticWriteFailed
+from .run_statements import RunStatements
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from typing import Any
 
-    from sqlalchemy import ColumnElement, Connection, Dialect, Table, Update, UpdateBase
+    from sqlalchemy import ColumnElement, Connection, Dialect
 
     from ...core.plan import Decision
     from ...core.run import Run
     from .history import History
     from .jobs import Jobs
     from .layout import Tables
-    from .prepared import Values
 
     #: a run that no living node owns, and its fence as it is stored
     Orphan = tuple[Run, tuple[Any, ...]]
 
-#: The columns that statements set, in the order in which rows give their values.
-_MOVED = ("next_nominal", "next_due", "version", "running", "state", "error", "updated")
-_TAKEN = ("owner", "attempt", "claimed")
-_LOST = ("status", "reason", "finished", "name", "func")
 
-
-class Ledger:
+class Runs:
     """Reads and writes the runs of one store, and the counters of running runs on its jobs."""
 
-    def __init__(self, tables: Tables, rows: Jobs) -> None:
+    def __init__(self, tables: Tables, jobs: Jobs) -> None:
         self._tables = tables
-        self._jobs = rows
-        jobs, runs = tables.jobs.c, tables.runs.c
-        look = select(jobs.id, jobs.version, jobs.running).with_for_update(skip_locked=True)
-        self._look = look.where(jobs.id.in_(bindparam("ids", expanding=True)))
-        self._there = select(jobs.id).where(jobs.id.in_(bindparam("ids", expanding=True)))
-        #: the same where the ids can be one parameter
-        ids = func.unnest(cast(bindparam("ids", type_=Text()), ARRAY(Text())))
-        self._look_set = look.where(jobs.id.in_(select(ids)))
-        self._move = Prepared(
-            lambda value: (
-                tables.jobs.update()
-                .where(jobs.id == value("b_id"))
-                .values({name: value(name) for name in _MOVED})
-            ),
-            *_MOVED,
-            "b_id",
-        )
-        #: the same for a job that nobody has changed and that may run more; it counts up what is stored
-        self._move_unchanged = Prepared(
-            lambda value: (
-                tables.jobs.update()
-                .where(
-                    jobs.id == value("b_id"),
-                    jobs.version == value("b_version"),
-                    jobs.running <= value("b_most"),
-                )
-                .values({name: value(name) for name in _MOVED} | {"running": jobs.running + value("running")})
-            ),
-            *_MOVED,
-            "b_id",
-            "b_version",
-            "b_most",
-            alike=("state", "running", "error", "updated", "b_most"),
-        )
-        self._drop = Prepared(lambda value: tables.jobs.delete().where(jobs.id == value("b_id")), "b_id")
-        columns = [column.name for column in tables.runs.c]
-        self._insert = Prepared(
-            lambda value: value.inserted(tables.runs, **{name: value(name) for name in columns}), *columns
-        )
-        self._claim = Prepared(
-            lambda value: value.inserted(tables.runs, **{name: value(name) for name in CLAIMS}),
-            *CLAIMS,
-            alike=("times", "attempt", "status", "owner", "executor", "claimed"),
-        )
-        # Not as a set: there is no order in the assignments of MySQL's UPDATE that is joined with one.
-        self._release = Prepared(partial(_release, tables.jobs), "b_id", "b_less", writes_out=False)
-        #: the same for jobs that do not wait: their due time is not written, nor its index (2.7 µs for a job instead of 5.6)
-        self._count_down = Prepared(
-            lambda value: (
-                tables.jobs.update()
-                .where(jobs.id == value("b_id"), or_(jobs.next_due.is_(None), jobs.next_due != HELD))
-                .values(running=jobs.running - value("b_less"))
-            ),
-            "b_id",
-            "b_less",
-            alike=("b_less",),
-        )
-        self._release_held = Prepared(
-            partial(_release, tables.jobs, held=True), "b_id", "b_less", writes_out=False
-        )
-        over = (jobs.state == ENDED, jobs.running <= 0)
-        self._bury = tables.jobs.delete().where(*over)
-        self._over = select(jobs.id).where(*over)
-        #: the same before the runs are counted down, so that these jobs need not be written once more
-        self._bury_first = Prepared(
-            lambda value: tables.jobs.delete().where(
-                jobs.id == value("b_id"), jobs.state == ENDED, jobs.running <= value("b_less")
-            ),
-            "b_id",
-            "b_less",
-        )
-        owned = partial(_claimed, tables.runs, False)
-        # A run that was given back has no owner.
-        orphan = partial(_claimed, tables.runs, True)
-        self._finish = Prepared(
-            lambda value: owned(value).values({name: value(name) for name in ENDS}), *ENDS, *FENCE
-        )
-        self._finish_plain = Prepared(
-            lambda value: owned(value).values({name: value(name) for name in PLAIN_ENDS}),
-            *PLAIN_ENDS,
-            *FENCE,
-            alike=("status", "result", "b_attempt", "b_owner"),
-        )
-        self._finish_last = Prepared(
-            lambda value: owned(value).values({name: value(name) for name in LAST_ENDS}),
-            *LAST_ENDS,
-            *FENCE,
-            alike=("status", "result", "name", "func", "b_attempt", "b_owner"),
-        )
-        self._give_back = Prepared(lambda value: owned(value).values(owner=None), *FENCE)
-        self._take = Prepared(
-            lambda value: orphan(value).values({name: value(name) for name in _TAKEN} | {"started": None}),
-            *_TAKEN,
-            *FENCE,
-        )
-        self._lose = Prepared(
-            lambda value: orphan(value).values({name: value(name) for name in _LOST}), *_LOST, *FENCE
-        )
-        self._record = select(runs.owner, runs.attempt, runs.status, runs.finished).where(
-            runs.job_id == bindparam("b_job"), runs.nominal == bindparam("b_nominal")
-        )
+        self._database = tables.database
+        self._jobs = jobs
+        self._sql = RunStatements(tables)
 
     def warm_up(self, dialect: Dialect) -> None:
         """Compile the statements that every run needs, so that the first runs do not wait for it."""
-        arrays = takes_arrays(dialect)
+        sql, arrays = self._sql, self._database.takes_arrays
         for statement in (
-            self._move if arrays else self._move_unchanged,
-            self._claim,
-            self._finish_plain,
-            self._finish_last,
-            self._release if arrays else self._count_down,
+            sql.move if arrays else sql.move_unchanged,
+            sql.insert_claimed,
+            sql.finish_plain,
+            sql.finish_last,
+            sql.release if arrays else sql.count_down,
         ):
             statement.compile(dialect)
 
@@ -184,10 +76,11 @@ class Ledger:
     def claim(
         self, conn: Connection, decisions: Sequence[Decision], node: str, now: int, careful: bool = False
     ) -> list[tuple[Decision, int]]:
-        """Carry out the decisions whose job is as it was when they were made; return those, with how many runs it then has.
+        """Carry out the decisions whose job is as it was when they were made (R1 to R4).
 
+        :return: those decisions, with how many runs their job then has
         :param careful: whether to expect that jobs have been changed by others
-        :raises Unexpected: if that has to be expected
+        :raises OptimisticWriteFailed: if that has to be expected
         :raises IntegrityError: if a nominal time has its record already (:meth:`leave_out_recorded`)
         """
         if not decisions:
@@ -205,23 +98,24 @@ class Ledger:
             if state == ENDED and running <= 0:
                 drops.append((job_id,))
             else:
-                following = (decision.next_nominal, decision.next_due, decision.version + 1, running)
+                following = (decision.next_nominal, decision.next_due, decision.version + 1, running)  # R3
                 moves.append((*following, state, storable(decision.error), now, job_id))
             won.append((decision, running))
             records += marked(decision, node, now)
         if moves:
-            self._move.run(conn, moves)
+            self._sql.move.run(conn, moves)
         if drops:
-            self._drop.run(conn, drops)
+            self._sql.drop.run(conn, drops)
         self._insert_all(conn, records)
         return won
 
     def _move_all(self, conn: Connection, decisions: Sequence[Decision], now: int) -> bool:
-        """Move all jobs without reading them first, which is most of the times right; False if the database cannot tell.
+        """Move all jobs without reading them first (R1, R2 and R3 in one statement), which is right most of the time.
 
-        :raises Unexpected: if it was not right
+        :return: whether that was done: the database may not be able to tell
+        :raises OptimisticWriteFailed: if it was not right
         """
-        if takes_arrays(conn.dialect) or not conn.dialect.supports_sane_multi_rowcount:
+        if self._database.takes_arrays or not self._database.counts_executions:
             return False
         rows = []
         for decision in decisions:
@@ -229,12 +123,12 @@ class Ledger:
             if decision.state == ENDED and not more:
                 return False  # whether such a job goes depends on its counter
             most = job.policy.max_instances - 1 if more else HELD
-            following = (decision.next_nominal, decision.next_due, decision.version + 1, more)
+            following = (decision.next_nominal, decision.next_due, decision.version + 1, more)  # R3
             rows.append(
                 (*following, decision.state, storable(decision.error), now, job.id, decision.version, most)
             )
-        if self._move_unchanged.run(conn, rows) != len(rows):
-            raise Unexpected
+        if self._sql.move_unchanged.run(conn, rows) != len(rows):
+            raise OptimisticWriteFailed
         return True
 
     def held(self, conn: Connection, ids: Collection[str]) -> set[str]:
@@ -243,27 +137,25 @@ class Ledger:
         left: set[str] = set()
         for start in range(0, len(wanted), BATCH):
             some = {"ids": wanted[start : start + BATCH]}
-            free = {row[0] for row in conn.execute(self._look, some)}
+            free = {row[0] for row in conn.execute(self._sql.look, some)}
             if len(free) < len(some["ids"]):
-                left.update(id for id in conn.execute(self._there, some).scalars() if id not in free)
+                left.update(id for id in conn.execute(self._sql.exist, some).scalars() if id not in free)
         return left
 
     def _unchanged(self, conn: Connection, decisions: Sequence[Decision]) -> list[tuple[Any, Decision, int]]:
-        """Return the decisions whose job has the version that was looked at and room for its runs, with its id and counter."""
+        """Return the decisions whose job has the version that was looked at and room for its runs, with its id and counter.
+
+        The jobs are locked until the end of the transaction.
+        """
         stored: dict[str, tuple[int, int | None]] = {}
         ids = self._ids_of(conn, decisions)
-        if takes_arrays(conn.dialect):
-            found = conn.execute(self._look_set, {"ids": array_literal(ids)}).all()
-        else:
-            found = []
-            for start in range(0, len(ids), BATCH):
-                found += conn.execute(self._look, {"ids": ids[start : start + BATCH]}).all()
-        for id, version, running in found:
-            stored[id] = (version_of(version), count_of(running))
+        for some in self._database.in_parameters(ids):
+            for id, version, running in conn.execute(self._sql.look_all, {"ids": some}).all():
+                stored[id] = (version_of(version), count_of(running))
         won = []
         for id, decision in zip(ids, decisions, strict=True):
             version, running = stored.get(id, (None, 0))
-            if version != decision.version:
+            if version != decision.version:  # R1
                 continue
             if running is None:
                 running = self._jobs.recount(conn, [id]).get(id, 0)
@@ -280,19 +172,20 @@ class Ledger:
         return [odd.get(decision.job.id, decision.job.id) for decision in decisions]
 
     def _insert_all(self, conn: Connection, records: Sequence[Run]) -> None:
-        claimed, telling = [], []
+        """Insert records; a nominal time that has one already is refused by the key of the table (R4)."""
+        claimed, others = [], []
         for run in records:
             if run.status == CLAIMED and run.reason is None and run.signature is None:
                 claimed.append(claim_of(run))
             else:
-                telling.append(row_of(run))
+                others.append(row_of(run))
         if claimed:
-            self._claim.run(conn, claimed)
-        if telling:
-            self._insert.run(conn, telling)
+            self._sql.insert_claimed.run(conn, claimed)
+        if others:
+            self._sql.insert.run(conn, others)
 
     def leave_out_recorded(self, conn: Connection, decisions: Sequence[Decision], history: History) -> bool:
-        """Take out of decisions whose claim failed the nominal times that have a record (rule R4).
+        """Take out of decisions whose claim failed the nominal times that have a record (R4).
 
         Every record is written with a new version of its job, so what is read here is true of the version that was decided on.
 
@@ -314,11 +207,11 @@ class Ledger:
     def finish(
         self, conn: Connection, runs: Sequence[Run], now: int, careful: bool = False
     ) -> tuple[list[Run], bool]:
-        """Write how runs ended.
+        """Write how runs ended (R5), and move their jobs accordingly (R6).
 
-        :param careful: whether to expect that some of them are not the presenter's any more
-        :return: the runs that are not the presenter's any more, and whether a job has become due that waited for these
-        :raises Unexpected: if that has to be expected
+        :param careful: whether to expect that some of them belong to another node by now
+        :return: the runs that belong to another node by now, and whether a job has become due that waited for these
+        :raises OptimisticWriteFailed: if that has to be expected
         """
         refused: list[Run] = []
         if not careful:
@@ -327,7 +220,7 @@ class Ledger:
         else:
             ended = Counter()
             for run in runs:
-                if self._finish.run(conn, [end_of(run)]) or self._finish_damaged(conn, run):
+                if self._sql.finish.run(conn, [end_of(run)]) or self._finish_damaged(conn, run):
                     ended[run.job_id] += 1
                 elif not self._is_recorded(conn, run):
                     refused.append(run)
@@ -335,27 +228,27 @@ class Ledger:
         return refused, self.release(conn, ended, now, over)
 
     def _finish_all(self, conn: Connection, runs: Sequence[Run]) -> None:
-        plain, last, telling = [], [], []
+        plain, last, others = [], [], []
         for run in runs:
             if run.reason is not None or run.error_type is not None:
-                telling.append(end_of(run))
+                others.append(end_of(run))
             elif run.job is not None and run.job.state == ENDED:
                 last.append(last_end_of(run))
             else:
                 plain.append(plain_end_of(run))
-        parts = (self._finish_plain, plain), (self._finish_last, last), (self._finish, telling)
+        parts = (self._sql.finish_plain, plain), (self._sql.finish_last, last), (self._sql.finish, others)
         for statement, rows in parts:
-            # Where nobody knows how many there were (MySQL), care has to be taken of those too.
+            # Where nobody knows how many were met, the step has to be repeated with care, too.
             if rows and statement.run(conn, rows) != len(rows):
-                raise Unexpected
+                raise OptimisticWriteFailed
 
     def _is_recorded(self, conn: Connection, run: Run) -> bool:
-        """Whether this very end is in the ledger already: the answer to the first try was lost."""
-        row = conn.execute(self._record, {"b_job": run.job_id, "b_nominal": run.nominal}).first()
+        """Whether this very end is in the ledger already (R5): the answer to the first try was lost."""
+        row = conn.execute(self._sql.record, {"b_job": run.job_id, "b_nominal": run.nominal}).first()
         return row is not None and tuple(row) == (run.owner, run.attempt, run.status, run.finished_at)
 
     def _finish_damaged(self, conn: Connection, run: Run) -> bool:
-        """Write the end of a run whose record is damaged, if nobody has taken it over: who does writes an owner and an attempt."""
+        """Write the end of a run whose record is damaged, unless it was taken over: that writes an owner and an attempt (R5)."""
         found = select(self._tables.runs).where(*self._is_key(run.job_id, run.nominal))
         row = conn.execute(found).first()
         if row is None or row.status in END_STATES or row.owner is None or damage_of(row) is None:
@@ -373,44 +266,45 @@ class Ledger:
         return runs.job_id == job_id, runs.nominal == nominal
 
     def release(self, conn: Connection, ended: Mapping[str, int], now: int, over: bool = False) -> bool:
-        """Count ended runs down; jobs that waited for them become due, and those whose schedule is over go.
+        """Count ended runs down; jobs that waited for them become due, and those whose schedule is over go (R6).
 
-        :param over: whether the schedules of all these jobs are thought to be over
+        :param ended: how many runs of each job have ended
+        :param over: whether the schedules of all these jobs seem to be over
         :return: whether one of the jobs is due now, as far as the database tells
         """
         if not ended:
             return False
         rows = sorted(ended.items())
-        if over and self._bury_first.run(conn, rows) == len(rows):
+        if over and self._sql.delete_ended.run(conn, rows) == len(rows):
             return False
-        if takes_arrays(conn.dialect):
-            released: Any = self._release.execute(conn, rows).all()
+        if self._database.takes_arrays:
+            released: Any = self._sql.release.execute(conn, rows).all()
             if any(state == ENDED and running <= 0 for _, state, running in released):
                 self._drop_ended(conn, ended)
             return any(time is not None and time <= now for time, _, _ in released)
-        if not counts_sets(conn.dialect):
-            self._release.run(conn, rows)
-        elif self._count_down.run(conn, rows) != len(rows):
-            self._release_held.run(conn, rows)
+        if not self._database.counts_sets:
+            self._sql.release.run(conn, rows)
+        elif self._sql.count_down.run(conn, rows) != len(rows):
+            self._sql.release_held.run(conn, rows)
         self._drop_ended(conn, ended)
         return False
 
     def _drop_ended(self, conn: Connection, ended: Collection[str]) -> None:
         """Delete the jobs, of those that were counted down, whose schedule is over and whose last run has ended."""
-        if not locks_rows(conn.dialect):
-            conn.execute(self._bury)
+        if not self._database.locks_rows:
+            conn.execute(self._sql.delete_over)
             return
         # A DELETE by their state would wait for whatever rows it comes across, also those of other jobs.
-        over = [(id, 0) for id in conn.execute(self._over).scalars() if id in ended]
+        over = [(id, 0) for id in conn.execute(self._sql.over).scalars() if id in ended]
         if over:
-            self._bury_first.run(conn, over)
+            self._sql.delete_ended.run(conn, over)
 
     # -- leases --------------------------------------------------------------------------------------------------
 
     def give_back(self, conn: Connection, runs: Sequence[Run]) -> None:
-        """Leave claimed runs, which were not started, to whoever comes first."""
+        """Take the owner from claimed runs that were not started, so that any node may take them over."""
         if runs:
-            self._give_back.run(conn, [fence_of(run) for run in runs])
+            self._sql.give_back.run(conn, [fence_of(run) for run in runs])
 
     def is_busy(self, conn: Connection, node: str) -> bool:
         """Whether runs of a node are under way."""
@@ -450,50 +344,11 @@ class Ledger:
         return [run for run in in_hand if (run.job_id, run.nominal, run.attempt) not in held]
 
     def settle(self, conn: Connection, run: Run, fence: tuple[Any, ...]) -> bool:
-        """Write what became of an orphan that was found with a fence: its new owner, or its end; False if it has changed.
+        """Write what became of an orphan: its new owner, or its end; return False if it has changed since it was read (R4).
 
-        Of a damaged one the fence is what is stored, whatever that is.
+        :param fence: the values of FENCE as they were read, also if they are damaged
         """
         if run.ended:
             lost = (run.status, storable(run.reason), run.finished_at, *label_of(run))
-            return bool(self._lose.run(conn, [(*lost, *fence)]))
-        return bool(self._take.run(conn, [(run.owner, run.attempt, run.claimed_at, *fence)]))
-
-
-# ------------------------------------------------------------------------------------------------------- statements
-
-
-def _claimed(table: Table, orphan: bool, value: Values) -> Update:
-    """Return an UPDATE of claimed runs by their fence; that of an orphan may be without an owner."""
-    runs, owner = table.c, value("b_owner")
-    return table.update().where(
-        runs.job_id == value("b_job"),
-        runs.nominal == value("b_nominal"),
-        runs.status == CLAIMED,
-        runs.attempt == value("b_attempt"),
-        runs.owner.is_not_distinct_from(owner) if orphan else runs.owner == owner,
-    )
-
-
-def _release(table: Table, value: Values, held: bool = False) -> UpdateBase:
-    """Return the UPDATE that counts ended runs down on their jobs, and makes jobs due that waited for them.
-
-    :param held: whether only on jobs that wait
-    """
-    jobs, less = table.c, value("b_less")
-    due = case(
-        ((jobs.next_due == HELD) & (jobs.running <= less), jobs.next_nominal),
-        else_=jobs.next_due,
-    )
-    released = (
-        table.update()
-        .where(jobs.id == value("b_id"))
-        # In this order: MySQL uses the new value of a column in the assignments that follow.
-        .ordered_values((jobs.next_due, due), (jobs.running, jobs.running - less))
-    )
-    if held:
-        return released.where(jobs.next_due == HELD)
-    return released.returning(jobs.next_due, jobs.state, jobs.running) if value.returns else released
-
-
-# --------------------------------------------------------------------------------------------------------- decisions
+            return bool(self._sql.lose.run(conn, [(*lost, *fence)]))
+        return bool(self._sql.take.run(conn, [(run.owner, run.attempt, run.claimed_at, *fence)]))

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from .jobs import Jobs
     from .port import Entry, Tree
 
-#: How many jobs the first step looks over, and how many steps there are in a round.
+#: How many jobs the first step looks at, and how many steps there are in a round.
 LOOKED_AT = 100
 STEPS = 10
 
@@ -54,7 +54,7 @@ class Damage:
     def __init__(self, tree: Tree, jobs: Jobs) -> None:
         self._tree = tree
         self._jobs = jobs
-        #: the name up to which jobs were looked over
+        #: the name up to which jobs were looked at
         self._at = ""
 
     # -- jobs ----------------------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ class Damage:
     # -- runs ----------------------------------------------------------------------------------------------------
 
     def end_damaged(self, entries: Mapping[str, Entry], now: int, logger: GuardedLogger) -> list[Run]:
-        """End the claimed runs of which nobody can tell whose they are; return them.
+        """End the claimed runs that are damaged; return them.
 
         :param entries: what the keys of claimed runs hold, by name
         """
@@ -152,7 +152,7 @@ class Damage:
         return runs
 
     def _set_aside(self, name: str, entry: Entry, logger: GuardedLogger) -> None:
-        """Move the key of a claimed run that names none to where it is in nobody's way."""
+        """Move a key that is among those of claimed runs, and that no run can have, to the damaged keys."""
         there = damaged_key(ACTIVE_RUNS, name)
         if self._tree.commit([Change(there, entry.value), Change(f"{ACTIVE_RUNS}/{name}", None, entry.rev)]):
             logger.error("%s/%s is the key of no run, and was moved to %s", ACTIVE_RUNS, name, there)

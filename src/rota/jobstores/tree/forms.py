@@ -12,8 +12,10 @@ from collections import Counter
 from ...clock import HELD
 from ...codec.damaged import DAMAGED, MOST, MOST_VERSION, NO_VERSION, STATES, is_time
 from ...core.states import ACTIVE, ENDED, QUARANTINED, set_job_state
-from ...errors import DeserializationError
+from ...core.transitions import released
+from ...errors import DeserializationError, JobValueError
 from ...texts import shortened, storable
+from .. import documents
 from ..documents import fields_of, healing_as, job_of, run_of
 from .keys import JOBS, active_of, damaged_key, due_folder, due_name, job_key, quarantined_key
 from .port import KEEP, Change
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 #: The job was removed while runs of it were under way; they keep its document until they have ended.
 REMOVED = "removed"
+#: The longest id and executor alias, in characters; and how many bytes a job may take.
+ID_LENGTH = 500
+JOB_SIZE = 500_000
 #: How many bytes a record takes at most, and how long its texts are if they would take more (characters).
 RECORD_SIZE = 400_000
 SHORTENED = 10_000
@@ -40,6 +45,26 @@ _NUMBERS = ("version", "running", "created", "updated")
 
 
 # ---------------------------------------------------------------------------------------------------------------- jobs
+
+
+def parts_of(job: Job, format: JobFormat) -> tuple[str, ...]:
+    """Return what a job is, see :func:`rota.jobstores.documents.parts_of`.
+
+    :raises JobValueError, TransientJobError, SerializationError: if the job does not fit
+    """
+    parts = documents.parts_of(job, format)
+    for what, text in (("id", job.id), ("executor", job.executor)):
+        if len(text) > ID_LENGTH:
+            raise JobValueError(
+                f"{what} of job {job.id[:40]!r}… is {len(text)} characters long; this store keeps {ID_LENGTH}"
+            )
+    size = sum(len(json.dumps(part, ensure_ascii=False).encode()) for part in parts)
+    if size > JOB_SIZE:
+        raise JobValueError(
+            f"Job {job.id[:40]!r} takes {size} bytes, and this store keeps {JOB_SIZE} of each; put large arguments "
+            f"elsewhere and pass their place"
+        )
+    return parts
 
 
 class Doc:
@@ -121,11 +146,9 @@ class Doc:
         """Return the document after so many runs have ended, None if nothing keeps it any more (R6)."""
         new = self.copy()
         new.running = max(self.running - ended, 0)
-        if new.running == 0:
-            if not new.is_visible:
-                return None
-            if new.due == HELD:  # it waited for these runs
-                new.due = new.nominal
+        if new.running == 0 and not new.is_visible:
+            return None
+        new.due = released(new.nominal, new.due, new.running)
         return new
 
     def job(self, format: JobFormat, scheduler: Any, alias: str | None, healing: bool = False) -> Job:

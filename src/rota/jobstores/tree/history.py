@@ -169,7 +169,7 @@ def _key_of(part: str, name: str) -> str:
 
 
 def _is_before(name: str, edge: int) -> bool:
-    """Whether a record is of a nominal time before an instant; what is no record of ours is not."""
+    """Whether a name is that of a record of a nominal time before an instant."""
     return is_number(name) and instant_of(name) < edge
 
 

@@ -5,26 +5,25 @@ Each step reads, and commits under the condition that nobody has changed the job
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 
 from ...clock import HELD
 from ...codec.damaged import NO_VERSION
 from ...codec.unrestored import can_run
 from ...core.states import ACTIVE
+from ...core.transitions import released
 from ...errors import (
     ConflictingIdError,
     DeserializationError,
     JobLookupError,
-    JobValueError,
     StoreConflictError,
 )
 from ...texts import storable
 from .. import retention
 from ..base import ALIASES, COUNTED
-from ..documents import heal, new_version, parts_of
+from ..documents import heal, new_version
 from ..retention import Pace
-from .forms import REMOVED, Doc, changes_of, counts_of, doc_of, replaced
+from .forms import REMOVED, Doc, changes_of, counts_of, doc_of, parts_of, replaced
 from .keys import (
     ACTIVE_RUNS,
     DUE,
@@ -50,12 +49,6 @@ if TYPE_CHECKING:
     from ...logs import GuardedLogger
     from .port import Entry, Tree
 
-    Parts = tuple[str, ...]
-
-#: The longest id and executor alias, in characters; and how many bytes a job may take.
-ID_LENGTH = 500
-JOB_SIZE = 500_000
-
 
 class Jobs:
     """Reads and writes the jobs of one tree.
@@ -67,25 +60,6 @@ class Jobs:
     def __init__(self, tree: Tree, format: JobFormat) -> None:
         self._tree = tree
         self._format = format
-
-    def parts_of(self, job: Job) -> Parts:
-        """Return what a job is.
-
-        :raises JobValueError, TransientJobError, SerializationError: if the job does not fit
-        """
-        parts = parts_of(job, self._format)
-        for what, text in (("id", job.id), ("executor", job.executor)):
-            if len(text) > ID_LENGTH:
-                raise JobValueError(
-                    f"{what} of job {job.id[:40]!r}… is {len(text)} characters long; this store keeps {ID_LENGTH}"
-                )
-        size = sum(len(json.dumps(part, ensure_ascii=False).encode()) for part in parts)
-        if size > JOB_SIZE:
-            raise JobValueError(
-                f"Job {job.id[:40]!r} takes {size} bytes, and this store keeps {JOB_SIZE} of each; put large arguments "
-                f"elsewhere and pass their place"
-            )
-        return parts
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -163,7 +137,7 @@ class Jobs:
         return counts_of(self._tree.names(ACTIVE_RUNS))
 
     def _is_due_time(self, folder: str, name: str, logger: GuardedLogger) -> bool:
-        """Whether a name is one of a due time; another one is deleted, as it would stay before all others."""
+        """Whether a name is that of a due time; any other one is deleted, as it would always come first."""
         try:
             return due_of(name)[1] != ""
         except ValueError:
@@ -200,7 +174,7 @@ class Jobs:
         return list(map(unquoted, self._tree.folders(DUE)))
 
     def _mend(self, key: str, name: str, entry: Entry, logger: GuardedLogger) -> None:
-        """Take away a due time that no document has; nothing happens if the job was changed while it was read."""
+        """Delete a due time that its job does not have; nothing happens if the job was changed while it was read."""
         (again,) = self._tree.read([key])
         keep = Change(f"{JOBS}/{name.partition('-')[2]}", KEEP, entry.rev)
         if again.value is not None and self._tree.commit([keep, Change(key, None)]):
@@ -214,7 +188,7 @@ class Jobs:
         :raises ConflictingIdError: if ids exist already
         """
         done: list[Job] = []
-        pending = [(job, self.parts_of(job)) for job in jobs]
+        pending = [(job, parts_of(job, self._format)) for job in jobs]
         try:
             for _ in tries():
                 pending = self._add(pending, now, tell, done)
@@ -229,8 +203,8 @@ class Jobs:
         raise StoreConflictError("Others add and remove jobs of the same ids all the time; try again")
 
     def _add(
-        self, pending: Sequence[tuple[Job, Parts]], now: int, tell: bool, done: list[Job]
-    ) -> list[tuple[Job, Parts]]:
+        self, pending: Sequence[tuple[Job, tuple[str, ...]]], now: int, tell: bool, done: list[Job]
+    ) -> list[tuple[Job, tuple[str, ...]]]:
         """Store what nobody has changed since it was read; return the others."""
         entries = self._tree.read([job_key(job.id) for job, _ in pending])
         docs = [doc_of(job.id, entry) for (job, _), entry in zip(pending, entries, strict=True)]
@@ -257,7 +231,7 @@ class Jobs:
         :return: whether the version was right
         :raises JobLookupError: if there is no job of that id
         """
-        parts = self.parts_of(job)
+        parts = parts_of(job, self._format)
         for _ in tries():
             doc = self.one(job.id)
             if doc is None:
@@ -336,7 +310,9 @@ def _in_order(doc: Doc) -> tuple[bool, int, str]:
     return doc.due is None, doc.due or 0, quoted(doc.id)
 
 
-def _addition(job: Job, parts: Parts, old: Doc | None, entry: Entry, now: int, done: list[Job]) -> Step:
+def _addition(
+    job: Job, parts: tuple[str, ...], old: Doc | None, entry: Entry, now: int, done: list[Job]
+) -> Step:
     # The document of a job that has ended or was removed while runs of it are under way goes on.
     new = Doc(job.id, entry.rev) if old is None else old.copy()
     new.created = now
@@ -350,17 +326,11 @@ def _addition(job: Job, parts: Parts, old: Doc | None, entry: Entry, now: int, d
     return Step(job, changes_of(old, new, entry.rev), added)
 
 
-def _filled(doc: Doc, job: Job, parts: Parts, now: int) -> Doc:
+def _filled(doc: Doc, job: Job, parts: tuple[str, ...], now: int) -> Doc:
     """Write into a document what a job is."""
     doc.parts = parts
-    doc.nominal, doc.due, doc.state, doc.error = (
-        job.next_nominal,
-        job.next_due,
-        job.state,
-        storable(job.error),
-    )
-    if doc.due == HELD and doc.running == 0:  # a job may only wait for runs that are still under way
-        doc.due = doc.nominal
+    doc.state, doc.error = job.state, storable(job.error)
+    doc.nominal, doc.due = job.next_nominal, released(job.next_nominal, job.next_due, doc.running)
     doc.updated = now
     return doc
 

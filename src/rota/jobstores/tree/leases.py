@@ -1,12 +1,12 @@
-"""The leases of the nodes of a tree: begun, renewed, looked at. What is no lease is over; a count that is none begins anew.
+"""The leases of the nodes of a tree: begun, renewed, looked at. A damaged lease is over; a damaged count begins anew.
 
 It touches no run; what becomes of those of a dead node is decided elsewhere.
 """
 
 from __future__ import annotations
 
-from ...clock import DAY
 from ...errors import StoreConflictError, StoreError
+from ..retention import NODES_KEPT
 from ..server_clock import AHEAD
 from .keys import META, NODES, lease_of, lease_text, node_key, unquoted
 from .layout import identity_of
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     from ..identity import Identity
     from .port import Entry, Tree
-
-#: How long the key of a node is kept after its lease was over.
-KEPT = DAY
 
 
 class Leases:
@@ -76,9 +73,9 @@ class Leases:
         return sum(_lasts(until, length, now) for until, length, _, _ in self._all().values())
 
     def alive(self, now: int, clock: Callable[[], int]) -> Collection[str]:
-        """Return the nodes whose lease is not over; one that was renewed in the future, as it seems, counts from now.
+        """Return the nodes whose lease is not over; a lease that seems to be renewed in the future counts from now.
 
-        :param clock: tells ``now`` as time goes on: what was renewed while this was held up is not ahead
+        :param clock: tells ``now`` as time goes on: a lease that was renewed while this node was held up is not ahead
         """
         alive = set()
         leases = self._all()
@@ -99,7 +96,7 @@ class Leases:
             if until is None:
                 text = lease_text(now - 1, 0, renewals)
                 self._tree.commit([Change(node_key(node), text, entry.rev)])
-            elif until < now - KEPT:
+            elif until < now - NODES_KEPT:
                 long_gone.append(node_key(node))
         self._tree.delete(long_gone)
 
@@ -110,5 +107,5 @@ class Leases:
 
 
 def _lasts(until: int | None, length: int, now: int) -> bool:
-    """Whether a lease is not over; one of unknown length that ends in the far future never was one."""
-    return until is not None and until >= now and (length > 0 or until < now + KEPT)
+    """Whether a lease is not over; one of unknown length that ends in the far future is none."""
+    return until is not None and until >= now and (length > 0 or until < now + NODES_KEPT)

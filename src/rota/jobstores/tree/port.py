@@ -62,7 +62,7 @@ class Tree(ABC):
     :raises StoreError: if it answers with another error
     """
 
-    #: how many changes, and about how many bytes, one commit may have; at least 110, which a group of runs takes, and 800 kB
+    #: how many changes, and about how many bytes, one commit may have; at least 110, which the runs of one job take, and 800 kB
     max_changes: int
     max_bytes: int
     #: where the server is, without user and password
@@ -164,7 +164,7 @@ class Tree(ABC):
 
 
 def tries() -> Iterator[int]:
-    """Count tries against others' changes, with a little longer random pause before each but the first."""
+    """Count the tries of a step that others' changes may refuse; a random pause before each but the first grows a little."""
     for number in range(TRIES):
         if number:
             sleep(random() * min(0.001 * 2**number, LONGEST_PAUSE))

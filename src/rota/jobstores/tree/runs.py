@@ -102,7 +102,7 @@ class Runs:
         ]
         found = self._tree.last([ended_folder(doc.id) for doc in new]) if new else []
         for doc, name in zip(new, found, strict=True):
-            # Of a name that is none it is not known; the records are looked at then.
+            # A damaged name does not tell; then the records are looked at.
             doc.recorded = _NEVER if name is None else instant_of(name) if is_number(name) else -_NEVER
 
     def _claim_step(self, decision: Decision, doc: Doc, node: str, now: int, won: set[int]) -> Step:
@@ -272,7 +272,7 @@ class Runs:
 
         :param alive: returns the nodes whose lease is not over
         :param refusal: says why a run is not trusted, None if it is
-        :param end_damaged: ends the runs among claimed ones of which nobody can tell whose they are, and returns them
+        :param end_damaged: ends the damaged ones among the claimed runs, and returns them
         """
         found: list[Run] = []
         for _ in tries():
@@ -331,7 +331,7 @@ class Runs:
             all_done = all_done and len(some) == len(group)
             doc = docs[job_id]
             lost = sum(run.ended for run in some)
-            # Written even if nothing in it changes: two nodes may not both count the same room.
+            # R2: written even if nothing in it changes, so that two nodes do not both take the same room.
             changes = [] if doc is None else changes_of(doc, doc.release(lost) if lost else doc)
             for run in some:
                 gone = run.ended

@@ -12,6 +12,7 @@ from ...core.orphans import Search
 from ..documents import label_all
 from ..durable import DurableJobStore
 from .damage import Damage
+from .forms import parts_of
 from .history import History
 from .jobs import Jobs
 from .layout import earlier_jobs, take_possession
@@ -121,7 +122,7 @@ class TreeJobStore(DurableJobStore):
         :raises SerializationError: if an argument or the trigger cannot be written
         :raises JobValueError: if a text of it cannot be stored, or is too long
         """
-        self._jobs.parts_of(job)
+        parts_of(job, self._format)
 
     # -- APScheduler's eight methods -----------------------------------------------------------------------------
 
@@ -139,8 +140,7 @@ class TreeJobStore(DurableJobStore):
     def get_next_run_time(self) -> datetime | None:
         """Return the earliest next run time, or None."""
         self._check_started()
-        following = TreeJobStore.next_due(self, self._jobs.executors())
-        return self._in_zone(following)
+        return self._in_zone(TreeJobStore.next_due(self, self._jobs.executors()))
 
     def get_all_jobs(self) -> list[Job]:
         """Return all jobs, sorted by next run time, those without one last; also those that cannot be restored."""

@@ -119,7 +119,7 @@ class Server(Tree):
         self._connected = self.client.handler.event_object()
         self.client.add_listener(self._state_changed)
         self._folders.clear()
-        with self._errors():
+        with self._translated():
             if not self.client.connected:
                 self.client.start(timeout=self._options.get("timeout", ANSWER_TIMEOUT))
         self._connected.set()
@@ -153,7 +153,8 @@ class Server(Tree):
             self.client = None
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _translated(self) -> Iterator[None]:
+        """Turn the client's errors into Rota's."""
         try:
             yield
         except (*_TRANSIENT, OSError) as exc:
@@ -164,7 +165,7 @@ class Server(Tree):
             raise StoreError(f"ZooKeeper at {self.address} said: {type(exc).__name__}: {exc}") from exc
 
     def _reachable(self) -> Any:
-        """Return the client as soon as it is connected. It would keep what is asked before, and do it at any time later."""
+        """Return the client as soon as it is connected; before that it would keep requests, and send them at any later time."""
         client, connected = self.client, self._connected
         if client is None or connected is None:
             raise StoreUnavailableError(
@@ -182,7 +183,7 @@ class Server(Tree):
         found: list[Any] = []
         for start in range(0, len(paths), PAGE):
             client = self._reachable()
-            with self._errors():
+            with self._translated():
                 client.sync_async(self._path)
                 ask = getattr(client, f"{call}_async")
                 pending = [ask(path) for path in paths[start : start + PAGE]]
@@ -288,7 +289,7 @@ class Server(Tree):
                 folder = folder.rpartition("/")[0]
         if not wanted and self._path in self._folders:
             return
-        with self._errors():
+        with self._translated():
             client = self._reachable()
             if self._path not in self._folders:
                 client.ensure_path(self._path)
@@ -304,7 +305,7 @@ class Server(Tree):
 
     def _try(self, operations: Sequence[Operation]) -> tuple[Operation | None, Exception | None]:
         """Commit; return which operation failed, and why."""
-        with self._errors():
+        with self._translated():
             request = self._reachable().transaction()
             for operation in operations:
                 operation.add(request)
@@ -318,7 +319,7 @@ class Server(Tree):
 
     def sweep(self) -> Iterator[None]:
         """Delete the nodes of jobs that were removed some time ago, and those of records that are all forgotten."""
-        now = self._now()
+        now = self.time()
         for names in _cut(self.names(JOBS), SWEPT):
             jobs = [self._path_of(f"{JOBS}/{name}") for name in names]
             stats = self._ask("exists", jobs)
@@ -341,23 +342,20 @@ class Server(Tree):
     def _delete(self, nodes: Iterable[tuple[str, int]]) -> None:
         """Delete nodes, unless they are used again."""
         client = self._reachable()
-        with self._errors():
+        with self._translated():
             for answer in [client.delete_async(path, version) for path, version in nodes]:
                 try:
                     answer.get(timeout=ANSWER_TIMEOUT)
                 except (NoNodeError, BadVersionError, NotEmptyError):
                     pass
 
-    # -- time and wake-ups ----------------------------------------------------------------------------------------------
+    # -- time and wake-ups -------------------------------------------------------------------------------------
 
-    def time(self) -> int | None:
-        return self._now()
-
-    def _now(self) -> int:
+    def time(self) -> int:
         """Return the time of the ensemble's leader: what it writes into a node that is changed."""
         path = f"{self._path}/clock"
         client = self._reachable()
-        with self._errors():
+        with self._translated():
             try:
                 stat = client.set_async(path, b"").get(timeout=ANSWER_TIMEOUT)
             except NoNodeError:
@@ -369,7 +367,7 @@ class Server(Tree):
         if self._listener is not None:
             self._listener.stop()
         path = self._path_of(WAKE)
-        with self._errors():
+        with self._translated():
             client = self._reachable()
             client.ensure_path(path)
         self._listener = Listener(client, path, self._origin, wake, listening)

@@ -1,4 +1,4 @@
-"""Which clock counts for a store's jobs: its server's where it has one, else its scheduler's; never a node's that is wrong.
+"""Which clock a store's jobs follow: its server's if it has one, else its scheduler's; never a wrong one of a node.
 
 Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how to use it.
 """
@@ -33,7 +33,7 @@ class WrongClock(Clock):
 
 
 def _restart(store: BaseJobStore, clock: Clock) -> None:
-    """Let a store belong to a scheduler that has this clock."""
+    """Give a store to a scheduler that has this clock."""
     store.shutdown()
     store.start(SimpleNamespace(clock=clock), "default")
 

@@ -1,4 +1,4 @@
-"""What a durable store must do with damaged data: whatever stands in a cell, it costs that job or run, and no other; for pytest.
+"""What a durable store must do with damaged data: a damaged cell costs the job or run that it belongs to, and no other; for pytest.
 
 Knows the port only, no store: the subclass gives a :class:`Hand` on the data. See :mod:`~.stores` for how to use it.
 """

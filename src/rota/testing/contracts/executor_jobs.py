@@ -93,14 +93,14 @@ async def look_and_set_async() -> str:
 
 async def wait_async() -> None:
     """Wait for longer than any test."""
-    from asyncio import sleep
+    from asyncio import sleep  # import time
 
     await sleep(10 * PATIENCE)
 
 
 async def nap_async() -> str:
     """Wait for a moment."""
-    from asyncio import sleep
+    from asyncio import sleep  # import time
 
     await sleep(0.05)
     return "awake"

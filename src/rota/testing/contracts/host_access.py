@@ -58,7 +58,7 @@ class Host:
 
     async def nap(self) -> None:
         """Wait for a moment, in a coroutine job."""
-        from asyncio import sleep
+        from asyncio import sleep  # import time
 
         await sleep(0.01)
 

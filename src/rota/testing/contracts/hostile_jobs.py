@@ -260,7 +260,7 @@ async def fail_async(kind: str) -> None:
 
 async def inner_cancellation() -> None:
     """Wait for something that was cancelled, while nobody asked this run to stop."""
-    from asyncio import Future, get_running_loop
+    from asyncio import Future, get_running_loop  # import time
 
     future: Future[None] = get_running_loop().create_future()
     get_running_loop().call_soon(future.cancel)

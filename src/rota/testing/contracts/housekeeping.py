@@ -1,4 +1,4 @@
-"""What a durable store must do about housekeeping, so that it holds up no job and keeps nothing for ever; for pytest.
+"""What a durable store must do about housekeeping, so that it delays no job and keeps nothing for ever; for pytest.
 
 Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how to use it.
 """

@@ -1,4 +1,4 @@
-"""What a job store must do about leases, so that living nodes keep their runs and those of dead ones are taken over; for pytest.
+"""What a job store must do about leases, so that living nodes keep their runs and runs of dead nodes are taken over; for pytest.
 
 Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how to use it.
 """
@@ -39,7 +39,10 @@ if TYPE_CHECKING:
 
 
 class SlowClock(Clock):
-    """A clock of a machine that is suspended for so long (microseconds) between any two looks at it."""
+    """A clock of a machine that is suspended each time before it is read.
+
+    :param length: for how long (microseconds)
+    """
 
     __slots__ = ("_length", "_looks")
 
@@ -253,7 +256,7 @@ class LeaseContract(StoredJobContract):
         (run,) = claim(store)
         claim(store, START + 5 * SECOND)
         assert finish(store, [run]) == []
-        assert finish(store, [run]) == []  # the answer to the first was lost on its way
+        assert finish(store, [run]) == []  # the answer to the first was lost
         assert running(store) == 1
 
     def test_r5_a_refused_run_does_not_hold_up_its_neighbours(
@@ -378,7 +381,7 @@ class LeaseContract(StoredJobContract):
         assert len(store.rescue(OTHER, later, {"default": 9})) == 3
 
     def test_runs_of_one_job_are_rescued_together_or_not_at_all(self, store: BaseJobStore) -> None:
-        """A node that has lost its lease unknowingly would go on with what is left of them, beside those that were taken."""
+        """A node that does not know yet that it has lost its lease would go on with the rest, beside the runs that were taken."""
         store.add_job(make_job(every=1, coalesce=False))
         claim(store, START + 2 * SECOND)
         later = START + 2 * SECOND + LEASE + MARGIN

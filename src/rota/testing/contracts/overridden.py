@@ -1,4 +1,4 @@
-"""What becomes of the methods that a program replaces on a store, or overrides in a subclass: each is called where it counts.
+"""What becomes of the methods that a program replaces on a store, or overrides in a subclass: each is called where ours would be.
 
 Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how to use it.
 """
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def replace(store: BaseJobStore, **methods: Any) -> None:
-    """Put functions in the place of methods of a store, as a program does."""
+    """Replace methods of a store by functions, as a program does."""
     for name, function in methods.items():
         setattr(store, name, function)
     store.obey_program()
 
 
 class OverriddenContract:
-    """What a store with a ledger of its own does when APScheduler's methods of it are replaced."""
+    """What a store with a ledger of its own does when some of APScheduler's methods are replaced on it."""
 
     def test_what_a_replaced_method_gives_is_what_is_due(self, store: BaseJobStore) -> None:
         store.add_job(make_job("one"))

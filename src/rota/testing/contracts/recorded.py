@@ -229,7 +229,7 @@ class RecordedTimesContract:
         assert [run.nominal for run in claim(store)] == [START]
 
     def _ask(self, store: BaseJobStore, now: int) -> list[Run]:
-        """Ask for a run by hand without a look at the records; return what was claimed."""
+        """Claim a run by hand without reading the records before; return the decisions that were carried out."""
         job = store.lookup_job("job")
         assert job is not None
         store.renew(NODE, START, LEASE)
@@ -239,7 +239,7 @@ class RecordedTimesContract:
 
 
 def set_back(store: BaseJobStore, nominal: int) -> None:
-    """Be a user who sets a job's next time."""
+    """Set a job's next time as a user does."""
     found = store.lookup_job("job")
     assert found is not None
     changed = found.copy()

@@ -1,4 +1,4 @@
-"""What a store's records tell: whose runs they are, what jobs returned, and how they failed; and that no value keeps one out.
+"""What a store's records tell: whose runs they are, what jobs returned, how they failed; and that no value prevents a record.
 
 Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how to use it.
 """

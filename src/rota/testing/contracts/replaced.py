@@ -1,4 +1,4 @@
-"""What a job store must notice: it was emptied, put back from a backup, or replaced while it is open; for pytest.
+"""What a job store must notice: that it was emptied, put back from a backup, or replaced while it is open; for pytest.
 
 Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how to use it; it needs the fixture ``backup`` besides.
 """
@@ -41,7 +41,7 @@ class Backup(ABC):
 
     @abstractmethod
     def empty(self) -> None:
-        """Remove all that is there, as if no store had ever been."""
+        """Remove all that is there, as if there had never been a store."""
 
     @abstractmethod
     def put_back(self, saved: object) -> None:
@@ -49,14 +49,14 @@ class Backup(ABC):
 
 
 class ReplacedJobStoreContract(StoredJobContract):
-    """What a store that several processes may use must do when it is not the same any more."""
+    """What a store that several processes may use must do when it is not the one any more that was opened."""
 
     #: whether a claim looks at the lease in the store; where it does not, the next renewal notices
     claims_look = True
 
     @pytest.fixture
     def backup(self) -> Backup:
-        """Return the hand on the place of the store; the subclass gives it."""
+        """Return what an administrator can do with the store's place; the subclass defines it."""
         raise NotImplementedError("give the fixture backup in the subclass")
 
     def test_a_store_that_was_emptied_is_noticed_and_opened_anew(

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class SharedJobStoreContract(LeaseContract, HousekeepingContract):
-    """What a durable store must do besides, which several processes may use at once."""
+    """What a durable store that several processes may use at once must do, too."""
 
     # -- two stores, one database --------------------------------------------------------------------------------
 
@@ -64,7 +64,7 @@ class SharedJobStoreContract(LeaseContract, HousekeepingContract):
     def test_r3_a_node_is_told_of_every_run_that_the_ledger_holds_for_it(
         self, make_store: Callable[[], BaseJobStore]
     ) -> None:
-        """Also if parts of its claims are refused, and others claim the same jobs right after it."""
+        """Also if parts of its claims are refused, and other nodes claim the same jobs right after it."""
         stores = [make_store() for _ in range(3)]
         stores[0].add_jobs([make_job(f"job{number}", every=1, max_instances=30) for number in range(5)])
         told: list[tuple[str, str, int]] = []
@@ -103,7 +103,7 @@ class SharedJobStoreContract(LeaseContract, HousekeepingContract):
         assert other.save_job(found, found.version)
         assert store.claim(decisions, NODE, START) == []
 
-    # -- many hands ----------------------------------------------------------------------------------------------
+    # -- at the same time ----------------------------------------------------------------------------------------
 
     def test_stores_that_are_opened_at_once_on_an_empty_place_agree(
         self, make_store: Callable[[], BaseJobStore]
@@ -135,7 +135,7 @@ class SharedJobStoreContract(LeaseContract, HousekeepingContract):
         assert {run.status for run in claim(store, START + 720 * SECOND)} == {CLAIMED}
 
     def test_a_decision_that_its_store_cannot_keep_costs_its_own_job(self, store: BaseJobStore) -> None:
-        """The engine asks for each by itself then, unless the store has done so."""
+        """The engine claims each by itself then, unless the store has done so."""
         for id in ("first", "job", "last"):
             store.add_job(make_job(id))
         store.renew(NODE, START, LEASE)

@@ -27,21 +27,21 @@ MUCH_LATER = START + 100 * LEASE
 
 
 class SignedJobStoreContract:
-    """What a store must do besides that takes a ``signing_key``."""
+    """What a store that takes a ``signing_key`` must do, too."""
 
     @pytest.fixture
     def with_key(self) -> Callable[[Any], BaseJobStore]:
-        """Return a function that gives a started store for a key or a list of keys (None: without), all on the same data."""
+        """Return a function that returns a started store for a key or a list of keys (None: without), all on the same data."""
         raise NotImplementedError("Define a fixture `with_key` that returns a function")
 
     @pytest.fixture
     def signed(self, with_key: Callable[[Any], BaseJobStore]) -> BaseJobStore:
-        """A store with a key."""
+        """Return a store with a key."""
         return with_key(KEY)
 
     @pytest.fixture
     def keyless(self, signed: BaseJobStore, with_key: Callable[[Any], BaseJobStore]) -> BaseJobStore:
-        """A store on the same data that has no key: what whoever may write to it can do."""
+        """Return a store on the same data that has no key, for what anyone with access to the data can do."""
         return with_key(None)
 
     # -- jobs ----------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def task(*args: Any, **kwargs: Any) -> None:
 
 
 def _wrapped(function: Any) -> Any:
-    from functools import wraps
+    from functools import wraps  # import time
 
     @wraps(function)
     def wrapper(*args: Any) -> None:

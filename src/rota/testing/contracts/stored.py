@@ -1,4 +1,4 @@
-"""What a durable store must do with jobs that it keeps as data: what may be stored, and what is done when it cannot be restored.
+"""What a durable store must do with jobs that it keeps as data: which it accepts, and what it does if one cannot be restored.
 
 Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how to use it.
 """
@@ -74,7 +74,7 @@ ODD_IDS = [
 
 
 class StoredJobContract(StoredRecordContract, JobStoreContract):
-    """What a store must do that keeps jobs as data."""
+    """What a store that keeps jobs as data must do."""
 
     @pytest.fixture
     def other(self, store: BaseJobStore, make_store: Callable[[], BaseJobStore]) -> BaseJobStore:
@@ -85,7 +85,7 @@ class StoredJobContract(StoredRecordContract, JobStoreContract):
 
     @pytest.fixture
     def volatile(self) -> Any:
-        """Give a module whose content can go away."""
+        """Return a module whose functions can be removed."""
         module = ModuleType("rota_contract_volatile")
         module.task = task  # type: ignore[attr-defined]
         sys.modules[module.__name__] = module
@@ -229,7 +229,7 @@ class StoredJobContract(StoredRecordContract, JobStoreContract):
 
     @pytest.mark.parametrize("differ", [False, True])
     def test_a_large_batch_is_claimed_and_recorded_as_it_is(self, store: BaseJobStore, differ: bool) -> None:
-        """Whether what is the same in all of its runs is much or little."""
+        """Whether its runs have many fields in common or few."""
         places = ("default", "other") if differ else ("default",)
         jobs = [make_job(f"job{number}", executor=places[number % len(places)]) for number in range(130)]
         if differ:

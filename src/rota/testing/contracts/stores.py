@@ -72,7 +72,7 @@ class JobStoreContract(RecordContract, RecordedTimesContract, ClockContract, Ove
 
     @pytest.fixture
     def make_store(self) -> Callable[[], BaseJobStore]:
-        """Return a function that opens the same data once more, in a store that is started; the subclass gives it."""
+        """Return a function that returns a started store, each time another one on the same data; the subclass defines it."""
         raise NotImplementedError("give the fixture make_store in the subclass")
 
     @pytest.fixture

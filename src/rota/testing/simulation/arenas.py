@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def memory() -> Arena:
     """Return the memory store: one node."""
-    from ...jobstores.memory import MemoryJobStore
+    from ...jobstores.memory import MemoryJobStore  # import time
 
     store = MemoryJobStore()
     return lambda: store, store
@@ -32,7 +32,7 @@ def sql(url: str = "sqlite://") -> Arena:
 
     :param url: a database URL; without one it is SQLite in memory
     """
-    from ...jobstores.sqlalchemy.store import SQLAlchemyJobStore
+    from ...jobstores.sqlalchemy.store import SQLAlchemyJobStore  # import time
 
     def new(**where: Any) -> BaseJobStore:
         return SQLAlchemyJobStore(tablename="rota_simulation", keep_runs=None, keep_days=None, **where)
@@ -56,13 +56,13 @@ def sql(url: str = "sqlite://") -> Arena:
 
 def _leases(store: Any) -> dict[str, int]:
     """Return until when the lease of each node of a SQL store lasts."""
-    rows = store._db.read(lambda conn: conn.execute(store._tables.nodes.select()).all())
+    rows = store._server.read(lambda conn: conn.execute(store._tables.nodes.select()).all())
     return {row.id: row.lease_until for row in rows}
 
 
 def tree() -> Arena:
     """Return stores that share one tree of keys in memory, by the protocol of the etcd and ZooKeeper stores."""
-    from ...codec.jobs import JobFormat
+    from ...codec.jobs import JobFormat  # import time
     from ...jobstores.tree.store import TreeJobStore
     from .tree import MemoryTree
 
@@ -82,7 +82,7 @@ def snapshots(rules: Rules | None = None) -> Arena:
 
     :param rules: the rules of the protocol that are kept; None: all
     """
-    from .rules import ALL
+    from .rules import ALL  # import time
     from .snapshots import SharedDatabase, SnapshotJobStore
 
     database = SharedDatabase()
@@ -100,7 +100,7 @@ def server_clock(rules: Rules | None = None) -> Arena:
 
     :param rules: the rules of the protocol that are kept; None: all
     """
-    from ..clock import VirtualClock
+    from ..clock import VirtualClock  # import time
     from .clocks import ServerClock
     from .rules import ALL
     from .server_clock import ClockedJobStore

@@ -1,4 +1,5 @@
--- Add or replace jobs, all or none. What is new is written together: that takes a third of the time.
+-- Add or replace jobs, all or none. What is new is written together, which is faster
+-- (redis-add-many in docs/performance.md).
 --
 -- KEYS[1]  the hash of the jobs
 -- ARGV[1]  for each job its id, spec, version, rest, executor, due time, and the version that is to be replaced (empty: it

@@ -19,6 +19,6 @@ end
 delete(f[1], old)
 if #keys < count then return {'', #old, 0} end
 local last = found[#found]
--- Of more records of one nominal time than are looked at, those behind the ones that stay are left to a later time.
+-- If one nominal time has more records than a step looks at, those behind the ones that stay wait for a later round.
 if #old == 0 and found[2] == last then last = '(' .. last end
 return {last, #old, call('ZCOUNT', name, last, before)}

@@ -1,117 +1,117 @@
-"""What databases do differently: how transactions begin, which errors pass, how ids are compared, who has a clock or can push.
+"""The port: what databases do differently, and the default of each of these things.
 
-The rest of the store asks for these capabilities and never for the name of a database. Knows no table of the store.
+The rest of the store asks these questions and never for the name of a database. Knows no table of the store.
 """
 
 from __future__ import annotations
 
-import os
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, String, Text, TextClause, event, func, text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.pool import StaticPool
+from sqlalchemy import bindparam, false
 
-from ..direct import begin_straight
+from .statements import for_each_row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from typing import Any
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any, Protocol
 
-    from sqlalchemy import ColumnElement, Dialect
+    from sqlalchemy import ColumnElement, Connection, Dialect, Engine, Table, TextClause
     from sqlalchemy.engine import URL
+    from sqlalchemy.exc import DBAPIError
 
-#: How long SQLite waits for another process that writes, in milliseconds; after each such time it is asked again, or told. Steps of
-#: the scheduler hold up the jobs of other stores meanwhile, and a user's call holds up the steps of the scheduler.
-BUSY_TIMEOUT = 250
-#: The same for steps of the scheduler while it is known that somebody keeps the file locked.
-SHORT_TIMEOUT = 100
-#: After so many bytes in its write-ahead log SQLite begins it anew (1000 pages of 4096 bytes).
-LOG_LENGTH = 1000 * 4096
+    from .sqlite_files import OpenFiles
+    from .sqlite_forks import ForkGate
+    from .statements import Statement, Template
+
+    class Channel(Protocol):
+        """A connection that gets the notifications on a channel of the database; a selector can wait for them."""
+
+        def fileno(self) -> int:
+            """Return the file descriptor for a selector."""
+
+        def payloads(self) -> list[str]:
+            """Return the payloads that came since the last call, without waiting."""
+
+        def check(self) -> None:
+            """Raise if the connection is cut."""
+
+        def close(self) -> None:
+            """Close the connection."""
+
+
+#: How many keys one statement names; every database takes more.
+BATCH = 500
 #: How long a connection may take to come about, and how long an answer may take, in seconds.
 CONNECT_TIMEOUT = 10
 READ_TIMEOUT = 60
-#: How long a step of the scheduler waits for a row that somebody else holds: in milliseconds, and in MySQL in whole seconds.
-LOCK_TIMEOUT = 250
-LOCK_TIMEOUT_MYSQL = 1
 #: How long processes wait for another one that makes or migrates the tables, in seconds.
 SCHEMA_TIMEOUT = 60
 
 
-class Exact(String):
-    """Text that is compared byte by byte, so that ``job``, ``Job`` and ``job␠`` are three ids."""
+class Database:
+    """One kind of database with one driver; this class has the defaults, for databases of which nothing is known.
 
-    inherit_cache = True
-
-
-class Long(Text):
-    """Text of any length."""
-
-    inherit_cache = True
-
-
-def exact_collation(dialect: Any) -> str:
-    """Return the name under which MySQL or MariaDB compares texts byte by byte; its other ones ignore blanks at the end."""
-    return "utf8mb4_nopad_bin" if dialect.is_mariadb else "utf8mb4_0900_bin"
-
-
-@compiles(Exact, "mysql")
-@compiles(Exact, "mariadb")
-def _exact_in_mysql(element: Exact, compiler: Any, **kw: Any) -> str:
-    return f"VARCHAR({element.length}) CHARACTER SET utf8mb4 COLLATE {exact_collation(compiler.dialect)}"
-
-
-@compiles(Exact, "postgresql")
-def _exact_in_postgresql(element: Exact, compiler: Any, **kw: Any) -> str:
-    return f'VARCHAR({element.length}) COLLATE "C"'
-
-
-@compiles(Long, "mysql")
-@compiles(Long, "mariadb")
-def _long_in_mysql(element: Long, compiler: Any, **kw: Any) -> str:
-    return "LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
-
-
-class Capabilities:
-    """What a database can do, and how a transaction that writes begins; these are the defaults.
-
-    :ivar one_writer: whether only one connection can write at a time, so that threads had better queue in the process
-    :ivar transactional_ddl: whether tables are created all or not at all
-    :ivar clock: selects the server's time as an instant; None if the database has no clock of its own
-    :ivar notify: selects that whoever listens to the channel ``:channel`` gets ``:payload`` after the commit; None without push
+    :param dialect: SQLAlchemy's dialect of an engine or a connection
+    :cvar default_driver: the driver for URLs that name none, and its module; SQLAlchemy chooses if that is None, or not installed
+    :cvar extra: the extra of this distribution that brings the driver
+    :cvar table_options: options for all tables
+    :cvar long_text: the declaration of a column for texts of any length; None: SQLAlchemy's
+    :cvar wide_integers: whether columns of integers have always taken 64 bits
+    :cvar one_writer: whether only one connection can write at a time, so that threads have to queue in the process
+    :cvar gate: what keeps forks away from transactions, where the database is a part of this process
+    :cvar locks_rows: whether a transaction locks the rows that it writes, and not all of the database
+    :cvar transactional_ddl: whether tables are created all or not at all
+    :cvar keeps_any_type: whether a column keeps values of other types than its own
+    :cvar clock: selects the server's time as an instant; None if the database has no clock of its own
+    :cvar notify: sends ``:payload`` to all listeners of the channel ``:channel`` after the commit; None without push
+    :ivar can_listen: whether connections of the driver can wait for notifications
+    :ivar takes_arrays: whether one statement can have arrays of values as its parameters, and use them as a set of rows
     """
 
+    default_driver: tuple[str, str] | None = None
+    extra = "sql"
+    table_options: Mapping[str, Any] = {}
+    long_text: str | None = None
+    wide_integers = False
     one_writer = False
+    gate: ForkGate | None = None
+    locks_rows = True
     transactional_ddl = True
+    keeps_any_type = False
     clock: TextClause | None = None
     notify: TextClause | None = None
+    can_listen = False
+    takes_arrays = False
 
-    @contextmanager
-    def transaction(self, conn: Connection, foreign: bool, patient: bool = True) -> Iterator[Connection]:
-        """Make what is done inside one transaction that is going to write.
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
 
-        :param foreign: whether the application chose how its connections begin transactions
-        :param patient: whether to wait for rows that somebody else holds, if the database has such
-        """
-        with (atomic(conn) if foreign else conn).begin():
-            yield conn
+    def is_that_of(self, dialect: Dialect) -> bool:
+        """Whether a dialect is one of the same kind of database, with whatever driver."""
+        return dialect.name == self.dialect.name
 
-    def for_steps(self, engine: Engine) -> Engine:
-        """Return an engine of the store's own as its transactions want it; applications may use the engine itself."""
-        return engine
+    # -- engines and connections ---------------------------------------------------------------------------------
 
-    def is_held(self, exc: DBAPIError) -> bool:
-        """Whether somebody else has held a row for longer than the transaction waits."""
-        return False
-
-    def engine_options(self, url: URL) -> dict[str, Any]:
+    @classmethod
+    def engine_options(cls, url: URL) -> dict[str, Any]:
         """Return options for create_engine()."""
         return {}
 
     def prepare(self, engine: Engine) -> None:
         """Set up an engine that the store made itself."""
+
+    def for_steps(self, engine: Engine) -> Engine:
+        """Return the engine whose connections the store's transactions need; applications may use ``engine`` itself."""
+        return engine
+
+    def is_of_one_thread(self, engine: Engine) -> bool:
+        """Whether each connection of an engine leads to a database of its own, so that other threads find nothing there."""
+        return False
+
+    def open_files(self, engine: Engine) -> OpenFiles | None:
+        """Return an object that tells whether connections have the right file open; None if the database is no file."""
+        return None
 
     def warm_up(self, conn: Connection) -> None:
         """Make the first transactions as fast as the later ones, on an engine of the store's own."""
@@ -120,8 +120,55 @@ class Capabilities:
         """Return the server's time as an instant, None if there is no such clock."""
         return None if self.clock is None else int(conn.execute(self.clock).scalar_one())
 
-    def is_passing(self, exc: DBAPIError) -> bool:
-        """Whether the transaction lost against others (a deadlock, or not serializable), so that it is worth repeating."""
+    # -- transactions --------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self, conn: Connection, foreign: bool, patient: bool = True) -> Iterator[Connection]:
+        """Open a transaction that is going to write; give the connection to use in it.
+
+        :param foreign: whether the application chose how its connections begin transactions
+        :param patient: whether to wait for rows that somebody else holds, if the database has such
+        """
+        with (atomic(conn) if foreign else conn).begin():
+            yield conn
+
+    def commits_by_itself(self, kept: bool) -> bool:
+        """Whether a single statement is worth a connection on which each statement is committed by itself.
+
+        :param kept: whether the connection stays as it is, and need not be set back
+        """
+        return False
+
+    @contextmanager
+    def waiting_shortly(self, conn: Connection) -> Iterator[None]:
+        """Have a connection wait only a moment, while it is known that somebody keeps the database locked."""
+        yield
+
+    @contextmanager
+    def alone(self, conn: Connection, name: str) -> Iterator[None]:
+        """Keep out other processes that ask with the same name, inside a transaction."""
+        yield
+
+    # -- errors --------------------------------------------------------------------------------------------------
+
+    def is_transient(self, exc: DBAPIError) -> bool:
+        """Whether a transaction lost against another one (a deadlock, or not serializable), so that it is worth repeating."""
+        return False
+
+    def is_held(self, exc: DBAPIError) -> bool:
+        """Whether another transaction has held a row for longer than this one waits."""
+        return False
+
+    def is_locked(self, exc: BaseException) -> bool:
+        """Whether another connection has held the lock of the whole database for longer than this one waits."""
+        return False
+
+    def may_wait_again(self, engine: Engine, waits: int, address: str) -> bool:
+        """Whether to wait for the lock of the whole database once more; it may say so in the log.
+
+        :param waits: how often it was waited for already
+        :param address: the database, to be named
+        """
         return False
 
     def is_without_tables(self, exc: DBAPIError) -> bool:
@@ -129,335 +176,98 @@ class Capabilities:
         return False
 
     def refuses_value(self, exc: DBAPIError) -> bool:
-        """Whether the server refused what it was given, where the driver does not say so by its kind of error."""
+        """Whether the server refused a value, where the driver does not say so by the class of its error."""
         return False
 
     def is_undecodable(self, exc: DBAPIError) -> bool:
-        """Whether the driver could not read a text, as its bytes are none."""
+        """Whether the driver could not decode the bytes of a text."""
         return False
+
+    def make_readable(self, conn: Connection, tables: Iterable[Table]) -> None:
+        """Change texts that the driver cannot decode, so that it can read them, inside a transaction; nothing is lost."""
 
     def is_too_long(self, exc: BaseException) -> bool:
         """Whether the server took a statement for too long, where the driver does not say so by a ``DataError``."""
         return False
 
+    def why_unavailable(self, engine: Engine, exc: BaseException) -> str:
+        """Return the cause of an error that made the database unavailable, and a remedy, as the end of its message."""
+        return ""
+
+    def remedy_for(self, exc: DBAPIError) -> str:
+        """Return the remedy for a statement that was refused, as the end of the message."""
+        return ""
+
+    # -- statements ----------------------------------------------------------------------------------------------
+
+    @property
+    def counts_executions(self) -> bool:
+        """Whether the driver counts the rows that a statement met in several executions; known after the first connection."""
+        return self.dialect.supports_sane_multi_rowcount
+
+    @property
+    def counts_sets(self) -> bool:
+        """Whether an UPDATE for several rows says how many rows it met."""
+        return self.counts_executions
+
+    def statement(self, template: Template) -> Statement:
+        """Return a template's statement as the driver takes it for many rows."""
+        return for_each_row(template, self.dialect, self.counts_executions)
+
+    def is_one_of(self, column: ColumnElement[Any]) -> ColumnElement[bool]:
+        """Return the condition that a column has one of the texts that are given as parameter ``ids``."""
+        return column.in_(bindparam("ids", expanding=True))
+
+    def in_parameters(self, texts: Sequence[Any]) -> Iterator[Any]:
+        """Cut texts into values of the parameter of :meth:`is_one_of`, one for each statement."""
+        for start in range(0, len(texts), BATCH):
+            yield texts[start : start + BATCH]
+
     @contextmanager
-    def alone(self, conn: Connection, name: str) -> Iterator[None]:
-        """Keep others who ask with the same name out, inside a transaction."""
+    def pipelined(self, conn: Connection) -> Iterator[None]:
+        """Send statements without waiting for the answers to earlier ones, where the driver can; they count no rows.
+
+        :raises DBAPIError: what went wrong with a statement: raised by a later one, or at the end
+        """
         yield
 
+    # -- tables --------------------------------------------------------------------------------------------------
 
-@contextmanager
-def waiting_shortly(conn: Connection) -> Iterator[None]:
-    """Have a connection to SQLite wait only a moment for the lock of its file."""
-    cursor = conn.connection.cursor()  # SQLAlchemy would begin a transaction
-    try:
-        cursor.execute(f"PRAGMA busy_timeout = {SHORT_TIMEOUT}")
-        try:
-            yield
-        finally:
-            cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
-    finally:
-        cursor.close()
+    def exact_text(self, length: int | None) -> str | None:
+        """Return the declaration of a column whose texts are compared byte by byte; None: SQLAlchemy's."""
+        return None
 
+    def widened(self, declared: str, name: str, type_name: str) -> str:
+        """Return the end of the ALTER TABLE statement that makes a column one of 64 bits.
 
-class _Sqlite(Capabilities):
-    one_writer = True
+        :param declared: the column as CREATE TABLE has it
+        :param name: its quoted name
+        :param type_name: its type
+        """
+        return f"ALTER COLUMN {name} SET DATA TYPE {type_name}"
 
-    def is_undecodable(self, exc: DBAPIError) -> bool:
-        return "Could not decode to UTF-8" in str(exc.orig)
+    def is_no_text(self, column: Any) -> ColumnElement[bool]:
+        """Return the condition that a column that keeps any type has something else than a text."""
+        return false()
 
-    @contextmanager
-    def transaction(self, conn: Connection, foreign: bool, patient: bool = True) -> Iterator[Connection]:
-        # The driver would begin by itself, too late; and without IMMEDIATE, two transactions that read before they write fail
-        # each other. So the driver is told to keep out of it (our own engines tell it when they connect).
-        if foreign:
-            conn = conn.execution_options(isolation_level="AUTOCOMMIT")
-        with conn.begin():
-            if foreign and conn.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
-                conn.exec_driver_sql("ROLLBACK")  # an event handler of the application began one
-            conn.exec_driver_sql("BEGIN IMMEDIATE")
-            try:
-                yield conn
-                conn.exec_driver_sql("COMMIT")
-            except BaseException:
-                _roll_back(conn)
-                raise
+    def is_no_number(self, column: Any) -> ColumnElement[bool]:
+        """Return the condition that a column that keeps any type has something else than a whole number."""
+        return false()
 
-    def engine_options(self, url: URL) -> dict[str, Any]:
-        options: dict[str, Any] = {
-            "isolation_level": "AUTOCOMMIT",
-            "connect_args": {"check_same_thread": False, "timeout": BUSY_TIMEOUT / 1000},
-        }
-        if is_in_memory(url):
-            options["poolclass"] = StaticPool
-        return options
+    # -- wake-ups ------------------------------------------------------------------------------------------------
 
-    def prepare(self, engine: Engine) -> None:
-        event.listen(engine, "connect", _preset_sqlite)
+    def listen(self, engine: Engine, channel: str) -> Channel | None:
+        """Return a connection that gets the notifications of :attr:`notify` on a channel; None where they do not come through.
 
-    def is_without_tables(self, exc: DBAPIError) -> bool:
-        return str(exc.orig).startswith("no such table")
-
-    def warm_up(self, conn: Connection) -> None:
-        # A commit that makes the log longer waits for the file system's journal too: 700 µs instead of 450. So the log gets the
-        # length at which SQLite begins it anew, by pages that are written to it and never committed (9 ms).
-        if conn.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal" or _log_length(conn) >= LOG_LENGTH:
-            return
-        cache = conn.exec_driver_sql("PRAGMA cache_size").scalar()
-        conn.exec_driver_sql("PRAGMA cache_size = 8")  # so that the pages do not stay in memory
-        try:
-            conn.exec_driver_sql("BEGIN IMMEDIATE")
-            conn.exec_driver_sql("CREATE TABLE rota_log_length (content BLOB)")
-            conn.exec_driver_sql(f"INSERT INTO rota_log_length VALUES (zeroblob({LOG_LENGTH}))")
-            _roll_back(conn)
-        except DBAPIError:
-            # Read-only, or the disk is nearly full: a short log will do, and gives back what it took.
-            _roll_back(conn)
-            with suppress(DBAPIError):
-                conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        conn.exec_driver_sql(f"PRAGMA cache_size = {cache}")
+        :param channel: an identifier in lower case
+        """
+        return None
 
 
 def atomic(conn: Connection) -> Connection:
-    """Return a connection of the application's with its transactions: not as one on which each statement is committed by itself."""
+    """Return a connection of the application's engine with transactions, also if the engine commits each statement by itself."""
     raw: Any = conn.connection.dbapi_connection
     mode = getattr(raw, "autocommit", None)
     if callable(mode):  # it sets it
         mode = raw.get_autocommit() if hasattr(raw, "get_autocommit") else None
     return conn.execution_options(isolation_level=conn.default_isolation_level) if mode is True else conn
-
-
-def _roll_back(conn: Connection) -> None:
-    with suppress(DBAPIError):  # SQLite has rolled back already (disk full, connection lost), or never begun
-        conn.exec_driver_sql("ROLLBACK")
-
-
-def _log_length(conn: Connection) -> int:
-    """Return how many bytes the write-ahead log of a database has."""
-    file = conn.exec_driver_sql("PRAGMA database_list").first()
-    try:
-        return os.path.getsize(f"{file[2]}-wal") if file is not None else 0
-    except OSError:
-        return 0
-
-
-def _preset_sqlite(connection: Any, record: Any) -> None:
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
-    cursor.execute("PRAGMA foreign_keys = OFF")
-    try:
-        cursor.execute("PRAGMA journal_mode = WAL")
-    except connection.OperationalError:
-        pass  # another process is switching it at this moment; the mode is the file's, so it holds for us too
-    # A commit that was answered survives a power failure.
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.close()
-
-
-class _PostgreSQL(Capabilities):
-    clock = text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)")
-    notify = text("SELECT pg_notify(:channel, :payload)")
-
-    def engine_options(self, url: URL) -> dict[str, Any]:
-        if url.get_driver_name() not in ("psycopg", "psycopg2"):
-            return {}
-        # A server that has vanished without a word is noticed within half a minute.
-        alive = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
-        options: dict[str, Any] = {
-            "connect_args": {"connect_timeout": CONNECT_TIMEOUT, "tcp_user_timeout": 30_000, **alive},
-        }
-        return options
-
-    def for_steps(self, engine: Engine) -> Engine:
-        if engine.dialect.driver != "psycopg":
-            return engine
-        # Reading needs no transaction then, and what begins one can say more in the same journey.
-        return engine.execution_options(isolation_level="AUTOCOMMIT")
-
-    @contextmanager
-    def transaction(self, conn: Connection, foreign: bool, patient: bool = True) -> Iterator[Connection]:
-        # For this transaction only: a session may be anybody's afterwards, with a pooler between.
-        limit = "" if patient else f"SET LOCAL lock_timeout = {LOCK_TIMEOUT}"
-        with (atomic(conn) if foreign else conn).begin():
-            if conn.dialect.driver == "psycopg" and not foreign:
-                begin_straight(conn, "BEGIN", limit)
-            elif limit:
-                conn.exec_driver_sql(limit)
-            yield conn
-
-    def is_held(self, exc: DBAPIError) -> bool:
-        return getattr(exc.orig, "sqlstate", None) == "55P03" or getattr(exc.orig, "pgcode", None) == "55P03"
-
-    def prepare(self, engine: Engine) -> None:
-        if engine.dialect.driver == "psycopg":
-            event.listen(engine, "connect", _keep_poolers_in_mind)
-
-    def is_passing(self, exc: DBAPIError) -> bool:
-        return getattr(exc.orig, "sqlstate", None) in ("40001", "40P01")
-
-    def is_without_tables(self, exc: DBAPIError) -> bool:
-        return getattr(exc.orig, "sqlstate", None) in ("42P01", "3F000")  # undefined table, undefined schema
-
-    def refuses_value(self, exc: DBAPIError) -> bool:
-        # Numbers and texts that do not fit; conditions; what triggers raise.
-        state = getattr(exc.orig, "sqlstate", None) or ""
-        return state[:2] in ("22", "23") or state == "P0001"
-
-    @contextmanager
-    def alone(self, conn: Connection, name: str) -> Iterator[None]:
-        # Held until the transaction is over.
-        conn.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": name})
-        yield
-
-
-def is_behind_pooler(connection: Any) -> bool:
-    """Whether a psycopg connection leads to a pooler such as PgBouncer, which tells its clients another process id than the server.
-
-    It begins a transaction.
-    """
-    row = connection.execute("SELECT pg_backend_pid()", prepare=False).fetchone()
-    return bool(row[0] != connection.info.backend_pid)
-
-
-def _keep_poolers_in_mind(connection: Any, record: Any) -> None:
-    """Have the driver prepare no statements where the next transaction may be another connection's, which does not know them."""
-    if is_behind_pooler(connection):
-        connection.prepare_threshold = None
-    connection.rollback()
-
-
-class _MySQL(Capabilities):
-    transactional_ddl = False
-    clock = text("SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))")
-
-    def engine_options(self, url: URL) -> dict[str, Any]:
-        # Its default would lock the gaps between rows, and look at old rows.
-        options: dict[str, Any] = {"isolation_level": "READ COMMITTED"}
-        if url.get_driver_name() in ("pymysql", "mysqldb"):
-            options["connect_args"] = {
-                "connect_timeout": CONNECT_TIMEOUT,
-                "read_timeout": READ_TIMEOUT,
-                "write_timeout": READ_TIMEOUT,
-            }
-        return options
-
-    def is_passing(self, exc: DBAPIError) -> bool:
-        args: tuple[Any, ...] = getattr(exc.orig, "args", ())
-        # Deadlock; record changed since it was read.
-        return bool(args) and args[0] in (1213, 1020)
-
-    def is_held(self, exc: DBAPIError) -> bool:
-        return getattr(exc.orig, "args", ())[:1] == (1205,)
-
-    def prepare(self, engine: Engine) -> None:
-        event.listen(engine, "connect", _preset_mysql)
-
-    @contextmanager
-    def transaction(self, conn: Connection, foreign: bool, patient: bool = True) -> Iterator[Connection]:
-        with (atomic(conn) if foreign else conn).begin():
-            if not foreign or patient:  # our own connections never wait for longer
-                yield conn
-                return
-            conn.exec_driver_sql(
-                f"SET @rota_wait = @@innodb_lock_wait_timeout, innodb_lock_wait_timeout = {LOCK_TIMEOUT_MYSQL}"
-            )
-            try:
-                yield conn
-            finally:
-                with suppress(DBAPIError):  # the connection is cut
-                    conn.exec_driver_sql("SET innodb_lock_wait_timeout = @rota_wait")
-
-    def is_without_tables(self, exc: DBAPIError) -> bool:
-        return getattr(exc.orig, "args", ())[:1] == (1146,)
-
-    def refuses_value(self, exc: DBAPIError) -> bool:
-        # Numbers and texts that do not fit; conditions (of MariaDB, of MySQL); what triggers raise.
-        args: tuple[Any, ...] = getattr(exc.orig, "args", ())
-        return bool(args) and args[0] in (1264, 1366, 1406, 1690, 4025, 3819, 1644)
-
-    def is_too_long(self, exc: BaseException) -> bool:
-        # The server says so and hangs up, so that the rollback fails too: what it said stands behind that error.
-        seen: BaseException | None = exc
-        while seen is not None:
-            if getattr(seen, "args", ())[:1] == (1153,):
-                return True
-            seen = seen.__cause__ or seen.__context__
-        return False
-
-    @contextmanager
-    def alone(self, conn: Connection, name: str) -> Iterator[None]:
-        # Not bound to the transaction: creating a table ends that.
-        name = name[-64:]
-        conn.execute(text("SELECT GET_LOCK(:name, :wait)"), {"name": name, "wait": SCHEMA_TIMEOUT}).all()
-        try:
-            yield
-            # Whoever comes next must see all of it; the transaction that creating a table began is over at the end only.
-            conn.exec_driver_sql("COMMIT")
-        finally:
-            conn.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": name}).all()
-
-
-def _preset_mysql(connection: Any, record: Any) -> None:
-    cursor = connection.cursor()
-    cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {LOCK_TIMEOUT_MYSQL}")
-    cursor.close()
-
-
-_OF_BACKEND: Mapping[str, type[Capabilities]] = {
-    "sqlite": _Sqlite,
-    "postgresql": _PostgreSQL,
-    "mysql": _MySQL,
-    "mariadb": _MySQL,
-}
-
-
-def is_in_memory(url: URL) -> bool:
-    """Whether a URL of SQLite means a database in memory."""
-    names = (None, "", ":memory:", "file:", "file::memory:")
-    return url.database in names or url.query.get("mode") == "memory"
-
-
-def keeps_anything(dialect: Dialect) -> bool:
-    """Whether a column keeps values of other types than its own (SQLite)."""
-    return dialect.name == "sqlite"
-
-
-def is_no_text(column: Any) -> ColumnElement[bool]:
-    """Return the condition that a database which keeps anything has no text in a column."""
-    return func.typeof(column) != "text"
-
-
-def is_no_number(column: Any) -> ColumnElement[bool]:
-    """Return the condition that a database which keeps anything has no whole number in a column."""
-    return func.typeof(column) != "integer"
-
-
-def takes_arrays(dialect: Dialect) -> bool:
-    """Whether one statement can have arrays of values as its parameters, and use them as a set of rows."""
-    return dialect.name == "postgresql" and dialect.driver == "psycopg"
-
-
-def takes_values(dialect: Dialect) -> bool:
-    """Whether one statement can have many rows written out in it, and use them as a set (SQLite 3.33 can join them in UPDATE)."""
-    version = getattr(dialect.dbapi, "sqlite_version_info", (0,)) if dialect.name == "sqlite" else (0,)
-    return dialect.paramstyle == "qmark" and version >= (3, 33)
-
-
-def takes_unions(dialect: Dialect) -> bool:
-    """Whether an UPDATE can be joined with a set of rows, written out as SELECTs, and parameters are ``%s`` (MySQL, MariaDB)."""
-    return dialect.name in ("mysql", "mariadb") and dialect.driver in ("pymysql", "mysqldb")
-
-
-def locks_rows(dialect: Dialect) -> bool:
-    """Whether a transaction locks the rows that it writes, and not all of the database."""
-    return dialect.name != "sqlite"
-
-
-def counts_sets(dialect: Dialect) -> bool:
-    """Whether an UPDATE for several rows says how many rows it met."""
-    return dialect.supports_sane_multi_rowcount or takes_arrays(dialect) or takes_unions(dialect)
-
-
-def capabilities_of(backend: str) -> Capabilities:
-    """Return what the database of that name (SQLAlchemy's) can do."""
-    return _OF_BACKEND.get(backend, Capabilities)()

@@ -1,4 +1,4 @@
-"""Forks wait until no thread is inside SQLite, and find its files closed.
+"""Forks wait until no thread is in a transaction of SQLite, and its idle connections are closed before them.
 
 SQLite keeps its locks on files in the memory of the process. A child that is forked in the middle of a transaction finds them
 taken by nobody, for ever; one that inherits an open file takes locks for held that only its parent has. So transactions of
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Idle(Protocol):
-        """What is asked of a database here."""
+        """The connections of one database."""
 
         def close_idle(self) -> None: ...
 
@@ -28,7 +28,7 @@ POLL = 0.002
 
 
 class ForkGate:
-    """Who enters is inside SQLite until it leaves; while somebody forks, only those may enter who are inside already."""
+    """Keeps forks and transactions apart: a thread is inside from ``enter()`` to ``leave()``; no other may enter during a fork."""
 
     def __init__(self) -> None:
         #: databases whose idle connections are closed before a fork
@@ -48,7 +48,7 @@ class ForkGate:
         """Wait for forks under way, and keep the next ones waiting."""
         me = get_ident()
         self._inside.append(me)
-        # Asked after the thread is on the list: either the one that forks sees it there, or it sees that one here.
+        # Asked after this thread is on the list: either the forking thread sees it there, or this one sees the fork here.
         while self._forking not in (None, me) and self._inside.count(me) == 1:
             self._inside.remove(me)
             if not self._forked.wait(PATIENCE):
@@ -57,7 +57,7 @@ class ForkGate:
             self._inside.append(me)
 
     def leave(self) -> None:
-        """Let forks go on."""
+        """Let waiting forks go on."""
         self._inside.remove(get_ident())
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ class ForkGate:
             database.close_idle()
 
     def open(self) -> None:
-        """Let the others in again; called in the parent right after a fork."""
+        """Let the other threads in again; called in the parent right after a fork."""
         self._forking = None
         self._forked.set()
         if self._holds:
@@ -83,20 +83,20 @@ class ForkGate:
             self._one_at_a_time.release()
 
     def forget(self) -> None:
-        """Be open, and forget who was inside; called in the child, where those threads are not."""
+        """Open, and forget the threads inside; called in the child, where those threads do not exist."""
         inside = self._inside.count(get_ident())
         self._reset()
         self._inside += [get_ident()] * inside
 
 
 def _guarded(work: Callable[[], object]) -> Callable[[], None]:
-    """Return a function that does not raise: Python prints what a handler raises, and forks all the same."""
+    """Return a function that logs errors: Python prints errors of such a handler, and forks all the same."""
 
     def call() -> None:
         try:
             work()
         except Exception:
-            from ....logs import GuardedLogger
+            from ....logs import GuardedLogger  # import time
 
             GuardedLogger("rota.jobstores").exception("Error at a fork")
 

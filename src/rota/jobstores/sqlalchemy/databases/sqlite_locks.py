@@ -8,18 +8,11 @@ from __future__ import annotations
 import os
 import sys
 
-from ....clock import SECOND
 from ....logs import GuardedLogger
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-#: How many times in a row SQLite's own waiting (BUSY_TIMEOUT) may end without the lock: half a minute; and when that is told.
+#: How many times in a row SQLite may wait for the lock (BUSY_TIMEOUT) in vain: half a minute; and when that is logged.
 WAITS = 120
 TOLD = 20
-#: For so long (microseconds) it is nothing remarkable if steps of the scheduler find the file locked: others write, too.
-USUAL = 5 * SECOND
 _SQLITE_BUSY = 5
 _WAY_OUT = (
     "If that is a transaction of this thread (a session, a connection of yours, Django's atomic()), the two wait for each other: "
@@ -28,18 +21,20 @@ _WAY_OUT = (
 
 
 def is_locked(exc: BaseException) -> bool:
-    """Whether an error says that another connection has held the lock for writing for all the time that was waited."""
+    """Whether an error says that another connection has held the lock for writing for longer than this one waits."""
     code = getattr(getattr(exc, "orig", None), "sqlite_errorcode", None)
     return code is not None and code & 0xFF == _SQLITE_BUSY
 
 
-def may_wait_again(engine: Engine, waits: int, address: str, waited: float) -> bool:
-    """Whether to wait for the lock of a file once more; says so the first time.
+def may_wait_again(path: str | None, waits: int, address: str, waited: float) -> bool:
+    """Whether to wait for the lock of a file once more; after a while that is logged once.
 
+    :param path: the file
     :param waits: how often it was waited for already
-    :param waited: seconds of each
+    :param address: the database, as the log names it
+    :param waited: how many seconds each of them took
     """
-    if waits >= WAITS or _is_in_own_transaction(engine.url.database):
+    if waits >= WAITS or _is_in_own_transaction(path):
         return False
     if waits == TOLD:
         logger = GuardedLogger("rota.jobstores")
@@ -52,25 +47,26 @@ def may_wait_again(engine: Engine, waits: int, address: str, waited: float) -> b
     return True
 
 
-def explained(engine: Engine, exc: BaseException) -> str:
-    """Return what an error of SQLite means, as the end of its message; "" for others."""
-    if engine.dialect.name != "sqlite":
-        return ""
+def explained(path: str | None, exc: BaseException) -> str:
+    """Return what an error of SQLite means, as the end of its message; "" if there is no more to say.
+
+    :param path: the file
+    """
     if is_locked(exc):
-        if _is_in_own_transaction(engine.url.database):
+        if _is_in_own_transaction(path):
             return (
                 "; this thread is inside Django's atomic() on the same file, so the two wait for each other: add the job by "
                 "transaction.on_commit(), or after the block"
             )
         return f". {_WAY_OUT}"
-    folder = os.path.dirname(os.path.abspath(engine.url.database or "."))
+    folder = os.path.dirname(os.path.abspath(path or "."))
     if not os.path.isdir(folder):
         return f"; the folder {folder} does not exist: create it, or give the path of a file in one that does"
     return ""
 
 
 def _is_in_own_transaction(database: str | None) -> bool:
-    """Whether a Django connection of this thread has a transaction open on the file: that cannot end while we wait for it."""
+    """Whether a Django connection of this thread has a transaction open on the file, which cannot end while we wait for it."""
     django = sys.modules.get("django.db")
     if django is None or not database:
         return False

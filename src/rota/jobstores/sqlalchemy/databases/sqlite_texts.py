@@ -1,15 +1,13 @@
-"""Texts of a database that are none: SQLite keeps any bytes as a text, and its driver cannot read the row then.
+"""Texts of SQLite that cannot be decoded: it keeps any bytes as a text, and its driver cannot read the row then.
 
-Such texts are made bytes, which can be read, and are seen to be damaged; none is lost.
+Such texts are made bytes, which can be read, and are seen to be damaged; nothing is lost.
 """
 
 from __future__ import annotations
 
-from functools import partial
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from typing import Any
 
     from sqlalchemy import Connection, Table
@@ -17,12 +15,8 @@ if TYPE_CHECKING:
 _FUNCTION = "rota_decodes"
 
 
-def repairing(tables: Iterable[Table]) -> Callable[[Connection], None]:
-    """Return what makes the undecodable texts of some tables bytes, as one step inside a transaction."""
-    return partial(_make_bytes, tables=tuple(tables))
-
-
-def _make_bytes(conn: Connection, tables: Iterable[Table]) -> None:
+def make_bytes(conn: Connection, tables: Iterable[Table]) -> None:
+    """Make the undecodable texts of tables bytes, inside a transaction."""
     driver: Any = conn.connection.driver_connection
     driver.create_function(_FUNCTION, -1, _decodes, deterministic=True)
     quoted = conn.dialect.identifier_preparer

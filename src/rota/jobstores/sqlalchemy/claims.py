@@ -1,0 +1,168 @@
+"""Claims and ends, in the order of their tries: at first as if nobody else were there, then with care.
+
+What one try does is in ``runs``; it decides nothing that the planner has decided.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sqlalchemy.exc import IntegrityError
+
+from ...clock import HELD
+from ...core.recorded import ranges_of
+from ...core.transitions import moved
+from ...errors import HeldRowsError
+from .prepared import OptimisticWriteFailed, RecordMet
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+    from ...codec.jobs import JobFormat
+    from ...core.plan import Decision
+    from ...core.run import Run
+    from ..identity import Identity
+    from .history import History
+    from .leases import Nodes
+    from .runs import Runs
+    from .transactions import Transactions
+    from .wakeups import Wakeups
+
+    #: the runs that were refused, whether a job has become due, and the runs whose jobs somebody else holds
+    Ends = tuple[list[Run], bool, list[Run]]
+
+#: How often a claim is tried that meets records.
+TRIES = 10
+
+
+class Claims:
+    """Claims runs of one store, and records how they ended."""
+
+    def __init__(
+        self,
+        transactions: Transactions,
+        runs: Runs,
+        nodes: Nodes,
+        history: History,
+        wakeups: Wakeups,
+        format: JobFormat,
+        identity: Identity,
+    ) -> None:
+        self._transactions = transactions
+        self._runs = runs
+        self._nodes = nodes
+        self._history = history
+        self._wakeups = wakeups
+        self._format = format
+        self._identity = identity
+        self._one_writer = transactions.server.database.one_writer
+
+    # -- claiming ------------------------------------------------------------------------------------------------
+
+    def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
+        """Carry out decisions, each job's rows together; return those whose job nobody has changed in the meantime.
+
+        :raises StoreError: if ``node`` never had a lease
+        """
+        self._format.sign_runs(decisions)
+        claimed = self._claimed(decisions, node, now)
+        if claimed is None:
+            return []
+        if len(claimed) < len(decisions):
+            self._transactions.stay_cautious()  # as long as it goes on
+        for decision, running in claimed:
+            moved(decision, running)
+        return [decision for decision, _ in claimed]
+
+    def _claimed(
+        self, decisions: Sequence[Decision], node: str, now: int
+    ) -> list[tuple[Decision, int]] | None:
+        """Return the decisions that were carried out, with how many runs their job then has; None if somebody holds rows."""
+        ranges = ranges_of(decisions)
+
+        def work(conn: Connection, careful: bool, looked: bool) -> list[tuple[Decision, int]]:
+            if not self._nodes.is_alive(conn, node, now, self._identity):
+                return []
+            won = self._runs.claim(conn, decisions, node, now, careful)
+            if ranges and not looked and self._history.between(conn, ranges):
+                raise RecordMet  # R4, for the times that a record stands for
+            return won
+
+        def leave_out(conn: Connection) -> bool:
+            return self._runs.leave_out_recorded(conn, decisions, self._history)
+
+        careful, tries = self._transactions.are_cautious, 0
+        while True:
+            try:
+                return self._transactions.step(partial(work, careful=careful, looked=tries > 0))
+            except OptimisticWriteFailed:
+                careful = True
+            except HeldRowsError:
+                if careful or self._one_writer:
+                    return None  # by a moment: each of them was free; or the whole file is held
+                self._transactions.be_cautious()
+                careful = True
+            except (IntegrityError, RecordMet):
+                # Most likely a nominal time has its record already; it may be forgotten before it is looked for.
+                tries += 1
+                if (not self._transactions.read(leave_out) and tries > 1) or tries == TRIES:
+                    raise
+
+    # -- ending --------------------------------------------------------------------------------------------------
+
+    def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Record ended runs; return those whose fence is not the store's any more.
+
+        :raises HeldRowsError: if somebody holds the rows of some jobs; it says of which runs, and which were refused
+        """
+        waited = any(run.job is not None and run.job.next_due == HELD for run in runs)
+        refused, due, left = self._finished(runs, now, waited)
+        if due or waited:
+            self._wakeups.wake()
+        if left:
+            raise HeldRowsError(
+                f"Somebody holds the rows of {len(left)} jobs, such as {left[0].job_id!r}, in an open transaction",
+                left,
+                refused,
+            )
+        return refused
+
+    def _finished(self, runs: Sequence[Run], now: int, waited: bool) -> Ends:
+        def work(conn: Connection, careful: bool) -> Ends:
+            refused, due = self._runs.finish(conn, runs, now, careful)
+            if due or waited:
+                self._wakeups.tell_if_soon(conn, now)
+            return refused, due, []
+
+        try:
+            if not self._transactions.are_cautious:
+                return self._transactions.step_optimistically(work)
+        except HeldRowsError:
+            if self._one_writer:
+                return [], False, list(runs)
+        return self._finished_free(runs, now, waited)
+
+    def _finished_free(self, runs: Sequence[Run], now: int, waited: bool) -> Ends:
+        """Record the ends of runs whose jobs nobody else holds."""
+
+        def work(conn: Connection) -> Ends:
+            held = self._runs.held(conn, {run.job_id for run in runs})
+            left = [run for run in runs if run.job_id in held]
+            if len(left) == len(runs):
+                return [], False, left
+            ended = [run for run in runs if run.job_id not in held]
+            refused, due = self._runs.finish(conn, ended, now, True)
+            if due or waited:
+                self._wakeups.tell_if_soon(conn, now)
+            return refused, due, left
+
+        try:
+            found = self._transactions.step(work)
+        except HeldRowsError:  # those of the runs
+            found = [], False, list(runs)
+        if found[2]:
+            self._transactions.be_cautious()
+        return found

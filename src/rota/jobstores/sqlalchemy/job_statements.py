@@ -1,0 +1,146 @@
+"""The statements about jobs: reading, adding, replacing and removing them, and counting their runs.
+
+Makes statements, and executes none. The rules R1 to R6 are those of ``rota.core.transitions``.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, case, func, select
+
+from ...clock import HELD
+from ...core.states import ACTIVE, CLAIMED, ENDED, QUARANTINED
+from ..base import COUNTED
+from .prepared import Prepared
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from sqlalchemy import Column, Insert
+    from sqlalchemy import Select as SqlSelect
+
+    from .databases.statements import Values
+    from .layout import Tables
+
+    Select = SqlSelect[*tuple[Any, ...]]
+
+#: The columns of a job apart from its id, its times and its state.
+PARTS = ("name", "func", "trigger_spec", "args", "kwargs", "options", "executor")
+#: The columns of a row that is added, in the order of its values.
+NEW = ("id", *PARTS, "next_nominal", "next_due", "version", "state", "error", "created", "updated")
+
+
+class JobStatements:
+    """The statements for the jobs of one store."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._jobs = tables.jobs
+        self._runs = tables.runs
+        c = self._jobs.c
+        #: the columns that make a job, in the order of job_of()
+        self.columns: tuple[Column[Any], ...] = (
+            c.id,
+            c.name,
+            c.func,
+            c.trigger_spec,
+            c.args,
+            c.kwargs,
+            c.options,
+            c.executor,
+            c.next_nominal,
+            c.next_due,
+            c.version,
+            c.state,
+            c.running,
+            c.error,
+        )
+        self._reads()
+        self._writes()
+        self._counts()
+
+    def _reads(self) -> None:
+        c = self._jobs.c
+        self.visible: Select = select(*self.columns).where(c.state != ENDED)
+        self.one = self.visible.where(c.id == bindparam("b_id"))
+        self.some: Select = select(*self.columns).where(c.id.in_(bindparam("ids", expanding=True)))
+        in_order = case((c.next_due.is_(None), 1), else_=0), c.next_due, c.id
+        self.page = self.visible.order_by(*in_order)
+        active: Select = select(*self.columns).where(c.state == ACTIVE, c.next_due <= bindparam("b_now"))
+        self.due_any = active.order_by(c.next_due)
+        of_executor = c.executor == bindparam("b_executor")
+        self.due = active.where(of_executor).order_by(c.next_due).limit(bindparam("b_limit"))
+        self.next = select(func.min(c.next_due)).where(c.state == ACTIVE)
+        self.next_of = self.next.where(c.executor == bindparam("b_executor"))
+        self.next_executor = (
+            select(c.executor)
+            .where(c.state == ACTIVE, c.executor > bindparam("b_after"))
+            .order_by(c.executor)
+            .limit(1)
+        )
+        waiting = select(c.next_due).where(c.state == ACTIVE, of_executor, c.next_due <= bindparam("b_now"))
+        self.overdue = select(func.count()).select_from(waiting.limit(COUNTED).subquery())
+
+    def _writes(self) -> None:
+        jobs, c = self._jobs, self._jobs.c
+        self.insert = Prepared(self._inserted, *NEW, writes_out=False)
+        changes: dict[str, Any] = {name: bindparam(name) for name in PARTS}
+        changes["next_nominal"] = bindparam("next_nominal")
+        # A job may only wait for runs that are still under way (R6).
+        changes["next_due"] = case(
+            ((bindparam("next_due") == HELD) & (c.running <= 0), bindparam("next_nominal")),
+            else_=bindparam("next_due"),
+        )
+        changes |= {name: bindparam(name) for name in ("version", "state", "error", "updated")}
+        update = jobs.update().where(c.id == bindparam("b_id")).values(changes)
+        # R1, for the change of a job by its user.
+        self.save = update.where(c.version == bindparam("b_version"), c.state != ENDED)
+        self.revive = update.values(created=bindparam("created")).where(c.state == ENDED)
+        self.delete = jobs.delete().where(c.id == bindparam("b_id"), c.state != ENDED)
+        self.delete_ended = jobs.delete().where(c.id == bindparam("b_id"), c.state == ENDED)
+        # R1, for a job that comes out of quarantine.
+        self.heal = Prepared(
+            lambda value: (
+                jobs.update()
+                .where(c.id == value("b_id"), c.version == value("b_version"), c.state == QUARANTINED)
+                .values(
+                    state=value("state"),
+                    error=None,
+                    next_due=value("next_due"),
+                    version=c.version + 1,
+                    updated=value("updated"),
+                )
+            ),
+            *("state", "next_due", "updated", "b_id", "b_version"),
+        )
+
+    def _inserted(self, value: Values) -> Insert:
+        """Return the INSERT of a job, with as many runs under way as the ledger says."""
+        runs = self._runs
+        # A job that was removed while it ran, and is added again, still has those runs under way. They are locked, so that the end
+        # of one at this moment is waited for, or counts it down on this row.
+        locked = (
+            select(runs.c.nominal)
+            .where(runs.c.job_id == value("id"), runs.c.status == CLAIMED)
+            .correlate_except(runs)
+            .with_for_update()
+            .subquery("under_way")
+        )
+        under_way = select(func.count()).select_from(locked).scalar_subquery()
+        return value.inserted(self._jobs, **{name: value(name) for name in NEW}, running=under_way)
+
+    def _counts(self) -> None:
+        jobs, c, runs = self._jobs, self._jobs.c, self._runs.c
+        counters: Select = select(c.id, c.running, c.next_due, c.state)
+        counters = counters.where(c.id.in_(bindparam("ids", expanding=True)))
+        #: locks jobs and reads their counters
+        self.counters = counters.with_for_update()
+        #: the same without those that somebody else has locked
+        self.free_counters = counters.with_for_update(skip_locked=True)
+        self.under_way = (
+            select(runs.job_id, func.count())
+            .where(runs.job_id.in_(bindparam("ids", expanding=True)), runs.status == CLAIMED)
+            .group_by(runs.job_id)
+        )
+        self.set_counter = jobs.update().where(c.id == bindparam("b_id")).values(running=bindparam("running"))
+        #: the same for a job that waits for room and has none of its runs under way (R6)
+        self.set_free = self.set_counter.values(next_due=c.next_nominal)
