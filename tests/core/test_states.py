@@ -34,6 +34,7 @@ OTHERS = {
     "jobstores/tree/jobs.py": "a field of a document",
     "jobstores/tree/runs.py": "a field of a document",
     "schedulers/base.py": "the state of the scheduler",
+    "triggers/fields.py": "the key of a field in pickled states",
     "schedulers/lifecycle.py": "the state of the scheduler",
     "schedulers/processes.py": "the state of the scheduler",
 }

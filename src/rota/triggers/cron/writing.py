@@ -13,8 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from . import CronTrigger
     from .fields import BaseField
+    from .trigger import CronTrigger
 
 #: in crontab's order
 _NAMES = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
