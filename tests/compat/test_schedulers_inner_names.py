@@ -146,3 +146,48 @@ def test_an_overridden_real_add_job_is_called_for_each_pending_job(tmp_path):
     scheduler.start(paused=True)
     scheduler.shutdown()
     assert added == ["a", "b", "c"]
+
+
+HOOKS = {
+    "_real_add_job": lambda scheduler: scheduler.add_job(answer, "interval", hours=1),
+    "_create_trigger": lambda scheduler: scheduler.add_job(answer, "interval", hours=1),
+    "_create_plugin_instance": lambda scheduler: scheduler.add_job(answer, "interval", hours=1),
+    "_dispatch_event": lambda scheduler: scheduler.pause(),
+    "_lookup_job": lambda scheduler: scheduler.modify_job("there", name="other"),
+    "_lookup_jobstore": lambda scheduler: scheduler.get_jobs("default"),
+    "_lookup_executor": lambda scheduler: scheduler.remove_executor("second"),
+    "_process_jobs": lambda scheduler: scheduler.run_pending(),
+    "wakeup": lambda scheduler: scheduler.add_executor("debug", "third"),
+    "_create_default_executor": lambda scheduler: ManualScheduler().start(),
+    "_create_default_jobstore": lambda scheduler: ManualScheduler().start(),
+    "_create_lock": lambda scheduler: ManualScheduler(),
+}
+MADE_ANEW = ("_create_default_executor", "_create_default_jobstore", "_create_lock")
+
+
+#: What is called when a scheduler is made or started cannot be replaced on the object before.
+WAYS = [
+    (name, where)
+    for name in HOOKS
+    for where in ("class", "object")
+    if where == "class" or name not in MADE_ANEW
+]
+
+
+@pytest.mark.parametrize(("name", "where"), WAYS)
+def test_an_inner_method_that_is_replaced_while_the_scheduler_runs_is_called(name, where, monkeypatch):
+    with ManualScheduler(executors={"second": {"type": "debug"}}) as scheduler:
+        scheduler.add_job(answer, "interval", hours=1, id="there")
+        original, calls = getattr(ManualScheduler, name), []
+
+        def noting(self, *args, **kwargs):
+            calls.append(args)
+            return original(self, *args, **kwargs)
+
+        if where == "class":
+            monkeypatch.setattr(ManualScheduler, name, noting)
+        else:
+            monkeypatch.setattr(scheduler, name, noting.__get__(scheduler))
+        HOOKS[name](scheduler)
+        monkeypatch.undo()
+    assert calls

@@ -136,7 +136,7 @@ def test_a_string_that_does_not_end_is_looked_through_once(end):
 def test_no_text_makes_the_bounds_fail_in_another_way(text):
     try:
         codecbounds.check_text(text)
-    except codecbounds.TooMuchError:
+    except codecbounds.TooMuch:
         pass
 
 
@@ -159,7 +159,7 @@ def test_no_data_makes_them_fail_in_another_way(data):
         text = json.dumps([{tag: data}, "x" * 2000])
         try:
             codecbounds.check_text(text)
-        except codecbounds.TooMuchError:
+        except codecbounds.TooMuch:
             pass
 
 

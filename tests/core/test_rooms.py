@@ -20,7 +20,7 @@ def test_a_durable_store_has_the_nine_rooms(folders: tuple[str, ...]) -> None:
     assert found >= ROOMS
 
 
-@pytest.mark.parametrize("folder", ["redis", "mongodb", "tree"])
+@pytest.mark.parametrize("folder", ["sqlalchemy", "redis", "mongodb", "tree"])
 def test_the_rooms_that_hold_something_name_it_alike(folder: str) -> None:
     classes = {"jobs": "Jobs", "runs": "Runs", "leases": "Leases", "history": "History", "damage": "Damage"}
     for room, name in classes.items():

@@ -42,33 +42,31 @@ _KEYED = frozenset(("~set", "~frozenset", "~dict"))
 CACHE_SIZE = 20_000
 
 
-class TooMuchError(ValueError):
+class TooMuch(ValueError):
     """A value is over one of the bounds; the text says which, and what to do."""
 
 
 def check_text(text: str) -> None:
     """Refuse the text of a value that would cost too much to read, whatever it says.
 
-    :raises TooMuchError: if it is over a bound
+    :raises TooMuch: if it is over a bound
     """
     if len(text) <= SHORT:
         if text.count("[") + text.count("{") > MAX_DEPTH:
             _check_depth(_STRING.sub("", text))
         return
     if len(text) > MAX_TEXT:
-        raise TooMuchError(
-            f"it is {len(text)} characters long as JSON, and {MAX_TEXT} are the most; {_INSTEAD}"
-        )
+        raise TooMuch(f"it is {len(text)} characters long as JSON, and {MAX_TEXT} are the most; {_INSTEAD}")
     opened = text.count("[") + text.count("{")
     many = opened + text.count(",") > MAX_PARTS
     if many or opened > MAX_DEPTH or _LONG_NUMBER.search(text):
         bare = _STRING.sub("", text)
         parts = bare.count("[") + bare.count("{") + bare.count(",")
         if parts > MAX_PARTS:
-            raise TooMuchError(f"it has {parts} parts, and {MAX_PARTS} are the most; {_INSTEAD}")
+            raise TooMuch(f"it has {parts} parts, and {MAX_PARTS} are the most; {_INSTEAD}")
         _check_depth(bare)
         if _LONG_NUMBER.search(bare):
-            raise TooMuchError(f"a number in it has more than {MAX_DIGITS} digits; pass it as bytes")
+            raise TooMuch(f"a number in it has more than {MAX_DIGITS} digits; pass it as bytes")
     # Tags begin with "~"; an escape may hide it.
     if "~" in text or "\\u" in text:
         _check_tags(text)
@@ -77,11 +75,11 @@ def check_text(text: str) -> None:
 def check_job(*texts: str) -> None:
     """Refuse the texts of a job that are too long together.
 
-    :raises TooMuchError: if they are
+    :raises TooMuch: if they are
     """
     length = sum(map(len, texts))
     if length > MAX_JOB_TEXT:
-        raise TooMuchError(
+        raise TooMuch(
             f"the job is {length} characters long as it is stored, and {MAX_JOB_TEXT} are the most; {_INSTEAD}"
         )
 
@@ -95,7 +93,7 @@ def _check_depth(bare: str) -> None:
         if char in "[{":
             depth += 1
             if depth > (MAX_DEPTH + 2) * _TEXT_LEVELS:
-                raise TooMuchError(f"it is nested too deeply: {MAX_DEPTH} levels are the most")
+                raise TooMuch(f"it is nested too deeply: {MAX_DEPTH} levels are the most")
         else:
             depth -= 1
 
@@ -119,13 +117,13 @@ def _check_tags(text: str) -> None:
             if tag in _KEYED and type(members) is list:
                 keys += _checked_keys(members, tag)
                 if keys > MAX_KEYS:
-                    raise TooMuchError(
+                    raise TooMuch(
                         f"it has more than {MAX_KEYS} keys or members of sets that are no texts; pass a list, or texts as keys"
                     )
             elif tag == "~trigger":
                 triggers += 1
                 if triggers > MAX_TRIGGERS:
-                    raise TooMuchError(f"it holds more than {MAX_TRIGGERS} triggers")
+                    raise TooMuch(f"it holds more than {MAX_TRIGGERS} triggers")
 
 
 def _checked_keys(members: list[Any], tag: str) -> int:
@@ -141,10 +139,10 @@ def check_hashes(hashes: list[int]) -> None:
     """Refuse keys of which many have the same hash: to put them into a set or dictionary would compare each with all others.
 
     :param hashes: the hashes of the keys of one set or dictionary that are no texts
-    :raises TooMuchError: if there are too many, or too many are alike
+    :raises TooMuch: if there are too many, or too many are alike
     """
     if len(hashes) > MAX_KEYS:
-        raise TooMuchError(
+        raise TooMuch(
             f"it has more than {MAX_KEYS} keys or members of sets that are no texts; pass a list, or texts as keys"
         )
     hashes = sorted(hashes)
@@ -152,7 +150,7 @@ def check_hashes(hashes: list[int]) -> None:
     for number in range(1, len(hashes)):
         alike = alike + 1 if hashes[number] == hashes[number - 1] else 1
         if alike > MAX_ALIKE:
-            raise TooMuchError(
+            raise TooMuch(
                 f"more than {MAX_ALIKE} keys or members of a set in it have the same hash; pass a list, or texts as keys"
             )
 

@@ -21,7 +21,7 @@ from ..triggers.base import BaseTrigger
 from ..trust.names import check_known, judged_by, reset_judge, set_judge
 from ..trust.signing import MARK, joined, separated, signer_of
 from ..util import obj_to_ref
-from .bounds import CACHE_SIZE, MAX_TEXT, TooMuchError, check_job
+from .bounds import CACHE_SIZE, MAX_TEXT, TooMuch, check_job
 from .callables import callable_of
 from .damaged import DAMAGED, EARLIEST, LATEST, MOST, MOST_VERSION, is_sound_job, mended_job
 from .options import options_of, policy_of_text
@@ -131,7 +131,7 @@ class JobFormat:
         if len(trigger) + len(args) + len(kwargs) > MAX_TEXT:  # rare
             try:
                 check_job(reference, trigger, args, kwargs, options)
-            except TooMuchError as exc:
+            except TooMuch as exc:
                 raise SerializationError(f"job {job.id}: {exc}") from None
         if self._signer is not None or job.sealed is not None:
             options = self._sealed(job, reference, trigger, args, kwargs, options)

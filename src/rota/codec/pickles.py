@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..errors import DeserializationError, SerializationError
 from ..texts import error_text
 from ..trust.names import module_now
-from .bounds import TooMuchError, check_text
+from .bounds import TooMuch, check_text
 from .values import loads
 
 TYPE_CHECKING = False
@@ -38,7 +38,7 @@ def pickled(value: Any, where: str, protocol: int) -> str:
     text = f'{PICKLED}{b64encode(data).decode()}"}}'
     try:
         check_text(text)
-    except TooMuchError as exc:
+    except TooMuch as exc:
         raise SerializationError(f"{where}: {exc}") from None
     return text
 
@@ -52,7 +52,7 @@ def load_pickled(text: str) -> Any:
         return loads(text)
     try:
         check_text(text)
-    except TooMuchError as exc:
+    except TooMuch as exc:
         raise DeserializationError(f"A pickle is not read: {exc}") from None
     # import time: few stores hold pickles
     import pickle

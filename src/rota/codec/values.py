@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from ..errors import CallableNotAllowedError, ConfigurationError, DeserializationError, SerializationError
 from ..texts import error_text
-from .bounds import MAX_DEPTH, SHORT, TooMuchError, check_text
+from .bounds import MAX_DEPTH, SHORT, TooMuch, check_text
 from .times import (
     Refused,
     pack_datetime,
@@ -87,7 +87,7 @@ def loads(text: str, triggers: bool = True) -> Any:
         return _decoder.decode(text)
     except (DeserializationError, CallableNotAllowedError):
         raise
-    except TooMuchError as exc:
+    except TooMuch as exc:
         raise DeserializationError(f"{_cut(text)} is not read: {exc}") from None
     except Exception as exc:  # whatever is wrong with the data, it is one error for the caller
         raise DeserializationError(f"{_cut(text)} cannot be restored: {type(exc).__name__}: {exc}") from exc
@@ -101,7 +101,7 @@ def raw(text: str) -> Any:
     try:
         check_text(text)
         return json.loads(text, parse_constant=_refuse_constant)
-    except TooMuchError as exc:
+    except TooMuch as exc:
         raise DeserializationError(f"{_cut(text)} is not read: {exc}") from None
     except (ValueError, RecursionError) as exc:
         raise DeserializationError(f"{_cut(text)} is no JSON: {exc}") from exc
@@ -143,7 +143,7 @@ def to_text(packed: Any, where: str) -> str:
     if len(text) > SHORT:
         try:
             check_text(text)
-        except TooMuchError as exc:
+        except TooMuch as exc:
             raise SerializationError(f"{where}: {exc}") from None
     return text
 

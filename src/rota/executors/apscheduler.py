@@ -47,7 +47,7 @@ async def run_coroutine_job(
     job: Job, jobstore_alias: str | None, run_times: list[datetime], logger_name: str
 ) -> list[JobExecutionEvent]:
     """The same as :func:`run_job` for coroutine functions."""
-    from asyncio import get_running_loop
+    from asyncio import get_running_loop  # import time
 
     events = []
     context, logger = context_of(getattr(job, "_scheduler", None)), GuardedLogger(logger_name)

@@ -64,11 +64,11 @@ UNBOUNDED = 1000
 
 def __getattr__(name: str) -> Any:
     if name == "logging":  # public code is seen to import it from here; see rota.logs
-        import logging
+        import logging  # rare
 
         return logging
     if name in ("run_coroutine_job", "run_job"):  # only third-party executors call these
-        from . import apscheduler
+        from . import apscheduler  # rare
 
         return getattr(apscheduler, name)
     from ..compat.names import of_module  # rare

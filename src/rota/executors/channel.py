@@ -110,7 +110,7 @@ def _limit_reads(fd: int, patience: int) -> bool:
     """Let reads of a socket give up after some milliseconds, so that waiting and reading are one call; whether that works."""
     if not isinstance(getattr(select, "poll", None), BuiltinFunctionType):
         return False  # gevent has patched sockets, and a read that waits would stop all greenlets
-    import socket
+    import socket  # import time
 
     try:
         with socket.socket(fileno=os.dup(fd)) as same:

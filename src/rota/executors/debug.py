@@ -52,7 +52,7 @@ class DebugExecutor(NativeExecutor):
             raise
 
     def _complete(self, run: Run, coroutine: Coroutine[Any, Any, Any]) -> None:
-        from asyncio import Runner, _get_running_loop
+        from asyncio import Runner, _get_running_loop  # import time
 
         if _get_running_loop() is None:
             with Runner() as runner:
@@ -62,7 +62,7 @@ class DebugExecutor(NativeExecutor):
         # A thread runs one event loop at a time, so this one waits for another thread's.
         from threading import Event
 
-        from .loop_thread import LoopThread
+        from .loop_thread import LoopThread  # import time
 
         thread, ended = LoopThread(), Event()
         thread.submit(run, coroutine, ended.set, self._clock, self._log, self._context)

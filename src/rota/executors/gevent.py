@@ -125,7 +125,7 @@ class GeventExecutor(NativeExecutor):
         self._idle.clear()
         try:
             if self._loop_thread is None:
-                from .loop_thread import LoopThread
+                from .loop_thread import LoopThread  # import time
 
                 self._loop_thread = LoopThread(make_thread=_NativeThread, make_loop=_native_loop)
             finish = partial(
@@ -164,7 +164,7 @@ def _native_ident() -> int:
 
 def _native_loop() -> AbstractEventLoop:
     """Return an event loop that waits in the operating system, not in a hub, even where gevent has patched selectors."""
-    from asyncio import SelectorEventLoop
+    from asyncio import SelectorEventLoop  # import time
 
     return SelectorEventLoop(get_original("selectors", "DefaultSelector")())
 

@@ -128,7 +128,7 @@ class _RunningLoop:
         make_loop: Callable[[], asyncio.AbstractEventLoop] | None,
     ) -> None:
         if make_loop is None:
-            from asyncio import new_event_loop
+            from asyncio import new_event_loop  # import time
 
             make_loop = new_event_loop
         self.loop = make_loop()
@@ -173,7 +173,7 @@ class _RunningLoop:
     # -- on the loop's thread ------------------------------------------------------------------------------------
 
     def _main(self) -> None:
-        import asyncio
+        import asyncio  # import time
 
         asyncio.set_event_loop(self.loop)
         try:

@@ -28,16 +28,16 @@ _POOL_OPTIONS = ("thread_name_prefix", "initializer", "initargs")
 
 def __getattr__(name: str) -> Any:
     if name == "ProcessPoolExecutor":  # multiprocessing is only loaded for those who use it
-        from .processpool import ProcessPoolExecutor
+        from .processpool import ProcessPoolExecutor  # rare
 
         return ProcessPoolExecutor
     if name == "BasePoolExecutor":  # for programs that derive from it
-        from .base_pool import BasePoolExecutor
+        from .base_pool import BasePoolExecutor  # rare
 
         BasePoolExecutor.register(WorkerPool)  # type: ignore[type-abstract]
         return BasePoolExecutor
     if name == "run_job":
-        from .base import run_job
+        from .base import run_job  # rare
 
         return run_job
     from ..compat.names import of_module  # rare
@@ -133,7 +133,7 @@ class ThreadPoolExecutor(WorkerPool):
         try:
             with self._lock:
                 if self._loop_thread is None:
-                    from .loop_thread import LoopThread
+                    from .loop_thread import LoopThread  # import time
 
                     self._loop_thread = LoopThread()
             self._loop_thread.submit(run, coroutine, finish, self._clock, self._log, self._context)

@@ -166,7 +166,7 @@ def _call(run: Run, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     _current.set(run)
     retval = func(*args, **kwargs)
     if is_coroutine(retval):
-        import asyncio
+        import asyncio  # import time
 
         error, retval = asyncio.run(_outcome(retval))
         if error is not None:

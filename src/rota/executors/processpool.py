@@ -23,7 +23,7 @@ from ..texts import error_text, text_of
 from .process_worker import pack_call
 from .steps import NOT_STARTED, cancel_group, may_start
 from .worker_pool import WorkerPool
-from .worker_process import Settings, WorkerDiedError, WorkerProcess, forget_all, is_being_prepared
+from .worker_process import Settings, WorkerDied, WorkerProcess, forget_all, is_being_prepared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ class ProcessPoolExecutor(WorkerPool):
         """Let a worker carry out a call; None if it dies. The run has ended then, unless another worker may have it."""
         try:
             worker.send(message)
-        except WorkerDiedError:
+        except WorkerDied:
             if run.cancelled:
                 self._end_with_worker(index, run)
             else:  # it died while it was idle: it cannot have begun
@@ -203,7 +203,7 @@ class ProcessPoolExecutor(WorkerPool):
             return None
         try:
             return worker.receive_outcome()
-        except WorkerDiedError:
+        except WorkerDied:
             self._end_with_worker(index, run)
             return None
 

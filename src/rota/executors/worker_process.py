@@ -46,7 +46,7 @@ class Settings:
         self.max_tasks = max_tasks
 
 
-class WorkerDiedError(Exception):
+class WorkerDied(Exception):
     """The worker has ended, or its pipe is broken."""
 
 
@@ -100,7 +100,7 @@ class WorkerProcess:
         """
         try:
             message = self._receive()
-        except WorkerDiedError:
+        except WorkerDied:
             raise WorkerProcessError(
                 f"{self.end()} before it was ready; its error output tells why"
             ) from None
@@ -118,18 +118,18 @@ class WorkerProcess:
     def send(self, message: bytes) -> None:
         """Give the worker a call.
 
-        :raises WorkerDiedError: if it has not taken all of it, and so has not begun
+        :raises WorkerDied: if it has not taken all of it, and so has not begun
         """
         self.tasks += 1
         try:
             self._pipe.send(message)
         except OSError:
-            raise WorkerDiedError from None
+            raise WorkerDied from None
 
     def receive_outcome(self) -> bytes:
         """Wait for the outcome of the call and return it, pickled.
 
-        :raises WorkerDiedError: if the worker has ended before that
+        :raises WorkerDied: if the worker has ended before that
         """
         return self._receive()[1:]
 
@@ -137,10 +137,10 @@ class WorkerProcess:
         try:
             while (message := self._pipe.receive()) is None:
                 if not self.is_alive() and not self._pipe.has_more():
-                    raise WorkerDiedError
+                    raise WorkerDied
             return message
         except (EOFError, OSError):
-            raise WorkerDiedError from None
+            raise WorkerDied from None
 
     def terminate(self) -> None:
         """Ask the process to end, and make it end if it does not (it ignores the signal, or is stopped). Does not wait."""
@@ -201,7 +201,7 @@ def _start_without_sigint(process: BaseProcess) -> None:
     if not hasattr(signal, "pthread_sigmask"):
         process.start()
         return
-    from multiprocessing import resource_tracker
+    from multiprocessing import resource_tracker  # import time
 
     resource_tracker.ensure_running()  # starting it later would unblock the signal again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from ..codec.bounds import TooMuchError, check_hashes
+from ..codec.bounds import TooMuch, check_hashes
 from ..errors import RotaError
 from ..util import astimezone, local_timezone
 from .pickles import Made, Name
@@ -124,7 +124,7 @@ def check_keys(keys: list[Any], path: Path) -> None:
     """
     try:
         check_hashes([hash(key) for key in keys if type(key) is not str])
-    except TooMuchError as exc:
+    except TooMuch as exc:
         raise NotTakenOver(path, str(exc)) from None
 
 

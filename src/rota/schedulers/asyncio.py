@@ -39,7 +39,7 @@ class AsyncIOScheduler(AwaitableScheduler):
         super()._configure(config)
 
     def _create_default_executor(self) -> BaseExecutor:
-        from ..executors.asyncio import AsyncIOExecutor
+        from ..executors.asyncio import AsyncIOExecutor  # import time
 
         return AsyncIOExecutor()
 

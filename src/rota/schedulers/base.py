@@ -24,6 +24,7 @@ from ..events import EVENT_ALL, EVENT_JOBSTORE_REMOVED, SchedulerEvent
 from ..logs import LoggerAttribute, given_logger
 from ..texts import repr_of
 from ..util import asbool, astimezone, local_timezone, maybe_ref, undefined
+from . import views
 from .book import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, JobBook
 from .changes import modify, reschedule, resume
 from .config import check_options, context_option, default_policy, read_config, seconds_option
@@ -34,6 +35,7 @@ from .new_jobs import PARAMETERS, PLAIN, STARTING_NOW, NewJobs, names_a_zone
 from .plugins import PluginClasses, create_plugin, plugin_from_config
 from .processes import stop_at_exit, stop_in_child, watch
 from .registry import Registry
+from .together import add_all_pending, add_together
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -249,9 +251,7 @@ class BaseScheduler(metaclass=ABCMeta):
         ``executors``: for each alias its ``room``; ``listeners``: for each one how many events are ``waiting`` for it, whether it
         is ``busy`` with one, and how many were ``dropped`` because it did not keep up.
         """
-        from .health import report  # import time
-
-        return report(self._lifecycle)
+        return views.health(self._lifecycle)
 
     # -- executors, stores, listeners ----------------------------------------------------------------------------
 
@@ -401,8 +401,6 @@ class BaseScheduler(metaclass=ABCMeta):
             **trigger_args,
         )
         if connection is not None:
-            from .together import add_together  # rare
-
             add_together(self._book, [job], jobstore, replace_existing, connection)
         elif self._book.is_open or not self._book.add_pending(job, jobstore, replace_existing, options):
             self._real_add_job(job, jobstore, replace_existing)
@@ -428,8 +426,6 @@ class BaseScheduler(metaclass=ABCMeta):
         :raises OptionTypeError: if something is no dictionary, or says itself what belongs to all of them
         :raises InvalidJobError, TriggerError, SerializationError: as :meth:`add_job`
         """
-        from .together import add_all_pending, add_together  # import time
-
         book = self._book
         made, given = self._new_jobs.make_all(jobs, jobstore)
         in_stores = book.is_open or connection is not None
@@ -521,10 +517,8 @@ class BaseScheduler(metaclass=ABCMeta):
         :raises OptionTypeError: for a state that jobs do not have, or a limit or offset below 0
         :raises UnknownAliasError: if a scheduler that was started has no such store
         """
-        from .listing import jobs  # import time
-
         if pending is not None:
-            import warnings
+            import warnings  # import time
 
             warnings.warn(
                 'The "pending" option is deprecated -- get_jobs() always returns scheduled jobs if the scheduler '
@@ -532,7 +526,7 @@ class BaseScheduler(metaclass=ABCMeta):
                 DeprecationWarning,
                 stacklevel=2,
             )
-        return jobs(self._book, jobstore, state, limit, offset)
+        return views.jobs(self._book, jobstore, state, limit, offset)
 
     def get_runs(
         self,
@@ -556,9 +550,7 @@ class BaseScheduler(metaclass=ABCMeta):
         :raises UnknownAliasError: if there is no such store
         :raises SchedulerNotRunningError: in a forked copy of a scheduler that runs in the parent process
         """
-        from .listing import runs  # import time
-
-        return runs(self._book, self._registry, job_id, status, limit, jobstore, offset)
+        return views.runs(self._book, self._registry, job_id, status, limit, jobstore, offset)
 
     def print_jobs(self, jobstore: str | None = None, out: IO[str] | None = None) -> None:
         """Print a list of the jobs in all stores or one, in APScheduler's text format.
@@ -566,9 +558,7 @@ class BaseScheduler(metaclass=ABCMeta):
         :param jobstore: only the jobs of this store
         :param out: where to print (``sys.stdout`` if None)
         """
-        from .listing import print_jobs  # import time
-
-        print_jobs(self._book, self.get_jobs, jobstore, out)
+        views.print_jobs(self._book, self.get_jobs, jobstore, out)
 
     # -- changing jobs -------------------------------------------------------------------------------------------
 

@@ -169,7 +169,7 @@ class BlockingScheduler(BaseScheduler):
 
     def _catch_signals(self) -> Callable[[], None]:
         """Let SIGTERM and Ctrl-C drain this scheduler, as far as the program does not handle them; return what undoes that."""
-        from signal import SIG_DFL, SIGINT, SIGTERM, default_int_handler, getsignal, signal
+        from signal import SIG_DFL, SIGINT, SIGTERM, default_int_handler, getsignal, signal  # import time
 
         self._signal = None
         defaults: dict[int, Any] = {SIGTERM: SIG_DFL, SIGINT: default_int_handler}
@@ -237,7 +237,7 @@ class SignalSafeEvent:
 
 
 def _sigterm() -> int:
-    from signal import SIGTERM
+    from signal import SIGTERM  # import time
 
     return SIGTERM
 

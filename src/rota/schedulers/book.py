@@ -21,7 +21,7 @@ from ..logs import INFO
 from ..triggers.base import AskedBy
 from .listeners import tell
 from .names import no_such_job
-from .new_jobs import LATE, keep_schedule, start_by_clock_of, tell_of_past
+from .new_jobs import LATE, keep_schedule, now_by_clock_of, tell_of_past
 from .pending import PendingJobs
 
 TYPE_CHECKING = False
@@ -181,27 +181,19 @@ class JobBook:
             store = scheduler._jobstores.get(jobstore_alias) or scheduler._lookup_jobstore(jobstore_alias)
         except TypeError:  # not hashable
             store = scheduler._lookup_jobstore(jobstore_alias)
-        if self.runs_jobs and job.executor not in scheduler._executors:
+        if job.executor not in scheduler._executors:
             self.check_executor(job.executor)
         explicit = job.state != NEW
-        if not store.has_clock:
-            now = scheduler.clock.now()
-        else:
-            now = store.now()
-            if not explicit:
-                start_by_clock_of(store, job)
+        now = now_by_clock_of(store, job) if store.has_clock else scheduler.clock.now()
         if not explicit:
             self.new_jobs.plan_first(job, now)
         nominal, is_told = job.next_nominal, False
         if nominal is not None and nominal <= now:
             due, is_late = job.next_due, nominal < now - LATE
-            if is_late or not (job.has_new_id or store.is_unrecorded(nominal)):  # a new id has no records
-                from ..engine.recorded import pass_over  # import time
-
-                with AskedBy(scheduler):
-                    over = pass_over([job], store, now, self.log)
-                if over and self.leave_out(store, job, jobstore_alias, replace_existing, explicit):
-                    return
+            if (
+                is_late or not (job.has_new_id or store.is_unrecorded(nominal))  # a new id has no records
+            ) and self._is_over(store, job, jobstore_alias, replace_existing, explicit, now):
+                return
             is_told = is_late and not explicit and due == job.next_due
         try:
             store.add_job(job)
@@ -240,6 +232,16 @@ class JobBook:
         if store is not None:
             for job in jobs:
                 store.check_job(job)
+
+    def _is_over(
+        self, store: BaseJobStore, job: Job, alias: str, replace: bool, explicit: bool, now: int
+    ) -> bool:
+        """Pass over past times of a job that have a record; return whether that was its last, so that it is not stored."""
+        from ..engine.recorded import pass_over  # import time
+
+        with AskedBy(self.scheduler):
+            over = pass_over([job], store, now, self.log)
+        return bool(over) and self.leave_out(store, job, alias, replace, explicit)
 
     def leave_out(self, store: BaseJobStore, job: Job, alias: str, replace: bool, explicit: bool) -> bool:
         """Do not store a job whose last time has a record; False if it goes on in the schedule of one that it replaces."""

@@ -81,7 +81,7 @@ def _plan_anew(book: JobBook, draft: Job) -> None:
 
 def _check_restored(job: Job) -> None:
     """Refuse to resume a job whose code or data is still missing."""
-    from ..codec.unrestored import can_run
+    from ..codec.unrestored import can_run  # import time
 
     if not can_run(job):
         raise JobValueError(f'Job "{job.id}" cannot be resumed while it cannot be restored: {job.error}')

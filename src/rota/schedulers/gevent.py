@@ -103,12 +103,12 @@ class GeventScheduler(BlockingScheduler):
         return RLock()
 
     def _create_default_executor(self) -> BaseExecutor:
-        from ..executors.gevent import GeventExecutor
+        from ..executors.gevent import GeventExecutor  # import time
 
         return GeventExecutor()
 
     def _make_engine_logger(self) -> GuardedLogger:
-        from ..logs import given_logger
+        from ..logs import given_logger  # import time
         from .queued_logger import QueuedLogger  # import time
 
         logger = QueuedLogger(given_logger(self) or self._logger)

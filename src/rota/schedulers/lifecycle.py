@@ -23,6 +23,7 @@ from ..texts import repr_of
 from ..triggers.base import AskedBy
 from .book import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
 from .listeners import DELIVERY_GRACE, tell, wait_delivered
+from .together import store_pending
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -213,8 +214,6 @@ class Lifecycle:
                 for alias, store in scheduler._jobstores.items():
                     self.registry.open(alias, store)
             while not self._all_stored():
-                from .together import store_pending  # import time
-
                 store_pending(book, "_real_add_job" in overridden)
         except BaseException:
             for executor in started:

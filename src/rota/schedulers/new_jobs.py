@@ -9,7 +9,7 @@ from ..callables import described
 from ..clock import FIRST_SHOWN, LAST_SHOWN, MINUTE, SECOND
 from ..core.plan import due_time
 from ..core.policy import DEFAULT_POLICY, OPTION_NAMES, with_options
-from ..core.states import ACTIVE, set_job_state
+from ..core.states import ACTIVE, NEW, set_job_state
 from ..engine.announcements import local
 from ..errors import JobTypeError, OptionTypeError, TooMuchWorkError
 from ..job.checks import checked_time, not_a_trigger
@@ -256,6 +256,14 @@ class NewJobs:
             alias,
             default_id(reference),
         )
+
+
+def now_by_clock_of(store: BaseJobStore, job: Job) -> int:
+    """Return the instant by the clock of a store; what a new job has as the time of its construction becomes one by it, too."""
+    now = store.now()
+    if job.state == NEW:
+        start_by_clock_of(store, job)
+    return now
 
 
 def start_by_clock_of(store: BaseJobStore, job: Job) -> None:

@@ -176,7 +176,7 @@ def plugin_from_config(kind: str, alias: str, value: Any) -> Any:
 
 def _refuse_unknown(cls: type, what: str, options: Iterable[str], others: Iterable[str]) -> None:
     """Raise a better error if one of the options is not a parameter of the class."""
-    from inspect import Parameter, signature
+    from inspect import Parameter, signature  # import time
 
     parameters = signature(cls).parameters.values()
     if not any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters):
@@ -186,7 +186,7 @@ def _refuse_unknown(cls: type, what: str, options: Iterable[str], others: Iterab
 
 def _require_all(cls: type, what: str, options: Iterable[str], error: type[Exception]) -> None:
     """Raise a better error if a parameter without a default is not among the options."""
-    from inspect import Parameter, signature
+    from inspect import Parameter, signature  # import time
 
     missing = [
         name
@@ -202,12 +202,12 @@ def _require_all(cls: type, what: str, options: Iterable[str], error: type[Excep
 def _load(kind: str, name: str) -> type:
     reference = BUILT_IN[kind].get(name)
     if reference is not None:
-        from importlib import import_module
+        from importlib import import_module  # import time
 
         module, _, attribute = reference.partition(":")
         cls: type = getattr(import_module(module), attribute)
         return cls
-    from importlib.metadata import entry_points
+    from importlib.metadata import entry_points  # import time
 
     points = {point.name: point for point in _written_for_apscheduler(kind)}
     points.update((point.name, point) for point in entry_points(group=f"rota.{kind}s"))
@@ -234,7 +234,7 @@ def _load(kind: str, name: str) -> type:
 
 def _written_for_apscheduler(kind: str) -> list[EntryPoint]:
     """Return the entry points that packages register for APScheduler, without its own."""
-    from importlib.metadata import entry_points
+    from importlib.metadata import entry_points  # import time
 
     found = entry_points(group=f"apscheduler.{kind}s")
     return [point for point in found if point.value.partition(".")[0] != "apscheduler"]
@@ -242,13 +242,13 @@ def _written_for_apscheduler(kind: str) -> list[EntryPoint]:
 
 def _base_class(kind: str) -> type:
     if kind == "trigger":
-        from ..triggers.base import BaseTrigger
+        from ..triggers.base import BaseTrigger  # import time
 
         return BaseTrigger
     if kind == "executor":
-        from ..executors.base import BaseExecutor
+        from ..executors.base import BaseExecutor  # import time
 
         return BaseExecutor
-    from ..jobstores.base import BaseJobStore
+    from ..jobstores.base import BaseJobStore  # import time
 
     return BaseJobStore

@@ -53,7 +53,7 @@ class QtScheduler(LoopScheduler):
 
 
 def _qt_core() -> ModuleType:
-    from importlib import import_module
+    from importlib import import_module  # import time
 
     loaded = [name for name in _BINDINGS if f"{name}.QtCore" in sys.modules]
     for name in (*loaded, *_BINDINGS):

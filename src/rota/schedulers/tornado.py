@@ -44,7 +44,7 @@ class TornadoScheduler(AwaitableScheduler):
         super()._configure(config)
 
     def _create_default_executor(self) -> BaseExecutor:
-        from ..executors.tornado import TornadoExecutor
+        from ..executors.tornado import TornadoExecutor  # import time
 
         return TornadoExecutor()
 

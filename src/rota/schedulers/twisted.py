@@ -43,7 +43,7 @@ class TwistedScheduler(LoopScheduler):
         super()._configure(config)
 
     def _create_default_executor(self) -> BaseExecutor:
-        from ..executors.twisted import TwistedExecutor
+        from ..executors.twisted import TwistedExecutor  # import time
 
         return TwistedExecutor()
 
@@ -51,7 +51,7 @@ class TwistedScheduler(LoopScheduler):
         if self._given_reactor is not None:
             self._reactor = self._given_reactor
         else:
-            from twisted.internet import reactor
+            from twisted.internet import reactor  # optional
 
             self._reactor = reactor
 

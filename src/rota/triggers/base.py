@@ -222,7 +222,7 @@ class BaseTrigger(TriggerOperators, ABC):
         :param end: the same; None means without an end
         :raises TriggerError: if one of them is no date
         """
-        from .preview import occurrences
+        from .preview import occurrences  # import time
 
         return occurrences(self, start, end)
 
@@ -233,7 +233,7 @@ class BaseTrigger(TriggerOperators, ABC):
         :param start: datetime, date or ISO string: the earliest time, included (default: now)
         :raises TriggerError: if ``n`` is no such number or ``start`` is no date
         """
-        from .preview import next_times
+        from .preview import next_times  # import time
 
         return next_times(self, n, start)
 
@@ -243,7 +243,7 @@ class BaseTrigger(TriggerOperators, ABC):
         :param language: ``"en"`` (English) or ``"vi"`` (Vietnamese)
         :raises TriggerError: if the language is not known
         """
-        from .explain.describe import explain
+        from .explain.describe import explain  # import time
 
         return explain(self, language)
 
@@ -256,7 +256,7 @@ class BaseTrigger(TriggerOperators, ABC):
         :param years: a year or several (default: this year and the four that follow)
         :raises TriggerError: if a year is out of range
         """
-        from .lint import lint
+        from .lint import lint  # import time
 
         return lint(self, zone, years)
 

@@ -202,6 +202,17 @@ def doc_of(id: str, entry: Entry) -> Doc | None:
     return doc
 
 
+def _check_numbers(numbers: list[Any], nominal: Any, due: Any, recorded: Any) -> None:
+    fit = all(type(number) is int and -MOST < number < MOST for number in numbers)
+    if not fit or not 0 <= numbers[0] < MOST_VERSION:
+        raise TypeError("a number of it is none, or too large")
+    for name, time in (("next", nominal), ("due", due)):
+        if not (time is None or (type(time) is int and (is_time(time) or time == HELD))):
+            raise TypeError(f"{name} is no time")
+    if not (recorded is None or (type(recorded) is int and -MOST <= recorded < MOST)):
+        raise TypeError("recorded is no time")
+
+
 def _check(
     id: str, parts: tuple[Any, ...], numbers: list[Any], times: list[Any], state: Any, error: Any
 ) -> None:
@@ -212,14 +223,7 @@ def _check(
     nominal, due, recorded = times
     if not all(type(part) is str for part in parts) or not (error is None or type(error) is str):
         raise TypeError("a part of it is no text")
-    fit = all(type(number) is int and -MOST < number < MOST for number in numbers)
-    if not fit or not 0 <= numbers[0] < MOST_VERSION:
-        raise TypeError("a number of it is none, or too large")
-    for name, time in (("next", nominal), ("due", due)):
-        if not (time is None or (type(time) is int and (is_time(time) or time == HELD))):
-            raise TypeError(f"{name} is no time")
-    if not (recorded is None or (type(recorded) is int and -MOST <= recorded < MOST)):
-        raise TypeError("recorded is no time")
+    _check_numbers(numbers, nominal, due, recorded)
     if type(state) is not str or (state not in STATES and state != REMOVED):
         raise ValueError(f"state is {state!r:.60}")
     if state == ACTIVE and (nominal is None or due is None):

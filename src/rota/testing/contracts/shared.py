@@ -13,7 +13,7 @@ from ...core.states import CLAIMED, QUARANTINED
 from ...engine.guarded import claim_singly
 from ...errors import ConflictingIdError, JobLookupError
 from .housekeeping import HousekeepingContract
-from .leases import LeaseContract
+from .orphans import OrphanContract
 from .store_jobs import (
     LEASE,
     NODE,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ...jobstores.base import BaseJobStore
 
 
-class SharedJobStoreContract(LeaseContract, HousekeepingContract):
+class SharedJobStoreContract(OrphanContract, HousekeepingContract):
     """What a durable store that several processes may use at once must do, too."""
 
     # -- two stores, one database --------------------------------------------------------------------------------

@@ -375,21 +375,14 @@ def rescue(
     """
 
     def orphans(view: View, ahead: bool = False) -> list[RunRow]:
-        alive = {
-            row.id
-            for row in view.nodes.values()
-            if row.until >= now and not (ahead and row.started > now + AHEAD)
-        }
-        found = [
-            row
-            for row in view.runs.values()
-            if row.status == CLAIMED
-            and (
-                row.owner is None
-                or (not ownerless and row.owner not in alive)
-                or (in_doubt and row.owner == node)
-            )
-        ]
+        alive = {row.id for row in view.nodes.values() if row.until >= now}
+        if ahead:
+            alive -= {row.id for row in view.nodes.values() if row.started > now + AHEAD}
+        whose = {row.owner for row in view.runs.values() if row.status == CLAIMED}
+        taken = {None} if ownerless else {None, *(owner for owner in whose if owner not in alive)}
+        if in_doubt:
+            taken.add(node)
+        found = [row for row in view.runs.values() if row.status == CLAIMED and row.owner in taken]
         return sorted(found, key=lambda row: (row.nominal, row.job_id))
 
     found = yield Read(lambda view: orphans(view, ahead=True))
@@ -412,18 +405,30 @@ def rescue(
     unknown = [run_of(row) for row in found if row.owner != node or (row.job_id, row.nominal) not in known]
     held = yield from _held({run.job_id for run in unknown})
     unknown = [run for run in unknown if run.owner == node or run.job_id not in held]
+    taken: list[Run] = yield from _take_over(unknown, node, now, room, known, home)
+    yield COMMIT
+    linked(taken)
+    return taken
+
+
+def _take_over(
+    unknown: Sequence[Run],
+    node: str,
+    now: int,
+    room: Mapping[str, int] | None,
+    known: Collection[Key],
+    home: tuple[Any, str | None],
+) -> Part:
+    """Write what becomes of orphaned runs; return those that changed."""
     ids = {run.job_id for run in unknown}
     rows = yield Read(lambda view: [view.jobs[id] for id in sorted(ids) if id in view.jobs])
     fences = {id(run): (run.owner, run.attempt) for run in unknown}
     jobs = {row.id: job_of(row, home) for row in rows}
-    changed = sort_out(unknown, jobs, node, now, room, known, can_run=can_run)
     taken = []
-    for run in changed:
+    for run in sort_out(unknown, jobs, node, now, room, known, can_run=can_run):
         if (yield from _settle(run, fences[id(run)])):
             taken.append(run)
     yield from _release(Counter(run.job_id for run in taken if run.ended))
-    yield COMMIT
-    linked(taken)
     return taken
 
 

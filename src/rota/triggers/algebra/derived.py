@@ -132,7 +132,7 @@ class DerivedTrigger(InstantTrigger):
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> DerivedTrigger:
         """Return the trigger of a :meth:`spec`."""
-        from .. import trigger_from_spec
+        from .. import trigger_from_spec  # import time
 
         parameters = {name: value for name, value in spec.items() if name not in ("type", "trigger")}
         return cls(trigger_from_spec(spec["trigger"]), **parameters)

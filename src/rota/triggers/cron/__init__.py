@@ -117,7 +117,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
         try:
             self._set_up(texts, False, False, (start_date, end_date), timezone, jitter, spread, dst)
         except CronError as exc:
-            from .hints import for_keywords
+            from .hints import for_keywords  # import time
 
             raise for_keywords(exc, zip(FIELD_NAMES, given, strict=True)) from None
 
@@ -294,7 +294,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
 
         :raises TriggerError: if there is none, with the reason (an ISO week; a day *and* a weekday that must both match)
         """
-        from .writing import to_crontab
+        from .writing import to_crontab  # import time
 
         return to_crontab(self)
 
@@ -355,14 +355,14 @@ class CronTrigger(Schedule, TriggerWithTerms):
     def _call(self, spec: dict[str, Any]) -> str:
         if not (self.dates.extended or self.dates.either):
             return super()._call(spec)
-        from .writing import call
+        from .writing import call  # import time
 
         return call(self, spec)
 
 
 def _every(length: int, **options: Any) -> CronTrigger:
     """Return the trigger of ``@every``, the one crontab string that is no cron schedule: an IntervalTrigger."""
-    from ..interval import IntervalTrigger
+    from ..interval import IntervalTrigger  # import time
 
     whole, rest = divmod(length, SECOND)
     return IntervalTrigger(seconds=length / SECOND if rest else whole, **options)  # type: ignore[return-value]

@@ -79,7 +79,7 @@ def _aws(text: str) -> str | None:
     if len(words) != 6:
         return f"{what}, which has six fields (minute hour day month weekday year); {_EXAMPLES}"
     quartz = f"0 {' '.join(words)}"
-    from . import CronTrigger
+    from . import CronTrigger  # import time
 
     try:
         return f"{what}; write {CronTrigger.from_crontab(quartz, 'UTC', dialect='quartz').to_crontab()!r}"
@@ -104,10 +104,11 @@ def _systemd(text: str) -> str | None:
     if date is None and not weekdays:
         what = "looks like a time of day"
     zone = words[0] if words else None
-    fields = {**weekdays, **(date or {}), **(clock or {"hour": "0", "minute": "0"})}
-    fields = {name: value for name, value in fields.items() if value != "*" or name in (clock or ())}
+    given = {**weekdays, **(date or {})}
+    at = clock or {"hour": "0", "minute": "0"}
+    fields = {**{name: value for name, value in given.items() if value != "*"}, **at}
     meant = _by_keywords(fields, f"CRON_TZ={zone} " if zone else "", zone)
-    return f"{what}; {meant}" if meant else f"{what}; {_EXAMPLES}"
+    return f"{what}; {meant or _EXAMPLES}"
 
 
 def _weekdays_at(words: list[str]) -> dict[str, str]:
@@ -148,7 +149,7 @@ def _keyword(text: str) -> str:
 
 def _by_keywords(fields: dict[str, str], before: str = "", zone: str | None = None) -> str | None:
     """Return "write …": a crontab string, or if there is none the keywords; None if no trigger has these fields."""
-    from . import CronTrigger
+    from . import CronTrigger  # import time
 
     if fields.get("second") in ("0", "00"):
         fields = {name: text for name, text in fields.items() if name != "second"}

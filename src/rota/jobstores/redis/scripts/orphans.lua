@@ -9,33 +9,33 @@
 -- include _alive
 
 local f = fields(ARGV[1])
-local now = tonumber(f[1])
-local mine = call('ZSCORE', NODES, f[2])
+local now, node, in_doubt, ownerless = unpack(f)
+now = tonumber(now)
+local mine = call('ZSCORE', NODES, node)
 if not mine or tonumber(mine) < now then return {'', ''} end
-local others, runs, ids, seen = {}, {}, {}, {}
+-- What stands for an owner if the document is damaged, and if no run has such a key.
+local DAMAGED_RUN, NO_RUN = {}, {}
+-- Whether the runs of an owner are left to it.
+local others = {[''] = false, [DAMAGED_RUN] = false, [NO_RUN] = true}
+local runs, ids, seen = {}, {}, {}
 local all = call('HGETALL', CLAIMED)
 counted = {}
 for i = 1, #all, 2 do
   local key, document = all[i], all[i + 1]
-  local owner = owner_of(document) or '\1'
-  if not is_key(key) then  -- no run has such a key
+  local owner = owner_of(document) or DAMAGED_RUN
+  if not is_key(key) then
     keep(key, document)
     call('HDEL', CLAIMED, key)
-    owner = '\2'
-    others[owner] = true
+    owner = NO_RUN
   else
     local of = match(key, '^[^%z]*')
     counted[of] = (counted[of] or 0) + 1
   end
   if others[owner] == nil then
-    if owner == '\1' then
-      others[owner] = false
-    elseif owner == '' then
-      others[owner] = false
-    elseif owner == f[2] then
-      others[owner] = f[3] == ''
+    if owner == node then
+      others[owner] = in_doubt == ''
     else
-      others[owner] = f[4] ~= '' or is_alive(owner, now)
+      others[owner] = ownerless ~= '' or is_alive(owner, now)
     end
   end
   if not others[owner] then
@@ -49,7 +49,7 @@ for i, id in ipairs(ids) do
   local state = states[i]
   if state then
     local version, running, rest = parse(state)
-    if version ~= '-1' and running ~= counted[id] then  -- the runs are right
+    if version ~= '-1' and running ~= counted[id] then
       state = make(version, counted[id], rest)
       call('HSET', STATES, id, state)
     end

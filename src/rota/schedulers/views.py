@@ -1,14 +1,16 @@
-"""What ``get_jobs()``, ``get_runs()`` and ``print_jobs()`` show: jobs and records of several stores as one list.
+"""What ``get_jobs()``, ``get_runs()``, ``print_jobs()`` and ``health()`` show.
 
 It looks only; it changes nothing.
 """
 
 from __future__ import annotations
 
+from ..clock import SECOND, shown_moment
 from ..core.states import ACTIVE, CLAIMED, END_STATES, NEW, PAUSED, QUARANTINED
 from ..errors import OptionTypeError
 from ..job.checks import usable_id
 from ..texts import repr_of, shortened
+from .book import STATE_RUNNING, STATE_STOPPED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,8 +18,10 @@ if TYPE_CHECKING:
     from typing import IO, Any
 
     from ..core.run import Run
+    from ..engine.store_state import StoreState
     from ..job.handle import Job
     from .book import JobBook
+    from .lifecycle import Lifecycle
     from .registry import Registry
 
 
@@ -88,7 +92,7 @@ def print_jobs(
 
     :param get_jobs: the scheduler's method, which programs override
     """
-    import sys
+    import sys  # import time
 
     out = out or sys.stdout
     if not book.goes_to_stores():
@@ -106,6 +110,54 @@ def print_jobs(
                 print(f"    {job}", file=out)
             if not shown:
                 print("    No scheduled jobs", file=out)
+
+
+def health(life: Lifecycle) -> dict[str, Any]:
+    """Return how a scheduler is, as JSON-able data: from memory; no store is asked."""
+    engine, scheduler = life.engine, life.scheduler
+    found: dict[str, Any] = {
+        "alive": False,
+        "state": ("stopped", "running", "paused")[scheduler.state],
+        "node": None,
+        "last_tick": None,
+        "lag": 0.0,
+        "in_flight": 0,
+        "overdue": {},
+        "stores": {},
+        "executors": {},
+        "listeners": [queue.report() for queue in life.book.listening.queues],
+    }
+    if engine is None or scheduler.state == STATE_STOPPED:
+        return found
+    found["node"], found["in_flight"] = engine.node, engine.in_flight
+    for alias, executor in list(scheduler._executors.items()):
+        found["executors"][alias] = {"room": executor.capacity()}
+    for alias, state in engine.stores.items():
+        store, seen = state.store, state.housekeeping
+        found["stores"][alias] = _of_store(state)
+        if seen.earliest is not None and scheduler.state == STATE_RUNNING:
+            found["lag"] = max(found["lag"], (store.now() - seen.earliest) / SECOND)
+        for name, waiting in seen.overdue.items():
+            found["overdue"][name] = found["overdue"].get(name, 0) + waiting
+    engine.look_soon()
+    if engine.last_tick is not None:
+        found["last_tick"] = shown_moment(engine.last_tick).isoformat()
+    found["alive"] = scheduler._host_is_alive() and not engine.is_overdue()
+    return found
+
+
+def _of_store(state: StoreState) -> dict[str, Any]:
+    offset, seen = state.store.clock_offset, state.housekeeping
+    return {
+        "ok": state.back_off.error is None,
+        "error": state.back_off.error,
+        "failures": state.back_off.failures,
+        "clock_offset": None if offset is None else offset / SECOND,
+        "age": seen.age,
+        "to_heal": seen.to_heal,
+        "to_forget": seen.to_forget,
+        "hanging": sorted(job_id for job_id, _ in state.unclaimed.hanging),
+    }
 
 
 def _checked_words(

@@ -1,0 +1,149 @@
+"""Which records a durable store keeps, when it looks for those that are not kept, and how much one step does."""
+
+from __future__ import annotations
+
+import pytest
+
+from rota.clock import DAY, HOUR, MINUTE
+from rota.errors import ConfigurationError
+from rota.jobstores.base import COUNTED
+from rota.jobstores.retention import BUSY, DURATION, LEAST, MOST, Pace, Retention, parts, retention_of
+
+# ---------------------------------------------------------------------------------------------------- the options
+
+
+@pytest.mark.parametrize(
+    ("keep_runs", "keep_days", "keep", "age"),
+    [(1, 1, 1, DAY), (1000, 0.5, 1000, DAY // 2), (None, 30, None, 30 * DAY), (5, None, 5, None)],
+)
+def test_the_options_are_bounds_of_number_and_age(keep_runs, keep_days, keep, age):
+    bounds = retention_of(keep_runs, keep_days)
+    assert (bounds.keep, bounds.age) == (keep, age)
+
+
+@pytest.mark.parametrize(
+    ("keep_runs", "keep_days", "words"),
+    [(0, 30, "keep_runs.*got 0"), (-1, 30, "keep_runs"), (5, 0, "keep_days.*got 0"), (5, -0.1, "keep_days")],
+)
+def test_a_bound_that_keeps_nothing_is_refused(keep_runs, keep_days, words):
+    with pytest.raises(ConfigurationError, match=words):
+        retention_of(keep_runs, keep_days)
+
+
+# ------------------------------------------------------------------------------------------------- which and when
+
+
+def test_a_job_is_looked_at_when_its_new_records_are_more_than_a_tenth_of_what_is_kept():
+    bounds = Retention(100, None)
+    bounds.count("j", 10)
+    bounds.count("other", 1)
+    assert bounds.crowded() == []
+    bounds.count("j", 1)
+    assert bounds.crowded() == ["j"]
+    assert bounds.crowded() == []
+
+
+def test_without_a_bound_of_number_no_job_is_crowded():
+    bounds = Retention(None, DAY)
+    bounds.count("j", 10**6)
+    assert bounds.crowded() == []
+
+
+def test_of_very_many_jobs_those_stay_counted_that_get_the_most_records():
+    bounds = Retention(100, None)
+    bounds.count("busy", 500)
+    for number in range(3 * BUSY):
+        bounds.count(f"once{number}", 1)
+    assert bounds.crowded() == ["busy"]
+
+
+@pytest.mark.parametrize(
+    ("age", "every"), [(None, HOUR), (30 * DAY, HOUR), (DAY, HOUR), (12 * HOUR, HOUR // 2), (1, MINUTE)]
+)
+def test_all_records_are_looked_at_once_an_hour_or_more_often_where_they_are_kept_shortly(age, every):
+    bounds, now = Retention(5, age), 10**15
+    assert bounds.wants_all(now)
+    bounds.begin()
+    bounds.end(now)
+    assert not bounds.wants_all(now)
+    assert not bounds.wants_all(now + every - 1)
+    assert bounds.wants_all(now + every)
+
+
+def test_all_records_are_looked_at_after_the_clock_was_set_back():
+    bounds, now = Retention(5, None), 10**15
+    bounds.end(now)
+    assert bounds.wants_all(now - 1)
+
+
+def test_a_look_at_all_records_makes_the_counts_of_single_jobs_void():
+    bounds = Retention(5, None)
+    bounds.count("j", 100)
+    bounds.begin()
+    assert bounds.crowded() == []
+
+
+def test_of_another_store_nothing_is_known():
+    bounds, now = Retention(5, None), 10**15
+    bounds.count("j", 100)
+    bounds.end(now)
+    bounds.forget()
+    assert bounds.wants_all(now)
+    assert bounds.crowded() == []
+
+
+# ---------------------------------------------------------------------------------------------- how much in a step
+
+
+@pytest.mark.parametrize(
+    ("size", "done", "took", "after"),
+    [
+        (100, 100, DURATION // 2 - 1, 200),
+        (100, 100, DURATION // 2, 100),
+        (100, 99, 0, 100),  # it had less to do
+        (100, 100, DURATION, 100),
+        (100, 100, DURATION + 1, 50),
+        (150, 150, 0, MOST),
+        (MOST, MOST, 0, MOST),
+        (15, 15, DURATION + 1, LEAST),
+        (LEAST, LEAST, DURATION + 1, LEAST),
+        (5, 5, DURATION + 1, 5),
+        (1000, 1000, 0, 1000),
+    ],
+)
+def test_a_step_does_as_much_as_takes_about_so_long(size, done, took, after):
+    pace = Pace(size)
+    pace.note(done, took)
+    assert pace.size == after
+
+
+def taken_apart(ids, size):
+    """Return the steps for a store that has jobs of these ids in quarantine, and as many healthy ones beside each."""
+
+    def some(limit):
+        return ids[:limit]
+
+    def those_after(place, limit):
+        start = 0 if place is None else int(place)
+        end = start + limit // 2
+        return ids[start:end], str(end) if end < len(ids) else None
+
+    return list(parts(some, those_after, Pace(size)))
+
+
+@pytest.mark.parametrize("number", [0, 1, 19, 20, 21, COUNTED - 1])
+def test_quarantined_jobs_come_in_steps_and_each_says_how_many_are_left(number):
+    ids = [f"job{number}" for number in range(number)]
+    steps = taken_apart(ids, 20)
+    assert [id for part, _ in steps for id in part] == ids
+    assert [left for _, left in steps] == [max(number - 20 * step, 0) for step in range(1, len(steps) + 1)]
+    assert all(len(part) <= 20 for part, _ in steps)
+
+
+@pytest.mark.parametrize("number", [COUNTED, COUNTED + 1, 3 * COUNTED])
+def test_of_very_many_quarantined_jobs_all_come_and_only_a_thousand_are_counted(number):
+    ids = [f"job{number}" for number in range(number)]
+    steps = taken_apart(ids, 200)
+    assert [id for part, _ in steps for id in part] == ids
+    assert {left for _, left in steps[:3]} == {COUNTED}
+    assert steps[-1][1] == 0
