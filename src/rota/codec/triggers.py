@@ -10,7 +10,7 @@ import re
 from ..clock import instant_of_text
 from ..errors import DeserializationError
 from ..triggers import trigger_class, trigger_from_spec
-from ..triggers.base import BaseTrigger
+from ..triggers.base import BaseTrigger, restored, state_of
 from ..trust.names import class_named, name_of_class
 from .values import add_kind, pack
 
@@ -37,10 +37,7 @@ def trigger_spec(trigger: BaseTrigger) -> dict[str, Any]:
     spec = trigger.spec() if cls.__module__.startswith("rota.triggers.") or "spec" in cls.__dict__ else None
     if spec is not None:
         return spec
-    state = trigger.__getstate__()
-    if isinstance(state, tuple) and len(state) == 2 and not hasattr(trigger, "__setstate__"):
-        state = {**(state[0] or {}), **state[1]}  # attributes from the instance's dictionary and from slots
-    return {"type": "custom", "class": name_of_class(cls), "state": pack(state, "trigger")}
+    return {"type": "custom", "class": name_of_class(cls), "state": pack(state_of(trigger), "trigger")}
 
 
 def trigger_of(spec: Mapping[str, Any]) -> BaseTrigger:
@@ -57,14 +54,7 @@ def trigger_of(spec: Mapping[str, Any]) -> BaseTrigger:
         raise DeserializationError(
             f"{spec['class']} is no trigger class; a trigger derives from rota.triggers.base.BaseTrigger"
         )
-    trigger = cls.__new__(cls)
-    state = spec["state"]
-    if hasattr(trigger, "__setstate__"):
-        trigger.__setstate__(state)
-    elif state is not None:
-        for name, value in state.items():
-            setattr(trigger, name, value)
-    return trigger
+    return restored(cls, spec["state"])
 
 
 def plain_text(trigger: BaseTrigger) -> str | None:
@@ -97,5 +87,5 @@ def plain_trigger(text: str) -> BaseTrigger | None:
     return made
 
 
-# An argument may be a trigger, and the state of a user's trigger may hold any value: each knows the other by this.
+# Arguments of jobs may be triggers, and the state of a user's trigger may hold any value.
 add_kind(BaseTrigger, "~trigger", trigger_spec, trigger_of)

@@ -52,7 +52,7 @@ class DebugExecutor(NativeExecutor):
             raise
 
     def _complete(self, run: Run, coroutine: Coroutine[Any, Any, Any]) -> None:
-        from asyncio import Runner, _get_running_loop  # import time
+        from asyncio import Runner, _get_running_loop  # rare
 
         if _get_running_loop() is None:
             with Runner() as runner:
@@ -60,7 +60,7 @@ class DebugExecutor(NativeExecutor):
                 runner.run(work, context=self._context.copy())
             return
         # A thread runs one event loop at a time, so this one waits for another thread's.
-        from threading import Event
+        from threading import Event  # rare
 
         from .loop_thread import LoopThread  # import time
 

@@ -11,6 +11,7 @@ from os import getpid
 from threading import Lock, Thread, current_thread
 
 from ..core.run import Run, fail, time_of
+from ..core.states import CLAIMED
 from ..logs import GuardedLogger
 from ..texts import traceback_of
 from .steps import cancel_unstarted, close_quietly, perform_coroutine
@@ -133,7 +134,7 @@ class _RunningLoop:
             make_loop = new_event_loop
         self.loop = make_loop()
         self.incoming: deque[Item] = deque()
-        #: with each run, its coroutine, what is called at the end, the clock and the logger
+        #: with each run, what it was submitted with
         self.tasks = Tasks(self._ended)
         self.woken = False
         self.stopping = False
@@ -207,13 +208,11 @@ class _RunningLoop:
 
     def _take(self) -> None:
         self.woken = False
-        while self.incoming:
-            self._begin(self.incoming.popleft())
-
-    def _begin(self, item: Item) -> None:
-        run, coroutine, finish, clock, logger, context = item
-        work = perform_coroutine(run, coroutine, clock, logger)
-        self.tasks.begin(self._make_task, work, context.copy(), (run, coroutine, finish, clock, logger))
+        incoming, begin = self.incoming, self.tasks.begin
+        while incoming:
+            item = incoming.popleft()
+            run, coroutine, _, clock, logger, context = item
+            begin(self._make_task, perform_coroutine(run, coroutine, clock, logger), context.copy(), item)
 
     def _make_task(self, work: Coroutine[Any, Any, None], context: Context) -> asyncio.Task[None]:
         # Task factories need not know of contexts; a task copies the one in which it is made.
@@ -224,8 +223,8 @@ class _RunningLoop:
         self.tasks.cancel_all()
 
     def _ended(self, entry: Entry, error: BaseException | None) -> None:
-        run, coroutine, finish, clock, logger = entry
-        if not run.ended:  # cancelled before its first step, or its task could not be made
+        run, coroutine, finish, clock, logger, _ = entry
+        if run.status == CLAIMED:  # cancelled before its first step, or its task could not be made
             close_quietly(coroutine)
             if error is None:
                 cancel_unstarted(run, time_of(run, clock))

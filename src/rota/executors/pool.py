@@ -28,7 +28,7 @@ _POOL_OPTIONS = ("thread_name_prefix", "initializer", "initargs")
 
 def __getattr__(name: str) -> Any:
     if name == "ProcessPoolExecutor":  # multiprocessing is only loaded for those who use it
-        from .processpool import ProcessPoolExecutor  # rare
+        from .processpool import ProcessPoolExecutor  # import time
 
         return ProcessPoolExecutor
     if name == "BasePoolExecutor":  # for programs that derive from it
@@ -122,6 +122,13 @@ class ThreadPoolExecutor(WorkerPool):
             under_way.pop(index, None)
             del item, run, done, then, coroutine  # a waiting worker keeps nothing alive
 
+    def _make_loop_thread(self) -> LoopThread:
+        from .loop_thread import LoopThread  # import time
+
+        with self._lock:
+            self._loop_thread = self._loop_thread or LoopThread()
+            return self._loop_thread
+
     def _await(self, run: Run, coroutine: Coroutine[Any, Any, Any], done: Done, then: Run | None) -> None:
         """Let the private loop finish a coroutine; the rest of its group comes after it."""
 
@@ -131,14 +138,10 @@ class ThreadPoolExecutor(WorkerPool):
                 self._queue_rest(then, done)
 
         try:
-            with self._lock:
-                if self._loop_thread is None:
-                    from .loop_thread import LoopThread  # import time
-
-                    self._loop_thread = LoopThread()
-            self._loop_thread.submit(run, coroutine, finish, self._clock, self._log, self._context)
+            loop_thread = self._loop_thread or self._make_loop_thread()
+            loop_thread.submit(run, coroutine, finish, self._clock, self._log, self._context)
             if self._stopped:  # no shutdown will end this loop, so it ends after its coroutine
-                self._loop_thread.stop(wait=False, cancel=False)
+                loop_thread.stop(wait=False, cancel=False)
         except BaseException as exc:  # no thread for the loop
             close_quietly(coroutine)
             self._refuse(run, exc)

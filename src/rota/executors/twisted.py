@@ -93,7 +93,7 @@ class TwistedExecutor(NativeExecutor):
 
     def shutdown(self, wait: bool = True) -> None:
         """Stop the executor; on the reactor's thread, or without ``wait``, what is under way goes on by itself."""
-        from twisted.python.threadable import isInIOThread  # optional
+        from twisted.python.threadable import isInIOThread  # rare
 
         if wait and not isInIOThread():  # type: ignore[no-untyped-call]
             own = getattr(self._working, "runs", 0)  # a run does not wait for itself

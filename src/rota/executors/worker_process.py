@@ -201,7 +201,7 @@ def _start_without_sigint(process: BaseProcess) -> None:
     if not hasattr(signal, "pthread_sigmask"):
         process.start()
         return
-    from multiprocessing import resource_tracker  # import time
+    from multiprocessing import resource_tracker  # not on Windows
 
     resource_tracker.ensure_running()  # starting it later would unblock the signal again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -283,7 +283,7 @@ class CalendarIntervalTrigger(InstantTrigger):
 
 def _whole(name: str, value: Any, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        from .meant import whole_number_meant  # import time
+        from .meant import whole_number_meant  # rare
 
         raise TriggerTypeError(
             f"{name} must be a whole number, not {repr_of(value)}{whole_number_meant(name, value)}"

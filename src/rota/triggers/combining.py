@@ -128,7 +128,7 @@ class BaseCombiningTrigger(InstantTrigger):
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> BaseCombiningTrigger:
         """Return the trigger of a :meth:`spec`."""
-        from . import trigger_from_spec  # import time
+        from . import trigger_from_spec  # circle
 
         trigger = cls.__new__(cls)
         trigger.triggers = [trigger_from_spec(member) for member in spec["triggers"]]
@@ -310,7 +310,7 @@ def _never_agree(one: BaseTrigger, other: BaseTrigger) -> bool:
     for date, member in ((one, other), (other, one)):
         if isinstance(date, DateTrigger):
             return _starts_are_given(member) and not fires_at(member, to_instant(date.run_date))
-    from .cron import CronTrigger  # import time
+    from .cron import CronTrigger  # circle
 
     if isinstance(one, CronTrigger) and isinstance(other, CronTrigger):
         return one.never_agrees_with(other)

@@ -334,7 +334,7 @@ def _length(weeks: Any, days: Any, hours: Any, minutes: Any, seconds: Any) -> in
         given = {"weeks": weeks, "days": days, "hours": hours, "minutes": minutes, "seconds": seconds}
         wrong = (item for item in given.items() if not isinstance(item[1], (int, float)))
         name, value = next(wrong, ("seconds", seconds))
-        from .meant import number_meant  # import time
+        from .meant import number_meant  # rare
 
         raise TriggerTypeError(
             f"{name} must be a number, got {repr_of(value)}{number_meant(name, value)}"
@@ -350,7 +350,7 @@ def _length(weeks: Any, days: Any, hours: Any, minutes: Any, seconds: Any) -> in
     if length > LAST_INSTANT:
         raise TriggerError(f"An interval of {total} seconds is longer than the calendar")
     if not length:
-        import warnings  # import time
+        import warnings  # rare
 
         warnings.warn(
             "An interval of nothing (no weeks, days, hours, minutes or seconds, or all of them 0) fires every second, as in "
@@ -363,7 +363,7 @@ def _length(weeks: Any, days: Any, hours: Any, minutes: Any, seconds: Any) -> in
 
 def _depth_of_user() -> int:
     """Return how many frames up from the caller the first one outside of this package is."""
-    import sys  # import time
+    import sys  # rare
 
     depth = 1
     while True:

@@ -110,7 +110,7 @@ def lint(
 
 
 def _in_zone(trigger: BaseTrigger, zone: tzinfo | str) -> BaseTrigger:
-    from . import trigger_from_spec  # import time
+    from . import trigger_from_spec  # circle
 
     found = astimezone(zone)
     name = None if found is None else timezone_to_text(found)

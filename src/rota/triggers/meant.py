@@ -37,7 +37,7 @@ def whole_number_meant(name: str, value: Any) -> str:
         whole = size and not value % timedelta(seconds=size)
         return f"; write {name}={value // timedelta(seconds=size)}" if whole else ""
     if name in ("hour", "minute", "second") and ":" in str(value):
-        from .cron.other_systems import clock_of  # import time
+        from .cron.other_systems import clock_of  # rare
 
         clock = clock_of(str(value))
         if clock is None:

@@ -24,7 +24,7 @@ def two_readings(expr: str) -> tuple[str, str] | None:
     day, weekday = words[2], words[4]
     if not (any(character.isdigit() for character in weekday) or "*" not in (day, weekday)):
         return None
-    from .cron import CronTrigger  # import time
+    from .cron import CronTrigger  # circle
 
     try:
         here, there = (

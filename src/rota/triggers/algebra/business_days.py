@@ -222,7 +222,7 @@ def checked_calendar(value: Any) -> BusinessCalendar:
 def checked_whole(name: str, value: Any, least: int, most: int) -> int:
     """Return a whole number that lies within bounds; refuse anything else."""
     if isinstance(value, bool) or not isinstance(value, int):
-        from ..meant import whole_number_meant  # import time
+        from ..meant import whole_number_meant  # rare
 
         raise TriggerTypeError(
             f"{name} must be a whole number, not {value!r}{whole_number_meant(name, value)}"

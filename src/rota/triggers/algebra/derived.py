@@ -10,7 +10,7 @@ from ...errors import DeserializationError, NeverFiresError, TriggerError, Trigg
 from ...trust.names import class_named, name_of_class
 from ...work import check_size, spend
 from ..arguments import checked_state
-from ..base import BaseTrigger, InstantTrigger
+from ..base import BaseTrigger, InstantTrigger, restored, state_of
 from ..fields import call_text
 
 TYPE_CHECKING = False
@@ -35,10 +35,7 @@ def fires_at(trigger: BaseTrigger, instant: int) -> bool:
 
 def member_state(trigger: BaseTrigger) -> tuple[str, Any]:
     """Return a trigger as the reference to its class and its state."""
-    state = trigger.__getstate__()
-    if isinstance(state, tuple) and len(state) == 2 and not hasattr(trigger, "__setstate__"):
-        state = {**(state[0] or {}), **state[1]}  # attributes from the instance's dictionary and from slots
-    return name_of_class(type(trigger)), state
+    return name_of_class(type(trigger)), state_of(trigger)
 
 
 def member_of_state(reference: str, state: Any) -> BaseTrigger:
@@ -49,14 +46,7 @@ def member_of_state(reference: str, state: Any) -> BaseTrigger:
     cls = class_named(reference)
     if not (isinstance(cls, type) and issubclass(cls, BaseTrigger)):
         raise DeserializationError(f"{reference} is no trigger class, so it cannot be part of a trigger")
-    member = cls.__new__(cls)
-    restore = getattr(member, "__setstate__", None)
-    if restore is not None:
-        restore(state)
-    elif state is not None:
-        for name, value in state.items():
-            setattr(member, name, value)
-    return member
+    return restored(cls, state)
 
 
 def refuse_delay(trigger: BaseTrigger) -> None:
@@ -132,7 +122,7 @@ class DerivedTrigger(InstantTrigger):
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> DerivedTrigger:
         """Return the trigger of a :meth:`spec`."""
-        from .. import trigger_from_spec  # import time
+        from .. import trigger_from_spec  # circle
 
         parameters = {name: value for name, value in spec.items() if name not in ("type", "trigger")}
         return cls(trigger_from_spec(spec["trigger"]), **parameters)

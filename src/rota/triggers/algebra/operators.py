@@ -30,7 +30,7 @@ class TriggerOperators:
 
     def __or__(self, other: BaseTrigger) -> OrTrigger:
         """Return the trigger that fires when either does, once where both do."""
-        from ..combining import OrTrigger, combine  # import time
+        from ..combining import OrTrigger, combine  # circle
 
         return combine(OrTrigger, _trigger(self), other)
 
@@ -39,7 +39,7 @@ class TriggerOperators:
 
         :raises NeverFiresError: if it can be shown that they have none in common
         """
-        from ..combining import AndTrigger, combine  # import time
+        from ..combining import AndTrigger, combine  # circle
 
         return combine(AndTrigger, _trigger(self), other)
 
@@ -48,7 +48,7 @@ class TriggerOperators:
 
         :raises NeverFiresError: if it can be shown that nothing is left
         """
-        from .streams import minus  # import time
+        from .streams import minus  # circle
 
         return minus(_trigger(self), other)
 
@@ -62,7 +62,7 @@ class TriggerOperators:
         :param timezone: zone of that clock (default: the trigger's own zone, else the local one)
         :raises TriggerError: if they are equal, or no times of day
         """
-        from .filters import BetweenTrigger  # import time
+        from .filters import BetweenTrigger  # circle
 
         return BetweenTrigger(_trigger(self), start, end, timezone)
 
@@ -78,7 +78,7 @@ class TriggerOperators:
         :param timezone: zone in which the day is read (default: the trigger's own zone, else the local one)
         :raises TriggerError: if a day is not understood
         """
-        from .filters import WeekdaysTrigger  # import time
+        from .filters import WeekdaysTrigger  # circle
 
         return WeekdaysTrigger(_trigger(self), weekdays, timezone)
 
@@ -97,7 +97,7 @@ class TriggerOperators:
         :param delta: seconds or a timedelta; the keywords are added to it (a day has 24 hours)
         :raises TriggerError: if the sum is no length of time that can be used
         """
-        from .streams import OffsetTrigger  # import time
+        from .streams import OffsetTrigger  # circle
 
         more = {"weeks": weeks, "days": days, "hours": hours, "minutes": minutes, "seconds": seconds}
         return OffsetTrigger(_trigger(self), delta, more)
@@ -111,7 +111,7 @@ class TriggerOperators:
         :raises TriggerError: if the schedule has no start to count from: a cron trigger without ``start_date``, for
             instance; write ``.starting(when).limit(n)``
         """
-        from .streams import LimitTrigger  # import time
+        from .streams import LimitTrigger  # circle
 
         return LimitTrigger(_trigger(self), count)
 
@@ -120,7 +120,7 @@ class TriggerOperators:
 
         :param start: datetime, date or ISO string, read in the trigger's zone where it carries none
         """
-        from .streams import BoundedTrigger  # import time
+        from .streams import BoundedTrigger  # circle
 
         return BoundedTrigger(_trigger(self), start, None)
 
@@ -129,7 +129,7 @@ class TriggerOperators:
 
         :param end: datetime, date (that is its first moment) or ISO string, read in the trigger's zone where it carries none
         """
-        from .streams import BoundedTrigger  # import time
+        from .streams import BoundedTrigger  # circle
 
         return BoundedTrigger(_trigger(self), None, end)
 
@@ -141,7 +141,7 @@ class TriggerOperators:
         :param calendar: says which days those are
         :param timezone: zone in which the day is read (default: the trigger's own zone, else the local one)
         """
-        from .business_days import BusinessDaysTrigger  # import time
+        from .business_days import BusinessDaysTrigger  # circle
 
         return BusinessDaysTrigger(_trigger(self), calendar, timezone)
 
@@ -162,7 +162,7 @@ class TriggerOperators:
         :param timezone: zone in which the day is read (default: the trigger's own zone, else the local one)
         :raises TriggerError: if there is no such convention
         """
-        from .business_days import RollTrigger  # import time
+        from .business_days import RollTrigger  # circle
 
         return RollTrigger(_trigger(self), calendar, convention, days, timezone)
 

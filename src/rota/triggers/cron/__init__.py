@@ -117,7 +117,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
         try:
             self._set_up(texts, False, False, (start_date, end_date), timezone, jitter, spread, dst)
         except CronError as exc:
-            from .hints import for_keywords  # import time
+            from .hints import for_keywords  # rare
 
             raise for_keywords(exc, zip(FIELD_NAMES, given, strict=True)) from None
 
@@ -294,7 +294,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
 
         :raises TriggerError: if there is none, with the reason (an ISO week; a day *and* a weekday that must both match)
         """
-        from .writing import to_crontab  # import time
+        from .writing import to_crontab  # rare
 
         return to_crontab(self)
 
@@ -355,7 +355,7 @@ class CronTrigger(Schedule, TriggerWithTerms):
     def _call(self, spec: dict[str, Any]) -> str:
         if not (self.dates.extended or self.dates.either):
             return super()._call(spec)
-        from .writing import call  # import time
+        from .writing import call  # rare
 
         return call(self, spec)
 

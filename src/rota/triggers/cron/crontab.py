@@ -354,7 +354,7 @@ class _Field:
         return f"{first}-{high}/{step}"
 
     def _hash(self, size: int) -> int:
-        from hashlib import blake2b  # import time
+        from hashlib import blake2b  # rare
 
         digest = blake2b(f"{self.seed}\0{self.name}".encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big") % size

@@ -74,7 +74,7 @@ def _completed(words: list[str], dialect: str, zone: str) -> str | None:
 
 
 def _is_read(expr: str, dialect: str = "cron") -> bool:
-    from .crontab import read  # import time
+    from .crontab import read  # rare
 
     try:
         read(expr, dialect, "seed")

@@ -79,7 +79,7 @@ def _aws(text: str) -> str | None:
     if len(words) != 6:
         return f"{what}, which has six fields (minute hour day month weekday year); {_EXAMPLES}"
     quartz = f"0 {' '.join(words)}"
-    from . import CronTrigger  # import time
+    from . import CronTrigger  # circle
 
     try:
         return f"{what}; write {CronTrigger.from_crontab(quartz, 'UTC', dialect='quartz').to_crontab()!r}"
@@ -149,7 +149,7 @@ def _keyword(text: str) -> str:
 
 def _by_keywords(fields: dict[str, str], before: str = "", zone: str | None = None) -> str | None:
     """Return "write …": a crontab string, or if there is none the keywords; None if no trigger has these fields."""
-    from . import CronTrigger  # import time
+    from . import CronTrigger  # circle
 
     if fields.get("second") in ("0", "00"):
         fields = {name: text for name, text in fields.items() if name != "second"}

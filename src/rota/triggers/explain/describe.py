@@ -67,7 +67,7 @@ def describe(trigger: BaseTrigger, words: Language) -> str:
         else:
             parts = [words.all_of(members) if isinstance(trigger, AndTrigger) else words.any_of(members)]
     else:
-        from .derived import describe_derived  # import time
+        from .derived import describe_derived  # rare
 
         found = describe_derived(trigger, words)
         if found is not None and trigger.parts():
