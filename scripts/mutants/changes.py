@@ -67,6 +67,8 @@ class Change:
     line: int
     text: str
     statement: ast.stmt
+    #: the statements of the module after it
+    following: list[ast.stmt]
     #: the lines of which one is executed before the change can act; None: it acts when the module is imported
     lines: range | None
     owner: Any
@@ -78,6 +80,16 @@ class Change:
         """What its statement binds in the module."""
         name = getattr(self.statement, "name", None)
         return {name} if name else set(_bound(self.statement))
+
+    def statements(self) -> list[ast.stmt]:
+        """Return what is executed anew: its statement, and the tables of the module that are made of what that binds."""
+        found, names = [self.statement], self.names
+        for other in self.following if self.lines is None else ():
+            used = {part.id for part in ast.walk(other) if isinstance(part, ast.Name)}
+            if isinstance(other, (ast.Assign, ast.AnnAssign)) and used & names:
+                found.append(other)
+                names |= set(_bound(other))
+        return found
 
     def __str__(self) -> str:
         return f"{self.path.relative_to(ROOT)}:{self.line}: {self.text}"
@@ -93,7 +105,9 @@ class _Finder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.found: list[Change] = []
-        for self.statement in ast.parse(path.read_text(encoding="utf-8")).body:
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        for place, self.statement in enumerate(body, 1):
+            self.following = body[place:]
             self._visit(self.statement, None, None, None, None)
 
     def _visit(self, node: ast.AST, owner: Any, key: Any, function: Any, lines: range | None) -> None:
@@ -121,7 +135,9 @@ class _Finder:
         _put(owner, key, old)
         line = getattr(node, "lineno", self.statement.lineno)
         text = f"{before}  →  {after}"
-        self.found.append(Change(self.path, line, text, self.statement, lines, owner, key, new))
+        self.found.append(
+            Change(self.path, line, text, self.statement, self.following, lines, owner, key, new)
+        )
 
 
 def _changes(node: ast.AST, owner: Any, key: Any) -> Iterable[tuple[Any, Any, Any, Any]]:
@@ -231,16 +247,24 @@ def put_in(change: Change) -> None:
     name = ".".join(change.path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
     module = importlib.import_module(name)
     _put(change.owner, change.key, change.new)
-    tree = ast.fix_missing_locations(ast.Module([change.statement], []))
     flags = __future__.annotations.compiler_flag
     fresh = dict(vars(module))
-    exec(compile(tree, str(change.path), "exec", flags, dont_inherit=True), fresh)
-    for name, new in fresh.items():
-        old = vars(module).get(name)
-        if new is not old and not _graft(old, new):
-            for other in list(sys.modules.values()):
-                if getattr(other, "__dict__", {}).get(name) is old:
-                    setattr(other, name, new)
+    for statement in change.statements():
+        tree = ast.fix_missing_locations(ast.Module([statement], []))
+        exec(compile(tree, str(change.path), "exec", flags, dont_inherit=True), fresh)
+        for name, new in list(fresh.items()):
+            old = vars(module).get(name)
+            if new is not old and _graft(old, new):
+                fresh[name] = old
+            elif new is not old:
+                _replace(name, old, new)
+
+
+def _replace(name: str, old: Any, new: Any) -> None:
+    for module in list(sys.modules.values()):
+        known = getattr(module, "__dict__", {})
+        if name in known and known[name] is old:
+            setattr(module, name, new)
 
 
 #: Attributes of a class that no method reads.

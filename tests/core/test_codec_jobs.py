@@ -273,6 +273,19 @@ def test_what_is_signed_is_read_with_its_key_and_without_one_and_not_with_anothe
         if trusted:
             assert (read.policy, read.trigger, read.func) == (job.policy, job.trigger, job.func)
             assert (read.sealed is not None) is (key is None and texts is signed)
+        else:
+            assert read.sealed == texts[4]
+
+
+def test_what_can_be_restored_of_a_job_in_quarantine_is() -> None:
+    job = make_job("job", args=(1,), kwargs={"a": 2})
+    reference, trigger, args, kwargs, options = JobFormat().texts(job)
+    read = make_job("job", due=None)
+    JobFormat().restore(read, reference, "no trigger", args, kwargs, options)
+    assert (read.state, read.func, read.args, read.kwargs) == (QUARANTINED, task, (1,), {"a": 2})
+    read = make_job("job", due=None)
+    JobFormat().restore(read, "no.such.module:task", trigger, args, kwargs, options)
+    assert (read.state, read.trigger, read.args, read.kwargs) == (QUARANTINED, job.trigger, (1,), {"a": 2})
 
 
 @pytest.mark.parametrize("place", range(4))

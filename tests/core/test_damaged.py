@@ -124,6 +124,41 @@ def test_a_run_at_the_very_first_and_the_very_last_time_is_sound() -> None:
     assert not is_sound_run(**{**RUN, "nominal": START, "last": START - 1})
 
 
+@pytest.mark.parametrize(
+    ("field", "sound", "damaged"),
+    [
+        ("count", [1, MOST - 1], [0, -1, MOST]),
+        ("attempt", [1, MOST - 1], [0, -1, MOST]),
+        ("due", [EARLIEST, LATEST], [EARLIEST - 1, LATEST + 1]),
+        ("claimed", [EARLIEST, LATEST, None], [EARLIEST - 1, LATEST + 1]),
+        ("status", ["claimed", "succeeded", "lost"], ["active", ""]),
+    ],
+)
+def test_each_field_of_a_run_has_its_bounds(field: str, sound: list[Any], damaged: list[Any]) -> None:
+    for value in sound:
+        assert is_sound_run(**{**RUN, field: value})
+        assert mended_run({**RUN, field: value}) == ({**RUN, field: value}, "")
+    for value in damaged:
+        assert not is_sound_run(**{**RUN, field: value})
+        mended, wrong = mended_run({**RUN, field: value})
+        assert wrong.startswith(f"{field} must be")
+        assert is_sound_run(**mended)
+
+
+@pytest.mark.parametrize(
+    ("field", "sound", "damaged"),
+    [
+        ("version", [0, MOST // 2 - 1], [-1, MOST // 2]),
+        ("running", [1 - MOST, MOST - 1], [-MOST, MOST]),
+        ("nominal", [EARLIEST, LATEST], [EARLIEST - 1, LATEST + 1]),
+        ("due", [EARLIEST, LATEST, HELD, None], [EARLIEST - 1, LATEST + 1]),
+    ],
+)
+def test_each_field_of_a_job_has_its_bounds(field: str, sound: list[Any], damaged: list[Any]) -> None:
+    assert [value for value in sound if not is_sound_job(**{**JOB, field: value})] == []
+    assert [value for value in damaged if is_sound_job(**{**JOB, field: value})] == []
+
+
 @pytest.mark.parametrize("count", [0, -1, "three", MOST])
 def test_a_count_that_is_none_becomes_one(count: Any) -> None:
     sound, wrong = mended_run({**RUN, "count": count})

@@ -67,24 +67,31 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from changes import SOURCE, changes_of, put_in
 from rota.core.room import FIRST_GUESS, Pace, ahead
+from rota.core.policy import DEFAULT_POLICY, with_options
 from rota.core.transitions import may_claim
 
 def put(file, text):
-    (change,) = [change for change in changes_of([SOURCE / "rota" / "core" / file]) if change.text == text]
+    (change,) = [change for change in changes_of([SOURCE / "rota" / file]) if change.text == text]
     put_in(change)
 
 assert not may_claim(1, 1)
-put("transitions.py", "running < limit  →  running <= limit")
+put("core/transitions.py", "running < limit  →  running <= limit")
 assert may_claim(1, 1)
 assert ahead(1, 100_000) == 1
-put("room.py", "AHEAD = 100000  →  AHEAD = 99999")
+put("core/room.py", "AHEAD = 100000  →  AHEAD = 99999")
 assert ahead(1, 100_000) == 0
 pace = Pace()
-put("room.py", "fresh > 0  →  fresh <= 0")
+put("core/room.py", "fresh > 0  →  fresh <= 0")
 pace.update(10, 10)
 assert pace.average == FIRST_GUESS
-put("room.py", "FIRST_GUESS = 25000  →  FIRST_GUESS = 25001")
+put("core/room.py", "FIRST_GUESS = 25000  →  FIRST_GUESS = 25001")
 assert FIRST_GUESS == 25001
+assert with_options(DEFAULT_POLICY, {"on_lost": "rerun"}) == DEFAULT_POLICY
+put("core/policy.py", "None, True, 1, None, 'rerun', 3  →  None, True, 1, None, 'rerun', 4")
+from rota.core import policy
+assert policy.DEFAULT_POLICY.max_attempts == DEFAULT_POLICY.max_attempts == 4
+assert policy._shared == {DEFAULT_POLICY: DEFAULT_POLICY}
+assert type(DEFAULT_POLICY) is policy.Policy
 """
 
 
