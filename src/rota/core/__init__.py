@@ -1,1 +1,1 @@
-"""Decisions: job records, policies, planning and the life of a run. Pure: no I/O, no clock, no threads."""
+"""Decisions: policies, planning, states of jobs and runs, the rules of the claim protocol. Pure: no I/O, no clock, no threads."""

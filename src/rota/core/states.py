@@ -1,7 +1,8 @@
-"""The states of jobs and of runs, and which may follow which. Nothing else sets a state.
+"""The states of jobs and of runs, and which may follow which. Each change of a state goes through here.
 
-Pure. The tables are the law: docs/states.md is drawn from them, and tests and the simulation hold every change to them
-(:func:`hold_to_the_tables`). A *job* is what is planned; a *run* is one of its nominal times that a node has claimed.
+Pure. Only what makes an object of what is stored gives it its state directly. The tables are the law: docs/states.md is drawn
+from them, and tests and the simulation hold every change to them but an undo (:func:`hold_to_the_tables`). A *job* is what is
+planned; a *run* is one of its nominal times that a node has claimed.
 """
 
 from __future__ import annotations
@@ -101,8 +102,8 @@ RUN_TRANSITIONS: dict[str, dict[str, str]] = {
         FAILED: "the job raised, or could not be called",
         MISSED: "it was too late to start",
         SKIPPED: "the job runs as often as it may, or later times stand for it",
-        TIMED_OUT: "it took longer than it may",
-        CANCELLED: "somebody stopped it before it started",
+        TIMED_OUT: "it took longer than it may (reserved, nothing ends a run for that yet)",
+        CANCELLED: "it was stopped before or while it ran, or its job was removed before it started",
         LOST: "its node died, or its store was replaced",
         WITHHELD: "its node's lease was not renewed when it was to start",
     },

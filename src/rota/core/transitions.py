@@ -1,4 +1,4 @@
-"""The claim protocol: the six rules by which stores move jobs and runs, and those of them that are Python.
+"""The six rules of the claim protocol, by which stores move jobs and runs, and functions for those that are carried out in Python.
 
 Pure. What a store says in SQL, Lua or MongoDB's language cites the rule that it carries out; so do the contract's tests.
 
@@ -8,8 +8,8 @@ R2    runs are claimed only while fewer than the limit are under way
 R3    the claim moves the job: next times, state, version + 1, running + n, in the same step
 R4    a nominal time is planned only if it has no record (:mod:`rota.core.recorded`); a waiting record is taken by its fence
 R5    an end is accepted from the owner and attempt that the record names, or if it is the very same end again
-R6    when a run ends and the job waits for room, it becomes due; one that counts from its run's end waits for the last run; a job
-      whose schedule is over goes with it
+R6    when a run ends, a job that waits for room becomes due; one that counts from the end of its run is due after its last run; one
+      whose schedule is over is removed with its last run
 ====  ==========================================================================================================================
 """
 

@@ -1,6 +1,6 @@
 """The engine: one pass over the job stores at a time, in turn; what they have in common, and how long the host may wait.
 
-It starts no thread and never waits; a host calls :meth:`Engine.tick`.
+A host calls :meth:`Engine.tick`, which waits for no job. Threads of its own only renew leases and watch the passes.
 """
 
 from __future__ import annotations

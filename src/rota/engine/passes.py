@@ -1,6 +1,6 @@
 """Passes over one store: keep its lease, take over what dead nodes left, plan and claim what is due, hand it to executors.
 
-It carries out what :mod:`rota.core.plan` decides. It starts no thread and never waits.
+It carries out what :mod:`rota.core.plan` decides, and waits for no job.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Executors: what carries runs out. One kind in each module."""
+"""Executors: what carries runs out. One module for each kind, and modules for what several of them share."""

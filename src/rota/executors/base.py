@@ -1,6 +1,6 @@
 """The port of all executors: what one must do, and what Rota's own have in common.
 
-An executor knows neither store nor scheduler: a run's end goes through the callback that came with it.
+An executor calls neither store nor engine: a run's end goes through the callback that came with it.
 """
 
 from __future__ import annotations

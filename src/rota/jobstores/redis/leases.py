@@ -1,6 +1,7 @@
 """The leases of the nodes in the Redis store: begun, renewed, counted, forgotten.
 
-It touches no run; what becomes of those of a dead node is decided elsewhere. A lease is ended by leave.lua, which looks for runs.
+It touches no run; what becomes of those of a dead node is decided in ``rota.core.orphans``, for ``rescue()`` in ``runs``. A lease
+is ended by leave.lua, which looks for runs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Wake-ups of the Redis store: a channel on which the processes that share its keys tell each other of what is due sooner.
 
-The scripts publish; this module subscribes. It looks at nothing but the origin of what was published.
+When something is published is decided by ``place_all`` in ``scripts/_common.lua``; this module subscribes. It looks at nothing
+but the origin of what was published.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Claims and ends, in the order of their tries: at first as if nobody else were there, then with care.
 
-What one try does is in ``runs``; it decides nothing that the planner has decided.
+What one try does is in ``runs``. It does not change the planner's decisions.
 """
 
 from __future__ import annotations

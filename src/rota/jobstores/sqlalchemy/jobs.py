@@ -1,4 +1,4 @@
-"""The jobs table: rows to jobs and jobs to rows.
+"""The jobs table: rows to jobs and jobs to rows, what is due, what is written and counted.
 
 Each method is one step inside a transaction of the caller.
 """

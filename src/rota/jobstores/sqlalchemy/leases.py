@@ -1,6 +1,6 @@
 """Leases: which nodes are alive, and what becomes of the runs of those that are not.
 
-Decides nothing about runs that nobody owns; ``rota.core.orphans`` does.
+What happens to the runs of dead nodes is decided in ``rota.core.orphans``; this carries it out.
 """
 
 from __future__ import annotations
