@@ -24,7 +24,7 @@ from typing import Any
 from rota.clock import SECOND, SYSTEM_CLOCK
 from rota.engine.completions import Completions
 from rota.errors import RotaError
-from rota.testing.contracts.stores import hostile_jobs
+from rota.testing.contracts import hostile_jobs
 from rota.triggers.base import BaseTrigger
 
 EXECUTORS = ("threadpool", "debug", "processpool", "asyncio", "tornado", "gevent", "twisted")
