@@ -56,6 +56,9 @@ class Listener:
             try:
                 self._listen()
             except Exception:  # a cut connection, which the passes of the engine notice and report
+                pass
+            if not self._stopped.is_set():  # else the store listens anew already, perhaps
+                self._listening(False)
                 self._stopped.wait(PAUSE)
 
     def _listen(self) -> None:
