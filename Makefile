@@ -22,7 +22,7 @@ test-all: $(VENV)/.ready ## run what test leaves out: servers, killed processes,
 	@scripts/test-all $(ARGS)
 
 check: $(VENV)/.ready ## the fast gates, under a minute: form, lint, types, layers, core tests
-	@scripts/check
+	@scripts/check $(ARGS)
 
 format: $(VENV)/.ready ## write the code in the project's form
 	$(BIN)/ruff check --fix-only --quiet .
