@@ -16,7 +16,7 @@ from .memory_ledger import RING_SIZE, MemoryLedger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
     from typing import Any, Protocol
@@ -222,12 +222,6 @@ def add_all(
                 else:
                     store.remove_job(job.id)
             raise
-
-
-def page(jobs: Iterable[Job], state: Collection[str] | None, limit: int | None, offset: int) -> list[Job]:
-    """Return a page of the jobs that have one of these states; see :meth:`~rota.jobstores.base.BaseJobStore.select_jobs`."""
-    found = [job for job in jobs if state is None or job.state in state]
-    return found[offset : None if limit is None else offset + limit]
 
 
 def overdue(jobs: Iterable[Job], now: int, executors: Iterable[str]) -> dict[str, int]:
