@@ -285,6 +285,54 @@ def test_a_fork_while_other_threads_use_the_store_leaves_a_child_that_can_use_it
     assert lines == ["{0} " + ("0" if url == "None" else "15")]
 
 
+def test_calls_of_a_scheduler_that_runs_load_only_what_is_loaded_before_a_fork():
+    lines = run(
+        """
+        import sys
+        from rota.schedulers.background import BackgroundScheduler
+        from rota.schedulers.processes import LOADED_LATE
+        scheduler = BackgroundScheduler()
+        scheduler.start()
+        scheduler.add_job(int, "interval", hours=1, id="first")
+        for module in LOADED_LATE:
+            __import__(module)
+        before = set(sys.modules)
+        scheduler.add_jobs([{"func": int, "trigger": "interval", "hours": 1, "id": "job"}])
+        scheduler.add_job(int, "interval", hours=1, start_date="2020-01-01", id="past")
+        scheduler.get_jobs(), scheduler.get_job("job"), scheduler.get_runs(limit=5), scheduler.health()
+        scheduler.modify_job("job", name="other")
+        scheduler.reschedule_job("job", trigger="interval", hours=2)
+        scheduler.pause_job("job"), scheduler.resume_job("job")
+        scheduler.run_job("job")
+        scheduler.add_listener(int)
+        scheduler.remove_job("job")
+        scheduler.remove_all_jobs()
+        print(sorted(name for name in set(sys.modules) - before if name.startswith("rota.")))
+        scheduler.shutdown()
+        """
+    )
+    assert lines == ["[]"]
+
+
+@needs_fork
+def test_what_calls_load_late_is_there_in_a_child():
+    lines = run(
+        """
+        import os, sys
+        from rota.schedulers.background import BackgroundScheduler
+        from rota.schedulers.processes import LOADED_LATE
+        scheduler = BackgroundScheduler()
+        scheduler.start()
+        if os.fork() == 0:
+            print(set(LOADED_LATE) <= set(sys.modules), flush=True)
+            os._exit(0)
+        os.wait()
+        scheduler.shutdown()
+        """
+    )
+    assert lines == ["True"]
+
+
 EARLY = """
 import asyncio, threading
 from rota.schedulers.asyncio import AsyncIOScheduler

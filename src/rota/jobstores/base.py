@@ -251,7 +251,7 @@ class BaseJobStore(ABC):
                 f"{type(self).__name__} cannot add a job inside a transaction of yours; a SQLAlchemyJobStore on the same "
                 f"database can. Leave connection= out, and add the job after your commit"
             )
-        from .eight_methods import add_all  # rare
+        from .eight_methods import add_all  # import time
 
         add_all(self, self._ledger.lock, jobs, replace)
 
@@ -264,7 +264,6 @@ class BaseJobStore(ABC):
         :param limit: the largest number of jobs; None: no bound
         :param offset: how many jobs to leave out first
         """
-        # Threads of programs call this: an import here would hang a child that is forked meanwhile.
         found = [job for job in self.get_all_jobs() if state is None or job.state in state]
         return found[offset : None if limit is None else offset + limit]
 
@@ -482,7 +481,7 @@ class BaseJobStore(ABC):
         :param now: instant
         :param executors: aliases of executors that are there
         """
-        from .eight_methods import overdue  # rare
+        from .eight_methods import overdue  # import time
 
         return overdue(self.get_due_jobs(moment(now)), now, executors)
 

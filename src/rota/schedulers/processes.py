@@ -28,6 +28,17 @@ EXIT_GRACE = 5.0
 #: A program that ends so soon after the start (seconds) was hardly meant to.
 EARLY = 1.0
 
+#: What calls of a scheduler that runs load at their first use. A child that is forked while a thread imports one of them would wait
+#: for that thread for ever: the lock of an import is copied as it is.
+LOADED_LATE = (
+    "rota.engine.recorded",
+    "rota.engine.requests",
+    "rota.jobstores.eight_methods",
+    "rota.schedulers.event_queue",
+    "rota.schedulers.manual_runs",
+    "rota.schedulers.removal",
+    "rota.schedulers.transfer",
+)
 _started: WeakSet[Lifecycle] = WeakSet()
 _installed = False
 #: by threads that fork: the stores that are held meanwhile
@@ -50,6 +61,9 @@ def watch(life: Lifecycle) -> None:
 
 
 def _before_fork() -> None:
+    if _started:
+        for module in LOADED_LATE:
+            __import__(module)
     # What another thread is about to change must not be copied half-way, and no lock that the copy needs may be held.
     stores = [store for life in list(_started) for store in list(life.scheduler._jobstores.values())]
     _held[get_ident()] = stores
