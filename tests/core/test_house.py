@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 SOURCE = Path(__file__).parents[2] / "src" / "rota"
-FILES = sorted(SOURCE.rglob("*.py"))
-TREES = {path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 #: The rooms of every durable store; etcd and ZooKeeper have the first ones through ``tree``.
 SHARED_ROOMS = {"store", "jobs", "runs", "leases", "history", "forms", "layout"}
@@ -46,59 +42,124 @@ SHARED_ATTRIBUTES = {
     "of a trigger's parts, told by the trigger": "_clock _parameters _texts",
     "of the second logger of the same kind": "_log",
 }
+#: Where something else is assigned that is called state or status, or an object is made from what is stored.
+STATE_SETTERS = {
+    "codec/jobs.py": "makes a job of what is stored, all attributes at once",
+    "compat/stores.py": "the state of a job as a program's method returned it",
+    "core/plan.py": "the state that a decision wants, which the store makes true",
+    "core/run.py": "makes a run",
+    "core/states.py": "here",
+    "engine/pass_watch.py": "what the engine remembers of a store",
+    "importers/pickles.py": "the state of a pickled object",
+    "importers/rows.py": "the state of a pickled object",
+    "job/handle.py": "makes a job",
+    "engine/recording.py": "the state that a decision wants",
+    "jobstores/documents.py": "makes a run of what is stored",
+    "jobstores/sqlalchemy/forms.py": "makes a run of what is stored",
+    "jobstores/tree/forms.py": "a field of a document",
+    "jobstores/tree/jobs.py": "a field of a document",
+    "jobstores/tree/runs.py": "a field of a document",
+    "schedulers/base.py": "the state of the scheduler",
+    "triggers/fields.py": "the key of a field in pickled states",
+    "schedulers/lifecycle.py": "the state of the scheduler",
+    "schedulers/processes.py": "the state of the scheduler",
+}
 
 
-def lines_of_code(tree: ast.Module, text: str) -> int:
-    """Return how many lines are neither blank nor comment nor docstring."""
+@dataclass
+class Facts:
+    """What the rules ask of one file; its tree is let go, as half a million nodes would slow down all other tests."""
+
+    #: lines that are neither blank nor comment nor docstring
+    lines: int = 0
+    classes: list[str] = field(default_factory=list)
+    #: length and ways through it of each function
+    functions: list[tuple[str, int, int]] = field(default_factory=list)
+    #: lines of imports inside functions that do not say why
+    silent_imports: list[int] = field(default_factory=list)
+    #: attributes with an underscore of other objects
+    foreign: dict[str, int] = field(default_factory=dict)
+    sets_state: bool = False
+
+
+@cache
+def facts() -> dict[str, Facts]:
+    return {path.relative_to(SOURCE).as_posix(): facts_of(path) for path in sorted(SOURCE.rglob("*.py"))}
+
+
+def facts_of(path: Path) -> Facts:
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    found = Facts()
     documented: set[int] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, *FUNCTIONS)) and ast.get_docstring(node) is not None:
+    inside: dict[int, ast.stmt] = {}
+    own: set[str] = set()
+    read: dict[str, int] = {}
+    for node in ast.walk(ast.parse(text)):
+        if (
+            isinstance(node, (ast.Module, ast.ClassDef, *FUNCTIONS))
+            and ast.get_docstring(node, False) is not None
+        ):
             documented.update(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
-    lines = [line.strip() for line in text.splitlines()]
-    return sum(
-        bool(line) and line[0] != "#" and number not in documented for number, line in enumerate(lines, 1)
+        if isinstance(node, ast.ClassDef):
+            found.classes.append(node.name)
+        elif isinstance(node, FUNCTIONS):
+            own.add(node.name)
+            first = node.body[1 if len(node.body) > 1 and node.body[0].lineno in documented else 0]
+            ways = 1
+            for part in ast.walk(node):
+                ways += ways_at(part)
+                if isinstance(part, (ast.Import, ast.ImportFrom)):
+                    inside[part.lineno] = part
+            found.functions.append((node.name, (node.end_lineno or 0) - first.lineno + 1, ways))
+        elif isinstance(node, ast.Attribute):
+            owner = node.value
+            is_own = isinstance(owner, ast.Name) and owner.id in ("self", "cls")
+            if isinstance(node.ctx, ast.Store):
+                found.sets_state |= node.attr in ("state", "status")
+                if is_own:
+                    own.add(node.attr)
+            is_super = (
+                isinstance(owner, ast.Call) and isinstance(owner.func, ast.Name) and owner.func.id == "super"
+            )
+            if re.match(r"_[^_]", node.attr) and not is_own and not is_super:
+                read[node.attr] = node.lineno
+    found.lines = sum(
+        bool(line.strip()) and line.lstrip()[0] != "#" and number not in documented
+        for number, line in enumerate(lines, 1)
+    )
+    found.silent_imports = silent(inside, lines)
+    found.foreign = {attribute: line for attribute, line in read.items() if attribute not in own}
+    return found
+
+
+def ways_at(node: ast.AST) -> int:
+    """Return how many conditions a node adds, those in expressions and comprehensions included."""
+    if isinstance(node, ast.BoolOp):
+        return len(node.values) - 1
+    if isinstance(node, ast.comprehension):
+        return len(node.ifs)
+    return isinstance(
+        node, (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.IfExp, ast.match_case)
     )
 
 
-def functions() -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
-    return {
-        f"{name}:{node.name}": node
-        for name, tree in TREES.items()
-        for node in ast.walk(tree)
-        if isinstance(node, FUNCTIONS)
+def silent(imports: dict[int, ast.stmt], lines: list[str]) -> list[int]:
+    """Return the lines of the imports without a comment beside or above them; one speaks for all that follow it at once."""
+    explained = {
+        number
+        for number, node in imports.items()
+        if any("#" in line for line in lines[number - 1 : node.end_lineno])
+        or lines[number - 2].lstrip().startswith("#")
     }
-
-
-def imports_in_functions(node: ast.AST, within: bool = False) -> Iterator[ast.Import | ast.ImportFrom]:
-    for child in ast.iter_child_nodes(node):
-        if within and isinstance(child, (ast.Import, ast.ImportFrom)):
-            yield child
-        elif not isinstance(child, ast.expr):
-            yield from imports_in_functions(child, within or isinstance(child, FUNCTIONS))
-
-
-def ways_through(function: ast.AST) -> int:
-    """Return how many conditions a function has, those in expressions and comprehensions included."""
-    count = 1
-    for node in ast.walk(function):
-        if isinstance(node, ast.BoolOp):
-            count += len(node.values) - 1
-        elif isinstance(node, ast.comprehension):
-            count += len(node.ifs)
-        else:
-            count += isinstance(
-                node, (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.IfExp, ast.match_case)
-            )
-    return count
+    for before, number in pairwise(sorted(imports)):
+        if before in explained and (imports[before].end_lineno or 0) + 1 == number:
+            explained.add(number)
+    return sorted(imports.keys() - explained)
 
 
 def test_the_file_of_a_package_holds_no_class() -> None:
-    found = [
-        name
-        for name, tree in TREES.items()
-        if name.endswith("__init__.py") and any(isinstance(node, ast.ClassDef) for node in tree.body)
-    ]
-    assert found == []
+    assert [name for name, file in facts().items() if name.endswith("__init__.py") and file.classes] == []
 
 
 @pytest.mark.parametrize("store", ["sqlalchemy", "redis", "mongodb", "tree"])
@@ -114,76 +175,48 @@ def test_stores_on_trees_have_the_rooms_that_are_their_own(store: str) -> None:
 
 
 def test_no_file_is_too_long_for_a_head() -> None:
-    found = {
-        name: lines
-        for name, tree in TREES.items()
-        if (lines := lines_of_code(tree, (SOURCE / name).read_text(encoding="utf-8"))) > LONGEST_FILE
-    }
+    found = {name: file.lines for name, file in facts().items() if file.lines > LONGEST_FILE}
     assert found.keys() == LONG_FILES.keys(), found
 
 
 def test_no_function_is_too_long_or_has_too_many_ways_through_it() -> None:
-    found: dict[str, tuple[int, int]] = {}
-    for name, function in functions().items():
-        documented = ast.get_docstring(function) is not None and len(function.body) > 1
-        length = (function.end_lineno or 0) - function.body[1 if documented else 0].lineno + 1
-        ways = ways_through(function)
-        if length > LONGEST_FUNCTION or ways > MOST_WAYS:
-            found[name] = (length, ways)
+    found = {
+        f"{name}:{function}": (length, ways)
+        for name, file in facts().items()
+        for function, length, ways in file.functions
+        if length > LONGEST_FUNCTION or ways > MOST_WAYS
+    }
     assert found.keys() == LONG_FUNCTIONS.keys(), found
 
 
 def test_an_import_inside_a_function_says_why_it_is_there() -> None:
-    silent = []
-    for name, tree in TREES.items():
-        lines = (SOURCE / name).read_text(encoding="utf-8").splitlines()
-        inside = list(imports_in_functions(tree))
-        explained = {
-            node.lineno
-            for node in inside
-            if any("#" in line for line in lines[node.lineno - 1 : node.end_lineno])
-            or lines[node.lineno - 2].lstrip().startswith("#")
-        }
-        for before, node in pairwise(sorted(inside, key=lambda node: node.lineno)):
-            if before.lineno in explained and (before.end_lineno or 0) + 1 == node.lineno:
-                explained.add(node.lineno)  # the comment is about all that follow each other
-        silent += [f"{name}:{node.lineno}" for node in inside if node.lineno not in explained]
-    assert not silent, f"say why (`# import time`, `# optional`, `# rare`): {silent}"
+    silent_ones = [f"{name}:{line}" for name, file in facts().items() for line in file.silent_imports]
+    assert not silent_ones, f"say why (`# import time`, `# optional`, `# rare`): {silent_ones}"
 
 
 def test_errors_that_users_see_are_in_the_one_tree() -> None:
     found = [
-        f"{name}:{node.name}"
-        for name, tree in TREES.items()
+        f"{name}:{one}"
+        for name, file in facts().items()
         if name != "errors.py" and not name.startswith(("cli/", "testing/"))
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef) and re.fullmatch(r"[A-Z]\w*(Error|Warning)", node.name)
+        for one in file.classes
+        if re.fullmatch(r"[A-Z]\w*(Error|Warning)", one)
     ]
     assert found == []
 
 
 def test_nobody_takes_what_another_object_keeps_to_itself() -> None:
     """What a file defines is its own on any object; the bridges to APScheduler and the contracts look inside on purpose."""
-    found: dict[str, list[str]] = {}
-    for name, tree in TREES.items():
-        if name.startswith(("compat/", "testing/")):
-            continue
-        own = {node.name for node in ast.walk(tree) if isinstance(node, FUNCTIONS)}
-        own |= {
-            node.attr
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Attribute)
-            and isinstance(node.ctx, ast.Store)
-            and isinstance(node.value, ast.Name)
-            and node.value.id == "self"
-        }
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Attribute) and re.match(r"_[^_]", node.attr) and node.attr not in own:
-                owner = node.value
-                is_own = isinstance(owner, ast.Name) and owner.id in ("self", "cls")
-                is_super = isinstance(owner, ast.Call) and ast.unparse(owner.func) == "super"
-                if not is_own and not is_super:
-                    found.setdefault(node.attr, []).append(f"{name}:{node.lineno}")
     shared = {name for names in SHARED_ATTRIBUTES.values() for name in names.split()}
-    assert not {name: places for name, places in found.items() if name not in shared}
+    found: dict[str, list[str]] = {}
+    for name, file in facts().items():
+        if not name.startswith(("compat/", "testing/")):
+            for attribute, line in file.foreign.items():
+                found.setdefault(attribute, []).append(f"{name}:{line}")
+    assert not {attribute: places for attribute, places in found.items() if attribute not in shared}
     assert shared <= found.keys(), f"no longer needed: {sorted(shared - found.keys())}"
+
+
+def test_nobody_else_sets_a_state() -> None:
+    found = {name for name, file in facts().items() if file.sets_state and not name.startswith("testing/")}
+    assert found == STATE_SETTERS.keys()

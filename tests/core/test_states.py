@@ -1,8 +1,7 @@
-"""States of jobs and runs: the tables, who sets a state, and the picture in the docs."""
+"""States of jobs and runs: the tables, and the picture in the docs."""
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,30 +13,6 @@ from rota.errors import IllegalTransitionError
 from rota.testing.contracts.store_jobs import make_job
 
 ROOT = Path(__file__).parents[2]
-SOURCE = ROOT / "src" / "rota"
-
-#: Where something else is assigned that is called state or status, or an object is made from what is stored.
-OTHERS = {
-    "codec/jobs.py": "makes a job of what is stored, all attributes at once",
-    "compat/stores.py": "the state of a job as a program's method returned it",
-    "core/plan.py": "the state that a decision wants, which the store makes true",
-    "core/run.py": "makes a run",
-    "core/states.py": "here",
-    "engine/pass_watch.py": "what the engine remembers of a store",
-    "importers/pickles.py": "the state of a pickled object",
-    "importers/rows.py": "the state of a pickled object",
-    "job/handle.py": "makes a job",
-    "engine/recording.py": "the state that a decision wants",
-    "jobstores/documents.py": "makes a run of what is stored",
-    "jobstores/sqlalchemy/forms.py": "makes a run of what is stored",
-    "jobstores/tree/forms.py": "a field of a document",
-    "jobstores/tree/jobs.py": "a field of a document",
-    "jobstores/tree/runs.py": "a field of a document",
-    "schedulers/base.py": "the state of the scheduler",
-    "triggers/fields.py": "the key of a field in pickled states",
-    "schedulers/lifecycle.py": "the state of the scheduler",
-    "schedulers/processes.py": "the state of the scheduler",
-}
 
 
 @pytest.fixture(autouse=True)
@@ -123,23 +98,6 @@ def test_each_end_of_a_run_is_final_and_follows_a_claim() -> None:
     for state in states.END_STATES:
         assert states.RUN_TRANSITIONS[state] == {}
         assert state in states.RUN_TRANSITIONS[states.CLAIMED]
-
-
-def test_nobody_else_sets_a_state() -> None:
-    found = set()
-    for path in SOURCE.rglob("*.py"):
-        name = path.relative_to(SOURCE).as_posix()
-        if name.startswith("testing/"):
-            continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            targets = node.targets if isinstance(node, ast.Assign) else []
-            for target in targets:
-                parts = target.elts if isinstance(target, ast.Tuple) else [target]
-                if any(
-                    isinstance(part, ast.Attribute) and part.attr in ("state", "status") for part in parts
-                ):
-                    found.add(name)
-    assert found == set(OTHERS)
 
 
 def test_the_picture_in_the_docs_is_drawn_from_the_tables() -> None:
