@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,7 @@ from rota.testing.contracts.store_jobs import (
     make_job,
     statuses,
     task,
+    until_done,
 )
 
 if TYPE_CHECKING:
@@ -591,11 +593,12 @@ def test_threads_share_a_store(path: Path, open_store: Callable[..., SQLAlchemyJ
 
     def work(node: str) -> None:
         try:
-            store.renew(node, START, LEASE)
+            until_done(lambda: store.renew(node, START, LEASE))
             while jobs := store.due(START, {"default": 7}):
                 from rota.core.plan import plan
 
-                won = store.claim([plan(job, START) for job in jobs], node, START)
+                decisions = [plan(job, START) for job in jobs]
+                won = until_done(partial(store.claim, decisions, node, START))
                 runs = [run for decision in won for run in decision.runs]
                 claimed.extend(run.job_id for run in runs)
                 assert finish(store, runs) == []

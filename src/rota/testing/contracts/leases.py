@@ -26,6 +26,7 @@ from .store_jobs import (
     finish,
     make_job,
     statuses,
+    until_done,
 )
 from .stored import StoredJobContract
 
@@ -140,7 +141,7 @@ class LeaseContract(StoredJobContract):
 
             def act(number: int, runs: Any = runs, now: int = later, answers: Any = answers) -> None:
                 if number:
-                    answers["gone"] = store.renew(NODE, now, LEASE, runs)
+                    answers["gone"] = until_done(lambda: store.renew(NODE, now, LEASE, runs))
                 else:
                     answers["taken"] = other.rescue(OTHER, now)
 

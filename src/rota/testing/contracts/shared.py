@@ -5,6 +5,8 @@ Knows the port only, no store. See :mod:`rota.testing.contracts.stores` for how 
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from ...clock import SECOND
@@ -27,6 +29,7 @@ from .store_jobs import (
     make_job,
     running,
     statuses,
+    until_done,
 )
 
 TYPE_CHECKING = False
@@ -71,11 +74,10 @@ class SharedJobStoreContract(OrphanContract, HousekeepingContract):
 
         def work(number: int) -> None:
             node, store = f"node-{number}", stores[number]
-            store.renew(node, START, LEASE)
             for second in range(9):
-                now = START + second * SECOND
-                for won in store.claim(decide(store, now), node, now):
-                    told.extend((node, run.job_id, run.nominal) for run in won.runs)
+                told.extend(
+                    (node, run.job_id, run.nominal) for run in claim(store, START + second * SECOND, node)
+                )
 
         at_once(3, work)
         held = [(run.owner, run.job_id, run.nominal) for run in stores[0].get_runs(status=CLAIMED)]
@@ -163,9 +165,10 @@ class SharedJobStoreContract(OrphanContract, HousekeepingContract):
 
         def work(number: int) -> None:
             node = f"node-{number}"
-            store.renew(node, START, LEASE)
+            until_done(lambda: store.renew(node, START, LEASE))
             while jobs := store.due(START, {"default": 7}):
-                won = store.claim([plan(job, START) for job in jobs], node, START)
+                decisions = [plan(job, START) for job in jobs]
+                won = until_done(partial(store.claim, decisions, node, START))
                 runs = [run for decision in won for run in decision.runs]
                 claimed.extend(run.job_id for run in runs)
                 assert finish(store, runs) == []

@@ -5,12 +5,14 @@ Knows the port only, no store.
 
 from __future__ import annotations
 
+from functools import partial
 from threading import Barrier, Thread
 
-from ...clock import SECOND, moment
+from ...clock import SECOND, SYSTEM_CLOCK, moment
 from ...core.plan import plan
 from ...core.policy import with_options
 from ...core.states import succeed
+from ...errors import HeldRowsError
 from ...job.handle import Job
 from ...triggers.date import DateTrigger
 from ...triggers.interval import IntervalTrigger
@@ -95,8 +97,8 @@ def decide(store: BaseJobStore, now: int = START) -> list[Decision]:
 
 def claim(store: BaseJobStore, now: int = START, node: str = NODE) -> list[Run]:
     """Claim what is due for a node that has a lease; return the runs."""
-    store.renew(node, now, LEASE)
-    return [run for won in store.claim(decide(store, now), node, now) for run in won.runs]
+    until_done(partial(store.renew, node, now, LEASE))
+    return [run for won in until_done(lambda: store.claim(decide(store, now), node, now)) for run in won.runs]
 
 
 def finish(store: BaseJobStore, runs: Sequence[Run], now: int = START) -> list[Run]:
@@ -104,7 +106,30 @@ def finish(store: BaseJobStore, runs: Sequence[Run], now: int = START) -> list[R
     for run in runs:
         run.started_at = now
         succeed(run, None, now + SECOND)
-    return store.finish(runs, now + SECOND)
+    refused: list[Run] = []
+
+    def write() -> list[Run]:
+        nonlocal runs
+        try:
+            return [*refused, *store.finish(runs, now + SECOND)]
+        except HeldRowsError as exc:  # the others are written
+            runs = exc.runs or runs
+            refused.extend(exc.refused)
+            raise
+
+    result: list[Run] = until_done(write)
+    return result
+
+
+def until_done(step: Callable[[], Any]) -> Any:
+    """Return what a step of a scheduler returns; while somebody else holds what it changes, do it again, as a scheduler does."""
+    end = SYSTEM_CLOCK.monotonic() + 60
+    while True:
+        try:
+            return step()
+        except HeldRowsError:
+            if SYSTEM_CLOCK.monotonic() > end:
+                raise
 
 
 def running(store: BaseJobStore, job_id: str = "job") -> int:
