@@ -164,6 +164,7 @@ def test_a_store_without_transactions_says_so() -> None:
 # -------------------------------------------------------------------------------------------------------------- URLs
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("form", ["string", "url", "dotted", "method"])
 def test_a_store_url_works_wherever_a_store_is_configured(tmp_path: Path, form: str) -> None:
     url = f"sqlite:///{tmp_path / 'jobs'}"

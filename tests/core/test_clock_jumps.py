@@ -127,6 +127,7 @@ def make_world():
 # ------------------------------------------------------------------------------- nodes whose clocks are wrong or set
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_nodes_own_jump_changes_nothing_where_the_server_has_a_clock(make_world, sign):
     world = make_world(nodes=2)
@@ -206,6 +207,7 @@ def test_a_job_is_resumed_from_the_servers_time_on(make_world, wrong):
     assert [run.nominal for run in node.get_runs("job")] == [START + 1]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("wrong", [-HOUR, HOUR])
 def test_lateness_is_judged_by_the_servers_clock(make_world, wrong):
     world = make_world(nodes=2)
@@ -220,6 +222,7 @@ def test_lateness_is_judged_by_the_servers_clock(make_world, wrong):
 # --------------------------------------------------------------------------------------- the clock that counts is set
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("serves", [True, False], ids=["server", "machine"])
 @pytest.mark.parametrize("nodes", [1, FOUR])
 def test_after_the_clock_was_set_back_intervals_go_on(make_world, serves, nodes):
@@ -233,6 +236,7 @@ def test_after_the_clock_was_set_back_intervals_go_on(make_world, serves, nodes)
     world.nodes[0].remove_job("interval")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("serves", [True, False], ids=["server", "machine"])
 @pytest.mark.parametrize("nodes", [1, FOUR])
 def test_after_the_clock_was_set_forward_nothing_comes_in_a_burst(make_world, serves, nodes):
@@ -274,6 +278,7 @@ def test_clocks_that_are_set_again_and_again_cost_no_time(make_world, serves, se
     assert {run.status for run in runs} <= {"succeeded", "skipped"}
 
 
+@pytest.mark.thorough
 def test_a_time_without_a_record_is_taken_as_it_is_and_one_with_a_record_lets_the_schedule_move(make_world):
     world = make_world()
     world.nodes[0].add_job(work, "interval", seconds=10, id="job")
@@ -288,6 +293,7 @@ def test_a_time_without_a_record_is_taken_as_it_is_and_one_with_a_record_lets_th
     world.check()
 
 
+@pytest.mark.thorough
 def test_an_interval_goes_on_beside_records_that_it_meets_later(make_world):
     world = make_world()
     world.nodes[0].add_job(work, "interval", seconds=10, id="job")
@@ -341,6 +347,7 @@ def test_a_first_time_that_is_one_interval_away_stays_that_in_memory():
     assert ran
 
 
+@pytest.mark.thorough
 def test_an_interval_that_counts_from_the_end_goes_on_too(make_world):
     world = make_world()
     world.nodes[0].add_job(work, "interval", seconds=10, mode="delay", id="job")

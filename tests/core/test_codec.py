@@ -344,6 +344,7 @@ def test_registration_refuses_a_taken_name_and_a_class_it_knows_nothing_about() 
         register_type(Plain)
 
 
+@pytest.mark.thorough
 def test_a_pydantic_model_needs_only_to_be_registered() -> None:
     pydantic = pytest.importorskip("pydantic")
 

@@ -76,6 +76,7 @@ def test_more_keys_than_that_are_refused_and_so_many_are_not(value):
         dumps([value, {-1}])
 
 
+@pytest.mark.thorough
 def test_texts_may_be_as_many_keys_as_they_like():
     value = {str(number): {str(number)} for number in range(MAX_KEYS + 1)}
     assert loads(dumps(value)) == value
@@ -95,12 +96,14 @@ BIG = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("value", "why"), BIG.values(), ids=BIG)
 def test_a_value_over_a_bound_is_refused_with_the_bound(value, why):
     with pytest.raises(SerializationError, match=rf"^args: it .*{why}"):
         dumps([value], "args")
 
 
+@pytest.mark.thorough
 def test_commas_and_brackets_inside_texts_are_no_parts():
     value = ["[,{" * (MAX_PARTS // 2)]
     assert loads(dumps(value)) == value
@@ -123,6 +126,7 @@ def test_a_text_over_a_bound_is_not_read(text, why):
             read(text)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("end", ["", "\\", '\\"', "\\\n", "\n"])
 def test_a_string_that_does_not_end_is_looked_through_once(end):
     text = "[" * 200 + '"' + '\\"' * 500_000 + end
@@ -249,6 +253,7 @@ def test_every_key_of_a_pickle_counts():
         read_pickle(pickle.EMPTY_DICT + one * 10 + b".")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("make", [set, frozenset, dict.fromkeys], ids=["set", "frozenset", "dict"])
 def test_keys_of_a_pickle_that_are_made_to_collide_are_refused(make, protocol):
@@ -266,6 +271,7 @@ def test_keys_that_collide_only_when_they_are_values_are_refused(make):
             Values().value(read_pickle(pickle.dumps(value)), "args")
 
 
+@pytest.mark.thorough
 @given(
     st.lists(st.sampled_from([op.code.encode("latin1") for op in pickletools.opcodes]), max_size=60),
     st.binary(max_size=40),

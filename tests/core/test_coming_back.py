@@ -81,6 +81,7 @@ def test_a_job_for_a_past_date_runs_once_however_often_it_is_added(options, warn
     assert log == []
 
 
+@pytest.mark.thorough
 def test_a_program_that_is_started_again_does_not_repeat_a_past_date(tmp_path, warnings):
     ran = []
     for _ in range(3):
@@ -192,6 +193,7 @@ def test_a_job_that_is_set_to_a_date_that_ran_ends(options, warnings):
     assert outcomes(scheduler) == [("succeeded", None, 1)]
 
 
+@pytest.mark.thorough
 def test_jobs_that_are_imported_do_not_repeat_their_runs(tmp_path, options, warnings):
     scheduler, _ = begun(**options)
     scheduler.add_job(work, "interval", minutes=10, id="j", next_run_time=scheduler.clock.datetime())
@@ -297,6 +299,7 @@ def test_a_stored_job_that_is_resumed_late_runs_however_old_its_date_is(short_me
 # -------------------------------------------------------------------------------------------------------- by hand
 
 
+@pytest.mark.thorough
 def test_a_run_by_hand_at_the_due_instant_and_the_due_run_have_a_record_each(options):
     scheduler, _ = started(**options)
     scheduler.add_job(work, "interval", minutes=1, id="j", max_instances=3)
@@ -314,6 +317,7 @@ def test_a_run_by_hand_at_the_due_instant_and_the_due_run_have_a_record_each(opt
     ]
 
 
+@pytest.mark.thorough
 def test_many_runs_by_hand_at_one_instant_take_one_key_each(options):
     scheduler, _ = started(**options)
     scheduler.add_job(work, "interval", minutes=1, id="j")

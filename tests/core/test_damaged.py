@@ -229,6 +229,7 @@ def test_a_job_of_which_any_column_is_odd_comes_back_and_is_usable_only_if_nothi
             assert {type(text) for text in (job.id, job.name, job.executor, str(job))} == {str}
 
 
+@pytest.mark.thorough
 def test_a_job_of_which_any_two_columns_are_odd_comes_back_too() -> None:
     for one, other in combinations(range(14), 2):
         for value, more in product((*ODD, None, "x", True, -1), repeat=2):

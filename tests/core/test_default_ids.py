@@ -68,6 +68,7 @@ def test_functions_of_one_name_are_two_jobs_in_memory() -> None:
     scheduler.shutdown()
 
 
+@pytest.mark.thorough
 def test_the_main_program_names_its_jobs_by_its_file_or_module(tmp_path: Path) -> None:
     program = (
         "from rota.testing import ManualScheduler\n"

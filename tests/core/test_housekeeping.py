@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from rota.clock import SECOND
 from rota.jobstores.memory import MemoryJobStore
 from rota.testing import VirtualClock
@@ -79,6 +81,7 @@ def test_health_tells_what_housekeeping_has_left():
     assert told == [(1, 0), (0, 0), (0, 1), (0, 0)]
 
 
+@pytest.mark.thorough
 def test_housekeeping_goes_on_where_jobs_are_due_all_the_time():
     scheduler, store, _ = busy(prune=5)
     scheduler.add_job(lambda: None, "interval", seconds=0.001, id="always")

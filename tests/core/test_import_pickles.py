@@ -337,6 +337,7 @@ def test_what_is_nested_too_deeply_is_refused_and_the_process_lives(data):
         value_of(data)
 
 
+@pytest.mark.thorough
 def test_billions_of_values_from_a_few_bytes_are_refused():
     assert len(LAUGHS) < 1000
     with pytest.raises(NotTakenOver, match="too much"):

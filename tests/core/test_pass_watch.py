@@ -320,6 +320,7 @@ def ended(scheduler, job_id):
     return [run for run in scheduler.get_runs(job_id) if run.status == "succeeded"]
 
 
+@pytest.mark.thorough
 def test_a_background_scheduler_goes_on_in_a_new_thread_and_takes_the_job_back_when_its_trigger_returns():
     with hanging(BackgroundScheduler, lambda scheduler: scheduler.start()) as (scheduler, trigger, told):
         old, new = scheduler._thread, scheduler._replacement
@@ -337,6 +338,7 @@ def test_a_background_scheduler_goes_on_in_a_new_thread_and_takes_the_job_back_w
     assert not new.is_alive()
 
 
+@pytest.mark.thorough
 def test_a_shutdown_does_not_wait_for_a_trigger_that_hangs():
     trigger, scheduler = Gated(), BackgroundScheduler(lease=0.3)
     scheduler.start()
@@ -358,6 +360,7 @@ def test_a_shutdown_does_not_wait_for_a_trigger_that_hangs():
     scheduler.shutdown()
 
 
+@pytest.mark.thorough
 def test_start_of_a_blocking_scheduler_returns_after_the_shutdown_only_though_another_thread_goes_on():
     threads = []
 

@@ -60,6 +60,7 @@ except ImportError as error:
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
 def test_looking_at_the_package_needs_no_optional_library(look: str) -> None:
     libraries = {"gevent", "tornado", "twisted", "sqlalchemy", "PySide6", "PyQt6", "PySide2", "PyQt5"}

@@ -182,6 +182,7 @@ def test_a_reload_without_a_change_keeps_a_function_and_one_with_other_defaults_
         check_reference("rota_test_reloaded:f", old)
 
 
+@pytest.mark.thorough
 def test_a_textual_reference_means_what_it_leads_to(scheduler: Any) -> None:
     scheduler.start()
     job = scheduler.add_job(f"{__name__}:locked_report", "interval", seconds=10, id="text")
@@ -239,6 +240,7 @@ def f(): return 1
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("started", [False, True])
 def test_a_decorator_above_the_scheduled_job_quarantines_it(
     scheduler: Any, make: Any, started: bool, tmp_path: Path

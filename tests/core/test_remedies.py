@@ -123,6 +123,7 @@ def test_a_trigger_that_is_none(scheduler: Any, trigger: Any, message: str) -> N
         job.modify(trigger=3)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "remedy"),
     [

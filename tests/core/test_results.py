@@ -66,6 +66,7 @@ def test_of_a_large_collection_no_more_is_asked_than_is_kept() -> None:
         assert len(text) < LIMIT + 10
 
 
+@pytest.mark.thorough
 def test_an_object_of_a_registered_class_is_cut_too(registered: Any) -> None:
     _, value = kept_of(Point(1, list(range(1_000_000))))
     assert value.startswith("Point(x=1, y=[0, 1,")

@@ -194,6 +194,7 @@ def format_with(*patterns: str) -> JobFormat:
     return format
 
 
+@pytest.mark.thorough
 @given(JOBS, st.booleans())
 @settings(deadline=None, max_examples=300)
 def test_no_encoding_leads_to_a_name_that_the_list_does_not_allow(watcher, texts, hide):

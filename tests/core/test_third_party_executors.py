@@ -171,6 +171,7 @@ def test_a_shutdown_that_raises_ends_the_runs_all_the_same(executor):
     assert [run.status for run in ended.runs] == [CANCELLED]
 
 
+@pytest.mark.thorough
 def test_a_scheduler_s_shutdown_with_a_timeout_ends_although_nothing_is_reported():
     executor = Slow()
     scheduler = BackgroundScheduler(executors={"default": executor})

@@ -475,6 +475,7 @@ def until(draw, one, ones, depth):
 OPERATIONS = [either, both, without, between, on, offset, limit, starting, until]
 
 
+@pytest.mark.thorough
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(streams(), st.integers(0, 6 * 48))
 def test_every_stream_has_the_times_that_the_definition_gives_it(drawn, half_hours):

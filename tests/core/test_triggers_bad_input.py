@@ -46,6 +46,7 @@ def used(trigger: CronTrigger) -> None:
         assert CronTrigger.from_crontab(text, UTC).after(NOW) == first
 
 
+@pytest.mark.thorough
 @settings(max_examples=150, derandomize=True)
 @given(
     st.lists(TEXTS, min_size=1, max_size=7).map(" ".join), st.sampled_from(["cron", "quartz", "apscheduler3"])
@@ -75,6 +76,7 @@ def test_a_crontab_string_is_understood_whole_or_refused_at_a_column(text, diale
         used(trigger)
 
 
+@pytest.mark.thorough
 @settings(max_examples=120, derandomize=True)
 @given(
     st.dictionaries(

@@ -307,6 +307,7 @@ def test_they_come_back_from_spec_and_pickle(trigger):
 # ---------------------------------------------------------------------------------------------------------- the oracle
 
 
+@pytest.mark.thorough
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(
     st.sets(st.integers(0, 60), max_size=25),

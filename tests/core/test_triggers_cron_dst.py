@@ -181,6 +181,7 @@ def test_a_schedule_fires_as_the_minute_by_minute_oracle_says(schedule, change, 
         assert trigger.latest(first, point) == (earlier[-1], len([at for at in earlier if at >= first]))
 
 
+@pytest.mark.thorough
 @settings(max_examples=30, derandomize=True)
 @given(schedules(), st.sampled_from(CHANGES), st.sampled_from(POLICIES), st.data())
 def test_every_answer_is_a_real_time_later_than_the_last_one(schedule, change, policy, data):
@@ -198,6 +199,7 @@ def test_every_answer_is_a_real_time_later_than_the_last_one(schedule, change, p
         previous = following
 
 
+@pytest.mark.thorough
 @settings(max_examples=30, derandomize=True)
 @given(schedules(), st.sampled_from(CHANGES), st.sampled_from(["vixie", "gap-end"]), st.data())
 def test_a_schedule_that_starts_at_any_time_loses_no_run_and_doubles_none(schedule, change, policy, data):

@@ -287,6 +287,7 @@ OF_WEEK = {
 }
 
 
+@pytest.mark.thorough
 @settings(max_examples=120, derandomize=True)
 @given(
     st.sampled_from(list(DAYS)),

@@ -286,6 +286,7 @@ WORDS = st.sampled_from([
 ])  # fmt: skip
 
 
+@pytest.mark.thorough
 @settings(max_examples=300, derandomize=True)
 @given(st.lists(WORDS, max_size=7).map(" ".join), st.sampled_from(["cron", "quartz", "apscheduler3"]))
 def test_whatever_is_refused_what_is_proposed_is_understood(text, dialect):

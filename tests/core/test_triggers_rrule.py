@@ -174,6 +174,7 @@ def test_the_start_is_given_once_and_the_rule_is_a_text():
         RRuleTrigger(None)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "rule",
     [
@@ -288,6 +289,7 @@ def rules(draw: st.DrawFn) -> str:
     return ";".join(parts)
 
 
+@pytest.mark.thorough
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     rules(),

@@ -339,6 +339,7 @@ def test_a_time_just_before_midnight_with_jitter_keeps_every_day():
         assert at == instant(datetime(2026, 1, 1, 23, 59, 50, tzinfo=UTC)) + day * DAY
 
 
+@pytest.mark.thorough
 @settings(max_examples=100, derandomize=True)
 @given(
     st.integers(0, 2),

@@ -69,6 +69,7 @@ TOO_LARGE: dict[str, Callable[[], object]] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("make", TOO_LARGE.values(), ids=TOO_LARGE.keys())
 def test_what_is_too_large_is_refused_when_it_is_made(make: Callable[[], object]) -> None:
     with pytest.raises(TriggerError, match="must"):
@@ -91,6 +92,7 @@ COSTLY: dict[str, Callable[[], BaseTrigger]] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("make", COSTLY.values(), ids=COSTLY.keys())
 @pytest.mark.parametrize("ask", ["first", "after", "latest"])
 def test_a_search_that_takes_too_much_work_ends_and_says_of_which_trigger(
@@ -102,6 +104,7 @@ def test_a_search_that_takes_too_much_work_ends_and_says_of_which_trigger(
         getattr(trigger, ask)(*arguments)
 
 
+@pytest.mark.thorough
 def test_searches_among_the_times_of_a_rule_are_counted_too() -> None:
     with pytest.raises(TooMuchWorkError, match="MinusTrigger must find"):
         (cron(second="*") - rule(f"FREQ=SECONDLY;BYMINUTE={SECONDS}")).after(NOW)
@@ -127,6 +130,7 @@ def test_plain_triggers_count_nothing() -> None:
         assert work.within(5, lambda plain=plain: plain.latest(plain.after(NOW), NOW + 400 * DAY))  # type: ignore[misc]
 
 
+@pytest.mark.thorough
 def test_a_count_that_was_given_up_leaves_no_trace() -> None:
     with pytest.raises(TooMuchWorkError):
         nothing_left().after(NOW)
@@ -134,6 +138,7 @@ def test_a_count_that_was_given_up_leaves_no_trace() -> None:
     assert (cron(hour=9) | cron(hour=10)).after(NOW) is not None
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("started", [False, True])
 def test_add_job_refuses_a_trigger_whose_times_take_too_much_work(started: bool) -> None:
     scheduler = BackgroundScheduler()
@@ -148,6 +153,7 @@ def test_add_job_refuses_a_trigger_whose_times_take_too_much_work(started: bool)
             scheduler.shutdown()
 
 
+@pytest.mark.thorough
 def test_a_stored_job_whose_times_take_too_much_work_is_quarantined_and_its_neighbours_run() -> None:
     ran: list[int] = []
     scheduler = ManualScheduler()
@@ -166,6 +172,7 @@ def test_a_stored_job_whose_times_take_too_much_work_is_quarantined_and_its_neig
     scheduler.shutdown()
 
 
+@pytest.mark.thorough
 def test_no_way_leads_around_the_refusal() -> None:
     scheduler = ManualScheduler()
     scheduler.start()

@@ -478,6 +478,7 @@ def test_the_signature_that_a_decorator_declares_counts():
         util.check_callable_args(wrapper, (1, 2), {})
 
 
+@pytest.mark.thorough
 def test_the_memory_of_signatures_keeps_no_function_alive():
     def short_lived(a, *, b):
         return a, b
