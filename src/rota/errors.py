@@ -8,6 +8,7 @@ May not import anything of Rota. Each class also derives from what APScheduler 3
     │   ├── OptionTypeError (TypeError)          an option has the wrong type
     │   ├── AliasInUseError                      an alias is given twice
     │   └── UnknownTimezoneError (KeyError)      no such time zone
+    ├── QueryError (ValueError)                  what is asked of the ledger makes no sense: a word, a bound, a cursor
     ├── UnknownAliasError (KeyError)             no store, executor or plug-in of that name
     ├── MissingExtraError (ImportError)          an optional dependency is not installed
     ├── PackageLoadedError (RuntimeError)        APScheduler itself is loaded, so its name cannot mean Rota
@@ -82,6 +83,10 @@ class AliasInUseError(ConfigurationError):
 
 class UnknownTimezoneError(ConfigurationError, KeyError):
     """A time zone name that the tz database does not have."""
+
+
+class QueryError(RotaError, ValueError):
+    """What is asked of jobs and records makes no sense: an unknown word, a bound out of range, the cursor of another query."""
 
 
 class UnknownAliasError(RotaError, KeyError):

@@ -24,7 +24,7 @@ from ..util import obj_to_ref
 from .bounds import CACHE_SIZE, MAX_TEXT, TooMuch, check_job
 from .callables import callable_of
 from .damaged import DAMAGED, EARLIEST, LATEST, MOST, MOST_VERSION, is_sound_job, mended_job
-from .options import options_of, policy_of_text
+from .options import marks_of, options_of, set_options
 from .pickles import PICKLED, load_pickled, pickled
 from .triggers import plain_text, plain_trigger, trigger_of, trigger_spec
 from .unrestored import UnrestoredArgs, UnrestoredKwargs, UnrestoredTrigger, keep_call, unrestored
@@ -127,7 +127,11 @@ class JobFormat:
         finally:
             if token is not None:
                 reset_judge(token)
-        options = "{}" if job.policy is DEFAULT_POLICY else to_text(options_of(job.policy), "options")
+        rare = job._rare
+        if job.policy is DEFAULT_POLICY and not rare.tags and rare.metadata is None:
+            options = "{}"
+        else:
+            options = to_text({**options_of(job.policy), **marks_of(job)}, "options")
         if len(trigger) + len(args) + len(kwargs) > MAX_TEXT:  # rare
             try:
                 check_job(reference, trigger, args, kwargs, options)
@@ -244,7 +248,10 @@ class JobFormat:
             job.args = () if args == "[]" else tuple(self._load(args))
             if kwargs != "{}":
                 job._kwargs = dict(self._load(kwargs))
-            job.policy = DEFAULT_POLICY if options == "{}" else policy_of_text(options)
+            if options == "{}":
+                job.policy = DEFAULT_POLICY
+            else:
+                set_options(job, options)
         except BaseException as exc:  # modules of users may do anything when they are imported
             if is_interrupt(exc):
                 raise
@@ -289,7 +296,8 @@ class JobFormat:
 
             with judged_by(NO_NAMES):
                 job.trigger = _try(lambda: self._trigger_of_text(trigger), job.trigger)
-        job.policy = _try(lambda: policy_of_text(options), DEFAULT_POLICY)
+        job.policy = DEFAULT_POLICY
+        _try(lambda: set_options(job, options), None)
 
     def _dump(self, value: Any, where: str) -> str:
         try:

@@ -13,6 +13,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..job.handle import Job
+
+#: what is no policy, and stands among the options
+MARKS = ("tags", "metadata")
+
 _policies: dict[str, Policy] = {}
 
 
@@ -29,15 +34,28 @@ def options_of(policy: Policy) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value != _DEFAULTS.get(name)}
 
 
-def policy_of_text(text: str) -> Policy:
-    """Return the policy that a text of options means."""
+def marks_of(job: Job) -> dict[str, Any]:
+    """Return the tags and the metadata of a job, as far as there are any."""
+    return {name: value for name in MARKS if (value := getattr(job, name))}
+
+
+def set_options(job: Job, text: str) -> None:
+    """Set the policy, the tags and the metadata of a job to what a text of options means."""
     policy = _policies.get(text)
     if policy is None:
-        policy = with_options(DEFAULT_POLICY, loads(text, triggers=False))
-        if len(_policies) >= CACHE_SIZE:
-            _policies.clear()
-        _policies[text] = policy
-    return policy
+        options = loads(text, triggers=False)
+        marks = {name: options.pop(name) for name in MARKS if name in options}
+        policy = with_options(DEFAULT_POLICY, options)
+        if marks:
+            from ..job.marks import checked_metadata, checked_tags  # most jobs have none
+
+            job.tags = checked_tags(marks.get("tags"))
+            job.metadata = checked_metadata(marks.get("metadata"))
+        else:
+            if len(_policies) >= CACHE_SIZE:
+                _policies.clear()
+            _policies[text] = policy
+    job.policy = policy
 
 
 _DEFAULTS: dict[str, Any] = {}

@@ -10,14 +10,16 @@ from datetime import date, datetime, time
 from ..clock import moment
 from ..errors import RunNotInHandError
 from ..texts import repr_of, shortened, text_of, type_name
-from .states import CLAIMED, FAILED, end
+from .states import CLAIMED, FAILED, WAITING, end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import tzinfo
     from typing import Any, Protocol
 
     from ..job.handle import Job
+    from .details import Attempt
 
     class ShowsTime(Protocol):
         """A clock, or a store, as it knows its server's."""
@@ -82,6 +84,7 @@ class Run:
         "name",
         "nominal",
         "owner",
+        "parts",
         "permission",
         "reason",
         "retval",
@@ -94,6 +97,8 @@ class Run:
     )
 
     timezone: tzinfo | None
+    #: what is kept beside the record by the names of the parts, where it was asked for; see :mod:`rota.core.details`
+    parts: Mapping[str, str]
 
     def __init__(
         self, job_id: str, nominal: int, due: int, job: Job | None = None, executor: str = "default"
@@ -146,6 +151,35 @@ class Run:
         return self._shown(self.nominal)
 
     @property
+    def origin(self) -> str:
+        """Where the run comes from: "schedule", or "manual" if somebody asked for it."""
+        return MANUAL if self.reason == MANUAL else "schedule"
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """The attempts that are known, oldest first: the first one and the newest nine."""
+        from .details import attempts_of  # rare
+
+        return attempts_of(self, getattr(self, "parts", {}))
+
+    @property
+    def log(self) -> str | None:
+        """What the job logged or printed while it ran, as far as that is kept (``keep_log``)."""
+        return getattr(self, "parts", {}).get("log")
+
+    @property
+    def note(self) -> str | None:
+        """What the job said of its progress last."""
+        return getattr(self, "parts", {}).get("note")
+
+    @property
+    def progress(self) -> float | None:
+        """How far the job has got, from 0 to 1, as it said last; None: it has not said."""
+        from .details import progress_of  # rare
+
+        return progress_of(getattr(self, "parts", {}))
+
+    @property
     def deadline(self) -> datetime | None:
         """The time after which the run would not be started any more (``expires``), or None."""
         expires = self.job.policy.expires if self.job is not None else None
@@ -171,7 +205,7 @@ class Run:
     @property
     def ended(self) -> bool:
         """Whether the run has reached one of the end states."""
-        return self.status != CLAIMED
+        return self.status not in (CLAIMED, WAITING)
 
     def cancel(self) -> None:
         """Ask the run to stop; the job sees it as ``current_run().cancelled``. A run that has ended stays as it is.
@@ -194,6 +228,7 @@ class Run:
             "due": moment(self.due).isoformat(),
             "attempt": self.attempt,
             "status": self.status,
+            "origin": self.origin,
             "reason": self.reason,
             "node": self.owner,
             "executor": self.executor,

@@ -80,6 +80,8 @@ JOB_TRANSITIONS: dict[str, dict[str, str]] = {
 
 #: A run that a node has taken and not finished.
 CLAIMED = "claimed"
+#: A run that nobody has taken: it may start at a time of its own.
+WAITING = "waiting"
 SUCCEEDED = "succeeded"
 FAILED = "failed"
 MISSED = "missed"
@@ -106,6 +108,12 @@ RUN_TRANSITIONS: dict[str, dict[str, str]] = {
         CANCELLED: "it was stopped before or while it ran, or its job was removed before it started",
         LOST: "its node died, or its store was replaced",
         WITHHELD: "its node's lease was not renewed when it was to start",
+        WAITING: "its node gives it back until later",
+    },
+    WAITING: {
+        CLAIMED: "its time has come, and a node takes it",
+        CANCELLED: "somebody cancels it, or its job is removed",
+        LOST: "it is damaged",
     },
     WITHHELD: {
         CLAIMED: "it waits for its permission",

@@ -13,6 +13,19 @@ from ..texts import repr_of
 from ..util import convert_to_datetime, suggestion
 from .checks import checked_call, checked_executor, checked_name, checked_time, checked_trigger
 
+
+def _tags(value: Any) -> Any:
+    from .marks import checked_tags  # most jobs have none
+
+    return checked_tags(value)
+
+
+def _metadata(value: Any) -> Any:
+    from .marks import checked_metadata  # most jobs have none
+
+    return checked_metadata(value)
+
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,6 +35,8 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "name": checked_name,
     "trigger": checked_trigger,
     "executor": checked_executor,
+    "tags": _tags,
+    "metadata": _metadata,
 }
 #: what is only checked together
 _CALL = frozenset(("func", "args", "kwargs"))

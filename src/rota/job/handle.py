@@ -41,7 +41,7 @@ _UNSET: Any = object()
 class Rare:
     """What most jobs have not, in one slot of a job: a slot for each would be 16 bytes of every job. It is never changed."""
 
-    __slots__ = ("error", "kwargs", "new_id", "sealed")
+    __slots__ = ("error", "kwargs", "metadata", "new_id", "paused", "revision", "sealed", "tags")
 
     def __init__(
         self,
@@ -49,12 +49,27 @@ class Rare:
         error: str | None = None,
         sealed: str | None = None,
         new_id: bool = False,
+        tags: tuple[str, ...] = (),
+        metadata: Mapping[str, Any] | None = None,
+        revision: int = 0,
+        paused: str | None = None,
     ) -> None:
         self.kwargs = kwargs
         self.error = error
         self.sealed = sealed
         #: whether the id was made for this job, so that there are no records of it
         self.new_id = new_id
+        self.tags = tags
+        self.metadata = metadata
+        self.revision = revision
+        self.paused = paused
+
+    def but(self, **values: Any) -> Rare:
+        """Return the same with some other values."""
+        twin = Rare.__new__(Rare)
+        for name in Rare.__slots__:
+            setattr(twin, name, values[name] if name in values else getattr(self, name))
+        return twin
 
 
 NOTHING_RARE = Rare()
@@ -74,6 +89,9 @@ class Job:
     :ivar str state: "active", "paused" or "quarantined" ("ended": only unfinished runs are left)
     :ivar int running: runs that have been claimed and have not finished
     :ivar str | None error: why the job is quarantined
+    :ivar tuple[str, ...] tags: what jobs can be found by
+    :ivar Mapping metadata: what it carries for people and their programs
+    :ivar int revision: raised by each edit and pause, and by nothing else
     """
 
     __slots__ = (
@@ -269,7 +287,37 @@ class Job:
     def error(self, value: str | None) -> None:
         rare = self._rare
         if value is not rare.error:
-            self._rare = Rare(rare.kwargs, value, rare.sealed, rare.new_id)
+            self._rare = rare.but(error=value)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """What jobs can be found by, sorted."""
+        return self._rare.tags
+
+    @tags.setter
+    def tags(self, value: tuple[str, ...]) -> None:
+        if value != self._rare.tags:
+            self._rare = self._rare.but(tags=value)
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What the job carries for people and their programs: JSON-able data. Change it by :meth:`modify`."""
+        return self._rare.metadata or {}
+
+    @metadata.setter
+    def metadata(self, value: Mapping[str, Any]) -> None:
+        if value != self.metadata:
+            self._rare = self._rare.but(metadata=value or None)
+
+    @property
+    def revision(self) -> int:
+        """Raised by each edit and pause, and by nothing else: what a form or an ETag carries."""
+        return self._rare.revision
+
+    @revision.setter
+    def revision(self, value: int) -> None:
+        if value != self._rare.revision:
+            self._rare = self._rare.but(revision=value)
 
     @property
     def misfire_grace_time(self) -> int | float | None:
@@ -324,7 +372,17 @@ class Job:
     @sealed.setter
     def sealed(self, value: str | None) -> None:
         rare = self._rare
-        self._rare = Rare(rare.kwargs, rare.error, value, rare.new_id)
+        self._rare = rare.but(sealed=value)
+
+    @property
+    def paused(self) -> str | None:
+        """How the job was paused or put on hold, as a store keeps it (:mod:`rota.core.pauses`); None: nobody has said more."""
+        return self._rare.paused
+
+    @paused.setter
+    def paused(self, value: str | None) -> None:
+        if value != self._rare.paused:
+            self._rare = self._rare.but(paused=value)
 
     @property
     def _kwargs(self) -> Mapping[str, Any] | None:
@@ -335,7 +393,8 @@ class Job:
     def _kwargs(self, value: Mapping[str, Any] | None) -> None:
         rare = self._rare
         if value is not rare.kwargs:
-            self._rare = Rare(value, rare.error, rare.sealed, rare.new_id)
+            plain = rare is NOTHING_RARE or rare is ONLY_NEW_ID  # as nearly always, and three times as fast
+            self._rare = Rare(value, None, None, rare.new_id) if plain else rare.but(kwargs=value)
 
     @property
     def _scheduler(self) -> Any:

@@ -19,6 +19,7 @@ from ..errors import (
     TransientJobError,
 )
 from ..logs import GuardedLogger, LoggerAttribute, given_logger
+from .searchable import Searchable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def __getattr__(name: str) -> Any:
     return of_module(__name__, name)
 
 
-class BaseJobStore(ABC):
+class BaseJobStore(Searchable, ABC):
     """Base class of all job stores.
 
     A third-party store implements the eight abstract methods, as in APScheduler 3. It then runs on one node, and its ledger is
@@ -93,7 +94,7 @@ class BaseJobStore(ABC):
         self._alias = alias
         self._logger = f"rota.jobstores.{alias}"
 
-    def shutdown(self) -> None:  # noqa: B027  # optional to override, as in APScheduler
+    def shutdown(self) -> None:  # optional to override, as in APScheduler
         """Free what the store opened itself. What the user passed in stays open."""
 
     def reopen(self) -> None:
@@ -146,10 +147,10 @@ class BaseJobStore(ABC):
         """Untie this store object from its scheduler."""
         self._holder = None
 
-    def before_fork(self) -> None:  # noqa: B027  # most stores leave all that they have to the parent
+    def before_fork(self) -> None:  # most stores leave all that they have to the parent
         """Lock what a forked copy of this store keeps, so that it is whole; called right before a fork, in any thread."""
 
-    def after_fork(self) -> None:  # noqa: B027
+    def after_fork(self) -> None:
         """Release what :meth:`before_fork` locks; called in the parent process."""
 
     def forked(self) -> None:
@@ -170,7 +171,7 @@ class BaseJobStore(ABC):
         if format is not None:
             format.restrict(allowed)
 
-    def check_job(self, job: Job) -> None:  # noqa: B027  # a store of live objects takes everything
+    def check_job(self, job: Job) -> None:  # a store of live objects takes everything
         """Refuse a job that the store cannot keep, before anything is stored.
 
         :raises TransientJobError: if the callable has no importable name and the store needs one
@@ -404,7 +405,7 @@ class BaseJobStore(ABC):
         """
         return []
 
-    def leave(self, node: str, runs: Sequence[Run], now: int) -> None:  # noqa: B027  # nothing to do without leases
+    def leave(self, node: str, runs: Sequence[Run], now: int) -> None:  # nothing to do without leases
         """Give back claimed runs that were not started, and end the node's lease.
 
         If other runs of the node are still under way, the lease is not ended, and runs out by itself.
@@ -485,7 +486,7 @@ class BaseJobStore(ABC):
 
         return overdue(self.get_due_jobs(moment(now)), now, executors)
 
-    def on_wake(self, wake: Callable[[], None]) -> None:  # noqa: B027  # stores without push have nothing to call
+    def on_wake(self, wake: Callable[[], None]) -> None:  # stores without push have nothing to call
         """Take a function to call when another process has changed a job that is due soon."""
 
     # -- the clock -----------------------------------------------------------------------------------------------

@@ -17,12 +17,29 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ..core.changes import Change
     from ..core.plan import Decision
     from ..core.recorded import Recorded
     from ..core.run import Run
 
 #: How many records the memory of a process keeps for a store.
 RING_SIZE = 10_000
+
+
+class Beside:
+    """What is kept beside jobs and records in memory.
+
+    :ivar parts: texts by name, for the key of each run
+    :ivar changes: the last edits of each job, newest first
+    :ivar node: the id of the one node, and what it says of itself
+    """
+
+    __slots__ = ("changes", "node", "parts")
+
+    def __init__(self) -> None:
+        self.parts: dict[tuple[str, int], dict[str, str]] = {}
+        self.changes: dict[str, list[Change]] = {}
+        self.node: tuple[str, str] | None = None
 
 
 class MemoryLedger:
@@ -32,6 +49,7 @@ class MemoryLedger:
     """
 
     def __init__(self, size: int = RING_SIZE) -> None:
+        self.size = size
         self.lock = RLock()
         #: how many runs of each job are under way; of the memory store, which counts on its jobs, those of jobs that left it
         self.running: dict[str, int] = {}
@@ -46,6 +64,22 @@ class MemoryLedger:
         #: the records of each job, for jobs that are added again; brought up to date when it is needed, and bounded by the ring
         self._index: dict[str, list[Recorded]] = {}
         self._index_size = 0
+
+    @property
+    def beside(self) -> Beside:
+        """What is kept beside jobs and records; made when it is needed first."""
+        beside: Beside | None = self.__dict__.get("_beside")
+        if beside is None:
+            beside = self.__dict__.setdefault("_beside", Beside())
+        return beside
+
+    def everything(self) -> list[Run]:
+        """Return all records, runs under way among them, in no order."""
+        with self.lock:  # a copy, as other threads go on writing
+            runs = [*self.under_way, *self._ended]
+        for run in runs:
+            label(run)  # those under way still have their jobs
+        return runs
 
     def record(self, records: Sequence[Run], node: str) -> None:
         """Keep records of nominal times that did not run.

@@ -14,6 +14,7 @@ from ...core.plan import plan
 from ...core.states import CLAIMED, QUARANTINED
 from ...engine.guarded import claim_singly
 from ...errors import ConflictingIdError, JobLookupError
+from .beside import SharedBesideContract
 from .housekeeping import HousekeepingContract
 from .orphans import OrphanContract
 from .store_jobs import (
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from ...jobstores.base import BaseJobStore
 
 
-class SharedJobStoreContract(OrphanContract, HousekeepingContract):
+class SharedJobStoreContract(OrphanContract, SharedBesideContract, HousekeepingContract):
     """What a durable store that several processes may use at once must do, too."""
 
     # -- two stores, one database --------------------------------------------------------------------------------

@@ -39,6 +39,10 @@ def task(*args: Any, **kwargs: Any) -> None:
     """Be the callable of the tests' jobs."""
 
 
+def other_task() -> None:
+    """Be another callable of the tests' jobs."""
+
+
 def _wrapped(function: Any) -> Any:
     from functools import wraps  # import time
 

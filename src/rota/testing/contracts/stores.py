@@ -41,10 +41,12 @@ from ...core.states import (
 )
 from ...errors import ConflictingIdError, JobLookupError
 from ...triggers.interval import IntervalTrigger
+from .beside import BesideContract
 from .clocks import ClockContract
 from .overridden import OverriddenContract
 from .recorded import RecordedTimesContract
 from .records import RecordContract
+from .searching import SearchContract
 from .store_jobs import (
     LEASE,
     NODE,
@@ -67,7 +69,9 @@ if TYPE_CHECKING:
     from ...jobstores.base import BaseJobStore
 
 
-class JobStoreContract(RecordContract, RecordedTimesContract, ClockContract, OverriddenContract):
+class JobStoreContract(
+    RecordContract, RecordedTimesContract, SearchContract, BesideContract, ClockContract, OverriddenContract
+):
     """What every job store with a ledger of its own must do."""
 
     @pytest.fixture

@@ -1,0 +1,168 @@
+"""What is kept of a run beside its record, and written only when there is something: its attempts, log, progress and note.
+
+Pure. A store keeps the *parts* of a run as texts by name, and does not read them; here they get their meaning.
+"""
+
+from __future__ import annotations
+
+from json import dumps, loads
+
+from ..clock import moment
+from ..texts import shortened
+from .states import CLAIMED, SUCCEEDED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from .run import Run
+
+#: The names of parts.
+LOG, NOTE, PROGRESS, BEAT = "log", "note", "progress", "beat"
+_ATTEMPT = "attempt:"
+#: The longest name of a part (characters) and the longest part (bytes as UTF-8).
+LONGEST_NAME = 32
+LONGEST_PART = 64 * 1024
+#: The longest note (bytes as UTF-8), and the longest text of an attempt (characters).
+LONGEST_NOTE = 1024
+LONGEST_ERROR = 2048
+#: Of its attempts a run keeps the first and so many of the newest.
+NEWEST = 9
+
+#: The outcomes of attempts that no status of a run names.
+DIED, SNOOZED, GIVEN_BACK = "died", "snoozed", "given back"
+
+
+class Attempt:
+    """One time that a node took a run to execute it.
+
+    :ivar int number: 1 for the first; what it shows as the fence in the ledger
+    :ivar str outcome: "succeeded", "failed", "timed_out", "cancelled", "skipped", "died", "snoozed", "given back"; "claimed": it
+        is under way
+    :ivar int | None started_at: instant; None: it did not begin, or nobody knows
+    :ivar int | None finished_at: instant; None: it is under way, or its node died
+    :ivar str | None node: the node that had it
+    :ivar str | None error_type: the class of the exception
+    :ivar str | None error: its text
+    :ivar str | None traceback: of the first attempt and of the last only
+    """
+
+    __slots__ = ("error", "error_type", "finished_at", "node", "number", "outcome", "started_at", "traceback")
+
+    def __init__(self, number: int, outcome: str, node: str | None = None) -> None:
+        self.number = number
+        self.outcome = outcome
+        self.node = node
+        self.started_at: int | None = None
+        self.finished_at: int | None = None
+        self.error_type: str | None = None
+        self.error: str | None = None
+        self.traceback: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the attempt as JSON-able data (times are ISO 8601, UTC)."""
+        return {
+            "attempt": self.number,
+            "outcome": self.outcome,
+            "node": self.node,
+            "started": _iso(self.started_at),
+            "finished": _iso(self.finished_at),
+            "error_type": self.error_type,
+            "error": self.error,
+            "traceback": self.traceback,
+        }
+
+    def __repr__(self) -> str:
+        return f"<Attempt {self.number} {self.outcome}>"
+
+
+def part_of_attempt(attempt: Attempt) -> tuple[str, str]:
+    """Return name and text of the part that keeps an attempt."""
+    values = {name: getattr(attempt, name) for name in Attempt.__slots__ if name != "number"}
+    kept = {name: value for name, value in values.items() if value is not None}
+    return f"{_ATTEMPT}{attempt.number}", dumps(kept, ensure_ascii=False, separators=(",", ":"))
+
+
+def last_attempt(run: Run) -> Attempt:
+    """Return the attempt that a record itself tells of."""
+    attempt = Attempt(run.attempt, run.status, run.owner)
+    attempt.started_at, attempt.finished_at = run.started_at, run.finished_at
+    if run.status not in (CLAIMED, SUCCEEDED):
+        attempt.error_type = run.error_type
+        attempt.error = None if run.error is None else shortened(run.error, LONGEST_ERROR)
+        attempt.traceback = run.traceback
+    return attempt
+
+
+def attempts_of(run: Run, parts: Mapping[str, str]) -> list[Attempt]:
+    """Return the attempts of a run that are known, oldest first; the last is what its record says.
+
+    :param parts: the parts that are kept of the run; what cannot be read is left out
+    """
+    found: dict[int, Attempt] = {}
+    for name, text in parts.items():
+        number = _number(name)
+        if number is not None and number < run.attempt:
+            found[number] = _attempt_of(number, text)
+    if run.attempt > 0:
+        found[run.attempt] = last_attempt(run)
+    return [found[number] for number in sorted(found)]
+
+
+def superfluous(parts: Mapping[str, str]) -> list[str]:
+    """Return the names of the parts of attempts that are neither the first nor among the newest."""
+    numbers = sorted(number for name in parts if (number := _number(name)) is not None)
+    return [f"{_ATTEMPT}{number}" for number in numbers[1:-NEWEST]]
+
+
+def progress_of(parts: Mapping[str, str]) -> float | None:
+    """Return the progress of a run, from 0 to 1; None: nothing sound is known."""
+    try:
+        progress = float(parts[PROGRESS])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return progress if 0 <= progress <= 1 else None
+
+
+def cut(text: str, most: int) -> str:
+    """Return the beginning of a text that is at most so many bytes long as UTF-8."""
+    return text.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
+
+
+def newest(text: str, most: int) -> str:
+    """Return the end of a text that is at most so many bytes long as UTF-8."""
+    return text.encode("utf-8", "replace")[-most:].decode("utf-8", "ignore") if most > 0 else ""
+
+
+def _number(name: str) -> int | None:
+    number = name.removeprefix(_ATTEMPT)
+    return int(number) if number != name and number.isascii() and number.isdecimal() else None
+
+
+def _attempt_of(number: int, text: str) -> Attempt:
+    attempt = Attempt(number, DIED)
+    try:
+        values = loads(text)
+        for name, kind in _KINDS.items():
+            value = values.get(name)
+            if type(value) is kind:
+                setattr(attempt, name, value)
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        pass  # what is damaged says nothing
+    return attempt
+
+
+_KINDS: dict[str, type] = {
+    "outcome": str,
+    "node": str,
+    "started_at": int,
+    "finished_at": int,
+    "error_type": str,
+    "error": str,
+    "traceback": str,
+}
+
+
+def _iso(instant: int | None) -> str | None:
+    return None if instant is None else moment(instant).isoformat()
