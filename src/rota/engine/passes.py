@@ -18,7 +18,7 @@ from ..texts import error_text, shortened
 from .announcements import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
 from .backoff import FIRST_PAUSE, LONGEST_PAUSE
 from .clock_jumps import TURN, bring_forward, go_on
-from .guarded import claim_singly, recount_busy
+from .damage import claim_singly, recount_busy
 from .pass_watch import PassLeftBehind
 from .rooms import PASS
 from .submission import hand_over, submit
