@@ -21,7 +21,7 @@ from rota.errors import ConfigurationError, SerializationError, UnknownOptionErr
 from rota.executors.base import current_run
 from rota.executors.pool import ProcessPoolExecutor
 from rota.executors.process_handle import WorkerProcess
-from rota.executors.process_worker import pack_call
+from rota.executors.process_main import pack_call
 from rota.executors.steps import chain
 from rota.testing.contracts.executor_jobs import PATIENCE, Ended, add, wait_for_file
 from rota.testing.contracts.executors import ExecutorContract

@@ -21,7 +21,7 @@ from ..core.states import CANCELLED, LOST, MISSED, end, succeed
 from ..errors import ConfigurationError, SerializationError, UnknownOptionError, WorkerProcessError
 from ..texts import error_text, text_of
 from .process_handle import Settings, WorkerDied, WorkerProcess, forget_all, is_being_prepared
-from .process_worker import pack_call
+from .process_main import pack_call
 from .steps import NOT_STARTED, cancel_group, may_start
 from .worker_pool import WorkerPool
 
