@@ -1,7 +1,7 @@
 """The claim protocol: claim, finish, give back, take over.
 
 Each method is one step inside a transaction of the caller; it decides nothing that the planner has decided. The statements are in
-``run_statements``.
+``run_statements``, the order of the tries is in ``run_writes``.
 """
 
 from __future__ import annotations

@@ -22,7 +22,6 @@ try:
 except ImportError as exc:
     raise MissingExtraError("SQLAlchemyJobStore", "sql") from exc
 
-from .claims import Claims
 from .damage import Damage
 from .engines import check_connection
 from .healing import Healing
@@ -33,6 +32,7 @@ from .layout import Tables
 from .leases import Leases, Nodes
 from .opening import earlier_jobs, open_tables
 from .pruning import Pruning
+from .run_writes import RunWrites
 from .runs import Runs
 from .server import Server
 from .transactions import Transactions
@@ -124,7 +124,7 @@ class SQLAlchemyJobStore(DurableJobStore):
         self._history = History(tables)
         self._damage = Damage(tables, self._jobs)
         self._job_writes = JobWrites(self._transactions, self._jobs, self._wakeups)
-        self._claims = Claims(
+        self._run_writes = RunWrites(
             self._transactions, self._runs, self._nodes, self._history, self._wakeups, format, identity
         )
         self._leases = Leases(
@@ -298,7 +298,7 @@ class SQLAlchemyJobStore(DurableJobStore):
 
         :raises StoreError: if ``node`` never had a lease
         """
-        won = self._claims.claim(decisions, node, now)
+        won = self._run_writes.claim(decisions, node, now)
         for decision in won:
             self._bounds.count(decision.job.id, len(decision.runs) + len(decision.records))
         return won
@@ -307,7 +307,7 @@ class SQLAlchemyJobStore(DurableJobStore):
         """Record ended runs in one transaction; return those whose fence is not the store's any more."""
         if not runs:
             return []
-        return self._claims.finish(runs, now)
+        return self._run_writes.finish(runs, now)
 
     def get_runs(
         self,

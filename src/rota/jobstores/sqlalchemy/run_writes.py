@@ -1,4 +1,4 @@
-"""Claims and ends, in the order of their tries: at first as if nobody else were there, then with care.
+"""Claims and ends of runs, in the order of the tries: at first as if nobody else were there, then with care.
 
 What one try does is in ``runs``. It does not change the planner's decisions.
 """
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 TRIES = 10
 
 
-class Claims:
+class RunWrites:
     """Claims runs of one store, and records how they ended."""
 
     def __init__(
