@@ -125,18 +125,17 @@ class SQLAlchemyJobStore(DurableJobStore):
         self._damage = Damage(tables, self._jobs)
         self._job_writes = JobWrites(self._transactions, self._jobs, self._wakeups)
         self._run_writes = RunWrites(
-            self._transactions, self._runs, self._nodes, self._history, self._wakeups, format, identity
-        )
-        self._leases = Leases(
             self._transactions,
-            self._nodes,
-            self._runs,
             self._jobs,
+            self._runs,
+            self._nodes,
+            self._history,
+            self._wakeups,
             format,
             identity,
             self._job_of,
-            self._measure,
         )
+        self._leases = Leases(self._transactions, self._nodes, self._runs, identity, self._measure)
 
     @property
     def engine(self) -> Engine:
@@ -343,7 +342,7 @@ class SQLAlchemyJobStore(DurableJobStore):
 
         A run whose job cannot be restored here is left to other nodes, or to the time when it can.
         """
-        return self._leases.rescue(node, now, room, known, in_doubt, ownerless, self._time_from(now))
+        return self._run_writes.rescue(node, now, room, known, in_doubt, ownerless, self._time_from(now))
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
