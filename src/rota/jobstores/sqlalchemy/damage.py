@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ...job.handle import Job
     from .jobs import Jobs
     from .layout import Tables
-    from .runs import Orphan
+    from .orphans import Orphan
     from .transactions import Transactions
 
 #: At most so many distinct values of a column are looked at; there are fewer, unless somebody has written values of their own.

@@ -10,14 +10,14 @@ from sqlalchemy import bindparam, case, func, select
 from ...clock import HELD
 from ...core.states import ACTIVE, CLAIMED, ENDED, QUARANTINED
 from ..base import COUNTED
-from .forms import NEW, PARTS
+from .forms import MARKS, NEW, PARTS
 from .prepared import Prepared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from sqlalchemy import Column, Insert
+    from sqlalchemy import Column, Insert, Table
     from sqlalchemy import Select as SqlSelect
 
     from .databases.statements import Values
@@ -50,15 +50,18 @@ class JobStatements:
             c.running,
             c.error,
         )
+        #: the same with what only some jobs have, which is nothing to those who run them
+        self.all_columns: tuple[Column[Any], ...] = (*self.columns, *(c[name] for name in MARKS))
         self._reads()
         self._writes()
+        self._tags(tables.tags)
         self._counts()
 
     def _reads(self) -> None:
         c = self._jobs.c
-        self.visible: Select = select(*self.columns).where(c.state != ENDED)
+        self.visible: Select = select(*self.all_columns).where(c.state != ENDED)
         self.one = self.visible.where(c.id == bindparam("b_id"))
-        self.some: Select = select(*self.columns).where(c.id.in_(bindparam("ids", expanding=True)))
+        self.some: Select = select(*self.all_columns).where(c.id.in_(bindparam("ids", expanding=True)))
         in_order = case((c.next_due.is_(None), 1), else_=0), c.next_due, c.id
         self.page = self.visible.order_by(*in_order)
         active: Select = select(*self.columns).where(c.state == ACTIVE, c.next_due <= bindparam("b_now"))
@@ -90,7 +93,11 @@ class JobStatements:
         update = jobs.update().where(c.id == bindparam("b_id")).values(changes)
         # R1, for the change of a job by its user.
         self.save = update.where(c.version == bindparam("b_version"), c.state != ENDED)
-        self.revive = update.values(created=bindparam("created")).where(c.state == ENDED)
+        marks: dict[str, Any] = {name: bindparam(name) for name in MARKS}
+        self.save_marked = self.save.values(marks)
+        self.mark = jobs.update().where(c.id == bindparam("b_id")).values(marks)
+        nothing = dict.fromkeys(("durations", "failures", "horizon", "parent", *MARKS))
+        self.revive = update.values(created=bindparam("created"), **nothing).where(c.state == ENDED)
         self.delete = jobs.delete().where(c.id == bindparam("b_id"), c.state != ENDED)
         self.delete_ended = jobs.delete().where(c.id == bindparam("b_id"), c.state == ENDED)
         # R1, for a job that comes out of quarantine.
@@ -108,6 +115,10 @@ class JobStatements:
             ),
             *("state", "next_due", "updated", "b_id", "b_version"),
         )
+
+    def _tags(self, tags: Table) -> None:
+        self.untag = tags.delete().where(tags.c.job_id == bindparam("b_id"))
+        self.tag = tags.insert()
 
     def _inserted(self, value: Values) -> Insert:
         """Return the INSERT of a job, with as many runs under way as the ledger says."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ...clock import Clock
     from ..retention import Retention
-    from .history import History
+    from .history import Forgotten, History
     from .server import Server
 
 #: How many records are left is counted anew after so many steps.
@@ -109,7 +109,7 @@ class Pruning:
             left = max(len(keys) - size, 0)
             yield left
 
-    def _forget(self, keys: Sequence[tuple[str, int]], began: int) -> None:
+    def _forget(self, keys: Sequence[Forgotten], began: int) -> None:
         if keys:
-            self._server.step(partial(self._history.forget, keys=keys))
+            self._server.step(partial(self._history.forget, records=keys))
             self._pace.note(len(keys), self._clock.monotonic() - began)

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, case, or_, select
 
 from ...clock import HELD
 from ...core.states import CLAIMED, ENDED
-from .forms import CLAIMS, ENDS, FENCE, LAST_ENDS, PLAIN_ENDS
+from .forms import CLAIMS, ENDS, EXTRA, FENCE, LAST_ENDS, PLAIN_ENDS, RECORD
 from .prepared import Prepared
 
 TYPE_CHECKING = False
@@ -68,10 +68,15 @@ class RunStatements:
             alike=("state", "running", "error", "updated", "b_most"),
         )
         self.drop = Prepared(lambda value: jobs.delete().where(c.id == value("b_id")), "b_id")
-        columns = [column.name for column in runs.c]
         # R4: job and nominal time are the key of the table, so that a second record of a time is refused.
         self.insert = Prepared(
-            lambda value: value.inserted(runs, **{name: value(name) for name in columns}), *columns
+            lambda value: value.inserted(runs, **{name: value(name) for name in RECORD}), *RECORD
+        )
+        #: the same for what only some runs have
+        self.insert_whole = Prepared(
+            lambda value: value.inserted(runs, **{name: value(name) for name in (*RECORD, *EXTRA)}),
+            *RECORD,
+            *EXTRA,
         )
         self.insert_claimed = Prepared(
             lambda value: value.inserted(runs, **{name: value(name) for name in CLAIMS}),
