@@ -115,7 +115,7 @@ class Beside:
         """Return the nodes that hold a lease, or held one within the last day; see the port."""
         nodes, runs = self._tables.nodes.c, self._tables.runs.c
         claimed = select(runs.owner, func.count()).where(runs.status == CLAIMED).group_by(runs.owner)
-        under_way: dict[Any, int] = {owner: count for owner, count in conn.execute(claimed)}
+        under_way: dict[Any, int] = dict(conn.execute(claimed).tuples().all())
         rows = select(nodes.id, nodes.started, nodes.lease_until, nodes.about, nodes.draining)
         found = []
         for id, started, until, about, draining in conn.execute(rows.order_by(nodes.id)):

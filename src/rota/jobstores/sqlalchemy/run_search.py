@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, func, not_, select, union_all
 
 from ...codec.damaged import EARLIEST, LATEST, text_instead
 from ...core.extras import ORIGINS, SCHEDULE
-from ...core.queries import COUNTED, key_of_run
+from ...core.queries import key_of_run
 from ...core.run import MANUAL
 from ...core.states import CLAIMED, END_STATES, MISSED, SKIPPED, SUCCEEDED, WAITING
 from ..searching import Part
@@ -74,19 +74,19 @@ class RunSearch:
         self._history.label(conn, runs)
         return Part(runs, last, len(rows))
 
-    def count(self, conn: Connection, query: RunQuery) -> int:
-        """Return how many records a query wants that the index alone tells, counted up to one more than COUNTED."""
+    def count(self, conn: Connection, query: RunQuery, most: int) -> int:
+        """Return how many records a query wants that the index alone tells, counted up to ``most``."""
         runs, (first, end) = self._runs.c, _bounds(query)
         conditions = (runs.nominal >= first, runs.nominal < end)
         if query.job_ids is not None:
             counted = select(runs.nominal).where(runs.job_id.in_(sorted(query.job_ids)), *conditions)
         else:
-            newest = select(runs.nominal).where(*conditions).order_by(runs.nominal.desc()).limit(COUNTED + 1)
+            newest = select(runs.nominal).where(*conditions).order_by(runs.nominal.desc()).limit(most)
             parts = [newest.where(runs.status == status).subquery() for status in _statuses(query)]
             if not parts:
                 return 0
             counted = select(union_all(*map(select, parts)).subquery())
-        some = counted.limit(COUNTED + 1).subquery()
+        some = counted.limit(most).subquery()
         return conn.scalar(select(func.count()).select_from(some)) or 0
 
     def one(self, conn: Connection, job_id: str, nominal: int) -> Run | None:

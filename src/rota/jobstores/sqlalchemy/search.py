@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from ...core.queries import COUNTED, Count
+from ...core.queries import Count
+from .. import searching
 from ..searchable import Searchable
 from .beside import Beside
 from .counts import Counts
@@ -62,8 +63,9 @@ class SearchedTables(Searchable):
         """Return how many records a query wants, by the index if that alone tells; see the port."""
         if not is_led(query):
             return super().count_runs(query)
-        number = self._transactions.read(partial(self._run_search.count, query=query))
-        return Count(min(number, COUNTED), number <= COUNTED)
+        most = searching.COUNTED
+        number = self._transactions.read(partial(self._run_search.count, query=query, most=most + 1))
+        return Count(min(number, most), number <= most)
 
     def run_counts(self, since: int, until: int, query: RunQuery | None = None) -> dict[int, dict[str, int]]:
         """Return how many records there are by hour and status; see the port."""
