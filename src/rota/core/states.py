@@ -97,7 +97,8 @@ WITHHELD = "withheld"
 #: The states in which a run can end; each run ends in exactly one.
 END_STATES = (SUCCEEDED, FAILED, MISSED, SKIPPED, TIMED_OUT, CANCELLED, LOST)
 
-#: What may follow each state of a run, and why. Nothing follows an end, unless somebody asks for the run once more.
+#: What may follow each state of a run, and why. A run that has ended ends no second time; it may be
+#: asked for once more.
 RUN_TRANSITIONS: dict[str, dict[str, str]] = {
     CLAIMED: {
         SUCCEEDED: "the job returned",
