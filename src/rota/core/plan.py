@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from ..clock import HELD, SECOND
 from ..interrupts import is_interrupt
-from .run import MANUAL, Run
-from .states import ACTIVE, ENDED, MISSED, QUARANTINED, SKIPPED, end
+from .run import Run
+from .states import ACTIVE, ENDED, MANUAL, MISSED, QUARANTINED, SKIPPED, end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -94,6 +94,9 @@ LOST = "lost"
 #: a store knows.
 WITHHELD = "withheld"
 
+#: The origin of a run that somebody asked for, apart from the schedule.
+MANUAL = "manual"
+
 #: The states in which a run can end; each run ends in exactly one.
 END_STATES = (SUCCEEDED, FAILED, MISSED, SKIPPED, TIMED_OUT, CANCELLED, LOST)
 
