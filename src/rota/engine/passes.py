@@ -248,6 +248,13 @@ class StorePass:
             damaged, state.housekeeping.damaged = state.housekeeping.damaged, []
             now = store.now()
             self._carry_out(self._plan(damaged, now), now)
+        if state.housekeeping.resumed:
+            from .pauses_over import resumed  # rare
+
+            paused, state.housekeeping.resumed = state.housekeeping.resumed, []
+            now = store.now()
+            self._carry_out(list(resumed(paused, now)), now)
+            wait = 0.0
         if pause is not None:
             wait = pause if wait is None else min(wait, pause)
         if state.asked.next_waiting is not None:
