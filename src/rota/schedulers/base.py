@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from ..engine.completions import Completions
     from ..engine.engine import Engine
     from ..engine.store_state import StoreState
+    from ..executors.around import Calls
     from ..executors.base import BaseExecutor
     from ..job.handle import Job
     from ..jobstores.base import BaseJobStore
@@ -325,6 +326,22 @@ class BaseScheduler(metaclass=ABCMeta):
         """Take a listener off the list."""
         with self._listeners_lock:
             self._listening.remove(callback)
+
+    # -- around every call ------------------------------------------------------------------------------------------
+
+    def add_middleware(self, around: Callable[[Run], Any]) -> None:
+        """Enter ``around(run)``, a context manager, just before each call of a job, and leave it just after.
+
+        The first that is added is the outermost. It is entered where the job is called: in its thread, task, greenlet or worker
+        process. It sees what the job raises, and can stop the call by raising. What a middleware does wrong (it raises, suppresses
+        the error of a job, or returns no context manager) fails that run, with words that say so, and nothing else.
+
+        :param around: a function of one argument, the run (as :func:`rota.current_run` returns it). For ``async def`` jobs it may
+            return an asynchronous context manager, or one that is both
+        :raises OptionTypeError: if it cannot be called in this way
+        :raises ConfigurationError: if there is a process pool, and its workers could not import it
+        """
+        self._registry.around.add_middleware(around)
 
     # -- adding jobs ---------------------------------------------------------------------------------------------
 
@@ -905,6 +922,10 @@ class BaseScheduler(metaclass=ABCMeta):
     @property
     def _engine(self) -> Engine | None:
         return self._lifecycle.engine
+
+    @property
+    def _calls(self) -> Calls | None:
+        return self._registry.calls
 
     @property
     def _closed(self) -> Event:

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from ..core.run import Run
     from ..engine.engine import Engine
     from ..engine.store_state import StoreState
+    from ..executors.around import Calls
     from ..logs import GuardedLogger
+    from .around import Around
     from .book import JobBook
     from .hooks import Hooks
 
@@ -46,6 +48,22 @@ class Registry:
     def __init__(self, scheduler: Hooks, book: JobBook) -> None:
         self._scheduler = scheduler
         self._book = book
+        #: what is around the calls of jobs; None: nothing ever was
+        self._around: Around | None = None
+
+    @property
+    def around(self) -> Around:
+        """What the scheduler has around its calls, made when it is first asked for."""
+        if self._around is None:
+            from .around import Around  # most programs have nothing around their calls
+
+            self._around = Around(self._scheduler)
+        return self._around
+
+    @property
+    def calls(self) -> Calls | None:
+        """How executors call jobs; None: plainly."""
+        return None if self._around is None else self._around.calls
 
     def make_lock(self) -> None:
         """Make a new lock of the host's kind: that of the parent may be held for ever in a forked child."""
@@ -69,6 +87,9 @@ class Registry:
                 raise JobTypeError(
                     f"Expected an executor instance or a string, got {type(executor).__name__} instead"
                 )
+            calls = self.calls
+            if calls is not None or "_perform" in executor.__dict__:  # it may have been another scheduler's
+                executor.use_calls(calls)
             is_started = scheduler.state != STATE_STOPPED and self._book.runs_jobs
             if is_started:
                 executor.start(scheduler, alias)

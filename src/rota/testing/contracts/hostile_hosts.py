@@ -6,6 +6,7 @@ Part of :class:`~rota.testing.contracts.hosts.HostContract`; knows the public in
 from __future__ import annotations
 
 import threading
+from contextlib import asynccontextmanager
 from contextvars import Context
 from datetime import timedelta
 from time import sleep
@@ -15,13 +16,13 @@ import pytest
 from ...clock import SECOND, SYSTEM_CLOCK
 from ...events import EVENT_ALL, EVENT_SCHEDULER_STALLED
 from ...triggers.base import BaseTrigger
-from . import hostile_jobs
+from . import hostile_jobs, middleware_jobs
 from .executor_jobs import look_and_set, look_and_set_async, setting
 from .host_access import PATIENCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from datetime import datetime
     from typing import Any
 
@@ -137,6 +138,76 @@ class HostileHostContract:
 
     def _ended(self, scheduler: Any) -> list[Any]:
         return [run for run in scheduler.get_runs(limit=1000) if run.ended and run.job_id != "neighbour"]
+
+    def test_each_call_is_inside_the_middleware_of_its_scheduler(self, host: Host, scheduler: Any) -> None:
+        """Functions and coroutines, of jobs that were added before it and after it, outermost first."""
+        scheduler.add_job(middleware_jobs.look, id="before")
+        scheduler.add_middleware(middleware_jobs.outer)
+        host.start(scheduler)
+        scheduler.add_middleware(middleware_jobs.inner)
+        for func in (middleware_jobs.look, middleware_jobs.look_async, middleware_jobs.look_later):
+            host.call(scheduler.add_job, func, id=func.__name__)
+        host.wait_until(lambda: len(self._ended(scheduler)) == 4, "all have ended")
+        found = {run.job_id: run.retval for run in self._ended(scheduler)}
+        assert found.pop("before").startswith("outer of before")
+        assert found == {id: f"outer of {id} > inner" for id in ("look", "look_async", "look_later")}
+
+    def test_hostile_middleware_costs_its_own_runs_only(self, host: Host, scheduler: Any) -> None:
+        """It raises anything anywhere, hides errors, or returns what cannot be entered."""
+        ticks: list[int] = []
+        scheduler.add_middleware(middleware_jobs.outer)
+        scheduler.add_middleware(middleware_jobs.hostile)
+        host.start(scheduler)
+        host.call(scheduler.add_job, lambda: ticks.append(1), "interval", seconds=0.05, id="neighbour")
+        words = {}
+        for func, kinds in (
+            (middleware_jobs.asked, middleware_jobs.WRONGS),
+            (middleware_jobs.asked_async, middleware_jobs.WRONGS),
+            (middleware_jobs.fail_as_asked, middleware_jobs.WRONG_ABOUT_ERRORS),
+            (middleware_jobs.fail_as_asked_async, middleware_jobs.WRONG_ABOUT_ERRORS),
+        ):
+            for kind, (_, said) in kinds.items():
+                id = f"{func.__name__} {kind}"
+                host.call(scheduler.add_job, func, args=[kind], id=id)
+                words[id] = said
+        host.wait_until(lambda: len(self._ended(scheduler)) == len(words), "all have ended")
+        seen = len(ticks)
+        host.wait_until(lambda: len(ticks) > seen, "the neighbour runs on")
+        for run in self._ended(scheduler):
+            assert (run.status, run.error_type) == ("failed", "MiddlewareError"), (run.job_id, run.error)
+            assert words[run.job_id] in run.error, run.job_id
+        assert not {run.status for run in scheduler.get_runs("neighbour")} & {"failed", "lost", "cancelled"}
+        host.shutdown(scheduler, timeout=10)
+        host.wait_until(scheduler._closed.is_set, "the scheduler is shut down")
+
+    def test_middleware_that_never_leaves_holds_its_own_run_only(self, host: Host, scheduler: Any) -> None:
+        """The run stays under way, as one whose job does not return; a shutdown leaves it behind in its time."""
+        gate, entered = threading.Event(), threading.Event()
+
+        @asynccontextmanager
+        async def never_leaving(run: Any) -> AsyncIterator[None]:
+            yield
+            while run.job_id == "stuck" and not gate.is_set():
+                entered.set()
+                try:
+                    await host.nap()
+                except BaseException:
+                    continue
+
+        scheduler.add_middleware(never_leaving)
+        host.start(scheduler)
+        host.call(scheduler.add_job, middleware_jobs.look_async, id="stuck")
+        host.wait_until(entered.is_set, "it is about to be left")
+        host.call(scheduler.add_job, middleware_jobs.look_async, id="other")
+        host.wait_until(lambda: self._ended(scheduler), "another run has ended")
+        assert [run.job_id for run in self._ended(scheduler)] == ["other"]
+        assert [run.status for run in scheduler.get_runs("stuck")] == ["claimed"]
+        before = SYSTEM_CLOCK.monotonic()
+        host.shutdown(scheduler, timeout=0.1)
+        host.wait_until(scheduler._closed.is_set, "the scheduler is shut down")
+        assert SYSTEM_CLOCK.monotonic() - before < 15 * SECOND
+        gate.set()
+        host.pause(0.1)
 
     def test_a_trigger_that_hangs_is_seen_and_told_and_its_job_runs_when_it_returns(self, host: Host) -> None:
         """How long something takes changes no job; a host that can go on without it does."""
