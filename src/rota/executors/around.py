@@ -41,16 +41,19 @@ class Calls:
     """How the jobs of one scheduler are called.
 
     :ivar middleware: what is entered before each call, outermost first
-    :ivar resources: what parameters that are annotated with Inject are filled with, by name
     :ivar started: called with each run just before its job is called; None: nobody wants to know
+    :ivar resources: what parameters that are annotated with Inject are filled with, by name
     """
 
     def __init__(
-        self, middleware: Sequence[Middleware] = (), resources: Mapping[str, Any] | None = None
+        self,
+        middleware: Sequence[Middleware] = (),
+        started: Callable[[Run], object] | None = None,
+        resources: Mapping[str, Any] | None = None,
     ) -> None:
         self.middleware = tuple(middleware)
+        self.started = started
         self.resources: Mapping[str, Any] = {} if resources is None else resources
-        self.started: Callable[[Run], object] | None = None
 
     def packed(self, pack: Callable[..., bytes]) -> bytes | None:
         """Return what worker processes have around their calls, packed; None: nothing.

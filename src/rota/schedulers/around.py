@@ -1,29 +1,40 @@
-"""What a scheduler has around its calls: its middleware. Its executors are told when that changes.
+"""What a scheduler has around its calls: its middleware, and the word that a run has started, for those who listen.
 
-It calls nothing of it; :mod:`rota.executors.around` does, where the runs are carried out.
+Its executors are told when that changes. It calls no middleware: :mod:`rota.executors.around` does, where the runs are carried out.
 """
 
 from __future__ import annotations
 
+from ..engine.announcements import local
+from ..events import EVENT_JOB_STARTED, JobStartedEvent
 from ..executors.around import Calls, named_middleware
+from ..interrupts import is_interrupt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+    from ..core.run import Run
     from ..executors.around import Middleware
+    from ..logs import GuardedLogger
     from .hooks import Hooks
+    from .listeners import Listeners
 
 
 class Around:
     """The middleware of one scheduler.
 
     :param scheduler: the scheduler, for its executors
+    :param listening: its listeners
+    :param log: returns its logger
     :ivar calls: how its executors call jobs; None: plainly
     """
 
-    def __init__(self, scheduler: Hooks) -> None:
+    def __init__(self, scheduler: Hooks, listening: Listeners, log: Callable[[], GuardedLogger]) -> None:
         self._scheduler = scheduler
+        self._log = log
+        self._listening = listening
         self._middleware: tuple[Middleware, ...] = ()
         self.calls: Calls | None = None
 
@@ -37,9 +48,17 @@ class Around:
         with self._scheduler._executors_lock:
             self._choose((*self._middleware, named))
 
+    def choose(self) -> None:
+        """Have all executors call jobs as it is wanted now."""
+        with self._scheduler._executors_lock:
+            self._choose(self._middleware)
+
     def _choose(self, middleware: tuple[Middleware, ...]) -> None:
         """Have all executors call jobs inside this middleware; if one of them cannot, all stays as it was."""
-        calls = Calls(middleware) if middleware else None
+        is_told = self._listening.mask & EVENT_JOB_STARTED
+        calls = None
+        if middleware or is_told:
+            calls = Calls(middleware, self._tell_started if is_told else None)
         executors = list(self._scheduler._executors.values())
         try:
             for executor in executors:
@@ -49,3 +68,14 @@ class Around:
                 executor.use_calls(self.calls)
             raise
         self._middleware, self.calls = middleware, calls
+
+    def _tell_started(self, run: Run) -> None:
+        """Send the event of a run that is about to be called; that costs the run nothing but time."""
+        try:
+            alias = getattr(run.job, "_jobstore_alias", None)
+            event = JobStartedEvent(EVENT_JOB_STARTED, run.job_id, alias, local(run.job, run.nominal), run)
+            self._scheduler._enqueue_event(event)
+        except BaseException as exc:  # a host may override it
+            if is_interrupt(exc):
+                raise
+            self._log().error("The start of %r cannot be told", run, exc_info=exc)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from contextvars import Context
     from datetime import datetime, timedelta, tzinfo
     from threading import Event
-    from typing import IO, Any, Self, TypeVar
+    from typing import IO, Any, Self, TypeVar, overload
 
     from ..clock import Clock
     from ..compat.schedulers import ListenersView
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from .event_queue import EventQueue
 
     Function = TypeVar("Function", bound=Callable[..., Any])
+    AnyEvent = TypeVar("AnyEvent", bound=SchedulerEvent)
 
 __all__ = ("STATE_PAUSED", "STATE_RUNNING", "STATE_STOPPED", "BaseScheduler")
 
@@ -127,6 +128,7 @@ class BaseScheduler(metaclass=ABCMeta):
         self._lifecycle = Lifecycle(self, self._book, self._registry)
         self._parts = self._new_jobs, self._book, self._registry, self._lifecycle
         self._make_locks()
+        self._listening.changed = self._registry.listeners_changed
         if not getattr(type(self)._dispatch_event, "is_rotas", False):
             self._listening.queue_all_for(self._dispatch_event)
         self._find_job: Callable[[str, str | None], Job | None] = self._book.find
@@ -304,16 +306,26 @@ class BaseScheduler(metaclass=ABCMeta):
             drain_store(self._lifecycle, state)
         self._tell(SchedulerEvent(EVENT_JOBSTORE_REMOVED, alias))
 
-    def add_listener(self, callback: Callable[[Any], Any], mask: int = EVENT_ALL) -> None:
-        """Call ``callback`` with each event whose code is in ``mask``.
+    if TYPE_CHECKING:
+
+        @overload
+        def add_listener(self, callback: Callable[[AnyEvent], Any], mask: type[AnyEvent]) -> None: ...
+
+        @overload
+        def add_listener(self, callback: Callable[[Any], Any], mask: int = ...) -> None: ...
+
+    def add_listener(
+        self, callback: Callable[[Any], Any], mask: int | type[SchedulerEvent] = EVENT_ALL
+    ) -> None:
+        """Call ``callback`` with each event whose code is in ``mask``, or that is of that class.
 
         :param callback: a function of one argument. Events of a caller's own act (a job is added, changed or removed, the scheduler
             is started, paused or shut down …) call it in that caller's thread, before the method returns. Events of the engine (a
             run was submitted, has ended …) wait for it in a queue and call it one after another, in order: in a thread of its own,
             on the scheduler's loop where there is one. It may take its time and may raise; if more than 10 000 events wait, the
             oldest are dropped, and :meth:`health` counts them
-        :param mask: an OR of event codes (:mod:`rota.events`)
-        :raises OptionTypeError: if ``callback`` is no plain function of one argument, or ``mask`` no number
+        :param mask: an OR of event codes, or an event class (:mod:`rota.events`): type checkers know then what ``callback`` gets
+        :raises OptionTypeError: if ``callback`` is no plain function of one argument, or ``mask`` neither of the two
         """
         given: object = callback
         if given is None:  # APScheduler takes it, and logs an error for each event

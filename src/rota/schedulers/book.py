@@ -5,14 +5,16 @@ Before ``start()`` they wait in a list; from then on they are in the job stores.
 
 from __future__ import annotations
 
-from ..core.states import NEW, undo_job_state
+from ..core.states import NEW, PAUSED, undo_job_state
 from ..errors import ConflictingIdError, JobLookupError, SchedulerNotRunningError, StoreConflictError
 from ..events import (
     EVENT_ALL_JOBS_REMOVED,
     EVENT_JOB_ADDED,
     EVENT_JOB_MODIFIED,
+    EVENT_JOB_PAUSED,
     EVENT_JOB_REMOVED,
     JobEvent,
+    JobPausedEvent,
     SchedulerEvent,
 )
 from ..interrupts import is_interrupt
@@ -330,11 +332,14 @@ class JobBook:
                     # One whose schedule is over by that is stored all the same: the claim ends it.
                     with AskedBy(scheduler):
                         pass_over([draft], store, now, self.log, LOOK_ALWAYS)
+            is_paused = draft.state == PAUSED != job.state
             if store.save_job(draft, version):
                 if job.version == version:  # not a live object
                     job = draft
                 if self.listening.mask & EVENT_JOB_MODIFIED:
                     tell(scheduler, JobEvent(EVENT_JOB_MODIFIED, job_id, alias), self.log)
+                if is_paused and self.listening.mask & EVENT_JOB_PAUSED:
+                    tell(scheduler, JobPausedEvent(EVENT_JOB_PAUSED, job_id, alias), self.log)
                 if scheduler.state == STATE_RUNNING:
                     self.wake_for(job, alias)
                 return job

@@ -9,6 +9,7 @@ from ..errors import AliasInUseError, ConfigurationError, JobTypeError, Schedule
 from ..events import (
     EVENT_EXECUTOR_ADDED,
     EVENT_EXECUTOR_REMOVED,
+    EVENT_JOB_STARTED,
     EVENT_JOBSTORE_ADDED,
     SchedulerEvent,
 )
@@ -57,13 +58,18 @@ class Registry:
         if self._around is None:
             from .around import Around  # most programs have nothing around their calls
 
-            self._around = Around(self._scheduler)
+            self._around = Around(self._scheduler, self._book.listening, lambda: self.log)
         return self._around
 
     @property
     def calls(self) -> Calls | None:
         """How executors call jobs; None: plainly."""
         return None if self._around is None else self._around.calls
+
+    def listeners_changed(self) -> None:
+        """Have executors tell of starts if somebody listens to that now, and not if nobody does."""
+        if self._around is not None or self._book.listening.mask & EVENT_JOB_STARTED:
+            self.around.choose()
 
     def make_lock(self) -> None:
         """Make a new lock of the host's kind: that of the parent may be held for ever in a forked child."""

@@ -129,6 +129,20 @@ class MiddlewareContract:
         self.wait(ended, 1)
         assert run.status == CANCELLED, run.error
 
+    def test_each_start_is_told_once_before_the_run_ends_and_only_of_what_is_called(
+        self, executor: BaseExecutor
+    ) -> None:
+        """What was cancelled before it began has not started."""
+        told: list[tuple[str, bool]] = []
+        executor.use_calls(Calls(started=lambda run: told.append((run.id, run.ended))))
+        runs = [self.run_of((add, add_async)[number % 2], number) for number in range(6)]
+        runs += [self.run_of(fail_with, ValueError, "no"), self.run_of(fail_async, ValueError, "no")]
+        cancelled = self.run_of(add, 1)
+        cancelled.cancel()
+        self.carry_out(executor, *runs, cancelled)
+        assert sorted(told) == sorted((run.id, False) for run in runs)
+        assert [run.status for run in runs] == [SUCCEEDED] * 6 + [FAILED] * 2
+
     def test_without_middleware_a_call_is_plain_again(self, executor: BaseExecutor) -> None:
         """An executor may be given to a scheduler that has none."""
         executor.use_calls(inside(jobs.refusing))
