@@ -32,6 +32,7 @@ __all__ = (
     "EVENT_JOB_MAX_INSTANCES",
     "EVENT_JOB_MISSED",
     "EVENT_JOB_MODIFIED",
+    "EVENT_JOB_ON_FAILURE_ERROR",
     "EVENT_JOB_PAUSED",
     "EVENT_JOB_QUARANTINED",
     "EVENT_JOB_REFUSED",
@@ -51,6 +52,7 @@ __all__ = (
     "JobCancelRequestedEvent",
     "JobEvent",
     "JobExecutionEvent",
+    "JobOnFailureErrorEvent",
     "JobPausedEvent",
     "JobQuarantineEvent",
     "JobStartedEvent",
@@ -103,7 +105,9 @@ EVENT_JOB_STARTED = 2**27
 EVENT_JOB_PAUSED = 2**28
 #: a run that is under way on this node was asked to stop
 EVENT_JOB_CANCEL_REQUESTED = 2**29
-EVENT_ALL = 2**30 - 1
+#: what a job wanted to be called with a failed run (``on_failure``) has failed itself, or could not be called
+EVENT_JOB_ON_FAILURE_ERROR = 2**30
+EVENT_ALL = 2**31 - 1
 
 
 class _Event:
@@ -237,6 +241,31 @@ class JobCancelRequestedEvent(JobEvent):
         self.run = run
 
 
+class JobOnFailureErrorEvent(JobEvent):
+    """What a job wanted to be called with a failed run (``on_failure``) has failed itself, or could not be called.
+
+    :ivar datetime scheduled_run_time: the nominal time of the failed run
+    :ivar str reason: what is wrong
+    :ivar BaseException | None exception: what it raised
+    :ivar Run run: the record of the failed run
+    """
+
+    def __init__(
+        self,
+        code: int,
+        job_id: str,
+        jobstore: str | None,
+        reason: str,
+        exception: BaseException | None,
+        run: Run,
+    ) -> None:
+        super().__init__(code, job_id, jobstore)
+        self.scheduled_run_time = run.scheduled_run_time
+        self.reason = reason
+        self.exception = exception
+        self.run = run
+
+
 class JobSubmissionEvent(JobEvent):
     """Runs of a job were handed to an executor, or left out because the job ran already as often as it may.
 
@@ -334,12 +363,14 @@ CODES: dict[type[SchedulerEvent], int] = {
         | EVENT_JOB_RESTORED
         | EVENT_JOB_STARTED
         | EVENT_JOB_CANCEL_REQUESTED
+        | EVENT_JOB_ON_FAILURE_ERROR
         | _OF_SUBMISSIONS
         | _OF_RUNS
     ),
     JobPausedEvent: EVENT_JOB_PAUSED,
     JobStartedEvent: EVENT_JOB_STARTED,
     JobCancelRequestedEvent: EVENT_JOB_CANCEL_REQUESTED,
+    JobOnFailureErrorEvent: EVENT_JOB_ON_FAILURE_ERROR,
     JobQuarantineEvent: EVENT_JOB_QUARANTINED,
     JobSubmissionEvent: _OF_SUBMISSIONS,
     JobExecutionEvent: _OF_RUNS,

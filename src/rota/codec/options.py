@@ -5,7 +5,7 @@ Pure, apart from a bounded memory of what has been read.
 
 from __future__ import annotations
 
-from ..core.policy import DEFAULT_POLICY, Policy, seconds_of, with_options
+from ..core.policy import DEFAULT_POLICY, Policy, seconds_of, telling, with_options
 from .bounds import CACHE_SIZE
 from .values import loads
 
@@ -25,6 +25,7 @@ def options_of(policy: Policy) -> dict[str, Any]:
         "expires": seconds_of(policy.expires),
         "on_lost": policy.on_lost,
         "max_attempts": policy.max_attempts,
+        "on_failure": policy.on_failure,
     }
     return {name: value for name, value in options.items() if value != _DEFAULTS.get(name)}
 
@@ -33,7 +34,11 @@ def policy_of_text(text: str) -> Policy:
     """Return the policy that a text of options means."""
     policy = _policies.get(text)
     if policy is None:
-        policy = with_options(DEFAULT_POLICY, loads(text, triggers=False))
+        options = loads(text, triggers=False)
+        reference = options.pop("on_failure", None) if type(options) is dict else None
+        policy = with_options(DEFAULT_POLICY, options)
+        if reference is not None:  # it is looked up when it is to be called: a job runs without it, too
+            policy = telling(policy, reference)
         if len(_policies) >= CACHE_SIZE:
             _policies.clear()
         _policies[text] = policy

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: The reason of a run that somebody asked for, apart from the schedule.
 MANUAL = "manual"
+#: That of the call of what a job wants to be told of failures; it is in no ledger.
+ON_FAILURE = "on_failure"
 
 #: Strings and integers up to these lengths are kept as they are.
 _SHORT = 1_000

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..clock import SECOND
 from ..core.plan import plan, quarantine
+from ..core.policy import Policy
 from ..core.room import admit
 from ..core.states import CANCELLED, ENDED, QUARANTINED
 from ..core.walks import NotYet
@@ -372,6 +373,9 @@ class StorePass:
                 self._outlet.logger.debug("Run %r is taken over", run)
                 run.permission = permission
                 taken.append(run)
+        if Policy.some_tell:
+            state.completions.failures.note(rescued)
+            state.completions.failures.tell()
         if again:
             self._outlet.logger.warning(
                 "%d runs of dead nodes are executed again (job store %r)", again, state.alias

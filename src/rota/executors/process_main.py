@@ -60,7 +60,10 @@ def pack_call(run: Run, around: bytes | None = None) -> bytes:
         _zone_of(job),
     )
     try:
-        call: tuple[Any, ...] = (times, job.name, job.policy.key(), job.func, job.args, job.kwargs)
+        policy = job.policy.key()
+        if job.policy.on_failure is not None:  # others are told of that, and not there
+            policy = (*policy[:-1], None)
+        call: tuple[Any, ...] = (times, job.name, policy, job.func, job.args, job.kwargs)
         if around is not None:
             call = (*call, around)
         if type(job.func) is FunctionType and not job.kwargs and all(type(arg) in _ATOMS for arg in job.args):

@@ -84,7 +84,7 @@ class BaseScheduler(metaclass=ABCMeta):
     :param timezone: the default zone of triggers and naive datetimes, as object or name (the local zone)
     :param jobstore_retry_interval: the longest wait in seconds between two tries with a store that fails (10)
     :param job_defaults: defaults for ``misfire_grace_time``, ``coalesce``, ``max_instances``, ``expires``,
-        ``on_lost``, ``max_attempts``
+        ``on_lost``, ``max_attempts``, ``on_failure``
     :param jobstores: job stores by alias: objects, URLs (``postgresql://…``), or dictionaries with ``type`` (plug-in name),
         ``class`` or ``url`` and arguments
     :param executors: executors by alias: objects, or dictionaries with ``type`` or ``class`` and arguments
@@ -375,6 +375,7 @@ class BaseScheduler(metaclass=ABCMeta):
         expires: float | timedelta | None = undefined,
         on_lost: str = undefined,
         max_attempts: int = undefined,
+        on_failure: Callable[[Run], Any] | str | None = undefined,
         connection: Any = None,
         **trigger_args: Any,
     ) -> Job:
@@ -399,6 +400,9 @@ class BaseScheduler(metaclass=ABCMeta):
         :param expires: seconds after the due time at which a run that still waits in a queue is not started any more
         :param on_lost: what happens to a run whose process died (durable stores): "rerun" (the default) or "lost"
         :param max_attempts: how often such a run is started at most (default 3); a run that fails is not started again
+        :param on_failure: what to call with a run that has failed for good (failed or lost): a function of one argument, plain or
+            ``async def``, or a reference to one. It is called at most once, by the job's executor, on the node that has recorded
+            the end; what it raises is logged, told by an event, and hurts nothing
         :param connection: (SQL stores) a SQLAlchemy ``Connection`` with a transaction of yours on the store's database: the job is
             added inside it, and exists exactly if you commit. No event is sent, as nobody here learns whether you do
         :param trigger_args: the arguments of the trigger that ``trigger`` names
@@ -412,6 +416,7 @@ class BaseScheduler(metaclass=ABCMeta):
         """
         if self._new_jobs.allowed_callables is not None:
             self._new_jobs.check_callable(func, jobstore)
+            self._new_jobs.check_callable(on_failure, jobstore)
         job, options = self._new_jobs.make(
             func,
             trigger,
@@ -427,6 +432,7 @@ class BaseScheduler(metaclass=ABCMeta):
             expires,
             on_lost,
             max_attempts,
+            on_failure,
             **trigger_args,
         )
         if connection is not None:

@@ -28,8 +28,9 @@ def modify(book: JobBook, job_id: str, jobstore: str | None, changes: dict[str, 
     """Change attributes of a job; return it."""
     if "executor" in changes and book.goes_to_stores():
         book.check_executor(changes["executor"])
-    if isinstance(changes.get("func"), str):
-        book.new_jobs.check_callable(changes["func"], book.scheduler._lookup_job(job_id, jobstore)[1])
+    for name in ("func", "on_failure"):
+        if isinstance(changes.get(name), str):
+            book.new_jobs.check_callable(changes[name], book.scheduler._lookup_job(job_id, jobstore)[1])
     if "trigger" in changes:
         book.new_jobs.check_work(changes["trigger"])
     options = None

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..core.policy import Policy
+    from ..core.run import Run
     from ..jobstores.base import BaseJobStore
     from ..logs import GuardedLogger
     from ..trust.allowlist import AllowList
@@ -42,7 +43,15 @@ LATE = MINUTE
 EXACT = SECOND // 1000
 #: For how many callables a scheduler warns that their jobs have no ids.
 _MOST_COPIED = 100
-_OPTION_ORDER = ("misfire_grace_time", "coalesce", "max_instances", "expires", "on_lost", "max_attempts")
+_OPTION_ORDER = (
+    "misfire_grace_time",
+    "coalesce",
+    "max_instances",
+    "expires",
+    "on_lost",
+    "max_attempts",
+    "on_failure",
+)
 assert set(_OPTION_ORDER) == set(OPTION_NAMES)
 #: The names of the parameters of add_job(), for suggestions.
 PARAMETERS = (
@@ -94,6 +103,7 @@ class NewJobs:
         expires: float | timedelta | None = undefined,
         on_lost: str = undefined,
         max_attempts: int = undefined,
+        on_failure: Callable[[Run], Any] | str | None = undefined,
         **trigger_args: Any,
     ) -> tuple[Job, dict[str, Any]]:
         """Make a job that is not stored yet; return it and the options of its policy that were given."""
@@ -104,11 +114,20 @@ class NewJobs:
             and expires is _UNSET  # type: ignore[unreachable]  # mypy takes an int for something that is never Any
             and on_lost is _UNSET
             and max_attempts is _UNSET
+            and on_failure is _UNSET
             and coalesce is _UNSET
         ):
             options = _NO_OPTIONS  # type: ignore[unreachable]
         else:
-            given = (misfire_grace_time, coalesce, max_instances, expires, on_lost, max_attempts)
+            given = (
+                misfire_grace_time,
+                coalesce,
+                max_instances,
+                expires,
+                on_lost,
+                max_attempts,
+                on_failure,
+            )
             options = _options_of(given)
         if trigger == "crontab" and id is not None:
             trigger_args.setdefault("seed", id)  # of H, so that each job has its own place
@@ -141,6 +160,7 @@ class NewJobs:
         for number, arguments in enumerate(jobs):
             _check_arguments(number, arguments)
             self.check_callable(arguments["func"], jobstore)
+            self.check_callable(arguments.get("on_failure"), jobstore)
             job, options = self.make(**arguments)
             made.append(job)
             if options:

@@ -14,7 +14,7 @@ from time import sleep
 import pytest
 
 from ...clock import SECOND, SYSTEM_CLOCK
-from ...events import EVENT_ALL, EVENT_SCHEDULER_STALLED
+from ...events import EVENT_ALL, EVENT_SCHEDULER_STALLED, JobOnFailureErrorEvent
 from ...triggers.base import BaseTrigger
 from . import hostile_jobs, middleware_jobs
 from .executor_jobs import look_and_set, look_and_set_async, setting
@@ -179,6 +179,38 @@ class HostileHostContract:
         assert not {run.status for run in scheduler.get_runs("neighbour")} & {"failed", "lost", "cancelled"}
         host.shutdown(scheduler, timeout=10)
         host.wait_until(scheduler._closed.is_set, "the scheduler is shut down")
+
+    def test_what_is_to_be_told_of_a_failure_is_called_once_and_hurts_nobody(
+        self, host: Host, scheduler: Any
+    ) -> None:
+        """Functions and coroutines; what it raises is told, and its run stays as it is."""
+        told: list[str] = []
+        errors: list[Any] = []
+
+        def tell(run: Any) -> None:
+            told.append(run.job_id)
+
+        async def tell_async(run: Any) -> None:
+            await host.nap()
+            told.append(run.job_id)
+
+        def exploding(run: Any) -> None:
+            told.append(run.job_id)
+            raise SystemExit("told")
+
+        scheduler.add_listener(errors.append, JobOnFailureErrorEvent)
+        host.start(scheduler)
+        for func in (middleware_jobs.fail_as_asked, middleware_jobs.fail_as_asked_async):
+            for handler in (tell, tell_async, exploding):
+                id = f"{func.__name__} {handler.__name__}"
+                host.call(scheduler.add_job, func, args=["no"], id=id, on_failure=handler)
+        host.wait_until(lambda: len(told) == 6 and len(errors) == 2, "all have been told")
+        assert len(set(told)) == 6
+        assert {event.reason for event in errors} == {"SystemExit: told"}
+        assert [run.status for run in scheduler.get_runs()] == ["failed"] * 6
+        host.shutdown(scheduler)
+        host.wait_until(scheduler._closed.is_set, "the scheduler is shut down")
+        assert len(told) == 6
 
     def test_middleware_that_never_leaves_holds_its_own_run_only(self, host: Host, scheduler: Any) -> None:
         """The run stays under way, as one whose job does not return; a shutdown leaves it behind in its time."""
