@@ -189,6 +189,11 @@ class ResourceMissingError(InvalidJobError, LookupError):
         return _resource_missing, (self.name, self.args)
 
 
+def in_workers(name: str) -> str:
+    """Return what to do about a resource that worker processes lack."""
+    return f"a worker process makes its own: set scheduler.resources.in_workers[{name!r}] to a function that returns it"
+
+
 def _resource_missing(name: str, args: tuple[Any, ...]) -> ResourceMissingError:
     error = ResourceMissingError(name)
     error.args = args

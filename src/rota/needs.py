@@ -15,17 +15,21 @@ from .interrupts import is_interrupt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from typing import Any
 
-#: for each function, its parameters that are resources: position, name, and the name of the resource
-_found: WeakKeyDictionary[FunctionType, tuple[tuple[int, str, str], ...]] = WeakKeyDictionary()
+    #: position, name, name of the resource, and whether there is no default that could stand for it
+    Need = tuple[int, str, str, bool]
+
+#: The names of all resources that callables of jobs cannot do without. While it is empty, nobody need be asked for what it has.
+ASKED: set[str] = set()
+_found: WeakKeyDictionary[FunctionType, tuple[Need, ...]] = WeakKeyDictionary()
 
 
 def needs_of(
     func: Any, args: Collection[Any] = (), kwargs: Mapping[str, Any] | None = None
-) -> Mapping[str, str]:
-    """Return the parameters that are to be filled with resources, and the names of these; those that are given are left out.
+) -> Sequence[Need]:
+    """Return the parameters that are to be filled with resources, without those that are given.
 
     :param func: a callable
     :param args: the positional arguments that it is given
@@ -33,7 +37,7 @@ def needs_of(
     :raises JobTypeError: if an annotation that speaks of Inject cannot be evaluated
     """
     if "rota.inject" not in sys.modules:
-        return _NOTHING
+        return ()
     given, named = len(args), set(kwargs or ())
     while isinstance(func, partial):
         given += len(func.args)
@@ -46,30 +50,43 @@ def needs_of(
     elif not isinstance(func, FunctionType):
         func, given = getattr(type(func), "__call__", None), given + 1  # noqa: B004  # which, not whether
     if not isinstance(func, FunctionType):
-        return _NOTHING
+        return ()
     needs = _found.get(func)
     if needs is None:
-        needs = _found[func] = _needs(func)
-    if not needs:
-        return _NOTHING
-    return {name: resource for place, name, resource in needs if place >= given and name not in named}
+        needs = _found[func] = tuple(_needs(func))
+        ASKED.update(resource for _, _, resource, is_required in needs if is_required)
+    return [need for need in needs if need[0] >= given and need[1] not in named] if needs else ()
 
 
-_NOTHING: Mapping[str, str] = {}
+def required_by(job: Any) -> Sequence[str]:
+    """Return the names of the resources that a job cannot do without."""
+    return [
+        resource
+        for _, _, resource, is_required in needs_of(job.func, job.args, job._rare.kwargs)
+        if is_required
+    ]
 
 
-def _needs(func: FunctionType) -> tuple[tuple[int, str, str], ...]:
+def lacking(job: Any) -> Sequence[str]:
+    """Return the names of the resources that a job needs and its scheduler does not have."""
+    if not ASKED:
+        return ()
+    asked = getattr(job._home[0], "_lacking", None)
+    return () if asked is None else asked(job)
+
+
+def _needs(func: FunctionType) -> Iterator[Need]:
     code = func.__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    positional = code.co_argcount
-    found = []
+    first_default = code.co_argcount - len(func.__defaults__ or ())
     for name, annotation in func.__annotations__.items():
-        if name in names:
-            resource = _resource(func, name, annotation)
-            if resource is not None:
-                place = names.index(name)
-                found.append((place if place < positional else sys.maxsize, name, resource))
-    return tuple(found)
+        resource = _resource(func, name, annotation) if name in names else None
+        if resource is not None:
+            place = names.index(name)
+            if place < code.co_argcount:
+                yield place, name, resource, place < first_default
+            else:
+                yield sys.maxsize, name, resource, name not in (func.__kwdefaults__ or ())
 
 
 def _resource(func: FunctionType, name: str, annotation: Any) -> str | None:

@@ -15,7 +15,7 @@ from ..callables import (
     iscoroutinefunction_partial,
     obj_to_ref,
 )
-from ..errors import ArgumentMismatchError, MiddlewareError, OptionTypeError, ResourceMissingError
+from ..errors import ArgumentMismatchError, MiddlewareError, OptionTypeError, ResourceMissingError, in_workers
 from ..needs import needs_of
 from ..texts import error_text, repr_of, shortened, type_name
 from .steps import _current, _traceback, is_coroutine, is_coroutine_function, is_ours, is_stopped_by
@@ -90,8 +90,15 @@ class Calls:
         kwargs = job._rare.kwargs or {}
         needs = needs_of(job.func, job.args, kwargs)
         if needs:
-            kwargs = {**kwargs, **{name: self.resource(resource) for name, resource in needs.items()}}
+            kwargs = dict(kwargs)
+            for _, name, resource, is_required in needs:
+                if is_required or self.has(resource):
+                    kwargs[name] = self.resource(resource)
         return job.func(*job.args, **kwargs)
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a resource of that name."""
+        return name in self.resources
 
     def resource(self, name: str) -> Any:
         """Return a resource.
@@ -120,6 +127,10 @@ class WorkerCalls(Calls):
         self._factories = factories
         self.made = made
 
+    def has(self, name: str) -> bool:
+        """Return whether there is a resource of that name, or what makes it."""
+        return name in self._factories
+
     def resource(self, name: str) -> Any:
         """Return a resource; what its factory raises is the outcome of the run, and the next run tries again.
 
@@ -127,10 +138,7 @@ class WorkerCalls(Calls):
         """
         factory = self._factories.get(name)
         if factory is None:
-            raise ResourceMissingError(
-                name,
-                f"a worker process makes its own: set scheduler.resources.in_workers[{name!r}] to a function",
-            )
+            raise ResourceMissingError(name, in_workers(name))
         if name not in self.made or self.made[name][0] != factory:
             self.made[name] = factory, factory()
         return self.made[name][1]

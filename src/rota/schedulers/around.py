@@ -1,4 +1,4 @@
-"""What a scheduler has around its calls: its middleware, and the word that a run has started, for those who listen.
+"""What a scheduler has around its calls: middleware, resources, and the word that a run has started, for those who listen.
 
 Its executors are told when that changes. It calls no middleware: :mod:`rota.executors.around` does, where the runs are carried out.
 """
@@ -10,6 +10,9 @@ from ..engine.announcements import local
 from ..events import EVENT_JOB_STARTED, JobStartedEvent
 from ..executors.around import Calls, named_middleware
 from ..interrupts import is_interrupt
+from ..needs import required_by
+from .book import STATE_RUNNING
+from .resources import Resources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,13 +21,14 @@ if TYPE_CHECKING:
 
     from ..core.run import Run
     from ..executors.around import Middleware
+    from ..job.handle import Job
     from ..logs import GuardedLogger
     from .hooks import Hooks
     from .listeners import Listeners
 
 
 class Around:
-    """The middleware of one scheduler.
+    """The middleware and the resources of one scheduler.
 
     :param scheduler: the scheduler, for its executors
     :param listening: its listeners
@@ -37,6 +41,7 @@ class Around:
         self._log = log
         self._listening = listening
         self._middleware: tuple[Middleware, ...] = ()
+        self.resources = Resources(self._resources_changed)
         self.calls: Calls | None = None
 
     def add_middleware(self, around: Any) -> None:
@@ -49,6 +54,19 @@ class Around:
         with self._scheduler._executors_lock:
             self._choose((*self._middleware, named))
 
+    def lacking(self, job: Job) -> list[str]:
+        """Return the names of the resources that a job needs, and that its executor could not give it here."""
+        executor = self._scheduler._executors.get(job.executor)
+        is_there = (
+            self.resources if executor is None or not executor.in_workers else self.resources.in_workers
+        )
+        return [name for name in required_by(job) if name not in is_there]
+
+    def _resources_changed(self) -> None:
+        self.choose()
+        if self._scheduler.state == STATE_RUNNING:
+            self._scheduler.wakeup()  # a job may have waited for it
+
     def choose(self) -> None:
         """Have all executors call jobs as it is wanted now."""
         with self._scheduler._executors_lock:
@@ -58,8 +76,9 @@ class Around:
         """Have all executors call jobs inside this middleware; if one of them cannot, all stays as it was."""
         is_told = self._listening.mask & EVENT_JOB_STARTED
         calls = None
-        if middleware or is_told:
-            calls = Calls(middleware, self._tell_started if is_told else None)
+        resources = self.resources
+        if middleware or is_told or resources or resources.in_workers:
+            calls = Calls(middleware, self._tell_started if is_told else None, resources)
         executors = list(self._scheduler._executors.values())
         try:
             for executor in executors:

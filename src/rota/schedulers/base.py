@@ -39,7 +39,7 @@ from .registry import Registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextvars import Context
     from datetime import datetime, timedelta, tzinfo
     from threading import Event
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from ..logs import GuardedLogger
     from ..triggers.base import BaseTrigger
     from .event_queue import EventQueue
+    from .resources import Resources
 
     Function = TypeVar("Function", bound=Callable[..., Any])
     AnyEvent = TypeVar("AnyEvent", bound=SchedulerEvent)
@@ -250,7 +251,8 @@ class BaseScheduler(metaclass=ABCMeta):
         if it has none), ``age`` (how many seconds ago ``lag`` and ``overdue`` were looked up, None: not yet; whoever asks has them
         looked up anew by the next pass), ``to_heal`` and ``to_forget`` (how many quarantined jobs housekeeping has still to look
         at, and how many old records it knows of; of very many 1000), ``hanging`` (the ids of jobs whose trigger does not return, so
-        that a new thread goes on without them);
+        that a new thread goes on without them), ``lacking`` (by job id, why jobs that have been due for a minute are run by no
+        living node: a resource that they need);
         ``executors``: for each alias its ``room``; ``listeners``: for each one how many events are ``waiting`` for it, whether it
         is ``busy`` with one, and how many were ``dropped`` because it did not keep up.
         """
@@ -355,6 +357,24 @@ class BaseScheduler(metaclass=ABCMeta):
         """
         self._registry.around.add_middleware(around)
 
+    @property
+    def resources(self) -> Resources:
+        """What parameters of jobs that are annotated with :class:`rota.Inject` are filled with, by name: a live mapping.
+
+        ::
+
+            def greet(name: str, bot: Annotated[Bot, Inject]) -> None: ...
+
+
+            scheduler.resources["bot"] = Bot()
+            scheduler.add_job(greet, args=["Lan"])
+
+        They are looked up at each call, and never stored. What is given as an argument is not filled, and a parameter with a
+        default keeps it where there is no such resource. A durable store's job waits for a node that has what it needs. Worker
+        processes make their own, by ``scheduler.resources.in_workers["bot"] = make_bot``.
+        """
+        return self._registry.around.resources
+
     # -- adding jobs ---------------------------------------------------------------------------------------------
 
     def add_job(
@@ -411,6 +431,7 @@ class BaseScheduler(metaclass=ABCMeta):
         :raises TriggerError: if the trigger's arguments are wrong
         :raises ConflictingIdError: if a job of that id exists and ``replace_existing`` is False
         :raises UnknownAliasError: if the store or the executor does not exist in a scheduler that runs
+        :raises ResourceMissingError: if a scheduler that runs lacks a resource that ``func`` needs
         :raises ConfigurationError: if there is a ``connection`` and the store cannot use it
         :raises RuntimeError: if there is a ``connection`` and the scheduler was not started
         """
@@ -940,6 +961,14 @@ class BaseScheduler(metaclass=ABCMeta):
     @property
     def _engine(self) -> Engine | None:
         return self._lifecycle.engine
+
+    def _lacking(self, job: Job) -> Sequence[str]:
+        """Return the names of the resources that a job needs and this scheduler does not have."""
+        return self._registry.lacking(job)
+
+    def _why_left(self, alias: str, job_id: str) -> str | None:
+        """Return why no living node runs a job that is due, as far as is known here."""
+        return views.why_left(self._lifecycle, alias, job_id)
 
     @property
     def _calls(self) -> Calls | None:

@@ -36,6 +36,7 @@ def run_now(book: JobBook, job_id: str, jobstore: str | None) -> Run:
             )
         if not scheduler._lookup_jobstore(alias).durable:
             book.check_executor(job.executor)
+            book.check_resources(job)
         now = scheduler._lookup_jobstore(alias).now()
         taken = scheduler._lookup_jobstore(alias).recorded({job_id: now}).get(job_id, ())
         with AskedBy(scheduler):

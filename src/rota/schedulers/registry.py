@@ -16,18 +16,20 @@ from ..events import (
 from ..executors.base import BaseExecutor
 from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
+from ..needs import required_by
 from .book import STATE_RUNNING, STATE_STOPPED
 from .listeners import tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from typing import Any
 
     from ..core.run import Run
     from ..engine.engine import Engine
     from ..engine.store_state import StoreState
     from ..executors.around import Calls
+    from ..job.handle import Job
     from ..logs import GuardedLogger
     from .around import Around
     from .book import JobBook
@@ -65,6 +67,10 @@ class Registry:
     def calls(self) -> Calls | None:
         """How executors call jobs; None: plainly."""
         return None if self._around is None else self._around.calls
+
+    def lacking(self, job: Job) -> Sequence[str]:
+        """Return the names of the resources that a job needs and this scheduler does not have."""
+        return required_by(job) if self._around is None else self._around.lacking(job)
 
     def listeners_changed(self) -> None:
         """Have executors tell of starts if somebody listens to that now, and not if nobody does."""

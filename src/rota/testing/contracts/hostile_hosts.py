@@ -152,6 +152,27 @@ class HostileHostContract:
         assert found.pop("before").startswith("outer of before")
         assert found == {id: f"outer of {id} > inner" for id in ("look", "look_async", "look_later")}
 
+    def test_resources_are_filled_at_the_call_and_one_that_is_gone_leaves_its_jobs_waiting(
+        self, host: Host, scheduler: Any
+    ) -> None:
+        """The others run meanwhile; it is taken when it is there again."""
+        scheduler.resources["bot"] = "bot"
+        host.start(scheduler)
+        host.call(scheduler.add_job, middleware_jobs.ask, args=[1], id="plain")
+        host.call(scheduler.add_job, middleware_jobs.ask_async, args=[1], id="coroutine")
+        host.wait_until(lambda: len(self._ended(scheduler)) == 2, "both have ended")
+        assert [run.retval for run in self._ended(scheduler)] == ["1 bot default"] * 2
+        host.call(scheduler.pause)
+        host.call(scheduler.add_job, middleware_jobs.ask, args=[2], id="waiting")
+        del scheduler.resources["bot"]
+        host.call(scheduler.resume)
+        host.call(scheduler.add_job, middleware_jobs.look, id="other")
+        host.wait_until(lambda: len(self._ended(scheduler)) == 3, "the other has ended")
+        assert not scheduler.get_runs("waiting")
+        scheduler.resources["bot"] = "another"
+        host.wait_until(lambda: len(self._ended(scheduler)) == 4, "what has waited has ended")
+        assert scheduler.get_runs("waiting")[0].retval == "2 another default"
+
     def test_hostile_middleware_costs_its_own_runs_only(self, host: Host, scheduler: Any) -> None:
         """It raises anything anywhere, hides errors, or returns what cannot be entered."""
         ticks: list[int] = []

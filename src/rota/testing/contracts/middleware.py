@@ -9,6 +9,7 @@ import pytest
 
 from ...core.states import CANCELLED, FAILED, SUCCEEDED
 from ...executors.around import Calls, named_middleware
+from ...schedulers.resources import Resources
 from . import middleware_jobs as jobs
 from .executor_jobs import Ended, add, add_async, fail_async, fail_with
 
@@ -128,6 +129,28 @@ class MiddlewareContract:
         executor.cancel()
         self.wait(ended, 1)
         assert run.status == CANCELLED, run.error
+
+    @pytest.mark.parametrize("func", [jobs.ask, jobs.ask_async])
+    def test_parameters_are_filled_with_resources(self, executor: BaseExecutor, func: Any) -> None:
+        """In worker processes with their own; what has a default need not be there, and what is given is not filled."""
+        resources = Resources(bool)
+        resources["bot"] = "bot"
+        resources.in_workers["bot"] = jobs.make_bot
+        executor.use_calls(Calls(resources=resources))
+        runs = [self.run_of(func, 1), self.run_of(func, 2, "given")]
+        self.carry_out(executor, *runs)
+        assert [run.retval for run in runs] == ["1 bot default", "2 given default"], [
+            run.error for run in runs
+        ]
+
+    def test_a_resource_that_is_gone_fails_the_run_in_words(self, executor: BaseExecutor) -> None:
+        """And no other run."""
+        executor.use_calls(Calls([named_middleware(jobs.outer)]))
+        runs = [self.run_of(jobs.ask, 1), self.run_of(jobs.ask_async, 2)]
+        self.carry_out_among_others(executor, runs)
+        for run in runs:
+            assert (run.status, run.error_type) == (FAILED, "ResourceMissingError")
+            assert (run.error or "").startswith("There is no resource 'bot' here; ")
 
     def test_each_start_is_told_once_before_the_run_ends_and_only_of_what_is_called(
         self, executor: BaseExecutor

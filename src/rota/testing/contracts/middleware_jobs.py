@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from typing import Annotated
 
+from ...inject import Inject
 from . import hostile_jobs
 from .executor_jobs import setting
 
@@ -93,6 +95,21 @@ def refusing(run: Run) -> Iterator[None]:
 def suppressing(run: Run) -> Any:
     """Suppress every error."""
     return _swallowing()
+
+
+def ask(number: int, bot: Annotated[str, Inject], other: Annotated[str, Inject] = "default") -> str:
+    """Return what the parameters were filled with."""
+    return f"{number} {bot} {other}"
+
+
+async def ask_async(number: int, bot: Annotated[str, Inject("bot")]) -> str:
+    """Return what a parameter was filled with, in a coroutine."""
+    return f"{number} {bot} default"
+
+
+def make_bot() -> str:
+    """Make a resource."""
+    return "bot"
 
 
 def look() -> str:
