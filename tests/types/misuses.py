@@ -39,6 +39,9 @@ scheduler.add_listener(lambda event: event.retval, JobStartedEvent)  # wrong
 scheduler.add_listener(takes_ends, JobStartedEvent)  # wrong
 scheduler.add_listener(takes_ends, "EVENT_ALL")  # wrong
 scheduler.add_middleware(work)  # wrong
+scheduler.aio.add_job(work, "interval", seconds=5, max_instances="three")  # wrong
+scheduler.aio.remove_job()  # wrong
+scheduler.aio.shutdown()  # wrong
 name: int = scheduler.get_jobs()[0].name  # wrong
 scheduler.get_job("one").remove()  # wrong
 when: datetime = scheduler.get_jobs()[0].next_run_time  # wrong

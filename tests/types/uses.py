@@ -134,6 +134,18 @@ def middleware(scheduler: BackgroundScheduler) -> None:
     scheduler.add_middleware(waiting)
 
 
+async def on_asyncio(scheduler: AsyncIOScheduler) -> None:
+    job: Job = await scheduler.aio.add_job(
+        greet, "interval", hours=1, args=["x"], id="one", replace_existing=True
+    )
+    found: Job | None = await scheduler.aio.get_job("one")
+    jobs: list[Job] = await scheduler.aio.get_jobs(state="active", limit=10)
+    runs: list[Run] = await scheduler.aio.get_runs("one", status=["failed"])
+    run: Run = await scheduler.aio.run_job(job.id)
+    await scheduler.aio.remove_job("one")
+    print(found, jobs, runs, run)
+
+
 async def lifespan() -> AsyncIterator[None]:
     scheduler = AsyncIOScheduler()
     scheduler.start()
