@@ -117,7 +117,9 @@ class StorePass:
         if asked.draining:
             claims = False
         elif asked.next_waiting is not None and claims and pause is None:
-            self._take_waiting()
+            from .asked import start_waiting  # rare
+
+            start_waiting(outlet, state, self._node_id(), self._room)
         if not claims:
             state.housekeeping.look_if_wanted(tuple(outlet.executors))
             return self._measure_in_time() if lease is None else lease.wait(False)
@@ -150,24 +152,6 @@ class StorePass:
 
     def _room(self) -> dict[str, int]:
         return {alias: self._capacity.of(alias, any_room=True) for alias in list(self._outlet.executors)}
-
-    def _take_waiting(self) -> None:
-        """Start the runs that have waited for their time, as far as there is room."""
-        state, outlet = self._state, self._outlet
-        from .asked import take, wait  # rare
-
-        if wait(outlet, state):
-            return
-        permission = None if state.lease is None else state.lease.permission
-        taken = []
-        for run in take(outlet, state, self._node_id(), self._room()):
-            if run.ended:
-                outlet.logger.warning("Run %r is %s: %s", run, run.status, run.reason)
-                announce(outlet, state.alias, run, EVENT_OF_STATUS[run.status])
-            else:
-                run.permission = permission
-                taken.append(run)
-        hand_over(outlet, state, taken)
 
     def _serve(self) -> float | None:
         """Claim and hand out what is due, as far as there is room; return the seconds until the next look."""

@@ -1101,6 +1101,21 @@ class Aio:
     remove_all_jobs = _in_thread(BaseScheduler.remove_all_jobs)
     export_jobs = _in_thread(BaseScheduler.export_jobs)
     import_jobs = _in_thread(BaseScheduler.import_jobs)
+    find_jobs = _in_thread(BaseScheduler.find_jobs)  # type: ignore[arg-type]  # self is no keyword
+    count_jobs = _in_thread(BaseScheduler.count_jobs)  # type: ignore[arg-type]  # self is no keyword
+    find_runs = _in_thread(BaseScheduler.find_runs)  # type: ignore[arg-type]  # self is no keyword
+    count_runs = _in_thread(BaseScheduler.count_runs)  # type: ignore[arg-type]  # self is no keyword
+    run_counts = _in_thread(BaseScheduler.run_counts)  # type: ignore[arg-type]  # self is no keyword
+    get_run = _in_thread(BaseScheduler.get_run)
+    last_runs = _in_thread(BaseScheduler.last_runs)
+    get_running = _in_thread(BaseScheduler.get_running)
+    get_nodes = _in_thread(BaseScheduler.get_nodes)
+    get_changes = _in_thread(BaseScheduler.get_changes)
+    cancel_run = _in_thread(BaseScheduler.cancel_run)
+    hold = _in_thread(BaseScheduler.hold)
+    release = _in_thread(BaseScheduler.release)
+    drain = _in_thread(BaseScheduler.drain)
+    undrain = _in_thread(BaseScheduler.undrain)
 
 
 without(
