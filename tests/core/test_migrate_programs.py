@@ -289,7 +289,11 @@ def test_libraries_that_import_apscheduler_are_told():
         ("x = {'type': 'sqlalchemy', 'url': 'sqlite:///j', 'tablename': 'tasks'}", "sqlite:///j --name tasks --to sqlite:///j"),
         ("RedisJobStore(host='cache', db=3)", "redis://cache:6379/3 --to"),
         ("MongoDBJobStore(collection='tasks')", "mongodb://localhost:27017/apscheduler --name tasks --to"),
-        ("ZooKeeperJobStore()", "export_jobs"),
+        ("RethinkDBJobStore()", "export_jobs"),
+        ("ZooKeeperJobStore()", "zookeeper://127.0.0.1:2181 --to zookeeper://127.0.0.1:2181/rota"),
+        ("ZooKeeperJobStore(path='/p', hosts='a:1,b:2')", "zookeeper://a:1,b:2 --name /p --to zookeeper://a:1,b:2/rota"),
+        ("x = {'type': 'etcd', 'host': HOST, 'port': 79}", "etcd: rota import apscheduler etcd://…:79 --to etcd://…:79/rota"),
+        ("EtcdJobStore(host='e', path='jobs')", "etcd://e:2379 --name jobs --to etcd://e:2379/rota"),
         ("SQLAlchemyJobStore('postgresql://me:secret@db/x')", "rota import apscheduler postgresql://***@db/x"),
     ],
 )  # fmt: skip
@@ -306,6 +310,8 @@ def test_a_store_in_memory_and_apschedulers_own_table_name_are_seen():
     assert said(text) == [
         (2, "tablename='apscheduler_jobs' is APScheduler's and will be refused; leave tablename out")
     ]
+    text = "import apscheduler\nEtcdJobStore(path='/apscheduler')\n"
+    assert said(text) == [(2, "path='/apscheduler' is APScheduler's and will be refused; leave path out")]
 
 
 def test_crontab_strings_that_are_read_otherwise_are_told_with_both_readings():

@@ -334,7 +334,8 @@ def _import_apscheduler(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="sqlite:///…, postgresql://…, redis://…, mongodb://…/database, or a file of export_jobs().",
+            help="sqlite:///…, postgresql://…, redis://…, mongodb://…/database, etcd://…, zookeeper://…, "
+            "or a file of export_jobs().",
         ),
     ],
     to: Annotated[
@@ -344,7 +345,7 @@ def _import_apscheduler(
     table: Table = None,
     name: Annotated[
         str | None,
-        typer.Option("--name", metavar="NAME", help="Table, key or collection of the source's jobs."),
+        typer.Option("--name", metavar="NAME", help="Table, key, collection or path of the source's jobs."),
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace jobs that are in the store and differ.")

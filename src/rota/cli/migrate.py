@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import RotaError
 from ..importers.programs import Remark, migrated
 from ..importers.sources import read_source
+from ..jobstores.earlier import by_import
 from ..masking import masked, without_secrets
 from .escaping import escaped
 from .output import CliError, note, print_json, say
@@ -158,7 +159,7 @@ def _held(url: str) -> dict[str, Any]:
     held: dict[str, Any] = {"url": masked(url), "jobs": None, "problem": None, "command": None}
     try:
         held["jobs"] = sum(1 for _ in read_source(url))
-        held["command"] = f"rota import apscheduler {held['url']} --to {held['url']}"
+        held["command"] = by_import(held["url"])
     except RotaError as exc:
         held["problem"] = without_secrets(str(exc), url)
     return held

@@ -203,10 +203,11 @@ def plan_import(
 ) -> ImportPlan:
     """Read the jobs of APScheduler 3 and return what would become of them; nothing is written.
 
-    :param source: the URL of a database (``sqlite:///…``, ``postgresql://…``, ``redis://…``, ``mongodb://…/database``), or the
-        path of a file that ``export_jobs()`` of APScheduler 3.11 has written
+    :param source: the URL of a database (``sqlite:///…``, ``postgresql://…``, ``redis://…``, ``mongodb://…/database``,
+        ``etcd://…/path``, ``zookeeper://…/path``), or the path of a file that ``export_jobs()`` of APScheduler 3.11 has written
     :param store: a job store that was started, to compare with what is there already
-    :param name: the table (SQL), key (Redis) or collection (MongoDB) of the jobs, if it is not APScheduler's default
+    :param name: the table (SQL), key (Redis), collection (MongoDB) or path (etcd, ZooKeeper) of the jobs, if it is not
+        APScheduler's default
     :param replace: whether jobs that are there and differ are replaced
     :param keep_grace: whether a ``misfire_grace_time`` of one second, APScheduler's default, is kept as if it had been chosen
     :param progress: called now and then with how many jobs have been read

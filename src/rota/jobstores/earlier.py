@@ -10,7 +10,9 @@ TABLES = ("apscheduler_jobs", "django_apscheduler_djangojob")
 JOBS_KEY = "apscheduler.jobs"
 DATABASE, COLLECTION = "apscheduler", "jobs"
 PATH = "/apscheduler"
-#: How jobs are taken over from a place that the importer cannot read.
+#: The default path of Rota's own stores on etcd and ZooKeeper.
+ROTA_PATH = "/rota"
+#: How jobs are taken over from a place that no URL leads to.
 BY_EXPORT = "call scheduler.export_jobs('jobs.json') with APScheduler 3.11, then: rota import apscheduler jobs.json --to URL"
 
 
@@ -19,9 +21,19 @@ def by_import(source: str, name: str = "", store: str | None = None) -> str:
 
     :param source: the URL at which they are, without passwords
     :param name: table, key or collection, if it is not the default one
-    :param store: the URL of the store, if it differs from the source's
+    :param store: the URL of the store, if it is not the usual one on the same server
     """
-    return f"rota import apscheduler {source}{f' --name {name}' if name else ''} --to {store or source}"
+    return (
+        f"rota import apscheduler {source}{f' --name {name}' if name else ''} --to {store or beside(source)}"
+    )
+
+
+def beside(source: str) -> str:
+    """Return the URL of Rota's store on the server of a source: the same, except where a path is one store's only."""
+    scheme, _, rest = source.partition("://")
+    if scheme in ("etcd", "etcds", "zookeeper", "zk"):
+        return f"{scheme}://{rest.partition('/')[0]}{ROTA_PATH}"
+    return source
 
 
 def left_behind(count: int, where: str, way: str) -> str:
