@@ -28,6 +28,7 @@ STORE_METHODS = {
     "_get_jobs": None,
     "_reconstitute_jobs": None,
     "_get_job_index": None,
+    "start": None,
 }
 #: The same of schedulers.
 SCHEDULER_METHODS = dict.fromkeys(("_lookup_executor", "_lookup_job", "_real_add_job"))
