@@ -25,6 +25,8 @@ def read_source(source: str, name: str | None = None) -> Iterator[Row]:
     :raises StoreError: if there is nothing, or nothing of APScheduler's
     """
     scheme = source.partition("://")[0] if "://" in source else ""
+    if len(scheme) == 1:  # a drive of Windows
+        scheme = ""
     if scheme in ("redis", "rediss", "unix"):
         from .source_redis import read_redis  # import time
 
