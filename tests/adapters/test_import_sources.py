@@ -163,7 +163,7 @@ def test_a_damaged_row_costs_itself(database):
     changed(database, "UPDATE apscheduler_jobs SET job_state = 'text' WHERE id = 'weeks'")
     plan = {job.id: job for job in plan_import(f"sqlite:///{database}")}
     assert {id for id, job in plan.items() if job.action == REFUSED} == {"cron", "weeks", "foreign"}
-    assert "no intact pickle" in plan["cron"].problem
+    assert "not an intact pickle" in plan["cron"].problem
 
 
 def test_what_is_no_table_of_apscheduler_is_refused(database, tmp_path, store):
@@ -370,9 +370,9 @@ def test_a_damaged_node_costs_itself(nodes):
     nodes.write("Nguyễn", node_of("interval", "soon"))
     plan = {job.id: job for job in plan_import(nodes.url)}
     assert {id for id, job in plan.items() if job.action == ADD} == {"interval"}
-    assert "no intact pickle" in plan["empty"].problem
-    assert "no intact pickle" in plan["junk"].problem
-    assert "no state of a job" in plan["list"].problem
+    assert "not an intact pickle" in plan["empty"].problem
+    assert "not an intact pickle" in plan["junk"].problem
+    assert "not the state of a job" in plan["list"].problem
     assert "the row is that of 'cron'" in plan["cron"].problem
     assert set(plan) == {"interval", "cron", "empty", "junk", "list", "other", "Nguyễn"}
 

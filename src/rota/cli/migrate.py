@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ..importers.programs import Migrated
 
-_NAMESAKE = "a module of this project has the name of a package; see which of the two its imports mean"
+_NAMESAKE = "a module of this project has the name of a package; check which of the two its imports mean"
 _NAMES = ("apscheduler", "rota")
 #: How many lines with the word that were left are shown, unless all are asked for.
 _SHOWN = 10
@@ -227,5 +227,5 @@ def _counted(number: int, what: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return a diff in characters that a terminal only shows; its lines stay."""
+    """Return a diff in printable characters; its line breaks stay."""
     return "\n".join(escaped(line) for line in text.split("\n"))

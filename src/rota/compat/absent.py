@@ -1,6 +1,6 @@
 """Attributes of APScheduler that Rota does not have, or that can only be read: they say what to use instead.
 
-Descriptors on the classes: a ``__getattr__()`` there would make each look at any attribute of their objects a third slower.
+Descriptors on the classes: a ``__getattr__()`` there would make every attribute of their objects a third slower to read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ OWN_STORE = "derive a store of your own from BaseJobStore and its eight methods"
 
 
 class Absent:
-    """An attribute that is not there: it raises AttributeError, with the public way."""
+    """An attribute that is not there: it raises an AttributeError that names the public way."""
 
     __slots__ = ("_name",)
 

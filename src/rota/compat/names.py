@@ -1,4 +1,4 @@
-"""Inner names that APScheduler's modules and classes have and ours have not: where they are here, or what to use instead.
+"""Inner names that APScheduler's modules and classes have and ours lack: where they are here, or what to use instead.
 
 It is asked when a name is missing, and imports what the name leads to then.
 """

@@ -40,7 +40,7 @@ _ROWS = ("job_state", "__getstate__", "hset", "zadd")
 
 
 def obey(store: BaseJobStore, names: Collection[str]) -> None:
-    """Replace our methods that would pass the program's by with ones that call these.
+    """Replace our methods that would bypass the program's by ones that call them.
 
     :param names: names of the methods that the program has replaced
     :raises ConfigurationError: if one of them cannot be called so

@@ -32,7 +32,7 @@ def read_etcd(url: str, name: str | None) -> Iterator[Row]:
 
     :param url: ``etcd://host:2379/path`` or ``etcds://…`` (TLS); the path is APScheduler's default, ``/apscheduler``, if it has
         none
-    :param name: the path, if it is given apart, as one without a slash before it
+    :param name: the path, if it is given separately, such as one without a leading slash
     :raises StoreError: if the URL cannot be used
     :raises StoreUnavailableError: if the server cannot be reached
     :raises SchemaError: if a store of Rota is at that path

@@ -22,7 +22,7 @@ def parts_of_url(url: str, example: str) -> tuple[SplitResult, str]:
     """Return the parts of a URL, and its path without a slash at the end, empty if it has none.
 
     :param example: what such a URL looks like, for the message
-    :raises StoreError: if it has a user, parameters or a port that is no number
+    :raises StoreError: if it has a user, parameters or a port that is not a number
     """
     try:
         parts = urlsplit(url)

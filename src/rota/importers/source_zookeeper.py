@@ -31,9 +31,9 @@ def read_zookeeper(url: str, name: str | None) -> Iterator[Row]:
 
     :param url: ``zookeeper://host:2181,host2:2181/path`` or ``zk://…``; the path is APScheduler's default, ``/apscheduler``, if it
         has none. What the ``hosts`` of the client had behind a slash (its chroot) is the beginning of the path
-    :param name: the path, if it is given apart
+    :param name: the path, if it is given separately
     :raises StoreError: if the URL cannot be used
-    :raises StoreUnavailableError: if the server cannot be reached, or does not allow to read
+    :raises StoreUnavailableError: if the server cannot be reached, or does not allow reading
     :raises SchemaError: if there is no such node, or a store of Rota is there
     """
     address = masked(url)

@@ -15,7 +15,7 @@ from .edits import Migrated, Remark, Source
 from .python import Left, change_python, parsed
 from .settings import change_settings
 
-#: By which end of its name a file is what.
+#: What a file is, by the end of its name.
 _PYTHON = frozenset((".py", ".pyi", ".pyw"))
 _SETTINGS = {
     ".ini": "ini",
@@ -40,7 +40,7 @@ _PYTHONS = re.compile(
 )
 _PROJECTS = frozenset(("pyproject.toml", "setup.py", "setup.cfg", "pipfile"))
 _NEEDED = re.compile(rb"(?:import|from)\s+apscheduler\b|\b(?:install|add)\b.*\bapscheduler\b", re.IGNORECASE)
-#: Files that start programs or show them: they are not changed, and it is told that they name it.
+#: Files that start or show programs: they are not changed; their lines that name APScheduler are reported.
 _OTHERS = re.compile(
     r"dockerfile.*|.*\.dockerfile|.*\.ipynb|makefile|justfile|.*\.(?:sh|bat|cmd|ps1)|procfile", re.IGNORECASE
 )
@@ -59,7 +59,9 @@ def migrated(path: PurePath | str, data: bytes) -> Migrated:
         return result
     name = path.name.lower()
     if kind == "lock":
-        result.remarks.append(Remark(1, "look", "this is a lock file; lock anew after what it is made from"))
+        result.remarks.append(
+            Remark(1, "look", "this is a lock file; make it anew after what it is made from has changed")
+        )
         return result
     if kind == "other":
         _remark_words(data, result)
@@ -147,7 +149,7 @@ def _change(source: Source, kind: str, name: str) -> None:
 
 
 def _remark_words(data: bytes, result: Migrated) -> None:
-    """Say which lines of a file name APScheduler that is not changed: those that import or install it have to be."""
+    """Report the lines that name APScheduler in a file that is not changed; those that import or install it must be, by hand."""
     for number, line in enumerate(data.splitlines(), 1):
         if re.search(rb"(?<![\w-])apscheduler(?![\w-])", line, re.IGNORECASE):
             shown = line.decode("utf-8", "replace").strip()[:200]

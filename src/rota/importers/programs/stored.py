@@ -77,7 +77,7 @@ def find_stores(tree: ast.Module, source: Source) -> None:
 
 
 def said_of(store: Store) -> list[str]:
-    """Return what is said of a store that a program makes, the command that takes its jobs over at the end."""
+    """Return what is said of a store that a program makes; the command that takes its jobs over comes last."""
     name = store.name if store.name and store.name != DEFAULT_NAMES.get(store.kind) else ""
     if store.kind == "django":
         way = "rota import apscheduler URL --name django_apscheduler_djangojob --to URL"
