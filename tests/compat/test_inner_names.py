@@ -121,6 +121,7 @@ def test_a_clock_cannot_be_put_in_the_place_of_datetime_and_the_error_says_what_
         ),
         (BackgroundScheduler, "_timeout", r"wakeup\(\)"),
         (MemoryJobStore, "_jobs_index", r"lookup_job\(\), get_all_jobs\(\)"),
+        (MemoryJobStore, "_jobs", r"derives from BaseJobStore"),
         (lambda: BackgroundScheduler().add_job(print), "_job_state", r"state=…"),
         (
             BackgroundScheduler,
@@ -134,6 +135,12 @@ def test_a_name_that_is_not_there_is_an_error_that_names_the_public_way(make, na
     assert not hasattr(obj, name)
     with pytest.raises(AttributeError, match=words):
         getattr(obj, name)
+
+
+@pytest.mark.parametrize("name", ["_jobs", "_jobs_index"])
+def test_a_store_in_memory_takes_no_jobs_in_the_attributes_that_apscheduler_keeps_them_in(name):
+    with pytest.raises(AttributeError, match="derives from BaseJobStore"):
+        setattr(MemoryJobStore(), name, [])
 
 
 def test_a_plug_in_class_that_a_program_registers_at_the_scheduler_is_used():

@@ -27,6 +27,21 @@ class Absent:
         raise missing(owner if instance is None else instance, self._name)
 
 
+class Refused(Absent):
+    """An attribute that is not there and cannot be assigned either: what a program keeps in it would never be read."""
+
+    __slots__ = ()
+
+    def __set__(self, instance: object, value: object) -> None:
+        self.__get__(instance)
+
+
+def refuse(cls: type, *names: str) -> None:
+    """Let a class refuse to give names that it does not have, and to take values for them."""
+    for name in names:
+        setattr(cls, name, Refused(name))
+
+
 def without(cls: type, *names: str) -> None:
     """Let a class say of names that it does not have what to use instead; its objects may have them all the same."""
     for name in names:

@@ -61,13 +61,17 @@ _CLOCK = (
     "the time of a scheduler is that of its clock: give it clock=rota.testing.VirtualClock(…), or use rota.testing.ManualScheduler "
     "or freeze() in tests"
 )
-_JOBS = "lookup_job(), get_all_jobs() and get_due_jobs() return jobs"
+_JOBS = (
+    "lookup_job(), get_all_jobs() and get_due_jobs() return jobs; a store that keeps them in a form of its own derives from "
+    "BaseJobStore"
+)
 #: What to use instead of a name that is not here.
 _INSTEAD = {
     "datetime": _CLOCK,
     "time": _CLOCK,
     "create_engine": "give the store engine=, or what create_engine() takes as engine_options=",
     "_get_jobs": _JOBS,
+    "_jobs": _JOBS,
     "_jobs_index": _JOBS,
     "_get_job_index": _JOBS,
     "_reconstitute_jobs": "override _reconstitute_job(), which is called for each job",
