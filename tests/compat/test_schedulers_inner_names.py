@@ -210,3 +210,48 @@ def test_a_loop_that_a_program_assigns_before_the_start_is_the_one_that_jobs_run
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
+
+
+def test_a_loop_that_a_program_assigns_to_a_scheduler_of_tornado_is_used():
+    need("tornado", "tornado")
+    from tornado.ioloop import IOLoop
+
+    from rota.schedulers.tornado import TornadoScheduler
+
+    loop, ran = IOLoop(make_current=False), []
+    scheduler = TornadoScheduler()
+    scheduler._ioloop = loop
+
+    def work():
+        ran.append(threading.current_thread())
+        loop.add_callback(loop.stop)
+
+    scheduler.add_job(work)
+    scheduler.start()
+    loop.call_later(20, loop.stop)
+    loop.start()
+    assert len(ran) == 1
+    scheduler.shutdown()
+    loop.close()
+
+
+def test_a_reactor_that_a_program_assigns_to_a_scheduler_of_twisted_is_used():
+    need("twisted", "twisted")
+    from twisted.internet.testing import MemoryReactorClock
+
+    from rota.schedulers.twisted import TwistedScheduler
+
+    class Reactor(MemoryReactorClock):
+        def callFromThread(self, call, *args):
+            self.callLater(0, call, *args)
+
+    reactor = Reactor()
+    scheduler = TwistedScheduler()
+    scheduler._reactor = reactor
+    scheduler.add_executor("debug")
+    ran = []
+    scheduler.add_job(lambda: ran.append(1))
+    scheduler.start()
+    reactor.advance(1)
+    assert ran == [1]
+    scheduler.shutdown(wait=False)
