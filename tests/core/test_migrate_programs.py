@@ -447,7 +447,7 @@ def test_setup_files_a_pipfile_and_what_conda_reads_are_changed():
     assert change(conda, "environment.yml") == conda.replace("    - apscheduler>=3", "    - rota")
     assert "conda does not have Rota" in said(conda, "environment.yml")[0][1]
     for name in ("poetry.lock", "uv.lock", "Pipfile.lock"):
-        assert "lock anew" in said("apscheduler", name)[0][1]
+        assert "make it anew" in said("apscheduler", name)[0][1]
 
 
 def test_files_that_install_or_show_programs_are_told_and_left():
