@@ -363,6 +363,7 @@ def test_many_nodes_are_read_page_by_page(nodes, monkeypatch):
 def test_a_damaged_node_costs_itself(nodes):
     nodes.write("interval", node_of("interval", None))
     nodes.write("cron", node_of("interval", None))
+    nodes.write("meta", node_of("interval", None))
     nodes.write("empty", b"")
     nodes.write("junk", b"junk")
     nodes.write("list", pickle.dumps([1]))
@@ -374,7 +375,8 @@ def test_a_damaged_node_costs_itself(nodes):
     assert "not an intact pickle" in plan["junk"].problem
     assert "not the state of a job" in plan["list"].problem
     assert "the row is that of 'cron'" in plan["cron"].problem
-    assert set(plan) == {"interval", "cron", "empty", "junk", "list", "other", "Nguyễn"}
+    assert "the row is that of 'meta'" in plan["meta"].problem
+    assert set(plan) == {"interval", "cron", "meta", "empty", "junk", "list", "other", "Nguyễn"}
 
 
 def test_the_path_of_a_store_of_rota_is_refused(nodes):

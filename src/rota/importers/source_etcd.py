@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import MissingExtraError, StoreError, StoreUnavailableError
 from ..jobstores.earlier import PATH
 from ..masking import masked, without_secrets
-from .source_tree import check_not_rota, parts_of_url, row_of
+from .source_tree import META, check_not_rota, parts_of_url, row_of
 
 try:
     from etcd3gw import Etcd3Client
@@ -50,9 +50,8 @@ def read_etcd(url: str, name: str | None) -> Iterator[Row]:
     except ValueError as exc:
         raise StoreError(f"Cannot use the URL {address}: {without_secrets(str(exc), url)}") from None
     try:
-        check_not_rota(
-            {key for key, _ in _pages(client, f"{path}/meta", f"{path}/meta\0", path)}, path, address
-        )
+        meta = f"{path}/{META}"
+        check_not_rota(b"".join(data for _, data in _pages(client, meta, f"{meta}\0", path)), path, address)
         for id, data in _pages(client, f"{path}/", f"{path}0", path):
             yield row_of(id, data)
     except (Etcd3Exception, RequestException, OSError, ValueError) as exc:

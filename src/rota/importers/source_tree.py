@@ -15,7 +15,7 @@ from .pickles import read_pickle
 from .rows import UNKNOWN, Row
 
 #: What Rota's own stores have directly below their path.
-_META = "meta"
+META = "meta"
 
 
 def parts_of_url(url: str, example: str) -> tuple[SplitResult, str]:
@@ -48,12 +48,12 @@ def row_of(id: str, data: bytes) -> Row:
     return Row(id, content["job_state"], content.get("next_run_time", UNKNOWN))
 
 
-def check_not_rota(names: set[str], path: str, address: str) -> None:
+def check_not_rota(meta: bytes, path: str, address: str) -> None:
     """Refuse the path of one of Rota's own stores.
 
-    :param names: what is directly below the path
+    :param meta: what is at :data:`META` below the path; a job of APScheduler may have that id
     """
-    if _META in names:
+    if meta.startswith(b"{"):
         raise SchemaError(
             f"The path {path} of {address} is not one of APScheduler 3, but of a store of Rota; give the path of the jobs"
         )

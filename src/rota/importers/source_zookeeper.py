@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import MissingExtraError, SchemaError, StoreError, StoreUnavailableError
 from ..jobstores.earlier import PATH
 from ..masking import masked, without_secrets
-from .source_tree import check_not_rota, parts_of_url, row_of
+from .source_tree import META, check_not_rota, parts_of_url, row_of
 
 try:
     from kazoo.client import KazooClient
@@ -46,7 +46,8 @@ def read_zookeeper(url: str, name: str | None) -> Iterator[Row]:
     try:
         client.start(timeout=_TIMEOUT)
         names = sorted(client.get_children(path))
-        check_not_rota(set(names), path, address)
+        if META in names:
+            check_not_rota(client.get(f"{path}/{META}")[0], path, address)
         for start in range(0, len(names), _PAGE):
             yield from _rows(client, path, names[start : start + _PAGE])
     except NoNodeError:
