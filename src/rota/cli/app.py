@@ -15,6 +15,7 @@ import typer
 from ..errors import RotaError
 from ..masking import without_secrets
 from ..version import __version__
+from .ledger_commands import Since, add_commands
 from .options import Command, Group, JobId, Json, Offset, OwnStore, Store, Table, Zone
 from .output import CliError, fail, note, print_any_character, zone_of
 
@@ -208,6 +209,21 @@ def _runs(
             help="Only runs that are claimed, succeeded, failed, missed, … (repeatable).",
         ),
     ] = None,
+    since: Since = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="Before this time (as for --since).")
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="TAG", help="Only of jobs that have this tag (repeatable)."),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option("--text", metavar="TEXT", help="Only with this in the error or the reason."),
+    ] = None,
+    node: Annotated[
+        str | None, typer.Option("--node", metavar="NODE", help="Only what this node has claimed.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most this many.")] = 50,
     offset: Offset = 0,
     table: Table = None,
@@ -215,11 +231,18 @@ def _runs(
     json: Json = False,
 ) -> None:
     """List how the jobs' scheduled times ended, newest first: each one ran, or it says why not."""
-    from .stores import show_runs  # import time
+    from .ledger import search, time_of  # import time
 
-    show_runs(
-        jobstore or _Options.store, _table(table), job, status or [], limit, offset, zone_of(timezone), json
-    )
+    zone = zone_of(timezone)
+    fields = {
+        "job_ids": None if job is None else [job],
+        "statuses": status,
+        "since": time_of("--since", since, zone),
+        "until": time_of("--until", until, zone),
+        "text": text,
+        "nodes": None if node is None else [node],
+    }
+    search(jobstore or _Options.store, _table(table), fields, tag or [], limit, offset, zone, json)
 
 
 def _table(given: str | None) -> str:
@@ -323,6 +346,8 @@ def _explain(
 
     show_explanation(trigger, timezone, language, years, count, json)
 
+
+add_commands(app, lambda store, table: (store or _Options.store, _table(table)))
 
 imports = typer.Typer(help="Take over the jobs of another scheduler.", cls=Group, no_args_is_help=True)
 app.add_typer(imports, name="import")

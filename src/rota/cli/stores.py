@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..clock import HELD, SECOND, SYSTEM_CLOCK, moment, trigger_zone
+from ..clock import HELD, SYSTEM_CLOCK, trigger_zone
 from ..codec.files import encode_job
 from ..codec.jobs import JobFormat
 from ..core.plan import AFTER_RUN
-from ..core.states import ACTIVE, CLAIMED, END_STATES, PAUSED, QUARANTINED
+from ..core.states import ACTIVE, PAUSED, QUARANTINED
 from ..errors import SchemaError
 from ..masking import masked
 from ..schedulers.base import BaseScheduler
@@ -25,7 +25,6 @@ from ..util import suggestion
 from .escaping import escaped
 from .output import (
     CliError,
-    duration,
     iso,
     local_time,
     note,
@@ -178,7 +177,7 @@ def show_jobs(
     as_json: bool,
 ) -> None:
     """Print the jobs of a store."""
-    _check_words("--state", state, (ACTIVE, PAUSED, QUARANTINED))
+    check_words("--state", state, (ACTIVE, PAUSED, QUARANTINED))
     with opened(url, tablename) as (guest, _):
         jobs = guest.get_jobs(state=state or None, limit=limit, offset=offset)
     now = SYSTEM_CLOCK.now()
@@ -204,47 +203,17 @@ def show_jobs(
             note(f"{escaped(job.id)} is quarantined: {escaped(job.error or '')}")
 
 
-def show_runs(
-    url: str | None,
-    tablename: str,
-    job_id: str | None,
-    status: list[str],
-    limit: int,
-    offset: int,
-    zone: tzinfo,
-    as_json: bool,
-) -> None:
-    """Print records of the ledger, newest first."""
-    _check_words("--status", status, (CLAIMED, *END_STATES))
-    with opened(url, tablename) as (guest, _):
-        runs = guest.get_runs(job_id, status or None, limit, offset=offset)
-        if not runs and not offset and job_id is not None and guest.get_job(job_id) is None:
-            raise _no_such_job(guest, job_id)
-    if as_json:
-        print_json([run.to_dict() for run in runs])
-        return
-    now = SYSTEM_CLOCK.now()
-    rows = [
-        (
-            f"{moment(run.nominal, zone):%Y-%m-%d %H:%M:%S %z}",
-            run.job_id,
-            one_line(label(run.job_id, run.name, run.func), 40),
-            run.status,
-            str(run.attempt) if run.attempt > 1 else "",
-            "" if run.duration is None else duration(run.duration * SECOND),
-            outcome(run, zone, now),
-        )
-        for run in runs
-    ]
-    print_columns(("SCHEDULED", "JOB", "NAME", "STATUS", "TRY", "TOOK", "OUTCOME"), rows, "no runs", 1)
-
-
-def _no_such_job(guest: BaseScheduler, job_id: str) -> CliError:
+def no_such_job(guest: BaseScheduler, job_id: str) -> CliError:
+    """Return the error for an id that no job has."""
     known = [job.id for job in guest.get_jobs(limit=_SUGGESTED)]
     return CliError(f"there is no job {job_id!r} in the store{suggestion(job_id, known)}")
 
 
-def _check_words(option: str, words: list[str], known: Sequence[str]) -> None:
+def check_words(option: str, words: list[str], known: Sequence[str]) -> None:
+    """Refuse words that an option does not know.
+
+    :raises CliError: if there is one
+    """
     for word in words:
         if word not in known:
             raise CliError(
@@ -268,7 +237,8 @@ _REASONS = {
     "max_instances": "the job was running as often as it may (max_instances)",
     "too late": "too late to start (misfire_grace_time)",
     "expired": "it waited too long for its turn (expires)",
-    "manual": "asked for",
+    "paused": "the job was paused",
+    "on hold": "the job was on hold",
 }
 
 
@@ -341,7 +311,7 @@ def change(what: str, url: str | None, tablename: str, job_id: str, zone: tzinfo
     living: int | None = None
     with opened(url, tablename) as (guest, store):
         if guest.get_job(job_id) is None:
-            raise _no_such_job(guest, job_id)
+            raise no_such_job(guest, job_id)
         run: Run | None = None
         if what == "pause":
             guest.pause_job(job_id)
