@@ -58,6 +58,12 @@ def wait(outlet: Outlet, state: StoreState) -> float | None:
     return until / SECOND
 
 
+def sooner(outlet: Outlet, state: StoreState, seconds: float | None) -> float | None:
+    """Return the sooner one of a wait and that for a waiting run."""
+    left = wait(outlet, state)
+    return seconds if left is None else left if seconds is None else min(left, seconds)
+
+
 def start_waiting(
     outlet: Outlet, state: StoreState, node: str, room: Callable[[], Mapping[str, int]]
 ) -> None:

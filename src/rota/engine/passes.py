@@ -247,18 +247,15 @@ class StorePass:
         if state.housekeeping.resumed:
             from .pauses_over import resumed  # rare
 
-            paused, state.housekeeping.resumed = state.housekeeping.resumed, []
             now = store.now()
-            self._carry_out(list(resumed(paused, now)), now)
+            self._carry_out(list(resumed(state.housekeeping.take_resumed(), now)), now)
             wait = 0.0
         if pause is not None:
             wait = pause if wait is None else min(wait, pause)
         if state.asked.next_waiting is not None:
-            from .asked import wait as left_until  # rare
+            from .asked import sooner  # rare
 
-            left = left_until(self._outlet, state)
-            if left is not None:
-                wait = left if wait is None else min(wait, left)
+            wait = sooner(self._outlet, state, wait)
         if state.lease is not None:
             left = state.lease.wait(True)
             wait = left if wait is None else min(wait, left)
