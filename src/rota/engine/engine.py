@@ -101,6 +101,9 @@ class Engine:
     def add_store(self, alias: str, store: BaseJobStore) -> None:
         """Take a started store into the passes."""
         store.log_by(self.logger)
+        if store.does_io:
+            from . import damage  # noqa: F401 - import time: where a store fails, there may be no file to open any more
+
         lease = None
         if store.durable and self.outlet.runs_jobs:
             from .lease import Lease  # import time: most schedulers have a memory store only
@@ -116,7 +119,7 @@ class Engine:
         state.completions.offload = self._offload if store.does_io else self._soon
         self._passes[state] = StorePass(self.outlet, state, self._capacity, self._watch, self.node)
         self._keep({**self.stores, alias: state}, self.leaving)
-        self.outlet.listen_to(store)
+        self.outlet.listen_to(store, state.asked.tell)
 
     def begin_removal(self, alias: str) -> StoreState | None:
         """Claim nothing more from a store; what runs still ends in it. Return its state, None if there is no such store."""

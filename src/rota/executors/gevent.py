@@ -10,7 +10,7 @@ from functools import partial
 from ..core.run import Run
 from ..errors import MissingExtraError
 from .base import NativeExecutor
-from .steps import cancel_group, close_quietly, perform
+from .steps import cancel_group, close_quietly
 
 try:
     import gevent
@@ -68,6 +68,17 @@ class GeventExecutor(NativeExecutor):
         """Kill the greenlets that have begun and cancel the coroutines; the others end as cancelled."""
         self._on_hub(self._cancel_all)
 
+    def cancel_run(self, run: Run) -> None:
+        """Kill the greenlet that has a run in hand, or cancel its coroutine."""
+        self._on_hub(self._cancel_run, run)
+
+    def _cancel_run(self, run: Run) -> None:
+        for greenlet, current in list(self._greenlets.items()):
+            if current is run:
+                greenlet.kill(block=False)
+        if self._loop_thread is not None:
+            self._loop_thread.cancel_run(run)
+
     def _on_hub(self, call: Callable[..., None], *args: Any) -> None:
         """Call something on the hub's thread: at once if this is it, else soon."""
         if _native_ident() == self._thread:
@@ -107,7 +118,7 @@ class GeventExecutor(NativeExecutor):
                 then = run.then
                 self._greenlets[greenlet] = run
                 try:
-                    coroutine = perform(run, self._context, self._clock, self._log)
+                    coroutine = self._perform(run, self._context, self._clock, self._log)
                 except BaseException as exc:  # it was killed while the outcome was written or logged
                     coroutine = None
                     if not run.ended:

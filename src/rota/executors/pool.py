@@ -6,7 +6,7 @@ Imports no asyncio and no multiprocessing until a job needs them; the process po
 from __future__ import annotations
 
 from ..errors import UnknownOptionError
-from .steps import cancel_group, close_quietly, perform
+from .steps import cancel_group, close_quietly
 from .worker_pool import WorkerPool
 
 TYPE_CHECKING = False
@@ -87,6 +87,11 @@ class ThreadPoolExecutor(WorkerPool):
         if self._loop_thread is not None:
             self._loop_thread.cancel_all()
 
+    def cancel_run(self, run: Run) -> None:
+        """Cancel a run's coroutine; a plain function in a thread is asked by its flag alone."""
+        if self._loop_thread is not None:
+            self._loop_thread.cancel_run(run)
+
     def _work(self, index: int, queue: Items) -> None:
         initializer: Callable[..., Any] | None = self._options.get("initializer")
         if initializer is not None:
@@ -108,7 +113,7 @@ class ThreadPoolExecutor(WorkerPool):
             while run is not None:
                 then = run.then
                 under_way[index] = (run, done)
-                coroutine = perform(run, context, clock, logger)
+                coroutine = self._perform(run, context, clock, logger)
                 if coroutine is not None:
                     self._count_unmeasured(index)
                     self._await(run, coroutine, done, then)

@@ -11,7 +11,7 @@ from functools import partial
 from ..core.room import Room
 from ..errors import MissingExtraError
 from .base import UNBOUNDED, NativeExecutor
-from .steps import cancel_group, chain, close_quietly, is_coroutine_function, perform, perform_coroutine
+from .steps import cancel_group, chain, close_quietly, is_coroutine_function, perform_coroutine
 from .tasks import Tasks
 
 try:
@@ -106,6 +106,10 @@ class TwistedExecutor(NativeExecutor):
             cancel_group(current)
         self._reactor.callFromThread(self._tasks.cancel_all)
 
+    def cancel_run(self, run: Run) -> None:
+        """Cancel the coroutine of a run; a plain function in a thread is asked by its flag alone."""
+        self._reactor.callFromThread(self._tasks.cancel_run, run)
+
     def _finish(self, run: Run, done: Done) -> None:
         with self._changed:
             self._room.ended[0] += 1
@@ -133,7 +137,7 @@ class TwistedExecutor(NativeExecutor):
             while run is not None:
                 then = run.then
                 self._threaded[head] = run
-                coroutine = perform(run, self._context, self._clock, self._log)
+                coroutine = self._perform(run, self._context, self._clock, self._log)
                 if coroutine is not None:
                     work = perform_coroutine(run, coroutine, self._clock, self._log)
                     begin = partial(self._begin, run, then, done, self._to_thread, work, coroutine)
@@ -162,7 +166,7 @@ class TwistedExecutor(NativeExecutor):
         self._begin(run, run.then, done, go_on, self._carry_out(run))
 
     async def _carry_out(self, run: Run) -> None:
-        coroutine = perform(run, self._context, self._clock, self._log)
+        coroutine = self._perform(run, self._context, self._clock, self._log)
         if coroutine is not None:
             await perform_coroutine(run, coroutine, self._clock, self._log)
 

@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..core.changes import Change
+<<<<<<< HEAD
     from ..core.durations import Durations
+=======
+    from ..core.details import RunParts
+>>>>>>> w15-ledger
     from ..core.nodes import Node
-    from ..core.queries import Count, JobQuery, Page, RunQuery
+    from ..core.queries import Count, JobQuery, Page, Part, RunQuery
     from ..core.run import Run
     from ..job.handle import Job
-    from .searching import Part
-
-    #: parts of one run that are to be kept: job id, nominal time, and text (None: not any more) by name
-    RunParts = tuple[str, int, Mapping[str, str | None]]
 
 
 class Searchable:

@@ -359,7 +359,8 @@ def _end_for(id: str, after: tuple[Any, ...] | None, end: int) -> int:
     """Return before which nominal time the records of a job come after a key."""
     if after is None:
         return end
-    nominal, job_id = -after[0], after[1]
+    nominal: int = -after[0]
+    job_id: str = after[1]
     return min(end, nominal + 1 if id > job_id else nominal)
 
 

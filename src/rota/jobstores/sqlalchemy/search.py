@@ -63,7 +63,7 @@ class SearchedTables(Searchable):
         """Return how many records a query wants, by the index if that alone tells; see the port."""
         if not is_led(query):
             return super().count_runs(query)
-        most = searching.COUNTED
+        most: int = searching.COUNTED  # type: ignore[attr-defined]  # as that counts
         number = self._transactions.read(partial(self._run_search.count, query=query, most=most + 1))
         return Count(min(number, most), number <= most)
 
