@@ -12,11 +12,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..core.changes import Change
-<<<<<<< HEAD
-    from ..core.durations import Durations
-=======
     from ..core.details import RunParts
->>>>>>> w15-ledger
+    from ..core.durations import Durations
     from ..core.nodes import Node
     from ..core.queries import Count, JobQuery, Page, Part, RunQuery
     from ..core.run import Run

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
 
     from ...core.changes import Change
-    from ..searchable import RunParts
+    from ...core.details import RunParts
     from .layout import Tables
 
 #: How many keys one statement names in pairs.

@@ -12,8 +12,8 @@ from ...clock import HELD
 from ...codec.damaged import DAMAGED, is_sound_run, mended_run, text_instead
 from ...codec.results import text_of_result, value_of
 from ...core.extras import SCHEDULE, tell
-from ...core.run import MANUAL, Run
-from ...core.states import CLAIMED, QUARANTINED
+from ...core.run import Run
+from ...core.states import CLAIMED, MANUAL, QUARANTINED
 from ...errors import JobValueError
 from ...interrupts import is_interrupt
 from ...texts import storable

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 from sqlalchemy import and_, bindparam, exists, func, not_, or_, select, union_all
 
 from ...clock import HELD, instant
-from ...core.queries import BY_DUE, BY_NAME, due_of, key_of_job
+from ...core.queries import BY_DUE, BY_NAME, Part, due_of, key_of_job
 from ...core.states import ACTIVE
 from ..base import ALIASES
-from ..searching import Part, part_of_sorted
+from ..searching import part_of_sorted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,10 +13,8 @@ from sqlalchemy import bindparam, func, not_, select, union_all
 
 from ...codec.damaged import EARLIEST, LATEST, text_instead
 from ...core.extras import ORIGINS, SCHEDULE
-from ...core.queries import key_of_run
-from ...core.run import MANUAL
-from ...core.states import CLAIMED, END_STATES, MISSED, SKIPPED, SUCCEEDED, WAITING
-from ..searching import Part
+from ...core.queries import Part, key_of_run
+from ...core.states import CLAIMED, END_STATES, MANUAL, MISSED, SKIPPED, SUCCEEDED, WAITING
 from .forms import run_of
 
 TYPE_CHECKING = False

@@ -21,14 +21,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...core.changes import Change
+    from ...core.details import RunParts
     from ...core.durations import Durations
     from ...core.nodes import Node
-    from ...core.queries import JobQuery, RunQuery
+    from ...core.queries import JobQuery, Part, RunQuery
     from ...core.run import Run
     from ...job.handle import Job
     from ..identity import Identity
-    from ..searchable import RunParts
-    from ..searching import Part
     from .history import History
     from .jobs import Jobs
     from .layout import Tables
