@@ -14,7 +14,7 @@ from ...core.changes import text_of as text_of_change
 from ...core.nodes import Node
 from ...core.nodes import text_of as text_of_node
 from ...core.states import CLAIMED
-from ...texts import storable
+from .forms import whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +53,12 @@ class Beside:
     def write_parts(self, conn: Connection, parts: Sequence[RunParts]) -> None:
         """Keep parts of runs; see the port."""
         rows = [
-            {"b_job": job_id, "b_nominal": nominal, "b_name": name, "b_content": storable(text)}
+            {
+                "b_job": job_id,
+                "b_nominal": nominal,
+                "b_name": name,
+                "b_content": None if text is None else whole(text),
+            }
             for job_id, nominal, texts in sorted(parts, key=lambda part: part[:2])
             for name, text in sorted(texts.items())
         ]
@@ -86,7 +91,7 @@ class Beside:
         edits = self._tables.edits
         of_job = edits.c.job_id == job_id
         conn.execute(edits.delete().where(of_job, edits.c.revision >= change.revision))
-        text = storable(text_of_change(change))
+        text = whole(text_of_change(change))
         conn.execute(edits.insert().values(job_id=job_id, revision=change.revision, content=text))
         newest = select(edits.c.revision).where(of_job).order_by(edits.c.revision.desc())
         oldest = conn.scalar(newest.offset(KEPT).limit(1))
@@ -108,14 +113,14 @@ class Beside:
     def describe(self, conn: Connection, node: str, about: Mapping[str, Any]) -> None:
         """Keep what a node says of itself, if it has a lease."""
         nodes = self._tables.nodes
-        text = storable(text_of_node(about))
+        text = whole(text_of_node(about))
         conn.execute(nodes.update().where(nodes.c.id == node).values(about=text))
 
     def nodes(self, conn: Connection, now: int) -> list[Node]:
         """Return the nodes that hold a lease, or held one within the last day; see the port."""
         nodes, runs = self._tables.nodes.c, self._tables.runs.c
         claimed = select(runs.owner, func.count()).where(runs.status == CLAIMED).group_by(runs.owner)
-        under_way: dict[Any, int] = dict(conn.execute(claimed).tuples().all())
+        under_way: dict[Any, int] = {row[0]: row[1] for row in conn.execute(claimed)}
         rows = select(nodes.id, nodes.started, nodes.lease_until, nodes.about, nodes.draining)
         found = []
         for id, started, until, about, draining in conn.execute(rows.order_by(nodes.id)):

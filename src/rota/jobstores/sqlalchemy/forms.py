@@ -53,7 +53,7 @@ RECORD = (
     "job_id", "nominal", "last", "times", "due", "attempt", "status", "reason", "owner", "executor", "claimed", "started",
     "finished", "result", "error_type", "error", "traceback", "name", "func", "signature"
 )  # fmt: skip
-#: the columns of what only some runs have, in the order of the values of extra_of()
+#: the columns of what only some runs have, in the order of the values of extra_of_run()
 EXTRA = ("origin", "not_before", "cancel", "extra")
 #: the columns of a plain end, without reason or error; half the values make it a third cheaper, and nearly all ends are plain
 PLAIN_ENDS = ("status", "started", "finished", "result")
@@ -64,6 +64,13 @@ _NOTHING = (None, None, None, None)
 MOST = 2**63 - 1
 #: the values that a run is found by as long as it belongs to its owner (R5)
 FENCE = ("b_job", "b_nominal", "b_attempt", "b_owner")
+
+
+def whole(text: str) -> str:
+    """Return a text as every database can keep it, however long it is."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
 # ---------------------------------------------------------------------------------------------------------------- jobs
@@ -222,12 +229,14 @@ def has_extra(run: Run) -> bool:
     return getattr(run, "extra", None) is not None
 
 
-def extra_of(run: Run, format: JobFormat) -> tuple[Any, ...]:
+def extra_of_run(run: Run, format: JobFormat) -> tuple[Any, ...]:
     """Return the values of what only some runs have, in the order of EXTRA.
 
     :raises SerializationError: if an argument of the run cannot be written
     """
     text = format.extra_text(run)
+    if text is None and not has_extra(run):
+        return _NOTHING
     origin = None if run.origin == SCHEDULE else run.origin
     return origin, run.extra.not_before, storable(run.extra.cancel), text
 

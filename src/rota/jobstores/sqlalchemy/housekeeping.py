@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .history import History
     from .jobs import Jobs
     from .leases import Leases
+    from .orders import NodeOrders
     from .runs import Runs
     from .server import Server
 
@@ -43,6 +44,7 @@ class HousekeptTables(SearchedTables, DurableJobStore):
     _history: History
     _damage: Damage
     _leases: Leases
+    _orders: NodeOrders
     #: the ``_home`` of all its jobs: the scheduler, and the alias of the store
     _home: tuple[Any, str | None]
     _job_of: Callable[[Any], Job]
@@ -65,6 +67,8 @@ class HousekeptTables(SearchedTables, DurableJobStore):
             yield from self._count_in_steps(self.clock, now, self._bounds.wants_all(now))
             yield from Pruning(self._server, self._history, self._bounds, now, self.clock).steps()
             self._leases.forget(now - NODES_KEPT)
+            if self._server.read(partial(self._orders.has_old, now=now)):
+                self._server.step(partial(self._orders.forget, now=now))
         except HeldRowsError as exc:
             self._log.debug("The rest of what is too old is deleted with the next housekeeping: %s", exc)
 

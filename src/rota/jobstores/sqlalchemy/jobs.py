@@ -222,15 +222,12 @@ class Jobs:
                     conn.execute(self._sql.delete_ended, {"b_id": id})
         return found
 
-    def remove(self, conn: Connection, job_id: str) -> None:
-        """Delete a job.
-
-        :raises JobLookupError: if there is none
-        """
-        if not conn.execute(self._sql.delete, {"b_id": job_id}).rowcount:
-            odd = self.odd_ids(conn).get(job_id)
-            if odd is None or not conn.execute(self._sql.delete, {"b_id": odd}).rowcount:
-                raise JobLookupError(job_id)
+    def remove(self, conn: Connection, job_id: str) -> bool:
+        """Delete a job; return False if there is none, or runs of it wait."""
+        if conn.execute(self._sql.delete, {"b_id": job_id}).rowcount:
+            return True
+        odd = self.odd_ids(conn).get(job_id)
+        return odd is not None and bool(conn.execute(self._sql.delete, {"b_id": odd}).rowcount)
 
     def remove_all(self, conn: Connection) -> None:
         """Delete all jobs."""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .databases.base import Database
 
 SCHEMA_VERSION = 4
-_VERSION_KEY = "schema"
+VERSION_KEY = "schema"
 IDENTITY_KEY = "identity"
 #: the first version that has all tables
 _WITH_LATER = 4
@@ -121,7 +121,7 @@ class Tables:
         """Whether the tables are missing because they are of an earlier version."""
         if not set(missing) <= {table.name for table in self.later}:
             return False
-        found = conn.scalar(select(self.meta.c.value).where(self.meta.c.key == _VERSION_KEY))
+        found = conn.scalar(select(self.meta.c.value).where(self.meta.c.key == VERSION_KEY))
         return found is not None and found.isdecimal() and 0 < int(found) < _WITH_LATER
 
     def _of_apscheduler(self, conn: Connection, missing: Sequence[str]) -> str:
@@ -164,7 +164,7 @@ class Tables:
     def _mark(self, conn: Connection) -> str:
         """Write the version and the identity of the tables, in one statement; return the identity."""
         self.are_new = True
-        marks = {_VERSION_KEY: str(SCHEMA_VERSION), IDENTITY_KEY: new_identity(), COUNTED_KEY: ""}
+        marks = {VERSION_KEY: str(SCHEMA_VERSION), IDENTITY_KEY: new_identity(), COUNTED_KEY: ""}
         conn.execute(self.meta.insert(), [{"key": key, "value": value} for key, value in marks.items()])
         return marks[IDENTITY_KEY]
 
@@ -178,7 +178,7 @@ class Tables:
         return found
 
     def _migrate(self, conn: Connection, allowed: bool) -> str:
-        found = conn.scalar(select(self.meta.c.value).where(self.meta.c.key == _VERSION_KEY))
+        found = conn.scalar(select(self.meta.c.value).where(self.meta.c.key == VERSION_KEY))
         if found is None and not allowed:  # made by the user's migrations: the first start writes the version
             return self._mark(conn)
         version = int(found) if found is not None and found.isdecimal() else None
@@ -197,7 +197,7 @@ class Tables:
         for step in range(version, SCHEMA_VERSION):
             MIGRATIONS[step](conn, self)
         conn.execute(
-            self.meta.update().where(self.meta.c.key == _VERSION_KEY).values(value=str(SCHEMA_VERSION))
+            self.meta.update().where(self.meta.c.key == VERSION_KEY).values(value=str(SCHEMA_VERSION))
         )
         return self.identify(conn)
 

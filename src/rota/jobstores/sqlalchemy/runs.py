@@ -22,7 +22,7 @@ from .forms import (
     claim_of,
     damage_of,
     end_of,
-    extra_of,
+    extra_of_run,
     fence_of,
     last_end_of,
     plain_end_of,
@@ -83,27 +83,30 @@ class Runs:
         if not decisions:
             return []
         if not careful and self._move_all(conn, decisions, now):
-            self._insert_all(conn, [run for decision in decisions for run in marked(decision, node, now)])
+            self.insert(conn, [run for decision in decisions for run in marked(decision, node, now)])
             return [(decision, decision.job.running + len(decision.runs)) for decision in decisions]
         won = []
         moves: list[tuple[Any, ...]] = []
         drops: list[tuple[Any, ...]] = []
+        ended: list[tuple[Any, ...]] = []
         records: list[Run] = []
         for job_id, decision, running in self._unchanged(conn, decisions):
             state = decision.state
             running += len(decision.runs)
+            following = (decision.next_nominal, decision.next_due, decision.version + 1, running)  # R3
+            move = (*following, state, storable(decision.error), now, job_id)
             if state == ENDED and running <= 0:
                 drops.append((job_id,))
+                ended.append(move)
             else:
-                following = (decision.next_nominal, decision.next_due, decision.version + 1, running)  # R3
-                moves.append((*following, state, storable(decision.error), now, job_id))
+                moves.append(move)
             won.append((decision, running))
             records += marked(decision, node, now)
         if moves:
             self.sql.move.run(conn, moves)
-        if drops:
-            self.sql.drop.run(conn, drops)
-        self._insert_all(conn, records)
+        if drops and self.sql.drop.run(conn, drops) != len(drops):
+            self.sql.move.run(conn, ended)  # those stay of which runs wait
+        self.insert(conn, records)
         return won
 
     def _move_all(self, conn: Connection, decisions: Sequence[Decision], now: int) -> bool:
@@ -168,12 +171,12 @@ class Runs:
             odd = self._jobs.odd_ids(conn)
         return [odd.get(decision.job.id, decision.job.id) for decision in decisions]
 
-    def _insert_all(self, conn: Connection, records: Sequence[Run]) -> None:
+    def insert(self, conn: Connection, records: Sequence[Run]) -> None:
         """Insert records; a nominal time that has one already is refused by the key of the table (R4)."""
         claimed, others, whole = [], [], []
         for run in records:
             if hasattr(run, "extra"):
-                whole.append((*row_of(run), *extra_of(run, self._format)))
+                whole.append((*row_of(run), *extra_of_run(run, self._format)))
             elif run.status == CLAIMED and run.reason is None and run.signature is None:
                 claimed.append(claim_of(run))
             else:

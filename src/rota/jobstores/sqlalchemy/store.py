@@ -21,6 +21,7 @@ try:
 except ImportError as exc:
     raise MissingExtraError("SQLAlchemyJobStore", "sql") from exc
 
+from .asked import AskedTables
 from .counts import Counts
 from .damage import Damage
 from .engines import check_connection
@@ -32,11 +33,13 @@ from .jobs import Jobs
 from .layout import Tables
 from .leases import Leases, Nodes
 from .opening import earlier_jobs, open_tables
+from .orders import NodeOrders
 from .orphans import Orphans
 from .run_writes import RunWrites
 from .runs import Runs
 from .server import Server
 from .transactions import Transactions
+from .waiting import Waiting
 from .wakeups import Wakeups
 
 TYPE_CHECKING = False
@@ -55,7 +58,7 @@ if TYPE_CHECKING:
 __all__ = ("ConflictingIdError", "JobLookupError", "SQLAlchemyJobStore")
 
 
-class SQLAlchemyJobStore(HousekeptTables):
+class SQLAlchemyJobStore(AskedTables, HousekeptTables):
     """Keeps jobs and ledger in a database; any number of schedulers and processes may share it. Alias: ``sqlalchemy``.
 
     The first seven parameters are APScheduler's, in its order. SQLite files are opened in WAL mode with full synchronization;
@@ -122,6 +125,8 @@ class SQLAlchemyJobStore(HousekeptTables):
         self._jobs = Jobs(tables)
         self._runs = Runs(tables, self._jobs, format)
         self._nodes = Nodes(tables)
+        self._waiting = Waiting(tables, self._jobs, self._runs, format, self._job_of)
+        self._orders = NodeOrders(tables, self._waiting)
         self._counts = Counts(tables)
         self._history = History(tables, self._counts)
         self._damage = Damage(tables, self._jobs)
@@ -277,11 +282,11 @@ class SQLAlchemyJobStore(HousekeptTables):
 
         :raises JobLookupError: if there is none
         """
-        self._write(partial(self._jobs.remove, job_id=job_id))
+        self._write(partial(self._remove, job_id=job_id))
 
     def remove_all_jobs(self) -> None:
         """Delete all jobs; their records stay."""
-        self._write(self._jobs.remove_all)
+        self._write(self._remove_all)
 
     # -- the ledger ----------------------------------------------------------------------------------------------
 
