@@ -87,7 +87,8 @@ def balance(
     for run in runs:
         records[run.job_id].append(run)
     assert set(records) <= set(plans), f"records of jobs that nobody added: {set(records) - set(plans)}"
-    executions = _executions(trace, put_back, {*(ceased or ()), *stopped})
+    stopped = {*(ceased or ()), *stopped}
+    executions = _executions(trace, put_back, stopped)
     numbers = dict.fromkeys((SUCCEEDED, SKIPPED, LOST), 0)
     repeated = 0
     at_once = {}
@@ -96,12 +97,14 @@ def balance(
         of_job = executions.pop(id, {})
         rightful: list[Stretch] = []
         for record in records[id]:
-            attempts = _remembered(record, of_job.pop(record.nominal, {}), put_back)
+            attempts = _remembered(record, of_job.pop(record.nominal, {}), put_back, stopped)
             _compare(record, attempts, plan, ceased)
             numbers[record.status] += record.count
             repeated += max(0, len(attempts) - 1)
             rightful += _rightful(record, attempts, ceased or {})
-        of_job = {nominal: left for nominal, each in of_job.items() if (left := _of_now(each, put_back))}
+        of_job = {
+            nominal: left for nominal, each in of_job.items() if (left := _of_now(each, put_back, stopped))
+        }
         assert not of_job, f"{id} was executed at times of which no record says so: {of_job}"
         at_once[id] = _most_at_once(rightful)
         assert at_once[id] <= plan.max_instances, (
@@ -150,23 +153,32 @@ def _executions(
 
 
 def _remembered(
-    record: Run, attempts: Mapping[int, Execution], put_back: Sequence[float]
+    record: Run, attempts: Mapping[int, Execution], put_back: Sequence[float], stopped: Collection[int]
 ) -> Mapping[int, Execution]:
-    """Return the attempts without those that ended before a backup was put back that does not know of them."""
+    """Return the attempts without those that were over before a backup was put back that does not know of them."""
     if not put_back:
         return attempts
     last = 0 if record.status == SKIPPED else record.attempt
     known = {attempt: execution for attempt, execution in attempts.items() if attempt <= last}
-    return {**known, **_of_now(attempts, put_back)}
+    return {**known, **_of_now(attempts, put_back, stopped)}
 
 
-def _of_now(attempts: Mapping[int, Execution], put_back: Sequence[float]) -> dict[int, Execution]:
-    """Return the attempts that had not ended when a backup was put back last."""
+def _of_now(
+    attempts: Mapping[int, Execution], put_back: Sequence[float], stopped: Collection[int]
+) -> dict[int, Execution]:
+    """Return the attempts of which somebody could tell when a backup had been put back last.
+
+    Of one that had begun before and died with its process, only the store knew that is gone.
+    """
     since = max(put_back, default=0)
     return {
         attempt: execution
         for attempt, execution in attempts.items()
-        if execution.end is None or execution.end > since
+        if (
+            execution.end > since
+            if execution.end is not None
+            else execution.begin > since or execution.pid not in stopped
+        )
     }
 
 

@@ -118,3 +118,23 @@ def test_what_a_killed_process_had_in_hand_may_be_executed_anew_after_a_backup_w
     assert balance(PLANS, RUNS, trace, None, [50.0], stopped={7}).executions == 3
     with pytest.raises(AssertionError, match="was executed twice at once"):
         balance(PLANS, RUNS, trace, None, [50.0])
+
+
+def test_what_died_with_its_process_is_forgotten_with_the_store_that_a_backup_was_put_in_the_place_of() -> (
+    None
+):
+    skipped = [*whole(10), begin(20, pid=7), begin(20, 2, pid=8, at=24), *whole(40)]
+    assert balance(PLANS, RUNS, skipped, None, [30.0], stopped={7, 8}).skipped == 2
+    anew = [*whole(10), begin(40, pid=7), begin(40, 2, pid=8, at=44), *AGAIN]
+    assert balance(PLANS, RUNS, anew, None, [50.0], stopped={7, 8}).succeeded == 2
+
+
+@pytest.mark.parametrize("put_back", [[], [15.0]])
+def test_what_died_with_its_process_is_not_forgotten_by_the_store_in_which_it_was_claimed(
+    put_back: list[float],
+) -> None:
+    trace = [*whole(10), begin(30, pid=7), *whole(40)]
+    with pytest.raises(AssertionError, match="at times of which no record says so"):
+        balance(PLANS, RUNS, trace, None, put_back, stopped={7})
+    with pytest.raises(AssertionError, match="at times of which no record says so"):
+        balance(PLANS, RUNS, [*whole(10), begin(30), *whole(40)], None, [35.0])
