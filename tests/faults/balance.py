@@ -156,9 +156,9 @@ def _executions(
         attempts = found.setdefault(id, {}).setdefault(nominal, {})
         if kind == "begin":
             before = attempts.get(attempt)
-            assert before is None or any(before.begin < moment.begin <= time for moment in put_back), (
-                f"attempt {attempt} of {id} at {nominal} was executed twice"
-            )
+            assert before is None or any(
+                before.begin < moment.known and moment.begin <= time for moment in put_back
+            ), f"attempt {attempt} of {id} at {nominal} was executed twice"
             assert before is None or before.end is not None or before.pid in stopped, (
                 f"attempt {attempt} of {id} at {nominal} was executed twice at once"
             )

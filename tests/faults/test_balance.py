@@ -160,6 +160,14 @@ def test_what_somebody_could_tell_of_is_not_forgotten(
         balance(PLANS, RUNS, [*TRACE, *left], None, put_back, killed=killed)
 
 
+def test_what_was_claimed_before_all_knew_of_the_backup_may_be_executed_again() -> None:
+    trace = [*TRACE, begin(40, pid=2, at=53), end(40, pid=2, at=54)]
+    for known in (40.5, 52):
+        assert balance(PLANS, RUNS, trace, None, [PutBack(39, known)]).executions == 3
+    with pytest.raises(AssertionError, match="was executed twice"):
+        balance(PLANS, RUNS, trace, None, [PutBack(38, 39)])
+
+
 def test_what_died_with_its_process_may_be_executed_anew() -> None:
     anew = [*whole(10), begin(40, pid=7), begin(40, 2, pid=8, at=44), *AGAIN]
     assert balance(PLANS, RUNS, anew, None, [PutBack(50, 50)], killed={7: 42, 8: 45}).succeeded == 2
