@@ -11,7 +11,7 @@ from rota.clock import SECOND
 from rota.core.run import fail
 from rota.core.states import FAILED, SUCCEEDED
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
-from rota.testing.contracts.store_jobs import NODE, START, claim, due_ids, finish, make_job, running, statuses
+from rota.testing.contracts.store_jobs import START, claim, due_ids, finish, make_job, running, statuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
