@@ -11,6 +11,7 @@ import pytest
 from rota.clock import DAY, SECOND
 from rota.core.states import ACTIVE, QUARANTINED, SKIPPED, succeed
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
+from rota.jobstores.sqlalchemy.forms import new_row
 from rota.testing import ManualScheduler, VirtualClock
 from rota.testing.contracts.store_jobs import START, claim, make_job, running, task
 
@@ -112,7 +113,7 @@ def test_a_run_that_ends_while_its_job_is_being_added_again_is_counted_down(stor
     here.add_job(make_job())
     (run,) = claim(here)
     there.remove_job("job")
-    row = there._jobs.new_row(make_job(), START)
+    row = new_row(make_job(), there._format, START)
     while_open(
         there,
         lambda conn: there._jobs.insert(conn, row),

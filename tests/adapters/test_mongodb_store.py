@@ -308,7 +308,7 @@ def test_what_a_process_left_unfiled_is_seen_and_filed_by_others(
     store.add_job(make_job("goes on"))
     runs = claim(store)
     with monkeypatch.context() as patch:  # it dies before it files
-        patch.setattr(type(store._runs), "file", lambda self, ids: None)
+        patch.setattr(type(store._filing), "file", lambda self, ids: None)
         assert finish(store, runs) == []
     assert store.collection.database["runs"].count_documents({}) == 0
     assert {run.status for run in other.get_runs()} == {SUCCEEDED}
@@ -329,7 +329,7 @@ def test_a_time_that_was_left_unfiled_is_not_taken_again(
     store.add_job(make_job(max_instances=3))
     runs = claim(store)
     with monkeypatch.context() as patch:
-        patch.setattr(type(store._runs), "file", lambda self, ids: None)
+        patch.setattr(type(store._filing), "file", lambda self, ids: None)
         finish(store, runs)
     found = store.lookup_job("job")
     assert found is not None

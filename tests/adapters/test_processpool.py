@@ -21,9 +21,9 @@ from rota.errors import ConfigurationError, SerializationError, UnknownOptionErr
 from rota.executors import worker_process
 from rota.executors.base import current_run
 from rota.executors.pool import ProcessPoolExecutor
-from rota.executors.process_worker import pack_call
+from rota.executors.process_handle import WorkerProcess
+from rota.executors.process_main import pack_call
 from rota.executors.steps import chain
-from rota.executors.worker_process import WorkerProcess
 from rota.testing.contracts.executor_jobs import PATIENCE, Ended, add, wait_for_file
 from rota.testing.contracts.executors import ExecutorContract
 from rota.testing.contracts.hostile_jobs import give, use_up
@@ -356,7 +356,7 @@ def test_a_stopped_worker_costs_its_own_run_and_no_other(pool_of, size):
 
 
 def test_cancel_ends_a_worker_that_does_not_listen(pool_of, tmp_path, monkeypatch):
-    monkeypatch.setattr("rota.executors.worker_process._GRACE", 0.1)
+    monkeypatch.setattr("rota.executors.process_handle._GRACE", 0.1)
     pool, ended = pool_of(1), Ended()
     run = helper.run_of(ignore_sigterm, str(tmp_path))
     pool.submit([run], ended)

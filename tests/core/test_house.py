@@ -53,7 +53,7 @@ STATE_SETTERS = {
     "importers/pickles.py": "the state of a pickled object",
     "importers/rows.py": "the state of a pickled object",
     "job/handle.py": "makes a job",
-    "engine/recording.py": "the state that a decision wants",
+    "engine/missing_records.py": "the state that a decision wants",
     "jobstores/documents.py": "makes a run of what is stored",
     "jobstores/sqlalchemy/forms.py": "makes a run of what is stored",
     "jobstores/tree/forms.py": "a field of a document",

@@ -8,7 +8,7 @@ import pytest
 
 from rota.core.plan import Decision, plan
 from rota.core.states import ACTIVE, QUARANTINED
-from rota.engine.guarded import claim_singly
+from rota.engine.damage import claim_singly
 from rota.errors import JobValueError, StoreError, StoreUnavailableError
 from rota.jobstores.memory import MemoryJobStore
 from rota.testing import ManualScheduler

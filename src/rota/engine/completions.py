@@ -18,7 +18,7 @@ from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
 from .announcements import EVENT_OF_STATUS, event_of
 from .backoff import FIRST_PAUSE, LONGEST_PAUSE
-from .guarded import finish_singly
+from .damage import finish_singly
 from .refusals import Refusals
 
 TYPE_CHECKING = False

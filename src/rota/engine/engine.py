@@ -10,11 +10,11 @@ from ..errors import StoreReplacedError
 from ..events import EVENT_CLOCK_JUMPED, ClockEvent
 from ..interrupts import is_interrupt
 from ..util import new_node_id
+from .capacity import Capacity
 from .clock_jumps import JUMP, ClockWatch
 from .outlet import Outlet
 from .pass_watch import PassLeftBehind, PassWatch
 from .passes import StorePass
-from .rooms import Rooms
 from .store_state import StoreState
 
 TYPE_CHECKING = False
@@ -85,8 +85,8 @@ class Engine:
         #: machine was awake); None: it waits for a wake-up
         self._expected_by: int | None = None
         self._watch = PassWatch(self.outlet, self._lease, replace_pass, self.has_host)
-        self._rooms = Rooms(self.outlet, self._crowded)
-        self.outlet.room_came_free = self._rooms.came_free
+        self._capacity = Capacity(self.outlet, self._crowded)
+        self.outlet.room_came_free = self._capacity.came_free
         self._passes: dict[StoreState, StorePass] = {}
         self._offload: Callable[[Callable[[], None]], None] | None = None
         self._soon: Callable[[Callable[[], None]], None] | None = None
@@ -114,7 +114,7 @@ class Engine:
                 lease, lambda: self._renew_aside(state), self.works, self.clock, self.logger
             )
         state.completions.offload = self._offload if store.does_io else self._soon
-        self._passes[state] = StorePass(self.outlet, state, self._rooms, self._watch, self.node)
+        self._passes[state] = StorePass(self.outlet, state, self._capacity, self._watch, self.node)
         self._keep({**self.stores, alias: state}, self.leaving)
         self.outlet.listen_to(store)
 
@@ -249,7 +249,7 @@ class Engine:
         watch.passes += 1
         self._expected_by = self._watch_clock()
         delay: float | None = None
-        self._rooms.begin()
+        self._capacity.begin()
         try:
             for state in self.states:
                 watch.under_way = state
@@ -259,7 +259,7 @@ class Engine:
         except PassLeftBehind:
             return 0.0  # another thread makes the passes by now, and what this one would note is not true any more
         watch.under_way = None
-        if self._rooms.settle():
+        if self._capacity.settle():
             delay = 0.0
         if delay is not None and self.slice is not None:
             delay = min(delay, self.slice)

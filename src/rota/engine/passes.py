@@ -17,10 +17,10 @@ from ..interrupts import is_interrupt
 from ..texts import error_text, shortened
 from .announcements import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
 from .backoff import FIRST_PAUSE, LONGEST_PAUSE
+from .capacity import PASS
 from .clock_jumps import TURN, bring_forward, go_on
-from .guarded import claim_singly, recount_busy
+from .damage import claim_singly, recount_busy
 from .pass_watch import PassLeftBehind
-from .rooms import PASS
 from .submission import hand_over, submit
 from .withheld import start_withheld
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from ..core.run import Permission, Run
     from ..core.walks import Walks
     from ..job.handle import Job
+    from .capacity import Capacity
     from .lease import Lease
     from .outlet import Outlet
     from .pass_watch import PassWatch, Planning
-    from .rooms import Rooms
     from .store_state import StoreState
 
 #: The most jobs that a pass takes from a store in memory for one executor. A pass costs little there, and fewer objects are alive
@@ -55,12 +55,14 @@ class StorePass:
     :param node: the id of this node in a store that needs no lease
     """
 
-    __slots__ = ("_node", "_outlet", "_rooms", "_state", "_watch")
+    __slots__ = ("_capacity", "_node", "_outlet", "_state", "_watch")
 
-    def __init__(self, outlet: Outlet, state: StoreState, rooms: Rooms, watch: PassWatch, node: str) -> None:
+    def __init__(
+        self, outlet: Outlet, state: StoreState, capacity: Capacity, watch: PassWatch, node: str
+    ) -> None:
         self._outlet = outlet
         self._state = state
-        self._rooms = rooms
+        self._capacity = capacity
         self._watch = watch
         self._node = node
 
@@ -129,11 +131,11 @@ class StorePass:
 
     def _serve(self) -> float | None:
         """Claim and hand out what is due, as far as there is room; return the seconds until the next look."""
-        state, outlet, rooms = self._state, self._outlet, self._rooms
+        state, outlet, capacity = self._state, self._outlet, self._capacity
         store = state.store
         most = PASS if store.does_io else PASS_IN_MEMORY
         room = {
-            alias: min(PASS if alias in state.crowded else most, rooms.of(alias))
+            alias: min(PASS if alias in state.crowded else most, capacity.of(alias))
             for alias in list(outlet.executors)
         }
         open_to = {alias: free for alias, free in room.items() if free > 0}
@@ -146,12 +148,12 @@ class StorePass:
             handed = self._hand_out(jobs, now)
             # An executor that had room for more than all that was handed out still has it; it is not asked again.
             open_to = {
-                alias: free for alias, free in open_to.items() if (handed or 0) < free or rooms.of(alias)
+                alias: free for alias, free in open_to.items() if (handed or 0) < free or capacity.of(alias)
             }
         if state.crowded:
             open_to = {alias: free for alias, free in open_to.items() if alias not in state.crowded}
         if len(open_to) < len(room):
-            rooms.note_full(alias for alias in room if alias not in open_to)
+            capacity.note_full(alias for alias in room if alias not in open_to)
         if state.set_back and not self._bring_forward():
             return 0.0
         wait = self._wait(open_to, now if handed is None else None)
@@ -177,7 +179,7 @@ class StorePass:
             jobs: Sequence[Job] = state.unclaimed.ready(due, open_to, self._outlet.clock.monotonic())
         else:
             jobs = state.store.due(now, open_to)
-        rooms = self._rooms.for_functions() if jobs else None
+        rooms = self._capacity.for_functions() if jobs else None
         state.crowded = set()
         if rooms:
             jobs, state.crowded = admit(jobs, rooms, is_coroutine_function)
@@ -342,7 +344,7 @@ class StorePass:
     def _rescue(self, lease: Lease) -> None:
         """Take over the runs of nodes that did not renew their lease, and hand them to the executors."""
         state = self._state
-        room = {alias: self._rooms.of(alias, any_room=True) for alias in list(self._outlet.executors)}
+        room = {alias: self._capacity.of(alias, any_room=True) for alias in list(self._outlet.executors)}
         permission = lease.permission
         rescued = lease.rescue(state.store.now(), room, state.completions.in_hand or {})
         if lease.left_over:

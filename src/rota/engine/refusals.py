@@ -85,7 +85,7 @@ class Refusals:
 
     def _record_again(self, run: Run, node: str, stale: list[Run], lost: list[Run]) -> None:
         """Write the end of a run that its store does not know of; take note if it cannot be."""
-        from .recording import NO_JOB, TAKEN, record_again  # import time: it is needed once in years
+        from .missing_records import NO_JOB, TAKEN, record_again  # import time: it is needed once in years
 
         found = record_again(self._store, node, run)
         if found == NO_JOB:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from ..core.plan import Decision
 from ..core.run import GONE, Run
 from ..core.states import CLAIMED, LOST, end
-from .recording import TRIES, beside_the_schedules
+from .missing_records import TRIES, beside_the_schedules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

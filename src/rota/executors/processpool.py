@@ -20,10 +20,10 @@ from ..core.run import fail, is_expired, time_of
 from ..core.states import CANCELLED, LOST, MISSED, end, succeed
 from ..errors import ConfigurationError, SerializationError, UnknownOptionError, WorkerProcessError
 from ..texts import error_text, text_of
-from .process_worker import pack_call
+from .process_handle import Settings, WorkerDied, WorkerProcess, forget_all, is_being_prepared
+from .process_main import pack_call
 from .steps import NOT_STARTED, cancel_group, may_start
 from .worker_pool import WorkerPool
-from .worker_process import Settings, WorkerDied, WorkerProcess, forget_all, is_being_prepared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -26,6 +26,7 @@ from ..texts import repr_of
 from ..util import asbool, astimezone, local_timezone, maybe_ref, undefined
 from . import views
 from .book import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, JobBook
+from .bulk import add_all_pending, add_together
 from .changes import modify, reschedule, resume
 from .config import check_options, context_option, default_policy, read_config, seconds_option
 from .lifecycle import POLL, Lifecycle
@@ -35,7 +36,6 @@ from .new_jobs import PARAMETERS, PLAIN, STARTING_NOW, NewJobs, names_a_zone
 from .plugins import PluginClasses, create_plugin, plugin_from_config
 from .processes import stop_at_exit, stop_in_child, watch
 from .registry import Registry
-from .together import add_all_pending, add_together
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

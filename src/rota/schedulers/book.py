@@ -237,7 +237,7 @@ class JobBook:
         self, store: BaseJobStore, job: Job, alias: str, replace: bool, explicit: bool, now: int
     ) -> bool:
         """Pass over past times of a job that have a record; return whether that was its last, so that it is not stored."""
-        from ..engine.recorded import pass_over  # import time
+        from ..engine.added_again import pass_over  # import time
 
         with AskedBy(self.scheduler):
             over = pass_over([job], store, now, self.log)
@@ -245,7 +245,7 @@ class JobBook:
 
     def leave_out(self, store: BaseJobStore, job: Job, alias: str, replace: bool, explicit: bool) -> bool:
         """Do not store a job whose last time has a record; False if it goes on in the schedule of one that it replaces."""
-        from ..engine.recorded import leave_out  # import time
+        from ..engine.added_again import leave_out  # import time
 
         with AskedBy(self.scheduler):
             left_out, removed = leave_out(job, store, replace, explicit)
@@ -325,7 +325,7 @@ class JobBook:
             if nominal is not None and (before is None or nominal < before):  # set back, or resumed
                 now = store.now()
                 if nominal <= now:
-                    from ..engine.recorded import LOOK_ALWAYS, pass_over  # import time
+                    from ..engine.added_again import LOOK_ALWAYS, pass_over  # import time
 
                     # One whose schedule is over by that is stored all the same: the claim ends it.
                     with AskedBy(scheduler):

@@ -22,8 +22,8 @@ from ..interrupts import is_interrupt
 from ..texts import repr_of
 from ..triggers.base import AskedBy
 from .book import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
+from .bulk import store_pending
 from .listeners import DELIVERY_GRACE, tell, wait_delivered
-from .together import store_pending
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ EARLY = 1.0
 #: What calls of a scheduler that runs load at their first use. A child that is forked while a thread imports one of them would wait
 #: for that thread for ever: the lock of an import is copied as it is.
 LOADED_LATE = (
-    "rota.engine.recorded",
+    "rota.engine.added_again",
     "rota.engine.requests",
     "rota.jobstores.eight_methods",
     "rota.schedulers.event_queue",

@@ -1,68 +1,218 @@
-"""The claim protocol of the MongoDB store, its second half: finish, give back, take over. Claims are in ``claims``.
+"""The claim protocol of the MongoDB store: claim, finish, give back, take over; each a conditional update of a job's document.
 
-A run that has ended moves from ``under_way`` to ``pending`` of its job's document by one conditional update, which is its fence;
-from there it is filed in the collection of runs. Whatever a dead process has left in ``pending``, others file.
-It decides nothing that the planner has decided.
+A claim is guarded by the job's version. A run that has ended moves from ``under_way`` to ``pending`` of its job's document by an
+update that is its fence; from there it is filed. What the server refuses together is tried one by one. It decides nothing that the
+planner has decided.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
 from operator import attrgetter
+from os import urandom
 
-from pymongo import ReplaceOne, UpdateMany, UpdateOne
+from pymongo import UpdateOne
 
+from ...codec.damaged import is_damaged
 from ...codec.unrestored import can_run
 from ...core.orphans import by_job, linked, sort_out
-from ...errors import HeldRowsError, StoreError
-from .forms import (
-    OVER,
-    collect,
-    damage_of_run,
-    entries_of,
-    entry_of,
-    identity_of,
-    key_of,
-    numbered,
-    size_of,
-)
-from .jobs import release
+from ...core.plan import quarantined_instead
+from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
+from ...core.states import ENDED
+from ...core.transitions import marked, moved
+from ...errors import HeldRowsError, StoreError, StoreUnavailableError
+from ...interrupts import is_interrupt
+from ...texts import error_text, shortened
+from .forms import LISTS, collect, damage_of_run, entries_of, entry_of, identity_of, key_of
+from .run_updates import claim_of, end_of, fence_of, nominals_of, rounds_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from typing import Any
 
     from ...core.orphans import Search
+    from ...core.plan import Decision
     from ...core.run import Run
     from ...job.handle import Job
+    from ..retention import Retention
     from .damage import Damage
+    from .filing import Filing
+    from .history import History
     from .jobs import Jobs
     from .leases import Leases
     from .server import Server
 
-#: How many jobs one question names.
+#: How many keys, and how many ranges of times, one question names.
 BATCH = 500
-#: How many bytes of records a job's document gets at once, before they are filed.
-ROOM = 1_000_000
+RANGES = 100
 #: How often a rescue is tried against others' changes.
 TRIES = 10
 
 
 class Runs:
-    """Reads and writes the runs of one store that are under way, or not filed.
+    """Reads and writes the runs of one store that are under way.
 
     :param server: where the documents are
     :param jobs: reads the jobs of runs
     :param leases: tells which nodes are alive
     :param damage: puts right what is damaged
+    :param filing: files records
+    :param history: reads records
+    :param bounds: counts records
     """
 
-    def __init__(self, server: Server, jobs: Jobs, leases: Leases, damage: Damage) -> None:
+    def __init__(
+        self,
+        server: Server,
+        jobs: Jobs,
+        leases: Leases,
+        damage: Damage,
+        filing: Filing,
+        history: History,
+        bounds: Retention,
+    ) -> None:
         self._server = server
         self._jobs = jobs
         self._leases = leases
         self._damage = damage
+        self._filing = filing
+        self._history = history
+        self._bounds = bounds
+        #: of the jobs that were due last: version, and the nominal times of the runs in the document
+        self._seen: dict[str, tuple[int, tuple[int, ...]]] = {}
+
+    # -- claim ---------------------------------------------------------------------------------------------------
+
+    def note(self, documents: Iterable[Mapping[str, Any]]) -> None:
+        """Take note of the documents of due jobs, so that a claim need not look at them again."""
+        self._seen = {
+            document["_id"]: (document.get("version", 0), nominals_of(document)) for document in documents
+        }
+
+    def claim(self, decisions: Sequence[Decision], node: str, now: int) -> list[Decision]:
+        """Carry out the decisions whose job is as it was when they were made, and has room (R1, R2); return those."""
+        damaged = [decision for decision in decisions if is_damaged(decision.error)]
+        if damaged:
+            sound = [decision for decision in decisions if decision not in damaged]
+            return [*self._damage.claim(damaged), *(self.claim(sound, node, now) if sound else ())]
+        token = urandom(8).hex()
+        for decision in decisions:
+            marked(decision, node, now)
+        self._leave_out_recorded(decisions)
+        try:
+            matched = self._write(decisions, token)
+        except BaseException as exc:
+            if not (_is_refusal(exc) or isinstance(exc, HeldRowsError)):
+                raise
+            won = self._claim_singly(decisions, node, token)
+        else:
+            with self._server.translated():
+                won = list(decisions) if matched == len(decisions) else self._won(decisions, node, token)
+        for decision in won:
+            moved(decision)
+            self._bounds.count(decision.job.id, len(decision.runs) + len(decision.records))
+        filed = [decision.job.id for decision in won if decision.records or decision.state == ENDED]
+        if filed:
+            self._filing.file(filed)
+        return won
+
+    def _write(self, decisions: Sequence[Decision], token: str) -> int:
+        """Write claims; return how many documents met their conditions."""
+        updates = [claim_of(decision, token) for decision in decisions]
+        with self._server.translated():
+            return int(self._server.jobs.bulk_write(updates, ordered=False).matched_count)
+
+    def _claim_singly(self, decisions: Sequence[Decision], node: str, token: str) -> list[Decision]:
+        """Carry out one by one what was refused together; a job whose claim is refused alone goes into quarantine."""
+        with self._server.translated():
+            won = self._won(decisions, node, token)
+        for decision in decisions:
+            if decision in won:
+                continue
+            try:
+                matched = self._write([decision], token)
+            except HeldRowsError:  # it is tried again by a later pass
+                continue
+            except BaseException as exc:
+                if not _is_refusal(exc):
+                    raise
+                quarantined_instead(
+                    decision, f"its store refuses its claim: {shortened(error_text(exc), 2000)}"
+                )
+                matched = self._write([decision], token)
+            if matched:
+                won.append(decision)
+        return won
+
+    def _won(self, decisions: Sequence[Decision], node: str, token: str) -> list[Decision]:
+        """Return the decisions that were carried out by the request of that token.
+
+        Runs and records have the token, and no other claim writes them; of decisions that write neither the document has it.
+        """
+        ids = [decision.job.id for decision in decisions]
+        fields = {"claim": 1, "under_way": 1, "pending": 1}
+        wrote, named = set(), set()
+        for document in self._server.jobs.find({"_id": {"$in": ids}}, fields):
+            entries = [entry for name in LISTS for entry in entries_of(document, name)]
+            if any(entry.get("claim") == token and entry.get("owner") == node for entry in entries):
+                wrote.add(document["_id"])
+            if document.get("claim") == token:
+                named.add(document["_id"])
+        unseen = [decision for decision in decisions if not decision.runs and decision.job.id not in wrote]
+        keys = [
+            key_of(decision.job.id, decision.records[0].nominal) for decision in unseen if decision.records
+        ]
+        if keys:  # others may have filed what was pending
+            filed = self._server.runs.find({"_id": {"$in": keys}, "claim": token}, {"_id": 1})
+            wrote.update(document["_id"]["job_id"] for document in filed)
+        return [
+            decision
+            for decision in decisions
+            if decision.job.id in (wrote if decision.runs or decision.records else named)
+        ]
+
+    def _leave_out_recorded(self, decisions: Sequence[Decision]) -> None:
+        """Take out of decisions what has a record already (R4): the job was removed and added again, or set back by its user.
+
+        The runs under way are looked at first, then the filed ones, as runs move in that direction. A record that is written after
+        this look comes with a new version of its job.
+        """
+        seen = self._seen
+        taken: dict[str, set[int]] = {}
+        unseen = []
+        for decision in decisions:
+            version, nominals = seen.get(decision.job.id, (None, ()))
+            if version != decision.version:
+                unseen.append(decision.job.id)
+            elif nominals:
+                taken[decision.job.id] = set(nominals)
+        with self._server.translated():
+            if unseen:
+                for document in self._server.jobs.find({"_id": {"$in": unseen}, "busy": True}):
+                    taken[document["_id"]] = set(nominals_of(document))
+            keys = [
+                key_of(record.job_id, record.nominal)
+                for decision in decisions
+                for record in (*decision.runs, *decision.records)
+            ]
+            for start in range(0, len(keys), BATCH):
+                some = {"_id": {"$in": keys[start : start + BATCH]}}
+                for found in self._server.runs.find(some, {"_id": 1}):
+                    taken.setdefault(found["_id"]["job_id"], set()).add(found["_id"]["nominal"])
+            among = [
+                {"job_id": job_id, "nominal": {"$gt": first, "$lte": last}}
+                for job_id, first, last in ranges_of(decisions)
+            ]
+            for start in range(0, len(among), RANGES):
+                within = {"$or": among[start : start + RANGES]}
+                for found in self._server.runs.find(within, {"job_id": 1, "nominal": 1}):
+                    taken.setdefault(found["job_id"], set()).add(found["nominal"])
+        for decision in decisions:
+            used = taken.get(decision.job.id)
+            since = first_nominal(decision)
+            if used and since is not None and max(used) >= since:
+                leave_out_recorded(decision, self._history.recorded(decision.job.id, since))
 
     # -- finish --------------------------------------------------------------------------------------------------
 
@@ -73,7 +223,7 @@ class Runs:
         """
         refused: list[Run] = []
         held: list[Run] = []
-        for some in _rounds(runs):
+        for some in rounds_of(runs):
             try:
                 refused += self._finish(some)
             except HeldRowsError as exc:
@@ -89,7 +239,7 @@ class Runs:
     def _finish(self, ended: Sequence[tuple[Run, dict[str, Any]]]) -> list[Run]:
         """Write ends in one round; return the runs whose end is refused."""
         runs, ends = [run for run, _ in ended], [end for _, end in ended]
-        updates = [_end_of(run, end) for run, end in ended]
+        updates = [end_of(run, end) for run, end in ended]
         ids = sorted({run.job_id for run in runs})
         try:
             with self._server.translated():
@@ -98,7 +248,7 @@ class Runs:
             with self._server.translated():
                 # Of these some may be refused: that is found out when they are tried again.
                 left = self._refused(runs, ends, ids)
-            self.file(ids)
+            self._filing.file(ids)
             if not left:
                 return []
             raise HeldRowsError(str(exc), left) from exc
@@ -108,7 +258,7 @@ class Runs:
             return self._finish(ended)
         with self._server.translated():
             refused = [] if matched == len(runs) else self._refused(runs, ends, ids)
-        self.file(ids)
+        self._filing.file(ids)
         return refused
 
     def _refused(
@@ -125,41 +275,6 @@ class Runs:
             run for run, end in zip(runs, ends, strict=True) if identity_of(run.job_id, end) not in written
         ]
 
-    def file(self, ids: Sequence[str]) -> None:
-        """File what has ended of some jobs, let jobs become due that waited for it, and forget what is over.
-
-        Where somebody holds a document, that is left to whoever looks for what is not filed.
-        """
-        with suppress(HeldRowsError):
-            self._file(ids)
-
-    def _file(self, ids: Sequence[str]) -> None:
-        jobs = self._server.jobs
-        with self._server.translated():
-            ready = list(
-                jobs.find({"_id": {"$in": list(ids)}, "pending.0": {"$exists": True}}, {"pending": 1})
-            )
-            files, pulls = [], []
-            for document in ready:
-                id, entries = document["_id"], list(numbered(entries_of(document, "pending")))
-                for entry in entries:
-                    key = key_of(id, entry["nominal"])
-                    files.append(ReplaceOne({"_id": key}, {"_id": key, "job_id": id, **entry}, upsert=True))
-                nominals = [entry["nominal"] for entry in entries]
-                pulls.append(UpdateOne({"_id": id}, {"$pull": {"pending": {"nominal": {"$in": nominals}}}}))
-            if files:
-                self._server.runs.bulk_write(files, ordered=False)
-            # R6: a job that waited for its runs becomes due, and one whose schedule is over goes with its last run.
-            idle = {"_id": {"$in": list(ids)}, "under_way": [], "pending": []}
-            jobs.bulk_write([*pulls, *release(list(ids)), UpdateMany(idle, {"$unset": {"busy": 1}})])
-            jobs.delete_many({**idle, "state": {"$in": OVER}})
-
-    def leftovers(self) -> list[str]:
-        """Return jobs whose ended runs are not filed, some of them."""
-        unfiled = {"busy": True, "pending.0": {"$exists": True}}
-        with self._server.translated():
-            return [found["_id"] for found in self._server.jobs.find(unfiled, {"_id": 1}).limit(BATCH)]
-
     # -- what a node has in hand ---------------------------------------------------------------------------------
 
     def keep(self, node: str, in_hand: Collection[Run], now: int) -> list[Run]:
@@ -168,7 +283,7 @@ class Runs:
         The documents of the other runs are changed: a node that has seen the lease run out cannot take them any more.
         """
         kept = {"$set": {"under_way.$.kept": now}}
-        updates = [UpdateOne({"_id": run.job_id, "under_way": _fence_of(run)}, kept) for run in in_hand]
+        updates = [UpdateOne({"_id": run.job_id, "under_way": fence_of(run)}, kept) for run in in_hand]
         held = set()
         with self._server.translated():
             if updates:
@@ -183,7 +298,7 @@ class Runs:
         """Leave claimed runs, which were not started, to whoever comes first."""
         if runs:
             given = {"$set": {"under_way.$.owner": None}}
-            updates = [UpdateOne({"_id": run.job_id, "under_way": _fence_of(run)}, given) for run in runs]
+            updates = [UpdateOne({"_id": run.job_id, "under_way": fence_of(run)}, given) for run in runs]
             with self._server.translated():
                 self._server.jobs.bulk_write(updates, ordered=False)
 
@@ -245,7 +360,7 @@ class Runs:
         """File what a dead process may have left."""
         ids = [document["_id"] for document in documents if document.get("pending")]
         if ids:
-            self.file(ids)
+            self._filing.file(ids)
 
     def _take(self, changed: Sequence[Run], documents: Mapping[str, Mapping[str, Any]]) -> list[Run]:
         """Write what becomes of orphaned runs; return them, without the runs of jobs that others have changed meanwhile."""
@@ -273,7 +388,7 @@ class Runs:
                     if self._server.jobs.update_one(condition, change).matched_count:
                         taken += runs
         if lost:
-            self.file(lost)
+            self._filing.file(lost)
         return taken
 
 
@@ -289,32 +404,8 @@ def _orphans(documents: Iterable[Mapping[str, Any]], search: Search, living: Col
     return sorted(found.values(), key=attrgetter("nominal"))
 
 
-def _rounds(runs: Sequence[Run]) -> Iterator[list[tuple[Run, dict[str, Any]]]]:
-    """Return ended runs with their records, those of one job in as many parts as its document has no room for together."""
-    left = [(run, entry_of(run)) for run in runs]
-    if not left:
-        return
-    if len({run.job_id for run in runs}) == len(runs):  # as nearly always
-        yield left
-        return
-    while left:
-        fitting: list[tuple[Run, dict[str, Any]]] = []
-        later: list[tuple[Run, dict[str, Any]]] = []
-        sizes: dict[str, int] = {}
-        for run, end in left:
-            before = sizes.get(run.job_id, 0)
-            size = sizes[run.job_id] = before + size_of(end)
-            (later if before and size > ROOM else fitting).append((run, end))
-        yield fitting
-        left = later
-
-
-def _fence_of(run: Run) -> dict[str, Any]:
-    """Return the condition that a run under way is of this owner and attempt (R5)."""
-    return {"$elemMatch": {"nominal": run.nominal, "attempt": run.attempt, "owner": run.owner}}
-
-
-def _end_of(run: Run, end: Mapping[str, Any]) -> UpdateOne:
-    """Return the update that moves a run under way to those that have ended, if its end is accepted (R5)."""
-    change = {"$pull": {"under_way": {"nominal": run.nominal}}, "$push": {"pending": end}}
-    return UpdateOne({"_id": run.job_id, "under_way": _fence_of(run)}, change)
+def _is_refusal(exc: BaseException) -> bool:
+    """Whether an error may be about one of several claims: the server refused it, or it could not be written for the server."""
+    if is_interrupt(exc) or isinstance(exc, (StoreUnavailableError, HeldRowsError)):
+        return False
+    return isinstance(exc, (StoreError, ValueError, TypeError, OverflowError, ArithmeticError))

@@ -22,8 +22,8 @@ try:
 except ImportError as exc:
     raise MissingExtraError("MongoDBJobStore", "mongodb") from exc
 
-from .claims import Claims
 from .damage import Damage
+from .filing import Filing
 from .forms import job_of, parts_of
 from .history import History
 from .jobs import Jobs
@@ -98,8 +98,10 @@ class MongoDBJobStore(DurableJobStore):
         self._jobs = Jobs(self._server, self._format, self._damage.quarantine)
         self._history = History(self._server, self._bounds)
         self._leases = Leases(self._server, self._identity)
-        self._runs = Runs(self._server, self._jobs, self._leases, self._damage)
-        self._claims = Claims(self._server, self._runs, self._history, self._damage, self._bounds)
+        self._filing = Filing(self._server)
+        self._runs = Runs(
+            self._server, self._jobs, self._leases, self._damage, self._filing, self._history, self._bounds
+        )
 
     @property
     def client(self) -> Any:
@@ -127,7 +129,7 @@ class MongoDBJobStore(DurableJobStore):
 
     def reopen(self) -> None:
         """Take possession of the collections that are there now; see the port."""
-        self._claims.note(())
+        self._runs.note(())
         identity, _ = take_possession(self._server, self._create, again=True)
         self._reopened(identity)
 
@@ -248,7 +250,7 @@ class MongoDBJobStore(DurableJobStore):
         ]
         if any(type(document["_id"]) is not str for document in found):
             found = self._damage.set_aside(found)
-        self._claims.note(found)
+        self._runs.note(found)
         jobs = list(map(self._job_of, found))
         return ordered(jobs) if len(room) > 1 else jobs
 
@@ -272,7 +274,7 @@ class MongoDBJobStore(DurableJobStore):
         except Changed as exc:
             raise self._replaced(str(exc)) from None
         self._format.sign_runs(decisions)
-        return self._claims.claim(decisions, node, now)
+        return self._runs.claim(decisions, node, now)
 
     def finish(self, runs: Sequence[Run], now: int) -> list[Run]:
         """Record ended runs; return those whose fence is not the store's any more."""
@@ -351,9 +353,9 @@ class MongoDBJobStore(DurableJobStore):
     def prune_in_steps(self, now: int) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
         self._check_started()
-        leftovers = self._runs.leftovers()
+        leftovers = self._filing.leftovers()
         if leftovers:
-            self._runs.file(leftovers)
+            self._filing.file(leftovers)
             yield 0
         yield from self._history.prune(now, self.clock)
         self._leases.prune(now)

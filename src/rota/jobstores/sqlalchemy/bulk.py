@@ -9,7 +9,7 @@ from operator import attrgetter
 
 from ...core.states import ENDED
 from ...errors import ConflictingIdError
-from .jobs import version_of_new
+from .forms import new_row, values_of, version_of_new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from ...codec.jobs import JobFormat
     from ...job.handle import Job
-    from .jobs import Jobs, NewRow
+    from .forms import NewRow
+    from .jobs import Jobs
 
 #: How many rows are sent together where the client makes rows while the server stores earlier ones: no more than a connection
 #: buffers while the server is not reading (100 KB).
@@ -31,6 +33,7 @@ class Batch:
     """Jobs and their rows; each row is made once, however often the step is repeated.
 
     :param table: the store's jobs
+    :param format: how the parts of a job are written
     :param jobs: the jobs, with their first times planned
     :param now: instant
     :param replace: called with a job and the stored job of the same id, changes the former; None: the same id is a conflict
@@ -44,6 +47,7 @@ class Batch:
     def __init__(
         self,
         table: Jobs,
+        format: JobFormat,
         jobs: Sequence[Job],
         now: int,
         replace: Callable[[Job, Job], None] | None,
@@ -51,6 +55,7 @@ class Batch:
         pipelined: Callable[[Connection], AbstractContextManager[None]] | None,
     ) -> None:
         self._table = table
+        self._format = format
         self._jobs = jobs
         self._now = now
         self._replace = replace
@@ -89,7 +94,7 @@ class Batch:
             stored = existing.get(job.id)
             if stored is not None and stored.state != ENDED and replace is not None:
                 replace(job, self._job_of(stored))
-                self._table.save(conn, job, self._table.values_of(job, self._now), None)
+                self._table.save(conn, job, values_of(job, self._format, self._now), None)
                 continue
             if stored is not None:
                 self._table.revive(conn, rows[job.id])
@@ -107,5 +112,5 @@ class Batch:
 
     def _make_rows(self, jobs: Iterable[Job]) -> None:
         """Make the rows that are missing."""
-        rows, table, now = self._rows, self._table, self._now
-        rows.update((job.id, table.new_row(job, now)) for job in jobs if job.id not in rows)
+        rows, format, now = self._rows, self._format, self._now
+        rows.update((job.id, new_row(job, format, now)) for job in jobs if job.id not in rows)

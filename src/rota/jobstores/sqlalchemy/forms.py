@@ -1,24 +1,45 @@
-"""Runs to rows of the runs table, and rows to runs: which columns a statement sets, and their values in that order.
+"""Jobs and runs to rows, and rows to jobs and runs: which columns a statement sets, and their values in that order.
 
 Pure; knows no connection.
 """
 
 from __future__ import annotations
 
+from operator import itemgetter
+from random import getrandbits
+
+from ...clock import HELD
 from ...codec.damaged import DAMAGED, is_sound_run, mended_run, text_instead
 from ...codec.results import text_of_result, value_of
 from ...core.run import Run
-from ...core.states import CLAIMED
+from ...core.states import CLAIMED, QUARANTINED
+from ...errors import JobValueError
 from ...interrupts import is_interrupt
 from ...texts import storable
-from ..documents import label_of
+from ..documents import healing_as, label_of
+from .layout import ID_LENGTH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
-    from sqlalchemy import Row
+    from sqlalchemy import Row as SqlRow
 
+    from ...codec.jobs import JobFormat
+    from ...job.handle import Job
+
+    Row = SqlRow[*tuple[Any, ...]]
+    #: the values of a job's row that is to be added; the id comes first
+    NewRow = tuple[Any, ...]
+    Home = tuple[Any, str | None]
+
+#: the columns of a job apart from its id, its times and its state
+PARTS = ("name", "func", "trigger_spec", "args", "kwargs", "options", "executor")
+#: the columns of a job's row that is added, in the order of its values
+NEW = ("id", *PARTS, "next_nominal", "next_due", "version", "state", "error", "created", "updated")
+#: returns the version of a new row
+version_of_new = itemgetter(NEW.index("version"))
 #: the columns of a run that was just claimed; the others are written with its end
 CLAIMS = ("job_id", "nominal", "last", "times", "due", "attempt", "status", "owner", "executor", "claimed")
 ENDS = (
@@ -32,6 +53,86 @@ LAST_ENDS = (*PLAIN_ENDS, "name", "func")
 MOST = 2**63 - 1
 #: the values that a run is found by as long as it belongs to its owner (R5)
 FENCE = ("b_job", "b_nominal", "b_attempt", "b_owner")
+
+
+# ---------------------------------------------------------------------------------------------------------------- jobs
+
+
+def jobs_of(rows: Iterable[Sequence[Any]], format: JobFormat, home: Home) -> list[Job]:
+    """Return the jobs of rows; one that cannot be restored is quarantined, with the reason in ``error``.
+
+    :param home: the scheduler that the job's methods go through, and the alias of the store
+    """
+    job_of = format.job_of
+    return [job_of(home, *row) for row in rows]
+
+
+def healed(row: Row, format: JobFormat, home: Home) -> Job | None:
+    """Return the job of a row in quarantine as an active one, or None if it still cannot be restored."""
+    state, error = healing_as(row[13], row[8] is not None)
+    (job,) = jobs_of([(*row[:11], state, row[12], error)], format, home)
+    return None if job.state == QUARANTINED else job
+
+
+def values_of(job: Job, format: JobFormat, now: int) -> dict[str, Any]:
+    """Return the values of a job's row, all but its version and its counter.
+
+    :raises JobValueError, TransientJobError, SerializationError: if the job does not fit
+    """
+    parts = dict(zip(PARTS, _parts_of(job, format), strict=True))
+    return parts | {
+        "next_nominal": job.next_nominal,
+        "next_due": job.next_due,
+        "state": job.state,
+        "error": storable(job.error),
+        "updated": now,
+    }
+
+
+def new_row(job: Job, format: JobFormat, now: int) -> NewRow:
+    """Return the row of a job that is to be added.
+
+    :raises JobValueError, TransientJobError, SerializationError: as :func:`values_of`
+    """
+    return (
+        job.id,
+        *_parts_of(job, format),
+        job.next_nominal,
+        job.next_nominal if job.next_due == HELD else job.next_due,
+        # A random version, so that a decision about a removed job of the same id does not fit this job (R1).
+        getrandbits(40),
+        job.state,
+        storable(job.error),
+        now,
+        now,
+    )
+
+
+def _parts_of(job: Job, format: JobFormat) -> tuple[str, ...]:
+    """Return the checked values of a job's columns PARTS, in that order."""
+    id, name, executor = job.id, job.name, job.executor
+    if len(id) > ID_LENGTH or len(executor) > ID_LENGTH:
+        what, text = ("id", id) if len(id) > ID_LENGTH else ("executor", executor)
+        raise JobValueError(
+            f"{what} of job {id[:40]!r}… is {len(text)} characters long; this store keeps {ID_LENGTH}"
+        )
+    together = f"{id}{name}{executor}"
+    if not together.isascii() or "\0" in together:
+        for what, text in (("id", id), ("name", name), ("executor", executor)):
+            _check_text(what, text)
+    return name, *format.texts(job), executor
+
+
+def _check_text(what: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise JobValueError(f"{what} {text!a} of the job cannot be stored: {exc.reason}") from None
+    if "\0" in text:
+        raise JobValueError(f"{what} {text!a} of the job cannot be stored: databases take no NUL characters")
+
+
+# ---------------------------------------------------------------------------------------------------------------- runs
 
 
 def claim_of(run: Run) -> tuple[Any, ...]:
@@ -128,7 +229,7 @@ def end_of(run: Run) -> tuple[Any, ...]:
     )
 
 
-def run_of(row: Row[Any]) -> Run:
+def run_of(row: Row) -> Run:
     """Return the record of a row; of a damaged row, what is sound, with the damage as its reason. It does not raise."""
     columns = (row.job_id, row.nominal, row.last, row.times, row.due, row.attempt, row.status)
     others = (row.owner, row.executor, row.claimed, row.started, row.finished)
@@ -142,16 +243,16 @@ def run_of(row: Row[Any]) -> Run:
     return run
 
 
-def damage_of(row: Row[Any]) -> str | None:
+def damage_of(row: Row) -> str | None:
     """Return what is damaged in a run's row, in words; None if nothing is."""
     return mended_run(_fields_of(row))[1] or None
 
 
-def _fields_of(row: Row[Any]) -> dict[str, Any]:
+def _fields_of(row: Row) -> dict[str, Any]:
     return {**row._mapping, "count": row.times}
 
 
-def _run_of_damaged(row: Row[Any]) -> Run:
+def _run_of_damaged(row: Row) -> Run:
     sound, wrong = mended_run(_fields_of(row))
     run = Run(sound["job_id"], sound["nominal"], sound["due"], None, sound["executor"])
     run.last, run.count, run.attempt = sound["last"], sound["count"], sound["attempt"]
@@ -163,7 +264,7 @@ def _run_of_damaged(row: Row[Any]) -> Run:
     return run
 
 
-def _set_texts(run: Run, row: Row[Any], reason: Any) -> None:
+def _set_texts(run: Run, row: Row, reason: Any) -> None:
     """Set the result and the texts of a record."""
     texts: tuple[Any, ...] = (
         reason,

@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, case, func, select
 from ...clock import HELD
 from ...core.states import ACTIVE, CLAIMED, ENDED, QUARANTINED
 from ..base import COUNTED
+from .forms import NEW, PARTS
 from .prepared import Prepared
 
 TYPE_CHECKING = False
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
     from .layout import Tables
 
     Select = SqlSelect[*tuple[Any, ...]]
-
-#: The columns of a job apart from its id, its times and its state.
-PARTS = ("name", "func", "trigger_spec", "args", "kwargs", "options", "executor")
-#: The columns of a row that is added, in the order of its values.
-NEW = ("id", *PARTS, "next_nominal", "next_due", "version", "state", "error", "created", "updated")
 
 
 class JobStatements:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ...errors import ConflictingIdError, StoreConflictError, StoreError
 from .bulk import Batch
-from .jobs import version_of_new
+from .forms import new_row, values_of, version_of_new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from ...codec.jobs import JobFormat
     from ...job.handle import Job
     from .jobs import Jobs
     from .transactions import Transactions
@@ -30,12 +31,16 @@ TRIES = 10
 
 
 class JobWrites:
-    """Adds and replaces jobs of one store."""
+    """Adds and replaces jobs of one store.
 
-    def __init__(self, transactions: Transactions, jobs: Jobs, wakeups: Wakeups) -> None:
+    :param format: how the parts of a job are written
+    """
+
+    def __init__(self, transactions: Transactions, jobs: Jobs, format: JobFormat, wakeups: Wakeups) -> None:
         self._transactions = transactions
         self._server = transactions.server
         self._jobs = jobs
+        self._format = format
         self._wakeups = wakeups
 
     def add(self, job: Job, now: int) -> StoreError | None:
@@ -43,7 +48,7 @@ class JobWrites:
 
         :raises ConflictingIdError: if a job of that id exists
         """
-        row = self._jobs.new_row(job, now)
+        row = new_row(job, self._format, now)
         version = version_of_new(row)
         try:
             self._transactions.guarded(self._server.write_at_once, lambda conn: self._jobs.insert(conn, row))
@@ -78,7 +83,7 @@ class JobWrites:
         """
         database = self._server.database
         pipelined = database.pipelined if connection is None and database.takes_arrays else None
-        batch = Batch(self._jobs, jobs, now, replace, job_of, pipelined)
+        batch = Batch(self._jobs, self._format, jobs, now, replace, job_of, pipelined)
 
         def work(conn: Connection, look: bool) -> None:
             batch.store(conn, look)
@@ -102,7 +107,7 @@ class JobWrites:
         :raises JobLookupError: if there is none
         :raises StoreConflictError: if it was changed again and again meanwhile
         """
-        values = self._jobs.values_of(job, now)
+        values = values_of(job, self._format, now)
         for _ in range(TRIES):
             if self._saved(job, values, None):
                 return
@@ -113,7 +118,7 @@ class JobWrites:
 
         :raises JobLookupError: if there is none
         """
-        return self._saved(job, self._jobs.values_of(job, now), version)
+        return self._saved(job, values_of(job, self._format, now), version)
 
     def _saved(self, job: Job, values: Mapping[str, Any], version: int | None) -> bool:
         def work(conn: Connection) -> bool:

@@ -1,25 +1,20 @@
-"""The jobs table: rows to jobs and jobs to rows, what is due, what is written and counted.
+"""The jobs table: what is read, what is due, what is written and counted.
 
 Each method is one step inside a transaction of the caller.
 """
 
 from __future__ import annotations
 
-from operator import itemgetter
-from random import getrandbits
-
 from sqlalchemy import select
 
 from ...clock import HELD
 from ...codec.damaged import text_instead, version_of
 from ...core.states import ENDED, QUARANTINED
-from ...errors import JobLookupError, JobValueError
-from ...texts import storable
+from ...errors import JobLookupError
 from ..base import ALIASES
-from ..documents import healing_as
 from .databases.base import BATCH
-from .job_statements import NEW, PARTS, JobStatements
-from .layout import ID_LENGTH
+from .forms import NEW
+from .job_statements import JobStatements
 from .prepared import OptimisticWriteFailed
 
 TYPE_CHECKING = False
@@ -28,84 +23,24 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sqlalchemy import Connection
-    from sqlalchemy import Row as SqlRow
-    from sqlalchemy import Select as SqlSelect
 
-    from ...codec.jobs import JobFormat
     from ...job.handle import Job
+    from .forms import NewRow, Row
     from .layout import Tables
-
-    Row = SqlRow[*tuple[Any, ...]]
-    #: the values of a row that is to be added; the id comes first
-    NewRow = tuple[Any, ...]
-    Select = SqlSelect[*tuple[Any, ...]]
-
-#: Returns the version of a new row.
-version_of_new = itemgetter(NEW.index("version"))
 
 
 class Jobs:
     """Reads and writes the jobs of one store.
 
     :param tables: the store's tables
-    :param format: how the parts of a job are written
     """
 
-    def __init__(self, tables: Tables, format: JobFormat) -> None:
-        self._format = format
+    def __init__(self, tables: Tables) -> None:
         self._database = tables.database
         self._table = tables.jobs
         self._sql = JobStatements(tables)
-        #: the columns that make a job, in the order of :meth:`job_of`
+        #: the columns that make a job
         self.columns = self._sql.columns
-
-    # -- rows ----------------------------------------------------------------------------------------------------
-
-    def job_of(self, row: Sequence[Any], home: tuple[Any, str | None]) -> Job:
-        """Return the job of a row; one that cannot be restored is quarantined, with the reason in ``error``.
-
-        :param home: the scheduler that the job's methods go through, and the alias of the store
-        """
-        return self._format.job_of(home, *row)
-
-    def jobs_of(self, rows: Iterable[Sequence[Any]], home: tuple[Any, str | None]) -> list[Job]:
-        """Return the jobs of rows, as :meth:`job_of`."""
-        job_of = self._format.job_of
-        return [job_of(home, *row) for row in rows]
-
-    def healed(self, row: Row, home: tuple[Any, str | None]) -> Job | None:
-        """Return the job of a row in quarantine as an active one, or None if it still cannot be restored."""
-        state, error = healing_as(row[13], row[8] is not None)
-        job = self.job_of((*row[:11], state, row[12], error), home)
-        return None if job.state == QUARANTINED else job
-
-    def values_of(self, job: Job, now: int) -> dict[str, Any]:
-        """Return the values of a job's row, all but its version and its counter.
-
-        :raises JobValueError, TransientJobError, SerializationError: if the job does not fit
-        """
-        parts = dict(zip(PARTS, self._checked_parts(job), strict=True))
-        return parts | {
-            "next_nominal": job.next_nominal,
-            "next_due": job.next_due,
-            "state": job.state,
-            "error": storable(job.error),
-            "updated": now,
-        }
-
-    def _checked_parts(self, job: Job) -> tuple[str, ...]:
-        """Return the checked values of a job's columns PARTS, in that order."""
-        id, name, executor = job.id, job.name, job.executor
-        if len(id) > ID_LENGTH or len(executor) > ID_LENGTH:
-            what, text = ("id", id) if len(id) > ID_LENGTH else ("executor", executor)
-            raise JobValueError(
-                f"{what} of job {id[:40]!r}… is {len(text)} characters long; this store keeps {ID_LENGTH}"
-            )
-        together = f"{id}{name}{executor}"
-        if not together.isascii() or "\0" in together:
-            for what, text in (("id", id), ("name", name), ("executor", executor)):
-                _check_text(what, text)
-        return name, *self._format.texts(job), executor
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -205,24 +140,6 @@ class Jobs:
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def new_row(self, job: Job, now: int) -> NewRow:
-        """Return the row of a job that is to be added.
-
-        :raises JobValueError, TransientJobError, SerializationError: as :meth:`values_of`
-        """
-        return (
-            job.id,
-            *self._checked_parts(job),
-            job.next_nominal,
-            job.next_nominal if job.next_due == HELD else job.next_due,
-            # A random version, so that a decision about a removed job of the same id does not fit this job (R1).
-            getrandbits(40),
-            job.state,
-            storable(job.error),
-            now,
-            now,
-        )
-
     def insert(self, conn: Connection, *rows: NewRow) -> None:
         """Insert rows.
 
@@ -317,12 +234,3 @@ class Jobs:
 def _texts(ids: Iterable[Any]) -> list[str]:
     """Return the ids that are texts: a job with a damaged id stays as it is."""
     return [id for id in ids if type(id) is str]
-
-
-def _check_text(what: str, text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as exc:
-        raise JobValueError(f"{what} {text!a} of the job cannot be stored: {exc.reason}") from None
-    if "\0" in text:
-        raise JobValueError(f"{what} {text!a} of the job cannot be stored: databases take no NUL characters")

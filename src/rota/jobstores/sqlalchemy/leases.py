@@ -1,40 +1,32 @@
-"""Leases: which nodes are alive, and what becomes of the runs of those that are not.
+"""The leases of the nodes in the SQL store: begun, renewed, looked at. A damaged lease is over.
 
-What happens to the runs of dead nodes is decided in ``rota.core.orphans``; this carries it out.
+It takes over no runs; what becomes of those of a dead node is decided in ``rota.core.orphans``, for ``rescue()`` in ``run_writes``.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import partial
 
 from sqlalchemy import bindparam, case, func, select
 
 from ...codec.damaged import LATEST, MOST, is_time, renewals_of
-from ...codec.unrestored import can_run
-from ...core.orphans import linked, sort_out
-from ...core.states import LOST, end
 from ...errors import HeldRowsError, StoreError
 from ..identity import RESTORED, Changed
 from ..server_clock import AHEAD
 from .databases.base import BATCH
-from .forms import fence_of
 from .layout import IDENTITY_KEY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
-    from typing import Any, TypeVar
+    from collections.abc import Callable, Collection, Sequence
+    from typing import TypeVar
 
     from sqlalchemy import Connection
 
-    from ...codec.jobs import JobFormat
     from ...core.run import Run
-    from ...job.handle import Job
     from ..identity import Identity
-    from .jobs import Jobs
     from .layout import Tables
-    from .runs import Orphan, Runs
+    from .runs import Runs
     from .transactions import Transactions
 
     Result = TypeVar("Result")
@@ -150,9 +142,8 @@ class Nodes:
 
 
 class Leases:
-    """Begins, renews and ends the leases of nodes in one store, and takes over the runs of those that are dead.
+    """Begins, renews and ends the leases of nodes in one store.
 
-    :param job_of: returns the job of a row
     :param measure: asks for the server's time by the function that it is given; returns by how much the store's has moved
     """
 
@@ -161,19 +152,13 @@ class Leases:
         transactions: Transactions,
         nodes: Nodes,
         runs: Runs,
-        jobs: Jobs,
-        format: JobFormat,
         identity: Identity,
-        job_of: Callable[[Any], Job],
         measure: Callable[[Callable[[], int | None]], int],
     ) -> None:
         self._transactions = transactions
         self._nodes = nodes
         self._runs = runs
-        self._jobs = jobs
-        self._format = format
         self._identity = identity
-        self._job_of = job_of
         self._measure = measure
 
     def renew(
@@ -224,82 +209,3 @@ class Leases:
         gone = self._transactions.read(partial(self._nodes.gone, instant=instant))
         if gone:
             self._transactions.step(lambda conn: self._nodes.remove(conn, *gone))
-
-    def rescue(
-        self,
-        node: str,
-        now: int,
-        room: Mapping[str, int] | None,
-        known: Collection[tuple[str, int]],
-        in_doubt: bool,
-        ownerless: bool,
-        clock: Callable[[], int],
-    ) -> list[Run]:
-        """Take over runs that no living node owns; see the port.
-
-        :param clock: tells ``now`` as time goes on
-        """
-        orphans = partial(self._runs.orphans, now=now, own=node if in_doubt else None, ownerless=ownerless)
-        # Nearly always there is nothing to do, and then nothing is written.
-        if not self._transactions.read(partial(orphans, ahead=True)):
-            return []
-
-        def work(conn: Connection) -> list[Run]:
-            if not self._nodes.is_alive(conn, node, now, self._identity):
-                return []  # its own runs may not be its own any more
-            self._nodes.settle(conn, now, clock)
-            unknown = [
-                (run, fence)
-                for run, fence in orphans(conn)
-                if run.owner != node or (run.job_id, run.nominal) not in known
-            ]
-            held = self._runs.held(conn, {run.job_id for run, _ in unknown})
-            # This node's own runs change no job, and nobody would look for them again later.
-            unknown = [(run, fence) for run, fence in unknown if run.owner == node or run.job_id not in held]
-            orphaned = Counter([run.job_id for run, _ in unknown])
-            jobs = {row.id: self._job_of(row) for row in self._jobs.some(conn, orphaned)}
-            self._recount_busy(conn, {id: job for id, job in jobs.items() if id not in held}, orphaned)
-            refusal = self._format.run_refusal
-            return _taken_over(conn, self._runs, unknown, jobs, node, now, room, known, refusal)
-
-        try:
-            return self._transactions.step(work)
-        except HeldRowsError:  # the row of a node or a run: rescue is called again with the next renewal
-            return []
-
-    def _recount_busy(self, conn: Connection, jobs: Mapping[str, Job], orphaned: Mapping[str, int]) -> None:
-        """Check the counters of jobs that seem to have no room for their orphaned runs (R2)."""
-        busy = [
-            id for id, job in jobs.items() if not 0 <= job.running - orphaned[id] < job.policy.max_instances
-        ]
-        for id, running in self._jobs.recount(conn, busy, wait=False).items() if busy else ():
-            jobs[id].running = running
-
-
-def _taken_over(
-    conn: Connection,
-    table: Runs,
-    orphans: Sequence[Orphan],
-    jobs: Mapping[str, Job],
-    node: str,
-    now: int,
-    room: Mapping[str, int] | None,
-    known: Collection[tuple[str, int]],
-    refusal: Callable[[Run], str | None],
-) -> list[Run]:
-    """Give orphaned runs to a node, or record them as lost, as :func:`~rota.core.orphans.sort_out` decides.
-
-    :return: the runs that were taken over, those of one job linked by ``then``, and the runs that were lost
-    """
-    fences = {id(run): fence for run, fence in orphans}
-    # Found out before runs get another owner.
-    damaged = [run for run, fence in orphans if fence != fence_of(run)]
-    whole = [run for run, fence in orphans if fence == fence_of(run)]
-    changed = sort_out(whole, jobs, node, now, room, known, refusal, can_run=can_run)
-    for run in damaged:
-        end(run, LOST, run.reason, now)
-    changed += damaged
-    found = [run for run in changed if table.settle(conn, run, fences[id(run)])]
-    table.release(conn, Counter(run.job_id for run in found if run.ended), now)
-    linked(found)
-    return found

@@ -1,7 +1,7 @@
 """The claim protocol: claim, finish, give back, take over.
 
 Each method is one step inside a transaction of the caller; it decides nothing that the planner has decided. The statements are in
-``run_statements``.
+``run_statements``, the order of the tries is in ``run_writes``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from sqlalchemy import or_, select
 
 from ...clock import HELD
 from ...codec.damaged import LATEST, MOST, count_of, is_damaged, version_of
+from ...codec.unrestored import can_run
+from ...core.orphans import linked, sort_out
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
-from ...core.states import CLAIMED, END_STATES, ENDED
+from ...core.states import CLAIMED, END_STATES, ENDED, LOST, end
 from ...core.transitions import marked, may_claim
 from ...texts import storable
 from ..documents import label_of
@@ -35,13 +37,14 @@ from .run_statements import RunStatements
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import Any
 
     from sqlalchemy import ColumnElement, Connection, Dialect
 
     from ...core.plan import Decision
     from ...core.run import Run
+    from ...job.handle import Job
     from .history import History
     from .jobs import Jobs
     from .layout import Tables
@@ -316,6 +319,17 @@ class Runs:
         found = select(runs.nominal).where(runs.status == CLAIMED, runs.owner == node).limit(1)
         return conn.execute(found).first() is not None
 
+    def lost(self, conn: Connection, node: str, in_hand: Collection[Run]) -> list[Run]:
+        """Return those of a node's runs that are not claimed by it any more."""
+        runs = self._tables.runs.c
+        owned = select(runs.job_id, runs.nominal, runs.attempt).where(
+            runs.status == CLAIMED, runs.owner == node
+        )
+        held = {tuple(row) for row in conn.execute(owned)} if in_hand else set()
+        return [run for run in in_hand if (run.job_id, run.nominal, run.attempt) not in held]
+
+    # -- orphans -------------------------------------------------------------------------------------------------
+
     def orphans(
         self, conn: Connection, now: int, own: str | None, ownerless: bool, ahead: bool = False
     ) -> list[Orphan]:
@@ -338,16 +352,43 @@ class Runs:
             (run_of(row), (row.job_id, row.nominal, row.attempt, row.owner)) for row in conn.execute(found)
         ]
 
-    def lost(self, conn: Connection, node: str, in_hand: Collection[Run]) -> list[Run]:
-        """Return those of a node's runs that are not claimed by it any more."""
-        runs = self._tables.runs.c
-        owned = select(runs.job_id, runs.nominal, runs.attempt).where(
-            runs.status == CLAIMED, runs.owner == node
-        )
-        held = {tuple(row) for row in conn.execute(owned)} if in_hand else set()
-        return [run for run in in_hand if (run.job_id, run.nominal, run.attempt) not in held]
+    def recount_busy(self, conn: Connection, jobs: Mapping[str, Job], orphaned: Mapping[str, int]) -> None:
+        """Check the counters of jobs that seem to have no room for their orphaned runs (R2)."""
+        busy = [
+            id for id, job in jobs.items() if not 0 <= job.running - orphaned[id] < job.policy.max_instances
+        ]
+        for id, running in self._jobs.recount(conn, busy, wait=False).items() if busy else ():
+            jobs[id].running = running
 
-    def settle(self, conn: Connection, run: Run, fence: tuple[Any, ...]) -> bool:
+    def take_over(
+        self,
+        conn: Connection,
+        orphans: Sequence[Orphan],
+        jobs: Mapping[str, Job],
+        node: str,
+        now: int,
+        room: Mapping[str, int] | None,
+        known: Collection[tuple[str, int]],
+        refusal: Callable[[Run], str | None],
+    ) -> list[Run]:
+        """Give orphaned runs to a node, or record them as lost, as :func:`~rota.core.orphans.sort_out` decides.
+
+        :return: the runs that were taken over, those of one job linked by ``then``, and the runs that were lost
+        """
+        fences = {id(run): fence for run, fence in orphans}
+        # Found out before runs get another owner.
+        damaged = [run for run, fence in orphans if fence != fence_of(run)]
+        whole = [run for run, fence in orphans if fence == fence_of(run)]
+        changed = sort_out(whole, jobs, node, now, room, known, refusal, can_run=can_run)
+        for run in damaged:
+            end(run, LOST, run.reason, now)
+        changed += damaged
+        found = [run for run in changed if self._settle(conn, run, fences[id(run)])]
+        self.release(conn, Counter(run.job_id for run in found if run.ended), now)
+        linked(found)
+        return found
+
+    def _settle(self, conn: Connection, run: Run, fence: tuple[Any, ...]) -> bool:
         """Write what became of an orphan: its new owner, or its end; return False if it has changed since it was read (R4).
 
         :param fence: the values of FENCE as they were read, also if they are damaged

@@ -22,9 +22,9 @@ try:
 except ImportError as exc:
     raise MissingExtraError("SQLAlchemyJobStore", "sql") from exc
 
-from .claims import Claims
 from .damage import Damage
 from .engines import check_connection
+from .forms import healed, jobs_of, values_of
 from .healing import Healing
 from .history import History
 from .job_writes import JobWrites
@@ -33,6 +33,7 @@ from .layout import Tables
 from .leases import Leases, Nodes
 from .opening import earlier_jobs, open_tables
 from .pruning import Pruning
+from .run_writes import RunWrites
 from .runs import Runs
 from .server import Server
 from .transactions import Transactions
@@ -118,25 +119,24 @@ class SQLAlchemyJobStore(DurableJobStore):
         self._write = self._transactions.write
         self._step = self._transactions.step
         self._wakeups = Wakeups(server, tables.jobs.fullname, self._is_soon)
-        self._jobs = Jobs(tables, format)
+        self._jobs = Jobs(tables)
         self._runs = Runs(tables, self._jobs)
         self._nodes = Nodes(tables)
         self._history = History(tables)
         self._damage = Damage(tables, self._jobs)
-        self._job_writes = JobWrites(self._transactions, self._jobs, self._wakeups)
-        self._claims = Claims(
-            self._transactions, self._runs, self._nodes, self._history, self._wakeups, format, identity
-        )
-        self._leases = Leases(
+        self._job_writes = JobWrites(self._transactions, self._jobs, format, self._wakeups)
+        self._run_writes = RunWrites(
             self._transactions,
-            self._nodes,
-            self._runs,
             self._jobs,
+            self._runs,
+            self._nodes,
+            self._history,
+            self._wakeups,
             format,
             identity,
             self._job_of,
-            self._measure,
         )
+        self._leases = Leases(self._transactions, self._nodes, self._runs, identity, self._measure)
 
     @property
     def engine(self) -> Engine:
@@ -199,7 +199,7 @@ class SQLAlchemyJobStore(DurableJobStore):
         :raises SerializationError: if an argument or the trigger cannot be written
         :raises JobValueError: if its id is too long
         """
-        self._jobs.values_of(job, 0)
+        values_of(job, self._format, 0)
 
     # -- APScheduler's eight methods -----------------------------------------------------------------------------
 
@@ -211,7 +211,7 @@ class SQLAlchemyJobStore(DurableJobStore):
     def get_due_jobs(self, now: datetime) -> list[Job]:
         """Return the active jobs that are due, earliest first; nothing is claimed."""
         rows = self._read(partial(self._jobs.due, now=instant(now), room=None))
-        return self._jobs.jobs_of(rows, self._home)
+        return jobs_of(rows, self._format, self._home)
 
     def get_next_run_time(self) -> datetime | None:
         """Return the earliest next run time, or None."""
@@ -226,7 +226,7 @@ class SQLAlchemyJobStore(DurableJobStore):
     ) -> list[Job]:
         """Return a page of the jobs, those of some states if they are given."""
         rows = self._read(partial(self._jobs.select, states=state, limit=limit, offset=offset))
-        return ordered(self._jobs.jobs_of(rows, self._home))
+        return ordered(jobs_of(rows, self._format, self._home))
 
     def add_job(self, job: Job) -> None:
         """Store a job.
@@ -285,7 +285,7 @@ class SQLAlchemyJobStore(DurableJobStore):
     def due(self, now: int, room: Mapping[str, int]) -> list[Job]:
         """Return due jobs, earliest first, at most so many for each executor as it has room for."""
         rows = self._read(partial(self._jobs.due, now=now, room=room))
-        return self._jobs.jobs_of(rows, self._home)
+        return jobs_of(rows, self._format, self._home)
 
     def next_due(self, executors: Iterable[str]) -> int | None:
         """Return the earliest due time among the jobs of these executors."""
@@ -298,7 +298,7 @@ class SQLAlchemyJobStore(DurableJobStore):
 
         :raises StoreError: if ``node`` never had a lease
         """
-        won = self._claims.claim(decisions, node, now)
+        won = self._run_writes.claim(decisions, node, now)
         for decision in won:
             self._bounds.count(decision.job.id, len(decision.runs) + len(decision.records))
         return won
@@ -307,7 +307,7 @@ class SQLAlchemyJobStore(DurableJobStore):
         """Record ended runs in one transaction; return those whose fence is not the store's any more."""
         if not runs:
             return []
-        return self._claims.finish(runs, now)
+        return self._run_writes.finish(runs, now)
 
     def get_runs(
         self,
@@ -343,7 +343,7 @@ class SQLAlchemyJobStore(DurableJobStore):
 
         A run whose job cannot be restored here is left to other nodes, or to the time when it can.
         """
-        return self._leases.rescue(node, now, room, known, in_doubt, ownerless, self._time_from(now))
+        return self._run_writes.rescue(node, now, room, known, in_doubt, ownerless, self._time_from(now))
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
@@ -352,8 +352,8 @@ class SQLAlchemyJobStore(DurableJobStore):
     def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:
         """Let jobs out of quarantine that can be restored and planned now."""
         self._check_started()
-        healed = partial(self._jobs.healed, home=self._home)
-        yield from Healing(self._transactions, self._jobs, self._runs, healed, self.clock).steps(now)
+        job_of = partial(healed, format=self._format, home=self._home)
+        yield from Healing(self._transactions, self._jobs, self._runs, job_of, self.clock).steps(now)
 
     def recount(self, jobs: Sequence[Job]) -> None:
         """Compare the counts of running runs of jobs with the ledger, and correct the wrong ones; see the port."""
@@ -394,7 +394,7 @@ class SQLAlchemyJobStore(DurableJobStore):
         return self._read(lambda conn: self._measure(partial(self._server.database.time_of, conn)))
 
     def _job_of(self, row: Any) -> Job:
-        return self._jobs.job_of(row, self._home)
+        return self._format.job_of(self._home, *row)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (url={self._server.address})>"

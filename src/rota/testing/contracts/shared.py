@@ -12,7 +12,7 @@ import pytest
 from ...clock import SECOND
 from ...core.plan import plan
 from ...core.states import CLAIMED, QUARANTINED
-from ...engine.guarded import claim_singly
+from ...engine.damage import claim_singly
 from ...errors import ConflictingIdError, JobLookupError
 from .housekeeping import HousekeepingContract
 from .orphans import OrphanContract

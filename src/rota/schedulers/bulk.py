@@ -75,7 +75,7 @@ def _without_ended(
     """Move jobs on whose next time has a record; return those that are to be stored, without those whose last time has one."""
     if not any(job.next_nominal is not None and job.next_nominal <= now for job in jobs):
         return jobs
-    from ..engine.recorded import LOOK_BY_ID, LOOK_NEVER, pass_over  # import time
+    from ..engine.added_again import LOOK_BY_ID, LOOK_NEVER, pass_over  # import time
 
     # The transaction of the caller is left alone; there the claim decides about times that have a record.
     look = LOOK_BY_ID if connection is None else LOOK_NEVER

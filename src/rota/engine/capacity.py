@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PASS = 1000
 
 
-class Rooms:
+class Capacity:
     """The room of a scheduler's executors.
 
     :param crowded: returns the executors for which stores hold plain functions back

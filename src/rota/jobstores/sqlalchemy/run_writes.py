@@ -1,10 +1,11 @@
-"""Claims and ends, in the order of their tries: at first as if nobody else were there, then with care.
+"""Claims, ends and takeovers of runs, in the order of the tries: at first as if nobody else were there, then with care.
 
 What one try does is in ``runs``. It does not change the planner's decisions.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 
 from sqlalchemy.exc import IntegrityError
@@ -17,15 +18,18 @@ from .prepared import OptimisticWriteFailed, RecordMet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from typing import Any
 
     from sqlalchemy import Connection
 
     from ...codec.jobs import JobFormat
     from ...core.plan import Decision
     from ...core.run import Run
+    from ...job.handle import Job
     from ..identity import Identity
     from .history import History
+    from .jobs import Jobs
     from .leases import Nodes
     from .runs import Runs
     from .transactions import Transactions
@@ -38,26 +42,33 @@ if TYPE_CHECKING:
 TRIES = 10
 
 
-class Claims:
-    """Claims runs of one store, and records how they ended."""
+class RunWrites:
+    """Claims runs of one store, records how they ended, and takes over those of nodes that are dead.
+
+    :param job_of: returns the job of a row
+    """
 
     def __init__(
         self,
         transactions: Transactions,
+        jobs: Jobs,
         runs: Runs,
         nodes: Nodes,
         history: History,
         wakeups: Wakeups,
         format: JobFormat,
         identity: Identity,
+        job_of: Callable[[Any], Job],
     ) -> None:
         self._transactions = transactions
+        self._jobs = jobs
         self._runs = runs
         self._nodes = nodes
         self._history = history
         self._wakeups = wakeups
         self._format = format
         self._identity = identity
+        self._job_of = job_of
         self._one_writer = transactions.server.database.one_writer
 
     # -- claiming ------------------------------------------------------------------------------------------------
@@ -166,3 +177,47 @@ class Claims:
         if found[2]:
             self._transactions.be_cautious()
         return found
+
+    # -- orphans -------------------------------------------------------------------------------------------------
+
+    def rescue(
+        self,
+        node: str,
+        now: int,
+        room: Mapping[str, int] | None,
+        known: Collection[tuple[str, int]],
+        in_doubt: bool,
+        ownerless: bool,
+        clock: Callable[[], int],
+    ) -> list[Run]:
+        """Take over runs that no living node owns; see the port.
+
+        :param clock: tells ``now`` as time goes on
+        """
+        orphans = partial(self._runs.orphans, now=now, own=node if in_doubt else None, ownerless=ownerless)
+        # Nearly always there is nothing to do, and then nothing is written.
+        if not self._transactions.read(partial(orphans, ahead=True)):
+            return []
+
+        def work(conn: Connection) -> list[Run]:
+            if not self._nodes.is_alive(conn, node, now, self._identity):
+                return []  # its own runs may not be its own any more
+            self._nodes.settle(conn, now, clock)
+            unknown = [
+                (run, fence)
+                for run, fence in orphans(conn)
+                if run.owner != node or (run.job_id, run.nominal) not in known
+            ]
+            held = self._runs.held(conn, {run.job_id for run, _ in unknown})
+            # This node's own runs change no job, and nobody would look for them again later.
+            unknown = [(run, fence) for run, fence in unknown if run.owner == node or run.job_id not in held]
+            orphaned = Counter([run.job_id for run, _ in unknown])
+            jobs = {row.id: self._job_of(row) for row in self._jobs.some(conn, orphaned)}
+            self._runs.recount_busy(conn, {id: job for id, job in jobs.items() if id not in held}, orphaned)
+            refusal = self._format.run_refusal
+            return self._runs.take_over(conn, unknown, jobs, node, now, room, known, refusal)
+
+        try:
+            return self._transactions.step(work)
+        except HeldRowsError:  # the row of a node or a run: rescue is called again with the next renewal
+            return []

@@ -12,7 +12,7 @@ from multiprocessing import connection, current_process
 
 from ..errors import WorkerProcessError
 from ..texts import error_text
-from . import process_worker
+from . import process_main
 from .channel import Channel
 
 TYPE_CHECKING = False
@@ -82,7 +82,7 @@ class WorkerProcess:
             with _starting:
                 self._is_forked = is_forked = settings.context.get_start_method() == "fork"
                 process = settings.context.Process(
-                    target=process_worker.main,
+                    target=process_main.main,
                     args=(
                         theirs,
                         settings.initializer,
@@ -119,7 +119,7 @@ class WorkerProcess:
             raise WorkerProcessError(
                 f"{self.end()} before it was ready; its error output tells why"
             ) from None
-        if message[:1] == process_worker.BROKEN:
+        if message[:1] == process_main.BROKEN:
             self.end()
             raise WorkerProcessError(
                 f"its initializer raised an exception:\n{message[1:].decode(errors='replace')}"
@@ -194,7 +194,7 @@ class WorkerProcess:
         self._ended = True
         if code is not None:
             process.close()
-        return process_worker.describe_exit(self.pid, code)
+        return process_main.describe_exit(self.pid, code)
 
     def retire(self) -> None:
         """Let an idle worker end after the cleaning up that it may have to do; waits for that."""

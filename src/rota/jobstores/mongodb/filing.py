@@ -1,0 +1,68 @@
+"""Filing in the MongoDB store: a run that has ended moves from its job's document to the collection of records.
+
+It claims and ends no run. Whatever a dead process has left unfiled, others file.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from pymongo import ReplaceOne, UpdateMany, UpdateOne
+
+from ...errors import HeldRowsError
+from .forms import OVER, entries_of, key_of, numbered
+from .jobs import release
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .server import Server
+
+#: How many jobs one question names.
+BATCH = 500
+
+
+class Filing:
+    """Files the records of one store.
+
+    :param server: where the documents are
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def file(self, ids: Sequence[str]) -> None:
+        """File what has ended of some jobs, let jobs become due that waited for it, and forget what is over.
+
+        Where somebody holds a document, that is left to whoever looks for what is not filed.
+        """
+        with suppress(HeldRowsError):
+            self._file(ids)
+
+    def _file(self, ids: Sequence[str]) -> None:
+        jobs = self._server.jobs
+        with self._server.translated():
+            ready = list(
+                jobs.find({"_id": {"$in": list(ids)}, "pending.0": {"$exists": True}}, {"pending": 1})
+            )
+            files, pulls = [], []
+            for document in ready:
+                id, entries = document["_id"], list(numbered(entries_of(document, "pending")))
+                for entry in entries:
+                    key = key_of(id, entry["nominal"])
+                    files.append(ReplaceOne({"_id": key}, {"_id": key, "job_id": id, **entry}, upsert=True))
+                nominals = [entry["nominal"] for entry in entries]
+                pulls.append(UpdateOne({"_id": id}, {"$pull": {"pending": {"nominal": {"$in": nominals}}}}))
+            if files:
+                self._server.runs.bulk_write(files, ordered=False)
+            # R6: a job that waited for its runs becomes due, and one whose schedule is over goes with its last run.
+            idle = {"_id": {"$in": list(ids)}, "under_way": [], "pending": []}
+            jobs.bulk_write([*pulls, *release(list(ids)), UpdateMany(idle, {"$unset": {"busy": 1}})])
+            jobs.delete_many({**idle, "state": {"$in": OVER}})
+
+    def leftovers(self) -> list[str]:
+        """Return jobs whose ended runs are not filed, some of them."""
+        unfiled = {"busy": True, "pending.0": {"$exists": True}}
+        with self._server.translated():
+            return [found["_id"] for found in self._server.jobs.find(unfiled, {"_id": 1}).limit(BATCH)]

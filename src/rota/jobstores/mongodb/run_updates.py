@@ -1,0 +1,88 @@
+"""How the steps of the claim protocol look for MongoDB: conditional updates of a job's document.
+
+Pure: it asks no server.
+"""
+
+from __future__ import annotations
+
+from pymongo import UpdateOne
+
+from ...codec.damaged import is_time
+from ...texts import storable
+from .forms import LISTS, entries_of, entry_of, size_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
+
+    from ...core.plan import Decision
+    from ...core.run import Run
+
+#: How many bytes of records a job's document gets at once, before they are filed.
+ROOM = 1_000_000
+
+
+def claim_of(decision: Decision, token: str) -> UpdateOne:
+    """Return the update that carries out a decision, with its conditions."""
+    condition: dict[str, Any] = {"_id": decision.job.id, "version": decision.version}  # R1
+    # R3: the job moves, and has its runs and records, in one step.
+    changes: dict[str, Any] = {
+        "next_nominal": decision.next_nominal,
+        "next_due": decision.next_due,
+        "version": decision.version + 1,
+        "state": decision.state,
+        "error": storable(decision.error),
+        "claim": token,
+    }
+    pushes: dict[str, Any] = {}
+    if decision.runs:
+        # R2: fewer than the limit are under way if the list has no entry at the last place below it.
+        condition[f"under_way.{decision.job.policy.max_instances - 1}"] = {"$exists": False}
+        pushes["under_way"] = {"$each": [{**entry_of(run), "claim": token} for run in decision.runs]}
+    if decision.records:
+        pushes["pending"] = {"$each": [{**entry_of(record), "claim": token} for record in decision.records]}
+    update: dict[str, Any] = {"$set": changes}
+    if pushes:
+        changes["busy"] = True
+        update["$push"] = pushes
+    return UpdateOne(condition, update)
+
+
+def rounds_of(runs: Sequence[Run]) -> Iterator[list[tuple[Run, dict[str, Any]]]]:
+    """Return ended runs with their records, those of one job in as many parts as its document has no room for together."""
+    left = [(run, entry_of(run)) for run in runs]
+    if not left:
+        return
+    if len({run.job_id for run in runs}) == len(runs):  # as nearly always
+        yield left
+        return
+    while left:
+        fitting: list[tuple[Run, dict[str, Any]]] = []
+        later: list[tuple[Run, dict[str, Any]]] = []
+        sizes: dict[str, int] = {}
+        for run, end in left:
+            before = sizes.get(run.job_id, 0)
+            size = sizes[run.job_id] = before + size_of(end)
+            (later if before and size > ROOM else fitting).append((run, end))
+        yield fitting
+        left = later
+
+
+def end_of(run: Run, end: Mapping[str, Any]) -> UpdateOne:
+    """Return the update that moves a run under way to those that have ended, if its end is accepted (R5)."""
+    change = {"$pull": {"under_way": {"nominal": run.nominal}}, "$push": {"pending": end}}
+    return UpdateOne({"_id": run.job_id, "under_way": fence_of(run)}, change)
+
+
+def fence_of(run: Run) -> dict[str, Any]:
+    """Return the condition that a run under way is of this owner and attempt (R5)."""
+    return {"$elemMatch": {"nominal": run.nominal, "attempt": run.attempt, "owner": run.owner}}
+
+
+def nominals_of(document: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the nominal times of the runs in a job's document."""
+    if not document.get("busy"):
+        return ()
+    entries = (entry for name in LISTS for entry in entries_of(document, name))
+    return tuple(entry["nominal"] for entry in entries if is_time(entry.get("nominal")))
