@@ -18,7 +18,7 @@ import pytest
 
 from rota.core.states import CANCELLED, FAILED, LOST, SUCCEEDED
 from rota.errors import ConfigurationError, SerializationError, UnknownOptionError, WorkerProcessError
-from rota.executors import worker_process
+from rota.executors import process_handle
 from rota.executors.base import current_run
 from rota.executors.pool import ProcessPoolExecutor
 from rota.executors.process_handle import WorkerProcess
@@ -408,7 +408,7 @@ class HeldAtFork:
 
     def _before(self):
         self.forks += 1
-        worker_process.FORK_PATIENCE = 1 if self.held_for > 0 else PATIENCE
+        process_handle.FORK_PATIENCE = 1 if self.held_for > 0 else PATIENCE
         if self.held_for > 0:
             self._lock.acquire()
 
@@ -432,7 +432,7 @@ def held_at_fork():
 def test_a_forked_worker_that_never_begins_is_ended_and_replaced(
     pool_of, monkeypatch, caplog, held_at_fork, lost_starts, status
 ):
-    monkeypatch.setattr(worker_process, "FORK_PATIENCE", 1)  # and set for each
+    monkeypatch.setattr(process_handle, "FORK_PATIENCE", 1)  # and set for each
     pool = pool_of(1, mp_context="fork")
     before, held_at_fork.held_for = held_at_fork.forks, lost_starts
     (run,) = helper.carry_out(pool, helper.run_of(pid))
