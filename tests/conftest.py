@@ -74,8 +74,8 @@ def pytest_collection_modifyitems(items):
             item.add_marker("server")
 
 
-#: Tests that take long and share nothing: each goes to whatever worker is free. As a file, with few tests, they would be the last to
-#: begin, in one worker.
+#: Tests that take long and share nothing: each goes to whatever worker is free. As a file of few tests they would begin last,
+#: in one worker.
 SINGLY = (
     "tests/compat/test_libraries.py::test_the_library_lives_by_the_alias",
     "tests/simulation/test_exhaustive.py",
