@@ -228,7 +228,8 @@ class Run:
     @property
     def ended(self) -> bool:
         """Whether the run has reached one of the end states."""
-        return self.status not in (CLAIMED, WAITING)
+        status = self.status  # two comparisons: a tuple would be made each time
+        return status != CLAIMED and status != WAITING
 
     def cancel(self) -> None:
         """Ask the run to stop; the job sees it as ``current_run().cancelled``. A run that has ended stays as it is.
