@@ -312,7 +312,16 @@ def _next(
 
 @app.command("explain", cls=Command)
 def _explain(
-    trigger: Annotated[str, typer.Argument(metavar="TRIGGER", help="As for `rota next`.")],
+    trigger: Annotated[str | None, typer.Argument(metavar="[TRIGGER]", help="As for `rota next`.")] = None,
+    job: Annotated[
+        str | None, typer.Option("--job", "-j", metavar="ID", help="Say why this job does not run, instead.")
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="TIME", help="With --job: this scheduled time, not the next."),
+    ] = None,
+    jobstore: Store = None,
+    table: Table = None,
     timezone: Zone = None,
     language: Annotated[
         str, typer.Option("--language", "-l", metavar="LANGUAGE", help="en (English) or vi (Vietnamese).")
@@ -324,7 +333,18 @@ def _explain(
     ] = 2,
     json: Json = False,
 ) -> None:
-    """Say in a sentence when a trigger fires, and on which dates a change of the clocks changes that."""
+    """Say in a sentence when a trigger fires, and on which dates a change of the clocks changes that.
+
+    With --job: why a job of a store does not run, or what became of one of its times.
+    """
+    if (trigger is None) == (job is None):
+        raise CliError("explain: give a TRIGGER, or a job of a store by --job", 2)
+    if job is not None:
+        from .ledger import explain  # import time
+
+        explain(*place(jobstore, table), job, at, zone_of(timezone), json)
+        return
+    assert trigger is not None
     from .explaining import show_explanation  # import time
 
     show_explanation(trigger, timezone, language, years, count, json)

@@ -155,21 +155,3 @@ def _drain(
     from .ledger import drain  # import time
 
     drain(*place(jobstore, table), node, not undo, json)
-
-
-@ledger.command("why", cls=Command)
-def _why(
-    job: JobId,
-    at: Annotated[
-        str | None,
-        typer.Option("--at", metavar="TIME", help="This scheduled time, instead of the next one."),
-    ] = None,
-    jobstore: Store = None,
-    table: Table = None,
-    timezone: Zone = None,
-    json: Json = False,
-) -> None:
-    """Say in one sentence why a job does not run, or what became of one of its times."""
-    from .ledger import explain  # import time
-
-    explain(*place(jobstore, table), job, at, zone_of(timezone), json)

@@ -612,8 +612,8 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         Their times are in the scheduler's zone. Before start() and after shutdown(), a durable store is opened for the look.
 
         :param job_id: only runs of this job
-        :param status: only this status, or one of these (``rota.core.run``: "claimed", "succeeded", "failed", "missed",
-            "skipped", "timed_out", "cancelled", "lost")
+        :param status: only this status, or one of these (``rota.core.states``: "claimed", "waiting", "succeeded", "failed",
+            "missed", "skipped", "timed_out", "cancelled", "lost")
         :param limit: at most so many
         :param jobstore: only from this store
         :param offset: leave out so many first
@@ -1132,6 +1132,7 @@ class Aio:
     get_running = _in_thread(BaseScheduler.get_running)
     get_nodes = _in_thread(BaseScheduler.get_nodes)
     get_changes = _in_thread(BaseScheduler.get_changes)
+    explain = _in_thread(BaseScheduler.explain)
     cancel_run = _in_thread(BaseScheduler.cancel_run)
     hold = _in_thread(BaseScheduler.hold)
     release = _in_thread(BaseScheduler.release)
