@@ -56,7 +56,7 @@ class JobSearch:
         if ids is not None:
             jobs = [job for job in self._of_ids(conn, ids) if query.matches(job)]
             part = part_of_sorted(jobs, lambda job: key_of_job(job, query.sort), query.matches, after, count)
-            return part._replace(looked_at=min(len(ids), count))
+            return Part(part.found, part.last, min(len(ids), count))
         rows, more = self._next(conn, query, after, count)
         last = _key_of(rows[-1], query.sort) if more and rows else None
         wanted = [row.id for row in rows if type(row.id) is str and _may_match(row, query)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import partial
 from heapq import merge
 from math import ceil
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, func, not_, select, union_all
 
@@ -20,7 +21,6 @@ from .forms import run_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
-    from typing import Any
 
     from sqlalchemy import ColumnElement, Connection
     from sqlalchemy import Select as SqlSelect
@@ -37,7 +37,7 @@ _ALL = (CLAIMED, WAITING, *END_STATES)
 #: The statuses of runs that may have an error.
 _WITH_ERRORS = tuple(status for status in _ALL if status not in (SUCCEEDED, MISSED, SKIPPED))
 #: The columns that are looked at to see whether a record is wanted; the whole row is read only then.
-_LOOKED_AT = ("job_id", "nominal", "status", "reason", "owner", "executor", "error_type", "origin")
+_COLUMNS = ("job_id", "nominal", "status", "reason", "owner", "executor", "error_type", "origin")
 #: How many branches one statement has, at most: ids of jobs, or types of errors.
 BRANCHES = 50
 #: How many keys one statement reads whole rows of: at most the square of that is looked up.
@@ -59,7 +59,7 @@ class RunSearch:
     def part(self, conn: Connection, query: RunQuery, after: tuple[Any, ...] | None, count: int) -> Part[Run]:
         """Return those that match among the next ``count`` records after a key; see the port."""
         whole = is_led(query)
-        names = () if whole else (*_LOOKED_AT, "error") if query.text else _LOOKED_AT
+        names = () if whole else (*_COLUMNS, "error") if query.text else _COLUMNS
         walk = self._of_jobs if query.job_ids is not None else self._of_branches
         rows, more = walk(conn, query, names, after, count)
         last = _key(rows[-1]) if more and rows else None
@@ -67,7 +67,7 @@ class RunSearch:
         if whole:
             runs = [run_of(row) for row in sound]
         else:
-            fitting = [row for row in map(_Looked, sound) if query.matches(row)]  # type: ignore[arg-type]
+            fitting = [row for row in map(_looked_at, sound) if query.matches(row)]  # type: ignore[arg-type]
             runs = self._whole(conn, [(row.job_id, row.nominal) for row in fitting])
         self._history.label(conn, runs)
         return Part(runs, last, len(rows))
@@ -281,29 +281,35 @@ class RunSearch:
         return statement
 
 
-class _Looked:
+class _Looked(NamedTuple):
     """A record as far as it is looked at, mended: what a query asks about it."""
 
-    __slots__ = (
-        "error",
-        "error_type",
-        "executor",
-        "job_id",
-        "nominal",
-        "origin",
-        "owner",
-        "reason",
-        "status",
-    )
+    job_id: str
+    nominal: int
+    status: Any
+    reason: str | None
+    origin: str
+    owner: Any
+    executor: Any
+    error_type: str | None
+    error: str | None
 
-    def __init__(self, row: Row) -> None:
-        self.job_id, self.nominal, self.status = row.job_id, row.nominal, row.status
-        self.owner, self.executor = row.owner, row.executor
-        self.reason, self.error_type = _text(row.reason), _text(row.error_type)
-        self.error = _text(getattr(row, "error", None))
-        self.origin = row.origin if row.origin in ORIGINS else SCHEDULE
-        if row.origin is None and self.reason == MANUAL:  # in layouts before
-            self.origin, self.reason = MANUAL, None
+
+def _looked_at(row: Row) -> _Looked:
+    reason, origin = _text(row.reason), row.origin
+    if origin is None and reason == MANUAL:  # in layouts before
+        origin, reason = MANUAL, None
+    return _Looked(
+        row.job_id,
+        row.nominal,
+        row.status,
+        reason,
+        origin if origin in ORIGINS else SCHEDULE,
+        row.owner,
+        row.executor,
+        _text(row.error_type),
+        _text(getattr(row, "error", None)),
+    )
 
 
 def is_led(query: RunQuery) -> bool:
