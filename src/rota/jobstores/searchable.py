@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from ..core.changes import Change
     from ..core.details import RunParts
+    from ..core.durations import Durations
     from ..core.nodes import Node
     from ..core.queries import Count, JobQuery, Page, Part, RunQuery
     from ..core.run import Run
@@ -100,6 +101,15 @@ class Searchable:
         from .searching import last_runs  # import time
 
         return last_runs(self, ids, n, statuses)
+
+    def durations(self, job_id: str) -> Durations | None:
+        """Return how long the runs of a job took that have succeeded; None if no run has been counted, or there is no such job.
+
+        Housekeeping counts them, each once, so the newest ones may be missing; those that were forgotten since stay counted.
+        """
+        from .searching import durations  # import time
+
+        return durations(self, job_id)
 
     # -- what a store overrides for searching --------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from ..clock import DAY, HOUR, moment
 from ..core.changes import newest_first
+from ..core.durations import Durations, fold
 from ..core.nodes import Node, text_of
 from ..core.queries import (
     BY_DUE,
@@ -244,6 +245,22 @@ def last_runs(
         if run.job_id in wanted and (statuses is None or run.status in statuses):
             found.setdefault(run.job_id, []).append(run)
     return {job_id: sorted(runs, key=key_of_run)[:n] for job_id, runs in found.items()}
+
+
+def durations(store: Any, job_id: str) -> Durations | None:
+    """Return how long the runs of a job took that are in a ledger in memory."""
+    if store.lookup_job(job_id) is None:
+        return None
+    runs = sorted(
+        (run for run in store._ledger.everything() if run.job_id == job_id), key=key_of_run, reverse=True
+    )
+    counted = Durations()
+    fold(
+        counted,
+        ((run.nominal, run.status, run.started_at, run.finished_at) for run in runs),
+        store.clock.now(),
+    )
+    return counted if counted.count else None
 
 
 def write_parts(store: Any, parts: Sequence[RunParts]) -> None:

@@ -14,6 +14,7 @@ from ...core.details import (
     part_of_attempt,
 )
 from ...core.nodes import about
+from ...core.run import fail
 from ...core.states import CLAIMED, SUCCEEDED
 from .store_jobs import LEASE, MARGIN, NODE, OTHER, START, claim, finish, make_job
 
@@ -86,6 +87,31 @@ class BesideContract:
         assert run is not None
         assert (run.status, run.log, run.note, run.progress) == (CLAIMED, None, None, None)
         assert [each.outcome for each in run.attempts] == [CLAIMED]
+
+    # -- durations -----------------------------------------------------------------------------------------------
+
+    def test_how_long_runs_took_is_counted_once_by_housekeeping(self, store: BaseJobStore) -> None:
+        store.add_jobs([make_job("job"), make_job("other")])
+        assert store.durations("job") is store.durations("none") is None
+        later = START
+        for number in range(4):
+            later = START + number * 60 * SECOND
+            runs = claim(store, later)
+            if number == 2:
+                for run in runs:
+                    fail(run, ValueError("no"), "", later)
+                assert store.finish(runs, later) == []
+            else:
+                finish(store, [run for run in runs if run.job_id == "job"], later)
+        later += DAY
+        for _ in range(3):
+            store.prune(later)
+            counted = store.durations("job")
+            assert counted is not None
+            assert (counted.count, counted.mean, sum(counted.buckets)) == (3, 1.0, 3)
+        assert store.durations("other") is None
+        store.remove_job("job")
+        assert store.durations("job") is None
 
     # -- edits ---------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,29 @@
+"""Which hours of the ledger are counted once and for all, so that a heat map need not read their records again.
+
+Pure: it reads no ledger and no clock.
+"""
+
+from __future__ import annotations
+
+from ..clock import DAY, HOUR
+
+#: How long an hour stays in the table of counts.
+KEPT = 400 * DAY
+
+
+def hour_of(instant: int) -> int:
+    """Return the beginning of the hour in which an instant is."""
+    return instant - instant % HOUR
+
+
+def countable_until(now: int, unfinished: int | None) -> int:
+    """Return the end of the last hour that may be counted (instant): all hours before it may be, too.
+
+    An hour may be counted when it has been over for an hour and no run of a time before its end is unfinished; at the latest when
+    it has been over for a day.
+
+    :param now: instant
+    :param unfinished: the earliest nominal time of the runs that have not ended; None: all have
+    """
+    over = hour_of(now - HOUR)
+    return over if unfinished is None else min(over, max(hour_of(unfinished), hour_of(now - DAY)))
