@@ -20,10 +20,11 @@ from ..documents import healing_as, job_of, label_of, mended_fields, parts_of, r
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
     from ...codec.jobs import JobFormat
+    from ...core.queries import JobQuery, RunQuery
     from ...core.run import Run
     from ...job.handle import Job
 
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 _quoted = json.encoder.encode_basestring_ascii
 #: How many digits a padded number has; enough for every instant.
 _DIGITS = 19
+#: How many texts say what a job is that nobody has edited or paused; those of others are followed by revision and pause.
+_PARTS = 8
+#: How many words a document is searched for.
+MOST_WORDS = 20
 #: Versions and counts are less: the scripts take 15 digits, as Lua's numbers are exact so far.
 _MOST = 10**15
 _head = re.compile(r"\[(\d{1,15}),(-?\d{1,15}),\"", re.ASCII).match
@@ -45,7 +50,24 @@ def spec_of(job: Job, format: JobFormat) -> str:
 
     :raises JobValueError, TransientJobError, SerializationError: if the job does not fit
     """
-    return f"[{', '.join(map(_quoted, parts_of(job, format)))}]"
+    parts: Sequence[str] = parts_of(job, format)
+    if job.revision or job.paused is not None:
+        parts = (*parts, str(job.revision), job.paused or "")
+    return f"[{', '.join(map(_quoted, parts))}]"
+
+
+def revision_of(spec: str) -> int:
+    """Return how often the job of such a text was edited; 0 if that cannot be read."""
+    try:
+        texts = json.loads(spec)
+        return _revision(texts[_PARTS]) if len(texts) > _PARTS else 0
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return 0
+
+
+def tags_of(jobs: Iterable[Job]) -> list[str]:
+    """Return tag and id of each tag of some jobs, in turn."""
+    return [text for job in jobs if job.tags for tag in job.tags for text in (tag, job.id)]
 
 
 def state_of(state: str, nominal: int | None, due: int | None, executor: str, error: str | None) -> str:
@@ -113,7 +135,10 @@ def _job_of(
     home: Home,
     healing: bool,
 ) -> Job:
-    id, name, reference, trigger, args, kwargs, options, executor = texts
+    try:
+        id, name, reference, trigger, args, kwargs, options, executor = texts
+    except ValueError:
+        return _edited_job_of(texts, standing, head, format, home, healing)
     version, running, state, nominal, due, place, error = standing
     # The scripts read the beginning as it is written.
     if (
@@ -137,6 +162,22 @@ def _job_of(
     return format.job_of(
         home, id, name, reference, trigger, args, kwargs, options, executor, nominal, due, version, state, running, error
     )  # fmt: skip
+
+
+def _edited_job_of(
+    texts: Sequence[str], standing: Sequence[Any], head: str, format: JobFormat, home: Home, healing: bool
+) -> Job:
+    """Return a job that has been edited or paused."""
+    *plain, revision, paused = texts
+    if len(plain) != _PARTS or type(paused) is not str:
+        raise DeserializationError(f"what the job is must be {_PARTS} texts, or two more, got {len(texts)}")
+    job = _job_of(plain, standing, head, format, home, healing)
+    job.revision, job.paused = _revision(revision), paused or None
+    return job
+
+
+def _revision(text: Any) -> int:
+    return int(text) if type(text) is str and re.fullmatch(r"[0-9]{1,15}", text) else 0
 
 
 def _job_or_damaged(id: str, spec: str, standing: str, format: JobFormat, home: Home, healing: bool) -> Job:
@@ -163,8 +204,8 @@ def _damaged(id: str, spec: str, standing: str, exc: Exception, format: JobForma
     parts: list[str] = [id, id, "", spec, "[]", "{}", "{}", text_instead(executor)]
     try:
         texts = json.loads(spec)
-        if isinstance(texts, list) and len(texts) == len(parts):
-            parts = [id, *map(text_instead, texts[1:])]
+        if isinstance(texts, list) and len(texts) in (_PARTS, _PARTS + 2):
+            parts = [id, *map(text_instead, texts[1:_PARTS])]
     except (ValueError, RecursionError):
         pass
     parts = [id, *(storable(text) or "" for text in parts[1:])]
@@ -185,6 +226,48 @@ def _damaged(id: str, spec: str, standing: str, exc: Exception, format: JobForma
     return job
 
 
+def fitting(text: str, query: JobQuery) -> str:
+    """Return the part of an answer (id, spec and state in turn) that is worth making jobs of; what is damaged is."""
+    if query.text is query.func is query.tags is query.executors is query.states is None:
+        return text
+    parts = text.split("\0")
+    ids, specs, states = parts[:-1:3], parts[1::3], parts[2::3]
+    try:
+        found = list(
+            zip(json.loads(f"[{','.join(specs)}]"), json.loads(f"[{','.join(states)}]"), strict=True)
+        )
+        if len(found) != len(ids):
+            return text
+    except (ValueError, RecursionError):
+        return text
+    return "".join(
+        f"{id}\0{spec}\0{state}\0"
+        for id, spec, state, (texts, standing) in zip(ids, specs, states, found, strict=True)
+        if _may_match(query, texts, standing)
+    )
+
+
+def _may_match(query: JobQuery, texts: Any, standing: Any) -> bool:
+    try:
+        id, name, reference, _, _, _, options, *_ = texts
+        _, _, state, _, _, executor, _ = standing
+        wanted = None if query.text is None else query.text.casefold()
+        return (
+            state in query.wanted_states
+            and (query.executors is None or executor in query.executors)
+            and (query.func is None or reference.startswith(query.func))
+            and (not query.tags or '"tags"' in options)
+            and (
+                wanted is None
+                or wanted in id.casefold()
+                or wanted in name.casefold()
+                or wanted in reference.casefold()
+            )
+        )
+    except (ValueError, TypeError, AttributeError):
+        return True
+
+
 def _is_text(text: str) -> bool:
     """Whether what a server has answered was text, and not bytes of another kind."""
     if text.isascii():
@@ -197,6 +280,24 @@ def _is_text(text: str) -> bool:
 
 
 # ---------------------------------------------------------------------------------------------------------------- runs
+
+
+def kept_text(text: str) -> str:
+    """Return a text as it is kept: of any length, without lone surrogates and NUL."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+
+
+def is_id(text: str) -> bool:
+    """Whether a job can have this id."""
+    if not text or "\0" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def padded(nominal: int) -> str:
@@ -248,6 +349,22 @@ def record_of(run: Run) -> str:
         if name is not None:
             text += f',"name":{_quoted(name)},"func":{_quoted(func or "")}'
     return text + "}"
+
+
+def words_of(query: RunQuery) -> list[list[str]]:
+    """Return groups of words of which the document of a record that a query wants has one of each group."""
+    groups = []
+    for field, values in (
+        ("owner", query.nodes),
+        ("executor", query.executors),
+        ("reason", query.reasons),
+        ("error_type", query.error_types),
+    ):
+        if values is not None and len(values) <= MOST_WORDS:
+            groups.append([f'"{field}":{_quoted(value)}' for value in values])
+    if query.text is not None:
+        groups.append(['"error":', '"reason":'])
+    return groups
 
 
 def run_of_text(job_id: str, nominal: str, text: str) -> Run:

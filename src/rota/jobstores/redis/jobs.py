@@ -11,7 +11,7 @@ from .. import retention
 from ..base import COUNTED
 from ..documents import heal, new_version, ordered
 from ..retention import Pace
-from .forms import ids_of, jobs_of, spec_of, state_of, time_of, time_of_score
+from .forms import fitting, ids_of, jobs_of, spec_of, state_of, tags_of, time_of, time_of_score
 from .runs import AT_ONCE, TRIES
 from .server import texts
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ...clock import Clock
     from ...codec.jobs import JobFormat
+    from ...core.queries import JobQuery
     from ...job.handle import Job
     from .forms import Home
 
@@ -68,11 +69,14 @@ class Jobs:
             ids = ids_of(self._run("soonest", str(end)))
         if end is None or len(ids) < end:
             ids = ids_of("".join(self._scan("find", *(state or ()))))
-        ids = ids[offset:end]
+        return [job for job in self.by_ids(ids[offset:end]) if job.state != ENDED]
+
+    def by_ids(self, ids: Sequence[str], query: JobQuery | None = None) -> list[Job]:
+        """Return the jobs of some ids, in this order; those that there are not, and those that no query wants, are left out."""
         found: dict[str, Job] = {}
         for first in range(0, len(ids), AT_ONCE):
             part = self._run("look_up", *ids[first : first + AT_ONCE])
-            found.update((job.id, job) for job in self.of(part) if job.state != ENDED)
+            found.update((job.id, job) for job in self.of(part if query is None else fitting(part, query)))
         return [found[job_id] for job_id in ids if job_id in found]
 
     def _scan(self, script: str, *fields: str) -> Iterator[str]:
@@ -117,7 +121,7 @@ class Jobs:
         stored: dict[str, Job] = {}
         for _ in range(TRIES):
             fields = [field for job in jobs for field in self._new(job, stored.get(job.id))]
-            conflicts = texts(self._run("add", *fields))
+            conflicts = texts(self._run("add", *fields, beside=tags_of(jobs)))
             if not conflicts:
                 return
             if replace is None:
@@ -157,7 +161,7 @@ class Jobs:
             spec = spec_of(job, self._format)
         rest = state_of(job.state, job.next_nominal, job.next_due, job.executor, job.error)
         due = time_of(job.state, job.next_due)
-        answer = self._run("save", job.id, version, spec, rest, job.executor, due)
+        answer = self._run("save", job.id, version, spec, rest, job.executor, due, beside=tags_of((job,)))
         if answer == "gone":
             raise JobLookupError(job.id)
         if answer == "changed":

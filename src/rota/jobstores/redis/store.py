@@ -6,6 +6,7 @@ Takes the options and keeps the order of steps; the steps are in the modules bes
 from __future__ import annotations
 
 import pickle
+from functools import cached_property
 
 from ...clock import instant
 from ...codec.jobs import JobFormat
@@ -36,10 +37,18 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
+    from ...core.changes import Change
+    from ...core.durations import Durations
+    from ...core.nodes import Node
     from ...core.plan import Decision
+    from ...core.queries import Count, JobQuery, RunQuery
     from ...core.recorded import Recorded
     from ...core.run import Run
     from ...job.handle import Job
+    from ..searchable import RunParts
+    from ..searching import Part
+    from .beside import Beside
+    from .search import Searches
 
 __all__ = ("ConflictingIdError", "JobLookupError", "RedisJobStore")
 
@@ -95,7 +104,7 @@ class RedisJobStore(DurableJobStore):
         self._server = Server(maybe_ref(client), url, db, connect_args)
         self._keys = Keys(jobs_key, run_times_key, self._server.db)
         self._jobs = Jobs(self._run, self._format, lambda: (self._scheduler, self._alias))
-        self._history = History(self._run, self._bounds)
+        self._history = History(self._run, self._bounds, lambda: self._beside)
         self._runs = Runs(self._run, self._history, self._bounds, self._identity)
         self._leases = Leases(self._run, self._identity)
         self._damage = Damage(self._run, self._runs)
@@ -142,6 +151,10 @@ class RedisJobStore(DurableJobStore):
         """Stop listening, and close the connections unless the client was passed in."""
         super().shutdown()
         self._server.close()
+
+    def before_fork(self) -> None:
+        """Import what calls import late: a child would wait for ever for a thread of its parent that does so."""
+        from . import beside, search  # noqa: F401  # import time
 
     def forked(self) -> None:
         """Forget the parent's thread; redis-py opens connections of its own in a child."""
@@ -336,20 +349,98 @@ class RedisJobStore(DurableJobStore):
         """Ask the server for its time; see the port. The nodes of a cluster have a clock each, which tells nothing."""
         return self._measure(self._server.time)
 
+    # -- looking back and around ---------------------------------------------------------------------------------
+
+    @cached_property
+    def _beside(self) -> Beside:
+        from .beside import Beside  # import time
+
+        return Beside(self._run, self._jobs)
+
+    @cached_property
+    def _searches(self) -> Searches:
+        from .search import Searches  # import time
+
+        return Searches(self._run, self._jobs, self._history)
+
+    @property
+    def _place(self) -> str:
+        return self._identity.value
+
+    def _jobs_from(self, query: JobQuery, after: tuple[Any, ...] | None, count: int) -> Part[Job]:
+        return self._searches.jobs_from(query, after, count)
+
+    def _runs_from(self, query: RunQuery, after: tuple[Any, ...] | None, count: int) -> Part[Run]:
+        return self._searches.runs_from(query, after, count)
+
+    def count_jobs(self, query: JobQuery) -> Count:
+        """Return how many jobs a query wants; see the port."""
+        count = self._searches.job_count(query)
+        return super().count_jobs(query) if count is None else count
+
+    def count_runs(self, query: RunQuery) -> Count:
+        """Return how many records a query wants; see the port."""
+        count = self._searches.run_count(query)
+        return super().count_runs(query) if count is None else count
+
+    def run_counts(self, since: int, until: int, query: RunQuery | None = None) -> dict[int, dict[str, int]]:
+        """Return how many records there are by hour and status; see the port."""
+        if query is not None:
+            return super().run_counts(since, until, query)
+        return self._beside.run_counts(since, until, self.now())
+
+    def get_run(self, job_id: str, nominal: int) -> Run | None:
+        """Return the record of a nominal time with its parts, None if there is none."""
+        return self._searches.run(job_id, nominal)
+
+    def last_runs(
+        self, ids: Collection[str], n: int = 1, statuses: Collection[str] | None = None
+    ) -> dict[str, list[Run]]:
+        """Return the newest records of some jobs; see the port."""
+        return self._searches.last_runs(ids, n, statuses)
+
+    def durations(self, job_id: str) -> Durations | None:
+        """Return how long the runs of a job took that have succeeded; see the port."""
+        return self._beside.durations(job_id)
+
+    def write_parts(self, parts: Sequence[RunParts]) -> None:
+        """Keep texts beside the records of some runs, in one step; see the port."""
+        self._beside.write_parts(parts)
+
+    def parts_of(self, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], dict[str, str]]:
+        """Return what is kept beside the records of some runs."""
+        return self._beside.parts_of(keys)
+
+    def note_change(self, job_id: str, change: Change) -> None:
+        """Keep what an edit has changed of a job."""
+        self._beside.note_change(job_id, change)
+
+    def changes(self, job_id: str) -> list[Change]:
+        """Return the last edits of a job, newest first."""
+        return self._beside.changes(job_id)
+
+    def describe(self, node: str, about: Mapping[str, Any], now: int) -> None:
+        """Keep what a node says of itself beside its lease."""
+        self._beside.describe(node, about)
+
+    def nodes(self, now: int) -> list[Node]:
+        """Return the nodes that hold a lease, or held one within the last day, by their ids."""
+        return self._beside.nodes(now)
+
     # -- helpers -------------------------------------------------------------------------------------------------
 
-    def _run(self, script: str, *fields: str) -> Any:
+    def _run(self, script: str, *fields: str, beside: Sequence[str] = ()) -> Any:
         """Carry out a script with these fields; its answer is a text, a number, or a list of either."""
         self._check_started()
         try:
-            return self._run_once(script, *fields)
+            return self._run_once(script, *fields, beside=beside)
         except StoreError as exc:
             if "WRONGTYPE" not in str(exc) or not self._set_aside():
                 raise
-            return self._run_once(script, *fields)
+            return self._run_once(script, *fields, beside=beside)
 
-    def _run_once(self, script: str, *fields: str) -> Any:
-        return self._keys.run(self._server, script, fields)
+    def _run_once(self, script: str, *fields: str, beside: Sequence[str] = ()) -> Any:
+        return self._keys.run(self._server, script, fields, beside)
 
     def _set_aside(self) -> bool:
         """Put keys aside that somebody has overwritten by values of another kind; return whether there are some."""

@@ -5,6 +5,7 @@
 -- KEYS[1]  the hash of the jobs; on a cluster it leads to the node that has all keys of the store
 -- ARGV[1]  the fields of the request, each ended by a NUL, which no text in a store contains
 -- ARGV[2]  the origin of the request, which wake-ups carry: a process does not wake itself up
+-- ARGV[3]  more fields, which few requests have
 --
 -- Keys (their names are locals in front of this file; see layout.py):
 --
@@ -20,9 +21,17 @@
 -- STATUS       what the names of these begin with, for each status: sorted set of the keys of its runs, by nominal time
 -- NODES        sorted set of the nodes, by the end of their leases
 -- ANSWERS      hash by node: the last answer that it got, behind the token of its request, for a request that comes twice
+-- IDS          sorted set of the ids of the jobs, all with the score 0, so that they are sorted by text. Those of removed jobs stay
+--              until housekeeping comes by, as do the following three
+-- TAGS         sorted set of the tags of jobs, "tag NUL id", likewise
+-- CHANGES      hash by job id: its last edits, each ended by a NUL
+-- DURATIONS    hash by job id: how long its runs took
+-- PARTS        hash of what is kept beside records: by the key of a run the names of its parts, each ended by a NUL; by this key,
+--              a NUL and such a name what the part says
+-- HOURS        sorted set of how many records there were, "hour status count", by hour
 -- DAMAGED      hash of what was overwritten and was not what a store had written
--- META         hash: the schema version, the identity of the store; for each node how long its lease is and how often it
---              was renewed
+-- META         hash: the schema version, the identity of the store, the hour up to which records are counted in HOURS; for each
+--              node how long its lease is, how often it was renewed, when it began, and what the node says of itself
 --
 -- R1 to R6 are the rules of the claim protocol; rota.core.transitions says what they are.
 
@@ -164,6 +173,13 @@ local function forget(id)
   call('HDEL', STATES, id)
 end
 
+-- Add members to a sorted set that is sorted by text.
+local function index(key, members)
+  local values = {}
+  for i, member in ipairs(members) do values[2 * i - 1] = 0; values[2 * i] = member end
+  each('ZADD', key, values)
+end
+
 -- Return the score of a nominal time as it stands in a key: sorted by text, negative ones too.
 local function score(nominal)
   if sub(nominal, 1, 1) ~= '-' then return nominal end
@@ -174,9 +190,7 @@ end
 local function write(keys, documents, of_status)
   each('HSET', RUNS, documents)
   for status, values in pairs(of_status) do each('ZADD', STATUS .. status, values) end
-  local unsorted = {}
-  for i, key in ipairs(keys) do unsorted[2 * i - 1] = 0; unsorted[2 * i] = key end
-  each('ZADD', BY_JOB, unsorted)
+  index(BY_JOB, keys)
 end
 
 -- Return the state of a job with another count of its runs, and its due time if it waited for their end (R6); nothing if only they

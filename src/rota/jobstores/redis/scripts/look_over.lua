@@ -31,6 +31,7 @@ for i, id in ipairs(ids) do
       if freed then due = freed end
     end
     if state ~= 'ended' then
+      call('ZADD', IDS, 0, id)
       call('SADD', EXECUTORS, executor)
       call(state == 'quarantined' and 'SADD' or 'SREM', QUARANTINED, id)
       local score = call('ZSCORE', TIMES .. executor, id)
