@@ -211,12 +211,11 @@ class Beside:
         parts = answer.split("\0")
         states = dict(zip(parts[:-1:3], parts[2::3], strict=False))
         # A job that cannot be restored may have tags that nobody can read now.
-        kept = {job.id: job.tags for job in self._jobs.of(answer) if job.state != QUARANTINED}
-        kept |= dict.fromkeys(states.keys() - kept.keys())
+        jobs = {job.id: job for job in self._jobs.of(answer)}
         wrong = [
             text
             for tag, job_id in found
-            if (tags := kept.get(job_id, ())) is not None and tag not in tags
+            if (job := jobs.get(job_id)) is None or (job.state != QUARANTINED and tag not in job.tags)
             for text in (tag, job_id, states.get(job_id, ""))
         ]
         if wrong:

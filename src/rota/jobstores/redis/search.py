@@ -125,7 +125,8 @@ class Searches:
         if query.job_ids is not None and not ids:
             return Count(0)
         number = int(self._run("count_runs", *_bounds(query), str(len(statuses)), *statuses, *ids))
-        return Count(min(number, searching.COUNTED), number <= searching.COUNTED)
+        most = _most("COUNTED")
+        return Count(min(number, most), number <= most)
 
     # -- jobs ----------------------------------------------------------------------------------------------------
 
@@ -162,9 +163,9 @@ class Searches:
             (place,) = texts(answer[:1])
             looked_at += STEP
             number += int(answer[1])
-            if number > searching.COUNTED:
-                return Count(searching.COUNTED, False)
-            if not place or looked_at >= searching.LOOKED_AT:
+            if number > _most("COUNTED"):
+                return Count(_most("COUNTED"), False)
+            if not place or looked_at >= _most("LOOKED_AT"):
                 return Count(number, not place)
 
     def _of_ids(self, query: JobQuery, ids: list[str], after: Key | None, count: int) -> Part[Job]:
@@ -266,6 +267,11 @@ class Searches:
                 found.append(job)
         last = (0, time_of_score(due) or 0, job_id) if due else None
         return Part(found, last, int(answer[0]))
+
+
+def _most(name: str) -> int:
+    """Return a bound of searching."""
+    return int(getattr(searching, name))
 
 
 def _statuses(query: RunQuery) -> list[str]:

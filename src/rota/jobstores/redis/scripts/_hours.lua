@@ -2,10 +2,11 @@
 
 local function hour_of(instant) return instant - instant % HOUR end
 
--- Return the hour up to which records were counted once and for all; before all hours if none were.
+-- Return the hour up to which records were counted once and for all; before all hours if none were, or nobody knows. It may be later
+-- than now, if the clock was set back.
 local function counted_until(now)
   local mark = tonumber(call('HGET', META, 'hours') or '')
-  return mark and mark % HOUR == 0 and mark <= now and mark or -math.huge
+  return mark and mark % HOUR == 0 and mark <= now + 10000 * HOUR and mark or -math.huge
 end
 
 -- Return the first hour within some bounds that has records, nothing if none has.
