@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...core.changes import Change
+    from ...core.details import RunParts
     from ...core.durations import Durations, Ended
-    from ..searchable import RunParts
     from .jobs import Jobs
 
 #: How many records, or ids of jobs, one step of housekeeping looks at, and how many hours it counts.

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 
 from ...clock import instant
-from ...core.queries import BY_ID, BY_NAME, Count, due_of, key_of_job, key_of_run
+from ...core.queries import BY_ID, BY_NAME, Count, Part, due_of, key_of_job, key_of_run
 from ...core.states import ACTIVE, CLAIMED, END_STATES, ENDED
 from ...errors import DeserializationError, QueryError
 from .. import searching
-from ..searching import SORTED, STEP, Part
+from ..searching import SORTED, STEP
 from .beside import parts_of_texts
 from .forms import fitting, is_id, number_of, padded, run_of_text, time_of_score, words_of
 from .history import records
