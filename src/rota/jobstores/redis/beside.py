@@ -14,6 +14,7 @@ from ...core.hours import countable_until, hour_of
 from ...core.nodes import Node
 from ...core.nodes import text_of as text_of_node
 from ...core.states import QUARANTINED
+from ...core.waiting import KEY_HOLDS
 from ...errors import DeserializationError
 from ..retention import NODES_KEPT
 from .forms import is_id, kept_text, number_of, padded, revision_of, run_of_text, time_of_score
@@ -119,12 +120,13 @@ class Beside:
         """Return the nodes that hold a lease, or held one within the last day, by their ids."""
         answer = texts(self._run("nodes", str(now - NODES_KEPT), str(MOST_NODES)))
         found = []
-        for id, score, began, under_way, about in zip(*[iter(answer)] * 5, strict=True):
+        for id, score, began, under_way, about, draining in zip(*[iter(answer)] * 6, strict=True):
             until = time_of_score(score)
             if until is not None:
                 started = int(began) if began.isascii() and began.isdecimal() and len(began) < 19 else until
                 node = Node(id, started, until, now, int(under_way))
                 node.tell(about)
+                node.draining = bool(draining)
                 found.append(node)
         return sorted(found, key=lambda node: node.id)
 
@@ -188,8 +190,12 @@ class Beside:
             self._run("set_durations", *fields)
         return passed
 
-    def tidy(self) -> Iterator[None]:
-        """Delete what is kept of jobs that are gone, and tags that their jobs do not have any more, in steps."""
+    def tidy(self, now: int) -> Iterator[None]:
+        """Delete what is kept of jobs that are gone, tags that their jobs do not have any more, and keys that hold no more."""
+        cursor = ""
+        while cursor != "0":
+            cursor = str(self._run("forget_asked", cursor or "0", str(LOOKED_AT), str(now - KEY_HOLDS)))
+            yield
         place: str | None = ""
         while place is not None:
             place = self._run("tidy", place, str(LOOKED_AT))

@@ -9,11 +9,11 @@ import json
 import re
 
 from ...clock import HELD
-from ...codec.damaged import DAMAGED, NO_VERSION, is_time, text_instead
+from ...codec.damaged import DAMAGED, LATEST, NO_VERSION, is_time, text_instead
 from ...codec.results import text_of_result, value_of
 from ...codec.values import raw
 from ...core.run import is_plain
-from ...core.states import ACTIVE, CLAIMED, LOST, QUARANTINED, end, set_job_state
+from ...core.states import ACTIVE, CLAIMED, LOST, MANUAL, QUARANTINED, end, set_job_state
 from ...errors import DeserializationError
 from ...texts import shortened, storable, text_of
 from ..documents import healing_as, job_of, label_of, mended_fields, parts_of, run_of
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...codec.jobs import JobFormat
+    from ...core.extras import Extra
     from ...core.queries import JobQuery, RunQuery
     from ...core.run import Run
     from ...job.handle import Job
@@ -344,6 +345,9 @@ def record_of(run: Run) -> str:
         text += f',"traceback":{_quoted(storable(run.traceback) or "")}'
     if run.signature is not None:
         text += f',"signature":{_quoted(run.signature)}'
+    extra = getattr(run, "extra", None)
+    if extra is not None:
+        text += _extra_of(extra)
     if run.ended:
         name, func = label_of(run)
         if name is not None:
@@ -362,9 +366,30 @@ def words_of(query: RunQuery) -> list[list[str]]:
     ):
         if values is not None and len(values) <= MOST_WORDS:
             groups.append([f'"{field}":{_quoted(value)}' for value in values])
+    if query.origins is not None and "schedule" not in query.origins:
+        old = ['"reason":"manual"'] if MANUAL in query.origins else []  # before layout 4
+        groups.append([*(f'"origin":"{origin}"' for origin in query.origins), *old])
     if query.text is not None:
         groups.append(['"error":', '"reason":'])
     return groups
+
+
+def _extra_of(extra: Extra) -> str:
+    """Return what only some runs have, as the fields of a document; the arguments are texts."""
+    from ...core.extras import text_of as text_of_extra  # rare
+
+    text = f',"origin":"{extra.origin}"'
+    if extra.not_before is not None:
+        text += f',"not_before":{min(max(extra.not_before, 0), LATEST)}'
+    if extra.cancel is not None:
+        text += f',"cancel":{_quoted(storable(extra.cancel) or "")}'
+    kept = text_of_extra(extra)
+    return text if kept is None else f'{text},"extra":{_quoted(kept)}'
+
+
+def quoted(text: str) -> str:
+    """Return a text as JSON."""
+    return _quoted(text)
 
 
 def run_of_text(job_id: str, nominal: str, text: str) -> Run:
@@ -383,6 +408,11 @@ def run_of_text(job_id: str, nominal: str, text: str) -> Run:
     if result is not None:
         run.retval = result if is_plain(result) else value_of(json.dumps(result))
     run.owner = run.owner or None
+    if "origin" in fields or run.reason == MANUAL:
+        from ...core.extras import tell  # rare
+
+        get = fields.get
+        tell(run, get("origin"), get("not_before"), get("cancel"), get("extra"), run.reason)
     return run
 
 

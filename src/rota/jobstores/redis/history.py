@@ -8,7 +8,7 @@ from __future__ import annotations
 from operator import attrgetter
 
 from ...core.recorded import BEFORE, MOST, standing_from
-from ...core.states import CLAIMED, END_STATES
+from ...core.states import CLAIMED, END_STATES, WAITING
 from ...errors import DeserializationError
 from .. import retention
 from ..base import COUNTED
@@ -49,7 +49,11 @@ class History:
         if limit <= 0 or job_id == "":
             return []
         wanted = (
-            (status,) if isinstance(status, str) else (CLAIMED, *END_STATES) if status is None else status
+            (status,)
+            if isinstance(status, str)
+            else (CLAIMED, WAITING, *END_STATES)
+            if status is None
+            else status
         )
         found = [run for run, _ in records(self._run("runs", job_id or "", str(limit), *wanted))]
         found.sort(key=attrgetter("nominal"), reverse=True)
@@ -92,7 +96,7 @@ class History:
                 yield from self._prune_old(status, now - bounds.age, clock, pace)
         if keep is not None:
             yield from self._prune_all(keep, clock, pace)
-        yield from _none_left(beside.tidy())
+        yield from _none_left(beside.tidy(now))
         bounds.end(now)
 
     def _prune_all(self, keep: int, clock: Clock, pace: Pace) -> Iterator[int]:

@@ -51,8 +51,11 @@ class Jobs:
 
     def one(self, job_id: str) -> Job | None:
         """Return the job of that id, None if there is none."""
-        jobs = [job for job in self.of(self._run("look_up", job_id)) if job.state != ENDED]
-        return jobs[0] if jobs else None
+        for job in self.of(self._run("look_up", job_id)):
+            # One whose schedule is over is there as long as runs of it wait.
+            if job.state != ENDED or self._run("has_waiting", job_id):
+                return job
+        return None
 
     def all(self) -> list[Job]:
         """Return all jobs in the order of listings."""
@@ -169,17 +172,21 @@ class Jobs:
         job.version = int(answer)
         return True
 
-    def remove(self, job_id: str) -> None:
-        """Delete a job; what counts its unfinished runs stays until they have ended.
+    def remove(self, job_id: str, clock: Callable[[], int]) -> None:
+        """Delete a job and cancel its waiting runs; what counts its unfinished runs stays until they have ended.
 
+        :param clock: tells the current instant
         :raises JobLookupError: if there is none
         """
-        if not self._run("remove", job_id):
+        answer = self._run("remove", job_id)
+        if answer == "waiting":
+            answer = self._run("remove", job_id, str(clock()))
+        if not answer:
             raise JobLookupError(job_id)
 
-    def remove_all(self) -> None:
-        """Delete all jobs."""
-        self._run("remove_all")
+    def remove_all(self, now: int) -> None:
+        """Delete all jobs, and cancel their waiting runs."""
+        self._run("remove_all", str(now))
 
     def heal(self, now: int, clock: Clock) -> Iterator[tuple[list[Job], int]]:
         """Let jobs out of quarantine that can be restored and planned now, in steps; see the port."""

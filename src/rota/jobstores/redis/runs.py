@@ -11,6 +11,7 @@ from os import urandom
 from ...codec.unrestored import can_run
 from ...core.orphans import by_job, linked, sort_out
 from ...core.recorded import first_nominal, leave_out_recorded
+from ...core.states import CLAIMED
 from ...core.transitions import marked, moved
 from ...errors import DeserializationError, StoreConflictError, StoreError
 from ..documents import check_times
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence, Set
     from typing import Any
 
+    from ...codec.jobs import JobFormat
     from ...core.orphans import Search
     from ...core.plan import Decision
     from ...core.run import Run
@@ -55,8 +57,8 @@ class Orphans:
         for job_id, nominal, document in triples(runs):
             try:
                 run = run_of_text(job_id, nominal, document)
-                if run.ended:
-                    raise DeserializationError("it has ended")
+                if run.status != CLAIMED:
+                    raise DeserializationError("it has ended, or waits")
             except DeserializationError:
                 run, record = lost_run(job_id, nominal, document, now)
                 self.damaged.append(run)
@@ -114,7 +116,7 @@ class Runs:
             # Ranges are looked at once: a run by hand, which is no time of the schedule, may stay inside one.
             ranges = _ranges_of(decisions) if not tried else ["0"]
             known = str(identity.renewals(node)), str(identity.until(node))
-            answer = self._run("claim", node, str(now), _token(), *known, *ranges, *_claim_of(decisions))
+            answer = self._run("claim", node, str(now), token(), *known, *ranges, *_claim_of(decisions))
             if not answer.startswith("="):  # nothing, if there was nothing to decide
                 break
             self._leave_out_recorded(decisions, {int(place) for place in answer[1:].split(",")})
@@ -174,20 +176,28 @@ class Runs:
         now: int,
         clock: Callable[[], int],
         jobs_of: Callable[[str], list[Job]],
-        refusal: Callable[[Run], str | None],
+        format: JobFormat,
     ) -> list[Run]:
         """Take over runs that no living node owns, or end them; return those.
 
         :param clock: tells ``now`` as time goes on
         :param jobs_of: makes jobs of an answer
-        :param refusal: says why a run is not trusted, None if it is
+        :param format: says why a run is not trusted, and gives jobs the arguments of their runs
         """
         found: list[Run] = []
         for _ in range(TRIES):
             orphans = self._orphans(clock(), search)
             jobs = {job.id: job for job in jobs_of(orphans.jobs)}
             whole = sort_out(
-                orphans.runs, jobs, search.node, now, search.left, search.known, refusal, can_run=can_run
+                orphans.runs,
+                jobs,
+                search.node,
+                now,
+                search.left,
+                search.known,
+                format.run_refusal,
+                can_run=can_run,
+                job_for=format.job_for,
             )
             changed = [*orphans.damaged, *whole]
             if not changed:
@@ -221,7 +231,7 @@ class Runs:
         """
         of_job = by_job(changed)
         fields = [field for job_id, runs in of_job.items() for field in orphans.expected(job_id, runs)]
-        answer = self._run("take", node, _token(), str(now), *fields)
+        answer = self._run("take", node, token(), str(now), *fields)
         return [run for runs, bit in zip(of_job.values(), answer, strict=True) if bit == "1" for run in runs]
 
 
@@ -259,6 +269,6 @@ def _claim_of(decisions: Sequence[Decision]) -> list[str]:
     return fields
 
 
-def _token() -> str:
+def token() -> str:
     """Return a text that tells a request from every other one; a client that got no answer repeats it."""
     return urandom(8).hex()

@@ -9,7 +9,7 @@ import json
 
 from ...clock import instant
 from ...core.queries import BY_ID, BY_NAME, Count, Part, due_of, key_of_job, key_of_run
-from ...core.states import ACTIVE, CLAIMED, END_STATES, ENDED
+from ...core.states import ACTIVE, CLAIMED, END_STATES, ENDED, WAITING
 from ...errors import DeserializationError, QueryError
 from .. import searching
 from ..searching import SORTED, STEP
@@ -93,7 +93,7 @@ class Searches:
     ) -> dict[str, list[Run]]:
         """Return the newest records of some jobs; see the port."""
         wanted = sorted(filter(is_id, set(ids)))
-        ends = [] if statuses is None else [status for status in END_STATES if status in statuses]
+        ends = [] if statuses is None else [status for status in (WAITING, *END_STATES) if status in statuses]
         most = n if statuses is None or ends else 0
         claimed = "1" if statuses is None or CLAIMED in statuses else ""
         found: dict[str, list[Run]] = {}
@@ -275,8 +275,8 @@ def _most(name: str) -> int:
 
 
 def _statuses(query: RunQuery) -> list[str]:
-    """Return the statuses of the records that a query wants, as far as there are any."""
-    known = (CLAIMED, *END_STATES)
+    """Return the statuses of the records that a query wants."""
+    known = (CLAIMED, WAITING, *END_STATES)
     return [status for status in known if query.statuses is None or status in query.statuses]
 
 

@@ -41,13 +41,16 @@ if TYPE_CHECKING:
     from ...core.details import RunParts
     from ...core.durations import Durations
     from ...core.nodes import Node
+    from ...core.orders import Orders
     from ...core.plan import Decision
     from ...core.queries import Count, JobQuery, Part, RunQuery
     from ...core.recorded import Recorded
     from ...core.run import Run
     from ...job.handle import Job
     from .beside import Beside
+    from .orders import OrderBook
     from .search import Searches
+    from .waiting import Waiting
 
 __all__ = ("ConflictingIdError", "JobLookupError", "RedisJobStore")
 
@@ -153,7 +156,7 @@ class RedisJobStore(DurableJobStore):
 
     def before_fork(self) -> None:
         """Import what calls import late: a child would wait for ever for a thread of its parent that does so."""
-        from . import beside, search  # noqa: F401  # import time
+        from . import beside, orders, search, waiting  # noqa: F401  # import time
 
     def forked(self) -> None:
         """Forget the parent's thread; redis-py opens connections of its own in a child."""
@@ -238,11 +241,11 @@ class RedisJobStore(DurableJobStore):
 
         :raises JobLookupError: if there is none
         """
-        self._jobs.remove(job_id)
+        self._jobs.remove(job_id, self.now)
 
     def remove_all_jobs(self) -> None:
         """Delete all jobs; their records stay."""
-        self._jobs.remove_all()
+        self._jobs.remove_all(self.now())
 
     # -- the ledger ----------------------------------------------------------------------------------------------
 
@@ -312,7 +315,7 @@ class RedisJobStore(DurableJobStore):
         A run whose job cannot be restored here is left to other nodes, or to the time when it can.
         """
         search = Search(node, room, known, in_doubt, ownerless)
-        return self._runs.rescue(search, now, self._time_from(now), self._jobs.of, self._format.run_refusal)
+        return self._runs.rescue(search, now, self._time_from(now), self._jobs.of, self._format)
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
@@ -361,6 +364,18 @@ class RedisJobStore(DurableJobStore):
         from .search import Searches  # import time
 
         return Searches(self._run, self._jobs, self._history)
+
+    @cached_property
+    def _waiting(self) -> Waiting:
+        from .waiting import Waiting  # import time
+
+        return Waiting(self._run, self._jobs.of, self._format)
+
+    @cached_property
+    def _orders(self) -> OrderBook:
+        from .orders import OrderBook  # import time
+
+        return OrderBook(self._run)
 
     @property
     def _place(self) -> str:
@@ -425,6 +440,48 @@ class RedisJobStore(DurableJobStore):
     def nodes(self, now: int) -> list[Node]:
         """Return the nodes that hold a lease, or held one within the last day, by their ids."""
         return self._beside.nodes(now)
+
+    # -- what is asked of runs and nodes -------------------------------------------------------------------------
+
+    def open_runs(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Make runs wait that are asked for: new ones, and such as have ended; see the port."""
+        return self._waiting.open(runs, now)
+
+    def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Make claimed runs wait, for any node; return those that were refused (R5)."""
+        return self._waiting.give_back(runs, now)
+
+    def take_waiting(self, node: str, now: int, room: Mapping[str, int] | None = None) -> list[Run]:
+        """Take waiting runs whose time has come, earliest first; see the port."""
+        return self._waiting.take(node, now, room)
+
+    def next_waiting(self) -> int | None:
+        """Return the earliest time at which a waiting run may start, None if none waits."""
+        return self._waiting.next()
+
+    def cancel_run(self, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+        """Cancel a run: one that waits ends at once, of one that is under way its node is told."""
+        return self._waiting.cancel(job_id, nominal, reason, now)
+
+    def orders(self, node: str, now: int) -> Orders:
+        """Return what others ask of a node."""
+        return self._orders.of(node, now)
+
+    def drain(self, node: str, draining: bool, now: int) -> bool:
+        """Have a node claim nothing more, or claim again; return False if there is no such node."""
+        return self._orders.drain(node, draining, now)
+
+    def request(self, node: str, kind: str, now: int, subject: tuple[str, int] | None = None) -> str:
+        """Ask a node for something that only it knows; return the id of the request."""
+        return self._orders.request(node, kind, now, subject)
+
+    def answer(self, id: str, text: str, now: int) -> None:
+        """Answer a request; one that is gone is forgotten."""
+        self._orders.answer(id, text, now)
+
+    def answer_to(self, id: str, now: int) -> str | None:
+        """Return the answer to a request, None: there is none yet, or it is gone."""
+        return self._orders.answer_to(id, now)
 
     # -- helpers -------------------------------------------------------------------------------------------------
 

@@ -10,9 +10,11 @@ local function counted_until(now)
 end
 
 -- Return the first hour within some bounds that has records, nothing if none has.
-local function next_hour(from, to)
+--
+-- other  a status that is no end and counts as well
+local function next_hour(from, to, other)
   local least
-  for _, status in ipairs(STATUSES) do
+  for _, status in ipairs(other and {other, unpack(STATUSES)} or STATUSES) do
     local first = call('ZRANGEBYSCORE', STATUS .. status, string.format('%.0f', from), '(' .. string.format('%.0f', to),
       'WITHSCORES', 'LIMIT', 0, 1)[2]
     first = first and hour_of(tonumber(first))
@@ -22,9 +24,9 @@ local function next_hour(from, to)
 end
 
 -- Return how many records of an hour have each status.
-local function numbers_of(hour)
+local function numbers_of(hour, other)
   local found = {}
-  for _, status in ipairs(STATUSES) do
+  for _, status in ipairs(other and {other, unpack(STATUSES)} or STATUSES) do
     local number = call('ZCOUNT', STATUS .. status, string.format('%.0f', hour), '(' .. string.format('%.0f', hour + HOUR))
     if number > 0 then found[status] = number end
   end

@@ -24,7 +24,7 @@ end
 if #ids == 0 then
   local from = f[1] == '' and '-inf' or string.format('%.17g', lowest)
   local to = f[2] == '' and '+inf' or '(' .. string.format('%.17g', highest)
-  for _, status in ipairs(STATUSES) do
+  for _, status in ipairs({'waiting', unpack(STATUSES)}) do
     if wanted[status] then number = number + call('ZCOUNT', STATUS .. status, from, to) end
   end
 end

@@ -158,7 +158,7 @@ if of_jobs then
   local share = math.max(math.ceil(2 * STEP / math.max(#ids, 1)), 5)
   for _, id in ipairs(ids) do lists[#lists + 1] = of_job(id, share) end
 else
-  for _, status in ipairs(STATUSES) do
+  for _, status in ipairs({'waiting', unpack(STATUSES)}) do
     if wanted[status] then lists[#lists + 1] = of_status(status) end
   end
 end

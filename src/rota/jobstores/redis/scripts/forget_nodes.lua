@@ -10,7 +10,7 @@ each('ZREM', NODES, gone)
 each('HDEL', ANSWERS, gone)
 local kept = {}
 for _, node in ipairs(gone) do
-  for _, what in ipairs({'length ', 'renewals ', 'started ', 'about '}) do kept[#kept + 1] = what .. node end
+  for _, what in ipairs({'length ', 'renewals ', 'started ', 'about ', 'draining '}) do kept[#kept + 1] = what .. node end
 end
 each('HDEL', META, kept)
 return #gone

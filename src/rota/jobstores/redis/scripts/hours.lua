@@ -38,9 +38,9 @@ if from < mark then
   from = mark
 end
 for _ = 1, most do
-  local hour = next_hour(from, to)
+  local hour = next_hour(from, to, 'waiting')
   if not hour then return found end
-  for status, number in pairs(numbers_of(hour)) do tell(hour, status, number) end
+  for status, number in pairs(numbers_of(hour, 'waiting')) do tell(hour, status, number) end
   from = hour + HOUR
 end
 found[1] = string.format('%.0f', from)

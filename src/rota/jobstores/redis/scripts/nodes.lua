@@ -2,7 +2,8 @@
 --
 -- KEYS[1]  the hash of the jobs
 -- ARGV[1]  instant, how many at most
--- Returns  for each its id, the end of its lease, when that began (empty: unknown), how many runs it has, and what it says of itself
+-- Returns  for each its id, the end of its lease, when that began (empty: unknown), how many runs it has, what it says of itself,
+--          and whether it is to claim nothing more (empty: no)
 
 -- include _owner
 
@@ -15,8 +16,8 @@ for _, document in ipairs(call('HVALS', CLAIMED)) do
 end
 for i = 1, #nodes, 2 do
   local node = nodes[i]
-  local kept = call('HMGET', META, 'started ' .. node, 'about ' .. node)
-  for _, text in ipairs({node, nodes[i + 1], kept[1] or '', tostring(runs[node] or 0), kept[2] or ''}) do
+  local kept = call('HMGET', META, 'started ' .. node, 'about ' .. node, 'draining ' .. node)
+  for _, text in ipairs({node, nodes[i + 1], kept[1] or '', tostring(runs[node] or 0), kept[2] or '', kept[3] and '1' or ''}) do
     found[#found + 1] = text
   end
 end
