@@ -50,6 +50,8 @@ LAYERS = """
     references | trust.names
     trust.allowlist
     callables | zonehints
+    needs
+    inject
     clock
     errors
     logs
@@ -70,8 +72,8 @@ ROOMS = {
     "sqlalchemy": "jobstores.sqlalchemy importers.source_sql",
     "redis": "jobstores.redis importers.source_redis",
     "pymongo bson": "jobstores.mongodb importers.source_mongodb",
-    "etcd3gw requests": "jobstores.etcd",
-    "kazoo": "jobstores.zookeeper",
+    "etcd3gw requests": "jobstores.etcd importers.source_etcd",
+    "kazoo": "jobstores.zookeeper importers.source_zookeeper",
     "gevent": "schedulers.gevent executors.gevent",
     "tornado": "schedulers.tornado executors.tornado",
     "twisted": "schedulers.twisted executors.twisted",

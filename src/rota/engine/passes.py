@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..clock import SECOND
 from ..core.plan import plan, quarantine
+from ..core.policy import Policy
 from ..core.room import admit
 from ..core.states import CANCELLED, ENDED, QUARANTINED
 from ..core.walks import NotYet
@@ -14,6 +15,7 @@ from ..errors import HeldRowsError
 from ..events import EVENT_JOB_SUBMITTED
 from ..executors.steps import is_coroutine_function
 from ..interrupts import is_interrupt
+from ..needs import ASKED
 from ..texts import error_text, shortened
 from .announcements import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
 from .backoff import FIRST_PAUSE, LONGEST_PAUSE
@@ -115,7 +117,9 @@ class StorePass:
         if asked.draining:
             claims = False
         elif asked.next_waiting is not None and claims and pause is None:
-            self._take_waiting()
+            from .asked import start_waiting  # rare
+
+            start_waiting(outlet, state, self._node_id(), self._room)
         if not claims:
             state.housekeeping.look_if_wanted(tuple(outlet.executors))
             return self._measure_in_time() if lease is None else lease.wait(False)
@@ -148,24 +152,6 @@ class StorePass:
 
     def _room(self) -> dict[str, int]:
         return {alias: self._capacity.of(alias, any_room=True) for alias in list(self._outlet.executors)}
-
-    def _take_waiting(self) -> None:
-        """Start the runs that have waited for their time, as far as there is room."""
-        state, outlet = self._state, self._outlet
-        from .asked import take, wait  # rare
-
-        if wait(outlet, state):
-            return
-        permission = None if state.lease is None else state.lease.permission
-        taken = []
-        for run in take(outlet, state, self._node_id(), self._room()):
-            if run.ended:
-                outlet.logger.warning("Run %r is %s: %s", run, run.status, run.reason)
-                announce(outlet, state.alias, run, EVENT_OF_STATUS[run.status])
-            else:
-                run.permission = permission
-                taken.append(run)
-        hand_over(outlet, state, taken)
 
     def _serve(self) -> float | None:
         """Claim and hand out what is due, as far as there is room; return the seconds until the next look."""
@@ -221,7 +207,16 @@ class StorePass:
         state.crowded = set()
         if rooms:
             jobs, state.crowded = admit(jobs, rooms, is_coroutine_function)
-        return jobs
+        return self._with_resources(jobs) if ASKED else jobs
+
+    def _with_resources(self, jobs: Sequence[Job]) -> Sequence[Job]:
+        """Return the due jobs without those for which this node lacks a resource."""
+        state = self._state
+        if state.lacking is None:
+            from .lacking import Lacking  # most programs have no resources
+
+            state.lacking = Lacking(self._outlet, state.unclaimed)
+        return state.lacking.without(jobs)
 
     def _wait(self, open_to: Mapping[str, int], in_vain: int | None = None) -> float | None:
         """Return the seconds until the store's next due time, or until it has to be looked at anyway.
@@ -423,6 +418,9 @@ class StorePass:
                 self._outlet.logger.debug("Run %r is taken over", run)
                 run.permission = permission
                 taken.append(run)
+        if Policy.some_tell:
+            state.completions.failures.note(rescued)
+            state.completions.failures.tell()
         if again:
             self._outlet.logger.warning(
                 "%d runs of dead nodes are executed again (job store %r)", again, state.alias
