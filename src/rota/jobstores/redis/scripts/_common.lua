@@ -30,7 +30,7 @@
 --              a NUL and such a name what the part says
 -- HOURS        sorted set of how many records there were, "hour status count", by hour
 -- WAITING      sorted set of the runs that wait, sorted by text: "id NUL class NUL not_before NUL nominal"; class 0 keeps its place
---              among the runs of its job, class 1 does not
+--              among the runs of its job, class 1 was asked for and starts while its job is paused, class 2 is the rest
 -- WAITING_JOBS sorted set of "class id" by the earliest not_before of such runs
 -- CANCELS      hash of what was asked of runs under way by their keys: the reason why they are to stop
 -- ASKED        hash of the keys that runs were asked for with, "id NUL key": nominal time and instant

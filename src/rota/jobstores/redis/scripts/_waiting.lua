@@ -5,9 +5,11 @@ local function member_of(key, document)
   local time = match(document, ',"not_before":(%d+)')
   local id, nominal = match(key, '^([^%z]*)%z(.*)$')
   if not time or not id or #time > 19 then return nil end
-  local keeps = find(document, '\\"waiting_for\\":\\"retry\\"', 1, true)
-    or find(document, '\\"waiting_for\\":\\"snoozed\\"', 1, true)
-  return table.concat({id, keeps and '0' or '1', string.rep('0', 19 - #time) .. time, nominal}, '\0')
+  local class = '2'
+  for word, of_word in pairs({retry = '0', snoozed = '0', manual = '1', rerun = '1'}) do
+    if find(document, '\\"waiting_for\\":\\"' .. word .. '\\"', 1, true) then class = of_word end
+  end
+  return table.concat({id, class, string.rep('0', 19 - #time) .. time, nominal}, '\0')
 end
 
 -- Return the key of the run for which a member stands, its class, and its time.

@@ -17,7 +17,7 @@ for i = 1, n, 4 do
     call('HDEL', CLAIMED, key)
     call('HDEL', CANCELS, key)
     local _, class = key_of(member_of(key, f[i + 3]))
-    if class == '1' then ended[f[i]] = (ended[f[i]] or 0) + 1 end
+    if class ~= '0' then ended[f[i]] = (ended[f[i]] or 0) + 1 end
     answer[#answer + 1] = '1'
   else
     answer[#answer + 1] = call('HGET', RUNS, key) == f[i + 3] and '1' or '0'  -- the very same request may come twice

@@ -36,7 +36,7 @@ while i <= n do
       if status == 'claimed' then
         call('HSET', CLAIMED, key, document)
         take_out(key, member)
-        if class == '1' then taken = taken + 1 end
+        if class ~= '0' then taken = taken + 1 end
       else
         if sub(document, -12) == '"damaged":1}' then keep(key, call('HGET', RUNS, key)) end
         end_waiting(key, member, status, document)
