@@ -392,6 +392,19 @@ def quoted(text: str) -> str:
     return _quoted(text)
 
 
+def saying(text: str, query: RunQuery) -> str:
+    """Return the part of an answer (id, nominal time and document in turn) that may have the text of a query."""
+    if query.text is None or not query.text.isascii():
+        return text
+    said = _quoted(query.text.lower())[1:-1]
+    # What is beyond ASCII is escaped, and may have an ASCII letter as its lower case.
+    return "".join(
+        f"{job_id}\0{nominal}\0{document}\0"
+        for job_id, nominal, document in triples(text)
+        if "\\u" in document or said in document.lower()
+    )
+
+
 def run_of_text(job_id: str, nominal: str, text: str) -> Run:
     """Return the run of a document.
 

@@ -14,7 +14,7 @@ from ...errors import DeserializationError, QueryError
 from .. import searching
 from ..searching import SORTED, STEP
 from .beside import parts_of_texts
-from .forms import fitting, is_id, number_of, padded, run_of_text, time_of_score, words_of
+from .forms import fitting, is_id, number_of, padded, run_of_text, saying, time_of_score, words_of
 from .history import records
 from .server import texts
 
@@ -69,7 +69,7 @@ class Searches:
             fields += (str(len(words)), *words)
         answer = self._run("find_runs", *fields)
         last, text = texts(answer[1:])
-        found = [run for run, _ in records(text) if query.matches(run)]
+        found = [run for run, _ in records(saying(text, query)) if query.matches(run)]
         self._history.label(found)
         job_id, _, nominal = last.rpartition("\0")
         return Part(found, (-number_of(nominal), job_id) if last else None, int(answer[0]))
@@ -184,7 +184,7 @@ class Searches:
         self, query: JobQuery, after: str, count: int, wants: Callable[[Job], bool] | None = None
     ) -> Part[Job]:
         """Return a part of the jobs in the order of their ids."""
-        answer = self._run("find_ids", _tag_of(query), after, str(count))
+        answer = self._run("find_ids", _tag_of(query), after, str(count), *sorted(query.states or ()))
         last, text = texts(answer[1:])
         jobs = self._jobs.of(fitting(text, query))
         found = [job for job in jobs if query.matches(job) and (wants is None or wants(job))]

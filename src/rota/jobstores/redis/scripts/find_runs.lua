@@ -25,7 +25,7 @@ while at <= n do
   groups[#groups + 1] = words
   at = at + #words + 1
 end
--- What may be written once in a script.
+-- How many one list may have to give.
 local STEP = count + 1
 local after_key = after and after_id .. '\0' .. after
 local after_score = after and tonumber(score(after))
@@ -47,62 +47,63 @@ local function is_later(a, b)
 end
 local before = of_jobs and is_later or is_newer
 
-local function keep_all(found, values, from)
-  for i = 1, #values, 2 do
+-- Add keys (each with its score) to a list; those in the wrong place, where somebody else has put them, are left out.
+local function keep_all(list, values, first, last)
+  for i = first, last, 2 do
     local key, number = values[i], tonumber(values[i + 1])
-    local nominal = nominal_of(key)
-    -- What somebody has overwritten is in the wrong place.
-    if nominal and number == tonumber(score(nominal)) then
-      found[#found + 1] = {key = key, nominal = nominal, score = number, from = from}
+    local nominal = sub(key, -19)
+    if not (sub(key, -20, -20) == '\0' and tonumber(nominal) == number and find(nominal, '^%d+$')) then  -- rare
+      nominal = nominal_of(key)
+      if nominal and number ~= tonumber(score(nominal)) then nominal = nil end
     end
+    if nominal then list[#list + 1] = {key = key, score = number, from = RUNS} end
   end
 end
 
--- Add the keys of a set from one rank on, and below another, as long as some are wanted.
-local function read(found, key, from, past)
-  while from < past and #found < STEP do
-    local to = math.min(past, from + STEP - #found)
-    keep_all(found, call('ZRANGE', key, from, to - 1, 'WITHSCORES'), RUNS)
-    from = to
-  end
-end
-
--- Return the next keys of a status.
-local function of_status(status)
-  local key, found, top, floor = STATUS .. status, {}, nil, 0
+-- Return a list of the next keys of a status, which is filled step by step.
+local function of_status(status, share)
+  local key, list, floor = STATUS .. status, {}, 0
+  -- The next ones have the ranks from "at" on and below "past"; those with ranks below "top" follow.
+  local at, past, top = 0, 0, nil
   if lowest > -math.huge then floor = call('ZCOUNT', key, '-inf', '(' .. string.format('%.17g', lowest)) end
   if after and after_score < highest then
     local text = string.format('%.17g', after_score)
     top = call('ZCOUNT', key, '-inf', '(' .. text)
-    local past = top + call('ZCOUNT', key, text, text)
-    local from = rank_after(key, top, past, after_key)
-    if top >= floor then read(found, key, from, past) end
+    past = top + call('ZCOUNT', key, text, text)
+    at = rank_after(key, top, past, after_key)
+    if top < floor then at = past end
   elseif highest < math.huge then
     top = call('ZCOUNT', key, '-inf', '(' .. string.format('%.17g', highest))
   else
     top = call('ZCARD', key)
   end
-  while #found < STEP and top > floor do
-    local from = math.max(top - (STEP - #found), floor)
-    local part = call('ZRANGE', key, from, top - 1, 'WITHSCORES')
-    local last = #part / 2
-    top = from
-    while last >= 1 and #found < STEP do
-      local first = last
-      while first > 1 and part[2 * first - 2] == part[2 * last] do first = first - 1 end
-      local low = first == 1 and from > floor and call('ZCOUNT', key, '-inf', '(' .. part[2]) or from
-      if low < from then  -- the records of this time begin before this part
-        read(found, key, low, from + last)
-        top = low
+  function list.more(self)
+    for i = #self, 1, -1 do self[i] = nil end
+    while #self == 0 and (at < past or top > floor) do
+      if at < past then
+        local to = math.min(past, at + share)
+        keep_all(self, call('ZRANGE', key, at, to - 1, 'WITHSCORES'), 1, 2 * (to - at))
+        at = to
       else
-        local values = {}
-        for i = 2 * first - 1, 2 * last do values[#values + 1] = part[i] end
-        keep_all(found, values, RUNS)
+        local from = math.max(top - share, floor)
+        local part = call('ZRANGE', key, from, top - 1, 'WITHSCORES')
+        local last = #part - 1
+        top = from
+        while last >= 1 do
+          local first = last
+          while first > 1 and part[first - 1] == part[last + 1] do first = first - 2 end
+          local low = first == 1 and from > floor and call('ZCOUNT', key, '-inf', '(' .. part[2]) or from
+          if low < from then  -- the records of this time begin before this part
+            at, past, top = low, from + (last + 1) / 2, low
+          else
+            keep_all(self, part, first, last)
+          end
+          last = first - 2
+        end
       end
-      last = first - 1
     end
   end
-  return found
+  return list
 end
 
 -- Return a list that begins with the next keys of a job, and gets those that follow when it is at its end.
@@ -155,11 +156,11 @@ end
 local lists = {}
 if wanted['claimed'] then lists[1] = claimed() end
 if of_jobs then
-  local share = math.max(math.ceil(2 * STEP / math.max(#ids, 1)), 5)
+  local share = math.max(math.ceil(2 * STEP / #ids), 2)
   for _, id in ipairs(ids) do lists[#lists + 1] = of_job(id, share) end
 else
   for _, status in ipairs({'waiting', unpack(STATUSES)}) do
-    if wanted[status] then lists[#lists + 1] = of_status(status) end
+    if wanted[status] then lists[#lists + 1] = of_status(status, math.min(STEP, math.ceil(2 * STEP / statuses))) end
   end
 end
 local found, more = merged(lists, before, count)
