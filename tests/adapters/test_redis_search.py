@@ -298,8 +298,10 @@ PLAIN = {
         "HDEL rota.states job",
     ],
 }
-#: What the order of jobs by their ids costs: one command when a job is added.
+#: What has come since, within the same request: a job is added to the order of the ids, and one that is removed is asked for runs
+#: that wait. Claims and ends send nothing more.
 PLAIN["add"].insert(2, "ZADD rota.ids 0 job")
+PLAIN["remove"].insert(1, r"ZLEXCOUNT rota.waiting [job\x00 (job\x01")
 
 
 def test_a_plain_job_sends_what_it_always_sent(store: RedisJobStore, redis_url: str) -> None:
