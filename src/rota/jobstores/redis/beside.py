@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ...core.changes import Change
     from ...core.details import RunParts
     from ...core.durations import Durations, Ended
-    from .jobs import Jobs
+    from ...job.handle import Job
 
 #: How many records, or ids of jobs, one step of housekeeping looks at, and how many hours it counts.
 LOOKED_AT = 250
@@ -49,12 +49,12 @@ class Beside:
     """Reads and writes what one store keeps beside jobs and records.
 
     :param run: carries out a script with some fields
-    :param jobs: reads jobs
+    :param jobs_of: makes jobs of an answer
     """
 
-    def __init__(self, run: Callable[..., Any], jobs: Jobs) -> None:
+    def __init__(self, run: Callable[..., Any], jobs_of: Callable[[str], list[Job]]) -> None:
         self._run = run
-        self._jobs = jobs
+        self._jobs_of = jobs_of
 
     # -- parts of runs -------------------------------------------------------------------------------------------
 
@@ -218,7 +218,7 @@ class Beside:
         parts = answer.split("\0")
         states = dict(zip(parts[:-1:3], parts[2::3], strict=False))
         # A job that cannot be restored may have tags that nobody can read now.
-        jobs = {job.id: job for job in self._jobs.of(answer)}
+        jobs = {job.id: job for job in self._jobs_of(answer)}
         wrong = [
             text
             for tag, job_id in found

@@ -361,7 +361,7 @@ class RedisJobStore(DurableJobStore):
     def _beside(self) -> Beside:
         from .beside import Beside  # import time
 
-        return Beside(self._run, self._jobs)
+        return Beside(self._run, self._jobs.of)
 
     @cached_property
     def _searches(self) -> Searches:
