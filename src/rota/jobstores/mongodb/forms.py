@@ -34,6 +34,11 @@ JOB_SIZE = 12_000_000
 #: From where on a stored job, of an older version, has no room for its runs (characters).
 _NO_ROOM = 15_500_000
 
+#: What most jobs have not, and their documents neither.
+RARE = ("tags", "revision", "paused")
+#: More than any revision comes to.
+_MOST_REVISION = 2**53
+
 _PARTS = ("_id", "name", "func", "trigger", "args", "kwargs", "options", "executor")
 
 
@@ -71,6 +76,12 @@ def job_of(
     elif (size := sum(map(len, parts))) > _NO_ROOM:
         job.error = _too_long(job, size)
         set_job_state(job, QUARANTINED)
+    if "revision" in document or "paused" in document:
+        revision, paused = get("revision"), get("paused")
+        # What is damaged in them says nothing.
+        if isinstance(revision, int) and type(revision) is not bool and 0 <= revision < _MOST_REVISION:
+            job.revision = int(revision)
+        job.paused = paused if type(paused) is str else None
     return job
 
 
@@ -95,7 +106,24 @@ def values_of(job: Job, format: JobFormat) -> dict[str, Any]:
     values: dict[str, Any] = dict(zip(_PARTS[1:], parts_of(job, format)[1:], strict=True))
     values["next_nominal"], values["next_due"] = job.next_nominal, job.next_due
     values["state"], values["error"] = job.state, storable(job.error)
+    if job.revision:
+        values["revision"] = job.revision
+    if job.paused is not None:
+        values["paused"] = storable(job.paused)
+    if values["options"] != "{}" and job.tags:  # they are among the options, too
+        values["tags"] = list(job.tags)
     return values
+
+
+def change_to(values: Mapping[str, Any], *others: str) -> dict[str, Any]:
+    """Return the update that gives a document the fields of a job, and takes those from it that the job has not.
+
+    :param others: further fields that are taken from it
+    """
+    return {
+        "$set": values,
+        "$unset": dict.fromkeys((*(name for name in RARE if name not in values), *others), ""),
+    }
 
 
 def _too_long(job: Job, size: int) -> str:

@@ -17,7 +17,7 @@ from .. import retention
 from ..base import ALIASES, COUNTED
 from ..documents import heal, new_version
 from ..retention import Pace, parts
-from .forms import OVER, REMOVED, values_of
+from .forms import OVER, REMOVED, change_to, values_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,22 +117,26 @@ class Jobs:
         """Return how many due jobs wait for each executor that is not known; of very many as many as are counted."""
         found: dict[str, int] = {}
         passed = set(known)
-        executor = ""
-        jobs = self._server.jobs
         with self._server.translated():
-            for _ in range(ALIASES):
-                # From one alias to the next by the index: all jobs of one may be very many.
-                others = {"state": ACTIVE, "executor": {"$gt": executor}}
-                following = next(iter(jobs.find(others, {"executor": 1}).sort("executor", 1).limit(1)), None)
-                if following is None or not isinstance(following["executor"], str):
-                    break
-                executor = following["executor"]
+            for executor in self.executors():
                 if executor not in passed:
                     due = {"state": ACTIVE, "executor": executor, "next_due": {"$lte": now}}
-                    count = jobs.count_documents(due, limit=COUNTED)
+                    count = self._server.jobs.count_documents(due, limit=COUNTED)
                     if count:
                         found[executor] = count
         return found
+
+    def executors(self) -> Iterator[str]:
+        """Yield the aliases of the executors that active jobs name."""
+        executor, jobs = "", self._server.jobs
+        for _ in range(ALIASES):
+            # From one alias to the next by the index: all jobs of one may be very many.
+            others = {"state": ACTIVE, "executor": {"$gt": executor}}
+            following = next(iter(jobs.find(others, {"executor": 1}).sort("executor", 1).limit(1)), None)
+            if following is None or not isinstance(following["executor"], str):
+                return
+            executor = following["executor"]
+            yield executor
 
     def _quarantined(self, limit: int) -> list[str]:
         """Return ids of jobs in quarantine, at most so many."""
@@ -173,7 +177,8 @@ class Jobs:
             while not self._insert(job.id, values):
                 # The runs of a job that is over may be under way.
                 over = {"_id": job.id, "state": {"$in": OVER}}
-                if self._server.jobs.update_one(over, {"$set": values}).matched_count:
+                anew = change_to(values, *_HISTORY)
+                if self._server.jobs.update_one(over, anew).matched_count:
                     break
                 if self._server.jobs.find_one({"_id": job.id}, {"_id": 1}) is not None:
                     raise ConflictingIdError(job.id)
@@ -252,7 +257,7 @@ class Jobs:
             "under_way": {"$type": "array"},
             "pending": {"$type": "array"},
         }
-        change = {"$set": values, "$inc": {"version": 1}}
+        change = {**change_to(values), "$inc": {"version": 1}}
         after = self._server.jobs.find_one_and_update(
             condition, change, projection={"version": 1}, return_document=True
         )
@@ -310,4 +315,6 @@ class Jobs:
         return True
 
 
+#: What a job that takes the place of one that is over does not have of it.
+_HISTORY = ("durations", "failures", "horizon", "parent")
 _REMOVAL = {"$set": {"state": REMOVED, "next_due": None}, "$inc": {"version": 1}}

@@ -6,6 +6,7 @@ Takes the options and keeps the order of steps; the steps are in the modules bes
 from __future__ import annotations
 
 import pickle
+from functools import cached_property
 
 from ...clock import SECOND, instant
 from ...codec.jobs import JobFormat
@@ -39,10 +40,18 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
+    from ...core.changes import Change
+    from ...core.durations import Durations
+    from ...core.nodes import Node
     from ...core.plan import Decision
+    from ...core.queries import Count, JobQuery, RunQuery
     from ...core.recorded import Recorded
     from ...core.run import Run
     from ...job.handle import Job
+    from ..searchable import RunParts
+    from ..searching import Part
+    from .beside import Beside
+    from .search import Searching
 
 __all__ = ("ConflictingIdError", "JobLookupError", "MongoDBJobStore")
 
@@ -357,6 +366,8 @@ class MongoDBJobStore(DurableJobStore):
         if leftovers:
             self._filing.file(leftovers)
             yield 0
+        yield from self._beside.count_hours(now, self.clock)
+        yield from self._beside.look_over(now, self.clock)
         yield from self._history.prune(now, self.clock)
         self._leases.prune(now)
 
@@ -373,6 +384,102 @@ class MongoDBJobStore(DurableJobStore):
     def measure_clock(self) -> int:
         """Ask the server for its time, which it tells in milliseconds; see the port."""
         return self._measure(self._server.time)
+
+    # -- searching, and what is kept beside ----------------------------------------------------------------------
+
+    @cached_property
+    def _searching(self) -> Searching:
+        from .search import Searching  # import time
+
+        return Searching(self._server, self._jobs, self._history)
+
+    @cached_property
+    def _beside(self) -> Beside:
+        from .beside import Beside  # import time
+
+        return Beside(self._server, self._searching)
+
+    @property
+    def _place(self) -> str:
+        return self._identity.value
+
+    def _jobs_from(self, query: JobQuery, after: tuple[Any, ...] | None, count: int) -> Part[Job]:
+        self._check_started()
+        return self._searching.jobs_from(query, after, count, self._job_of)
+
+    def count_jobs(self, query: JobQuery) -> Count:
+        """Return how many jobs a query wants; the server counts what it has an index for."""
+        self._check_started()
+        number = self._searching.count_jobs(query)
+        return super().count_jobs(query) if number is None else number
+
+    def _runs_from(self, query: RunQuery, after: tuple[Any, ...] | None, count: int) -> Part[Run]:
+        self._check_started()
+        return self._searching.runs_from(query, after, count)
+
+    def count_runs(self, query: RunQuery) -> Count:
+        """Return how many records a query wants; the server counts what it has an index for."""
+        self._check_started()
+        number = self._searching.count_runs(query)
+        return super().count_runs(query) if number is None else number
+
+    def run_counts(self, since: int, until: int, query: RunQuery | None = None) -> dict[int, dict[str, int]]:
+        """Return how many records there are by hour and status; see the port."""
+        self._check_started()
+        if query is not None:
+            return super().run_counts(since, until, query)
+        return self._beside.run_counts(since, until, self.clock)
+
+    def get_run(self, job_id: str, nominal: int) -> Run | None:
+        """Return the record of a nominal time with its parts, None if there is none."""
+        self._check_started()
+        run = self._searching.get_run(job_id, nominal)
+        if run is not None:
+            run.parts = self._beside.parts_of([(job_id, nominal)]).get((job_id, nominal), {})
+        return run
+
+    def last_runs(
+        self, ids: Collection[str], n: int = 1, statuses: Collection[str] | None = None
+    ) -> dict[str, list[Run]]:
+        """Return the newest records of some jobs, newest first."""
+        self._check_started()
+        return self._searching.last_runs(ids, n, statuses) if ids else {}
+
+    def durations(self, job_id: str) -> Durations | None:
+        """Return how long the runs of a job took, as far as housekeeping has counted them."""
+        self._check_started()
+        return self._beside.durations(job_id)
+
+    def write_parts(self, parts: Sequence[RunParts]) -> None:
+        """Keep texts beside the records of some runs; see the port."""
+        self._check_started()
+        if parts:
+            self._beside.write_parts(parts)
+
+    def parts_of(self, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], dict[str, str]]:
+        """Return what is kept beside the records of some runs."""
+        self._check_started()
+        return self._beside.parts_of(keys)
+
+    def note_change(self, job_id: str, change: Change) -> None:
+        """Keep what an edit has changed of a job; see the port."""
+        self._check_started()
+        self._beside.note_change(job_id, change)
+
+    def changes(self, job_id: str) -> list[Change]:
+        """Return the last edits of a job, newest first."""
+        job = self.lookup_job(job_id)
+        return [] if job is None else self._beside.changes(job_id, job.revision)
+
+    def describe(self, node: str, about: Mapping[str, Any], now: int) -> None:
+        """Keep what a node says of itself beside its lease."""
+        self._check_started()
+        self._beside.describe(node, about)
+
+    def nodes(self, now: int) -> list[Node]:
+        """Return the nodes that hold a lease, or held one within the last day."""
+        self._check_started()
+        return self._beside.nodes(now)
 
     # -- helpers -------------------------------------------------------------------------------------------------
 
