@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from .run import Run
 
+    #: parts of one run that are to be kept: job id, nominal time, and text (None: not any more) by name
+    RunParts = tuple[str, int, Mapping[str, str | None]]
+
 #: The names of parts.
 LOG, NOTE, PROGRESS, BEAT = "log", "note", "progress", "beat"
 _ATTEMPT = "attempt:"

@@ -10,11 +10,12 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from hashlib import blake2b
 from json import dumps, loads
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from ..clock import HELD, instant
 from ..errors import QueryError
 from ..texts import repr_of
+from .extras import ORIGINS
 from .states import (
     ACTIVE,
     CLAIMED,
@@ -51,8 +52,6 @@ MOST_VALUES = 1000
 #: The longest text (characters).
 LONGEST_TEXT = 1000
 
-#: Where a run comes from.
-SCHEDULE, MANUAL, AFTER, BACKFILL = ORIGINS = ("schedule", "manual", "after", "backfill")
 #: In which order jobs are listed.
 BY_ID, BY_NAME, BY_DUE = SORTS = ("id", "name", "due")
 #: The ends that count as failures, and those that end a row of them.
@@ -240,6 +239,19 @@ class Page(Generic[Item]):
     cursor: str | None = None
     looked_at: int = 0
     searched_back_to: datetime | None = None
+
+
+class Part(NamedTuple, Generic[Item]):
+    """What a store has found among the next jobs or records after a key.
+
+    :ivar found: what matches, in order
+    :ivar last: the key of the last one that was looked at; None: nothing comes after these
+    :ivar looked_at: how many were looked at
+    """
+
+    found: list[Item]
+    last: tuple[Any, ...] | None
+    looked_at: int
 
 
 class Count(int):

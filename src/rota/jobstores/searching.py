@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from heapq import nsmallest
 from operator import itemgetter
-from typing import Generic, NamedTuple, TypeVar
+from typing import TypeVar
 
 from ..clock import DAY, HOUR, moment
 from ..core.changes import newest_first
@@ -23,6 +23,7 @@ from ..core.queries import (
     OUTCOMES,
     Count,
     Page,
+    Part,
     RunQuery,
     check_limit,
     cursor_of,
@@ -37,10 +38,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..core.changes import Change
+    from ..core.details import RunParts
     from ..core.queries import JobQuery
     from ..core.run import Run
     from ..job.handle import Job
-    from .searchable import RunParts, Searchable
+    from .searchable import Searchable
 
 Item = TypeVar("Item")
 
@@ -55,19 +57,6 @@ SORTED = 10_000
 
 _KEYS: dict[str, tuple[type, ...]] = {BY_ID: (str,), BY_NAME: (str, str), BY_DUE: (int, int, str)}
 _RUN_KEY = (int, str)
-
-
-class Part(NamedTuple, Generic[Item]):
-    """What a store has found among the next jobs or records after a key.
-
-    :ivar found: what matches, in order
-    :ivar last: the key of the last one that was looked at; None: nothing comes after these
-    :ivar looked_at: how many were looked at
-    """
-
-    found: list[Item]
-    last: tuple[Any, ...] | None
-    looked_at: int
 
 
 # ------------------------------------------------------------------------------------------------------------- pages
@@ -142,7 +131,7 @@ def _parts(
     while True:
         part = read(after, min(step, LOOKED_AT - looked_at))
         looked_at += part.looked_at
-        yield part._replace(looked_at=looked_at)
+        yield Part(part.found, part.last, looked_at)
         after = part.last
         if after is None or looked_at >= LOOKED_AT or clock.monotonic() - began >= DURATION:
             return
@@ -167,7 +156,8 @@ def _jobs_with_runs(
     wanted = query.last_runs_wanted
     if wanted and part.found:
         last = store.last_runs([job.id for job in part.found], wanted, OUTCOMES)
-        part = part._replace(found=[job for job in part.found if query.fits(last.get(job.id, ()))])
+        fitting = [job for job in part.found if query.fits(last.get(job.id, ()))]
+        return Part(fitting, part.last, part.looked_at)
     return part
 
 
@@ -331,4 +321,5 @@ def nodes(store: Any, now: int) -> list[Node]:
     node = Node(told[0], now, now, now, len(store._ledger.under_way))
     node.alive = True
     node.tell(told[1])
+    node.draining = store._ledger.beside.draining == told[0]
     return [node]
