@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from ...clock import Clock
     from ...core.changes import Change
+    from ...core.details import RunParts
     from ...core.durations import Durations
-    from ..searchable import RunParts
     from .search import Searching
     from .server import Server
 

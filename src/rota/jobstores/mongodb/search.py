@@ -13,10 +13,9 @@ from pymongo import ASCENDING, DESCENDING
 
 from ...clock import HELD, instant
 from ...codec.damaged import EARLIEST, LATEST, is_time, text_instead
-from ...core.queries import BY_DUE, BY_NAME, Count, key_of_job, key_of_run
+from ...core.queries import BY_DUE, BY_NAME, Count, Part, key_of_job, key_of_run
 from ...core.states import ACTIVE, CLAIMED, END_STATES, WAITING
 from .. import searching
-from ..searching import Part
 from .forms import LISTS, collect, entries_of, key_of, numbered
 
 TYPE_CHECKING = False

@@ -41,15 +41,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...core.changes import Change
+    from ...core.details import RunParts
     from ...core.durations import Durations
     from ...core.nodes import Node
     from ...core.plan import Decision
-    from ...core.queries import Count, JobQuery, RunQuery
+    from ...core.queries import Count, JobQuery, Part, RunQuery
     from ...core.recorded import Recorded
     from ...core.run import Run
     from ...job.handle import Job
-    from ..searchable import RunParts
-    from ..searching import Part
     from .beside import Beside
     from .search import Searching
 
