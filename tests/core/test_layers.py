@@ -50,6 +50,8 @@ LAYERS = """
     references | trust.names
     trust.allowlist
     callables | zonehints
+    needs
+    inject
     clock
     errors
     logs

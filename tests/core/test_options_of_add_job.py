@@ -352,6 +352,27 @@ def test_a_lost_run_is_tried_as_often_as_it_may_be(scheduler, attempt, options):
     assert after_the_death_of_its_node(scheduler, attempt, **options) == (CLAIMED, None, attempt + 1)
 
 
+# --------------------------------------------------------------------------------------------------- who is told
+
+
+def fail():
+    raise ValueError("boom")
+
+
+def test_a_run_that_has_failed_is_told(scheduler):
+    scheduler.add_job(fail, id="j", on_failure=work)
+    scheduler.run_pending()
+    [((run,), _)] = calls
+    assert (run.job_id, run.status, run.error) == ("j", "failed", "boom")
+
+
+def test_a_run_that_has_succeeded_is_not_told(scheduler):
+    scheduler.add_job(int, id="j", on_failure=work)
+    scheduler.run_pending()
+    assert outcomes(scheduler, "j")
+    assert calls == []
+
+
 # --------------------------------------------------------------------------------------------------------- the table
 
 #: for each option the test in which it acts, and the one in which it does not
@@ -404,6 +425,10 @@ OPTIONS = {
     "max_attempts": (
         test_a_lost_run_is_not_tried_more_often_than_it_may_be,
         test_a_lost_run_is_tried_as_often_as_it_may_be,
+    ),
+    "on_failure": (
+        test_a_run_that_has_failed_is_told,
+        test_a_run_that_has_succeeded_is_not_told,
     ),
     "connection": (
         test_a_job_in_a_transaction_is_there_exactly_if_that_is_committed,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from ..needs import lacking
 from .states import CANCELLED, CLAIMED, LOST, end
 from .transitions import may_claim
 
@@ -74,10 +75,10 @@ def sort_out(
 ) -> list[Run]:
     """Decide which orphaned runs a node takes and which have ended; return those, changed accordingly.
 
-    Runs are left as they are if their job cannot be restored here, if living nodes have as many of its runs under way as it may
-    have (R2), or if the executor has no room. The runs of a job are taken together or not at all: a node that has lost its lease
-    and does not know it yet goes on with those that were not taken, beside those that were. No runs are taken of a job of which
-    ``node`` has one in hand that another node has taken over.
+    Runs are left as they are if their job cannot be restored here or needs a resource that is not here, if living nodes have as
+    many of its runs under way as it may have (R2), or if the executor has no room. The runs of a job are taken together or not at
+    all: a node that has lost its lease and does not know it yet goes on with those that were not taken, beside those that were.
+    No runs are taken of a job of which ``node`` has one in hand that another node has taken over.
 
     :param orphans: claimed runs that no living node owns, or that ``node`` owns without knowing it, oldest first
     :param jobs: the jobs of these runs, by id; also jobs whose schedule is over
@@ -100,7 +101,7 @@ def sort_out(
             continue
         job = jobs.get(run.job_id)
         reason = _why_lost(run, job, node)
-        if reason is None and (job is None or not can_run(job)):
+        if reason is None and (job is None or not can_run(job) or lacking(job)):
             continue
         reason = reason or _why_refused(run, refusal)
         if reason is not None or job is None:

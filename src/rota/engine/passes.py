@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..clock import SECOND
 from ..core.plan import plan, quarantine
+from ..core.policy import Policy
 from ..core.room import admit
 from ..core.states import CANCELLED, ENDED, QUARANTINED
 from ..core.walks import NotYet
@@ -14,6 +15,7 @@ from ..errors import HeldRowsError
 from ..events import EVENT_JOB_SUBMITTED
 from ..executors.steps import is_coroutine_function
 from ..interrupts import is_interrupt
+from ..needs import ASKED
 from ..texts import error_text, shortened
 from .announcements import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
 from .backoff import FIRST_PAUSE, LONGEST_PAUSE
@@ -221,7 +223,16 @@ class StorePass:
         state.crowded = set()
         if rooms:
             jobs, state.crowded = admit(jobs, rooms, is_coroutine_function)
-        return jobs
+        return self._with_resources(jobs) if ASKED else jobs
+
+    def _with_resources(self, jobs: Sequence[Job]) -> Sequence[Job]:
+        """Return the due jobs without those for which this node lacks a resource."""
+        state = self._state
+        if state.lacking is None:
+            from .lacking import Lacking  # most programs have no resources
+
+            state.lacking = Lacking(self._outlet, state.unclaimed)
+        return state.lacking.without(jobs)
 
     def _wait(self, open_to: Mapping[str, int], in_vain: int | None = None) -> float | None:
         """Return the seconds until the store's next due time, or until it has to be looked at anyway.
@@ -248,6 +259,13 @@ class StorePass:
             damaged, state.housekeeping.damaged = state.housekeeping.damaged, []
             now = store.now()
             self._carry_out(self._plan(damaged, now), now)
+        if state.housekeeping.resumed:
+            from .pauses_over import resumed  # rare
+
+            paused, state.housekeeping.resumed = state.housekeeping.resumed, []
+            now = store.now()
+            self._carry_out(list(resumed(paused, now)), now)
+            wait = 0.0
         if pause is not None:
             wait = pause if wait is None else min(wait, pause)
         if state.asked.next_waiting is not None:
@@ -416,6 +434,9 @@ class StorePass:
                 self._outlet.logger.debug("Run %r is taken over", run)
                 run.permission = permission
                 taken.append(run)
+        if Policy.some_tell:
+            state.completions.failures.note(rescued)
+            state.completions.failures.tell()
         if again:
             self._outlet.logger.warning(
                 "%d runs of dead nodes are executed again (job store %r)", again, state.alias

@@ -320,6 +320,16 @@ class Job:
             self._rare = self._rare.but(revision=value)
 
     @property
+    def lacks(self) -> str | None:
+        """Why no living node runs the job, which has been due for a minute: a resource that it needs; None: nothing is lacking.
+
+        A scheduler that runs jobs knows it; one with ``runs_jobs=False`` does not.
+        """
+        scheduler, alias = self._home
+        ask = getattr(scheduler, "_why_left", None)
+        return None if ask is None or alias is None else ask(alias, self.id)
+
+    @property
     def misfire_grace_time(self) -> int | float | None:
         """Seconds that a run may be late; None means that it is never too late."""
         return seconds_of(self.policy.misfire_grace)
@@ -510,9 +520,11 @@ class Job:
             raise JobValueError(f"Job has version {state['version']}, but only version 1 can be handled")
         self.id = state["id"]
         self.func_ref = state["func"]
-        from ..trust.names import callable_named  # import time: jobs that are pickled are rare
+        from ..needs import needs_of  # import time: jobs that are pickled are rare
+        from ..trust.names import callable_named  # import time
 
         self.func = callable_named(state["func"])
+        needs_of(self.func)
         self.args = state["args"]
         self.kwargs = state["kwargs"]
         self.name = state["name"]

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from ..core.queries import JobQuery
     from ..core.run import Run
     from ..job.handle import Job
-    from .searchable import Searchable
 
 Item = TypeVar("Item")
 
@@ -62,7 +61,7 @@ _RUN_KEY = (int, str)
 # ------------------------------------------------------------------------------------------------------------- pages
 
 
-def find_jobs(store: Searchable, query: JobQuery, limit: int, cursor: str | None) -> Page[Job]:
+def find_jobs(store: Any, query: JobQuery, limit: int, cursor: str | None) -> Page[Job]:
     """Return a page of jobs; see the port."""
     check_limit(limit)
     place = store._place
@@ -77,7 +76,7 @@ def find_jobs(store: Searchable, query: JobQuery, limit: int, cursor: str | None
     return Page(found, None if last is None else cursor_of(query, place, last), looked_at)
 
 
-def find_runs(store: Searchable, query: RunQuery, limit: int, cursor: str | None) -> Page[Run]:
+def find_runs(store: Any, query: RunQuery, limit: int, cursor: str | None) -> Page[Run]:
     """Return a page of records; see the port."""
     check_limit(limit)
     place = store._place
@@ -91,12 +90,12 @@ def find_runs(store: Searchable, query: RunQuery, limit: int, cursor: str | None
     return page
 
 
-def count_jobs(store: Searchable, query: JobQuery) -> Count:
+def count_jobs(store: Any, query: JobQuery) -> Count:
     """Return how many jobs match; see the port."""
     return _counted(store, lambda key, count: _jobs_with_runs(store, query, key, count))
 
 
-def count_runs(store: Searchable, query: RunQuery) -> Count:
+def count_runs(store: Any, query: RunQuery) -> Count:
     """Return how many records match; see the port."""
     return _counted(store, lambda key, count: store._runs_from(query, key, count))
 
@@ -148,11 +147,9 @@ def _counted(store: Any, read: Callable[[tuple[Any, ...] | None, int], Part[Any]
     return Count(number, part is None or part.last is None)
 
 
-def _jobs_with_runs(
-    store: Searchable, query: JobQuery, after: tuple[Any, ...] | None, count: int
-) -> Part[Job]:
+def _jobs_with_runs(store: Any, query: JobQuery, after: tuple[Any, ...] | None, count: int) -> Part[Job]:
     """Return a part of the jobs whose last runs are as wanted, too."""
-    part = store._jobs_from(query, after, count)
+    part: Part[Job] = store._jobs_from(query, after, count)
     wanted = query.last_runs_wanted
     if wanted and part.found:
         last = store.last_runs([job.id for job in part.found], wanted, OUTCOMES)
@@ -164,9 +161,7 @@ def _jobs_with_runs(
 # ------------------------------------------------------------------------------------------------------------ counts
 
 
-def run_counts(
-    store: Searchable, since: int, until: int, query: RunQuery | None
-) -> dict[int, dict[str, int]]:
+def run_counts(store: Any, since: int, until: int, query: RunQuery | None) -> dict[int, dict[str, int]]:
     """Return how many records there are by hour and status, as far as a few pages go; see the port."""
     first, end = since - since % HOUR, until - until % HOUR
     asked = RunQuery() if query is None else query

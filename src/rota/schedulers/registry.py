@@ -9,24 +9,29 @@ from ..errors import AliasInUseError, ConfigurationError, JobTypeError, Schedule
 from ..events import (
     EVENT_EXECUTOR_ADDED,
     EVENT_EXECUTOR_REMOVED,
+    EVENT_JOB_STARTED,
     EVENT_JOBSTORE_ADDED,
     SchedulerEvent,
 )
 from ..executors.base import BaseExecutor
 from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
+from ..needs import required_by
 from .book import STATE_RUNNING, STATE_STOPPED
 from .listeners import tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from typing import Any
 
     from ..core.run import Run
     from ..engine.engine import Engine
     from ..engine.store_state import StoreState
+    from ..executors.around import Calls
+    from ..job.handle import Job
     from ..logs import GuardedLogger
+    from .around import Around
     from .book import JobBook
     from .hooks import Hooks
 
@@ -46,6 +51,31 @@ class Registry:
     def __init__(self, scheduler: Hooks, book: JobBook) -> None:
         self._scheduler = scheduler
         self._book = book
+        #: what is around the calls of jobs; None: nothing ever was
+        self._around: Around | None = None
+
+    @property
+    def around(self) -> Around:
+        """What the scheduler has around its calls, made when it is first asked for."""
+        if self._around is None:
+            from .around import Around  # most programs have nothing around their calls
+
+            self._around = Around(self._scheduler, self._book.listening, lambda: self.log)
+        return self._around
+
+    @property
+    def calls(self) -> Calls | None:
+        """How executors call jobs; None: plainly."""
+        return None if self._around is None else self._around.calls
+
+    def lacking(self, job: Job) -> Sequence[str]:
+        """Return the names of the resources that a job needs and this scheduler does not have."""
+        return required_by(job) if self._around is None else self._around.lacking(job)
+
+    def listeners_changed(self) -> None:
+        """Have executors tell of starts if somebody listens to that now, and not if nobody does."""
+        if self._around is not None or self._book.listening.mask & EVENT_JOB_STARTED:
+            self.around.choose()
 
     def make_lock(self) -> None:
         """Make a new lock of the host's kind: that of the parent may be held for ever in a forked child."""
@@ -69,6 +99,9 @@ class Registry:
                 raise JobTypeError(
                     f"Expected an executor instance or a string, got {type(executor).__name__} instead"
                 )
+            calls = self.calls
+            if calls is not None or "_perform" in executor.__dict__:  # it may have been another scheduler's
+                executor.use_calls(calls)
             is_started = scheduler.state != STATE_STOPPED and self._book.runs_jobs
             if is_started:
                 executor.start(scheduler, alias)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from ...clock import SECOND
 from ...core.extras import RETRY, SNOOZED, Extra
 from ...core.orders import REQUESTS_KEPT
-from ...core.run import MANUAL, Run
-from ...core.states import CANCELLED, CLAIMED, ENDED, SKIPPED, SUCCEEDED, WAITING
+from ...core.run import Run
+from ...core.states import CANCELLED, CLAIMED, ENDED, MANUAL, SKIPPED, SUCCEEDED, WAITING
 from ...core.waiting import KEY_HOLDS
 from .store_jobs import (
     LEASE,
