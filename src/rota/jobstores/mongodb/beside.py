@@ -23,8 +23,8 @@ from ...core.nodes import Node
 from ...core.nodes import text_of as text_of_node
 from ...core.queries import DURATION
 from ...core.states import CLAIMED, END_STATES, WAITING
-from ...texts import storable
 from .. import searching
+from ..documents import whole
 from ..retention import LOOKED_AT, NODES_KEPT, Pace
 from .forms import LISTS, OVER, entries_of, key_of, numbered
 
@@ -74,7 +74,7 @@ class Beside:
                 if (job_id, nominal) not in there:
                     continue
                 key = {"_id": key_of(job_id, nominal)}
-                kept = {f"texts.{name}": storable(text) for name, text in texts.items() if text is not None}
+                kept = {f"texts.{name}": whole(text) for name, text in texts.items() if text is not None}
                 gone = {f"texts.{name}": "" for name, text in texts.items() if text is None}
                 if kept:
                     updates.append(UpdateOne(key, {"$set": kept}, upsert=True))
@@ -88,7 +88,7 @@ class Beside:
         ids = sorted({job_id for job_id, _ in keys})
         found: set[tuple[str, int]] = set()
         for start in range(0, len(ids), BATCH):
-            some = {"_id": {"$in": ids[start : start + BATCH]}, "busy": True}
+            some = {"_id": {"$in": ids[start : start + BATCH]}, "busy": {"$exists": True}}
             for document in self._server.jobs.find(some, {f"{name}.nominal": 1 for name in LISTS}):
                 entries = (entry for name in LISTS for entry in entries_of(document, name))
                 found.update((document["_id"], int(entry["nominal"])) for entry in numbered(entries))
@@ -120,7 +120,7 @@ class Beside:
     def note_change(self, job_id: str, change: Change) -> None:
         """Keep an edit; those of a removed job of the same id, which have higher revisions, go."""
         key = {"_id": job_id}
-        edit = {"revision": change.revision, "text": storable(text_of(change))}
+        edit = {"revision": change.revision, "text": whole(text_of(change))}
         with self._server.translated():
             self._server.edits.bulk_write(
                 [
@@ -142,7 +142,7 @@ class Beside:
     def describe(self, node: str, about: Mapping[str, Any]) -> None:
         """Keep what a node that has a lease says of itself."""
         with self._server.translated():
-            told = {"$set": {"about": storable(text_of_node(about))}}
+            told = {"$set": {"about": whole(text_of_node(about))}}
             self._server.nodes.update_one({"_id": node}, told)
 
     def nodes(self, now: int) -> list[Node]:
@@ -150,6 +150,7 @@ class Beside:
         by_owner = [
             {"$match": {"busy": True}},
             {"$unwind": "$under_way"},
+            {"$match": {"under_way.status": CLAIMED}},
             {"$group": {"_id": "$under_way.owner", "count": {"$sum": 1}}},
         ]
         with self._server.translated():
@@ -200,7 +201,7 @@ class Beside:
     def _unfinished(self, first: int, end: int) -> Iterator[tuple[int, Any]]:
         """Yield hour and status of the runs in the documents of jobs that are not filed."""
         keys: dict[tuple[str, int], Any] = {}
-        for document in self._server.jobs.find({"busy": True}, dict.fromkeys(LISTS, 1)):
+        for document in self._server.jobs.find({"busy": {"$exists": True}}, dict.fromkeys(LISTS, 1)):
             for entry in numbered(entry for name in LISTS for entry in entries_of(document, name)):
                 if first <= entry["nominal"] < end:
                     keys[document["_id"], int(entry["nominal"])] = entry.get("status")
@@ -220,12 +221,16 @@ class Beside:
 
     def count_hours(self, now: int, clock: Clock) -> Iterator[int]:
         """Count the records of hours that are over, in steps; see the port about :meth:`prune_in_steps`."""
+        of_job = {"$min": [{"$min": f"${name}.nominal"} for name in LISTS]}
+        of_all = [
+            {"$match": {"busy": {"$exists": True}}},
+            {"$project": {"first": of_job}},
+            {"$group": {"_id": None, "first": {"$min": "$first"}}},
+        ]
         with self._server.translated():
-            earliest = None
-            for document in self._server.jobs.find({"busy": True}, dict.fromkeys(LISTS, 1)):
-                for entry in numbered(entry for name in LISTS for entry in entries_of(document, name)):
-                    earliest = entry["nominal"] if earliest is None else min(earliest, entry["nominal"])
-        limit = countable_until(now, earliest)
+            groups = list(self._server.jobs.aggregate(of_all))
+        earliest: Any = groups[0].get("first") if groups else None
+        limit = countable_until(now, int(earliest) if is_time(earliest) else None)
         pace = Pace(RECORDS)
         while True:
             began = clock.monotonic()

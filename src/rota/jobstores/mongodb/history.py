@@ -12,6 +12,7 @@ from pymongo import DESCENDING
 
 from ...codec.damaged import text_instead
 from ...core.recorded import BEFORE, MOST, standing_from
+from ...core.states import WAITING
 from .. import retention
 from ..base import COUNTED
 from ..documents import label_all
@@ -54,7 +55,9 @@ class History:
         filed: dict[str, Any] = {} if job_id is None else {"job_id": job_id}
         if wanted is not None:
             filed["status"] = {"$in": list(wanted)}
-        current = {"busy": True} if job_id is None else {"_id": job_id}
+        current: dict[str, Any] = {"busy": True} if job_id is None else {"_id": job_id}
+        if job_id is None and (wanted is None or WAITING in wanted):
+            current = {"busy": {"$exists": True}}
         found: dict[tuple[str, int], Run] = {}
         with self._server.translated():
             # In this order, so that a run that is filed in between is read twice, and not missed.

@@ -10,7 +10,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from ...clock import HELD
 from ...codec.damaged import MOST_VERSION, version_of
-from ...core.states import ACTIVE, QUARANTINED
+from ...core.states import ACTIVE, ENDED, QUARANTINED
 from ...core.transitions import released
 from ...errors import ConflictingIdError, JobLookupError
 from .. import retention
@@ -64,6 +64,10 @@ class Jobs:
     def one(self, job_id: str) -> dict[str, Any] | None:
         """Return the document of a job, None if there is no job of that id."""
         found = self.find({"_id": job_id})
+        if not found:  # one whose schedule is over stays for a run that waits
+            with self._server.translated():
+                waits = {"_id": job_id, "state": ENDED, "not_before": {"$exists": True}}
+                found = list(self._server.jobs.find(waits))
         return found[0] if found else None
 
     def find(self, condition: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -263,24 +267,28 @@ class Jobs:
         )
         return None if after is None else after["version"]
 
-    def remove(self, job_id: str) -> None:
+    def remove(self, job_id: str) -> bool:
         """Delete a job; what holds its unfinished runs stays until they have ended.
 
-        :raises JobLookupError: if there is none
+        :return: False if there is none without runs that wait
         """
         living = {"_id": job_id, "state": {"$nin": OVER}}
+        none_waits = {"not_before": {"$exists": False}}
         with self._server.translated():
             if self._server.jobs.delete_one({**living, "busy": {"$exists": False}}).deleted_count:
-                return
-            if not self._server.jobs.update_one(living, _REMOVAL).matched_count:
-                raise JobLookupError(job_id)
+                return True
+            if not self._server.jobs.update_one({**living, **none_waits}, REMOVAL).matched_count:
+                return False
         self.forget([job_id])
+        return True
 
-    def remove_all(self) -> None:
-        """Delete all jobs."""
+    def remove_all(self) -> list[str]:
+        """Delete all jobs; return the ids of those with runs that wait, which are left."""
         with self._server.translated():
             self._server.jobs.delete_many({"busy": {"$exists": False}})
-            self._server.jobs.update_many({}, _REMOVAL)
+            self._server.jobs.update_many({"not_before": {"$exists": False}}, REMOVAL)
+            waits = {"not_before": {"$exists": True}, "state": {"$ne": REMOVED}}
+            return [found["_id"] for found in self._server.jobs.find(waits, {"_id": 1})]
 
     def forget(self, ids: Sequence[str]) -> None:
         """Delete the documents of jobs that are over and have no unfinished runs any more."""
@@ -317,4 +325,5 @@ class Jobs:
 
 #: What a job that takes the place of one that is over does not have of it.
 _HISTORY = ("durations", "failures", "horizon", "parent")
-_REMOVAL = {"$set": {"state": REMOVED, "next_due": None}, "$inc": {"version": 1}}
+#: The change that makes a job one that was removed, and has unfinished runs.
+REMOVAL: dict[str, Any] = {"$set": {"state": REMOVED, "next_due": None}, "$inc": {"version": 1}}

@@ -82,6 +82,8 @@ def _make_indexes(server: Server) -> None:
     server.jobs.create_index([("state", ASCENDING), ("executor", ASCENDING), ("next_due", ASCENDING)])
     # Only jobs with runs that have not ended, or are not filed away, have this field.
     server.jobs.create_index([("busy", ASCENDING)], sparse=True)
+    # Only jobs with runs that wait have this one: the earliest time of those.
+    server.jobs.create_index([("not_before", ASCENDING)], sparse=True)
     server.jobs.create_index([("name", ASCENDING), ("_id", ASCENDING)])
     of_tagged = {"tags": {"$exists": True}}
     server.jobs.create_index([("tags", ASCENDING), ("_id", ASCENDING)], partialFilterExpression=of_tagged)
@@ -94,7 +96,8 @@ def _make_indexes(server: Server) -> None:
 
 
 def _refuse_foreign(server: Server) -> None:
-    for collection in (server.jobs, server.runs, server.nodes, server.parts, server.edits, server.hours):
+    beside = (server.parts, server.edits, server.hours, server.keys, server.requests)
+    for collection in (server.jobs, server.runs, server.nodes, *beside):
         found = collection.find_one({})
         if found is not None:
             raise SchemaError(

@@ -23,7 +23,7 @@ from ...core.transitions import marked, moved
 from ...errors import HeldRowsError, StoreError, StoreUnavailableError
 from ...interrupts import is_interrupt
 from ...texts import error_text, shortened
-from .forms import LISTS, collect, damage_of_run, entries_of, entry_of, identity_of, key_of
+from .forms import LISTS, collect, damage_of_run, entries_of, entry_of, identity_of, is_waiting, key_of
 from .run_updates import claim_of, end_of, fence_of, nominals_of, rounds_of
 
 TYPE_CHECKING = False
@@ -189,7 +189,7 @@ class Runs:
                 taken[decision.job.id] = set(nominals)
         with self._server.translated():
             if unseen:
-                for document in self._server.jobs.find({"_id": {"$in": unseen}, "busy": True}):
+                for document in self._server.jobs.find({"_id": {"$in": unseen}, "busy": {"$exists": True}}):
                     taken[document["_id"]] = set(nominals_of(document))
             keys = [
                 key_of(record.job_id, record.nominal)
@@ -317,11 +317,13 @@ class Runs:
         clock: Callable[[], int],
         job_of: Callable[[Mapping[str, Any]], Job],
         refusal: Callable[[Run], str | None],
+        job_for: Callable[[Run, Job], Job],
     ) -> list[Run]:
         """Take over runs that no living node owns, or end them; return those.
 
         :param clock: tells ``now`` as time goes on
         :param refusal: says why a run is not trusted, None if it is
+        :param job_for: returns the job with the arguments of a run that has its own
         """
         found: list[Run] = []
         for _ in range(TRIES):
@@ -331,6 +333,9 @@ class Runs:
             if damaged:
                 documents = self._busy()
             self._file_leftovers(documents)
+            waiting = [document["_id"] for document in documents if "not_before" in document]
+            if waiting:
+                self._filing.settle(waiting)
             living = self._leases.alive(now, clock)
             if search.node not in living:
                 break  # its own runs may not be its own any more
@@ -341,7 +346,9 @@ class Runs:
             found_jobs = self._jobs.some({run.job_id for run in orphans})
             jobs = {job.id: job for job in map(job_of, found_jobs)}
             changed = sort_out(
-                orphans, jobs, search.node, now, search.left, search.known, refusal, can_run=can_run
+                *(orphans, jobs, search.node, now, search.left, search.known, refusal),
+                can_run=can_run,
+                job_for=job_for,
             )
             taken = self._take(changed, by_id)
             search.note(taken)
@@ -358,7 +365,11 @@ class Runs:
 
     def _file_leftovers(self, documents: Iterable[Mapping[str, Any]]) -> None:
         """File what a dead process may have left."""
-        ids = [document["_id"] for document in documents if document.get("pending")]
+        ids = [
+            document["_id"]
+            for document in documents
+            if not all(map(is_waiting, entries_of(document, "pending")))
+        ]
         if ids:
             self._filing.file(ids)
 
@@ -397,7 +408,7 @@ def _orphans(documents: Iterable[Mapping[str, Any]], search: Search, living: Col
     found: dict[tuple[str, int], Run] = {}
     for document in documents:
         for entry in entries_of(document, "under_way"):
-            if damage_of_run(document, entry):
+            if is_waiting(entry) or damage_of_run(document, entry):
                 continue
             if search.is_orphan(document["_id"], entry["nominal"], entry.get("owner"), living):
                 collect(found, {**entry, "job_id": document["_id"]})

@@ -274,11 +274,13 @@ class Searching:
 
     def _unfinished(self, query: RunQuery) -> list[Keyed]:
         """Return the runs in the documents of jobs that may match."""
-        condition: dict[str, Any] = {"busy": True}
+        condition: dict[str, Any] = {"busy": {"$exists": True}}
         if query.job_ids is not None:
             condition = {"_id": {"$in": list(query.job_ids)}}
-        if query.statuses is not None and not {CLAIMED, WAITING} & set(query.statuses):
-            condition["pending.0"] = {"$exists": True}  # they have ended, and are not filed yet
+        if query.statuses is not None and WAITING not in query.statuses:
+            condition["busy"] = True
+            if CLAIMED not in query.statuses:
+                condition["pending.0"] = {"$exists": True}  # they have ended, and are not filed yet
         found: list[Keyed] = []
         for document in self._server.jobs.find(condition, _OF_UNFINISHED):
             if not isinstance(document["_id"], str):

@@ -85,6 +85,8 @@ class Server:
         self.parts = found[f"{prefix}run_parts"]
         self.edits = found[f"{prefix}job_edits"]
         self.hours = found[f"{prefix}run_hours"]
+        self.keys = found[f"{prefix}run_keys"]
+        self.requests = found[f"{prefix}node_requests"]
 
     @property
     def address(self) -> str:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from ...core.details import RunParts
     from ...core.durations import Durations
     from ...core.nodes import Node
+    from ...core.orders import Orders
     from ...core.plan import Decision
     from ...core.queries import Count, JobQuery, Part, RunQuery
     from ...core.recorded import Recorded
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from ...job.handle import Job
     from .beside import Beside
     from .search import Searching
+    from .waiting import Waiting
 
 __all__ = ("ConflictingIdError", "JobLookupError", "MongoDBJobStore")
 
@@ -238,12 +240,14 @@ class MongoDBJobStore(DurableJobStore):
         :raises JobLookupError: if there is none
         """
         self._check_started()
-        self._jobs.remove(job_id)
+        if not (self._jobs.remove(job_id) or self._waiting.remove(job_id, self.now())):
+            raise JobLookupError(job_id)
 
     def remove_all_jobs(self) -> None:
         """Delete all jobs; their records stay."""
         self._check_started()
-        self._jobs.remove_all()
+        for job_id in self._jobs.remove_all():
+            self._waiting.remove(job_id, self.now())
 
     # -- the ledger ----------------------------------------------------------------------------------------------
 
@@ -335,7 +339,8 @@ class MongoDBJobStore(DurableJobStore):
         """
         self._check_started()
         search = Search(node, room, known, in_doubt, ownerless)
-        return self._runs.rescue(search, now, self._time_from(now), self._job_of, self._format.run_refusal)
+        format, clock = self._format, self._time_from(now)
+        return self._runs.rescue(search, now, clock, self._job_of, format.run_refusal, format.job_for)
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
@@ -369,6 +374,7 @@ class MongoDBJobStore(DurableJobStore):
         yield from self._beside.look_over(now, self.clock)
         yield from self._history.prune(now, self.clock)
         self._leases.prune(now)
+        self._waiting.forget(now)
 
     def living_nodes(self, now: int) -> int:
         """Return how many nodes hold a lease that is not over."""
@@ -479,6 +485,69 @@ class MongoDBJobStore(DurableJobStore):
         """Return the nodes that hold a lease, or held one within the last day."""
         self._check_started()
         return self._beside.nodes(now)
+
+    # -- runs that wait, and what is asked of nodes ----------------------------------------------------------------
+
+    @cached_property
+    def _waiting(self) -> Waiting:
+        from .waiting import Waiting  # import time
+
+        return Waiting(self._server, self._format, self._filing, self._searching)
+
+    def open_runs(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Make runs wait that are asked for; see the port."""
+        self._check_started()
+        return self._waiting.open_runs(runs, now)
+
+    def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Make claimed runs wait, for any node; see the port."""
+        self._check_started()
+        return self._waiting.give_back(runs, now)
+
+    def take_waiting(self, node: str, now: int, room: Mapping[str, int] | None = None) -> list[Run]:
+        """Take waiting runs whose time has come; see the port."""
+        self._check_started()
+        try:
+            if not self._leases.is_alive(node, now):
+                return []
+        except Changed as exc:
+            raise self._replaced(str(exc)) from None
+        return self._waiting.take(node, now, room, self._job_of)
+
+    def next_waiting(self) -> int | None:
+        """Return the earliest time at which a waiting run may start."""
+        self._check_started()
+        return self._waiting.next_waiting()
+
+    def cancel_run(self, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+        """Cancel a run; see the port."""
+        self._check_started()
+        return self._waiting.cancel_run(job_id, nominal, reason, now)
+
+    def orders(self, node: str, now: int) -> Orders:
+        """Return what others ask of a node."""
+        self._check_started()
+        return self._waiting.orders(node, now)
+
+    def drain(self, node: str, draining: bool, now: int) -> bool:
+        """Have a node claim nothing more, or claim again; see the port."""
+        self._check_started()
+        return self._waiting.drain(node, draining, now)
+
+    def request(self, node: str, kind: str, now: int, subject: tuple[str, int] | None = None) -> str:
+        """Ask a node for something that only it knows; return the id of the request."""
+        self._check_started()
+        return self._waiting.request(node, kind, now, subject)
+
+    def answer(self, id: str, text: str, now: int) -> None:
+        """Answer a request."""
+        self._check_started()
+        self._waiting.answer(id, text, now)
+
+    def answer_to(self, id: str, now: int) -> str | None:
+        """Return the answer to a request, None if there is none."""
+        self._check_started()
+        return self._waiting.answer_to(id, now)
 
     # -- helpers -------------------------------------------------------------------------------------------------
 
