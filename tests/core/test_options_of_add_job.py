@@ -373,10 +373,30 @@ def test_a_run_that_has_succeeded_is_not_told(scheduler):
     assert calls == []
 
 
+def test_a_job_is_found_by_its_tags_and_carries_its_metadata(scheduler):
+    scheduler.add_job(int, "interval", hours=1, id="j", tags=["red"], metadata={"owner": "Ann"})
+    assert [job.id for job in scheduler.find_jobs(tags="red").items] == ["j"]
+    assert scheduler.get_job("j").metadata == {"owner": "Ann"}
+
+
+def test_a_job_without_tags_is_found_by_none_and_carries_nothing(scheduler):
+    scheduler.add_job(int, "interval", hours=1, id="j")
+    assert scheduler.find_jobs(tags="red").items == []
+    assert (scheduler.get_job("j").tags, scheduler.get_job("j").metadata) == ((), {})
+
+
 # --------------------------------------------------------------------------------------------------------- the table
 
 #: for each option the test in which it acts, and the one in which it does not
 OPTIONS = {
+    "tags": (
+        test_a_job_is_found_by_its_tags_and_carries_its_metadata,
+        test_a_job_without_tags_is_found_by_none_and_carries_nothing,
+    ),
+    "metadata": (
+        test_a_job_is_found_by_its_tags_and_carries_its_metadata,
+        test_a_job_without_tags_is_found_by_none_and_carries_nothing,
+    ),
     "func": (test_the_callable_is_called, test_the_callable_is_not_called_before_it_is_time),
     "trigger": (test_a_job_runs_when_its_trigger_says_so, test_without_a_trigger_a_job_runs_once_and_now),
     "args": (test_the_callable_gets_its_arguments, test_without_arguments_the_callable_gets_none),

@@ -16,7 +16,8 @@ from ..errors import (
     TransientJobError,
 )
 from ..interrupts import is_interrupt
-from ..job.handle import NOTHING_RARE, Job, Rare
+from ..job.handle import Job
+from ..job.rare import NOTHING_RARE, Rare
 from ..references import AWAITED, expected, named_reference
 from ..texts import error_text, text_of
 from ..triggers.base import BaseTrigger

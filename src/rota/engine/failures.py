@@ -61,7 +61,8 @@ class Failures:
             if handler is not None:
                 record: Run = Run.__new__(Run)
                 for name in _KEPT:
-                    setattr(record, name, getattr(run, name))
+                    if hasattr(run, name):  # most runs have nothing beside them
+                        setattr(record, name, getattr(run, name))
                 record.timezone = local(job, run.last).tzinfo
                 record.name, record.func = job.name, job.func_ref
                 # What it keeps must be fit for a worker process.

@@ -24,8 +24,16 @@ from ..util import (
     obj_to_ref,
     undefined,
 )
-from .changes import change, next_instant
-from .checks import checked_call, checked_executor, checked_id, checked_name, checked_trigger
+from .checks import (
+    change,
+    checked_call,
+    checked_executor,
+    checked_id,
+    checked_name,
+    checked_trigger,
+    next_instant,
+)
+from .rare import NOTHING_RARE, ONLY_NEW_ID, Rare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,44 +44,6 @@ if TYPE_CHECKING:
     from ..core.run import Run
 
 _UNSET: Any = object()
-
-
-class Rare:
-    """What most jobs have not, in one slot of a job: a slot for each would be 16 bytes of every job. It is never changed."""
-
-    __slots__ = ("error", "kwargs", "metadata", "new_id", "paused", "revision", "sealed", "tags")
-
-    def __init__(
-        self,
-        kwargs: Mapping[str, Any] | None = None,
-        error: str | None = None,
-        sealed: str | None = None,
-        new_id: bool = False,
-        tags: tuple[str, ...] = (),
-        metadata: Mapping[str, Any] | None = None,
-        revision: int = 0,
-        paused: str | None = None,
-    ) -> None:
-        self.kwargs = kwargs
-        self.error = error
-        self.sealed = sealed
-        #: whether the id was made for this job, so that there are no records of it
-        self.new_id = new_id
-        self.tags = tags
-        self.metadata = metadata
-        self.revision = revision
-        self.paused = paused
-
-    def but(self, **values: Any) -> Rare:
-        """Return the same with some other values."""
-        twin = Rare.__new__(Rare)
-        for name in Rare.__slots__:
-            setattr(twin, name, values[name] if name in values else getattr(self, name))
-        return twin
-
-
-NOTHING_RARE = Rare()
-ONLY_NEW_ID = Rare(new_id=True)
 
 
 class Job:

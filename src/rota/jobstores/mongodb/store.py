@@ -10,6 +10,8 @@ from functools import cached_property
 
 from ...clock import SECOND, instant
 from ...codec.jobs import JobFormat
+from ...codec.unrestored import can_run
+from ...compat.absent import only_read
 from ...core.orphans import Search
 from ...errors import MissingExtraError
 from ...util import maybe_ref
@@ -338,9 +340,9 @@ class MongoDBJobStore(DurableJobStore):
         A run whose job cannot be restored here is left to other nodes, or to the time when it can.
         """
         self._check_started()
-        search = Search(node, room, known, in_doubt, ownerless)
-        format, clock = self._format, self._time_from(now)
-        return self._runs.rescue(search, now, clock, self._job_of, format.run_refusal, format.job_for)
+        format = self._format
+        search = Search(node, room, known, in_doubt, ownerless, format.run_refusal, can_run, format.job_for)
+        return self._runs.rescue(search, now, self._time_from(now), self._job_of)
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
@@ -556,3 +558,6 @@ class MongoDBJobStore(DurableJobStore):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (url={self._server.address})>"
+
+
+only_read(MongoDBJobStore, client="client=", collection="collection=")
