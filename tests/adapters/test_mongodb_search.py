@@ -9,10 +9,12 @@ import pytest
 
 from rota.clock import DAY, HOUR, MINUTE, SECOND
 from rota.core.changes import Change
+from rota.core.extras import RETRY, extra_of
 from rota.core.plan import plan
 from rota.core.queries import JobQuery, RunQuery
-from rota.core.states import SUCCEEDED, succeed
+from rota.core.states import CANCELLED, CLAIMED, LOST, SUCCEEDED, succeed
 from rota.testing.contracts.store_jobs import LEASE, NODE, START, claim, finish, make_job
+from rota.testing.contracts.waiting import EARLY, KEY, asked_for, take
 from tests.needs import need
 
 pymongo = need("pymongo", "mongodb")
@@ -283,3 +285,79 @@ def test_a_search_in_vain_reads_records_by_their_keys(store: MongoDBJobStore, li
     listener.taken()
     assert store.find_runs(RunQuery(text="nothing"), 2).items == []
     assert not any("skip" in sent for sent in listener.taken())
+
+
+# ---------------------------------------------------------------------------------------------------- runs that wait
+
+
+def test_jobs_of_which_all_runs_wait_are_not_looked_through_for_runs_under_way(
+    store: MongoDBJobStore, listener: Sent
+) -> None:
+    for id in ("asked for", "retry"):
+        store.add_job(make_job(id))
+    store.open_runs([asked_for("asked for")], EARLY)
+    (run,) = [run for run in claim(store) if run.job_id == "retry"]
+    extra = extra_of(run)
+    extra.waiting_for, extra.not_before = RETRY, START + 90 * SECOND
+    assert store.give_back([run], START) == []
+    store.rescue(NODE, START)
+    found = {document["_id"]: document["busy"] for document in store.collection.find()}
+    assert found == {"asked for": True, "retry": "waits"}, "one has a claimed run, too"
+
+
+def test_a_waiting_run_that_is_damaged_ends_and_others_start(store: MongoDBJobStore) -> None:
+    for id in ("damaged", "sound"):
+        store.add_job(make_job(id, None))
+        store.open_runs([asked_for(id)], EARLY)
+    store.collection.update_one({"_id": "damaged"}, {"$set": {"pending.0.due": "never"}})
+    taken = {run.job_id: run.status for run in take(store)}
+    assert taken == {"damaged": LOST, "sound": CLAIMED}
+    (record,) = store.get_runs("damaged")
+    assert (record.status, "due must be a time" in (record.reason or "")) == (LOST, True)
+
+
+@pytest.mark.parametrize("damage", [None, "soon", 2**62, 1.5])
+def test_a_waiting_run_whose_time_is_lost_is_found_by_housekeeping(
+    store: MongoDBJobStore, damage: Any
+) -> None:
+    store.add_job(make_job(due=None))
+    store.open_runs([asked_for()], EARLY)
+    change = {"$unset": {"not_before": 1}} if damage is None else {"$set": {"not_before": damage}}
+    store.collection.update_one({}, change)
+    store.mend(EARLY)
+    assert store.next_waiting() == EARLY
+    assert len(take(store)) == 1
+
+
+def test_the_waiting_runs_of_many_jobs_are_cancelled_when_all_jobs_are_removed(
+    store: MongoDBJobStore,
+) -> None:
+    for id in ("a", "b", "plain"):
+        store.add_job(make_job(id))
+    store.open_runs([asked_for("a"), asked_for("b")], EARLY)
+    store.remove_all_jobs()
+    assert [(run.status, run.name) for run in store.get_runs()] == [(CANCELLED, "task")] * 2
+    assert list(store.collection.find()) == []
+
+
+def test_a_key_that_opened_nothing_is_free_again(store: MongoDBJobStore) -> None:
+    store.add_job(make_job())
+    store.open_runs([asked_for()], EARLY)
+    assert store.open_runs([asked_for(key="once")], EARLY) == []
+    (run,) = store.open_runs([asked_for(nominal=KEY + 1, key="once")], EARLY)
+    assert run.nominal == KEY + 1
+
+
+def test_keys_and_requests_are_forgotten(store: MongoDBJobStore) -> None:
+    store.add_job(make_job())
+    store.open_runs([asked_for(key="once")], EARLY)
+    store.request(NODE, "stack", EARLY)
+    store.prune(EARLY + 2 * DAY)
+    database = store.collection.database
+    assert [database[name].count_documents({}) for name in ("run_keys", "node_requests")] == [0, 0]
+
+
+def test_a_node_is_told_of_a_newer_layout(store: MongoDBJobStore) -> None:
+    assert not store.orders(NODE, START).outdated
+    store.collection.database["meta"].update_one({"_id": "schema"}, {"$inc": {"version": 1}})
+    assert store.orders(NODE, START).outdated

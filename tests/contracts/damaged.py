@@ -52,7 +52,7 @@ class MongoDBHand(StoreHand):
         JOB: (
             *("_id", "name", "func", "trigger", "args", "kwargs", "options", "executor"),
             *("next_nominal", "next_due", "state", "error", "version", "under_way", "pending", "busy"),
-            *("tags", "revision", "paused", "durations", "edits"),
+            *("tags", "revision", "paused", "durations", "edits", "not_before"),
         ),
         RUN: (
             *(
@@ -69,6 +69,7 @@ class MongoDBHand(StoreHand):
             ),
             "busy",
             "texts",
+            *("origin", "not_before", "cancel", "extra"),
         ),
         RECORD: (
             *("_id", "job_id", "nominal", "last", "count", "due", "attempt", "status", "owner", "executor"),
@@ -83,7 +84,7 @@ class MongoDBHand(StoreHand):
                 "error_type",
                 "texts",
             ),
-            *("hour counts", "hour"),
+            *("hour counts", "hour", "origin", "not_before", "cancel", "extra"),
         ),
         NODE: (
             *("lease_until", "started", "renewals", "store", "began", "about", "draining"),

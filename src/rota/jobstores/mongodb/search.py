@@ -8,6 +8,7 @@ from __future__ import annotations
 from heapq import merge
 from itertools import groupby, islice
 from operator import itemgetter
+from typing import NamedTuple
 
 from pymongo import ASCENDING, DESCENDING
 
@@ -46,18 +47,33 @@ _OF_UNFINISHED = dict.fromkeys(LISTS, 1)
 _TEXT = {"$gte": ""}
 
 
-class Seen:
+class Seen(NamedTuple):
     """A job as far as it is read before it is known whether it is wanted: for comparing it with a query."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        get = document.get
-        tags, due, nominal = get("tags"), get("next_due"), get("next_nominal")
-        self.id = document["_id"]
-        self.name, self.func_ref = text_instead(get("name")), text_instead(get("func"))
-        self.state, self.executor = text_instead(get("state")), text_instead(get("executor"))
-        self.tags = [tag for tag in tags if type(tag) is str] if isinstance(tags, list) else []
-        self.next_nominal = nominal if is_time(nominal) else None
-        self.next_due = due if self.next_nominal is not None and (is_time(due) or due == HELD) else None
+    id: str
+    name: str
+    func_ref: str
+    state: str
+    executor: str
+    tags: list[str]
+    next_nominal: int | None
+    next_due: int | None
+
+
+def seen(document: Mapping[str, Any]) -> Seen:
+    """Return what is read of a job; what is damaged says nothing."""
+    get = document.get
+    tags, due, nominal = get("tags"), get("next_due"), get("next_nominal")
+    is_timed = is_time(nominal) and (is_time(due) or due == HELD)
+    name, func, state, executor = (
+        text_instead(get(field)) for field in ("name", "func", "state", "executor")
+    )
+    return Seen(
+        *(document["_id"], name, func, state, executor),
+        [tag for tag in tags if type(tag) is str] if isinstance(tags, list) else [],
+        nominal if is_time(nominal) else None,
+        due if is_timed else None,
+    )
 
 
 class Searching:
@@ -86,7 +102,7 @@ class Searching:
         with self._server.translated():
             following = self._next_jobs(query, after, count + 1)
             looked_at = following[:count]
-            keys = {seen.id: key for key, seen in looked_at if seen is not None and query.matches(seen)}
+            keys = {job.id: key for key, job in looked_at if job is not None and query.matches(job)}
             documents = self._jobs.some(keys) if keys else []
         found = [
             job
@@ -177,9 +193,8 @@ class Searching:
             after = None
         if len(found) < count and query.due_before is None and query.due_after is None:
             passed = self._by_id({}, None if after is None else after[2], count - len(found))
-            for (id,), seen in passed:
-                is_timed = seen is not None and key_of_job(seen, BY_DUE)[0] == 0
-                found.append(((1, 0, id), None if is_timed else seen))
+            for (id,), job in passed:
+                found.append(((1, 0, id), None if key_of_job(job, BY_DUE)[0] == 0 else job))
         return found
 
     def _timed(self, executor: str, after: tuple[Any, ...] | None, count: int) -> list[Keyed]:
@@ -420,8 +435,7 @@ class Searching:
 
 def _keyed(documents: Iterable[Mapping[str, Any]], sort: str) -> list[Keyed]:
     """Return jobs with their keys."""
-    seen = map(Seen, documents)
-    return [(key_of_job(each, sort), each) for each in seen]  # type: ignore[arg-type]
+    return [(key_of_job(each, sort), each) for each in map(seen, documents)]  # type: ignore[arg-type]
 
 
 def _key_of(fields: Mapping[str, Any]) -> tuple[int, str]:

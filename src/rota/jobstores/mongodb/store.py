@@ -68,7 +68,7 @@ class MongoDBJobStore(DurableJobStore):
     default) on a replica set: what was not written to most members may be rolled back.
 
     :param database: name of the database; by default that of ``url``, or "rota"
-    :param collection: name of the collection of jobs; those of runs, nodes and the schema version take its prefix
+    :param collection: name of the collection of jobs; all others take its prefix
     :param client: a ``pymongo.MongoClient`` (or a textual reference to one) to be used; it stays open
     :param pickle_protocol: protocol of pickles, if ``serializer`` is "pickle"
     :param url: ``mongodb://`` or ``mongodb+srv://`` URL
