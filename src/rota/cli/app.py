@@ -15,8 +15,8 @@ import typer
 from ..errors import RotaError
 from ..masking import without_secrets
 from ..version import __version__
-from .ledger_commands import Since, add_commands
-from .options import Command, Group, JobId, Json, Offset, OwnStore, Store, Table, Zone
+from .ledger_commands import ledger
+from .options import Command, Given, Group, JobId, Json, Offset, OwnStore, Since, Store, Table, Zone, place
 from .output import CliError, fail, note, print_any_character, zone_of
 
 if TYPE_CHECKING:
@@ -36,21 +36,11 @@ app = typer.Typer(
 )
 
 
-class _Options:
-    """What was given before the command."""
-
-    store: str | None = None
-    #: whether the store was named on the command line, and not only by the environment
-    store_is_meant = False
-    table: str | None = None
-    debug = False
-
-
 def run(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command line and return the exit code; errors become a message on stderr."""
     print_any_character()
-    _Options.store, _Options.store_is_meant = None, False
-    _Options.table, _Options.debug = None, False
+    Given.store, Given.store_is_meant = None, False
+    Given.table, Given.debug = None, False
     try:
         code = app(
             args=None if arguments is None else list(arguments), prog_name="rota", standalone_mode=False
@@ -85,7 +75,7 @@ def _tell(exc: Exception, message: str, arguments: Sequence[str] | None) -> None
     """Print an error, or its traceback with ``--debug``, without the secrets of the URLs that were given."""
     words = [*(sys.argv[1:] if arguments is None else arguments), os.environ.get("ROTA_JOBSTORE", "")]
     urls = [word.partition("=")[2] if word.startswith("--") else word for word in words if "://" in word]
-    if _Options.debug:
+    if Given.debug:
         note(without_secrets("".join(format_exception(exc)).rstrip(), *urls))
     else:
         fail(message, *urls)
@@ -107,8 +97,8 @@ def _top(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    _Options.store, _Options.table, _Options.debug = jobstore, table, debug
-    _Options.store_is_meant = getattr(context.get_parameter_source("jobstore"), "name", "") == "COMMANDLINE"
+    Given.store, Given.table, Given.debug = jobstore, table, debug
+    Given.store_is_meant = getattr(context.get_parameter_source("jobstore"), "name", "") == "COMMANDLINE"
 
 
 @app.command("run", cls=Command)
@@ -154,13 +144,13 @@ def _run(
     from .running import run_target  # import time
 
     # The environment names the store to look into; which one a program uses is up to the program.
-    store = jobstore or (_Options.store if _Options.store_is_meant else None)
-    if store is None and (table or _Options.table):
+    store = jobstore or (Given.store if Given.store_is_meant else None)
+    if store is None and (table or Given.table):
         raise CliError("--table is the name of a table in the store of --jobstore; give its URL, too", 2)
     return run_target(
         target,
         store,
-        _table(table),
+        place(None, table)[1],
         timezone,
         plain=plain,
         as_json=json,
@@ -192,7 +182,7 @@ def _jobs(
     """List the jobs in a store, the next to run first."""
     from .stores import show_jobs  # import time
 
-    show_jobs(jobstore or _Options.store, _table(table), state or [], limit, offset, zone_of(timezone), json)
+    show_jobs(*place(jobstore, table), state or [], limit, offset, zone_of(timezone), json)
 
 
 @app.command("runs", cls=Command)
@@ -242,14 +232,7 @@ def _runs(
         "text": text,
         "nodes": None if node is None else [node],
     }
-    search(jobstore or _Options.store, _table(table), fields, tag or [], limit, offset, zone, json)
-
-
-def _table(given: str | None) -> str:
-    """Return the name that ``--table`` gives, behind the command or before it, else the usual one."""
-    from .stores import DEFAULT_TABLE  # import time
-
-    return given or _Options.table or DEFAULT_TABLE
+    search(*place(jobstore, table), fields, tag or [], limit, offset, zone, json)
 
 
 def _change(
@@ -257,7 +240,7 @@ def _change(
 ) -> None:
     from .stores import change  # import time
 
-    change(what, jobstore or _Options.store, _table(table), job, zone_of(timezone), json)
+    change(what, *place(jobstore, table), job, zone_of(timezone), json)
 
 
 @app.command("pause", cls=Command)
@@ -302,7 +285,7 @@ def _sign(
     """Sign the jobs of a store by the key in ROTA_SIGNING_KEY: those without a signature, and those of earlier keys."""
     from .signing import sign_jobs  # import time
 
-    return sign_jobs(jobstore or _Options.store, _table(table), yes, json)
+    return sign_jobs(*place(jobstore, table), yes, json)
 
 
 @app.command("next", cls=Command)
@@ -329,7 +312,16 @@ def _next(
 
 @app.command("explain", cls=Command)
 def _explain(
-    trigger: Annotated[str, typer.Argument(metavar="TRIGGER", help="As for `rota next`.")],
+    trigger: Annotated[str | None, typer.Argument(metavar="[TRIGGER]", help="As for `rota next`.")] = None,
+    job: Annotated[
+        str | None, typer.Option("--job", "-j", metavar="ID", help="Say why this job does not run, instead.")
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="TIME", help="With --job: this scheduled time, not the next."),
+    ] = None,
+    jobstore: Store = None,
+    table: Table = None,
     timezone: Zone = None,
     language: Annotated[
         str, typer.Option("--language", "-l", metavar="LANGUAGE", help="en (English) or vi (Vietnamese).")
@@ -341,13 +333,24 @@ def _explain(
     ] = 2,
     json: Json = False,
 ) -> None:
-    """Say in a sentence when a trigger fires, and on which dates a change of the clocks changes that."""
+    """Say in a sentence when a trigger fires, and on which dates a change of the clocks changes that.
+
+    With --job: why a job of a store does not run, or what became of one of its times.
+    """
+    if (trigger is None) == (job is None):
+        raise CliError("explain: give a TRIGGER, or a job of a store by --job", 2)
+    if job is not None:
+        from .ledger import explain  # import time
+
+        explain(*place(jobstore, table), job, at, zone_of(timezone), json)
+        return
+    assert trigger is not None
     from .explaining import show_explanation  # import time
 
     show_explanation(trigger, timezone, language, years, count, json)
 
 
-add_commands(app, lambda store, table: (store or _Options.store, _table(table)))
+app.registered_commands += ledger.registered_commands
 
 imports = typer.Typer(help="Take over the jobs of another scheduler.", cls=Group, no_args_is_help=True)
 app.add_typer(imports, name="import")
@@ -399,8 +402,8 @@ def _import_apscheduler(
     return import_apscheduler(
         source,
         name,
-        to or _Options.store,
-        _table(table),
+        to or Given.store,
+        place(None, table)[1],
         zone_of(timezone),
         replace=replace,
         keep_grace=keep_grace,

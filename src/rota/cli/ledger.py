@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from ..clock import SECOND, SYSTEM_CLOCK, instant, moment
 from ..core.queries import FAILURES, OUTCOMES, RunQuery
 from ..core.states import CLAIMED, END_STATES, WAITING
-from ..core.why import why
 from .escaping import escaped
 from .output import CliError, duration, iso, local_time, note, one_line, print_columns, print_json, say, until
 from .stores import check_words, label, no_such_job, opened, outcome
@@ -359,15 +358,12 @@ def explain(
     url: str | None, tablename: str, job_id: str, at: str | None, zone: tzinfo, as_json: bool
 ) -> None:
     """Print in one sentence why a job, or one time of it, did not run."""
-    with opened(url, tablename) as (guest, store):
+    with opened(url, tablename) as (guest, _):
         job = guest.get_job(job_id)
-        record = None
-        nominal = None if at is None else instant(nominal_of(at, zone))
-        if nominal is not None:
-            record = store.get_run(job_id, nominal) or _range(guest, job_id, nominal)
-        elif job is None and not guest.last_runs({job_id}):
+        if at is None and job is None and not guest.last_runs({job_id}):
             raise no_such_job(guest, job_id)
-        sentence = why(job, record, nominal, store.now(), store.nodes(store.now()), zone)
+        guest.timezone = zone
+        sentence = guest.explain(job_id, None if at is None else nominal_of(at, zone))
         last = guest.last_runs({job_id}).get(job_id, [])
     if as_json:
         print_json(
@@ -385,15 +381,6 @@ def explain(
         say(
             f"Its last record: {run.status}, {until(run.nominal, now)}: {escaped(outcome(run, zone, now)) or '-'}"
         )
-
-
-def _range(guest: Guest, job_id: str, nominal: int) -> Run | None:
-    """Return the record of several times among which one is, if there is one."""
-    before = RunQuery(job_ids=job_id, until=moment(nominal + 1))
-    for run in guest.find_runs(before, 20).items:
-        if run.nominal <= nominal <= run.last:
-            return run
-    return None
 
 
 def _run(guest: Guest, job_id: str, nominal: str, zone: tzinfo) -> Run:

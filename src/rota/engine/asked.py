@@ -24,6 +24,22 @@ if TYPE_CHECKING:
 AGAIN = SECOND // 2
 
 
+def attend(
+    outlet: Outlet, state: StoreState, node: str, room: Callable[[], Mapping[str, int]], may_start: bool
+) -> None:
+    """Do what others ask of this node, as far as it has been told of it, and start the runs whose time has come.
+
+    :param node: the id of this node in the store
+    :param room: returns for each executor alias how many more runs it takes
+    :param may_start: whether runs may be started now
+    """
+    asked = state.asked
+    if asked.told and (state.lease is None or state.lease.renewed_at is not None):
+        look(outlet, state, node, room())
+    if may_start and not asked.draining and asked.next_waiting is not None:
+        start_waiting(outlet, state, node, room)
+
+
 def look(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) -> None:
     """Ask the store, and do what others wish.
 
@@ -56,6 +72,12 @@ def wait(outlet: Outlet, state: StoreState) -> float | None:
         return None
     until = max(asked.next_waiting - state.store.now(), asked.again_at - outlet.clock.monotonic(), 0)
     return until / SECOND
+
+
+def sooner(outlet: Outlet, state: StoreState, seconds: float | None) -> float | None:
+    """Return the sooner one of a wait and that for a waiting run."""
+    left = wait(outlet, state)
+    return seconds if left is None else left if seconds is None else min(left, seconds)
 
 
 def start_waiting(

@@ -110,17 +110,12 @@ class StorePass:
         self._watch_clock()
         lease = state.lease
         pause = None if lease is None else self._keep(lease, claims)
-        asked = state.asked
-        if asked.told and (lease is None or lease.renewed_at is not None):
-            from .asked import look  # import time: schedulers of one process are rarely asked anything
+        if state.asked.told or state.asked.next_waiting is not None:
+            from .asked import attend  # import time: schedulers of one process are rarely asked anything
 
-            look(outlet, state, self._node_id(), self._room())
-        if asked.draining:
-            claims = False
-        elif asked.next_waiting is not None and claims and pause is None:
-            from .asked import start_waiting  # rare
-
-            start_waiting(outlet, state, self._node_id(), self._room)
+            node = self._node if lease is None else lease.node
+            attend(outlet, state, node, self._room, claims and pause is None)
+        claims = claims and not state.asked.draining
         if not claims:
             state.housekeeping.look_if_wanted(tuple(outlet.executors))
             return self._measure_in_time() if lease is None else lease.wait(False)
@@ -146,10 +141,6 @@ class StorePass:
             elif pause is None:
                 self._rescue(lease)
         return pause
-
-    def _node_id(self) -> str:
-        lease = self._state.lease
-        return self._node if lease is None else lease.node
 
     def _room(self) -> dict[str, int]:
         return {alias: self._capacity.of(alias, any_room=True) for alias in list(self._outlet.executors)}
@@ -247,18 +238,15 @@ class StorePass:
         if state.housekeeping.resumed:
             from .pauses_over import resumed  # rare
 
-            paused, state.housekeeping.resumed = state.housekeeping.resumed, []
             now = store.now()
-            self._carry_out(list(resumed(paused, now)), now)
+            self._carry_out(list(resumed(state.housekeeping.take_resumed(), now)), now)
             wait = 0.0
         if pause is not None:
             wait = pause if wait is None else min(wait, pause)
         if state.asked.next_waiting is not None:
-            from .asked import wait as left_until  # rare
+            from .asked import sooner  # rare
 
-            left = left_until(self._outlet, state)
-            if left is not None:
-                wait = left if wait is None else min(wait, left)
+            wait = sooner(self._outlet, state, wait)
         if state.lease is not None:
             left = state.lease.wait(True)
             wait = left if wait is None else min(wait, left)

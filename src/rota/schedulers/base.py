@@ -1132,6 +1132,7 @@ class Aio:
     get_running = _in_thread(BaseScheduler.get_running)
     get_nodes = _in_thread(BaseScheduler.get_nodes)
     get_changes = _in_thread(BaseScheduler.get_changes)
+    explain = _in_thread(BaseScheduler.explain)
     cancel_run = _in_thread(BaseScheduler.cancel_run)
     hold = _in_thread(BaseScheduler.hold)
     release = _in_thread(BaseScheduler.release)
