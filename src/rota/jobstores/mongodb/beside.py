@@ -274,13 +274,13 @@ class Beside:
 
     def _begin_counting(self) -> dict[str, Any] | None:
         """Begin with the oldest record, or after the last hour that is counted; return from where, None if there is no record."""
-        last = next(
-            iter(self._server.hours.find({"_id": {"$lte": LATEST}}).sort("_id", DESCENDING).limit(1)), None
-        )
-        oldest = self._first_from(EARLIEST) if last is None else last["_id"] + HOUR
+        newest = self._server.hours.find({"_id": {"$gte": EARLIEST, "$lte": LATEST}}).sort("_id", DESCENDING)
+        sound = (int(row["_id"]) for row in newest.limit(BATCH) if _numbers(row.get("counts")))
+        last = next(sound, None)
+        oldest = self._first_from(EARLIEST) if last is None else last + HOUR
         if oldest is None:
             return None
-        begin: dict[str, Any] = {"until": hour_of(int(oldest)), "at": None, "counts": {}}
+        begin: dict[str, Any] = {"until": hour_of(oldest), "at": None, "counts": {}}
         meta = self._server.meta
         damaged = meta.find_one({"_id": _HOURS})
         if damaged is not None:
