@@ -145,6 +145,7 @@ STYLES = {
     "cancelled": "yellow",
     "paused": "yellow",
     "claimed": "cyan",
+    "waiting": "cyan",
     "running": "cyan",
 }
 

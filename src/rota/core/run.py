@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 #: The reason of the call of what a job wants to be told of failures; it is in no ledger.
 ON_FAILURE = "on_failure"
 
+#: The states of a run that has not ended.
+_UNFINISHED = (CLAIMED, WAITING)
+
 #: Strings and integers up to these lengths are kept as they are.
 _SHORT = 1_000
 _FEW_BITS = 64
@@ -228,7 +231,7 @@ class Run:
     @property
     def ended(self) -> bool:
         """Whether the run has reached one of the end states."""
-        return self.status not in (CLAIMED, WAITING)
+        return self.status not in _UNFINISHED
 
     def cancel(self) -> None:
         """Ask the run to stop; the job sees it as ``current_run().cancelled``. A run that has ended stays as it is.

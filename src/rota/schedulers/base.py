@@ -612,8 +612,8 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         Their times are in the scheduler's zone. Before start() and after shutdown(), a durable store is opened for the look.
 
         :param job_id: only runs of this job
-        :param status: only this status, or one of these (``rota.core.run``: "claimed", "succeeded", "failed", "missed",
-            "skipped", "timed_out", "cancelled", "lost")
+        :param status: only this status, or one of these (``rota.core.states``: "claimed", "waiting", "succeeded", "failed",
+            "missed", "skipped", "timed_out", "cancelled", "lost")
         :param limit: at most so many
         :param jobstore: only from this store
         :param offset: leave out so many first

@@ -31,16 +31,25 @@ EARLY = 1.0
 #: What calls of a scheduler that runs load at their first use. A child that is forked while a thread imports one of them would wait
 #: for that thread for ever: the lock of an import is copied as it is.
 LOADED_LATE = (
+    "rota.core.extras",
+    "rota.core.pauses",
     "rota.core.recorded",
     "rota.engine.added_again",
+    "rota.engine.asked",
     "rota.engine.damage",
+    "rota.engine.pauses_over",
     "rota.engine.requests",
+    "rota.job.marks",
     "rota.jobstores.eight_methods",
+    "rota.jobstores.requests_in_memory",
+    "rota.jobstores.searching",
     "rota.schedulers.bulk",
     "rota.schedulers.changes",
     "rota.schedulers.event_queue",
+    "rota.schedulers.governed",
     "rota.schedulers.manual_runs",
     "rota.schedulers.removal",
+    "rota.schedulers.searches",
     "rota.schedulers.transfer",
     "rota.schedulers.views",
 )

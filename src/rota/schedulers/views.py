@@ -6,7 +6,7 @@ It looks only; it changes nothing.
 from __future__ import annotations
 
 from ..clock import SECOND, shown_moment
-from ..core.states import ACTIVE, CLAIMED, END_STATES, NEW, PAUSED, QUARANTINED
+from ..core.states import ACTIVE, CLAIMED, END_STATES, NEW, PAUSED, QUARANTINED, WAITING
 from ..errors import OptionTypeError
 from ..job.checks import usable_id
 from ..texts import repr_of, shortened
@@ -67,7 +67,7 @@ def runs(
     book.goes_to_stores()  # not in a copy
     if jobstore is not None:
         book.scheduler._lookup_jobstore(jobstore)
-    wanted = _checked_words("Runs", "status", status, (CLAIMED, *END_STATES))
+    wanted = _checked_words("Runs", "status", status, (CLAIMED, WAITING, *END_STATES))
     _check_page(limit, offset)
     if job_id is not None:
         job_id = usable_id(job_id)
