@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rota.clock import HOUR
 from rota.jobstores.tree.keys import DUE, META, active_key, due_name, ended_key, job_key, node_key
 from rota.schedulers.plugins import create_plugin
 from rota.testing import DamageContract
@@ -51,6 +52,7 @@ class MongoDBHand(StoreHand):
         JOB: (
             *("_id", "name", "func", "trigger", "args", "kwargs", "options", "executor"),
             *("next_nominal", "next_due", "state", "error", "version", "under_way", "pending", "busy"),
+            *("tags", "revision", "paused", "durations", "edits", "not_before"),
         ),
         RUN: (
             *(
@@ -66,12 +68,28 @@ class MongoDBHand(StoreHand):
                 "claim",
             ),
             "busy",
+            "texts",
+            *("origin", "not_before", "cancel", "extra"),
         ),
         RECORD: (
             *("_id", "job_id", "nominal", "last", "count", "due", "attempt", "status", "owner", "executor"),
-            *("claimed", "started", "finished", "result", "error", "name", "signature"),
+            *(
+                "claimed",
+                "started",
+                "finished",
+                "result",
+                "error",
+                "name",
+                "signature",
+                "error_type",
+                "texts",
+            ),
+            *("hour counts", "hour", "origin", "not_before", "cancel", "extra"),
         ),
-        NODE: ("lease_until", "started", "renewals", "store"),
+        NODE: (
+            *("lease_until", "started", "renewals", "store", "began", "about", "draining"),
+            *("hours until", "hours at", "hours counts"),
+        ),
     }
 
     def __init__(self, url: str) -> None:
@@ -88,14 +106,30 @@ class MongoDBHand(StoreHand):
     def write(self, kind: str, key: tuple[Any, ...], field: str, value: Any) -> bool:
         from pymongo.errors import PyMongoError
 
-        collection = self._database[{JOB: "jobs", RUN: "jobs", RECORD: "runs", NODE: "nodes"}[kind]]
-        place = f"under_way.0.{field}" if kind == RUN and field != "busy" else field
+        name, found, place = self._place(kind, key, field)
+        collection = self._database[name]
         change = {"$unset": {place: 1}} if value is None else {"$set": {place: value}}
-        found = {"job_id": key[0], "nominal": key[1]} if kind == RECORD else {"_id": key[0]}
         try:
+            if name in ("run_parts", "run_hours", "job_edits", "meta"):  # there may be none yet
+                return bool(collection.update_one(found, change, upsert=True).acknowledged)
             return bool(collection.update_one(found, change).matched_count)
         except (PyMongoError, OverflowError, ValueError):
             return False
+
+    def _place(self, kind: str, key: tuple[Any, ...], field: str) -> tuple[str, dict[str, Any], str]:
+        """Return the collection, which document of it, and what in that."""
+        if field == "texts":
+            return "run_parts", {"_id": {"job_id": key[0], "nominal": key[1]}}, field
+        if field == "edits":
+            return "job_edits", {"_id": key[0]}, field
+        if field in ("hour", "hour counts"):
+            return "run_hours", {"_id": key[0] if field == "hour" else START - key[1] % 1000 * HOUR}, "counts"
+        if field.startswith("hours "):
+            return "meta", {"_id": "hours"}, field.removeprefix("hours ")
+        if kind == RECORD:
+            return "runs", {"job_id": key[0], "nominal": key[1]}, field
+        place = f"under_way.0.{field}" if kind == RUN and field != "busy" else field
+        return ("nodes" if kind == NODE else "jobs"), {"_id": key[0]}, place
 
     def write_identity(self, value: Any) -> bool:
         from pymongo.errors import PyMongoError

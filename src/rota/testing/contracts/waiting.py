@@ -225,6 +225,7 @@ class WaitingContract:
         _wait_for(second, MANUAL, START + 90 * SECOND)
         assert store.give_back([first, second], START) == []
         assert (running(store, "retry"), running(store, "later")) == (1, 0)
+        until_done(lambda: store.renew(NODE, START + 60 * SECOND, LEASE))
         decisions = {decision.job.id: decision for decision in decide(store, START + 60 * SECOND)}
         assert [record.status for record in decisions["retry"].records] == [SKIPPED]
         assert len(decisions["later"].runs) == 1
