@@ -161,12 +161,12 @@ def check_and_use(store: BaseJobStore) -> None:
     assert (found.count, found.signature) == (2**40, "signed")
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_what_an_older_version_wrote_is_migrated_once_and_all_of_it_is_there(
     place: Place, version: int
 ) -> None:
     dumps.load(place.kind, place.url, dumps.written(place.kind, version))
-    with pytest.raises(SchemaError, match=rf"version {version}, .*3 is needed"):
+    with pytest.raises(SchemaError, match=rf"version {version}, .*4 is needed"):
         place.open(**place.looking)
     store = place.open()
     migrated = place.contents()
@@ -176,7 +176,7 @@ def test_what_an_older_version_wrote_is_migrated_once_and_all_of_it_is_there(
     check_and_use(store)
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_of_many_that_start_at_once_on_an_older_layout_each_finds_it_migrated(
     place: Place, version: int
 ) -> None:
@@ -190,7 +190,7 @@ def test_of_many_that_start_at_once_on_an_older_layout_each_finds_it_migrated(
     check_and_use(stores[0])
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_a_migration_whose_process_dies_after_any_step_is_completed_by_the_next_one(
     place: Place, version: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,14 +257,14 @@ def test_an_older_rota_leaves_a_newer_layout_alone_and_says_what_to_do(
     with monkeypatch.context() as patch:
         patch.setattr(import_module(module), "SCHEMA_VERSION", 2)
         with pytest.raises(
-            SchemaError, match=r"version '?3'?; .*knows 1 to 2\. Upgrade Rota: a newer version"
+            SchemaError, match=r"version '?4'?; .*knows 1 to 2\. Upgrade Rota: a newer version"
         ):
             place.open()
     assert place.contents() == before
     assert [job.id for job in store.get_all_jobs()] == ["job"]
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql", "mariadb"])
 def test_migrated_tables_have_the_columns_of_new_ones(
     kind: str, version: int, request: pytest.FixtureRequest

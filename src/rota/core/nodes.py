@@ -75,7 +75,7 @@ class Node:
         try:
             values = loads(text or "{}")
             for name, kind in _KINDS.items():
-                if isinstance(values.get(name), kind):
+                if name in values and isinstance(values[name], kind):
                     setattr(self, name, values[name])
         except (ValueError, TypeError, AttributeError, RecursionError):
             pass

@@ -2,7 +2,7 @@
 
     PYTHONPATH=…/src:… python -m tests.data.layouts.make KIND VERSION
 
-Those of version 2 were made by the last commit that wrote it, those of version 1 by the parent of the commit that introduced
+Those of versions 2 and 3 were made by the last commit that wrote it, those of version 1 by the parent of the commit that introduced
 version 2. SQL dumps are those of the databases' own tools; the others are JSON.
 """
 

@@ -22,7 +22,7 @@ from .port import KEEP, Change
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
     from ...codec.jobs import JobFormat
@@ -42,6 +42,13 @@ SHORTENED = 10_000
 
 _PARTS = ("id", "name", "func", "trigger", "args", "kwargs", "options", "executor")
 _NUMBERS = ("version", "running", "created", "updated")
+#: how many fields the document of a plain job has, and which ones the others have besides, with what they may be
+_PLAIN = len(_PARTS) + len(_NUMBERS) + 5
+_RARE: dict[str, Callable[[Any], bool]] = {
+    "revision": lambda value: type(value) is int and 0 <= value < MOST,
+    "paused": lambda value: type(value) is str,
+}
+_NOTHING_RARE: Mapping[str, Any] = {}
 
 
 # ---------------------------------------------------------------------------------------------------------------- jobs
@@ -71,6 +78,7 @@ class Doc:
     """One job's document.
 
     :ivar parts: what the job is, see :func:`rota.jobstores.documents.parts_of`
+    :ivar rare: what most jobs do not have, by name: ``revision``, ``paused``; never changed
     :ivar recorded: the latest nominal time that has a run or record; None: that is not known yet
     :ivar rev: the revision of its key
     :ivar unreadable: why this is no job of ours; None for a good one
@@ -86,6 +94,7 @@ class Doc:
         "id",
         "nominal",
         "parts",
+        "rare",
         "raw",
         "recorded",
         "rev",
@@ -105,6 +114,7 @@ class Doc:
         self.nominal: int | None = None
         self.due: int | None = None
         self.error: str | None = None
+        self.rare = _NOTHING_RARE
         self.recorded: int | None = None
         self.unreadable: str | None = None
         self.raw: str | None = None
@@ -140,6 +150,7 @@ class Doc:
         data |= {"next": self.nominal, "due": self.due, "state": self.state, "error": self.error}
         data |= {name: getattr(self, name) for name in _NUMBERS}
         data["recorded"] = self.recorded
+        data.update(self.rare)
         return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
     def release(self, ended: int) -> Doc | None:
@@ -171,6 +182,8 @@ class Doc:
             due=self.due,
             error=error,
         )
+        for name, value in self.rare.items():
+            setattr(job, name, value)
         if self.unreadable is not None:
             job.error, job.version = self.unreadable, NO_VERSION
             set_job_state(job, QUARANTINED)
@@ -199,6 +212,8 @@ def doc_of(id: str, entry: Entry) -> Doc | None:
     doc.version, doc.running, doc.created, doc.updated = numbers
     doc.nominal, doc.due, doc.recorded = times
     doc.state, doc.error = state, error
+    if len(data) != _PLAIN:
+        doc.rare = {name: data[name] for name, fits in _RARE.items() if name in data and fits(data[name])}
     return doc
 
 
@@ -230,6 +245,14 @@ def _check(
         raise ValueError("it is active, and nobody knows when it is due")
     if parts[0] != id:
         raise ValueError(f"it is of job {parts[0]!r:.60}")
+
+
+def rare_of(job: Job) -> Mapping[str, Any]:
+    """Return what a job has of what most jobs do not have."""
+    if job.revision == 0 and job.paused is None:
+        return _NOTHING_RARE
+    values = {"revision": job.revision or None, "paused": job.paused}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def changes_of(old: Doc | None, new: Doc | None, absent: int | None = None) -> list[Change]:

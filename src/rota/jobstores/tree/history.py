@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from ...logs import GuardedLogger
     from ..retention import Retention
+    from .counts import Counts
     from .port import Tree
 
 #: How many records are read at once.
@@ -49,10 +50,12 @@ class History:
 
     :param tree: the server
     :param bounds: which records are kept
+    :param counts: counts records before they are deleted
     """
 
-    def __init__(self, tree: Tree, bounds: Retention) -> None:
+    def __init__(self, tree: Tree, bounds: Retention, counts: Counts) -> None:
         self._tree = tree
+        self._counts = counts
         self._bounds = bounds
 
     # -- reading -------------------------------------------------------------------------------------------------
@@ -153,7 +156,7 @@ class History:
             yield min(len(beyond), COUNTED)
             while beyond:
                 began, size = clock.monotonic(), pace.size
-                self._tree.delete(beyond[:size])
+                self._counts.delete(beyond[:size])
                 pace.note(min(size, len(beyond)), clock.monotonic() - began)
                 del beyond[:size]
                 yield min(len(beyond), COUNTED)

@@ -23,7 +23,7 @@ from .. import retention
 from ..base import ALIASES, COUNTED
 from ..documents import heal, new_version
 from ..retention import Pace
-from .forms import REMOVED, Doc, changes_of, counts_of, doc_of, parts_of, replaced
+from .forms import REMOVED, Doc, changes_of, counts_of, doc_of, parts_of, rare_of, replaced
 from .keys import (
     ACTIVE_RUNS,
     DUE,
@@ -331,7 +331,7 @@ def _filled(doc: Doc, job: Job, parts: tuple[str, ...], now: int) -> Doc:
     doc.parts = parts
     doc.state, doc.error = job.state, storable(job.error)
     doc.nominal, doc.due = job.next_nominal, released(job.next_nominal, job.next_due, doc.running)
-    doc.updated = now
+    doc.updated, doc.rare = now, rare_of(job)
     return doc
 
 

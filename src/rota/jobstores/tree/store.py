@@ -8,9 +8,12 @@ from __future__ import annotations
 from functools import partial
 
 from ...clock import instant
+from ...core.hours import hour_of
 from ...core.orphans import Search
 from ..documents import label_all
 from ..durable import DurableJobStore
+from .beside import Beside
+from .counts import Counts
 from .damage import Damage
 from .forms import parts_of
 from .history import History
@@ -18,6 +21,7 @@ from .jobs import Jobs
 from .layout import earlier_jobs, take_possession
 from .leases import Leases
 from .runs import Runs
+from .search import Searching
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,10 +30,16 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...codec.jobs import JobFormat
+    from ...core.changes import Change
+    from ...core.durations import Durations
+    from ...core.nodes import Node
     from ...core.plan import Decision
+    from ...core.queries import JobQuery, RunQuery
     from ...core.recorded import Recorded
     from ...core.run import Run
     from ...job.handle import Job
+    from ..searchable import RunParts
+    from ..searching import Part
     from .forms import Doc
     from .port import Tree
 
@@ -47,6 +57,8 @@ class TreeJobStore(DurableJobStore):
     """
 
     has_clock = True
+    longest_log = 8 * 1024
+    writes_beats_rarely = True
     waits_for_sockets = True
 
     def __init__(
@@ -62,10 +74,13 @@ class TreeJobStore(DurableJobStore):
         self.path = path
         self._server = server
         self._jobs = Jobs(server, format)
-        self._history = History(server, self._bounds)
+        self._counts = Counts(server)
+        self._history = History(server, self._bounds, self._counts)
         self._leases = Leases(server, self._identity)
         self._runs = Runs(server, self._jobs, self._history, self._bounds)
         self._damage = Damage(server, self._jobs)
+        self._search = Searching(server, self._jobs)
+        self._beside = Beside(server, self._jobs, self._leases)
         #: the documents of what was due lately
         self._seen: dict[str, Doc] = {}
         self._wake: Callable[[], None] | None = None
@@ -262,11 +277,7 @@ class TreeJobStore(DurableJobStore):
         Without a job id the names of all records are read.
         """
         self._check_started()
-        found = self._history.select(job_id, status, limit + offset, self._log)[offset:]
-        docs = self._jobs.some(run.job_id for run in found if run.name is None)
-        readable = {id: doc for id, doc in docs.items() if doc is not None and doc.unreadable is None}
-        label_all(found, {id: (doc.parts[1], doc.parts[2]) for id, doc in readable.items()})
-        return found
+        return self._labelled(self._history.select(job_id, status, limit + offset, self._log)[offset:])
 
     def recorded(self, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
         """Return the records of some jobs that stand for times from an instant on."""
@@ -333,7 +344,13 @@ class TreeJobStore(DurableJobStore):
     def prune_in_steps(self, now: int) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
         self._check_started()
+        for _ in self._counts.count(now):
+            yield 0
+        is_full = self._bounds.wants_all(now)
         yield from self._history.prune(now, self.clock)
+        if is_full:
+            for _ in self._beside.forget():
+                yield 0
         self._leases.prune(now)
 
     def living_nodes(self, now: int) -> int:
@@ -350,10 +367,100 @@ class TreeJobStore(DurableJobStore):
         """Ask the server for its time; see the port."""
         return self._measure(self._server.time)
 
+    # -- looking back and around ---------------------------------------------------------------------------------
+
+    @property
+    def _place(self) -> str:
+        self._check_started()
+        return f"{type(self).__name__}@{self._identity.value}"
+
+    def _jobs_from(self, query: JobQuery, after: tuple[Any, ...] | None, count: int) -> Part[Job]:
+        self._check_started()
+        return self._search.jobs(query, after, count, self._job_of)
+
+    def _runs_from(self, query: RunQuery, after: tuple[Any, ...] | None, count: int) -> Part[Run]:
+        self._check_started()
+        part = self._search.runs(query, after, count)
+        self._labelled(part.found)
+        return part
+
+    def run_counts(self, since: int, until: int, query: RunQuery | None = None) -> dict[int, dict[str, int]]:
+        """Return how many records there are by hour and status; see the port."""
+        self._check_started()
+        if query is not None:
+            return super().run_counts(since, until, query)
+        first, end = hour_of(since), hour_of(until)
+        found, counted = self._counts.hours(first, end)
+        for hour, counts in super().run_counts(max(first, counted), end).items() if counted < end else ():
+            known = found.setdefault(hour, {})
+            for status, count in counts.items():
+                known[status] = known.get(status, 0) + count
+        return found
+
+    def get_run(self, job_id: str, nominal: int) -> Run | None:
+        """Return the record of a nominal time with its parts, None if there is none."""
+        self._check_started()
+        run = self._search.one(job_id, nominal)
+        if run is not None:
+            self._labelled([run])
+            run.parts = self._beside.parts_of([(job_id, nominal)]).get((job_id, nominal), {})
+        return run
+
+    def last_runs(
+        self, ids: Collection[str], n: int = 1, statuses: Collection[str] | None = None
+    ) -> dict[str, list[Run]]:
+        """Return the newest records of some jobs; see the port."""
+        self._check_started()
+        found = self._search.last(ids, n, statuses)
+        self._labelled([run for runs in found.values() for run in runs])
+        return found
+
+    def durations(self, job_id: str) -> Durations | None:
+        """Return how long the runs of a job took that have succeeded; see the port."""
+        self._check_started()
+        return self._counts.durations(job_id)
+
+    def write_parts(self, parts: Sequence[RunParts]) -> None:
+        """Keep texts beside the records of some runs; see the port."""
+        self._check_started()
+        self._beside.write_parts(parts)
+
+    def parts_of(self, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], dict[str, str]]:
+        """Return what is kept beside the records of some runs."""
+        self._check_started()
+        return self._beside.parts_of(keys)
+
+    def note_change(self, job_id: str, change: Change) -> None:
+        """Keep what an edit has changed of a job; see the port."""
+        self._check_started()
+        self._beside.note_change(job_id, change)
+
+    def changes(self, job_id: str) -> list[Change]:
+        """Return the last twenty edits of a job, newest first; see the port."""
+        self._check_started()
+        return self._beside.changes(job_id)
+
+    def describe(self, node: str, about: Mapping[str, Any], now: int) -> None:
+        """Keep what a node says of itself beside its lease."""
+        self._check_started()
+        self._beside.describe(node, about, now)
+
+    def nodes(self, now: int) -> list[Node]:
+        """Return the nodes that hold a lease, or held one within the last day, by their ids."""
+        self._check_started()
+        return self._beside.nodes(now)
+
     # -- helpers -------------------------------------------------------------------------------------------------
 
     def _job_of(self, doc: Doc, healing: bool = False) -> Job:
         return doc.job(self._format, self._scheduler, self._alias, healing)
+
+    def _labelled(self, found: list[Run]) -> list[Run]:
+        """Give records the name and the callable that they lack, where their job is there; return them."""
+        docs = self._jobs.some(run.job_id for run in found if run.name is None)
+        readable = {id: doc for id, doc in docs.items() if doc is not None and doc.unreadable is None}
+        label_all(found, {id: (doc.parts[1], doc.parts[2]) for id, doc in readable.items()})
+        return found
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (server={self._server.address}, path={self.path!r})>"
