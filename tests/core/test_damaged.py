@@ -128,7 +128,7 @@ def test_a_run_at_the_very_first_and_the_very_last_time_is_sound() -> None:
     ("field", "sound", "damaged"),
     [
         ("count", [1, MOST - 1], [0, -1, MOST]),
-        ("attempt", [1, MOST - 1], [0, -1, MOST]),
+        ("attempt", [0, 1, MOST - 1], [-1, MOST]),
         ("due", [EARLIEST, LATEST], [EARLIEST - 1, LATEST + 1]),
         ("claimed", [EARLIEST, LATEST, None], [EARLIEST - 1, LATEST + 1]),
         ("status", ["claimed", "succeeded", "lost"], ["active", ""]),

@@ -6,7 +6,7 @@ Pure: it reads no store. It may not raise, whatever it is given.
 from __future__ import annotations
 
 from ..clock import FIRST_SHOWN, HELD, HOUR, LAST_SHOWN
-from ..core.states import ACTIVE, CLAIMED, END_STATES, ENDED, LOST, PAUSED, QUARANTINED
+from ..core.states import ACTIVE, CLAIMED, END_STATES, ENDED, LOST, PAUSED, QUARANTINED, WAITING
 from ..texts import repr_of, shortened
 
 TYPE_CHECKING = False
@@ -33,7 +33,7 @@ MOST = 2**62
 MOST_VERSION = MOST // 2
 
 STATES = frozenset((ACTIVE, PAUSED, QUARANTINED, ENDED))
-STATUSES = frozenset((CLAIMED, *END_STATES))
+STATUSES = frozenset((CLAIMED, WAITING, *END_STATES))
 #: How many characters of a damaged value are told.
 _TOLD = 80
 
@@ -149,7 +149,7 @@ def is_sound_run(
             EARLIEST <= nominal <= last <= LATEST
             and EARLIEST <= due <= LATEST
             and 0 < count < MOST
-            and 0 < attempt < MOST
+            and 0 <= attempt < MOST  # nobody has taken a run yet that is asked for
             and status in STATUSES
             and float not in (type(nominal), type(last), type(due), type(count), type(attempt))
             and isinstance(job_id, str)
@@ -211,6 +211,10 @@ def _is_positive(value: Any) -> bool:
     return isinstance(value, int) and 0 < value < MOST
 
 
+def _is_attempt(value: Any) -> bool:
+    return isinstance(value, int) and 0 <= value < MOST
+
+
 def _is_state(value: Any) -> bool:
     return isinstance(value, str) and value in STATES
 
@@ -259,7 +263,7 @@ _RUN: Mapping[str, Kind] = {
     "last": _TIME,
     "count": _POSITIVE,
     "due": _TIME,
-    "attempt": _POSITIVE,
+    "attempt": (_is_attempt, "a number from 0 up", lambda value: 1),
     "status": (_is_status, f"one of {', '.join(sorted(STATUSES))}", lambda value: LOST),
     "owner": _OPTIONAL_TEXT,
     "executor": _TEXT,

@@ -96,6 +96,49 @@ class JobFormat:
         """Return why a run that was claimed, asked for or given back is not taken over; None if it is."""
         return None if self._signer is None else self._signer.run_refusal(run)
 
+    def extra_text(self, run: Run) -> str | None:
+        """Return what a store keeps in one text of what only some runs have; None: this one has nothing of it.
+
+        The arguments of the run become texts, on the run too, so that it can be signed.
+
+        :raises SerializationError: if an argument does not fit
+        """
+        from ..core.extras import text_of  # rare
+
+        extra = getattr(run, "extra", None)
+        if extra is None:
+            return None
+        for name, plain in (("args", list), ("kwargs", dict)):
+            value = getattr(extra, name)
+            if value is not None and type(value) is not str:
+                setattr(extra, name, self._dump(plain(value), name))
+        return text_of(extra)
+
+    def job_for(self, run: Run, job: Job) -> Job:
+        """Return a job with the arguments of a run, if it has its own.
+
+        :raises Exception: if they cannot be restored
+        """
+        extra = getattr(run, "extra", None)
+        if extra is None or (extra.args is None and extra.kwargs is None):
+            return job
+        own = job.copy()
+        token = None if self._allowed is None else set_judge(self._allowed)
+        try:
+            if extra.args is not None:
+                own.args = tuple(self._load(extra.args))
+            if extra.kwargs is not None:
+                own.kwargs = dict(self._load(extra.kwargs))
+        finally:
+            if token is not None:
+                reset_judge(token)
+        return own
+
+    def sign(self, run: Run) -> None:
+        """Sign a run that is asked for, if this store has a key; its arguments are texts."""
+        if self._signer is not None:
+            self._signer.sign_run(run)
+
     def texts(self, job: Job) -> tuple[str, str, str, str, str]:
         """Return the texts of a job: callable reference, trigger, args, kwargs and options.
 

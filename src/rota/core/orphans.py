@@ -70,6 +70,7 @@ def sort_out(
     refusal: Callable[[Run], str | None] | None = None,
     *,
     can_run: Callable[[Job], bool],
+    job_for: Callable[[Run, Job], Job] | None = None,
 ) -> list[Run]:
     """Decide which orphaned runs a node takes and which have ended; return those, changed accordingly.
 
@@ -87,6 +88,7 @@ def sort_out(
     :param known: the keys of the runs that ``node`` has in hand
     :param refusal: returns why a run is not trusted, None if it is; a store with a signing key executes signed runs only
     :param can_run: whether the callable and the arguments of a job were restored
+    :param job_for: returns the job with the arguments of a run that has its own, or raises if they cannot be restored
     """
     left = None if room is None else dict(room)
     orphaned = Counter(run.job_id for run in orphans)
@@ -117,8 +119,19 @@ def sort_out(
                 run.attempt += 1
             run.owner, run.claimed_at, run.started_at = node, now, None
         run.job = job
+        if job is not None and job_for is not None and getattr(run, "extra", None) is not None:
+            _give_arguments(run, job, job_for, now)
         changed.append(run)
     return changed
+
+
+def _give_arguments(run: Run, job: Job, job_for: Callable[[Run, Job], Job], now: int) -> None:
+    """Give a run that was taken its own arguments; if they cannot be restored, it is lost."""
+    try:
+        run.job = job_for(run, job)
+    except Exception as exc:  # what is stored may be anything
+        if run.status == CLAIMED:
+            end(run, LOST, f"its arguments could not be restored: {exc!r}", now)
 
 
 def by_job(runs: Iterable[Run]) -> dict[str, list[Run]]:

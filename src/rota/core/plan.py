@@ -99,12 +99,14 @@ def once_more(job: Job, now: int, taken: Collection[int] = ()) -> Decision:
     :param now: instant of the request
     :param taken: the keys of the job's records from then on
     """
+    from .extras import Extra  # rare
+
     decision = Decision(job)
     key = now
     while key < now + KEY_STEPS and (key in taken or _is_time_of(job, key)):
         key += 1
     run = Run(job.id, key, now, job, job.executor)
-    run.reason = MANUAL
+    run.extra = Extra(MANUAL)
     decision.runs.append(run)
     decision.next_nominal, decision.next_due = job.next_nominal, job.next_due
     decision.state, decision.error = job.state, job.error
@@ -128,7 +130,7 @@ def _is_time_of(job: Job, instant: int) -> bool:
 
 def is_by_hand(decision: Decision) -> bool:
     """Whether a decision is about a run that somebody asked for, apart from the schedule."""
-    return bool(decision.runs) and decision.runs[0].reason == MANUAL
+    return bool(decision.runs) and decision.runs[0].origin == MANUAL
 
 
 def quarantine(job: Job, error: str) -> Decision:

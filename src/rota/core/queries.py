@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 from ..clock import HELD, instant
 from ..errors import QueryError
 from ..texts import repr_of
+from .extras import ORIGINS
 from .states import (
     ACTIVE,
     CLAIMED,
@@ -51,8 +52,6 @@ MOST_VALUES = 1000
 #: The longest text (characters).
 LONGEST_TEXT = 1000
 
-#: Where a run comes from.
-SCHEDULE, MANUAL, AFTER, BACKFILL = ORIGINS = ("schedule", "manual", "after", "backfill")
 #: In which order jobs are listed.
 BY_ID, BY_NAME, BY_DUE = SORTS = ("id", "name", "due")
 #: The ends that count as failures, and those that end a row of them.

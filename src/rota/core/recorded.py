@@ -77,7 +77,7 @@ def _leave_out(decision: Decision, recorded: Sequence[Recorded]) -> None:
 
     def has_record(run: Run) -> bool:
         return run.nominal in keys or (
-            run.reason != MANUAL and any(is_recorded(trigger, record, run.nominal) for record in ranges)
+            run.origin != MANUAL and any(is_recorded(trigger, record, run.nominal) for record in ranges)
         )
 
     runs = [run for run in decision.runs if not has_record(run)]

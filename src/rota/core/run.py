@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..job.handle import Job
     from .details import Attempt
+    from .extras import Extra
 
     class ShowsTime(Protocol):
         """A clock, or a store, as it knows its server's."""
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
             """Return the current instant."""
 
 
-#: The reason of a run that somebody asked for, apart from the schedule.
+#: The origin of a run that somebody asked for, apart from the schedule.
 MANUAL = "manual"
 
 #: Strings and integers up to these lengths are kept as they are.
@@ -75,6 +76,7 @@ class Run:
         "error_type",
         "exception",
         "executor",
+        "extra",
         "finished_at",
         "func",
         "job",
@@ -99,6 +101,8 @@ class Run:
     timezone: tzinfo | None
     #: what is kept beside the record by the names of the parts, where it was asked for; see :mod:`rota.core.details`
     parts: Mapping[str, str]
+    #: what only some runs have; others have no such attribute
+    extra: Extra
 
     def __init__(
         self, job_id: str, nominal: int, due: int, job: Job | None = None, executor: str = "default"
@@ -152,8 +156,27 @@ class Run:
 
     @property
     def origin(self) -> str:
-        """Where the run comes from: "schedule", or "manual" if somebody asked for it."""
-        return MANUAL if self.reason == MANUAL else "schedule"
+        """Where the run comes from: "schedule", "manual" (somebody asked for it), "after" another run, or "backfill"."""
+        extra = getattr(self, "extra", None)
+        return "schedule" if extra is None else extra.origin
+
+    @property
+    def tries(self) -> int:
+        """How many of its attempts have failed, timed out or died with their node."""
+        extra = getattr(self, "extra", None)
+        return 0 if extra is None else extra.tries
+
+    @property
+    def waiting_for(self) -> str | None:
+        """Why the run waits, if it does: "retry", "snoozed", "rerun", "backfill", "after", "manual"."""
+        extra = getattr(self, "extra", None)
+        return None if extra is None or self.status != WAITING else extra.waiting_for
+
+    @property
+    def not_before(self) -> datetime | None:
+        """When the run may start, if it waits."""
+        extra = getattr(self, "extra", None)
+        return None if extra is None or extra.not_before is None else self._shown(extra.not_before)
 
     @property
     def attempts(self) -> list[Attempt]:

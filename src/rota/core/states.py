@@ -97,7 +97,7 @@ WITHHELD = "withheld"
 #: The states in which a run can end; each run ends in exactly one.
 END_STATES = (SUCCEEDED, FAILED, MISSED, SKIPPED, TIMED_OUT, CANCELLED, LOST)
 
-#: What may follow each state of a run, and why. Nothing follows an end.
+#: What may follow each state of a run, and why. Nothing follows an end, unless somebody asks for the run once more.
 RUN_TRANSITIONS: dict[str, dict[str, str]] = {
     CLAIMED: {
         SUCCEEDED: "the job returned",
@@ -112,14 +112,15 @@ RUN_TRANSITIONS: dict[str, dict[str, str]] = {
     },
     WAITING: {
         CLAIMED: "its time has come, and a node takes it",
-        CANCELLED: "somebody cancels it, or its job is removed",
+        CANCELLED: "somebody cancels it, its job is removed, or it is not trusted",
+        FAILED: "its arguments cannot be restored",
         LOST: "it is damaged",
     },
     WITHHELD: {
         CLAIMED: "it waits for its permission",
         CANCELLED: "somebody stopped it before it started",
     },
-    **{state: {} for state in END_STATES},
+    **{state: {WAITING: "somebody asks for it once more"} for state in END_STATES},
 }
 
 _held = False
@@ -167,6 +168,21 @@ def withhold(run: HasStatus) -> None:
         _check("run", run.id, RUN_TRANSITIONS, run.status, WITHHELD)
     run.status = WITHHELD
     run.started_at = None
+
+
+def wait(run: HasStatus) -> None:
+    """Make a run one that waits for a time of its own."""
+    if _held:
+        _check("run", run.id, RUN_TRANSITIONS, run.status, WAITING)
+    run.status = WAITING
+    run.reason = None
+
+
+def start_waiting(run: HasStatus) -> None:
+    """Make a waiting run a claimed one."""
+    if _held:
+        _check("run", run.id, RUN_TRANSITIONS, run.status, CLAIMED)
+    run.status = CLAIMED
 
 
 def take_back(run: HasStatus) -> None:

@@ -71,7 +71,7 @@ def _has_record(job: Job, records: Iterable[Recorded], run: Run) -> bool:
     """Whether one of a job's records stands for the time of a run; that of one by hand is no time of the job, but a key."""
     if any(first == run.nominal for first, _, _ in records):
         return True
-    if run.reason == MANUAL:
+    if run.origin == MANUAL:
         return False
     try:
         return any(is_recorded(job.trigger, record, run.nominal) for record in records)

@@ -19,6 +19,7 @@ from ..errors import (
     TransientJobError,
 )
 from ..logs import GuardedLogger, LoggerAttribute, given_logger
+from .requests import TakesRequests
 from .searchable import Searchable
 
 TYPE_CHECKING = False
@@ -53,7 +54,7 @@ def __getattr__(name: str) -> Any:
     return of_module(__name__, name)
 
 
-class BaseJobStore(Searchable, ABC):
+class BaseJobStore(Searchable, TakesRequests, ABC):
     """Base class of all job stores.
 
     A third-party store implements the eight abstract methods, as in APScheduler 3. It then runs on one node, and its ledger is
@@ -522,6 +523,27 @@ class BaseJobStore(Searchable, ABC):
         """The clock of the scheduler that this store belongs to."""
         found: Clock = getattr(self._scheduler, "clock", None) or SYSTEM_CLOCK
         return found
+
+    def _running_of(self, job: Job) -> int:
+        """Return how many runs of a job are under way, or keep their places, in a ledger in memory."""
+        return self._ledger.running.get(job.id, 0)
+
+    def _take_run(self, job: Job, run: Run, counted: bool) -> None:
+        """Have a run that waited be under way in a ledger in memory.
+
+        :param counted: whether it has kept its place among the runs of its job
+        """
+        ledger = self._ledger
+        ledger.under_way[run] = None
+        if not counted:
+            ledger.running[job.id] = ledger.running.get(job.id, 0) + 1
+
+    def _waits_no_more(self, job: Job) -> None:  # a store of eight methods has no job whose schedule is over
+        """Forget a job whose schedule is over and that was kept for its waiting runs, if that was the last of them."""
+
+    def _release_run(self, run: Run) -> None:
+        """Have a run give up its place in a ledger in memory; a job that waited for it becomes due (R6)."""
+        self._ledger.release_run(self, run)
 
     @property
     def _ledger(self) -> EightMethodsLedger:

@@ -128,6 +128,13 @@ class EightMethodsLedger(MemoryLedger):
             for job_id in free:
                 self._release(store, job_id)
 
+    def release_run(self, store: Store, run: Run) -> None:
+        """Count a run as not under way any more; a job that waited for the last of them becomes due (R6)."""
+        with self.lock:
+            self.under_way.pop(run, None)
+            if not self.count_down(run.job_id) and run.job_id in self.held:
+                self._release(store, run.job_id)
+
     def recount(self, jobs: Iterable[Job]) -> None:
         """Count anew the runs of jobs that are under way, here and on the jobs."""
         with self.lock:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ..core.changes import Change
+    from ..core.orders import Request
     from ..core.plan import Decision
     from ..core.recorded import Recorded
     from ..core.run import Run
@@ -32,14 +33,22 @@ class Beside:
     :ivar parts: texts by name, for the key of each run
     :ivar changes: the last edits of each job, newest first
     :ivar node: the id of the one node, and what it says of itself
+    :ivar draining: the id of the node if it is to claim nothing more
+    :ivar waiting: the waiting runs by their keys
+    :ivar keys: nominal time and instant of the request, for the job and the key that a run was asked for with
+    :ivar requests: the request, the node that is asked, when, and the answer, for the id of each request
     """
 
-    __slots__ = ("changes", "node", "parts")
+    __slots__ = ("changes", "draining", "keys", "node", "parts", "requests", "waiting")
 
     def __init__(self) -> None:
         self.parts: dict[tuple[str, int], dict[str, str]] = {}
         self.changes: dict[str, list[Change]] = {}
         self.node: tuple[str, str] | None = None
+        self.draining: str | None = None
+        self.waiting: dict[tuple[str, int], Run] = {}
+        self.keys: dict[tuple[str, str], tuple[int, int]] = {}
+        self.requests: dict[str, tuple[Request, str, int, str | None]] = {}
 
 
 class MemoryLedger:
@@ -77,9 +86,38 @@ class MemoryLedger:
         """Return all records, runs under way among them, in no order."""
         with self.lock:  # a copy, as other threads go on writing
             runs = [*self.under_way, *self._ended]
+            if "_beside" in self.__dict__:
+                runs += self.beside.waiting.values()
         for run in runs:
             label(run)  # those under way still have their jobs
         return runs
+
+    def wait(self, run: Run) -> None:
+        """Have a run wait; it has a record from now on."""
+        self.beside.waiting[run.job_id, run.nominal] = run
+        self.claimed_until = max(self.claimed_until, run.nominal)
+
+    def waits(self, job_id: str) -> bool:
+        """Whether runs of a job wait."""
+        return "_beside" in self.__dict__ and any(key[0] == job_id for key in self.beside.waiting)
+
+    def cancel_waiting(self, job_id: str, reason: str, now: int) -> None:
+        """End the waiting runs of a job that is removed."""
+        from ..core.waiting import cancelled  # rare
+
+        waiting = self.beside.waiting
+        for key in [key for key in waiting if key[0] == job_id]:
+            run = waiting.pop(key)
+            cancelled(run, reason, now)
+            self.extend([run])
+
+    def take_out(self, run: Run) -> None:
+        """Take an ended run out of the ring: it is opened again."""
+        with self.lock:
+            self._ended.remove(run)
+            self._index.clear()
+            self._index_size = self._indexed = 0
+            self._count = len(self._ended)
 
     def record(self, records: Sequence[Run], node: str) -> None:
         """Keep records of nominal times that did not run.
@@ -121,6 +159,8 @@ class MemoryLedger:
             self._update_index()
             found = standing_from(self._index.get(job_id, ()), since)
             current = [_standing(run) for run in self.under_way if run.job_id == job_id]
+            if "_beside" in self.__dict__:
+                current += [_standing(run) for run in self.beside.waiting.values() if run.job_id == job_id]
         return standing_from([*found, *current], since) if current else found
 
     def leave_out(self, decision: Decision) -> bool:
@@ -155,6 +195,8 @@ class MemoryLedger:
         wanted = {status} if isinstance(status, str) else None if status is None else set(status)
         with self.lock:  # a copy, as other threads go on writing
             runs = [*reversed(self.under_way), *reversed(self._ended)]
+            if "_beside" in self.__dict__:
+                runs += self.beside.waiting.values()
         found = (
             run
             for run in runs

@@ -331,4 +331,5 @@ def nodes(store: Any, now: int) -> list[Node]:
     node = Node(told[0], now, now, now, len(store._ledger.under_way))
     node.alive = True
     node.tell(told[1])
+    node.draining = store._ledger.beside.draining == told[0]
     return [node]

@@ -45,7 +45,8 @@ class Signer:
     What is signed is ``rota-job-1`` and, as UTF-8, the job's id, callable reference, trigger, args, kwargs, options (without the
     signature) and executor, each as a netstring (its length in bytes, a colon, the bytes, a comma), so that no two jobs
     have the same form. Of a run it is ``rota-run-1`` and, in the same way, its job's id, nominal time, due time, executor and
-    reason ("manual" or nothing), times in microseconds.
+    origin (nothing for the schedule), times in microseconds; of a run with arguments of its own it is ``rota-run-2`` and these
+    as well.
     """
 
     __slots__ = ("_keys",)
@@ -85,7 +86,10 @@ class Signer:
 
     def sign_run(self, run: Run) -> None:
         """Sign a run that is about to be claimed: whoever takes it over from this node can tell that it is one of ours."""
-        digest = hmac.digest(self._keys[0], _message(_parts_of(run), _RUN), "sha256")
+        parts = _parts_of(run)
+        digest = hmac.digest(
+            self._keys[0], _message(parts, _RUN if len(parts) == _PLAIN else _CALL), "sha256"
+        )
         run.signature = f"1:{digest.hex()}"
 
     def run_refusal(self, run: Run) -> str | None:
@@ -96,7 +100,11 @@ class Signer:
         parts = _parts_of(run)
         if not all(type(part) is str for part in parts):
             return _MISFIT
-        return None if self._fits(_message(parts, _RUN), found[1]) else _MISFIT
+        return (
+            None
+            if self._fits(_message(parts, _RUN if len(parts) == _PLAIN else _CALL), found[1])
+            else _MISFIT
+        )
 
     def _fits(self, message: bytes, signature: str) -> bool:
         given = bytes.fromhex(signature)
@@ -124,10 +132,18 @@ def joined(signature: str | None, options: str) -> str:
 _MISFIT = "its signature does not fit: it was changed by somebody without the key, or signed with another key"
 _JOB = b"rota-job-1\n"
 _RUN = b"rota-run-1\n"
+_CALL = b"rota-run-2\n"
+#: how many parts a run without arguments of its own has
+_PLAIN = 5
 
 
 def _parts_of(run: Run) -> tuple[str, ...]:
-    return (run.job_id, str(run.nominal), str(run.due), run.executor, run.reason or "")
+    origin = "" if run.origin == "schedule" else run.origin
+    parts = (run.job_id, str(run.nominal), str(run.due), run.executor, origin)
+    extra = getattr(run, "extra", None)
+    if extra is None or (extra.args is None and extra.kwargs is None):
+        return parts
+    return (*parts, extra.args or "", extra.kwargs or "")
 
 
 def _message(parts: Sequence[str], kind: bytes = _JOB) -> bytes:

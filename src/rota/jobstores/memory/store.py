@@ -98,7 +98,7 @@ class MemoryJobStore(BaseJobStore):
     def get_all_jobs(self) -> list[Job]:
         """Return the live jobs, sorted by next run time, those without one last."""
         with self._mutex:
-            jobs = list(self._jobs.values())
+            jobs = [job for job in self._jobs.values() if job.state != ENDED]
         return sorted(jobs, key=_by_time)
 
     def some_ids(self, limit: int) -> list[str]:
@@ -146,6 +146,8 @@ class MemoryJobStore(BaseJobStore):
             if job is None:
                 raise JobLookupError(job_id)
             self._leave(job)
+            if self._runs.waits(job_id):
+                self._runs.cancel_waiting(job_id, "job removed", self.now())
             self._stale += 1
             if self._stale > _MOST_STALE:
                 self._tidy()
@@ -155,6 +157,8 @@ class MemoryJobStore(BaseJobStore):
         with self._mutex:
             for job in self._jobs.values():
                 self._leave(job)
+                if self._runs.waits(job.id):
+                    self._runs.cancel_waiting(job.id, "job removed", self.now())
             self._jobs.clear()
             self._queues.clear()
             self._given.clear()
@@ -250,7 +254,7 @@ class MemoryJobStore(BaseJobStore):
                 if job.state != decision.state:
                     job.error = decision.error
                     set_job_state(job, decision.state)
-                if decision.state == ENDED:
+                if decision.state == ENDED and not self._runs.waits(job.id):
                     del self._jobs[job.id]
                     self._leave(job)
                 else:
@@ -279,6 +283,30 @@ class MemoryJobStore(BaseJobStore):
                     self._push(job)
             self._runs.extend(runs)
         return []
+
+    def _running_of(self, job: Job) -> int:
+        return job.running
+
+    def _take_run(self, job: Job, run: Run, counted: bool) -> None:
+        self._runs.under_way[run] = None
+        if not counted:
+            job.running += 1
+
+    def _waits_no_more(self, job: Job) -> None:
+        if job.state == ENDED and not self._runs.waits(job.id):
+            del self._jobs[job.id]
+            self._leave(job)
+
+    def _release_run(self, run: Run) -> None:
+        self._runs.under_way.pop(run, None)
+        job = self._jobs.get(run.job_id)
+        if job is None:
+            self._runs.count_down(run.job_id)
+            return
+        job.running -= 1
+        if job.next_due == HELD and job.running <= 0:
+            job.next_due = job.next_nominal
+            self._push(job)
 
     def recount(self, jobs: Sequence[Job]) -> None:
         """Set the counts of jobs to how many of their runs are under way."""

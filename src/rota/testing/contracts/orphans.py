@@ -249,7 +249,7 @@ class OrphanContract(LeaseContract):
         store.renew(NODE, START, LEASE)
         taken = store.rescue(NODE, START)
         assert finish(store, taken) == []
-        assert [(run.status, run.reason, run.attempt) for run in store.get_runs()] == [(SUCCEEDED, MANUAL, 1)]
+        assert [(run.status, run.origin, run.attempt) for run in store.get_runs()] == [(SUCCEEDED, MANUAL, 1)]
         after = store.lookup_job("job")
         assert after is not None
         assert (after.next_nominal, after.next_due, after.state) == (

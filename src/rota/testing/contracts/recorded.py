@@ -218,7 +218,7 @@ class RecordedTimesContract:
         store.add_job(make_job(due=START + 60 * SECOND, max_instances=2))
         asked = [self._ask(store, START + 1) for _ in range(2)]
         assert [[run.nominal for run in runs] for runs in asked] == [[START + 1], []]
-        assert [(run.nominal, run.reason) for run in store.get_runs("job")] == [(START + 1, MANUAL)]
+        assert [(run.nominal, run.origin) for run in store.get_runs("job")] == [(START + 1, MANUAL)]
         found = store.lookup_job("job")
         assert found is not None
         assert (found.next_nominal, found.running) == (START + 60 * SECOND, 1)

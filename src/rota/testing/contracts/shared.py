@@ -32,6 +32,7 @@ from .store_jobs import (
     statuses,
     until_done,
 )
+from .waiting import SharedWaitingContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ if TYPE_CHECKING:
     from ...jobstores.base import BaseJobStore
 
 
-class SharedJobStoreContract(OrphanContract, SharedBesideContract, HousekeepingContract):
+class SharedJobStoreContract(
+    OrphanContract, SharedBesideContract, SharedWaitingContract, HousekeepingContract
+):
     """What a durable store that several processes may use at once must do, too."""
 
     # -- two stores, one database --------------------------------------------------------------------------------

@@ -10,8 +10,9 @@ import pytest
 
 from ...clock import SECOND
 from ...core.plan import once_more
-from ...core.states import CLAIMED, LOST, QUARANTINED
+from ...core.states import CANCELLED, CLAIMED, LOST, QUARANTINED
 from .store_jobs import LEASE, NODE, OTHER, START, claim, due_ids, make_job, running, statuses
+from .waiting import asked_for, take
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,7 +108,27 @@ class SignedJobStoreContract:
         other = with_key([NEW, KEY])
         other.renew(OTHER, START, LEASE)
         (run,) = other.rescue(OTHER, START)
-        assert (run.status, run.reason, run.executor) == (CLAIMED, "manual", "default")
+        assert (run.status, run.origin, run.executor) == (CLAIMED, "manual", "default")
+
+    def test_a_waiting_run_is_taken_by_whoever_has_the_key_with_its_arguments(
+        self, signed: BaseJobStore, with_key: Callable[[Any], BaseJobStore]
+    ) -> None:
+        signed.add_job(make_job(due=MUCH_LATER))
+        signed.open_runs([asked_for(not_before=START, args=(2,))], START)
+        (run,) = take(with_key([NEW, KEY]), START, OTHER)
+        assert (run.status, run.owner) == (CLAIMED, OTHER)
+        assert run.job is not None
+        assert tuple(run.job.args) == (2,)
+
+    def test_a_run_that_was_opened_without_the_key_is_cancelled(
+        self, signed: BaseJobStore, keyless: BaseJobStore
+    ) -> None:
+        signed.add_job(make_job(due=MUCH_LATER))
+        keyless.open_runs([asked_for(not_before=START, args=(2,))], START)
+        (run,) = take(signed, START)
+        assert (run.status, run.job) == (CANCELLED, None)
+        assert "not trusted" in (run.reason or "")
+        assert [record.status for record in signed.get_runs()] == [CANCELLED]
 
     def test_runs_of_a_dead_node_and_runs_given_back_are_taken_by_whoever_has_the_key(
         self, signed: BaseJobStore, with_key: Callable[[Any], BaseJobStore]

@@ -61,6 +61,7 @@ from .store_jobs import (
     statuses,
     task,
 )
+from .waiting import WaitingContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,7 +71,13 @@ if TYPE_CHECKING:
 
 
 class JobStoreContract(
-    RecordContract, RecordedTimesContract, SearchContract, BesideContract, ClockContract, OverriddenContract
+    RecordContract,
+    RecordedTimesContract,
+    SearchContract,
+    BesideContract,
+    WaitingContract,
+    ClockContract,
+    OverriddenContract,
 ):
     """What every job store with a ledger of its own must do."""
 

@@ -1,0 +1,59 @@
+"""What others ask of a node: to drain, to cancel runs, to answer.
+
+Pure data.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Request:
+    """A question that only one node can answer.
+
+    :ivar str id: names the answer
+    :ivar str kind: what is asked for
+    :ivar tuple | None subject: the key of the run that it is about
+    """
+
+    __slots__ = ("id", "kind", "subject")
+
+    def __init__(self, id: str, kind: str, subject: tuple[str, int] | None) -> None:
+        self.id = id
+        self.kind = kind
+        self.subject = subject
+
+    def __repr__(self) -> str:
+        return f"<Request {self.id} {self.kind} {self.subject}>"
+
+
+class Orders:
+    """What others ask of a node.
+
+    :ivar bool draining: whether it is to claim nothing more
+    :ivar cancels: job id, nominal time and reason for each of its runs that somebody has asked to stop
+    :ivar requests: questions that it has not answered
+    :ivar int | None next_waiting: the earliest time (instant) at which a waiting run may start
+    :ivar bool outdated: whether the store has a newer layout than the node knows: it claims nothing more
+    """
+
+    __slots__ = ("cancels", "draining", "next_waiting", "outdated", "requests")
+
+    def __init__(
+        self,
+        draining: bool = False,
+        cancels: Sequence[tuple[str, int, str]] = (),
+        requests: Sequence[Request] = (),
+        next_waiting: int | None = None,
+        outdated: bool = False,
+    ) -> None:
+        self.draining = draining
+        self.cancels = cancels
+        self.requests = requests
+        self.next_waiting = next_waiting
+        self.outdated = outdated
+
+    def __repr__(self) -> str:
+        return f"<Orders {'draining ' if self.draining else ''}{list(self.cancels)} {list(self.requests)}>"

@@ -1,0 +1,130 @@
+"""Which waiting runs a node starts, and what becomes of those that nobody starts any more.
+
+Pure decisions about run objects; a store reads the waiting runs, in the order of their times, and carries the decisions out.
+"""
+
+from __future__ import annotations
+
+from .extras import ASKED_FOR, extra_of, keeps_place
+from .states import ACTIVE, CANCELLED, FAILED, PAUSED, QUARANTINED, end, start_waiting, wait
+from .transitions import may_claim
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..job.handle import Job
+    from .run import Run
+
+#: How many microseconds a key that a run was asked for with holds.
+KEY_HOLDS = 24 * 60 * 60 * 1_000_000
+#: What is said of a waiting run whose job is removed.
+JOB_REMOVED = "job removed"
+
+
+class Taking:
+    """Which of the waiting runs a node takes in one step.
+
+    :param node: the id of the node
+    :param now: instant
+    :param room: for each executor alias, how many runs the node has room for; None: any number, for any alias
+    """
+
+    __slots__ = ("_node", "_now", "busy", "left")
+
+    def __init__(self, node: str, now: int, room: Mapping[str, int] | None) -> None:
+        self._node = node
+        self._now = now
+        #: how much room is left
+        self.left = None if room is None else dict(room)
+        #: the ids of jobs of which no waiting run can start now: a store need not look at more of theirs
+        self.busy: set[str] = set()
+
+    @property
+    def full(self) -> bool:
+        """Whether there is room for nothing more."""
+        return self.left is not None and not any(left > 0 for left in self.left.values())
+
+    def take(
+        self,
+        run: Run,
+        job: Job | None,
+        running: int,
+        job_for: Callable[[Run, Job], Job],
+        refusal: Callable[[Run], str | None] | None = None,
+    ) -> bool:
+        """Take a waiting run if it may start now; return whether it was changed: taken, or ended.
+
+        A run that is taken is counted on its job by the store, unless it has kept its place while it waited.
+
+        :param job: its job, None: it was removed
+        :param running: how many runs of the job are under way, or keep their places
+        :param job_for: returns the job with the arguments of the run, if it has its own
+        :param refusal: returns why a run is not trusted, None if it is
+        """
+        if job is None:
+            end(run, CANCELLED, JOB_REMOVED, self._now)
+            return True
+        if run.job_id in self.busy:
+            return False
+        if not self._may_start(run, job, running):
+            return False
+        reason = None if refusal is None else refusal(run)
+        if reason is not None:
+            end(run, CANCELLED, f"it is not trusted: {reason}", self._now)
+            return True
+        try:
+            run.job = job_for(run, job)
+        except Exception as exc:  # what is stored of its arguments may be anything
+            end(run, FAILED, f"its arguments could not be restored: {exc!r}", self._now)
+            run.error_type, run.error = type(exc).__name__, str(exc)
+            return True
+        if self.left is not None:
+            self.left[job.executor] -= 1
+        start_waiting(run)
+        run.executor = job.executor
+        run.attempt += 1
+        run.owner, run.claimed_at, run.started_at = self._node, self._now, None
+        extra_of(run).not_before = None
+        return True
+
+    def _may_start(self, run: Run, job: Job, running: int) -> bool:
+        extra = extra_of(run)
+        if job.state == QUARANTINED or (job.state == PAUSED and extra.waiting_for not in ASKED_FOR):
+            self.busy.add(job.id)
+            return False
+        if self.left is not None and self.left.get(job.executor, 0) <= 0:
+            return False
+        if keeps_place(extra):
+            return True
+        if not may_claim(running, job.policy.max_instances) or self._is_due(
+            job
+        ):  # R2; the schedule goes first
+            self.busy.add(job.id)
+            return False
+        return True
+
+    def _is_due(self, job: Job) -> bool:
+        return job.state == ACTIVE and job.next_due is not None and job.next_due <= self._now
+
+
+def opened(run: Run, not_before: int) -> None:
+    """Make a run, new or ended, one that waits."""
+    wait(run)
+    run.owner = run.claimed_at = run.started_at = run.finished_at = None
+    run.retval = run.exception = run.error_type = run.error = run.traceback = None
+    run.kept = None
+    extra_of(run).not_before = not_before
+
+
+def given_back(run: Run, not_before: int) -> None:
+    """Make a claimed run one that waits, for any node; its attempt stays as it is until somebody takes it."""
+    wait(run)
+    run.owner = run.claimed_at = run.started_at = None
+    extra_of(run).not_before = not_before
+
+
+def cancelled(run: Run, reason: str, now: int) -> None:
+    """End a waiting run because somebody has cancelled it."""
+    end(run, CANCELLED, reason, now)
+    extra_of(run).not_before = None

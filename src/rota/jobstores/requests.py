@@ -1,0 +1,138 @@
+"""The part of the port for what somebody asks of runs and nodes: runs that wait for a time of their own, cancelling, orders.
+
+Its defaults are for ledgers in memory. Nothing here is planned by a schedule.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..core.orders import Orders
+    from ..core.run import Run
+
+#: How long a request to a node and its answer are kept (microseconds), and the longest answer (bytes as UTF-8).
+REQUESTS_KEPT = 60 * 1_000_000
+LONGEST_ANSWER = 64 * 1024
+
+
+class TakesRequests:
+    """What somebody may ask of a store beside the schedules. Each method is one atomic step."""
+
+    # -- runs that wait ------------------------------------------------------------------------------------------
+
+    def open_runs(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Make runs wait that are asked for: new ones, and such as have ended (their record is opened again).
+
+        A run is refused if its nominal time has a record that has not ended (R4), or if its job is not there. With a key
+        (``run.extra.key``) that was used for the same job within :data:`~rota.core.waiting.KEY_HOLDS`, the run of that time is
+        returned as the store has it, and nothing is opened.
+
+        :param runs: runs of different keys, with status "waiting" and their ``extra`` (origin, ``not_before``, what it waits for,
+            arguments); a new one has attempt 0, one that is opened again goes on with the attempt of its record
+        :param now: instant
+        :return: the runs that wait now, and those that were found by their keys; not those that were refused
+        """
+        from .requests_in_memory import open_runs  # rare
+
+        return open_runs(self, runs, now)
+
+    def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Make claimed runs wait, for any node: the reverse of taking them. A job that waited for them becomes due (R6).
+
+        :param runs: claimed runs of a node, with what they wait for and ``not_before`` in their ``extra``. A retry and a snoozed
+            run keep their place among the runs of their job
+        :param now: instant
+        :return: the runs that were refused, because the record names another owner or attempt (R5)
+        """
+        from .requests_in_memory import give_back  # rare
+
+        return give_back(self, runs, now)
+
+    def take_waiting(self, node: str, now: int, room: Mapping[str, int] | None = None) -> list[Run]:
+        """Take waiting runs whose time has come, earliest first, as :class:`~rota.core.waiting.Taking` decides.
+
+        They are read by an index, in steps, until there is no room or some thousands were looked at; of a job that has no room
+        no more are read.
+
+        :param node: the id of a node that holds its lease
+        :param now: instant
+        :param room: for each executor alias, how many runs the node has room for; None: any number, for any alias
+        :return: runs that now belong to ``node``, with ``job`` set (a job with the arguments of the run, if it has its own), and
+            runs that have ended: those whose job was removed, or whose arguments cannot be restored
+        """
+        from .requests_in_memory import take_waiting  # rare
+
+        return take_waiting(self, node, now, room)
+
+    def next_waiting(self) -> int | None:
+        """Return the earliest ``not_before`` (instant) of all waiting runs, None if none waits."""
+        from .requests_in_memory import next_waiting  # rare
+
+        return next_waiting(self)
+
+    def cancel_run(self, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+        """Cancel a run: one that waits ends at once; of one that is under way its node is told by :meth:`orders`.
+
+        A later request does not change the reason of an earlier one.
+
+        :param job_id: the id of the job
+        :param nominal: the key of the record (instant)
+        :param reason: why, in words
+        :param now: instant
+        :return: the record as it is now; None if there is none
+        """
+        from .requests_in_memory import cancel_run  # rare
+
+        return cancel_run(self, job_id, nominal, reason, now)
+
+    # -- nodes ---------------------------------------------------------------------------------------------------
+
+    def orders(self, node: str, now: int) -> Orders:
+        """Return what others ask of a node; it looks after each renewal and whenever it is woken.
+
+        :param node: the id of the node
+        :param now: instant
+        """
+        from .requests_in_memory import orders  # rare
+
+        return orders(self, node, now)
+
+    def drain(self, node: str, draining: bool, now: int) -> bool:
+        """Have a node claim nothing more, or claim again; it finishes what it has, and keeps its lease.
+
+        :param draining: False: it claims again
+        :param now: instant
+        :return: False if there is no such node
+        """
+        from .requests_in_memory import drain  # rare
+
+        return drain(self, node, draining, now)
+
+    def request(self, node: str, kind: str, now: int, subject: tuple[str, int] | None = None) -> str:
+        """Ask a node for something that only it knows; return the id of the request.
+
+        :param node: the id of the node
+        :param kind: what is asked for: "stack"
+        :param now: instant
+        :param subject: the key of the run that it is about
+        """
+        from .requests_in_memory import request  # rare
+
+        return request(self, node, kind, now, subject)
+
+    def answer(self, id: str, text: str, now: int) -> None:
+        """Answer a request; one that is gone, after :data:`REQUESTS_KEPT`, is forgotten.
+
+        :param text: the answer, :data:`LONGEST_ANSWER` bytes at most
+        """
+        from .requests_in_memory import answer  # rare
+
+        answer(self, id, text, now)
+
+    def answer_to(self, id: str, now: int) -> str | None:
+        """Return the answer to a request, None: there is none yet, or it is gone."""
+        from .requests_in_memory import answer_to  # rare
+
+        return answer_to(self, id, now)

@@ -1,0 +1,209 @@
+"""Runs that wait, cancelling and orders in the memory of this process: the port's defaults.
+
+It changes ledgers in memory under their lock; the decisions are :mod:`rota.core.waiting`'s.
+"""
+
+from __future__ import annotations
+
+from ..core.details import cut
+from ..core.extras import extra_of, keeps_place
+from ..core.orders import Orders, Request
+from ..core.states import CLAIMED, WAITING
+from ..core.waiting import KEY_HOLDS, Taking, cancelled, given_back, opened
+from ..util import new_node_id
+from .requests import LONGEST_ANSWER, REQUESTS_KEPT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from ..core.run import Run
+    from ..job.handle import Job
+    from .memory_ledger import Beside
+
+
+def open_runs(store: Any, runs: Sequence[Run], now: int) -> list[Run]:
+    """Make runs wait; see the port."""
+    ledger = store._ledger
+    found: list[Run] = []
+    with ledger.lock:
+        beside: Beside = ledger.beside
+        for run in runs:
+            extra = extra_of(run)
+            key = None if extra.key is None else beside.keys.get((run.job_id, extra.key))
+            if key is not None and now - key[1] < KEY_HOLDS:
+                known = _find(ledger, run.job_id, key[0])
+                if known is not None:
+                    found.append(known)
+                    continue
+            record = _find(ledger, run.job_id, run.nominal)
+            if store.lookup_job(run.job_id) is None or (record is not None and not record.ended):
+                continue
+            if record is not None:
+                ledger.take_out(record)
+                record.extra, run = extra, record
+            opened(run, now if extra.not_before is None else extra.not_before)
+            ledger.wait(run)
+            if extra.key is not None:
+                beside.keys[run.job_id, extra.key] = (run.nominal, now)
+            found.append(run)
+        _forget_keys(beside, now)
+    return found
+
+
+def give_back(store: Any, runs: Sequence[Run], now: int) -> list[Run]:
+    """Make claimed runs wait; see the port."""
+    ledger = store._ledger
+    refused = []
+    with ledger.lock:
+        for run in runs:
+            if run not in ledger.under_way:
+                refused.append(run)
+                continue
+            keeps = keeps_place(extra_of(run))
+            if keeps:
+                ledger.under_way.pop(run)
+            else:
+                store._release_run(run)
+            given_back(run, extra_of(run).not_before or now)
+            ledger.wait(run)
+    return refused
+
+
+def take_waiting(store: Any, node: str, now: int, room: Mapping[str, int] | None) -> list[Run]:
+    """Take waiting runs; see the port."""
+    ledger = store._ledger
+    taking = Taking(node, now, room)
+    changed: list[Run] = []
+    with ledger.lock:
+        waiting = ledger.beside.waiting
+        for key, run in sorted(waiting.items(), key=lambda item: (item[1].extra.not_before, item[0])):
+            if taking.full or run.extra.not_before > now:
+                break
+            job = store.lookup_job(run.job_id)
+            keeps = keeps_place(run.extra)
+            running = 0 if job is None else store._running_of(job)
+            if taking.take(run, job, running, job_for):
+                del waiting[key]
+                changed.append(run)
+                if run.status == CLAIMED:
+                    store._take_run(job, run, counted=keeps)
+                else:
+                    ledger.extend([run])
+                    if keeps:
+                        store._release_run(run)
+                if job is not None:
+                    store._waits_no_more(job)
+    return changed
+
+
+def job_for(run: Run, job: Job) -> Job:
+    """Return a job with the arguments of a run, if it has its own."""
+    extra = extra_of(run)
+    if extra.args is None and extra.kwargs is None:
+        return job
+    own = job.copy()
+    if extra.args is not None:
+        own.args = tuple(extra.args)
+    if extra.kwargs is not None:
+        own.kwargs = dict(extra.kwargs)
+    return own
+
+
+def next_waiting(store: Any) -> int | None:
+    """Return the earliest time of the waiting runs; see the port."""
+    ledger = store._ledger
+    with ledger.lock:
+        waiting = ledger.beside.waiting
+        return min((run.extra.not_before for run in waiting.values()), default=None) if waiting else None
+
+
+def cancel_run(store: Any, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+    """Cancel a run; see the port."""
+    ledger = store._ledger
+    with ledger.lock:
+        run = _find(ledger, job_id, nominal)
+        if run is None or run.ended:
+            return run
+        extra = extra_of(run)
+        if run.status == WAITING:
+            del ledger.beside.waiting[job_id, nominal]
+            if keeps_place(extra):
+                store._release_run(run)
+            cancelled(run, reason, now)
+            ledger.extend([run])
+            job = store.lookup_job(job_id)
+            if job is not None:
+                store._waits_no_more(job)
+        elif extra.cancel is None:
+            extra.cancel = reason
+        return run
+
+
+def orders(store: Any, node: str, now: int) -> Orders:
+    """Return what is asked of the one node; see the port."""
+    ledger = store._ledger
+    with ledger.lock:
+        beside = ledger.beside
+        cancels = [
+            (run.job_id, run.nominal, run.extra.cancel)
+            for run in ledger.under_way
+            if run.owner == node and getattr(run, "extra", None) is not None and run.extra.cancel is not None
+        ]
+        asked = [
+            request
+            for request, to, at, answered in beside.requests.values()
+            if to == node and answered is None and now - at < REQUESTS_KEPT
+        ]
+        return Orders(beside.draining == node, cancels, asked, next_waiting(store))
+
+
+def drain(store: Any, node: str, draining: bool, now: int) -> bool:
+    """Have the one node claim nothing more; see the port."""
+    beside = store._ledger.beside
+    if beside.node is None or beside.node[0] != node:
+        return False
+    beside.draining = node if draining else None
+    return True
+
+
+def request(store: Any, node: str, kind: str, now: int, subject: tuple[str, int] | None) -> str:
+    """Keep a request; see the port."""
+    ledger = store._ledger
+    id: str = new_node_id()
+    with ledger.lock:
+        kept = ledger.beside.requests
+        for old in [name for name, (_, _, at, _) in kept.items() if now - at >= REQUESTS_KEPT]:
+            del kept[old]
+        kept[id] = (Request(id, kind, subject), node, now, None)
+    return id
+
+
+def answer(store: Any, id: str, text: str, now: int) -> None:
+    """Keep an answer; see the port."""
+    ledger = store._ledger
+    with ledger.lock:
+        found = ledger.beside.requests.get(id)
+        if found is not None and now - found[2] < REQUESTS_KEPT:
+            ledger.beside.requests[id] = (*found[:3], cut(text, LONGEST_ANSWER))
+
+
+def answer_to(store: Any, id: str, now: int) -> str | None:
+    """Return an answer; see the port."""
+    ledger = store._ledger
+    with ledger.lock:
+        found = ledger.beside.requests.get(id)
+        return None if found is None or now - found[2] >= REQUESTS_KEPT else found[3]
+
+
+def _find(ledger: Any, job_id: str, nominal: int) -> Run | None:
+    for run in ledger.everything():
+        if run.job_id == job_id and run.nominal == nominal:
+            return run  # type: ignore[no-any-return]
+    return None
+
+
+def _forget_keys(beside: Beside, now: int) -> None:
+    for name in [name for name, (_, at) in beside.keys.items() if now - at >= KEY_HOLDS]:
+        del beside.keys[name]
