@@ -59,7 +59,7 @@ def test_every_command_takes_the_url_of_every_store(capsys, url):
     scheduler.shutdown()
     (job,) = run(capsys, url, "jobs")
     assert (job["id"], job["func"], job["state"]) == ("count", "builtins:len", "active")
-    assert run(capsys, url, "trigger", "count")["run"]["reason"] == "manual"
+    assert run(capsys, url, "trigger", "count")["run"]["origin"] == "manual"
     assert run(capsys, url, "pause", "count")["job"]["state"] == "paused"
     (asked,) = run(capsys, url, "runs", "--job", "count", "-n", "1")
     assert asked["status"] == "claimed"

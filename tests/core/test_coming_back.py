@@ -312,8 +312,8 @@ def test_a_run_by_hand_at_the_due_instant_and_the_due_run_have_a_record_each(opt
     scheduler.run_pending()
     assert [(run.nominal, run.reason) for run in reversed(scheduler.get_runs("j"))] == [
         (due, None),
-        (due + 1, "manual"),
-        (due + 2, "manual"),
+        (due + 1, None),
+        (due + 2, None),
     ]
 
 
@@ -334,7 +334,7 @@ def test_a_run_by_hand_repeats_what_ran(options):
     scheduler.advance(minutes=1)
     scheduler.run_job("j")
     scheduler.run_pending()
-    assert outcomes(scheduler) == [("succeeded", None, 1), ("succeeded", "manual", 1)]
+    assert outcomes(scheduler) == [("succeeded", None, 1), ("succeeded", None, 1)]
 
 
 def test_the_key_of_a_run_by_hand_is_chosen_anew_if_somebody_takes_it_meanwhile(options):

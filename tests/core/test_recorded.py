@@ -391,7 +391,7 @@ def test_the_mark_of_a_forgotten_time_is_no_due_time_that_a_job_can_have():
 )
 def test_the_key_of_a_run_by_hand_has_no_record_and_is_no_time_of_the_job(now, taken, key):
     (run,) = once_more(make_job(every(10), START + 10 * SECOND), now, taken).runs
-    assert (run.nominal, run.due, run.reason) == (key, now, "manual")
+    assert (run.nominal, run.due, run.origin) == (key, now, "manual")
 
 
 def test_the_key_of_a_run_by_hand_is_not_the_time_that_its_user_has_set():

@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 
 from rota.clock import SECOND, moment
+from rota.core.extras import Extra
 from rota.core.plan import once_more
 from rota.core.policy import DEFAULT_POLICY, with_options
 from rota.core.run import GONE, Permission, Run, fail, is_expired, is_plain, label, time_of
@@ -148,11 +149,11 @@ def test_a_run_succeeds_with_its_value():
     assert (run.status, run.retval, run.finished_at, run.ended) == (SUCCEEDED, 42, at(1), True)
 
 
-def test_a_run_fails_with_its_exception_and_keeps_the_reason_that_it_has():
+def test_a_run_fails_with_its_exception_and_keeps_its_origin():
     run = once_more(make_job(every(10), START), START).runs[0]
     error = ValueError("no such file")
     fail(run, error, "Traceback: …", at(2))
-    assert (run.status, run.reason, run.finished_at, run.ended) == (FAILED, "manual", at(2), True)
+    assert (run.status, run.reason, run.origin, run.finished_at) == (FAILED, None, "manual", at(2))
     assert (run.exception, run.error_type, run.error) == (error, "ValueError", "no such file")
     assert run.traceback == "Traceback: …"
 
@@ -220,7 +221,7 @@ def test_a_run_as_data_tells_what_its_record_does():
     run = run_of(due=at(1))
     run.last, run.count, run.attempt, run.owner = at(20), 3, 2, "node"
     run.claimed_at, run.started_at, run.executor = at(2), at(3), "gpu"
-    run.reason = "manual"
+    run.extra = Extra("manual")
     label(run)
     fail(run, ValueError("bad"), "Traceback", at(5))
     assert run.to_dict() == {
@@ -233,7 +234,8 @@ def test_a_run_as_data_tells_what_its_record_does():
         "due": "2029-01-01T00:00:01+00:00",
         "attempt": 2,
         "status": "failed",
-        "reason": "manual",
+        "origin": "manual",
+        "reason": None,
         "node": "node",
         "executor": "gpu",
         "claimed": "2029-01-01T00:00:02+00:00",

@@ -35,10 +35,10 @@ def test_a_job_runs_at_once_and_keeps_its_schedule(stores):
     assert (asked.job_id, asked.status, asked.nominal) == ("j", "claimed", scheduler.clock.now())
     scheduler.run_pending()
     assert names(log) == ["JOB_SUBMITTED", "JOB_EXECUTED"]
-    assert outcomes(scheduler) == [("succeeded", "manual", 1)]
+    assert outcomes(scheduler) == [("succeeded", None, 1)]
     assert scheduler.get_job("j").next_run_time == planned
     scheduler.advance(minutes=7)
-    assert outcomes(scheduler) == [("succeeded", "manual", 1), ("succeeded", None, 1)]
+    assert outcomes(scheduler) == [("succeeded", None, 1), ("succeeded", None, 1)]
 
 
 def test_a_failure_is_recorded_with_the_reason_of_the_run():
@@ -47,7 +47,7 @@ def test_a_failure_is_recorded_with_the_reason_of_the_run():
     scheduler.run_job("j")
     scheduler.run_pending()
     (run,) = scheduler.get_runs("j")
-    assert (run.status, run.reason, run.error) == ("failed", "manual", "no")
+    assert (run.status, run.reason, run.error) == ("failed", None, "no")
 
 
 def test_it_counts_as_one_of_the_runs_that_may_be_under_way(stores):
@@ -63,7 +63,7 @@ def test_it_counts_as_one_of_the_runs_that_may_be_under_way(stores):
     scheduler.run_job("j")
     scheduler.run_pending()
     assert len(gate.held) == 1
-    assert outcomes(scheduler)[:2] == [("succeeded", "manual", 1), ("skipped", "max_instances", 1)]
+    assert outcomes(scheduler)[:2] == [("succeeded", None, 1), ("skipped", "max_instances", 1)]
 
 
 def test_a_paused_job_runs_and_stays_paused(stores):
@@ -71,7 +71,7 @@ def test_a_paused_job_runs_and_stays_paused(stores):
     scheduler.add_job(int, "interval", minutes=1, id="j", next_run_time=None)
     scheduler.run_job("j")
     scheduler.advance(minutes=2)
-    assert outcomes(scheduler) == [("succeeded", "manual", 1)]
+    assert outcomes(scheduler) == [("succeeded", None, 1)]
     assert scheduler.get_job("j").next_run_time is None
 
 
@@ -81,10 +81,10 @@ def test_a_paused_scheduler_starts_it_when_it_is_resumed():
     scheduler.pause()
     scheduler.run_job("j")
     scheduler.advance(minutes=1)
-    assert outcomes(scheduler) == [("claimed", "manual", 1)]
+    assert outcomes(scheduler) == [("claimed", None, 1)]
     scheduler.resume()
     scheduler.run_pending()
-    assert outcomes(scheduler) == [("succeeded", "manual", 1)]
+    assert outcomes(scheduler) == [("succeeded", None, 1)]
 
 
 def test_what_was_asked_for_and_not_started_is_cancelled_by_a_shutdown():

@@ -8,6 +8,7 @@ import pytest
 
 from rota.codec.files import decode_job, encode_job
 from rota.codec.jobs import JobFormat
+from rota.core.extras import Extra
 from rota.core.run import Run
 from rota.core.states import QUARANTINED
 from rota.errors import ConfigurationError, JobValueError
@@ -138,7 +139,7 @@ def test_what_is_no_text_in_the_place_of_a_signed_one_is_never_accepted(part, va
 
 def run_of():
     run = Run("job", 1_000_000, 1_000_007, executor="default")
-    run.reason = "manual"
+    run.extra = Extra("manual")
     return run
 
 
@@ -161,12 +162,14 @@ def test_a_signed_run_is_accepted_by_each_key_that_is_known():
         *(("nominal", value) for value in (1_000_001, None, "x")),
         *(("due", value) for value in (1_000_008, None)),
         *(("executor", value) for value in ("sandbox", None, 5)),
-        *(("reason", value) for value in (None, "other", 5)),
+        *(("origin", value) for value in ("schedule", "other", 5)),
+        *(("args", value) for value in ("[1]", "", 5)),
+        ("kwargs", "{}"),
     ],
 )
 def test_a_run_that_was_changed_is_refused(part, value):
     run = signed_run(KEY)
-    setattr(run, part, value)
+    setattr(run.extra if hasattr(run.extra, part) else run, part, value)
     assert "does not fit" in Signer([KEY]).run_refusal(run)
 
 

@@ -94,9 +94,9 @@ def test_each_state_in_a_table_has_a_row_of_its_own_and_can_be_reached(
     assert set(table) - reached <= {states.NEW}
 
 
-def test_each_end_of_a_run_is_final_and_follows_a_claim() -> None:
+def test_each_end_of_a_run_follows_a_claim_and_only_waiting_follows_it() -> None:
     for state in states.END_STATES:
-        assert states.RUN_TRANSITIONS[state] == {}
+        assert set(states.RUN_TRANSITIONS[state]) == {states.WAITING}
         assert state in states.RUN_TRANSITIONS[states.CLAIMED]
 
 

@@ -119,7 +119,7 @@ def test_a_run_that_is_asked_for_is_executed_by_the_one_that_runs_jobs(
         (runner if by == "the one that runs jobs" else asking).run_job("j")
         assert executed.wait(20)
         (run,) = asking.get_runs()
-        assert (run.status, run.reason, run.attempt) == ("succeeded", "manual", 1)
+        assert (run.status, run.origin, run.attempt) == ("succeeded", "manual", 1)
     finally:
         asking.shutdown()
         runner.shutdown()

@@ -24,7 +24,7 @@ from ..util import obj_to_ref
 from .bounds import CACHE_SIZE, MAX_TEXT, TooMuch, check_job
 from .callables import callable_of
 from .damaged import DAMAGED, EARLIEST, LATEST, MOST, MOST_VERSION, is_sound_job, mended_job
-from .options import marks_of, options_of, set_options
+from .options import is_marked, marks_of, options_of, set_options
 from .pickles import PICKLED, load_pickled, pickled
 from .triggers import plain_text, plain_trigger, trigger_of, trigger_spec
 from .unrestored import UnrestoredArgs, UnrestoredKwargs, UnrestoredTrigger, keep_call, unrestored
@@ -170,10 +170,8 @@ class JobFormat:
         finally:
             if token is not None:
                 reset_judge(token)
-        rare = job._rare
-        if job.policy is DEFAULT_POLICY and not rare.tags and rare.metadata is None:
-            options = "{}"
-        else:
+        options = "{}"
+        if job.policy is not DEFAULT_POLICY or is_marked(job):
             options = to_text({**options_of(job.policy), **marks_of(job)}, "options")
         if len(trigger) + len(args) + len(kwargs) > MAX_TEXT:  # rare
             try:

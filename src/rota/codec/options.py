@@ -34,6 +34,12 @@ def options_of(policy: Policy) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value != _DEFAULTS.get(name)}
 
 
+def is_marked(job: Job) -> bool:
+    """Whether a job has tags or metadata."""
+    rare = job._rare
+    return bool(rare.tags or rare.metadata)
+
+
 def marks_of(job: Job) -> dict[str, Any]:
     """Return the tags and the metadata of a job, as far as there are any."""
     return {name: value for name in MARKS if (value := getattr(job, name))}

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from .run import Run
+    #: parts of one run that are to be kept: job id, nominal time, and text (None: not any more) by name
+    RunParts = tuple[str, int, Mapping[str, str | None]]
 
 #: The names of parts.
 LOG, NOTE, PROGRESS, BEAT = "log", "note", "progress", "beat"
@@ -84,7 +85,7 @@ def part_of_attempt(attempt: Attempt) -> tuple[str, str]:
     return f"{_ATTEMPT}{attempt.number}", dumps(kept, ensure_ascii=False, separators=(",", ":"))
 
 
-def last_attempt(run: Run) -> Attempt:
+def last_attempt(run: Any) -> Attempt:
     """Return the attempt that a record itself tells of."""
     attempt = Attempt(run.attempt, run.status, run.owner)
     attempt.started_at, attempt.finished_at = run.started_at, run.finished_at
@@ -95,7 +96,7 @@ def last_attempt(run: Run) -> Attempt:
     return attempt
 
 
-def attempts_of(run: Run, parts: Mapping[str, str]) -> list[Attempt]:
+def attempts_of(run: Any, parts: Mapping[str, str]) -> list[Attempt]:
     """Return the attempts of a run that are known, oldest first; the last is what its record says.
 
     :param parts: the parts that are kept of the run; what cannot be read is left out

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from json import dumps, loads
 
-from .run import MANUAL
+from .states import MANUAL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .run import Run
 
 #: Where a run comes from.
 SCHEDULE, AFTER, BACKFILL = "schedule", "after", "backfill"
@@ -90,7 +89,7 @@ _TEXT: dict[str, type] = {
 }
 
 
-def extra_of(run: Run) -> Extra:
+def extra_of(run: Any) -> Extra:
     """Return what a run has beside its record; a run that has nothing gets something to write into."""
     extra: Extra | None = getattr(run, "extra", None)
     if extra is None:
@@ -105,7 +104,7 @@ def text_of(extra: Extra) -> str | None:
 
 
 def tell(
-    run: Run, origin: object, not_before: object, cancel: object, text: object, reason: object = None
+    run: Any, origin: object, not_before: object, cancel: object, text: object, reason: object = None
 ) -> None:
     """Set what a run has beside its record to what a store keeps of it; what is damaged is as if it were not there.
 

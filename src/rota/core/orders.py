@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+#: How long a request to a node and its answer are kept (microseconds), and the longest answer (bytes as UTF-8).
+REQUESTS_KEPT = 60 * 1_000_000
+LONGEST_ANSWER = 64 * 1024
+
+
 class Request:
     """A question that only one node can answer.
 

@@ -118,15 +118,16 @@ def sort_out(
             if run.owner not in (None, node):
                 run.attempt += 1
             run.owner, run.claimed_at, run.started_at = node, now, None
-        run.job = job
-        if job is not None and job_for is not None and getattr(run, "extra", None) is not None:
-            _give_arguments(run, job, job_for, now)
+        _give_job(run, job, job_for, now)
         changed.append(run)
     return changed
 
 
-def _give_arguments(run: Run, job: Job, job_for: Callable[[Run, Job], Job], now: int) -> None:
-    """Give a run that was taken its own arguments; if they cannot be restored, it is lost."""
+def _give_job(run: Run, job: Job | None, job_for: Callable[[Run, Job], Job] | None, now: int) -> None:
+    """Give a run its job, with its own arguments if it has any; if these cannot be restored, it is lost."""
+    run.job = job
+    if job is None or job_for is None or getattr(run, "extra", None) is None:
+        return
     try:
         run.job = job_for(run, job)
     except Exception as exc:  # what is stored may be anything

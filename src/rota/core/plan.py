@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from ..clock import HELD, SECOND
 from ..interrupts import is_interrupt
-from .run import MANUAL, Run
-from .states import ACTIVE, ENDED, MISSED, QUARANTINED, SKIPPED, end
+from .run import Run
+from .states import ACTIVE, ENDED, MANUAL, MISSED, QUARANTINED, SKIPPED, end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def once_more(job: Job, now: int, taken: Collection[int] = ()) -> Decision:
 
     decision = Decision(job)
     key = now
-    while key < now + KEY_STEPS and (key in taken or _is_time_of(job, key)):
+    while key < now + KEY_STEPS and (key in taken or is_time_of(job, key)):
         key += 1
     run = Run(job.id, key, now, job, job.executor)
     run.extra = Extra(MANUAL)
@@ -113,7 +113,7 @@ def once_more(job: Job, now: int, taken: Collection[int] = ()) -> Decision:
     return decision
 
 
-def _is_time_of(job: Job, instant: int) -> bool:
+def is_time_of(job: Job, instant: int) -> bool:
     """Whether an instant is, or may become, a nominal time of a job: on its trigger's grid, or that of its pending time."""
     pending = job.next_nominal
     if instant == pending:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from hashlib import blake2b
 from json import dumps, loads
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from ..clock import HELD, instant
 from ..errors import QueryError
@@ -239,6 +239,19 @@ class Page(Generic[Item]):
     cursor: str | None = None
     looked_at: int = 0
     searched_back_to: datetime | None = None
+
+
+class Part(NamedTuple, Generic[Item]):
+    """What a store has found among the next jobs or records after a key.
+
+    :ivar found: what matches, in order
+    :ivar last: the key of the last one that was looked at; None: nothing comes after these
+    :ivar looked_at: how many were looked at
+    """
+
+    found: list[Item]
+    last: tuple[Any, ...] | None
+    looked_at: int
 
 
 class Count(int):

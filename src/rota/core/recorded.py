@@ -9,7 +9,7 @@ from ..clock import HELD
 from ..interrupts import is_interrupt
 from ..texts import error_text, shortened
 from .plan import latest, quarantined_instead, record_of
-from .run import MANUAL
+from .states import MANUAL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
             """Return the current instant."""
 
 
-#: The origin of a run that somebody asked for, apart from the schedule.
-MANUAL = "manual"
-
 #: Strings and integers up to these lengths are kept as they are.
 _SHORT = 1_000
 _FEW_BITS = 64

@@ -94,10 +94,14 @@ LOST = "lost"
 #: a store knows.
 WITHHELD = "withheld"
 
+#: The origin of a run that somebody asked for, apart from the schedule.
+MANUAL = "manual"
+
 #: The states in which a run can end; each run ends in exactly one.
 END_STATES = (SUCCEEDED, FAILED, MISSED, SKIPPED, TIMED_OUT, CANCELLED, LOST)
 
-#: What may follow each state of a run, and why. Nothing follows an end, unless somebody asks for the run once more.
+#: What may follow each state of a run, and why. A run that has ended ends no second time; it may be
+#: asked for once more.
 RUN_TRANSITIONS: dict[str, dict[str, str]] = {
     CLAIMED: {
         SUCCEEDED: "the job returned",
@@ -108,7 +112,7 @@ RUN_TRANSITIONS: dict[str, dict[str, str]] = {
         CANCELLED: "it was stopped before or while it ran, or its job was removed before it started",
         LOST: "its node died, or its store was replaced",
         WITHHELD: "its node's lease was not renewed when it was to start",
-        WAITING: "its node gives it back until later",
+        WAITING: "it is asked for, or its node gives it back until later",
     },
     WAITING: {
         CLAIMED: "its time has come, and a node takes it",

@@ -116,7 +116,7 @@ class Engine:
         state.completions.offload = self._offload if store.does_io else self._soon
         self._passes[state] = StorePass(self.outlet, state, self._capacity, self._watch, self.node)
         self._keep({**self.stores, alias: state}, self.leaving)
-        self.outlet.listen_to(store)
+        self.outlet.listen_to(store, state.asked.tell)
 
     def begin_removal(self, alias: str) -> StoreState | None:
         """Claim nothing more from a store; what runs still ends in it. Return its state, None if there is no such store."""

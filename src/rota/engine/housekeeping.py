@@ -59,6 +59,7 @@ class Housekeeping:
         "earliest",
         "looked_at",
         "overdue",
+        "resumed",
         "to_forget",
         "to_heal",
     )
@@ -81,6 +82,8 @@ class Housekeeping:
         self._wanted = False
         #: jobs that were found to be damaged, and are to be quarantined by the pass
         self.damaged: list[Job] = []
+        #: jobs whose pause is over, for the pass to let go on
+        self.resumed: list[Job] = []
         #: the earliest due time, as far as is known (instant)
         self.earliest: int | None = None
         #: how many due jobs wait for each executor alias, and when that was looked up (monotonic microseconds)
@@ -147,6 +150,12 @@ class Housekeeping:
                 self._outlet.dispatch(JobEvent(EVENT_JOB_RESTORED, job.id, self._alias))
             yield None
         self.to_heal = 0
+        if type(self._store).claim is not BaseJobStore.claim:  # a store of eight methods keeps no pauses
+            from .pauses_over import over  # import time
+
+            for paused in over(self._store):
+                self.resumed += paused
+                yield None
         for jobs, runs in in_steps(self._store, "mend", now):
             self.damaged += jobs
             for run in runs:

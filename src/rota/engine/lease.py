@@ -300,6 +300,10 @@ class Lease:
             return True
         return self._may_rescue_more(in_hand) or self._clock.monotonic() - self._looked_at >= self.every
 
+    def look_later(self) -> None:
+        """Take note that the store was not looked through for runs to take, as none may be taken now."""
+        self._looked_at = self._clock.monotonic()
+
     def rescue(self, now: int, room: Mapping[str, int], in_hand: Collection[tuple[str, int]]) -> list[Run]:
         """Take over the runs of dead nodes, those that nobody has, and those of this node whose claim was answered by an error."""
         moved = self._store.measure_clock()

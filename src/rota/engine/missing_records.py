@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from ..core.plan import Decision
 from ..core.recorded import is_recorded
-from ..core.run import MANUAL, Run
+from ..core.run import Run
+from ..core.states import MANUAL
 from ..errors import StoreConflictError
 from ..interrupts import is_interrupt
 

@@ -73,7 +73,15 @@ class Outlet:
         """Return the monotonic microseconds without those in which the machine slept, and no host could make a pass."""
         return self.clock.monotonic() - self.clock.slept()
 
-    def listen_to(self, store: BaseJobStore) -> None:
-        """Have a store wake the host when others have changed something that is due soon."""
+    def listen_to(self, store: BaseJobStore, told: Callable[[], None]) -> None:
+        """Have a store wake the host when others have changed something that is due soon.
+
+        :param told: called before: what is asked of this node has to be looked at
+        """
         if self.runs_jobs:
-            store.on_wake(self.wake)
+
+            def wake() -> None:
+                told()
+                self.wake()
+
+            store.on_wake(wake)

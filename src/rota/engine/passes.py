@@ -107,6 +107,15 @@ class StorePass:
         self._watch_clock()
         lease = state.lease
         pause = None if lease is None else self._keep(lease, claims)
+        asked = state.asked
+        if asked.told and (lease is None or lease.renewed_at is not None):
+            from .asked import look  # import time: schedulers of one process are rarely asked anything
+
+            look(outlet, state, self._node_id(), self._room())
+        if asked.draining:
+            claims = False
+        elif asked.next_waiting is not None and claims and pause is None:
+            self._take_waiting()
         if not claims:
             state.housekeeping.look_if_wanted(tuple(outlet.executors))
             return self._measure_in_time() if lease is None else lease.wait(False)
@@ -125,9 +134,38 @@ class StorePass:
         if state.completions.withheld:
             start_withheld(self._outlet, state, lease)
         pause = lease.wait_for_the_others()
-        if claims and pause is None and lease.wants_rescue(in_hand):
-            self._rescue(lease)
+        if lease.wants_rescue(in_hand):
+            state.asked.told = True  # as often as this
+            if not claims or state.asked.draining:
+                lease.look_later()
+            elif pause is None:
+                self._rescue(lease)
         return pause
+
+    def _node_id(self) -> str:
+        lease = self._state.lease
+        return self._node if lease is None else lease.node
+
+    def _room(self) -> dict[str, int]:
+        return {alias: self._capacity.of(alias, any_room=True) for alias in list(self._outlet.executors)}
+
+    def _take_waiting(self) -> None:
+        """Start the runs that have waited for their time, as far as there is room."""
+        state, outlet = self._state, self._outlet
+        from .asked import take, wait  # rare
+
+        if wait(outlet, state):
+            return
+        permission = None if state.lease is None else state.lease.permission
+        taken = []
+        for run in take(outlet, state, self._node_id(), self._room()):
+            if run.ended:
+                outlet.logger.warning("Run %r is %s: %s", run, run.status, run.reason)
+                announce(outlet, state.alias, run, EVENT_OF_STATUS[run.status])
+            else:
+                run.permission = permission
+                taken.append(run)
+        hand_over(outlet, state, taken)
 
     def _serve(self) -> float | None:
         """Claim and hand out what is due, as far as there is room; return the seconds until the next look."""
@@ -210,8 +248,21 @@ class StorePass:
             damaged, state.housekeeping.damaged = state.housekeeping.damaged, []
             now = store.now()
             self._carry_out(self._plan(damaged, now), now)
+        if state.housekeeping.resumed:
+            from .pauses_over import resumed  # rare
+
+            paused, state.housekeeping.resumed = state.housekeeping.resumed, []
+            now = store.now()
+            self._carry_out(list(resumed(paused, now)), now)
+            wait = 0.0
         if pause is not None:
             wait = pause if wait is None else min(wait, pause)
+        if state.asked.next_waiting is not None:
+            from .asked import wait as left_until  # rare
+
+            left = left_until(self._outlet, state)
+            if left is not None:
+                wait = left if wait is None else min(wait, left)
         if state.lease is not None:
             left = state.lease.wait(True)
             wait = left if wait is None else min(wait, left)
@@ -344,7 +395,7 @@ class StorePass:
     def _rescue(self, lease: Lease) -> None:
         """Take over the runs of nodes that did not renew their lease, and hand them to the executors."""
         state = self._state
-        room = {alias: self._capacity.of(alias, any_room=True) for alias in list(self._outlet.executors)}
+        room = self._room()
         permission = lease.permission
         rescued = lease.rescue(state.store.now(), room, state.completions.in_hand or {})
         if lease.left_over:

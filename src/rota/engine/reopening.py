@@ -33,7 +33,7 @@ def reopen(outlet: Outlet, state: StoreState) -> None:
     store, lease, completions = state.store, state.lease, state.completions
     completions.refusals.reopened += 1
     store.reopen()
-    outlet.listen_to(store)
+    outlet.listen_to(store, state.asked.tell)
     state.skipping.clear()
     if lease is not None:
         in_hand = dict(completions.in_hand or {})

@@ -5,24 +5,16 @@ It claims through the port; it hands nothing to executors.
 
 from __future__ import annotations
 
-from ..clock import SECOND
-from ..core.states import CANCELLED, end
+from ..core.states import CANCELLED, MANUAL, end, wait
 from ..events import EVENT_JOB_CANCELLED
-from ..util import new_node_id
 from .announcements import announce
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ..core.plan import Decision
     from ..core.run import Run
-    from ..jobstores.base import BaseJobStore
     from .outlet import Outlet
     from .store_state import StoreState
-
-#: How long asking may take before others may rescue the run (microseconds).
-LEASE = 15 * SECOND
 
 
 def request(state: StoreState, node: str, decision: Decision) -> bool:
@@ -33,28 +25,29 @@ def request(state: StoreState, node: str, decision: Decision) -> bool:
         decision has no run any more
     """
     if state.store.durable:
-        if not _leave_to_others(state.store, decision):
-            return False
-        if state.lease is not None:
-            state.lease.asked = True
-    else:
-        if not state.store.claim([decision], node, state.store.now()) or not decision.runs:
-            return False
-        state.requested.extend(decision.runs)
+        (run,) = decision.runs
+        decision.runs = open_run(state, run)
+        return bool(decision.runs)
+    if not state.store.claim([decision], node, state.store.now()) or not decision.runs:
+        return False
+    state.requested.extend(decision.runs)
     return True
 
 
-def _leave_to_others(store: BaseJobStore, decision: Decision) -> bool:
-    """Claim a run and give it back unstarted, so that the first node with room takes it, as after a shutdown."""
-    node = new_node_id()
-    store.renew(node, store.now(), LEASE)
-    given_back: Sequence[Run] = ()
-    try:
-        if store.claim([decision], node, store.now()):
-            given_back = decision.runs
-    finally:
-        store.leave(node, given_back, store.now())
-    return bool(given_back)
+def open_run(state: StoreState, run: Run) -> list[Run]:
+    """Have a run wait for its time, for any node; return it, or the one of the same key; nothing if its key was taken."""
+    from ..core.extras import extra_of  # rare
+
+    now = state.store.now()
+    extra = extra_of(run)
+    extra.waiting_for = MANUAL
+    if extra.not_before is None:
+        extra.not_before = now
+    wait(run)
+    run.attempt = 0
+    opened = state.store.open_runs([run], now)
+    state.asked.tell()
+    return opened
 
 
 def cancel(outlet: Outlet, state: StoreState) -> None:

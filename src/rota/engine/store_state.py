@@ -16,7 +16,8 @@ from .housekeeping import Housekeeping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from typing import Any
 
     from ..core.run import Run
     from ..jobstores.base import BaseJobStore
@@ -25,11 +26,36 @@ if TYPE_CHECKING:
     from .renewals import Renewals
 
 
+class Asked:
+    """What others ask of this node in one store, as far as it knows; see :mod:`rota.engine.asked`.
+
+    :ivar bool told: True: the next pass asks the store, as somebody has said something
+    :ivar int | None next_waiting: when the earliest waiting run may start (instant), as far as is known
+    :ivar bool draining: whether this node is to claim nothing more here
+    :ivar bool outdated: whether the store has a newer layout than this node knows
+    :ivar said: what this node has said of itself
+    :ivar int again_at: until when waiting runs that could not start are left alone (monotonic microseconds)
+    """
+
+    __slots__ = ("again_at", "draining", "next_waiting", "outdated", "said", "told")
+
+    def __init__(self) -> None:
+        self.told = self.draining = self.outdated = False
+        self.next_waiting: int | None = None
+        self.said: Mapping[str, Any] | None = None
+        self.again_at = 0
+
+    def tell(self) -> None:
+        """Have the next pass ask the store. Thread-safe."""
+        self.told = True
+
+
 class StoreState:
     """What the engine remembers about one store: its completions, its lease, and its back-off after errors."""
 
     __slots__ = (
         "alias",
+        "asked",
         "back_off",
         "clocks",
         "completions",
@@ -54,6 +80,8 @@ class StoreState:
 
     def __init__(self, outlet: Outlet, alias: str, store: BaseJobStore, lease: Lease | None) -> None:
         self.alias = alias
+        #: what others ask of this node here
+        self.asked = Asked()
         self.back_off = BackOff(outlet, alias)
         self.store = store
         #: None for a store that dies with the process

@@ -126,6 +126,12 @@ class BaseExecutor(ABC):
     def cancel(self) -> None:  # noqa: B027  # an executor that cannot cancel has nothing to do
         """Ask the runs that are under way to stop, and end those that have not started as cancelled."""
 
+    def cancel_run(self, run: Run) -> None:  # noqa: B027  # a thread is asked by the flag alone
+        """Have a run stop that is asked to (``run.cancelled`` is set): a coroutine or greenlet is cancelled.
+
+        :param run: a run that was handed to this executor; one that it does not have any more is left alone
+        """
+
     def forked(self) -> None:
         """Forget the runs and the locks of the parent process; called in a forked child."""
         self.__dict__.pop("_own_submissions", None)

@@ -68,6 +68,17 @@ class GeventExecutor(NativeExecutor):
         """Kill the greenlets that have begun and cancel the coroutines; the others end as cancelled."""
         self._on_hub(self._cancel_all)
 
+    def cancel_run(self, run: Run) -> None:
+        """Kill the greenlet that has a run in hand, or cancel its coroutine."""
+        self._on_hub(self._cancel_run, run)
+
+    def _cancel_run(self, run: Run) -> None:
+        for greenlet, current in list(self._greenlets.items()):
+            if current is run:
+                greenlet.kill(block=False)
+        if self._loop_thread is not None:
+            self._loop_thread.cancel_run(run)
+
     def _on_hub(self, call: Callable[..., None], *args: Any) -> None:
         """Call something on the hub's thread: at once if this is it, else soon."""
         if _native_ident() == self._thread:

@@ -141,6 +141,10 @@ class LoopExecutor(NativeExecutor):
             self._abandon()
         self._threads.cancel()
 
+    def cancel_run(self, run: Run) -> None:
+        """Cancel the task of a run; a plain function in a thread is asked by its flag alone."""
+        self._on_loop(partial(self._tasks.cancel_run, run))
+
     def carry(self, run: Run, coroutine: Coroutine[Any, Any, Any], done: Done) -> None:
         """Await on the loop what a plain function returned in its thread."""
         if not self._on_loop(partial(self._await, run, coroutine, done)):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from contextvars import Context
+from functools import partial
 from os import getpid
 from threading import Lock, Thread, current_thread
 
@@ -98,6 +99,15 @@ class LoopThread:
         for running in loops:
             running.cancel_all()
 
+    def cancel_run(self, run: Run) -> None:
+        """Cancel the coroutine of a run, if it is under way."""
+        if self._pid != getpid():
+            return
+        with self._lock:
+            loops = [*self._ending, *([] if self._running is None else [self._running])]
+        for running in loops:
+            running.cancel_run(run)
+
     def stop(self, wait: bool = True, cancel: bool = True) -> None:
         """End the thread.
 
@@ -159,6 +169,9 @@ class _RunningLoop:
 
     def cancel_all(self) -> None:
         self._call(self._cancel_all)
+
+    def cancel_run(self, run: Run) -> None:
+        self._call(partial(self.tasks.cancel_run, run))
 
     def stop(self, cancel: bool) -> None:
         self.cancel_at_end = cancel

@@ -87,6 +87,11 @@ class ThreadPoolExecutor(WorkerPool):
         if self._loop_thread is not None:
             self._loop_thread.cancel_all()
 
+    def cancel_run(self, run: Run) -> None:
+        """Cancel a run's coroutine; a plain function in a thread is asked by its flag alone."""
+        if self._loop_thread is not None:
+            self._loop_thread.cancel_run(run)
+
     def _work(self, index: int, queue: Items) -> None:
         initializer: Callable[..., Any] | None = self._options.get("initializer")
         if initializer is not None:

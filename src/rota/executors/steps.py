@@ -200,6 +200,9 @@ def record_failure(run: Run, exc: BaseException, now: int, logger: GuardedLogger
     A run that was asked to stop and raises what it was stopped by has been cancelled. A CancelledError that a job gets from
     something it waits for, while nobody asked it to stop, is a failure like any other.
     """
+    extra = getattr(run, "extra", None)
+    if extra is not None and extra.cancel is not None:  # whatever it raises, it was asked to stop
+        return end(run, CANCELLED, extra.cancel, now)
     if is_stopped_by(run, exc):
         return end(run, CANCELLED, "cancelled while it was running", now)
     if issubclass(type(exc), CommandStoppedError):

@@ -77,6 +77,12 @@ class Tasks:
             cancel_group(entry[0])
             task.cancel()
 
+    def cancel_run(self, run: Run) -> None:
+        """Cancel the task that carries out a run, if there is one."""
+        for task, entry in list(self.entries.items()):
+            if entry[0] is run:
+                task.cancel()
+
     def take_all(self) -> list[Entry]:
         """Take out what is under way and return it; nobody hears of these tasks any more."""
         left = list(self.entries.values())

@@ -106,6 +106,10 @@ class TwistedExecutor(NativeExecutor):
             cancel_group(current)
         self._reactor.callFromThread(self._tasks.cancel_all)
 
+    def cancel_run(self, run: Run) -> None:
+        """Cancel the coroutine of a run; a plain function in a thread is asked by its flag alone."""
+        self._reactor.callFromThread(self._tasks.cancel_run, run)
+
     def _finish(self, run: Run, done: Done) -> None:
         with self._changed:
             self._room.ended[0] += 1

@@ -181,6 +181,8 @@ class EightMethodsLedger(MemoryLedger):
             self.running[decision.job.id] = self.running.get(decision.job.id, 0) + len(decision.runs)
         if now > self.claimed_until:
             self.claimed_until = now
+        for record in decision.records:
+            self.claimed_until = max(self.claimed_until, record.last)
         self.record(decision.records, node)
 
     def _release(self, store: Store, job_id: str) -> None:

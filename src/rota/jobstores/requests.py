@@ -12,10 +12,6 @@ if TYPE_CHECKING:
     from ..core.orders import Orders
     from ..core.run import Run
 
-#: How long a request to a node and its answer are kept (microseconds), and the longest answer (bytes as UTF-8).
-REQUESTS_KEPT = 60 * 1_000_000
-LONGEST_ANSWER = 64 * 1024
-
 
 class TakesRequests:
     """What somebody may ask of a store beside the schedules. Each method is one atomic step."""
@@ -123,9 +119,9 @@ class TakesRequests:
         return request(self, node, kind, now, subject)
 
     def answer(self, id: str, text: str, now: int) -> None:
-        """Answer a request; one that is gone, after :data:`REQUESTS_KEPT`, is forgotten.
+        """Answer a request; one that is gone, after :data:`~rota.core.orders.REQUESTS_KEPT`, is forgotten.
 
-        :param text: the answer, :data:`LONGEST_ANSWER` bytes at most
+        :param text: the answer, :data:`~rota.core.orders.LONGEST_ANSWER` bytes at most
         """
         from .requests_in_memory import answer  # rare
 

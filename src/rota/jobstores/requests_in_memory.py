@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from ..core.details import cut
 from ..core.extras import extra_of, keeps_place
-from ..core.orders import Orders, Request
+from ..core.orders import LONGEST_ANSWER, REQUESTS_KEPT, Orders, Request
 from ..core.states import CLAIMED, WAITING
 from ..core.waiting import KEY_HOLDS, Taking, cancelled, given_back, opened
 from ..util import new_node_id
-from .requests import LONGEST_ANSWER, REQUESTS_KEPT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,15 +12,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..core.changes import Change
+    from ..core.details import RunParts
     from ..core.durations import Durations
     from ..core.nodes import Node
-    from ..core.queries import Count, JobQuery, Page, RunQuery
+    from ..core.queries import Count, JobQuery, Page, Part, RunQuery
     from ..core.run import Run
     from ..job.handle import Job
-    from .searching import Part
-
-    #: parts of one run that are to be kept: job id, nominal time, and text (None: not any more) by name
-    RunParts = tuple[str, int, Mapping[str, str | None]]
 
 
 class Searchable:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from heapq import nsmallest
 from operator import itemgetter
-from typing import Generic, NamedTuple, TypeVar
+from typing import TypeVar
 
 from ..clock import DAY, HOUR, moment
 from ..core.changes import newest_first
@@ -23,6 +23,7 @@ from ..core.queries import (
     OUTCOMES,
     Count,
     Page,
+    Part,
     RunQuery,
     check_limit,
     cursor_of,
@@ -37,10 +38,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..core.changes import Change
+    from ..core.details import RunParts
     from ..core.queries import JobQuery
     from ..core.run import Run
     from ..job.handle import Job
-    from .searchable import RunParts, Searchable
 
 Item = TypeVar("Item")
 
@@ -57,23 +58,10 @@ _KEYS: dict[str, tuple[type, ...]] = {BY_ID: (str,), BY_NAME: (str, str), BY_DUE
 _RUN_KEY = (int, str)
 
 
-class Part(NamedTuple, Generic[Item]):
-    """What a store has found among the next jobs or records after a key.
-
-    :ivar found: what matches, in order
-    :ivar last: the key of the last one that was looked at; None: nothing comes after these
-    :ivar looked_at: how many were looked at
-    """
-
-    found: list[Item]
-    last: tuple[Any, ...] | None
-    looked_at: int
-
-
 # ------------------------------------------------------------------------------------------------------------- pages
 
 
-def find_jobs(store: Searchable, query: JobQuery, limit: int, cursor: str | None) -> Page[Job]:
+def find_jobs(store: Any, query: JobQuery, limit: int, cursor: str | None) -> Page[Job]:
     """Return a page of jobs; see the port."""
     check_limit(limit)
     place = store._place
@@ -88,7 +76,7 @@ def find_jobs(store: Searchable, query: JobQuery, limit: int, cursor: str | None
     return Page(found, None if last is None else cursor_of(query, place, last), looked_at)
 
 
-def find_runs(store: Searchable, query: RunQuery, limit: int, cursor: str | None) -> Page[Run]:
+def find_runs(store: Any, query: RunQuery, limit: int, cursor: str | None) -> Page[Run]:
     """Return a page of records; see the port."""
     check_limit(limit)
     place = store._place
@@ -102,12 +90,12 @@ def find_runs(store: Searchable, query: RunQuery, limit: int, cursor: str | None
     return page
 
 
-def count_jobs(store: Searchable, query: JobQuery) -> Count:
+def count_jobs(store: Any, query: JobQuery) -> Count:
     """Return how many jobs match; see the port."""
     return _counted(store, lambda key, count: _jobs_with_runs(store, query, key, count))
 
 
-def count_runs(store: Searchable, query: RunQuery) -> Count:
+def count_runs(store: Any, query: RunQuery) -> Count:
     """Return how many records match; see the port."""
     return _counted(store, lambda key, count: store._runs_from(query, key, count))
 
@@ -142,7 +130,7 @@ def _parts(
     while True:
         part = read(after, min(step, LOOKED_AT - looked_at))
         looked_at += part.looked_at
-        yield part._replace(looked_at=looked_at)
+        yield Part(part.found, part.last, looked_at)
         after = part.last
         if after is None or looked_at >= LOOKED_AT or clock.monotonic() - began >= DURATION:
             return
@@ -159,24 +147,21 @@ def _counted(store: Any, read: Callable[[tuple[Any, ...] | None, int], Part[Any]
     return Count(number, part is None or part.last is None)
 
 
-def _jobs_with_runs(
-    store: Searchable, query: JobQuery, after: tuple[Any, ...] | None, count: int
-) -> Part[Job]:
+def _jobs_with_runs(store: Any, query: JobQuery, after: tuple[Any, ...] | None, count: int) -> Part[Job]:
     """Return a part of the jobs whose last runs are as wanted, too."""
-    part = store._jobs_from(query, after, count)
+    part: Part[Job] = store._jobs_from(query, after, count)
     wanted = query.last_runs_wanted
     if wanted and part.found:
         last = store.last_runs([job.id for job in part.found], wanted, OUTCOMES)
-        part = part._replace(found=[job for job in part.found if query.fits(last.get(job.id, ()))])
+        fitting = [job for job in part.found if query.fits(last.get(job.id, ()))]
+        return Part(fitting, part.last, part.looked_at)
     return part
 
 
 # ------------------------------------------------------------------------------------------------------------ counts
 
 
-def run_counts(
-    store: Searchable, since: int, until: int, query: RunQuery | None
-) -> dict[int, dict[str, int]]:
+def run_counts(store: Any, since: int, until: int, query: RunQuery | None) -> dict[int, dict[str, int]]:
     """Return how many records there are by hour and status, as far as a few pages go; see the port."""
     first, end = since - since % HOUR, until - until % HOUR
     asked = RunQuery() if query is None else query

@@ -29,6 +29,7 @@ from .book import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, JobBook
 from .bulk import add_all_pending, add_together
 from .changes import modify, reschedule, resume
 from .config import check_options, context_option, default_policy, read_config, seconds_option
+from .facade import Governs
 from .lifecycle import POLL, Lifecycle
 from .listeners import Listeners, tell
 from .names import no_such
@@ -39,7 +40,7 @@ from .registry import Registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextvars import Context
     from datetime import datetime, timedelta, tzinfo
     from threading import Event
@@ -72,7 +73,7 @@ class _Logger(LoggerAttribute):
             part.log = instance._log
 
 
-class BaseScheduler(metaclass=ABCMeta):
+class BaseScheduler(Governs, metaclass=ABCMeta):
     """Base class of all schedulers.
 
     Options, as keyword arguments or in ``gconfig`` (dotted or nested keys with the prefix ``rota.``;
@@ -589,16 +590,28 @@ class BaseScheduler(metaclass=ABCMeta):
         """
         return reschedule(self._book, job_id, jobstore, trigger, trigger_args)
 
-    def pause_job(self, job_id: str, jobstore: str | None = None) -> Job:
-        """Stop running a job until it is resumed.
+    def pause_job(
+        self,
+        job_id: str,
+        jobstore: str | None = None,
+        note: str | None = None,
+        until: datetime | None = None,
+    ) -> Job:
+        """Stop running a job until it is resumed; what runs goes on, and :meth:`run_job` works.
 
+        :param note: why, in words
+        :param until: when the job goes on by itself (aware datetime; looked at once a minute)
         :return: the changed job
         :raises JobLookupError: if there is no such job
         """
-        return self.modify_job(job_id, jobstore, next_run_time=None)
+        if note is None and until is None:
+            return self.modify_job(job_id, jobstore, next_run_time=None)
+        from .governed import pause  # rare
+
+        return pause(self._book, job_id, jobstore, note, until)
 
     def resume_job(self, job_id: str, jobstore: str | None = None) -> Job | None:
-        """Go on with a job's schedule from now; what was due while it was paused is left out.
+        """Go on with a job's schedule from now; what was due while it was paused is recorded as skipped ("paused").
 
         :return: the changed job, or None if its schedule is over and it was removed
         :raises JobLookupError: if there is no such job
@@ -609,16 +622,28 @@ class BaseScheduler(metaclass=ABCMeta):
             self.remove_job(job_id, jobstore)
         return job
 
-    def run_job(self, job_id: str, jobstore: str | None = None) -> Run:
-        """Have a job run once, now, apart from its schedule, which stays as it is.
+    def run_job(
+        self,
+        job_id: str,
+        jobstore: str | None = None,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        key: str | None = None,
+        not_before: datetime | None = None,
+    ) -> Run:
+        """Have a job run once, now or later, apart from its schedule, which stays as it is.
 
-        The run is one like any other: it counts as one of the job's ``max_instances``, and it is recorded (its ``reason`` is
+        The run is one like any other: it counts as one of the job's ``max_instances``, and it is recorded (its ``origin`` is
         "manual"), with its events; what ran already is repeated. A paused job runs, too. A scheduler that is paused starts the
         run when it is resumed. In a durable store, any node that knows the job's executor may take the run: this one at once,
         others when they renew their leases (every five seconds, unless ``lease`` says otherwise).
 
-        :return: the run as it was asked for. In a durable store that is a record which stays as it is ("claimed"), whoever takes
-            the run: :meth:`get_runs` tells what became of it, and its ``cancel()`` raises
+        :param args: positional arguments of this run, instead of the job's
+        :param kwargs: keyword arguments of this run, instead of the job's
+        :param key: the same key within 24 hours returns the same run of the job, and starts nothing
+        :param not_before: when the run may start (aware datetime); None: now
+        :return: the run as it was asked for. In a durable store that is a record which stays as it is ("waiting"), whoever takes
+            the run: :meth:`get_run` tells what became of it
         :raises JobLookupError: if there is no such job
         :raises MaxInstancesReachedError: if it runs as often as it may already
         :raises JobValueError: if it is quarantined; or signed, and this store has no key
@@ -627,7 +652,7 @@ class BaseScheduler(metaclass=ABCMeta):
         """
         from .manual_runs import run_now  # import time
 
-        return run_now(self._book, job_id, jobstore)
+        return run_now(self._book, job_id, jobstore, args, kwargs, key, not_before)
 
     def remove_job(self, job_id: str, jobstore: str | None = None) -> None:
         """Remove a job; a run that is under way goes on, and its record stays.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from ..core.policy import OPTION_NAMES
-from ..core.states import NEW, QUARANTINED, set_job_state
+from ..core.states import ACTIVE, NEW, PAUSED, QUARANTINED, set_job_state
 from ..errors import JobValueError, OptionTypeError
 from ..job.checks import usable_id
 from ..texts import repr_of
@@ -35,7 +35,26 @@ def modify(book: JobBook, job_id: str, jobstore: str | None, changes: dict[str, 
     options = None
     if not book.is_open:  # for jobs that wait for the start
         options = {name: value for name, value in changes.items() if name in OPTION_NAMES}
-    return book.change(job_id, jobstore, lambda draft: draft._modify(**changes), options)
+    job = book.change(job_id, jobstore, partial(_modified, book, changes), options)
+    if job._home[1] is not None:
+        from .governed import note  # import time: most programs change no jobs
+
+        note(book, job, f"changed: {', '.join(sorted(changes))}")
+    return job
+
+
+def _modified(book: JobBook, changes: dict[str, Any], draft: Job) -> None:
+    """Change a job, which has a new revision then; one that is paused by that keeps the time that it owes."""
+    nominal = draft.next_nominal if draft.state == ACTIVE else None
+    draft._modify(**changes)
+    draft.revision += 1
+    if "next_run_time" in changes:
+        if draft.state != PAUSED:
+            draft.paused = None
+        elif nominal is not None:
+            from ..core.pauses import Pause, text_of  # import time: most programs pause no jobs
+
+            draft.paused = text_of(Pause(nominal, book.now_for(draft)))
 
 
 def reschedule(
@@ -58,22 +77,34 @@ def reschedule(
         store = scheduler._jobstores.get(draft._home[1] or "")
         if store is not None:
             start_by_clock_of(store, draft)
-        _plan_anew(book, draft)  # the new trigger may be the repair that a quarantined job waits for
+        plan_anew(book, draft)  # the new trigger may be the repair that a quarantined job waits for
+        draft.paused = None
+        draft.revision += 1
 
-    return book.change(job_id, jobstore, change)
+    job = book.change(job_id, jobstore, change)
+    if job._home[1] is not None:
+        from .governed import note  # import time: most programs change no jobs
+
+        note(book, job, "rescheduled")
+    return job
 
 
 def resume(book: JobBook, job_id: str, jobstore: str | None) -> Job | None:
     """Go on with a job's schedule from now; return the job, None if its schedule is over: nothing is changed then."""
-    job, _ = book.scheduler._lookup_job(job_id, jobstore)
+    job, alias = book.scheduler._lookup_job(job_id, jobstore)
     if job.state == QUARANTINED:
         _check_restored(job)
     with AskedBy(book.scheduler):
         is_over = job.trigger.first(book.now_for(job)) is None
-    return None if is_over else book.change(job_id, jobstore, partial(_plan_anew, book))
+    if job.paused is not None:
+        from .governed import resume_paused  # import time: most programs pause no jobs
+
+        return resume_paused(book, job, alias, is_over)
+    return None if is_over else book.change(job_id, jobstore, partial(plan_anew, book))
 
 
-def _plan_anew(book: JobBook, draft: Job) -> None:
+def plan_anew(book: JobBook, draft: Job) -> None:
+    """Plan a job from now on."""
     draft.error = None
     set_job_state(draft, NEW)
     book.new_jobs.plan_first(draft, book.now_for(draft))

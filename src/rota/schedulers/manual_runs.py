@@ -7,20 +7,40 @@ from __future__ import annotations
 
 from ..core.plan import once_more
 from ..core.states import QUARANTINED
-from ..engine.requests import request
+from ..engine.requests import open_run, request
 from ..errors import JobValueError, MaxInstancesReachedError, SchedulerNotRunningError
+from ..texts import repr_of
 from ..triggers.base import AskedBy
 from .book import TRIES, changed_all_the_time
+from .searches import instant_of
+
+#: The longest key that a run can be asked for with (characters).
+LONGEST_KEY = 191
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+    from typing import Any
+
     from ..core.plan import Decision
     from ..core.run import Run
+    from ..engine.store_state import StoreState
+    from ..job.handle import Job
     from .book import JobBook
 
 
-def run_now(book: JobBook, job_id: str, jobstore: str | None) -> Run:
-    """Have a job run once, now; return the run as it was asked for."""
+def run_now(
+    book: JobBook,
+    job_id: str,
+    jobstore: str | None,
+    args: Sequence[Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    key: str | None = None,
+    not_before: datetime | None = None,
+) -> Run:
+    """Have a job run once, apart from its schedule; return the run as it was asked for."""
+    waits = not (args is None and kwargs is None and key is None and not_before is None)
     book.require_started("a run by hand")
     scheduler = book.scheduler
     for _ in range(TRIES):
@@ -40,6 +60,13 @@ def run_now(book: JobBook, job_id: str, jobstore: str | None) -> Run:
         taken = scheduler._lookup_jobstore(alias).recorded({job_id: now}).get(job_id, ())
         with AskedBy(scheduler):
             decision = once_more(job, now, {first for first, _, _ in taken})
+        if waits:
+            run = _fill(decision.runs[0], job, args, kwargs, key, not_before)
+            opened = open_run(_state(book, alias), run)
+            if opened:
+                book.wake_host()
+                return opened[0]
+            continue
         if job.running < job.max_instances and _request(book, alias, decision):
             book.log.debug('A run of job "%s" was asked for', job_id)
             run = decision.runs[0]
@@ -53,12 +80,53 @@ def run_now(book: JobBook, job_id: str, jobstore: str | None) -> Run:
     raise changed_all_the_time(job_id)
 
 
+def _fill(
+    run: Run,
+    job: Job,
+    args: Sequence[Any] | None,
+    kwargs: Mapping[str, Any] | None,
+    key: str | None,
+    not_before: datetime | None,
+) -> Run:
+    """Give a run what it was asked for with."""
+    from ..core.extras import extra_of  # import time
+    from ..job.checks import checked_call
+
+    extra = extra_of(run)
+    given: Any = key
+    if given is not None and not (
+        isinstance(given, str) and 0 < len(given) <= LONGEST_KEY and given.isprintable()
+    ):
+        raise JobValueError(
+            f"key must be a printable text of 1 to {LONGEST_KEY} characters, got {repr_of(given)}"
+        )
+    extra.key = key
+    if args is not None or kwargs is not None:
+        extra.args = None if args is None else tuple(args)
+        extra.kwargs = None if kwargs is None else dict(kwargs)
+        checked_call(
+            job.func,
+            job.args if args is None else extra.args,
+            job.kwargs if kwargs is None else extra.kwargs,
+        )
+    if not_before is not None:
+        extra.not_before = instant_of("not_before", not_before)
+    return run
+
+
+def _state(book: JobBook, alias: str) -> StoreState:
+    engine = book.engine
+    if engine is None:
+        raise SchedulerNotRunningError
+    return engine.stores[alias]
+
+
 def _request(book: JobBook, alias: str, decision: Decision) -> bool:
     """Claim the run of a decision; False if the job was changed meanwhile, or runs as often as it may."""
     engine = book.engine
     if engine is None:
         raise SchedulerNotRunningError
-    if not request(engine.stores[alias], engine.node, decision):
+    if not request(_state(book, alias), engine.node, decision):
         return False
     book.wake_host()
     return True

@@ -251,6 +251,10 @@ class MemoryJobStore(BaseJobStore):
                     job.running += 1
                 if decision.records:
                     self._runs.record(decision.records, node)
+                    latest = max(record.last for record in decision.records)
+                    if latest > now:  # of a time to come
+                        self._runs.claimed_until = max(self._runs.claimed_until, latest)
+                        came_back.add(job.id)
                 if job.state != decision.state:
                     job.error = decision.error
                     set_job_state(job, decision.state)

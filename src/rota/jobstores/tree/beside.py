@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...core.changes import Change as Edit
-    from ..searchable import RunParts
+    from ...core.details import RunParts
     from .jobs import Jobs
     from .leases import Leases
     from .port import Entry, Tree

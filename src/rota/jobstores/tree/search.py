@@ -8,11 +8,10 @@ from __future__ import annotations
 from heapq import nsmallest
 
 from ...clock import HELD
-from ...core.queries import BY_DUE, BY_ID, BY_NAME, key_of_job, key_of_run
+from ...core.queries import BY_DUE, BY_ID, BY_NAME, Part, key_of_job, key_of_run
 from ...core.states import ACTIVE, CLAIMED, WAITING
 from ...errors import QueryError
 from .. import searching
-from ..searching import Part
 from .forms import REMOVED, run_in
 from .keys import (
     ACTIVE_RUNS,

@@ -31,15 +31,14 @@ if TYPE_CHECKING:
 
     from ...codec.jobs import JobFormat
     from ...core.changes import Change
+    from ...core.details import RunParts
     from ...core.durations import Durations
     from ...core.nodes import Node
     from ...core.plan import Decision
-    from ...core.queries import JobQuery, RunQuery
+    from ...core.queries import JobQuery, Part, RunQuery
     from ...core.recorded import Recorded
     from ...core.run import Run
     from ...job.handle import Job
-    from ..searchable import RunParts
-    from ..searching import Part
     from .forms import Doc
     from .port import Tree
 

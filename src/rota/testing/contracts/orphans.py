@@ -9,8 +9,7 @@ import pytest
 
 from ...clock import SECOND
 from ...core.plan import once_more
-from ...core.run import MANUAL
-from ...core.states import CANCELLED, CLAIMED, LOST, SUCCEEDED
+from ...core.states import CANCELLED, CLAIMED, LOST, MANUAL, SUCCEEDED
 from .leases import LeaseContract
 from .store_jobs import (
     LEASE,

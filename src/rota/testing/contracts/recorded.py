@@ -9,8 +9,7 @@ import pytest
 
 from ...clock import HELD, SECOND
 from ...core.plan import forgotten, once_more
-from ...core.run import MANUAL
-from ...core.states import CLAIMED, MISSED, QUARANTINED, SKIPPED, SUCCEEDED
+from ...core.states import CLAIMED, MANUAL, MISSED, QUARANTINED, SKIPPED, SUCCEEDED
 from .store_jobs import (
     LEASE,
     NODE,

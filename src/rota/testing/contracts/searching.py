@@ -15,7 +15,9 @@ from ...core.queries import COUNTED, LOOKED_AT, JobQuery, RunQuery
 from ...core.run import fail
 from ...core.states import CLAIMED, FAILED, PAUSED, SKIPPED, SUCCEEDED, succeed
 from ...errors import QueryError
+from .beside import BesideContract
 from .store_jobs import LEASE, NODE, OTHER, START, claim, finish, make_job, other_task
+from .waiting import WaitingContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
     from ...jobstores.base import BaseJobStore
 
 
-class SearchContract:
-    """What can be found in a store, and in which order, while jobs and records come and go."""
+class SearchContract(BesideContract, WaitingContract):
+    """What can be found in a store, and in which order, while jobs and records come and go; what is kept beside them, and waits."""
 
     # -- records -------------------------------------------------------------------------------------------------
 
@@ -309,7 +311,7 @@ class SearchContract:
     @pytest.fixture
     def make_elsewhere(self) -> Callable[[], BaseJobStore]:
         """Return a function that returns a started store on other data: one in memory, unless a subclass says otherwise."""
-        from ...jobstores.memory import MemoryJobStore
+        from ...jobstores.memory import MemoryJobStore  # only here
 
         def make() -> BaseJobStore:
             store = MemoryJobStore()
@@ -321,7 +323,7 @@ class SearchContract:
     def test_a_search_in_vain_ends_after_a_bounded_look_and_goes_on_from_there(
         self, store: BaseJobStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from ...jobstores import searching
+        from ...jobstores import searching  # only here
 
         assert (LOOKED_AT, COUNTED) == (20_000, 10_000)
         _fill(store)
@@ -345,7 +347,7 @@ class SearchContract:
     def test_a_count_is_exact_up_to_a_bound(
         self, store: BaseJobStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from ...jobstores import searching
+        from ...jobstores import searching  # only here
 
         _fill(store)
         monkeypatch.setattr(searching, "COUNTED", 20)

@@ -41,7 +41,6 @@ from ...core.states import (
 )
 from ...errors import ConflictingIdError, JobLookupError
 from ...triggers.interval import IntervalTrigger
-from .beside import BesideContract
 from .clocks import ClockContract
 from .overridden import OverriddenContract
 from .recorded import RecordedTimesContract
@@ -61,7 +60,6 @@ from .store_jobs import (
     statuses,
     task,
 )
-from .waiting import WaitingContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,13 +69,7 @@ if TYPE_CHECKING:
 
 
 class JobStoreContract(
-    RecordContract,
-    RecordedTimesContract,
-    SearchContract,
-    BesideContract,
-    WaitingContract,
-    ClockContract,
-    OverriddenContract,
+    RecordContract, RecordedTimesContract, SearchContract, ClockContract, OverriddenContract
 ):
     """What every job store with a ledger of its own must do."""
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from ...clock import SECOND
 from ...core.extras import RETRY, SNOOZED, Extra
-from ...core.run import MANUAL, Run
-from ...core.states import CANCELLED, CLAIMED, ENDED, SKIPPED, SUCCEEDED, WAITING
+from ...core.orders import REQUESTS_KEPT
+from ...core.run import Run
+from ...core.states import CANCELLED, CLAIMED, ENDED, MANUAL, SKIPPED, SUCCEEDED, WAITING
 from ...core.waiting import KEY_HOLDS
-from ...jobstores.requests import REQUESTS_KEPT
 from .store_jobs import (
     LEASE,
     MARGIN,
@@ -90,7 +90,7 @@ class WaitingContract:
         assert due_ids(store) == ["job"]
 
     def test_waiting_runs_are_found_by_their_status_and_origin(self, store: BaseJobStore) -> None:
-        from ...core.queries import RunQuery
+        from ...core.queries import RunQuery  # only here
 
         store.add_job(make_job())
         store.open_runs([asked_for()], EARLY)
@@ -358,7 +358,7 @@ class SharedWaitingContract:
     def test_r4_a_waiting_run_is_taken_by_one_of_several_nodes(
         self, store: BaseJobStore, other: BaseJobStore
     ) -> None:
-        from .store_jobs import at_once
+        from .store_jobs import at_once  # only here
 
         store.add_jobs([make_job(f"job{number}") for number in range(20)])
         store.open_runs([asked_for(f"job{number}") for number in range(20)], EARLY)
@@ -375,7 +375,7 @@ class SharedWaitingContract:
     def test_the_same_key_at_the_same_time_opens_one_run(
         self, store: BaseJobStore, other: BaseJobStore
     ) -> None:
-        from .store_jobs import at_once
+        from .store_jobs import at_once  # only here
 
         store.add_job(make_job())
         for round in range(5):

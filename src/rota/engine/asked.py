@@ -1,0 +1,112 @@
+"""What others ask of this node in one store: runs that wait for their time, cancelling, draining, questions.
+
+It asks the store now and then, and carries out what it answers; it plans nothing, and waits for no run.
+"""
+
+from __future__ import annotations
+
+from ..clock import SECOND
+from ..core.states import CLAIMED
+from ..executors.base import UNBOUNDED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..core.orders import Orders
+    from ..core.run import Run
+    from .outlet import Outlet
+    from .store_state import StoreState
+
+#: How soon waiting runs that could not start are looked at again (microseconds).
+AGAIN = SECOND // 2
+
+
+def look(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) -> None:
+    """Ask the store, and do what others wish.
+
+    :param node: the id of this node in the store
+    :param room: for each executor alias, how many more runs it takes
+    """
+    asked, store = state.asked, state.store
+    asked.told = False
+    now = store.now()
+    _say(outlet, state, node, room)
+    orders = store.orders(node, now)
+    asked.next_waiting = orders.next_waiting
+    _drain(outlet, state, orders)
+    for job_id, nominal, reason in orders.cancels:
+        run = (state.completions.in_hand or {}).get((job_id, nominal))
+        if run is not None:
+            stop(outlet, state, run, reason)
+    for request in orders.requests:
+        from ..core.details import cut  # rare
+        from ..core.orders import LONGEST_ANSWER
+        from .stacks import stack_of
+
+        store.answer(request.id, cut(stack_of(request.subject), LONGEST_ANSWER), now)
+
+
+def wait(outlet: Outlet, state: StoreState) -> float | None:
+    """Return the seconds until a waiting run has to be looked for, None: none is known."""
+    asked = state.asked
+    if asked.next_waiting is None or asked.draining:
+        return None
+    until = max(asked.next_waiting - state.store.now(), asked.again_at - outlet.clock.monotonic(), 0)
+    return until / SECOND
+
+
+def take(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) -> list[Run]:
+    """Take waiting runs whose time has come; return those, and those that have ended instead."""
+    asked, store = state.asked, state.store
+    runs = store.take_waiting(node, store.now(), room)
+    asked.next_waiting = store.next_waiting()
+    following = asked.next_waiting
+    if following is not None and following <= store.now():  # there is no room, or their jobs are busy
+        asked.again_at = outlet.clock.monotonic() + AGAIN
+    return runs
+
+
+def _say(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) -> None:
+    """Let the others know about this node, if that is not what it has said last."""
+    from os import getpid  # import time
+    from socket import gethostname
+
+    from ..core.nodes import about  # import time
+    from ..version import __version__
+
+    free = {alias: None if left >= UNBOUNDED else left for alias, left in room.items()}
+    saying = about(gethostname(), getpid(), __version__, free, state.store.clock_offset)
+    if saying != state.asked.said:
+        state.store.describe(node, saying, state.store.now())
+        state.asked.said = saying
+
+
+def _drain(outlet: Outlet, state: StoreState, orders: Orders) -> None:
+    asked = state.asked
+    if orders.outdated and not asked.outdated:
+        outlet.logger.error(
+            "Job store %r has a layout that is newer than this version of Rota knows: this node claims nothing more there. "
+            "Update it",
+            state.alias,
+        )
+    asked.outdated = orders.outdated
+    draining = orders.draining or orders.outdated
+    if draining != asked.draining:
+        asked.draining = draining
+        outlet.logger.info("Node %s in job store %r", "drains" if draining else "claims again", state.alias)
+
+
+def stop(outlet: Outlet, state: StoreState, run: Run, reason: str) -> None:
+    """Ask a run that is under way here to stop, once."""
+    from ..core.extras import extra_of  # rare
+
+    extra = extra_of(run)
+    if run.cancelled or run.status != CLAIMED:
+        return
+    extra.cancel = reason
+    run.cancelled = True
+    executor = outlet.executors.get(run.executor)
+    if executor is not None:
+        executor.cancel_run(run)
+    outlet.logger.info("Run %r was asked to stop: %s", run, reason)

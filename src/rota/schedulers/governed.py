@@ -1,0 +1,321 @@
+"""Runs and jobs that somebody governs: asked for, cancelled, left out, paused with a note, put on hold; nodes that drain.
+
+It changes stores through the port, in any thread; what a node does about it is the engine's business.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from ..core.changes import Change
+from ..core.pauses import LONGEST_NOTE, Pause, left_out, pause_of, text_of
+from ..core.plan import Decision, due_time, is_time_of, record_of
+from ..core.states import ACTIVE, CANCELLED, CLAIMED, ENDED, PAUSED, QUARANTINED
+from ..engine.asked import stop
+from ..errors import JobLookupError, JobValueError, OptionTypeError, StoreConflictError
+from ..interrupts import is_interrupt
+from ..texts import repr_of, shortened
+from ..triggers.base import AskedBy
+from ..util import new_node_id
+from .book import TRIES
+from .searches import in_zone, instant_of, store_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+    from typing import Any
+
+    from ..core.run import Run
+    from ..job.handle import Job
+    from ..jobstores.base import BaseJobStore
+    from .book import JobBook
+
+#: What is said of a time that somebody has cancelled before it was due.
+SKIPPED_AHEAD = "skipped ahead"
+#: How long writing a record without a job's turn may take before others may take it over (microseconds).
+LEASE = 15_000_000
+
+
+# ---------------------------------------------------------------------------------------------------------- cancelling
+
+
+def cancel(book: JobBook, job_id: str, nominal: Any, reason: str, jobstore: str | None) -> Run:
+    """Cancel a run, or a time to come; return the record.
+
+    :raises JobLookupError: if there is neither a record nor a job
+    :raises JobValueError: if the instant is no time of the job, or the run has ended
+    """
+    alias, store = store_of(book, jobstore)
+    key = instant_of("nominal", nominal)
+    for _ in range(TRIES):
+        run = store.cancel_run(job_id, key, shortened(reason, LONGEST_NOTE), store.now())
+        if run is None:
+            run = _leave_out(book, alias, store, job_id, key)
+            if run is None:  # it was claimed, or changed, meanwhile
+                continue
+        elif run.status == CLAIMED:
+            _tell(book, alias, run, reason)
+        elif run.status != CANCELLED:
+            raise JobValueError(f"Run {run.id} has ended already: {run.status}")
+        in_zone(book, [run])
+        return run
+    raise StoreConflictError(f'The run of job "{job_id}" is changed by others all the time; try again')
+
+
+def _tell(book: JobBook, alias: str, run: Run, reason: str) -> None:
+    """Have this node stop the run if it has it; else the node that has it sees it when it asks the store."""
+    engine = book.engine
+    state = None if engine is None else engine.stores.get(alias)
+    if engine is None or state is None:
+        return
+    here = run if run.job is not None else (state.completions.in_hand or {}).get((run.job_id, run.nominal))
+    if here is not None:
+        stop(engine.outlet, state, here, reason)
+
+
+def _leave_out(book: JobBook, alias: str, store: BaseJobStore, job_id: str, nominal: int) -> Run | None:
+    """Record a time to come as cancelled; return the record, None if the job was changed meanwhile."""
+    job, _ = book.scheduler._lookup_job(job_id, alias)
+    now, following = store.now(), job.next_nominal
+    with AskedBy(book.scheduler):
+        known = is_time_of(job, nominal)
+        if not known or nominal < (now if following is None else following):
+            raise JobValueError(
+                f'nominal must be a time to come of job "{job_id}" or one that has a record, got {repr_of(nominal)}; '
+                f"its next time is {job.next_run_time}"
+            )
+        decision = _beside(job)
+        record = record_of(job, nominal, nominal, 1, CANCELLED, SKIPPED_AHEAD, now)
+        decision.records.append(record)
+        if nominal == following and job.state == ACTIVE:
+            after = job.trigger.after(nominal, nominal)
+            if after is None:
+                decision.state, decision.next_nominal, decision.next_due = ENDED, None, None
+            else:
+                decision.next_nominal, decision.next_due = after, due_time(job, after)
+    if not write(store, decision) or record not in decision.records:
+        return None
+    book.wake_host()
+    return record
+
+
+def _beside(job: Job) -> Decision:
+    """Return a decision that leaves a job as it is."""
+    decision = Decision(job)
+    decision.next_nominal, decision.next_due = job.next_nominal, job.next_due
+    decision.state, decision.error = job.state, job.error
+    return decision
+
+
+def write(store: BaseJobStore, decision: Decision) -> bool:
+    """Have a store carry out a decision that claims no run, outside the passes; False if its job was changed."""
+    if not store.durable:
+        return bool(store.claim([decision], "", store.now()))
+    node = new_node_id()
+    store.renew(node, store.now(), LEASE)
+    try:
+        return bool(store.claim([decision], node, store.now()))
+    finally:
+        store.leave(node, (), store.now())
+
+
+# ------------------------------------------------------------------------------------------------------------- pausing
+
+
+def pause(book: JobBook, job_id: str, jobstore: str | None, note: str | None, until: datetime | None) -> Job:
+    """Pause a job, with a note and an end of the pause."""
+    text = _checked_note(note)
+    end = None if until is None else instant_of("until", until)
+
+    def change(draft: Job) -> None:
+        before = pause_of(draft)
+        since = draft.next_nominal if draft.state == ACTIVE else before.since
+        if draft.state != QUARANTINED:
+            draft.set_next(None)
+        draft.paused = text_of(
+            Pause(since, book.now_for(draft), end, text, before.hold, None if before.hold is None else False)
+        )
+
+    return edit(book, job_id, jobstore, change, f"paused{f': {text}' if text else ''}")
+
+
+def resume_paused(book: JobBook, job: Job, alias: str | None, is_over: bool) -> Job | None:
+    """Go on with the schedule of a job that was paused, and record what it left out; one on hold stays so.
+
+    :param is_over: whether its schedule has no time to come; None is returned then, and the job is to be removed
+    :raises JobValueError: if the job is on hold
+    """
+    if pause_of(job).hold is not None:
+        raise JobValueError(
+            f'Job "{job.id}" is on hold, and cannot be resumed by itself; release() what was put on hold with it'
+        )
+    settle(book, job, alias, "paused")
+    if is_over:
+        return None
+    from .changes import plan_anew  # import time
+
+    def go_on(draft: Job) -> None:
+        draft.paused = None
+        plan_anew(book, draft)
+
+    return edit(book, job.id, alias, go_on, "resumed")
+
+
+def edit(book: JobBook, job_id: str, jobstore: str | None, change: Callable[[Job], None], what: str) -> Job:
+    """Apply a change to a job that gives it a new revision, and keep what was changed."""
+
+    def revise(draft: Job) -> None:
+        change(draft)
+        draft.revision += 1
+
+    job = book.change(job_id, jobstore, revise)
+    note(book, job, what)
+    return job
+
+
+def note(book: JobBook, job: Job, what: str) -> None:
+    """Keep what an edit has changed of a job; trouble with that does not undo the edit."""
+    alias = job._home[1]
+    store = None if alias is None else book.scheduler._jobstores.get(alias)
+    if store is None:
+        return
+    engine = book.engine
+    who = "" if engine is None else engine.node
+    state = None if engine is None or alias is None else engine.stores.get(alias)
+    if state is not None and state.lease is not None:
+        who = state.lease.node
+    try:
+        store.note_change(job.id, Change(job.revision, store.now(), who, what))
+    except BaseException as exc:
+        if is_interrupt(exc):
+            raise
+        book.log.exception('The edit of job "%s" is made, and could not be kept among its edits', job.id)
+
+
+def settle(book: JobBook, job: Job, alias: str | None, reason: str) -> None:
+    """Record what a paused job owes: the times that it did not run, as skipped. It is still paused then.
+
+    :param reason: "paused" or "on hold"
+    """
+    store = None if alias is None else book.scheduler._jobstores.get(alias)
+    if store is None or job.paused is None:
+        return
+    for _ in range(TRIES):
+        with AskedBy(book.scheduler):
+            record = left_out(job, pause_of(job), reason, store.now())
+        if record is None:
+            return
+        decision = _beside(job)
+        decision.records.append(record)
+        if write(store, decision):
+            return
+        job, _ = book.scheduler._lookup_job(job.id, alias)
+
+
+def hold(book: JobBook, jobstore: str | None, chosen: dict[str, Any], note: str | None, held: bool) -> int:
+    """Put jobs on hold, or release them; return how many were changed."""
+    text = _checked_note(note) or ""
+    count = 0
+    for job, alias in _chosen(book, jobstore, chosen):
+        pause = pause_of(job)
+        if held == (pause.hold is not None) or job.state == QUARANTINED:
+            continue
+        try:
+            if held:
+                edit(
+                    book,
+                    job.id,
+                    alias,
+                    partial(_put_on_hold, book, text),
+                    f"on hold{f': {text}' if text else ''}",
+                )
+            else:
+                _release(book, job, alias, pause)
+        except JobLookupError:  # removed meanwhile
+            continue
+        count += 1
+    return count
+
+
+def _put_on_hold(book: JobBook, text: str, draft: Job) -> None:
+    before, active = pause_of(draft), draft.state == ACTIVE
+    since = draft.next_nominal if active else before.since
+    draft.set_next(None)
+    draft.paused = text_of(Pause(since, book.now_for(draft), before.until, before.note, text, active))
+
+
+def _release(book: JobBook, job: Job, alias: str, pause: Pause) -> None:
+    if pause.active:
+        settle(book, job, alias, "on hold")
+        from .changes import plan_anew  # import time
+
+        def go_on(draft: Job) -> None:
+            draft.paused = None
+            plan_anew(book, draft)
+
+        edit(book, job.id, alias, go_on, "released")
+        return
+
+    def keep_paused(draft: Job) -> None:
+        before = pause_of(draft)
+        before.hold = before.active = None
+        draft.paused = text_of(before)
+
+    edit(book, job.id, alias, keep_paused, "released, and still paused")
+
+
+def _chosen(book: JobBook, jobstore: str | None, chosen: dict[str, Any]) -> Iterator[tuple[Job, str]]:
+    """Return the jobs that a hold is for, with the alias of their store."""
+    given = [name for name, value in chosen.items() if value]
+    if len(given) != 1:
+        raise OptionTypeError(
+            f"hold() and release() must be given one of tag=, executor=, all=True, got {', '.join(given) or 'none'}"
+        )
+    from ..core.queries import JobQuery  # import time
+
+    fields = {"tag": "tags", "executor": "executors"}
+    name = given[0]
+    wanted: dict[str, Any] = {} if name == "all" else {fields[name]: {chosen[name]}}
+    query = JobQuery(states=(ACTIVE, PAUSED), **wanted)
+    aliases = [jobstore] if jobstore is not None else [alias for alias, _ in book.stores(None)]
+    for alias in aliases:
+        _, store = store_of(book, alias)
+        cursor = None
+        while True:
+            page = store.find_jobs(query, 500, cursor)
+            for job in book.bound(page.items, alias):
+                yield job, alias
+            cursor = page.cursor
+            if cursor is None:
+                break
+
+
+def _checked_note(note: Any) -> str | None:
+    if note is None:
+        return None
+    if not isinstance(note, str) or len(note) > LONGEST_NOTE:
+        raise JobValueError(
+            f"note must be a text of {LONGEST_NOTE} characters at most, got {shortened(repr_of(note), 100)}"
+        )
+    return note
+
+
+# -------------------------------------------------------------------------------------------------------------- nodes
+
+
+def drain(book: JobBook, node: str | None, draining: bool, jobstore: str | None) -> bool:
+    """Have a node claim nothing more, or claim again; return whether there is such a node.
+
+    :param node: its id; None: this one
+    """
+    alias, store = store_of(book, jobstore)
+    engine = book.engine
+    state = None if engine is None else engine.stores.get(alias)
+    if node is None and state is not None and engine is not None:
+        node = engine.node if state.lease is None else state.lease.node
+    found = node is not None and store.drain(node, draining, store.now())
+    if state is not None:
+        state.asked.tell()
+        book.wake_host()
+    return found

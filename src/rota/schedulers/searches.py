@@ -1,0 +1,172 @@
+"""What a scheduler finds in its stores: jobs, records, nodes, edits.
+
+It looks only; it changes nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ..clock import instant
+from ..core.queries import JobQuery, RunQuery
+from ..errors import OptionTypeError, QueryError
+from ..texts import repr_of
+from ..util import suggestion
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from typing import Any
+
+    from ..core.changes import Change
+    from ..core.nodes import Node
+    from ..core.queries import Count, Page
+    from ..core.run import Run
+    from ..job.handle import Job
+    from ..jobstores.base import BaseJobStore
+    from .book import JobBook
+
+
+def store_of(book: JobBook, jobstore: str | None) -> tuple[str, BaseJobStore]:
+    """Return the store to look into: the one that is named, else the only one, else "default".
+
+    :raises OptionTypeError: if there are several, and none is named
+    """
+    book.require_started("a look into its stores")
+    if jobstore is not None:
+        return jobstore, book.scheduler._lookup_jobstore(jobstore)
+    stores = book.stores(None)
+    for alias, store in stores:
+        if len(stores) == 1 or alias == "default":
+            return alias, store
+    raise OptionTypeError(
+        f"jobstore must be the alias of a job store, got None; there are {', '.join(alias for alias, _ in stores)}"
+    )
+
+
+def query_of(kind: type[Any], query: Any, fields: Mapping[str, Any]) -> Any:
+    """Return what is asked for: a query, or one made of its fields.
+
+    :raises QueryError: if it is neither, or a field is unknown or wrong
+    """
+    if query is not None:
+        if not isinstance(query, kind):
+            raise QueryError(f"query must be a {kind.__name__}, got {repr_of(query)}")
+        if fields:
+            raise QueryError(
+                f"query must be given alone, got {', '.join(fields)} beside it; make them part of it"
+            )
+        return query
+    known = kind.__dataclass_fields__
+    for name in fields:
+        if name not in known:
+            raise QueryError(
+                f"{kind.__name__} must have fields that exist, got {name!r}"
+                + (suggestion(name, known) or f"; there are {', '.join(known)}")
+            )
+    return kind(**fields)
+
+
+def jobs(
+    book: JobBook, jobstore: str | None, query: Any, fields: Any, limit: int, cursor: str | None
+) -> Page[Job]:
+    """Return a page of jobs."""
+    alias, store = store_of(book, jobstore)
+    page = store.find_jobs(query_of(JobQuery, query, fields), limit, cursor)
+    book.bound(page.items, alias)
+    return page
+
+
+def job_count(book: JobBook, jobstore: str | None, query: Any, fields: Any) -> Count:
+    """Return how many jobs match."""
+    return store_of(book, jobstore)[1].count_jobs(query_of(JobQuery, query, fields))
+
+
+def runs(
+    book: JobBook, jobstore: str | None, query: Any, fields: Any, limit: int, cursor: str | None
+) -> Page[Run]:
+    """Return a page of records."""
+    page = store_of(book, jobstore)[1].find_runs(query_of(RunQuery, query, fields), limit, cursor)
+    in_zone(book, page.items)
+    return page
+
+
+def run_count(book: JobBook, jobstore: str | None, query: Any, fields: Any) -> Count:
+    """Return how many records match."""
+    return store_of(book, jobstore)[1].count_runs(query_of(RunQuery, query, fields))
+
+
+def counts(
+    book: JobBook, jobstore: str | None, since: Any, until: Any, query: Any, fields: Any
+) -> dict[int, dict[str, int]]:
+    """Return how many records there are by hour and status."""
+    asked = query_of(RunQuery, query, fields) if query is not None or fields else None
+    first, end = instant_of("since", since), instant_of("until", until)
+    return store_of(book, jobstore)[1].run_counts(first, end, asked)
+
+
+def run(book: JobBook, jobstore: str | None, job_id: str, nominal: Any) -> Run | None:
+    """Return a record with what is kept beside it."""
+    found = store_of(book, jobstore)[1].get_run(job_id, instant_of("nominal", nominal))
+    if found is not None:
+        in_zone(book, [found])
+    return found
+
+
+def last(
+    book: JobBook, jobstore: str | None, ids: Collection[str], n: int, statuses: Any
+) -> dict[str, list[Run]]:
+    """Return the newest records of jobs."""
+    if isinstance(ids, str):
+        ids = [ids]
+    wanted = RunQuery(job_ids=ids, statuses=statuses)
+    if type(n) is not int or not 1 <= n <= 100:
+        raise QueryError(f"n must be an integer from 1 to 100, got {repr_of(n)}")
+    found = store_of(book, jobstore)[1].last_runs(wanted.job_ids or (), n, wanted.statuses)
+    for records in found.values():
+        in_zone(book, records)
+    return found
+
+
+def under_way(book: JobBook, jobstore: str | None) -> list[Run]:
+    """Return the runs under way on all nodes, with their progress and notes."""
+    _, store = store_of(book, jobstore)
+    query, cursor = RunQuery(statuses="claimed"), None
+    found: list[Run] = []
+    while True:
+        page = store.find_runs(query, 1000, cursor)
+        parts = store.parts_of([(run.job_id, run.nominal) for run in page.items])
+        for run in page.items:
+            run.parts = parts.get((run.job_id, run.nominal), {})
+        found += page.items
+        cursor = page.cursor
+        if cursor is None:
+            in_zone(book, found)
+            return found
+
+
+def edits(book: JobBook, jobstore: str | None, job_id: str) -> list[Change]:
+    """Return the last edits of a job."""
+    return store_of(book, jobstore)[1].changes(job_id)
+
+
+def nodes(book: JobBook, jobstore: str | None) -> list[Node]:
+    """Return the nodes of a store."""
+    _, store = store_of(book, jobstore)
+    return store.nodes(store.now())
+
+
+def instant_of(name: str, value: Any) -> int:
+    """Return a time as an instant.
+
+    :raises QueryError: if it is no datetime with a zone
+    """
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise QueryError(f"{name} must be a datetime with a time zone, got {repr_of(value)}")
+    return instant(value)
+
+
+def in_zone(book: JobBook, runs: Iterable[Run]) -> None:
+    """Have records show their times in the scheduler's zone."""
+    for run in runs:
+        run.timezone = book.scheduler.timezone

@@ -1,0 +1,245 @@
+"""Runs and jobs that somebody governs through the scheduler: asked for, cancelled, left out, paused with a note, put on hold."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rota import current_run
+from rota.errors import JobLookupError, JobValueError, OptionTypeError, QueryError
+from rota.testing import ManualScheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CALLS: list[tuple[object, ...]] = []
+
+
+def note(*args: object, **kwargs: object) -> None:
+    """Be the callable of the jobs, and say what it was called with."""
+    CALLS.append((*args, *sorted(kwargs.items())))
+
+
+@pytest.fixture(params=["memory", "sqlite:///{}/jobs.sqlite"])
+def scheduler(request: pytest.FixtureRequest, tmp_path: object) -> Iterator[ManualScheduler]:
+    CALLS.clear()
+    store = request.param.format(tmp_path)
+    scheduler = ManualScheduler(jobstores={"default": store} if store != "memory" else {}, timezone="UTC")
+    scheduler.start()
+    yield scheduler
+    scheduler.shutdown()
+
+
+def add(scheduler: ManualScheduler, id: str = "job", **options: object) -> None:
+    scheduler.add_job(note, "interval", minutes=1, id=id, args=(id,), **options)  # type: ignore[arg-type]
+
+
+def outcomes(scheduler: ManualScheduler, job_id: str = "job") -> list[tuple[str, str | None, int, str]]:
+    runs = reversed(scheduler.get_runs(job_id))
+    return [(run.status, run.reason, run.count, run.origin) for run in runs]
+
+
+def test_a_run_is_asked_for_with_arguments_of_its_own(scheduler):
+    add(scheduler)
+    scheduler.run_job("job", args=("other",), kwargs={"x": 1})
+    scheduler.advance(seconds=6)
+    assert CALLS == [("other", ("x", 1))]
+    assert outcomes(scheduler) == [("succeeded", None, 1, "manual")]
+    scheduler.advance(minutes=1)
+    assert CALLS[1:] == [("job",)]
+
+
+def test_a_run_is_asked_for_at_a_later_time(scheduler):
+    scheduler.add_job(note, "date", run_date=scheduler.now() + timedelta(days=1), id="job", args=("job",))
+    later = scheduler.now() + timedelta(seconds=90)
+    run = scheduler.run_job("job", not_before=later)
+    assert (run.status, run.not_before) == ("waiting", later)
+    scheduler.advance(seconds=89)
+    assert CALLS == []
+    scheduler.advance(seconds=2)
+    assert CALLS == [("job",)]
+
+
+def test_the_same_key_starts_one_run(scheduler):
+    add(scheduler)
+    first, second = (scheduler.run_job("job", key="once") for _ in range(2))
+    assert first.nominal == second.nominal
+    scheduler.advance(seconds=6)
+    assert len(CALLS) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"key": ""}, JobValueError),
+        ({"key": 5}, JobValueError),
+        ({"key": "x" * 192}, JobValueError),
+        ({"not_before": datetime(2026, 1, 1)}, QueryError),
+        ({"not_before": "tomorrow"}, QueryError),
+        ({"args": "text"}, Exception),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_is_stored(scheduler, options, error):
+    add(scheduler)
+    with pytest.raises(error, match=" must be "):
+        scheduler.run_job("job", **options)
+    assert scheduler.get_runs() == []
+
+
+def test_a_waiting_run_is_cancelled(scheduler):
+    add(scheduler)
+    run = scheduler.run_job("job", not_before=scheduler.now() + timedelta(seconds=30))
+    cancelled = scheduler.cancel_run("job", run.scheduled_run_time, "not needed")
+    assert (cancelled.status, cancelled.reason) == ("cancelled", "not needed")
+    scheduler.advance(seconds=40)
+    assert CALLS == []
+    with pytest.raises(JobValueError, match="has ended already"):
+        scheduler.cancel_run("job", scheduler.run_job("job", key="k").scheduled_run_time - timedelta(days=1))
+
+
+def test_a_time_to_come_is_skipped_ahead(scheduler):
+    add(scheduler)
+    job = scheduler.get_job("job")
+    following = job.next_run_time
+    record = scheduler.cancel_run("job", following)
+    assert (record.status, record.reason) == ("cancelled", "skipped ahead")
+    assert scheduler.get_job("job").next_run_time == following + timedelta(minutes=1)
+    later = following + timedelta(minutes=3)
+    scheduler.cancel_run("job", later)
+    scheduler.advance(minutes=5, seconds=1)
+    assert [run.status for run in reversed(scheduler.get_runs("job"))] == [
+        "cancelled", "succeeded", "succeeded", "cancelled", "succeeded",
+    ]  # fmt: skip
+    assert len(CALLS) == 3
+
+
+def test_an_instant_that_is_no_time_of_the_job_cannot_be_cancelled(scheduler):
+    add(scheduler)
+    following = scheduler.get_job("job").next_run_time
+    for moment in (following + timedelta(seconds=1), following - timedelta(minutes=1)):
+        with pytest.raises(JobValueError, match="nominal must be a time to come"):
+            scheduler.cancel_run("job", moment)
+    with pytest.raises(JobLookupError):
+        scheduler.cancel_run("none", following)
+
+
+def test_a_paused_job_leaves_one_record_of_what_it_left_out(scheduler):
+    add(scheduler)
+    scheduler.advance(minutes=1, seconds=1)
+    scheduler.pause_job("job", note="the disk is full")
+    scheduler.advance(minutes=5)
+    scheduler.resume_job("job")
+    scheduler.advance(minutes=1)
+    assert outcomes(scheduler) == [
+        ("succeeded", None, 1, "schedule"),
+        ("skipped", "paused", 5, "schedule"),
+        ("succeeded", None, 1, "schedule"),
+    ]
+
+
+def test_a_pause_with_an_end_is_over_by_itself(scheduler):
+    add(scheduler)
+    scheduler.pause_job("job", until=scheduler.now() + timedelta(minutes=10))
+    scheduler.advance(minutes=9)
+    assert CALLS == []
+    scheduler.advance(minutes=4)
+    assert 1 <= len(CALLS) <= 3
+    (skipped,) = scheduler.get_runs("job", "skipped")
+    assert (skipped.reason, skipped.count + len(CALLS)) == ("paused", 13)
+
+
+def test_edits_are_kept_with_a_revision(scheduler):
+    add(scheduler)
+    scheduler.modify_job("job", name="other")
+    scheduler.pause_job("job", note="why")
+    scheduler.resume_job("job")
+    scheduler.reschedule_job("job", trigger="interval", minutes=2)
+    assert scheduler.get_job("job").revision == 4
+    assert [(change.revision, change.what) for change in scheduler.get_changes("job")] == [
+        (4, "rescheduled"),
+        (3, "resumed"),
+        (2, "paused: why"),
+        (1, "changed: name"),
+    ]
+    scheduler.advance(minutes=3)
+    assert scheduler.get_job("job").revision == 4
+
+
+def test_jobs_are_put_on_hold_and_released(scheduler):
+    add(scheduler, "a", tags={"red"})
+    add(scheduler, "b", tags={"red", "blue"})
+    add(scheduler, "c")
+    scheduler.pause_job("b")
+    assert scheduler.hold(tag="red", note="migration") == 2
+    assert scheduler.hold(tag="red") == 0
+    assert [job.state for job in scheduler.find_jobs().items] == ["paused", "paused", "active"]
+    scheduler.advance(minutes=3, seconds=1)
+    assert {call[0] for call in CALLS} == {"c"}
+    with pytest.raises(JobValueError, match="on hold"):
+        scheduler.resume_job("a")
+    assert scheduler.release(tag="red") == 2
+    assert [job.state for job in scheduler.find_jobs().items] == ["active", "paused", "active"]
+    assert outcomes(scheduler, "a") == [("skipped", "on hold", 3, "schedule")]
+    scheduler.advance(minutes=1)
+    assert {call[0] for call in CALLS} == {"a", "c"}
+    with pytest.raises(OptionTypeError, match="one of tag="):
+        scheduler.hold()
+    with pytest.raises(OptionTypeError, match="one of tag="):
+        scheduler.release(tag="x", all=True)
+
+
+def test_a_node_that_drains_claims_nothing_more(scheduler):
+    add(scheduler)
+    scheduler.advance(seconds=6)
+    scheduler.get_nodes()
+    if not scheduler.drain():  # a store in memory knows its node once it was asked
+        scheduler.run_job("job", not_before=scheduler.now() + timedelta(days=1))
+        scheduler.advance(seconds=1)
+        assert scheduler.drain()
+    scheduler.advance(minutes=3)
+    assert CALLS == []
+    assert [node.draining for node in scheduler.get_nodes()] == [True]
+    assert scheduler.undrain()
+    scheduler.advance(minutes=1)
+    assert CALLS
+    assert not scheduler.drain("nobody")
+
+
+def test_records_are_searched_through_the_scheduler(scheduler):
+    add(scheduler, "a")
+    add(scheduler, "b")
+    scheduler.advance(minutes=3, seconds=1)
+    page = scheduler.find_runs(job_ids="a", limit=2)
+    assert [run.job_id for run in page.items] == ["a", "a"]
+    assert page.items[0].scheduled_run_time.tzinfo is not None
+    assert len(scheduler.find_runs(job_ids="a", limit=2, cursor=page.cursor).items) == 1
+    assert scheduler.count_runs(statuses="succeeded") == 6
+    assert scheduler.count_jobs() == 2
+    assert [len(runs) for runs in scheduler.last_runs({"a", "b"}, 2).values()] == [2, 2]
+    assert scheduler.get_running() == []
+    found = scheduler.get_run("a", page.items[0].scheduled_run_time)
+    assert [attempt.outcome for attempt in found.attempts] == ["succeeded"]
+    with pytest.raises(QueryError, match="fields that exist, got 'statusses'; did you mean"):
+        scheduler.find_runs(statusses="failed")
+    with pytest.raises(QueryError, match="query must be a RunQuery"):
+        scheduler.find_runs("failed")
+
+
+def test_a_run_under_way_is_asked_to_stop():
+    seen: list[bool] = []
+    scheduler = ManualScheduler(timezone="UTC")
+
+    def work() -> None:
+        run = current_run()
+        scheduler.cancel_run("job", run.scheduled_run_time, "too long")
+        seen.append(run.cancelled)
+        raise RuntimeError("stopped")
+
+    scheduler.add_job(work, "interval", minutes=1, id="job")
+    scheduler.start()
+    scheduler.advance(minutes=1, seconds=1)
+    (run,) = scheduler.get_runs("job")
+    assert (seen, run.status, run.reason) == ([True], "cancelled", "too long")
+    scheduler.shutdown()
