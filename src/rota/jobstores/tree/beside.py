@@ -13,12 +13,15 @@ from ...core.states import CLAIMED
 from ...errors import StoreConflictError
 from ...texts import shortened, storable
 from ..retention import NODES_KEPT
-from .forms import RECORD_SIZE, SHORTENED, run_in
+from .forms import RECORD_SIZE, SHORTENED, asked_in, run_in
 from .keys import (
     ACTIVE_RUNS,
+    ASKED,
+    CANCELS,
     DURATIONS,
     EDITS,
     JOBS,
+    NODES,
     active_key,
     description_of,
     edits_key,
@@ -27,6 +30,7 @@ from .keys import (
     lease_text,
     node_key,
     parts_key,
+    waiting_key,
 )
 from .leases import lasts
 from .port import KEEP, Change, Step, carry_out, tries
@@ -68,16 +72,17 @@ class Beside:
             keys = [(job_id, nominal) for job_id, nominal, _ in pending]
             places = [
                 *(active_key(*key) for key in keys),
+                *(waiting_key(*key) for key in keys),
                 *(ended_key(*key) for key in keys),
                 *(parts_key(*key) for key in keys),
             ]
             entries = self._tree.read(places)
             steps = []
             for number, each in enumerate(pending):
-                records = number, number + len(pending)
+                records = range(number, 3 * len(pending), len(pending))
                 there = next((place for place in records if entries[place].value is not None), None)
                 if there is not None:
-                    kept = entries[number + 2 * len(pending)]
+                    kept = entries[number + 3 * len(pending)]
                     steps.append(_parts_step(each, places[there], entries[there], kept))
             pending = [step.about for step in carry_out(steps, self._tree)]
             if not pending:
@@ -113,8 +118,19 @@ class Beside:
         revision = doc.rare.get("revision", 0)
         return [edit for edit in edits.newest_first(_edits_in(entry)) if edit.revision <= revision]
 
-    def forget(self) -> Iterator[None]:
-        """Delete what is kept of jobs that are gone, in steps."""
+    def forget(self, now: int) -> Iterator[None]:
+        """Delete what is kept of jobs and nodes that are gone, and keys of requested runs that hold no more, in steps."""
+        nodes = set(self._tree.names(NODES))
+        for part, names in self._tree.below(CANCELS).items():
+            if part not in nodes:
+                self._tree.delete(f"{CANCELS}/{part}/{name}" for name in names)
+                yield None
+        asked = self._tree.names(ASKED)
+        for start in range(0, len(asked), LOOKED_AT):
+            keys = [f"{ASKED}/{name}" for name in asked[start : start + LOOKED_AT]]
+            found = zip(keys, self._tree.read(keys), strict=True)
+            self._tree.delete(key for key, entry in found if asked_in(entry, now) is None)
+            yield None
         for folder in (EDITS, DURATIONS):
             names = self._tree.names(folder)
             for start in range(0, len(names), LOOKED_AT):
@@ -183,7 +199,10 @@ def _parts_step(parts: RunParts, record: str, found: Entry, kept: Entry) -> Step
 
 def _text_of(parts: Mapping[str, str]) -> str:
     """Return parts as a stored text; they are shortened if they would be too long together."""
-    texts = {name: storable(text) or "" for name, text in parts.items()}
+    texts = {
+        name: text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+        for name, text in parts.items()
+    }
     text = json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
     if len(text) > RECORD_SIZE // 4 and len(text.encode()) > RECORD_SIZE:
         texts = {name: shortened(text, SHORTENED) for name, text in texts.items()}

@@ -21,6 +21,7 @@ from .keys import (
     ENDED_RUNS,
     HOURS,
     PARTS,
+    WAITING_RUNS,
     active_of,
     durations_key,
     ended_key,
@@ -35,7 +36,7 @@ from .port import KEEP, Change, Step, carry_out
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ...core.run import Run
     from .port import Entry, Tree
@@ -87,7 +88,7 @@ class Counts:
     def count(self, now: int) -> Iterator[None]:
         """Count what has ended since it was counted last, in steps; about once an hour there is something to count."""
         (counted,) = self._tree.read([COUNTED])
-        unfinished = _unfinished(map(active_of, self._tree.names(ACTIVE_RUNS)))
+        unfinished = self._unfinished()
         edge = countable_until(now, min(map(min, unfinished.values()), default=None))
         since = _counted_in(counted)
         if (since == _FIRST and counted.value is not None) or since > now:
@@ -152,6 +153,17 @@ class Counts:
             if job_id in changed
         ]
         carry_out(steps, self._tree)  # what others have counted meanwhile is theirs
+
+    def _unfinished(self) -> dict[str, list[int]]:
+        """Return the nominal times of runs that have not ended, by their jobs."""
+        found = {
+            unquoted(part): [instant_of(name) for name in names if is_number(name)]
+            for part, names in self._tree.below(WAITING_RUNS).items()
+        }
+        for key in map(active_of, self._tree.names(ACTIVE_RUNS)):
+            if key is not None:
+                found.setdefault(key[0], []).append(key[1])
+        return {job_id: times for job_id, times in found.items() if times}
 
     def _read(self, keys: Sequence[tuple[str, int]]) -> list[Run]:
         """Return the records of some keys that are not damaged."""
@@ -244,15 +256,6 @@ def _added(hours: Hours, wanted: Sequence[int], entries: Sequence[Entry]) -> lis
 
 def _ended(run: Run) -> tuple[int, str, int | None, int | None]:
     return run.nominal, run.status, run.started_at, run.finished_at
-
-
-def _unfinished(keys: Iterable[tuple[str, int] | None]) -> dict[str, list[int]]:
-    """Return the nominal times of runs that have not ended, by their jobs."""
-    found: dict[str, list[int]] = {}
-    for key in keys:
-        if key is not None:
-            found.setdefault(key[0], []).append(key[1])
-    return found
 
 
 def _counted_in(entry: Entry) -> int:

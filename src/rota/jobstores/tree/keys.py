@@ -8,6 +8,11 @@
     due/<executor>/<due>-<id>         an active job with a due time
     quarantined/<id>                  a job in quarantine
     active/<id>@<nominal>             a claimed run
+    waiting/<id>/<nominal>            a run that waits for a time of its own
+    starts/all/<time>-<id>@<nominal>  when it may start
+    asked/<id>@<key>                  which run was asked for with a key, and when
+    cancels/<node>/<id>@<nominal>     why a run of a node is to stop
+    requests/<request>                what a node is asked, and its answer
     ended/<id>/<nominal>              the record of a run that has ended
     parts/<id>/<nominal>              what is kept beside the record of a run
     edits/<id>                        the last edits of a job
@@ -22,6 +27,7 @@
 from __future__ import annotations
 
 import re
+from hashlib import blake2b
 from urllib.parse import quote, unquote
 
 from ...clock import DAY
@@ -33,6 +39,11 @@ JOBS = "jobs"
 DUE = "due"
 QUARANTINED_JOBS = "quarantined"
 ACTIVE_RUNS = "active"
+WAITING_RUNS = "waiting"
+STARTS = "starts"
+ASKED = "asked"
+CANCELS = "cancels"
+REQUESTS = "requests"
 ENDED_RUNS = "ended"
 PARTS = "parts"
 EDITS = "edits"
@@ -127,6 +138,54 @@ def active_of(name: str) -> tuple[str, int] | None:
     """Return the job id and the nominal time of a claimed run by the name of its key; None if it is none."""
     part, at, text = name.rpartition("@")
     return (unquoted(part), instant_of(text)) if at and is_number(text) else None
+
+
+def waiting_folder(job_id: str) -> str:
+    """Return the folder of a job's waiting runs."""
+    return f"waiting/{quoted(job_id)}"
+
+
+def waiting_key(job_id: str, nominal: int) -> str:
+    """Return the key of a waiting run."""
+    return f"waiting/{quoted(job_id)}/{number(nominal)}"
+
+
+#: The folder of the times at which waiting runs may start.
+START_TIMES = "starts/all"
+
+
+def start_key(not_before: int, job_id: str, nominal: int) -> str:
+    """Return the key by which a waiting run is found when its time has come."""
+    return f"{START_TIMES}/{number(not_before)}-{quoted(job_id)}@{number(nominal)}"
+
+
+def start_of(name: str) -> tuple[int, str, int] | None:
+    """Return when a waiting run may start, its job id and nominal time, by the name of such a key; None if it is none."""
+    text, _, rest = name.partition("-")
+    key = active_of(rest)
+    return (instant_of(text), *key) if key is not None and is_number(text) else None
+
+
+def asked_key(job_id: str, key: str) -> str:
+    """Return the key of what is known of a run that was asked for with a key; such a key may be of any length."""
+    return (
+        f"asked/{quoted(job_id)}@{blake2b(key.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"
+    )
+
+
+def cancels_folder(node: str) -> str:
+    """Return the folder of the runs of a node that are to stop."""
+    return f"cancels/{quoted(node)}"
+
+
+def cancel_key(node: str, job_id: str, nominal: int) -> str:
+    """Return the key of why a run of a node is to stop."""
+    return f"cancels/{quoted(node)}/{quoted(job_id)}@{number(nominal)}"
+
+
+def request_key(id: str) -> str:
+    """Return the key of a request to a node."""
+    return f"requests/{quoted(id)}"
 
 
 def ended_folder(job_id: str) -> str:

@@ -93,6 +93,15 @@ def identity_of(text: str | None) -> str | None:
     return found if isinstance(found, str) else None
 
 
+def is_newer(text: str | None) -> bool:
+    """Whether a path has a layout that is newer than this code knows, by its :data:`META`."""
+    try:
+        version = json.loads(text or "")["schema"]
+    except (ValueError, KeyError, TypeError):
+        return False
+    return isinstance(version, int) and version > SCHEMA_VERSION
+
+
 def _version(text: str | None, where: str) -> object:
     try:
         found = json.loads(text or "")

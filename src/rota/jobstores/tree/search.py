@@ -18,6 +18,7 @@ from .keys import (
     DUE,
     ENDED_RUNS,
     JOBS,
+    WAITING_RUNS,
     active_key,
     active_of,
     ended_folder,
@@ -26,6 +27,8 @@ from .keys import (
     is_number,
     number,
     unquoted,
+    waiting_folder,
+    waiting_key,
 )
 from .keys import due_of as due_of_name
 
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
 
     #: the key of a record as it is in order: the nominal time, negative, and the id of its job
     RunKey = tuple[int, str]
+    #: returns the key of a run by the id of its job and its nominal time
+    KeyOf = Callable[[str, int], str]
 
 #: Up to how many names of records are read for a search in the records of all jobs; of more records, those of so many jobs are
 #: searched, whose ids come first.
@@ -73,11 +78,15 @@ class Searching:
         if after is not None:
             before = min(1 - after[0], 2**62 if before is None else before)
         # Read before the ended ones, so that a run that ends in between is met twice, and not missed.
-        keys = dict.fromkeys(self._unfinished(query.job_ids), True)
-        if query.statuses is None or not query.statuses <= {CLAIMED, WAITING}:  # type: ignore[operator]
+        keys: dict[RunKey, KeyOf] = {}
+        if query.statuses is None or WAITING in query.statuses:
+            keys |= dict.fromkeys(self._waiting(query.job_ids), waiting_key)
+        if query.statuses is None or CLAIMED in query.statuses:
+            keys |= dict.fromkeys(self._under_way(query.job_ids), active_key)
+        if query.statuses is None or not set(query.statuses) <= {CLAIMED, WAITING}:
             ids = {job_id for _, job_id in keys}
             ended = self._ended(query.job_ids, ids, (first, before), after, count + 2)
-            keys |= dict.fromkeys(ended, False)
+            keys |= dict.fromkeys(ended, ended_key)
         fitting = [
             key
             for key in keys
@@ -90,41 +99,40 @@ class Searching:
         found = [run for run in runs if query.matches(run)]
         return Part(found, some[count - 1] if len(some) > count else None, len(some[:count]))
 
-    def read(self, keys: Mapping[RunKey, bool]) -> list[Run]:
+    def read(self, keys: Mapping[RunKey, KeyOf]) -> list[Run]:
         """Return records in the order of their keys; what is damaged or was pruned is left out.
 
-        :param keys: with each, whether it is that of a run under way
+        :param keys: with each what returns the key under which it was met
         """
-        names = [
-            active_key(job_id, -time) if is_active else ended_key(job_id, -time)
-            for (time, job_id), is_active in keys.items()
-        ]
+        names = [key_of(job_id, -time) for (time, job_id), key_of in keys.items()]
         found = dict(zip(keys, map(run_in, self._tree.read(names)), strict=True))
-        left = [key for key, run in found.items() if run is None and keys[key]]
-        if left:  # they have ended in between
-            ended = self._tree.read([ended_key(job_id, -time) for time, job_id in left])
-            found |= dict(zip(left, map(run_in, ended), strict=True))
+        left = [key for key, run in found.items() if run is None and keys[key] is not ended_key]
+        for time, job_id in left:  # they went on in between
+            found[time, job_id] = self.one(job_id, -time)
         # A record that says that it is another one is damaged, and would be found in a place where it is not.
         return [run for key, run in found.items() if run is not None and key_of_run(run) == key]
 
     def one(self, job_id: str, nominal: int) -> Run | None:
         """Return the record of a nominal time."""
-        keys = [active_key(job_id, nominal), ended_key(job_id, nominal)]
-        active, ended = map(run_in, self._tree.read(keys))
-        return active if ended is None else ended
+        keys = [key_of(job_id, nominal) for key_of in (ended_key, active_key, waiting_key)]
+        return next((run for run in map(run_in, self._tree.read(keys)) if run is not None), None)
 
     def last(self, ids: Collection[str], n: int, statuses: Collection[str] | None) -> dict[str, list[Run]]:
         """Return the newest records of some jobs; see the port."""
         wanted = None if statuses is None else set(statuses)
-        active = [key for key in self._unfinished(ids) if wanted is None or wanted & {CLAIMED, WAITING}]
+        others: dict[RunKey, KeyOf] = {}
+        if wanted is None or WAITING in wanted:
+            others |= dict.fromkeys(self._waiting(ids), waiting_key)
+        if wanted is None or CLAIMED in wanted:
+            others |= dict.fromkeys(self._under_way(ids), active_key)
         found: dict[str, list[Run]] = {}
         pending, limit = sorted(set(ids)), n if wanted is None else max(n, LAST)
         while pending:
             asked = set(pending)
             names = self._tree.newest(list(map(ended_folder, pending)), limit)
-            keys = dict.fromkeys((key for key in active if key[1] in asked), True)
+            keys = {key: key_of for key, key_of in others.items() if key[1] in asked}
             for job_id, some in zip(pending, names, strict=True):
-                keys |= dict.fromkeys(_keys_of(job_id, some), False)
+                keys |= dict.fromkeys(_keys_of(job_id, some), ended_key)
             runs: dict[str, list[Run]] = {}
             for run in sorted(self.read(keys), key=key_of_run):
                 if wanted is None or run.status in wanted:
@@ -138,10 +146,17 @@ class Searching:
             limit = MORE
         return found
 
-    def _unfinished(self, ids: Collection[str] | None) -> list[RunKey]:
-        """Return the keys of the runs that have not ended."""
+    def _under_way(self, ids: Collection[str] | None) -> list[RunKey]:
+        """Return the keys of the runs that are under way."""
         names = map(active_of, self._tree.names(ACTIVE_RUNS))
         return [(-key[1], key[0]) for key in names if key is not None and (ids is None or key[0] in ids)]
+
+    def _waiting(self, ids: Collection[str] | None) -> list[RunKey]:
+        """Return the keys of the runs that wait."""
+        if ids is not None:
+            return self._newest(sorted(ids), NAMES, "", ":", waiting_folder)
+        found = self._tree.below(WAITING_RUNS)
+        return [key for part, names in found.items() for key in _keys_of(unquoted(part), names)]
 
     def _ended(
         self,
@@ -177,8 +192,15 @@ class Searching:
             ids = {key[1] for key in edge}
         return self._newest(sorted(ids), count, since, until)
 
-    def _newest(self, ids: Sequence[str], limit: int, since: str, until: str) -> list[RunKey]:
-        found = self._tree.newest(list(map(ended_folder, ids)), limit, since, until)
+    def _newest(
+        self,
+        ids: Sequence[str],
+        limit: int,
+        since: str,
+        until: str,
+        folder: Callable[[str], str] = ended_folder,
+    ) -> list[RunKey]:
+        found = self._tree.newest(list(map(folder, ids)), limit, since, until)
         return [key for job_id, names in zip(ids, found, strict=True) for key in _keys_of(job_id, names)]
 
     # -- jobs ----------------------------------------------------------------------------------------------------
@@ -233,7 +255,7 @@ class Searching:
         have_time = set(keys.values())
         others = {id for id in map(unquoted, self._tree.names(JOBS)) if id not in have_time}
         # Those that wait for one of their runs have no due time, and are in the order of what they wait for.
-        busy = self._jobs.some(sorted(others & {job_id for _, job_id in self._unfinished(None)}))
+        busy = self._jobs.some(sorted(others & {job_id for _, job_id in self._under_way(None)}))
         keys |= {_key_of_doc(doc, BY_DUE): id for id, doc in busy.items() if doc is not None}
         keys |= {(1, 0, id): id for id in others if id not in busy}
         return keys

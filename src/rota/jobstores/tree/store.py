@@ -20,8 +20,10 @@ from .history import History
 from .jobs import Jobs
 from .layout import earlier_jobs, take_possession
 from .leases import Leases
+from .orders import NodeOrders
 from .runs import Runs
 from .search import Searching
+from .waiting import Waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from ...core.details import RunParts
     from ...core.durations import Durations
     from ...core.nodes import Node
+    from ...core.orders import Orders
     from ...core.plan import Decision
     from ...core.queries import JobQuery, Part, RunQuery
     from ...core.recorded import Recorded
@@ -80,6 +83,8 @@ class TreeJobStore(DurableJobStore):
         self._damage = Damage(server, self._jobs)
         self._search = Searching(server, self._jobs)
         self._beside = Beside(server, self._jobs, self._leases)
+        self._waiting = Waiting(server, self._jobs, self._history, format)
+        self._orders = NodeOrders(server)
         #: the documents of what was due lately
         self._seen: dict[str, Doc] = {}
         self._wake: Callable[[], None] | None = None
@@ -216,12 +221,12 @@ class TreeJobStore(DurableJobStore):
         :raises JobLookupError: if there is none
         """
         self._check_started()
-        self._jobs.remove(job_id)
+        self._jobs.remove(job_id, self.now())
 
     def remove_all_jobs(self) -> None:
         """Delete all jobs; their records stay."""
         self._check_started()
-        self._jobs.remove_all()
+        self._jobs.remove_all(self.now())
 
     # -- the ledger ----------------------------------------------------------------------------------------------
 
@@ -315,7 +320,7 @@ class TreeJobStore(DurableJobStore):
         search = Search(node, room, known, in_doubt, ownerless)
         alive = partial(self._leases.alive, now, self._time_from(now))
         end_damaged = partial(self._damage.end_damaged, now=now, logger=self._log)
-        return self._runs.rescue(search, now, alive, self._job_of, self._format.run_refusal, end_damaged)
+        return self._runs.rescue(search, now, alive, self._job_of, self._format, end_damaged)
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
@@ -348,7 +353,7 @@ class TreeJobStore(DurableJobStore):
         is_full = self._bounds.wants_all(now)
         yield from self._history.prune(now, self.clock)
         if is_full:
-            for _ in self._beside.forget():
+            for _ in self._beside.forget(now):
                 yield 0
         self._leases.prune(now)
 
@@ -448,6 +453,69 @@ class TreeJobStore(DurableJobStore):
         """Return the nodes that hold a lease, or held one within the last day, by their ids."""
         self._check_started()
         return self._beside.nodes(now)
+
+    # -- what is asked for ---------------------------------------------------------------------------------------
+
+    def open_runs(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Make runs wait that are asked for; see the port."""
+        self._check_started()
+        return self._waiting.open(runs, now, self._is_soon)
+
+    def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Make claimed runs wait, for any node; return the refused ones; see the port."""
+        self._check_started()
+        refused, freed = self._waiting.give_back(runs, now, self._is_soon)
+        if freed and self._wake is not None:
+            self._wake()
+        return refused
+
+    def take_waiting(self, node: str, now: int, room: Mapping[str, int] | None = None) -> list[Run]:
+        """Take waiting runs whose time has come, earliest first; see the port.
+
+        :raises StoreError: if ``node`` never had a lease
+        """
+        self._check_started()
+        if not self._leases.is_alive(node, now):
+            return []
+        return self._waiting.take(node, now, room, self._job_of)
+
+    def next_waiting(self) -> int | None:
+        """Return the earliest time at which a waiting run may start, None if none waits."""
+        self._check_started()
+        return self._waiting.next()
+
+    def cancel_run(self, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+        """Cancel a run, or have its node told; see the port."""
+        self._check_started()
+        run = self._waiting.cancel(job_id, nominal, reason, now, self._is_soon)
+        if run is not None:
+            self._labelled([run])
+        return run
+
+    def orders(self, node: str, now: int) -> Orders:
+        """Return what others ask of a node; see the port."""
+        self._check_started()
+        return self._orders.of(node, now, self._waiting.next())
+
+    def drain(self, node: str, draining: bool, now: int) -> bool:
+        """Have a node claim nothing more, or claim again; see the port."""
+        self._check_started()
+        return self._orders.drain(node, draining, now)
+
+    def request(self, node: str, kind: str, now: int, subject: tuple[str, int] | None = None) -> str:
+        """Ask a node for something that only it knows; return the id of the request."""
+        self._check_started()
+        return self._orders.request(node, kind, now, subject)
+
+    def answer(self, id: str, text: str, now: int) -> None:
+        """Answer a request; see the port."""
+        self._check_started()
+        self._orders.answer(id, text, now)
+
+    def answer_to(self, id: str, now: int) -> str | None:
+        """Return the answer to a request, None: there is none yet, or it is gone."""
+        self._check_started()
+        return self._orders.answer_to(id, now)
 
     # -- helpers -------------------------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ from kazoo.protocol.states import KazooState
 
 from ...clock import HOUR
 from ...errors import ConfigurationError, StoreConflictError, StoreError, StoreUnavailableError
-from ..tree.keys import DUE, ENDED_RUNS, JOBS, PARTS, WAKE
+from ..tree.keys import CANCELS, DUE, ENDED_RUNS, JOBS, PARTS, STARTS, WAITING_RUNS, WAKE
 from ..tree.port import Entry, Tree
 from .operations import Operation, failure_of, operations_of
 from .wakeups import Listener
@@ -57,6 +57,8 @@ FOLDERS_KNOWN = 50_000
 #: Of how many folders of records the names are one page, and how many nodes are swept in one step.
 FOLDERS = 20
 SWEPT = 200
+#: Whose names begin with times.
+_BY_TIME = (f"{DUE}/", f"{STARTS}/")
 _TRANSIENT = (
     ConnectionLoss,
     SessionExpiredError,
@@ -348,7 +350,7 @@ class Server(Tree):
                 if stat is not None and stat.dataLength == 0 and stat.mtime * 1000 < now - REMOVED_KEPT
             )
             yield None
-        for folder in (ENDED_RUNS, PARTS):
+        for folder in (ENDED_RUNS, PARTS, WAITING_RUNS, CANCELS):
             yield from self._sweep(folder)
 
     def _sweep(self, folder: str) -> Iterator[None]:
@@ -401,10 +403,10 @@ class Server(Tree):
     def _path_of(self, key: str) -> str:
         if not key:
             return self._path
-        if key.startswith(f"{DUE}/"):
-            folder, slash, name = key[len(DUE) + 1 :].partition("/")
-            if slash:
-                return f"{self._path}/{DUE}/{folder}/{name[:BUCKET]}/{name}"
+        if key.startswith(_BY_TIME):
+            top, folder, name = [*key.split("/", 2), ""][:3]
+            if name:
+                return f"{self._path}/{top}/{folder}/{name[:BUCKET]}/{name}"
         return f"{self._path}/{key}"
 
 
