@@ -206,6 +206,7 @@ class TreeHand(StoreHand):
         *("job_id", "nominal", "last", "count", "due", "attempt", "status", "owner", "executor", "claimed"),
         "whole",
     )
+    EXTRA = ("origin", "not_before", "cancel", "extra")
     #: what is stored of a node, in its order
     LEASE = ("until", "length", "renewals", "started", "draining", "about")
     #: keys of their own, and what they are about
@@ -233,10 +234,10 @@ class TreeHand(StoreHand):
                 "state",
             ),
             *("error", "version", "running", "created", "updated", "recorded", "whole", "due time"),
-            *("revision", "paused", "edits", "durations", "hour", "counted"),
+            *("revision", "paused", "waiting", "placed", "edits", "durations", "hour", "counted"),
         ),
-        RUN: OF_RUN,
-        RECORD: (*OF_RUN, "started", "finished", "result", "error", "name", "signature", "parts"),
+        RUN: (*OF_RUN, *EXTRA),
+        RECORD: (*OF_RUN, *EXTRA, "started", "finished", "result", "error", "name", "signature", "parts"),
         NODE: ("whole", *LEASE),
     }
 
