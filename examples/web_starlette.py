@@ -43,7 +43,7 @@ async def show(request: Request) -> Response:
 
 
 async def refresh(request: Request) -> Response:
-    scheduler.add_job(refresh_rate)  # now, once, without keeping the request waiting
+    await scheduler.aio.add_job(refresh_rate)  # now, once; the loop does not wait for the store
     return Response(status_code=202)
 
 

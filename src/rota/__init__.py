@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .executors.base import current_run as current_run
     from .executors.pool import ThreadPoolExecutor as ThreadPoolExecutor
     from .executors.processpool import ProcessPoolExecutor as ProcessPoolExecutor
+    from .inject import Inject as Inject
     from .job.handle import Job as Job
     from .jobstores.memory import MemoryJobStore as MemoryJobStore
     from .jobstores.sqlalchemy.store import SQLAlchemyJobStore as SQLAlchemyJobStore
@@ -46,6 +47,7 @@ _WHERE = {
     "CronTrigger": "triggers.cron",
     "DateTrigger": "triggers.date",
     "GeventScheduler": "schedulers.gevent",
+    "Inject": "inject",
     "IntervalTrigger": "triggers.interval",
     "Job": "job",
     "MemoryJobStore": "jobstores.memory",

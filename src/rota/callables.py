@@ -224,7 +224,17 @@ def check_callable_args(func: Callable[..., Any], args: Collection[Any], kwargs:
         return
     try:
         _check(signature, len(args), kwargs)
-    except ArgumentMismatchError as exc:
+    except ArgumentMismatchError as first:
+        from .needs import needs_of  # rare
+
+        exc, needs = first, needs_of(func, args, kwargs)
+        if needs:
+            try:
+                _check(signature, len(args), {**kwargs, **{name: None for _, name, *_ in needs}})
+            except ArgumentMismatchError as second:
+                exc = second
+            else:
+                return
         name = getattr(func, "__qualname__", type(func).__qualname__)
         raise ArgumentMismatchError(f"{exc}; the callable is {name}{signature}") from None
 

@@ -24,7 +24,8 @@ May not import anything of Rota. Each class also derives from what APScheduler 3
     │   │   └── CallableMismatchError            its name leads to another callable
     │   ├── CallableLookupError (LookupError)    a textual reference leads nowhere
     │   ├── CallableNotAllowedError (ValueError) the callable is not among the allowed_callables
-    │   └── ArgumentMismatchError (ValueError)   arguments do not fit the callable's signature
+    │   ├── ArgumentMismatchError (ValueError)   arguments do not fit the callable's signature
+    │   └── ResourceMissingError (LookupError)   the scheduler has no resource of the name that the callable asks for
     ├── SerializationError (ValueError, TypeError)  a value does not fit the store's format
     ├── DeserializationError (ValueError)        stored data cannot be restored (it is kept)
     ├── JobLookupError (KeyError)                no job of that id
@@ -36,6 +37,7 @@ May not import anything of Rota. Each class also derives from what APScheduler 3
     ├── NoCurrentRunError (RuntimeError)         current_run() outside a run
     ├── NoEventLoopError (RuntimeError)          a scheduler on a loop is started where there is none
     ├── WorkerProcessError (RuntimeError)        a worker process cannot start, or its exception cannot be brought back
+    ├── MiddlewareError (RuntimeError)           a middleware raised, or suppressed an error
     ├── CommandError (RuntimeError)              a command that a job runs did not exit with 0
     └── StoreError
         ├── HeldRowsError                        somebody holds rows that a step of a scheduler is to change
@@ -178,6 +180,31 @@ class ArgumentMismatchError(InvalidJobError, ValueError):
     """The arguments do not fit the signature of the callable."""
 
 
+class ResourceMissingError(InvalidJobError, LookupError):
+    """The callable of a job asks for a resource that the scheduler, or a worker process, does not have."""
+
+    def __init__(self, name: str, remedy: str | None = None) -> None:
+        """:param remedy: what to do about it"""
+        super().__init__(
+            f"There is no resource {name!r} here; " + (remedy or f"set scheduler.resources[{name!r}] first")
+        )
+        self.name = name
+
+    def __reduce__(self) -> Any:
+        return _resource_missing, (self.name, self.args)
+
+
+def in_workers(name: str) -> str:
+    """Return what to do about a resource that worker processes lack."""
+    return f"a worker process makes its own: set scheduler.resources.in_workers[{name!r}] to a function that returns it"
+
+
+def _resource_missing(name: str, args: tuple[Any, ...]) -> ResourceMissingError:
+    error = ResourceMissingError(name)
+    error.args = args
+    return error
+
+
 class SerializationError(RotaError, ValueError, TypeError):
     """A value does not fit the store's format; the message gives its path and type."""
 
@@ -274,6 +301,13 @@ class NoEventLoopError(RotaError, RuntimeError):
 
 class WorkerProcessError(RotaError, RuntimeError):
     """A worker process cannot start, or a job raised something in it that cannot be brought back."""
+
+
+class MiddlewareError(RotaError, RuntimeError):
+    """A middleware raised, suppressed the error of a job, or returned no context manager; the message says which, and when.
+
+    ``__cause__`` is what was raised.
+    """
 
 
 class CommandError(RotaError, RuntimeError):

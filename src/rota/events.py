@@ -25,16 +25,20 @@ __all__ = (
     "EVENT_JOBSTORE_REPLACED",
     "EVENT_JOB_ADDED",
     "EVENT_JOB_CANCELLED",
+    "EVENT_JOB_CANCEL_REQUESTED",
     "EVENT_JOB_ERROR",
     "EVENT_JOB_EXECUTED",
     "EVENT_JOB_LOST",
     "EVENT_JOB_MAX_INSTANCES",
     "EVENT_JOB_MISSED",
     "EVENT_JOB_MODIFIED",
+    "EVENT_JOB_ON_FAILURE_ERROR",
+    "EVENT_JOB_PAUSED",
     "EVENT_JOB_QUARANTINED",
     "EVENT_JOB_REFUSED",
     "EVENT_JOB_REMOVED",
     "EVENT_JOB_RESTORED",
+    "EVENT_JOB_STARTED",
     "EVENT_JOB_SUBMITTED",
     "EVENT_SCHEDULER_DEGRADED",
     "EVENT_SCHEDULER_PAUSED",
@@ -45,9 +49,13 @@ __all__ = (
     "EVENT_SCHEDULER_START",
     "EVENT_SCHEDULER_STARTED",
     "ClockEvent",
+    "JobCancelRequestedEvent",
     "JobEvent",
     "JobExecutionEvent",
+    "JobOnFailureErrorEvent",
+    "JobPausedEvent",
     "JobQuarantineEvent",
+    "JobStartedEvent",
     "JobSubmissionEvent",
     "SchedulerEvent",
     "SchedulerHealthEvent",
@@ -91,7 +99,15 @@ EVENT_CLOCK_JUMPED = 2**24
 EVENT_JOBSTORE_REPLACED = 2**25
 #: a pass over the jobs has not got on for longer than a lease: a trigger does not return, or a job store
 EVENT_SCHEDULER_STALLED = 2**26
-EVENT_ALL = 2**27 - 1
+#: a run is about to be called, on this node: one for each attempt
+EVENT_JOB_STARTED = 2**27
+#: a job was paused
+EVENT_JOB_PAUSED = 2**28
+#: a run that is under way on this node was asked to stop
+EVENT_JOB_CANCEL_REQUESTED = 2**29
+#: what a job wanted to be called with a failed run (``on_failure``) has failed itself, or could not be called
+EVENT_JOB_ON_FAILURE_ERROR = 2**30
+EVENT_ALL = 2**31 - 1
 
 
 class _Event:
@@ -172,6 +188,84 @@ class JobQuarantineEvent(JobEvent):
         self.reason = reason
 
 
+class JobPausedEvent(JobEvent):
+    """A job was paused.
+
+    :ivar str | None note: what whoever paused it says about it
+    """
+
+    def __init__(self, code: int, job_id: str, jobstore: str | None, note: str | None = None) -> None:
+        super().__init__(code, job_id, jobstore)
+        self.note = note
+
+
+class JobStartedEvent(JobEvent):
+    """A run has started on this node: its job is about to be called, in an attempt of its own.
+
+    :ivar datetime scheduled_run_time: the nominal time
+    :ivar int attempt: which try of the run this is, from 1
+    :ivar datetime started_at: when it started (UTC)
+    :ivar Run run: the run under way, as :func:`rota.current_run` returns it in the job
+    """
+
+    def __init__(
+        self, code: int, job_id: str, jobstore: str | None, scheduled_run_time: datetime, run: Run
+    ) -> None:
+        super().__init__(code, job_id, jobstore)
+        self.scheduled_run_time = scheduled_run_time
+        self.attempt = run.attempt
+        self.started_at = moment(run.started_at or run.due)
+        self.run = run
+
+
+class JobCancelRequestedEvent(JobEvent):
+    """A run that is under way on this node was asked to stop; what becomes of it is told by another event.
+
+    :ivar datetime scheduled_run_time: the nominal time
+    :ivar str | None reason: what whoever asked says about it
+    :ivar Run | None run: the run under way
+    """
+
+    def __init__(
+        self,
+        code: int,
+        job_id: str,
+        jobstore: str | None,
+        scheduled_run_time: datetime,
+        reason: str | None = None,
+        run: Run | None = None,
+    ) -> None:
+        super().__init__(code, job_id, jobstore)
+        self.scheduled_run_time = scheduled_run_time
+        self.reason = reason
+        self.run = run
+
+
+class JobOnFailureErrorEvent(JobEvent):
+    """What a job wanted to be called with a failed run (``on_failure``) has failed itself, or could not be called.
+
+    :ivar datetime scheduled_run_time: the nominal time of the failed run
+    :ivar str reason: what is wrong
+    :ivar BaseException | None exception: what it raised
+    :ivar Run run: the record of the failed run
+    """
+
+    def __init__(
+        self,
+        code: int,
+        job_id: str,
+        jobstore: str | None,
+        reason: str,
+        exception: BaseException | None,
+        run: Run,
+    ) -> None:
+        super().__init__(code, job_id, jobstore)
+        self.scheduled_run_time = run.scheduled_run_time
+        self.reason = reason
+        self.exception = exception
+        self.run = run
+
+
 class JobSubmissionEvent(JobEvent):
     """Runs of a job were handed to an executor, or left out because the job ran already as often as it may.
 
@@ -242,3 +336,42 @@ class JobExecutionEvent(JobEvent):
     def finished_at(self) -> datetime | None:
         """When the run ended (UTC)."""
         return None if self.run is None or self.run.finished_at is None else moment(self.run.finished_at)
+
+
+_OF_RUNS = (
+    EVENT_JOB_EXECUTED
+    | EVENT_JOB_ERROR
+    | EVENT_JOB_MISSED
+    | EVENT_JOB_LOST
+    | EVENT_JOB_CANCELLED
+    | EVENT_JOB_REFUSED
+)
+_OF_SUBMISSIONS = EVENT_JOB_SUBMITTED | EVENT_JOB_MAX_INSTANCES
+_OF_HEALTH = EVENT_SCHEDULER_DEGRADED | EVENT_SCHEDULER_RECOVERED | EVENT_JOBSTORE_REPLACED
+#: The codes with which events of each class, and of those derived from it, are sent.
+CODES: dict[type[SchedulerEvent], int] = {
+    SchedulerEvent: EVENT_ALL,
+    SchedulerHealthEvent: _OF_HEALTH | EVENT_SCHEDULER_STALLED,
+    SchedulerStalledEvent: EVENT_SCHEDULER_STALLED,
+    ClockEvent: EVENT_CLOCK_JUMPED,
+    JobEvent: (
+        EVENT_JOB_ADDED
+        | EVENT_JOB_REMOVED
+        | EVENT_JOB_MODIFIED
+        | EVENT_JOB_PAUSED
+        | EVENT_JOB_QUARANTINED
+        | EVENT_JOB_RESTORED
+        | EVENT_JOB_STARTED
+        | EVENT_JOB_CANCEL_REQUESTED
+        | EVENT_JOB_ON_FAILURE_ERROR
+        | _OF_SUBMISSIONS
+        | _OF_RUNS
+    ),
+    JobPausedEvent: EVENT_JOB_PAUSED,
+    JobStartedEvent: EVENT_JOB_STARTED,
+    JobCancelRequestedEvent: EVENT_JOB_CANCEL_REQUESTED,
+    JobOnFailureErrorEvent: EVENT_JOB_ON_FAILURE_ERROR,
+    JobQuarantineEvent: EVENT_JOB_QUARANTINED,
+    JobSubmissionEvent: _OF_SUBMISSIONS,
+    JobExecutionEvent: _OF_RUNS,
+}

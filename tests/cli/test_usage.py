@@ -74,7 +74,7 @@ def test_completion_can_be_installed_and_completes_commands():
     assert "--install-completion" in python("-m", "rota", "--help").stdout
     assert "Traceback" not in shown.stderr
     done = python("-m", "rota", _ROTA_COMPLETE="complete_bash", COMP_WORDS="rota ru", COMP_CWORD="1")
-    assert done.stdout.split() == ["run", "runs"]
+    assert done.stdout.split() == ["run", "runs", "run-info"]
 
 
 def test_the_table_is_named_before_the_command_or_behind_it(capsys, tmp_path):

@@ -28,7 +28,7 @@ def test_the_events_of_a_run_come_in_order_and_after_the_store_knows():
     scheduler.add_job(int, "date", run_date=MIDNIGHT + timedelta(seconds=1), id="j")
     known.clear()
     scheduler.advance(seconds=1)
-    assert names(log) == ["JOB_ADDED", "JOB_SUBMITTED", "JOB_REMOVED", "JOB_EXECUTED"]
+    assert names(log) == ["JOB_ADDED", "JOB_SUBMITTED", "JOB_REMOVED", "JOB_STARTED", "JOB_EXECUTED"]
     assert known[-1][1] == ["succeeded"]
 
 

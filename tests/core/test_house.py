@@ -59,6 +59,8 @@ STATE_SETTERS = {
     "importers/rows.py": "the state of a pickled object",
     "job/handle.py": "makes a job",
     "engine/missing_records.py": "the state that a decision wants",
+    "engine/pauses_over.py": "the state that a decision wants",
+    "schedulers/governed.py": "the state that a decision wants",
     "jobstores/documents.py": "makes a run of what is stored",
     "jobstores/sqlalchemy/forms.py": "makes a run of what is stored",
     "jobstores/tree/forms.py": "a field of a document",

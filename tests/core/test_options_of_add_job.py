@@ -352,10 +352,51 @@ def test_a_lost_run_is_tried_as_often_as_it_may_be(scheduler, attempt, options):
     assert after_the_death_of_its_node(scheduler, attempt, **options) == (CLAIMED, None, attempt + 1)
 
 
+# --------------------------------------------------------------------------------------------------- who is told
+
+
+def fail():
+    raise ValueError("boom")
+
+
+def test_a_run_that_has_failed_is_told(scheduler):
+    scheduler.add_job(fail, id="j", on_failure=work)
+    scheduler.run_pending()
+    [((run,), _)] = calls
+    assert (run.job_id, run.status, run.error) == ("j", "failed", "boom")
+
+
+def test_a_run_that_has_succeeded_is_not_told(scheduler):
+    scheduler.add_job(int, id="j", on_failure=work)
+    scheduler.run_pending()
+    assert outcomes(scheduler, "j")
+    assert calls == []
+
+
+def test_a_job_is_found_by_its_tags_and_carries_its_metadata(scheduler):
+    scheduler.add_job(int, "interval", hours=1, id="j", tags=["red"], metadata={"owner": "Ann"})
+    assert [job.id for job in scheduler.find_jobs(tags="red").items] == ["j"]
+    assert scheduler.get_job("j").metadata == {"owner": "Ann"}
+
+
+def test_a_job_without_tags_is_found_by_none_and_carries_nothing(scheduler):
+    scheduler.add_job(int, "interval", hours=1, id="j")
+    assert scheduler.find_jobs(tags="red").items == []
+    assert (scheduler.get_job("j").tags, scheduler.get_job("j").metadata) == ((), {})
+
+
 # --------------------------------------------------------------------------------------------------------- the table
 
 #: for each option the test in which it acts, and the one in which it does not
 OPTIONS = {
+    "tags": (
+        test_a_job_is_found_by_its_tags_and_carries_its_metadata,
+        test_a_job_without_tags_is_found_by_none_and_carries_nothing,
+    ),
+    "metadata": (
+        test_a_job_is_found_by_its_tags_and_carries_its_metadata,
+        test_a_job_without_tags_is_found_by_none_and_carries_nothing,
+    ),
     "func": (test_the_callable_is_called, test_the_callable_is_not_called_before_it_is_time),
     "trigger": (test_a_job_runs_when_its_trigger_says_so, test_without_a_trigger_a_job_runs_once_and_now),
     "args": (test_the_callable_gets_its_arguments, test_without_arguments_the_callable_gets_none),
@@ -404,6 +445,10 @@ OPTIONS = {
     "max_attempts": (
         test_a_lost_run_is_not_tried_more_often_than_it_may_be,
         test_a_lost_run_is_tried_as_often_as_it_may_be,
+    ),
+    "on_failure": (
+        test_a_run_that_has_failed_is_told,
+        test_a_run_that_has_succeeded_is_not_told,
     ),
     "connection": (
         test_a_job_in_a_transaction_is_there_exactly_if_that_is_committed,

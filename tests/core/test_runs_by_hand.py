@@ -34,7 +34,7 @@ def test_a_job_runs_at_once_and_keeps_its_schedule(stores):
     asked = job.run_now()
     assert (asked.job_id, asked.status, asked.nominal) == ("j", "claimed", scheduler.clock.now())
     scheduler.run_pending()
-    assert names(log) == ["JOB_SUBMITTED", "JOB_EXECUTED"]
+    assert names(log) == ["JOB_SUBMITTED", "JOB_STARTED", "JOB_EXECUTED"]
     assert outcomes(scheduler) == [("succeeded", None, 1)]
     assert scheduler.get_job("j").next_run_time == planned
     scheduler.advance(minutes=7)

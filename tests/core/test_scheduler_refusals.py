@@ -155,7 +155,9 @@ def test_a_trigger_in_place_of_the_store_is_refused_with_what_to_write(scheduler
 
 
 def test_a_listener_with_a_mask_that_is_none_is_refused_and_harms_nobody(scheduler):
-    with pytest.raises(OptionTypeError, match=r"OR of event codes of rota\.events, not 'EVENT_ALL'"):
+    with pytest.raises(
+        OptionTypeError, match=r"OR of event codes of rota\.events, or one of its classes, not 'EVENT_ALL'"
+    ):
         scheduler.add_listener(print, "EVENT_ALL")
     scheduler.add_job(nothing)
     scheduler.run_pending()

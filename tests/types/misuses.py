@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from rota import BackgroundScheduler, CronTrigger, IntervalTrigger
+from rota.events import JobExecutionEvent, JobStartedEvent
 from rota.executors.pool import ThreadPoolExecutor
 from rota.jobstores.memory import MemoryJobStore
 from rota.jobstores.sqlalchemy import SQLAlchemyJobStore
@@ -13,6 +14,10 @@ from rota.triggers.combining import OrTrigger
 
 
 def work() -> None:
+    """Do nothing."""
+
+
+def takes_ends(event: JobExecutionEvent) -> None:
     """Do nothing."""
 
 
@@ -30,6 +35,13 @@ scheduler.remove_job()  # wrong
 scheduler.strat()  # wrong
 scheduler.shutdown(wait="yes")  # wrong
 scheduler.add_listener("listener")  # wrong
+scheduler.add_listener(lambda event: event.retval, JobStartedEvent)  # wrong
+scheduler.add_listener(takes_ends, JobStartedEvent)  # wrong
+scheduler.add_listener(takes_ends, "EVENT_ALL")  # wrong
+scheduler.add_middleware(work)  # wrong
+scheduler.aio.add_job(work, "interval", seconds=5, max_instances="three")  # wrong
+scheduler.aio.remove_job()  # wrong
+scheduler.aio.shutdown()  # wrong
 name: int = scheduler.get_jobs()[0].name  # wrong
 scheduler.get_job("one").remove()  # wrong
 when: datetime = scheduler.get_jobs()[0].next_run_time  # wrong

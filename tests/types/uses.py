@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -16,7 +17,15 @@ from rota import (
     IntervalTrigger,
     current_run,
 )
-from rota.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecutionEvent, SchedulerEvent
+from rota.core.run import Run
+from rota.events import (
+    EVENT_JOB_ERROR,
+    EVENT_JOB_EXECUTED,
+    JobExecutionEvent,
+    JobPausedEvent,
+    JobStartedEvent,
+    SchedulerEvent,
+)
 from rota.executors.pool import ProcessPoolExecutor, ThreadPoolExecutor
 from rota.job import Job
 from rota.jobstores.base import JobLookupError
@@ -104,7 +113,37 @@ def listeners(scheduler: BackgroundScheduler) -> None:
 
     scheduler.add_listener(told, EVENT_JOB_EXECUTED | EVENT_JOB_ERROR)
     scheduler.add_listener(anything)
+    scheduler.add_listener(told, JobExecutionEvent)
+    scheduler.add_listener(anything, JobStartedEvent)
+    scheduler.add_listener(lambda event: print(event.started_at, event.run.id), JobStartedEvent)
+    scheduler.add_listener(lambda event: print(event.note), JobPausedEvent)
     scheduler.remove_listener(anything)
+
+
+def middleware(scheduler: BackgroundScheduler) -> None:
+    @contextmanager
+    def around(run: Run) -> Iterator[None]:
+        print(run.job_id)
+        yield
+
+    @asynccontextmanager
+    async def waiting(run: Run) -> AsyncIterator[None]:
+        yield
+
+    scheduler.add_middleware(around)
+    scheduler.add_middleware(waiting)
+
+
+async def on_asyncio(scheduler: AsyncIOScheduler) -> None:
+    job: Job = await scheduler.aio.add_job(
+        greet, "interval", hours=1, args=["x"], id="one", replace_existing=True
+    )
+    found: Job | None = await scheduler.aio.get_job("one")
+    jobs: list[Job] = await scheduler.aio.get_jobs(state="active", limit=10)
+    runs: list[Run] = await scheduler.aio.get_runs("one", status=["failed"])
+    run: Run = await scheduler.aio.run_job(job.id)
+    await scheduler.aio.remove_job("one")
+    print(found, jobs, runs, run)
 
 
 async def lifespan() -> AsyncIterator[None]:

@@ -15,7 +15,8 @@ import typer
 from ..errors import RotaError
 from ..masking import without_secrets
 from ..version import __version__
-from .options import Command, Group, JobId, Json, Offset, OwnStore, Store, Table, Zone
+from .ledger_commands import ledger
+from .options import Command, Given, Group, JobId, Json, Offset, OwnStore, Since, Store, Table, Zone, place
 from .output import CliError, fail, note, print_any_character, zone_of
 
 if TYPE_CHECKING:
@@ -35,21 +36,11 @@ app = typer.Typer(
 )
 
 
-class _Options:
-    """What was given before the command."""
-
-    store: str | None = None
-    #: whether the store was named on the command line, and not only by the environment
-    store_is_meant = False
-    table: str | None = None
-    debug = False
-
-
 def run(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command line and return the exit code; errors become a message on stderr."""
     print_any_character()
-    _Options.store, _Options.store_is_meant = None, False
-    _Options.table, _Options.debug = None, False
+    Given.store, Given.store_is_meant = None, False
+    Given.table, Given.debug = None, False
     try:
         code = app(
             args=None if arguments is None else list(arguments), prog_name="rota", standalone_mode=False
@@ -68,7 +59,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if message and context is not None:
             note(f"see: {context.command_path} --help")
         code = exc.exit_code
-    except BrokenPipeError:  # the reader of a pipe went away, and nobody wants to hear about it
+    except BrokenPipeError:  # the reader of a pipe has gone; nobody needs an error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (CliError, RotaError, OSError) as exc:
@@ -84,7 +75,7 @@ def _tell(exc: Exception, message: str, arguments: Sequence[str] | None) -> None
     """Print an error, or its traceback with ``--debug``, without the secrets of the URLs that were given."""
     words = [*(sys.argv[1:] if arguments is None else arguments), os.environ.get("ROTA_JOBSTORE", "")]
     urls = [word.partition("=")[2] if word.startswith("--") else word for word in words if "://" in word]
-    if _Options.debug:
+    if Given.debug:
         note(without_secrets("".join(format_exception(exc)).rstrip(), *urls))
     else:
         fail(message, *urls)
@@ -106,8 +97,8 @@ def _top(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    _Options.store, _Options.table, _Options.debug = jobstore, table, debug
-    _Options.store_is_meant = getattr(context.get_parameter_source("jobstore"), "name", "") == "COMMANDLINE"
+    Given.store, Given.table, Given.debug = jobstore, table, debug
+    Given.store_is_meant = getattr(context.get_parameter_source("jobstore"), "name", "") == "COMMANDLINE"
 
 
 @app.command("run", cls=Command)
@@ -136,11 +127,11 @@ def _run(
         typer.Option(
             "--log-level",
             metavar="LEVEL",
-            help="Log of Rota: debug, info, warning, error or critical (what the program sets, else warning).",
+            help="Level of Rota's log: debug, info, warning, error or critical (as the program sets it, or warning).",
         ),
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option("--for", metavar="SECONDS", min=0, help="Stop after so much time.")
+        float | None, typer.Option("--for", metavar="SECONDS", min=0, help="Stop after this time.")
     ] = None,
 ) -> int:
     """Run a scheduler, or the commands of a crontab file, in the foreground.
@@ -152,14 +143,14 @@ def _run(
     """
     from .running import run_target  # import time
 
-    # The environment names the store to look into; which one a program uses is its own affair.
-    store = jobstore or (_Options.store if _Options.store_is_meant else None)
-    if store is None and (table or _Options.table):
+    # The environment names the store to look into; which one a program uses is up to the program.
+    store = jobstore or (Given.store if Given.store_is_meant else None)
+    if store is None and (table or Given.table):
         raise CliError("--table is the name of a table in the store of --jobstore; give its URL, too", 2)
     return run_target(
         target,
         store,
-        _table(table),
+        place(None, table)[1],
         timezone,
         plain=plain,
         as_json=json,
@@ -181,7 +172,7 @@ def _jobs(
         ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many (all).")
+        int | None, typer.Option("--limit", "-n", metavar="N", min=1, help="At most this many (all).")
     ] = None,
     offset: Offset = 0,
     table: Table = None,
@@ -191,7 +182,7 @@ def _jobs(
     """List the jobs in a store, the next to run first."""
     from .stores import show_jobs  # import time
 
-    show_jobs(jobstore or _Options.store, _table(table), state or [], limit, offset, zone_of(timezone), json)
+    show_jobs(*place(jobstore, table), state or [], limit, offset, zone_of(timezone), json)
 
 
 @app.command("runs", cls=Command)
@@ -208,25 +199,40 @@ def _runs(
             help="Only runs that are claimed, succeeded, failed, missed, … (repeatable).",
         ),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many.")] = 50,
+    since: Since = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="Before this time (as for --since).")
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="TAG", help="Only of jobs that have this tag (repeatable)."),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option("--text", metavar="TEXT", help="Only with this in the error or the reason."),
+    ] = None,
+    node: Annotated[
+        str | None, typer.Option("--node", metavar="NODE", help="Only what this node has claimed.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most this many.")] = 50,
     offset: Offset = 0,
     table: Table = None,
     timezone: Zone = None,
     json: Json = False,
 ) -> None:
-    """List what became of the jobs' times, newest first: each one ran, or it says why not."""
-    from .stores import show_runs  # import time
+    """List how the jobs' scheduled times ended, newest first: each one ran, or it says why not."""
+    from .ledger import search, time_of  # import time
 
-    show_runs(
-        jobstore or _Options.store, _table(table), job, status or [], limit, offset, zone_of(timezone), json
-    )
-
-
-def _table(given: str | None) -> str:
-    """Return the name that ``--table`` gives, behind the command or before it, else the usual one."""
-    from .stores import DEFAULT_TABLE  # import time
-
-    return given or _Options.table or DEFAULT_TABLE
+    zone = zone_of(timezone)
+    fields = {
+        "job_ids": None if job is None else [job],
+        "statuses": status,
+        "since": time_of("--since", since, zone),
+        "until": time_of("--until", until, zone),
+        "text": text,
+        "nodes": None if node is None else [node],
+    }
+    search(*place(jobstore, table), fields, tag or [], limit, offset, zone, json)
 
 
 def _change(
@@ -234,7 +240,7 @@ def _change(
 ) -> None:
     from .stores import change  # import time
 
-    change(what, jobstore or _Options.store, _table(table), job, zone_of(timezone), json)
+    change(what, *place(jobstore, table), job, zone_of(timezone), json)
 
 
 @app.command("pause", cls=Command)
@@ -249,7 +255,7 @@ def _pause(
 def _resume(
     job: JobId, jobstore: Store = None, table: Table = None, timezone: Zone = None, json: Json = False
 ) -> None:
-    """Go on with a job's schedule from now; also lets it out of quarantine."""
+    """Resume a job's schedule from now on; also ends its quarantine."""
     _change("resume", job, jobstore, table, timezone, json)
 
 
@@ -279,7 +285,7 @@ def _sign(
     """Sign the jobs of a store by the key in ROTA_SIGNING_KEY: those without a signature, and those of earlier keys."""
     from .signing import sign_jobs  # import time
 
-    return sign_jobs(jobstore or _Options.store, _table(table), yes, json)
+    return sign_jobs(*place(jobstore, table), yes, json)
 
 
 @app.command("next", cls=Command)
@@ -298,7 +304,7 @@ def _next(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Tell the next times of a trigger: a crontab expression, or a trigger's name and its arguments."""
+    """Show the next times of a trigger: a crontab expression, or a trigger's name and its arguments."""
     from .next_times import show_next  # import time
 
     show_next(trigger, count, timezone, start, json)
@@ -306,7 +312,16 @@ def _next(
 
 @app.command("explain", cls=Command)
 def _explain(
-    trigger: Annotated[str, typer.Argument(metavar="TRIGGER", help="As for `rota next`.")],
+    trigger: Annotated[str | None, typer.Argument(metavar="[TRIGGER]", help="As for `rota next`.")] = None,
+    job: Annotated[
+        str | None, typer.Option("--job", "-j", metavar="ID", help="Say why this job does not run, instead.")
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="TIME", help="With --job: this scheduled time, not the next."),
+    ] = None,
+    jobstore: Store = None,
+    table: Table = None,
     timezone: Zone = None,
     language: Annotated[
         str, typer.Option("--language", "-l", metavar="LANGUAGE", help="en (English) or vi (Vietnamese).")
@@ -318,11 +333,24 @@ def _explain(
     ] = 2,
     json: Json = False,
 ) -> None:
-    """Say in a sentence when a trigger fires, and on which dates a change of the clocks changes that."""
+    """Say in a sentence when a trigger fires, and on which dates a change of the clocks changes that.
+
+    With --job: why a job of a store does not run, or what became of one of its times.
+    """
+    if (trigger is None) == (job is None):
+        raise CliError("explain: give a TRIGGER, or a job of a store by --job", 2)
+    if job is not None:
+        from .ledger import explain  # import time
+
+        explain(*place(jobstore, table), job, at, zone_of(timezone), json)
+        return
+    assert trigger is not None
     from .explaining import show_explanation  # import time
 
     show_explanation(trigger, timezone, language, years, count, json)
 
+
+app.registered_commands += ledger.registered_commands
 
 imports = typer.Typer(help="Take over the jobs of another scheduler.", cls=Group, no_args_is_help=True)
 app.add_typer(imports, name="import")
@@ -334,7 +362,8 @@ def _import_apscheduler(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="sqlite:///…, postgresql://…, redis://…, mongodb://…/database, or a file of export_jobs().",
+            help="sqlite:///…, postgresql://…, redis://…, mongodb://…/database, etcd://…, zookeeper://…, "
+            "or a file of export_jobs().",
         ),
     ],
     to: Annotated[
@@ -344,7 +373,7 @@ def _import_apscheduler(
     table: Table = None,
     name: Annotated[
         str | None,
-        typer.Option("--name", metavar="NAME", help="Table, key or collection of the source's jobs."),
+        typer.Option("--name", metavar="NAME", help="Table, key, collection or path of the source's jobs."),
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace jobs that are in the store and differ.")
@@ -373,8 +402,8 @@ def _import_apscheduler(
     return import_apscheduler(
         source,
         name,
-        to or _Options.store,
-        _table(table),
+        to or Given.store,
+        place(None, table)[1],
         zone_of(timezone),
         replace=replace,
         keep_grace=keep_grace,

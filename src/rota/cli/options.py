@@ -46,9 +46,36 @@ Zone = Annotated[
         "--timezone", "--tz", metavar="ZONE", help="Zone for times, such as Europe/Berlin (the local one)."
     ),
 ]
-Offset = Annotated[int, typer.Option("--offset", metavar="N", min=0, help="Leave out so many first.")]
+Offset = Annotated[int, typer.Option("--offset", metavar="N", min=0, help="Skip this many first.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--since", metavar="TIME", help="From this time on (ISO 8601), or so long ago: 90m, 2h, 3d."
+    ),
+]
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
+
+
+class Given:
+    """What was given before the command."""
+
+    store: str | None = None
+    #: whether the store was named on the command line, and not only by the environment
+    store_is_meant = False
+    table: str | None = None
+    debug = False
+
+
+def place(jobstore: str | None, table: str | None) -> tuple[str | None, str]:
+    """Return the URL of the store and the name of its table: those behind the command, else those before it.
+
+    :param jobstore: what was given behind the command
+    :param table: the same
+    """
+    from .stores import DEFAULT_TABLE  # import time
+
+    return jobstore or Given.store, table or Given.table or DEFAULT_TABLE
 
 
 class Command(TyperCommand):

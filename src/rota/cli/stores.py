@@ -1,7 +1,6 @@
 """Commands on a job store: list jobs and runs, pause, resume, remove, and ask for a run now.
 
-It opens the store of other processes as their guest: no pass is made, so no job is claimed, healed or run, and no code of jobs is
-imported.
+It opens a store that other processes run, and makes no pass: no job is claimed, healed or run, and no code of jobs is imported.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..clock import HELD, SECOND, SYSTEM_CLOCK, moment, trigger_zone
+from ..clock import HELD, SYSTEM_CLOCK, trigger_zone
 from ..codec.files import encode_job
 from ..codec.jobs import JobFormat
 from ..core.plan import AFTER_RUN
-from ..core.states import ACTIVE, CLAIMED, END_STATES, PAUSED, QUARANTINED
+from ..core.states import ACTIVE, PAUSED, QUARANTINED
 from ..errors import SchemaError
 from ..masking import masked
 from ..schedulers.base import BaseScheduler
@@ -26,7 +25,6 @@ from ..util import suggestion
 from .escaping import escaped
 from .output import (
     CliError,
-    duration,
     iso,
     local_time,
     note,
@@ -51,12 +49,12 @@ _SQLITE = re.compile(r"sqlite(?:\+\w+)?:///([^?]+)(\?.*)?")
 _FORMAT = JobFormat(imports=False)
 _FROM_ENVIRONMENT: list[str] = []
 DEFAULT_TABLE = "rota_jobs"
-#: the forms of the ids that are made for jobs that were given none, and for lines of crontab files
+#: the forms of ids that were made: for jobs that were given none, and for lines of crontab files
 RANDOM_ID = re.compile("[0-9a-f]{32}")
 _ID_OF_LINE = re.compile(r".+-[0-9a-f]{8}(-\d+)?")
 #: what the jobs of crontab files call
 RUN_COMMAND = "rota.commands:run_command"
-#: Among how many jobs the one is looked for that was meant by a wrong id.
+#: How many jobs are searched for a suggestion when there is no job of an id.
 _SUGGESTED = 1000
 
 
@@ -85,14 +83,15 @@ def make_store(
 ) -> BaseJobStore:
     """Return the job store at a URL.
 
-    :param guest: whether it is somebody else's: what is missing is not made, and the code of its jobs is not imported
+    :param guest: whether other processes run it: what is missing is not made, and the code of its jobs is not imported
     :param keys: the keys of its signatures
     :param fills: whether it is only written to: what is missing is made, and the code of its jobs is not imported
     :raises CliError: if it is no URL, or there is nothing at it
     """
     if "://" not in url:
         raise CliError(
-            f"{masked(url)!r} is no URL of a job store; for an SQLite file write sqlite:///{masked(url)}", 2
+            f"{masked(url)!r} is not the URL of a job store; for an SQLite file write sqlite:///{masked(url)}",
+            2,
         )
     file = _SQLITE.fullmatch(url)
     if file and file[1] != ":memory:" and not file[1].startswith("file:"):
@@ -126,12 +125,12 @@ def make_private(url: str) -> None:
     if file and file[1] != ":memory:" and not file[1].startswith("file:"):
         try:
             os.close(os.open(file[1], os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        except OSError:  # it is there, or cannot be made, which the store says better
+        except OSError:  # it exists, or it cannot be made, and the store's own error says why
             pass
 
 
 def _named(kind: str, name: str) -> dict[str, str]:
-    """Return the options of a store that say what --table says of tables.
+    """Return the options of a store by which it is given the name in --table.
 
     :raises CliError: if such a store has its name in the URL
     """
@@ -178,7 +177,7 @@ def show_jobs(
     as_json: bool,
 ) -> None:
     """Print the jobs of a store."""
-    _check_words("--state", state, (ACTIVE, PAUSED, QUARANTINED))
+    check_words("--state", state, (ACTIVE, PAUSED, QUARANTINED))
     with opened(url, tablename) as (guest, _):
         jobs = guest.get_jobs(state=state or None, limit=limit, offset=offset)
     now = SYSTEM_CLOCK.now()
@@ -204,47 +203,17 @@ def show_jobs(
             note(f"{escaped(job.id)} is quarantined: {escaped(job.error or '')}")
 
 
-def show_runs(
-    url: str | None,
-    tablename: str,
-    job_id: str | None,
-    status: list[str],
-    limit: int,
-    offset: int,
-    zone: tzinfo,
-    as_json: bool,
-) -> None:
-    """Print records of the ledger, newest first."""
-    _check_words("--status", status, (CLAIMED, *END_STATES))
-    with opened(url, tablename) as (guest, _):
-        runs = guest.get_runs(job_id, status or None, limit, offset=offset)
-        if not runs and not offset and job_id is not None and guest.get_job(job_id) is None:
-            raise _no_such_job(guest, job_id)
-    if as_json:
-        print_json([run.to_dict() for run in runs])
-        return
-    now = SYSTEM_CLOCK.now()
-    rows = [
-        (
-            f"{moment(run.nominal, zone):%Y-%m-%d %H:%M:%S %z}",
-            run.job_id,
-            one_line(label(run.job_id, run.name, run.func), 40),
-            run.status,
-            str(run.attempt) if run.attempt > 1 else "",
-            "" if run.duration is None else duration(run.duration * SECOND),
-            outcome(run, zone, now),
-        )
-        for run in runs
-    ]
-    print_columns(("SCHEDULED", "JOB", "NAME", "STATUS", "TRY", "TOOK", "OUTCOME"), rows, "no runs", 1)
-
-
-def _no_such_job(guest: BaseScheduler, job_id: str) -> CliError:
+def no_such_job(guest: BaseScheduler, job_id: str) -> CliError:
+    """Return the error for an id that no job has."""
     known = [job.id for job in guest.get_jobs(limit=_SUGGESTED)]
     return CliError(f"there is no job {job_id!r} in the store{suggestion(job_id, known)}")
 
 
-def _check_words(option: str, words: list[str], known: Sequence[str]) -> None:
+def check_words(option: str, words: list[str], known: Sequence[str]) -> None:
+    """Refuse words that an option does not know.
+
+    :raises CliError: if there is one
+    """
     for word in words:
         if word not in known:
             raise CliError(
@@ -254,7 +223,7 @@ def _check_words(option: str, words: list[str], known: Sequence[str]) -> None:
 
 
 def _who_runs_it(run: Run, living: int | None) -> str:
-    """Return what is to be expected of a run that was asked for."""
+    """Return when a run that was asked for will start."""
     if living is None:
         return f"it starts when a scheduler with an executor {run.executor!r} is alive"
     if living:
@@ -268,12 +237,13 @@ _REASONS = {
     "max_instances": "the job was running as often as it may (max_instances)",
     "too late": "too late to start (misfire_grace_time)",
     "expired": "it waited too long for its turn (expires)",
-    "manual": "asked for",
+    "paused": "the job was paused",
+    "on hold": "the job was on hold",
 }
 
 
 def outcome(run: Run, zone: tzinfo, now: int) -> str:
-    """Return what a run came to, on one line: its result, its error, or why it did not run."""
+    """Return how a run ended, on one line: its result, its error, or why it did not run."""
     if run.error is not None:
         text = run.error if run.error_type == "CommandError" else f"{run.error_type}: {run.error}"
     elif run.retval is not None:
@@ -300,7 +270,7 @@ def called(job: Job) -> str:
     ref = job.func_ref or ""
     if ref == RUN_COMMAND:
         try:
-            arguments = encode_job(job, _FORMAT)["args"]  # a guest's jobs have them as texts
+            arguments = encode_job(job, _FORMAT)["args"]  # jobs that are only looked at have them as texts
             if isinstance(arguments[0], str):
                 return f"$ {one_line(arguments[0], 200)}"
         except Exception:  # a row may hold anything
@@ -341,7 +311,7 @@ def change(what: str, url: str | None, tablename: str, job_id: str, zone: tzinfo
     living: int | None = None
     with opened(url, tablename) as (guest, store):
         if guest.get_job(job_id) is None:
-            raise _no_such_job(guest, job_id)
+            raise no_such_job(guest, job_id)
         run: Run | None = None
         if what == "pause":
             guest.pause_job(job_id)

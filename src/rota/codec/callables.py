@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 from ..errors import CallableLookupError
+from ..needs import needs_of
 from ..trust.names import callable_named, check_known, judge
 from .bounds import CACHE_SIZE
 
@@ -38,6 +39,7 @@ def callable_of(reference: str) -> Callable[..., Any]:
         raise CallableLookupError(
             f"The reference {reference} leads to a {type(found).__name__}, which cannot be called"
         )
+    needs_of(found)
     name, _, path = reference.partition(":")
     first = path.partition(".")[0]
     if len(_callables) >= CACHE_SIZE:

@@ -5,6 +5,7 @@ Reads and writes data, no store. What cannot be restored comes back as a quarant
 
 from __future__ import annotations
 
+from ..callables import instead_of_nameless
 from ..core.policy import DEFAULT_POLICY
 from ..core.states import ACTIVE, QUARANTINED, set_job_state
 from ..errors import (
@@ -12,13 +13,15 @@ from ..errors import (
     CallableNotAllowedError,
     ConfigurationError,
     SerializationError,
+    TransientJobError,
 )
 from ..interrupts import is_interrupt
-from ..job.handle import NOTHING_RARE, Job, Rare
+from ..job.handle import Job
+from ..job.rare import NOTHING_RARE, Rare
 from ..references import AWAITED, expected, named_reference
 from ..texts import error_text, text_of
 from ..triggers.base import BaseTrigger
-from ..trust.names import check_known, judged_by, reset_judge, set_judge
+from ..trust.names import callable_named, check_known, judged_by, reset_judge, set_judge
 from ..trust.signing import MARK, joined, separated, signer_of
 from ..util import obj_to_ref
 from .bounds import CACHE_SIZE, MAX_TEXT, TooMuch, check_job
@@ -172,7 +175,7 @@ class JobFormat:
                 reset_judge(token)
         options = "{}"
         if job.policy is not DEFAULT_POLICY or is_marked(job):
-            options = to_text({**options_of(job.policy), **marks_of(job)}, "options")
+            options = self._options_text(job)
         if len(trigger) + len(args) + len(kwargs) > MAX_TEXT:  # rare
             try:
                 check_job(reference, trigger, args, kwargs, options)
@@ -181,6 +184,21 @@ class JobFormat:
         if self._signer is not None or job.sealed is not None:
             options = self._sealed(job, reference, trigger, args, kwargs, options)
         return reference, trigger, args, kwargs, options
+
+    def _options_text(self, job: Job) -> str:
+        """Return the text of a job's options.
+
+        :raises TransientJobError: if what is to be told of failures has no importable name
+        :raises CallableNotAllowedError: if it is not among those that are allowed
+        """
+        handler = job.policy.on_failure
+        if handler is not None and job.func is not unrestored and job.state != QUARANTINED:
+            if not isinstance(handler, str):
+                raise TransientJobError(job.id, handler.func, instead_of_nameless(handler.func))
+            if self._allowed is not None:
+                with judged_by(self._allowed):
+                    check_handler(handler)
+        return to_text({**options_of(job.policy), **marks_of(job)}, "options")
 
     def _sealed(self, job: Job, reference: str, trigger: str, args: str, kwargs: str, options: str) -> str:
         """Return options with their signature: a new one, or that which the job came with if it is not ours to renew."""
@@ -293,6 +311,8 @@ class JobFormat:
                 job.policy = DEFAULT_POLICY
             else:
                 set_options(job, options)
+                if token is not None and job.policy.on_failure is not None:
+                    check_handler(job.policy.on_failure)
         except BaseException as exc:  # modules of users may do anything when they are imported
             if is_interrupt(exc):
                 raise
@@ -389,6 +409,20 @@ def _keep(text: str, trigger: BaseTrigger) -> None:
     if len(_triggers) >= CACHE_SIZE:
         _triggers.clear()
     _triggers[text] = trigger
+
+
+def check_handler(handler: Any) -> None:
+    """Ask the list about what a job wants to be told of failures; that it leads nowhere is told when it is to be called.
+
+    :raises CallableNotAllowedError: if the list does not allow it
+    """
+    try:
+        callable_named(handler)
+    except CallableNotAllowedError:
+        raise
+    except BaseException as exc:  # modules of users may do anything when they are imported
+        if is_interrupt(exc):
+            raise
 
 
 def _is_bound(func: Any, owner: Any) -> bool:

@@ -5,7 +5,7 @@ Pure, apart from a bounded memory of what has been read.
 
 from __future__ import annotations
 
-from ..core.policy import DEFAULT_POLICY, Policy, seconds_of, with_options
+from ..core.policy import DEFAULT_POLICY, Policy, seconds_of, telling, with_options
 from .bounds import CACHE_SIZE
 from .values import loads
 
@@ -30,6 +30,7 @@ def options_of(policy: Policy) -> dict[str, Any]:
         "expires": seconds_of(policy.expires),
         "on_lost": policy.on_lost,
         "max_attempts": policy.max_attempts,
+        "on_failure": policy.on_failure,
     }
     return {name: value for name, value in options.items() if value != _DEFAULTS.get(name)}
 
@@ -50,8 +51,12 @@ def set_options(job: Job, text: str) -> None:
     policy = _policies.get(text)
     if policy is None:
         options = loads(text, triggers=False)
-        marks = {name: options.pop(name) for name in MARKS if name in options}
+        is_mapping = type(options) is dict
+        marks = {name: options.pop(name) for name in MARKS if name in options} if is_mapping else {}
+        reference = options.pop("on_failure", None) if is_mapping else None
         policy = with_options(DEFAULT_POLICY, options)
+        if reference is not None:  # it is looked up when it is to be called: a job runs without it, too
+            policy = telling(policy, reference)
         if marks:
             from ..job.marks import checked_metadata, checked_tags  # most jobs have none
 

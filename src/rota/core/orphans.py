@@ -6,7 +6,9 @@ Pure decisions about run objects; a store reads the orphans and carries the deci
 from __future__ import annotations
 
 from collections import Counter
+from operator import attrgetter
 
+from ..needs import lacking
 from .states import CANCELLED, CLAIMED, LOST, end
 from .transitions import may_claim
 
@@ -21,11 +23,14 @@ if TYPE_CHECKING:
 class Search:
     """Whose runs a node may take over, and what it has taken so far; see the port.
 
+    :param refusal: returns why a run is not trusted, None if it is
+    :param can_run: whether the callable and the arguments of a job were restored
+    :param job_for: returns the job with the arguments of a run that has its own, see :func:`sort_out`
     :ivar own: the keys of the runs that the node has in hand, those that it has taken among them
     :ivar left: of how many jobs it can still take runs for each executor, None for any number
     """
 
-    __slots__ = ("in_doubt", "known", "left", "node", "own", "ownerless")
+    __slots__ = ("_can_run", "_job_for", "_refusal", "in_doubt", "known", "left", "node", "own", "ownerless")
 
     def __init__(
         self,
@@ -34,7 +39,13 @@ class Search:
         known: Collection[tuple[str, int]],
         in_doubt: bool,
         ownerless: bool,
+        refusal: Callable[[Run], str | None] | None,
+        can_run: Callable[[Job], bool],
+        job_for: Callable[[Run, Job], Job] | None = None,
     ) -> None:
+        self._refusal = refusal
+        self._job_for = job_for
+        self._can_run = can_run
         self.node = node
         self.known = known
         self.in_doubt = in_doubt
@@ -51,7 +62,32 @@ class Search:
             return self.in_doubt and (job_id, nominal) not in self.own
         return owner is None or not (self.ownerless or owner in living)
 
-    def note(self, taken: Iterable[Run]) -> None:
+    def sort_out(self, orphans: Sequence[Run], jobs: Mapping[str, Job], now: int) -> list[Run]:
+        """Decide which runs the node takes and which have ended; return those, changed accordingly: see :func:`sort_out`."""
+        return sort_out(
+            *(orphans, jobs, self.node, now, self.left, self.known, self._refusal),
+            can_run=self._can_run,
+            job_for=self._job_for,
+        )
+
+    def rescue(self, tries: Iterable[object], look: Callable[[], tuple[list[Run], bool]]) -> list[Run]:
+        """Take over what there is, again as long as others change what was found; return it, oldest first, each job's runs linked.
+
+        :param look: looks for orphans and carries out what becomes of them; returns those that others had not changed, and
+            whether another look is in vain
+        """
+        found: list[Run] = []
+        for _ in tries:
+            taken, is_over = look()
+            self._note(taken)
+            found += taken
+            if is_over:
+                break
+        found.sort(key=attrgetter("nominal"))
+        linked(found)
+        return found
+
+    def _note(self, taken: Iterable[Run]) -> None:
         """Take note of the runs that the node has taken."""
         for run in taken:
             if run.status == CLAIMED:
@@ -74,10 +110,10 @@ def sort_out(
 ) -> list[Run]:
     """Decide which orphaned runs a node takes and which have ended; return those, changed accordingly.
 
-    Runs are left as they are if their job cannot be restored here, if living nodes have as many of its runs under way as it may
-    have (R2), or if the executor has no room. The runs of a job are taken together or not at all: a node that has lost its lease
-    and does not know it yet goes on with those that were not taken, beside those that were. No runs are taken of a job of which
-    ``node`` has one in hand that another node has taken over.
+    Runs are left as they are if their job cannot be restored here or needs a resource that is not here, if living nodes have as
+    many of its runs under way as it may have (R2), or if the executor has no room. The runs of a job are taken together or not at
+    all: a node that has lost its lease and does not know it yet goes on with those that were not taken, beside those that were.
+    No runs are taken of a job of which ``node`` has one in hand that another node has taken over.
 
     :param orphans: claimed runs that no living node owns, or that ``node`` owns without knowing it, oldest first
     :param jobs: the jobs of these runs, by id; also jobs whose schedule is over
@@ -100,7 +136,7 @@ def sort_out(
             continue
         job = jobs.get(run.job_id)
         reason = _why_lost(run, job, node)
-        if reason is None and (job is None or not can_run(job)):
+        if reason is None and (job is None or not can_run(job) or lacking(job)):
             continue
         reason = reason or _why_refused(run, refusal)
         if reason is not None or job is None:

@@ -77,14 +77,14 @@ def is_on_hold(job: Job) -> bool:
 
 
 def left_out(job: Job, pause: Pause, reason: str, now: int) -> Run | None:
-    """Return the record of the times that a job did not run while it was paused, None if there were none.
+    """Return the record of the times before ``now`` that a job did not run while it was paused, None if there were none.
 
     :param reason: "paused" or "on hold"
-    :param now: instant at which it goes on
+    :param now: instant from which on it is planned again
     :raises Exception: whatever the job's trigger raises
     """
     first = pause.since
-    if first is None or first > now:
+    if first is None or first >= now:
         return None
-    last, count = latest(job.trigger, first, now)
+    last, count = latest(job.trigger, first, now - 1)
     return record_of(job, first, last, count, SKIPPED, reason, now)

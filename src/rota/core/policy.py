@@ -14,16 +14,31 @@ from ..texts import repr_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, ClassVar
+
+    from .handlers import Nameless
 
 #: What a lost run may be turned into: executed again, or recorded as lost.
 ON_LOST = ("rerun", "lost")
 
 
 class Policy:
-    """How a job's nominal times are carried out. Durations are microseconds; compare and hash by value."""
+    """How a job's nominal times are carried out. Durations are microseconds; compare and hash by value.
 
-    __slots__ = ("coalesce", "expires", "max_attempts", "max_instances", "misfire_grace", "on_lost")
+    :cvar some_tell: whether any policy of this process names whom to tell of failures
+    """
+
+    __slots__ = (
+        "coalesce",
+        "expires",
+        "max_attempts",
+        "max_instances",
+        "misfire_grace",
+        "on_failure",
+        "on_lost",
+    )
+
+    some_tell: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -33,6 +48,7 @@ class Policy:
         expires: int | None = None,
         on_lost: str = "rerun",
         max_attempts: int = 3,
+        on_failure: str | Nameless | None = None,
     ) -> None:
         self.misfire_grace = misfire_grace
         self.coalesce = coalesce
@@ -40,8 +56,10 @@ class Policy:
         self.expires = expires
         self.on_lost = on_lost
         self.max_attempts = max_attempts
+        #: what is called with a run that has failed: its textual reference, or itself if it has none
+        self.on_failure = on_failure
 
-    def key(self) -> tuple[int | None, bool, int, int | None, str, int]:
+    def key(self) -> tuple[int | None, bool, int, int | None, str, int, str | Nameless | None]:
         return (
             self.misfire_grace,
             self.coalesce,
@@ -49,6 +67,7 @@ class Policy:
             self.expires,
             self.on_lost,
             self.max_attempts,
+            self.on_failure,
         )
 
     def __eq__(self, other: object) -> bool:
@@ -65,7 +84,15 @@ class Policy:
 DEFAULT_POLICY = Policy()
 
 #: The public option names, as add_job() and job_defaults take them.
-OPTION_NAMES = ("misfire_grace_time", "coalesce", "max_instances", "expires", "on_lost", "max_attempts")
+OPTION_NAMES = (
+    "misfire_grace_time",
+    "coalesce",
+    "max_instances",
+    "expires",
+    "on_lost",
+    "max_attempts",
+    "on_failure",
+)
 
 _shared: dict[Policy, Policy] = {DEFAULT_POLICY: DEFAULT_POLICY}
 
@@ -75,7 +102,7 @@ def with_options(base: Policy, options: Mapping[str, Any]) -> Policy:
 
     :param base: the policy to start from
     :param options: any of ``misfire_grace_time`` and ``expires`` (seconds, timedelta or None), ``coalesce``,
-        ``max_instances``, ``on_lost`` ("rerun" or "lost"), ``max_attempts``
+        ``max_instances``, ``on_lost`` ("rerun" or "lost"), ``max_attempts``, ``on_failure`` (a callable or a reference to one)
     :raises JobTypeError, JobValueError: if a value is not acceptable
     """
     if not options:
@@ -85,6 +112,19 @@ def with_options(base: Policy, options: Mapping[str, Any]) -> Policy:
         _SETTERS[name](policy, name, value)
     if len(_shared) > 1000:  # a bound for programs that give each job its own grace time
         _shared.clear()
+    return _shared.setdefault(policy, policy)
+
+
+def telling(base: Policy, reference: Any) -> Policy:
+    """Return ``base`` with a textual reference of what is called with a run that has failed; nothing is imported yet.
+
+    :raises JobTypeError: if it is no text
+    """
+    if type(reference) is not str:
+        raise JobTypeError(f"on_failure must be stored as a textual reference, got {repr_of(reference)}")
+    policy = Policy(*base.key())
+    policy.on_failure = reference
+    Policy.some_tell = True
     return _shared.setdefault(policy, policy)
 
 
@@ -148,6 +188,16 @@ def _set_on_lost(policy: Policy, name: str, value: object) -> None:
     policy.on_lost = str(value)
 
 
+def _set_on_failure(policy: Policy, name: str, value: object) -> None:
+    if value is None:
+        policy.on_failure = None
+        return
+    from .handlers import checked_handler  # import time: most jobs have none
+
+    policy.on_failure = checked_handler(value)
+    Policy.some_tell = True
+
+
 _SETTERS = {
     "misfire_grace_time": _set_misfire_grace,
     "coalesce": _set_coalesce,
@@ -155,4 +205,5 @@ _SETTERS = {
     "expires": _set_expires,
     "on_lost": _set_on_lost,
     "max_attempts": _set_max_attempts,
+    "on_failure": _set_on_failure,
 }

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
             """Return the current instant."""
 
 
+#: The reason of the call of what a job wants to be told of failures; it is in no ledger.
+ON_FAILURE = "on_failure"
+
 #: Strings and integers up to these lengths are kept as they are.
 _SHORT = 1_000
 _FEW_BITS = 64

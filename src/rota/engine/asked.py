@@ -8,10 +8,12 @@ from __future__ import annotations
 from ..clock import SECOND
 from ..core.states import CLAIMED
 from ..executors.base import UNBOUNDED
+from .announcements import EVENT_OF_STATUS, announce
+from .submission import hand_over
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ..core.orders import Orders
     from ..core.run import Run
@@ -20,6 +22,22 @@ if TYPE_CHECKING:
 
 #: How soon waiting runs that could not start are looked at again (microseconds).
 AGAIN = SECOND // 2
+
+
+def attend(
+    outlet: Outlet, state: StoreState, node: str, room: Callable[[], Mapping[str, int]], may_start: bool
+) -> None:
+    """Do what others ask of this node, as far as it has been told of it, and start the runs whose time has come.
+
+    :param node: the id of this node in the store
+    :param room: returns for each executor alias how many more runs it takes
+    :param may_start: whether runs may be started now
+    """
+    asked = state.asked
+    if asked.told and (state.lease is None or state.lease.renewed_at is not None):
+        look(outlet, state, node, room())
+    if may_start and not asked.draining and asked.next_waiting is not None:
+        start_waiting(outlet, state, node, room)
 
 
 def look(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) -> None:
@@ -56,7 +74,35 @@ def wait(outlet: Outlet, state: StoreState) -> float | None:
     return until / SECOND
 
 
-def take(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) -> list[Run]:
+def sooner(outlet: Outlet, state: StoreState, seconds: float | None) -> float | None:
+    """Return the sooner one of a wait and that for a waiting run."""
+    left = wait(outlet, state)
+    return seconds if left is None else left if seconds is None else min(left, seconds)
+
+
+def start_waiting(
+    outlet: Outlet, state: StoreState, node: str, room: Callable[[], Mapping[str, int]]
+) -> None:
+    """Start the runs that have waited for their time, as far as there is room.
+
+    :param node: the id of this node in the store
+    :param room: returns for each executor alias how many more runs it takes
+    """
+    if wait(outlet, state):
+        return
+    permission = None if state.lease is None else state.lease.permission
+    taken = []
+    for run in _take(outlet, state, node, room()):
+        if run.ended:
+            outlet.logger.warning("Run %r is %s: %s", run, run.status, run.reason)
+            announce(outlet, state.alias, run, EVENT_OF_STATUS[run.status])
+        else:
+            run.permission = permission
+            taken.append(run)
+    hand_over(outlet, state, taken)
+
+
+def _take(outlet: Outlet, state: StoreState, node: str, room: Mapping[str, int]) -> list[Run]:
     """Take waiting runs whose time has come; return those, and those that have ended instead."""
     asked, store = state.asked, state.store
     runs = store.take_waiting(node, store.now(), room)

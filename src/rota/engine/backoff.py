@@ -120,6 +120,10 @@ class Unclaimed:
         """Take note that a due job is not planned to the end yet."""
         self._jobs[job_id] = (FIRST_PAUSE, elapsed + 2 * FIRST_PAUSE)
 
+    def set_aside(self, job_id: str, pause: int, elapsed: int) -> None:
+        """Take note of a due job that is not to be claimed here; it is looked at again after a pause (microseconds)."""
+        self._jobs[job_id] = (pause, elapsed + pause)
+
     def widened(self, room: Mapping[str, int]) -> dict[str, int]:
         """Return how many due jobs to ask for, so that the unclaimed ones take nobody's place."""
         more = len(self._jobs) + len(self.hanging)

@@ -10,6 +10,7 @@ from threading import Event, Lock
 from time import sleep
 
 from ..clock import HELD, SECOND
+from ..core.policy import Policy
 from ..core.run import GONE, is_plain
 from ..core.states import CANCELLED, LOST, WITHHELD, end, take_back
 from ..errors import HeldRowsError
@@ -18,7 +19,7 @@ from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
 from .announcements import EVENT_OF_STATUS, event_of
 from .backoff import FIRST_PAUSE, LONGEST_PAUSE
-from .damage import finish_singly
+from .failures import Failures
 from .refusals import Refusals
 
 TYPE_CHECKING = False
@@ -68,6 +69,8 @@ class Completions:
         #: claimed runs of a durable store that a shutdown kept from starting; they are given back
         self.unstarted: list[Run] = []
         self.refusals = Refusals(store, lease)
+        #: what jobs want to be told of their failed runs
+        self.failures = Failures(outlet, alias)
         #: runs in hand that their executor could not start without permission; the passes hand them out again
         self.withheld: deque[Run] = deque()
         #: ended runs whose rows somebody else holds; when they are tried again (monotonic microseconds), and after what pause
@@ -190,6 +193,8 @@ class Completions:
                 written = self._write()
             finally:
                 self._writing.release()
+            if self.failures:
+                self.failures.tell()
             if not written:
                 return
 
@@ -280,6 +285,8 @@ class Completions:
         except BaseException as exc:
             if is_interrupt(exc):
                 raise
+            from .damage import finish_singly  # import time
+
             written, refused, error = finish_singly(self._store, runs, exc, self._outlet.logger)
             left = [run for run in runs if run not in written]
         self._set_aside(held)
@@ -336,6 +343,8 @@ class Completions:
         outlet, alias = self._outlet, self._alias
         wanted = outlet.wanted()
         unrecorded = self._announcements_of(refused, lost) if refused or lost else None
+        if Policy.some_tell:
+            self.failures.note(batch, unrecorded or ())
         for run in batch:
             event = None
             job = run.job

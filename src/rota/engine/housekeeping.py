@@ -189,6 +189,11 @@ class Housekeeping:
         """Whether the store counts due jobs by itself; else all of its jobs are read."""
         return type(self._store).overdue is not BaseJobStore.overdue
 
+    def take_resumed(self) -> list[Job]:
+        """Return the jobs whose pause is over, once."""
+        resumed, self.resumed = self.resumed, []
+        return resumed
+
     def look_if_wanted(self, aliases: Sequence[str]) -> None:
         """Look up what somebody has asked for."""
         if self._wanted:

@@ -5,8 +5,11 @@ It carries out what :mod:`rota.core.plan` decides, and waits for no job.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from ..clock import SECOND
 from ..core.plan import plan, quarantine
+from ..core.policy import Policy
 from ..core.room import admit
 from ..core.states import CANCELLED, ENDED, QUARANTINED
 from ..core.walks import NotYet
@@ -14,24 +17,24 @@ from ..errors import HeldRowsError
 from ..events import EVENT_JOB_SUBMITTED
 from ..executors.steps import is_coroutine_function
 from ..interrupts import is_interrupt
+from ..needs import ASKED
 from ..texts import error_text, shortened
 from .announcements import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
 from .backoff import FIRST_PAUSE, LONGEST_PAUSE
 from .capacity import PASS
 from .clock_jumps import TURN, bring_forward, go_on
-from .damage import claim_singly, recount_busy
 from .pass_watch import PassLeftBehind
-from .submission import hand_over, submit
-from .withheld import start_withheld
+from .submission import hand_over, start_withheld, submit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ..core.plan import Decision
     from ..core.run import Permission, Run
     from ..core.walks import Walks
     from ..job.handle import Job
+    from ..jobstores.base import BaseJobStore
     from .capacity import Capacity
     from .lease import Lease
     from .outlet import Outlet
@@ -107,15 +110,12 @@ class StorePass:
         self._watch_clock()
         lease = state.lease
         pause = None if lease is None else self._keep(lease, claims)
-        asked = state.asked
-        if asked.told and (lease is None or lease.renewed_at is not None):
-            from .asked import look  # import time: schedulers of one process are rarely asked anything
+        if state.asked.told or state.asked.next_waiting is not None:
+            from .asked import attend  # import time: schedulers of one process are rarely asked anything
 
-            look(outlet, state, self._node_id(), self._room())
-        if asked.draining:
-            claims = False
-        elif asked.next_waiting is not None and claims and pause is None:
-            self._take_waiting()
+            node = self._node if lease is None else lease.node
+            attend(outlet, state, node, self._room, claims and pause is None)
+        claims = claims and not state.asked.draining
         if not claims:
             state.housekeeping.look_if_wanted(tuple(outlet.executors))
             return self._measure_in_time() if lease is None else lease.wait(False)
@@ -142,30 +142,8 @@ class StorePass:
                 self._rescue(lease)
         return pause
 
-    def _node_id(self) -> str:
-        lease = self._state.lease
-        return self._node if lease is None else lease.node
-
     def _room(self) -> dict[str, int]:
         return {alias: self._capacity.of(alias, any_room=True) for alias in list(self._outlet.executors)}
-
-    def _take_waiting(self) -> None:
-        """Start the runs that have waited for their time, as far as there is room."""
-        state, outlet = self._state, self._outlet
-        from .asked import take, wait  # rare
-
-        if wait(outlet, state):
-            return
-        permission = None if state.lease is None else state.lease.permission
-        taken = []
-        for run in take(outlet, state, self._node_id(), self._room()):
-            if run.ended:
-                outlet.logger.warning("Run %r is %s: %s", run, run.status, run.reason)
-                announce(outlet, state.alias, run, EVENT_OF_STATUS[run.status])
-            else:
-                run.permission = permission
-                taken.append(run)
-        hand_over(outlet, state, taken)
 
     def _serve(self) -> float | None:
         """Claim and hand out what is due, as far as there is room; return the seconds until the next look."""
@@ -221,7 +199,16 @@ class StorePass:
         state.crowded = set()
         if rooms:
             jobs, state.crowded = admit(jobs, rooms, is_coroutine_function)
-        return jobs
+        return self._with_resources(jobs) if ASKED else jobs
+
+    def _with_resources(self, jobs: Sequence[Job]) -> Sequence[Job]:
+        """Return the due jobs without those for which this node lacks a resource."""
+        state = self._state
+        if state.lacking is None:
+            from .lacking import Lacking  # most programs have no resources
+
+            state.lacking = Lacking(self._outlet, state.unclaimed)
+        return state.lacking.without(jobs)
 
     def _wait(self, open_to: Mapping[str, int], in_vain: int | None = None) -> float | None:
         """Return the seconds until the store's next due time, or until it has to be looked at anyway.
@@ -251,18 +238,15 @@ class StorePass:
         if state.housekeeping.resumed:
             from .pauses_over import resumed  # rare
 
-            paused, state.housekeeping.resumed = state.housekeeping.resumed, []
             now = store.now()
-            self._carry_out(list(resumed(paused, now)), now)
+            self._carry_out(list(resumed(state.housekeeping.take_resumed(), now)), now)
             wait = 0.0
         if pause is not None:
             wait = pause if wait is None else min(wait, pause)
         if state.asked.next_waiting is not None:
-            from .asked import wait as left_until  # rare
+            from .asked import sooner  # rare
 
-            left = left_until(self._outlet, state)
-            if left is not None:
-                wait = left if wait is None else min(wait, left)
+            wait = sooner(self._outlet, state, wait)
         if state.lease is not None:
             left = state.lease.wait(True)
             wait = left if wait is None else min(wait, left)
@@ -276,7 +260,7 @@ class StorePass:
         """
         state = self._state
         if state.lease is not None:  # else the counts are in this process, changed together with the runs
-            recount_busy(state.store, (state.completions.in_hand or {}).values(), jobs)
+            _recount_busy(state.store, (state.completions.in_hand or {}).values(), jobs)
         planning = self._watch.begin(state, jobs)
         decisions, goes_on = planning.decisions, False
         walks, late = state.walks, state.unclaimed.late
@@ -380,6 +364,8 @@ class StorePass:
         except BaseException as exc:
             if is_interrupt(exc):
                 raise
+            from .damage import claim_singly  # import time
+
             won, left = claim_singly(state.store, decisions, node, now, exc)
             if left is not None:
                 if not won:
@@ -423,6 +409,9 @@ class StorePass:
                 self._outlet.logger.debug("Run %r is taken over", run)
                 run.permission = permission
                 taken.append(run)
+        if Policy.some_tell:
+            state.completions.failures.note(rescued)
+            state.completions.failures.tell()
         if again:
             self._outlet.logger.warning(
                 "%d runs of dead nodes are executed again (job store %r)", again, state.alias
@@ -478,3 +467,17 @@ def _decide(job: Job, now: int, walks: Walks | None) -> Decision | None:
         if type(exc) is NotYet:
             return None
         return quarantine(job, f"planning failed: {shortened(error_text(exc))}")
+
+
+def _recount_busy(store: BaseJobStore, in_hand: Iterable[Run], jobs: Sequence[Job]) -> None:
+    """Have a store check the counts of jobs that have no place left, as it seems, before a time of theirs is skipped.
+
+    A job that this node itself runs as often as it may has none indeed; the store is not asked about it.
+    """
+    busy = [job for job in jobs if job.running and not 0 <= job.running < job.policy.max_instances]
+    if not busy:
+        return
+    own = Counter([run.job_id for run in list(in_hand)])
+    doubtful = [job for job in busy if own[job.id] < job.policy.max_instances and job.state != QUARANTINED]
+    if doubtful:
+        store.recount(doubtful)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ..core.run import Run
     from ..jobstores.base import BaseJobStore
+    from .lacking import Lacking
     from .lease import Lease
     from .outlet import Outlet
     from .renewals import Renewals
@@ -62,6 +63,7 @@ class StoreState:
         "crowded",
         "housekeeping",
         "keeps_open",
+        "lacking",
         "lease",
         "measured_at",
         "moves",
@@ -112,6 +114,8 @@ class StoreState:
         self.crowded: set[str] = set()
         #: due jobs that could not be claimed
         self.unclaimed = Unclaimed()
+        #: those of them for which this node lacks a resource; None: there never was one
+        self.lacking: Lacking | None = None
         #: walks over many times of custom triggers that go on in the next pass, and until when one goes on in this pass
         self.walks = Walks(lambda: outlet.clock.monotonic() < self.walks_until)
         self.walks_until = 0

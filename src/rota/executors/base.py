@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from ..events import JobExecutionEvent
     from ..job.handle import Job
     from .apscheduler import run_coroutine_job, run_job
+    from .around import Calls
     from .steps import Done, WriteEnd
     from .submissions import Submissions
 
@@ -85,12 +86,16 @@ class BaseExecutor(ABC):
 
     #: whether shutdown() takes a while even if nothing is under way; a host on a loop then calls it in another thread
     slow_to_stop = False
+    #: whether jobs are called in worker processes, which have resources of their own
+    in_workers = False
     #: True while the interpreter exits: a run that is stopped by force is then lost and not cancelled, so that its job decides
     #: whether it is executed again
     exiting = False
     #: called when a run stops taking up room before it has ended; the engine sets it
     room_came_free: Callable[[], object] = staticmethod(bool)
     _scheduler: Any = None
+    #: carries a run out; it is chosen once, by use_calls()
+    _perform: Callable[..., Any] = staticmethod(perform)
     #: what the executor itself logs goes through this one
     _log: GuardedLogger = GuardedLogger("rota.executors")
     #: the logger as programs and their executors use it
@@ -116,6 +121,14 @@ class BaseExecutor(ABC):
 
     def obey_program(self) -> None:  # noqa: B027  # third-party executors are asked by these methods anyway
         """Find out which of APScheduler's methods the program has replaced, so that they are called."""
+
+    def use_calls(self, calls: Calls | None) -> None:
+        """Call jobs in this way from now on: inside middleware, with resources, telling of their starts.
+
+        :param calls: None: call them plainly
+        :raises ConfigurationError: if the executor cannot do that
+        """
+        self._perform = perform if calls is None else partial(perform, call=calls.call)
 
     def shutdown(self, wait: bool = True) -> None:  # noqa: B027  # optional to override, as in APScheduler
         """Stop the executor; it can be started again.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..core.run import time_of
 from ..interrupts import is_interrupt
 from .base import NativeExecutor
-from .steps import perform, perform_coroutine, record_failure
+from .steps import perform_coroutine, record_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class DebugExecutor(NativeExecutor):
                 while run is not None:
                     then = run.then  # done() unlinks the run
                     try:
-                        coroutine = perform(run, context, clock, log)
+                        coroutine = self._perform(run, context, clock, log)
                         if coroutine is not None:
                             self._complete(run, coroutine)
                     except BaseException as exc:  # what a coroutine left on its loop, or Ctrl-C

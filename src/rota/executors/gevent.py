@@ -10,7 +10,7 @@ from functools import partial
 from ..core.run import Run
 from ..errors import MissingExtraError
 from .base import NativeExecutor
-from .steps import cancel_group, close_quietly, perform
+from .steps import cancel_group, close_quietly
 
 try:
     import gevent
@@ -118,7 +118,7 @@ class GeventExecutor(NativeExecutor):
                 then = run.then
                 self._greenlets[greenlet] = run
                 try:
-                    coroutine = perform(run, self._context, self._clock, self._log)
+                    coroutine = self._perform(run, self._context, self._clock, self._log)
                 except BaseException as exc:  # it was killed while the outcome was written or logged
                     coroutine = None
                     if not run.ended:

@@ -20,7 +20,6 @@ from .steps import (
     chain,
     close_quietly,
     is_coroutine_function,
-    perform,
     perform_coroutine,
 )
 from .tasks import Tasks
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..compat.futures import PendingFutures
+    from .around import Calls
     from .steps import Done
     from .tasks import Entry
 
@@ -63,6 +63,11 @@ class LoopExecutor(NativeExecutor):
         self._make_task = _task_maker(self._loop)
         self._woken = False
         self._threads.start(scheduler, alias)
+
+    def use_calls(self, calls: Calls | None) -> None:
+        """Call jobs in this way from now on, on the loop and in the threads."""
+        super().use_calls(calls)
+        self._threads.use_calls(calls)
 
     def _loop_of(self, scheduler: Any) -> asyncio.AbstractEventLoop:
         raise NotImplementedError
@@ -190,7 +195,7 @@ class LoopExecutor(NativeExecutor):
         self._tasks.begin(self._make_task, work, self._context.copy(), (run, coroutine, done, None))
 
     async def _carry_out(self, run: Run) -> None:
-        coroutine = perform(run, self._context, self._clock, self._log)
+        coroutine = self._perform(run, self._context, self._clock, self._log)
         if coroutine is not None:
             await perform_coroutine(run, coroutine, self._clock, self._log)
 

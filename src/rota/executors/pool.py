@@ -6,7 +6,7 @@ Imports no asyncio and no multiprocessing until a job needs them; the process po
 from __future__ import annotations
 
 from ..errors import UnknownOptionError
-from .steps import cancel_group, close_quietly, perform
+from .steps import cancel_group, close_quietly
 from .worker_pool import WorkerPool
 
 TYPE_CHECKING = False
@@ -113,7 +113,7 @@ class ThreadPoolExecutor(WorkerPool):
             while run is not None:
                 then = run.then
                 under_way[index] = (run, done)
-                coroutine = perform(run, context, clock, logger)
+                coroutine = self._perform(run, context, clock, logger)
                 if coroutine is not None:
                     self._count_unmeasured(index)
                     self._await(run, coroutine, done, then)

@@ -15,7 +15,7 @@ from types import FunctionType
 
 from ..core.policy import Policy
 from ..core.run import Run
-from ..errors import SerializationError
+from ..errors import ConfigurationError, SerializationError
 from ..job.handle import Job
 from ..texts import error_text, shortened, text_of, traceback_of, type_name
 from .channel import Channel
@@ -23,9 +23,11 @@ from .steps import _current, drop_own_frames, is_coroutine, is_ours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from multiprocessing.connection import Connection
     from typing import Any
+
+    from .around import Middleware, WorkerCalls
 
 #: The first byte of what a worker sends.
 READY = b"r"
@@ -34,11 +36,14 @@ OUTCOME = b"o"
 #: For these, and for functions, no reducer that is registered with multiprocessing is asked: the pickle is the same without its
 #: pickler, which takes longer to be made than to work.
 _ATOMS = {type(None), bool, int, float, str, bytes}
+#: what is around calls in this worker, and the bytes that say so
+_calls: tuple[bytes, WorkerCalls] | None = None
 
 
-def pack_call(run: Run) -> bytes:
+def pack_call(run: Run, around: bytes | None = None) -> bytes:
     """Return a run and its call as bytes for a worker.
 
+    :param around: what is around the call, from :func:`pack_around`
     :raises SerializationError: if the callable or an argument cannot be pickled; the message names it
     """
     job = run.job
@@ -55,7 +60,12 @@ def pack_call(run: Run) -> bytes:
         _zone_of(job),
     )
     try:
-        call = (times, job.name, job.policy.key(), job.func, job.args, job.kwargs)
+        policy = job.policy.key()
+        if job.policy.on_failure is not None:  # others are told of that, and not there
+            policy = (*policy[:-1], None)
+        call: tuple[Any, ...] = (times, job.name, policy, job.func, job.args, job.kwargs)
+        if around is not None:
+            call = (*call, around)
         if type(job.func) is FunctionType and not job.kwargs and all(type(arg) in _ATOMS for arg in job.args):
             return pickle.dumps(call)
         return bytes(ForkingPickler.dumps(call))
@@ -64,6 +74,24 @@ def pack_call(run: Run) -> bytes:
             f"Job {job.id!r} cannot be sent to a worker process: {_culprit(job)} cannot be pickled "
             f"({text_of(exc) or error_text(exc)}). Use module-level functions and picklable arguments, or a thread pool"
         ) from None
+
+
+def pack_around(middleware: Sequence[Middleware], factories: Mapping[str, Callable[[], Any]]) -> bytes:
+    """Return middleware and factories of resources as bytes for a worker.
+
+    :raises ConfigurationError: if one of them cannot be pickled; the message names it
+    """
+    named: list[tuple[str, Any]] = [(f"middleware {name}", around) for name, around in middleware]
+    named += [(f"the factory of resource {name!r}", factory) for name, factory in factories.items()]
+    for what, each in named:
+        try:
+            pickle.loads(ForkingPickler.dumps(each))
+        except BaseException as exc:  # pickling may raise anything
+            raise ConfigurationError(
+                f"{what} must be importable where there is a process pool, as it is called in the worker processes, got one "
+                f"that cannot be sent there ({text_of(exc) or error_text(exc)}); move it to the top level of its module"
+            ) from None
+    return bytes(ForkingPickler.dumps((tuple(middleware), dict(factories))))
 
 
 def _zone_of(job: Job) -> str | None:
@@ -128,9 +156,12 @@ def _initialize(
 def carry_out(message: bytes) -> bytes:
     """Carry out a call from :func:`pack_call` and return the outcome as bytes, which the pool writes into the run."""
     try:
-        times, name, policy, func, args, kwargs = pickle.loads(message)
+        times, name, policy, func, args, kwargs, *around = pickle.loads(message)
         run = _run(times, name, policy)
-        retval = Context().run(_call, run, func, args, kwargs)
+        if around:
+            retval = Context().run(_call_inside, _calls_of(*around), run, func, args, kwargs)
+        else:
+            retval = Context().run(_call, run, func, args, kwargs)
     except BaseException as exc:  # it is the outcome of the run
         return _pack_failure(exc)
     try:
@@ -164,7 +195,29 @@ def _run(times: tuple[Any, ...], name: str, policy: tuple[Any, ...]) -> Run:
 
 def _call(run: Run, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     _current.set(run)
-    retval = func(*args, **kwargs)
+    return _awaited(func(*args, **kwargs))
+
+
+def _call_inside(calls: WorkerCalls, run: Run, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    job: Any = run.job
+    job.func, job.args, job.kwargs = func, args, kwargs
+    return _awaited(calls.call(run, job))
+
+
+def _calls_of(around: bytes) -> WorkerCalls:
+    """Return what is around calls in this worker, of what the pool has sent."""
+    global _calls
+    if _calls is None or _calls[0] != around:
+        from .around import WorkerCalls  # most programs have nothing around their calls
+
+        made = {} if _calls is None else _calls[1].made
+        middleware, factories = pickle.loads(around)
+        _calls = around, WorkerCalls(middleware, factories, made)
+    return _calls[1]
+
+
+def _awaited(retval: Any) -> Any:
+    """Return what a job has returned; a coroutine is awaited on a loop of its own."""
     if is_coroutine(retval):
         import asyncio  # import time
 
@@ -182,7 +235,7 @@ async def _outcome(coroutine: Any) -> tuple[BaseException | None, Any]:
         return exc, None
 
 
-is_ours(carry_out, _call, _outcome)
+is_ours(carry_out, _call, _call_inside, _awaited, _outcome)
 
 
 def _pack_failure(exc: BaseException) -> bytes:

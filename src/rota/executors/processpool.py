@@ -21,18 +21,19 @@ from ..core.states import CANCELLED, LOST, MISSED, end, succeed
 from ..errors import ConfigurationError, SerializationError, UnknownOptionError, WorkerProcessError
 from ..texts import error_text, text_of
 from .process_handle import Settings, WorkerDied, WorkerProcess, forget_all, is_being_prepared
-from .process_main import pack_call
+from .process_main import pack_around, pack_call
 from .steps import NOT_STARTED, cancel_group, may_start
 from .worker_pool import WorkerPool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Executor
     from typing import Any
 
     from ..core.run import Run
     from ..logs import GuardedLogger
+    from .around import Calls
     from .steps import Done
     from .worker_pool import Items
 
@@ -60,6 +61,11 @@ class ProcessPoolExecutor(WorkerPool):
     """
 
     slow_to_stop = True
+    in_workers = True
+    #: what is around the calls in the workers; None: nothing
+    _around: bytes | None = None
+    #: called with each run that a worker has been given
+    _started: Callable[[Run], object] | None = None
 
     def __init__(self, max_workers: int = 10, pool_kwargs: Mapping[str, Any] | None = None) -> None:
         super().__init__(max_workers)
@@ -101,6 +107,15 @@ class ProcessPoolExecutor(WorkerPool):
         from concurrent.futures import ProcessPoolExecutor as Pool  # only for programs that ask for it
 
         return Pool(self.max_workers, **self.pool_kwargs)
+
+    def use_calls(self, calls: Calls | None) -> None:
+        """Call jobs in this way from now on, in the workers.
+
+        :raises ConfigurationError: if a middleware, or the factory of a resource, cannot be sent there
+        """
+        around = None if calls is None else calls.packed(pack_around)
+        super().use_calls(calls)
+        self._around, self._started = around, None if calls is None else calls.started
 
     def forked(self) -> None:
         """Leave the workers to the parent process."""
@@ -178,7 +193,7 @@ class ProcessPoolExecutor(WorkerPool):
                     return end(run, MISSED, "expired", now)
                 assert worker is not None
                 run.started_at = now
-                message = pack_call(run)
+                message = pack_call(run, self._around)
                 # Last of all, as starting a worker and pickling take their time.
                 if not may_start(run, self._clock):
                     return None
@@ -201,6 +216,8 @@ class ProcessPoolExecutor(WorkerPool):
                 run.started_at = None
                 self._replace(index)
             return None
+        if self._started is not None:
+            self._started(run)
         try:
             return worker.receive_outcome()
         except WorkerDied:

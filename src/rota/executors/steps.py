@@ -134,13 +134,27 @@ def _withhold(run: Run) -> None:
         withhold(member)
 
 
-def perform(run: Run, context: Context, clock: Clock, logger: GuardedLogger) -> Any:
+def call(run: Run, job: Any) -> Any:
+    """Call a job as its run."""
+    _current.set(run)
+    kwargs = job._rare.kwargs
+    return job.func(*job.args, **kwargs) if kwargs else job.func(*job.args)
+
+
+def perform(
+    run: Run,
+    context: Context,
+    clock: Clock,
+    logger: GuardedLogger,
+    call: Callable[[Run, Any], Any] = call,
+) -> Any:
     """Call a run's job and write the outcome into the run.
 
     The steps: cancelled, not permitted, too late? call, outcome. Whatever the job raises (BaseException too, as in APScheduler) is
     its outcome.
 
     :param context: the context variables that the job sees; a copy of it is made for the run
+    :param call: calls the job; another one where the scheduler has something around its calls (:mod:`rota.executors.around`)
     :return: None, or a coroutine that the caller has to await by :func:`perform_coroutine` (the run has not ended then)
     """
     job = run.job
@@ -248,13 +262,6 @@ def close_quietly(coroutine: Any) -> None:
         coroutine.close()
     except BaseException:
         pass
-
-
-def call(run: Run, job: Any) -> Any:
-    """Call a job as its run."""
-    _current.set(run)
-    kwargs = job._rare.kwargs
-    return job.func(*job.args, **kwargs) if kwargs else job.func(*job.args)
 
 
 #: The code whose frames come before those of the job in a traceback.

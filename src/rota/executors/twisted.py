@@ -11,7 +11,7 @@ from functools import partial
 from ..core.room import Room
 from ..errors import MissingExtraError
 from .base import UNBOUNDED, NativeExecutor
-from .steps import cancel_group, chain, close_quietly, is_coroutine_function, perform, perform_coroutine
+from .steps import cancel_group, chain, close_quietly, is_coroutine_function, perform_coroutine
 from .tasks import Tasks
 
 try:
@@ -137,7 +137,7 @@ class TwistedExecutor(NativeExecutor):
             while run is not None:
                 then = run.then
                 self._threaded[head] = run
-                coroutine = perform(run, self._context, self._clock, self._log)
+                coroutine = self._perform(run, self._context, self._clock, self._log)
                 if coroutine is not None:
                     work = perform_coroutine(run, coroutine, self._clock, self._log)
                     begin = partial(self._begin, run, then, done, self._to_thread, work, coroutine)
@@ -166,7 +166,7 @@ class TwistedExecutor(NativeExecutor):
         self._begin(run, run.then, done, go_on, self._carry_out(run))
 
     async def _carry_out(self, run: Run) -> None:
-        coroutine = perform(run, self._context, self._clock, self._log)
+        coroutine = self._perform(run, self._context, self._clock, self._log)
         if coroutine is not None:
             await perform_coroutine(run, coroutine, self._clock, self._log)
 

@@ -24,8 +24,16 @@ from ..util import (
     obj_to_ref,
     undefined,
 )
-from .changes import change, next_instant
-from .checks import checked_call, checked_executor, checked_id, checked_name, checked_trigger
+from .checks import (
+    change,
+    checked_call,
+    checked_executor,
+    checked_id,
+    checked_name,
+    checked_trigger,
+    next_instant,
+)
+from .rare import NOTHING_RARE, ONLY_NEW_ID, Rare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,44 +44,6 @@ if TYPE_CHECKING:
     from ..core.run import Run
 
 _UNSET: Any = object()
-
-
-class Rare:
-    """What most jobs have not, in one slot of a job: a slot for each would be 16 bytes of every job. It is never changed."""
-
-    __slots__ = ("error", "kwargs", "metadata", "new_id", "paused", "revision", "sealed", "tags")
-
-    def __init__(
-        self,
-        kwargs: Mapping[str, Any] | None = None,
-        error: str | None = None,
-        sealed: str | None = None,
-        new_id: bool = False,
-        tags: tuple[str, ...] = (),
-        metadata: Mapping[str, Any] | None = None,
-        revision: int = 0,
-        paused: str | None = None,
-    ) -> None:
-        self.kwargs = kwargs
-        self.error = error
-        self.sealed = sealed
-        #: whether the id was made for this job, so that there are no records of it
-        self.new_id = new_id
-        self.tags = tags
-        self.metadata = metadata
-        self.revision = revision
-        self.paused = paused
-
-    def but(self, **values: Any) -> Rare:
-        """Return the same with some other values."""
-        twin = Rare.__new__(Rare)
-        for name in Rare.__slots__:
-            setattr(twin, name, values[name] if name in values else getattr(self, name))
-        return twin
-
-
-NOTHING_RARE = Rare()
-ONLY_NEW_ID = Rare(new_id=True)
 
 
 class Job:
@@ -320,6 +290,16 @@ class Job:
             self._rare = self._rare.but(revision=value)
 
     @property
+    def lacks(self) -> str | None:
+        """Why no living node runs the job, which has been due for a minute: a resource that it needs; None: nothing is lacking.
+
+        A scheduler that runs jobs knows it; one with ``runs_jobs=False`` does not.
+        """
+        scheduler, alias = self._home
+        ask = getattr(scheduler, "_why_left", None)
+        return None if ask is None or alias is None else ask(alias, self.id)
+
+    @property
     def misfire_grace_time(self) -> int | float | None:
         """Seconds that a run may be late; None means that it is never too late."""
         return seconds_of(self.policy.misfire_grace)
@@ -510,9 +490,11 @@ class Job:
             raise JobValueError(f"Job has version {state['version']}, but only version 1 can be handled")
         self.id = state["id"]
         self.func_ref = state["func"]
-        from ..trust.names import callable_named  # import time: jobs that are pickled are rare
+        from ..needs import needs_of  # import time: jobs that are pickled are rare
+        from ..trust.names import callable_named  # import time
 
         self.func = callable_named(state["func"])
+        needs_of(self.func)
         self.args = state["args"]
         self.kwargs = state["kwargs"]
         self.name = state["name"]

@@ -16,6 +16,7 @@ from ..clock import LEASE, SYSTEM_CLOCK
 from ..compat.absent import without
 from ..errors import (
     JobTypeError,
+    NoEventLoopError,
     SchedulerAlreadyRunningError,
     SchedulerNotRunningError,
     UnknownAliasError,
@@ -24,10 +25,7 @@ from ..events import EVENT_ALL, EVENT_JOBSTORE_REMOVED, SchedulerEvent
 from ..logs import LoggerAttribute, given_logger
 from ..texts import repr_of
 from ..util import asbool, astimezone, local_timezone, maybe_ref, undefined
-from . import views
 from .book import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, JobBook
-from .bulk import add_all_pending, add_together
-from .changes import modify, reschedule, resume
 from .config import check_options, context_option, default_policy, read_config, seconds_option
 from .facade import Governs
 from .lifecycle import POLL, Lifecycle
@@ -40,11 +38,11 @@ from .registry import Registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
     from contextvars import Context
     from datetime import datetime, timedelta, tzinfo
     from threading import Event
-    from typing import IO, Any, Self, TypeVar
+    from typing import IO, Any, Concatenate, ParamSpec, Self, TypeVar, overload
 
     from ..clock import Clock
     from ..compat.schedulers import ListenersView
@@ -52,14 +50,19 @@ if TYPE_CHECKING:
     from ..engine.completions import Completions
     from ..engine.engine import Engine
     from ..engine.store_state import StoreState
+    from ..executors.around import Calls
     from ..executors.base import BaseExecutor
     from ..job.handle import Job
     from ..jobstores.base import BaseJobStore
     from ..logs import GuardedLogger
     from ..triggers.base import BaseTrigger
     from .event_queue import EventQueue
+    from .resources import Resources
 
     Function = TypeVar("Function", bound=Callable[..., Any])
+    Given = ParamSpec("Given")
+    Result = TypeVar("Result")
+    AnyEvent = TypeVar("AnyEvent", bound=SchedulerEvent)
 
 __all__ = ("STATE_PAUSED", "STATE_RUNNING", "STATE_STOPPED", "BaseScheduler")
 
@@ -83,7 +86,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
     :param timezone: the default zone of triggers and naive datetimes, as object or name (the local zone)
     :param jobstore_retry_interval: the longest wait in seconds between two tries with a store that fails (10)
     :param job_defaults: defaults for ``misfire_grace_time``, ``coalesce``, ``max_instances``, ``expires``,
-        ``on_lost``, ``max_attempts``
+        ``on_lost``, ``max_attempts``, ``on_failure``
     :param jobstores: job stores by alias: objects, URLs (``postgresql://…``), or dictionaries with ``type`` (plug-in name),
         ``class`` or ``url`` and arguments
     :param executors: executors by alias: objects, or dictionaries with ``type`` or ``class`` and arguments
@@ -127,6 +130,7 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         self._lifecycle = Lifecycle(self, self._book, self._registry)
         self._parts = self._new_jobs, self._book, self._registry, self._lifecycle
         self._make_locks()
+        self._listening.changed = self._registry.listeners_changed
         if not getattr(type(self)._dispatch_event, "is_rotas", False):
             self._listening.queue_all_for(self._dispatch_event)
         self._find_job: Callable[[str, str | None], Job | None] = self._book.find
@@ -248,11 +252,14 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         if it has none), ``age`` (how many seconds ago ``lag`` and ``overdue`` were looked up, None: not yet; whoever asks has them
         looked up anew by the next pass), ``to_heal`` and ``to_forget`` (how many quarantined jobs housekeeping has still to look
         at, and how many old records it knows of; of very many 1000), ``hanging`` (the ids of jobs whose trigger does not return, so
-        that a new thread goes on without them);
+        that a new thread goes on without them), ``lacking`` (by job id, why jobs that have been due for a minute are run by no
+        living node: a resource that they need);
         ``executors``: for each alias its ``room``; ``listeners``: for each one how many events are ``waiting`` for it, whether it
         is ``busy`` with one, and how many were ``dropped`` because it did not keep up.
         """
-        return views.health(self._lifecycle)
+        from .views import health  # import time
+
+        return health(self._lifecycle)
 
     # -- executors, stores, listeners ----------------------------------------------------------------------------
 
@@ -304,16 +311,26 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
             drain_store(self._lifecycle, state)
         self._tell(SchedulerEvent(EVENT_JOBSTORE_REMOVED, alias))
 
-    def add_listener(self, callback: Callable[[Any], Any], mask: int = EVENT_ALL) -> None:
-        """Call ``callback`` with each event whose code is in ``mask``.
+    if TYPE_CHECKING:
+
+        @overload
+        def add_listener(self, callback: Callable[[AnyEvent], Any], mask: type[AnyEvent]) -> None: ...
+
+        @overload
+        def add_listener(self, callback: Callable[[Any], Any], mask: int = ...) -> None: ...
+
+    def add_listener(
+        self, callback: Callable[[Any], Any], mask: int | type[SchedulerEvent] = EVENT_ALL
+    ) -> None:
+        """Call ``callback`` with each event whose code is in ``mask``, or that is of that class.
 
         :param callback: a function of one argument. Events of a caller's own act (a job is added, changed or removed, the scheduler
             is started, paused or shut down …) call it in that caller's thread, before the method returns. Events of the engine (a
             run was submitted, has ended …) wait for it in a queue and call it one after another, in order: in a thread of its own,
             on the scheduler's loop where there is one. It may take its time and may raise; if more than 10 000 events wait, the
             oldest are dropped, and :meth:`health` counts them
-        :param mask: an OR of event codes (:mod:`rota.events`)
-        :raises OptionTypeError: if ``callback`` is no plain function of one argument, or ``mask`` no number
+        :param mask: an OR of event codes, or an event class (:mod:`rota.events`): type checkers know then what ``callback`` gets
+        :raises OptionTypeError: if ``callback`` is no plain function of one argument, or ``mask`` neither of the two
         """
         given: object = callback
         if given is None:  # APScheduler takes it, and logs an error for each event
@@ -326,6 +343,40 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         """Take a listener off the list."""
         with self._listeners_lock:
             self._listening.remove(callback)
+
+    # -- around every call ------------------------------------------------------------------------------------------
+
+    def add_middleware(self, around: Callable[[Run], Any]) -> None:
+        """Enter ``around(run)``, a context manager, just before each call of a job, and leave it just after.
+
+        The first that is added is the outermost. It is entered where the job is called: in its thread, task, greenlet or worker
+        process. It sees what the job raises, and can stop the call by raising. What a middleware does wrong (it raises, suppresses
+        the error of a job, or returns no context manager) fails that run, with words that say so, and nothing else.
+
+        :param around: a function of one argument, the run (as :func:`rota.current_run` returns it). For ``async def`` jobs it may
+            return an asynchronous context manager, or one that is both
+        :raises OptionTypeError: if it cannot be called in this way
+        :raises ConfigurationError: if there is a process pool, and its workers could not import it
+        """
+        self._registry.around.add_middleware(around)
+
+    @property
+    def resources(self) -> Resources:
+        """What parameters of jobs that are annotated with :class:`rota.Inject` are filled with, by name: a live mapping.
+
+        ::
+
+            def greet(name: str, bot: Annotated[Bot, Inject]) -> None: ...
+
+
+            scheduler.resources["bot"] = Bot()
+            scheduler.add_job(greet, args=["Lan"])
+
+        They are looked up at each call, and never stored. What is given as an argument is not filled, and a parameter with a
+        default keeps it where there is no such resource. A durable store's job waits for a node that has what it needs. Worker
+        processes make their own, by ``scheduler.resources.in_workers["bot"] = make_bot``.
+        """
+        return self._registry.around.resources
 
     # -- adding jobs ---------------------------------------------------------------------------------------------
 
@@ -347,7 +398,10 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         expires: float | timedelta | None = undefined,
         on_lost: str = undefined,
         max_attempts: int = undefined,
+        on_failure: Callable[[Run], Any] | str | None = undefined,
         connection: Any = None,
+        tags: Iterable[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
         **trigger_args: Any,
     ) -> Job:
         """Add a job and wake the scheduler up.
@@ -371,19 +425,26 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         :param expires: seconds after the due time at which a run that still waits in a queue is not started any more
         :param on_lost: what happens to a run whose process died (durable stores): "rerun" (the default) or "lost"
         :param max_attempts: how often such a run is started at most (default 3); a run that fails is not started again
+        :param on_failure: what to call with a run that has failed for good (failed or lost): a function of one argument, plain or
+            ``async def``, or a reference to one. It is called at most once, by the job's executor, on the node that has recorded
+            the end; what it raises is logged, told by an event, and hurts nothing
         :param connection: (SQL stores) a SQLAlchemy ``Connection`` with a transaction of yours on the store's database: the job is
             added inside it, and exists exactly if you commit. No event is sent, as nobody here learns whether you do
+        :param tags: what jobs can be found by: a set of texts
+        :param metadata: what the job carries for people and their programs: a dictionary of JSON-able data, 8 kB at most
         :param trigger_args: the arguments of the trigger that ``trigger`` names
         :return: the job
         :raises InvalidJobError: (its subclasses) for whatever is wrong with the job
         :raises TriggerError: if the trigger's arguments are wrong
         :raises ConflictingIdError: if a job of that id exists and ``replace_existing`` is False
         :raises UnknownAliasError: if the store or the executor does not exist in a scheduler that runs
+        :raises ResourceMissingError: if a scheduler that runs lacks a resource that ``func`` needs
         :raises ConfigurationError: if there is a ``connection`` and the store cannot use it
         :raises RuntimeError: if there is a ``connection`` and the scheduler was not started
         """
         if self._new_jobs.allowed_callables is not None:
             self._new_jobs.check_callable(func, jobstore)
+            self._new_jobs.check_callable(on_failure, jobstore)
         job, options = self._new_jobs.make(
             func,
             trigger,
@@ -399,9 +460,14 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
             expires,
             on_lost,
             max_attempts,
+            on_failure,
+            tags,
+            metadata,
             **trigger_args,
         )
         if connection is not None:
+            from .bulk import add_together  # import time
+
             add_together(self._book, [job], jobstore, replace_existing, connection)
         elif self._book.is_open or not self._book.add_pending(job, jobstore, replace_existing, options):
             self._real_add_job(job, jobstore, replace_existing)
@@ -427,6 +493,8 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         :raises OptionTypeError: if something is no dictionary, or says itself what belongs to all of them
         :raises InvalidJobError, TriggerError, SerializationError: as :meth:`add_job`
         """
+        from .bulk import add_all_pending, add_together  # import time
+
         book = self._book
         made, given = self._new_jobs.make_all(jobs, jobstore)
         in_stores = book.is_open or connection is not None
@@ -527,7 +595,9 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
                 DeprecationWarning,
                 stacklevel=2,
             )
-        return views.jobs(self._book, jobstore, state, limit, offset)
+        from .views import jobs  # import time
+
+        return jobs(self._book, jobstore, state, limit, offset)
 
     def get_runs(
         self,
@@ -551,7 +621,9 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         :raises UnknownAliasError: if there is no such store
         :raises SchedulerNotRunningError: in a forked copy of a scheduler that runs in the parent process
         """
-        return views.runs(self._book, self._registry, job_id, status, limit, jobstore, offset)
+        from .views import runs  # import time
+
+        return runs(self._book, self._registry, job_id, status, limit, jobstore, offset)
 
     def print_jobs(self, jobstore: str | None = None, out: IO[str] | None = None) -> None:
         """Print a list of the jobs in all stores or one, in APScheduler's text format.
@@ -559,7 +631,9 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         :param jobstore: only the jobs of this store
         :param out: where to print (``sys.stdout`` if None)
         """
-        views.print_jobs(self._book, self.get_jobs, jobstore, out)
+        from .views import print_jobs  # import time
+
+        print_jobs(self._book, self.get_jobs, jobstore, out)
 
     # -- changing jobs -------------------------------------------------------------------------------------------
 
@@ -573,6 +647,8 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         :raises JobLookupError: if there is no such job
         :raises UnknownAttributeError: (an AttributeError) for a name that jobs do not have
         """
+        from .changes import modify  # import time
+
         return modify(self._book, job_id, jobstore, changes)
 
     def reschedule_job(
@@ -588,6 +664,8 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         :return: the changed job
         :raises JobLookupError: if there is no such job
         """
+        from .changes import reschedule  # import time
+
         return reschedule(self._book, job_id, jobstore, trigger, trigger_args)
 
     def pause_job(
@@ -617,6 +695,8 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         :raises JobLookupError: if there is no such job
         :raises JobValueError: if it is quarantined and its code or data is still missing
         """
+        from .changes import resume  # import time
+
         job = resume(self._book, job_id, jobstore)
         if job is None:
             self.remove_job(job_id, jobstore)
@@ -668,6 +748,18 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         :raises UnknownAliasError: if a scheduler that was started has no such store
         """
         self._book.remove_all(jobstore)
+
+    # -- from coroutines ------------------------------------------------------------------------------------------
+
+    @property
+    def aio(self) -> Aio:
+        """The methods that may wait for a job store, as coroutines of the same names and parameters, for handlers on asyncio.
+
+        ::
+
+            await scheduler.aio.add_job(send_report, "cron", hour=9, id="report")
+        """
+        return Aio(self)
 
     # -- files ---------------------------------------------------------------------------------------------------
 
@@ -827,13 +919,17 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
         """Return the executor that becomes "default" if none is configured."""
         from ..executors.pool import ThreadPoolExecutor  # half of the schedulers have a default of their own
 
-        return ThreadPoolExecutor()
+        executor: BaseExecutor = globals().get(
+            "ThreadPoolExecutor", ThreadPoolExecutor
+        )()  # as programs replace it
+        return executor
 
     def _create_default_jobstore(self) -> BaseJobStore:
         """Return the job store that becomes "default" if none is configured."""
         from ..jobstores.memory import MemoryJobStore  # with start()
 
-        return MemoryJobStore()
+        store: BaseJobStore = globals().get("MemoryJobStore", MemoryJobStore)()  # as programs replace it
+        return store
 
     def _create_lock(self) -> Any:
         """Return a re-entrant lock of the host's kind."""
@@ -931,6 +1027,20 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
     def _engine(self) -> Engine | None:
         return self._lifecycle.engine
 
+    def _lacking(self, job: Job) -> Sequence[str]:
+        """Return the names of the resources that a job needs and this scheduler does not have."""
+        return self._registry.lacking(job)
+
+    def _why_left(self, alias: str, job_id: str) -> str | None:
+        """Return why no living node runs a job that is due, as far as is known here."""
+        from . import views  # import time
+
+        return views.why_left(self._lifecycle, alias, job_id)
+
+    @property
+    def _calls(self) -> Calls | None:
+        return self._registry.calls
+
     @property
     def _closed(self) -> Event:
         return self._lifecycle.closed
@@ -952,6 +1062,82 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
     def _add_pending_options(self, job: Job, alias: str, options: Mapping[str, Any]) -> None:
         """Take note of policies that were set on a job which waits for start()."""
         self._book.pending.add_options(job, alias, options)
+
+
+def _in_thread(
+    method: Callable[Concatenate[Any, Given], Result],
+) -> Callable[Concatenate[Aio, Given], Coroutine[Any, Any, Result]]:
+    """Return a coroutine function with the signature of a method, which calls the scheduler's method of that name in a thread."""
+    name = method.__name__
+
+    async def call(self: Aio, /, *args: Given.args, **kwargs: Given.kwargs) -> Result:
+        return await self.call(name, args, kwargs)  # type: ignore[no-any-return]
+
+    call.__name__, call.__qualname__, call.__doc__ = name, f"Aio.{name}", method.__doc__
+    call.__wrapped__ = method  # type: ignore[attr-defined]
+    return call
+
+
+class Aio:
+    """The methods of a scheduler that may wait for a job store, as coroutines: ``await scheduler.aio.add_job(…)``.
+
+    Names, parameters, results and errors are those of the methods. Each is carried out in a thread of the running asyncio loop's
+    default executor, which sees a copy of the caller's context variables; so listeners to the caller's own acts are called there.
+    One that is cancelled while it waits goes on in its thread, and what it does is done.
+
+    :param scheduler: the scheduler
+    """
+
+    def __init__(self, scheduler: BaseScheduler) -> None:
+        self._scheduler = scheduler
+
+    async def call(self, name: str, args: Iterable[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Call a method of the scheduler in a thread, and return what it returns.
+
+        :raises NoEventLoopError: if no asyncio loop runs here
+        """
+        from asyncio import _get_running_loop, to_thread  # import time
+
+        if _get_running_loop() is None:
+            raise NoEventLoopError(
+                f"scheduler.aio.{name}() must be awaited on a running asyncio loop, got none; call scheduler.{name}() itself, in "
+                f"a thread if it may not block: deferToThread() of Twisted, trio.to_thread.run_sync(), a greenlet of gevent"
+            )
+        return await to_thread(getattr(self._scheduler, name), *args, **kwargs)
+
+    add_jobstore = _in_thread(BaseScheduler.add_jobstore)  # type: ignore[arg-type]  # self is no keyword
+    remove_jobstore = _in_thread(BaseScheduler.remove_jobstore)
+    add_job = _in_thread(BaseScheduler.add_job)  # type: ignore[arg-type]  # self is no keyword
+    add_jobs = _in_thread(BaseScheduler.add_jobs)
+    get_job = _in_thread(BaseScheduler.get_job)
+    get_jobs = _in_thread(BaseScheduler.get_jobs)
+    get_runs = _in_thread(BaseScheduler.get_runs)
+    print_jobs = _in_thread(BaseScheduler.print_jobs)
+    modify_job = _in_thread(BaseScheduler.modify_job)  # type: ignore[arg-type]  # self is no keyword
+    reschedule_job = _in_thread(BaseScheduler.reschedule_job)  # type: ignore[arg-type]  # self is no keyword
+    pause_job = _in_thread(BaseScheduler.pause_job)
+    resume_job = _in_thread(BaseScheduler.resume_job)
+    run_job = _in_thread(BaseScheduler.run_job)
+    remove_job = _in_thread(BaseScheduler.remove_job)
+    remove_all_jobs = _in_thread(BaseScheduler.remove_all_jobs)
+    export_jobs = _in_thread(BaseScheduler.export_jobs)
+    import_jobs = _in_thread(BaseScheduler.import_jobs)
+    find_jobs = _in_thread(BaseScheduler.find_jobs)  # type: ignore[arg-type]  # self is no keyword
+    count_jobs = _in_thread(BaseScheduler.count_jobs)  # type: ignore[arg-type]  # self is no keyword
+    find_runs = _in_thread(BaseScheduler.find_runs)  # type: ignore[arg-type]  # self is no keyword
+    count_runs = _in_thread(BaseScheduler.count_runs)  # type: ignore[arg-type]  # self is no keyword
+    run_counts = _in_thread(BaseScheduler.run_counts)  # type: ignore[arg-type]  # self is no keyword
+    get_run = _in_thread(BaseScheduler.get_run)
+    last_runs = _in_thread(BaseScheduler.last_runs)
+    get_running = _in_thread(BaseScheduler.get_running)
+    get_nodes = _in_thread(BaseScheduler.get_nodes)
+    get_changes = _in_thread(BaseScheduler.get_changes)
+    explain = _in_thread(BaseScheduler.explain)
+    cancel_run = _in_thread(BaseScheduler.cancel_run)
+    hold = _in_thread(BaseScheduler.hold)
+    release = _in_thread(BaseScheduler.release)
+    drain = _in_thread(BaseScheduler.drain)
+    undrain = _in_thread(BaseScheduler.undrain)
 
 
 without(

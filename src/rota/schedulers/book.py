@@ -5,19 +5,29 @@ Before ``start()`` they wait in a list; from then on they are in the job stores.
 
 from __future__ import annotations
 
-from ..core.states import NEW, undo_job_state
-from ..errors import ConflictingIdError, JobLookupError, SchedulerNotRunningError, StoreConflictError
+from ..core.states import NEW, PAUSED, undo_job_state
+from ..errors import (
+    ConflictingIdError,
+    JobLookupError,
+    ResourceMissingError,
+    SchedulerNotRunningError,
+    StoreConflictError,
+    in_workers,
+)
 from ..events import (
     EVENT_ALL_JOBS_REMOVED,
     EVENT_JOB_ADDED,
     EVENT_JOB_MODIFIED,
+    EVENT_JOB_PAUSED,
     EVENT_JOB_REMOVED,
     JobEvent,
+    JobPausedEvent,
     SchedulerEvent,
 )
 from ..interrupts import is_interrupt
 from ..job.checks import usable_id
 from ..logs import INFO
+from ..needs import ASKED, lacking
 from ..triggers.base import AskedBy
 from .listeners import tell
 from .names import no_such_job
@@ -132,6 +142,17 @@ class JobBook:
         if self.runs_jobs and not (isinstance(alias, str) and alias in self.scheduler._executors):
             self.scheduler._lookup_executor(alias)
 
+    def check_resources(self, job: Job) -> None:
+        """Refuse a job that needs a resource which is not here, unless others run it.
+
+        :raises ResourceMissingError: if that is so
+        """
+        for name in lacking(job) if self.runs_jobs else ():
+            executor = self.scheduler._executors.get(job.executor)
+            if executor is not None and executor.in_workers:
+                raise ResourceMissingError(name, in_workers(name))
+            raise ResourceMissingError(name)
+
     # -- looking up ----------------------------------------------------------------------------------------------
 
     def find(self, job_id: str, jobstore_alias: str | None) -> Job | None:
@@ -181,8 +202,9 @@ class JobBook:
             store = scheduler._jobstores.get(jobstore_alias) or scheduler._lookup_jobstore(jobstore_alias)
         except TypeError:  # not hashable
             store = scheduler._lookup_jobstore(jobstore_alias)
-        if job.executor not in scheduler._executors:
+        if job.executor not in scheduler._executors or ASKED:
             self.check_executor(job.executor)
+            self.check_resources(job)
         explicit = job.state != NEW
         now = now_by_clock_of(store, job) if store.has_clock else scheduler.clock.now()
         if not explicit:
@@ -317,6 +339,8 @@ class JobBook:
             version = job.version
             draft = job.copy()
             change(draft)
+            if ASKED and (draft.func is not job.func or draft.executor != job.executor):
+                self.check_resources(draft)
             store = scheduler._jobstores.get(alias) or scheduler._lookup_jobstore(alias)
             if "update_job" in store.__dict__:
                 store.obey_program()
@@ -330,15 +354,21 @@ class JobBook:
                     # One whose schedule is over by that is stored all the same: the claim ends it.
                     with AskedBy(scheduler):
                         pass_over([draft], store, now, self.log, LOOK_ALWAYS)
+            is_paused = draft.state == PAUSED != job.state
             if store.save_job(draft, version):
                 if job.version == version:  # not a live object
                     job = draft
-                if self.listening.mask & EVENT_JOB_MODIFIED:
-                    tell(scheduler, JobEvent(EVENT_JOB_MODIFIED, job_id, alias), self.log)
+                if self.listening.mask & (EVENT_JOB_MODIFIED | EVENT_JOB_PAUSED):
+                    self._tell_of_change(job_id, alias, is_paused)
                 if scheduler.state == STATE_RUNNING:
                     self.wake_for(job, alias)
                 return job
         raise changed_all_the_time(job_id)
+
+    def _tell_of_change(self, job_id: str, alias: str, is_paused: bool) -> None:
+        tell(self.scheduler, JobEvent(EVENT_JOB_MODIFIED, job_id, alias), self.log)
+        if is_paused:
+            tell(self.scheduler, JobPausedEvent(EVENT_JOB_PAUSED, job_id, alias), self.log)
 
     # -- removing ------------------------------------------------------------------------------------------------
 

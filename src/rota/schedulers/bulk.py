@@ -13,6 +13,7 @@ from ..core.policy import with_options
 from ..core.states import NEW, QUARANTINED, set_job_state, undo_job_state
 from ..errors import CallableMismatchError, ConflictingIdError, StoreError
 from ..events import EVENT_JOB_ADDED, JobEvent
+from ..needs import ASKED
 from ..triggers.base import AskedBy
 from .book import STATE_RUNNING
 from .listeners import tell
@@ -37,6 +38,9 @@ def add_together(book: JobBook, jobs: Sequence[Job], alias: str, replace: bool, 
     check_unique(jobs)
     for executor in dict.fromkeys(job.executor for job in jobs):
         book.check_executor(executor)
+    if ASKED:
+        for job in jobs:
+            book.check_resources(job)
     now = store.now()
     planned = set()
     for job in jobs:

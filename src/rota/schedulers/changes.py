@@ -28,8 +28,9 @@ def modify(book: JobBook, job_id: str, jobstore: str | None, changes: dict[str, 
     """Change attributes of a job; return it."""
     if "executor" in changes and book.goes_to_stores():
         book.check_executor(changes["executor"])
-    if isinstance(changes.get("func"), str):
-        book.new_jobs.check_callable(changes["func"], book.scheduler._lookup_job(job_id, jobstore)[1])
+    for name in ("func", "on_failure"):
+        if isinstance(changes.get(name), str):
+            book.new_jobs.check_callable(changes[name], book.scheduler._lookup_job(job_id, jobstore)[1])
     if "trigger" in changes:
         book.new_jobs.check_work(changes["trigger"])
     options = None
@@ -77,7 +78,7 @@ def reschedule(
         store = scheduler._jobstores.get(draft._home[1] or "")
         if store is not None:
             start_by_clock_of(store, draft)
-        plan_anew(book, draft)  # the new trigger may be the repair that a quarantined job waits for
+        _plan_anew(book, draft)  # the new trigger may be the repair that a quarantined job waits for
         draft.paused = None
         draft.revision += 1
 
@@ -100,10 +101,10 @@ def resume(book: JobBook, job_id: str, jobstore: str | None) -> Job | None:
         from .governed import resume_paused  # import time: most programs pause no jobs
 
         return resume_paused(book, job, alias, is_over)
-    return None if is_over else book.change(job_id, jobstore, partial(plan_anew, book))
+    return None if is_over else book.change(job_id, jobstore, partial(_plan_anew, book))
 
 
-def plan_anew(book: JobBook, draft: Job) -> None:
+def _plan_anew(book: JobBook, draft: Job) -> None:
     """Plan a job from now on."""
     draft.error = None
     set_job_state(draft, NEW)

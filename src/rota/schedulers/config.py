@@ -153,6 +153,8 @@ def default_policy(job_defaults: Mapping[str, Any]) -> Policy:
             options[name] = asbool(value)
         elif name in ("max_instances", "max_attempts"):
             options[name] = asint(value)
+        elif name == "on_failure" and isinstance(value, str):
+            options[name] = None if value.strip().lower() in ("", "none") else value.strip()
         elif isinstance(value, str) and name != "on_lost":
             options[name] = None if value.strip().lower() in ("", "none") else _number(name, value)
         else:

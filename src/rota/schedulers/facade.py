@@ -158,6 +158,17 @@ class Governs:
 
         return searches.edits(self._book, jobstore, job_id)
 
+    def explain(self, job_id: str, at: datetime | None = None, jobstore: str | None = None) -> str:
+        """Return in one sentence why a job does not run, or what became of one of its times.
+
+        From its record, pauses and holds, the nodes that are there, and their executors.
+
+        :param at: one of its nominal times; None: the next one
+        """
+        from . import searches  # import time
+
+        return searches.explanation(self._book, jobstore, job_id, at)
+
     # -- governing -----------------------------------------------------------------------------------------------
 
     def cancel_run(

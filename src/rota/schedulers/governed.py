@@ -10,7 +10,7 @@ from functools import partial
 from ..core.changes import Change
 from ..core.pauses import LONGEST_NOTE, Pause, left_out, pause_of, text_of
 from ..core.plan import Decision, due_time, is_time_of, record_of
-from ..core.states import ACTIVE, CANCELLED, CLAIMED, ENDED, PAUSED, QUARANTINED
+from ..core.states import ACTIVE, CANCELLED, CLAIMED, ENDED, NEW, PAUSED, QUARANTINED, set_job_state
 from ..engine.asked import stop
 from ..errors import JobLookupError, JobValueError, OptionTypeError, StoreConflictError
 from ..interrupts import is_interrupt
@@ -150,16 +150,14 @@ def resume_paused(book: JobBook, job: Job, alias: str | None, is_over: bool) -> 
         raise JobValueError(
             f'Job "{job.id}" is on hold, and cannot be resumed by itself; release() what was put on hold with it'
         )
-    settle(book, job, alias, "paused")
-    if is_over:
-        return None
-    from .changes import plan_anew  # import time
+    now = settle(book, job, alias, "paused")
+    return None if is_over else edit(book, job.id, alias, partial(_go_on, book, now), "resumed")
 
-    def go_on(draft: Job) -> None:
-        draft.paused = None
-        plan_anew(book, draft)
 
-    return edit(book, job.id, alias, go_on, "resumed")
+def _go_on(book: JobBook, now: int, draft: Job) -> None:
+    draft.paused = draft.error = None
+    set_job_state(draft, NEW)
+    book.new_jobs.plan_first(draft, now)
 
 
 def edit(book: JobBook, job_id: str, jobstore: str | None, change: Callable[[Job], None], what: str) -> Job:
@@ -193,24 +191,27 @@ def note(book: JobBook, job: Job, what: str) -> None:
         book.log.exception('The edit of job "%s" is made, and could not be kept among its edits', job.id)
 
 
-def settle(book: JobBook, job: Job, alias: str | None, reason: str) -> None:
+def settle(book: JobBook, job: Job, alias: str | None, reason: str) -> int:
     """Record what a paused job owes: the times that it did not run, as skipped. It is still paused then.
 
     :param reason: "paused" or "on hold"
+    :return: the instant from which on it is to be planned
     """
     store = None if alias is None else book.scheduler._jobstores.get(alias)
-    if store is None or job.paused is None:
-        return
+    if store is None:
+        return book.now_for(job)
     for _ in range(TRIES):
+        now = store.now()
         with AskedBy(book.scheduler):
-            record = left_out(job, pause_of(job), reason, store.now())
+            record = left_out(job, pause_of(job), reason, now)
         if record is None:
-            return
+            return now
         decision = _beside(job)
         decision.records.append(record)
         if write(store, decision):
-            return
+            return now
         job, _ = book.scheduler._lookup_job(job.id, alias)
+    raise StoreConflictError(f'Job "{job.id}" is changed by others all the time; try again')
 
 
 def hold(book: JobBook, jobstore: str | None, chosen: dict[str, Any], note: str | None, held: bool) -> int:
@@ -247,14 +248,8 @@ def _put_on_hold(book: JobBook, text: str, draft: Job) -> None:
 
 def _release(book: JobBook, job: Job, alias: str, pause: Pause) -> None:
     if pause.active:
-        settle(book, job, alias, "on hold")
-        from .changes import plan_anew  # import time
-
-        def go_on(draft: Job) -> None:
-            draft.paused = None
-            plan_anew(book, draft)
-
-        edit(book, job.id, alias, go_on, "released")
+        now = settle(book, job, alias, "on hold")
+        edit(book, job.id, alias, partial(_go_on, book, now), "released")
         return
 
     def keep_paused(draft: Job) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..clock import SECOND
 from ..errors import ArgumentMismatchError, OptionTypeError
-from ..events import EVENT_ALL
+from ..events import CODES, EVENT_ALL
 from ..interrupts import is_interrupt
 from ..texts import repr_of
 from ..util import check_callable_args, iscoroutinefunction_partial
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..clock import Clock
+    from ..events import SchedulerEvent
     from ..logs import GuardedLogger
     from .event_queue import EventQueue
     from .hooks import Hooks
@@ -30,13 +31,15 @@ DELIVERY_GRACE = 10.0
 class Listeners:
     """Listeners with their masks; ``mask`` is the OR of all, so that nobody makes an event that nobody wants."""
 
-    __slots__ = ("_entries", "_overridden", "mask")
+    __slots__ = ("_entries", "_overridden", "changed", "mask")
 
     def __init__(self) -> None:
         self._entries: tuple[EventQueue, ...] = ()
         #: where a subclass overrides _dispatch_event(), which is to see every event: the queue that calls it with the engine's
         self._overridden: EventQueue | None = None
         self.mask = 0
+        #: called after the mask may have changed
+        self.changed: Callable[[], object] = bool
 
     def queue_all_for(self, dispatch: Callable[[Any], None]) -> None:
         """Have all events of the engine queued for a subclass's own ``_dispatch_event()``: whom it calls is its business."""
@@ -44,15 +47,19 @@ class Listeners:
 
         self._overridden = EventQueue(dispatch, EVENT_ALL)
         self.mask = EVENT_ALL
+        self.changed()
 
-    def add(self, callback: Callable[[Any], Any], mask: int) -> None:
-        """Add a listener for the events in ``mask``.
+    def add(self, callback: Callable[[Any], Any], mask: int | type[SchedulerEvent]) -> None:
+        """Add a listener for the events in ``mask``, or those of a class.
 
-        :raises OptionTypeError: if it is no plain function of one argument, or the mask no number
+        :raises OptionTypeError: if it is no plain function of one argument, or the mask neither number nor class
         """
         from .event_queue import EventQueue  # import time
 
+        if isinstance(mask, type) and mask in CODES:
+            mask = CODES[mask]
         _check(callback, mask)
+        assert isinstance(mask, int)
         self._replace((*self._entries, EventQueue(callback, mask)))
 
     def remove(self, callback: Callable[[Any], Any]) -> None:
@@ -128,6 +135,7 @@ class Listeners:
         for entry in entries:
             mask |= entry.mask
         self.mask = mask
+        self.changed()
 
 
 def tell(scheduler: Hooks, event: Any, logger: GuardedLogger) -> None:
@@ -183,5 +191,5 @@ def _check(callback: Any, mask: object) -> None:
         raise OptionTypeError(f"A listener is called with one argument, the event: {exc}") from None
     if not isinstance(mask, int):
         raise OptionTypeError(
-            f"The mask of a listener is an OR of event codes of rota.events, not {repr_of(mask)}"
+            f"The mask of a listener is an OR of event codes of rota.events, or one of its classes, not {repr_of(mask)}"
         )

@@ -56,6 +56,7 @@ def run_now(
             )
         if not scheduler._lookup_jobstore(alias).durable:
             book.check_executor(job.executor)
+            book.check_resources(job)
         now = scheduler._lookup_jobstore(alias).now()
         taken = scheduler._lookup_jobstore(alias).recorded({job_id: now}).get(job_id, ())
         with AskedBy(scheduler):
@@ -102,13 +103,9 @@ def _fill(
         )
     extra.key = key
     if args is not None or kwargs is not None:
+        checked_call(job.func, job.args if args is None else args, job.kwargs if kwargs is None else kwargs)
         extra.args = None if args is None else tuple(args)
         extra.kwargs = None if kwargs is None else dict(kwargs)
-        checked_call(
-            job.func,
-            job.args if args is None else extra.args,
-            job.kwargs if kwargs is None else extra.kwargs,
-        )
     if not_before is not None:
         extra.not_before = instant_of("not_before", not_before)
     return run

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..core.policy import Policy
+    from ..core.run import Run
     from ..jobstores.base import BaseJobStore
     from ..logs import GuardedLogger
     from ..trust.allowlist import AllowList
@@ -42,11 +43,20 @@ LATE = MINUTE
 EXACT = SECOND // 1000
 #: For how many callables a scheduler warns that their jobs have no ids.
 _MOST_COPIED = 100
-_OPTION_ORDER = ("misfire_grace_time", "coalesce", "max_instances", "expires", "on_lost", "max_attempts")
+_OPTION_ORDER = (
+    "misfire_grace_time",
+    "coalesce",
+    "max_instances",
+    "expires",
+    "on_lost",
+    "max_attempts",
+    "on_failure",
+)
 assert set(_OPTION_ORDER) == set(OPTION_NAMES)
 #: The names of the parameters of add_job(), for suggestions.
 PARAMETERS = (
     *("trigger", "args", "kwargs", "id", "name", "next_run_time", "jobstore", "executor", "replace_existing"),
+    *("tags", "metadata"),
     *_OPTION_ORDER,
 )
 #: What add_jobs() takes once for all jobs.
@@ -94,6 +104,9 @@ class NewJobs:
         expires: float | timedelta | None = undefined,
         on_lost: str = undefined,
         max_attempts: int = undefined,
+        on_failure: Callable[[Run], Any] | str | None = undefined,
+        tags: Iterable[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
         **trigger_args: Any,
     ) -> tuple[Job, dict[str, Any]]:
         """Make a job that is not stored yet; return it and the options of its policy that were given."""
@@ -104,11 +117,20 @@ class NewJobs:
             and expires is _UNSET  # type: ignore[unreachable]  # mypy takes an int for something that is never Any
             and on_lost is _UNSET
             and max_attempts is _UNSET
+            and on_failure is _UNSET
             and coalesce is _UNSET
         ):
             options = _NO_OPTIONS  # type: ignore[unreachable]
         else:
-            given = (misfire_grace_time, coalesce, max_instances, expires, on_lost, max_attempts)
+            given = (
+                misfire_grace_time,
+                coalesce,
+                max_instances,
+                expires,
+                on_lost,
+                max_attempts,
+                on_failure,
+            )
             options = _options_of(given)
         if trigger == "crontab" and id is not None:
             trigger_args.setdefault("seed", id)  # of H, so that each job has its own place
@@ -127,6 +149,8 @@ class NewJobs:
             next_run_time=next_run_time,
         )
         job.policy = with_options(self.default_policy, options) if options else self.default_policy
+        if tags is not None or metadata is not None:
+            job._modify(tags=tags, metadata=metadata)
         return job, options
 
     def make_all(
@@ -141,6 +165,7 @@ class NewJobs:
         for number, arguments in enumerate(jobs):
             _check_arguments(number, arguments)
             self.check_callable(arguments["func"], jobstore)
+            self.check_callable(arguments.get("on_failure"), jobstore)
             job, options = self.make(**arguments)
             made.append(job)
             if options:

@@ -9,24 +9,29 @@ from ..errors import AliasInUseError, ConfigurationError, JobTypeError, Schedule
 from ..events import (
     EVENT_EXECUTOR_ADDED,
     EVENT_EXECUTOR_REMOVED,
+    EVENT_JOB_STARTED,
     EVENT_JOBSTORE_ADDED,
     SchedulerEvent,
 )
 from ..executors.base import BaseExecutor
 from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
+from ..needs import required_by
 from .book import STATE_RUNNING, STATE_STOPPED
 from .listeners import tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from typing import Any
 
     from ..core.run import Run
     from ..engine.engine import Engine
     from ..engine.store_state import StoreState
+    from ..executors.around import Calls
+    from ..job.handle import Job
     from ..logs import GuardedLogger
+    from .around import Around
     from .book import JobBook
     from .hooks import Hooks
 
@@ -46,6 +51,31 @@ class Registry:
     def __init__(self, scheduler: Hooks, book: JobBook) -> None:
         self._scheduler = scheduler
         self._book = book
+        #: what is around the calls of jobs; None: nothing ever was
+        self._around: Around | None = None
+
+    @property
+    def around(self) -> Around:
+        """What the scheduler has around its calls, made when it is first asked for."""
+        if self._around is None:
+            from .around import Around  # most programs have nothing around their calls
+
+            self._around = Around(self._scheduler, self._book.listening, lambda: self.log)
+        return self._around
+
+    @property
+    def calls(self) -> Calls | None:
+        """How executors call jobs; None: plainly."""
+        return None if self._around is None else self._around.calls
+
+    def lacking(self, job: Job) -> Sequence[str]:
+        """Return the names of the resources that a job needs and this scheduler does not have."""
+        return required_by(job) if self._around is None else self._around.lacking(job)
+
+    def listeners_changed(self) -> None:
+        """Have executors tell of starts if somebody listens to that now, and not if nobody does."""
+        if self._around is not None or self._book.listening.mask & EVENT_JOB_STARTED:
+            self.around.choose()
 
     def make_lock(self) -> None:
         """Make a new lock of the host's kind: that of the parent may be held for ever in a forked child."""
@@ -61,14 +91,13 @@ class Registry:
         """
         scheduler = self._scheduler
         with scheduler._executors_lock:
-            if alias in scheduler._executors:
-                raise AliasInUseError(f'This scheduler already has an executor by the alias of "{alias}"')
+            _check_free("an executor", alias, scheduler._executors)
             if isinstance(executor, str):
                 executor = scheduler._create_plugin_instance("executor", executor, options)
-            if not isinstance(executor, BaseExecutor):
-                raise JobTypeError(
-                    f"Expected an executor instance or a string, got {type(executor).__name__} instead"
-                )
+            _check_kind("an executor", executor, BaseExecutor)
+            calls = self.calls
+            if calls is not None or "_perform" in executor.__dict__:  # it may have been another scheduler's
+                executor.use_calls(calls)
             is_started = scheduler.state != STATE_STOPPED and self._book.runs_jobs
             if is_started:
                 executor.start(scheduler, alias)
@@ -141,14 +170,10 @@ class Registry:
         """
         scheduler = self._scheduler
         with scheduler._jobstores_lock:
-            if alias in scheduler._jobstores:
-                raise AliasInUseError(f'This scheduler already has a job store by the alias of "{alias}"')
+            _check_free("a job store", alias, scheduler._jobstores)
             if isinstance(jobstore, str):
                 jobstore = scheduler._create_plugin_instance("jobstore", jobstore, options)
-            if not isinstance(jobstore, BaseJobStore):
-                raise JobTypeError(
-                    f"Expected a job store instance or a string, got {type(jobstore).__name__} instead"
-                )
+            _check_kind("a job store", jobstore, BaseJobStore)
             jobstore.restrict(self._book.new_jobs.allowed_callables)
             if self._book.is_open:
                 self.open(alias, jobstore)
@@ -253,6 +278,16 @@ class Registry:
                 return store.get_runs(job_id, status, limit, offset)
             finally:
                 self.close(alias, store)
+
+
+def _check_free(what: str, alias: str, taken: Collection[str]) -> None:
+    if alias in taken:
+        raise AliasInUseError(f'This scheduler already has {what} by the alias of "{alias}"')
+
+
+def _check_kind(what: str, given: object, kind: type) -> None:
+    if not isinstance(given, kind):
+        raise JobTypeError(f"Expected {what} instance or a string, got {type(given).__name__} instead")
 
 
 def _check_shared(stores: Mapping[str, BaseJobStore]) -> None:

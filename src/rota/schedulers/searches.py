@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ..clock import instant
+from ..clock import instant, moment
 from ..core.queries import JobQuery, RunQuery
 from ..errors import OptionTypeError, QueryError
 from ..texts import repr_of
@@ -154,6 +154,26 @@ def nodes(book: JobBook, jobstore: str | None) -> list[Node]:
     """Return the nodes of a store."""
     _, store = store_of(book, jobstore)
     return store.nodes(store.now())
+
+
+def explanation(book: JobBook, jobstore: str | None, job_id: str, at: Any) -> str:
+    """Return why a job, or one time of it, did not run."""
+    from ..core.why import why  # import time
+
+    _, store = store_of(book, jobstore)
+    nominal = None if at is None else instant_of("at", at)
+    now, job, record = store.now(), store.lookup_job(job_id), None
+    if nominal is not None:
+        record = store.get_run(job_id, nominal) or among_several(store, job_id, nominal)
+    return why(job, record, nominal, now, store.nodes(now), book.scheduler.timezone)
+
+
+def among_several(store: BaseJobStore, job_id: str, nominal: int) -> Run | None:
+    """Return the record of several times among which one is, if there is one."""
+    for found in store.find_runs(RunQuery(job_ids=job_id, until=moment(nominal + 1)), 20).items:
+        if found.nominal <= nominal <= found.last:
+            return found
+    return None
 
 
 def instant_of(name: str, value: Any) -> int:

@@ -157,7 +157,14 @@ def _of_store(state: StoreState) -> dict[str, Any]:
         "to_heal": seen.to_heal,
         "to_forget": seen.to_forget,
         "hanging": sorted(job_id for job_id, _ in state.unclaimed.hanging),
+        "lacking": {} if state.lacking is None else state.lacking.report(),
     }
+
+
+def why_left(life: Lifecycle, alias: str, job_id: str) -> str | None:
+    """Return why no living node runs a job that is due, as far as is known here; None: nothing is known."""
+    state = None if life.engine is None else life.engine.stores.get(alias)
+    return None if state is None or state.lacking is None else state.lacking.report().get(job_id)
 
 
 def _checked_words(

@@ -13,7 +13,7 @@ from itertools import count
 
 from ..clock import SECOND
 from ..executors.base import NativeExecutor
-from ..executors.steps import chain, perform, perform_coroutine
+from ..executors.steps import chain, perform_coroutine
 from ..executors.tasks import Tasks
 
 TYPE_CHECKING = False
@@ -192,7 +192,7 @@ class VirtualExecutor(NativeExecutor):
         run = first
         while run is not None:
             then = run.then
-            coroutine = perform(run, self._context, self._clock, self._log)
+            coroutine = self._perform(run, self._context, self._clock, self._log)
             if coroutine is not None:
                 self._await(run, coroutine, then, done)
                 return

@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 
 from ...codec.damaged import NO_VERSION
-from ...codec.unrestored import can_run
 from ...core.extras import extra_of
-from ...core.orphans import by_job, linked, sort_out
+from ...core.orphans import by_job
 from ...core.recorded import first_nominal, leave_out_recorded
 from ...core.states import CLAIMED, ENDED, QUARANTINED
 from ...core.transitions import marked, may_claim, moved
@@ -32,7 +31,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from ...codec.jobs import JobFormat
     from ...core.orphans import Search
     from ...core.plan import Decision
     from ...core.run import Run
@@ -257,22 +255,20 @@ class Runs:
         now: int,
         alive: Callable[[], Collection[str]],
         job_of: Callable[[Doc], Job],
-        format: JobFormat,
         end_damaged: Callable[[Mapping[str, Entry]], list[Run]],
     ) -> list[Run]:
         """Take over runs that no living node owns, or end them; return those.
 
         :param alive: returns the nodes whose lease is not over
-        :param format: reads the arguments of runs, and says which runs are not trusted
         :param end_damaged: ends the damaged ones among the claimed runs, and returns them
         """
-        found: list[Run] = []
-        for _ in tries():
+
+        def look() -> tuple[list[Run], bool]:
             entries = self._tree.entries(ACTIVE_RUNS)
             living = alive() if entries else ()
             if search.node not in living:
-                break  # nothing is claimed; or its own runs may not be its own any more
-            found += end_damaged(entries)
+                return [], True  # nothing is claimed; or its own runs may not be its own any more
+            damaged = end_damaged(entries)
             orphans: dict[str, Run] = {}
             for name, entry in entries.items():
                 run = run_in(entry)
@@ -284,15 +280,11 @@ class Runs:
                 ):
                     orphans[name] = run
             if not orphans:
-                break
-            taken, all_done = self._take(orphans, entries, search, now, job_of, format)
-            found += taken
-            search.note(taken)
-            if all_done:
-                break
-        found.sort(key=lambda run: run.nominal)
-        linked(found)
-        return found
+                return damaged, True
+            taken, all_done = self._take(orphans, entries, search, now, job_of)
+            return [*damaged, *taken], all_done
+
+        return search.rescue(tries(), look)
 
     def _take(
         self,
@@ -301,7 +293,6 @@ class Runs:
         search: Search,
         now: int,
         job_of: Callable[[Doc], Job],
-        format: JobFormat,
     ) -> tuple[list[Run], bool]:
         """Give orphans to a node, or end them; return those, and whether nothing was left for another look."""
         before = {id(run): entries[name] for name, run in orphans.items()}
@@ -313,17 +304,7 @@ class Runs:
         }
         docs = {id: None if doc is None or doc.unreadable is not None else doc for id, doc in docs.items()}
         oldest_first = sorted(orphans.values(), key=lambda run: run.nominal)
-        changed = sort_out(
-            oldest_first,
-            jobs,
-            search.node,
-            now,
-            search.left,
-            search.known,
-            format.run_refusal,
-            can_run=can_run,
-            job_for=format.job_for,
-        )
+        changed = search.sort_out(oldest_first, jobs, now)
         all_done = True
         taken: list[Run] = []
         steps: list[Step] = []

@@ -47,6 +47,7 @@ from .executor_jobs import (
     who_am_i_async,
 )
 from .hostile import HostileJobsContract
+from .middleware import MiddlewareContract
 from .permission import PermissionContract
 
 TYPE_CHECKING = False
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
     from ...executors.base import BaseExecutor
 
 
-class ExecutorContract(HostileJobsContract, PermissionContract):
+class ExecutorContract(HostileJobsContract, MiddlewareContract, PermissionContract):
     """The invariants of :class:`~rota.executors.base.BaseExecutor`."""
 
     #: whether submit() carries the runs out before it returns

@@ -11,9 +11,19 @@ from asyncio import CancelledError
 
 import pytest
 
-from ...events import EVENT_ALL, EVENT_JOB_EXECUTED, EVENT_SCHEDULER_SHUTDOWN
+from ...clock import moment
+from ...events import (
+    EVENT_ALL,
+    EVENT_JOB_ERROR,
+    EVENT_JOB_EXECUTED,
+    EVENT_JOB_STARTED,
+    EVENT_JOB_SUBMITTED,
+    EVENT_SCHEDULER_SHUTDOWN,
+    JobStartedEvent,
+)
 from ...jobstores.memory import MemoryJobStore
 from ...triggers.base import BaseTrigger
+from .middleware_jobs import fail_as_asked, look, look_async
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,6 +78,46 @@ class ListenerContract:
         host.wait_until(lambda: codes[-1] == EVENT_SCHEDULER_SHUTDOWN, "the last event has come")
         ended = len(scheduler.get_runs(status="succeeded"))
         assert codes.count(EVENT_JOB_EXECUTED) == ended
+
+    def test_the_events_of_a_run_come_in_order(self, host: Host, scheduler: Any) -> None:
+        """It was handed over, it starts, it ends: whatever it is and however it ends, one of each."""
+        told: dict[str, list[int]] = {}
+        wanted = EVENT_JOB_SUBMITTED | EVENT_JOB_STARTED | EVENT_JOB_EXECUTED | EVENT_JOB_ERROR
+
+        def listen(event: Any) -> None:
+            told.setdefault(event.job_id, []).append(event.code)
+
+        scheduler.add_listener(listen, wanted)
+        host.start(scheduler)
+        for number in range(20):
+            host.call(scheduler.add_job, look, id=f"plain {number}")
+            host.call(scheduler.add_job, look_async, id=f"coroutine {number}")
+            host.call(scheduler.add_job, fail_as_asked, args=["no"], id=f"failing {number}")
+        host.wait_until(lambda: sum(map(len, told.values())) == 180, "all events have come")
+        for job_id, codes in told.items():
+            end = EVENT_JOB_ERROR if job_id.startswith("failing") else EVENT_JOB_EXECUTED
+            assert codes == [EVENT_JOB_SUBMITTED, EVENT_JOB_STARTED, end], job_id
+
+    def test_a_listener_for_a_class_gets_the_events_of_that_class_only(
+        self, host: Host, scheduler: Any
+    ) -> None:
+        """Also one that is added while the scheduler runs; who is removed gets nothing more."""
+        started: list[Any] = []
+        host.start(scheduler)
+        host.call(scheduler.add_job, look, id="before")
+        host.wait_until(lambda: scheduler.get_runs("before", "succeeded"), "the first has run")
+        scheduler.add_listener(started.append, JobStartedEvent)
+        host.call(scheduler.add_job, look, id="during")
+        host.wait_until(lambda: started, "the start is told")
+        scheduler.remove_listener(started.append)
+        host.call(scheduler.add_job, look, id="after")
+        host.wait_until(lambda: scheduler.get_runs("after", "succeeded"), "the last has run")
+        (event,) = started
+        (run,) = scheduler.get_runs("during")
+        assert type(event) is JobStartedEvent
+        assert (event.job_id, event.jobstore, event.attempt) == ("during", "default", 1)
+        assert event.scheduled_run_time == run.scheduled_run_time
+        assert event.started_at == moment(run.started_at)
 
     def test_a_shutdown_by_a_listener_loses_no_outcome(self, host: Host) -> None:
         """The runs that were under way are recorded, each with its one end."""

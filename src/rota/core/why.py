@@ -1,0 +1,150 @@
+"""Why a time of a job did not run, or has not run yet, in one sentence.
+
+Pure: the job, its record and the nodes are handed in.
+"""
+
+from __future__ import annotations
+
+from ..clock import HELD, moment
+from ..interrupts import is_interrupt
+from .pauses import pause_of
+from .states import (
+    ACTIVE,
+    CANCELLED,
+    CLAIMED,
+    ENDED,
+    FAILED,
+    LOST,
+    MISSED,
+    PAUSED,
+    QUARANTINED,
+    SKIPPED,
+    SUCCEEDED,
+    WAITING,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import tzinfo
+
+    from ..job.handle import Job
+    from .nodes import Node
+    from .run import Run
+
+_SKIPPED = {
+    "max_instances": "the job was running as often as it may (max_instances)",
+    "coalesced": "a later time ran in its place (coalesce)",
+    "paused": "the job was paused",
+    "on hold": "the job was on hold",
+}
+
+
+def why(
+    job: Job | None, record: Run | None, at: int | None, now: int, nodes: Sequence[Node], zone: tzinfo
+) -> str:
+    """Return in one sentence what became of a time of a job, or why the job does not run.
+
+    :param job: the job, None: there is none of that id
+    :param record: the record of the time, or that of several times which it is among; None: there is none
+    :param at: the nominal time (instant); None: the next one
+    :param now: instant
+    :param nodes: the nodes of its store
+    :param zone: the zone in which times are shown
+    """
+    if record is not None:
+        return _of_record(record, zone)
+    if job is None:
+        return "There is no such job, and no record of that time: it was removed, never added, or its records were forgotten."
+    stopped = _stopped(job, zone)
+    if stopped is not None:
+        return stopped
+    pending = job.next_nominal if at is None else at
+    if pending is not None and not _is_time(job, pending):
+        return f"{_shown(pending, zone)} is no time of its schedule ({job.trigger})."
+    if job.next_due == HELD or (pending is not None and pending <= now and job.running >= job.max_instances):
+        return (
+            f"It waits for room: {job.running} of its runs are under way (max_instances={job.max_instances})."
+        )
+    if pending is None:
+        return "It has no time to come."
+    if pending > now:
+        return f"Its time has not come: it is due {_shown(max(pending, job.next_due or pending) if at is None else pending, zone)}."
+    return (
+        _without_node(job, nodes)
+        or f"It is due since {_shown(pending, zone)}, and a node will take it in its next pass."
+    )
+
+
+def _of_record(run: Run, zone: tzinfo) -> str:
+    when, reason = _shown(run.nominal, zone), run.reason
+    where = f" on node {run.owner}" if run.owner else ""
+    if run.status == SUCCEEDED:
+        return f"It ran {when}{where}, and succeeded."
+    if run.status == FAILED:
+        return f"It ran {when}{where}, and failed: {run.error_type}: {run.error}"
+    if run.status == CLAIMED:
+        began = (
+            "is under way"
+            if run.started_at is not None or run.owner
+            else "was given back, and waits for a node"
+        )
+        return f"It {began}{where} (attempt {run.attempt})."
+    if run.status == WAITING:
+        until = "" if run.not_before is None else f" until {run.not_before:%Y-%m-%d %H:%M:%S %z}"
+        return f"It waits{until} ({run.waiting_for})."
+    if run.status == SKIPPED:
+        return f"It was left out: {_SKIPPED.get(reason or '', reason)}."
+    if run.status == MISSED:
+        return f"It was missed: {reason} (it was due {_shown(run.due, zone)})."
+    if run.status == CANCELLED:
+        return f"It was cancelled: {reason}."
+    if run.status == LOST:
+        return f"It was lost: {reason}."
+    return f"It ended as {run.status}{f': {reason}' if reason else ''}."
+
+
+def _stopped(job: Job, zone: tzinfo) -> str | None:
+    """Return why a job does not run at all, None if it does."""
+    if job.state == QUARANTINED:
+        return f"The job is quarantined: {job.error}."
+    if job.state == ENDED:
+        return "Its schedule is over."
+    if job.state != PAUSED:
+        return None
+    pause = pause_of(job)
+    since = "" if pause.at is None else f" since {_shown(pause.at, zone)}"
+    if pause.hold is not None:
+        return f"The job is on hold{since}{f': {pause.hold}' if pause.hold else ''}."
+    until = "" if pause.until is None else f" until {_shown(pause.until, zone)}"
+    return f"The job is paused{since}{until}{f': {pause.note}' if pause.note else ''}."
+
+
+def _without_node(job: Job, nodes: Sequence[Node]) -> str | None:
+    """Return why no node takes the job, None if one does."""
+    living = [node for node in nodes if node.alive]
+    if not living:
+        return "No node is alive that runs the jobs of this store."
+    able = [node for node in living if not node.executors or job.executor in node.executors]
+    if not able:
+        return f'No living node has its executor "{job.executor}".'
+    if all(node.draining for node in able):
+        return "Every node that has its executor is draining, and claims nothing more."
+    if all(node.executors.get(job.executor, None) == 0 for node in able):
+        return f'The executor "{job.executor}" has no room on any node.'
+    return None
+
+
+def _is_time(job: Job, at: int) -> bool:
+    if job.state == ACTIVE and at == job.next_nominal:
+        return True
+    try:
+        return job.trigger.after(at - 1) == at
+    except BaseException as exc:  # a trigger may raise anything
+        if is_interrupt(exc):
+            raise
+        return True
+
+
+def _shown(instant: int, zone: tzinfo) -> str:
+    return f"{moment(instant, zone):%Y-%m-%d %H:%M:%S %z}"

@@ -1,0 +1,146 @@
+"""`rota runs`, `run-info`, `failures`, `explain --job`, `top`, `nodes`, `cancel`, `skip-next`, `hold`, `release`, `drain`."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from rota.clock import moment
+from rota.testing import ManualScheduler
+from tests.cli.processes import rota
+from tests.needs import need
+
+need("typer", "cli")
+need("rich", "cli")
+need("sqlalchemy", "sql")
+
+
+def work(word):
+    if word == "broken":
+        raise ValueError("no such file: broken")
+    return word
+
+
+@pytest.fixture
+def scheduler(tmp_path):
+    """A scheduler in virtual time that has run three jobs for some minutes, on a store that others look into."""
+    scheduler = ManualScheduler(
+        jobstores={"default": f"sqlite:///{tmp_path / 'rota.sqlite'}"}, timezone="UTC"
+    )
+    scheduler.start()
+    for id, tags in (("good", ["feeds"]), ("broken", ["feeds", "fragile"]), ("other", [])):
+        scheduler.add_job(work, "interval", minutes=1, id=id, args=[id], tags=tags)
+    scheduler.advance(minutes=3, seconds=1)
+    yield scheduler
+    scheduler.shutdown()
+
+
+@pytest.fixture
+def ask(capsys, tmp_path, scheduler):
+    """Return a function that carries out a command on the store, and returns what it prints as JSON, or as text."""
+
+    def ask(*words, code=0, text=False):
+        extra = [] if text else ["--json"]
+        found, out, err = rota(capsys, "-s", f"sqlite:///{tmp_path / 'rota.sqlite'}", *words, *extra)
+        assert found == code, err
+        return err if code else out if text else json.loads(out)
+
+    return ask
+
+
+def test_runs_are_searched(ask):
+    assert len(ask("runs")) == 9
+    assert {run["job_id"] for run in ask("runs", "--status", "failed")} == {"broken"}
+    assert {run["job_id"] for run in ask("runs", "--tag", "feeds")} == {"good", "broken"}
+    assert {run["job_id"] for run in ask("runs", "--tag", "feeds", "--tag", "fragile")} == {"broken"}
+    assert len(ask("runs", "--job", "good", "--limit", "2")) == 2
+    assert len(ask("runs", "--text", "NO SUCH file")) == 3
+    assert ask("runs", "--until", "2029-01-01T00:00:00+00:00") == []
+    first = ask("runs", "--job", "good")[-1]
+    assert len(ask("runs", "--job", "good", "--since", first["scheduled"])) == 3
+    assert "there is no job 'goo' in the store; did you mean" in ask("runs", "--job", "goo", code=1)
+    assert "--since: 'yesterday' is no time" in ask("runs", "--since", "yesterday", code=2)
+    assert "there is no status 'fail'" in ask("runs", "--status", "fail", code=2)
+
+
+def test_one_run_is_shown_with_all_that_is_known_of_it(ask):
+    failed = ask("runs", "--job", "broken")[0]
+    run = ask("run-info", "broken", failed["scheduled"])
+    assert (run["status"], run["error_type"], run["nominal"]) == ("failed", "ValueError", failed["nominal"])
+    assert [attempt["outcome"] for attempt in run["attempts"]] == ["failed"]
+    shown = ask("run-info", "broken", str(failed["nominal"]), text=True)
+    assert "status:    failed" in shown
+    assert "traceback:\n" in shown
+    assert "ValueError: no such file: broken" in shown
+    assert "has no record of 2020" in ask("run-info", "broken", "2020-01-01T00:00", code=1)
+
+
+def test_failures_are_grouped(ask, scheduler):
+    (group,) = ask("failures")
+    assert (group["job_id"], group["error_type"], group["count"], group["still_failing"]) == (
+        "broken",
+        "ValueError",
+        3,
+        True,
+    )
+    scheduler.modify_job("broken", args=["repaired"])
+    scheduler.advance(minutes=1)
+    (group,) = ask("failures")
+    assert (group["count"], group["still_failing"]) == (3, False)
+    assert "has succeeded since" in ask("failures", text=True)
+
+
+def test_the_nodes_and_what_runs_are_listed(ask):
+    (node,) = ask("nodes")
+    assert (node["under_way"], node["draining"]) == (0, False)
+    assert ask("top") == []
+    assert "nothing runs" in ask("top", "--times", "1", text=True)
+
+
+def test_a_time_is_left_out_and_the_next_one_runs(ask, scheduler):
+    following = scheduler.get_job("good").next_run_time
+    done = ask("skip-next", "good")
+    assert (done["run"]["status"], done["run"]["reason"]) == ("cancelled", "skipped ahead")
+    later = (following + timedelta(minutes=2)).isoformat()
+    assert ask("cancel", "good", later, "--reason", "holiday")["run"]["status"] == "cancelled"
+    scheduler.advance(minutes=4)
+    statuses = [run.status for run in reversed(scheduler.get_runs("good"))]
+    assert statuses[3:] == ["cancelled", "succeeded", "cancelled", "succeeded"]
+    assert "must be a time to come" in ask("cancel", "good", "2020-01-01T00:00", code=1)
+
+
+def test_jobs_are_held_and_released(ask, scheduler):
+    assert ask("hold", "--tag", "feeds", "--note", "migration") == {"did": "hold", "jobs": 2}
+    assert "on hold" in ask("explain", "--job", "good")["why"]
+    assert "migration" in ask("explain", "--job", "good")["why"]
+    assert ask("release", "--all")["jobs"] == 2
+    assert scheduler.get_job("good").state == "active"
+    assert "one of tag=" in ask("hold", code=1)
+
+
+def test_a_node_drains(ask, scheduler):
+    (node,) = ask("nodes")
+    assert ask("drain", node["id"])["draining"]
+    scheduler.advance(seconds=10)
+    before = len(scheduler.get_runs(limit=100))
+    scheduler.advance(minutes=2)
+    assert len(scheduler.get_runs(limit=100)) == before
+    assert not ask("drain", node["id"], "--undo")["draining"]
+    assert "there is no node 'nobody'" in ask("drain", "nobody", code=1)
+
+
+def test_it_is_said_why_something_did_not_run(ask, scheduler):
+    failed = ask("runs", "--job", "broken")[0]
+    assert (
+        "failed: ValueError: no such file: broken"
+        in ask("explain", "--job", "broken", "--at", failed["scheduled"])["why"]
+    )
+    assert "Its time has not come" in ask("explain", "--job", "good")["why"]
+    scheduler.pause_job("good", note="the disk is full")
+    assert "paused" in ask("explain", "--job", "good")["why"]
+    assert "the disk is full" in ask("explain", "--job", "good", text=True)
+    odd = moment(scheduler.clock.now()) + timedelta(seconds=7)
+    assert "is no time of its schedule" in ask("explain", "--job", "other", "--at", odd.isoformat())["why"]
+    assert "there is no job 'none'" in ask("explain", "--job", "none", code=1)
