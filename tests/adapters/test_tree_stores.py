@@ -689,6 +689,23 @@ def test_a_waiting_run_that_nobody_would_find_is_found_again(open_store: Any) ->
     assert finish(store, [run], EARLY) == []
 
 
+@pytest.mark.parametrize("waiting", [None, 0, "many", 7])
+def test_a_job_that_does_not_know_of_its_waiting_run_is_told(open_store: Any, waiting: Any) -> None:
+    store = open_store()
+    store.add_job(make_job(due=START + DAY))
+    store.open_runs([asked_for(waiting_for="retry")], EARLY)
+    (entry,) = store._server.read(["jobs/job"])
+    document = {**json.loads(entry.value), "waiting": waiting, "placed": waiting, "running": 0}
+    store._server.commit([Change("jobs/job", json.dumps(document))])
+    for _ in range(2):
+        assert list(store.mend_in_steps(EARLY))
+    (entry,) = store._server.read(["jobs/job"])
+    document = json.loads(entry.value)
+    assert (document["waiting"], document["placed"], document["running"]) == (1, 1, 1)
+    store.remove_job("job")
+    assert [run.status for run in store.get_runs("job")] == [CANCELLED]
+
+
 def test_the_start_of_no_run_is_taken_away(open_store: Any) -> None:
     store = open_store()
     store.add_job(make_job(due=START + DAY))

@@ -19,6 +19,7 @@ from .forms import changes_of, doc_of, run_of_text, run_of_waiting
 from .keys import (
     ACTIVE_RUNS,
     JOBS,
+    WAITING_RUNS,
     active_key,
     active_of,
     damaged_key,
@@ -34,7 +35,7 @@ from .port import KEEP, Change, Step, carry_out
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from ...clock import Clock
     from ...core.run import Run
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 #: How many jobs the first step looks at, and how many steps there are in a round.
 LOOKED_AT = 100
 STEPS = 10
+#: Up to how many waiting runs there are when it is seen whether their jobs know of them.
+WAITING = 5_000
 #: Of so many waiting runs of a job it is seen whether they are found.
 MENDED = 50
 
@@ -81,18 +84,20 @@ class Damage:
         :return: for each step the documents of jobs that have to be put into quarantine, and the runs that got an end
         """
         pace = Pace(LOOKED_AT)
+        waiting = set(map(unquoted, self._tree.few_below(WAITING_RUNS, WAITING) or ()))
         for _ in range(STEPS):
             began = clock.monotonic()
-            hidden = self._look_over(pace.size, now)
+            hidden = self._look_over(pace.size, waiting, now)
             pace.note(pace.size, clock.monotonic() - began)
             yield hidden, []
             if not self._at:
                 break
         yield [], self.end_damaged(self._tree.entries(ACTIVE_RUNS), now, logger)
 
-    def _look_over(self, limit: int, now: int) -> list[Doc]:
+    def _look_over(self, limit: int, waiting: Collection[str], now: int) -> list[Doc]:
         """Look at the next jobs: counts and keys that contradict their documents are put right.
 
+        :param waiting: ids of jobs of which runs wait
         :return: the documents of jobs that have to be put into quarantine, and that nobody would find
         """
         names = self._tree.after(JOBS, self._at, limit + 1)
@@ -102,7 +107,7 @@ class Damage:
         found = [doc_of(unquoted(name), entry) for name, entry in zip(some, entries, strict=True)]
         docs = [doc for doc in found if doc is not None]
         for doc in docs:
-            if doc.waiting:
+            if doc.unreadable is None and (doc.waiting or doc.id in waiting):
                 self._look_at_waiting(doc, now)
         self._count_anew(docs, self._jobs.under_way())
         hidden = []

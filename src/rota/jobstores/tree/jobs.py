@@ -260,6 +260,7 @@ class Jobs:
                         f"Job {job.id} is not overwritten: {doc.unreadable}; remove it first"
                     )
                 doc.version, doc.running = NO_VERSION, self.under_way()[doc.id]
+                doc.waiting = len(self._tree.names(waiting_folder(doc.id)))
             if version is not None and doc.version != version:
                 return False
             new = _filled(doc.copy(), job, parts, now)
@@ -308,6 +309,7 @@ class Jobs:
         """
         if doc.unreadable is not None:
             doc.running = self.under_way()[doc.id]
+            doc.waiting = len(self._tree.names(waiting_folder(doc.id)))
         runs: dict[Run, Entry] = {}
         if doc.waiting:
             for entry in self._tree.entries(waiting_folder(doc.id)).values():

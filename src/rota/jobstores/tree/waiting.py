@@ -122,7 +122,7 @@ class Waiting:
             doc = docs[job_id]
             if doc is None or doc.unreadable is not None or doc.state == REMOVED:
                 continue  # there is no job
-            free = [run for run in group if (record := places[id(run)][1]) is None or record.ended]
+            free = [run for run in group if _is_free(*places[id(run)])]
             some = _distinct(free)[: (self._tree.max_changes - JOB) // EACH]
             later += [run for run in free if run not in some]
             if some:
@@ -169,7 +169,7 @@ class Waiting:
         return Step(list(runs), changes, lambda: found.update({id(run): record for run, record in written}))
 
     def _records(self, keys: Sequence[tuple[str, int]]) -> list[tuple[Entry, Run | None]]:
-        """Return for each nominal time the entry of its record, and the record; one that is damaged counts as one that ended."""
+        """Return for each nominal time the entry of its record, and the record, None if it is damaged or not there."""
         places = [[place(*key) for key in keys] for place in (active_key, waiting_key, ended_key)]
         entries = self._tree.read([place for some in places for place in some])
         found = []
@@ -362,9 +362,12 @@ class Waiting:
 
     def next(self) -> int | None:
         """Return the earliest time at which a waiting run may start; see the port."""
-        names = self._tree.first([START_TIMES], None, [1])[0]
-        start = start_of(names[0]) if names else None
-        return None if start is None else start[0]
+        for limit in (1, None):  # all, if somebody has put other names there
+            names = self._tree.first([START_TIMES], None, [limit])[0]
+            times = [start[0] for name in names if (start := start_of(name)) is not None]
+            if times or not names:
+                break
+        return min(times, default=None)
 
     # -- cancelling ----------------------------------------------------------------------------------------------
 
@@ -400,6 +403,11 @@ def _given_back(runs: Sequence[Run], now: int, freed: list[Doc], doc: Doc | None
             freed.append(doc)
 
     return done
+
+
+def _is_free(entry: Entry, record: Run | None) -> bool:
+    """Whether a nominal time has no record, or one that has ended (R4)."""
+    return entry.value is None if record is None else record.ended
 
 
 def _distinct(runs: Sequence[Run]) -> list[Run]:
