@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
 from rota.clock import HOUR
-from rota.jobstores.tree.keys import DUE, META, active_key, due_name, ended_key, job_key, node_key
+from rota.jobstores.tree.keys import (
+    COUNTED,
+    DUE,
+    META,
+    active_key,
+    due_name,
+    durations_key,
+    edits_key,
+    ended_key,
+    hour_key,
+    job_key,
+    node_key,
+    parts_key,
+)
 from rota.schedulers.plugins import create_plugin
 from rota.testing import DamageContract
 from rota.testing.contracts.damage import JOB, NODE, RECORD, RUN, Hand
@@ -244,8 +257,17 @@ class TreeHand(StoreHand):
         *("job_id", "nominal", "last", "count", "due", "attempt", "status", "owner", "executor", "claimed"),
         "whole",
     )
-    #: what is stored of a node, in the order of the numbers
-    LEASE = ("until", "length", "renewals")
+    EXTRA = ("origin", "not_before", "cancel", "extra")
+    #: what is stored of a node, in its order
+    LEASE = ("until", "length", "renewals", "started", "draining", "about")
+    #: keys of their own, and what they are about
+    KEYS: ClassVar = {
+        "edits": edits_key,
+        "durations": durations_key,
+        "hour": lambda job_id: hour_key(START),
+        "counted": lambda job_id: COUNTED,
+        "parts": parts_key,
+    }
 
     fields = {
         JOB: (
@@ -263,9 +285,10 @@ class TreeHand(StoreHand):
                 "state",
             ),
             *("error", "version", "running", "created", "updated", "recorded", "whole", "due time"),
+            *("revision", "paused", "waiting", "placed", "edits", "durations", "hour", "counted"),
         ),
-        RUN: OF_RUN,
-        RECORD: (*OF_RUN, "started", "finished", "result", "error", "name", "signature"),
+        RUN: (*OF_RUN, *EXTRA),
+        RECORD: (*OF_RUN, *EXTRA, "started", "finished", "result", "error", "name", "signature", "parts"),
         NODE: ("whole", *LEASE),
     }
 
@@ -278,6 +301,8 @@ class TreeHand(StoreHand):
             if value is None:
                 self._place.drop(f"{DUE}/default/{self._due_name(key[0])}")
             return value is None
+        if field in self.KEYS:
+            return value not in (None, "") and self._put(self.KEYS[field](*key), value)
         name = {
             JOB: lambda: job_key(key[0]),
             RUN: lambda: active_key(*key),
@@ -288,9 +313,9 @@ class TreeHand(StoreHand):
             # Nothing is no damage, and an empty value is nothing in ZooKeeper.
             return not (kind == JOB and value in (None, "")) and self._put(name, value)
         if kind == NODE:
-            numbers = self._place.get(name).split(" ")
-            numbers[self.LEASE.index(field)] = str(value)
-            return self._put(name, " ".join(numbers))
+            said = [*self._place.get(name).split(" ", len(self.LEASE) - 1), "?", "?"][: len(self.LEASE)]
+            said[self.LEASE.index(field)] = str(value)
+            return self._put(name, " ".join(said))
         parts = json.loads(self._place.get(name))
         if value is None:
             parts.pop(field, None)
