@@ -31,13 +31,19 @@ EARLY = 1.0
 #: What calls of a scheduler that runs load at their first use. A child that is forked while a thread imports one of them would wait
 #: for that thread for ever: the lock of an import is copied as it is.
 LOADED_LATE = (
+    "rota.core.handlers",
     "rota.engine.added_again",
+    "rota.engine.lacking",
     "rota.engine.requests",
+    "rota.executors.around",
     "rota.jobstores.eight_methods",
+    "rota.schedulers.around",
     "rota.schedulers.event_queue",
     "rota.schedulers.manual_runs",
     "rota.schedulers.removal",
+    "rota.schedulers.resources",
     "rota.schedulers.transfer",
+    "rota.trust.names",
 )
 _started: WeakSet[Lifecycle] = WeakSet()
 _installed = False
