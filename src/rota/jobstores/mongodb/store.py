@@ -9,6 +9,7 @@ import pickle
 
 from ...clock import SECOND, instant
 from ...codec.jobs import JobFormat
+from ...compat.absent import only_read
 from ...core.orphans import Search
 from ...errors import MissingExtraError
 from ...util import maybe_ref
@@ -381,3 +382,6 @@ class MongoDBJobStore(DurableJobStore):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (url={self._server.address})>"
+
+
+only_read(MongoDBJobStore, client="client=", collection="collection=")
