@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import Context
 from inspect import CORO_CLOSED, CORO_CREATED, getcoroutinestate
 
 import pytest
@@ -249,7 +250,7 @@ def test_what_is_never_awaited_is_closed_and_its_middleware_is_left():
 
     calls = Calls([named_middleware(around)])
     run = ExecutorContract().run_of(later)
-    coroutine = calls.call(run, run.job)
+    coroutine = Context().run(calls.call, run, run.job)
     assert getcoroutinestate(made[0]) == CORO_CREATED
     close_quietly(coroutine)
     del coroutine
