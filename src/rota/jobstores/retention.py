@@ -1,6 +1,6 @@
 """Which records a durable store keeps, when it looks for those that are not kept, and how many one step of housekeeping takes.
 
-Counts and decides; it reads and deletes nothing.
+Counts and decides; what is read and deleted, stores do.
 """
 
 from __future__ import annotations
@@ -69,6 +69,32 @@ class Retention:
             written.pop(job_id, None)
         return crowded
 
+    def round(
+        self,
+        now: int,
+        of_job: Callable[[str, int], Iterator[int]],
+        older: Callable[[int], Iterator[int]],
+        of_all: Callable[[int], Iterator[int]],
+    ) -> Iterator[int]:
+        """Delete records that are too old, or too many for their job, in steps; see ``prune_in_steps()`` of the port.
+
+        :param of_job: deletes, in steps, the records of a job but so many, the newest
+        :param older: deletes, in steps, the records that ended before an instant
+        :param of_all: deletes, in steps, the records of each job but so many, the newest
+        """
+        keep = self.keep
+        if not self.wants_all(now):
+            if keep is not None:
+                for job_id in self.crowded():
+                    yield from of_job(job_id, keep)
+            return
+        self.begin()
+        if self.age is not None:
+            yield from older(now - self.age)
+        if keep is not None:
+            yield from of_all(keep)
+        self.end(now)
+
     def wants_all(self, now: int) -> bool:
         """Whether it is time to look at all records."""
         every = HOUR if self.age is None else min(HOUR, max(self.age // PARTS, MINUTE))
@@ -98,13 +124,19 @@ def retention_of(keep_runs: int | None, keep_days: float | None) -> Retention:
 class Pace:
     """How much the next step of one kind does: as much as takes about DURATION on this disk, server and machine.
 
+    Where less takes nearly as long, the time goes into something else (the way to the server, a busy machine): the next step is
+    as large as the first one then, as smaller ones would only be more.
+
     :param size: how much the first step does
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self._first = size
         self._least = min(size, LEAST)
         self._most = max(size, MOST)
+        #: what the first of several steps that took too long did, and how long it took
+        self._slow: tuple[int, int] | None = None
 
     def note(self, done: int, took: int) -> None:
         """Adapt the size to a step that was done.
@@ -112,10 +144,16 @@ class Pace:
         :param done: how much it did
         :param took: how long that took (microseconds)
         """
-        if took > DURATION:
-            self.size = max(self.size // 2, self._least)
-        elif took < DURATION // 2 and done >= self.size:
-            self.size = min(self.size * 2, self._most)
+        if took <= DURATION:
+            self._slow = None
+            if took < DURATION // 2 and done >= self.size:
+                self.size = min(self.size * 2, self._most)
+            return
+        much, long = self._slow or (done, took)
+        if 2 * done <= much and 2 * took * much > long * (much + done):  # nearer to as long than to its share
+            self.size, self._slow = max(self.size, self._first), None
+        else:
+            self.size, self._slow = max(self.size // 2, self._least), (much, long)
 
 
 def parts(

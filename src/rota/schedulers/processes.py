@@ -32,17 +32,22 @@ EARLY = 1.0
 #: for that thread for ever: the lock of an import is copied as it is.
 LOADED_LATE = (
     "rota.core.handlers",
+    "rota.core.recorded",
     "rota.engine.added_again",
+    "rota.engine.damage",
     "rota.engine.lacking",
     "rota.engine.requests",
     "rota.executors.around",
     "rota.jobstores.eight_methods",
     "rota.schedulers.around",
+    "rota.schedulers.bulk",
+    "rota.schedulers.changes",
     "rota.schedulers.event_queue",
     "rota.schedulers.manual_runs",
     "rota.schedulers.removal",
     "rota.schedulers.resources",
     "rota.schedulers.transfer",
+    "rota.schedulers.views",
     "rota.trust.names",
 )
 _started: WeakSet[Lifecycle] = WeakSet()

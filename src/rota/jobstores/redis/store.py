@@ -9,6 +9,7 @@ import pickle
 
 from ...clock import instant
 from ...codec.jobs import JobFormat
+from ...codec.unrestored import can_run
 from ...compat.absent import only_read
 from ...core.orphans import Search
 from ...errors import MissingExtraError, StoreError
@@ -300,8 +301,8 @@ class RedisJobStore(DurableJobStore):
 
         A run whose job cannot be restored here is left to other nodes, or to the time when it can.
         """
-        search = Search(node, room, known, in_doubt, ownerless)
-        return self._runs.rescue(search, now, self._time_from(now), self._jobs.of, self._format.run_refusal)
+        search = Search(node, room, known, in_doubt, ownerless, self._format.run_refusal, can_run)
+        return self._runs.rescue(search, now, self._time_from(now), self._jobs.of)
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
