@@ -68,11 +68,19 @@ def required_by(job: Any) -> Sequence[str]:
 
 
 def lacking(job: Any) -> Sequence[str]:
-    """Return the names of the resources that a job needs and its scheduler does not have."""
+    """Return the names of the resources that a job needs and its scheduler does not have.
+
+    Of a callable whose annotations cannot be read there are none: its call fails, and says so.
+    """
     if not ASKED:
         return ()
     asked = getattr(job._home[0], "_lacking", None)
-    return () if asked is None else asked(job)
+    try:
+        return () if asked is None else asked(job)
+    except BaseException as exc:  # annotations are texts of users
+        if is_interrupt(exc):
+            raise
+        return ()
 
 
 def _needs(func: FunctionType) -> Iterator[Need]:
