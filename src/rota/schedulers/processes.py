@@ -35,6 +35,7 @@ LOADED_LATE = (
     "rota.core.recorded",
     "rota.engine.added_again",
     "rota.engine.damage",
+    "rota.engine.failures",
     "rota.engine.lacking",
     "rota.engine.requests",
     "rota.executors.around",
