@@ -208,12 +208,16 @@ def test_the_runs_of_each_job_that_were_taken_are_linked_in_their_order():
 # ------------------------------------------------------------------------------------------------------ whose they are
 
 
+def search_of(room=None, known=(), in_doubt=False, ownerless=False, refusal=None, can_run=lambda job: True):
+    return Search("me", room, known, in_doubt, ownerless, refusal, can_run)
+
+
 @pytest.mark.parametrize(
     ("owner", "is_orphan"),
     [("dead", True), ("living", False), (None, True), ("me", False)],
 )
 def test_the_runs_of_nodes_that_are_not_alive_and_of_nobody_are_orphans(owner, is_orphan):
-    search = Search("me", None, (), in_doubt=False, ownerless=False)
+    search = search_of()
     assert search.is_orphan("j", START, owner, {"living", "me"}) is is_orphan
 
 
@@ -222,12 +226,12 @@ def test_the_runs_of_nodes_that_are_not_alive_and_of_nobody_are_orphans(owner, i
     [("dead", False), ("living", False), (None, True), ("me", False)],
 )
 def test_where_only_ownerless_runs_are_searched_for_those_of_dead_nodes_are_left(owner, is_orphan):
-    search = Search("me", None, (), in_doubt=False, ownerless=True)
+    search = search_of(ownerless=True)
     assert search.is_orphan("j", START, owner, {"living", "me"}) is is_orphan
 
 
 def test_a_run_that_a_node_owns_and_has_not_in_hand_is_an_orphan_while_that_is_in_doubt():
-    search = Search("me", None, {("j", at(10))}, in_doubt=True, ownerless=False)
+    search = search_of(known={("j", at(10))}, in_doubt=True)
     assert search.is_orphan("j", at(0), "me", {"me"})
     assert not search.is_orphan("j", at(10), "me", {"me"})
     assert search.is_orphan("k", at(10), "me", {"me"})
@@ -236,14 +240,42 @@ def test_a_run_that_a_node_owns_and_has_not_in_hand_is_an_orphan_while_that_is_i
 
 def test_what_a_node_has_taken_is_in_its_hand_and_takes_room():
     room = {"default": 2}
-    search = Search("me", room, {("j", at(10))}, in_doubt=True, ownerless=False)
+    search = search_of(room, {("j", at(10))}, in_doubt=True)
     lost = orphan("l")
     lost.status = LOST
-    search.note([orphan("j"), orphan("k", executor="gpu"), lost])
+    search.rescue([1], lambda: ([orphan("j"), orphan("k", executor="gpu"), lost], True))
     assert search.own == {("j", at(10)), ("j", at(0)), ("k", at(0))}
     assert search.left == {"default": 1, "gpu": -1}
     assert (room, search.known) == ({"default": 2}, {("j", at(10))})
     assert not search.is_orphan("j", at(0), "me", ())
-    search = Search("me", None, (), in_doubt=True, ownerless=False)
-    search.note([orphan("j")])
+    search = search_of(in_doubt=True)
+    search.rescue([1], lambda: ([orphan("j")], True))
     assert (search.left, search.own) == (None, {("j", at(0))})
+
+
+def test_a_search_looks_again_as_long_as_others_change_what_it_finds():
+    later, first, other = orphan("j", 10), orphan("j"), orphan("k", 5)
+    answers = [([later], False), ([], False), ([first, other], True), ([orphan("l")], True)]
+    search = search_of()
+    assert search.rescue(range(10), lambda: answers.pop(0)) == [first, other, later]
+    assert (first.then, other.then, later.then, len(answers)) == (later, None, None, 1)
+
+
+def test_a_search_ends_when_its_tries_are_over():
+    looks = []
+    search = search_of()
+    assert search.rescue(range(3), lambda: (looks.append(search), ([], False))[1]) == []
+    assert len(looks) == 3
+
+
+def test_a_search_decides_by_its_room_and_its_doubts_about_runs():
+    search = search_of({"default": 1}, refusal=lambda run: "forged" if run.job_id == "c" else None)
+    orphans = [orphan("a"), orphan("b", 1), orphan("c", 2), orphan("d", 3)]
+    jobs = {name: job_of(name) for name in "abcd"}
+    changed = search.sort_out(orphans, jobs, NOW)
+    assert [(run.job_id, run.status, run.owner) for run in changed] == [
+        ("a", CLAIMED, "me"),
+        ("c", LOST, "dead"),
+    ]
+    unable = search_of(can_run=lambda job: False)
+    assert unable.sort_out([orphan("a")], jobs, NOW) == []

@@ -284,7 +284,7 @@ def put_run(world, **changes):
     world.write("UPDATE rota_jobs SET running = 1 WHERE id = 'job'")
 
 
-@line("have a run of a dead process carried out that never was")
+@line("have an invented run of a dead process carried out")
 @pytest.mark.parametrize("owner", ["gone", None])
 def test_an_orphan(world, possible, owner):
     put_run(world, owner=owner)

@@ -6,6 +6,7 @@ Pure decisions about run objects; a store reads the orphans and carries the deci
 from __future__ import annotations
 
 from collections import Counter
+from operator import attrgetter
 
 from .states import CANCELLED, CLAIMED, LOST, end
 from .transitions import may_claim
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
 class Search:
     """Whose runs a node may take over, and what it has taken so far; see the port.
 
+    :param refusal: returns why a run is not trusted, None if it is
+    :param can_run: whether the callable and the arguments of a job were restored
     :ivar own: the keys of the runs that the node has in hand, those that it has taken among them
     :ivar left: of how many jobs it can still take runs for each executor, None for any number
     """
 
-    __slots__ = ("in_doubt", "known", "left", "node", "own", "ownerless")
+    __slots__ = ("_can_run", "_refusal", "in_doubt", "known", "left", "node", "own", "ownerless")
 
     def __init__(
         self,
@@ -34,7 +37,11 @@ class Search:
         known: Collection[tuple[str, int]],
         in_doubt: bool,
         ownerless: bool,
+        refusal: Callable[[Run], str | None] | None,
+        can_run: Callable[[Job], bool],
     ) -> None:
+        self._refusal = refusal
+        self._can_run = can_run
         self.node = node
         self.known = known
         self.in_doubt = in_doubt
@@ -51,7 +58,30 @@ class Search:
             return self.in_doubt and (job_id, nominal) not in self.own
         return owner is None or not (self.ownerless or owner in living)
 
-    def note(self, taken: Iterable[Run]) -> None:
+    def sort_out(self, orphans: Sequence[Run], jobs: Mapping[str, Job], now: int) -> list[Run]:
+        """Decide which runs the node takes and which have ended; return those, changed accordingly: see :func:`sort_out`."""
+        return sort_out(
+            orphans, jobs, self.node, now, self.left, self.known, self._refusal, can_run=self._can_run
+        )
+
+    def rescue(self, tries: Iterable[object], look: Callable[[], tuple[list[Run], bool]]) -> list[Run]:
+        """Take over what there is, again as long as others change what was found; return it, oldest first, each job's runs linked.
+
+        :param look: looks for orphans and carries out what becomes of them; returns those that others had not changed, and
+            whether another look is in vain
+        """
+        found: list[Run] = []
+        for _ in tries:
+            taken, is_over = look()
+            self._note(taken)
+            found += taken
+            if is_over:
+                break
+        found.sort(key=attrgetter("nominal"))
+        linked(found)
+        return found
+
+    def _note(self, taken: Iterable[Run]) -> None:
         """Take note of the runs that the node has taken."""
         for run in taken:
             if run.status == CLAIMED:

@@ -9,7 +9,6 @@ from contextlib import suppress
 
 from ..clock import HELD, SECOND
 from ..core.plan import due_time
-from ..core.recorded import is_recorded
 from ..core.states import ACTIVE
 from ..errors import JobLookupError
 
@@ -115,6 +114,8 @@ def in_rhythm(job: Job, nominal: int, recorded: Sequence[Recorded]) -> int | Non
     :param recorded: the job's records that stand for times from then on
     :return: that time, or one beside it if it has a record: a record never moves
     """
+    from ..core.recorded import is_recorded  # import time
+
     trigger, pending = job.trigger, job.next_nominal or 0
     interval: int = trigger.microseconds  # type: ignore[attr-defined]
     if trigger.follows_end:
@@ -134,6 +135,8 @@ def go_on(store: BaseJobStore, job: Job) -> None:
     following, interval = job.next_nominal, _interval_of(job.trigger)
     if following is None or interval <= 0 or following <= store.now():
         return
+    from ..core.recorded import is_recorded  # import time
+
     nominal = following - interval
     recorded = store.recorded({job.id: nominal}).get(job.id, ())
     if any(is_recorded(job.trigger, record, following) for record in recorded):
@@ -142,6 +145,8 @@ def go_on(store: BaseJobStore, job: Job) -> None:
 
 def unrecorded(trigger: BaseTrigger, nominal: int, interval: int, recorded: Sequence[Recorded]) -> int:
     """Return a time, or if it has a record the first instant after it from which on no multiple of the interval has one."""
+    from ..core.recorded import is_recorded  # import time
+
     if not any(is_recorded(trigger, record, nominal) for record in recorded):
         return nominal
     taken = {(first - nominal) % interval for first, _, _ in recorded}

@@ -18,7 +18,6 @@ from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
 from .announcements import EVENT_OF_STATUS, event_of
 from .backoff import FIRST_PAUSE, LONGEST_PAUSE
-from .damage import finish_singly
 from .refusals import Refusals
 
 TYPE_CHECKING = False
@@ -280,6 +279,8 @@ class Completions:
         except BaseException as exc:
             if is_interrupt(exc):
                 raise
+            from .damage import finish_singly  # import time
+
             written, refused, error = finish_singly(self._store, runs, exc, self._outlet.logger)
             left = [run for run in runs if run not in written]
         self._set_aside(held)

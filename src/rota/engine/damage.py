@@ -1,25 +1,21 @@
-"""What is done about damaged data: claims and ends that a store refuses, and counts that contradict the ledger.
+"""What is done about claims and ends that a store refuses, as with damaged data: each is tried by itself.
 
 It asks the store, and says what became of it; the engine hands out runs.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-
 from ..core.plan import quarantine
-from ..core.states import QUARANTINED
 from ..errors import HeldRowsError, StoreError, StoreNotStartedError, StoreReplacedError
 from ..interrupts import is_interrupt
 from ..texts import error_text, shortened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from ..core.plan import Decision
     from ..core.run import Run
-    from ..job.handle import Job
     from ..jobstores.base import BaseJobStore
     from ..logs import GuardedLogger
 
@@ -73,20 +69,6 @@ def _try(
             raise
         return exc
     return None
-
-
-def recount_busy(store: BaseJobStore, in_hand: Iterable[Run], jobs: Sequence[Job]) -> None:
-    """Have a store check the counts of jobs that have no place left, as it seems, before a time of theirs is skipped.
-
-    A job that this node itself runs as often as it may has none indeed; the store is not asked about it.
-    """
-    busy = [job for job in jobs if job.running and not 0 <= job.running < job.policy.max_instances]
-    if not busy:
-        return
-    own = Counter([run.job_id for run in list(in_hand)])
-    doubtful = [job for job in busy if own[job.id] < job.policy.max_instances and job.state != QUARANTINED]
-    if doubtful:
-        store.recount(doubtful)
 
 
 def finish_singly(

@@ -101,6 +101,9 @@ class Engine:
     def add_store(self, alias: str, store: BaseJobStore) -> None:
         """Take a started store into the passes."""
         store.log_by(self.logger)
+        if store.does_io:
+            from . import damage  # noqa: F401 - import time: where a store fails, there may be no file to open any more
+
         lease = None
         if store.durable and self.outlet.runs_jobs:
             from .lease import Lease  # import time: most schedulers have a memory store only

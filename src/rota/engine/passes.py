@@ -5,6 +5,8 @@ It carries out what :mod:`rota.core.plan` decides, and waits for no job.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from ..clock import SECOND
 from ..core.plan import plan, quarantine
 from ..core.room import admit
@@ -19,19 +21,18 @@ from .announcements import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest,
 from .backoff import FIRST_PAUSE, LONGEST_PAUSE
 from .capacity import PASS
 from .clock_jumps import TURN, bring_forward, go_on
-from .damage import claim_singly, recount_busy
 from .pass_watch import PassLeftBehind
-from .submission import hand_over, submit
-from .withheld import start_withheld
+from .submission import hand_over, start_withheld, submit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ..core.plan import Decision
     from ..core.run import Permission, Run
     from ..core.walks import Walks
     from ..job.handle import Job
+    from ..jobstores.base import BaseJobStore
     from .capacity import Capacity
     from .lease import Lease
     from .outlet import Outlet
@@ -225,7 +226,7 @@ class StorePass:
         """
         state = self._state
         if state.lease is not None:  # else the counts are in this process, changed together with the runs
-            recount_busy(state.store, (state.completions.in_hand or {}).values(), jobs)
+            _recount_busy(state.store, (state.completions.in_hand or {}).values(), jobs)
         planning = self._watch.begin(state, jobs)
         decisions, goes_on = planning.decisions, False
         walks, late = state.walks, state.unclaimed.late
@@ -329,6 +330,8 @@ class StorePass:
         except BaseException as exc:
             if is_interrupt(exc):
                 raise
+            from .damage import claim_singly  # import time
+
             won, left = claim_singly(state.store, decisions, node, now, exc)
             if left is not None:
                 if not won:
@@ -427,3 +430,17 @@ def _decide(job: Job, now: int, walks: Walks | None) -> Decision | None:
         if type(exc) is NotYet:
             return None
         return quarantine(job, f"planning failed: {shortened(error_text(exc))}")
+
+
+def _recount_busy(store: BaseJobStore, in_hand: Iterable[Run], jobs: Sequence[Job]) -> None:
+    """Have a store check the counts of jobs that have no place left, as it seems, before a time of theirs is skipped.
+
+    A job that this node itself runs as often as it may has none indeed; the store is not asked about it.
+    """
+    busy = [job for job in jobs if job.running and not 0 <= job.running < job.policy.max_instances]
+    if not busy:
+        return
+    own = Counter([run.job_id for run in list(in_hand)])
+    doubtful = [job for job in busy if own[job.id] < job.policy.max_instances and job.state != QUARANTINED]
+    if doubtful:
+        store.recount(doubtful)

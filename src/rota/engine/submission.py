@@ -1,11 +1,14 @@
-"""Handing claimed runs to executors.
+"""Handing claimed runs to executors; those that may not start yet are handed out again, or leave, as another node has them.
 
-It claims nothing; what an executor does not take ends here.
+It claims nothing, and waits for nothing; what an executor does not take ends here.
 """
 
 from __future__ import annotations
 
-from ..core.run import fail
+from itertools import pairwise
+
+from ..core.run import GONE, fail
+from ..core.states import CANCELLED, end, withhold
 from ..events import EVENT_JOB_SUBMITTED
 from ..executors.steps import chain
 from ..interrupts import is_interrupt
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..core.run import Run
+    from .lease import Lease
     from .outlet import Outlet
     from .store_state import StoreState
 
@@ -61,3 +65,54 @@ def hand_over(outlet: Outlet, state: StoreState, runs: Sequence[Run]) -> None:
             heads.setdefault(run.executor, []).append(run)
     for alias, some in heads.items():
         submit(outlet, state, alias, some)
+
+
+def start_withheld(outlet: Outlet, state: StoreState, lease: Lease) -> None:
+    """Hand withheld runs to their executors again as far as they have their permission, and drop those of other nodes.
+
+    A group is looked at when its executor has reported all of it, so that no member starts beside another one. Members that have
+    left, as another node had them when they were to start, are waited for no more.
+    """
+    withheld = state.completions.withheld
+    runs = [withheld.popleft() for _ in range(len(withheld))]
+    if any(run.permission is not lease.permission and run.permission is not GONE for run in runs):
+        lease.unsure = True  # they were on their way when the store was asked last
+        try:
+            lease.renew(state.completions.in_hand or {})
+        except BaseException:
+            withheld.extendleft(reversed(runs))
+            raise
+    reported = {id(run) for run in runs}
+    in_hand = {id(run) for run in (state.completions.in_hand or {}).values()}
+    followers = {id(run.then) for run in runs}
+    for head in runs:
+        if id(head) not in followers:
+            group = [run for run in chain(head) if id(run) in reported or id(run) in in_hand]
+            if all(id(run) in reported for run in group):
+                _start_group(outlet, state, group)
+            else:
+                withheld.extend(run for run in group if id(run) in reported)
+
+
+def _start_group(outlet: Outlet, state: StoreState, group: Sequence[Run]) -> None:
+    completions, now = state.completions, state.store.now()
+    left = []
+    for run in group:
+        if run.permission is GONE:
+            withhold(run)
+            completions.done(run)
+        elif run.cancelled:
+            end(run, CANCELLED, "cancelled before it started", now)
+            completions.done(run)
+        else:
+            left.append(run)
+    if not left:
+        return
+    for run, following in pairwise(left):
+        run.then = following
+    left[-1].then = None
+    permission = left[0].permission
+    if permission is not None and outlet.clock.monotonic() < permission.until:
+        submit(outlet, state, left[0].executor, [left[0]])
+    else:
+        completions.withheld.extend(left)

@@ -19,7 +19,8 @@ from .steps import close_quietly, context_of, perform, perform_coroutine, submit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Coroutine, Iterable, Iterator, Sequence
+    from contextvars import Context
     from datetime import datetime
     from typing import Any
 
@@ -32,10 +33,7 @@ def run_job(
 ) -> list[JobExecutionEvent]:
     """Call a job once for each nominal time and return the events (APScheduler's function, for custom executors)."""
     events = []
-    context, logger = context_of(getattr(job, "_scheduler", None)), GuardedLogger(logger_name)
-    claimed, clock = submitted.get(id(job)) or ((), _clock_of(job))
-    for run in runs_of(job, run_times, claimed):
-        coroutine = None if _is_too_late(run, job, clock, logger) else perform(run, context, clock, logger)
+    for run, coroutine, _ in _performed(job, run_times, logger_name):
         if coroutine is not None:
             close_quietly(coroutine)
             raise TypeError(f"{job} is a coroutine function; use run_coroutine_job()")
@@ -50,15 +48,23 @@ async def run_coroutine_job(
     from asyncio import get_running_loop  # import time
 
     events = []
-    context, logger = context_of(getattr(job, "_scheduler", None)), GuardedLogger(logger_name)
-    claimed, clock = submitted.get(id(job)) or ((), _clock_of(job))
-    for run in runs_of(job, run_times, claimed):
-        coroutine = None if _is_too_late(run, job, clock, logger) else perform(run, context, clock, logger)
+    for run, coroutine, (context, clock, logger) in _performed(job, run_times, logger_name):
         if coroutine is not None:
             work = perform_coroutine(run, coroutine, clock, logger)
             await context.copy().run(get_running_loop().create_task, work)
         events.append(event_of_run(run, jobstore_alias))
     return events
+
+
+def _performed(
+    job: Job, run_times: list[datetime], logger_name: str
+) -> Iterator[tuple[Run, Coroutine[Any, Any, Any] | None, tuple[Context, Clock, GuardedLogger]]]:
+    """Call a job once for each nominal time; yield each run, the coroutine that it has returned, and what that is awaited with."""
+    context, logger = context_of(getattr(job, "_scheduler", None)), GuardedLogger(logger_name)
+    claimed, clock = submitted.get(id(job)) or ((), _clock_of(job))
+    for run in runs_of(job, run_times, claimed):
+        coroutine = None if _is_too_late(run, job, clock, logger) else perform(run, context, clock, logger)
+        yield run, coroutine, (context, clock, logger)
 
 
 def _clock_of(job: Any) -> Clock:

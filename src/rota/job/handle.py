@@ -24,8 +24,15 @@ from ..util import (
     obj_to_ref,
     undefined,
 )
-from .changes import change, next_instant
-from .checks import checked_call, checked_executor, checked_id, checked_name, checked_trigger
+from .checks import (
+    change,
+    checked_call,
+    checked_executor,
+    checked_id,
+    checked_name,
+    checked_trigger,
+    next_instant,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Which records a durable store keeps, when it looks for those that are not kept, and how many one step of housekeeping takes.
 
-Counts and decides; it reads and deletes nothing.
+Counts and decides; what is read and deleted, stores do.
 """
 
 from __future__ import annotations
@@ -68,6 +68,32 @@ class Retention:
         for job_id in crowded:
             written.pop(job_id, None)
         return crowded
+
+    def round(
+        self,
+        now: int,
+        of_job: Callable[[str, int], Iterator[int]],
+        older: Callable[[int], Iterator[int]],
+        of_all: Callable[[int], Iterator[int]],
+    ) -> Iterator[int]:
+        """Delete records that are too old, or too many for their job, in steps; see ``prune_in_steps()`` of the port.
+
+        :param of_job: deletes, in steps, the records of a job but so many, the newest
+        :param older: deletes, in steps, the records that ended before an instant
+        :param of_all: deletes, in steps, the records of each job but so many, the newest
+        """
+        keep = self.keep
+        if not self.wants_all(now):
+            if keep is not None:
+                for job_id in self.crowded():
+                    yield from of_job(job_id, keep)
+            return
+        self.begin()
+        if self.age is not None:
+            yield from older(now - self.age)
+        if keep is not None:
+            yield from of_all(keep)
+        self.end(now)
 
     def wants_all(self, now: int) -> bool:
         """Whether it is time to look at all records."""

@@ -24,10 +24,7 @@ from ..events import EVENT_ALL, EVENT_JOBSTORE_REMOVED, SchedulerEvent
 from ..logs import LoggerAttribute, given_logger
 from ..texts import repr_of
 from ..util import asbool, astimezone, local_timezone, maybe_ref, undefined
-from . import views
 from .book import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, JobBook
-from .bulk import add_all_pending, add_together
-from .changes import modify, reschedule, resume
 from .config import check_options, context_option, default_policy, read_config, seconds_option
 from .lifecycle import POLL, Lifecycle
 from .listeners import Listeners, tell
@@ -251,7 +248,9 @@ class BaseScheduler(metaclass=ABCMeta):
         ``executors``: for each alias its ``room``; ``listeners``: for each one how many events are ``waiting`` for it, whether it
         is ``busy`` with one, and how many were ``dropped`` because it did not keep up.
         """
-        return views.health(self._lifecycle)
+        from .views import health  # import time
+
+        return health(self._lifecycle)
 
     # -- executors, stores, listeners ----------------------------------------------------------------------------
 
@@ -401,6 +400,8 @@ class BaseScheduler(metaclass=ABCMeta):
             **trigger_args,
         )
         if connection is not None:
+            from .bulk import add_together  # import time
+
             add_together(self._book, [job], jobstore, replace_existing, connection)
         elif self._book.is_open or not self._book.add_pending(job, jobstore, replace_existing, options):
             self._real_add_job(job, jobstore, replace_existing)
@@ -426,6 +427,8 @@ class BaseScheduler(metaclass=ABCMeta):
         :raises OptionTypeError: if something is no dictionary, or says itself what belongs to all of them
         :raises InvalidJobError, TriggerError, SerializationError: as :meth:`add_job`
         """
+        from .bulk import add_all_pending, add_together  # import time
+
         book = self._book
         made, given = self._new_jobs.make_all(jobs, jobstore)
         in_stores = book.is_open or connection is not None
@@ -526,7 +529,9 @@ class BaseScheduler(metaclass=ABCMeta):
                 DeprecationWarning,
                 stacklevel=2,
             )
-        return views.jobs(self._book, jobstore, state, limit, offset)
+        from .views import jobs  # import time
+
+        return jobs(self._book, jobstore, state, limit, offset)
 
     def get_runs(
         self,
@@ -550,7 +555,9 @@ class BaseScheduler(metaclass=ABCMeta):
         :raises UnknownAliasError: if there is no such store
         :raises SchedulerNotRunningError: in a forked copy of a scheduler that runs in the parent process
         """
-        return views.runs(self._book, self._registry, job_id, status, limit, jobstore, offset)
+        from .views import runs  # import time
+
+        return runs(self._book, self._registry, job_id, status, limit, jobstore, offset)
 
     def print_jobs(self, jobstore: str | None = None, out: IO[str] | None = None) -> None:
         """Print a list of the jobs in all stores or one, in APScheduler's text format.
@@ -558,7 +565,9 @@ class BaseScheduler(metaclass=ABCMeta):
         :param jobstore: only the jobs of this store
         :param out: where to print (``sys.stdout`` if None)
         """
-        views.print_jobs(self._book, self.get_jobs, jobstore, out)
+        from .views import print_jobs  # import time
+
+        print_jobs(self._book, self.get_jobs, jobstore, out)
 
     # -- changing jobs -------------------------------------------------------------------------------------------
 
@@ -572,6 +581,8 @@ class BaseScheduler(metaclass=ABCMeta):
         :raises JobLookupError: if there is no such job
         :raises UnknownAttributeError: (an AttributeError) for a name that jobs do not have
         """
+        from .changes import modify  # import time
+
         return modify(self._book, job_id, jobstore, changes)
 
     def reschedule_job(
@@ -587,6 +598,8 @@ class BaseScheduler(metaclass=ABCMeta):
         :return: the changed job
         :raises JobLookupError: if there is no such job
         """
+        from .changes import reschedule  # import time
+
         return reschedule(self._book, job_id, jobstore, trigger, trigger_args)
 
     def pause_job(self, job_id: str, jobstore: str | None = None) -> Job:
@@ -604,6 +617,8 @@ class BaseScheduler(metaclass=ABCMeta):
         :raises JobLookupError: if there is no such job
         :raises JobValueError: if it is quarantined and its code or data is still missing
         """
+        from .changes import resume  # import time
+
         job = resume(self._book, job_id, jobstore)
         if job is None:
             self.remove_job(job_id, jobstore)
@@ -802,13 +817,17 @@ class BaseScheduler(metaclass=ABCMeta):
         """Return the executor that becomes "default" if none is configured."""
         from ..executors.pool import ThreadPoolExecutor  # half of the schedulers have a default of their own
 
-        return ThreadPoolExecutor()
+        executor: BaseExecutor = globals().get(
+            "ThreadPoolExecutor", ThreadPoolExecutor
+        )()  # as programs replace it
+        return executor
 
     def _create_default_jobstore(self) -> BaseJobStore:
         """Return the job store that becomes "default" if none is configured."""
         from ..jobstores.memory import MemoryJobStore  # with start()
 
-        return MemoryJobStore()
+        store: BaseJobStore = globals().get("MemoryJobStore", MemoryJobStore)()  # as programs replace it
+        return store
 
     def _create_lock(self) -> Any:
         """Return a re-entrant lock of the host's kind."""

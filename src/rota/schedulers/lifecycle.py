@@ -22,7 +22,6 @@ from ..interrupts import is_interrupt
 from ..texts import repr_of
 from ..triggers.base import AskedBy
 from .book import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
-from .bulk import store_pending
 from .listeners import DELIVERY_GRACE, tell, wait_delivered
 
 TYPE_CHECKING = False
@@ -214,6 +213,8 @@ class Lifecycle:
                 for alias, store in scheduler._jobstores.items():
                     self.registry.open(alias, store)
             while not self._all_stored():
+                from .bulk import store_pending  # import time
+
                 store_pending(book, "_real_add_job" in overridden)
         except BaseException:
             for executor in started:

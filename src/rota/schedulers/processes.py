@@ -31,13 +31,18 @@ EARLY = 1.0
 #: What calls of a scheduler that runs load at their first use. A child that is forked while a thread imports one of them would wait
 #: for that thread for ever: the lock of an import is copied as it is.
 LOADED_LATE = (
+    "rota.core.recorded",
     "rota.engine.added_again",
+    "rota.engine.damage",
     "rota.engine.requests",
     "rota.jobstores.eight_methods",
+    "rota.schedulers.bulk",
+    "rota.schedulers.changes",
     "rota.schedulers.event_queue",
     "rota.schedulers.manual_runs",
     "rota.schedulers.removal",
     "rota.schedulers.transfer",
+    "rota.schedulers.views",
 )
 _started: WeakSet[Lifecycle] = WeakSet()
 _installed = False

@@ -61,14 +61,10 @@ class Registry:
         """
         scheduler = self._scheduler
         with scheduler._executors_lock:
-            if alias in scheduler._executors:
-                raise AliasInUseError(f'This scheduler already has an executor by the alias of "{alias}"')
+            _check_free("an executor", alias, scheduler._executors)
             if isinstance(executor, str):
                 executor = scheduler._create_plugin_instance("executor", executor, options)
-            if not isinstance(executor, BaseExecutor):
-                raise JobTypeError(
-                    f"Expected an executor instance or a string, got {type(executor).__name__} instead"
-                )
+            _check_kind("an executor", executor, BaseExecutor)
             is_started = scheduler.state != STATE_STOPPED and self._book.runs_jobs
             if is_started:
                 executor.start(scheduler, alias)
@@ -141,14 +137,10 @@ class Registry:
         """
         scheduler = self._scheduler
         with scheduler._jobstores_lock:
-            if alias in scheduler._jobstores:
-                raise AliasInUseError(f'This scheduler already has a job store by the alias of "{alias}"')
+            _check_free("a job store", alias, scheduler._jobstores)
             if isinstance(jobstore, str):
                 jobstore = scheduler._create_plugin_instance("jobstore", jobstore, options)
-            if not isinstance(jobstore, BaseJobStore):
-                raise JobTypeError(
-                    f"Expected a job store instance or a string, got {type(jobstore).__name__} instead"
-                )
+            _check_kind("a job store", jobstore, BaseJobStore)
             jobstore.restrict(self._book.new_jobs.allowed_callables)
             if self._book.is_open:
                 self.open(alias, jobstore)
@@ -253,6 +245,16 @@ class Registry:
                 return store.get_runs(job_id, status, limit, offset)
             finally:
                 self.close(alias, store)
+
+
+def _check_free(what: str, alias: str, taken: Collection[str]) -> None:
+    if alias in taken:
+        raise AliasInUseError(f'This scheduler already has {what} by the alias of "{alias}"')
+
+
+def _check_kind(what: str, given: object, kind: type) -> None:
+    if not isinstance(given, kind):
+        raise JobTypeError(f"Expected {what} instance or a string, got {type(given).__name__} instead")
 
 
 def _check_shared(stores: Mapping[str, BaseJobStore]) -> None:

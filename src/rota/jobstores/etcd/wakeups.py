@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from threading import Event, Thread
 
 from etcd3gw.exceptions import Etcd3Exception
 from requests import RequestException
 
 from ...errors import StoreError
+from ..wakeups import PAUSE, ListenerThread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,11 +22,9 @@ if TYPE_CHECKING:
 #: How long an answer may take, in seconds; and how long the watch may be silent before it is made anew.
 ANSWER_TIMEOUT = 10
 SILENCE = 30
-#: How long the listener waits after an error, in seconds.
-PAUSE = 1.0
 
 
-class Listener:
+class Listener(ListenerThread):
     """A thread that watches the key which the processes that share a path write to wake each other up.
 
     :param origin: what this process writes; it does not wake itself up
@@ -45,11 +43,7 @@ class Listener:
         self._origin = origin
         #: what is written to end the thread; other processes pass it over
         self._end = f"!{origin}"
-        self._wake = wake
-        self._listening = listening
-        self._stopped = Event()
-        self._thread = Thread(target=self._run, name="rota-etcd-wakeups", daemon=True)
-        self._thread.start()
+        super().__init__("rota-etcd-wakeups", wake, listening)
 
     def stop(self) -> None:
         """End the thread."""
@@ -60,16 +54,6 @@ class Listener:
         except (Etcd3Exception, RequestException, OSError, ValueError):
             return  # it notices by itself after a while
         self._thread.join(PAUSE)
-
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                self._listen()
-            except Exception:  # a cut connection, which the passes of the engine notice and report
-                pass
-            if not self._stopped.is_set():  # else the store listens anew already, perhaps
-                self._listening(False)
-                self._stopped.wait(PAUSE)
 
     def _listen(self) -> None:
         answer = self._client.session.post(

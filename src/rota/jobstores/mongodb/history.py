@@ -6,6 +6,7 @@ have no time stay.
 
 from __future__ import annotations
 
+from functools import partial
 from operator import attrgetter
 
 from pymongo import DESCENDING
@@ -20,7 +21,7 @@ from .forms import LISTS, collect, entries_of, numbered, standing_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from ...clock import Clock
@@ -93,19 +94,10 @@ class History:
 
     def prune(self, now: int, clock: Clock) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job, in steps; see the port."""
-        bounds, pace = self._bounds, Pace(retention.FORGOTTEN)
-        keep = bounds.keep
-        if not bounds.wants_all(now):
-            if keep is not None:
-                for job_id in bounds.crowded():
-                    yield from self._prune_job(job_id, keep, clock, pace)
-            return
-        bounds.begin()
-        if bounds.age is not None:
-            yield from self._prune_old(now - bounds.age, clock, pace)
-        if keep is not None:
-            yield from self._prune_all(keep, clock, pace)
-        bounds.end(now)
+        pace = Pace(retention.FORGOTTEN)
+        of_job = partial(self._prune_job, clock=clock, pace=pace)
+        older = partial(self._prune_old, clock=clock, pace=pace)
+        yield from self._bounds.round(now, of_job, older, partial(self._prune_all, of_job=of_job))
 
     def _prune_old(self, instant: int, clock: Clock, pace: Pace) -> Iterator[int]:
         """Delete the records that ended before an instant."""
@@ -131,7 +123,7 @@ class History:
             start = last + 1 if not old and last == some[0]["nominal"] else last
             yield left
 
-    def _prune_all(self, keep: int, clock: Clock, pace: Pace) -> Iterator[int]:
+    def _prune_all(self, keep: int, of_job: Callable[[str, int], Iterator[int]]) -> Iterator[int]:
         """Delete the records of each job beyond its newest: of some jobs after others, by their ids."""
         runs = self._server.runs
         start: str | None = ""
@@ -154,7 +146,7 @@ class History:
                     crowded = [group["_id"] for group in runs.aggregate(counted)]
             yield 0
             for job_id in crowded:
-                yield from self._prune_job(job_id, keep, clock, pace)
+                yield from of_job(job_id, keep)
             start = end
 
     def _first(self, among: Mapping[str, Any], passed: int) -> str | None:

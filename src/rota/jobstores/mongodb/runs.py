@@ -14,8 +14,7 @@ from os import urandom
 from pymongo import UpdateOne
 
 from ...codec.damaged import is_damaged
-from ...codec.unrestored import can_run
-from ...core.orphans import by_job, linked, sort_out
+from ...core.orphans import by_job
 from ...core.plan import quarantined_instead
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
 from ...core.states import ENDED
@@ -316,40 +315,31 @@ class Runs:
         now: int,
         clock: Callable[[], int],
         job_of: Callable[[Mapping[str, Any]], Job],
-        refusal: Callable[[Run], str | None],
     ) -> list[Run]:
         """Take over runs that no living node owns, or end them; return those.
 
         :param clock: tells ``now`` as time goes on
-        :param refusal: says why a run is not trusted, None if it is
         """
-        found: list[Run] = []
-        for _ in range(TRIES):
+
+        def look() -> tuple[list[Run], bool]:
             documents = self._busy()
             damaged = self._damage.end_damaged(documents, now)
-            found += damaged
             if damaged:
                 documents = self._busy()
             self._file_leftovers(documents)
             living = self._leases.alive(now, clock)
-            if search.node not in living:
-                break  # its own runs may not be its own any more
-            orphans = _orphans(documents, search, living)
+            # The own runs of a node whose lease is over may not be its own any more.
+            orphans = _orphans(documents, search, living) if search.node in living else []
             if not orphans:
-                break
+                return damaged, True
             by_id = {document["_id"]: document for document in documents}
             found_jobs = self._jobs.some({run.job_id for run in orphans})
             jobs = {job.id: job for job in map(job_of, found_jobs)}
-            changed = sort_out(
-                orphans, jobs, search.node, now, search.left, search.known, refusal, can_run=can_run
-            )
+            changed = search.sort_out(orphans, jobs, now)
             taken = self._take(changed, by_id)
-            search.note(taken)
-            found += taken
-            if len(taken) == len(changed):
-                break
-        linked(found)
-        return found
+            return [*damaged, *taken], len(taken) == len(changed)
+
+        return search.rescue(range(TRIES), look)
 
     def _busy(self) -> list[dict[str, Any]]:
         """Return the documents of jobs with runs that have not ended, or are not filed."""

@@ -9,6 +9,8 @@ import pickle
 
 from ...clock import SECOND, instant
 from ...codec.jobs import JobFormat
+from ...codec.unrestored import can_run
+from ...compat.absent import only_read
 from ...core.orphans import Search
 from ...errors import MissingExtraError
 from ...util import maybe_ref
@@ -326,8 +328,8 @@ class MongoDBJobStore(DurableJobStore):
         A run whose job cannot be restored here is left to other nodes, or to the time when it can.
         """
         self._check_started()
-        search = Search(node, room, known, in_doubt, ownerless)
-        return self._runs.rescue(search, now, self._time_from(now), self._job_of, self._format.run_refusal)
+        search = Search(node, room, known, in_doubt, ownerless, self._format.run_refusal, can_run)
+        return self._runs.rescue(search, now, self._time_from(now), self._job_of)
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
@@ -381,3 +383,6 @@ class MongoDBJobStore(DurableJobStore):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (url={self._server.address})>"
+
+
+only_read(MongoDBJobStore, client="client=", collection="collection=")

@@ -5,6 +5,7 @@ It changes no job and no run that is under way. It decides nothing that the boun
 
 from __future__ import annotations
 
+from functools import partial
 from operator import attrgetter
 
 from ...core.recorded import BEFORE, MOST, standing_from
@@ -69,22 +70,12 @@ class History:
 
     def prune(self, now: int, clock: Clock) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job, in steps; see the port."""
-        bounds, pace = self._bounds, Pace(retention.FORGOTTEN)
-        keep = bounds.keep
-        if not bounds.wants_all(now):
-            if keep is not None:
-                for job_id in bounds.crowded():
-                    yield from self._prune_job(job_id, keep, clock, pace)
-            return
-        bounds.begin()
-        if bounds.age is not None:
-            for status in END_STATES:
-                yield from self._prune_old(status, now - bounds.age, clock, pace)
-        if keep is not None:
-            yield from self._prune_all(keep, clock, pace)
-        bounds.end(now)
+        pace = Pace(retention.FORGOTTEN)
+        of_job = partial(self._prune_job, clock=clock, pace=pace)
+        older = partial(self._prune_old, clock=clock, pace=pace)
+        yield from self._bounds.round(now, of_job, older, partial(self._prune_all, of_job=of_job))
 
-    def _prune_all(self, keep: int, clock: Clock, pace: Pace) -> Iterator[int]:
+    def _prune_all(self, keep: int, of_job: Callable[[str, int], Iterator[int]]) -> Iterator[int]:
         """Delete the records of each job beyond its newest: of some jobs after others."""
         following: str | None = None
         while following != "":
@@ -92,17 +83,18 @@ class History:
             following, *crowded = texts(self._run("crowded", *fields))
             yield 0
             for job_id in crowded:
-                yield from self._prune_job(job_id, keep, clock, pace)
+                yield from of_job(job_id, keep)
 
-    def _prune_old(self, status: str, instant: int, clock: Clock, pace: Pace) -> Iterator[int]:
-        """Delete the records of a status that ended before an instant."""
-        start = "-inf"
-        while start:
-            began, size = clock.monotonic(), pace.size
-            answer = self._run("prune_old", status, str(instant), start, str(size))
-            start, deleted, left = texts(answer[:1])[0], int(answer[1]), int(answer[2])
-            pace.note(size if start else deleted, clock.monotonic() - began)
-            yield min(left, COUNTED) if deleted else 0
+    def _prune_old(self, instant: int, clock: Clock, pace: Pace) -> Iterator[int]:
+        """Delete the records that ended before an instant."""
+        for status in END_STATES:
+            start = "-inf"
+            while start:
+                began, size = clock.monotonic(), pace.size
+                answer = self._run("prune_old", status, str(instant), start, str(size))
+                start, deleted, left = texts(answer[:1])[0], int(answer[1]), int(answer[2])
+                pace.note(size if start else deleted, clock.monotonic() - began)
+                yield min(left, COUNTED) if deleted else 0
 
     def _prune_job(self, job_id: str, keep: int, clock: Clock, pace: Pace) -> Iterator[int]:
         """Delete the records of a job beyond its newest."""

@@ -8,8 +8,7 @@ from __future__ import annotations
 from operator import attrgetter
 from os import urandom
 
-from ...codec.unrestored import can_run
-from ...core.orphans import by_job, linked, sort_out
+from ...core.orphans import by_job
 from ...core.recorded import first_nominal, leave_out_recorded
 from ...core.transitions import marked, moved
 from ...errors import DeserializationError, StoreConflictError, StoreError
@@ -169,36 +168,22 @@ class Runs:
     # -- orphans -------------------------------------------------------------------------------------------------
 
     def rescue(
-        self,
-        search: Search,
-        now: int,
-        clock: Callable[[], int],
-        jobs_of: Callable[[str], list[Job]],
-        refusal: Callable[[Run], str | None],
+        self, search: Search, now: int, clock: Callable[[], int], jobs_of: Callable[[str], list[Job]]
     ) -> list[Run]:
         """Take over runs that no living node owns, or end them; return those.
 
         :param clock: tells ``now`` as time goes on
         :param jobs_of: makes jobs of an answer
-        :param refusal: says why a run is not trusted, None if it is
         """
-        found: list[Run] = []
-        for _ in range(TRIES):
+
+        def look() -> tuple[list[Run], bool]:
             orphans = self._orphans(clock(), search)
             jobs = {job.id: job for job in jobs_of(orphans.jobs)}
-            whole = sort_out(
-                orphans.runs, jobs, search.node, now, search.left, search.known, refusal, can_run=can_run
-            )
-            changed = [*orphans.damaged, *whole]
-            if not changed:
-                break
-            taken = self.take(changed, orphans, search.node, clock())
-            search.note(taken)
-            found += taken
-            if len(taken) == len(changed):
-                break
-        linked(found)
-        return found
+            changed = [*orphans.damaged, *search.sort_out(orphans.runs, jobs, now)]
+            taken = self.take(changed, orphans, search.node, clock()) if changed else []
+            return taken, len(taken) == len(changed)
+
+        return search.rescue(range(TRIES), look)
 
     def _orphans(self, now: int, search: Search) -> Orphans:
         """Return the claimed runs that no living node owns; and those of the node that it does not know, if it is in doubt.

@@ -9,6 +9,8 @@ import pickle
 
 from ...clock import instant
 from ...codec.jobs import JobFormat
+from ...codec.unrestored import can_run
+from ...compat.absent import only_read
 from ...core.orphans import Search
 from ...errors import MissingExtraError, StoreError
 from ...util import maybe_ref
@@ -299,8 +301,8 @@ class RedisJobStore(DurableJobStore):
 
         A run whose job cannot be restored here is left to other nodes, or to the time when it can.
         """
-        search = Search(node, room, known, in_doubt, ownerless)
-        return self._runs.rescue(search, now, self._time_from(now), self._jobs.of, self._format.run_refusal)
+        search = Search(node, room, known, in_doubt, ownerless, self._format.run_refusal, can_run)
+        return self._runs.rescue(search, now, self._time_from(now), self._jobs.of)
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
@@ -366,3 +368,6 @@ class RedisJobStore(DurableJobStore):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (server={self._server.address}, jobs_key={self._keys.jobs!r})>"
+
+
+only_read(RedisJobStore, jobs_key="jobs_key=", run_times_key="run_times_key=")

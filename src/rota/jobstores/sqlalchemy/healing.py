@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from ...core.plan import due_time, plan
-from ...core.states import PAUSED, QUARANTINED, set_job_state
-from ...interrupts import is_interrupt
+from ...core.states import QUARANTINED
 from .. import retention
+from ..documents import heal
 from ..retention import Pace, parts
 
 TYPE_CHECKING = False
@@ -55,7 +54,7 @@ class Healing:
             began = self._clock.monotonic()
             rows = read(partial(self._jobs.some, ids=ids)) if ids else ()
             jobs = [self._healed(row) for row in rows if row.state == QUARANTINED]
-            fit = [job for job in jobs if job is not None and is_plannable(job, now)]
+            fit = [job for job in jobs if job is not None and heal(job, now)]
             healed = self._let_out(fit, now) if fit else []
             pace.note(len(ids), self._clock.monotonic() - began)
             yield healed, left
@@ -76,19 +75,3 @@ class Healing:
         for job in healed:
             job.version += 1
         return healed
-
-
-def is_plannable(job: Job, now: int) -> bool:
-    """Whether the planner can work with a job; sets the due time that it shall have outside quarantine."""
-    nominal = job.next_nominal
-    if nominal is None:
-        set_job_state(job, PAUSED)
-        return True
-    try:
-        job.next_due = due_time(job, nominal)
-        plan(job, max(now, job.next_due))
-    except BaseException as exc:  # triggers may raise anything; that is what quarantine is for
-        if is_interrupt(exc):
-            raise
-        return False
-    return True

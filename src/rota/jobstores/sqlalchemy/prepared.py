@@ -8,14 +8,16 @@ one statement.
 from __future__ import annotations
 
 from .databases.lookup import of_dialect
-from .databases.statements import ConvertedStatement, Statement, Template, Values
+from .databases.statements import ConvertedStatement, Template
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
-    from sqlalchemy import Connection, CursorResult, Dialect, UpdateBase
+    from sqlalchemy import Connection, CursorResult, Dialect
+
+    from .databases.statements import Statement
 
 
 class OptimisticWriteFailed(Exception):
@@ -32,23 +34,12 @@ class Prepared(Template):
     The parameters are those of :class:`~.databases.statements.Template`.
     """
 
-    def __init__(
-        self,
-        make: Callable[[Values], UpdateBase],
-        *names: str,
-        writes_out: bool = True,
-        alike: tuple[str, ...] = (),
-    ) -> None:
-        super().__init__(make, *names, writes_out=writes_out, alike=alike)
-        #: for each driver: an application's own connections may have another one
-        self._statements: dict[tuple[str, str, str], Statement] = {}
-
     def compile(self, dialect: Dialect) -> Statement:
         """Return the statement as a driver takes it; to translate it takes two milliseconds, the first time."""
         key = (dialect.name, dialect.driver, dialect.paramstyle)
-        statement = self._statements.get(key)
+        statement = self.statements.get(key)
         if statement is None:
-            statement = self._statements[key] = of_dialect(dialect).statement(self)
+            statement = self.statements[key] = of_dialect(dialect).statement(self)
         return statement
 
     def run(self, conn: Connection, rows: Sequence[tuple[Any, ...]]) -> int:

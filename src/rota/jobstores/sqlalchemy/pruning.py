@@ -46,21 +46,14 @@ class Pruning:
 
     def steps(self) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; see the port."""
-        bounds, keep = self._bounds, self._bounds.keep
-        if not bounds.wants_all(self._now):
-            if keep is not None:
-                for job_id in bounds.crowded():
-                    yield from self._of_job(job_id, keep)
-            return
-        bounds.begin()
-        if bounds.age is not None:
-            for status in END_STATES:
-                yield from self._older(status, self._now - bounds.age)
-        if keep is not None:
-            yield from self._of_all(keep)
-        bounds.end(self._now)
+        return self._bounds.round(self._now, self._of_job, self._older, self._of_all)
 
-    def _older(self, status: str, instant: int) -> Iterator[int]:
+    def _older(self, instant: int) -> Iterator[int]:
+        """Delete the records that ended before an instant."""
+        for status in END_STATES:
+            yield from self._older_of(status, instant)
+
+    def _older_of(self, status: str, instant: int) -> Iterator[int]:
         """Delete the records of a status that ended before an instant."""
         history, start = self._history, _NEVER
         left = 0

@@ -6,8 +6,7 @@ What somebody else has changed in between is read and decided again. It decides 
 from __future__ import annotations
 
 from ...codec.damaged import NO_VERSION
-from ...codec.unrestored import can_run
-from ...core.orphans import by_job, linked, sort_out
+from ...core.orphans import by_job
 from ...core.recorded import first_nominal, leave_out_recorded
 from ...core.states import ENDED, QUARANTINED
 from ...core.transitions import marked, may_claim, moved
@@ -265,22 +264,20 @@ class Runs:
         now: int,
         alive: Callable[[], Collection[str]],
         job_of: Callable[[Doc], Job],
-        refusal: Callable[[Run], str | None],
         end_damaged: Callable[[Mapping[str, Entry]], list[Run]],
     ) -> list[Run]:
         """Take over runs that no living node owns, or end them; return those.
 
         :param alive: returns the nodes whose lease is not over
-        :param refusal: says why a run is not trusted, None if it is
         :param end_damaged: ends the damaged ones among the claimed runs, and returns them
         """
-        found: list[Run] = []
-        for _ in tries():
+
+        def look() -> tuple[list[Run], bool]:
             entries = self._tree.entries(ACTIVE_RUNS)
             living = alive() if entries else ()
             if search.node not in living:
-                break  # nothing is claimed; or its own runs may not be its own any more
-            found += end_damaged(entries)
+                return [], True  # nothing is claimed; or its own runs may not be its own any more
+            damaged = end_damaged(entries)
             orphans: dict[str, Run] = {}
             for name, entry in entries.items():
                 run = run_in(entry)
@@ -291,15 +288,11 @@ class Runs:
                 ):
                     orphans[name] = run
             if not orphans:
-                break
-            taken, all_done = self._take(orphans, entries, search, now, job_of, refusal)
-            found += taken
-            search.note(taken)
-            if all_done:
-                break
-        found.sort(key=lambda run: run.nominal)
-        linked(found)
-        return found
+                return damaged, True
+            taken, all_done = self._take(orphans, entries, search, now, job_of)
+            return [*damaged, *taken], all_done
+
+        return search.rescue(tries(), look)
 
     def _take(
         self,
@@ -308,7 +301,6 @@ class Runs:
         search: Search,
         now: int,
         job_of: Callable[[Doc], Job],
-        refusal: Callable[[Run], str | None],
     ) -> tuple[list[Run], bool]:
         """Give orphans to a node, or end them; return those, and whether nothing was left for another look."""
         revs = {id(run): entries[name].rev for name, run in orphans.items()}
@@ -320,9 +312,7 @@ class Runs:
         }
         docs = {id: None if doc is None or doc.unreadable is not None else doc for id, doc in docs.items()}
         oldest_first = sorted(orphans.values(), key=lambda run: run.nominal)
-        changed = sort_out(
-            oldest_first, jobs, search.node, now, search.left, search.known, refusal, can_run=can_run
-        )
+        changed = search.sort_out(oldest_first, jobs, now)
         all_done = True
         taken: list[Run] = []
         steps: list[Step] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from ...clock import instant
+from ...codec.unrestored import can_run
 from ...core.orphans import Search
 from ..documents import label_all
 from ..durable import DurableJobStore
@@ -89,7 +90,7 @@ class TreeJobStore(DurableJobStore):
         self._begin(identity, is_new, self._server.clock_unit)
 
     def _earlier_jobs(self) -> str | None:
-        return earlier_jobs(self._server)
+        return earlier_jobs(self._server, self.path)
 
     def reopen(self) -> None:
         """Take possession of the path as it is now; see the port."""
@@ -302,10 +303,10 @@ class TreeJobStore(DurableJobStore):
         A run whose job cannot be restored here is left to other nodes, or to the time when it can.
         """
         self._check_started()
-        search = Search(node, room, known, in_doubt, ownerless)
+        search = Search(node, room, known, in_doubt, ownerless, self._format.run_refusal, can_run)
         alive = partial(self._leases.alive, now, self._time_from(now))
         end_damaged = partial(self._damage.end_damaged, now=now, logger=self._log)
-        return self._runs.rescue(search, now, alive, self._job_of, self._format.run_refusal, end_damaged)
+        return self._runs.rescue(search, now, alive, self._job_of, end_damaged)
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""

@@ -13,20 +13,29 @@ from ..algebra.filters import BetweenTrigger, WeekdaysTrigger
 from ..algebra.streams import BoundedTrigger, LimitTrigger, MinusTrigger, OffsetTrigger
 from ..business_day import BusinessDayTrigger
 from ..rrule import RRuleTrigger
-from .describe import describe
 from .shapes import cyclic_shape, length_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..base import BaseTrigger
-    from .describe import Language
+    from .english import English
+    from .vietnamese import Vietnamese
+
+    Language = English | Vietnamese
 
 
-def describe_derived(trigger: BaseTrigger, words: Language) -> list[str] | None:
-    """Return the parts of a sentence about a trigger, None for a kind that is not known here."""
+def describe_derived(
+    trigger: BaseTrigger, words: Language, described: Callable[[BaseTrigger], str]
+) -> list[str] | None:
+    """Return the parts of a sentence about a trigger, None for a kind that is not known here.
+
+    :param described: returns when another trigger fires, as a part of a sentence
+    """
     if isinstance(trigger, MinusTrigger):
         of, without = trigger.triggers
-        return [describe(of, words), words.without(describe(without, words))]
+        return [described(of), words.without(described(without))]
     if isinstance(trigger, BusinessDayTrigger):
         return _business_day(trigger, words)
     if isinstance(trigger, RRuleTrigger):
@@ -35,7 +44,7 @@ def describe_derived(trigger: BaseTrigger, words: Language) -> list[str] | None:
     said = _said(trigger, words)
     if said is None:
         return None
-    return [describe(trigger.parts()[0], words), said]
+    return [described(trigger.parts()[0]), said]
 
 
 def _said(trigger: BaseTrigger, words: Language) -> str | None:

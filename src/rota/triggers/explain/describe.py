@@ -69,7 +69,7 @@ def describe(trigger: BaseTrigger, words: Language) -> str:
     else:
         from .derived import describe_derived  # rare
 
-        found = describe_derived(trigger, words)
+        found = describe_derived(trigger, words, lambda part: describe(part, words))
         if found is not None and trigger.parts():
             return "; ".join(found)  # the inner trigger has told its jitter and spread
         parts = [words.own_rule(str(trigger))] if found is None else found

@@ -72,6 +72,8 @@ class Template:
         self.writes_out = writes_out
         self.alike = alike
         self.statement = make(Values())
+        #: what each driver has made of it: an application's own connections may have another one
+        self.statements: dict[tuple[str, str, str], Statement] = {}
 
 
 class Statement:
