@@ -8,13 +8,15 @@ failed=()
 
 # Many tests wait, for leases, servers and processes: with a worker more than processors these have work meanwhile.
 processors=$(getconf _NPROCESSORS_ONLN)
-workers=${ROTA_TEST_WORKERS:-$((processors < 4 ? processors + 1 + ${more_workers:-0} : 4))}
+workers=${ROTA_TEST_WORKERS:-$((processors < 4 ? processors + 1 : 4))}
+
+more_workers() { workers=${ROTA_TEST_WORKERS:-$((workers < 4 ? workers + 1 : 4))}; }
 
 run() { # run WHAT PYTHON PYTEST-ARGUMENTS…
     local what=$1 python=$2 status
     shift 2
     echo "== Python $what"
-    "$python" -m pytest -n "$workers" --dist loadfile "$@"
+    "$python" -m pytest -n "$workers" --dist loadscope "$@"
     status=$?
     # 5: no test was selected, which is right where there is none of that name.
     if [ $status -ne 0 ] && [ $status -ne 5 ]; then failed+=("Python $what"); fi

@@ -74,6 +74,30 @@ def pytest_collection_modifyitems(items):
             item.add_marker("server")
 
 
+#: Tests that take long and share nothing: each goes to whatever worker is free. As a file of few tests they would begin last,
+#: in one worker.
+SINGLY = (
+    "tests/compat/test_libraries.py::test_the_library_lives_by_the_alias",
+    "tests/simulation/test_exhaustive.py",
+    "tests/slow/test_cron_oracle.py",
+    "tests/slow/test_hostile_jobs.py",
+)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Keep the tests of a class or file in one worker, but for those."""
+    if config.getvalue("dist") != "loadscope":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return nodeid if nodeid.startswith(SINGLY) else super()._split_scope(nodeid)
+
+    return Scheduling(config, log)
+
+
 def pytest_fixture_setup(fixturedef, request):
     """Hold the mark to what a test does."""
     if fixturedef.argname in SERVERS and request._pyfuncitem.get_closest_marker("server") is None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rota.errors import SchemaError
+from rota.importers.sources import read_source
+from rota.schedulers.plugins import create_plugin
 from rota.testing.contracts.store_jobs import make_job
 
 if TYPE_CHECKING:
@@ -92,6 +94,26 @@ def test_jobs_that_apscheduler_has_left_are_told_once_with_the_way_to_take_them_
         place.open()
         place.open_apart().add_job(make_job("job"))
     assert len(told(caplog)) == 2, "each new store tells, and no other"
+
+
+def test_the_command_that_is_told_finds_the_jobs(
+    place: Place, earlier: Earlier, caplog: pytest.LogCaptureFixture
+) -> None:
+    earlier.leave("one", "two")
+    with caplog.at_level(logging.WARNING):
+        place.open()
+    command = told(caplog)[0].partition(WAY)[2].split()
+    source, (option, target) = command[0], command[1:3]
+    assert option == "--to"
+    if "***" in source:  # the user and the password are not told
+        source = target = place.url
+    assert {row.id for row in read_source(source)} == {"one", "two"}
+    if place.kind in ("etcd", "zookeeper"):
+        assert target == place.url
+        return
+    store = create_plugin("jobstore", target, {})
+    place.stores.append(store)
+    store.start(None, "default")
 
 
 def test_a_new_store_where_apscheduler_has_no_jobs_tells_nothing(

@@ -1,8 +1,9 @@
-"""Where the importer reads: SQL tables, Redis, MongoDB; and stores that APScheduler makes at this moment."""
+"""Where the importer reads: SQL tables, Redis, MongoDB, etcd, ZooKeeper; and stores that APScheduler makes at this moment."""
 
 from __future__ import annotations
 
 import json
+import pickle
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from rota.core.states import PAUSED
 from rota.errors import SchemaError, StoreError, StoreUnavailableError
 from rota.importers.apscheduler import ADD, DIFFERS, REFUSED, REPLACE, SAME, plan_import
 from rota.schedulers.background import BackgroundScheduler
+from rota.schedulers.plugins import create_plugin
+from tests.compat.environments import environment
 from tests.needs import need
 
 need("sqlalchemy", "sql")
@@ -58,12 +61,12 @@ def contents(path):
     return found
 
 
-def make(kind, target):
-    """Have APScheduler make its jobs, in a process of its own."""
-    need("apscheduler", "dev")
-    subprocess.run(
-        [sys.executable, str(MAKER), kind, str(target)], check=True, timeout=60, capture_output=True
-    )
+def make(kind, target, python=None):
+    """Have APScheduler make its jobs, in a process of its own, and with a Python that has what it needs."""
+    if python is None:
+        need("apscheduler", "dev")
+    command = [str(python or sys.executable), str(MAKER), kind, str(target)]
+    subprocess.run(command, check=True, timeout=60, capture_output=True)
 
 
 # -- SQL and what is done with the plan -----------------------------------------------------------------------------
@@ -160,7 +163,7 @@ def test_a_damaged_row_costs_itself(database):
     changed(database, "UPDATE apscheduler_jobs SET job_state = 'text' WHERE id = 'weeks'")
     plan = {job.id: job for job in plan_import(f"sqlite:///{database}")}
     assert {id for id, job in plan.items() if job.action == REFUSED} == {"cron", "weeks", "foreign"}
-    assert "no intact pickle" in plan["cron"].problem
+    assert "not an intact pickle" in plan["cron"].problem
 
 
 def test_what_is_no_table_of_apscheduler_is_refused(database, tmp_path, store):
@@ -266,6 +269,155 @@ def test_a_collection_in_mongodb_is_read_in_place(mongodb_url):
     assert len(plan_import(mongodb_url, name="nothing")) == 0
 
 
+# -- etcd and ZooKeeper --------------------------------------------------------------------------------------------
+
+
+class Nodes:
+    """Keys of etcd or nodes of ZooKeeper, written as APScheduler's stores write them."""
+
+    def __init__(self, url):
+        self.url, self.is_etcd = url, url.startswith("etcd")
+        self.host, _, self.path = url.partition("://")[2].partition("/")
+        if self.is_etcd:
+            host, port = self.host.split(":")
+            self.client = need("etcd3gw", "etcd").Etcd3Client(host, int(port))
+        else:
+            self.client = need("kazoo.client", "zookeeper").KazooClient(self.host)
+            self.client.start()
+
+    def close(self):
+        if self.is_etcd:
+            self.client.session.close()
+        else:
+            self.client.stop()
+            self.client.close()
+
+    def write(self, name, data):
+        if self.is_etcd:
+            self.client.put(f"/{self.path}/{name}".encode(), data)
+        else:
+            self.client.create(f"/{self.path}/{name}", data, makepath=True)
+
+    def remove(self, name):
+        self.client.delete(f"/{self.path}/{name}")
+
+    def contents(self):
+        if self.is_etcd:
+            return sorted((pair["key"], data) for data, pair in self.client.get_prefix(f"/{self.path}"))
+        names = sorted(self.client.get_children(f"/{self.path}"))
+        return [(name, self.client.get(f"/{self.path}/{name}")) for name in names]
+
+
+def node_of(id, next_run):
+    """Return what APScheduler writes for a job: a pickle of its next run and its state; the kept state is put in as it is."""
+    state = bytes.fromhex(STATES[id]["5"])[11:-1]  # without header, frame and end
+    when = pickle.dumps(next_run, 1)[:-1]
+    return b"\x80\x05}(\x8c\rnext_run_time" + when + b"\x8c\tjob_state" + state + b"u."
+
+
+@pytest.fixture(params=["etcd_url", "zookeeper_url"])
+def nodes(request):
+    found = Nodes(request.getfixturevalue(request.param))
+    yield found
+    found.close()
+
+
+def test_what_is_below_a_path_is_read_in_place_and_left_as_it_is(nodes):
+    for id in STATES:
+        nodes.write(id, node_of(id, None if id == "weeks" else 1935748800.0))
+    before = nodes.contents()
+    plan = {job.id: job for job in plan_import(nodes.url)}
+    assert nodes.contents() == before
+    assert {id: job.action for id, job in plan.items()} == {
+        id: REFUSED if id == "foreign" else ADD for id in STATES
+    }
+    assert plan["interval"].next_run_time.timestamp() == 1935748800.0
+    assert plan["weeks"].next_run_time is None, "what is kept beside the job counts"
+    host = f"{nodes.url.partition('://')[0]}://{nodes.host}"
+    assert {job.id for job in plan_import(host, name=f"/{nodes.path}")} == set(STATES)
+    assert {job.id for job in plan_import(f"{host}/other", name=f"/{nodes.path}/")} == set(STATES)
+
+
+def test_the_usual_path_is_read_if_the_url_has_none(nodes):
+    path, nodes.path = nodes.path, "apscheduler"
+    nodes.write(path, node_of("interval", None))
+    try:
+        url = nodes.url.removesuffix(f"/{path}")
+        assert [job.id for job in plan_import(url)] == [path]
+        assert [job.id for job in plan_import(f"{url}/")] == [path]
+    finally:
+        nodes.remove(path)
+
+
+def test_many_nodes_are_read_page_by_page(nodes, monkeypatch):
+    monkeypatch.setattr(
+        f"rota.importers.source_{'etcd' if nodes.is_etcd else 'zookeeper'}._PAGE",
+        3,
+    )
+    ids = [f"job {number}" for number in range(7)]
+    for id in ids:
+        nodes.write(id, node_of("interval", None))
+    assert [job.id for job in plan_import(nodes.url)] == ids
+
+
+def test_a_damaged_node_costs_itself(nodes):
+    nodes.write("interval", node_of("interval", None))
+    nodes.write("cron", node_of("interval", None))
+    nodes.write("meta", node_of("interval", None))
+    nodes.write("empty", b"")
+    nodes.write("junk", b"junk")
+    nodes.write("list", pickle.dumps([1]))
+    nodes.write("other", pickle.dumps({"version": 1}))
+    nodes.write("Nguyễn", node_of("interval", "soon"))
+    plan = {job.id: job for job in plan_import(nodes.url)}
+    assert {id for id, job in plan.items() if job.action == ADD} == {"interval"}
+    assert "not an intact pickle" in plan["empty"].problem
+    assert "not an intact pickle" in plan["junk"].problem
+    assert "not the state of a job" in plan["list"].problem
+    assert "the row is that of 'cron'" in plan["cron"].problem
+    assert "the row is that of 'meta'" in plan["meta"].problem
+    assert set(plan) == {"interval", "cron", "meta", "empty", "junk", "list", "other", "Nguyễn"}
+
+
+def test_the_path_of_a_store_of_rota_is_refused(nodes):
+    store = create_plugin("jobstore", nodes.url, {})
+    store.start(None, "default")
+    store.shutdown()
+    with pytest.raises(SchemaError, match=r"not one of APScheduler 3, but of a store of Rota"):
+        plan_import(nodes.url)
+
+
+def test_a_path_with_nothing_below_it_has_no_jobs(nodes):
+    if nodes.is_etcd:  # where keys have no folders
+        assert len(plan_import(nodes.url)) == 0
+        return
+    with pytest.raises(SchemaError, match=f"has no node /{nodes.path}; give the path"):
+        plan_import(nodes.url)
+    nodes.client.ensure_path(nodes.path)
+    assert len(plan_import(nodes.url)) == 0
+
+
+@pytest.mark.parametrize("scheme", ["etcd", "etcds", "zookeeper", "zk"])
+def test_a_url_that_cannot_be_used_is_refused_with_the_way_that_is_left(scheme):
+    need("etcd3gw", "etcd")
+    need("kazoo", "zookeeper")
+    for url in (f"{scheme}://user:secret@host/apscheduler", f"{scheme}://host/apscheduler?token=secret"):
+        with pytest.raises(StoreError, match=r"scheduler\.export_jobs") as caught:
+            plan_import(url)
+        assert "secret" not in str(caught.value)
+    with pytest.raises(StoreError, match="Cannot use the URL"):
+        plan_import(f"{scheme}://host:port/apscheduler")
+
+
+def test_a_server_that_cannot_be_reached_is_named(monkeypatch):
+    need("etcd3gw", "etcd")
+    need("kazoo", "zookeeper")
+    monkeypatch.setattr("rota.importers.source_zookeeper._TIMEOUT", 0.2)
+    for url in ("etcd://127.0.0.1:1/apscheduler", "zookeeper://127.0.0.1:1/apscheduler"):
+        with pytest.raises(StoreUnavailableError, match=f"{url} cannot be read"):
+            plan_import(url)
+
+
 # -- what APScheduler makes now --------------------------------------------------------------------------------------
 
 
@@ -295,6 +447,21 @@ def test_a_redis_store_that_apscheduler_makes_now_is_read(redis_server, database
 def test_a_mongodb_store_that_apscheduler_makes_now_is_read(mongodb_url, database):
     make("mongodb", mongodb_url)
     live = {job.id: job.to_dict() for job in plan_import(mongodb_url)}
+    assert live == {job.id: job.to_dict() for job in plan_import(f"sqlite:///{database}")}
+
+
+def test_a_zookeeper_store_that_apscheduler_makes_now_is_read(zookeeper_url, database):
+    make("zookeeper", zookeeper_url)
+    live = {job.id: job.to_dict() for job in plan_import(zookeeper_url)}
+    assert live == {job.id: job.to_dict() for job in plan_import(f"sqlite:///{database}")}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(500)
+def test_an_etcd_store_that_apscheduler_makes_now_is_read(etcd_url, database):
+    # Its client needs an old protobuf, and so an environment of its own.
+    make("etcd", etcd_url, environment("etcd_store"))
+    live = {job.id: job.to_dict() for job in plan_import(etcd_url)}
     assert live == {job.id: job.to_dict() for job in plan_import(f"sqlite:///{database}")}
 
 

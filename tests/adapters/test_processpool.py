@@ -18,6 +18,7 @@ import pytest
 
 from rota.core.states import CANCELLED, FAILED, LOST, SUCCEEDED
 from rota.errors import ConfigurationError, SerializationError, UnknownOptionError, WorkerProcessError
+from rota.executors import process_handle
 from rota.executors.base import current_run
 from rota.executors.pool import ProcessPoolExecutor
 from rota.executors.process_handle import WorkerProcess
@@ -393,6 +394,53 @@ def test_an_initializer_that_fails_fails_the_waiting_runs_and_not_the_pool(pool_
         runs = helper.carry_out(pool, *[helper.run_of(add, 1) for _ in range(5)])
         assert {(run.status, run.error_type) for run in runs} == {(FAILED, "WorkerProcessError")}
         assert "no licence" in runs[0].error
+
+
+class HeldAtFork:
+    """A lock that each forked child wants at once, as it may want those of libraries; in the parent a thread may hold it."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self.forks = 0
+        #: how many children find it held, and wait for ever; only these are not waited for
+        self.held_for = 0
+        os.register_at_fork(before=self._before, after_in_parent=self._after, after_in_child=self._in_child)
+
+    def _before(self):
+        self.forks += 1
+        process_handle.FORK_PATIENCE = 1 if self.held_for > 0 else PATIENCE
+        if self.held_for > 0:
+            self._lock.acquire()
+
+    def _after(self):
+        if self.held_for > 0:
+            self.held_for -= 1
+            self._lock.release()
+
+    def _in_child(self):
+        with self._lock:
+            pass
+
+
+@pytest.fixture(scope="module")
+def held_at_fork():
+    return HeldAtFork()
+
+
+@pytest.mark.skipif("fork" not in METHODS, reason="needs fork")
+@pytest.mark.parametrize(("lost_starts", "status"), [(1, SUCCEEDED), (3, FAILED)])
+def test_a_forked_worker_that_never_begins_is_ended_and_replaced(
+    pool_of, monkeypatch, caplog, held_at_fork, lost_starts, status
+):
+    monkeypatch.setattr(process_handle, "FORK_PATIENCE", 1)  # and set for each
+    pool = pool_of(1, mp_context="fork")
+    before, held_at_fork.held_for = held_at_fork.forks, lost_starts
+    (run,) = helper.carry_out(pool, helper.run_of(pid))
+    assert run.status == status
+    assert held_at_fork.forks - before == min(lost_starts + 1, 3)
+    assert caplog.text.count("failed: worker process") == lost_starts
+    assert "it had not begun 1 s after its start" in caplog.text
+    assert "was killed by SIGKILL" in caplog.text
 
 
 def test_a_worker_retires_after_its_number_of_tasks(pool_of):

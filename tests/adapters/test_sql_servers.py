@@ -442,3 +442,29 @@ def test_a_password_that_is_refused_is_not_shown(postgresql_url: str) -> None:
     with pytest.raises(StoreUnavailableError, match="password authentication failed") as caught:
         store.start(None, "default")
     assert "topsecret" not in str(caught.value) + repr(store)
+
+
+def test_forgetting_does_not_wait_for_the_disk_of_postgresql_and_claims_do(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SQLAlchemyJobStore(postgresql_url, keep_runs=1, keep_days=None)
+    store.start(None, "default")
+    told: list[tuple[str, str]] = []
+
+    def telling(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def tell(conn: Connection, *args: Any, **kwargs: Any) -> Any:
+            told.append((name, str(conn.exec_driver_sql("SHOW synchronous_commit").scalar())))
+            return call(conn, *args, **kwargs)
+
+        return tell
+
+    monkeypatch.setattr(store._history, "forget", telling("forget", store._history.forget))
+    monkeypatch.setattr(store._runs, "finish", telling("finish", store._runs.finish))
+    store.add_job(make_job())
+    for number in range(3):
+        assert finish(store, claim(store, START + number * MINUTE), START + number * MINUTE) == []
+    store.prune(store.now())
+
+    assert len(store.get_runs("job")) == 1
+    store.shutdown()
+    assert set(told) == {("forget", "off"), ("finish", "on")}

@@ -79,7 +79,7 @@ def test_a_fault_in_an_expression_has_a_caret_under_it(capsys):
         (["interval:minutes=-5"], 1, "must not be negative"),
         (["cron:hour=25"], 1, "25"),
         (["@daily", "--tz", "Europe/Berln"], 2, "did you mean 'Europe/Berlin'"),
-        (["@daily", "--from", "tomorrow"], 2, "is no ISO 8601 time"),
+        (["@daily", "--from", "tomorrow"], 2, "is not an ISO 8601 time"),
         (["@daily", "-n", "0"], 2, "--count"),
         ([], 2, "TRIGGER"),
     ],

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.compat.surface import SURFACE
+from tests.compat.test_inner_names import IMPORTED
 from tests.needs import need
 
 ROOT = Path(__file__).parents[2]
@@ -143,15 +144,17 @@ def test_the_version_is_that_of_the_interface_and_rotas_own_stays(tmp_path: Path
 
 def test_names_that_apschedulers_modules_have_from_each_other_are_found(tmp_path: Path) -> None:
     said = run(
+        f"""
+        IMPORTED = {IMPORTED}
+        """
         """
         import rota.as_apscheduler
         import importlib
         from apscheduler.schedulers.base import EVENT_JOB_ADDED, JobLookupError, MemoryJobStore, undefined
         from apscheduler.executors.pool import BaseExecutor, run_job
-        from rota.compat.inner_names import _FROM_OTHERS
         assert JobLookupError is importlib.import_module("rota.errors").JobLookupError
         assert BaseExecutor.__module__ == "rota.executors.base" and EVENT_JOB_ADDED == 512
-        for place, names in _FROM_OTHERS.items():
+        for place, names in IMPORTED.items():
             try:
                 module = importlib.import_module(f"apscheduler.{place}")
             except ImportError:

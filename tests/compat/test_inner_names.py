@@ -19,33 +19,86 @@ from rota.triggers.cron import CronTrigger
 from rota.triggers.interval import IntervalTrigger
 from tests.needs import need
 
+_FIELDS = "BaseField DayOfMonthField DayOfWeekField MonthField WeekField DEFAULT_VALUES"
+_STORE = "Job BaseJobStore datetime_to_utc_timestamp utc_timestamp_to_datetime"
+_LOOP = "BaseScheduler SchedulerNotRunningError"
+#: What programs are seen to import from modules of APScheduler that only use it.
 IMPORTED = {
-    "schedulers.base": "ConflictingIdError EVENT_JOB_ADDED Job JobLookupError JobSubmissionEvent undefined",
-    "schedulers.asyncio": "BaseScheduler run_in_event_loop SchedulerNotRunningError",
-    "schedulers.blocking": "TIMEOUT_MAX Event",
-    "jobstores.memory": "datetime_to_utc_timestamp BaseJobStore",
-    "jobstores.base": "logging ABCMeta",
-    "executors.base": "EVENT_JOB_ERROR JobExecutionEvent logging run_job run_coroutine_job defaultdict",
-    "executors.pool": "BasePoolExecutor BaseExecutor run_job ProcessPoolExecutor",
-    "executors.asyncio": "BaseExecutor iscoroutinefunction_partial run_coroutine_job run_job sys",
+    "executors.asyncio": "BaseExecutor run_coroutine_job run_job iscoroutinefunction_partial sys",
+    "executors.base": "EVENT_JOB_ERROR EVENT_JOB_EXECUTED EVENT_JOB_MISSED JobExecutionEvent logging run_job run_coroutine_job "
+    "defaultdict",
     "executors.debug": "BaseExecutor run_job",
-    "job": "ref_to_obj get_callable_name",
-    "triggers.cron": "BaseTrigger convert_to_datetime get_localzone timedelta",
-    "triggers.interval": "BaseTrigger convert_to_datetime timedelta",
+    "executors.gevent": "BaseExecutor run_job",
+    "executors.pool": "BasePoolExecutor BaseExecutor run_job ProcessPoolExecutor",
+    "executors.tornado": "BaseExecutor run_coroutine_job run_job iscoroutinefunction_partial",
+    "executors.twisted": "BaseExecutor run_job",
+    "job": "check_callable_args get_callable_name ref_to_obj",
+    "jobstores.base": "logging ABCMeta",
+    "jobstores.etcd": _STORE,
+    "jobstores.memory": "datetime_to_utc_timestamp BaseJobStore",
+    "jobstores.mongodb": _STORE,
+    "jobstores.redis": _STORE,
+    "jobstores.sqlalchemy": _STORE,
+    "jobstores.zookeeper": _STORE,
+    "schedulers.asyncio": f"{_LOOP} run_in_event_loop",
+    "schedulers.base": "EVENT_ALL_JOBS_REMOVED EVENT_JOB_ADDED EVENT_JOB_MAX_INSTANCES EVENT_JOB_MODIFIED EVENT_JOB_REMOVED "
+    "EVENT_JOB_SUBMITTED EVENT_SCHEDULER_SHUTDOWN JobEvent JobSubmissionEvent MaxInstancesReachedError ThreadPoolExecutor Job "
+    "ConflictingIdError JobLookupError MemoryJobStore BaseTrigger asint obj_to_ref ref_to_obj undefined",
+    "schedulers.blocking": "TIMEOUT_MAX Event",
+    "schedulers.gevent": "BaseScheduler BlockingScheduler",
+    "schedulers.qt": "BaseScheduler",
+    "schedulers.tornado": _LOOP,
+    "schedulers.twisted": _LOOP,
+    "triggers.calendarinterval": "BaseTrigger",
+    "triggers.combining": "obj_to_ref ref_to_obj",
+    "triggers.cron": f"{_FIELDS} BaseTrigger convert_to_datetime datetime_ceil datetime_repr datetime_utc_add get_localzone "
+    "timedelta",
+    "triggers.cron.expressions": "asint",
+    "triggers.date": "BaseTrigger convert_to_datetime",
+    "triggers.interval": "BaseTrigger convert_to_datetime datetime_repr timedelta",
+}
+#: The libraries that some of them need, and the extras that bring these.
+OPTIONAL = {
+    "executors.gevent": ("gevent", "gevent"),
+    "executors.tornado": ("tornado", "tornado"),
+    "executors.twisted": ("twisted", "twisted"),
+    "jobstores.etcd": ("etcd3gw", "etcd"),
+    "jobstores.mongodb": ("pymongo", "mongodb"),
+    "jobstores.redis": ("redis", "redis"),
+    "jobstores.sqlalchemy": ("sqlalchemy", "sql"),
+    "jobstores.zookeeper": ("kazoo", "zookeeper"),
+    "schedulers.gevent": ("gevent", "gevent"),
+    "schedulers.qt": ("PySide6", "qt"),
+    "schedulers.tornado": ("tornado", "tornado"),
+    "schedulers.twisted": ("twisted", "twisted"),
 }
 
 
-@pytest.mark.parametrize(("module", "name"), [(m, n) for m, names in IMPORTED.items() for n in names.split()])
-def test_a_name_that_programs_import_from_a_module_is_there(module, name):
-    assert getattr(import_module(f"rota.{module}"), name) is not None
+@pytest.mark.parametrize("module", IMPORTED)
+def test_the_names_that_programs_import_from_a_module_are_there(module):
+    if module in OPTIONAL:
+        need(*OPTIONAL[module])
+    found = import_module(f"rota.{module}")
+    for name in IMPORTED[module].split():
+        assert getattr(found, name) is not None, name
 
 
-def test_the_names_of_the_modules_of_stores_are_there():
-    need("sqlalchemy", "sql")
-    from rota.jobstores.sqlalchemy import BaseJobStore, Job, datetime_to_utc_timestamp
+def test_such_names_are_those_of_the_modules_in_which_they_live():
+    from rota.jobstores.memory import BaseJobStore, Job
 
     assert (BaseJobStore.__module__, Job.__module__) == ("rota.jobstores.base", "rota.job")
-    assert datetime_to_utc_timestamp(None) is None
+
+
+@pytest.mark.parametrize("name", ["MemoryJobStore", "ThreadPoolExecutor"])
+def test_a_default_part_that_a_program_puts_into_the_module_is_what_a_scheduler_gets(name, monkeypatch):
+    base = import_module("rota.schedulers.base")
+    made = type("Made", (getattr(base, name),), {})
+    monkeypatch.setattr(base, name, made)
+    scheduler = BackgroundScheduler()
+    scheduler.start()
+    parts = scheduler._jobstores if name == "MemoryJobStore" else scheduler._executors
+    assert type(parts["default"]) is made
+    scheduler.shutdown()
 
 
 def test_a_clock_cannot_be_put_in_the_place_of_datetime_and_the_error_says_what_can():
@@ -68,6 +121,7 @@ def test_a_clock_cannot_be_put_in_the_place_of_datetime_and_the_error_says_what_
         ),
         (BackgroundScheduler, "_timeout", r"wakeup\(\)"),
         (MemoryJobStore, "_jobs_index", r"lookup_job\(\), get_all_jobs\(\)"),
+        (MemoryJobStore, "_jobs", r"derives from BaseJobStore"),
         (lambda: BackgroundScheduler().add_job(print), "_job_state", r"state=…"),
         (
             BackgroundScheduler,
@@ -81,6 +135,12 @@ def test_a_name_that_is_not_there_is_an_error_that_names_the_public_way(make, na
     assert not hasattr(obj, name)
     with pytest.raises(AttributeError, match=words):
         getattr(obj, name)
+
+
+@pytest.mark.parametrize("name", ["_jobs", "_jobs_index"])
+def test_a_store_in_memory_takes_no_jobs_in_the_attributes_that_apscheduler_keeps_them_in(name):
+    with pytest.raises(AttributeError, match="derives from BaseJobStore"):
+        setattr(MemoryJobStore(), name, [])
 
 
 def test_a_plug_in_class_that_a_program_registers_at_the_scheduler_is_used():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import threading
 from datetime import UTC, timedelta, timezone
 from types import SimpleNamespace
 
@@ -10,6 +12,7 @@ import pytest
 
 from rota.errors import JobTypeError, OptionTypeError
 from rota.events import EVENT_ALL, EVENT_JOB_ADDED, EVENT_JOB_EXECUTED
+from rota.schedulers.asyncio import AsyncIOScheduler
 from rota.schedulers.background import BackgroundScheduler
 from rota.testing import ManualScheduler
 from tests.needs import need
@@ -191,3 +194,64 @@ def test_an_inner_method_that_is_replaced_while_the_scheduler_runs_is_called(nam
         HOOKS[name](scheduler)
         monkeypatch.undo()
     assert calls
+
+
+def test_a_loop_that_a_program_assigns_before_the_start_is_the_one_that_jobs_run_on():
+    loop, ran = asyncio.new_event_loop(), threading.Event()
+    scheduler = AsyncIOScheduler()
+    scheduler._eventloop = loop
+    scheduler.add_job(ran.set)
+    scheduler.start()  # in a thread in which no loop runs
+    assert scheduler._eventloop is loop
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    assert ran.wait(10)
+    scheduler.shutdown()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def test_a_loop_that_a_program_assigns_to_a_scheduler_of_tornado_is_used():
+    need("tornado", "tornado")
+    from tornado.ioloop import IOLoop
+
+    from rota.schedulers.tornado import TornadoScheduler
+
+    loop, ran = IOLoop(make_current=False), []
+    scheduler = TornadoScheduler()
+    scheduler._ioloop = loop
+
+    def work():
+        ran.append(threading.current_thread())
+        loop.add_callback(loop.stop)
+
+    scheduler.add_job(work)
+    scheduler.start()
+    loop.call_later(20, loop.stop)
+    loop.start()
+    assert len(ran) == 1
+    scheduler.shutdown()
+    loop.close()
+
+
+def test_a_reactor_that_a_program_assigns_to_a_scheduler_of_twisted_is_used():
+    need("twisted", "twisted")
+    from twisted.internet.testing import MemoryReactorClock
+
+    from rota.schedulers.twisted import TwistedScheduler
+
+    class Reactor(MemoryReactorClock):
+        def callFromThread(self, call, *args):
+            self.callLater(0, call, *args)
+
+    reactor = Reactor()
+    scheduler = TwistedScheduler()
+    scheduler._reactor = reactor
+    scheduler.add_executor("debug")
+    ran = []
+    scheduler.add_job(lambda: ran.append(1))
+    scheduler.start()
+    reactor.advance(1)
+    assert ran == [1]
+    scheduler.shutdown(wait=False)

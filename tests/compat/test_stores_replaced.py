@@ -12,6 +12,7 @@ from rota.job import Job
 from rota.jobstores.base import BaseJobStore
 from rota.jobstores.memory import MemoryJobStore
 from rota.testing import ManualScheduler
+from rota.util import datetime_to_utc_timestamp
 from tests.needs import need
 
 
@@ -216,6 +217,27 @@ class OwnRows:
         self.jobs_t.insert().values(id=job.id, job_state=pickle.dumps(job.__getstate__()))
 
 
+class OwnRowsByHelper:
+    """Does so in a function within a method that it calls."""
+
+    def update_job(self, job):
+        self._change(job)
+
+    def _change(self, job):
+        def values():
+            return {"next_run_time": None, "job_state": pickle.dumps(job.__getstate__())}
+
+        return self.jobs_t.update().values(values())
+
+
+class OwnHash:
+    def add_job(self, job):
+        self._put(job)
+
+    def _put(self, job):
+        self.redis.hset(self.jobs_key, job.id, b"")
+
+
 class OwnQuery:
     def _get_jobs(self, *conditions):
         return []
@@ -225,12 +247,188 @@ class OwnQuery:
     ("mixin", "words"),
     [
         (OwnRows, r"Store must leave jobs_t alone in add_job\(\).*call super\(\).*BaseJobStore"),
+        (OwnRowsByHelper, r"Store must leave jobs_t alone in update_job\(\)"),
+        (OwnHash, r"Store must leave jobs_key alone in add_job\(\)"),
         (OwnQuery, r"Store must not override _get_jobs\(\), which rota\.jobstores\.\w+ never calls"),
     ],
 )
 def test_a_store_that_cannot_be_obeyed_is_refused_at_the_start_with_the_way_out(made, mixin, words):
     with pytest.raises(ConfigurationError, match=words):
         ManualScheduler(jobstores={"default": made(mixin)}).start()
+
+
+class Counting:
+    """Looks at the table in a method that it calls."""
+
+    def add_job(self, job):
+        super().add_job(job)
+        self.count = self._counted()
+
+    def _counted(self):
+        from sqlalchemy import func, select
+
+        with self.engine.connect() as connection:
+            return connection.execute(select(func.count()).select_from(self.jobs_t)).scalar()
+
+
+def test_a_store_may_look_at_its_table_in_a_method_that_it_calls(durable):
+    store = durable(Counting)
+    with ManualScheduler(jobstores={"default": store}) as scheduler:
+        scheduler.add_job(answer, "interval", seconds=5, id="a")
+        assert store.count == 1
+
+
+class LeavesStartOut:
+    """As programs do whose table somebody else makes."""
+
+    def start(self, scheduler, alias):
+        BaseJobStore.start(self, scheduler, alias)
+
+
+class StartsLater:
+    def start(self, scheduler, alias):
+        self.calls = [*getattr(self, "calls", []), alias]
+        super().start(scheduler, alias)
+
+
+def test_a_start_that_leaves_ours_out_is_refused_with_the_way_out(durable):
+    scheduler = ManualScheduler(jobstores={"default": durable(LeavesStartOut)})
+    with pytest.raises(
+        ConfigurationError, match=r"Store must call super\(\)\.start.*create_tables=False.*BaseJobStore"
+    ):
+        scheduler.start()
+
+
+def test_a_start_that_calls_ours_is_called_once_at_each_start(made):
+    store = made(StartsLater)
+    scheduler = ManualScheduler(jobstores={"default": store})
+    for _ in range(2):
+        scheduler.start()
+        scheduler.add_job(answer, "interval", seconds=5, id="a", replace_existing=True)
+        scheduler.advance(seconds=6)
+        scheduler.shutdown()
+    assert store.calls == ["default", "default"]
+
+
+def test_a_constructor_that_makes_a_table_of_its_own_is_refused_with_the_way_out(durable):
+    class NoConstructor:
+        def __init__(self, url):
+            self.engine = object()
+
+    class BaseOnly:
+        def __init__(self, url):
+            super(type(self).__mro__[2], self).__init__()
+
+    class OwnTable:
+        def __init__(self, url):
+            super().__init__(url)
+            self.jobs_t = object()
+
+    with pytest.raises(
+        AttributeError, match=r"engine of a Store cannot be assigned.*with engine=.*BaseJobStore"
+    ):
+        durable(NoConstructor)
+    with pytest.raises(
+        ConfigurationError, match=r"Store\.__init__\(\) must call that of the job store.*BaseJobStore"
+    ):
+        durable(BaseOnly)
+    with pytest.raises(AttributeError, match=r"jobs_t of a Store cannot be assigned.*with tablename="):
+        durable(OwnTable)
+
+
+def test_the_protocol_of_pickles_can_be_set(durable):
+    class Protocol:
+        def __init__(self, url):
+            super().__init__(url)
+            self.pickle_protocol = 3
+
+    assert durable(Protocol).pickle_protocol == 3
+
+
+class OwnLayout(BaseJobStore):
+    """What the errors propose: the program's rows as they were, below the base that is nobody's."""
+
+    def __init__(self, url):
+        from sqlalchemy import Column, Float, LargeBinary, MetaData, String, Table, create_engine
+
+        self.engine = create_engine(url)
+        columns = (Column("id", String(99), primary_key=True), Column("next_run_time", Float))
+        self.jobs_t = Table(
+            "own", MetaData(), *columns, Column("job_state", LargeBinary), Column("who", String(9))
+        )
+
+    def start(self, scheduler, alias):
+        super().start(scheduler, alias)
+        self.jobs_t.create(self.engine, True)
+
+    def _values(self, job):
+        state = pickle.dumps(job.__getstate__())
+        return {
+            "next_run_time": datetime_to_utc_timestamp(job.next_run_time),
+            "job_state": state,
+            "who": "me",
+        }
+
+    def _get_jobs(self, *conditions):
+        with self.engine.begin() as connection:
+            rows = connection.execute(
+                self.jobs_t.select().where(*conditions).order_by(self.jobs_t.c.next_run_time)
+            )
+            return [self._reconstitute_job(row.job_state) for row in rows]
+
+    def _reconstitute_job(self, job_state):
+        job = Job.__new__(Job)
+        job.__setstate__(pickle.loads(job_state))
+        job._scheduler, job._jobstore_alias = self._scheduler, self._alias
+        return job
+
+    def lookup_job(self, job_id):
+        return next(iter(self._get_jobs(self.jobs_t.c.id == job_id)), None)
+
+    def get_due_jobs(self, now):
+        return self._get_jobs(self.jobs_t.c.next_run_time <= datetime_to_utc_timestamp(now))
+
+    def get_next_run_time(self):
+        times = [job.next_run_time for job in self._get_jobs() if job.next_run_time is not None]
+        return min(times, default=None)
+
+    def get_all_jobs(self):
+        jobs = self._get_jobs()
+        self._fix_paused_jobs_sorting(jobs)
+        return jobs
+
+    def add_job(self, job):
+        with self.engine.begin() as connection:
+            connection.execute(self.jobs_t.insert().values(id=job.id, **self._values(job)))
+
+    def update_job(self, job):
+        with self.engine.begin() as connection:
+            connection.execute(
+                self.jobs_t.update().values(self._values(job)).where(self.jobs_t.c.id == job.id)
+            )
+
+    def remove_job(self, job_id):
+        with self.engine.begin() as connection:
+            connection.execute(self.jobs_t.delete().where(self.jobs_t.c.id == job_id))
+
+    def remove_all_jobs(self):
+        with self.engine.begin() as connection:
+            connection.execute(self.jobs_t.delete())
+
+    def shutdown(self):
+        self.engine.dispose()
+
+
+def test_a_store_with_rows_of_its_own_runs_its_jobs_when_it_derives_from_the_base(tmp_path):
+    need("sqlalchemy", "sql")
+    store = OwnLayout(f"sqlite:///{tmp_path / 'own.sqlite'}")
+    with ManualScheduler(jobstores={"default": store}) as scheduler:
+        scheduler.add_job(answer, "interval", seconds=5, id="a")
+        scheduler.add_job(answer, id="once")
+        scheduler.advance(seconds=11)
+        assert [run.job_id for run in scheduler.get_runs(status="succeeded")] == ["a", "a", "once"]
+        with store.engine.connect() as connection:
+            assert [(row.id, row.who) for row in connection.execute(store.jobs_t.select())] == [("a", "me")]
 
 
 def test_bytes_that_the_store_has_not_stored_are_not_unpickled(durable):

@@ -155,7 +155,7 @@ def test_attributes_that_other_stores_add_are_tolerated_and_named():
     assert found.action == ADD
     assert found.changes == [
         "a misfire_grace_time of 1 s is APScheduler's default and becomes Rota's: a late run is not dropped",
-        "'colour' is no attribute of a job and is left out",
+        "'colour' is not an attribute of a job and is left out",
     ]
 
 
@@ -166,19 +166,19 @@ def test_attributes_that_other_stores_add_are_tolerated_and_named():
         ({"id": "other"}, "id: the row is that of 'interval'"),
         ({"func": "no reference"}, "func: 'no reference'"),
         ({"func": "os:system; rm"}, "func:"),
-        ({"func": 5}, "func: 5 is no text"),
-        ({"name": ""}, "name: '' is no text"),
-        ({"trigger": None}, "trigger: None is no trigger"),
-        ({"trigger": "date"}, "trigger: 'date' is no trigger"),
-        ({"args": 5}, "args are no list"),
-        ({"kwargs": [1]}, "kwargs are no dictionary"),
+        ({"func": 5}, "func: 5 is not a text"),
+        ({"name": ""}, "name: '' is not a text"),
+        ({"trigger": None}, "trigger: None is not a trigger"),
+        ({"trigger": "date"}, "trigger: 'date' is not a trigger"),
+        ({"args": 5}, "args are not a list"),
+        ({"kwargs": [1]}, "kwargs are not a dictionary"),
         ({"kwargs": {"a": 2**20_000}}, "kwargs['a']: int of 20001 bits"),
         ({"max_instances": 0}, "max_instances"),
         ({"max_instances": "many"}, "max_instances"),
         ({"misfire_grace_time": -5}, "misfire_grace_time"),
         ({"next_run_time": "soon"}, "next_run_time: 'soon'"),
         ({"next_run_time": 5}, "next_run_time: 5"),
-        ({"executor": None}, "executor: None is no text"),
+        ({"executor": None}, "executor: None is not a text"),
     ],
 )
 def test_what_is_wrong_with_a_job_is_said_and_costs_only_that_job(changes, problem):
@@ -281,8 +281,8 @@ def test_a_hostile_export_is_refused_job_by_job(tmp_path):
     path.write_text(json.dumps(content))
     problems = [job.problem for job in plan_import(str(path))]
     assert "posix.system is not taken over" in problems[0]
-    assert "subprocess.Popen is no trigger" in problems[1]
-    assert "no trigger" in problems[2]
+    assert "subprocess.Popen is not a trigger" in problems[1]
+    assert "not a trigger" in problems[2]
     assert problems[-1] is not None
     assert problems[5] is None
 

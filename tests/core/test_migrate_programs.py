@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
+from pathlib import PurePosixPath, PureWindowsPath
 from textwrap import dedent
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rota.importers.programs import migrated
+from rota.errors import StoreError
+from rota.importers.programs import diff, migrated
 from rota.importers.programs.names import MODULES
+from rota.importers.programs.paths import identity, is_passed_over
+from rota.importers.sources import read_source
+from rota.jobstores.earlier import by_import
 
 
 def change(text: str, name: str = "program.py") -> str:
@@ -289,7 +295,11 @@ def test_libraries_that_import_apscheduler_are_told():
         ("x = {'type': 'sqlalchemy', 'url': 'sqlite:///j', 'tablename': 'tasks'}", "sqlite:///j --name tasks --to sqlite:///j"),
         ("RedisJobStore(host='cache', db=3)", "redis://cache:6379/3 --to"),
         ("MongoDBJobStore(collection='tasks')", "mongodb://localhost:27017/apscheduler --name tasks --to"),
-        ("ZooKeeperJobStore()", "export_jobs"),
+        ("RethinkDBJobStore()", "export_jobs"),
+        ("ZooKeeperJobStore()", "zookeeper://127.0.0.1:2181 --to zookeeper://127.0.0.1:2181/rota"),
+        ("ZooKeeperJobStore(path='/p', hosts='a:1,b:2')", "zookeeper://a:1,b:2 --name /p --to zookeeper://a:1,b:2/rota"),
+        ("x = {'type': 'etcd', 'host': HOST, 'port': 79}", "etcd: rota import apscheduler etcd://…:79 --to etcd://…:79/rota"),
+        ("EtcdJobStore(host='e', path='jobs')", "etcd://e:2379 --name jobs --to etcd://e:2379/rota"),
         ("SQLAlchemyJobStore('postgresql://me:secret@db/x')", "rota import apscheduler postgresql://***@db/x"),
     ],
 )  # fmt: skip
@@ -306,6 +316,8 @@ def test_a_store_in_memory_and_apschedulers_own_table_name_are_seen():
     assert said(text) == [
         (2, "tablename='apscheduler_jobs' is APScheduler's and will be refused; leave tablename out")
     ]
+    text = "import apscheduler\nEtcdJobStore(path='/apscheduler')\n"
+    assert said(text) == [(2, "path='/apscheduler' is APScheduler's and will be refused; leave path out")]
 
 
 def test_crontab_strings_that_are_read_otherwise_are_told_with_both_readings():
@@ -435,7 +447,7 @@ def test_setup_files_a_pipfile_and_what_conda_reads_are_changed():
     assert change(conda, "environment.yml") == conda.replace("    - apscheduler>=3", "    - rota")
     assert "conda does not have Rota" in said(conda, "environment.yml")[0][1]
     for name in ("poetry.lock", "uv.lock", "Pipfile.lock"):
-        assert "lock anew" in said("apscheduler", name)[0][1]
+        assert "make it anew" in said("apscheduler", name)[0][1]
 
 
 def test_files_that_install_or_show_programs_are_told_and_left():
@@ -551,6 +563,136 @@ def test_marks_encodings_ends_of_lines_and_blanks_stay(data):
         )
     assert result.data.replace(b"apscheduler.events", b"rota.events") == data
     compile(result.data, "program.py", "exec")
+
+
+# -- paths, ends of lines and encodings of other systems -----------------------------------------------------------
+
+PATHS = [PurePosixPath, PureWindowsPath]
+
+
+@pytest.mark.parametrize("system", PATHS)
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("app/program.py", "import apscheduler.events as e\n"),
+        ("App/PROGRAM.PY", "import apscheduler.events as e\n"),
+        ("requirements/dev.txt", "apscheduler\n"),
+        ("Requirements/Dev.TXT", "apscheduler\n"),
+        ("conf/Logging.INI", "x = apscheduler.events\n"),
+        ("SETUP.CFG", "[options]\ninstall_requires =\n    apscheduler\n"),
+        ("conf/.env.local", "A=apscheduler.events\n"),
+    ],
+)
+def test_what_a_file_is_is_told_by_its_path_on_every_system_and_in_any_case(system, name, text):
+    path = system(name)
+    for changed in (path, system("/srv", path), PureWindowsPath("C:\\srv", *path.parts)):
+        result = migrated(changed, text.encode())
+        assert result.edits, changed
+        assert b"apscheduler" not in result.data
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        (PurePosixPath("app/jobs.py"), "app/jobs.py"),
+        (PurePosixPath("/srv/app/jobs.py"), "srv/app/jobs.py"),
+        (PurePosixPath("../jobs.py"), "../jobs.py"),
+        (PureWindowsPath("app\\jobs.py"), "app/jobs.py"),
+        (PureWindowsPath("C:\\srv\\jobs.py"), "srv/jobs.py"),
+        (PureWindowsPath("C:jobs.py"), "jobs.py"),
+        (PureWindowsPath("\\\\server\\share\\app\\jobs.py"), "app/jobs.py"),
+    ],
+)
+def test_a_diff_names_files_with_slashes_and_without_a_drive(path, shown):
+    before = "import apscheduler.events as e\n"
+    text = diff(path, migrated(path, before.encode()))
+    assert (
+        text
+        == f"--- a/{shown}\n+++ b/{shown}\n@@ -1 +1 @@\n-import apscheduler.events as e\n+import rota.events as e"
+    )
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_diff_shows_each_line_once_whatever_ends_it_and_says_if_nothing_ends_the_last(end):
+    lines = ["x = 1", "import apscheduler.events as e", "y = 2"]
+    whole = diff(PurePosixPath("a.py"), migrated("a.py", (end.join(lines) + end).encode()))
+    assert whole.split("\n")[3:] == [
+        " x = 1",
+        "-import apscheduler.events as e",
+        "+import rota.events as e",
+        " y = 2",
+    ]
+    open_end = diff(PurePosixPath("a.py"), migrated("a.py", end.join(lines[:2]).encode()))
+    mark = "\\ No newline at end of file"
+    assert open_end.split("\n")[3:] == [
+        " x = 1", "-import apscheduler.events as e", mark, "+import rota.events as e", mark,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-8"])
+@pytest.mark.parametrize("end", ["\r\n", "\n", ""])
+def test_a_file_that_powershell_has_written_stays_in_its_encoding(encoding, end):
+    def encoded(text):
+        return "\ufeff".encode(encoding) + text.encode(encoding)
+
+    result = migrated("requirements.txt", encoded(f"é==1\r\nAPScheduler==3.10.4{end}"))
+    assert result.data == encoded(f"é==1\r\nrota{end}")
+    assert migrated("requirements.txt", result.data).edits == []
+    assert "-APScheduler==3.10.4" in diff(PurePosixPath("requirements.txt"), result)
+
+
+def test_a_file_in_a_code_page_of_windows_is_left_and_told():
+    result = migrated("logging.ini", "; caf\xe9\r\nx = apscheduler.events\r\n".encode("cp1252"))
+    assert result.edits == []
+    (remark,) = result.remarks
+    assert remark.kind == "look"
+    assert "it was left as it is" in remark.text
+
+
+@pytest.mark.parametrize("name", ["run.bat", "RUN.CMD", "install.ps1", "run.sh", "Dockerfile.dev"])
+def test_files_that_start_programs_are_told(name):
+    text = "@echo off\r\npip install apscheduler\r\npython -m apscheduler_app\r\n"
+    assert said(text, name) == [(2, "change this by hand: pip install apscheduler")]
+
+
+@pytest.mark.parametrize(
+    "name", [".git", ".GIT", "Node_Modules", "site-packages", "Site-Packages", ".Ruff_Cache", "x.egg-info"]
+)
+def test_folders_of_others_are_passed_over_in_any_case(name):
+    assert is_passed_over(name)
+    assert not is_passed_over(f"my{name}s")
+
+
+def test_paths_that_lead_to_one_file_are_one_unless_it_has_several_links():
+    def found(device, inode, links):
+        return os.stat_result((0, inode, device, links, 0, 0, 0, 0, 0, 0))
+
+    assert identity("/a/App.py", found(1, 5, 1)) == identity("/a/app.py", found(1, 5, 1))
+    assert identity("/a/x.py", found(1, 5, 1)) != identity("/a/x.py", found(2, 5, 1))
+    assert identity("/a/x.py", found(1, 5, 2)) != identity("/a/y.py", found(1, 5, 2))
+    assert identity("C:\\x.py", found(0, 0, 1)) != identity("C:\\y.py", found(0, 0, 1)), (
+        "a system without numbers"
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "command"),
+    [
+        ("sqlite:///jobs.sqlite", "sqlite:///jobs.sqlite --to sqlite:///jobs.sqlite"),
+        ("sqlite:///C:\\my jobs\\j.db", '"sqlite:///C:\\my jobs\\j.db" --to "sqlite:///C:\\my jobs\\j.db"'),
+        ("postgresql://db/x?a=1&b=2", '"postgresql://db/x?a=1&b=2" --to "postgresql://db/x?a=1&b=2"'),
+        ("etcds://h:1/apscheduler", "etcds://h:1/apscheduler --to etcds://h:1/rota"),
+        ("C:\\jobs.json", '"C:\\jobs.json" --to URL'),
+    ],
+)
+def test_the_command_that_is_told_is_one_for_the_shells_of_all_systems(source, command):
+    assert by_import(source) == f"rota import apscheduler {command}"
+
+
+def test_a_drive_is_no_scheme_of_a_url():
+    for source in ("C:\\no\\jobs.json", "C:/no/jobs.json", "c://no/jobs.json"):
+        with pytest.raises(StoreError, match="neither a file nor a URL"):
+            read_source(source)
 
 
 PIECES = st.sampled_from(

@@ -117,6 +117,39 @@ def test_a_step_does_as_much_as_takes_about_so_long(size, done, took, after):
     assert pace.size == after
 
 
+def sizes(count, cost):
+    """Return how much steps do one after another, if so much takes ``cost(step, done)`` microseconds."""
+    pace, done = Pace(100), []
+    for step in range(count):
+        done.append(pace.size)
+        pace.note(pace.size, cost(step, pace.size))
+    return done
+
+
+def test_steps_become_small_where_each_record_takes_long():
+    assert sizes(9, lambda step, done: 5_000 * done) == [100, 50, 25, 12, 10, 10, 10, 10, 10]
+
+
+@pytest.mark.parametrize("way", [DURATION + 1, 20 * DURATION])
+def test_steps_stay_large_where_the_way_to_the_server_takes_long(way):
+    assert set(sizes(9, lambda step, done: way + 10 * done)) == {100, 50}
+
+
+def test_steps_become_large_again_where_the_machine_was_busy():
+    """What steps take has nothing to do with what they do: ever less by chance, until the smallest one takes long, too."""
+    assert sizes(7, lambda step, done: DURATION * (20, 12, 6, 3, 2, 12, 12)[step]) == [
+        *(100, 50, 25, 12, 10, 10),
+        100,
+    ]
+
+
+def test_a_short_step_ends_what_is_remembered_of_slow_ones():
+    pace = Pace(100)
+    for took in (20 * DURATION, DURATION, 10 * DURATION):
+        pace.note(pace.size, took)
+    assert pace.size == 25
+
+
 def taken_apart(ids, size):
     """Return the steps for a store that has jobs of these ids in quarantine, and as many healthy ones beside each."""
 

@@ -173,9 +173,9 @@ def test_the_days_of_an_icalendar_file_may_be_closed(tmp_path):
     file.write_bytes(ICAL)
     calendar = BusinessCalendar(closed=ical_dates(file, 2026, 2028))
     assert not calendar.is_business_day(date(2026, 7, 1))
-    with pytest.raises(TriggerError, match="no range"):
+    with pytest.raises(TriggerError, match="not a range"):
         ical_dates(ICAL, 2028, 2026)
-    with pytest.raises(TriggerError, match="no iCalendar"):
+    with pytest.raises(TriggerError, match="not an iCalendar file"):
         ical_dates(b"hello", 2026, 2028)
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from rota.core.run import Run
 
+#: Seconds that a process has to record an end once its store is there again.
+GRACE = 5
+
 
 class Plan(NamedTuple):
     """What is to happen with a job: its nominal times (instants, in order), and its limits."""
@@ -30,6 +33,13 @@ class Execution(NamedTuple):
     pid: int
     begin: float
     end: float | None
+
+
+class PutBack(NamedTuple):
+    """When a backup was put in the place of a store, and since when all processes that lived knew that, by the same clock."""
+
+    begin: float
+    known: float
 
 
 class Stretch(NamedTuple):
@@ -68,8 +78,9 @@ def balance(
     runs: Iterable[Run],
     trace: Sequence[str],
     ceased: Mapping[int, float] | None = None,
-    put_back: Sequence[float] = (),
+    put_back: Sequence[PutBack] = (),
     stopped: Collection[int] = (),
+    killed: Mapping[int, float] | None = None,
 ) -> Balance:
     """Check that the ledger adds up.
 
@@ -80,6 +91,7 @@ def balance(
         was away, so that any process may have lost its lease without knowing
     :param put_back: when a backup was put in place of the store: what ended before may be forgotten, and be executed again
     :param stopped: the processes that were killed or suspended, where it is not known since when they had ceased
+    :param killed: when those that were killed were killed
     :raises AssertionError: if a nominal time is in no record or in two, a record does not say what happened, an attempt was
         executed twice, a run was repeated though its process lived, or a job ran more often at once than it may
     """
@@ -87,7 +99,9 @@ def balance(
     for run in runs:
         records[run.job_id].append(run)
     assert set(records) <= set(plans), f"records of jobs that nobody added: {set(records) - set(plans)}"
-    executions = _executions(trace, put_back, {*(ceased or ()), *stopped})
+    stopped = {*(ceased or ()), *(killed or ()), *stopped}
+    killed = killed or {}
+    executions = _executions(trace, put_back, stopped)
     numbers = dict.fromkeys((SUCCEEDED, SKIPPED, LOST), 0)
     repeated = 0
     at_once = {}
@@ -96,13 +110,18 @@ def balance(
         of_job = executions.pop(id, {})
         rightful: list[Stretch] = []
         for record in records[id]:
-            attempts = _remembered(record, of_job.pop(record.nominal, {}), put_back)
+            attempts = _remembered(record, of_job.pop(record.nominal, {}), put_back, killed)
             _compare(record, attempts, plan, ceased)
             numbers[record.status] += record.count
             repeated += max(0, len(attempts) - 1)
             rightful += _rightful(record, attempts, ceased or {})
-        of_job = {nominal: left for nominal, each in of_job.items() if (left := _of_now(each, put_back))}
-        assert not of_job, f"{id} was executed at times of which no record says so: {of_job}"
+        of_job = {
+            nominal: left for nominal, each in of_job.items() if (left := _of_now(each, put_back, killed))
+        }
+        assert not of_job, (
+            f"{id} was executed at times of which no record says so: {of_job} (put back: {put_back}, killed: {killed}; "
+            f"recorded: {records[id]})"
+        )
         at_once[id] = _most_at_once(rightful)
         assert at_once[id] <= plan.max_instances, (
             f"{id} ran {at_once[id]} times at once (max_instances={plan.max_instances}): {sorted(rightful)}"
@@ -119,7 +138,7 @@ def balance(
 
 
 def _executions(
-    trace: Iterable[str], put_back: Sequence[float], stopped: Collection[int]
+    trace: Iterable[str], put_back: Sequence[PutBack], stopped: Collection[int]
 ) -> dict[str, dict[int, dict[int, Execution]]]:
     """Return what was executed, by job id, nominal time and attempt."""
     found: dict[str, dict[int, dict[int, Execution]]] = {}
@@ -137,9 +156,9 @@ def _executions(
         attempts = found.setdefault(id, {}).setdefault(nominal, {})
         if kind == "begin":
             before = attempts.get(attempt)
-            assert before is None or any(before.begin < moment <= time for moment in put_back), (
-                f"attempt {attempt} of {id} at {nominal} was executed twice"
-            )
+            assert before is None or any(
+                before.begin < moment.known and moment.begin <= time for moment in put_back
+            ), f"attempt {attempt} of {id} at {nominal} was executed twice"
             assert before is None or before.end is not None or before.pid in stopped, (
                 f"attempt {attempt} of {id} at {nominal} was executed twice at once"
             )
@@ -150,24 +169,39 @@ def _executions(
 
 
 def _remembered(
-    record: Run, attempts: Mapping[int, Execution], put_back: Sequence[float]
+    record: Run,
+    attempts: Mapping[int, Execution],
+    put_back: Sequence[PutBack],
+    killed: Mapping[int, float],
 ) -> Mapping[int, Execution]:
-    """Return the attempts without those that ended before a backup was put back that does not know of them."""
+    """Return the attempts without those that were over before a backup was put back that does not know of them."""
     if not put_back:
         return attempts
     last = 0 if record.status == SKIPPED else record.attempt
     known = {attempt: execution for attempt, execution in attempts.items() if attempt <= last}
-    return {**known, **_of_now(attempts, put_back)}
+    return {**known, **_of_now(attempts, put_back, killed)}
 
 
-def _of_now(attempts: Mapping[int, Execution], put_back: Sequence[float]) -> dict[int, Execution]:
-    """Return the attempts that had not ended when a backup was put back last."""
-    since = max(put_back, default=0)
+def _of_now(
+    attempts: Mapping[int, Execution], put_back: Sequence[PutBack], killed: Mapping[int, float]
+) -> dict[int, Execution]:
+    """Return the attempts of which somebody must have told since a backup was put back last."""
+    if not put_back:
+        return dict(attempts)
+    last = max(put_back)
     return {
         attempt: execution
         for attempt, execution in attempts.items()
-        if execution.end is None or execution.end > since
+        if (execution.end is None or execution.end > last.begin)
+        and not _died_with_it(execution, last, killed.get(execution.pid))
     }
+
+
+def _died_with_it(execution: Execution, last: PutBack, died: float | None) -> bool:
+    """Whether nobody can tell of an attempt: the store with its claim is gone, and its process died before it told."""
+    if died is None or execution.begin > last.known:
+        return False
+    return execution.end is None or died < max(execution.end, last.known) + GRACE
 
 
 def _partition(id: str, plan: Plan, records: Iterable[Run]) -> None:

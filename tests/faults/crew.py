@@ -20,7 +20,7 @@ from rota.clock import instant
 from rota.core.states import CLAIMED
 from rota.errors import StoreReplacedError
 from rota.schedulers.background import BackgroundScheduler
-from tests.faults.balance import Balance, Plan, balance
+from tests.faults.balance import Balance, Plan, PutBack, balance
 from tests.faults.worker import LEASE
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Crew:
         #: what is to happen
         self.plans: dict[str, Plan] = {}
         #: when a backup was put in place of the store
-        self.put_back: list[float] = []
+        self.put_back: list[PutBack] = []
         #: the jobs that went with the store that was there before
         self.gone: set[str] = set()
         #: whether somebody has damaged what is stored of other jobs: of those nothing is expected here
@@ -85,8 +85,9 @@ class Crew:
         self._substitutes: set[int] = set()
         #: since when processes are dead, or suspended past their leases
         self.ceased: dict[int, float] | None = {}
-        #: the processes that were killed or suspended
+        #: the processes that were killed or suspended, and when they were killed
         self.stopped: set[int] = set()
+        self.killed: dict[int, float] = {}
         self._random = random.Random(seed)
         self.looker = BackgroundScheduler(
             jobstores={"default": url}, timezone="UTC", runs_jobs=False, jobstore_retry_interval=0.5
@@ -164,6 +165,7 @@ class Crew:
         """Kill a worker as nothing can prevent."""
         worker.kill()
         worker.wait(10)
+        self.killed[worker.pid] = time.monotonic()
         if worker in self._starting:
             self._starting.remove(worker)
         self._has_ceased(worker)
@@ -208,7 +210,7 @@ class Crew:
         """Let somebody change what the store is, and wait until all workers know and go on."""
         self.ceased = None
         told, begun = len(self.lines("recovered")), {int(line.split()[4]) for line in self._lines("begin")}
-        self.put_back.append(time.monotonic())
+        begun_at = time.monotonic()
         change()
         # Who was started in the place of another and has done nothing yet may have had no lease there.
         workers = {worker.pid for worker in self.alive} - (self._substitutes - begun)
@@ -217,6 +219,7 @@ class Crew:
             return {int(line.split()[4]) for line in self._lines("recovered")[told:]} >= workers
 
         wait_until(know, "all workers to know, and to go on", seconds)
+        self.put_back.append(PutBack(begun_at, time.monotonic()))
         wait_until(lambda: self.looker.get_jobs() is not None, "the store to be open")
 
     # -- jobs ----------------------------------------------------------------------------------------------------
@@ -356,7 +359,7 @@ class Crew:
             if line.split()[1] not in self.gone and tuple(line.split()[1:5]) not in lost
         ]
         runs = [run for run in self.runs() if not self.is_damaged or run.job_id in self.plans]
-        return balance(self.plans, runs, trace, ceased, self.put_back, self.stopped)
+        return balance(self.plans, runs, trace, ceased, self.put_back, self.stopped, self.killed)
 
     def _left(self) -> bool:
         """Whether jobs are not over, or runs have not ended."""

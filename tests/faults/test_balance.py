@@ -8,7 +8,7 @@ import pytest
 
 from rota.core.run import Run
 from rota.core.states import CLAIMED, LOST, SKIPPED, SUCCEEDED
-from tests.faults.balance import Plan, balance
+from tests.faults.balance import Plan, PutBack, balance
 
 PLANS = {"job": Plan([10, 20, 30, 40], max_instances=1)}
 
@@ -93,21 +93,25 @@ AGAIN = [begin(40, pid=2, at=60), end(40, pid=2, at=61)]
 
 
 def test_what_ended_before_a_backup_was_put_back_may_be_executed_again() -> None:
-    assert balance(PLANS, RUNS, [*TRACE, *AGAIN], None, [50.0]).executions == 3
+    assert balance(PLANS, RUNS, [*TRACE, *AGAIN], None, [PutBack(50.0, 50.0)]).executions == 3
     forgotten = [*whole(10), *whole(20), *whole(40)]
-    assert balance(PLANS, RUNS, forgotten, None, [30.0]).skipped == 2
+    assert balance(PLANS, RUNS, forgotten, None, [PutBack(30.0, 30.0)]).skipped == 2
 
 
 @pytest.mark.parametrize(
     ("trace", "put_back", "message"),
     [
-        ([*TRACE, *AGAIN], [70.0], "was executed twice"),
-        ([*whole(10), begin(40), *AGAIN, end(40, at=62)], [50.0], "was executed twice at once"),
-        ([*whole(10), *whole(20), *whole(40)], [22.0], "was executed"),
+        ([*TRACE, *AGAIN], [PutBack(70.0, 70.0)], "was executed twice"),
+        (
+            [*whole(10), begin(40), *AGAIN, end(40, at=62)],
+            [PutBack(50.0, 50.0)],
+            "was executed twice at once",
+        ),
+        ([*whole(10), *whole(20), *whole(40)], [PutBack(22.0, 22.0)], "was executed"),
     ],
 )
 def test_a_backup_that_was_put_back_excuses_nothing_else(
-    trace: list[str], put_back: list[float], message: str
+    trace: list[str], put_back: list[PutBack], message: str
 ) -> None:
     with pytest.raises(AssertionError, match=message):
         balance(PLANS, RUNS, trace, None, put_back)
@@ -115,6 +119,55 @@ def test_a_backup_that_was_put_back_excuses_nothing_else(
 
 def test_what_a_killed_process_had_in_hand_may_be_executed_anew_after_a_backup_was_put_back() -> None:
     trace = [*whole(10), begin(40, pid=7), *AGAIN]
-    assert balance(PLANS, RUNS, trace, None, [50.0], stopped={7}).executions == 3
+    assert balance(PLANS, RUNS, trace, None, [PutBack(50.0, 50.0)], stopped={7}).executions == 3
     with pytest.raises(AssertionError, match="was executed twice at once"):
-        balance(PLANS, RUNS, trace, None, [50.0])
+        balance(PLANS, RUNS, trace, None, [PutBack(50.0, 50.0)])
+
+
+#: put back at 35, known to all at 38
+BACKUP = [PutBack(35, 38)]
+
+
+@pytest.mark.parametrize(
+    ("left", "killed"),
+    [
+        ([begin(30, pid=7)], {7: 31}),
+        ([begin(30, pid=7), begin(30, 2, pid=8, at=33)], {7: 31, 8: 34}),
+        ([begin(30, pid=7, at=36), end(30, pid=7, at=37)], {7: 39}),
+    ],
+    ids=["killed before", "twice", "killed before it could tell"],
+)
+def test_what_died_with_its_process_is_forgotten_with_the_store_in_which_it_was_claimed(
+    left: list[str], killed: dict[int, float]
+) -> None:
+    assert balance(PLANS, RUNS, [*TRACE, *left], None, BACKUP, killed=killed).skipped == 2
+
+
+@pytest.mark.parametrize(
+    ("left", "killed", "put_back"),
+    [
+        ([begin(30, pid=7)], {7: 31}, []),
+        ([begin(30, pid=7)], {}, BACKUP),
+        ([begin(30, pid=7, at=39)], {7: 40}, BACKUP),
+        ([begin(30, pid=7, at=36), end(30, pid=7, at=37)], {7: 44}, BACKUP),
+    ],
+    ids=["no backup", "not killed", "claimed in what is there now", "lived long enough to tell"],
+)
+def test_what_somebody_could_tell_of_is_not_forgotten(
+    left: list[str], killed: dict[int, float], put_back: list[PutBack]
+) -> None:
+    with pytest.raises(AssertionError, match="at times of which no record says so"):
+        balance(PLANS, RUNS, [*TRACE, *left], None, put_back, killed=killed)
+
+
+def test_what_was_claimed_before_all_knew_of_the_backup_may_be_executed_again() -> None:
+    trace = [*TRACE, begin(40, pid=2, at=53), end(40, pid=2, at=54)]
+    for known in (40.5, 52):
+        assert balance(PLANS, RUNS, trace, None, [PutBack(39, known)]).executions == 3
+    with pytest.raises(AssertionError, match="was executed twice"):
+        balance(PLANS, RUNS, trace, None, [PutBack(38, 39)])
+
+
+def test_what_died_with_its_process_may_be_executed_anew() -> None:
+    anew = [*whole(10), begin(40, pid=7), begin(40, 2, pid=8, at=44), *AGAIN]
+    assert balance(PLANS, RUNS, anew, None, [PutBack(50, 50)], killed={7: 42, 8: 45}).succeeded == 2

@@ -257,6 +257,29 @@ def test_a_loop_that_ends_before_its_scheduler_ends_the_runs_on_it(caplog):
     assert [run.status for run in scheduler.get_runs("long")] == ["cancelled"]
 
 
+@pytest.mark.parametrize("is_closed", [True, False], ids=["closed", "stopped"])
+@pytest.mark.parametrize("goes_on", [True, False], ids=["under way", "ended in the last turn"])
+def test_what_a_loop_leaves_behind_is_recorded_by_a_shutdown_after_it(is_closed, goes_on):
+    loop = asyncio.new_event_loop()
+    scheduler = AsyncIOScheduler(event_loop=loop)
+
+    async def work():
+        loop.stop()  # its task's callback comes in the next turn
+        if goes_on:
+            await asyncio.Event().wait()
+
+    scheduler.add_job(work, id="work")
+    scheduler.start()
+    loop.run_forever()
+    if is_closed:
+        loop.close()
+    try:
+        scheduler.shutdown()  # does not wait for ever
+        assert [run.status for run in scheduler.get_runs("work")] == ["cancelled" if goes_on else "succeeded"]
+    finally:
+        loop.close()
+
+
 def test_context_variables_of_the_caller_do_not_reach_the_jobs_of_others():
     from rota.executors.base import current_run
 

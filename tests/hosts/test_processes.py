@@ -101,7 +101,10 @@ def test_a_program_ends_by_itself_and_its_runs_get_a_moment_to_end():
         begun = threading.Event()
         def work():
             begun.set()
-            time.sleep(0.3)
+            for _ in range(20_000):
+                if not threading.main_thread().is_alive():
+                    break
+                time.sleep(0.001)
             print("ended", flush=True)
         scheduler.add_listener(lambda event: print("recorded", flush=True), 2**12)
         scheduler.start()
@@ -122,7 +125,10 @@ def test_a_shutdown_that_nobody_waited_for_has_the_same_moment():
         begun = threading.Event()
         def work():
             begun.set()
-            time.sleep(0.3)
+            for _ in range(20_000):
+                if not threading.main_thread().is_alive():
+                    break
+                time.sleep(0.001)
             print("ended", flush=True)
         scheduler.add_listener(lambda event: print("recorded", flush=True), 2**12)
         scheduler.start()

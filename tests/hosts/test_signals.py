@@ -22,7 +22,10 @@ scheduler = BlockingScheduler()
 begun = threading.Event()
 def work():
     print("begun", flush=True)
-    time.sleep(0.4)
+    for _ in range(20_000):  # until the signal has stopped the scheduler, which waits for this
+        if not scheduler.running:
+            break
+        time.sleep(0.001)
     print("ended", flush=True)
 def stubborn():
     print("begun", flush=True)

@@ -86,6 +86,32 @@ def test_a_program_on_the_main_thread_s_reactor():
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "ran\nover 0\n", "")
 
 
+LEFT_BEHIND = """
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from rota.schedulers.twisted import TwistedScheduler
+
+scheduler = TwistedScheduler()
+
+async def work():
+    reactor.callLater(0, reactor.stop)
+    await Deferred()
+
+scheduler.add_job(work, id="work")
+scheduler.start()
+reactor.run()
+scheduler.shutdown()
+print([run.status for run in scheduler.get_runs("work")])
+"""
+
+
+def test_what_the_reactor_leaves_behind_is_recorded_by_a_shutdown_after_it():
+    ended = subprocess.run(
+        [sys.executable, "-c", LEFT_BEHIND], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "['cancelled']\n", "")
+
+
 def test_without_twisted_the_extra_is_named(monkeypatch):
     for name in ("twisted", "twisted.internet", "twisted.internet.defer"):
         monkeypatch.setitem(sys.modules, name, None)

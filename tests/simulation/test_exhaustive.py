@@ -23,17 +23,20 @@ SEEDS = 3000
 NEAR = {"R5": 750, "counters": 2430}
 
 
+@pytest.mark.slow
 def test_up_to_a_depth_nothing_that_can_happen_is_wrong():
     result = search(DEPTH)
     assert result.violation is None
     assert result.states > 30_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", list(MUTANTS))
 def test_a_rule_that_is_taken_out_is_missed_by_the_search(rule):
     assert search(MISSED, MUTANTS[rule]).violation is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", list(MUTANTS))
 def test_a_rule_that_is_taken_out_is_missed_by_the_seeds(rule):
     for seed in range(NEAR.get(rule, 0), SEEDS):

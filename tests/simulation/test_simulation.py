@@ -47,27 +47,32 @@ def check(store, seeds):
     return counts
 
 
+@pytest.mark.seeds
 @pytest.mark.parametrize("part", range(PARTS))
 def test_several_nodes_on_one_database_lose_nothing_and_double_nothing(part):
     need("sqlalchemy", "sql")
     check("sqlite", seeds_of("sqlite", part))
 
 
+@pytest.mark.seeds
 @pytest.mark.parametrize("part", range(PARTS))
 def test_several_nodes_on_one_tree_of_keys_lose_nothing_and_double_nothing(part):
     check("tree", seeds_of("tree", part))
 
 
+@pytest.mark.seeds
 @pytest.mark.parametrize("part", range(PARTS))
 def test_one_node_in_memory_loses_nothing_and_doubles_nothing(part):
     check("memory", seeds_of("memory", part))
 
 
+@pytest.mark.seeds
 @pytest.mark.parametrize("part", range(PARTS))
 def test_several_nodes_whose_transactions_overlap_lose_nothing_and_double_nothing(part):
     check("snapshots", seeds_of("snapshots", part))
 
 
+@pytest.mark.seeds
 @pytest.mark.parametrize("part", range(PARTS))
 def test_several_nodes_on_a_server_with_a_clock_of_its_own_lose_nothing_and_double_nothing(part):
     check("server-clock", seeds_of("server-clock", part))

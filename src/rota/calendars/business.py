@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any
 
-#: How many days without a business day are looked at before it counts as none.
+#: After how many days without a business day the search gives up.
 SEARCH_DAYS = 1000
 
 #: The roll conventions, and the names by which markets know the same.
@@ -42,12 +42,12 @@ class BusinessCalendar:
         holiday (needs ``rota[holidays]``)
     :param market: code of a market (``"NYSE"``, ``"ECB"``), or several: closed where any of them is (needs ``rota[holidays]``)
     :param weekend: days of the week (``"sat,sun"``; ``"fri,sat"``; ``()`` for none)
-    :param closed: dates or ISO strings: more days that are closed
+    :param closed: dates or ISO strings: further days that are closed
     :param open: dates or ISO strings: days that are business days whatever else is said
     :raises TriggerError: if a name or a date is not known
     :raises MissingExtraError: (an ``ImportError``) if holidays are asked for and ``holidays`` is not installed
 
-    Names are stored, not the dates behind them: an update of ``holidays`` brings what legislators have changed.
+    Names are stored, not the dates behind them: an update of ``holidays`` brings later changes of the law.
     """
 
     __slots__ = ("_closed", "_known", "_open", "_weekend", "countries", "markets")
@@ -213,7 +213,7 @@ def ical_dates(source: str | bytes | PathLike[str], first_year: int, last_year: 
     :param source: path of the file, or its content as bytes
     :param first_year: the first year that is wanted
     :param last_year: the last one
-    :raises TriggerError: if the file is no iCalendar, or the years make no range
+    :raises TriggerError: if the file is not an iCalendar file, or the years are not a range
     :raises MissingExtraError: (an ``ImportError``) if a library is not installed
     """
     from .ical import dates_of  # import time

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 def dates_of(source: str | bytes | PathLike[str], first_year: int, last_year: int) -> list[date]:
     """Return the days of all-day events; see :func:`rota.calendars.ical_dates`."""
     if not 1970 <= first_year <= last_year <= 9000:
-        raise TriggerError(f"the years {first_year} to {last_year} are no range within 1970 to 9000")
+        raise TriggerError(f"the years {first_year} to {last_year} are not a range within 1970 to 9000")
     content = source if isinstance(source, bytes) else Path(source).read_bytes()
     try:
         calendar = Calendar.from_ical(content)
     except ValueError as exc:
         shown = "the content" if isinstance(source, bytes) else str(source)
-        raise TriggerError(f"{shown} is no iCalendar: {exc}") from None
+        raise TriggerError(f"{shown} is not an iCalendar file: {exc}") from None
     first, last = date(first_year, 1, 1), date(last_year, 12, 31)
     events: list[Any] = [event for event in calendar.walk("VEVENT") if _is_day(event.get("DTSTART"))]
     moved = {
@@ -57,7 +57,7 @@ def _is_day(value: Any) -> bool:
 
 
 def _length(event: Any) -> int:
-    """Return how many days an event lasts; RFC 5545 3.6.1: one, if nothing says so."""
+    """Return how many days an event lasts; RFC 5545 3.6.1: one, unless the event says otherwise."""
     start: date = event["DTSTART"].dt
     if _is_day(event.get("DTEND")):
         end: date = event["DTEND"].dt

@@ -347,7 +347,7 @@ def _chosen_periods(
 
 
 def _at_positions(within: Sequence[int], positions: Iterable[int]) -> Sequence[int]:
-    """Return what stands at some positions (BYSETPOS), counted from 1, or from -1 at the end."""
+    """Return the items at some positions (BYSETPOS), counted from 1, or from -1 at the end."""
     size = len(within)
     places = {place - 1 if place > 0 else size + place for place in positions}
     return tuple(second for place, second in enumerate(within) if place in places)

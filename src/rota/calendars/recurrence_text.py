@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FREQUENCIES = ("SECONDLY", "MINUTELY", "HOURLY", "DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
-#: least and greatest number of the parts that are lists of numbers; those that may be negative have no zero
+#: least and greatest number in the parts that are lists of numbers; where they may be negative, zero is excluded
 NUMBERS = {
     "BYSECOND": (0, 59),
     "BYMINUTE": (0, 59),
@@ -62,7 +62,7 @@ class Recurrence:
         self.without_days: set[date] = set()
 
     def lines(self) -> Sequence[str]:
-        """Return the lines but DTSTART, in one form whatever they were written like."""
+        """Return the lines except DTSTART, in one form, however they were written."""
         found = []
         for rule, until in self.rules:
             found.append(f"RRULE:{rule}" + ("" if until is None else f";UNTIL={_text(until)}"))
@@ -132,7 +132,7 @@ def _read_line(line: str, found: Recurrence) -> None:
 
 
 def _check_numbers(found: Recurrence) -> None:
-    """Refuse a text as soon as it has too many rules or dates; of a line with too many no more is read than shows it."""
+    """Refuse a text as soon as it has too many rules or dates; no more of a line is read than shows it."""
     for name, many, most in (
         ("RRULE", len(found.rules), MOST_RULES),
         ("RDATE", len(found.dates), MOST_DATES),
@@ -170,7 +170,8 @@ def _read_time(name: str, text: str, zone: tzinfo | None, is_date: bool) -> date
         clock = datetime.strptime(shape[2], "%H%M%S").time()
     except ValueError:
         raise TriggerError(
-            f"{name}: {text!r} is no {'date' if is_date else 'time'}; write YYYYMMDD{'' if is_date else 'THHMMSS, with Z for UTC'}"
+            f"{name}: {text!r} is not a {'date' if is_date else 'time'}; "
+            f"write YYYYMMDD{'' if is_date else 'THHMMSS, with Z for UTC'}"
         ) from None
     return datetime.combine(day, clock, UTC if shape[3] else zone)
 
@@ -243,7 +244,7 @@ def _check_days(text: str, frequency: str, with_weeks: bool) -> None:
     for item in text.split(","):
         shape = _DAY.fullmatch(item)
         if shape is None:
-            raise TriggerError(f"RRULE: BYDAY: {item!r} is no day such as MO, 2TU or -1FR")
+            raise TriggerError(f"RRULE: BYDAY: {item!r} is not a day such as MO, 2TU or -1FR")
         if shape[1] is None:
             continue
         if frequency not in ("MONTHLY", "YEARLY") or with_weeks:

@@ -68,7 +68,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if message and context is not None:
             note(f"see: {context.command_path} --help")
         code = exc.exit_code
-    except BrokenPipeError:  # the reader of a pipe went away, and nobody wants to hear about it
+    except BrokenPipeError:  # the reader of a pipe has gone; nobody needs an error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (CliError, RotaError, OSError) as exc:
@@ -136,11 +136,11 @@ def _run(
         typer.Option(
             "--log-level",
             metavar="LEVEL",
-            help="Log of Rota: debug, info, warning, error or critical (what the program sets, else warning).",
+            help="Level of Rota's log: debug, info, warning, error or critical (as the program sets it, or warning).",
         ),
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option("--for", metavar="SECONDS", min=0, help="Stop after so much time.")
+        float | None, typer.Option("--for", metavar="SECONDS", min=0, help="Stop after this time.")
     ] = None,
 ) -> int:
     """Run a scheduler, or the commands of a crontab file, in the foreground.
@@ -152,7 +152,7 @@ def _run(
     """
     from .running import run_target  # import time
 
-    # The environment names the store to look into; which one a program uses is its own affair.
+    # The environment names the store to look into; which one a program uses is up to the program.
     store = jobstore or (_Options.store if _Options.store_is_meant else None)
     if store is None and (table or _Options.table):
         raise CliError("--table is the name of a table in the store of --jobstore; give its URL, too", 2)
@@ -181,7 +181,7 @@ def _jobs(
         ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many (all).")
+        int | None, typer.Option("--limit", "-n", metavar="N", min=1, help="At most this many (all).")
     ] = None,
     offset: Offset = 0,
     table: Table = None,
@@ -208,13 +208,13 @@ def _runs(
             help="Only runs that are claimed, succeeded, failed, missed, … (repeatable).",
         ),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most this many.")] = 50,
     offset: Offset = 0,
     table: Table = None,
     timezone: Zone = None,
     json: Json = False,
 ) -> None:
-    """List what became of the jobs' times, newest first: each one ran, or it says why not."""
+    """List how the jobs' scheduled times ended, newest first: each one ran, or it says why not."""
     from .stores import show_runs  # import time
 
     show_runs(
@@ -249,7 +249,7 @@ def _pause(
 def _resume(
     job: JobId, jobstore: Store = None, table: Table = None, timezone: Zone = None, json: Json = False
 ) -> None:
-    """Go on with a job's schedule from now; also lets it out of quarantine."""
+    """Resume a job's schedule from now on; also ends its quarantine."""
     _change("resume", job, jobstore, table, timezone, json)
 
 
@@ -298,7 +298,7 @@ def _next(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Tell the next times of a trigger: a crontab expression, or a trigger's name and its arguments."""
+    """Show the next times of a trigger: a crontab expression, or a trigger's name and its arguments."""
     from .next_times import show_next  # import time
 
     show_next(trigger, count, timezone, start, json)
@@ -334,7 +334,8 @@ def _import_apscheduler(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="sqlite:///…, postgresql://…, redis://…, mongodb://…/database, or a file of export_jobs().",
+            help="sqlite:///…, postgresql://…, redis://…, mongodb://…/database, etcd://…, zookeeper://…, "
+            "or a file of export_jobs().",
         ),
     ],
     to: Annotated[
@@ -344,7 +345,7 @@ def _import_apscheduler(
     table: Table = None,
     name: Annotated[
         str | None,
-        typer.Option("--name", metavar="NAME", help="Table, key or collection of the source's jobs."),
+        typer.Option("--name", metavar="NAME", help="Table, key, collection or path of the source's jobs."),
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace jobs that are in the store and differ.")

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from ..schedulers.base import BaseScheduler
     from ..triggers.base import BaseTrigger
 
-#: Assignments that say something to cron itself and are no business of ours.
+#: Assignments that are meant for cron itself and have no effect here.
 _IGNORED = {"MAILTO": "output goes to the ledger, not into mail", "MAILFROM": "no mail is sent"}
 
 
 class Crontab:
     """What a crontab file says.
 
-    :ivar str name: the file's name; jobs in a store are known to be of this crontab by it
+    :ivar str name: the file's name; it marks the jobs in a store as this crontab's
     :ivar list[str] notes: what the user should know: assignments that have no effect here, lines that never run
     """
 
@@ -120,7 +120,7 @@ def _notes(path: Path, lines: list[CrontabEntry]) -> list[str]:
             text = "TZ is for the commands only, as with cron; CRON_TZ is the zone of the times"
             notes.add((line.settings_at["TZ"], text))
         if line.never:
-            notes.add((line.number, f"no date is ever {line.schedule!r}: {line.id} does not run by itself"))
+            notes.add((line.number, f"no date matches {line.schedule!r}: {line.id} does not run by itself"))
     return [f"{path}:{number}: {text}" for number, text in sorted(notes)]
 
 

@@ -13,7 +13,7 @@ _STYLE = re.compile("\x1b\\[[0-9;:]*m")
 
 
 def escaped(text: str) -> str:
-    """Return a text on one line, in which control characters, bidirectional overrides and all else that shows nothing are escapes.
+    """Return a text on one line; control characters, bidirectional overrides and whatever else is invisible become escapes.
 
     They would clear the screen, change the title of the window, or let a name look like another one.
     """

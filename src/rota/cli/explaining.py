@@ -1,6 +1,6 @@
 """``rota explain``: what a trigger means, when it comes next, and what changes of the clocks do to it.
 
-Pure but for printing.
+Pure, apart from printing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Tables of the live view: which columns give way on a narrow terminal, in which order.
 
-Pure but for Rich's tables.
+Pure, apart from Rich's tables.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Way:
 def fitted(widths: Sequence[int], ways: Sequence[Way], total: int) -> list[int]:
     """Return the widths of columns in a total width; 0: the column is left out.
 
-    :param widths: the widths that they would like
+    :param widths: the widths that their contents need
     :param ways: what gives way, the first one first
     """
     found = list(widths)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..schedulers.base import BaseScheduler
     from .reports import Report
 
-#: How often a drain looks whether runs are under way (seconds).
+#: How often a drain checks whether runs are under way (seconds).
 _LOOK = 0.1
 #: How often a wait in the main thread lets signal handlers run, where the wait itself does not (seconds).
 _SLICE = 0.5
@@ -38,7 +38,7 @@ class Foreground:
 
     :param scheduler: the scheduler; it may be running already
     :param report: what is shown
-    :param seconds: stop after so much time, None: run until a signal comes
+    :param seconds: stop after this time; None: run until a signal comes
     """
 
     def __init__(self, scheduler: BaseScheduler, report: Report, seconds: float | None = None) -> None:
@@ -113,7 +113,7 @@ class Foreground:
             self._stop.wait(self._seconds)
             if self.scheduler.running:
                 self._drain()
-        except BaseException as exc:  # it is the main thread's to report
+        except BaseException as exc:  # the main thread reports it
             self._error = exc
         finally:
             self._ended.set()

@@ -112,7 +112,7 @@ def _agreed() -> bool:
 
 @contextmanager
 def _progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Show on a terminal how many jobs are done; gives the function that is told."""
+    """Show on a terminal how many jobs are done; yields the function that is called with the number."""
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield lambda count: None
         return
@@ -175,7 +175,7 @@ def _show_jobs(plan: ImportPlan, zone: tzinfo) -> None:
 
 
 def _show_groups(plan: ImportPlan) -> None:
-    """Print how many jobs of which callable come to what, the most numerous first."""
+    """Print how many jobs of each callable get which action, the largest groups first."""
     groups = Counter((job.action, job.func or "") for job in plan)
     examples: dict[tuple[str, str], str] = {}
     for job in plan:

@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 #: How often the view is drawn (seconds), and how many times longer it rests than a look at the scheduler took.
 _PERIOD = 0.5
 _REST = 20
-#: Most jobs of which the last outcome is remembered.
+#: Of how many jobs, at most, the last outcome is remembered.
 _REMEMBERED = 1000
 #: How many of the last printed lines are shown.
 _LINES = 4
-#: How a run ends that went wrong.
+#: The outcomes of runs that went wrong.
 _BAD = (FAILED, TIMED_OUT, LOST)
 #: Columns of the tables.
 AT, JOB, TRIGGER, LAST = 1, 2, 3, 4
@@ -138,7 +138,7 @@ class LiveReport(Report):
                 pass
 
     def settle(self) -> None:
-        """Draw once more: the outcomes of the runs that were waited for are in."""
+        """Draw once more, with the outcomes of the runs that the drain has waited for."""
         self._look()
 
     def _draw(self) -> None:

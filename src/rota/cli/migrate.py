@@ -6,16 +6,16 @@ Finds, reads and writes files; what becomes of them is decided by :mod:`rota.imp
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
-from difflib import unified_diff
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RotaError
-from ..importers.programs import Remark, migrated
+from ..importers.programs import Remark, diff, migrated
+from ..importers.programs.paths import identity, is_passed_over
 from ..importers.sources import read_source
+from ..jobstores.earlier import by_import
 from ..masking import masked, without_secrets
 from .escaping import escaped
 from .output import CliError, note, print_json, say
@@ -25,12 +25,7 @@ if TYPE_CHECKING:
 
     from ..importers.programs import Migrated
 
-#: Folders with files of others, or with none that anybody wrote.
-_SKIPPED = frozenset(
-    (".git", ".hg", ".svn", ".tox", ".nox", ".eggs", "node_modules", "site-packages", "__pycache__")
-)
-_CACHE = re.compile(r"\..*_cache|.*\.egg-info")
-_NAMESAKE = "a module of this project has the name of a package; see which of the two its imports mean"
+_NAMESAKE = "a module of this project has the name of a package; check which of the two its imports mean"
 _NAMES = ("apscheduler", "rota")
 #: How many lines with the word that were left are shown, unless all are asked for.
 _SHOWN = 10
@@ -73,21 +68,22 @@ def migrate(
 
 def _look(paths: Sequence[str]) -> _Found:
     found = _Found()
-    seen: set[Path] = set()
+    seen: set[object] = set()
     for path in map(Path, paths):
         if not path.exists():
             raise CliError(f"there is no file or folder {path}")
         single = [Path(os.path.realpath(path)) if path.is_symlink() else path]
         for file in single if path.is_file() else _files(path, found):
-            if (real := Path(os.path.realpath(file))) in seen:
-                continue
-            seen.add(real)
             try:
+                file_id = identity(os.path.realpath(file), file.stat())
+                if file_id in seen:
+                    continue
+                seen.add(file_id)
                 data = file.read_bytes()
             except OSError as exc:
                 found.remarks.append((file, Remark(1, "look", f"it cannot be read: {exc.strerror}")))
                 continue
-            result = migrated(str(file), data)
+            result = migrated(file, data)
             found.remarks += [(file, remark) for remark in result.remarks]
             if result.edits:
                 found.changed.append((file, data, result))
@@ -104,9 +100,7 @@ def _files(folder: Path, found: _Found) -> Iterator[Path]:
                 found.namesakes.append(Path(place, "__init__.py"))
         found.namesakes += [Path(place, f"{name}.py") for name in _NAMES if f"{name}.py" in files]
         folders[:] = sorted(
-            name
-            for name in folders
-            if name not in _SKIPPED and not _CACHE.fullmatch(name) and not _is_environment(Path(place, name))
+            name for name in folders if not is_passed_over(name) and not _is_environment(Path(place, name))
         )
         for name in sorted(files):
             path = Path(place, name)
@@ -140,16 +134,6 @@ def _written(path: Path, before: bytes, result: Migrated, remarks: list[tuple[Pa
     return True
 
 
-def _diff(path: Path, before: bytes, result: Migrated) -> str:
-    old, new = (_lines(data) for data in (before, result.data))
-    name = path.as_posix()
-    return "\n".join(unified_diff(old, new, f"a/{name}", f"b/{name}", lineterm=""))
-
-
-def _lines(data: bytes) -> list[str]:
-    return re.split(r"\r\n|\r|\n", data.decode("utf-8-sig", "replace").removesuffix("\n"))
-
-
 # -- stored jobs ---------------------------------------------------------------------------------------------------
 
 
@@ -158,7 +142,7 @@ def _held(url: str) -> dict[str, Any]:
     held: dict[str, Any] = {"url": masked(url), "jobs": None, "problem": None, "command": None}
     try:
         held["jobs"] = sum(1 for _ in read_source(url))
-        held["command"] = f"rota import apscheduler {held['url']} --to {held['url']}"
+        held["command"] = by_import(held["url"])
     except RotaError as exc:
         held["problem"] = without_secrets(str(exc), url)
     return held
@@ -172,7 +156,7 @@ def _print_as_json(found: _Found, held: list[dict[str, Any]], written: bool) -> 
         {
             "written": written,
             "files": [
-                {"path": str(path), "changes": len(result.edits), "diff": _diff(path, before, result)}
+                {"path": str(path), "changes": len(result.edits), "diff": diff(path, result)}
                 for path, before, result in found.changed
             ],
             "remarks": [
@@ -185,8 +169,8 @@ def _print_as_json(found: _Found, held: list[dict[str, Any]], written: bool) -> 
 
 
 def _print(found: _Found, held: list[dict[str, Any]], dry_run: bool, show_all: bool) -> None:
-    for path, before, result in found.changed:
-        say(_escaped(_diff(path, before, result)))
+    for path, _, result in found.changed:
+        say(_escaped(diff(path, result)))
     places = sum(len(result.edits) for _, _, result in found.changed)
     nothing = "nothing was changed" if found.remarks else "there is nothing to change"
     count = f"{_counted(places, 'place')} in {_counted(len(found.changed), 'file')}"
@@ -243,5 +227,5 @@ def _counted(number: int, what: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return a diff in characters that a terminal only shows; its lines stay."""
+    """Return a diff in printable characters; its line breaks stay."""
     return "\n".join(escaped(line) for line in text.split("\n"))

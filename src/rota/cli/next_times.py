@@ -1,6 +1,6 @@
 """``rota next``: reads a trigger from one word and tells its next times.
 
-Pure but for printing.
+Pure, apart from printing.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _start(text: str, zone: tzinfo) -> int:
     try:
         when: datetime | None = datetime.fromisoformat(text)
     except ValueError:
-        raise CliError(f"--from: {text!r} is no ISO 8601 time; write 2026-12-24T18:00:00", 2) from None
+        raise CliError(f"--from: {text!r} is not an ISO 8601 time; write 2026-12-24T18:00:00", 2) from None
     when = convert_to_datetime(when, zone, "--from")
     assert when is not None
     return instant(when)

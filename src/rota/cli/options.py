@@ -46,7 +46,7 @@ Zone = Annotated[
         "--timezone", "--tz", metavar="ZONE", help="Zone for times, such as Europe/Berlin (the local one)."
     ),
 ]
-Offset = Annotated[int, typer.Option("--offset", metavar="N", min=0, help="Leave out so many first.")]
+Offset = Annotated[int, typer.Option("--offset", metavar="N", min=0, help="Skip this many first.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
 

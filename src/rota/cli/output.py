@@ -208,7 +208,7 @@ def _rough(seconds: int) -> str:
 
 
 def trigger_text(trigger: object, zone: tzinfo | None = None) -> str:
-    """Return a trigger in few words: ``cron minute=*/5``, ``every 5 s``, ``cron hour=3 Europe/Berlin``.
+    """Return a trigger in a few words: ``cron minute=*/5``, ``every 5 s``, ``cron hour=3 Europe/Berlin``.
 
     :param zone: the zone in which times are shown; that of the trigger's wall times is named if it is another one
     """
@@ -239,7 +239,7 @@ def zone_name(zone: tzinfo) -> str:
 
 
 def one_line(text: str, limit: int = 0) -> str:
-    """Return a text on one line, in characters that a terminal only shows, cut to ``limit`` characters if that is not 0."""
+    """Return a text on one line, in printable characters, cut to ``limit`` characters if that is not 0."""
     joined = escaped(" ".join(text.split()))
     return joined if not limit or len(joined) <= limit else joined[: limit - 1] + "…"
 

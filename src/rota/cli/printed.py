@@ -82,7 +82,7 @@ class _Stream(io.TextIOBase):
         return len(text)
 
     def finish(self) -> None:
-        """Keep a last line that had no end."""
+        """Keep a last line that was not ended."""
         if self._open:
             self.write("\n")
 
@@ -95,7 +95,7 @@ class _Stream(io.TextIOBase):
 
     @property
     def buffer(self) -> Any:
-        """What takes bytes; they go to the terminal at once."""
+        """The stream for bytes, which go to the terminal at once."""
         return self.real.buffer
 
     @property

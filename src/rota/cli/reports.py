@@ -83,20 +83,20 @@ class Report:
             scheduler.add_listener(self.listen, self.mask)
 
     def begin(self) -> None:
-        """The scheduler runs."""
+        """Take note that the scheduler runs now."""
 
     def note(self, text: str) -> None:
         """Tell something about the program itself, such as that it drains."""
         note(text)
 
     def settle(self) -> None:
-        """All runs have ended; the scheduler is about to close."""
+        """Take note that all runs have ended, and the scheduler is about to close."""
 
     def end(self) -> None:
-        """Nothing comes any more."""
+        """Take note that nothing more will come."""
 
     def abandon(self) -> None:
-        """The process ends at once; called in a signal handler."""
+        """Take note that the process ends at once; called in a signal handler."""
 
     def listen(self, event: Any) -> None:
         """Take an event of the scheduler."""

@@ -105,7 +105,7 @@ def _of_crontab(
     path: Path, system: bool, jobstore: str | None, tablename: str, zone: tzinfo | None
 ) -> tuple[BaseScheduler, Callable[[Report], None]]:
     crontab = Crontab(path, system)
-    crontab.jobs(zone)  # faults of the file come before anything is started
+    crontab.jobs(zone)  # errors in the file are told before anything is started
     options: dict[str, Any] = {"executors": {"default": ThreadPoolExecutor(_COMMANDS)}}
     if jobstore is not None:
         options["jobstores"] = {"default": make_store(jobstore, tablename)}
@@ -144,7 +144,7 @@ def _can_draw() -> bool:
 
 
 def _place(exc: BaseException) -> str:
-    """Return where in the user's file an exception arose: the innermost frame that is no importlib's."""
+    """Return where in the user's file an exception arose: the innermost frame outside importlib."""
     place = ""
     traceback = exc.__traceback__
     while traceback is not None:

@@ -1,7 +1,6 @@
 """Commands on a job store: list jobs and runs, pause, resume, remove, and ask for a run now.
 
-It opens the store of other processes as their guest: no pass is made, so no job is claimed, healed or run, and no code of jobs is
-imported.
+It opens a store that other processes run, and makes no pass: no job is claimed, healed or run, and no code of jobs is imported.
 """
 
 from __future__ import annotations
@@ -51,12 +50,12 @@ _SQLITE = re.compile(r"sqlite(?:\+\w+)?:///([^?]+)(\?.*)?")
 _FORMAT = JobFormat(imports=False)
 _FROM_ENVIRONMENT: list[str] = []
 DEFAULT_TABLE = "rota_jobs"
-#: the forms of the ids that are made for jobs that were given none, and for lines of crontab files
+#: the forms of ids that were made: for jobs that were given none, and for lines of crontab files
 RANDOM_ID = re.compile("[0-9a-f]{32}")
 _ID_OF_LINE = re.compile(r".+-[0-9a-f]{8}(-\d+)?")
 #: what the jobs of crontab files call
 RUN_COMMAND = "rota.commands:run_command"
-#: Among how many jobs the one is looked for that was meant by a wrong id.
+#: How many jobs are searched for a suggestion when there is no job of an id.
 _SUGGESTED = 1000
 
 
@@ -85,14 +84,15 @@ def make_store(
 ) -> BaseJobStore:
     """Return the job store at a URL.
 
-    :param guest: whether it is somebody else's: what is missing is not made, and the code of its jobs is not imported
+    :param guest: whether other processes run it: what is missing is not made, and the code of its jobs is not imported
     :param keys: the keys of its signatures
     :param fills: whether it is only written to: what is missing is made, and the code of its jobs is not imported
     :raises CliError: if it is no URL, or there is nothing at it
     """
     if "://" not in url:
         raise CliError(
-            f"{masked(url)!r} is no URL of a job store; for an SQLite file write sqlite:///{masked(url)}", 2
+            f"{masked(url)!r} is not the URL of a job store; for an SQLite file write sqlite:///{masked(url)}",
+            2,
         )
     file = _SQLITE.fullmatch(url)
     if file and file[1] != ":memory:" and not file[1].startswith("file:"):
@@ -126,12 +126,12 @@ def make_private(url: str) -> None:
     if file and file[1] != ":memory:" and not file[1].startswith("file:"):
         try:
             os.close(os.open(file[1], os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        except OSError:  # it is there, or cannot be made, which the store says better
+        except OSError:  # it exists, or it cannot be made, and the store's own error says why
             pass
 
 
 def _named(kind: str, name: str) -> dict[str, str]:
-    """Return the options of a store that say what --table says of tables.
+    """Return the options of a store by which it is given the name in --table.
 
     :raises CliError: if such a store has its name in the URL
     """
@@ -254,7 +254,7 @@ def _check_words(option: str, words: list[str], known: Sequence[str]) -> None:
 
 
 def _who_runs_it(run: Run, living: int | None) -> str:
-    """Return what is to be expected of a run that was asked for."""
+    """Return when a run that was asked for will start."""
     if living is None:
         return f"it starts when a scheduler with an executor {run.executor!r} is alive"
     if living:
@@ -273,7 +273,7 @@ _REASONS = {
 
 
 def outcome(run: Run, zone: tzinfo, now: int) -> str:
-    """Return what a run came to, on one line: its result, its error, or why it did not run."""
+    """Return how a run ended, on one line: its result, its error, or why it did not run."""
     if run.error is not None:
         text = run.error if run.error_type == "CommandError" else f"{run.error_type}: {run.error}"
     elif run.retval is not None:
@@ -300,7 +300,7 @@ def called(job: Job) -> str:
     ref = job.func_ref or ""
     if ref == RUN_COMMAND:
         try:
-            arguments = encode_job(job, _FORMAT)["args"]  # a guest's jobs have them as texts
+            arguments = encode_job(job, _FORMAT)["args"]  # jobs that are only looked at have them as texts
             if isinstance(arguments[0], str):
                 return f"$ {one_line(arguments[0], 200)}"
         except Exception:  # a row may hold anything

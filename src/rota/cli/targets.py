@@ -25,7 +25,7 @@ _MODULE = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*)(?::([\w.]+))?")
 def crontab_path(target: str) -> Path | None:
     """Return the path of a crontab file, or None if the target is Python.
 
-    :raises CliError: if it is nothing at all
+    :raises CliError: if it is neither
     """
     if _FILE.fullmatch(target):
         return None

@@ -28,7 +28,7 @@ VERSION_INFO = tuple(int(part) for part in VERSION.split("."))
 
 
 class _RotasModule:
-    """A loader whose module is one of Rota's, the very object, under a second name."""
+    """A loader that gives one of Rota's modules, the same object, under a second name."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -69,7 +69,7 @@ class AliasFinder:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return the spec of a module of that name; None for names of others, and for modules that nobody has."""
+        """Return the spec of a module of that name; None for other packages, and for modules that do not exist."""
         if name == NAME:
             spec = ModuleSpec(name, _Package(), origin=rota.__file__, is_package=True)  # type: ignore[arg-type]
             spec.submodule_search_locations = list(rota.__path__)
@@ -109,7 +109,7 @@ def install() -> None:
         raise PackageLoadedError(NAME, getattr(loaded, "__file__", None))
     shadowed = PathFinder.find_spec(NAME)
     sys.meta_path.insert(0, AliasFinder())
-    sys.modules.pop(NAME, None)  # None: somebody has forbidden to import it
+    sys.modules.pop(NAME, None)  # None there forbids the import
     loggers.install()
     processes.install()
     crontab_strings.warn_once()

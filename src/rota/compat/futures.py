@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
     from ..core.run import Run
 
-#: Seconds between two looks whether a run has ended that is no task: a plain function in its thread.
+#: Seconds between two checks whether a run that is not a task has ended: a plain function in its thread.
 _LOOK = 0.01
 
 
 class PendingFutures(MutableSet["asyncio.Future[Any]"]):
-    """A live set: the tasks of coroutines, futures of all else that is under way, and what a program's own methods add.
+    """A live set: the tasks of coroutines, futures of everything else that is under way, and what a program's own methods add.
 
     :param tasks: the tasks under way
-    :param others: returns the runs under way that are no tasks
+    :param others: returns the runs under way that are not tasks
     :param loop: returns the loop, None if there is none yet
     """
 
@@ -39,7 +39,7 @@ class PendingFutures(MutableSet["asyncio.Future[Any]"]):
         self._others = others
         self._loop = loop
         self._added: set[asyncio.Future[Any]] = set()
-        #: the futures of runs that are no tasks, by the identities of the runs
+        #: the futures of runs that are not tasks, by the identities of the runs
         self._watches: dict[int, asyncio.Future[Any]] = {}
 
     _from_iterable = set  # what set operations make
@@ -49,7 +49,7 @@ class PendingFutures(MutableSet["asyncio.Future[Any]"]):
         self._added.add(value)
 
     def discard(self, value: asyncio.Future[Any]) -> None:
-        """Take such a future out again."""
+        """Remove such a future."""
         self._added.discard(value)
 
     def __iter__(self) -> Iterator[asyncio.Future[Any]]:

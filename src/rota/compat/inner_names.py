@@ -1,14 +1,16 @@
-"""APScheduler's inner names under the alias: those that its modules had from each other lead where they live in Rota, and what
-Rota does not have is refused by an error that names the public way. May not import anything of Rota before it is asked for.
+"""Modules of Rota under APScheduler's names: they give the inner names that :mod:`rota.compat.names` knows, and explain others.
+
+May not import anything else of Rota before it is asked for.
 """
 
 from __future__ import annotations
 
 import sys
+from functools import partial
 from importlib import import_module
 from opcode import opmap
 
-from .names import WHERE, instead
+from .names import instead, of_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,47 +22,6 @@ VERSION = "3.11.3"
 #: Modules of APScheduler that Rota does not have: what to use instead.
 MODULES = {
     "apscheduler.jobstores.rethinkdb": "Rota has no store for RethinkDB; use SQL, Redis, MongoDB, etcd or ZooKeeper",
-}
-
-_FIELDS = "BaseField DayOfMonthField DayOfWeekField MonthField WeekField DEFAULT_VALUES"
-#: Where in Rota the names live that are found under the alias only.
-_HOMES = {
-    **dict.fromkeys(_FIELDS.split(), "rota.triggers.cron.fields"),
-    "MemoryJobStore": "rota.jobstores.memory",
-    "ThreadPoolExecutor": "rota.executors.pool",
-    "datetime_utc_add": "rota.util",
-}
-_STORE = "Job BaseJobStore datetime_to_utc_timestamp utc_timestamp_to_datetime"
-_LOOP = "BaseScheduler SchedulerNotRunningError"
-#: The names that each of APScheduler's modules has from others, and that programs are seen to import from there.
-_FROM_OTHERS = {
-    "executors.asyncio": "BaseExecutor run_coroutine_job run_job iscoroutinefunction_partial",
-    "executors.base": "EVENT_JOB_ERROR EVENT_JOB_EXECUTED EVENT_JOB_MISSED JobExecutionEvent",
-    "executors.debug": "BaseExecutor run_job",
-    "executors.gevent": "BaseExecutor run_job",
-    "executors.pool": "BaseExecutor run_job",
-    "executors.tornado": "BaseExecutor run_coroutine_job run_job iscoroutinefunction_partial",
-    "executors.twisted": "BaseExecutor run_job",
-    "job": "check_callable_args get_callable_name ref_to_obj",
-    "jobstores.etcd": _STORE,
-    "jobstores.memory": "datetime_to_utc_timestamp",
-    "jobstores.mongodb": _STORE,
-    "jobstores.redis": _STORE,
-    "jobstores.sqlalchemy": _STORE,
-    "jobstores.zookeeper": _STORE,
-    "schedulers.asyncio": _LOOP,
-    "schedulers.base": "EVENT_ALL_JOBS_REMOVED EVENT_JOB_ADDED EVENT_JOB_MAX_INSTANCES EVENT_JOB_MODIFIED EVENT_JOB_REMOVED "
-    "EVENT_JOB_SUBMITTED EVENT_SCHEDULER_SHUTDOWN JobEvent JobSubmissionEvent MaxInstancesReachedError ThreadPoolExecutor Job "
-    "ConflictingIdError JobLookupError MemoryJobStore BaseTrigger asint obj_to_ref ref_to_obj undefined",
-    "schedulers.qt": "BaseScheduler",
-    "schedulers.tornado": _LOOP,
-    "schedulers.twisted": _LOOP,
-    "triggers.calendarinterval": "BaseTrigger",
-    "triggers.combining": "obj_to_ref ref_to_obj",
-    "triggers.cron": f"{_FIELDS} BaseTrigger convert_to_datetime datetime_ceil datetime_repr datetime_utc_add",
-    "triggers.cron.expressions": "asint",
-    "triggers.date": "BaseTrigger convert_to_datetime",
-    "triggers.interval": "BaseTrigger convert_to_datetime datetime_repr",
 }
 #: The modules below the package; programs reach them as attributes when anything else has imported them.
 _SUBMODULES = ("events", "executors", "job", "jobstores", "schedulers", "triggers", "util")
@@ -90,20 +51,16 @@ def explain_missing(module: ModuleType, alias: str) -> None:
 
     :param alias: its name in APScheduler
     """
-    own = vars(module).get("__getattr__")
+    own = vars(module).get("__getattr__") or partial(of_module, module.__name__)
     if getattr(own, "explains", False):
         return
-    place = alias.partition(".")[2]
-    from_others = frozenset(_FROM_OTHERS.get(place, "").split())
 
     def getattr_(name: str) -> Any:
-        if own is not None and not name.startswith("__"):  # the import system asks while the spec is another
+        if not name.startswith("__"):  # the import system asks while the spec is another
             try:
                 return own(name)
             except AttributeError:
                 pass
-        if name in from_others:
-            return getattr(import_module(_HOMES.get(name) or WHERE[name]), name)
         raise _no_such_name(alias, name, vars(module), sys._getframe(1))
 
     getattr_.explains = True  # type: ignore[attr-defined]

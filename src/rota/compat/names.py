@@ -1,4 +1,4 @@
-"""Inner names that APScheduler's modules and classes have and ours have not: where they are here, or what to use instead.
+"""Inner names that APScheduler's modules and classes have and ours lack: where they are here, or what to use instead.
 
 It is asked when a name is missing, and imports what the name leads to then.
 """
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 _SOURCES = {
     "rota.util": (
         "asint astimezone check_callable_args convert_to_datetime datetime_ceil datetime_repr datetime_to_utc_timestamp "
-        "get_callable_name iscoroutinefunction_partial maybe_ref obj_to_ref ref_to_obj undefined utc_timestamp_to_datetime"
+        "datetime_utc_add get_callable_name iscoroutinefunction_partial maybe_ref obj_to_ref ref_to_obj undefined "
+        "utc_timestamp_to_datetime"
     ),
     "rota.events": (
         "EVENT_ALL_JOBS_REMOVED EVENT_JOB_ADDED EVENT_JOB_ERROR EVENT_JOB_EXECUTED EVENT_JOB_MAX_INSTANCES EVENT_JOB_MISSED "
@@ -27,9 +28,12 @@ _SOURCES = {
     ),
     "rota.job": "Job",
     "rota.jobstores.base": "BaseJobStore",
+    "rota.jobstores.memory": "MemoryJobStore",
     "rota.executors.base": "BaseExecutor run_coroutine_job run_job",
+    "rota.executors.pool": "ThreadPoolExecutor",
     "rota.schedulers.base": "BaseScheduler",
     "rota.triggers.base": "BaseTrigger",
+    "rota.triggers.cron.fields": "BaseField DayOfMonthField DayOfWeekField MonthField WeekField DEFAULT_VALUES",
     "rota.compat.loops": "run_in_event_loop",
     "tzlocal": "get_localzone",
     "threading": "TIMEOUT_MAX Event",
@@ -57,18 +61,17 @@ _CLOCK = (
     "the time of a scheduler is that of its clock: give it clock=rota.testing.VirtualClock(…), or use rota.testing.ManualScheduler "
     "or freeze() in tests"
 )
-_DEFAULT_PARTS = (
-    "override _create_default_jobstore() or _create_default_executor(), or give jobstores= and executors="
+_JOBS = (
+    "lookup_job(), get_all_jobs() and get_due_jobs() return jobs; a store that keeps them in a form of its own derives from "
+    "BaseJobStore"
 )
-_JOBS = "lookup_job(), get_all_jobs() and get_due_jobs() return jobs"
 #: What to use instead of a name that is not here.
 _INSTEAD = {
     "datetime": _CLOCK,
     "time": _CLOCK,
-    "MemoryJobStore": _DEFAULT_PARTS,
-    "ThreadPoolExecutor": _DEFAULT_PARTS,
     "create_engine": "give the store engine=, or what create_engine() takes as engine_options=",
     "_get_jobs": _JOBS,
+    "_jobs": _JOBS,
     "_jobs_index": _JOBS,
     "_get_job_index": _JOBS,
     "_reconstitute_jobs": "override _reconstitute_job(), which is called for each job",

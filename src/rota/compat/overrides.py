@@ -1,6 +1,6 @@
 """Which methods of ours a program has replaced: by a subclass, on an object, or on a class of ours.
 
-It looks and tells; what is then done instead is the business of the bridges.
+It only finds them; the bridges say what is called instead.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-#: The methods of executors that programs replace, and ours that would pass each of them by.
+#: The methods of executors that programs replace, and the one of ours that would bypass each.
 EXECUTOR_METHODS = dict.fromkeys(
     ("_do_submit_job", "submit_job", "_run_job_success", "_run_job_error"), "submit"
 )
@@ -28,13 +28,14 @@ STORE_METHODS = {
     "_get_jobs": None,
     "_reconstitute_jobs": None,
     "_get_job_index": None,
+    "start": None,
 }
 #: The same of schedulers.
 SCHEDULER_METHODS = dict.fromkeys(("_lookup_executor", "_lookup_job", "_real_add_job"))
 
 
 def replaced(obj: Any, methods: Mapping[str, str | None]) -> set[str]:
-    """Return those of some methods that a program has replaced, so that ours may not pass them by.
+    """Return those of some methods that a program has replaced, and that ours must therefore call.
 
     A class that replaces both a method and the one of ours beside it knows ours, and is left alone.
     """

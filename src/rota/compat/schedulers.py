@@ -76,7 +76,7 @@ class JobDefaults(dict[str, "Any"]):
 
     def _refuse(self, *args: Any) -> NoReturn:
         raise OptionTypeError(
-            "_job_defaults must keep its names, got a call that takes one out; set misfire_grace_time to None, coalesce to True or "
+            "_job_defaults must keep its names, got a call that removes one; set misfire_grace_time to None, coalesce to True or "
             "max_instances to 1, or call configure(job_defaults=…)"
         )
 
@@ -160,9 +160,9 @@ class LookedUp(Mapping[str, BaseExecutor]):
 
 
 class NoExecutor(BaseExecutor):
-    """What stands for an object of the program's that is no executor: it takes no runs, so what is due waits for one that is.
+    """Stands for an object of the program's that is not an executor: it takes no runs, so due jobs wait for one that is.
 
-    Who may not run a job does not claim it either: of several processes, the one that may does.
+    A process that may not run a job does not claim it either; of several processes, the one that may does.
     """
 
     def __init__(self, other: Any) -> None:

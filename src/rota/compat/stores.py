@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 from threading import get_ident
-from types import MethodType
+from types import CodeType, MethodType
 
 from ..clock import instant, moment
 from ..core.policy import with_options
@@ -15,7 +15,8 @@ from ..core.states import ENDED, PAUSED, QUARANTINED, set_job_state
 from ..errors import ConfigurationError, JobLookupError
 from ..interrupts import is_interrupt
 from ..texts import error_text, repr_of, shortened
-from .overrides import own_module
+from .absent import OWN_STORE
+from .overrides import is_foreign, own_module
 from .stored_state import StoredState
 
 TYPE_CHECKING = False
@@ -34,10 +35,12 @@ if TYPE_CHECKING:
 _NEVER_CALLED = ("_get_jobs", "_reconstitute_jobs", "_get_job_index")
 #: Attributes by which a method reads or writes stored jobs by itself; ours are stored in another form.
 _PLACES = ("jobs_t", "jobs_key", "run_times_key", "collection")
+#: What a method says that writes or reads rows of APScheduler's form.
+_ROWS = ("job_state", "__getstate__", "hset", "zadd")
 
 
 def obey(store: BaseJobStore, names: Collection[str]) -> None:
-    """Replace our methods that would pass the program's by with ones that call these.
+    """Replace our methods that would bypass the program's by ones that call them.
 
     :param names: names of the methods that the program has replaced
     :raises ConfigurationError: if one of them cannot be called so
@@ -45,6 +48,8 @@ def obey(store: BaseJobStore, names: Collection[str]) -> None:
     own: dict[str, Any] = store.__dict__
     for name in sorted(names):
         _check(store, name)
+    if "start" in names and getattr(store.start, "func", None) is not _checked_start:
+        own["start"] = partial(_checked_start, store, store.start)
     for name in names:
         for ours, bridge in _BRIDGES.get(name, ()):
             if ours not in own:
@@ -57,8 +62,7 @@ def obey(store: BaseJobStore, names: Collection[str]) -> None:
 def _check(store: BaseJobStore, name: str) -> None:
     """Refuse a method of a program that cannot be called, and say what to override instead."""
     method = getattr(store, name)
-    names = getattr(getattr(method, "__code__", None), "co_names", ())
-    place = next((place for place in _PLACES if place in names), None)
+    place = _place_written(type(store), getattr(method, "__code__", None)) if name != "start" else None
     if name in _NEVER_CALLED:
         what = f"not override {name}(), which {own_module(type(store))} never calls"
     elif place is not None:
@@ -67,8 +71,56 @@ def _check(store: BaseJobStore, name: str) -> None:
         return
     raise ConfigurationError(
         f"{type(store).__name__} must {what}, got {repr_of(method)}; override get_due_jobs(), get_all_jobs(), add_job() or "
-        f"_reconstitute_job() and call super() in it, or derive a store of your own from BaseJobStore and its eight methods"
+        f"_reconstitute_job() and call super() in it, or {OWN_STORE}"
     )
+
+
+def _place_written(cls: type, code: CodeType | None) -> str | None:
+    """Return by which attribute a method of a program reads or writes stored jobs; None if it leaves them to ours.
+
+    A method that it calls may look at them, but not write APScheduler's rows there.
+    """
+    if code is None:
+        return None
+    direct = next((place for place in _PLACES if place in code.co_names), None)
+    if direct is not None:
+        return direct
+    words = _words_in(cls, code)
+    return None if words.isdisjoint(_ROWS) else next((place for place in _PLACES if place in words), None)
+
+
+def _words_in(cls: type, code: CodeType, seen: frozenset[str] = frozenset()) -> set[str]:
+    """Return the names and the texts in a method of a program, in its inner functions, and in the methods that it calls."""
+    found = set(code.co_names)
+    called = [
+        getattr(getattr(cls, name, None), "__code__", None) for name in found - seen if _is_own(cls, name)
+    ]
+    for part in (*code.co_consts, *called):
+        if isinstance(part, CodeType):
+            found |= _words_in(cls, part, seen | found)
+        else:
+            found.update(
+                word for word in (part if isinstance(part, tuple) else (part,)) if isinstance(word, str)
+            )
+    return found
+
+
+def _is_own(cls: type, name: str) -> bool:
+    """Whether a class has a function of that name that is not one of ours."""
+    method = getattr(cls, name, None)
+    return hasattr(method, "__code__") and is_foreign(method)
+
+
+def _checked_start(
+    store: BaseJobStore, start: Callable[[Any, str], None], scheduler: Any, alias: str
+) -> None:
+    """Call start() of the program, and see that it has called ours."""
+    start(scheduler, alias)
+    if not getattr(store, "_started", True):
+        raise ConfigurationError(
+            f"{type(store).__name__} must call super().start(scheduler, alias) in its start(), got {repr_of(start)}; "
+            f"create_tables=False (create=False) leaves the making of tables and keys to others. Or {OWN_STORE}"
+        )
 
 
 # -- what is called instead of ours -----------------------------------------------------------------------------------

@@ -303,6 +303,9 @@ class NativeExecutor(BaseExecutor):
             else:
                 end(run, CANCELLED, reason, time_of(run, self._clock))
 
+    def loop_has_ended(self) -> None:
+        """End and report what waits for the loop of the program, which does not run any more, where this executor needs one."""
+
     def use_hooks(self) -> None:
         """Carry runs out by APScheduler's methods from now on, as third-party executors do."""
         self.__dict__.setdefault("submit", MethodType(BaseExecutor.submit, self))

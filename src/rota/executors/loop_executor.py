@@ -138,7 +138,7 @@ class LoopExecutor(NativeExecutor):
         if self._loop.is_running():
             self._on_loop(self._cancel_all)
         else:
-            self._abandon()
+            self.loop_has_ended()
         self._threads.cancel()
 
     def carry(self, run: Run, coroutine: Coroutine[Any, Any, Any], done: Done) -> None:
@@ -156,7 +156,7 @@ class LoopExecutor(NativeExecutor):
             else:
                 self._loop.call_soon_threadsafe(callback)
         except RuntimeError:
-            self._abandon()
+            self.loop_has_ended()
             return False
         return True
 
@@ -210,17 +210,17 @@ class LoopExecutor(NativeExecutor):
         if not self._tasks.entries and not self._incoming:
             self._idle.set()
 
-    def _abandon(self) -> None:
-        """End what a loop that has ended will not carry out."""
+    def loop_has_ended(self) -> None:
+        """End what the loop will not carry out any more, and report what ended in its last turn."""
         self._woken = False
         left: list[tuple[Run, Done]] = [(run, done) for run, _, done, _ in self._tasks.take_all()]
         while self._incoming:
             left.append(self._incoming.popleft())
         for head, done in left:
             for run in chain(head):
-                if not run.ended:
+                if run.status == CLAIMED:  # else only the callback of its task did not come any more
                     self._end_on_closed_loop(run)
-                    self._report(run, done)
+                self._report(run, done)
 
     def _end_on_closed_loop(self, run: Run) -> None:
         end(run, CANCELLED, "the event loop has ended", time_of(run, self._clock))

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 _HEARTBEAT = 1000
 #: Seconds that a worker has to end: after its pipe was closed, and after it was asked to.
 _GRACE = 5.0
+#: Seconds that a forked worker has for its first word; one that is forked while other threads hold locks may never come to it.
+FORK_PATIENCE = 15
+#: Seconds that any other worker has for it: it imports the main module of the program before that.
+PATIENCE = 600
 #: One process is started at a time, so that a forked one inherits no pipe that nobody knows of.
 _starting = threading.Lock()
 #: The parent's ends of the pipes of all living workers.
@@ -50,6 +54,10 @@ class WorkerDied(Exception):
     """The worker has ended, or its pipe is broken."""
 
 
+class WorkerIsSilent(Exception):
+    """The worker lives, and has not said anything in time."""
+
+
 class WorkerProcess:
     """One worker process, from its start to its end.
 
@@ -72,7 +80,7 @@ class WorkerProcess:
         self._pipe = Channel(ours, _HEARTBEAT)
         try:
             with _starting:
-                is_forked = settings.context.get_start_method() == "fork"
+                self._is_forked = is_forked = settings.context.get_start_method() == "fork"
                 process = settings.context.Process(
                     target=process_main.main,
                     args=(
@@ -96,10 +104,17 @@ class WorkerProcess:
     def wait_until_ready(self) -> None:
         """Wait until the worker can take a call.
 
-        :raises WorkerProcessError: if its initializer raises, or it ends before
+        :raises WorkerProcessError: if its initializer raises, if it ends before, or does not even begin in time
         """
+        patience = FORK_PATIENCE if self._is_forked else PATIENCE
         try:
+            self._receive(patience)
             message = self._receive()
+        except WorkerIsSilent:
+            why = ", as a process may that is forked while other threads hold locks" * self._is_forked
+            raise WorkerProcessError(
+                f"{self.end(0)}: it had not begun {patience} s after its start{why}"
+            ) from None
         except WorkerDied:
             raise WorkerProcessError(
                 f"{self.end()} before it was ready; its error output tells why"
@@ -133,11 +148,20 @@ class WorkerProcess:
         """
         return self._receive()[1:]
 
-    def _receive(self) -> bytes:
+    def _receive(self, patience: int | None = None) -> bytes:
+        """Wait for a message and return it.
+
+        :raises WorkerDied: if the worker has ended
+        :raises WorkerIsSilent: if nothing has come in so many seconds
+        """
+        silent = 0
         try:
             while (message := self._pipe.receive()) is None:
                 if not self.is_alive() and not self._pipe.has_more():
                     raise WorkerDied
+                silent += 1
+                if silent == patience:  # one look a second
+                    raise WorkerIsSilent
             return message
         except (EOFError, OSError):
             raise WorkerDied from None

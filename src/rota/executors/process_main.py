@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from typing import Any
 
-#: The first byte of what a worker sends.
+#: The first byte of what a worker sends. The first message of all comes before the initializer is called.
+STARTED = b"s"
 READY = b"r"
 BROKEN = b"b"
 OUTCOME = b"o"
@@ -104,8 +105,9 @@ def main(
     for other in inherited:
         other.close()
     try:
-        if _initialize(connection, initializer, initargs):
-            channel = Channel(connection)
+        channel = Channel(connection)
+        channel.send(STARTED)
+        if _initialize(channel, initializer, initargs):
             channel.send(READY)
             while (message := channel.receive()) is not None:
                 channel.send(OUTCOME + carry_out(message))
@@ -113,14 +115,12 @@ def main(
         pass  # the pool is gone or has no more work for this worker
 
 
-def _initialize(
-    connection: Connection, initializer: Callable[..., Any] | None, initargs: tuple[Any, ...]
-) -> bool:
+def _initialize(channel: Channel, initializer: Callable[..., Any] | None, initargs: tuple[Any, ...]) -> bool:
     if initializer is not None:
         try:
             initializer(*initargs)
         except BaseException:  # whatever it is, the pool is told
-            Channel(connection).send(BROKEN + traceback.format_exc().encode())
+            channel.send(BROKEN + traceback.format_exc().encode())
             return False
     return True
 

@@ -9,6 +9,8 @@ import threading
 from functools import partial
 
 from ..core.room import Room
+from ..core.run import time_of
+from ..core.states import CANCELLED, CLAIMED, end
 from ..errors import MissingExtraError
 from .base import UNBOUNDED, NativeExecutor
 from .steps import cancel_group, chain, close_quietly, is_coroutine_function, perform, perform_coroutine
@@ -48,6 +50,8 @@ class TwistedExecutor(NativeExecutor):
         self._threaded: dict[Run, Run] = {}
         #: with each run, what a function returned, the run's callback, the rest of its group, what takes that, and the work itself
         self._tasks = Tasks(self._ended)
+        #: runs that were handed to the reactor, which has not begun them yet
+        self._posted: dict[Run, Done] = {}
         self._working = threading.local()
 
     def start(self, scheduler: Any, alias: str) -> None:
@@ -82,9 +86,12 @@ class TwistedExecutor(NativeExecutor):
         with self._changed:
             self._room.submitted += count
         if coroutines:
+            self._posted.update(dict.fromkeys(coroutines, done))
             try:  # first, as it takes all of them or raises
                 self._reactor.callFromThread(self._begin_all, coroutines, done)
             except BaseException:
+                for head in coroutines:
+                    del self._posted[head]
                 with self._changed:
                     self._room.submitted -= count
                 raise
@@ -104,7 +111,21 @@ class TwistedExecutor(NativeExecutor):
         """Cancel the coroutines, and ask the plain functions to stop; those that have not started will not."""
         for current in list(self._threaded.values()):
             cancel_group(current)
-        self._reactor.callFromThread(self._tasks.cancel_all)
+        if self._reactor.running:
+            self._reactor.callFromThread(self._tasks.cancel_all)
+        else:
+            self.loop_has_ended()
+
+    def loop_has_ended(self) -> None:
+        """End what the reactor will not carry out any more, and report what ended in its last turn."""
+        left = [(run, done) for run, _, done, *_ in self._tasks.take_all()]
+        while self._posted:
+            left.append(self._posted.popitem())
+        for head, done in left:
+            for run in chain(head):
+                if run.status == CLAIMED:  # else only the callback of its task did not come any more
+                    end(run, CANCELLED, "the reactor has ended", time_of(run, self._clock))
+                self._finish(run, done)
 
     def _finish(self, run: Run, done: Done) -> None:
         with self._changed:
@@ -137,10 +158,12 @@ class TwistedExecutor(NativeExecutor):
                 if coroutine is not None:
                     work = perform_coroutine(run, coroutine, self._clock, self._log)
                     begin = partial(self._begin, run, then, done, self._to_thread, work, coroutine)
+                    self._posted[run] = done
                     try:
                         self._reactor.callFromThread(begin)
                         return
                     except BaseException as exc:  # the reactor is gone
+                        del self._posted[run]
                         close_quietly(work)
                         close_quietly(coroutine)
                         self._refuse(run, exc)
@@ -157,9 +180,12 @@ class TwistedExecutor(NativeExecutor):
             self._begin_function(head, done)
 
     def _begin_function(self, run: Run, done: Done) -> None:
+        self._begin(run, run.then, done, self._post, self._carry_out(run))
+
+    def _post(self, run: Run, done: Done) -> None:
         # In another turn of the reactor, not within this call: a group may be long.
-        go_on = partial(self._reactor.callFromThread, self._begin_function)
-        self._begin(run, run.then, done, go_on, self._carry_out(run))
+        self._posted[run] = done
+        self._reactor.callFromThread(self._begin_function, run, done)
 
     async def _carry_out(self, run: Run) -> None:
         coroutine = perform(run, self._context, self._clock, self._log)
@@ -176,6 +202,7 @@ class TwistedExecutor(NativeExecutor):
         awaited: Coroutine[Any, Any, Any] | None = None,
     ) -> None:
         """Drive a coroutine, which may await another one; when it has ended, the next run of its group goes to ``go_on``."""
+        self._posted.pop(run, None)
         make_task = _DeferredTask if self._loop is None else self._make_task
         self._tasks.begin(make_task, work, self._context.copy(), (run, awaited, done, then, go_on, work))
 

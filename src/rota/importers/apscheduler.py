@@ -1,6 +1,6 @@
 """Jobs of APScheduler 3: read in place, shown as a plan, and added to a job store of Rota.
 
-Neither APScheduler nor the code of the jobs is imported; what cannot be taken over as it is, is said and left out.
+Neither APScheduler nor the code of the jobs is imported; a job that cannot be taken over as it is is named and left out.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ _AT_ONCE = 250
 
 
 class PlannedJob:
-    """What is to become of one job.
+    """What will become of one job.
 
     :ivar str id: the job's id
     :ivar str action: "add", "same", "differs, kept", "replace" or "not taken over"
@@ -203,10 +203,11 @@ def plan_import(
 ) -> ImportPlan:
     """Read the jobs of APScheduler 3 and return what would become of them; nothing is written.
 
-    :param source: the URL of a database (``sqlite:///…``, ``postgresql://…``, ``redis://…``, ``mongodb://…/database``), or the
-        path of a file that ``export_jobs()`` of APScheduler 3.11 has written
+    :param source: the URL of a database (``sqlite:///…``, ``postgresql://…``, ``redis://…``, ``mongodb://…/database``,
+        ``etcd://…/path``, ``zookeeper://…/path``), or the path of a file that ``export_jobs()`` of APScheduler 3.11 has written
     :param store: a job store that was started, to compare with what is there already
-    :param name: the table (SQL), key (Redis) or collection (MongoDB) of the jobs, if it is not APScheduler's default
+    :param name: the table (SQL), key (Redis), collection (MongoDB) or path (etcd, ZooKeeper) of the jobs, if it is not
+        APScheduler's default
     :param replace: whether jobs that are there and differ are replaced
     :param keep_grace: whether a ``misfire_grace_time`` of one second, APScheduler's default, is kept as if it had been chosen
     :param progress: called now and then with how many jobs have been read
@@ -229,11 +230,11 @@ def _planned(row: Row, keep_grace: bool) -> PlannedJob:
     try:
         state = read_pickle(row.state) if isinstance(row.state, bytes) else row.state
         if not isinstance(state, dict):
-            raise DeserializationError("it is no state of a job")
+            raise DeserializationError("it is not the state of a job")
         _take_over(planned, state, row, keep_grace)
     except (NotTakenOver, RotaError) as exc:
         planned.refuse(str(exc))
-    except Exception as exc:  # a row may hold anything, and costs itself only
+    except Exception as exc:  # a row may hold anything; an error is its own only
         planned.refuse(f"it is not understood: {type(exc).__name__}: {exc}")
     return planned
 
@@ -247,11 +248,11 @@ def _take_over(planned: PlannedJob, state: dict[str, Any], row: Row, keep_grace:
         raise NotTakenOver("id", f"the row is that of {row.id!r}, its content that of {state['id']!r}")
     module, colon, path = planned.func.partition(":")
     if not (colon and all(part.isidentifier() for part in (*module.split("."), *path.split(".")))):
-        raise NotTakenOver("func", f"{planned.func!r:.80} is no reference to a callable")
+        raise NotTakenOver("func", f"{planned.func!r:.80} is not a reference to a callable")
     planned.trigger = trigger_of_made(state["trigger"], values)
     args, kwargs = values.value(state["args"], "args"), values.value(state["kwargs"], "kwargs")
     if not (isinstance(args, (list, tuple)) and isinstance(kwargs, dict)):
-        raise NotTakenOver("args", "args are no list, or kwargs are no dictionary")
+        raise NotTakenOver("args", "args are not a list, or kwargs are not a dictionary")
     executor = _text(state, "executor")
     following = _next_run(planned, state, row, values)
     planned.document = {
@@ -276,9 +277,9 @@ def _take_over(planned: PlannedJob, state: dict[str, Any], row: Row, keep_grace:
             f"given dialect='apscheduler3'"
         )
     if executor != "default":
-        planned.changes.append(f"it wants an executor by the alias of {executor!r}: configure one")
+        planned.changes.append(f"it runs in the executor {executor!r}; configure one of that alias")
     for extra in sorted(str(key) for key in state.keys() - _KNOWN):
-        planned.changes.append(f"{extra!r:.40} is no attribute of a job and is left out")
+        planned.changes.append(f"{extra!r:.40} is not an attribute of a job and is left out")
     planned.changes.extend(values.notes)
     _job_of(planned.document)
 
@@ -302,10 +303,10 @@ def _options(planned: PlannedJob, state: dict[str, Any], values: Values, keep_gr
 
 
 def _next_run(planned: PlannedJob, state: dict[str, Any], row: Row, values: Values) -> str | None:
-    """Return the next run in ISO 8601; where the source has it beside the job, that counts, as APScheduler goes by it."""
+    """Return the next run in ISO 8601; one that the source keeps beside the job counts, as for APScheduler."""
     following = values.value(state["next_run_time"], "next_run_time")
     if following is not None and (not isinstance(following, datetime) or following.tzinfo is None):
-        raise NotTakenOver("next_run_time", f"{following!r:.80} is no moment with a time zone")
+        raise NotTakenOver("next_run_time", f"{following!r:.80} is not a date and time with a time zone")
     at = None if following is None else instant(following)
     if row.next_run is not UNKNOWN:
         beside = None if row.next_run is None else round(row.next_run * 1_000_000)
@@ -327,7 +328,7 @@ def _next_run(planned: PlannedJob, state: dict[str, Any], row: Row, values: Valu
 def _text(state: dict[str, Any], name: str) -> str:
     value = state[name]
     if type(value) is not str or not value:
-        raise NotTakenOver(name, f"{value!r:.80} is no text")
+        raise NotTakenOver(name, f"{value!r:.80} is not a text")
     return value
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: A row of a job store is a few hundred bytes long. What is longer than this is not read.
 MAX_LENGTH = 16 * 1024 * 1024
-#: Tuples and frozensets in keys and sets are hashed by recursion, what is shared as often as it is met.
+#: Tuples and frozensets in keys and sets are hashed by recursion, shared ones each time that they are met.
 _MAX_KEY_DEPTH = 20
 _MAX_KEY_PARTS = 50_000
 _MARK: Any = object()
@@ -40,7 +40,7 @@ class Name:
 class Made:
     """What calling something with arguments would have made, and the state that it would have been given.
 
-    :ivar Name | None name: what would have been called; None: something that is no name itself
+    :ivar Name | None name: what would have been called; None: something that is not a name itself
     """
 
     __slots__ = ("args", "name", "state")
@@ -57,7 +57,7 @@ class Made:
 def read_pickle(data: bytes) -> Any:
     """Return the content of a pickle: plain values and containers, and notes (:class:`Name`, :class:`Made`) for the rest.
 
-    :raises DeserializationError: if the data is no pickle, is damaged, or is too long
+    :raises DeserializationError: if the data is not a pickle, is damaged, or is too long
     """
     if len(data) > MAX_LENGTH:
         raise DeserializationError(f"it is {len(data)} bytes long; more than {MAX_LENGTH} are not read")
@@ -70,8 +70,8 @@ def read_pickle(data: bytes) -> Any:
     except DeserializationError:
         raise
     except Exception as exc:  # whatever is wrong with the data, it is one error for the caller
-        raise DeserializationError(f"it is no intact pickle: {type(exc).__name__}: {exc}") from None
-    raise DeserializationError("it is no intact pickle: it does not end")
+        raise DeserializationError(f"it is not an intact pickle: {type(exc).__name__}: {exc}") from None
+    raise DeserializationError("it is not an intact pickle: it does not end")
 
 
 class _Machine:
@@ -103,7 +103,7 @@ class _Machine:
         while stack[at] is not _MARK:
             at -= 1
             if at < 0:
-                raise DeserializationError("it is no intact pickle: a mark is missing")
+                raise DeserializationError("it is not an intact pickle: a mark is missing")
         items = stack[at + 1 :]
         del stack[at:]
         return items
@@ -134,7 +134,7 @@ class _Machine:
     def tuple_of(self, count: int) -> None:
         items = tuple(self.stack[-count:])
         if len(items) < count:
-            raise DeserializationError("it is no intact pickle: a tuple lacks items")
+            raise DeserializationError("it is not an intact pickle: a tuple lacks items")
         self.stack[-count:] = [items]
 
     def tuple_since_mark(self, _: Any) -> None:
@@ -187,7 +187,9 @@ class _Machine:
     def _check_made(self) -> None:
         # What a container of an unknown class holds does not matter: the class is refused.
         if not isinstance(self.stack[-1], Made):
-            raise DeserializationError(f"it is no intact pickle: items for a {type(self.stack[-1]).__name__}")
+            raise DeserializationError(
+                f"it is not an intact pickle: items for a {type(self.stack[-1]).__name__}"
+            )
 
     def global_name(self, argument: str) -> None:
         module, _, path = argument.partition(" ")
@@ -212,7 +214,7 @@ class _Machine:
         state = self.stack.pop()
         if not isinstance(self.stack[-1], Made):
             raise DeserializationError(
-                f"it is no intact pickle: a state for a {type(self.stack[-1]).__name__}"
+                f"it is not an intact pickle: a state for a {type(self.stack[-1]).__name__}"
             )
         self.stack[-1].state = state
 

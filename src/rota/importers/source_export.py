@@ -30,17 +30,17 @@ class _Damaged:
 def read_export(path: Path) -> Iterator[Row]:
     """Yield the jobs of an export.
 
-    :raises StoreError: if the file is none of version 1
+    :raises StoreError: if the file is not of version 1
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"), object_hook=_node)
     except (ValueError, RecursionError) as exc:
-        raise StoreError(f"{path} is no export of APScheduler 3: it is not JSON: {exc}") from None
+        raise StoreError(f"{path} is not an export of APScheduler 3: it is not JSON: {exc}") from None
     if not isinstance(content, dict) or not isinstance(content.get("jobs"), list):
-        raise StoreError(f"{path} is no export of APScheduler 3: it has no list of jobs")
+        raise StoreError(f"{path} is not an export of APScheduler 3: it has no list of jobs")
     if content.get("version") != 1 or "format" in content:
         raise StoreError(
-            f"{path} is no export of APScheduler 3: its version is {content.get('version')!r}, not 1"
+            f"{path} is not an export of APScheduler 3: its version is {content.get('version')!r}, not 1"
             + ("; Rota's own exports are read by scheduler.import_jobs()" if "format" in content else "")
         )
     for number, state in enumerate(content["jobs"]):

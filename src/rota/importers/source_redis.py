@@ -39,7 +39,7 @@ def read_redis(url: str, jobs_key: str) -> Iterator[Row]:
             following = client.zscore(times_key, id) if has_times else UNKNOWN
             yield Row(id.decode("utf-8", "replace"), state, following)
     except ResponseError as exc:
-        raise SchemaError(f"{jobs_key!r} of {address} is no hash of APScheduler 3: {exc}") from None
+        raise SchemaError(f"{jobs_key!r} of {address} is not a hash of APScheduler 3: {exc}") from None
     except RedisError as exc:
         raise StoreUnavailableError(f"{address} cannot be read: {without_secrets(str(exc), url)}") from None
     finally:

@@ -21,10 +21,12 @@ def read_source(source: str, name: str | None = None) -> Iterator[Row]:
     """Yield the rows of a source.
 
     :param source: URL of a database, or path of an export
-    :param name: table, key or collection, if it is not APScheduler's default
+    :param name: table, key, collection or path, if it is not APScheduler's default
     :raises StoreError: if there is nothing, or nothing of APScheduler's
     """
     scheme = source.partition("://")[0] if "://" in source else ""
+    if len(scheme) == 1:  # a drive of Windows
+        scheme = ""
     if scheme in ("redis", "rediss", "unix"):
         from .source_redis import read_redis  # import time
 
@@ -33,6 +35,14 @@ def read_source(source: str, name: str | None = None) -> Iterator[Row]:
         from .source_mongodb import read_mongodb  # import time
 
         return read_mongodb(source, name or "jobs")
+    if scheme in ("etcd", "etcds"):
+        from .source_etcd import read_etcd  # import time
+
+        return read_etcd(source, name)
+    if scheme in ("zookeeper", "zk"):
+        from .source_zookeeper import read_zookeeper  # import time
+
+        return read_zookeeper(source, name)
     if scheme:
         from .source_sql import read_sql  # import time
 

@@ -1,6 +1,6 @@
 """From the triggers of APScheduler 3, as pickles and exports say them, to those of Rota: all versions of their states.
 
-Pure; a trigger of a class of somebody else is refused by its name.
+Pure; a trigger of any other class is refused, by its name.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def trigger_of_made(found: Any, values: Values, path: str = "trigger", depth: in
     maker = _MAKERS.get(repr(found.name)) if isinstance(found, Made) else None
     if maker is None or depth > _MAX_NESTING:
         raise NotTakenOver(
-            path, f"{found!r:.200} is no trigger of APScheduler; write the job anew with a trigger of Rota"
+            path, f"{found!r:.200} is not a trigger of APScheduler; write the job anew with a trigger of Rota"
         )
 
     def make(values: Values, made: Made, path: Any) -> BaseTrigger:
@@ -49,7 +49,7 @@ def trigger_of_made(found: Any, values: Values, path: str = "trigger", depth: in
 
 
 def _state(state: Any, path: str) -> dict[str, Any]:
-    # Without a method that gives their state, objects with slots are pickled so.
+    # This is how objects with slots are pickled if no method gives their state.
     if isinstance(state, tuple) and len(state) == 2:
         state = {**(state[0] or {}), **(state[1] or {})}
     if not isinstance(state, dict):
@@ -68,7 +68,7 @@ def _date(state: dict[str, Any], values: Values, path: str, depth: int) -> BaseT
 def _interval(state: dict[str, Any], values: Values, path: str, depth: int) -> BaseTrigger:
     length = values.value(state["interval"], f"{path}.interval")
     if not isinstance(length, timedelta):
-        raise NotTakenOver(f"{path}.interval", f"{length!r:.80} is no length of time")
+        raise NotTakenOver(f"{path}.interval", f"{length!r:.80} is not a length of time")
     return IntervalTrigger(
         days=length.days,
         seconds=length.seconds + length.microseconds / 1_000_000,
@@ -80,7 +80,7 @@ def _interval(state: dict[str, Any], values: Values, path: str, depth: int) -> B
 
 
 def crontab_of(trigger: object) -> str | None:
-    """Return the crontab string that APScheduler's ``from_crontab()`` has made such a trigger of, None if none has."""
+    """Return the crontab string of which APScheduler's ``from_crontab()`` makes such a trigger; None if there is none."""
     if type(trigger) is not CronTrigger:
         return None
     fields = {field.name: field for field in trigger.fields}
@@ -94,7 +94,7 @@ def _cron(state: dict[str, Any], values: Values, path: str, depth: int) -> BaseT
     fields: dict[str, Any] = {}
     for field in state["fields"]:
         if not (isinstance(field, Made) and repr(field.name).startswith(_FIELDS)):
-            raise NotTakenOver(f"{path}.fields", f"{field!r:.80} is no field of a cron trigger")
+            raise NotTakenOver(f"{path}.fields", f"{field!r:.80} is not a field of a cron trigger")
         content = _state(field.state, f"{path}.fields")
         if not content["is_default"]:
             name = content["name"]
@@ -113,7 +113,7 @@ def _cron(state: dict[str, Any], values: Values, path: str, depth: int) -> BaseT
 def _expression(found: Any, path: str) -> str:
     """Return the text of an item of a cron field."""
     if not (isinstance(found, Made) and repr(found.name).startswith(_EXPRESSIONS)):
-        raise NotTakenOver(path, f"{found!r:.80} is no expression of a cron trigger")
+        raise NotTakenOver(path, f"{found!r:.80} is not an expression of a cron trigger")
     kind, state = repr(found.name).removeprefix(_EXPRESSIONS), found.state or {}
     step = f"/{_number(state['step'])}" if state.get("step") else ""
     if kind == "AllExpression":
@@ -130,7 +130,7 @@ def _expression(found: Any, path: str) -> str:
     }
     show = shows.get(kind)
     if show is None:
-        raise NotTakenOver(path, f"{found!r} is no expression of a cron trigger")
+        raise NotTakenOver(path, f"{found!r} is not an expression of a cron trigger")
     if last is None or (last == first and not step):
         return f"{show(first)}{step}"
     return f"{show(first)}-{show(_number(last))}{step}"
@@ -176,27 +176,27 @@ def _given(state: dict[str, Any], name: str, values: Values, path: str) -> datet
 def _moment(state: dict[str, Any], name: str, values: Values, path: str) -> datetime | None:
     value = values.value(state[name], f"{path}.{name}")
     if value is not None and (not isinstance(value, datetime) or value.tzinfo is None):
-        raise NotTakenOver(f"{path}.{name}", f"{value!r:.80} is no moment with a time zone")
+        raise NotTakenOver(f"{path}.{name}", f"{value!r:.80} is not a date and time with a time zone")
     return value
 
 
 def _day(state: dict[str, Any], name: str, values: Values, path: str) -> date | None:
     value = values.value(state[name], f"{path}.{name}")
     if value is not None and type(value) is not date:
-        raise NotTakenOver(f"{path}.{name}", f"{value!r:.80} is no date")
+        raise NotTakenOver(f"{path}.{name}", f"{value!r:.80} is not a date")
     return value
 
 
 def _jitter(state: dict[str, Any], values: Values, path: str) -> float | None:
     jitter = values.value(state.get("jitter"), f"{path}.jitter")
     if jitter is not None and type(jitter) not in (int, float):
-        raise NotTakenOver(f"{path}.jitter", f"{jitter!r:.80} is no number of seconds")
+        raise NotTakenOver(f"{path}.jitter", f"{jitter!r:.80} is not a number of seconds")
     return jitter or None
 
 
 def _number(value: Any) -> int:
     if type(value) is not int:
-        raise ValueError(f"{value!r:.80} is no whole number")
+        raise ValueError(f"{value!r:.80} is not a whole number")
     return value
 
 

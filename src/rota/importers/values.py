@@ -56,7 +56,7 @@ class Values:
 
         :param found: what :func:`rota.importers.pickles.read_pickle` returned, or a part of it
         :param path: where it stands in the job, for messages
-        :raises NotTakenOver: if it, or something in it, is nothing that is taken over
+        :raises NotTakenOver: if it, or something in it, cannot be taken over
         """
         self._values += 1
         if self._values > _MAX_VALUES or self._text > _MAX_TEXT or depth > _MAX_DEPTH:
@@ -108,7 +108,7 @@ class Values:
         """Return a time zone of any of the libraries; None for None."""
         value = self.value(found, path)
         if not (value is None or isinstance(value, tzinfo)):
-            raise NotTakenOver(path, f"{value!r:.80} is no time zone")
+            raise NotTakenOver(path, f"{value!r:.80} is not a time zone")
         return value
 
     def note(self, text: str) -> None:
@@ -118,7 +118,7 @@ class Values:
 
 
 def check_keys(keys: list[Any], path: Path) -> None:
-    """Refuse keys or members of a set that would be dear to compare.
+    """Refuse keys or members of a set that would be expensive to compare.
 
     :raises NotTakenOver: if there are too many, or too many have the same hash
     """
@@ -179,7 +179,7 @@ def _timedelta(values: Values, made: Made, path: Path) -> timedelta:
 
 def _whole(value: Any) -> int:
     if type(value) is not int:
-        raise ValueError(f"{value!r:.80} is no whole number")
+        raise ValueError(f"{value!r:.80} is not a whole number")
     return value
 
 
@@ -193,7 +193,7 @@ def _offset_zone(values: Values, made: Made, path: Path) -> tzinfo:
 
 def _zone_by_key(key: Any) -> tzinfo:
     if type(key) is not str:
-        raise ValueError(f"{key!r:.80} is no name of a zone")
+        raise ValueError(f"{key!r:.80} is not the name of a zone")
     return astimezone(key) or UTC
 
 
@@ -252,11 +252,11 @@ def _uuid(values: Values, made: Made, path: Path) -> UUID:
 def _decimal(values: Values, made: Made, path: Path) -> Decimal:
     text = values.value(made.args[0], path)
     if type(text) is not str or len(text) > 1000:
-        raise ValueError(f"{text!r:.80} is no decimal")
+        raise ValueError(f"{text!r:.80} is not a decimal")
     try:
         return Decimal(text)
     except InvalidOperation:
-        raise ValueError(f"{text!r:.80} is no decimal") from None
+        raise ValueError(f"{text!r:.80} is not a decimal") from None
 
 
 def _encoded(values: Values, made: Made, path: Path) -> bytes:
@@ -276,7 +276,7 @@ def _series(kind: type) -> Callable[[Values, Made, Path], Any]:
     def maker(values: Values, made: Made, path: Path) -> Any:
         (items,) = made.args
         if type(items) is not list:
-            raise ValueError("its items are no list")
+            raise ValueError("its items are not a list")
         members = values.value(items, path)
         check_keys(members, path)
         return kind(members)

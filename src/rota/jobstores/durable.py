@@ -6,7 +6,8 @@ It asks no server; each store says how it is opened and what its server's clock 
 from __future__ import annotations
 
 from ..clock import MINUTE, moment
-from ..errors import StoreNotStartedError
+from ..compat.absent import OWN_STORE
+from ..errors import ConfigurationError, StoreNotStartedError
 from ..interrupts import is_interrupt
 from .base import BaseJobStore
 from .identity import Identity, replaced
@@ -55,8 +56,16 @@ class DurableJobStore(BaseJobStore):
     _offset: Offset | None = None
 
     def __init__(
-        self, format: JobFormat, keep_runs: int | None, keep_days: float | None, create: bool
+        self,
+        format: JobFormat | None = None,
+        keep_runs: int | None = None,
+        keep_days: float | None = None,
+        create: bool = True,
     ) -> None:
+        if format is None:  # as classes do that pass by the store's constructor, to make tables of their own
+            raise ConfigurationError(
+                f"{type(self).__name__}.__init__() must call that of the job store, got a call of its base's; or {OWN_STORE}"
+            )
         self._format = format
         self._bounds = retention_of(keep_runs, keep_days)
         self._create = create
@@ -137,6 +146,10 @@ class DurableJobStore(BaseJobStore):
     def pickle_protocol(self) -> int:
         """The protocol of pickles, for programs that pickle by themselves; ours are used only with ``serializer="pickle"``."""
         return self._format.protocol
+
+    @pickle_protocol.setter
+    def pickle_protocol(self, protocol: int) -> None:
+        self._format.protocol = protocol
 
     def _reconstitute_job(self, job_state: bytes) -> Job:
         """Return the job of what was stored: for programs that override it, and change the job that super() returns."""

@@ -5,12 +5,18 @@ Names and texts only; the stores look and count.
 
 from __future__ import annotations
 
+import re
+
 #: The default names of APScheduler and django-apscheduler: tables, then keys, collections and paths.
 TABLES = ("apscheduler_jobs", "django_apscheduler_djangojob")
 JOBS_KEY = "apscheduler.jobs"
 DATABASE, COLLECTION = "apscheduler", "jobs"
 PATH = "/apscheduler"
-#: How jobs are taken over from a place that the importer cannot read.
+#: The default path of Rota's own stores on etcd and ZooKeeper.
+ROTA_PATH = "/rota"
+#: What no shell takes for anything but itself.
+_PLAIN = re.compile(r"[\w@%+=:,./…*-]+")
+#: How jobs are taken over from a place that no URL leads to.
 BY_EXPORT = "call scheduler.export_jobs('jobs.json') with APScheduler 3.11, then: rota import apscheduler jobs.json --to URL"
 
 
@@ -19,9 +25,25 @@ def by_import(source: str, name: str = "", store: str | None = None) -> str:
 
     :param source: the URL at which they are, without passwords
     :param name: table, key or collection, if it is not the default one
-    :param store: the URL of the store, if it differs from the source's
+    :param store: the URL of the store, if it is not the usual one on the same server
     """
-    return f"rota import apscheduler {source}{f' --name {name}' if name else ''} --to {store or source}"
+    words = [source, *(("--name", name) if name else ()), "--to", store or beside(source)]
+    return f"rota import apscheduler {' '.join(map(_quoted, words))}"
+
+
+def _quoted(word: str) -> str:
+    """Return a word as the shells of all systems take it."""
+    return word if _PLAIN.fullmatch(word) else f'"{word}"'
+
+
+def beside(source: str) -> str:
+    """Return the URL of Rota's store on the server of a source: the same, except where a path is one store's only."""
+    scheme, separator, rest = source.partition("://")
+    if not separator:  # a file that was exported
+        return "URL"
+    if scheme in ("etcd", "etcds", "zookeeper", "zk"):
+        return f"{scheme}://{rest.partition('/')[0]}{ROTA_PATH}"
+    return source
 
 
 def left_behind(count: int, where: str, way: str) -> str:

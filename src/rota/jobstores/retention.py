@@ -124,13 +124,19 @@ def retention_of(keep_runs: int | None, keep_days: float | None) -> Retention:
 class Pace:
     """How much the next step of one kind does: as much as takes about DURATION on this disk, server and machine.
 
+    Where less takes nearly as long, the time goes into something else (the way to the server, a busy machine): the next step is
+    as large as the first one then, as smaller ones would only be more.
+
     :param size: how much the first step does
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self._first = size
         self._least = min(size, LEAST)
         self._most = max(size, MOST)
+        #: what the first of several steps that took too long did, and how long it took
+        self._slow: tuple[int, int] | None = None
 
     def note(self, done: int, took: int) -> None:
         """Adapt the size to a step that was done.
@@ -138,10 +144,16 @@ class Pace:
         :param done: how much it did
         :param took: how long that took (microseconds)
         """
-        if took > DURATION:
-            self.size = max(self.size // 2, self._least)
-        elif took < DURATION // 2 and done >= self.size:
-            self.size = min(self.size * 2, self._most)
+        if took <= DURATION:
+            self._slow = None
+            if took < DURATION // 2 and done >= self.size:
+                self.size = min(self.size * 2, self._most)
+            return
+        much, long = self._slow or (done, took)
+        if 2 * done <= much and 2 * took * much > long * (much + done):  # nearer to as long than to its share
+            self.size, self._slow = max(self.size, self._first), None
+        else:
+            self.size, self._slow = max(self.size // 2, self._least), (much, long)
 
 
 def parts(

@@ -31,11 +31,20 @@ class AsyncIOScheduler(AwaitableScheduler):
     :param event_loop: the loop, or a textual reference to it; by default the one that runs when :meth:`start` is called
     """
 
-    _eventloop: AbstractEventLoop | None = None
+    _current_loop: AbstractEventLoop | None = None
     _given_loop: AbstractEventLoop | None = None
 
+    @property
+    def _eventloop(self) -> AbstractEventLoop | None:
+        """The loop of the scheduler; programs that were written for APScheduler assign it before they call start()."""
+        return self._current_loop
+
+    @_eventloop.setter
+    def _eventloop(self, loop: AbstractEventLoop | None) -> None:
+        self._given_loop = self._current_loop = loop
+
     def _configure(self, config: dict[str, Any]) -> None:
-        self._given_loop = self._eventloop = maybe_ref(config.pop("event_loop", None))
+        self._given_loop = self._current_loop = maybe_ref(config.pop("event_loop", None))
         super()._configure(config)
 
     def _create_default_executor(self) -> BaseExecutor:
@@ -52,11 +61,11 @@ class AsyncIOScheduler(AwaitableScheduler):
             )
         if loop.is_closed():
             raise NoEventLoopError(f"The event loop {loop!r} is closed; give the scheduler another one")
-        self._eventloop = loop
+        self._current_loop = loop
 
     def _loop(self) -> AbstractEventLoop:
-        assert self._eventloop is not None
-        return self._eventloop
+        assert self._current_loop is not None
+        return self._current_loop
 
     def _asyncio_loop(self) -> AbstractEventLoop:
         return self._loop()
@@ -72,10 +81,10 @@ class AsyncIOScheduler(AwaitableScheduler):
         return self._loop().call_later(seconds, callback, context=self._base_context).cancel
 
     def _on_loop(self) -> bool:
-        return self._eventloop is not None and running_loop() is self._eventloop
+        return self._current_loop is not None and running_loop() is self._current_loop
 
     def _host_is_alive(self) -> bool:
-        return self._eventloop is not None and self._eventloop.is_running()
+        return self._current_loop is not None and self._current_loop.is_running()
 
 
 if not TYPE_CHECKING:  # for checkers, a name is there or not

@@ -817,13 +817,17 @@ class BaseScheduler(metaclass=ABCMeta):
         """Return the executor that becomes "default" if none is configured."""
         from ..executors.pool import ThreadPoolExecutor  # half of the schedulers have a default of their own
 
-        return ThreadPoolExecutor()
+        executor: BaseExecutor = globals().get(
+            "ThreadPoolExecutor", ThreadPoolExecutor
+        )()  # as programs replace it
+        return executor
 
     def _create_default_jobstore(self) -> BaseJobStore:
         """Return the job store that becomes "default" if none is configured."""
         from ..jobstores.memory import MemoryJobStore  # with start()
 
-        return MemoryJobStore()
+        store: BaseJobStore = globals().get("MemoryJobStore", MemoryJobStore)()  # as programs replace it
+        return store
 
     def _create_lock(self) -> Any:
         """Return a re-entrant lock of the host's kind."""

@@ -243,3 +243,11 @@ def _patched() -> bool:
     """Whether what waits for a socket gives way to other greenlets."""
     patched: bool = is_module_patched("socket")
     return patched
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ..compat.names import of_module  # rare
+
+        return of_module(__name__, name)

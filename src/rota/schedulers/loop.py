@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, Self
 
+    from ..engine.completions import Completions
+    from ..engine.engine import Engine
     from .event_queue import EventQueue
 
 #: Seconds until the next pass after one that failed outside the engine's own guard.
@@ -266,6 +268,23 @@ class LoopScheduler(BaseScheduler):
             helper.stop()
             if notify is not None:
                 notify()
+
+    def _wait_idle(
+        self, ends: Engine | Completions, timeout: float | None, wanted: Callable[[], bool] | None = None
+    ) -> bool:
+        def look() -> bool:
+            if self.state == STATE_STOPPED and not self._host_is_alive():
+                self._end_what_is_left_on_the_loop()
+            return wanted is None or wanted()
+
+        return super()._wait_idle(ends, timeout, look)
+
+    def _end_what_is_left_on_the_loop(self) -> None:
+        from ..executors.base import NativeExecutor  # rare
+
+        for executor in self._lifecycle.registry.executors().values():
+            if isinstance(executor, NativeExecutor):
+                executor.loop_has_ended()
 
     def _stop_at_exit(self) -> None:
         # Where the loop has ended, what was under way on it ends only if it is cancelled.

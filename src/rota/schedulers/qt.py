@@ -109,3 +109,11 @@ def _bridge_class(core: Any) -> Any:
                 self._call(callback)
 
     return Bridge
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> Any:
+        from ..compat.names import of_module  # rare
+
+        return of_module(__name__, name)

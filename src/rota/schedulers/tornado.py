@@ -36,11 +36,20 @@ class TornadoScheduler(AwaitableScheduler):
     :param io_loop: the IOLoop, or a textual reference to it; by default the current one when :meth:`start` is called
     """
 
-    _ioloop: IOLoop | None = None
+    _current_loop: IOLoop | None = None
     _given_loop: IOLoop | None = None
 
+    @property
+    def _ioloop(self) -> IOLoop | None:
+        """The loop of the scheduler; programs that were written for APScheduler assign it before they call start()."""
+        return self._current_loop
+
+    @_ioloop.setter
+    def _ioloop(self, loop: IOLoop | None) -> None:
+        self._given_loop = self._current_loop = loop
+
     def _configure(self, config: dict[str, Any]) -> None:
-        self._given_loop = self._ioloop = maybe_ref(config.pop("io_loop", None))
+        self._given_loop = self._current_loop = maybe_ref(config.pop("io_loop", None))
         super()._configure(config)
 
     def _create_default_executor(self) -> BaseExecutor:
@@ -49,11 +58,11 @@ class TornadoScheduler(AwaitableScheduler):
         return TornadoExecutor()
 
     def _find_loop(self) -> None:
-        self._ioloop = self._given_loop or IOLoop.current()
+        self._current_loop = self._given_loop or IOLoop.current()
 
     def _loop(self) -> IOLoop:
-        assert self._ioloop is not None
-        return self._ioloop
+        assert self._current_loop is not None
+        return self._current_loop
 
     def _post(self, callback: Callable[[], None]) -> None:
         self._loop().add_callback(callback)
@@ -63,7 +72,7 @@ class TornadoScheduler(AwaitableScheduler):
         return partial(loop.remove_timeout, loop.call_later(seconds, callback))
 
     def _asyncio_loop(self) -> Any:
-        return getattr(self._ioloop, "asyncio_loop", None)
+        return getattr(self._current_loop, "asyncio_loop", None)
 
     def _on_loop(self) -> bool:
         loop = self._asyncio_loop()

@@ -281,7 +281,7 @@ class BaseTrigger(TriggerOperators, ABC):
 
 
 class InstantTrigger(BaseTrigger):
-    """Base class of the triggers that answer on instants; equal by value, immutable.
+    """Base class of the triggers that answer on instants; equal by value, and never changed by Rota.
 
     A program's subclass that overrides :meth:`get_next_fire_time` alone is asked by that method only, as in APScheduler; through
     ``super()`` it reaches the answers of the class that it derives from.

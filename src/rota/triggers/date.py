@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from ..clock import instant as to_instant
 from ..clock import moment
-from ..util import astimezone, datetime_repr
+from ..util import astimezone, convert_to_datetime, datetime_repr
 from ..zone_maps import zone_map
 from .arguments import carries_zone, checked_state, current_instant, optional_instant, zone_for
 from .base import InstantTrigger
@@ -69,6 +69,11 @@ class DateTrigger(InstantTrigger):
     def run_date(self) -> datetime:
         """When the trigger fires."""
         return moment(self._run, self.timezone or UTC)
+
+    @run_date.setter
+    def run_date(self, run_date: datetime | date | str) -> None:
+        found = convert_to_datetime(run_date, self.timezone or UTC, "run_date")
+        self.__setstate__({"version": 1, "run_date": found, "zone_given": self.zone_given})
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
         """Return the run date if it has not fired yet, past or not."""

@@ -13,7 +13,7 @@ from ..clock import DAY, LAST_INSTANT, SECOND, SYSTEM_CLOCK, microseconds, momen
 from ..clock import instant as to_instant
 from ..errors import TriggerError, TriggerTypeError
 from ..texts import repr_of
-from ..util import astimezone
+from ..util import astimezone, convert_to_datetime
 from ..zone_maps import zone_map
 from .arguments import carries_zone, checked_jitter, checked_spread, checked_state, optional_instant, zone_for
 from .fields import ZONE_GIVEN, Field, Fields
@@ -185,6 +185,10 @@ class IntervalTrigger(TriggerWithTerms):
     def start_date(self) -> datetime:
         """A time of the grid, the first one."""
         return moment(self._start, self.timezone)
+
+    @start_date.setter
+    def start_date(self, start_date: datetime | date | str) -> None:
+        self._assign("start_date", convert_to_datetime(start_date, self.timezone, "start_date"))
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
         """Return the previous time plus the interval; without one, the first time of the grid that is not past."""

@@ -8,13 +8,16 @@ from __future__ import annotations
 from functools import lru_cache
 
 from ..clock import moment
+from ..compat.overrides import is_foreign
+from ..util import astimezone, convert_to_datetime
 from ..zone_maps import zone_map
+from .arguments import checked_jitter
 from .base import InstantTrigger
 from .fields import Field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from datetime import datetime, tzinfo
+    from datetime import date, datetime, timedelta, tzinfo
     from typing import Any
 
     from ..zone_maps import ZoneMap
@@ -88,22 +91,30 @@ class TriggerWithTerms(InstantTrigger):
     _terms: Terms
 
     @property
-    def timezone(self) -> tzinfo:  # type: ignore[override]  # this and the next three do not change
+    def timezone(self) -> tzinfo:
         """The zone in which wall times are meant."""
         return self._terms.zone.zone
 
+    @timezone.setter
+    def timezone(self, timezone: tzinfo | str | None) -> None:
+        self._assign("timezone", astimezone(timezone))
+
     @property
-    def zone_given(self) -> bool:  # type: ignore[override]
+    def zone_given(self) -> bool:  # type: ignore[override]  # it is not assigned
         """False where wall times are read in the zone of this machine because no zone was given."""
         return self._terms.zone_given
 
     @property
-    def jitter(self) -> float | None:  # type: ignore[override]
+    def jitter(self) -> float | None:
         """Seconds by which a due time may come after its nominal time, or None."""
         return self._terms.jitter
 
+    @jitter.setter
+    def jitter(self, jitter: float | timedelta | None) -> None:
+        self._assign("jitter", checked_jitter(jitter))
+
     @property
-    def spread(self) -> float | None:  # type: ignore[override]
+    def spread(self) -> float | None:  # type: ignore[override]  # it is not assigned
         """Seconds over which jobs are spread by their ids, or None."""
         return self._terms.spread
 
@@ -122,3 +133,13 @@ class TriggerWithTerms(InstantTrigger):
         """The last possible time, or None."""
         end = self._terms.end
         return None if end is None else moment(end, self.timezone)
+
+    @end_date.setter
+    def end_date(self, end_date: datetime | date | str | None) -> None:
+        self._assign("end_date", convert_to_datetime(end_date, self.timezone, "end_date"))
+
+    def _assign(self, name: str, value: Any) -> None:
+        """Change a parameter in place, as programs for APScheduler do with a trigger that they have just made."""
+        ours = next(cls for cls in type(self).__mro__ if "__setstate__" in vars(cls) and not is_foreign(cls))
+        given = {"zone_given": True} if name == "timezone" else {}
+        ours.__setstate__(self, {**self.declared.state(self), name: value, **given})  # type: ignore[attr-defined]

@@ -3,7 +3,7 @@
     python make.py states FILE.json     the pickled states of the jobs in several protocols (any APScheduler 3)
     python make.py sqlite FILE          a database of SQLAlchemyJobStore
     python make.py export FILE.json     a file of export_jobs() (APScheduler 3.11)
-    python make.py redis PORT, mongodb URL
+    python make.py redis PORT, mongodb URL, etcd URL, zookeeper URL
 
 The files beside this one were made by: `states` with APScheduler 3.0.6, 3.6.3, 3.9.1 and 3.11.3, `export` with 3.11.3, and
 `sqlite` with 3.11.3 (``sqlite3 FILE .dump``, as text).
@@ -190,6 +190,7 @@ def main(kind, target):
         scheduler.export_jobs(target)
         scheduler.shutdown()
     else:
+        host, _, path = target.partition("://")[2].partition("/")
         stores = {
             "sqlite": lambda: {"type": "sqlalchemy", "url": "sqlite:///" + target},
             "redis": lambda: {"type": "redis", "port": int(target)},
@@ -198,6 +199,13 @@ def main(kind, target):
                 "host": target,
                 "database": target.rpartition("/")[2].partition("?")[0],
             },
+            "etcd": lambda: {
+                "type": "etcd",
+                "host": host.partition(":")[0],
+                "port": int(host.partition(":")[2]),
+                "path": "/" + path,
+            },
+            "zookeeper": lambda: {"type": "zookeeper", "hosts": host, "path": "/" + path},
         }
         started(**stores[kind]()).shutdown()
 

@@ -3,7 +3,8 @@
 Pure; it opens nothing. Only names of modules, loggers, options and distributions are changed, never those of data.
 """
 
+from .diffs import diff
 from .edits import Edit, Migrated, Remark
 from .files import migrated
 
-__all__ = ("Edit", "Migrated", "Remark", "migrated")
+__all__ = ("Edit", "Migrated", "Remark", "diff", "migrated")

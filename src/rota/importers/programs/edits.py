@@ -44,11 +44,14 @@ class Migrated:
     """A file after its migration.
 
     :ivar data: its content; the very same as before if nothing is to be changed
+    :ivar before, after: its text, if something is
     """
 
     data: bytes
     edits: list[Edit] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
+    before: str = ""
+    after: str = ""
 
 
 class Source:

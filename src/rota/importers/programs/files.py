@@ -15,7 +15,7 @@ from .edits import Migrated, Remark, Source
 from .python import Left, change_python, parsed
 from .settings import change_settings
 
-#: By which end of its name a file is what.
+#: What a file is, by the end of its name.
 _PYTHON = frozenset((".py", ".pyi", ".pyw"))
 _SETTINGS = {
     ".ini": "ini",
@@ -30,6 +30,8 @@ _SETTINGS = {
 _REQUIREMENTS = re.compile(r"(?:.*[-_.])?(?:requirements|constraints)(?:[-_.].*)?\.(?:txt|in)")
 _CONDA = re.compile(r"(?:conda[-_])?environment.*\.ya?ml")
 _LOCKS = frozenset(("poetry.lock", "uv.lock", "pdm.lock", "pipfile.lock", "conda-lock.yml", "pixi.lock"))
+#: Byte order marks. Windows PowerShell writes UTF-16 (`pip freeze > requirements.txt`), and pip reads it.
+_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _SHEBANG = re.compile(rb"#!.*python")
 _WORD = re.compile(rb"apscheduler", re.IGNORECASE)
 #: Where a project says which Pythons it runs on, with a version that Rota does not run on.
@@ -38,25 +40,28 @@ _PYTHONS = re.compile(
 )
 _PROJECTS = frozenset(("pyproject.toml", "setup.py", "setup.cfg", "pipfile"))
 _NEEDED = re.compile(rb"(?:import|from)\s+apscheduler\b|\b(?:install|add)\b.*\bapscheduler\b", re.IGNORECASE)
-#: Files that start programs or show them: they are not changed, and it is told that they name it.
+#: Files that start or show programs: they are not changed; their lines that name APScheduler are reported.
 _OTHERS = re.compile(
-    r"dockerfile.*|.*\.dockerfile|.*\.ipynb|makefile|justfile|.*\.sh|procfile", re.IGNORECASE
+    r"dockerfile.*|.*\.dockerfile|.*\.ipynb|makefile|justfile|.*\.(?:sh|bat|cmd|ps1)|procfile", re.IGNORECASE
 )
 
 
-def migrated(path: str, data: bytes) -> Migrated:
+def migrated(path: PurePath | str, data: bytes) -> Migrated:
     """Return a file as it is for Rota.
 
-    :param path: its path, of which the name tells what it is
+    :param path: its path, of whatever system; its name tells what it is
     :param data: its content
     """
     result = Migrated(data)
-    kind = _kind(PurePath(path), data)
-    if kind is None or _WORD.search(data) is None:
+    path = PurePath(path) if isinstance(path, str) else path
+    kind = _kind(path, data)
+    if kind is None or _WORD.search(data.replace(b"\0", b"")) is None:  # UTF-16 has a zero beside each letter
         return result
-    name = PurePath(path).name.lower()
+    name = path.name.lower()
     if kind == "lock":
-        result.remarks.append(Remark(1, "look", "this is a lock file; lock anew after what it is made from"))
+        result.remarks.append(
+            Remark(1, "look", "this is a lock file; make it anew after what it is made from has changed")
+        )
         return result
     if kind == "other":
         _remark_words(data, result)
@@ -82,6 +87,7 @@ def migrated(path: str, data: bytes) -> Migrated:
     result.remarks += source.said()
     if source.edits:
         result.data, result.edits = content, sorted(source.edits)
+        result.before, result.after = text, changed
     return result
 
 
@@ -114,9 +120,9 @@ def _text(data: bytes, kind: str) -> tuple[str, str, bytes]:
     encoding = detect_encoding(BytesIO(data).readline)[0] if kind == "python" else "utf-8-sig"
     mark = b""
     if encoding == "utf-8-sig":
-        encoding = "utf-8"
-        if data.startswith(b"\xef\xbb\xbf"):
-            mark, data = data[:3], data[3:]
+        marks = _MARKS if kind != "python" else _MARKS[:1]
+        mark, encoding = next((each for each in marks if data.startswith(each[0])), (b"", "utf-8"))
+        data = data[len(mark) :]
     text = data.decode(encoding)
     if text.encode(encoding) != data:
         raise UnicodeError(f"in {encoding} its text would be written in other bytes")
@@ -143,7 +149,7 @@ def _change(source: Source, kind: str, name: str) -> None:
 
 
 def _remark_words(data: bytes, result: Migrated) -> None:
-    """Say which lines of a file name APScheduler that is not changed: those that import or install it have to be."""
+    """Report the lines that name APScheduler in a file that is not changed; those that import or install it must be, by hand."""
     for number, line in enumerate(data.splitlines(), 1):
         if re.search(rb"(?<![\w-])apscheduler(?![\w-])", line, re.IGNORECASE):
             shown = line.decode("utf-8", "replace").strip()[:200]

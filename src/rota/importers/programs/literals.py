@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .places import Places
 
 _QUOTES = re.compile(r"[A-Za-z]{0,2}(\"\"\"|'''|\"|')")
-#: What takes the name of a module, by the last part of its name.
+#: Functions that take the name of a module, by the last part of their own.
 _MODULE_CALLS = frozenset(
     [
         "import_module",
@@ -32,7 +32,7 @@ _MODULE_CALLS = frozenset(
         "reload",
     ]
 )
-#: What takes the name of a distribution.
+#: Functions that take the name of a distribution.
 _DISTRIBUTION_CALLS = frozenset(
     ["version", "distribution", "get_distribution", "metadata", "requires", "from_name", "require"]
 )
@@ -53,7 +53,7 @@ class _Literals:
                         self.parents[child] = node, field
         #: functions that are called with dotted names of modules: there the bare word is one, too
         self.module_calls = set(_MODULE_CALLS)
-        #: variables that are gone through, one logger after the other
+        #: variables of loops over the names of loggers
         self.logger_lists: set[str] = set()
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and node.args and _text(node.args[0]) is not None:
@@ -68,7 +68,7 @@ class _Literals:
                 self.logger_lists.add(node.iter.id)
 
     def above(self, node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
-        """Yield what a node is in, from the inside out, with the field by which it is."""
+        """Yield the nodes around a node, from the inside out, each with the field that leads to it."""
         while node in self.parents:
             node, field = self.parents[node]
             yield node, field
@@ -188,7 +188,7 @@ class _Literals:
         return False
 
     def is_prefix(self, node: ast.Constant) -> bool:
-        """Whether ``"apscheduler."`` is the begin of names, and not of data."""
+        """Whether ``"apscheduler."`` is the beginning of names, and not of data."""
         parent, field = self.parents[node]
         if isinstance(parent, ast.keyword):
             return parent.arg == "prefix"
@@ -282,7 +282,7 @@ def _change_requirement(node: ast.Constant, value: str, begin: int, source: Sour
 
 
 def _say_version(source: Source, line: int) -> None:
-    source.remark(line, "look", "versions of Rota are counted from 0.1; see what is compared with them")
+    source.remark(line, "look", "Rota's versions begin at 0.1; check what is compared with them")
 
 
 def _text(node: ast.AST | None) -> str | None:
@@ -312,7 +312,7 @@ def _is_naming(node: ast.AST) -> bool:
 
 
 def _gets_logger(loop: ast.For | ast.AsyncFor) -> bool:
-    """Whether a loop asks for the logger of what it goes through."""
+    """Whether a loop gets the logger of each name that it goes through."""
     variable = loop.target.id if isinstance(loop.target, ast.Name) else None
     return any(
         isinstance(node, ast.Call)

@@ -135,7 +135,7 @@ _REQUIREMENT = re.compile(
 
 
 def other_version(module: str, names: list[str]) -> str | None:
-    """Return for which other version than 3 an import is written, None if for none.
+    """Return the version other than 3 for which an import is written; None if there is none.
 
     :param module: what is imported from, without ``apscheduler.``
     :param names: what is imported
@@ -166,7 +166,7 @@ def requirement(text: str) -> tuple[str, str | None] | None:
 
 
 def rota_extras(names: list[str]) -> tuple[list[str], list[str]]:
-    """Return the extras of Rota for those of APScheduler, and those that it has not."""
+    """Return the extras of Rota for those of APScheduler, and those that it lacks."""
     given = [name.strip().lower() for name in names if name.strip()]
     wanted = [_EXTRAS[name] for name in given if name in _EXTRAS]
     return wanted, [name for name in given if name not in _EXTRAS and name not in ("doc", "test", "asyncio")]

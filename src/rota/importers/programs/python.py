@@ -117,7 +117,7 @@ def _is_there(source: Source, line: int, module: str, imported: list[str]) -> bo
     if remedy is not None:
         source.remark(line, "look", f"{remedy}; this import was left as it is")
     if any(name in ("version", "version_info", "release", "__version__") for name in imported):
-        source.remark(line, "look", "versions of Rota are counted from 0.1; see what is compared with them")
+        source.remark(line, "look", "Rota's versions begin at 0.1; check what is compared with them")
     return remedy is None
 
 

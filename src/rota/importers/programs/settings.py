@@ -1,6 +1,6 @@
-"""Configuration files that are no Python: ini, TOML, YAML, JSON and lines of ``NAME=value``.
+"""Configuration files that are not Python: ini, TOML, YAML, JSON and lines of ``NAME=value``.
 
-They are not parsed and written anew, so that all of their form stays: a dotted name of APScheduler's is changed where it is a
+They are not parsed and written anew, so that their form stays: a dotted name of APScheduler's is changed where it is a
 whole key or value, the bare word only where it is the name of a logger.
 """
 

@@ -9,6 +9,7 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...jobstores import earlier
 from ...masking import masked
 
 if TYPE_CHECKING:
@@ -26,9 +27,21 @@ CLASSES = {
 }
 _ALIASES = frozenset(("sqlalchemy", "redis", "mongodb", "rethinkdb", "zookeeper", "etcd"))
 #: What each calls the table, key or collection of its jobs.
-_NAMES = {"sqlalchemy": "tablename", "redis": "jobs_key", "mongodb": "collection"}
+_NAMES = {
+    "sqlalchemy": "tablename",
+    "redis": "jobs_key",
+    "mongodb": "collection",
+    "zookeeper": "path",
+    "etcd": "path",
+}
 #: What APScheduler calls them, if nobody says anything.
-DEFAULT_NAMES = {"sqlalchemy": "apscheduler_jobs", "redis": "apscheduler.jobs", "mongodb": "jobs"}
+DEFAULT_NAMES = {
+    "sqlalchemy": earlier.TABLES[0],
+    "redis": earlier.JOBS_KEY,
+    "mongodb": earlier.COLLECTION,
+    "zookeeper": earlier.PATH,
+    "etcd": earlier.PATH,
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +50,7 @@ class Store:
 
     :ivar kind: sqlalchemy, redis, mongodb, rethinkdb, zookeeper, etcd or django
     :ivar url: its URL, if the program says it literally
-    :ivar name: the table, key or collection of its jobs, if the program gives one literally
+    :ivar name: the table, key, collection or path of its jobs, if the program gives one literally
     """
 
     line: int
@@ -64,16 +77,14 @@ def find_stores(tree: ast.Module, source: Source) -> None:
 
 
 def said_of(store: Store) -> list[str]:
-    """Return what is said of a store that a program makes, the command that takes its jobs over at the end."""
-    name = f" --name {store.name}" if store.name and store.name != DEFAULT_NAMES.get(store.kind) else ""
+    """Return what is said of a store that a program makes; the command that takes its jobs over comes last."""
+    name = store.name if store.name and store.name != DEFAULT_NAMES.get(store.kind) else ""
     if store.kind == "django":
         way = "rota import apscheduler URL --name django_apscheduler_djangojob --to URL"
         return [f"django: its jobs stay where they are, with rota.as_apscheduler; to take them over: {way}"]
-    if store.kind in ("rethinkdb", "zookeeper", "etcd"):
-        way = "export its jobs by scheduler.export_jobs('jobs.json') of APScheduler 3.11"
-        return [f"{store.kind}: {way}, then: rota import apscheduler jobs.json --to URL"]
-    url = masked(store.url) if store.url else "URL"
-    return [f"{store.kind}: rota import apscheduler {url}{name} --to {url}"]
+    if store.kind == "rethinkdb":
+        return [f"{store.kind}: {earlier.BY_EXPORT}"]
+    return [f"{store.kind}: {earlier.by_import(masked(store.url) if store.url else 'URL', name)}"]
 
 
 def _store(node: ast.AST) -> Store | None:
@@ -97,16 +108,21 @@ def _store(node: ast.AST) -> Store | None:
     if kind is None:
         return None
     url = _text(options.get("url"))
-    if kind in ("redis", "mongodb") and url is None:
+    if url is None and kind in ("redis", "mongodb", "zookeeper", "etcd"):
         url = _made_of(kind, options)
     return Store(getattr(node, "lineno", 1), kind, url, _text(options.get(_NAMES.get(kind, ""))))
 
 
 def _made_of(kind: str, options: dict[str, ast.expr]) -> str:
     """Return the URL of a store that is given by host, port and so on."""
+    if kind == "zookeeper":
+        hosts = _text(options.get("hosts")) or ("…" if "hosts" in options else "127.0.0.1:2181")
+        return f"zookeeper://{hosts}"
     host = _text(options.get("host")) or ("…" if "host" in options else "localhost")
     if kind == "redis":
         return f"redis://{host}:{_number(options.get('port'), 6379)}/{_number(options.get('db'), 0)}"
+    if kind == "etcd":
+        return f"etcd://{host}:{_number(options.get('port'), 2379)}"
     database = _text(options.get("database")) or ("…" if "database" in options else "apscheduler")
     server = host if "://" in host else f"mongodb://{host}:{_number(options.get('port'), 27017)}"
     return f"{server.rstrip('/')}/{database}"

@@ -143,6 +143,12 @@ class Server(Tree):
     def names_at(self, path: str) -> list[str]:
         return Server(path, self.client, False, {}).names("")
 
+    def url_at(self, path: str) -> str | None:
+        if not self._own or not self._options.keys() <= {"host", "port", "protocol", "timeout"}:
+            return None
+        protocol, _, host = self.client.base_url.partition("://")
+        return f"{'etcds' if protocol == 'https' else 'etcd'}://{host}{path}"
+
     def below(self, folder: str) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for tail, _ in self._scan(folder, "", True):

@@ -9,6 +9,7 @@ import pickle
 from urllib.parse import urlsplit
 
 from ...codec.jobs import JobFormat
+from ...compat.absent import only_read
 from ...errors import ConfigurationError, MissingExtraError
 from ...masking import masked, without_secrets
 from ...util import maybe_ref
@@ -84,6 +85,9 @@ class EtcdJobStore(TreeJobStore):
     def client(self) -> Any:
         """The client that the store uses."""
         return self._server.client
+
+
+only_read(EtcdJobStore, client="client=")
 
 
 def _options_of_url(url: str, path: str) -> tuple[dict[str, Any], str]:

@@ -10,6 +10,7 @@ from itertools import islice
 from operator import itemgetter
 
 from ...clock import HELD, instant, moment
+from ...compat.absent import refuse
 from ...core.plan import is_by_hand
 from ...core.states import ACTIVE, ENDED, set_job_state
 from ...errors import ConflictingIdError, JobLookupError
@@ -46,7 +47,7 @@ class MemoryJobStore(BaseJobStore):
     does_io = False
 
     def __init__(self) -> None:
-        self._jobs: dict[str, Job] = {}
+        self._by_id: dict[str, Job] = {}
         self._queues: dict[str, DueQueue] = {}
         #: entries that due() has returned and that are not claimed yet
         self._given: list[Entry] = []
@@ -73,7 +74,7 @@ class MemoryJobStore(BaseJobStore):
         self._runs = MemoryLedger()
         self._recorded.clear()
         self._mutex = self._runs.lock
-        for job in self._jobs.values():
+        for job in self._by_id.values():
             job.running = 0
         self.detach()
 
@@ -81,13 +82,13 @@ class MemoryJobStore(BaseJobStore):
 
     def lookup_job(self, job_id: str) -> Job | None:
         """Return the live job of that id, or None."""
-        return self._jobs.get(job_id)
+        return self._by_id.get(job_id)
 
     def get_due_jobs(self, now: datetime) -> list[Job]:
         """Return the active jobs that are due, earliest first; nothing is claimed."""
         limit = instant(now)
         with self._mutex:
-            due = [job for job in self._jobs.values() if _is_due(job, limit)]
+            due = [job for job in self._by_id.values() if _is_due(job, limit)]
         return sorted(due, key=_by_time)
 
     def get_next_run_time(self) -> datetime | None:
@@ -98,13 +99,13 @@ class MemoryJobStore(BaseJobStore):
     def get_all_jobs(self) -> list[Job]:
         """Return the live jobs, sorted by next run time, those without one last."""
         with self._mutex:
-            jobs = list(self._jobs.values())
+            jobs = list(self._by_id.values())
         return sorted(jobs, key=_by_time)
 
     def some_ids(self, limit: int) -> list[str]:
         """Return at most ``limit`` ids of jobs."""
         with self._mutex:
-            return list(islice(self._jobs, limit))
+            return list(islice(self._by_id, limit))
 
     def add_job(self, job: Job) -> None:
         """Store a job.
@@ -112,9 +113,9 @@ class MemoryJobStore(BaseJobStore):
         :raises ConflictingIdError: if a job of that id exists
         """
         with self._mutex:
-            if job.id in self._jobs:
+            if job.id in self._by_id:
                 raise ConflictingIdError(job.id)
-            self._jobs[job.id] = job
+            self._by_id[job.id] = job
             running = self._runs.running
             job.running = running.pop(job.id, 0) if running else 0
             nominal = job.next_nominal
@@ -131,7 +132,7 @@ class MemoryJobStore(BaseJobStore):
         if self._is_moved(job):
             return
         with self._mutex:
-            stored = self._jobs.get(job.id)
+            stored = self._by_id.get(job.id)
             if stored is None:
                 raise JobLookupError(job.id)
             self._replace(stored, job)
@@ -142,7 +143,7 @@ class MemoryJobStore(BaseJobStore):
         :raises JobLookupError: if there is none
         """
         with self._mutex:
-            job = self._jobs.pop(job_id, None)
+            job = self._by_id.pop(job_id, None)
             if job is None:
                 raise JobLookupError(job_id)
             self._leave(job)
@@ -153,9 +154,9 @@ class MemoryJobStore(BaseJobStore):
     def remove_all_jobs(self) -> None:
         """Delete all jobs."""
         with self._mutex:
-            for job in self._jobs.values():
+            for job in self._by_id.values():
                 self._leave(job)
-            self._jobs.clear()
+            self._by_id.clear()
             self._queues.clear()
             self._given.clear()
             self._stale = 0
@@ -169,7 +170,7 @@ class MemoryJobStore(BaseJobStore):
     def save_job(self, job: Job, version: int) -> bool:
         """Copy a changed job into the stored one if that still has ``version`` (R1)."""
         with self._mutex:
-            stored = self._jobs.get(job.id)
+            stored = self._by_id.get(job.id)
             if stored is None:
                 raise JobLookupError(job.id)
             if stored.version != version:
@@ -251,7 +252,7 @@ class MemoryJobStore(BaseJobStore):
                     job.error = decision.error
                     set_job_state(job, decision.state)
                 if decision.state == ENDED:
-                    del self._jobs[job.id]
+                    del self._by_id[job.id]
                     self._leave(job)
                 else:
                     self._push(job)
@@ -265,7 +266,7 @@ class MemoryJobStore(BaseJobStore):
 
         R5 needs no look at the records: the runs are live objects of this process, and belong to its one node.
         """
-        under_way, jobs = self._runs.under_way, self._jobs
+        under_way, jobs = self._runs.under_way, self._by_id
         with self._mutex:
             for run in runs:
                 under_way.pop(run, None)
@@ -339,11 +340,11 @@ class MemoryJobStore(BaseJobStore):
 
     def _tidy(self) -> None:
         """Rebuild the queues if most of their entries may be out of date."""
-        if self._stale > len(self._jobs):
+        if self._stale > len(self._by_id):
             self._stale = 0
             self._queues.clear()
             self._given.clear()
-            for job in self._jobs.values():
+            for job in self._by_id.values():
                 self._queue(job)
 
     def _take_back(self) -> None:
@@ -361,3 +362,6 @@ def _by_time(job: Job) -> Any:
     """Return the sort key of listings: by time, jobs without one last; equal times in the order of adding."""
     due = job.next_nominal if job.next_due == HELD else job.next_due
     return (due is None or job.state != ACTIVE, due or 0)
+
+
+refuse(MemoryJobStore, "_jobs", "_jobs_index")

@@ -10,6 +10,7 @@ import pickle
 from ...clock import SECOND, instant
 from ...codec.jobs import JobFormat
 from ...codec.unrestored import can_run
+from ...compat.absent import only_read
 from ...core.orphans import Search
 from ...errors import MissingExtraError
 from ...util import maybe_ref
@@ -382,3 +383,6 @@ class MongoDBJobStore(DurableJobStore):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (url={self._server.address})>"
+
+
+only_read(MongoDBJobStore, client="client=", collection="collection=")

@@ -10,6 +10,7 @@ import pickle
 from ...clock import instant
 from ...codec.jobs import JobFormat
 from ...codec.unrestored import can_run
+from ...compat.absent import only_read
 from ...core.orphans import Search
 from ...errors import MissingExtraError, StoreError
 from ...util import maybe_ref
@@ -367,3 +368,6 @@ class RedisJobStore(DurableJobStore):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (server={self._server.address}, jobs_key={self._keys.jobs!r})>"
+
+
+only_read(RedisJobStore, jobs_key="jobs_key=", run_times_key="run_times_key=")

@@ -82,7 +82,11 @@ class Tables:
     def missing(self, conn: Connection) -> list[str]:
         """Return the names of the tables that the database does not have."""
         inspector = inspect(conn)
-        return [table.name for table in self.all if not inspector.has_table(table.name, table.schema)]
+        return [
+            table.name
+            for table in self.all
+            if not inspector.has_table(table.name, conn.schema_for_object(table))
+        ]
 
     def prepare(self, conn: Connection, create: bool, unfinished: bool = False) -> str:
         """Create or migrate the tables, inside the caller's transaction; return the identity of the store.
@@ -115,9 +119,7 @@ class Tables:
         jobs = self.jobs
         if jobs.name in missing:
             return ""
-        if "job_state" not in {
-            column["name"] for column in inspect(conn).get_columns(jobs.name, jobs.schema)
-        }:
+        if "job_state" not in _names(conn, jobs):
             return ""
         name = "" if jobs.fullname == earlier.TABLES[0] else jobs.fullname
         return earlier.instead(
@@ -128,7 +130,7 @@ class Tables:
         """Return the table of the same schema in which APScheduler keeps jobs, and how many; None if there is none."""
         inspector = inspect(conn)
         for name in earlier.TABLES:
-            if inspector.has_table(name, self.jobs.schema):
+            if inspector.has_table(name, conn.schema_for_object(self.jobs)):
                 found = table(name, column("job_state"), schema=self.jobs.schema)
                 count: int = conn.scalar(select(func.count(found.c.job_state))) or 0
                 if count:
@@ -140,12 +142,7 @@ class Tables:
         there = [table for table in self.all if table.name not in missing]
         if not there or (self.meta in there and conn.execute(select(self.meta.c.value)).first() is not None):
             return False  # version and identity are written together
-        inspector = inspect(conn)
-        return all(
-            {column["name"] for column in inspector.get_columns(table.name, table.schema)}
-            == {column.name for column in table.columns}
-            for table in there
-        )
+        return all(_names(conn, table) == {column.name for column in table.columns} for table in there)
 
     def _mark(self, conn: Connection) -> str:
         """Write the version and the identity of the tables, in one statement; return the identity."""
@@ -234,8 +231,13 @@ def _identify(conn: Connection, tables: Tables) -> None:
     tables.identify(conn)
 
 
+def _names(conn: Connection, table: Table) -> set[str]:
+    """Return the names of the columns that a table has in the database, wherever the application has put it."""
+    return {column["name"] for column in inspect(conn).get_columns(table.name, conn.schema_for_object(table))}
+
+
 def _add_columns(conn: Connection, table: Table, *names: str) -> None:
-    there = {column["name"] for column in inspect(conn).get_columns(table.name, table.schema)}
+    there = _names(conn, table)
     for name in names:
         if name not in there:  # where each column is a step of its own, a process may have died in between
             conn.execute(AddColumn(table.c[name]))

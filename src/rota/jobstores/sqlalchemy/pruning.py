@@ -17,6 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from sqlalchemy import Connection
+
     from ...clock import Clock
     from ..retention import Retention
     from .history import History
@@ -103,6 +105,14 @@ class Pruning:
             yield left
 
     def _forget(self, keys: Sequence[tuple[str, int]], began: int) -> None:
-        if keys:
-            self._server.step(partial(self._history.forget, keys=keys))
-            self._pace.note(len(keys), self._clock.monotonic() - began)
+        if not keys:
+            return
+
+        def work(conn: Connection) -> None:
+            self._server.database.commit_lazily(
+                conn
+            )  # due jobs wait for this step, and may as well not wait for a disk
+            self._history.forget(conn, keys)
+
+        self._server.step(work)
+        self._pace.note(len(keys), self._clock.monotonic() - began)

@@ -281,7 +281,11 @@ class Runs:
         if over and self._sql.delete_ended.run(conn, rows) == len(rows):
             return False
         if self._database.takes_arrays:
-            released: Any = self._sql.release.execute(conn, rows).all()
+            result = self._sql.release.execute(conn, rows)
+            if not result.returns_rows:  # SQLAlchemy has executed it for each row
+                self._drop_ended(conn, ended)
+                return False
+            released: Any = result.all()
             if any(state == ENDED and running <= 0 for _, state, running in released):
                 self._drop_ended(conn, ended)
             return any(time is not None and time <= now for time, _, _ in released)

@@ -10,6 +10,7 @@ from functools import partial
 
 from ...clock import instant
 from ...codec.jobs import JobFormat
+from ...compat.absent import only_read
 from ...errors import ConfigurationError, HeldRowsError, MissingExtraError
 from ...util import maybe_ref
 from ..base import ConflictingIdError, JobLookupError
@@ -398,3 +399,6 @@ class SQLAlchemyJobStore(DurableJobStore):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (url={self._server.address})>"
+
+
+only_read(SQLAlchemyJobStore, engine="engine=", jobs_t="tablename=")

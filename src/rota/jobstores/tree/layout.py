@@ -62,7 +62,7 @@ def take_possession(tree: Tree, path: str, create: bool, again: bool = False) ->
             if entry.value is None:
                 raise SchemaError(
                     f"{where} is not Rota's: there is {foreign!r}, and no {META!r}; give another path"
-                    + (earlier.instead("path", earlier.BY_EXPORT) if path == earlier.PATH else "")
+                    + (earlier.instead("path", _way(tree, earlier.ROTA_PATH)) if path == earlier.PATH else "")
                 )
             continue
         if not create:
@@ -71,12 +71,21 @@ def take_possession(tree: Tree, path: str, create: bool, again: bool = False) ->
     raise StoreConflictError(f"Others write to {where} all the time; try again")
 
 
-def earlier_jobs(tree: Tree) -> str | None:
-    """Return what to say of the jobs that APScheduler keeps on the server at its usual path; None if there are none."""
+def earlier_jobs(tree: Tree, path: str) -> str | None:
+    """Return what to say of the jobs that APScheduler keeps on the server at its usual path; None if there are none.
+
+    :param path: where the store is
+    """
     names = tree.names_at(earlier.PATH)
     if not names or META in names:  # a store of Rota at that path
         return None
-    return earlier.left_behind(len(names), f"{earlier.PATH} on {tree.address}", earlier.BY_EXPORT)
+    return earlier.left_behind(len(names), f"{earlier.PATH} on {tree.address}", _way(tree, path))
+
+
+def _way(tree: Tree, path: str) -> str:
+    """Return how APScheduler's jobs get into a store at a path."""
+    source, store = tree.url_at(earlier.PATH), tree.url_at(path)
+    return earlier.BY_EXPORT if source is None else earlier.by_import(source, store=store)
 
 
 def _meta(version: int, identity: str | None) -> str:

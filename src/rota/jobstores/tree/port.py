@@ -139,6 +139,10 @@ class Tree(ABC):
         """Return the names of what another path of the server has directly below it."""
         return []
 
+    def url_at(self, path: str) -> str | None:
+        """Return the URL of another path of the server; None if no URL says how it is reached."""
+        return None
+
     def forget(self) -> None:  # noqa: B027  # most servers need none
         """Forget what is known of keys that are there: the path was emptied, or holds others now."""
 

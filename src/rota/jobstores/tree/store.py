@@ -90,7 +90,7 @@ class TreeJobStore(DurableJobStore):
         self._begin(identity, is_new, self._server.clock_unit)
 
     def _earlier_jobs(self) -> str | None:
-        return earlier_jobs(self._server)
+        return earlier_jobs(self._server, self.path)
 
     def reopen(self) -> None:
         """Take possession of the path as it is now; see the port."""

@@ -212,6 +212,11 @@ class Server(Tree):
     def names_at(self, path: str) -> list[str]:
         return self._children([path])[0]
 
+    def url_at(self, path: str) -> str | None:
+        if not self._own or not self._options.keys() <= {"hosts", "timeout"}:
+            return None
+        return f"zookeeper://{self.address}{self.client.chroot or ''}{path}"
+
     def folders(self, folder: str) -> list[str]:
         return self.names(folder)
 

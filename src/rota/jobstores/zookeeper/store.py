@@ -9,6 +9,7 @@ import pickle
 from urllib.parse import urlsplit
 
 from ...codec.jobs import JobFormat
+from ...compat.absent import only_read
 from ...errors import ConfigurationError, MissingExtraError
 from ...masking import masked
 from ...util import maybe_ref
@@ -91,6 +92,9 @@ class ZooKeeperJobStore(TreeJobStore):
     def client(self) -> Any:
         """The client that the store uses."""
         return self._server.client
+
+
+only_read(ZooKeeperJobStore, client="client=")
 
 
 def _options_of_url(url: str, path: str) -> tuple[dict[str, Any], str]:

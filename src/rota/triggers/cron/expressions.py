@@ -387,3 +387,11 @@ class LastWeekdayExpression(Expression):
 
     def __str__(self) -> str:
         return f"{WEEKDAYS[self.weekday]}L"
+
+
+if not TYPE_CHECKING:  # for checkers, a name is there or not
+
+    def __getattr__(name: str) -> object:
+        from ...compat.names import of_module  # rare
+
+        return of_module(__name__, name)

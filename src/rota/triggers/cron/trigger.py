@@ -14,7 +14,7 @@ from ...clock import LAST_INSTANT, SECOND, moment
 from ...compat.absent import without
 from ...errors import CronError, NeverFiresError, TriggerError
 from ...texts import text_of
-from ...util import astimezone, suggestion, timezone_to_text
+from ...util import astimezone, convert_to_datetime, suggestion, timezone_to_text
 from .. import readings
 from ..arguments import (
     checked_jitter,
@@ -215,6 +215,10 @@ class CronTrigger(Schedule, TriggerWithTerms):
         """The earliest possible time, or None."""
         start = self._terms.start
         return None if start is None else moment(start, self.timezone)
+
+    @start_date.setter
+    def start_date(self, start_date: datetime | date | str | None) -> None:
+        self._assign("start_date", convert_to_datetime(start_date, self.timezone, "start_date"))
 
     @property
     def day_or_weekday(self) -> bool:

@@ -132,6 +132,9 @@ class Database:
         with (atomic(conn) if foreign else conn).begin():
             yield conn
 
+    def commit_lazily(self, conn: Connection) -> None:
+        """Have a transaction that is under way not wait for the disk at its commit: what it does is done again if that is lost."""
+
     def commits_by_itself(self, kept: bool) -> bool:
         """Whether a single statement is worth a connection on which each statement is committed by itself.
 

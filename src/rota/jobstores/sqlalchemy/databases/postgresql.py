@@ -88,6 +88,10 @@ class PostgreSQL(Database):
                 conn.exec_driver_sql(limit)
             yield conn
 
+    def commit_lazily(self, conn: Connection) -> None:
+        """Have a transaction that is under way not wait for the disk at its commit."""
+        conn.exec_driver_sql("SET LOCAL synchronous_commit = off")
+
     def commits_by_itself(self, kept: bool) -> bool:
         """Whether a single statement is worth a connection on which each statement is committed by itself."""
         return self.takes_arrays  # the mode is an attribute

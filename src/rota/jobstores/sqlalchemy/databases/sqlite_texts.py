@@ -28,8 +28,10 @@ def make_bytes(conn: Connection, tables: Iterable[Table]) -> None:
             for text in texts
         )
         all_of_it = ", ".join(f"CAST({text} AS BLOB)" for text in texts)
+        schema = conn.schema_for_object(table)
+        there = "" if schema is None else f"{quoted.quote_schema(schema)}."
         conn.exec_driver_sql(
-            f"UPDATE {quoted.format_table(table)} SET {changes} WHERE NOT {_FUNCTION}({all_of_it})"
+            f"UPDATE {there}{quoted.quote(table.name)} SET {changes} WHERE NOT {_FUNCTION}({all_of_it})"
         )
 
 
