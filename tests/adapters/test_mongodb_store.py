@@ -275,7 +275,7 @@ def test_a_damaged_run_is_recorded_as_lost_with_what_was_there(open_store: Open)
     store.renew(OTHER, START, LEASE)
     (run,) = store.rescue(OTHER, START)
     assert (run.status, run.nominal) == ("lost", START)
-    assert "attempt must be a positive number, got 'first'" in (run.reason or "")
+    assert "attempt must be a number from 0 up, got 'first'" in (run.reason or "")
     assert [(record.status, record.reason) for record in store.get_runs()] == [("lost", run.reason)]
     assert store.collection.database["runs"].find_one()["damaged"]["attempt"] == "first"
     assert running(store) == 0

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from rota.jobstores.tree.keys import DUE, META, active_key, due_name, ended_key, job_key, node_key
+from rota.clock import HOUR
+from rota.jobstores.tree.keys import (
+    COUNTED,
+    DUE,
+    META,
+    active_key,
+    due_name,
+    durations_key,
+    edits_key,
+    ended_key,
+    hour_key,
+    job_key,
+    node_key,
+    parts_key,
+)
 from rota.schedulers.plugins import create_plugin
 from rota.testing import DamageContract
 from rota.testing.contracts.damage import JOB, NODE, RECORD, RUN, Hand
@@ -51,6 +65,7 @@ class MongoDBHand(StoreHand):
         JOB: (
             *("_id", "name", "func", "trigger", "args", "kwargs", "options", "executor"),
             *("next_nominal", "next_due", "state", "error", "version", "under_way", "pending", "busy"),
+            *("tags", "revision", "paused", "durations", "edits", "not_before"),
         ),
         RUN: (
             *(
@@ -66,12 +81,28 @@ class MongoDBHand(StoreHand):
                 "claim",
             ),
             "busy",
+            "texts",
+            *("origin", "not_before", "cancel", "extra"),
         ),
         RECORD: (
             *("_id", "job_id", "nominal", "last", "count", "due", "attempt", "status", "owner", "executor"),
-            *("claimed", "started", "finished", "result", "error", "name", "signature"),
+            *(
+                "claimed",
+                "started",
+                "finished",
+                "result",
+                "error",
+                "name",
+                "signature",
+                "error_type",
+                "texts",
+            ),
+            *("hour counts", "hour", "origin", "not_before", "cancel", "extra"),
         ),
-        NODE: ("lease_until", "started", "renewals", "store"),
+        NODE: (
+            *("lease_until", "started", "renewals", "store", "began", "about", "draining"),
+            *("hours until", "hours at", "hours counts"),
+        ),
     }
 
     def __init__(self, url: str) -> None:
@@ -88,14 +119,30 @@ class MongoDBHand(StoreHand):
     def write(self, kind: str, key: tuple[Any, ...], field: str, value: Any) -> bool:
         from pymongo.errors import PyMongoError
 
-        collection = self._database[{JOB: "jobs", RUN: "jobs", RECORD: "runs", NODE: "nodes"}[kind]]
-        place = f"under_way.0.{field}" if kind == RUN and field != "busy" else field
+        name, found, place = self._place(kind, key, field)
+        collection = self._database[name]
         change = {"$unset": {place: 1}} if value is None else {"$set": {place: value}}
-        found = {"job_id": key[0], "nominal": key[1]} if kind == RECORD else {"_id": key[0]}
         try:
+            if name in ("run_parts", "run_hours", "job_edits", "meta"):  # there may be none yet
+                return bool(collection.update_one(found, change, upsert=True).acknowledged)
             return bool(collection.update_one(found, change).matched_count)
         except (PyMongoError, OverflowError, ValueError):
             return False
+
+    def _place(self, kind: str, key: tuple[Any, ...], field: str) -> tuple[str, dict[str, Any], str]:
+        """Return the collection, which document of it, and what in that."""
+        if field == "texts":
+            return "run_parts", {"_id": {"job_id": key[0], "nominal": key[1]}}, field
+        if field == "edits":
+            return "job_edits", {"_id": key[0]}, field
+        if field in ("hour", "hour counts"):
+            return "run_hours", {"_id": key[0] if field == "hour" else START - key[1] % 1000 * HOUR}, "counts"
+        if field.startswith("hours "):
+            return "meta", {"_id": "hours"}, field.removeprefix("hours ")
+        if kind == RECORD:
+            return "runs", {"job_id": key[0], "nominal": key[1]}, field
+        place = f"under_way.0.{field}" if kind == RUN and field != "busy" else field
+        return ("nodes" if kind == NODE else "jobs"), {"_id": key[0]}, place
 
     def write_identity(self, value: Any) -> bool:
         from pymongo.errors import PyMongoError
@@ -115,15 +162,20 @@ class RedisHand(StoreHand):
     """Access to the hashes and sorted sets: to whole values, and to the parts of those that are JSON."""
 
     #: what is stored of a job, and how it stands, in the order of their lists
-    SPEC = ("id", "name", "func", "trigger", "args", "kwargs", "options", "executor")
+    SPEC = ("id", "name", "func", "trigger", "args", "kwargs", "options", "executor", "revision", "paused")
     STATE = ("version", "running", "state", "next_nominal", "next_due", "of_executor", "error")
     OF_RUN = ("status", "attempt", "owner", "due", "executor", "claimed")
+    #: hashes of what is kept beside jobs
+    BESIDE = ("changes", "durations")
 
     fields = {
-        JOB: ("whole spec", "whole state", "score", *SPEC, *STATE),
-        RUN: ("whole", *OF_RUN),
-        RECORD: ("whole", "score", "last", "count", "result", "error", "name", "signature", *OF_RUN),
-        NODE: ("score", "length", "renewals"),
+        JOB: ("whole spec", "whole state", "score", "id in order", "tag", *BESIDE, *SPEC, *STATE),
+        RUN: ("whole", "names of parts", "part", *OF_RUN),
+        RECORD: (
+            *("whole", "score", "last", "count", "result", "error", "name", "signature", *OF_RUN),
+            *("names of parts", "part", "hour", "stray key"),
+        ),
+        NODE: ("score", "length", "renewals", "started", "about", "counted hours"),
     }
 
     def __init__(self, url: str) -> None:
@@ -131,10 +183,16 @@ class RedisHand(StoreHand):
         self._client = need("redis", "redis").Redis.from_url(url)
 
     def write(self, kind: str, key: tuple[Any, ...], field: str, value: Any) -> bool:
-        if field == "score":
-            return self._score(kind, key, value)
+        if field in ("score", "id in order", "tag", "hour", "stray key"):
+            return self._score(kind, key, field, value)
         if kind == NODE:
-            return self._put("rota.meta", f"{field} {key[0]}", value)
+            return self._put("rota.meta", "hours" if field == "counted hours" else f"{field} {key[0]}", value)
+        if field in self.BESIDE:
+            return self._put(f"rota.{field}", key[0], value)
+        if field in ("names of parts", "part"):
+            name = f"{key[0]}\0{key[1]:019d}"
+            self._put("rota.parts", name, "note\0")
+            return self._put("rota.parts", name if field != "part" else f"{name}\0note", value)
         name = key[0] if kind == JOB else f"{key[0]}\0{key[1]:019d}"
         hash = {RUN: "rota.claimed", RECORD: "rota.runs"}.get(kind, "rota.states")
         if kind == JOB and (field == "whole spec" or field in self.SPEC):
@@ -144,6 +202,7 @@ class RedisHand(StoreHand):
         try:
             parts = json.loads(self._client.hget(hash, name))
             if kind == JOB:
+                parts += ["1", "{}"] if field in ("revision", "paused") else []
                 parts[(self.SPEC if hash == "rota.jobs" else self.STATE).index(field)] = value
             else:
                 parts[field] = value
@@ -151,14 +210,19 @@ class RedisHand(StoreHand):
         except (TypeError, ValueError):
             return False
 
-    def _score(self, kind: str, key: tuple[Any, ...], value: Any) -> bool:
+    def _score(self, kind: str, key: tuple[Any, ...], field: str, value: Any) -> bool:
         from redis.exceptions import RedisError
 
+        padded = f"{key[-1]:019d}" if kind == RECORD else ""
         place, member = {
+            "id in order": ("rota.ids", key[0]),
+            "tag": ("rota.tags", f"red\0{key[0]}"),
+            "hour": ("rota.hours", f"{START} succeeded {key[-1]}"),
             JOB: ("rota.run_times:default", key[0]),
             NODE: ("rota.nodes", key[0]),
-            RECORD: ("rota.runs:succeeded", f"{key[0]}\0{key[-1]}"),
-        }[kind]
+            RECORD: ("rota.runs:succeeded", f"{key[0]}\0{padded}"),
+            "stray key": ("rota.runs:succeeded", f"{key[0]}\0{key[-1]}"),
+        }[kind if field == "score" else field]
         try:
             if value is None:
                 return bool(self._client.zrem(place, member))
@@ -193,8 +257,17 @@ class TreeHand(StoreHand):
         *("job_id", "nominal", "last", "count", "due", "attempt", "status", "owner", "executor", "claimed"),
         "whole",
     )
-    #: what is stored of a node, in the order of the numbers
-    LEASE = ("until", "length", "renewals")
+    EXTRA = ("origin", "not_before", "cancel", "extra")
+    #: what is stored of a node, in its order
+    LEASE = ("until", "length", "renewals", "started", "draining", "about")
+    #: keys of their own, and what they are about
+    KEYS: ClassVar = {
+        "edits": edits_key,
+        "durations": durations_key,
+        "hour": lambda job_id: hour_key(START),
+        "counted": lambda job_id: COUNTED,
+        "parts": parts_key,
+    }
 
     fields = {
         JOB: (
@@ -212,9 +285,10 @@ class TreeHand(StoreHand):
                 "state",
             ),
             *("error", "version", "running", "created", "updated", "recorded", "whole", "due time"),
+            *("revision", "paused", "waiting", "placed", "edits", "durations", "hour", "counted"),
         ),
-        RUN: OF_RUN,
-        RECORD: (*OF_RUN, "started", "finished", "result", "error", "name", "signature"),
+        RUN: (*OF_RUN, *EXTRA),
+        RECORD: (*OF_RUN, *EXTRA, "started", "finished", "result", "error", "name", "signature", "parts"),
         NODE: ("whole", *LEASE),
     }
 
@@ -227,6 +301,8 @@ class TreeHand(StoreHand):
             if value is None:
                 self._place.drop(f"{DUE}/default/{self._due_name(key[0])}")
             return value is None
+        if field in self.KEYS:
+            return value not in (None, "") and self._put(self.KEYS[field](*key), value)
         name = {
             JOB: lambda: job_key(key[0]),
             RUN: lambda: active_key(*key),
@@ -237,9 +313,9 @@ class TreeHand(StoreHand):
             # Nothing is no damage, and an empty value is nothing in ZooKeeper.
             return not (kind == JOB and value in (None, "")) and self._put(name, value)
         if kind == NODE:
-            numbers = self._place.get(name).split(" ")
-            numbers[self.LEASE.index(field)] = str(value)
-            return self._put(name, " ".join(numbers))
+            said = [*self._place.get(name).split(" ", len(self.LEASE) - 1), "?", "?"][: len(self.LEASE)]
+            said[self.LEASE.index(field)] = str(value)
+            return self._put(name, " ".join(said))
         parts = json.loads(self._place.get(name))
         if value is None:
             parts.pop(field, None)

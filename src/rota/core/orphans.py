@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from operator import attrgetter
 
-from ..needs import lacking
+from ..callables import lacking
 from .states import CANCELLED, CLAIMED, LOST, end
 from .transitions import may_claim
 
@@ -25,11 +25,12 @@ class Search:
 
     :param refusal: returns why a run is not trusted, None if it is
     :param can_run: whether the callable and the arguments of a job were restored
+    :param job_for: returns the job with the arguments of a run that has its own, see :func:`sort_out`
     :ivar own: the keys of the runs that the node has in hand, those that it has taken among them
     :ivar left: of how many jobs it can still take runs for each executor, None for any number
     """
 
-    __slots__ = ("_can_run", "_refusal", "in_doubt", "known", "left", "node", "own", "ownerless")
+    __slots__ = ("_can_run", "_job_for", "_refusal", "in_doubt", "known", "left", "node", "own", "ownerless")
 
     def __init__(
         self,
@@ -40,8 +41,10 @@ class Search:
         ownerless: bool,
         refusal: Callable[[Run], str | None] | None,
         can_run: Callable[[Job], bool],
+        job_for: Callable[[Run, Job], Job] | None = None,
     ) -> None:
         self._refusal = refusal
+        self._job_for = job_for
         self._can_run = can_run
         self.node = node
         self.known = known
@@ -62,7 +65,9 @@ class Search:
     def sort_out(self, orphans: Sequence[Run], jobs: Mapping[str, Job], now: int) -> list[Run]:
         """Decide which runs the node takes and which have ended; return those, changed accordingly: see :func:`sort_out`."""
         return sort_out(
-            orphans, jobs, self.node, now, self.left, self.known, self._refusal, can_run=self._can_run
+            *(orphans, jobs, self.node, now, self.left, self.known, self._refusal),
+            can_run=self._can_run,
+            job_for=self._job_for,
         )
 
     def rescue(self, tries: Iterable[object], look: Callable[[], tuple[list[Run], bool]]) -> list[Run]:

@@ -14,7 +14,7 @@ from ..codec.damaged import MOST, is_damaged, is_sound_run, is_time, mended_run,
 from ..codec.results import text_of_result, value_of
 from ..core.plan import due_time, plan
 from ..core.run import Run
-from ..core.states import ACTIVE, ENDED, PAUSED, QUARANTINED, set_job_state
+from ..core.states import ACTIVE, ENDED, MANUAL, PAUSED, QUARANTINED, set_job_state
 from ..errors import DeserializationError, JobValueError, SchemaError
 from ..interrupts import is_interrupt
 from ..job.handle import Job
@@ -27,11 +27,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..codec.jobs import JobFormat
+    from ..core.extras import Extra
     from ..core.plan import Decision
 
 #: Returns the version of a job that is added. It begins anywhere, so that a decision about a removed job of the same id cannot be
 #: taken for one about this job.
 new_version = partial(getrandbits, 40)
+#: The fields of a record that only some runs have.
+EXTRAS = frozenset(("origin", "not_before", "cancel", "extra"))
 #: later than every due time, HELD included
 _NEVER = float("inf")
 
@@ -234,7 +237,39 @@ def fields_of(run: Run) -> dict[str, Any]:
         "func": func,
         "signature": run.signature,
     }
+    extra = getattr(run, "extra", None)
+    if extra is not None:
+        fields |= _fields_of_extra(extra)
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _fields_of_extra(extra: Extra) -> dict[str, Any]:
+    """Return the fields of what only some runs have; their arguments are texts already."""
+    from ..core.extras import SCHEDULE, text_of  # rare
+
+    return {
+        "origin": None if extra.origin == SCHEDULE else extra.origin,
+        "not_before": extra.not_before,
+        "cancel": storable(extra.cancel),
+        "extra": whole(text_of(extra)),
+    }
+
+
+def whole(text: str | None) -> str | None:
+    """Return a text of any length as every database can keep it; see :func:`rota.texts.storable`."""
+    if text is None or (text.isascii() and "\0" not in text):
+        return text
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+
+
+def _set_extra(run: Run, fields: Mapping[str, Any]) -> None:
+    """Give a run what only some runs have."""
+    from ..core.extras import tell  # rare
+
+    get = fields.get
+    not_before: Any = get("not_before")
+    time = int(not_before) if is_time(not_before) else None
+    tell(run, get("origin"), time, get("cancel"), get("extra"), run.reason)
 
 
 def run_of(fields: Mapping[str, Any]) -> Run:
@@ -260,6 +295,8 @@ def run_of(fields: Mapping[str, Any]) -> Run:
         value if value is None or type(value) is str else text_instead(value)
         for value in map(get, ("reason", "error_type", "error", "traceback", "name", "func", "signature"))
     )
+    if run.reason == MANUAL or not EXTRAS.isdisjoint(fields):
+        _set_extra(run, fields)
     return run
 
 

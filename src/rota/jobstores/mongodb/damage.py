@@ -22,7 +22,17 @@ from ...core.states import ACTIVE, CLAIMED, LOST, QUARANTINED, end, set_job_stat
 from ...texts import shortened
 from ..documents import fields_of, mended_fields, new_version, run_of
 from ..retention import Pace
-from .forms import LISTS, OVER, REMOVED, damage_of_run, entries_of, is_whole
+from .forms import (
+    LISTS,
+    ONLY_WAITS,
+    OVER,
+    REMOVED,
+    damage_of_run,
+    earliest,
+    entries_of,
+    is_waiting,
+    is_whole,
+)
 from .jobs import release
 
 TYPE_CHECKING = False
@@ -41,7 +51,21 @@ LOOKED_AT = 100
 STEPS = 10
 #: What is read of a document to see whether it hides its job, or runs of it.
 _READ = dict.fromkeys(
-    ("version", "state", "error", "executor", "next_nominal", "next_due", "busy", "damaged", *LISTS), 1
+    (
+        *(
+            "version",
+            "state",
+            "error",
+            "executor",
+            "next_nominal",
+            "next_due",
+            "busy",
+            "not_before",
+            "damaged",
+        ),
+        *LISTS,
+    ),
+    1,
 )
 
 
@@ -78,6 +102,15 @@ def reason_for(document: Mapping[str, Any]) -> str | None:
         if not isinstance(document.get("executor"), str):
             return f"{DAMAGED}executor must be a text, got {shortened(text_instead(document.get('executor')), 80)}"
     return None
+
+
+def _is_marked_busy(document: Mapping[str, Any]) -> bool:
+    """Whether the unfinished runs of a job are found."""
+    busy = document.get("busy")
+    return busy is True or (
+        busy == ONLY_WAITS
+        and all(is_waiting(entry) for name in LISTS for entry in entries_of(document, name))
+    )
 
 
 class Damage:
@@ -197,13 +230,14 @@ class Damage:
         in_vain = []
         for document in documents:
             id, state, reason = document["_id"], document.get("state"), reason_for(document)
+            self._mend_waiting(document)
             if reason is None or self._is_known(document):
                 if not any(document.get(name) for name in LISTS):
                     if (
                         document.get("next_due") == HELD or state in OVER
                     ):  # it waits for runs that are not there
                         in_vain.append(id)
-                elif document.get("busy") is not True:  # nobody would find its runs
+                elif not _is_marked_busy(document):  # nobody would find its runs
                     with self._server.translated():
                         jobs.update_one({"_id": id}, {"$set": {"busy": True}})
             elif state in OVER or not isinstance(id, str):
@@ -216,6 +250,15 @@ class Damage:
                 jobs.bulk_write(release(in_vain))
                 jobs.delete_many(over)
         return hidden, documents, self._at is None
+
+    def _mend_waiting(self, document: Mapping[str, Any]) -> None:
+        """Have the runs of a job that wait found at their times, if its runs are still as they were read."""
+        soonest = earliest(entry for name in LISTS for entry in entries_of(document, name))
+        if document.get("not_before") != soonest:
+            same = {"_id": document["_id"], **{name: document.get(name) for name in LISTS}}
+            change = {"$unset": {"not_before": ""}} if soonest is None else {"$set": {"not_before": soonest}}
+            with self._server.translated():
+                self._server.jobs.update_one(same, change)
 
     def _is_known(self, document: Mapping[str, Any]) -> bool:
         """Whether a job is in quarantine already, and nothing is left to be put right in its document."""

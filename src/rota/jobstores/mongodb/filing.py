@@ -9,8 +9,9 @@ from contextlib import suppress
 
 from pymongo import ReplaceOne, UpdateMany, UpdateOne
 
+from ...core.states import WAITING
 from ...errors import HeldRowsError
-from .forms import OVER, entries_of, key_of, numbered
+from .forms import LISTS, ONLY_WAITS, OVER, entries_of, is_waiting, key_of, numbered
 from .jobs import release
 
 TYPE_CHECKING = False
@@ -48,11 +49,15 @@ class Filing:
             )
             files, pulls = [], []
             for document in ready:
-                id, entries = document["_id"], list(numbered(entries_of(document, "pending")))
+                id = document["_id"]
+                ended = (entry for entry in entries_of(document, "pending") if not is_waiting(entry))
+                entries = list(numbered(ended))
                 for entry in entries:
                     key = key_of(id, entry["nominal"])
                     files.append(ReplaceOne({"_id": key}, {"_id": key, "job_id": id, **entry}, upsert=True))
                 nominals = [entry["nominal"] for entry in entries]
+                if not nominals:
+                    continue
                 pulls.append(UpdateOne({"_id": id}, {"$pull": {"pending": {"nominal": {"$in": nominals}}}}))
             if files:
                 self._server.runs.bulk_write(files, ordered=False)
@@ -60,6 +65,15 @@ class Filing:
             idle = {"_id": {"$in": list(ids)}, "under_way": [], "pending": []}
             jobs.bulk_write([*pulls, *release(list(ids)), UpdateMany(idle, {"$unset": {"busy": 1}})])
             jobs.delete_many({**idle, "state": {"$in": OVER}})
+
+    def settle(self, ids: Sequence[str]) -> None:
+        """Take note of jobs of which all unfinished runs wait, so that nobody looks for runs under way among them."""
+        none_else = {"$not": {"$elemMatch": {"status": {"$ne": WAITING}}}}
+        settled = {"busy": True, "not_before": {"$exists": True}, **dict.fromkeys(LISTS, none_else)}
+        with suppress(HeldRowsError), self._server.translated():
+            self._server.jobs.update_many(
+                {"_id": {"$in": list(ids)}, **settled}, {"$set": {"busy": ONLY_WAITS}}
+            )
 
     def leftovers(self) -> list[str]:
         """Return jobs whose ended runs are not filed, some of them."""

@@ -1,13 +1,15 @@
 """What the documents of the MongoDB store look like: jobs with their unfinished runs, and records.
 
 Pure conversions, and whatever stands in a document, they say what can be read of it. A job's document holds its unfinished runs
-(``under_way``, and ``pending`` for those that have ended and are not filed), so that one conditional update changes both.
+(``under_way``, and ``pending`` for those that have ended and are not filed), so that one conditional update changes both. Runs that
+wait stand in ``under_way`` if they keep their place among those of their job, else in ``pending``; ``not_before`` is the earliest
+of their times.
 """
 
 from __future__ import annotations
 
-from ...codec.damaged import DAMAGED, is_time, stands_for, text_instead
-from ...core.states import CLAIMED, ENDED, QUARANTINED, set_job_state
+from ...codec.damaged import DAMAGED, EARLIEST, is_time, stands_for, text_instead
+from ...core.states import CLAIMED, ENDED, QUARANTINED, WAITING, set_job_state
 from ...errors import DeserializationError, JobValueError
 from ...texts import storable
 from .. import documents
@@ -29,10 +31,17 @@ REMOVED = "removed"
 OVER = (ENDED, REMOVED)
 #: The lists of runs in a job's document.
 LISTS = ("under_way", "pending")
+#: What stands in the field ``busy`` of a job of which all unfinished runs wait: others need not look at it.
+ONLY_WAITS = "waits"
 #: How many bytes a job's texts may take. A document has 16 MB at most, and holds the job's unfinished runs too.
 JOB_SIZE = 12_000_000
 #: From where on a stored job, of an older version, has no room for its runs (characters).
 _NO_ROOM = 15_500_000
+
+#: What most jobs have not, and their documents neither.
+RARE = ("tags", "revision", "paused")
+#: More than any revision comes to.
+_MOST_REVISION = 2**53
 
 _PARTS = ("_id", "name", "func", "trigger", "args", "kwargs", "options", "executor")
 
@@ -71,6 +80,12 @@ def job_of(
     elif (size := sum(map(len, parts))) > _NO_ROOM:
         job.error = _too_long(job, size)
         set_job_state(job, QUARANTINED)
+    if "revision" in document or "paused" in document:
+        revision, paused = get("revision"), get("paused")
+        # What is damaged in them says nothing.
+        if isinstance(revision, int) and type(revision) is not bool and 0 <= revision < _MOST_REVISION:
+            job.revision = int(revision)
+        job.paused = paused if type(paused) is str else None
     return job
 
 
@@ -95,7 +110,24 @@ def values_of(job: Job, format: JobFormat) -> dict[str, Any]:
     values: dict[str, Any] = dict(zip(_PARTS[1:], parts_of(job, format)[1:], strict=True))
     values["next_nominal"], values["next_due"] = job.next_nominal, job.next_due
     values["state"], values["error"] = job.state, storable(job.error)
+    if job.revision:
+        values["revision"] = job.revision
+    if job.paused is not None:
+        values["paused"] = documents.whole(job.paused)
+    if values["options"] != "{}" and job.tags:  # they are among the options, too
+        values["tags"] = list(job.tags)
     return values
+
+
+def change_to(values: Mapping[str, Any], *others: str) -> dict[str, Any]:
+    """Return the update that gives a document the fields of a job, and takes those from it that the job has not.
+
+    :param others: further fields that are taken from it
+    """
+    return {
+        "$set": values,
+        "$unset": dict.fromkeys((*(name for name in RARE if name not in values), *others), ""),
+    }
 
 
 def _too_long(job: Job, size: int) -> str:
@@ -139,9 +171,8 @@ def numbered(entries: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]
 
 def damage_of_run(document: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
     """Whether a run under way in a job's document is not what a store writes."""
-    return (
-        bool(documents.damage_of_run({**entry, "job_id": document["_id"]})) or entry.get("status") != CLAIMED
-    )
+    fields = {**entry, "job_id": document["_id"]}
+    return bool(documents.damage_of_run(fields)) or entry.get("status") not in (CLAIMED, WAITING)
 
 
 def size_of(entry: Mapping[str, Any]) -> int:
@@ -170,5 +201,30 @@ def collect(found: dict[tuple[str, int], Run], fields: Mapping[str, Any]) -> Non
     except DeserializationError:
         return
     key = (run.job_id, run.nominal)
-    if key not in found or found[key].status == CLAIMED:
+    before = found.get(key)
+    # A run that waits may have been carried out before.
+    if (
+        before is None
+        or (before.status == CLAIMED and before.attempt <= run.attempt)
+        or (before.status == WAITING and before.attempt < run.attempt)
+    ):
         found[key] = run
+
+
+# ------------------------------------------------------------------------------------------------------ runs that wait
+
+
+def is_waiting(entry: Mapping[str, Any]) -> bool:
+    """Whether a run in a job's document waits."""
+    return entry.get("status") == WAITING
+
+
+def time_of(entry: Mapping[str, Any]) -> int:
+    """Return when a waiting run may start; of one that is damaged an instant before all others."""
+    time: Any = entry.get("not_before")
+    return int(time) if is_time(time) else EARLIEST
+
+
+def earliest(entries: Iterable[Mapping[str, Any]]) -> int | None:
+    """Return the earliest time of the waiting ones among runs, None if none waits."""
+    return min((time_of(entry) for entry in entries if is_waiting(entry)), default=None)

@@ -13,6 +13,7 @@ from pymongo import DESCENDING
 
 from ...codec.damaged import text_instead
 from ...core.recorded import BEFORE, MOST, standing_from
+from ...core.states import WAITING
 from .. import retention
 from ..base import COUNTED
 from ..documents import label_all
@@ -55,7 +56,9 @@ class History:
         filed: dict[str, Any] = {} if job_id is None else {"job_id": job_id}
         if wanted is not None:
             filed["status"] = {"$in": list(wanted)}
-        current = {"busy": True} if job_id is None else {"_id": job_id}
+        current: dict[str, Any] = {"busy": True} if job_id is None else {"_id": job_id}
+        if job_id is None and (wanted is None or WAITING in wanted):
+            current = {"busy": {"$exists": True}}
         found: dict[tuple[str, int], Run] = {}
         with self._server.translated():
             # In this order, so that a run that is filed in between is read twice, and not missed.
@@ -66,15 +69,19 @@ class History:
             for document in self._server.runs.find(filed).sort("nominal", DESCENDING).limit(limit):
                 collect(found, document)
             runs = sorted(found.values(), key=attrgetter("nominal"), reverse=True)[:limit]
-            ids = sorted({run.job_id for run in runs if run.name is None})
-            names: dict[str, tuple[str, str]] = {}
-            for start in range(0, len(ids), BATCH):
-                named = {"_id": {"$in": ids[start : start + BATCH]}}
-                for document in self._server.jobs.find(named, {"name": 1, "func": 1}):
-                    name, func = document.get("name"), document.get("func")
-                    names[document["_id"]] = text_instead(name), text_instead(func)
-        label_all(runs, names)
+            self.label(runs)
         return runs
+
+    def label(self, runs: Sequence[Run]) -> None:
+        """Give records the name and the callable that they lack."""
+        ids = sorted({run.job_id for run in runs if run.name is None})
+        names: dict[str, tuple[str, str]] = {}
+        for start in range(0, len(ids), BATCH):
+            named = {"_id": {"$in": ids[start : start + BATCH]}}
+            for document in self._server.jobs.find(named, {"name": 1, "func": 1}):
+                name, func = document.get("name"), document.get("func")
+                names[document["_id"]] = text_instead(name), text_instead(func)
+        label_all(runs, names)
 
     def recorded(self, job_id: str, since: int) -> list[Recorded]:
         """Return the records of a job that stand for times from an instant on, oldest first."""
@@ -177,7 +184,9 @@ class History:
 
     def _delete(self, keys: Sequence[Any]) -> None:
         if keys:
-            self._server.runs.delete_many({"_id": {"$in": keys}})
+            of_these = {"_id": {"$in": keys}}
+            self._server.parts.delete_many(of_these)  # first: without their records nobody would find them
+            self._server.runs.delete_many(of_these)
 
 
 def _ended_before(finished: Any, instant: int) -> bool:

@@ -10,14 +10,14 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from ...clock import HELD
 from ...codec.damaged import MOST_VERSION, version_of
-from ...core.states import ACTIVE, QUARANTINED
+from ...core.states import ACTIVE, ENDED, QUARANTINED
 from ...core.transitions import released
 from ...errors import ConflictingIdError, JobLookupError
 from .. import retention
 from ..base import ALIASES, COUNTED
 from ..documents import heal, new_version
 from ..retention import Pace, parts
-from .forms import OVER, REMOVED, values_of
+from .forms import OVER, REMOVED, change_to, values_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,6 +64,10 @@ class Jobs:
     def one(self, job_id: str) -> dict[str, Any] | None:
         """Return the document of a job, None if there is no job of that id."""
         found = self.find({"_id": job_id})
+        if not found:  # one whose schedule is over stays for a run that waits
+            with self._server.translated():
+                waits = {"_id": job_id, "state": ENDED, "not_before": {"$exists": True}}
+                found = list(self._server.jobs.find(waits))
         return found[0] if found else None
 
     def find(self, condition: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -117,22 +121,26 @@ class Jobs:
         """Return how many due jobs wait for each executor that is not known; of very many as many as are counted."""
         found: dict[str, int] = {}
         passed = set(known)
-        executor = ""
-        jobs = self._server.jobs
         with self._server.translated():
-            for _ in range(ALIASES):
-                # From one alias to the next by the index: all jobs of one may be very many.
-                others = {"state": ACTIVE, "executor": {"$gt": executor}}
-                following = next(iter(jobs.find(others, {"executor": 1}).sort("executor", 1).limit(1)), None)
-                if following is None or not isinstance(following["executor"], str):
-                    break
-                executor = following["executor"]
+            for executor in self.executors():
                 if executor not in passed:
                     due = {"state": ACTIVE, "executor": executor, "next_due": {"$lte": now}}
-                    count = jobs.count_documents(due, limit=COUNTED)
+                    count = self._server.jobs.count_documents(due, limit=COUNTED)
                     if count:
                         found[executor] = count
         return found
+
+    def executors(self) -> Iterator[str]:
+        """Yield the aliases of the executors that active jobs name."""
+        executor, jobs = "", self._server.jobs
+        for _ in range(ALIASES):
+            # From one alias to the next by the index: all jobs of one may be very many.
+            others = {"state": ACTIVE, "executor": {"$gt": executor}}
+            following = next(iter(jobs.find(others, {"executor": 1}).sort("executor", 1).limit(1)), None)
+            if following is None or not isinstance(following["executor"], str):
+                return
+            executor = following["executor"]
+            yield executor
 
     def _quarantined(self, limit: int) -> list[str]:
         """Return ids of jobs in quarantine, at most so many."""
@@ -173,7 +181,8 @@ class Jobs:
             while not self._insert(job.id, values):
                 # The runs of a job that is over may be under way.
                 over = {"_id": job.id, "state": {"$in": OVER}}
-                if self._server.jobs.update_one(over, {"$set": values}).matched_count:
+                anew = change_to(values, *_HISTORY)
+                if self._server.jobs.update_one(over, anew).matched_count:
                     break
                 if self._server.jobs.find_one({"_id": job.id}, {"_id": 1}) is not None:
                     raise ConflictingIdError(job.id)
@@ -252,30 +261,34 @@ class Jobs:
             "under_way": {"$type": "array"},
             "pending": {"$type": "array"},
         }
-        change = {"$set": values, "$inc": {"version": 1}}
+        change = {**change_to(values), "$inc": {"version": 1}}
         after = self._server.jobs.find_one_and_update(
             condition, change, projection={"version": 1}, return_document=True
         )
         return None if after is None else after["version"]
 
-    def remove(self, job_id: str) -> None:
+    def remove(self, job_id: str) -> bool:
         """Delete a job; what holds its unfinished runs stays until they have ended.
 
-        :raises JobLookupError: if there is none
+        :return: False if there is none without runs that wait
         """
         living = {"_id": job_id, "state": {"$nin": OVER}}
+        none_waits = {"not_before": {"$exists": False}}
         with self._server.translated():
             if self._server.jobs.delete_one({**living, "busy": {"$exists": False}}).deleted_count:
-                return
-            if not self._server.jobs.update_one(living, _REMOVAL).matched_count:
-                raise JobLookupError(job_id)
+                return True
+            if not self._server.jobs.update_one({**living, **none_waits}, REMOVAL).matched_count:
+                return False
         self.forget([job_id])
+        return True
 
-    def remove_all(self) -> None:
-        """Delete all jobs."""
+    def remove_all(self) -> list[str]:
+        """Delete all jobs; return the ids of those with runs that wait, which are left."""
         with self._server.translated():
             self._server.jobs.delete_many({"busy": {"$exists": False}})
-            self._server.jobs.update_many({}, _REMOVAL)
+            self._server.jobs.update_many({"not_before": {"$exists": False}}, REMOVAL)
+            waits = {"not_before": {"$exists": True}, "state": {"$ne": REMOVED}}
+            return [found["_id"] for found in self._server.jobs.find(waits, {"_id": 1})]
 
     def forget(self, ids: Sequence[str]) -> None:
         """Delete the documents of jobs that are over and have no unfinished runs any more."""
@@ -310,4 +323,7 @@ class Jobs:
         return True
 
 
-_REMOVAL = {"$set": {"state": REMOVED, "next_due": None}, "$inc": {"version": 1}}
+#: What a job that takes the place of one that is over does not have of it.
+_HISTORY = ("durations", "failures", "horizon", "parent")
+#: The change that makes a job one that was removed, and has unfinished runs.
+REMOVAL: dict[str, Any] = {"$set": {"state": REMOVED, "next_due": None}, "$inc": {"version": 1}}

@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 
     from .server import Server
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 #: The step from a version to the one after it; others may be at it at the same time, and it may be cut off and done again.
 #: 2: records have the name and the callable of jobs that are gone, and results of more kinds; what is there stays as it is, but
 #: older versions must not read it. 3: the store has an identity, leases have a count of their renewals, and records of some runs
-#: a signature.
-MIGRATIONS: dict[int, Callable[[Server], None]] = {1: lambda server: None, 2: lambda server: None}
+#: a signature. 4: jobs can be found by name and tag, and records page by page; there are parts of runs, edits and counts by hour,
+#: and records whose status older versions do not know.
+MIGRATIONS: dict[int, Callable[[Server], None]] = {
+    1: lambda server: None,
+    2: lambda server: None,
+    3: lambda server: None,
+}
 
 
 def take_possession(server: Server, create: bool, again: bool = False) -> tuple[str, bool]:
@@ -68,18 +73,31 @@ def take_possession(server: Server, create: bool, again: bool = False) -> tuple[
         identity = str((found or {}).get("identity"))
         if not create:
             return identity, is_new
-        server.jobs.create_index([("state", ASCENDING), ("executor", ASCENDING), ("next_due", ASCENDING)])
-        # Only jobs with runs that have not ended, or are not filed away, have this field.
-        server.jobs.create_index([("busy", ASCENDING)], sparse=True)
-        server.runs.create_index([("job_id", ASCENDING), ("nominal", DESCENDING)])
-        server.runs.create_index([("status", ASCENDING), ("nominal", DESCENDING)])
-        server.runs.create_index([("nominal", DESCENDING)])
-        server.nodes.create_index([("lease_until", ASCENDING)])
+        _make_indexes(server)
     return identity, is_new
 
 
+def _make_indexes(server: Server) -> None:
+    newest = ("nominal", DESCENDING)
+    server.jobs.create_index([("state", ASCENDING), ("executor", ASCENDING), ("next_due", ASCENDING)])
+    # Only jobs with runs that have not ended, or are not filed away, have this field.
+    server.jobs.create_index([("busy", ASCENDING)], sparse=True)
+    # Only jobs with runs that wait have this one: the earliest time of those.
+    server.jobs.create_index([("not_before", ASCENDING)], sparse=True)
+    server.jobs.create_index([("name", ASCENDING), ("_id", ASCENDING)])
+    of_tagged = {"tags": {"$exists": True}}
+    server.jobs.create_index([("tags", ASCENDING), ("_id", ASCENDING)], partialFilterExpression=of_tagged)
+    server.runs.create_index([("job_id", ASCENDING), newest])
+    server.runs.create_index([("status", ASCENDING), newest])
+    server.runs.create_index([newest])
+    of_failed = {"error_type": {"$exists": True}}
+    server.runs.create_index([("error_type", ASCENDING), newest], partialFilterExpression=of_failed)
+    server.nodes.create_index([("lease_until", ASCENDING)])
+
+
 def _refuse_foreign(server: Server) -> None:
-    for collection in (server.jobs, server.runs, server.nodes):
+    beside = (server.parts, server.edits, server.hours, server.keys, server.requests)
+    for collection in (server.jobs, server.runs, server.nodes, *beside):
         found = collection.find_one({})
         if found is not None:
             raise SchemaError(

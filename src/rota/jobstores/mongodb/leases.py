@@ -14,6 +14,7 @@ from ..server_clock import AHEAD
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from ..identity import Identity
     from .server import Server
@@ -57,7 +58,9 @@ class Leases:
                 change = identity.change(node, now, marks.get("identity"), found)
                 if change is not None:
                     return None, change
-                renewed = counted if renewals is not None else {"$set": {**values, "renewals": 1}}
+                renewed: dict[str, Any] = dict(counted)
+                if renewals is None:
+                    renewed = {"$set": {**values, "renewals": 1}, "$setOnInsert": {"began": now}}
                 before = nodes.find_one_and_update({"_id": node}, renewed, upsert=True)
         identity.written(node, (renewals_of((before or {}).get("renewals")) or 0) + 1, until)
         if before is None:

@@ -22,7 +22,7 @@ from ...core.transitions import marked, moved
 from ...errors import HeldRowsError, StoreError, StoreUnavailableError
 from ...interrupts import is_interrupt
 from ...texts import error_text, shortened
-from .forms import LISTS, collect, damage_of_run, entries_of, entry_of, identity_of, key_of
+from .forms import LISTS, collect, damage_of_run, entries_of, entry_of, identity_of, is_waiting, key_of
 from .run_updates import claim_of, end_of, fence_of, nominals_of, rounds_of
 
 TYPE_CHECKING = False
@@ -188,7 +188,7 @@ class Runs:
                 taken[decision.job.id] = set(nominals)
         with self._server.translated():
             if unseen:
-                for document in self._server.jobs.find({"_id": {"$in": unseen}, "busy": True}):
+                for document in self._server.jobs.find({"_id": {"$in": unseen}, "busy": {"$exists": True}}):
                     taken[document["_id"]] = set(nominals_of(document))
             keys = [
                 key_of(record.job_id, record.nominal)
@@ -293,7 +293,7 @@ class Runs:
                         held.add(repr((document["_id"], entry.get("nominal"), entry.get("attempt"))))
         return [run for run in in_hand if repr((run.job_id, run.nominal, run.attempt)) not in held]
 
-    def give_back(self, runs: Sequence[Run]) -> None:
+    def leave(self, runs: Sequence[Run]) -> None:
         """Leave claimed runs, which were not started, to whoever comes first."""
         if runs:
             given = {"$set": {"under_way.$.owner": None}}
@@ -327,6 +327,9 @@ class Runs:
             if damaged:
                 documents = self._busy()
             self._file_leftovers(documents)
+            waiting = [document["_id"] for document in documents if "not_before" in document]
+            if waiting:
+                self._filing.settle(waiting)
             living = self._leases.alive(now, clock)
             # The own runs of a node whose lease is over may not be its own any more.
             orphans = _orphans(documents, search, living) if search.node in living else []
@@ -348,7 +351,11 @@ class Runs:
 
     def _file_leftovers(self, documents: Iterable[Mapping[str, Any]]) -> None:
         """File what a dead process may have left."""
-        ids = [document["_id"] for document in documents if document.get("pending")]
+        ids = [
+            document["_id"]
+            for document in documents
+            if not all(map(is_waiting, entries_of(document, "pending")))
+        ]
         if ids:
             self._filing.file(ids)
 
@@ -387,7 +394,7 @@ def _orphans(documents: Iterable[Mapping[str, Any]], search: Search, living: Col
     found: dict[tuple[str, int], Run] = {}
     for document in documents:
         for entry in entries_of(document, "under_way"):
-            if damage_of_run(document, entry):
+            if is_waiting(entry) or damage_of_run(document, entry):
                 continue
             if search.is_orphan(document["_id"], entry["nominal"], entry.get("owner"), living):
                 collect(found, {**entry, "job_id": document["_id"]})

@@ -52,7 +52,7 @@ _JOURNAL = re.compile(r"(?i)[?&](journal|j|w)=")
 
 
 class Server:
-    """A MongoDB server, or a client that the application made, and the four collections of one store.
+    """A MongoDB server, or a client that the application made, and the collections of one store.
 
     :param client: used instead of ``url`` and ``options``, if it is not None
     :param url: ``mongodb://`` URL; its database is used unless another one is given
@@ -82,6 +82,11 @@ class Server:
         self.runs = found[f"{prefix}runs"]
         self.nodes = found[f"{prefix}nodes"]
         self.meta = found[f"{prefix}meta"]
+        self.parts = found[f"{prefix}run_parts"]
+        self.edits = found[f"{prefix}job_edits"]
+        self.hours = found[f"{prefix}run_hours"]
+        self.keys = found[f"{prefix}run_keys"]
+        self.requests = found[f"{prefix}node_requests"]
 
     @property
     def address(self) -> str:

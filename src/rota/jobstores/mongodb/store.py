@@ -6,6 +6,7 @@ Takes the options and keeps the order of steps; the steps are in the modules bes
 from __future__ import annotations
 
 import pickle
+from functools import cached_property
 
 from ...clock import SECOND, instant
 from ...codec.jobs import JobFormat
@@ -41,10 +42,19 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
+    from ...core.changes import Change
+    from ...core.details import RunParts
+    from ...core.durations import Durations
+    from ...core.nodes import Node
+    from ...core.orders import Orders
     from ...core.plan import Decision
+    from ...core.queries import Count, JobQuery, Part, RunQuery
     from ...core.recorded import Recorded
     from ...core.run import Run
     from ...job.handle import Job
+    from .beside import Beside
+    from .search import Searching
+    from .waiting import Waiting
 
 __all__ = ("ConflictingIdError", "JobLookupError", "MongoDBJobStore")
 
@@ -58,7 +68,7 @@ class MongoDBJobStore(DurableJobStore):
     default) on a replica set: what was not written to most members may be rolled back.
 
     :param database: name of the database; by default that of ``url``, or "rota"
-    :param collection: name of the collection of jobs; those of runs, nodes and the schema version take its prefix
+    :param collection: name of the collection of jobs; all others take its prefix
     :param client: a ``pymongo.MongoClient`` (or a textual reference to one) to be used; it stays open
     :param pickle_protocol: protocol of pickles, if ``serializer`` is "pickle"
     :param url: ``mongodb://`` or ``mongodb+srv://`` URL
@@ -232,12 +242,14 @@ class MongoDBJobStore(DurableJobStore):
         :raises JobLookupError: if there is none
         """
         self._check_started()
-        self._jobs.remove(job_id)
+        if not (self._jobs.remove(job_id) or self._waiting.remove(job_id, self.now())):
+            raise JobLookupError(job_id)
 
     def remove_all_jobs(self) -> None:
         """Delete all jobs; their records stay."""
         self._check_started()
-        self._jobs.remove_all()
+        for job_id in self._jobs.remove_all():
+            self._waiting.remove(job_id, self.now())
 
     # -- the ledger ----------------------------------------------------------------------------------------------
 
@@ -328,13 +340,14 @@ class MongoDBJobStore(DurableJobStore):
         A run whose job cannot be restored here is left to other nodes, or to the time when it can.
         """
         self._check_started()
-        search = Search(node, room, known, in_doubt, ownerless, self._format.run_refusal, can_run)
+        format = self._format
+        search = Search(node, room, known, in_doubt, ownerless, format.run_refusal, can_run, format.job_for)
         return self._runs.rescue(search, now, self._time_from(now), self._job_of)
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
         self._check_started()
-        self._runs.give_back(runs)
+        self._runs.leave(runs)
         self._leases.end(node, self._runs.is_busy(node))
 
     def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:
@@ -359,8 +372,11 @@ class MongoDBJobStore(DurableJobStore):
         if leftovers:
             self._filing.file(leftovers)
             yield 0
+        yield from self._beside.count_hours(now, self.clock)
+        yield from self._beside.look_over(now, self.clock)
         yield from self._history.prune(now, self.clock)
         self._leases.prune(now)
+        self._waiting.forget(now)
 
     def living_nodes(self, now: int) -> int:
         """Return how many nodes hold a lease that is not over."""
@@ -375,6 +391,165 @@ class MongoDBJobStore(DurableJobStore):
     def measure_clock(self) -> int:
         """Ask the server for its time, which it tells in milliseconds; see the port."""
         return self._measure(self._server.time)
+
+    # -- searching, and what is kept beside ----------------------------------------------------------------------
+
+    @cached_property
+    def _searching(self) -> Searching:
+        from .search import Searching  # import time
+
+        return Searching(self._server, self._jobs, self._history)
+
+    @cached_property
+    def _beside(self) -> Beside:
+        from .beside import Beside  # import time
+
+        return Beside(self._server, self._searching)
+
+    @property
+    def _place(self) -> str:
+        return self._identity.value
+
+    def _jobs_from(self, query: JobQuery, after: tuple[Any, ...] | None, count: int) -> Part[Job]:
+        self._check_started()
+        return self._searching.jobs_from(query, after, count, self._job_of)
+
+    def count_jobs(self, query: JobQuery) -> Count:
+        """Return how many jobs a query wants; the server counts what it has an index for."""
+        self._check_started()
+        number = self._searching.count_jobs(query)
+        return super().count_jobs(query) if number is None else number
+
+    def _runs_from(self, query: RunQuery, after: tuple[Any, ...] | None, count: int) -> Part[Run]:
+        self._check_started()
+        return self._searching.runs_from(query, after, count)
+
+    def count_runs(self, query: RunQuery) -> Count:
+        """Return how many records a query wants; the server counts what it has an index for."""
+        self._check_started()
+        number = self._searching.count_runs(query)
+        return super().count_runs(query) if number is None else number
+
+    def run_counts(self, since: int, until: int, query: RunQuery | None = None) -> dict[int, dict[str, int]]:
+        """Return how many records there are by hour and status; see the port."""
+        self._check_started()
+        if query is not None:
+            return super().run_counts(since, until, query)
+        return self._beside.run_counts(since, until, self.clock)
+
+    def get_run(self, job_id: str, nominal: int) -> Run | None:
+        """Return the record of a nominal time with its parts, None if there is none."""
+        self._check_started()
+        run = self._searching.get_run(job_id, nominal)
+        if run is not None:
+            run.parts = self._beside.parts_of([(job_id, nominal)]).get((job_id, nominal), {})
+        return run
+
+    def last_runs(
+        self, ids: Collection[str], n: int = 1, statuses: Collection[str] | None = None
+    ) -> dict[str, list[Run]]:
+        """Return the newest records of some jobs, newest first."""
+        self._check_started()
+        return self._searching.last_runs(ids, n, statuses) if ids else {}
+
+    def durations(self, job_id: str) -> Durations | None:
+        """Return how long the runs of a job took, as far as housekeeping has counted them."""
+        self._check_started()
+        return self._beside.durations(job_id)
+
+    def write_parts(self, parts: Sequence[RunParts]) -> None:
+        """Keep texts beside the records of some runs; see the port."""
+        self._check_started()
+        if parts:
+            self._beside.write_parts(parts)
+
+    def parts_of(self, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], dict[str, str]]:
+        """Return what is kept beside the records of some runs."""
+        self._check_started()
+        return self._beside.parts_of(keys)
+
+    def note_change(self, job_id: str, change: Change) -> None:
+        """Keep what an edit has changed of a job; see the port."""
+        self._check_started()
+        self._beside.note_change(job_id, change)
+
+    def changes(self, job_id: str) -> list[Change]:
+        """Return the last edits of a job, newest first."""
+        job = self.lookup_job(job_id)
+        return [] if job is None else self._beside.changes(job_id, job.revision)
+
+    def describe(self, node: str, about: Mapping[str, Any], now: int) -> None:
+        """Keep what a node says of itself beside its lease."""
+        self._check_started()
+        self._beside.describe(node, about)
+
+    def nodes(self, now: int) -> list[Node]:
+        """Return the nodes that hold a lease, or held one within the last day."""
+        self._check_started()
+        return self._beside.nodes(now)
+
+    # -- runs that wait, and what is asked of nodes ----------------------------------------------------------------
+
+    @cached_property
+    def _waiting(self) -> Waiting:
+        from .waiting import Waiting  # import time
+
+        return Waiting(self._server, self._format, self._filing, self._searching)
+
+    def open_runs(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Make runs wait that are asked for; see the port."""
+        self._check_started()
+        return self._waiting.open_runs(runs, now)
+
+    def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Make claimed runs wait, for any node; see the port."""
+        self._check_started()
+        return self._waiting.give_back(runs, now)
+
+    def take_waiting(self, node: str, now: int, room: Mapping[str, int] | None = None) -> list[Run]:
+        """Take waiting runs whose time has come; see the port."""
+        self._check_started()
+        try:
+            if not self._leases.is_alive(node, now):
+                return []
+        except Changed as exc:
+            raise self._replaced(str(exc)) from None
+        return self._waiting.take(node, now, room, self._job_of)
+
+    def next_waiting(self) -> int | None:
+        """Return the earliest time at which a waiting run may start."""
+        self._check_started()
+        return self._waiting.next_waiting()
+
+    def cancel_run(self, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+        """Cancel a run; see the port."""
+        self._check_started()
+        return self._waiting.cancel_run(job_id, nominal, reason, now)
+
+    def orders(self, node: str, now: int) -> Orders:
+        """Return what others ask of a node."""
+        self._check_started()
+        return self._waiting.orders(node, now)
+
+    def drain(self, node: str, draining: bool, now: int) -> bool:
+        """Have a node claim nothing more, or claim again; see the port."""
+        self._check_started()
+        return self._waiting.drain(node, draining, now)
+
+    def request(self, node: str, kind: str, now: int, subject: tuple[str, int] | None = None) -> str:
+        """Ask a node for something that only it knows; return the id of the request."""
+        self._check_started()
+        return self._waiting.request(node, kind, now, subject)
+
+    def answer(self, id: str, text: str, now: int) -> None:
+        """Answer a request."""
+        self._check_started()
+        self._waiting.answer(id, text, now)
+
+    def answer_to(self, id: str, now: int) -> str | None:
+        """Return the answer to a request, None if there is none."""
+        self._check_started()
+        return self._waiting.answer_to(id, now)
 
     # -- helpers -------------------------------------------------------------------------------------------------
 

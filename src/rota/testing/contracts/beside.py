@@ -164,7 +164,9 @@ class SharedBesideContract:
         store.renew(OTHER, later, LEASE)
         assert [(node.id, node.alive) for node in store.nodes(later)] == [(NODE, False), (OTHER, True)]
         (first, _) = store.nodes(later)
-        assert (first.started, first.lease_until) == (START, START + LEASE)
+        # A store that has a clock of its own counts the time since it was asked.
+        assert abs(first.started - START) < SECOND
+        assert abs(first.lease_until - START - LEASE) < SECOND
         store.renew(NODE, later, LEASE)
         assert store.nodes(later)[0].host == "host-ü"
         store.leave(NODE, [], later)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pytest
 
 from ...clock import SECOND
+from ...core.extras import Extra
 from ...core.plan import once_more
 from ...core.states import CANCELLED, CLAIMED, LOST, QUARANTINED
 from .store_jobs import LEASE, NODE, OTHER, START, claim, due_ids, make_job, running, statuses
@@ -174,7 +175,7 @@ class SignedJobStoreContract:
             {"executor": "sandbox"},
             {"nominal": START + 7},
             {"due": START + 7},
-            {"reason": None},
+            {"extra": Extra()},
             {"id": "victim"},
         ],
         ids=lambda forged: next(iter(forged), "nothing"),

@@ -225,10 +225,11 @@ class WaitingContract:
         _wait_for(second, MANUAL, START + 90 * SECOND)
         assert store.give_back([first, second], START) == []
         assert (running(store, "retry"), running(store, "later")) == (1, 0)
+        until_done(lambda: store.renew(NODE, START + 60 * SECOND, LEASE))
         decisions = {decision.job.id: decision for decision in decide(store, START + 60 * SECOND)}
         assert [record.status for record in decisions["retry"].records] == [SKIPPED]
         assert len(decisions["later"].runs) == 1
-        store.renew(NODE, START + 60 * SECOND, LEASE)
+        until_done(lambda: store.renew(NODE, START + 60 * SECOND, LEASE))
         until_done(lambda: store.claim(list(decisions.values()), NODE, START + 60 * SECOND))
         taken = take(store, START + 90 * SECOND)
         assert [(run.job_id, run.nominal, run.tries) for run in taken] == [("retry", START, 1)]
