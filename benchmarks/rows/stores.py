@@ -83,6 +83,39 @@ def _housekeeping(server: str) -> Case:
     )
 
 
+def _searching(server: str) -> Case:
+    title = _TITLES[server]
+    beside = f"of 3 000 000 records of 100 000 jobs in {title}"
+    figures = (
+        ("first", f"first page of the failed ones {beside}", 50),
+        ("hundredth", "… hundredth page", 50),
+        ("of_job", "… first page of one job's", 50),
+        ("vain", "… a page that looks for a node in vain, among 20 000 records or for 50 ms", 100),
+        ("text", "… the same for a text in errors", 100),
+        ("count", "… counted up to 10 000", 50),
+        ("heat", "… counted by hour and status", 50),
+        ("tagged", "… first page of the jobs with a rare tag", 50),
+        ("due", "… of the jobs that are due next", 50),
+        ("jobs_in_vain", "… of the jobs with a text that none has", 100),
+        ("failing", "… of the jobs whose last run failed", 100),
+        ("by_name", "… of the jobs by name, for which there is no index", None),
+    )
+    meaning = "What a console asks for, again and again, beside the work."
+    rows = [
+        Row(text, figure, "ms", meaning, bound=bound, compared=False, timed=False)
+        for figure, text, bound in figures
+    ]
+    return Case(
+        f"{server}-search",
+        "searching:searching",
+        tuple(rows),
+        {"server": server, "jobs": 100_000, "records": 3_000_000},
+        packages=("rota",),
+        most_rounds=1,
+        timeout=900,
+    )
+
+
 def _cases(
     server: str, burst: float, add: float, jobs: int, floor: str | None = None, **options: Any
 ) -> tuple[Case, ...]:
@@ -225,4 +258,6 @@ CASES = (
     ),
     _housekeeping("sqlite"),
     _housekeeping("postgresql"),
+    _searching("sqlite"),
+    _searching("postgresql"),
 )

@@ -6,7 +6,6 @@ Each method is one step inside a transaction of the caller. It reads bounded ran
 from __future__ import annotations
 
 from functools import partial
-from heapq import merge
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -37,6 +36,7 @@ _ALL = (CLAIMED, WAITING, *END_STATES)
 #: The statuses of runs that may have an error.
 _WITH_ERRORS = tuple(status for status in _ALL if status not in (SUCCEEDED, MISSED, SKIPPED))
 #: The columns that are looked at to see whether a record is wanted; the whole row is read only then.
+_KEY = ("job_id", "nominal")
 _COLUMNS = ("job_id", "nominal", "status", "reason", "owner", "executor", "error_type", "origin")
 #: How many branches one statement has, at most: ids of jobs, or types of errors.
 BRANCHES = 50
@@ -58,19 +58,19 @@ class RunSearch:
 
     def part(self, conn: Connection, query: RunQuery, after: tuple[Any, ...] | None, count: int) -> Part[Run]:
         """Return those that match among the next ``count`` records after a key; see the port."""
-        whole = is_led(query)
-        names = () if whole else (*_COLUMNS, "error") if query.text else _COLUMNS
+        names = _names_for(query)
         walk = self._of_jobs if query.job_ids is not None else self._of_branches
         rows, more = walk(conn, query, names, after, count)
-        last = _key(rows[-1]) if more and rows else None
-        sound = [row for row in rows if type(row.job_id) is str and type(row.nominal) is int]
-        if whole:
-            runs = [run_of(row) for row in sound]
+        last, looked_at = _key(rows[-1]) if more and rows else None, len(rows)
+        rows = [row for row in rows if type(row[0]) is str and type(row[1]) is int]
+        if not names:
+            runs = [run_of(row) for row in rows]
         else:
-            fitting = [row for row in map(_looked_at, sound) if query.matches(row)]  # type: ignore[arg-type]
-            runs = self._whole(conn, [(row.job_id, row.nominal) for row in fitting])
+            if names != _KEY:
+                rows = [row for row in rows if query.matches(_looked_at(*row))]  # type: ignore[arg-type]
+            runs = self._whole(conn, [(row[0], row[1]) for row in rows])
         self._history.label(conn, runs)
-        return Part(runs, last, len(rows))
+        return Part(runs, last, looked_at)
 
     def count(self, conn: Connection, query: RunQuery, most: int) -> int:
         """Return how many records a query wants that the index alone tells, counted up to ``most``."""
@@ -160,13 +160,15 @@ class RunSearch:
             statement = self._cached(
                 ("same", branches, len(values), names), partial(self._same, branches, len(values), names)
             )
-            return list(conn.execute(statement, {**values, "nominal": nominal, "id": id, "n": limit}))
+            found = conn.execute(statement, {**values, "nominal": nominal, "id": id, "n": limit}).all()
+            return list(found)
 
         def older(before: int, limit: int) -> list[Row]:
             statement = self._cached(
                 ("older", branches, len(values), names), partial(self._older, branches, len(values), names)
             )
-            return list(conn.execute(statement, {**values, "before": before, "first": first, "n": limit}))
+            found = conn.execute(statement, {**values, "before": before, "first": first, "n": limit}).all()
+            return list(found)
 
         rows: list[Row] = []
         wanted, before = count + 1, end
@@ -239,11 +241,11 @@ class RunSearch:
             before = [_end_for(id, after, end) for id in some]
             values = {**_named("job", some), **_named("before", before, end), "first": first, "n": most}
             by_job: dict[str, list[Row]] = {}
-            for row in conn.execute(statement, values):
-                by_job.setdefault(row.job_id, []).append(row)
-            found += [sorted(rows, key=_key) for rows in by_job.values()]
-        rows = list(merge(*found, key=_key))
-        edges = [_key(rows[-1]) for rows in found if len(rows) == most]
+            for row in conn.execute(statement, values).all():
+                by_job.setdefault(row[0], []).append(row)
+            found += by_job.values()
+        rows = sorted((row for rows in found for row in rows), key=_key)
+        edges = [max(map(_key, rows)) for rows in found if len(rows) == most]
         more = bool(edges)
         if edges:
             edge = min(edges)
@@ -295,21 +297,24 @@ class _Looked(NamedTuple):
     error: str | None
 
 
-def _looked_at(row: Row) -> _Looked:
-    reason, origin = _text(row.reason), row.origin
+def _looked_at(
+    job_id: str,
+    nominal: int,
+    status: Any,
+    reason: Any,
+    owner: Any,
+    executor: Any,
+    error_type: Any,
+    origin: Any,
+    error: Any = None,
+) -> _Looked:
+    """Return what is looked at of a row with the columns _COLUMNS, and the error if that matters."""
     if origin is None and reason == MANUAL:  # in layouts before
         origin, reason = MANUAL, None
-    return _Looked(
-        row.job_id,
-        row.nominal,
-        row.status,
-        reason,
-        origin if origin in ORIGINS else SCHEDULE,
-        row.owner,
-        row.executor,
-        _text(row.error_type),
-        _text(getattr(row, "error", None)),
-    )
+    elif origin not in ORIGINS:
+        origin = SCHEDULE
+    texts = _text(error_type), _text(error)
+    return _Looked(job_id, nominal, status, _text(reason), origin, owner, executor, *texts)
 
 
 def is_led(query: RunQuery) -> bool:
@@ -323,6 +328,13 @@ def is_led(query: RunQuery) -> bool:
         query.text,
     )
     return all(other is None for other in others) and (query.job_ids is None or query.statuses is None)
+
+
+def _names_for(query: RunQuery) -> tuple[str, ...]:
+    """Return the names of the columns that are looked at of each record; none: all of them, as each is wanted."""
+    if not is_led(query):
+        return (*_COLUMNS, "error") if query.text else _COLUMNS
+    return _KEY if len(query.job_ids or ()) > _SIZES[1] else ()
 
 
 def _statuses(query: RunQuery) -> list[str]:
@@ -353,8 +365,8 @@ def _in_order(
     """
     rows = older(before, wanted)
     if len(rows) == wanted:
-        edge = rows[-1].nominal
-        rows = [row for row in rows if row.nominal != edge]
+        edge = rows[-1][1]
+        rows = [row for row in rows if row[1] != edge]
         return [*sorted(rows, key=_key), *same(edge, "", wanted - len(rows))]
     return sorted(rows, key=_key)
 
@@ -369,7 +381,7 @@ def _end_for(id: str, after: tuple[Any, ...] | None, end: int) -> int:
 
 
 def _key(row: Row) -> tuple[int, str]:
-    return -int(row.nominal), row.job_id
+    return -int(row[1]), row[0]
 
 
 def _text(value: Any) -> str | None:
