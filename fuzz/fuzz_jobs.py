@@ -1,9 +1,10 @@
-"""Runs thousands of hostile jobs, among listeners, logging filters and triggers that are no better, and looks what it costs.
+"""Runs thousands of hostile jobs, among middleware, listeners, filters and triggers that are no better, and looks what it costs.
 
     python fuzz/fuzz_jobs.py --executor threadpool --jobs 10000
 
 Each run has exactly one end, a neighbour with an interval goes on meanwhile, health() says so, and shutdown() returns in its
-time; else this ends with an error. Results, errors and arguments are those of rota.testing.contracts.hostile_jobs.
+time; else this ends with an error. Results, errors and arguments are those of rota.testing.contracts.hostile_jobs, middleware and
+what is told of failures those of middleware_jobs.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any
 from rota.clock import SECOND, SYSTEM_CLOCK
 from rota.engine.completions import Completions
 from rota.errors import RotaError
-from rota.testing.contracts import hostile_jobs
+from rota.testing.contracts import hostile_jobs, middleware_jobs
 from rota.triggers.base import BaseTrigger
 
 EXECUTORS = ("threadpool", "debug", "processpool", "asyncio", "tornado", "gevent", "twisted")
@@ -97,6 +98,7 @@ def hostile_listener(event: Any) -> None:
 def pick(number: int, options: argparse.Namespace) -> dict[str, Any]:
     """Return the arguments of add_job() for one hostile job."""
     results, errors = list(hostile_jobs.RESULTS), list(hostile_jobs.ERRORS)
+    wrongs = list(middleware_jobs.WRONGS)
     id: Any = f"job-{number}"
     if options.executor == "processpool" and number % 10 == 9:
         return {"func": hostile_jobs.kill_worker, "args": [os.getpid()], "id": id}
@@ -111,6 +113,11 @@ def pick(number: int, options: argparse.Namespace) -> dict[str, Any]:
         (hostile_jobs.fail_async, [random.choice(errors)]),
         (hostile_jobs.fail_deep, [random.choice(errors)]),
         (hostile_jobs.give_hostile_coroutine, []),
+        (middleware_jobs.asked, [random.choice(wrongs)]),
+        (middleware_jobs.asked_async, [random.choice(wrongs)]),
+        (middleware_jobs.fail_as_asked, [random.choice(list(middleware_jobs.WRONG_ABOUT_ERRORS))]),
+        (middleware_jobs.ask, [number]),
+        (middleware_jobs.ask_async, [number]),
     ]
     if options.executor != "twisted":
         choices.append((hostile_jobs.inner_cancellation, []))
@@ -124,6 +131,8 @@ def pick(number: int, options: argparse.Namespace) -> dict[str, Any]:
         "id": id,
         "name": random.choice(("plain", "x" * 10_000, *(("\ud800",) if random.random() < 0.1 else ()))),
     }
+    if random.random() < 0.3:
+        job["on_failure"] = random.choice((middleware_jobs.tell_badly, middleware_jobs.tell_badly_async))
     if not options.store and random.random() < 0.05:
         job["trigger"] = HostileTrigger(random.choice(ANSWERS))
     return job
@@ -166,6 +175,10 @@ def run(scheduler: Any, call: Any, options: argparse.Namespace) -> None:
     for name in ("rota.scheduler", "rota.executors.default", "rota.executors"):
         logging.getLogger(name).addFilter(hostile_filter)
     scheduler.add_listener(hostile_listener, EVENT_ALL)
+    for around in (middleware_jobs.outer, middleware_jobs.hostile, middleware_jobs.capricious):
+        scheduler.add_middleware(around)
+    scheduler.resources["bot"] = "bot"
+    scheduler.resources.in_workers["bot"] = middleware_jobs.make_bot
     call(lambda: scheduler.add_job(tick, "interval", seconds=0.2, id="neighbour", executor="neighbours"))
     began = now()
     added = add_all(scheduler, call, options)

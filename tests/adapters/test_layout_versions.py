@@ -255,9 +255,9 @@ def test_an_older_rota_leaves_a_newer_layout_alone_and_says_what_to_do(
     before = place.contents()
     module = MODULES.get(place.kind, "rota.jobstores.sqlalchemy.layout")
     with monkeypatch.context() as patch:
-        patch.setattr(import_module(module), "SCHEMA_VERSION", 2)
+        patch.setattr(import_module(module), "SCHEMA_VERSION", 3)
         with pytest.raises(
-            SchemaError, match=r"version '?4'?; .*knows 1 to 2\. Upgrade Rota: a newer version"
+            SchemaError, match=r"version '?4'?; .*knows 1 to 3\. Upgrade Rota: a newer version"
         ):
             place.open()
     assert place.contents() == before
@@ -278,7 +278,7 @@ def test_migrated_tables_have_the_columns_of_new_ones(
     dumps.load(kind, url, dumps.written(kind, version))
     found = inspect(place.open().engine)
     place.open_apart()
-    for table in ("jobs", "runs", "nodes", "meta"):
+    for table in ("jobs", "runs", "nodes", "meta", "parts", "edits", "tags", "hours", "keys", "requests"):
         new, old = (
             {(column["name"], repr(column["type"]), column["nullable"]) for column in found.get_columns(name)}
             for name in (f"two_{table}", f"rota_{table}")

@@ -9,18 +9,34 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rota.clock import SECOND
-from rota.core.states import CLAIMED, QUARANTINED, SKIPPED, SUCCEEDED
+from rota.clock import DAY, HELD, HOUR, SECOND
+from rota.core.changes import Change as Edit
+from rota.core.hours import KEPT
+from rota.core.queries import JobQuery, RunQuery
+from rota.core.states import CANCELLED, CLAIMED, LOST, QUARANTINED, SKIPPED, SUCCEEDED
 from rota.errors import (
     ConfigurationError,
     ConflictingIdError,
     DeserializationError,
     JobLookupError,
     JobValueError,
+    QueryError,
     SchemaError,
     StoreNotStartedError,
 )
-from rota.jobstores.tree.keys import due_name, due_of, instant_of, number, quoted, unquoted
+from rota.jobstores import searching
+from rota.jobstores.tree import search
+from rota.jobstores.tree.keys import (
+    START_TIMES,
+    due_name,
+    due_of,
+    instant_of,
+    number,
+    quoted,
+    start_key,
+    unquoted,
+)
+from rota.jobstores.tree.layout import SCHEMA_VERSION
 from rota.jobstores.tree.port import Change
 from rota.schedulers.plugins import create_plugin
 from rota.testing.contracts.store_jobs import (
@@ -35,6 +51,7 @@ from rota.testing.contracts.store_jobs import (
     make_job,
     running,
 )
+from rota.testing.contracts.waiting import EARLY, KEY, asked_for, take
 from tests.needs import need
 
 if TYPE_CHECKING:
@@ -280,6 +297,79 @@ def test_records_that_somebody_else_wrote_are_left_alone(
     store.prune(START)
 
 
+# ----------------------------------------------------------------------------------------------------- what is asked
+
+
+_JOB = (
+    "jobs/job={id name func trigger args kwargs options executor next due state error version running created updated recorded}"
+    " if unchanged"
+)
+_RUN = "job_id nominal last count due attempt status owner executor claimed"
+
+
+def test_a_plain_job_asks_and_writes_what_it_always_did(open_store: Any) -> None:
+    store = open_store()
+    store.renew(NODE, START, LEASE)
+    heard = heard_by(store._server)
+    store.add_job(make_job())
+    first, second = due_name(START, "job"), due_name(START + 60 * SECOND, "job")
+    assert heard == ["read jobs/job", f"commit {_JOB}; due/default/{first}=''"]
+    heard.clear()
+    decisions = decide(store)
+    assert heard == ["first due/default", "read jobs/job"]
+    heard.clear()
+    (won,) = store.claim(decisions, NODE, START)
+    active, ended = f"active/job@{number(START)}", f"ended/job/{number(START)}"
+    moved = f"{_JOB}; due/default/{first}=none; due/default/{second}=''"
+    assert heard == ["read ", "last ended/job", f"commit {moved}; {active}={{{_RUN}}}"]
+    heard.clear()
+    assert finish(store, won.runs) == []
+    end = f"{_JOB}; {active}=none if unchanged; {ended}={{{_RUN} started finished}}"
+    assert heard == [f"read {active}", "read jobs/job", f"commit {end}"]
+    heard.clear()
+    store.remove_job("job")
+    assert heard == ["read jobs/job", f"commit jobs/job=none if unchanged; due/default/{second}=none"]
+
+
+def heard_by(server: Any) -> list[str]:
+    """Return a list to which everything is added that a server is asked from now on."""
+    heard: list[str] = []
+    nested: list[str] = []
+
+    def hear(name: str) -> None:
+        method = getattr(server, name)
+
+        def heard_method(subject: Any, *args: Any, **options: Any) -> Any:
+            if not nested:
+                changes = map(shown, subject) if name == "commit" else [subject]
+                many = not isinstance(subject, str) and name != "commit"
+                heard.append(f"{name} {'; '.join(subject if many else changes)}")
+            nested.append(name)
+            try:
+                return method(subject, *args, **options)
+            finally:
+                nested.pop()
+
+        setattr(server, name, heard_method)
+
+    for name in (
+        *("read", "entries", "names", "folders", "first", "last", "below", "after", "pages"),
+        *("newest", "few_below", "existing", "commit"),
+    ):
+        hear(name)
+    return heard
+
+
+def shown(change: Change) -> str:
+    """Return a change in words: of a document the names of its fields."""
+    value = change.value
+    if value is None:
+        text = "none"
+    else:
+        text = f"{{{' '.join(json.loads(value))}}}" if value.startswith("{") else repr(value)
+    return f"{change.key}={text}{'' if change.rev is None else ' if unchanged'}"
+
+
 # -------------------------------------------------------------------------------------------------------- many at once
 
 
@@ -432,3 +522,249 @@ def test_an_unknown_job_is_not_removed_twice(open_store: Any) -> None:
         store.remove_job("job")
     store.remove_all_jobs()
     assert store.get_all_jobs() == []
+
+
+# ---------------------------------------------------------------------------------------------------------- searching
+
+
+def test_records_of_more_jobs_than_are_read_at_once_are_found_in_their_order(
+    open_store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store()
+    store.add_jobs([make_job(f"job{number}", every=60 + number % 3) for number in range(8)])
+    for minute in range(4):
+        now = START + minute * 63 * SECOND
+        finish(store, claim(store, now), now)
+    everything = pages(store, 1000)
+    assert len(everything) == 32
+    monkeypatch.setattr(search, "NAMES", 5)
+    monkeypatch.setattr(search, "FEW", 1)
+    for limit in (1, 3, 7):
+        assert pages(store, limit) == everything
+    ids = {"job1", "job2", "job5"}
+    assert pages(store, 2, job_ids=ids) == [key for key in everything if key[1] in ids]
+
+
+def pages(store: Any, limit: int, **asked: Any) -> list[tuple[int, str]]:
+    """Return the keys of all records, read page by page."""
+    found: list[tuple[int, str]] = []
+    cursor = None
+    while True:
+        page = store.find_runs(RunQuery(**asked), limit, cursor)
+        found += [(run.nominal, run.job_id) for run in page.items]
+        cursor = page.cursor
+        if cursor is None:
+            return found
+
+
+def test_more_jobs_than_are_sorted_are_not_listed_by_name(
+    open_store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store()
+    store.add_jobs([make_job(f"job{number}") for number in range(3)])
+    assert len(store.find_jobs(JobQuery(sort="name")).items) == 3
+    monkeypatch.setattr(searching, "SORTED", 2)
+    with pytest.raises(QueryError, match="more than 2 jobs"):
+        store.find_jobs(JobQuery(sort="name"))
+    assert len(store.find_jobs(JobQuery(sort="name", ids=["job1", "job2"])).items) == 2
+
+
+def test_ids_are_in_the_order_of_their_characters(open_store: Any) -> None:
+    store = open_store()
+    ids = ["a", "a b", "a-b", "a0", "a:b", "aZ", "a_", "az", "a~", "aé", "b", "é", "a/b", "a%b", "日本", "💡"]
+    store.add_jobs([make_job(id) for id in ids])
+    found: list[str] = []
+    cursor = None
+    while True:
+        page = store.find_jobs(JobQuery(), 3, cursor)
+        found += [job.id for job in page.items]
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert found == sorted(ids)
+
+
+def test_a_job_that_waits_for_its_runs_is_in_the_order_of_what_it_waits_for(open_store: Any) -> None:
+    store = open_store()
+    store.add_jobs([make_job("waits"), make_job("late", START + 90 * SECOND), make_job("paused", None)])
+    runs = claim(store)
+    store.add_job(make_job("early"))
+    job = store.lookup_job("waits")
+    job.next_due = HELD
+    assert store.save_job(job, job.version)
+    order = [job.id for job in store.find_jobs(JobQuery(sort="due")).items]
+    assert order == ["early", "waits", "late", "paused"]
+    finish(store, runs)
+
+
+# ----------------------------------------------------------------------------------------------------------- counting
+
+
+def test_records_that_are_deleted_before_their_hour_is_over_stay_counted(open_store: Any) -> None:
+    store = open_store(keep_runs=5)
+    store.add_job(make_job(every=1))
+    for second in range(40):
+        now = START + second * SECOND
+        finish(store, claim(store, now), now)
+        if second % 10 == 9:
+            store.prune(now)
+    assert len(store.get_runs("job")) < 40
+    assert store.run_counts(START, START + HOUR) == {START: {SUCCEEDED: 40}}
+    counted = store.durations("job")
+    assert counted is not None
+    assert 35 <= counted.count <= 40
+    for hours in (3, 3, 4):
+        store.prune(START + hours * HOUR)
+        assert store.run_counts(START, START + 5 * HOUR) == {START: {SUCCEEDED: 40}}
+    counted = store.durations("job")
+    assert counted is not None
+    assert counted.count == 40
+
+
+def test_hours_that_were_counted_long_ago_are_forgotten(open_store: Any) -> None:
+    store = open_store()
+    store.add_job(make_job())
+    finish(store, claim(store))
+    store.prune(START + DAY)
+    assert store._server.names("hours") == [number(START)]
+    store.prune(START + KEPT + 2 * HOUR)
+    assert store._server.names("hours") == []
+
+
+def test_where_it_is_not_known_what_is_counted_nothing_is_counted_twice(open_store: Any) -> None:
+    for text in ("damaged", str(START + 5_000 * DAY), "-1"):
+        store = open_store()
+        store.add_job(make_job())
+        finish(store, claim(store))
+        store.prune(START + DAY)
+        store._server.commit([Change("counted", text)])
+        store.prune(START + 2 * DAY)
+        assert store.run_counts(START, START + DAY) == {START: {SUCCEEDED: 1}}
+        store.remove_job("job")
+        store._server.delete([f"ended/job/{number(START)}", "counted", f"hours/{number(START)}"])
+
+
+def test_what_is_kept_of_jobs_that_are_gone_is_forgotten(open_store: Any) -> None:
+    store = open_store()
+    store.add_jobs([make_job("gone"), make_job("stays")])
+    finish(store, claim(store))
+    for id in ("gone", "stays"):
+        store.note_change(id, Edit(1, START, "somebody", "its name"))
+    store.prune(START + DAY)
+    store.remove_job("gone")
+    store.prune(START + 2 * DAY)
+    assert store._server.names("edits") == store._server.names("durations") == ["stays"]
+
+
+# ------------------------------------------------------------------------------------------------------------ waiting
+
+
+def test_a_waiting_run_whose_key_is_damaged_gets_an_end(
+    kind: Any, path: str, client: Any, open_store: Any
+) -> None:
+    store = open_store()
+    store.add_job(make_job(due=START + DAY))
+    for number_, text in enumerate(("junk", "{}", '{"status":"waiting"}')):
+        nominal = KEY + number_
+        store.open_runs([asked_for(nominal=nominal)], EARLY)
+        kind.put(client, f"{path}/waiting/job/{number(nominal)}", text)
+        (run,) = take(store)
+        assert (run.status, run.nominal) == (LOST, nominal)
+        assert store.next_waiting() is None
+    assert [run.status for run in store.get_runs("job")] == [LOST] * 3
+    assert running(store) == 0
+    store.remove_job("job")
+    assert store.lookup_job("job") is None
+
+
+def test_a_waiting_run_that_nobody_would_find_is_found_again(open_store: Any) -> None:
+    store = open_store()
+    store.add_job(make_job(due=START + DAY))
+    store.open_runs([asked_for()], EARLY)
+    store._server.delete([start_key(EARLY, "job", KEY)])
+    assert take(store) == []
+    assert list(store.mend_in_steps(EARLY))
+    (run,) = take(store)
+    assert run.nominal == KEY
+    assert finish(store, [run], EARLY) == []
+
+
+@pytest.mark.parametrize("waiting", [None, 0, "many", 7])
+def test_a_job_that_does_not_know_of_its_waiting_run_is_told(open_store: Any, waiting: Any) -> None:
+    store = open_store()
+    store.add_job(make_job(due=START + DAY))
+    store.open_runs([asked_for(waiting_for="retry")], EARLY)
+    (entry,) = store._server.read(["jobs/job"])
+    document = {**json.loads(entry.value), "waiting": waiting, "placed": waiting, "running": 0}
+    store._server.commit([Change("jobs/job", json.dumps(document))])
+    for _ in range(2):
+        assert list(store.mend_in_steps(EARLY))
+    (entry,) = store._server.read(["jobs/job"])
+    document = json.loads(entry.value)
+    assert (document["waiting"], document["placed"], document["running"]) == (1, 1, 1)
+    store.remove_job("job")
+    assert [run.status for run in store.get_runs("job")] == [CANCELLED]
+
+
+def test_the_start_of_no_run_is_taken_away(open_store: Any) -> None:
+    store = open_store()
+    store.add_job(make_job(due=START + DAY))
+    store.open_runs([asked_for(not_before=EARLY + SECOND)], EARLY)
+    stray = [
+        start_key(EARLY, "job", KEY),
+        start_key(EARLY, "none", KEY),
+        f"{START_TIMES}/{number(EARLY)}junk",
+    ]
+    store._server.commit([Change(key, "") for key in stray])
+    assert take(store) == []
+    assert store.next_waiting() == EARLY + SECOND
+    assert [run.nominal for run in take(store, EARLY + SECOND)] == [KEY]
+
+
+def test_more_waiting_runs_than_one_step_cancels_go_with_their_job(open_store: Any) -> None:
+    store = open_store()
+    store.add_job(make_job(due=START + DAY))
+    runs = [asked_for(nominal=KEY + number) for number in range(600)]
+    assert len(store.open_runs(runs, EARLY)) == 600
+    store.remove_job("job")
+    assert store.next_waiting() is None
+    assert [run.status for run in store.get_runs("job", limit=1000)] == [CANCELLED] * 600
+
+
+def test_whoever_takes_a_cancelled_run_over_is_told(open_store: Any) -> None:
+    store = open_store()
+    store.add_job(make_job())
+    claim(store)
+    store.cancel_run("job", START, "stop: ü", START)
+    later = START + 2 * LEASE
+    store.renew(OTHER, later, LEASE)
+    (run,) = store.rescue(OTHER, later)
+    assert list(store.orders(OTHER, later).cancels) == [("job", START, "stop: ü")]
+    assert list(store.orders(NODE, later).cancels) == []
+    assert finish(store, [run], later) == []
+    assert list(store.orders(OTHER, later).cancels) == []
+
+
+def test_damaged_requests_and_cancels_cost_nobody_but_themselves(
+    kind: Any, path: str, client: Any, open_store: Any
+) -> None:
+    store = open_store()
+    store.renew(NODE, START, LEASE)
+    id = store.request(NODE, "stack", START)
+    for text in ("junk", "{}", '{"node":"node-1","kind":"stack","subject":[1],"at":5}', "[]"):
+        kind.put(client, f"{path}/requests/damaged", text)
+        kind.put(client, f"{path}/cancels/node%2D1/junk", text)
+        kind.put(client, f"{path}/cancels/node%2D1/job@{number(START)}", text)
+        orders = store.orders(NODE, START)
+        assert [request.id for request in orders.requests] == [id]
+        assert [cancel[:2] for cancel in orders.cancels] == [("job", START)]
+    other = store.request(NODE, "stack", START)
+    assert {request.id for request in store.orders(NODE, START).requests} == {id, other}
+
+
+def test_a_node_is_told_of_a_newer_layout(kind: Any, path: str, client: Any, open_store: Any) -> None:
+    store = open_store()
+    store.renew(NODE, START, LEASE)
+    assert store.orders(NODE, START).outdated is False
+    kind.put(client, f"{path}/meta", json.dumps({"format": "rota", "schema": SCHEMA_VERSION + 1}))
+    assert store.orders(NODE, START).outdated is True

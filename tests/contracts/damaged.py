@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
 from rota.clock import HOUR
-from rota.jobstores.tree.keys import DUE, META, active_key, due_name, ended_key, job_key, node_key
+from rota.jobstores.tree.keys import (
+    COUNTED,
+    DUE,
+    META,
+    active_key,
+    due_name,
+    durations_key,
+    edits_key,
+    ended_key,
+    hour_key,
+    job_key,
+    node_key,
+    parts_key,
+)
 from rota.schedulers.plugins import create_plugin
 from rota.testing import DamageContract
 from rota.testing.contracts.damage import JOB, NODE, RECORD, RUN, Hand
@@ -149,15 +162,20 @@ class RedisHand(StoreHand):
     """Access to the hashes and sorted sets: to whole values, and to the parts of those that are JSON."""
 
     #: what is stored of a job, and how it stands, in the order of their lists
-    SPEC = ("id", "name", "func", "trigger", "args", "kwargs", "options", "executor")
+    SPEC = ("id", "name", "func", "trigger", "args", "kwargs", "options", "executor", "revision", "paused")
     STATE = ("version", "running", "state", "next_nominal", "next_due", "of_executor", "error")
     OF_RUN = ("status", "attempt", "owner", "due", "executor", "claimed")
+    #: hashes of what is kept beside jobs
+    BESIDE = ("changes", "durations")
 
     fields = {
-        JOB: ("whole spec", "whole state", "score", *SPEC, *STATE),
-        RUN: ("whole", *OF_RUN),
-        RECORD: ("whole", "score", "last", "count", "result", "error", "name", "signature", *OF_RUN),
-        NODE: ("score", "length", "renewals"),
+        JOB: ("whole spec", "whole state", "score", "id in order", "tag", *BESIDE, *SPEC, *STATE),
+        RUN: ("whole", "names of parts", "part", *OF_RUN),
+        RECORD: (
+            *("whole", "score", "last", "count", "result", "error", "name", "signature", *OF_RUN),
+            *("names of parts", "part", "hour", "stray key"),
+        ),
+        NODE: ("score", "length", "renewals", "started", "about", "counted hours"),
     }
 
     def __init__(self, url: str) -> None:
@@ -165,10 +183,16 @@ class RedisHand(StoreHand):
         self._client = need("redis", "redis").Redis.from_url(url)
 
     def write(self, kind: str, key: tuple[Any, ...], field: str, value: Any) -> bool:
-        if field == "score":
-            return self._score(kind, key, value)
+        if field in ("score", "id in order", "tag", "hour", "stray key"):
+            return self._score(kind, key, field, value)
         if kind == NODE:
-            return self._put("rota.meta", f"{field} {key[0]}", value)
+            return self._put("rota.meta", "hours" if field == "counted hours" else f"{field} {key[0]}", value)
+        if field in self.BESIDE:
+            return self._put(f"rota.{field}", key[0], value)
+        if field in ("names of parts", "part"):
+            name = f"{key[0]}\0{key[1]:019d}"
+            self._put("rota.parts", name, "note\0")
+            return self._put("rota.parts", name if field != "part" else f"{name}\0note", value)
         name = key[0] if kind == JOB else f"{key[0]}\0{key[1]:019d}"
         hash = {RUN: "rota.claimed", RECORD: "rota.runs"}.get(kind, "rota.states")
         if kind == JOB and (field == "whole spec" or field in self.SPEC):
@@ -178,6 +202,7 @@ class RedisHand(StoreHand):
         try:
             parts = json.loads(self._client.hget(hash, name))
             if kind == JOB:
+                parts += ["1", "{}"] if field in ("revision", "paused") else []
                 parts[(self.SPEC if hash == "rota.jobs" else self.STATE).index(field)] = value
             else:
                 parts[field] = value
@@ -185,14 +210,19 @@ class RedisHand(StoreHand):
         except (TypeError, ValueError):
             return False
 
-    def _score(self, kind: str, key: tuple[Any, ...], value: Any) -> bool:
+    def _score(self, kind: str, key: tuple[Any, ...], field: str, value: Any) -> bool:
         from redis.exceptions import RedisError
 
+        padded = f"{key[-1]:019d}" if kind == RECORD else ""
         place, member = {
+            "id in order": ("rota.ids", key[0]),
+            "tag": ("rota.tags", f"red\0{key[0]}"),
+            "hour": ("rota.hours", f"{START} succeeded {key[-1]}"),
             JOB: ("rota.run_times:default", key[0]),
             NODE: ("rota.nodes", key[0]),
-            RECORD: ("rota.runs:succeeded", f"{key[0]}\0{key[-1]}"),
-        }[kind]
+            RECORD: ("rota.runs:succeeded", f"{key[0]}\0{padded}"),
+            "stray key": ("rota.runs:succeeded", f"{key[0]}\0{key[-1]}"),
+        }[kind if field == "score" else field]
         try:
             if value is None:
                 return bool(self._client.zrem(place, member))
@@ -227,8 +257,17 @@ class TreeHand(StoreHand):
         *("job_id", "nominal", "last", "count", "due", "attempt", "status", "owner", "executor", "claimed"),
         "whole",
     )
-    #: what is stored of a node, in the order of the numbers
-    LEASE = ("until", "length", "renewals")
+    EXTRA = ("origin", "not_before", "cancel", "extra")
+    #: what is stored of a node, in its order
+    LEASE = ("until", "length", "renewals", "started", "draining", "about")
+    #: keys of their own, and what they are about
+    KEYS: ClassVar = {
+        "edits": edits_key,
+        "durations": durations_key,
+        "hour": lambda job_id: hour_key(START),
+        "counted": lambda job_id: COUNTED,
+        "parts": parts_key,
+    }
 
     fields = {
         JOB: (
@@ -246,9 +285,10 @@ class TreeHand(StoreHand):
                 "state",
             ),
             *("error", "version", "running", "created", "updated", "recorded", "whole", "due time"),
+            *("revision", "paused", "waiting", "placed", "edits", "durations", "hour", "counted"),
         ),
-        RUN: OF_RUN,
-        RECORD: (*OF_RUN, "started", "finished", "result", "error", "name", "signature"),
+        RUN: (*OF_RUN, *EXTRA),
+        RECORD: (*OF_RUN, *EXTRA, "started", "finished", "result", "error", "name", "signature", "parts"),
         NODE: ("whole", *LEASE),
     }
 
@@ -261,6 +301,8 @@ class TreeHand(StoreHand):
             if value is None:
                 self._place.drop(f"{DUE}/default/{self._due_name(key[0])}")
             return value is None
+        if field in self.KEYS:
+            return value not in (None, "") and self._put(self.KEYS[field](*key), value)
         name = {
             JOB: lambda: job_key(key[0]),
             RUN: lambda: active_key(*key),
@@ -271,9 +313,9 @@ class TreeHand(StoreHand):
             # Nothing is no damage, and an empty value is nothing in ZooKeeper.
             return not (kind == JOB and value in (None, "")) and self._put(name, value)
         if kind == NODE:
-            numbers = self._place.get(name).split(" ")
-            numbers[self.LEASE.index(field)] = str(value)
-            return self._put(name, " ".join(numbers))
+            said = [*self._place.get(name).split(" ", len(self.LEASE) - 1), "?", "?"][: len(self.LEASE)]
+            said[self.LEASE.index(field)] = str(value)
+            return self._put(name, " ".join(said))
         parts = json.loads(self._place.get(name))
         if value is None:
             parts.pop(field, None)

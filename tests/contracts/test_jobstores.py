@@ -44,9 +44,11 @@ class MemoryBackup(Backup):
         return "\n".join(self.engine.raw_connection().driver_connection.iterdump())
 
     def empty(self) -> None:
-        with self.engine.begin() as connection:
-            for table in ("jobs", "runs", "nodes", "meta"):
-                connection.exec_driver_sql(f"DROP TABLE rota_{table}")
+        from sqlalchemy import MetaData
+
+        found = MetaData()
+        found.reflect(self.engine)
+        found.drop_all(self.engine)
 
     def put_back(self, saved: object) -> None:
         self.engine.raw_connection().driver_connection.executescript(saved)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import Context
+from inspect import CORO_CLOSED, CORO_CREATED, getcoroutinestate
 
 import pytest
 
 from rota import BackgroundScheduler
 from rota.errors import ConfigurationError, MiddlewareError, OptionTypeError
-from rota.events import EVENT_JOB_ERROR
+from rota.events import EVENT_JOB_ERROR, JobStartedEvent
+from rota.executors.around import Calls, named_middleware
+from rota.executors.base import BaseExecutor, run_job
 from rota.executors.debug import DebugExecutor
 from rota.executors.pool import ThreadPoolExecutor
 from rota.executors.processpool import ProcessPoolExecutor
-from rota.executors.steps import perform
+from rota.executors.steps import close_quietly, perform
 from rota.testing.contracts import middleware_jobs as jobs
+from rota.testing.contracts.executors import ExecutorContract
 from rota.testing.manual import ManualScheduler
 
 
@@ -224,3 +229,62 @@ def test_a_process_pool_is_refused_where_its_workers_could_not_import_the_middle
     with pytest.raises(ConfigurationError, match="importable where there is a process pool"):
         scheduler.add_executor(ProcessPoolExecutor(1), "processes")
     assert "processes" not in scheduler._executors
+
+
+def test_what_is_never_awaited_is_closed_and_its_middleware_is_left():
+    left, made = [], []
+
+    @contextmanager
+    def around(run):
+        try:
+            yield
+        finally:
+            left.append(run.job_id)
+
+    async def never():
+        raise AssertionError
+
+    def later():
+        made.append(never())
+        return made[0]
+
+    calls = Calls([named_middleware(around)])
+    run = ExecutorContract().run_of(later)
+    coroutine = Context().run(calls.call, run, run.job)
+    assert getcoroutinestate(made[0]) == CORO_CREATED
+    close_quietly(coroutine)
+    del coroutine
+    assert getcoroutinestate(made[0]) == CORO_CLOSED
+    assert left == [run.job_id]
+
+
+class Bridged(BaseExecutor):
+    """An executor as it was written for APScheduler."""
+
+    def _do_submit_job(self, job, run_times):
+        try:
+            events = run_job(job, job._jobstore_alias, run_times, self._logger.name)
+        except BaseException as exc:
+            self._run_job_error(job.id, exc, exc.__traceback__)
+        else:
+            self._run_job_success(job.id, events)
+
+
+def test_an_executor_that_was_written_for_apscheduler_has_middleware_resources_starts_and_failures(scheduler):
+    started, told = [], []
+    scheduler.add_executor(Bridged(), "bridged")
+    scheduler.add_middleware(jobs.outer)
+    scheduler.add_middleware(jobs.hostile)
+    scheduler.resources["bot"] = "bot"
+    scheduler.add_listener(started.append, JobStartedEvent)
+    scheduler.add_job(jobs.look, id="look", executor="bridged")
+    scheduler.add_job(jobs.ask, args=[1], id="ask", executor="bridged")
+    for kind in jobs.WRONGS:
+        scheduler.add_job(jobs.asked, args=[kind], id=kind, executor="bridged", on_failure=told.append)
+    scheduler.advance(seconds=1)
+    runs = {run.job_id: run for run in scheduler.get_runs(limit=1000)}
+    assert (runs["look"].retval, runs["ask"].retval) == ("outer of look", "1 bot default")
+    for kind, (_, words) in jobs.WRONGS.items():
+        assert (runs[kind].status, words in runs[kind].error) == ("failed", True), kind
+    assert sorted(event.job_id for event in started) == sorted(runs)
+    assert sorted(run.job_id for run in told) == sorted(jobs.WRONGS)

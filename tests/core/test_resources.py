@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import pytest
 
 from rota import BackgroundScheduler, Inject, ProcessPoolExecutor, ThreadPoolExecutor
+from rota.callables import needs_of
 from rota.errors import (
     ArgumentMismatchError,
     ConfigurationError,
@@ -19,7 +20,6 @@ from rota.errors import (
 )
 from rota.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED
 from rota.executors.steps import perform
-from rota.needs import needs_of
 from rota.testing.manual import ManualScheduler
 from tests.needs import need
 
@@ -60,6 +60,9 @@ def unreadable_beside(bot: Annotated[Bot, Inject], price: OnlyForCheckers = 0) -
 
 
 def unreadable(price: Annotated[OnlyForCheckers, Inject]) -> None: ...
+
+
+def unreadable_with_default(price: Annotated[OnlyForCheckers, Inject] = 0) -> None: ...
 
 
 class Greeter:
@@ -175,6 +178,15 @@ def test_annotations_are_only_looked_at_where_they_speak_of_inject():
         JobTypeError, match=r"^the annotation of price must be one that can be evaluated, got "
     ):
         needs_of(unreadable)
+
+
+def test_an_annotation_that_cannot_be_read_costs_its_own_runs(scheduler):
+    scheduler.add_job(unreadable_with_default, "interval", seconds=1, id="unreadable")
+    scheduler.add_job(greet, "interval", seconds=1, args=["Lan"], id="other")
+    scheduler.advance(seconds=3)
+    assert {run.retval for run in scheduler.get_runs("other")} == {"bot greets Lan"}
+    assert {run.error_type for run in scheduler.get_runs("unreadable")} == {"JobTypeError"}
+    assert scheduler.health()["stores"]["default"]["ok"]
 
 
 def test_a_job_stores_nothing_of_it_and_finds_it_where_it_runs(tmp_path):

@@ -39,6 +39,9 @@ scheduler.add_listener(lambda event: event.retval, JobStartedEvent)  # wrong
 scheduler.add_listener(takes_ends, JobStartedEvent)  # wrong
 scheduler.add_listener(takes_ends, "EVENT_ALL")  # wrong
 scheduler.add_middleware(work)  # wrong
+scheduler.add_job(work, on_failure=work)  # wrong
+scheduler.resources[5] = work  # wrong
+scheduler.resources.in_workers["bot"] = 5  # wrong
 scheduler.aio.add_job(work, "interval", seconds=5, max_instances="three")  # wrong
 scheduler.aio.remove_job()  # wrong
 scheduler.aio.shutdown()  # wrong

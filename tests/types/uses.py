@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from rota import (
@@ -14,6 +15,7 @@ from rota import (
     BlockingScheduler,
     CronTrigger,
     DateTrigger,
+    Inject,
     IntervalTrigger,
     current_run,
 )
@@ -43,6 +45,10 @@ def greet(name: str, times: int = 1) -> str:
 async def fetch(url: str) -> bytes:
     await asyncio.sleep(0)
     return url.encode()
+
+
+class Greeter:
+    """Greets."""
 
 
 class EveryFullMoon(BaseTrigger):
@@ -132,6 +138,24 @@ def middleware(scheduler: BackgroundScheduler) -> None:
 
     scheduler.add_middleware(around)
     scheduler.add_middleware(waiting)
+
+
+def send(
+    to: str, *, bot: Annotated[Greeter, Inject], other: Annotated[Greeter | None, Inject("x")] = None
+) -> None:
+    print(to, bot, other)
+
+
+def alarm(run: Run) -> None:
+    print(run.error)
+
+
+def resources(scheduler: BackgroundScheduler) -> None:
+    scheduler.resources["bot"] = Greeter()
+    scheduler.resources.in_workers["bot"] = Greeter
+    del scheduler.resources["bot"]
+    scheduler.add_job(send, args=["x"], on_failure=alarm)
+    scheduler.add_job(send, args=["x"], on_failure="app:alarm")
 
 
 async def on_asyncio(scheduler: AsyncIOScheduler) -> None:

@@ -37,7 +37,7 @@ class Taking:
         self._now = now
         #: how much room is left
         self.left = None if room is None else dict(room)
-        #: the ids of jobs of which no waiting run can start now: a store need not look at more of theirs
+        #: the ids of jobs of which no waiting run can start now but one that has kept its place: a store need not look at more
         self.busy: set[str] = set()
 
     @property
@@ -65,7 +65,7 @@ class Taking:
         if job is None:
             end(run, CANCELLED, JOB_REMOVED, self._now)
             return True
-        if run.job_id in self.busy:
+        if run.job_id in self.busy and not keeps_place(extra_of(run)):
             return False
         if not self._may_start(run, job, running):
             return False
@@ -90,9 +90,11 @@ class Taking:
 
     def _may_start(self, run: Run, job: Job, running: int) -> bool:
         extra = extra_of(run)
-        if job.state == QUARANTINED or (job.state == PAUSED and extra.waiting_for not in ASKED_FOR):
+        if job.state == QUARANTINED:
             self.busy.add(job.id)
             return False
+        if job.state == PAUSED and extra.waiting_for not in ASKED_FOR:
+            return False  # another of its runs may have been asked for
         if self.left is not None and self.left.get(job.executor, 0) <= 0:
             return False
         if keeps_place(extra):

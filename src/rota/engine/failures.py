@@ -104,6 +104,7 @@ def _call_of(record: Run, job: Job, func: Any) -> Run:
     """Return the call of what is to be told as a run, which no store knows."""
     twin = job.copy()
     twin.func, twin.func_ref, twin.args, twin.kwargs = func, None, (record,), {}
+    twin._home = (job._home[0], None)  # it is in no store
     twin.name, twin.policy = f"on_failure of {job.name}", DEFAULT_POLICY
     run = Run(job.id, record.nominal, record.due, twin, record.executor)
     run.attempt, run.owner, run.reason = record.attempt, record.owner, ON_FAILURE

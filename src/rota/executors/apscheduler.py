@@ -57,12 +57,6 @@ async def run_coroutine_job(
     return events
 
 
-def _performer_of(job: Any) -> Callable[..., Any]:
-    """Return what carries out a run of a job: as its scheduler calls jobs, where that is in this process."""
-    calls = getattr(getattr(job, "_scheduler", None), "_calls", None)
-    return perform if calls is None else partial(perform, call=calls.call)
-
-
 def _performed(
     job: Job, run_times: list[datetime], logger_name: str
 ) -> Iterator[tuple[Run, Coroutine[Any, Any, Any] | None, tuple[Context, Clock, GuardedLogger]]]:
@@ -73,6 +67,12 @@ def _performed(
     for run in runs_of(job, run_times, claimed):
         coroutine = None if _is_too_late(run, job, clock, logger) else carry_out(run, context, clock, logger)
         yield run, coroutine, (context, clock, logger)
+
+
+def _performer_of(job: Any) -> Callable[..., Any]:
+    """Return what carries out a run of a job: as its scheduler calls jobs, where that is in this process."""
+    calls = getattr(getattr(job, "_scheduler", None), "_calls", None)
+    return perform if calls is None else partial(perform, call=calls.call)
 
 
 def _clock_of(job: Any) -> Clock:

@@ -13,12 +13,20 @@ from ..callables import (
     check_callable_args,
     is_generator_function,
     iscoroutinefunction_partial,
+    needs_of,
     obj_to_ref,
 )
 from ..errors import ArgumentMismatchError, MiddlewareError, OptionTypeError, ResourceMissingError, in_workers
-from ..needs import needs_of
 from ..texts import error_text, repr_of, shortened, type_name
-from .steps import _current, _traceback, is_coroutine, is_coroutine_function, is_ours, is_stopped_by
+from .steps import (
+    _current,
+    _traceback,
+    close_quietly,
+    is_coroutine,
+    is_coroutine_function,
+    is_ours,
+    is_stopped_by,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,7 +80,7 @@ class Calls:
         if not middleware:
             return self._invoke(job)
         if is_coroutine_function(job.func):
-            return _awaited(_through(middleware, run, partial(self._invoke, job), True))
+            return _awaited(partial(_through, middleware, run, partial(self._invoke, job), True))
         # A context of its own, in which all of it is left again, wherever that is.
         context = copy_context()
         through = _through(middleware, run, partial(self._invoke, job), False)
@@ -81,7 +89,7 @@ class Calls:
         except StopIteration as stop:
             error, retval = stop.value
         else:
-            return _awaited(_going_on(through, context))
+            return _awaited(partial(_going_on, through, context))
         if error is not None:
             raise error
         return retval
@@ -196,7 +204,7 @@ async def _through(
             retval = invoke()
             if is_coroutine(retval):
                 if not is_awaited:
-                    await _handed_over()
+                    await _handed_over(retval)
                 retval = await retval
         except BaseException as exc:  # it is the outcome of the run
             error, retval = exc, None
@@ -295,18 +303,25 @@ def _shown(exc: BaseException) -> str:
     return shortened(error_text(exc), _SHOWN)
 
 
-async def _awaited(outcome: Any) -> Any:
-    """Await how a call ends, and return or raise that."""
-    error, retval = await outcome
+async def _awaited(begin: Callable[[], Any]) -> Any:
+    """Await how a call ends, and return or raise that; nothing is begun before, as this may be closed unawaited."""
+    error, retval = await begin()
     if error is not None:
         raise error
     return retval
 
 
 @generator_coroutine
-def _handed_over() -> Generator[None, None, None]:
-    """Let whoever has begun this coroutine hand it to a loop."""
-    yield
+def _handed_over(returned: Any) -> Generator[None, None, None]:
+    """Let whoever has begun this coroutine hand it to a loop.
+
+    :param returned: the coroutine that is awaited there; it is closed if that never comes
+    """
+    try:
+        yield
+    except BaseException:
+        close_quietly(returned)
+        raise
 
 
 @generator_coroutine

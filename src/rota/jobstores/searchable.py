@@ -26,6 +26,11 @@ class Searchable:
     A subclass overrides the methods whose names begin with an underscore; the others are the same for all stores.
     """
 
+    #: how many bytes of a run's log are kept at most
+    longest_log = 64 * 1024
+    #: whether what a run says of its progress is written with the renewals of its node's lease, and not at once
+    writes_beats_rarely = False
+
     # -- searching -----------------------------------------------------------------------------------------------
 
     def find_jobs(self, query: JobQuery, limit: int = 100, cursor: str | None = None) -> Page[Job]:

@@ -5,12 +5,11 @@ Its executors are told when that changes. It calls no middleware: :mod:`rota.exe
 
 from __future__ import annotations
 
-from ..core.run import ON_FAILURE
+from ..callables import required_by
 from ..engine.announcements import local
 from ..events import EVENT_JOB_STARTED, JobStartedEvent
 from ..executors.around import Calls, named_middleware
 from ..interrupts import is_interrupt
-from ..needs import required_by
 from .book import STATE_RUNNING
 from .resources import Resources
 
@@ -91,10 +90,10 @@ class Around:
 
     def _tell_started(self, run: Run) -> None:
         """Send the event of a run that is about to be called; that costs the run nothing but time."""
-        if run.reason == ON_FAILURE:
-            return
         try:
             alias = getattr(run.job, "_jobstore_alias", None)
+            if alias is None:  # the call of an on_failure, which is no run of the ledger
+                return
             event = JobStartedEvent(EVENT_JOB_STARTED, run.job_id, alias, local(run.job, run.nominal), run)
             self._scheduler._enqueue_event(event)
         except BaseException as exc:  # a host may override it

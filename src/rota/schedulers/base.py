@@ -1033,9 +1033,9 @@ class BaseScheduler(Governs, metaclass=ABCMeta):
 
     def _why_left(self, alias: str, job_id: str) -> str | None:
         """Return why no living node runs a job that is due, as far as is known here."""
-        from . import views  # import time
+        from .views import why_left  # import time
 
-        return views.why_left(self._lifecycle, alias, job_id)
+        return why_left(self._lifecycle, alias, job_id)
 
     @property
     def _calls(self) -> Calls | None:

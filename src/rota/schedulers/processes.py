@@ -32,26 +32,33 @@ EARLY = 1.0
 #: for that thread for ever: the lock of an import is copied as it is.
 LOADED_LATE = (
     "rota.core.extras",
+    "rota.core.handlers",
     "rota.core.pauses",
     "rota.core.recorded",
     "rota.engine.added_again",
     "rota.engine.asked",
     "rota.engine.damage",
+    "rota.engine.failures",
+    "rota.engine.lacking",
     "rota.engine.pauses_over",
     "rota.engine.requests",
+    "rota.executors.around",
     "rota.job.marks",
     "rota.jobstores.eight_methods",
     "rota.jobstores.requests_in_memory",
     "rota.jobstores.searching",
+    "rota.schedulers.around",
     "rota.schedulers.bulk",
     "rota.schedulers.changes",
     "rota.schedulers.event_queue",
     "rota.schedulers.governed",
     "rota.schedulers.manual_runs",
     "rota.schedulers.removal",
+    "rota.schedulers.resources",
     "rota.schedulers.searches",
     "rota.schedulers.transfer",
     "rota.schedulers.views",
+    "rota.trust.names",
 )
 _started: WeakSet[Lifecycle] = WeakSet()
 _installed = False

@@ -156,6 +156,15 @@ class Server(Tree):
             found.setdefault(part, []).append(name)
         return found
 
+    def few_below(self, folder: str, limit: int) -> dict[str, list[str]] | None:
+        found: dict[str, list[str]] = {}
+        for number, (tail, _) in enumerate(self._scan(folder, "", True)):
+            if number == limit:
+                return None
+            part, _, name = tail.partition("/")
+            found.setdefault(part, []).append(name)
+        return found
+
     def after(self, folder: str, name: str, limit: int) -> list[str]:
         _, end = _bounds(folder)
         start = f"{folder}/{name}\0" if name else f"{folder}/"
@@ -222,6 +231,19 @@ class Server(Tree):
         return [
             self._tail(pairs[0], folder) if pairs else None
             for folder, pairs in zip(folders, found, strict=True)
+        ]
+
+    def newest(
+        self, folders: Sequence[str], limit: int, since: str = "", before: str = ":"
+    ) -> list[list[str]]:
+        backwards = {"keys_only": True, "limit": str(limit), "sort_order": "DESCEND", "sort_target": "KEY"}
+        ranges = [
+            {"key": self._key(f"{folder}/{since}"), "range_end": self._key(f"{folder}/{before}"), **backwards}
+            for folder in folders
+        ]
+        return [
+            [self._tail(pair, folder) for pair in pairs]
+            for folder, pairs in zip(folders, self._ranges(ranges), strict=True)
         ]
 
     def _ranges(self, ranges: Sequence[Mapping[str, Any]]) -> list[list[Any]]:

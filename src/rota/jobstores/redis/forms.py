@@ -9,21 +9,23 @@ import json
 import re
 
 from ...clock import HELD
-from ...codec.damaged import DAMAGED, NO_VERSION, is_time, text_instead
+from ...codec.damaged import DAMAGED, LATEST, NO_VERSION, is_time, text_instead
 from ...codec.results import text_of_result, value_of
 from ...codec.values import raw
 from ...core.run import is_plain
-from ...core.states import ACTIVE, CLAIMED, LOST, QUARANTINED, end, set_job_state
+from ...core.states import ACTIVE, CLAIMED, LOST, MANUAL, QUARANTINED, end, set_job_state
 from ...errors import DeserializationError
 from ...texts import shortened, storable, text_of
 from ..documents import healing_as, job_of, label_of, mended_fields, parts_of, run_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
     from ...codec.jobs import JobFormat
+    from ...core.extras import Extra
+    from ...core.queries import JobQuery, RunQuery
     from ...core.run import Run
     from ...job.handle import Job
 
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
 _quoted = json.encoder.encode_basestring_ascii
 #: How many digits a padded number has; enough for every instant.
 _DIGITS = 19
+#: How many texts say what a job is that nobody has edited or paused; those of others are followed by revision and pause.
+_PARTS = 8
+#: How many words a document is searched for.
+MOST_WORDS = 20
 #: Versions and counts are less: the scripts take 15 digits, as Lua's numbers are exact so far.
 _MOST = 10**15
 _head = re.compile(r"\[(\d{1,15}),(-?\d{1,15}),\"", re.ASCII).match
@@ -45,7 +51,24 @@ def spec_of(job: Job, format: JobFormat) -> str:
 
     :raises JobValueError, TransientJobError, SerializationError: if the job does not fit
     """
-    return f"[{', '.join(map(_quoted, parts_of(job, format)))}]"
+    parts: Sequence[str] = parts_of(job, format)
+    if job.revision or job.paused is not None:
+        parts = (*parts, str(job.revision), job.paused or "")
+    return f"[{', '.join(map(_quoted, parts))}]"
+
+
+def revision_of(spec: str) -> int:
+    """Return how often the job of such a text was edited; 0 if that cannot be read."""
+    try:
+        texts = json.loads(spec)
+        return _revision(texts[_PARTS]) if len(texts) > _PARTS else 0
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return 0
+
+
+def tags_of(jobs: Iterable[Job]) -> list[str]:
+    """Return tag and id of each tag of some jobs, in turn."""
+    return [text for job in jobs if job.tags for tag in job.tags for text in (tag, job.id)]
 
 
 def state_of(state: str, nominal: int | None, due: int | None, executor: str, error: str | None) -> str:
@@ -113,7 +136,10 @@ def _job_of(
     home: Home,
     healing: bool,
 ) -> Job:
-    id, name, reference, trigger, args, kwargs, options, executor = texts
+    try:
+        id, name, reference, trigger, args, kwargs, options, executor = texts
+    except ValueError:
+        return _edited_job_of(texts, standing, head, format, home, healing)
     version, running, state, nominal, due, place, error = standing
     # The scripts read the beginning as it is written.
     if (
@@ -137,6 +163,22 @@ def _job_of(
     return format.job_of(
         home, id, name, reference, trigger, args, kwargs, options, executor, nominal, due, version, state, running, error
     )  # fmt: skip
+
+
+def _edited_job_of(
+    texts: Sequence[str], standing: Sequence[Any], head: str, format: JobFormat, home: Home, healing: bool
+) -> Job:
+    """Return a job that has been edited or paused."""
+    *plain, revision, paused = texts
+    if len(plain) != _PARTS or type(paused) is not str:
+        raise DeserializationError(f"what the job is must be {_PARTS} texts, or two more, got {len(texts)}")
+    job = _job_of(plain, standing, head, format, home, healing)
+    job.revision, job.paused = _revision(revision), paused or None
+    return job
+
+
+def _revision(text: Any) -> int:
+    return int(text) if type(text) is str and re.fullmatch(r"[0-9]{1,15}", text) else 0
 
 
 def _job_or_damaged(id: str, spec: str, standing: str, format: JobFormat, home: Home, healing: bool) -> Job:
@@ -163,8 +205,8 @@ def _damaged(id: str, spec: str, standing: str, exc: Exception, format: JobForma
     parts: list[str] = [id, id, "", spec, "[]", "{}", "{}", text_instead(executor)]
     try:
         texts = json.loads(spec)
-        if isinstance(texts, list) and len(texts) == len(parts):
-            parts = [id, *map(text_instead, texts[1:])]
+        if isinstance(texts, list) and len(texts) in (_PARTS, _PARTS + 2):
+            parts = [id, *map(text_instead, texts[1:_PARTS])]
     except (ValueError, RecursionError):
         pass
     parts = [id, *(storable(text) or "" for text in parts[1:])]
@@ -185,6 +227,48 @@ def _damaged(id: str, spec: str, standing: str, exc: Exception, format: JobForma
     return job
 
 
+def fitting(text: str, query: JobQuery) -> str:
+    """Return the part of an answer (id, spec and state in turn) that is worth making jobs of; what is damaged is."""
+    if query.text is query.func is query.tags is query.executors is query.states is None:
+        return text
+    parts = text.split("\0")
+    ids, specs, states = parts[:-1:3], parts[1::3], parts[2::3]
+    try:
+        found = list(
+            zip(json.loads(f"[{','.join(specs)}]"), json.loads(f"[{','.join(states)}]"), strict=True)
+        )
+        if len(found) != len(ids):
+            return text
+    except (ValueError, RecursionError):
+        return text
+    return "".join(
+        f"{id}\0{spec}\0{state}\0"
+        for id, spec, state, (texts, standing) in zip(ids, specs, states, found, strict=True)
+        if _may_match(query, texts, standing)
+    )
+
+
+def _may_match(query: JobQuery, texts: Any, standing: Any) -> bool:
+    try:
+        id, name, reference, _, _, _, options, *_ = texts
+        _, _, state, _, _, executor, _ = standing
+        wanted = None if query.text is None else query.text.casefold()
+        return (
+            state in query.wanted_states
+            and (query.executors is None or executor in query.executors)
+            and (query.func is None or reference.startswith(query.func))
+            and (not query.tags or '"tags"' in options)
+            and (
+                wanted is None
+                or wanted in id.casefold()
+                or wanted in name.casefold()
+                or wanted in reference.casefold()
+            )
+        )
+    except (ValueError, TypeError, AttributeError):
+        return True
+
+
 def _is_text(text: str) -> bool:
     """Whether what a server has answered was text, and not bytes of another kind."""
     if text.isascii():
@@ -197,6 +281,24 @@ def _is_text(text: str) -> bool:
 
 
 # ---------------------------------------------------------------------------------------------------------------- runs
+
+
+def kept_text(text: str) -> str:
+    """Return a text as it is kept: of any length, without lone surrogates and NUL."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+
+
+def is_id(text: str) -> bool:
+    """Whether a job can have this id."""
+    if not text or "\0" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def padded(nominal: int) -> str:
@@ -243,11 +345,64 @@ def record_of(run: Run) -> str:
         text += f',"traceback":{_quoted(storable(run.traceback) or "")}'
     if run.signature is not None:
         text += f',"signature":{_quoted(run.signature)}'
+    extra = getattr(run, "extra", None)
+    if extra is not None:
+        text += _extra_of(extra)
     if run.ended:
         name, func = label_of(run)
         if name is not None:
             text += f',"name":{_quoted(name)},"func":{_quoted(func or "")}'
     return text + "}"
+
+
+def words_of(query: RunQuery) -> list[list[str]]:
+    """Return groups of words of which the document of a record that a query wants has one of each group."""
+    groups = []
+    for field, values in (
+        ("owner", query.nodes),
+        ("executor", query.executors),
+        ("reason", query.reasons),
+        ("error_type", query.error_types),
+    ):
+        if values is not None and len(values) <= MOST_WORDS:
+            groups.append([f'"{field}":{_quoted(value)}' for value in values])
+    if query.origins is not None and "schedule" not in query.origins:
+        old = ['"reason":"manual"'] if MANUAL in query.origins else []  # before layout 4
+        groups.append([*(f'"origin":"{origin}"' for origin in query.origins), *old])
+    if query.text is not None:
+        groups.append(['"error":', '"reason":'])
+    return groups
+
+
+def _extra_of(extra: Extra) -> str:
+    """Return what only some runs have, as the fields of a document; the arguments are texts."""
+    from ...core.extras import text_of as text_of_extra  # rare
+
+    text = f',"origin":"{extra.origin}"'
+    if extra.not_before is not None:
+        text += f',"not_before":{min(max(extra.not_before, 0), LATEST)}'
+    if extra.cancel is not None:
+        text += f',"cancel":{_quoted(storable(extra.cancel) or "")}'
+    kept = text_of_extra(extra)
+    return text if kept is None else f'{text},"extra":{_quoted(kept)}'
+
+
+def quoted(text: str) -> str:
+    """Return a text as JSON."""
+    return _quoted(text)
+
+
+def saying(text: str, query: RunQuery) -> str:
+    """Return the part of an answer (id, nominal time and document in turn) that may have the text of a query."""
+    if query.text is None or not query.text.isascii():
+        return text
+    said = _quoted(query.text.lower())[1:-1]
+    # What is beyond ASCII is escaped, and may have an ASCII letter as its lower case.
+    return "".join(
+        f"{job_id}\0{nominal}\0{document}\0"
+        for job_id, nominal, document in triples(text)
+        if "\\u" in document or said in document.lower()
+    )
 
 
 def run_of_text(job_id: str, nominal: str, text: str) -> Run:
@@ -266,6 +421,11 @@ def run_of_text(job_id: str, nominal: str, text: str) -> Run:
     if result is not None:
         run.retval = result if is_plain(result) else value_of(json.dumps(result))
     run.owner = run.owner or None
+    if "origin" in fields or run.reason == MANUAL:
+        from ...core.extras import tell  # rare
+
+        get = fields.get
+        tell(run, get("origin"), get("not_before"), get("cancel"), get("extra"), run.reason)
     return run
 
 

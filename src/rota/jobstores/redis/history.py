@@ -9,7 +9,7 @@ from functools import partial
 from operator import attrgetter
 
 from ...core.recorded import BEFORE, MOST, standing_from
-from ...core.states import CLAIMED, END_STATES
+from ...core.states import CLAIMED, END_STATES, WAITING
 from ...errors import DeserializationError
 from .. import retention
 from ..base import COUNTED
@@ -20,13 +20,14 @@ from .server import texts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
     from ...clock import Clock
     from ...core.recorded import Recorded
     from ...core.run import Run
     from ..retention import Retention
+    from .beside import Beside
 
 
 class History:
@@ -34,11 +35,13 @@ class History:
 
     :param run: carries out a script with some fields
     :param bounds: which records are kept
+    :param beside: returns what is counted of records before they are forgotten, and what goes with jobs
     """
 
-    def __init__(self, run: Callable[..., Any], bounds: Retention) -> None:
+    def __init__(self, run: Callable[..., Any], bounds: Retention, beside: Callable[[], Beside]) -> None:
         self._run = run
         self._bounds = bounds
+        self._beside = beside
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -47,16 +50,24 @@ class History:
         if limit <= 0 or job_id == "":
             return []
         wanted = (
-            (status,) if isinstance(status, str) else (CLAIMED, *END_STATES) if status is None else status
+            (status,)
+            if isinstance(status, str)
+            else (CLAIMED, WAITING, *END_STATES)
+            if status is None
+            else status
         )
-        found = [run for run, _ in _records(self._run("runs", job_id or "", str(limit), *wanted))]
+        found = [run for run, _ in records(self._run("runs", job_id or "", str(limit), *wanted))]
         found.sort(key=attrgetter("nominal"), reverse=True)
         found = found[:limit]
-        ids = sorted({run.job_id for run in found if run.name is None})
+        self.label(found)
+        return found
+
+    def label(self, runs: Sequence[Run]) -> None:
+        """Give records the name and the callable that they lack."""
+        ids = sorted({run.job_id for run in runs if run.name is None})
         parts = self._run("names", *ids).split("\0") if ids else []
         named = zip(parts[:-1:3], parts[1::3], parts[2::3], strict=True)
-        label_all(found, {id: (name, reference) for id, name, reference in named})
-        return found
+        label_all(runs, {id: (name, reference) for id, name, reference in named})
 
     def recorded(self, job_id: str, since: int) -> list[Recorded]:
         """Return the records of a job that stand for times from an instant on, oldest first."""
@@ -70,10 +81,20 @@ class History:
 
     def prune(self, now: int, clock: Clock) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job, in steps; see the port."""
-        pace = Pace(retention.FORGOTTEN)
-        of_job = partial(self._prune_job, clock=clock, pace=pace)
+        bounds, beside, pace = self._bounds, self._beside(), Pace(retention.FORGOTTEN)
+
+        def of_job(job_id: str, keep: int) -> Iterator[int]:
+            yield from _none_left(beside.count_durations(job_id, now))
+            yield from self._prune_job(job_id, keep, clock, pace)
+
+        yield from _none_left(beside.count_hours(now))
+        is_whole = bounds.wants_all(now)
+        if is_whole:
+            yield from _none_left(beside.count_all_durations(now))
         older = partial(self._prune_old, clock=clock, pace=pace)
-        yield from self._bounds.round(now, of_job, older, partial(self._prune_all, of_job=of_job))
+        yield from bounds.round(now, of_job, older, partial(self._prune_all, of_job=of_job))
+        if is_whole:
+            yield from _none_left(beside.tidy(now))
 
     def _prune_all(self, keep: int, of_job: Callable[[str, int], Iterator[int]]) -> Iterator[int]:
         """Delete the records of each job beyond its newest: of some jobs after others."""
@@ -106,7 +127,13 @@ class History:
             yield min(left, COUNTED)
 
 
-def _records(text: str) -> Iterator[tuple[Run, str]]:
+def _none_left(steps: Iterator[object]) -> Iterator[int]:
+    """Carry out steps in which no record is forgotten."""
+    for _ in steps:
+        yield 0
+
+
+def records(text: str) -> Iterator[tuple[Run, str]]:
     """Return the runs of an answer (id, nominal time and document in turn); what is damaged is passed over."""
     for job_id, nominal, document in triples(text):
         try:

@@ -11,7 +11,7 @@ from .. import retention
 from ..base import COUNTED
 from ..documents import heal, new_version, ordered
 from ..retention import Pace
-from .forms import ids_of, jobs_of, spec_of, state_of, time_of, time_of_score
+from .forms import fitting, ids_of, jobs_of, spec_of, state_of, tags_of, time_of, time_of_score
 from .runs import AT_ONCE, TRIES
 from .server import texts
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ...clock import Clock
     from ...codec.jobs import JobFormat
+    from ...core.queries import JobQuery
     from ...job.handle import Job
     from .forms import Home
 
@@ -50,8 +51,11 @@ class Jobs:
 
     def one(self, job_id: str) -> Job | None:
         """Return the job of that id, None if there is none."""
-        jobs = [job for job in self.of(self._run("look_up", job_id)) if job.state != ENDED]
-        return jobs[0] if jobs else None
+        for job in self.of(self._run("look_up", job_id)):
+            # One whose schedule is over is there as long as runs of it wait.
+            if job.state != ENDED or self._run("has_waiting", job_id):
+                return job
+        return None
 
     def all(self) -> list[Job]:
         """Return all jobs in the order of listings."""
@@ -68,11 +72,14 @@ class Jobs:
             ids = ids_of(self._run("soonest", str(end)))
         if end is None or len(ids) < end:
             ids = ids_of("".join(self._scan("find", *(state or ()))))
-        ids = ids[offset:end]
+        return [job for job in self.by_ids(ids[offset:end]) if job.state != ENDED]
+
+    def by_ids(self, ids: Sequence[str], query: JobQuery | None = None) -> list[Job]:
+        """Return the jobs of some ids, in this order; those that there are not, and those that no query wants, are left out."""
         found: dict[str, Job] = {}
         for first in range(0, len(ids), AT_ONCE):
             part = self._run("look_up", *ids[first : first + AT_ONCE])
-            found.update((job.id, job) for job in self.of(part) if job.state != ENDED)
+            found.update((job.id, job) for job in self.of(part if query is None else fitting(part, query)))
         return [found[job_id] for job_id in ids if job_id in found]
 
     def _scan(self, script: str, *fields: str) -> Iterator[str]:
@@ -117,7 +124,7 @@ class Jobs:
         stored: dict[str, Job] = {}
         for _ in range(TRIES):
             fields = [field for job in jobs for field in self._new(job, stored.get(job.id))]
-            conflicts = texts(self._run("add", *fields))
+            conflicts = texts(self._run("add", *fields, beside=tags_of(jobs)))
             if not conflicts:
                 return
             if replace is None:
@@ -157,7 +164,7 @@ class Jobs:
             spec = spec_of(job, self._format)
         rest = state_of(job.state, job.next_nominal, job.next_due, job.executor, job.error)
         due = time_of(job.state, job.next_due)
-        answer = self._run("save", job.id, version, spec, rest, job.executor, due)
+        answer = self._run("save", job.id, version, spec, rest, job.executor, due, beside=tags_of((job,)))
         if answer == "gone":
             raise JobLookupError(job.id)
         if answer == "changed":
@@ -165,17 +172,21 @@ class Jobs:
         job.version = int(answer)
         return True
 
-    def remove(self, job_id: str) -> None:
-        """Delete a job; what counts its unfinished runs stays until they have ended.
+    def remove(self, job_id: str, clock: Callable[[], int]) -> None:
+        """Delete a job and cancel its waiting runs; what counts its unfinished runs stays until they have ended.
 
+        :param clock: tells the current instant
         :raises JobLookupError: if there is none
         """
-        if not self._run("remove", job_id):
+        answer = self._run("remove", job_id)
+        if answer == "waiting":
+            answer = self._run("remove", job_id, str(clock()))
+        if not answer:
             raise JobLookupError(job_id)
 
-    def remove_all(self) -> None:
-        """Delete all jobs."""
-        self._run("remove_all")
+    def remove_all(self, now: int) -> None:
+        """Delete all jobs, and cancel their waiting runs."""
+        self._run("remove_all", str(now))
 
     def heal(self, now: int, clock: Clock) -> Iterator[tuple[list[Job], int]]:
         """Let jobs out of quarantine that can be restored and planned now, in steps; see the port."""

@@ -5,7 +5,7 @@ It knows nothing of jobs.
 
 from __future__ import annotations
 
-from ...clock import DAY, LEASE, SECOND
+from ...clock import DAY, HOUR, LEASE, SECOND
 from ...core.states import END_STATES
 from ...errors import ConfigurationError, SchemaError, StoreError
 from .. import earlier
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
     from .server import Server
 
-SCHEMA_VERSION = 3
-#: The script that takes a version of the keys to the one after it; it does nothing to another version.
-MIGRATIONS: dict[int, str] = {1: "migrate_1", 2: "migrate_2"}
+SCHEMA_VERSION = 4
+#: The script that takes a version of the keys to the one after it, in steps: it answers "more" until it is done. It does nothing to
+#: another version.
+MIGRATIONS: dict[int, str] = {1: "migrate_1", 2: "migrate_2", 3: "migrate_3"}
 JOBS_KEY = "rota.jobs"
 RUN_TIMES_KEY = "rota.run_times"
 #: The longest lease, and the one that is taken for a length that is none (microseconds).
@@ -64,6 +65,18 @@ class Keys:
             "STATUS": f"{prefix}runs:",
             "NODES": f"{prefix}nodes",
             "ANSWERS": f"{prefix}answers",
+            "IDS": f"{prefix}ids",
+            "TAGS": f"{prefix}tags",
+            "PARTS": f"{prefix}parts",
+            "CHANGES": f"{prefix}changes",
+            "HOURS": f"{prefix}hours",
+            "DURATIONS": f"{prefix}durations",
+            "WAITING": f"{prefix}waiting",
+            "WAITING_JOBS": f"{prefix}waiting_jobs",
+            "CANCELS": f"{prefix}cancels",
+            "ASKED": f"{prefix}asked",
+            "REQUESTS": f"{prefix}requests",
+            "REPLIES": f"{prefix}replies",
             "DAMAGED": f"{prefix}damaged",
             "META": f"{prefix}meta",
             "TIMES": f"{run_times}:",
@@ -86,12 +99,17 @@ class Keys:
             found = self._scripts[name] = Script(text)
         return found
 
-    def run(self, server: Server, name: str, fields: Sequence[str]) -> Any:
-        """Carry out a script of this store; a text in the answer is decoded."""
-        payload = "\0".join(fields) + "\0" if fields else ""
-        # Also what was no text when it was read goes back as it was.
-        sent = payload if payload.isascii() else payload.encode(errors="surrogateescape")
-        answer = server.run(self.script(name), self.jobs, sent)
+    def run(self, server: Server, name: str, fields: Sequence[str], beside: Sequence[str] = ()) -> Any:
+        """Carry out a script of this store; a text in the answer is decoded.
+
+        :param beside: more fields, which few requests have
+        """
+        script, sent = self.script(name), _payload(fields)
+        answer = (
+            server.run(script, self.jobs, sent, _payload(beside))
+            if beside
+            else server.run(script, self.jobs, sent)
+        )
         return answer.decode(errors="surrogateescape") if isinstance(answer, bytes) else answer
 
 
@@ -113,7 +131,8 @@ def take_possession(keys: Keys, server: Server, create: bool) -> tuple[str, bool
         raise SchemaError(f"There are no keys {where}, and create is False")
     found = int(version) if version.isdecimal() else version
     for step in steps_from(found, SCHEMA_VERSION, create, where, "another jobs_key"):
-        keys.run(server, MIGRATIONS[step], ())
+        while keys.run(server, MIGRATIONS[step], ()) == "more":
+            pass
     is_new = identity == offered
     if not identity:  # it is new with this version
         _, identity = _prepare(keys, server, create, offered)
@@ -157,11 +176,18 @@ def _prepare(keys: Keys, server: Server, create: bool, offered: str) -> tuple[st
     return version, identity
 
 
+def _payload(fields: Sequence[str]) -> str | bytes:
+    """Return fields as one argument of a script."""
+    payload = "\0".join(fields) + "\0" if fields else ""
+    # Also what was no text when it was read goes back as it was.
+    return payload if payload.isascii() else payload.encode(errors="surrogateescape")
+
+
 def _constants() -> str:
     """Return what the scripts know besides the names of keys, as Lua."""
     statuses = ", ".join(f"'{status}'" for status in END_STATES)
     return (
         f"local VERSION = '{SCHEMA_VERSION}'\n"
-        f"local LONGEST_LEASE, USUAL_LEASE, AHEAD = {LONGEST_LEASE}, {USUAL_LEASE}, {AHEAD}\n"
+        f"local LONGEST_LEASE, USUAL_LEASE, AHEAD, HOUR = {LONGEST_LEASE}, {USUAL_LEASE}, {AHEAD}, {HOUR}\n"
         f"local STATUSES = {{{statuses}}}"
     )

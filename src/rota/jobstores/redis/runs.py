@@ -10,6 +10,7 @@ from os import urandom
 
 from ...core.orphans import by_job
 from ...core.recorded import first_nominal, leave_out_recorded
+from ...core.states import CLAIMED
 from ...core.transitions import marked, moved
 from ...errors import DeserializationError, StoreConflictError, StoreError
 from ..documents import check_times
@@ -54,8 +55,8 @@ class Orphans:
         for job_id, nominal, document in triples(runs):
             try:
                 run = run_of_text(job_id, nominal, document)
-                if run.ended:
-                    raise DeserializationError("it has ended")
+                if run.status != CLAIMED:
+                    raise DeserializationError("it has ended, or waits")
             except DeserializationError:
                 run, record = lost_run(job_id, nominal, document, now)
                 self.damaged.append(run)
@@ -113,7 +114,7 @@ class Runs:
             # Ranges are looked at once: a run by hand, which is no time of the schedule, may stay inside one.
             ranges = _ranges_of(decisions) if not tried else ["0"]
             known = str(identity.renewals(node)), str(identity.until(node))
-            answer = self._run("claim", node, str(now), _token(), *known, *ranges, *_claim_of(decisions))
+            answer = self._run("claim", node, str(now), token(), *known, *ranges, *_claim_of(decisions))
             if not answer.startswith("="):  # nothing, if there was nothing to decide
                 break
             self._leave_out_recorded(decisions, {int(place) for place in answer[1:].split(",")})
@@ -206,7 +207,7 @@ class Runs:
         """
         of_job = by_job(changed)
         fields = [field for job_id, runs in of_job.items() for field in orphans.expected(job_id, runs)]
-        answer = self._run("take", node, _token(), str(now), *fields)
+        answer = self._run("take", node, token(), str(now), *fields)
         return [run for runs, bit in zip(of_job.values(), answer, strict=True) if bit == "1" for run in runs]
 
 
@@ -244,6 +245,6 @@ def _claim_of(decisions: Sequence[Decision]) -> list[str]:
     return fields
 
 
-def _token() -> str:
+def token() -> str:
     """Return a text that tells a request from every other one; a client that got no answer repeats it."""
     return urandom(8).hex()

@@ -88,19 +88,20 @@ class Server:
         """Whether the keys of the server are spread over nodes."""
         return hasattr(self.client, "keyslot")
 
-    def run(self, script: Script, key: str, payload: str | bytes = "") -> Any:
+    def run(self, script: Script, key: str, payload: str | bytes = "", *beside: str | bytes) -> Any:
         """Carry out a script.
 
         A client that repeats what was not answered may carry it out twice; the scripts are made for that.
 
         :param key: one of the keys that the script uses; it leads to the node of a cluster
+        :param beside: what few requests have besides
         :raises StoreUnavailableError, StoreError: what the server said
         """
         try:
             try:
-                return self.client.evalsha(script.sha, 1, key, payload, self.origin)
+                return self.client.evalsha(script.sha, 1, key, payload, self.origin, *beside)
             except NoScriptError:
-                return self.client.eval(script.text, 1, key, payload, self.origin)
+                return self.client.eval(script.text, 1, key, payload, self.origin, *beside)
         except RedisError as exc:
             raise self._translated(exc) from exc
 

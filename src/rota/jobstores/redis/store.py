@@ -6,6 +6,7 @@ Takes the options and keeps the order of steps; the steps are in the modules bes
 from __future__ import annotations
 
 import pickle
+from functools import cached_property
 
 from ...clock import instant
 from ...codec.jobs import JobFormat
@@ -38,10 +39,20 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
+    from ...core.changes import Change
+    from ...core.details import RunParts
+    from ...core.durations import Durations
+    from ...core.nodes import Node
+    from ...core.orders import Orders
     from ...core.plan import Decision
+    from ...core.queries import Count, JobQuery, Part, RunQuery
     from ...core.recorded import Recorded
     from ...core.run import Run
     from ...job.handle import Job
+    from .beside import Beside
+    from .orders import OrderBook
+    from .search import Searches
+    from .waiting import Waiting
 
 __all__ = ("ConflictingIdError", "JobLookupError", "RedisJobStore")
 
@@ -97,7 +108,7 @@ class RedisJobStore(DurableJobStore):
         self._server = Server(maybe_ref(client), url, db, connect_args)
         self._keys = Keys(jobs_key, run_times_key, self._server.db)
         self._jobs = Jobs(self._run, self._format, lambda: (self._scheduler, self._alias))
-        self._history = History(self._run, self._bounds)
+        self._history = History(self._run, self._bounds, lambda: self._beside)
         self._runs = Runs(self._run, self._history, self._bounds, self._identity)
         self._leases = Leases(self._run, self._identity)
         self._damage = Damage(self._run, self._runs)
@@ -144,6 +155,10 @@ class RedisJobStore(DurableJobStore):
         """Stop listening, and close the connections unless the client was passed in."""
         super().shutdown()
         self._server.close()
+
+    def before_fork(self) -> None:
+        """Import what calls import late: a child would wait for ever for a thread of its parent that does so."""
+        from . import beside, orders, search, waiting  # noqa: F401  # import time
 
     def forked(self) -> None:
         """Forget the parent's thread; redis-py opens connections of its own in a child."""
@@ -228,11 +243,11 @@ class RedisJobStore(DurableJobStore):
 
         :raises JobLookupError: if there is none
         """
-        self._jobs.remove(job_id)
+        self._jobs.remove(job_id, self.now)
 
     def remove_all_jobs(self) -> None:
         """Delete all jobs; their records stay."""
-        self._jobs.remove_all()
+        self._jobs.remove_all(self.now())
 
     # -- the ledger ----------------------------------------------------------------------------------------------
 
@@ -301,7 +316,9 @@ class RedisJobStore(DurableJobStore):
 
         A run whose job cannot be restored here is left to other nodes, or to the time when it can.
         """
-        search = Search(node, room, known, in_doubt, ownerless, self._format.run_refusal, can_run)
+        search = Search(
+            node, room, known, in_doubt, ownerless, self._format.run_refusal, can_run, self._format.job_for
+        )
         return self._runs.rescue(search, now, self._time_from(now), self._jobs.of)
 
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
@@ -338,20 +355,152 @@ class RedisJobStore(DurableJobStore):
         """Ask the server for its time; see the port. The nodes of a cluster have a clock each, which tells nothing."""
         return self._measure(self._server.time)
 
+    # -- looking back and around ---------------------------------------------------------------------------------
+
+    @cached_property
+    def _beside(self) -> Beside:
+        from .beside import Beside  # import time
+
+        return Beside(self._run, self._jobs.of)
+
+    @cached_property
+    def _searches(self) -> Searches:
+        from .search import Searches  # import time
+
+        return Searches(self._run, self._jobs, self._history)
+
+    @cached_property
+    def _waiting(self) -> Waiting:
+        from .waiting import Waiting  # import time
+
+        return Waiting(self._run, self._jobs.of, self._format)
+
+    @cached_property
+    def _orders(self) -> OrderBook:
+        from .orders import OrderBook  # import time
+
+        return OrderBook(self._run)
+
+    @property
+    def _place(self) -> str:
+        return self._identity.value
+
+    def _jobs_from(self, query: JobQuery, after: tuple[Any, ...] | None, count: int) -> Part[Job]:
+        return self._searches.jobs_from(query, after, count)
+
+    def _runs_from(self, query: RunQuery, after: tuple[Any, ...] | None, count: int) -> Part[Run]:
+        return self._searches.runs_from(query, after, count)
+
+    def count_jobs(self, query: JobQuery) -> Count:
+        """Return how many jobs a query wants; see the port."""
+        count = self._searches.job_count(query)
+        return super().count_jobs(query) if count is None else count
+
+    def count_runs(self, query: RunQuery) -> Count:
+        """Return how many records a query wants; see the port."""
+        count = self._searches.run_count(query)
+        return super().count_runs(query) if count is None else count
+
+    def run_counts(self, since: int, until: int, query: RunQuery | None = None) -> dict[int, dict[str, int]]:
+        """Return how many records there are by hour and status; see the port."""
+        if query is not None:
+            return super().run_counts(since, until, query)
+        return self._beside.run_counts(since, until, self.now())
+
+    def get_run(self, job_id: str, nominal: int) -> Run | None:
+        """Return the record of a nominal time with its parts, None if there is none."""
+        return self._searches.run(job_id, nominal)
+
+    def last_runs(
+        self, ids: Collection[str], n: int = 1, statuses: Collection[str] | None = None
+    ) -> dict[str, list[Run]]:
+        """Return the newest records of some jobs; see the port."""
+        return self._searches.last_runs(ids, n, statuses)
+
+    def durations(self, job_id: str) -> Durations | None:
+        """Return how long the runs of a job took that have succeeded; see the port."""
+        return self._beside.durations(job_id)
+
+    def write_parts(self, parts: Sequence[RunParts]) -> None:
+        """Keep texts beside the records of some runs, in one step; see the port."""
+        self._beside.write_parts(parts)
+
+    def parts_of(self, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], dict[str, str]]:
+        """Return what is kept beside the records of some runs."""
+        return self._beside.parts_of(keys)
+
+    def note_change(self, job_id: str, change: Change) -> None:
+        """Keep what an edit has changed of a job."""
+        self._beside.note_change(job_id, change)
+
+    def changes(self, job_id: str) -> list[Change]:
+        """Return the last edits of a job, newest first."""
+        return self._beside.changes(job_id)
+
+    def describe(self, node: str, about: Mapping[str, Any], now: int) -> None:
+        """Keep what a node says of itself beside its lease."""
+        self._beside.describe(node, about)
+
+    def nodes(self, now: int) -> list[Node]:
+        """Return the nodes that hold a lease, or held one within the last day, by their ids."""
+        return self._beside.nodes(now)
+
+    # -- what is asked of runs and nodes -------------------------------------------------------------------------
+
+    def open_runs(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Make runs wait that are asked for: new ones, and such as have ended; see the port."""
+        return self._waiting.open(runs, now)
+
+    def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Make claimed runs wait, for any node; return those that were refused (R5)."""
+        return self._waiting.give_back(runs, now)
+
+    def take_waiting(self, node: str, now: int, room: Mapping[str, int] | None = None) -> list[Run]:
+        """Take waiting runs whose time has come, earliest first; see the port."""
+        return self._waiting.take(node, now, room)
+
+    def next_waiting(self) -> int | None:
+        """Return the earliest time at which a waiting run may start, None if none waits."""
+        return self._waiting.next()
+
+    def cancel_run(self, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+        """Cancel a run: one that waits ends at once, of one that is under way its node is told."""
+        return self._waiting.cancel(job_id, nominal, reason, now)
+
+    def orders(self, node: str, now: int) -> Orders:
+        """Return what others ask of a node."""
+        return self._orders.of(node, now)
+
+    def drain(self, node: str, draining: bool, now: int) -> bool:
+        """Have a node claim nothing more, or claim again; return False if there is no such node."""
+        return self._orders.drain(node, draining, now)
+
+    def request(self, node: str, kind: str, now: int, subject: tuple[str, int] | None = None) -> str:
+        """Ask a node for something that only it knows; return the id of the request."""
+        return self._orders.request(node, kind, now, subject)
+
+    def answer(self, id: str, text: str, now: int) -> None:
+        """Answer a request; one that is gone is forgotten."""
+        self._orders.answer(id, text, now)
+
+    def answer_to(self, id: str, now: int) -> str | None:
+        """Return the answer to a request, None: there is none yet, or it is gone."""
+        return self._orders.answer_to(id, now)
+
     # -- helpers -------------------------------------------------------------------------------------------------
 
-    def _run(self, script: str, *fields: str) -> Any:
+    def _run(self, script: str, *fields: str, beside: Sequence[str] = ()) -> Any:
         """Carry out a script with these fields; its answer is a text, a number, or a list of either."""
         self._check_started()
         try:
-            return self._run_once(script, *fields)
+            return self._run_once(script, *fields, beside=beside)
         except StoreError as exc:
             if "WRONGTYPE" not in str(exc) or not self._set_aside():
                 raise
-            return self._run_once(script, *fields)
+            return self._run_once(script, *fields, beside=beside)
 
-    def _run_once(self, script: str, *fields: str) -> Any:
-        return self._keys.run(self._server, script, fields)
+    def _run_once(self, script: str, *fields: str, beside: Sequence[str] = ()) -> Any:
+        return self._keys.run(self._server, script, fields, beside)
 
     def _set_aside(self) -> bool:
         """Put keys aside that somebody has overwritten by values of another kind; return whether there are some."""

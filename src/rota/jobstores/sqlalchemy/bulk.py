@@ -9,7 +9,7 @@ from operator import attrgetter
 
 from ...core.states import ENDED
 from ...errors import ConflictingIdError
-from .forms import new_row, values_of, version_of_new
+from .forms import is_marked, new_row, values_of, version_of_new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,6 +98,8 @@ class Batch:
                 continue
             if stored is not None:
                 self._table.revive(conn, rows[job.id])
+            if is_marked(job):
+                self._table.mark(conn, job)
             job.version = version_of_new(rows[job.id])
 
     def _store_in_portions(self, conn: Connection) -> None:
@@ -108,6 +110,8 @@ class Batch:
             self._make_rows(portion)
             self._table.insert(conn, *(self._rows[job.id] for job in portion))
         for job in jobs:
+            if is_marked(job):
+                self._table.mark(conn, job)
             job.version = version_of_new(self._rows[job.id])
 
     def _make_rows(self, jobs: Iterable[Job]) -> None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from functools import partial
 
-from sqlalchemy import bindparam, func, or_, select, union
+from sqlalchemy import bindparam, func, not_, or_, select, union
 
 from ...clock import HELD
-from ...codec.damaged import EARLIEST, LATEST, NEVER_DUE, STATES, STATUSES
-from ...core.states import ACTIVE, CLAIMED, ENDED, LOST, QUARANTINED, end, set_job_state
+from ...codec.damaged import DAMAGED, EARLIEST, LATEST, NEVER_DUE, STATES, STATUSES
+from ...core.states import ACTIVE, CLAIMED, ENDED, LOST, QUARANTINED, WAITING, end, set_job_state
 from .databases.base import BATCH
 from .forms import run_of
+from .job_statements import has_place, has_waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from ...job.handle import Job
     from .jobs import Jobs
     from .layout import Tables
-    from .runs import Orphan
+    from .orphans import Orphan
     from .transactions import Transactions
 
 #: At most so many distinct values of a column are looked at; there are fewer, unless somebody has written values of their own.
@@ -87,7 +88,9 @@ class Damage:
         odd = (runs.nominal > LATEST) | (runs.nominal < EARLIEST)
         if self._database.keeps_any_type:
             odd |= self._database.is_no_number(runs.nominal) | self._database.is_no_text(runs.job_id)
-        conditions.append((runs.status == CLAIMED) & odd)
+        conditions += [(runs.status == status) & odd for status in (CLAIMED, WAITING)]
+        never = runs.not_before.is_(None) | (runs.not_before > LATEST)
+        conditions.append((runs.status == WAITING) & never)
         found = []
         for condition in conditions:
             for row in conn.execute(select(self._runs).where(condition).limit(BATCH)):
@@ -100,7 +103,7 @@ class Damage:
         runs = self._runs.c
         ended = []
         for (run, (job_id, nominal, attempt, owner)), status in found:
-            end(run, LOST, run.reason, now)
+            end(run, LOST, run.reason or f"{DAMAGED}it cannot be told when it may start", now)
             as_found = (
                 runs.job_id == job_id,
                 runs.nominal == nominal,
@@ -108,7 +111,7 @@ class Damage:
                 runs.attempt == attempt,
                 runs.owner.is_not_distinct_from(owner),
             )
-            values = {"status": LOST, "reason": run.reason, "finished": now}
+            values = {"status": LOST, "reason": run.reason, "finished": now, "not_before": None}
             if conn.execute(self._runs.update().where(*as_found).values(values)).rowcount:
                 ended.append(run)
         return ended
@@ -120,7 +123,7 @@ class Damage:
         jobs, runs = self._jobs.c, self._runs.c
         claimed = (
             select(runs.job_id, func.count().label("count"))
-            .where(runs.status == CLAIMED)
+            .where(has_place(runs))
             .group_by(runs.job_id)
             .subquery("claimed")
         )
@@ -133,7 +136,7 @@ class Damage:
             for executor in _distinct(conn, jobs.executor, jobs.state == ACTIVE)
             if type(executor) is str
         ]
-        over = select(jobs.id).where(jobs.state == ENDED, is_free)
+        over = select(jobs.id).where(jobs.state == ENDED, is_free, not_(has_waiting(self._jobs, self._runs)))
         found = union(wrong, over, *waiting).subquery("found")
         return [id for id in conn.execute(select(found).limit(BATCH)).scalars() if type(id) is str]
 

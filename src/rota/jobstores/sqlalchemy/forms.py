@@ -11,13 +11,14 @@ from random import getrandbits
 from ...clock import HELD
 from ...codec.damaged import DAMAGED, is_sound_run, mended_run, text_instead
 from ...codec.results import text_of_result, value_of
+from ...core.extras import SCHEDULE, tell
 from ...core.run import Run
-from ...core.states import CLAIMED, QUARANTINED
+from ...core.states import CLAIMED, MANUAL, QUARANTINED
 from ...errors import JobValueError
 from ...interrupts import is_interrupt
 from ...texts import storable
 from ..documents import healing_as, label_of
-from .layout import ID_LENGTH
+from .columns import ID_LENGTH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 PARTS = ("name", "func", "trigger_spec", "args", "kwargs", "options", "executor")
 #: the columns of a job's row that is added, in the order of its values
 NEW = ("id", *PARTS, "next_nominal", "next_due", "version", "state", "error", "created", "updated")
+#: the columns of what only some jobs have, and which statements for other jobs do not name
+MARKS = ("revision", "paused")
 #: returns the version of a new row
 version_of_new = itemgetter(NEW.index("version"))
 #: the columns of a run that was just claimed; the others are written with its end
@@ -45,14 +48,29 @@ CLAIMS = ("job_id", "nominal", "last", "times", "due", "attempt", "status", "own
 ENDS = (
     "status", "reason", "started", "finished", "result", "error_type", "error", "traceback", "name", "func"
 )  # fmt: skip
+#: the columns of a record that is written as a whole, in the order of the values of row_of()
+RECORD = (
+    "job_id", "nominal", "last", "times", "due", "attempt", "status", "reason", "owner", "executor", "claimed", "started",
+    "finished", "result", "error_type", "error", "traceback", "name", "func", "signature"
+)  # fmt: skip
+#: the columns of what only some runs have, in the order of the values of extra_of_run()
+EXTRA = ("origin", "not_before", "cancel", "extra")
 #: the columns of a plain end, without reason or error; half the values make it a third cheaper, and nearly all ends are plain
 PLAIN_ENDS = ("status", "started", "finished", "result")
 #: the same for the last run of a job that is deleted with it
 LAST_ENDS = (*PLAIN_ENDS, "name", "func")
+_NOTHING = (None, None, None, None)
 #: the largest number that a column of integers keeps
 MOST = 2**63 - 1
 #: the values that a run is found by as long as it belongs to its owner (R5)
 FENCE = ("b_job", "b_nominal", "b_attempt", "b_owner")
+
+
+def whole(text: str) -> str:
+    """Return a text as every database can keep it, however long it is."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
 # ---------------------------------------------------------------------------------------------------------------- jobs
@@ -65,6 +83,36 @@ def jobs_of(rows: Iterable[Sequence[Any]], format: JobFormat, home: Home) -> lis
     """
     job_of = format.job_of
     return [job_of(home, *row) for row in rows]
+
+
+def marked_jobs_of(rows: Iterable[Sequence[Any]], format: JobFormat, home: Home) -> list[Job]:
+    """Return the jobs of rows that have the columns MARKS, too; see :func:`jobs_of`."""
+    job_of = format.job_of
+    jobs = []
+    for *columns, revision, paused in rows:
+        job = job_of(home, *columns)
+        if revision is not None or paused is not None:
+            _mark(job, revision, paused)
+        jobs.append(job)
+    return jobs
+
+
+def _mark(job: Job, revision: Any, paused: Any) -> None:
+    """Set what only some jobs have; what is damaged is as if it were not there."""
+    if type(revision) is int and 0 < revision < MOST:
+        job.revision = revision
+    if type(paused) is str:
+        job.paused = paused
+
+
+def is_marked(job: Job) -> bool:
+    """Whether a job has something that others do not have, and that is written by statements of its own."""
+    return bool(job.tags or job.revision or job.paused is not None)
+
+
+def marks_of(job: Job) -> dict[str, Any]:
+    """Return the values of the columns MARKS."""
+    return {"revision": job.revision or None, "paused": storable(job.paused)}
 
 
 def healed(row: Row, format: JobFormat, home: Home) -> Job | None:
@@ -152,7 +200,7 @@ def claim_of(run: Run) -> tuple[Any, ...]:
 
 
 def row_of(run: Run) -> tuple[Any, ...]:
-    """Return the columns of a run's row, in their order in the table."""
+    """Return the values of a record, in the order of RECORD."""
     return (
         run.job_id,
         run.nominal,
@@ -174,6 +222,23 @@ def row_of(run: Run) -> tuple[Any, ...]:
         *(label_of(run) if run.ended else (None, None)),
         run.signature,
     )
+
+
+def has_extra(run: Run) -> bool:
+    """Whether a run has something that others do not have, and that is written by statements of its own."""
+    return getattr(run, "extra", None) is not None
+
+
+def extra_of_run(run: Run, format: JobFormat) -> tuple[Any, ...]:
+    """Return the values of what only some runs have, in the order of EXTRA.
+
+    :raises SerializationError: if an argument of the run cannot be written
+    """
+    text = format.extra_text(run)
+    if text is None and not has_extra(run):
+        return _NOTHING
+    origin = None if run.origin == SCHEDULE else run.origin
+    return origin, run.extra.not_before, storable(run.extra.cancel), text
 
 
 def fence_of(run: Run) -> tuple[Any, ...]:
@@ -285,3 +350,6 @@ def _set_texts(run: Run, row: Row, reason: Any) -> None:
     if any(text is not None and type(text) is not str for text in texts):
         texts = tuple(None if text is None else text_instead(text) for text in texts)
     run.reason, run.error_type, run.error, run.traceback, run.name, run.func, run.signature = texts
+    extra = (row.origin, row.not_before, row.cancel, row.extra)
+    if extra != _NOTHING or run.reason == MANUAL:
+        tell(run, *extra, run.reason)

@@ -5,11 +5,11 @@ Each method is one step inside a transaction of the caller. No run that is under
 
 from __future__ import annotations
 
-from sqlalchemy import and_, func, or_, select, tuple_, union_all
+from sqlalchemy import and_, exists, func, not_, or_, select, tuple_, union_all
 
 from ...codec.damaged import is_time, stands_for
 from ...core.recorded import BEFORE, MOST, standing_from
-from ...core.states import CLAIMED, END_STATES
+from ...core.states import CLAIMED, END_STATES, WAITING
 from ..documents import label_all
 from .databases.base import BATCH
 from .forms import run_of
@@ -25,9 +25,12 @@ if TYPE_CHECKING:
 
     from ...core.recorded import Recorded
     from ...core.run import Run
+    from .counts import Counts
     from .layout import Tables
 
     Select = SqlSelect[*tuple[Any, ...]]
+    #: job id, nominal time and status of a record that is to be deleted
+    Forgotten = tuple[str, int, str]
 
 
 #: How many ranges of times one statement names.
@@ -37,13 +40,26 @@ RANGES = 100
 class History:
     """Reads the runs of one store, and deletes old ones."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, counts: Counts) -> None:
         self._runs = runs = tables.runs
         self._jobs = tables.jobs
+        self._counts = counts
         # One by one, or joined with a set: for a list of pairs, SQLite and MariaDB look at all records.
         self._forget = Prepared(
             lambda value: runs.delete().where(
-                runs.c.job_id == value("b_id"), runs.c.nominal == value("b_nominal"), runs.c.status != CLAIMED
+                runs.c.job_id == value("b_id"),
+                runs.c.nominal == value("b_nominal"),
+                runs.c.status != CLAIMED,
+                runs.c.status != WAITING,
+            ),
+            "b_id",
+            "b_nominal",
+        )
+        parts = tables.parts
+        record = exists().where(runs.c.job_id == parts.c.job_id, runs.c.nominal == parts.c.nominal)
+        self._forget_parts = Prepared(
+            lambda value: parts.delete().where(
+                parts.c.job_id == value("b_id"), parts.c.nominal == value("b_nominal"), not_(record)
             ),
             "b_id",
             "b_nominal",
@@ -60,7 +76,11 @@ class History:
         """Return a page of the records, newest first."""
         runs = self._runs.c
         wanted = (
-            (status,) if isinstance(status, str) else (CLAIMED, *END_STATES) if status is None else status
+            (status,)
+            if isinstance(status, str)
+            else (CLAIMED, WAITING, *END_STATES)
+            if status is None
+            else status
         )
         if job_id is not None:
             found = _newest(self._runs).where(runs.job_id == job_id, runs.status.in_(list(wanted)))
@@ -72,8 +92,12 @@ class History:
                 return []
             found = _newest(union_all(*map(select, parts)).subquery())
         records = [run_of(row) for row in conn.execute(found.limit(limit).offset(offset))]
-        label_all(records, self._names(conn, {run.job_id for run in records if run.name is None}))
+        self.label(conn, records)
         return records
+
+    def label(self, conn: Connection, records: Sequence[Run]) -> None:
+        """Give records the names and callables of their jobs that do not have them themselves."""
+        label_all(records, self._names(conn, {run.job_id for run in records if run.name is None}))
 
     def _names(self, conn: Connection, ids: Iterable[str]) -> dict[str, tuple[str, str]]:
         """Return name and callable of the jobs with these ids that exist."""
@@ -138,8 +162,8 @@ class History:
 
     def older(
         self, conn: Connection, among: tuple[str, int, int], looked_at: int, limit: int
-    ) -> list[tuple[str, int]]:
-        """Return the keys of some runs that ended before an instant.
+    ) -> list[Forgotten]:
+        """Return the keys and the status of some runs that ended before an instant.
 
         :param among: the status, the earliest nominal time, and the instant
         :param looked_at: how many records are looked at
@@ -148,7 +172,7 @@ class History:
         # A run ends after its nominal time, so the index on status and nominal time leads to the old ones.
         some = self._among(among).limit(looked_at).subquery().c
         old = select(some.job_id, some.nominal).where(some.finished < among[2]).limit(limit)
-        return [(job_id, nominal) for job_id, nominal in conn.execute(old)]
+        return [(job_id, nominal, among[0]) for job_id, nominal in conn.execute(old)]
 
     def count_older(self, conn: Connection, among: tuple[str, int, int], limit: int) -> int:
         """Return about how many such records there are, counted up to ``limit``."""
@@ -197,19 +221,25 @@ class History:
         found: int | None = conn.scalar(of_job.offset(keep).limit(1))
         return found
 
-    def beyond(self, conn: Connection, job_id: str, edge: int, limit: int) -> list[tuple[str, int]]:
-        """Return the keys of at most ``limit`` ended runs of a job up to an edge, oldest first."""
+    def beyond(self, conn: Connection, job_id: str, edge: int, limit: int) -> list[Forgotten]:
+        """Return the keys and statuses of at most ``limit`` ended runs of a job up to an edge, oldest first."""
         runs = self._runs.c
-        old = self._ended(job_id).where(runs.nominal <= edge).order_by(runs.nominal).limit(limit)
-        return [(job_id, nominal) for nominal in conn.execute(old).scalars()]
+        old = self._ended(job_id).add_columns(runs.status).where(runs.nominal <= edge)
+        found = conn.execute(old.order_by(runs.nominal).limit(limit))
+        return [(job_id, nominal, status) for nominal, status in found]
 
     def _ended(self, job_id: str) -> Select:
         runs = self._runs.c
-        return select(runs.nominal).where(runs.job_id == job_id, runs.status != CLAIMED)
+        return select(runs.nominal).where(
+            runs.job_id == job_id, runs.status != CLAIMED, runs.status != WAITING
+        )
 
-    def forget(self, conn: Connection, keys: Sequence[tuple[str, int]]) -> None:
-        """Delete records."""
+    def forget(self, conn: Connection, records: Sequence[Forgotten]) -> None:
+        """Delete records, and what is kept beside them; those that are not counted by hour yet are."""
+        self._counts.count_forgotten(conn, records)
+        keys = [(job_id, nominal) for job_id, nominal, _ in records]
         self._forget.run(conn, keys)
+        self._forget_parts.run(conn, keys)
 
 
 def _newest(records: FromClause) -> Select:

@@ -5,19 +5,20 @@ Makes statements, and executes none. The rules R1 to R6 are those of ``rota.core
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, case, func, select
+from sqlalchemy import and_, bindparam, case, exists, func, not_, or_, select
 
 from ...clock import HELD
-from ...core.states import ACTIVE, CLAIMED, ENDED, QUARANTINED
+from ...core.extras import KEEPS_PLACE
+from ...core.states import ACTIVE, CLAIMED, ENDED, QUARANTINED, WAITING
 from ..base import COUNTED
-from .forms import NEW, PARTS
+from .forms import MARKS, NEW, PARTS
 from .prepared import Prepared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from sqlalchemy import Column, Insert
+    from sqlalchemy import Column, ColumnElement, Insert, Table
     from sqlalchemy import Select as SqlSelect
 
     from .databases.statements import Values
@@ -50,15 +51,22 @@ class JobStatements:
             c.running,
             c.error,
         )
+        #: the same with what only some jobs have, which is nothing to those who run them
+        self.all_columns: tuple[Column[Any], ...] = (*self.columns, *(c[name] for name in MARKS))
         self._reads()
         self._writes()
+        self._tags(tables.tags)
         self._counts()
 
     def _reads(self) -> None:
         c = self._jobs.c
-        self.visible: Select = select(*self.columns).where(c.state != ENDED)
-        self.one = self.visible.where(c.id == bindparam("b_id"))
-        self.some: Select = select(*self.columns).where(c.id.in_(bindparam("ids", expanding=True)))
+        self.visible: Select = select(*self.all_columns).where(c.state != ENDED)
+        self.waits = has_waiting(self._jobs, self._runs)
+        # One whose schedule is over is there as long as runs of it wait.
+        self.one = select(*self.all_columns).where(
+            c.id == bindparam("b_id"), or_(c.state != ENDED, self.waits)
+        )
+        self.some: Select = select(*self.all_columns).where(c.id.in_(bindparam("ids", expanding=True)))
         in_order = case((c.next_due.is_(None), 1), else_=0), c.next_due, c.id
         self.page = self.visible.order_by(*in_order)
         active: Select = select(*self.columns).where(c.state == ACTIVE, c.next_due <= bindparam("b_now"))
@@ -89,10 +97,14 @@ class JobStatements:
         changes |= {name: bindparam(name) for name in ("version", "state", "error", "updated")}
         update = jobs.update().where(c.id == bindparam("b_id")).values(changes)
         # R1, for the change of a job by its user.
-        self.save = update.where(c.version == bindparam("b_version"), c.state != ENDED)
-        self.revive = update.values(created=bindparam("created")).where(c.state == ENDED)
-        self.delete = jobs.delete().where(c.id == bindparam("b_id"), c.state != ENDED)
-        self.delete_ended = jobs.delete().where(c.id == bindparam("b_id"), c.state == ENDED)
+        self.save = update.where(c.version == bindparam("b_version"))
+        marks: dict[str, Any] = {name: bindparam(name) for name in MARKS}
+        self.save_marked = self.save.values(marks)
+        self.mark = jobs.update().where(c.id == bindparam("b_id")).values(marks)
+        nothing = dict.fromkeys(("durations", "failures", "horizon", "parent", *MARKS))
+        self.revive = update.values(created=bindparam("created"), **nothing).where(c.state == ENDED)
+        self.delete = jobs.delete().where(c.id == bindparam("b_id"), c.state != ENDED, not_(self.waits))
+        self.delete_ended = jobs.delete().where(c.id == bindparam("b_id"), c.state == ENDED, not_(self.waits))
         # R1, for a job that comes out of quarantine.
         self.heal = Prepared(
             lambda value: (
@@ -108,6 +120,10 @@ class JobStatements:
             ),
             *("state", "next_due", "updated", "b_id", "b_version"),
         )
+
+    def _tags(self, tags: Table) -> None:
+        self.untag = tags.delete().where(tags.c.job_id == bindparam("b_id"))
+        self.tag = tags.insert()
 
     def _inserted(self, value: Values) -> Insert:
         """Return the INSERT of a job, with as many runs under way as the ledger says."""
@@ -134,9 +150,25 @@ class JobStatements:
         self.free_counters = counters.with_for_update(skip_locked=True)
         self.under_way = (
             select(runs.job_id, func.count())
-            .where(runs.job_id.in_(bindparam("ids", expanding=True)), runs.status == CLAIMED)
+            .where(runs.job_id.in_(bindparam("ids", expanding=True)), has_place(runs))
             .group_by(runs.job_id)
         )
         self.set_counter = jobs.update().where(c.id == bindparam("b_id")).values(running=bindparam("running"))
         #: the same for a job that waits for room and has none of its runs under way (R6)
         self.set_free = self.set_counter.values(next_due=c.next_nominal)
+
+
+def has_waiting(jobs: Table, runs: Table) -> ColumnElement[bool]:
+    """Return the condition that runs of a job wait."""
+    c = runs.c
+    return exists().where(c.job_id == jobs.c.id, c.status == WAITING, c.not_before.is_not(None))
+
+
+def has_place(c: Any) -> ColumnElement[bool]:
+    """Return the condition that a run counts for its job: it is under way, or keeps its place while it waits.
+
+    :param c: the columns of runs
+    """
+    # In the text of JSON, quotes inside of values are written otherwise.
+    keeps = [c.extra.like(f'%"waiting_for":"{word}"%') for word in KEEPS_PLACE]
+    return or_(c.status == CLAIMED, and_(c.status == WAITING, or_(*keeps)))

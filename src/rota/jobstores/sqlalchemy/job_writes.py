@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ...errors import ConflictingIdError, StoreConflictError, StoreError
 from .bulk import Batch
-from .forms import new_row, values_of, version_of_new
+from .forms import is_marked, new_row, values_of, version_of_new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ...codec.jobs import JobFormat
     from ...job.handle import Job
+    from .forms import NewRow
     from .jobs import Jobs
     from .transactions import Transactions
     from .wakeups import Wakeups
@@ -51,12 +52,17 @@ class JobWrites:
         row = new_row(job, self._format, now)
         version = version_of_new(row)
         try:
-            self._transactions.guarded(self._server.write_at_once, lambda conn: self._jobs.insert(conn, row))
+            if is_marked(job):
+                self._transactions.write(lambda conn: self._insert_marked(conn, row, job))
+            else:
+                self._transactions.guarded(
+                    self._server.write_at_once, lambda conn: self._jobs.insert(conn, row)
+                )
         except IntegrityError:
             stored = self._transactions.read(partial(self._jobs.one, job_id=job.id))
             # Our own row is there if the answer to a first try was lost.
             is_ours = stored is not None and stored.version == version
-            if not is_ours and not self._transactions.write(partial(self._jobs.revive, row=row)):
+            if not is_ours and not self._transactions.write(partial(self._revived, row=row, job=job)):
                 raise ConflictingIdError(job.id) from None  # the SQL says no more than that
         job.version = version
         if self._wakeups.is_soon(job.next_due):
@@ -65,6 +71,16 @@ class JobWrites:
             except StoreError as exc:
                 return exc
         return None
+
+    def _insert_marked(self, conn: Connection, row: NewRow, job: Job) -> None:
+        self._jobs.insert(conn, row)
+        self._jobs.mark(conn, job)
+
+    def _revived(self, conn: Connection, row: NewRow, job: Job) -> bool:
+        revived = self._jobs.revive(conn, row)
+        if revived and is_marked(job):
+            self._jobs.mark(conn, job)
+        return revived
 
     def add_all(
         self,

@@ -13,7 +13,7 @@ from ...core.states import ENDED, QUARANTINED
 from ...errors import JobLookupError
 from ..base import ALIASES
 from .databases.base import BATCH
-from .forms import NEW
+from .forms import NEW, marks_of
 from .job_statements import JobStatements
 from .prepared import OptimisticWriteFailed
 
@@ -39,8 +39,8 @@ class Jobs:
         self._database = tables.database
         self._table = tables.jobs
         self._sql = JobStatements(tables)
-        #: the columns that make a job
-        self.columns = self._sql.columns
+        #: the columns that make a job, with what only some jobs have
+        self.columns = self._sql.all_columns
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -148,6 +148,19 @@ class Jobs:
         # The order of the table saves SQLite a third of the work, and a deadlock if another process adds the same jobs.
         self._sql.insert.run(conn, sorted(rows))
 
+    def mark(self, conn: Connection, job: Job) -> None:
+        """Write what only some jobs have beside the row of a job that was just added."""
+        values = marks_of(job)
+        if any(value is not None for value in values.values()):
+            conn.execute(self._sql.mark, {**values, "b_id": job.id})
+        self._tag(conn, job)
+
+    def _tag(self, conn: Connection, job: Job) -> None:
+        """Have a job found by its tags, and by no others."""
+        conn.execute(self._sql.untag, {"b_id": job.id})
+        if job.tags:
+            conn.execute(self._sql.tag, [{"tag": tag, "job_id": job.id} for tag in job.tags])
+
     def revive(self, conn: Connection, row: NewRow) -> bool:
         """Take over the row of a job whose schedule is over and whose last runs are under way, if there is one."""
         values = dict(zip(NEW, row, strict=True))
@@ -171,8 +184,14 @@ class Jobs:
         if stored.running != 0:
             self.recount(conn, [job.id])
         row = {**values, "b_id": job.id, "b_version": stored.version, "version": found + 1}
-        if not conn.execute(self._sql.save, row).rowcount:
+        save = self._sql.save
+        if job.revision or job.paused is not None or (stored.revision, stored.paused) != (None, None):
+            save = self._sql.save_marked
+            row |= marks_of(job)
+        if not conn.execute(save, row).rowcount:
             return False
+        if job.tags or _has_tags(stored.options):
+            self._tag(conn, job)
         job.version = found + 1
         return True
 
@@ -203,15 +222,12 @@ class Jobs:
                     conn.execute(self._sql.delete_ended, {"b_id": id})
         return found
 
-    def remove(self, conn: Connection, job_id: str) -> None:
-        """Delete a job.
-
-        :raises JobLookupError: if there is none
-        """
-        if not conn.execute(self._sql.delete, {"b_id": job_id}).rowcount:
-            odd = self.odd_ids(conn).get(job_id)
-            if odd is None or not conn.execute(self._sql.delete, {"b_id": odd}).rowcount:
-                raise JobLookupError(job_id)
+    def remove(self, conn: Connection, job_id: str) -> bool:
+        """Delete a job; return False if there is none, or runs of it wait."""
+        if conn.execute(self._sql.delete, {"b_id": job_id}).rowcount:
+            return True
+        odd = self.odd_ids(conn).get(job_id)
+        return odd is not None and bool(conn.execute(self._sql.delete, {"b_id": odd}).rowcount)
 
     def remove_all(self, conn: Connection) -> None:
         """Delete all jobs."""
@@ -229,6 +245,11 @@ class Jobs:
                 raise OptimisticWriteFailed
             return list(jobs)
         return [job for job, row in zip(jobs, rows, strict=True) if self._sql.heal.run(conn, [row])]
+
+
+def _has_tags(options: Any) -> bool:
+    """Whether the options of a job may name tags."""
+    return type(options) is not str or '"tags"' in options
 
 
 def _texts(ids: Iterable[Any]) -> list[str]:

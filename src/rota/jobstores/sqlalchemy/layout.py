@@ -6,11 +6,8 @@ Creates and migrates tables; it may not drop anything that holds jobs or runs.
 from __future__ import annotations
 
 from sqlalchemy import (
-    BigInteger,
     Column,
-    Index,
     MetaData,
-    PrimaryKeyConstraint,
     Table,
     column,
     func,
@@ -25,7 +22,7 @@ from ...errors import SchemaError
 from .. import earlier
 from ..documents import remedy_for
 from ..identity import new_identity
-from .databases.columns import Exact, Long
+from . import columns
 from .databases.lookup import of_dialect
 
 TYPE_CHECKING = False
@@ -37,15 +34,17 @@ if TYPE_CHECKING:
 
     from .databases.base import Database
 
-#: Longest id of a job; also of executor aliases (191: what MySQL can index in utf8mb4, as in APScheduler).
-ID_LENGTH = 191
-SCHEMA_VERSION = 3
-_VERSION_KEY = "schema"
+SCHEMA_VERSION = 4
+VERSION_KEY = "schema"
 IDENTITY_KEY = "identity"
+#: the first version that has all tables
+_WITH_LATER = 4
+#: up to which nominal time records are counted by hour; nothing: none are
+COUNTED_KEY = "counted"
 
 
 class Tables:
-    """The four tables of one store: jobs, runs, nodes, meta.
+    """The tables of one store: jobs, runs, nodes and meta, and what is kept beside these.
 
     :param metadata: where the tables are registered (so that e.g. Alembic knows them)
     :param jobs: name of the jobs table; the others take its prefix: ``rota_jobs`` gives ``rota_runs``, ``tasks`` gives
@@ -59,11 +58,19 @@ class Tables:
         self.database = database
         prefix = jobs.removesuffix("jobs") if jobs.endswith("jobs") else f"{jobs}_"
         self.metadata = metadata
-        self.jobs = self._table(jobs, schema, _job_columns, jobs)
-        self.runs = self._table(f"{prefix}runs", schema, _run_columns, f"{prefix}runs")
-        self.nodes = self._table(f"{prefix}nodes", schema, _node_columns, f"{prefix}nodes")
-        self.meta = self._table(f"{prefix}meta", schema, _meta_columns, f"{prefix}meta")
-        self.all = (self.jobs, self.runs, self.nodes, self.meta)
+        self.jobs = self._table(jobs, schema, columns.of_jobs)
+        self.runs = self._table(f"{prefix}runs", schema, columns.of_runs)
+        self.nodes = self._table(f"{prefix}nodes", schema, columns.of_nodes)
+        self.meta = self._table(f"{prefix}meta", schema, columns.of_meta)
+        self.parts = self._table(f"{prefix}parts", schema, columns.of_parts)
+        self.edits = self._table(f"{prefix}edits", schema, columns.of_edits)
+        self.tags = self._table(f"{prefix}tags", schema, columns.of_tags)
+        self.hours = self._table(f"{prefix}hours", schema, columns.of_hours)
+        self.keys = self._table(f"{prefix}keys", schema, columns.of_keys)
+        self.requests = self._table(f"{prefix}requests", schema, columns.of_requests)
+        #: those that layouts before version 4 do not have
+        self.later = (self.parts, self.edits, self.tags, self.hours, self.keys, self.requests)
+        self.all = (self.jobs, self.runs, self.nodes, self.meta, *self.later)
         #: whether this store has created them
         self.are_new = False
 
@@ -71,13 +78,13 @@ class Tables:
         self,
         name: str,
         schema: str | None,
-        columns: Callable[[str], list[Any]],
-        label: str,
+        columns_of: Callable[[str, Database], list[Any]],
     ) -> Table:
         known = self.metadata.tables.get(f"{schema}.{name}" if schema else name)
         if known is not None:
             return known
-        return Table(name, self.metadata, *columns(label), schema=schema, **self.database.table_options)
+        columns = columns_of(name, self.database)
+        return Table(name, self.metadata, *columns, schema=schema, **self.database.table_options)
 
     def missing(self, conn: Connection) -> list[str]:
         """Return the names of the tables that the database does not have."""
@@ -107,12 +114,19 @@ class Tables:
                 )
             self.metadata.create_all(conn, tables=list(self.all), checkfirst=False)
             return self._mark(conn)
-        if missing:
+        if missing and not self._is_earlier(conn, missing):
             raise SchemaError(
                 f"Of the tables {names} only {', '.join(missing)} are missing: the others are not Rota's, or some were dropped. "
                 f"Give another tablename, or restore them{self._of_apscheduler(conn, missing)}"
             )
         return self._migrate(conn, create)
+
+    def _is_earlier(self, conn: Connection, missing: Sequence[str]) -> bool:
+        """Whether the tables are missing because they are of an earlier version."""
+        if not set(missing) <= {table.name for table in self.later}:
+            return False
+        found = conn.scalar(select(self.meta.c.value).where(self.meta.c.key == VERSION_KEY))
+        return found is not None and found.isdecimal() and 0 < int(found) < _WITH_LATER
 
     def _of_apscheduler(self, conn: Connection, missing: Sequence[str]) -> str:
         """Return what to do if the table of that name is one of APScheduler's."""
@@ -147,7 +161,7 @@ class Tables:
     def _mark(self, conn: Connection) -> str:
         """Write the version and the identity of the tables, in one statement; return the identity."""
         self.are_new = True
-        marks = {_VERSION_KEY: str(SCHEMA_VERSION), IDENTITY_KEY: new_identity()}
+        marks = {VERSION_KEY: str(SCHEMA_VERSION), IDENTITY_KEY: new_identity(), COUNTED_KEY: ""}
         conn.execute(self.meta.insert(), [{"key": key, "value": value} for key, value in marks.items()])
         return marks[IDENTITY_KEY]
 
@@ -161,7 +175,7 @@ class Tables:
         return found
 
     def _migrate(self, conn: Connection, allowed: bool) -> str:
-        found = conn.scalar(select(self.meta.c.value).where(self.meta.c.key == _VERSION_KEY))
+        found = conn.scalar(select(self.meta.c.value).where(self.meta.c.key == VERSION_KEY))
         if found is None and not allowed:  # made by the user's migrations: the first start writes the version
             return self._mark(conn)
         version = int(found) if found is not None and found.isdecimal() else None
@@ -180,7 +194,7 @@ class Tables:
         for step in range(version, SCHEMA_VERSION):
             MIGRATIONS[step](conn, self)
         conn.execute(
-            self.meta.update().where(self.meta.c.key == _VERSION_KEY).values(value=str(SCHEMA_VERSION))
+            self.meta.update().where(self.meta.c.key == VERSION_KEY).values(value=str(SCHEMA_VERSION))
         )
         return self.identify(conn)
 
@@ -231,6 +245,22 @@ def _identify(conn: Connection, tables: Tables) -> None:
     tables.identify(conn)
 
 
+def _make_searchable(conn: Connection, tables: Tables) -> None:
+    """Add what is kept beside jobs, runs and nodes: columns that are empty at first, tables, and their indexes."""
+    _add_columns(conn, tables.jobs, "revision", "paused", "durations", "failures", "horizon", "parent")
+    _add_columns(conn, tables.runs, "origin", "not_before", "cancel", "extra")
+    _add_columns(conn, tables.nodes, "about", "draining")
+    tables.metadata.create_all(conn, tables=list(tables.later))
+    for changed in (tables.jobs, tables.runs):
+        schema = conn.schema_for_object(changed)
+        there = {index["name"] for index in inspect(conn).get_indexes(changed.name, schema)}
+        for index in sorted(changed.indexes, key=lambda index: str(index.name)):
+            if index.name not in there:
+                index.create(conn)
+    if conn.scalar(select(tables.meta.c.value).where(tables.meta.c.key == COUNTED_KEY)) is None:
+        conn.execute(tables.meta.insert().values(key=COUNTED_KEY, value=""))
+
+
 def _names(conn: Connection, table: Table) -> set[str]:
     """Return the names of the columns that a table has in the database, wherever the application has put it."""
     return {column["name"] for column in inspect(conn).get_columns(table.name, conn.schema_for_object(table))}
@@ -244,72 +274,8 @@ def _add_columns(conn: Connection, table: Table, *names: str) -> None:
 
 
 #: The step from a version to the one after it; each is called inside one transaction.
-MIGRATIONS: dict[int, Callable[[Connection, Tables], None]] = {1: _name_runs, 2: _identify}
-
-
-def _job_columns(name: str) -> list[Any]:
-    return [
-        Column("id", Exact(ID_LENGTH), primary_key=True),
-        Column("name", Long(), nullable=False),
-        Column("func", Long(), nullable=False),
-        # trigger, args, kwargs, options: JSON
-        Column("trigger_spec", Long(), nullable=False),
-        Column("args", Long(), nullable=False),
-        Column("kwargs", Long(), nullable=False),
-        Column("options", Long(), nullable=False),
-        Column("executor", Exact(ID_LENGTH), nullable=False),
-        # instants: microseconds since the epoch, UTC
-        Column("next_nominal", BigInteger),
-        Column("next_due", BigInteger),
-        Column("version", BigInteger, nullable=False),
-        Column("state", Exact(16), nullable=False),
-        Column("running", BigInteger, nullable=False),
-        Column("error", Long()),
-        Column("created", BigInteger, nullable=False),
-        Column("updated", BigInteger, nullable=False),
-        Index(f"ix_{name}_due", "state", "executor", "next_due"),
-    ]
-
-
-def _run_columns(name: str) -> list[Any]:
-    return [
-        Column("job_id", Exact(ID_LENGTH), nullable=False),
-        Column("nominal", BigInteger, nullable=False, autoincrement=False),
-        Column("last", BigInteger, nullable=False),
-        # how many nominal times the record stands for, from nominal to last
-        Column("times", BigInteger, nullable=False),
-        Column("due", BigInteger, nullable=False),
-        Column("attempt", BigInteger, nullable=False),
-        Column("status", Exact(16), nullable=False),
-        Column("reason", Long()),
-        Column("owner", Exact(64)),
-        Column("executor", Exact(ID_LENGTH), nullable=False),
-        Column("claimed", BigInteger),
-        Column("started", BigInteger),
-        Column("finished", BigInteger),
-        Column("result", Long()),
-        Column("error_type", Long()),
-        Column("error", Long()),
-        Column("traceback", Long()),
-        # of the job, in the record of its last run; until then they are the job's
-        Column("name", Long()),
-        Column("func", Long()),
-        # where the store has a signing key
-        Column("signature", Long()),
-        PrimaryKeyConstraint("job_id", "nominal", name=f"pk_{name}"),
-        Index(f"ix_{name}_status", "status", "nominal"),
-    ]
-
-
-def _node_columns(name: str) -> list[Any]:
-    return [
-        Column("id", Exact(64), primary_key=True),
-        Column("lease_until", BigInteger, nullable=False),
-        Column("started", BigInteger, nullable=False),
-        # how often it was renewed: a backup that was put back shows a smaller number
-        Column("renewals", BigInteger, nullable=False, server_default="0"),
-    ]
-
-
-def _meta_columns(name: str) -> list[Any]:
-    return [Column("key", Exact(64), primary_key=True), Column("value", Long(), nullable=False)]
+MIGRATIONS: dict[int, Callable[[Connection, Tables], None]] = {
+    1: _name_runs,
+    2: _identify,
+    3: _make_searchable,
+}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ...clock import Clock
     from ..retention import Retention
-    from .history import History
+    from .history import Forgotten, History
     from .server import Server
 
 #: How many records are left is counted anew after so many steps.
@@ -104,14 +104,13 @@ class Pruning:
             left = max(len(keys) - size, 0)
             yield left
 
-    def _forget(self, keys: Sequence[tuple[str, int]], began: int) -> None:
+    def _forget(self, keys: Sequence[Forgotten], began: int) -> None:
         if not keys:
             return
 
         def work(conn: Connection) -> None:
-            self._server.database.commit_lazily(
-                conn
-            )  # due jobs wait for this step, and may as well not wait for a disk
+            # Due jobs wait for this step, and may as well not wait for a disk.
+            self._server.database.commit_lazily(conn)
             self._history.forget(conn, keys)
 
         self._server.step(work)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from sqlalchemy import bindparam, case, or_, select
+from sqlalchemy import bindparam, case, not_, or_, select
 
 from ...clock import HELD
 from ...core.states import CLAIMED, ENDED
-from .forms import CLAIMS, ENDS, FENCE, LAST_ENDS, PLAIN_ENDS
+from .forms import CLAIMS, ENDS, EXTRA, FENCE, LAST_ENDS, PLAIN_ENDS, RECORD
+from .job_statements import has_waiting
 from .prepared import Prepared
 
 TYPE_CHECKING = False
@@ -67,11 +68,17 @@ class RunStatements:
             "b_most",
             alike=("state", "running", "error", "updated", "b_most"),
         )
-        self.drop = Prepared(lambda value: jobs.delete().where(c.id == value("b_id")), "b_id")
-        columns = [column.name for column in runs.c]
+        waits = has_waiting(jobs, runs)
+        self.drop = Prepared(lambda value: jobs.delete().where(c.id == value("b_id"), not_(waits)), "b_id")
         # R4: job and nominal time are the key of the table, so that a second record of a time is refused.
         self.insert = Prepared(
-            lambda value: value.inserted(runs, **{name: value(name) for name in columns}), *columns
+            lambda value: value.inserted(runs, **{name: value(name) for name in RECORD}), *RECORD
+        )
+        #: the same for what only some runs have
+        self.insert_whole = Prepared(
+            lambda value: value.inserted(runs, **{name: value(name) for name in (*RECORD, *EXTRA)}),
+            *RECORD,
+            *EXTRA,
         )
         self.insert_claimed = Prepared(
             lambda value: value.inserted(runs, **{name: value(name) for name in CLAIMS}),
@@ -120,13 +127,14 @@ class RunStatements:
         )
         self.release_held = Prepared(partial(_release, jobs, held=True), "b_id", "b_less", writes_out=False)
         # R6: a job whose schedule is over goes with its last run.
-        over = (c.state == ENDED, c.running <= 0)
+        waits = has_waiting(jobs, self._runs)
+        over = (c.state == ENDED, c.running <= 0, not_(waits))
         self.delete_over = jobs.delete().where(*over)
         self.over = select(c.id).where(*over)
         #: the same before the runs are counted down, so that these jobs need not be written once more
         self.delete_ended = Prepared(
             lambda value: jobs.delete().where(
-                c.id == value("b_id"), c.state == ENDED, c.running <= value("b_less")
+                c.id == value("b_id"), c.state == ENDED, c.running <= value("b_less"), not_(waits)
             ),
             "b_id",
             "b_less",

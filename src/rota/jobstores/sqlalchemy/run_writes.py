@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .history import History
     from .jobs import Jobs
     from .leases import Nodes
+    from .orphans import Orphans
     from .runs import Runs
     from .transactions import Transactions
     from .wakeups import Wakeups
@@ -53,6 +54,7 @@ class RunWrites:
         transactions: Transactions,
         jobs: Jobs,
         runs: Runs,
+        orphans: Orphans,
         nodes: Nodes,
         history: History,
         wakeups: Wakeups,
@@ -63,6 +65,7 @@ class RunWrites:
         self._transactions = transactions
         self._jobs = jobs
         self._runs = runs
+        self._orphans = orphans
         self._nodes = nodes
         self._history = history
         self._wakeups = wakeups
@@ -194,7 +197,7 @@ class RunWrites:
 
         :param clock: tells ``now`` as time goes on
         """
-        orphans = partial(self._runs.orphans, now=now, own=node if in_doubt else None, ownerless=ownerless)
+        orphans = partial(self._orphans.found, now=now, own=node if in_doubt else None, ownerless=ownerless)
         # Nearly always there is nothing to do, and then nothing is written.
         if not self._transactions.read(partial(orphans, ahead=True)):
             return []
@@ -213,9 +216,11 @@ class RunWrites:
             unknown = [(run, fence) for run, fence in unknown if run.owner == node or run.job_id not in held]
             orphaned = Counter([run.job_id for run, _ in unknown])
             jobs = {row.id: self._job_of(row) for row in self._jobs.some(conn, orphaned)}
-            self._runs.recount_busy(conn, {id: job for id, job in jobs.items() if id not in held}, orphaned)
+            self._orphans.recount_busy(
+                conn, {id: job for id, job in jobs.items() if id not in held}, orphaned
+            )
             refusal = self._format.run_refusal
-            return self._runs.take_over(conn, unknown, jobs, node, now, room, known, refusal)
+            return self._orphans.take_over(conn, unknown, jobs, node, now, room, known, refusal)
 
         try:
             return self._transactions.step(work)

@@ -1,4 +1,4 @@
-"""The claim protocol: claim, finish, give back, take over.
+"""The claim protocol: claim, finish, give back.
 
 Each method is one step inside a transaction of the caller; it decides nothing that the planner has decided. The statements are in
 ``run_statements``, the order of the tries is in ``run_writes``.
@@ -8,63 +8,57 @@ from __future__ import annotations
 
 from collections import Counter
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 
 from ...clock import HELD
-from ...codec.damaged import LATEST, MOST, count_of, is_damaged, version_of
-from ...codec.unrestored import can_run
-from ...core.orphans import linked, sort_out
+from ...codec.damaged import MOST, count_of, is_damaged, version_of
 from ...core.recorded import first_nominal, leave_out_recorded, ranges_of
-from ...core.states import CLAIMED, END_STATES, ENDED, LOST, end
+from ...core.states import CLAIMED, END_STATES, ENDED
 from ...core.transitions import marked, may_claim
 from ...texts import storable
-from ..documents import label_of
-from ..server_clock import AHEAD
 from .databases.base import BATCH
 from .forms import (
     ENDS,
     claim_of,
     damage_of,
     end_of,
+    extra_of_run,
     fence_of,
     last_end_of,
     plain_end_of,
     row_of,
-    run_of,
 )
 from .prepared import OptimisticWriteFailed
 from .run_statements import RunStatements
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from typing import Any
 
     from sqlalchemy import ColumnElement, Connection, Dialect
 
+    from ...codec.jobs import JobFormat
     from ...core.plan import Decision
     from ...core.run import Run
-    from ...job.handle import Job
     from .history import History
     from .jobs import Jobs
     from .layout import Tables
-
-    #: a run that no living node owns, and its fence as it is stored
-    Orphan = tuple[Run, tuple[Any, ...]]
 
 
 class Runs:
     """Reads and writes the runs of one store, and the counters of running runs on its jobs."""
 
-    def __init__(self, tables: Tables, jobs: Jobs) -> None:
+    def __init__(self, tables: Tables, jobs: Jobs, format: JobFormat) -> None:
         self._tables = tables
+        self._format = format
         self._database = tables.database
         self._jobs = jobs
-        self._sql = RunStatements(tables)
+        self.sql = RunStatements(tables)
 
     def warm_up(self, dialect: Dialect) -> None:
         """Compile the statements that every run needs, so that the first runs do not wait for it."""
-        sql, arrays = self._sql, self._database.takes_arrays
+        sql, arrays = self.sql, self._database.takes_arrays
         for statement in (
             sql.move if arrays else sql.move_unchanged,
             sql.insert_claimed,
@@ -89,27 +83,30 @@ class Runs:
         if not decisions:
             return []
         if not careful and self._move_all(conn, decisions, now):
-            self._insert_all(conn, [run for decision in decisions for run in marked(decision, node, now)])
+            self.insert(conn, [run for decision in decisions for run in marked(decision, node, now)])
             return [(decision, decision.job.running + len(decision.runs)) for decision in decisions]
         won = []
         moves: list[tuple[Any, ...]] = []
         drops: list[tuple[Any, ...]] = []
+        ended: list[tuple[Any, ...]] = []
         records: list[Run] = []
         for job_id, decision, running in self._unchanged(conn, decisions):
             state = decision.state
             running += len(decision.runs)
+            following = (decision.next_nominal, decision.next_due, decision.version + 1, running)  # R3
+            move = (*following, state, storable(decision.error), now, job_id)
             if state == ENDED and running <= 0:
                 drops.append((job_id,))
+                ended.append(move)
             else:
-                following = (decision.next_nominal, decision.next_due, decision.version + 1, running)  # R3
-                moves.append((*following, state, storable(decision.error), now, job_id))
+                moves.append(move)
             won.append((decision, running))
             records += marked(decision, node, now)
         if moves:
-            self._sql.move.run(conn, moves)
-        if drops:
-            self._sql.drop.run(conn, drops)
-        self._insert_all(conn, records)
+            self.sql.move.run(conn, moves)
+        if drops and self.sql.drop.run(conn, drops) != len(drops):
+            self.sql.move.run(conn, ended)  # those stay of which runs wait
+        self.insert(conn, records)
         return won
 
     def _move_all(self, conn: Connection, decisions: Sequence[Decision], now: int) -> bool:
@@ -130,7 +127,7 @@ class Runs:
             rows.append(
                 (*following, decision.state, storable(decision.error), now, job.id, decision.version, most)
             )
-        if self._sql.move_unchanged.run(conn, rows) != len(rows):
+        if self.sql.move_unchanged.run(conn, rows) != len(rows):
             raise OptimisticWriteFailed
         return True
 
@@ -140,9 +137,9 @@ class Runs:
         left: set[str] = set()
         for start in range(0, len(wanted), BATCH):
             some = {"ids": wanted[start : start + BATCH]}
-            free = {row[0] for row in conn.execute(self._sql.look, some)}
+            free = {row[0] for row in conn.execute(self.sql.look, some)}
             if len(free) < len(some["ids"]):
-                left.update(id for id in conn.execute(self._sql.exist, some).scalars() if id not in free)
+                left.update(id for id in conn.execute(self.sql.exist, some).scalars() if id not in free)
         return left
 
     def _unchanged(self, conn: Connection, decisions: Sequence[Decision]) -> list[tuple[Any, Decision, int]]:
@@ -153,7 +150,7 @@ class Runs:
         stored: dict[str, tuple[int, int | None]] = {}
         ids = self._ids_of(conn, decisions)
         for some in self._database.in_parameters(ids):
-            for id, version, running in conn.execute(self._sql.look_all, {"ids": some}).all():
+            for id, version, running in conn.execute(self.sql.look_all, {"ids": some}).all():
                 stored[id] = (version_of(version), count_of(running))
         won = []
         for id, decision in zip(ids, decisions, strict=True):
@@ -174,18 +171,22 @@ class Runs:
             odd = self._jobs.odd_ids(conn)
         return [odd.get(decision.job.id, decision.job.id) for decision in decisions]
 
-    def _insert_all(self, conn: Connection, records: Sequence[Run]) -> None:
+    def insert(self, conn: Connection, records: Sequence[Run]) -> None:
         """Insert records; a nominal time that has one already is refused by the key of the table (R4)."""
-        claimed, others = [], []
+        claimed, others, whole = [], [], []
         for run in records:
-            if run.status == CLAIMED and run.reason is None and run.signature is None:
+            if hasattr(run, "extra"):
+                whole.append((*row_of(run), *extra_of_run(run, self._format)))
+            elif run.status == CLAIMED and run.reason is None and run.signature is None:
                 claimed.append(claim_of(run))
             else:
                 others.append(row_of(run))
         if claimed:
-            self._sql.insert_claimed.run(conn, claimed)
+            self.sql.insert_claimed.run(conn, claimed)
         if others:
-            self._sql.insert.run(conn, others)
+            self.sql.insert.run(conn, others)
+        if whole:
+            self.sql.insert_whole.run(conn, whole)
 
     def leave_out_recorded(self, conn: Connection, decisions: Sequence[Decision], history: History) -> bool:
         """Take out of decisions whose claim failed the nominal times that have a record (R4).
@@ -223,7 +224,7 @@ class Runs:
         else:
             ended = Counter()
             for run in runs:
-                if self._sql.finish.run(conn, [end_of(run)]) or self._finish_damaged(conn, run):
+                if self.sql.finish.run(conn, [end_of(run)]) or self._finish_damaged(conn, run):
                     ended[run.job_id] += 1
                 elif not self._is_recorded(conn, run):
                     refused.append(run)
@@ -239,7 +240,7 @@ class Runs:
                 last.append(last_end_of(run))
             else:
                 plain.append(plain_end_of(run))
-        parts = (self._sql.finish_plain, plain), (self._sql.finish_last, last), (self._sql.finish, others)
+        parts = (self.sql.finish_plain, plain), (self.sql.finish_last, last), (self.sql.finish, others)
         for statement, rows in parts:
             # Where nobody knows how many were met, the step has to be repeated with care, too.
             if rows and statement.run(conn, rows) != len(rows):
@@ -247,7 +248,7 @@ class Runs:
 
     def _is_recorded(self, conn: Connection, run: Run) -> bool:
         """Whether this very end is in the ledger already (R5): the answer to the first try was lost."""
-        row = conn.execute(self._sql.record, {"b_job": run.job_id, "b_nominal": run.nominal}).first()
+        row = conn.execute(self.sql.record, {"b_job": run.job_id, "b_nominal": run.nominal}).first()
         return row is not None and tuple(row) == (run.owner, run.attempt, run.status, run.finished_at)
 
     def _finish_damaged(self, conn: Connection, run: Run) -> bool:
@@ -278,10 +279,10 @@ class Runs:
         if not ended:
             return False
         rows = sorted(ended.items())
-        if over and self._sql.delete_ended.run(conn, rows) == len(rows):
+        if over and self.sql.delete_ended.run(conn, rows) == len(rows):
             return False
         if self._database.takes_arrays:
-            result = self._sql.release.execute(conn, rows)
+            result = self.sql.release.execute(conn, rows)
             if not result.returns_rows:  # SQLAlchemy has executed it for each row
                 self._drop_ended(conn, ended)
                 return False
@@ -290,28 +291,28 @@ class Runs:
                 self._drop_ended(conn, ended)
             return any(time is not None and time <= now for time, _, _ in released)
         if not self._database.counts_sets:
-            self._sql.release.run(conn, rows)
-        elif self._sql.count_down.run(conn, rows) != len(rows):
-            self._sql.release_held.run(conn, rows)
+            self.sql.release.run(conn, rows)
+        elif self.sql.count_down.run(conn, rows) != len(rows):
+            self.sql.release_held.run(conn, rows)
         self._drop_ended(conn, ended)
         return False
 
     def _drop_ended(self, conn: Connection, ended: Collection[str]) -> None:
         """Delete the jobs, of those that were counted down, whose schedule is over and whose last run has ended."""
         if not self._database.locks_rows:
-            conn.execute(self._sql.delete_over)
+            conn.execute(self.sql.delete_over)
             return
         # A DELETE by their state would wait for whatever rows it comes across, also those of other jobs.
-        over = [(id, 0) for id in conn.execute(self._sql.over).scalars() if id in ended]
+        over = [(id, 0) for id in conn.execute(self.sql.over).scalars() if id in ended]
         if over:
-            self._sql.delete_ended.run(conn, over)
+            self.sql.delete_ended.run(conn, over)
 
     # -- leases --------------------------------------------------------------------------------------------------
 
     def give_back(self, conn: Connection, runs: Sequence[Run]) -> None:
         """Take the owner from claimed runs that were not started, so that any node may take them over."""
         if runs:
-            self._sql.give_back.run(conn, [fence_of(run) for run in runs])
+            self.sql.give_back.run(conn, [fence_of(run) for run in runs])
 
     def is_busy(self, conn: Connection, node: str) -> bool:
         """Whether runs of a node are under way."""
@@ -327,73 +328,3 @@ class Runs:
         )
         held = {tuple(row) for row in conn.execute(owned)} if in_hand else set()
         return [run for run in in_hand if (run.job_id, run.nominal, run.attempt) not in held]
-
-    # -- orphans -------------------------------------------------------------------------------------------------
-
-    def orphans(
-        self, conn: Connection, now: int, own: str | None, ownerless: bool, ahead: bool = False
-    ) -> list[Orphan]:
-        """Return the claimed runs that no living node owns, oldest first, and those of ``own``, with their fences.
-
-        :param ownerless: leave out those of nodes that seem to be dead
-        :param ahead: take in those of nodes whose lease was renewed in the future, as it seems
-        """
-        runs, nodes = self._tables.runs.c, self._tables.nodes.c
-        lost: ColumnElement[bool] = runs.owner.is_(None)
-        if not ownerless:
-            alive = select(nodes.id).where(nodes.lease_until >= now, nodes.lease_until <= LATEST)
-            if ahead:
-                alive = alive.where(nodes.started <= now + AHEAD)
-            lost = or_(lost, runs.owner.not_in(alive))
-        if own is not None:
-            lost = or_(lost, runs.owner == own)
-        found = select(self._tables.runs).where(runs.status == CLAIMED, lost).order_by(runs.nominal)
-        return [
-            (run_of(row), (row.job_id, row.nominal, row.attempt, row.owner)) for row in conn.execute(found)
-        ]
-
-    def recount_busy(self, conn: Connection, jobs: Mapping[str, Job], orphaned: Mapping[str, int]) -> None:
-        """Check the counters of jobs that seem to have no room for their orphaned runs (R2)."""
-        busy = [
-            id for id, job in jobs.items() if not 0 <= job.running - orphaned[id] < job.policy.max_instances
-        ]
-        for id, running in self._jobs.recount(conn, busy, wait=False).items() if busy else ():
-            jobs[id].running = running
-
-    def take_over(
-        self,
-        conn: Connection,
-        orphans: Sequence[Orphan],
-        jobs: Mapping[str, Job],
-        node: str,
-        now: int,
-        room: Mapping[str, int] | None,
-        known: Collection[tuple[str, int]],
-        refusal: Callable[[Run], str | None],
-    ) -> list[Run]:
-        """Give orphaned runs to a node, or record them as lost, as :func:`~rota.core.orphans.sort_out` decides.
-
-        :return: the runs that were taken over, those of one job linked by ``then``, and the runs that were lost
-        """
-        fences = {id(run): fence for run, fence in orphans}
-        # Found out before runs get another owner.
-        damaged = [run for run, fence in orphans if fence != fence_of(run)]
-        whole = [run for run, fence in orphans if fence == fence_of(run)]
-        changed = sort_out(whole, jobs, node, now, room, known, refusal, can_run=can_run)
-        for run in damaged:
-            end(run, LOST, run.reason, now)
-        changed += damaged
-        found = [run for run in changed if self._settle(conn, run, fences[id(run)])]
-        self.release(conn, Counter(run.job_id for run in found if run.ended), now)
-        linked(found)
-        return found
-
-    def _settle(self, conn: Connection, run: Run, fence: tuple[Any, ...]) -> bool:
-        """Write what became of an orphan: its new owner, or its end; return False if it has changed since it was read (R4).
-
-        :param fence: the values of FENCE as they were read, also if they are damaged
-        """
-        if run.ended:
-            lost = (run.status, storable(run.reason), run.finished_at, *label_of(run))
-            return bool(self._sql.lose.run(conn, [(*lost, *fence)]))
-        return bool(self._sql.take.run(conn, [(run.owner, run.attempt, run.claimed_at, *fence)]))

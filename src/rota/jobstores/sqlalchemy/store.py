@@ -11,38 +11,40 @@ from functools import partial
 from ...clock import instant
 from ...codec.jobs import JobFormat
 from ...compat.absent import only_read
-from ...errors import ConfigurationError, HeldRowsError, MissingExtraError
+from ...errors import ConfigurationError, MissingExtraError
 from ...util import maybe_ref
 from ..base import ConflictingIdError, JobLookupError
 from ..documents import ordered
-from ..durable import DurableJobStore
-from ..retention import NODES_KEPT
 
 try:
     from sqlalchemy import MetaData
 except ImportError as exc:
     raise MissingExtraError("SQLAlchemyJobStore", "sql") from exc
 
+from .asked import AskedTables
+from .counts import Counts
 from .damage import Damage
 from .engines import check_connection
-from .forms import healed, jobs_of, values_of
-from .healing import Healing
+from .forms import jobs_of, marked_jobs_of, values_of
 from .history import History
+from .housekeeping import HousekeptTables
 from .job_writes import JobWrites
 from .jobs import Jobs
 from .layout import Tables
 from .leases import Leases, Nodes
 from .opening import earlier_jobs, open_tables
-from .pruning import Pruning
+from .orders import NodeOrders
+from .orphans import Orphans
 from .run_writes import RunWrites
 from .runs import Runs
 from .server import Server
 from .transactions import Transactions
+from .waiting import Waiting
 from .wakeups import Wakeups
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -56,7 +58,7 @@ if TYPE_CHECKING:
 __all__ = ("ConflictingIdError", "JobLookupError", "SQLAlchemyJobStore")
 
 
-class SQLAlchemyJobStore(DurableJobStore):
+class SQLAlchemyJobStore(AskedTables, HousekeptTables):
     """Keeps jobs and ledger in a database; any number of schedulers and processes may share it. Alias: ``sqlalchemy``.
 
     The first seven parameters are APScheduler's, in its order. SQLite files are opened in WAL mode with full synchronization;
@@ -121,15 +123,20 @@ class SQLAlchemyJobStore(DurableJobStore):
         self._step = self._transactions.step
         self._wakeups = Wakeups(server, tables.jobs.fullname, self._is_soon)
         self._jobs = Jobs(tables)
-        self._runs = Runs(tables, self._jobs)
+        self._runs = Runs(tables, self._jobs, format)
         self._nodes = Nodes(tables)
-        self._history = History(tables)
+        self._waiting = Waiting(tables, self._jobs, self._runs, format, self._job_of)
+        self._orders = NodeOrders(tables, self._waiting)
+        self._counts = Counts(tables)
+        self._history = History(tables, self._counts)
         self._damage = Damage(tables, self._jobs)
+        self._make_search(tables, self._jobs, self._history, self._jobs_of)
         self._job_writes = JobWrites(self._transactions, self._jobs, format, self._wakeups)
         self._run_writes = RunWrites(
             self._transactions,
             self._jobs,
             self._runs,
+            Orphans(tables, self._jobs, self._runs, format),
             self._nodes,
             self._history,
             self._wakeups,
@@ -227,7 +234,7 @@ class SQLAlchemyJobStore(DurableJobStore):
     ) -> list[Job]:
         """Return a page of the jobs, those of some states if they are given."""
         rows = self._read(partial(self._jobs.select, states=state, limit=limit, offset=offset))
-        return ordered(jobs_of(rows, self._format, self._home))
+        return ordered(self._jobs_of(rows))
 
     def add_job(self, job: Job) -> None:
         """Store a job.
@@ -275,11 +282,11 @@ class SQLAlchemyJobStore(DurableJobStore):
 
         :raises JobLookupError: if there is none
         """
-        self._write(partial(self._jobs.remove, job_id=job_id))
+        self._write(partial(self._remove, job_id=job_id))
 
     def remove_all_jobs(self) -> None:
         """Delete all jobs; their records stay."""
-        self._write(self._jobs.remove_all)
+        self._write(self._remove_all)
 
     # -- the ledger ----------------------------------------------------------------------------------------------
 
@@ -350,31 +357,11 @@ class SQLAlchemyJobStore(DurableJobStore):
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
         self._leases.leave(node, runs)
 
-    def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:
-        """Let jobs out of quarantine that can be restored and planned now."""
-        self._check_started()
-        job_of = partial(healed, format=self._format, home=self._home)
-        yield from Healing(self._transactions, self._jobs, self._runs, job_of, self.clock).steps(now)
-
     def recount(self, jobs: Sequence[Job]) -> None:
         """Compare the counts of running runs of jobs with the ledger, and correct the wrong ones; see the port."""
         found = self._step(partial(self._jobs.recount, ids=[job.id for job in jobs], wait=False))
         for job in jobs:
             job.running = found.get(job.id, job.running)
-
-    def mend_in_steps(self, now: int) -> Iterator[tuple[list[Job], list[Run]]]:
-        """Look for damage that no other step comes across; see the port."""
-        self._check_started()
-        yield from self._damage.steps(self._transactions, self._job_of, now)
-
-    def prune_in_steps(self, now: int) -> Iterator[int]:
-        """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
-        self._check_started()
-        try:
-            yield from Pruning(self._server, self._history, self._bounds, now, self.clock).steps()
-            self._leases.forget(now - NODES_KEPT)
-        except HeldRowsError as exc:
-            self._log.debug("The rest of what is too old is deleted with the next housekeeping: %s", exc)
 
     def living_nodes(self, now: int) -> int:
         """Return how many nodes hold a lease that is not over."""
@@ -394,8 +381,11 @@ class SQLAlchemyJobStore(DurableJobStore):
             return 0
         return self._read(lambda conn: self._measure(partial(self._server.database.time_of, conn)))
 
+    def _jobs_of(self, rows: Iterable[Any]) -> list[Job]:
+        return marked_jobs_of(rows, self._format, self._home)
+
     def _job_of(self, row: Any) -> Job:
-        return self._format.job_of(self._home, *row)
+        return self._jobs_of([row])[0]
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (url={self._server.address})>"

@@ -9,27 +9,33 @@ import json
 
 from ...clock import HELD
 from ...codec.damaged import DAMAGED, is_time
+from ...core.extras import extra_of, keeps_place
 from ...core.states import CLAIMED, LOST, end
 from ...errors import DeserializationError
 from ...texts import shortened
 from ..documents import fields_of, mended_fields, run_of
 from ..retention import Pace
-from .forms import changes_of, doc_of, run_of_text
+from .forms import changes_of, doc_of, run_of_text, run_of_waiting
 from .keys import (
     ACTIVE_RUNS,
     JOBS,
+    WAITING_RUNS,
     active_key,
     active_of,
     damaged_key,
     ended_key,
+    instant_of,
+    is_number,
     quarantined_key,
+    start_key,
     unquoted,
+    waiting_folder,
 )
 from .port import KEEP, Change, Step, carry_out
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from ...clock import Clock
     from ...core.run import Run
@@ -42,6 +48,10 @@ if TYPE_CHECKING:
 #: How many jobs the first step looks at, and how many steps there are in a round.
 LOOKED_AT = 100
 STEPS = 10
+#: Up to how many waiting runs there are when it is seen whether their jobs know of them.
+WAITING = 5_000
+#: Of so many waiting runs of a job it is seen whether they are found.
+MENDED = 50
 
 
 class Damage:
@@ -60,12 +70,13 @@ class Damage:
     # -- jobs ----------------------------------------------------------------------------------------------------
 
     def recount(self, jobs: Sequence[Job]) -> None:
-        """Let the counts of jobs say how many of their runs are under way."""
+        """Let the counts of jobs say how many of their runs are under way, or keep their places while they wait."""
         docs = self._jobs.some(job.id for job in jobs)
         counts = self._jobs.under_way()
         self._count_anew(docs.values(), counts)
         for job in jobs:
-            job.running = counts[job.id]
+            doc = docs[job.id]
+            job.running = counts[job.id] + (0 if doc is None else doc.placed)
 
     def steps(self, now: int, clock: Clock, logger: GuardedLogger) -> Iterator[tuple[list[Doc], list[Run]]]:
         """Look for jobs and runs that nobody would find because of what is stored of them, in steps; see the port.
@@ -73,18 +84,20 @@ class Damage:
         :return: for each step the documents of jobs that have to be put into quarantine, and the runs that got an end
         """
         pace = Pace(LOOKED_AT)
+        waiting = set(map(unquoted, self._tree.few_below(WAITING_RUNS, WAITING) or ()))
         for _ in range(STEPS):
             began = clock.monotonic()
-            hidden = self._look_over(pace.size)
+            hidden = self._look_over(pace.size, waiting, now)
             pace.note(pace.size, clock.monotonic() - began)
             yield hidden, []
             if not self._at:
                 break
         yield [], self.end_damaged(self._tree.entries(ACTIVE_RUNS), now, logger)
 
-    def _look_over(self, limit: int) -> list[Doc]:
+    def _look_over(self, limit: int, waiting: Collection[str], now: int) -> list[Doc]:
         """Look at the next jobs: counts and keys that contradict their documents are put right.
 
+        :param waiting: ids of jobs of which runs wait
         :return: the documents of jobs that have to be put into quarantine, and that nobody would find
         """
         names = self._tree.after(JOBS, self._at, limit + 1)
@@ -93,6 +106,9 @@ class Damage:
         entries = self._tree.read([f"{JOBS}/{name}" for name in some])
         found = [doc_of(unquoted(name), entry) for name, entry in zip(some, entries, strict=True)]
         docs = [doc for doc in found if doc is not None]
+        for doc in docs:
+            if doc.unreadable is None and (doc.waiting or doc.id in waiting):
+                self._look_at_waiting(doc, now)
         self._count_anew(docs, self._jobs.under_way())
         hidden = []
         keys = [doc.index or quarantined_key(doc.id) for doc in docs]
@@ -105,14 +121,36 @@ class Damage:
                 self._tree.commit([Change(doc.key, KEEP, doc.rev), Change(key, "")])
         return hidden
 
+    def _look_at_waiting(self, doc: Doc, now: int) -> None:
+        """Put right the counts of a job's waiting runs, and have them found that nobody would find."""
+        entries = self._tree.entries(waiting_folder(doc.id))
+        runs = {name: run_of_waiting(doc.id, name, entry) for name, entry in entries.items()}
+        # A damaged one is found at once, and gets its end.
+        starts = [
+            start_key(now if run is None else extra_of(run).not_before or now, doc.id, instant_of(name))
+            for name, run in runs.items()
+            if is_number(name)
+        ][:MENDED]
+        missing = [
+            key for key, entry in zip(starts, self._tree.read(starts), strict=True) if entry.value is None
+        ]
+        new = doc.copy()
+        new.waiting = len(runs)
+        new.placed = sum(run is not None and keeps_place(extra_of(run)) for run in runs.values())
+        if missing or (new.waiting, new.placed) != (doc.waiting, doc.placed):
+            new.running = max(doc.running + new.placed - doc.placed, 0)
+            after = new.release(0)
+            if self._tree.commit([*changes_of(doc, after), *(Change(key, "") for key in missing)]):
+                doc.waiting, doc.placed, doc.running = new.waiting, new.placed, new.running
+
     def _count_anew(self, docs: Iterable[Doc | None], counts: Mapping[str, int]) -> None:
         """Put right counts of running runs; one that is changed by others meanwhile is looked at another time."""
         steps = []
         for doc in docs:
             if doc is None or doc.unreadable is not None:
                 continue
-            count = counts[doc.id]
-            waits_in_vain = count == 0 and (doc.due == HELD or not doc.is_visible)
+            count = counts[doc.id] + doc.placed
+            waits_in_vain = count == 0 and (doc.due == HELD or not doc.is_kept)
             if doc.running != count or waits_in_vain:
                 new = doc.copy()
                 new.running = count
@@ -137,7 +175,7 @@ class Damage:
             if key is None:
                 self._set_aside(name, entry, logger)
             else:
-                run = _lost(key[0], key[1], entry.value or "", now)
+                run = lost(key[0], key[1], entry.value or "", now)
                 by_job.setdefault(key[0], []).append((name, entry, run))
         for job_id, group in by_job.items():
             doc = docs[job_id]
@@ -146,7 +184,7 @@ class Damage:
             )
             for _, entry, run in group:
                 changes.append(Change(active_key(job_id, run.nominal), None, entry.rev))
-                changes.append(Change(ended_key(job_id, run.nominal), _record(run, entry.value or "")))
+                changes.append(Change(ended_key(job_id, run.nominal), damaged_record(run, entry.value or "")))
             if self._tree.commit(changes):
                 runs += [run for _, _, run in group]
         return runs
@@ -167,7 +205,7 @@ def _is_whole(name: str, value: str | None) -> bool:
     return run is None or (run.status == CLAIMED and (run.job_id, run.nominal) == active_of(name))
 
 
-def _lost(job_id: str, nominal: int, text: str, now: int) -> Run:
+def lost(job_id: str, nominal: int, text: str, now: int) -> Run:
     """Return the end of a run under way whose document is damaged."""
     try:
         data = json.loads(text)
@@ -184,6 +222,7 @@ def _lost(job_id: str, nominal: int, text: str, now: int) -> Run:
     return run
 
 
-def _record(run: Run, raw: str) -> str:
+def damaged_record(run: Run, raw: str) -> str:
+    """Return the record of a run whose document is damaged, with that."""
     fields = {**fields_of(run), "damaged": shortened(raw, 100_000)}
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))

@@ -11,18 +11,33 @@ from collections import Counter
 
 from ...clock import HELD
 from ...codec.damaged import DAMAGED, MOST, MOST_VERSION, NO_VERSION, STATES, is_time
-from ...core.states import ACTIVE, ENDED, QUARANTINED, set_job_state
+from ...core.extras import SCHEDULE, extra_of, keeps_place, tell, text_of
+from ...core.states import ACTIVE, ENDED, MANUAL, QUARANTINED, WAITING, set_job_state
 from ...core.transitions import released
+from ...core.waiting import KEY_HOLDS, cancelled
 from ...errors import DeserializationError, JobValueError
 from ...texts import shortened, storable
 from .. import documents
 from ..documents import fields_of, healing_as, job_of, run_of
-from .keys import JOBS, active_of, damaged_key, due_folder, due_name, job_key, quarantined_key
+from .keys import (
+    JOBS,
+    active_of,
+    cancel_key,
+    damaged_key,
+    due_folder,
+    due_name,
+    ended_key,
+    job_key,
+    number,
+    quarantined_key,
+    start_key,
+    waiting_key,
+)
 from .port import KEEP, Change
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from typing import Any
 
     from ...codec.jobs import JobFormat
@@ -42,6 +57,16 @@ SHORTENED = 10_000
 
 _PARTS = ("id", "name", "func", "trigger", "args", "kwargs", "options", "executor")
 _NUMBERS = ("version", "running", "created", "updated")
+#: how many fields the document of a plain job has, and which ones the others have besides, with what they may be
+_PLAIN = len(_PARTS) + len(_NUMBERS) + 5
+_RARE: dict[str, Callable[[Any], bool]] = {
+    "revision": lambda value: type(value) is int and 0 <= value < MOST,
+    "paused": lambda value: type(value) is str,
+}
+_WAITING = ("waiting", "placed")
+#: what only some runs have
+_EXTRA = frozenset(("origin", "not_before", "cancel", "extra"))
+_NOTHING_RARE: Mapping[str, Any] = {}
 
 
 # ---------------------------------------------------------------------------------------------------------------- jobs
@@ -71,6 +96,9 @@ class Doc:
     """One job's document.
 
     :ivar parts: what the job is, see :func:`rota.jobstores.documents.parts_of`
+    :ivar rare: what most jobs do not have, by name: ``revision``, ``paused``; never changed
+    :ivar waiting: how many runs of the job wait
+    :ivar placed: how many of these keep their place among its runs, and are counted there, too
     :ivar recorded: the latest nominal time that has a run or record; None: that is not known yet
     :ivar rev: the revision of its key
     :ivar unreadable: why this is no job of ours; None for a good one
@@ -86,6 +114,8 @@ class Doc:
         "id",
         "nominal",
         "parts",
+        "placed",
+        "rare",
         "raw",
         "recorded",
         "rev",
@@ -94,6 +124,7 @@ class Doc:
         "unreadable",
         "updated",
         "version",
+        "waiting",
     )
 
     def __init__(self, id: str, rev: int) -> None:
@@ -105,6 +136,8 @@ class Doc:
         self.nominal: int | None = None
         self.due: int | None = None
         self.error: str | None = None
+        self.rare = _NOTHING_RARE
+        self.waiting = self.placed = 0
         self.recorded: int | None = None
         self.unreadable: str | None = None
         self.raw: str | None = None
@@ -114,6 +147,11 @@ class Doc:
     def is_visible(self) -> bool:
         """Whether there is a job, and not only the end of one."""
         return self.state not in (ENDED, REMOVED)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether there is a job, or one whose schedule is over and of which runs wait."""
+        return self.is_visible or (self.state == ENDED and self.waiting > 0)
 
     @property
     def key(self) -> str:
@@ -140,13 +178,18 @@ class Doc:
         data |= {"next": self.nominal, "due": self.due, "state": self.state, "error": self.error}
         data |= {name: getattr(self, name) for name in _NUMBERS}
         data["recorded"] = self.recorded
+        if self.rare or self.waiting:
+            data |= {
+                **self.rare,
+                **({"waiting": self.waiting, "placed": self.placed} if self.waiting else {}),
+            }
         return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
     def release(self, ended: int) -> Doc | None:
         """Return the document after so many runs have ended, None if nothing keeps it any more (R6)."""
         new = self.copy()
         new.running = max(self.running - ended, 0)
-        if new.running == 0 and not new.is_visible:
+        if new.running == 0 and new.waiting == 0 and not new.is_visible:
             return None
         new.due = released(new.nominal, new.due, new.running)
         return new
@@ -171,6 +214,8 @@ class Doc:
             due=self.due,
             error=error,
         )
+        for name, value in self.rare.items():
+            setattr(job, name, value)
         if self.unreadable is not None:
             job.error, job.version = self.unreadable, NO_VERSION
             set_job_state(job, QUARANTINED)
@@ -199,6 +244,11 @@ def doc_of(id: str, entry: Entry) -> Doc | None:
     doc.version, doc.running, doc.created, doc.updated = numbers
     doc.nominal, doc.due, doc.recorded = times
     doc.state, doc.error = state, error
+    if len(data) != _PLAIN:
+        doc.rare = {name: data[name] for name, fits in _RARE.items() if name in data and fits(data[name])}
+        waiting, placed = (data.get(name) for name in _WAITING)
+        if type(waiting) is type(placed) is int and 0 <= placed <= waiting < MOST:
+            doc.waiting, doc.placed = waiting, placed
     return doc
 
 
@@ -230,6 +280,14 @@ def _check(
         raise ValueError("it is active, and nobody knows when it is due")
     if parts[0] != id:
         raise ValueError(f"it is of job {parts[0]!r:.60}")
+
+
+def rare_of(job: Job) -> Mapping[str, Any]:
+    """Return what a job has of what most jobs do not have."""
+    if job.revision == 0 and job.paused is None:
+        return _NOTHING_RARE
+    values = {"revision": job.revision or None, "paused": job.paused}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def changes_of(old: Doc | None, new: Doc | None, absent: int | None = None) -> list[Change]:
@@ -266,6 +324,77 @@ def replaced(doc: Doc, new: Doc) -> list[Change]:
     return [*changes, Change(damaged_key(JOBS, doc.id), shortened(doc.raw or "", 100_000))]
 
 
+def waits(run: Run, not_before: int) -> list[Change]:
+    """Return the changes that make a run wait."""
+    return [
+        Change(waiting_key(run.job_id, run.nominal), record_of(run)),
+        Change(start_key(not_before, run.job_id, run.nominal), ""),
+    ]
+
+
+def cancellation(doc: Doc | None, runs: Mapping[Run, Entry], reason: str, now: int) -> list[Change]:
+    """Return the changes that cancel waiting runs of a job, which are ended.
+
+    :param doc: the job's document; None: there is none
+    :param runs: with each run the entry of its key
+    """
+    changes: list[Change] = []
+    if doc is not None:
+        changes = changes_of(doc, without_waiting(doc, runs))
+    for run, entry in runs.items():
+        not_before = extra_of(run).not_before
+        if not_before is not None:
+            changes.append(Change(start_key(not_before, run.job_id, run.nominal), None))
+        cancelled(run, reason, now)
+        changes += [
+            Change(waiting_key(run.job_id, run.nominal), None, entry.rev),
+            Change(ended_key(run.job_id, run.nominal), record_of(run)),
+        ]
+    return changes
+
+
+def without_waiting(doc: Doc, runs: Collection[Run]) -> Doc | None:
+    """Return the document of a job after some of its waiting runs have ended, None if nothing keeps it any more."""
+    new = doc.copy()
+    placed = sum(keeps_place(extra_of(run)) for run in runs)
+    new.waiting = max(doc.waiting - len(runs), 0)
+    new.placed = min(max(doc.placed - placed, 0), new.waiting)
+    return new.release(placed)
+
+
+def run_of_waiting(job_id: str, name: str, entry: Entry) -> Run | None:
+    """Return the waiting run of a key; None if there is none, or it is damaged.
+
+    :param name: of the key in the folder of the job's waiting runs
+    """
+    run = run_in(entry)
+    if run is None or (run.job_id, number(run.nominal), run.status) != (job_id, name, WAITING):
+        return None
+    return None if extra_of(run).not_before is None else run
+
+
+def told_no_more(entry: Entry) -> list[Change]:
+    """Return the changes by which a node is not told any more that a run of it is cancelled.
+
+    :param entry: of the run, as it is under way
+    """
+    if '"cancel"' not in (entry.value or ""):
+        return []
+    run = run_in(entry)
+    if run is None or run.owner is None or extra_of(run).cancel is None:
+        return []
+    return [Change(cancel_key(run.owner, run.job_id, run.nominal), None)]
+
+
+def asked_in(entry: Entry, now: int) -> int | None:
+    """Return the nominal time of the run that was asked for with a key; None if that is too long ago, or there is none."""
+    try:
+        nominal, at = json.loads(entry.value or "")
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return nominal if is_time(nominal) and is_time(at) and now - at < KEY_HOLDS else None
+
+
 def counts_of(names: Iterable[str]) -> Counter[str]:
     """Return how many claimed runs each job has, by the names of their keys."""
     return Counter(key[0] for name in names if (key := active_of(name)) is not None)
@@ -276,7 +405,7 @@ def counts_of(names: Iterable[str]) -> Counter[str]:
 
 def record_of(run: Run) -> str:
     """Return a run's record, its texts shortened if it would be too long for a step that writes a long job too."""
-    fields = fields_of(run)
+    fields = {**fields_of(run), **_extra_of(run)}
     text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
     if (
         len(text) > RECORD_SIZE // 4 and len(text.encode()) > RECORD_SIZE
@@ -302,7 +431,25 @@ def run_of_text(value: str | None) -> Run | None:
         raise DeserializationError(f"{value!r:.80} is no record of a run: {exc}") from exc
     if not isinstance(data, dict):
         raise DeserializationError(f"{value!r:.80} is no record of a run")
-    return run_of(data)
+    run = run_of(data)
+    if not _EXTRA.isdisjoint(data) or run.reason == MANUAL:
+        get = data.get
+        tell(run, get("origin"), get("not_before"), get("cancel"), get("extra"), run.reason)
+    return run
+
+
+def _extra_of(run: Run) -> dict[str, Any]:
+    """Return the fields of what only some runs have."""
+    extra = getattr(run, "extra", None)
+    if extra is None:
+        return {}
+    fields = {
+        "origin": None if extra.origin == SCHEDULE else extra.origin,
+        "not_before": extra.not_before,
+        "cancel": storable(extra.cancel),
+        "extra": text_of(extra),
+    }
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def run_in(entry: Entry) -> Run | None:

@@ -10,7 +10,7 @@ from collections import deque
 from itertools import starmap
 
 from ...core.recorded import BEFORE, MOST, standing_from
-from ...core.states import CLAIMED
+from ...core.states import CLAIMED, WAITING
 from ...errors import DeserializationError
 from .. import retention
 from ..base import COUNTED
@@ -19,6 +19,7 @@ from .forms import run_of_text, standing_of
 from .keys import (
     ACTIVE_RUNS,
     ENDED_RUNS,
+    WAITING_RUNS,
     active_key,
     active_prefix,
     ended_folder,
@@ -27,6 +28,7 @@ from .keys import (
     is_number,
     quoted,
     unquoted,
+    waiting_folder,
 )
 
 TYPE_CHECKING = False
@@ -38,10 +40,14 @@ if TYPE_CHECKING:
     from ...core.run import Run
     from ...logs import GuardedLogger
     from ..retention import Retention
-    from .port import Tree
+    from .counts import Counts
+    from .forms import Doc
+    from .port import Entry, Tree
 
 #: How many records are read at once.
 BATCH = 200
+#: Less than every nominal time.
+NEVER = -(2**62)
 
 
 class History:
@@ -49,10 +55,12 @@ class History:
 
     :param tree: the server
     :param bounds: which records are kept
+    :param counts: counts records before they are deleted
     """
 
-    def __init__(self, tree: Tree, bounds: Retention) -> None:
+    def __init__(self, tree: Tree, bounds: Retention, counts: Counts) -> None:
         self._tree = tree
+        self._counts = counts
         self._bounds = bounds
 
     # -- reading -------------------------------------------------------------------------------------------------
@@ -63,10 +71,12 @@ class History:
         """Return claimed runs and records, newest first."""
         wanted = None if status is None else {status} if isinstance(status, str) else set(status)
         prefix = "" if job_id is None else active_prefix(job_id)
-        entries = self._tree.entries(ACTIVE_RUNS, prefix) if wanted is None or CLAIMED in wanted else {}
         # Read before the ended ones, so that a run that ends in between is met twice, and not missed.
+        entries = self._waiting(job_id, limit) if wanted is None or WAITING in wanted else {}
+        if wanted is None or CLAIMED in wanted:
+            entries |= self._tree.entries(ACTIVE_RUNS, prefix)
         found = {name: run for name, entry in entries.items() if (run := _record(name, entry.value, logger))}
-        if wanted == {CLAIMED}:
+        if wanted is not None and wanted <= {CLAIMED, WAITING}:
             return sorted(found.values(), key=_newest_first)[:limit]
         for batch in _batches(self._keys(job_id)):
             newest = sorted(found.values(), key=_newest_first)[:limit]
@@ -82,6 +92,24 @@ class History:
                         found.pop(name, None)
         return sorted(found.values(), key=_newest_first)[:limit]
 
+    def _waiting(self, job_id: str | None, limit: int) -> dict[str, Entry]:
+        """Return the newest waiting runs, by the names that they have when they are under way."""
+        if job_id is None:
+            names = [(name, part) for part, some in self._tree.below(WAITING_RUNS).items() for name in some]
+        else:
+            names = [(name, quoted(job_id)) for name in self._tree.names(waiting_folder(job_id))]
+        some = sorted(names, reverse=True)[:limit]
+        entries = self._tree.read([f"{WAITING_RUNS}/{part}/{name}" for name, part in some])
+        return {f"{part}@{name}": entry for (name, part), entry in zip(some, entries, strict=True)}
+
+    def look_back(self, docs: Iterable[Doc]) -> None:
+        """Find out the latest recorded time of jobs that have not claimed anything since they were added."""
+        new = [doc for doc in docs if doc.recorded is None and doc.unreadable is None]
+        found = self._tree.last([ended_folder(doc.id) for doc in new]) if new else []
+        for doc, name in zip(new, found, strict=True):
+            # A damaged name does not tell; then the records are looked at.
+            doc.recorded = NEVER if name is None else instant_of(name) if is_number(name) else -NEVER
+
     def recorded(self, job_id: str, since: int) -> list[Recorded]:
         """Return the records of a job that stand for times from an instant on, oldest first."""
         prefix = active_prefix(job_id)
@@ -92,6 +120,8 @@ class History:
             for name, entry in active.items()
             if is_number(text := name.removeprefix(prefix))
         }
+        waiting = self._tree.entries(waiting_folder(job_id))
+        found |= {instant_of(name): entry.value for name, entry in waiting.items() if is_number(name)}
         times = sorted(instant_of(name) for name in self._tree.names(ended_folder(job_id)) if is_number(name))
         start = bisect_left(times, since)
         some = times[max(start - BEFORE, 0) : start + MOST]
@@ -153,7 +183,7 @@ class History:
             yield min(len(beyond), COUNTED)
             while beyond:
                 began, size = clock.monotonic(), pace.size
-                self._tree.delete(beyond[:size])
+                self._counts.delete(beyond[:size])
                 pace.note(min(size, len(beyond)), clock.monotonic() - began)
                 del beyond[:size]
                 yield min(len(beyond), COUNTED)

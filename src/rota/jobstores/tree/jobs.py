@@ -10,8 +10,10 @@ from collections import Counter
 from ...clock import HELD
 from ...codec.damaged import NO_VERSION
 from ...codec.unrestored import can_run
-from ...core.states import ACTIVE
+from ...core.extras import extra_of, keeps_place
+from ...core.states import ACTIVE, WAITING
 from ...core.transitions import released
+from ...core.waiting import JOB_REMOVED
 from ...errors import (
     ConflictingIdError,
     DeserializationError,
@@ -23,7 +25,18 @@ from .. import retention
 from ..base import ALIASES, COUNTED
 from ..documents import heal, new_version
 from ..retention import Pace
-from .forms import REMOVED, Doc, changes_of, counts_of, doc_of, parts_of, replaced
+from .forms import (
+    REMOVED,
+    Doc,
+    cancellation,
+    changes_of,
+    counts_of,
+    doc_of,
+    parts_of,
+    rare_of,
+    replaced,
+    run_in,
+)
 from .keys import (
     ACTIVE_RUNS,
     DUE,
@@ -36,6 +49,7 @@ from .keys import (
     quarantined_key,
     quoted,
     unquoted,
+    waiting_folder,
 )
 from .port import KEEP, TRIES, Change, Step, carry_out, tries
 
@@ -45,6 +59,7 @@ if TYPE_CHECKING:
 
     from ...clock import Clock
     from ...codec.jobs import JobFormat
+    from ...core.run import Run
     from ...job.handle import Job
     from ...logs import GuardedLogger
     from .port import Entry, Tree
@@ -67,7 +82,7 @@ class Jobs:
         """Return the document of a job, None if there is no job of that id."""
         (entry,) = self._tree.read([job_key(job_id)])
         doc = doc_of(job_id, entry)
-        return doc if doc is not None and doc.is_visible else None
+        return doc if doc is not None and doc.is_kept else None
 
     def some(self, ids: Iterable[str]) -> dict[str, Doc | None]:
         """Return documents, also those of jobs that have ended or were removed."""
@@ -92,10 +107,13 @@ class Jobs:
         docs = self.all() if with_due else self._without_due()
         return sorted((doc for doc in docs if state is None or doc.state in state), key=_in_order)[offset:end]
 
-    def all(self) -> list[Doc]:
-        """Return the documents of all jobs."""
+    def all(self, kept: bool = False) -> list[Doc]:
+        """Return the documents of all jobs.
+
+        :param kept: also those that are only kept for waiting runs
+        """
         found = (doc_of(unquoted(name), entry) for name, entry in self._tree.entries(JOBS).items())
-        return [doc for doc in found if doc is not None and doc.is_visible]
+        return [doc for doc in found if doc is not None and (doc.is_visible or (kept and doc.is_kept))]
 
     def _without_due(self) -> list[Doc]:
         """Return the documents of the jobs that have no due time; those of the others are not read."""
@@ -196,10 +214,10 @@ class Jobs:
                     return
         except BaseException:
             for job in done:
-                self.remove(job.id)
+                self.remove(job.id, now)
             raise
         for job in done:
-            self.remove(job.id)
+            self.remove(job.id, now)
         raise StoreConflictError("Others add and remove jobs of the same ids all the time; try again")
 
     def _add(
@@ -217,7 +235,7 @@ class Jobs:
             counts = self.under_way()
             for doc in docs:
                 if doc is not None:
-                    doc.running = counts[doc.id]
+                    doc.running = counts[doc.id] + doc.placed
         steps = [
             _addition(job, parts, doc, entry, now, done)
             for (job, parts), doc, entry in zip(pending, docs, entries, strict=True)
@@ -234,7 +252,7 @@ class Jobs:
         parts = parts_of(job, self._format)
         for _ in tries():
             doc = self.one(job.id)
-            if doc is None:
+            if doc is None or not doc.is_visible:
                 raise JobLookupError(job.id)
             if doc.unreadable is not None:
                 if version is None or not can_run(job):
@@ -242,6 +260,7 @@ class Jobs:
                         f"Job {job.id} is not overwritten: {doc.unreadable}; remove it first"
                     )
                 doc.version, doc.running = NO_VERSION, self.under_way()[doc.id]
+                doc.waiting = len(self._tree.names(waiting_folder(doc.id)))
             if version is not None and doc.version != version:
                 return False
             new = _filled(doc.copy(), job, parts, now)
@@ -252,27 +271,65 @@ class Jobs:
                 return True
         raise StoreConflictError(f"Job {job.id} was changed by others {TRIES} times in a row; try again")
 
-    def remove(self, job_id: str) -> None:
-        """Delete a job.
+    def remove(self, job_id: str, now: int) -> None:
+        """Delete a job; its waiting runs are cancelled with it.
 
         :raises JobLookupError: if there is none
         """
         for _ in tries():
-            doc = self.one(job_id)
-            if doc is None:
-                raise JobLookupError(job_id)
-            if doc.unreadable is not None:
-                doc.running = self.under_way()[doc.id]
-            if self._tree.commit(_removal(doc)):
+            is_done = False
+            while not is_done:
+                doc = self.one(job_id)
+                if doc is None:
+                    raise JobLookupError(job_id)
+                changes, is_done = self._removal(doc, now)
+                if not self._tree.commit(changes):
+                    break
+            else:
                 return
         raise StoreConflictError(f"Job {job_id} was changed by others {TRIES} times in a row; try again")
 
-    def remove_all(self) -> None:
-        """Delete all jobs."""
+    def remove_all(self, now: int) -> None:
+        """Delete all jobs; their waiting runs are cancelled with them."""
         for _ in tries():
-            if not carry_out([Step(doc, _removal(doc)) for doc in self.all()], self._tree):
+            is_done = False
+            while not is_done:
+                found = [(doc, *self._removal(doc, now)) for doc in self.all(kept=True)]
+                if carry_out([Step(doc, changes) for doc, changes, _ in found], self._tree):
+                    break
+                is_done = all(is_last for *_, is_last in found)
+            else:
                 return
         raise StoreConflictError(f"Others changed jobs {TRIES} times while they were removed; try again")
+
+    def _removal(self, doc: Doc, now: int) -> tuple[list[Change], bool]:
+        """Return the changes that remove a job and cancel its waiting runs, and whether they do; of very many runs some go first.
+
+        Runs that are under way keep its document until they have ended.
+        """
+        if doc.unreadable is not None:
+            doc.running = self.under_way()[doc.id]
+            doc.waiting = len(self._tree.names(waiting_folder(doc.id)))
+        runs: dict[Run, Entry] = {}
+        if doc.waiting:
+            for entry in self._tree.entries(waiting_folder(doc.id)).values():
+                run = run_in(entry)
+                if run is not None and run.job_id == doc.id and run.status == WAITING:
+                    runs[run] = entry
+        most = (self._tree.max_changes - 5) // 3
+        if len(runs) > most:
+            return cancellation(doc, dict(list(runs.items())[:most]), JOB_REMOVED, now), False
+        new = doc.copy()
+        new.running = doc.running - sum(keeps_place(extra_of(run)) for run in runs)
+        new.waiting = new.placed = 0
+        new.state = REMOVED
+        changes = changes_of(doc, new if new.running > 0 else None) + cancellation(
+            None, runs, JOB_REMOVED, now
+        )
+        return (
+            changes if doc.unreadable is None else [*changes, Change(quarantined_key(doc.id), None)],
+            True,
+        )
 
     def heal(
         self, now: int, job_of: Callable[[Doc, bool], Job], clock: Clock
@@ -331,16 +388,5 @@ def _filled(doc: Doc, job: Job, parts: tuple[str, ...], now: int) -> Doc:
     doc.parts = parts
     doc.state, doc.error = job.state, storable(job.error)
     doc.nominal, doc.due = job.next_nominal, released(job.next_nominal, job.next_due, doc.running)
-    doc.updated = now
+    doc.updated, doc.rare = now, rare_of(job)
     return doc
-
-
-def _removal(doc: Doc) -> list[Change]:
-    """Return the changes that remove a job; runs that are under way keep its document until they have ended."""
-    if doc.running <= 0:
-        changes = changes_of(doc, None)
-    else:
-        new = doc.copy()
-        new.state = REMOVED
-        changes = changes_of(doc, new)
-    return changes if doc.unreadable is None else [*changes, Change(quarantined_key(doc.id), None)]

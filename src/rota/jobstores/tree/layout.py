@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 
     from .port import Tree
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _TRIES = 5
 
 
-#: The step from a version to the one after it; others may be at it at the same time, and it may be cut off and done again.
-#: 2: records have the name and the callable of jobs that are gone, and results of more kinds; what is there stays as it is, but
-#: older versions must not read it. 3: the store has an identity, leases have a count of their renewals, and records of some runs
-#: a signature.
-MIGRATIONS: dict[int, Callable[[Tree], None]] = {1: lambda tree: None, 2: lambda tree: None}
+#: The step from a version to the one after it; others may be at it at the same time, and it may be cut off and done again. So far
+#: what is there stays as it is, but older versions must not read what is new.
+#: 2: records have the name and the callable of jobs that are gone, and results of more kinds. 3: the store has an identity,
+#: leases have a count of their renewals, and records of some runs a signature. 4: jobs have a revision and a note of their pause,
+#: leases tell when they began and what their nodes say; records have parts, jobs edits and durations, hours counts.
+MIGRATIONS: dict[int, Callable[[Tree], None]] = dict.fromkeys((1, 2, 3), lambda tree: None)
 
 
 def take_possession(tree: Tree, path: str, create: bool, again: bool = False) -> tuple[str, bool]:
@@ -99,6 +100,15 @@ def identity_of(text: str | None) -> str | None:
     except (ValueError, KeyError, TypeError):
         return None
     return found if isinstance(found, str) else None
+
+
+def is_newer(text: str | None) -> bool:
+    """Whether a path has a layout that is newer than this code knows, by its :data:`META`."""
+    try:
+        version = json.loads(text or "")["schema"]
+    except (ValueError, KeyError, TypeError):
+        return False
+    return isinstance(version, int) and version > SCHEMA_VERSION
 
 
 def _version(text: str | None, where: str) -> object:

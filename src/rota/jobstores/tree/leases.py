@@ -8,7 +8,7 @@ from __future__ import annotations
 from ...errors import StoreConflictError, StoreError
 from ..retention import NODES_KEPT
 from ..server_clock import AHEAD
-from .keys import META, NODES, lease_of, lease_text, node_key, unquoted
+from .keys import META, NODES, description_of, lease_of, lease_text, node_key, unquoted
 from .layout import identity_of
 from .port import Change, tries
 
@@ -44,7 +44,9 @@ class Leases:
             if change is not None:
                 return until, change
             count = (renewals or 0) + 1
-            if self._tree.commit([Change(node_key(node), lease_text(now + lease, lease, count), entry.rev)]):
+            started, draining, about = description_of(entry.value)
+            text = lease_text(now + lease, lease, count, now if started is None else started, draining, about)
+            if self._tree.commit([Change(node_key(node), text, entry.rev)]):
                 self._identity.written(node, count, now + lease)
                 return now - 1 if is_there and until is None else until, None
         raise StoreConflictError(f"The lease of node {node} is changed by others all the time")
@@ -70,7 +72,7 @@ class Leases:
 
     def living(self, now: int) -> int:
         """Return how many nodes hold a lease that is not over."""
-        return sum(_lasts(until, length, now) for until, length, _, _ in self._all().values())
+        return sum(lasts(until, length, now) for until, length, _, _ in self.all().values())
 
     def alive(self, now: int, clock: Callable[[], int]) -> Collection[str]:
         """Return the nodes whose lease is not over; a lease that seems to be renewed in the future counts from now.
@@ -78,34 +80,34 @@ class Leases:
         :param clock: tells ``now`` as time goes on: a lease that was renewed while this node was held up is not ahead
         """
         alive = set()
-        leases = self._all()
+        leases = self.all()
         later = clock()
         for node, (until, length, renewals, entry) in leases.items():
-            if _lasts(until, length, now):
+            if lasts(until, length, now):
                 alive.add(node)
             if until is not None and length and until - length > later + AHEAD:
                 # Whoever comes second may fail: the lease is right then, or was renewed.
-                text = lease_text(later + length, length, renewals)
+                text = lease_text(later + length, length, renewals, *description_of(entry.value))
                 self._tree.commit([Change(node_key(node), text, entry.rev)])
         return alive
 
     def prune(self, now: int) -> None:
         """Delete the keys of nodes that are long gone. One that is damaged may be that of a living node, and stays for a while."""
         long_gone = []
-        for node, (until, _, renewals, entry) in self._all().items():
+        for node, (until, _, renewals, entry) in self.all().items():
             if until is None:
-                text = lease_text(now - 1, 0, renewals)
+                text = lease_text(now - 1, 0, renewals, *description_of(entry.value))
                 self._tree.commit([Change(node_key(node), text, entry.rev)])
             elif until < now - NODES_KEPT:
                 long_gone.append(node_key(node))
         self._tree.delete(long_gone)
 
-    def _all(self) -> dict[str, tuple[int | None, int, int | None, Entry]]:
+    def all(self) -> dict[str, tuple[int | None, int, int | None, Entry]]:
         """Return when the lease of each node is over, how long it is, how often it was renewed, and what its key holds."""
         entries = self._tree.entries(NODES)
         return {unquoted(name): (*lease_of(entry.value), entry) for name, entry in entries.items()}
 
 
-def _lasts(until: int | None, length: int, now: int) -> bool:
+def lasts(until: int | None, length: int, now: int) -> bool:
     """Whether a lease is not over; one of unknown length that ends in the far future is none."""
     return until is not None and until >= now and (length > 0 or until < now + NODES_KEPT)

@@ -113,6 +113,21 @@ class Tree(ABC):
         """Return for each of these folders its last name in order, None if it is empty."""
 
     @abstractmethod
+    def newest(
+        self, folders: Sequence[str], limit: int, since: str = "", before: str = ":"
+    ) -> list[list[str]]:
+        """Return for each of these folders its last names, the last one first.
+
+        :param limit: at most how many of each
+        :param since: no names less than this
+        :param before: only names less than this
+        """
+
+    @abstractmethod
+    def few_below(self, folder: str, limit: int) -> dict[str, list[str]] | None:
+        """Return :meth:`below`, None if that takes more than so many keys; what counts as one is up to the server."""
+
+    @abstractmethod
     def below(self, folder: str) -> dict[str, list[str]]:
         """Return the names of the entries in each folder of a folder, in order."""
 
@@ -134,6 +149,10 @@ class Tree(ABC):
 
         :param listening: called with True when that begins to work, and with False when it ceases
         """
+
+    def existing(self, keys: Sequence[str]) -> Sequence[str]:
+        """Return those of some keys that are to be deleted which are there, if deleting others costs anything."""
+        return keys
 
     def names_at(self, path: str) -> list[str]:
         """Return the names of what another path of the server has directly below it."""

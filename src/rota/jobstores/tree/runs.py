@@ -5,29 +5,31 @@ What somebody else has changed in between is read and decided again. It decides 
 
 from __future__ import annotations
 
+import json
+
 from ...codec.damaged import NO_VERSION
+from ...core.extras import extra_of
 from ...core.orphans import by_job
 from ...core.recorded import first_nominal, leave_out_recorded
-from ...core.states import ENDED, QUARANTINED
+from ...core.states import CLAIMED, ENDED, QUARANTINED
 from ...core.transitions import marked, may_claim, moved
 from ...errors import StoreConflictError
 from ...texts import storable
 from ..documents import check_times
-from .forms import REMOVED, changes_of, joined, quarantine, record_of, run_in
+from .forms import REMOVED, changes_of, joined, quarantine, record_of, run_in, told_no_more
+from .history import NEVER
 from .keys import (
     ACTIVE_RUNS,
     active_key,
     active_of,
-    ended_folder,
+    cancel_key,
     ended_key,
-    instant_of,
-    is_number,
 )
 from .port import Change, Step, carry_out, tries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from ...core.orphans import Search
     from ...core.plan import Decision
@@ -41,8 +43,6 @@ if TYPE_CHECKING:
 
 #: About how many bytes the keys of a record take.
 KEYS = 1_000
-#: Less than every nominal time.
-_NEVER = -(2**62)
 
 
 class Runs:
@@ -81,7 +81,9 @@ class Runs:
                 decision.job.id for decision in pending if docs.get(decision.job.id) is None
             )
             open_ones = [decision for decision in pending if _is_open(decision, docs[decision.job.id])]
-            self._look_back(open_ones, docs)
+            self._history.look_back(
+                [doc for decision in open_ones if (doc := docs[decision.job.id]) is not None]
+            )
             steps = [
                 self._claim_step(decision, docs[decision.job.id], node, now, won)  # type: ignore[arg-type]
                 for decision in open_ones
@@ -91,18 +93,6 @@ class Runs:
                 break
             docs = {}
         return [decision for decision in decisions if id(decision) in won]
-
-    def _look_back(self, decisions: Iterable[Decision], docs: Mapping[str, Doc | None]) -> None:
-        """Find out the latest recorded time of jobs that have not claimed anything since they were added."""
-        new = [
-            doc
-            for decision in decisions
-            if (doc := docs[decision.job.id]) and doc.recorded is None and doc.unreadable is None
-        ]
-        found = self._tree.last([ended_folder(doc.id) for doc in new]) if new else []
-        for doc, name in zip(new, found, strict=True):
-            # A damaged name does not tell; then the records are looked at.
-            doc.recorded = _NEVER if name is None else instant_of(name) if is_number(name) else -_NEVER
 
     def _claim_step(self, decision: Decision, doc: Doc, node: str, now: int, won: set[int]) -> Step:
         if doc.unreadable is not None:
@@ -117,9 +107,9 @@ class Runs:
         new.nominal, new.due = decision.next_nominal, decision.next_due
         new.state, new.error = decision.state, storable(decision.error)
         new.version, new.updated = doc.version + 1, now
-        new.recorded = max([record.last for record in records], default=doc.recorded or _NEVER)
-        new.recorded = max(new.recorded, doc.recorded or _NEVER)
-        stays = new.state != ENDED or new.running > 0
+        new.recorded = max([record.last for record in records], default=doc.recorded or NEVER)
+        new.recorded = max(new.recorded, doc.recorded or NEVER)
+        stays = new.state != ENDED or new.running > 0 or new.waiting > 0
         changes = changes_of(doc, new if stays else None)
         check_times(decision)
         for record in marked(decision, node, now):
@@ -139,7 +129,7 @@ class Runs:
         Every record is written with a new version of its job, so what is read here is true of the version that was decided on.
         """
         since = first_nominal(decision)
-        recorded = _NEVER if doc.recorded is None else doc.recorded
+        recorded = NEVER if doc.recorded is None else doc.recorded
         if since is not None and since <= recorded:
             leave_out_recorded(decision, self._history.recorded(doc.id, since))
 
@@ -192,6 +182,7 @@ class Runs:
             changes = [] if doc is None else changes_of(doc, new)
             for run, text in zip(some, texts, strict=True):
                 changes.append(Change(_active_key(run), None, active[id(run)].rev))
+                changes += told_no_more(active[id(run)])
                 changes.append(Change(ended_key(run.job_id, run.nominal), text))
             is_free = doc is not None and new is not None and new.due != doc.due
             tell = tell or (is_free and due(new.due if new else None))
@@ -283,6 +274,7 @@ class Runs:
                 run = run_in(entry)
                 if (
                     run is not None
+                    and run.status == CLAIMED
                     and (run.job_id, run.nominal) == active_of(name)
                     and search.is_orphan(run.job_id, run.nominal, run.owner, living)
                 ):
@@ -303,7 +295,7 @@ class Runs:
         job_of: Callable[[Doc], Job],
     ) -> tuple[list[Run], bool]:
         """Give orphans to a node, or end them; return those, and whether nothing was left for another look."""
-        revs = {id(run): entries[name].rev for name, run in orphans.items()}
+        before = {id(run): entries[name] for name, run in orphans.items()}
         docs = self._jobs.some(run.job_id for run in orphans.values())
         jobs = {
             doc.id: job_of(doc)
@@ -325,7 +317,10 @@ class Runs:
             changes = [] if doc is None else changes_of(doc, doc.release(lost) if lost else doc)
             for run in some:
                 gone = run.ended
-                changes.append(Change(_active_key(run), None if gone else record_of(run), revs[id(run)]))
+                changes.append(
+                    Change(_active_key(run), None if gone else record_of(run), before[id(run)].rev)
+                )
+                changes += _moved_cancel(before[id(run)], run)
                 if gone:
                     changes.append(Change(ended_key(run.job_id, run.nominal), record_of(run)))
             steps.append(Step(some, changes, lambda some=some: taken.extend(some)))  # type: ignore[misc]
@@ -336,7 +331,7 @@ class Runs:
         """Return as many of these runs as one step can take or end."""
         room = self._tree.max_changes - 5
         for number, run in enumerate(group):
-            room -= 2 if run.ended else 1
+            room -= 2 + 2 * (getattr(run, "extra", None) is not None) if run.ended else 1
             if room < 0:
                 return group[:number]
         return group
@@ -371,6 +366,16 @@ def _is_open(decision: Decision, doc: Doc | None) -> bool:
     if doc is None or not doc.is_visible or doc.version != decision.version:
         return False
     return not decision.runs or may_claim(doc.running, decision.job.policy.max_instances)
+
+
+def _moved_cancel(before: Entry, run: Run) -> list[Change]:
+    """Return the changes by which the node that has taken a run over is told that it is cancelled, and no other."""
+    changes = told_no_more(before)
+    if changes and not run.ended and run.owner is not None:
+        key = cancel_key(run.owner, run.job_id, run.nominal)
+        changes = [change for change in changes if change.key != key]
+        changes.append(Change(key, json.dumps(extra_of(run).cancel, ensure_ascii=False)))
+    return changes
 
 
 def _active_key(run: Run) -> str:

@@ -9,16 +9,22 @@ from functools import partial
 
 from ...clock import instant
 from ...codec.unrestored import can_run
+from ...core.hours import hour_of
 from ...core.orphans import Search
 from ..documents import label_all
 from ..durable import DurableJobStore
+from .beside import Beside
+from .counts import Counts
 from .damage import Damage
 from .forms import parts_of
 from .history import History
 from .jobs import Jobs
 from .layout import earlier_jobs, take_possession
 from .leases import Leases
+from .orders import NodeOrders
 from .runs import Runs
+from .search import Searching
+from .waiting import Waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +33,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...codec.jobs import JobFormat
+    from ...core.changes import Change
+    from ...core.details import RunParts
+    from ...core.durations import Durations
+    from ...core.nodes import Node
+    from ...core.orders import Orders
     from ...core.plan import Decision
+    from ...core.queries import JobQuery, Part, RunQuery
     from ...core.recorded import Recorded
     from ...core.run import Run
     from ...job.handle import Job
@@ -48,6 +60,8 @@ class TreeJobStore(DurableJobStore):
     """
 
     has_clock = True
+    longest_log = 8 * 1024
+    writes_beats_rarely = True
     waits_for_sockets = True
 
     def __init__(
@@ -63,10 +77,15 @@ class TreeJobStore(DurableJobStore):
         self.path = path
         self._server = server
         self._jobs = Jobs(server, format)
-        self._history = History(server, self._bounds)
+        self._counts = Counts(server)
+        self._history = History(server, self._bounds, self._counts)
         self._leases = Leases(server, self._identity)
         self._runs = Runs(server, self._jobs, self._history, self._bounds)
         self._damage = Damage(server, self._jobs)
+        self._search = Searching(server, self._jobs)
+        self._beside = Beside(server, self._jobs, self._leases)
+        self._waiting = Waiting(server, self._jobs, self._history, format)
+        self._orders = NodeOrders(server)
         #: the documents of what was due lately
         self._seen: dict[str, Doc] = {}
         self._wake: Callable[[], None] | None = None
@@ -203,12 +222,12 @@ class TreeJobStore(DurableJobStore):
         :raises JobLookupError: if there is none
         """
         self._check_started()
-        self._jobs.remove(job_id)
+        self._jobs.remove(job_id, self.now())
 
     def remove_all_jobs(self) -> None:
         """Delete all jobs; their records stay."""
         self._check_started()
-        self._jobs.remove_all()
+        self._jobs.remove_all(self.now())
 
     # -- the ledger ----------------------------------------------------------------------------------------------
 
@@ -263,11 +282,7 @@ class TreeJobStore(DurableJobStore):
         Without a job id the names of all records are read.
         """
         self._check_started()
-        found = self._history.select(job_id, status, limit + offset, self._log)[offset:]
-        docs = self._jobs.some(run.job_id for run in found if run.name is None)
-        readable = {id: doc for id, doc in docs.items() if doc is not None and doc.unreadable is None}
-        label_all(found, {id: (doc.parts[1], doc.parts[2]) for id, doc in readable.items()})
-        return found
+        return self._labelled(self._history.select(job_id, status, limit + offset, self._log)[offset:])
 
     def recorded(self, since: Mapping[str, int]) -> dict[str, list[Recorded]]:
         """Return the records of some jobs that stand for times from an instant on."""
@@ -303,7 +318,8 @@ class TreeJobStore(DurableJobStore):
         A run whose job cannot be restored here is left to other nodes, or to the time when it can.
         """
         self._check_started()
-        search = Search(node, room, known, in_doubt, ownerless, self._format.run_refusal, can_run)
+        format = self._format
+        search = Search(node, room, known, in_doubt, ownerless, format.run_refusal, can_run, format.job_for)
         alive = partial(self._leases.alive, now, self._time_from(now))
         end_damaged = partial(self._damage.end_damaged, now=now, logger=self._log)
         return self._runs.rescue(search, now, alive, self._job_of, end_damaged)
@@ -334,7 +350,13 @@ class TreeJobStore(DurableJobStore):
     def prune_in_steps(self, now: int) -> Iterator[int]:
         """Delete ended runs that are too old, or too many for their job; and nodes that are long gone."""
         self._check_started()
+        for _ in self._counts.count(now):
+            yield 0
+        is_full = self._bounds.wants_all(now)
         yield from self._history.prune(now, self.clock)
+        if is_full:
+            for _ in self._beside.forget(now):
+                yield 0
         self._leases.prune(now)
 
     def living_nodes(self, now: int) -> int:
@@ -351,10 +373,163 @@ class TreeJobStore(DurableJobStore):
         """Ask the server for its time; see the port."""
         return self._measure(self._server.time)
 
+    # -- looking back and around ---------------------------------------------------------------------------------
+
+    @property
+    def _place(self) -> str:
+        self._check_started()
+        return f"{type(self).__name__}@{self._identity.value}"
+
+    def _jobs_from(self, query: JobQuery, after: tuple[Any, ...] | None, count: int) -> Part[Job]:
+        self._check_started()
+        return self._search.jobs(query, after, count, self._job_of)
+
+    def _runs_from(self, query: RunQuery, after: tuple[Any, ...] | None, count: int) -> Part[Run]:
+        self._check_started()
+        part = self._search.runs(query, after, count)
+        self._labelled(part.found)
+        return part
+
+    def run_counts(self, since: int, until: int, query: RunQuery | None = None) -> dict[int, dict[str, int]]:
+        """Return how many records there are by hour and status; see the port."""
+        self._check_started()
+        if query is not None:
+            return super().run_counts(since, until, query)
+        first, end = hour_of(since), hour_of(until)
+        found, counted = self._counts.hours(first, end)
+        for hour, counts in super().run_counts(max(first, counted), end).items() if counted < end else ():
+            known = found.setdefault(hour, {})
+            for status, count in counts.items():
+                known[status] = known.get(status, 0) + count
+        return found
+
+    def get_run(self, job_id: str, nominal: int) -> Run | None:
+        """Return the record of a nominal time with its parts, None if there is none."""
+        self._check_started()
+        run = self._search.one(job_id, nominal)
+        if run is not None:
+            self._labelled([run])
+            run.parts = self._beside.parts_of([(job_id, nominal)]).get((job_id, nominal), {})
+        return run
+
+    def last_runs(
+        self, ids: Collection[str], n: int = 1, statuses: Collection[str] | None = None
+    ) -> dict[str, list[Run]]:
+        """Return the newest records of some jobs; see the port."""
+        self._check_started()
+        found = self._search.last(ids, n, statuses)
+        self._labelled([run for runs in found.values() for run in runs])
+        return found
+
+    def durations(self, job_id: str) -> Durations | None:
+        """Return how long the runs of a job took that have succeeded; see the port."""
+        self._check_started()
+        return self._counts.durations(job_id)
+
+    def write_parts(self, parts: Sequence[RunParts]) -> None:
+        """Keep texts beside the records of some runs; see the port."""
+        self._check_started()
+        self._beside.write_parts(parts)
+
+    def parts_of(self, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], dict[str, str]]:
+        """Return what is kept beside the records of some runs."""
+        self._check_started()
+        return self._beside.parts_of(keys)
+
+    def note_change(self, job_id: str, change: Change) -> None:
+        """Keep what an edit has changed of a job; see the port."""
+        self._check_started()
+        self._beside.note_change(job_id, change)
+
+    def changes(self, job_id: str) -> list[Change]:
+        """Return the last twenty edits of a job, newest first; see the port."""
+        self._check_started()
+        return self._beside.changes(job_id)
+
+    def describe(self, node: str, about: Mapping[str, Any], now: int) -> None:
+        """Keep what a node says of itself beside its lease."""
+        self._check_started()
+        self._beside.describe(node, about, now)
+
+    def nodes(self, now: int) -> list[Node]:
+        """Return the nodes that hold a lease, or held one within the last day, by their ids."""
+        self._check_started()
+        return self._beside.nodes(now)
+
+    # -- what is asked for ---------------------------------------------------------------------------------------
+
+    def open_runs(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Make runs wait that are asked for; see the port."""
+        self._check_started()
+        return self._waiting.open(runs, now, self._is_soon)
+
+    def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Make claimed runs wait, for any node; return the refused ones; see the port."""
+        self._check_started()
+        refused, freed = self._waiting.give_back(runs, now, self._is_soon)
+        if freed and self._wake is not None:
+            self._wake()
+        return refused
+
+    def take_waiting(self, node: str, now: int, room: Mapping[str, int] | None = None) -> list[Run]:
+        """Take waiting runs whose time has come, earliest first; see the port.
+
+        :raises StoreError: if ``node`` never had a lease
+        """
+        self._check_started()
+        if not self._leases.is_alive(node, now):
+            return []
+        return self._waiting.take(node, now, room, self._job_of)
+
+    def next_waiting(self) -> int | None:
+        """Return the earliest time at which a waiting run may start, None if none waits."""
+        self._check_started()
+        return self._waiting.next()
+
+    def cancel_run(self, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+        """Cancel a run, or have its node told; see the port."""
+        self._check_started()
+        run = self._waiting.cancel(job_id, nominal, reason, now, self._is_soon)
+        if run is not None:
+            self._labelled([run])
+        return run
+
+    def orders(self, node: str, now: int) -> Orders:
+        """Return what others ask of a node; see the port."""
+        self._check_started()
+        return self._orders.of(node, now, self._waiting.next())
+
+    def drain(self, node: str, draining: bool, now: int) -> bool:
+        """Have a node claim nothing more, or claim again; see the port."""
+        self._check_started()
+        return self._orders.drain(node, draining, now)
+
+    def request(self, node: str, kind: str, now: int, subject: tuple[str, int] | None = None) -> str:
+        """Ask a node for something that only it knows; return the id of the request."""
+        self._check_started()
+        return self._orders.request(node, kind, now, subject)
+
+    def answer(self, id: str, text: str, now: int) -> None:
+        """Answer a request; see the port."""
+        self._check_started()
+        self._orders.answer(id, text, now)
+
+    def answer_to(self, id: str, now: int) -> str | None:
+        """Return the answer to a request, None: there is none yet, or it is gone."""
+        self._check_started()
+        return self._orders.answer_to(id, now)
+
     # -- helpers -------------------------------------------------------------------------------------------------
 
     def _job_of(self, doc: Doc, healing: bool = False) -> Job:
         return doc.job(self._format, self._scheduler, self._alias, healing)
+
+    def _labelled(self, found: list[Run]) -> list[Run]:
+        """Give records the name and the callable that they lack, where their job is there; return them."""
+        docs = self._jobs.some(run.job_id for run in found if run.name is None)
+        readable = {id: doc for id, doc in docs.items() if doc is not None and doc.unreadable is None}
+        label_all(found, {id: (doc.parts[1], doc.parts[2]) for id, doc in readable.items()})
+        return found
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (server={self._server.address}, path={self.path!r})>"

@@ -30,7 +30,7 @@ from kazoo.protocol.states import KazooState
 
 from ...clock import HOUR
 from ...errors import ConfigurationError, StoreConflictError, StoreError, StoreUnavailableError
-from ..tree.keys import DUE, ENDED_RUNS, JOBS, WAKE
+from ..tree.keys import CANCELS, DUE, ENDED_RUNS, JOBS, PARTS, STARTS, WAITING_RUNS, WAKE
 from ..tree.port import Entry, Tree
 from .operations import Operation, failure_of, operations_of
 from .wakeups import Listener
@@ -57,6 +57,8 @@ FOLDERS_KNOWN = 50_000
 #: Of how many folders of records the names are one page, and how many nodes are swept in one step.
 FOLDERS = 20
 SWEPT = 200
+#: Whose names begin with times.
+_BY_TIME = (f"{DUE}/", f"{STARTS}/")
 _TRANSIENT = (
     ConnectionLoss,
     SessionExpiredError,
@@ -228,6 +230,25 @@ class Server(Tree):
     def last(self, folders: Sequence[str]) -> list[str | None]:
         return [max(names, default=None) for names in self._children(list(map(self._path_of, folders)))]
 
+    def newest(
+        self, folders: Sequence[str], limit: int, since: str = "", before: str = ":"
+    ) -> list[list[str]]:
+        return [
+            [name for name in reversed(names) if since <= name < before][:limit]
+            for names in self._children(list(map(self._path_of, folders)))
+        ]
+
+    def few_below(self, folder: str, limit: int) -> dict[str, list[str]] | None:
+        parts = self.names(folder)
+        if len(parts) > limit // FOLDERS:
+            return None
+        found = self._children([self._path_of(f"{folder}/{part}") for part in parts])
+        return {part: names for part, names in zip(parts, found, strict=True) if names}
+
+    def existing(self, keys: Sequence[str]) -> Sequence[str]:
+        stats = self._ask("exists", list(map(self._path_of, keys)))
+        return [key for key, stat in zip(keys, stats, strict=True) if stat is not None]
+
     def first(
         self, folders: Sequence[str], below: str | None, limits: Sequence[int | None]
     ) -> list[list[str]]:
@@ -323,7 +344,7 @@ class Server(Tree):
             yield [(part, name) for part, names in zip(some, found, strict=True) for name in names]
 
     def sweep(self) -> Iterator[None]:
-        """Delete the nodes of jobs that were removed some time ago, and those of records that are all forgotten."""
+        """Delete the nodes of jobs that were removed some time ago, and the folders of records that are all forgotten."""
         now = self.time()
         for names in _cut(self.names(JOBS), SWEPT):
             jobs = [self._path_of(f"{JOBS}/{name}") for name in names]
@@ -334,8 +355,13 @@ class Server(Tree):
                 if stat is not None and stat.dataLength == 0 and stat.mtime * 1000 < now - REMOVED_KEPT
             )
             yield None
-        for names in _cut(self.names(ENDED_RUNS), SWEPT):
-            folders = [self._path_of(f"{ENDED_RUNS}/{name}") for name in names]
+        for folder in (ENDED_RUNS, PARTS, WAITING_RUNS, CANCELS):
+            yield from self._sweep(folder)
+
+    def _sweep(self, folder: str) -> Iterator[None]:
+        """Delete the empty folders in a folder."""
+        for names in _cut(self.names(folder), SWEPT):
+            folders = [self._path_of(f"{folder}/{name}") for name in names]
             stats = self._ask("exists", folders)
             self._delete(
                 (path, -1)
@@ -382,10 +408,10 @@ class Server(Tree):
     def _path_of(self, key: str) -> str:
         if not key:
             return self._path
-        if key.startswith(f"{DUE}/"):
-            folder, slash, name = key[len(DUE) + 1 :].partition("/")
-            if slash:
-                return f"{self._path}/{DUE}/{folder}/{name[:BUCKET]}/{name}"
+        if key.startswith(_BY_TIME):
+            top, folder, name = [*key.split("/", 2), ""][:3]
+            if name:
+                return f"{self._path}/{top}/{folder}/{name[:BUCKET]}/{name}"
         return f"{self._path}/{key}"
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from random import choice, random
 from typing import Annotated
 
 from ...inject import Inject
@@ -215,6 +216,25 @@ def hostile(run: Run) -> Any:
     asked = job.args[0] if job.args and type(job.args[0]) is str else ""
     make, _ = WRONGS.get(asked) or WRONG_ABOUT_ERRORS.get(asked) or (lambda: _Manager(_nothing, _nothing), "")
     return make()
+
+
+def capricious(run: Run) -> Any:
+    """Do anything that hostile middleware does, now and then."""
+    if run.job_id == "neighbour" or random() < 0.8:
+        return _Manager(_nothing, _nothing)
+    make, _ = choice([*WRONGS.values(), *WRONG_ABOUT_ERRORS.values()])
+    return make()
+
+
+def tell_badly(run: Run) -> None:
+    """Be told of a failure, and do anything that a job does, now and then."""
+    if random() < 0.5:
+        hostile_jobs.fail(choice(list(hostile_jobs.ERRORS)))
+
+
+async def tell_badly_async(run: Run) -> None:
+    """Be told of a failure, in a coroutine."""
+    tell_badly(run)
 
 
 def asked(kind: str) -> str:

@@ -229,6 +229,7 @@ class WaitingContract:
         decisions = {decision.job.id: decision for decision in decide(store, START + 60 * SECOND)}
         assert [record.status for record in decisions["retry"].records] == [SKIPPED]
         assert len(decisions["later"].runs) == 1
+        until_done(lambda: store.renew(NODE, START + 60 * SECOND, LEASE))
         until_done(lambda: store.claim(list(decisions.values()), NODE, START + 60 * SECOND))
         taken = take(store, START + 90 * SECOND)
         assert [(run.job_id, run.nominal, run.tries) for run in taken] == [("retry", START, 1)]

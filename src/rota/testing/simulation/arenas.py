@@ -73,7 +73,7 @@ def tree() -> Arena:
 
     observer: Any = make()
     observer.start(None, "observer")
-    observer.leases = lambda: {node: found[0] for node, found in observer._leases._all().items()}
+    observer.leases = lambda: {node: found[0] for node, found in observer._leases.all().items()}
     return make, observer
 
 

@@ -62,6 +62,16 @@ class MemoryTree(Tree):
     def last(self, folders: Sequence[str]) -> list[str | None]:
         return [max(self.names(folder), default=None) for folder in folders]
 
+    def newest(
+        self, folders: Sequence[str], limit: int, since: str = "", before: str = ":"
+    ) -> list[list[str]]:
+        found = ([name for name in self.names(folder) if since <= name < before] for folder in folders)
+        return [names[-1 : -limit - 1 : -1] for names in found]
+
+    def few_below(self, folder: str, limit: int) -> dict[str, list[str]] | None:
+        found = self.below(folder)
+        return found if sum(map(len, found.values())) <= limit else None
+
     def below(self, folder: str) -> dict[str, list[str]]:
         return {part: self.names(f"{folder}/{part}") for part in self.folders(folder)}
 

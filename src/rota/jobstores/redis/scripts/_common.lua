@@ -5,6 +5,7 @@
 -- KEYS[1]  the hash of the jobs; on a cluster it leads to the node that has all keys of the store
 -- ARGV[1]  the fields of the request, each ended by a NUL, which no text in a store contains
 -- ARGV[2]  the origin of the request, which wake-ups carry: a process does not wake itself up
+-- ARGV[3]  more fields, which few requests have
 --
 -- Keys (their names are locals in front of this file; see layout.py):
 --
@@ -15,14 +16,29 @@
 -- EXECUTORS    set of the executors that have such a set
 -- QUARANTINED  set of the jobs in quarantine
 -- CLAIMED      hash of the runs under way: JSON documents by their keys, "id NUL nominal"
--- RUNS         hash of the runs that have ended, likewise
+-- RUNS         hash of the runs that have ended or wait, likewise
 -- BY_JOB       sorted set of the keys of these, all with the score 0, so that they are sorted by text
 -- STATUS       what the names of these begin with, for each status: sorted set of the keys of its runs, by nominal time
 -- NODES        sorted set of the nodes, by the end of their leases
 -- ANSWERS      hash by node: the last answer that it got, behind the token of its request, for a request that comes twice
+-- IDS          sorted set of the ids of the jobs, all with the score 0, so that they are sorted by text. Those of removed jobs stay
+--              until housekeeping comes by, as do the following three
+-- TAGS         sorted set of the tags of jobs, "tag NUL id", likewise
+-- CHANGES      hash by job id: its last edits, each ended by a NUL
+-- DURATIONS    hash by job id: how long its runs took
+-- PARTS        hash of what is kept beside records: by the key of a run the names of its parts, each ended by a NUL; by this key,
+--              a NUL and such a name what the part says
+-- HOURS        sorted set of how many records there were, "hour status count", by hour
+-- WAITING      sorted set of the runs that wait, sorted by text: "id NUL class NUL not_before NUL nominal"; class 0 keeps its place
+--              among the runs of its job, class 1 was asked for and starts while its job is paused, class 2 is the rest
+-- WAITING_JOBS sorted set of "class id" by the earliest not_before of such runs
+-- CANCELS      hash of what was asked of runs under way by their keys: the reason why they are to stop
+-- ASKED        hash of the keys that runs were asked for with, "id NUL key": nominal time and instant
+-- REQUESTS     hash by id of what nodes are asked: node, kind, instant, job, nominal time, each ended by a NUL
+-- REPLIES      hash by id of what they answered
 -- DAMAGED      hash of what was overwritten and was not what a store had written
--- META         hash: the schema version, the identity of the store; for each node how long its lease is and how often it
---              was renewed
+-- META         hash: the schema version, the identity of the store, the hour up to which records are counted in HOURS; for each
+--              node how long its lease is, how often it was renewed, when it began, and what the node says of itself
 --
 -- R1 to R6 are the rules of the claim protocol; rota.core.transitions says what they are.
 
@@ -111,19 +127,27 @@ local function executor_of(state)
   return type(executor) == 'string' and executor or ''
 end
 
--- How many runs of each job are under way, once they were counted: what the counts in the states have to be.
-local counted
+-- How many runs of each job are under way, once they were counted: what the counts in the states have to be. A run that waits and
+-- keeps its place counts as well.
+local counted, anybody_waits
+
+local function count_all(keys)
+  counted = {}
+  for _, key in ipairs(keys) do
+    local of = match(key, '^[^%z]*')
+    counted[of] = (counted[of] or 0) + 1
+  end
+end
 
 local function under_way(id)
-  if not counted then
-    counted = {}
-    for _, key in ipairs(call('HKEYS', CLAIMED)) do
-      local of = match(key, '^[^%z]*')
-      counted[of] = (counted[of] or 0) + 1
-    end
-  end
-  return counted[id] or 0
+  if not counted then count_all(call('HKEYS', CLAIMED)) end
+  if anybody_waits == nil then anybody_waits = call('EXISTS', WAITING) == 1 end
+  local kept = anybody_waits and call('ZLEXCOUNT', WAITING, '[' .. id .. '\0000\0', '(' .. id .. '\0000\1') or 0
+  return (counted[id] or 0) + kept
 end
+
+-- Whether runs of a job wait.
+local function has_waiting(id) return call('ZLEXCOUNT', WAITING, '[' .. id .. '\0', '(' .. id .. '\1') > 0 end
 
 -- Append a value to the list of a name.
 local function add(groups, name, value)
@@ -164,6 +188,13 @@ local function forget(id)
   call('HDEL', STATES, id)
 end
 
+-- Add members to a sorted set that is sorted by text.
+local function index(key, members)
+  local values = {}
+  for i, member in ipairs(members) do values[2 * i - 1] = 0; values[2 * i] = member end
+  each('ZADD', key, values)
+end
+
 -- Return the score of a nominal time as it stands in a key: sorted by text, negative ones too.
 local function score(nominal)
   if sub(nominal, 1, 1) ~= '-' then return nominal end
@@ -174,15 +205,13 @@ end
 local function write(keys, documents, of_status)
   each('HSET', RUNS, documents)
   for status, values in pairs(of_status) do each('ZADD', STATUS .. status, values) end
-  local unsorted = {}
-  for i, key in ipairs(keys) do unsorted[2 * i - 1] = 0; unsorted[2 * i] = key end
-  each('ZADD', BY_JOB, unsorted)
+  index(BY_JOB, keys)
 end
 
 -- Return the state of a job with another count of its runs, and its due time if it waited for their end (R6); nothing if only they
 -- kept it.
-local function counting(version, running, rest)
-  if running <= 0 and is_ended(rest) then return nil end
+local function counting(id, version, running, rest)
+  if running <= 0 and is_ended(rest) and not has_waiting(id) then return nil end
   local nominal
   if running <= 0 then rest, nominal = released(rest) end
   return make(version, running, rest), nominal and starts(rest, '"active"') and nominal
@@ -197,7 +226,7 @@ local function count_down(ended)
     local version, running, rest
     if states[i] then version, running, rest = parse(states[i]) end
     if version and version ~= '-1' then
-      local state, nominal = counting(version, math.max(running - ended[id], 0), rest)
+      local state, nominal = counting(id, version, math.max(running - ended[id], 0), rest)
       if state then
         changed[#changed + 1] = id
         changed[#changed + 1] = state

@@ -1,5 +1,28 @@
 -- Remove a job; what counts its unfinished runs stays until they have ended.
 
+-- include _waiting
+
+-- Cancel the waiting runs of a job that is about to be removed.
+local function cancel_all(id, now)
+  local name, func = match(call('HGET', JOBS, id) or '', '^%[".-", (".-"), (".-"), "')
+  local label = name and ',"name":' .. name .. ',"func":' .. func or ''
+  local lost = 0
+  for _, member in ipairs(call('ZRANGEBYLEX', WAITING, '[' .. id .. '\0', '(' .. id .. '\1')) do
+    local key, class = key_of(member)
+    local document = call('HGET', RUNS, key)
+    if document and match(document, '^{"status":"waiting"') then
+      document = string.gsub(document, ',"not_before":%-?%d+', '', 1)
+      document = string.gsub(document, '^{"status":"waiting"', '{"status":"cancelled"', 1)
+      local reason = ',"finished":' .. now .. ',"reason":"job removed"'
+      end_waiting(key, member, 'cancelled', sub(document, 1, -2) .. reason .. label .. '}')
+      if class == '0' then lost = lost + 1 end
+    else
+      leave(member)
+    end
+  end
+  if lost > 0 then count_down({[id] = lost}) end
+end
+
 local function remove(id, state)
   local version, running = parse(state)
   keep_state(id, state)

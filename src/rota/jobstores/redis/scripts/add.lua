@@ -5,9 +5,11 @@
 -- ARGV[1]  for each job its id, spec, version, rest, executor, due time, and the version that is to be replaced (empty: it
 --          is new)
 -- ARGV[2]  the origin that wake-ups carry
+-- ARGV[3]  tag and id of each tag of each job
 -- Returns  the ids of those that exist already, or are not as they are to be replaced
 
 -- include _put
+-- include _tag
 
 local f, n = fields(ARGV[1])
 local ids, refused, known = {}, {}, {}
@@ -49,6 +51,8 @@ for i = 1, n, 7 do
     if due ~= '' then add(times, executor, due); add(times, executor, id) end
   end
 end
+index(IDS, ids)
+if ARGV[3] then tag(fields(ARGV[3])) end
 each('HSET', JOBS, jobs)
 each('HSET', STATES, standing)
 each('SADD', QUARANTINED, broken)

@@ -62,7 +62,7 @@ for d, i in ipairs(at) do
       keep_state(id, state)
       -- R3: the job moves; R6: a job whose schedule is over stays as long as runs are under way.
       running = running + runs
-      if running <= 0 and is_ended(rest) then
+      if running <= 0 and is_ended(rest) and not has_waiting(id) then
         gone[#gone + 1] = id
       else
         changed[#changed + 1] = id

@@ -8,7 +8,9 @@ local f = fields(ARGV[1])
 local gone = call('ZRANGEBYSCORE', NODES, '-inf', '(' .. f[1], 'LIMIT', 0, f[2])
 each('ZREM', NODES, gone)
 each('HDEL', ANSWERS, gone)
-local fields = {}
-for i, node in ipairs(gone) do fields[2 * i - 1], fields[2 * i] = 'length ' .. node, 'renewals ' .. node end
-each('HDEL', META, fields)
+local kept = {}
+for _, node in ipairs(gone) do
+  for _, what in ipairs({'length ', 'renewals ', 'started ', 'about ', 'draining '}) do kept[#kept + 1] = what .. node end
+end
+each('HDEL', META, kept)
 return #gone

@@ -20,5 +20,5 @@ for _, document in ipairs(call('HVALS', CLAIMED)) do
 end
 call('ZREM', NODES, node)
 call('HDEL', ANSWERS, node)
-call('HDEL', META, 'length ' .. node, 'renewals ' .. node)
+call('HDEL', META, 'length ' .. node, 'renewals ' .. node, 'started ' .. node, 'about ' .. node, 'draining ' .. node)
 return 1

@@ -13,6 +13,7 @@ for i, id in ipairs(ids) do
   if not states[i] then
     call('HSET', STATES, id, make('0', under_way(id), f[3]))
     call('SADD', QUARANTINED, id)
+    call('ZADD', IDS, 0, id)
   end
 end
 return step[1]

@@ -25,12 +25,13 @@ for i, id in ipairs(ids) do
     if not (state == 'quarantined' and version ~= '-1') then show(hidden, id, specs[i], text) end
   else
     local count = under_way(id)
-    if running ~= count or (count == 0 and (due == 'held' or state == 'ended')) then
-      local changed, freed = counting(version, count, rest)
+    if running ~= count or (count == 0 and (due == 'held' or state == 'ended' and not has_waiting(id))) then
+      local changed, freed = counting(id, version, count, rest)
       if changed then call('HSET', STATES, id, changed) else forget(id) end
       if freed then due = freed end
     end
     if state ~= 'ended' then
+      call('ZADD', IDS, 0, id)
       call('SADD', EXECUTORS, executor)
       call(state == 'quarantined' and 'SADD' or 'SREM', QUARANTINED, id)
       local score = call('ZSCORE', TIMES .. executor, id)

@@ -19,7 +19,7 @@ local DAMAGED_RUN, NO_RUN = {}, {}
 local others = {[''] = false, [DAMAGED_RUN] = false, [NO_RUN] = true}
 local runs, ids, seen = {}, {}, {}
 local all = call('HGETALL', CLAIMED)
-counted = {}
+local keys = {}
 for i = 1, #all, 2 do
   local key, document = all[i], all[i + 1]
   local owner = owner_of(document) or DAMAGED_RUN
@@ -28,8 +28,7 @@ for i = 1, #all, 2 do
     call('HDEL', CLAIMED, key)
     owner = NO_RUN
   else
-    local of = match(key, '^[^%z]*')
-    counted[of] = (counted[of] or 0) + 1
+    keys[#keys + 1] = key
   end
   if others[owner] == nil then
     if owner == node then
@@ -44,13 +43,14 @@ for i = 1, #all, 2 do
     if not seen[id] then seen[id] = true; ids[#ids + 1] = id end
   end
 end
+count_all(keys)
 local states, specs, jobs = get(STATES, ids), get(JOBS, ids), {}
 for i, id in ipairs(ids) do
   local state = states[i]
   if state then
     local version, running, rest = parse(state)
-    if version ~= '-1' and running ~= counted[id] then
-      state = make(version, counted[id], rest)
+    if version ~= '-1' and running ~= under_way(id) then
+      state = make(version, under_way(id), rest)
       call('HSET', STATES, id, state)
     end
   end

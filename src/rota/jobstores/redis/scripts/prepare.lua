@@ -8,7 +8,7 @@ local kind = call('TYPE', META)['ok']
 if kind ~= 'none' and kind ~= 'hash' then return {'foreign', ''} end
 local version = call('HGET', META, 'schema')
 if not version then
-  if call('EXISTS', META, JOBS, STATES, EXECUTORS, CLAIMED, RUNS, BY_JOB, NODES, ANSWERS, QUARANTINED) > 0 then
+  if call('EXISTS', META, JOBS, STATES, EXECUTORS, CLAIMED, RUNS, BY_JOB, NODES, ANSWERS, QUARANTINED, IDS) > 0 then
     return {'foreign', ''}
   end
   if fields(ARGV[1])[1] == '' then return {'missing', ''} end

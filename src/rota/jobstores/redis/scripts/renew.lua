@@ -22,6 +22,7 @@ if identity ~= store or (not before and known > 0 and tonumber(now) <= tonumber(
   return {'?', identity, renewals and tostring(renewals) or ''}
 end
 call('ZADD', NODES, to, node)
+if not before then call('HSET', META, 'started ' .. node, now) end
 call('HSET', META, 'length ' .. node, string.format('%d', tonumber(to) - tonumber(now)))
 if is_none then call('HDEL', META, 'renewals ' .. node) end
 renewals = tostring(call('HINCRBY', META, 'renewals ' .. node, 1))

@@ -3,9 +3,11 @@
 -- KEYS[1]  the hash of the jobs
 -- ARGV[1]  id, the version that it must have (empty: any), spec (empty: it stays), rest, executor, due time
 -- ARGV[2]  the origin that wake-ups carry
+-- ARGV[3]  tag and id of each of its tags
 -- Returns  "gone", "changed", or the new version
 
 -- include _put
+-- include _tag
 
 local f = fields(ARGV[1])
 local id, expected, spec, rest, executor, due = unpack(f)
@@ -19,5 +21,6 @@ if expected ~= '' and expected ~= version then  -- R1
   return again and version or 'changed'
 end
 version = raised(version)
+if ARGV[3] then tag(fields(ARGV[3])) end
 put(id, spec, version, running, rest, executor, due, state)
 return version

@@ -5,7 +5,9 @@
 -- Returns  the name of each such key, and the name under which its value is kept
 
 local kinds = {[JOBS] = 'hash', [STATES] = 'hash', [EXECUTORS] = 'set', [QUARANTINED] = 'set', [CLAIMED] = 'hash', [RUNS] = 'hash',
-  [BY_JOB] = 'zset', [NODES] = 'zset', [ANSWERS] = 'hash', [DAMAGED] = 'hash', [META] = 'hash'}
+  [BY_JOB] = 'zset', [IDS] = 'zset', [TAGS] = 'zset', [HOURS] = 'zset', [PARTS] = 'hash', [CHANGES] = 'hash',
+  [DURATIONS] = 'hash', [WAITING] = 'zset', [WAITING_JOBS] = 'zset', [CANCELS] = 'hash', [ASKED] = 'hash',
+  [REQUESTS] = 'hash', [REPLIES] = 'hash', [STATUS .. 'waiting'] = 'zset', [NODES] = 'zset', [ANSWERS] = 'hash', [DAMAGED] = 'hash', [META] = 'hash'}
 for _, status in ipairs(STATUSES) do kinds[STATUS .. status] = 'zset' end
 for _, executor in ipairs(fields(ARGV[1])) do kinds[TIMES .. executor] = 'zset' end
 if call('TYPE', EXECUTORS)['ok'] == 'set' then

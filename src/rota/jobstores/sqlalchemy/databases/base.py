@@ -63,6 +63,7 @@ class Database:
     :cvar locks_rows: whether a transaction locks the rows that it writes, and not all of the database
     :cvar transactional_ddl: whether tables are created all or not at all
     :cvar keeps_any_type: whether a column keeps values of other types than its own
+    :cvar partial_indexes: whether an index can leave out the rows that a condition is not true of, and the rest costs them nothing
     :cvar clock: selects the server's time as an instant; None if the database has no clock of its own
     :cvar notify: sends ``:payload`` to all listeners of the channel ``:channel`` after the commit; None without push
     :ivar can_listen: whether connections of the driver can wait for notifications
@@ -79,6 +80,7 @@ class Database:
     locks_rows = True
     transactional_ddl = True
     keeps_any_type = False
+    partial_indexes = False
     clock: TextClause | None = None
     notify: TextClause | None = None
     can_listen = False
@@ -239,6 +241,18 @@ class Database:
     def exact_text(self, length: int | None) -> str | None:
         """Return the declaration of a column whose texts are compared byte by byte; None: SQLAlchemy's."""
         return None
+
+    def only_where(self, condition: str) -> dict[str, Any]:
+        """Return the options of an index over the rows of which a condition is true; over all rows where there is no such thing."""
+        return {}
+
+    def beginning_of(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return what an index has of a column of long texts."""
+        return column
+
+    def exact(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return a column of long texts as it is compared character by character, by their code points."""
+        return column
 
     def widened(self, declared: str, name: str, type_name: str) -> str:
         """Return the end of the ALTER TABLE statement that makes a column one of 64 bits.

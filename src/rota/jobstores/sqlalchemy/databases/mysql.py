@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from sqlalchemy import Connection, Dialect, Engine
+    from sqlalchemy import ColumnElement, Connection, Dialect, Engine
     from sqlalchemy.engine import URL
 
     from .statements import Template
@@ -177,6 +177,10 @@ class MySQL(Database):
     def exact_text(self, length: int | None) -> str | None:
         """Return the declaration of a column whose texts are compared byte by byte."""
         return f"VARCHAR({length}) CHARACTER SET utf8mb4 COLLATE {self._exact_collation}"
+
+    def exact(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return a column of long texts as it is compared by code points, blanks at the end included."""
+        return column.collate(self._exact_collation)
 
     def widened(self, declared: str, name: str, type_name: str) -> str:
         """Return the end of the ALTER TABLE statement that makes a column one of 64 bits."""

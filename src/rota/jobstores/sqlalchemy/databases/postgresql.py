@@ -9,7 +9,20 @@ from contextlib import contextmanager
 from functools import partial
 from operator import itemgetter
 
-from sqlalchemy import ARRAY, BigInteger, Integer, Text, bindparam, cast, column, event, func, select, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Integer,
+    Text,
+    bindparam,
+    cast,
+    column,
+    event,
+    func,
+    literal_column,
+    select,
+    text,
+)
 
 from ..direct import is_watched, translated
 from .base import CONNECT_TIMEOUT, Database, atomic
@@ -44,6 +57,7 @@ class PostgreSQL(Database):
     # Each row is soon written once more, and finds room on its page: that saves a sixth of the time of due jobs.
     table_options = {"postgresql_with": {"fillfactor": 50}}
     clock = text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)")
+    partial_indexes = True
     notify = text("SELECT pg_notify(:channel, :payload)")
 
     def __init__(self, dialect: Dialect) -> None:
@@ -197,9 +211,21 @@ class PostgreSQL(Database):
 
     # -- tables --------------------------------------------------------------------------------------------------
 
+    def only_where(self, condition: str) -> dict[str, Any]:
+        """Return the options of an index over the rows of which a condition is true."""
+        return {"postgresql_where": text(condition)}
+
+    def beginning_of(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return what an index has of a column of long texts: an entry may not be longer than a third of a page."""
+        return func.substr(column, literal_column("1"), literal_column("100"))
+
     def exact_text(self, length: int | None) -> str | None:
         """Return the declaration of a column whose texts are compared byte by byte."""
         return f'VARCHAR({length}) COLLATE "C"'
+
+    def exact(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return a column of long texts as it is compared by code points."""
+        return column.collate("C")
 
     # -- wake-ups ------------------------------------------------------------------------------------------------
 

@@ -56,6 +56,7 @@ class SQLite(Database):
     gate = GATE
     locks_rows = False
     keeps_any_type = True
+    partial_indexes = True
 
     def __init__(self, dialect: Dialect) -> None:
         super().__init__(dialect)
@@ -205,6 +206,10 @@ class SQLite(Database):
         )
 
     # -- tables --------------------------------------------------------------------------------------------------
+
+    def only_where(self, condition: str) -> dict[str, Any]:
+        """Return the options of an index over the rows of which a condition is true."""
+        return {"sqlite_where": text(condition)}
 
     def is_no_text(self, column: Any) -> ColumnElement[bool]:
         """Return the condition that a column has something else than a text."""

@@ -1,0 +1,195 @@
+"""Runs that wait in the Redis store: opened, given back, taken and cancelled; from runs to fields of scripts and back.
+
+What may start is decided in ``rota.core.waiting``; the steps, which are atomic, are in ``scripts/``: open.lua, give_back.lua,
+waiting.lua, start.lua, cancel.lua.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+
+from ...core.extras import extra_of, keeps_place
+from ...core.states import CLAIMED, WAITING
+from ...core.waiting import KEY_HOLDS, Taking, cancelled, given_back, opened
+from ...errors import DeserializationError, StoreConflictError
+from ...texts import storable
+from .forms import fence_of, is_id, lost_run, padded, quoted, record_of, run_of_text, time_of_score
+from .runs import TRIES, token
+from .server import texts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from ...codec.jobs import JobFormat
+    from ...core.run import Run
+    from ...job.handle import Job
+
+    #: document, class and time of a waiting run as they were found
+    Found = tuple[str, str, str]
+
+#: Of how many jobs waiting runs are read with one step, and how many of each; how many steps one call does at most.
+JOBS_AT_ONCE = 100
+RUNS_OF_EACH = 20
+STEPS = 50
+
+
+class Waiting:
+    """Reads and writes the waiting runs of one store.
+
+    :param run: carries out a script with some fields
+    :param jobs_of: makes jobs of an answer
+    :param format: how the arguments of a run are written, and whether it is trusted
+    """
+
+    def __init__(
+        self, run: Callable[..., Any], jobs_of: Callable[[str], list[Job]], format: JobFormat
+    ) -> None:
+        self._run = run
+        self._jobs_of = jobs_of
+        self._format = format
+
+    # -- opening and giving back ---------------------------------------------------------------------------------
+
+    def open(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Make runs wait that are asked for; return those that do, and those that were found by their keys."""
+        fields = [str(now), str(KEY_HOLDS)]
+        asked = [run for run in runs if is_id(run.job_id)]
+        for run in asked:
+            extra = extra_of(run)
+            opened(run, now if extra.not_before is None else extra.not_before)
+            self._format.extra_text(run)
+            self._format.sign(run)
+            head = f'{{"status":"{WAITING}","attempt":{run.attempt}'
+            key = storable(extra.key) or ""
+            fields += (run.job_id, padded(run.nominal), key, str(run.attempt), record_of(run)[len(head) :])
+        if not asked:
+            return []
+        answer = texts(self._run("open", *fields))
+        found = zip(asked, answer[::2], answer[1::2], strict=True)
+        return [run_of_text(run.job_id, nominal, document) for run, nominal, document in found if nominal]
+
+    def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Make claimed runs wait; return those that were refused (R5)."""
+        fields: list[str] = []
+        for run in runs:
+            twin = copy(run)
+            given_back(twin, extra_of(twin).not_before or now)
+            self._format.extra_text(twin)
+            fields += (run.job_id, padded(run.nominal), fence_of(run), record_of(twin))
+        answer = self._run("give_back", *fields) if runs else ""
+        refused = []
+        for run, bit in zip(runs, answer, strict=True):
+            if bit == "1":
+                given_back(run, extra_of(run).not_before or now)
+            else:
+                refused.append(run)
+        return refused
+
+    # -- taking --------------------------------------------------------------------------------------------------
+
+    def take(self, node: str, now: int, room: Mapping[str, int] | None) -> list[Run]:
+        """Take waiting runs whose time has come, or end them; return those."""
+        taking = Taking(node, now, room)
+        changed: list[Run] = []
+        place = "", ""
+        for _ in range(STEPS):
+            if taking.full:
+                break
+            fields = node, str(now), *place, str(JOBS_AT_ONCE), str(RUNS_OF_EACH)
+            time, job_id, runs, jobs = texts(self._run("waiting", *fields))
+            changed += self._take_some(taking, runs, jobs, node, now)
+            place = time, job_id
+            if not job_id:
+                break
+        return changed
+
+    def _take_some(self, taking: Taking, runs: str, jobs: str, node: str, now: int) -> list[Run]:
+        """Take some runs, as they were found, with their jobs."""
+        parts = jobs.split("\0")
+        states = dict(zip(parts[:-1:3], parts[1::3], strict=False))
+        found = zip(parts[:-1:3], parts[2::3], parts[1::3], strict=False)
+        text = "".join(f"{id}\0{spec}\0{state}\0" for id, spec, state in found if spec and state)
+        by_id = {job.id: job for job in self._jobs_of(text)}
+        running = {job.id: job.running for job in by_id.values()}
+        of_job: dict[str, list[tuple[Run, Found, str]]] = {}
+        for run, as_found in self._found(runs):
+            job = by_id.get(run.job_id)
+            count = running.get(run.job_id, 0)
+            record = ""
+            if run.status != WAITING:  # it is damaged
+                run, record = lost_run(run.job_id, padded(run.nominal), as_found[0], now)
+            elif not taking.take(run, job, count, self._format.job_for, self._format.run_refusal):
+                continue
+            elif run.status == CLAIMED:
+                self._format.sign(run)  # for whoever takes it over
+                running[run.job_id] = count + (not keeps_place(run.extra))
+            of_job.setdefault(run.job_id, []).append((run, as_found, record or record_of(run)))
+        if not of_job:
+            return []
+        fields = [node, token(), str(now)]
+        for job_id, some in of_job.items():
+            fields += (job_id, states.get(job_id, ""), str(len(some)))
+            for run, as_found, record in some:
+                fields += (padded(run.nominal), *as_found, run.status, record)
+        answer = self._run("start", *fields)
+        changed: list[Run] = []
+        for some, bit in zip(of_job.values(), answer, strict=True):
+            for run, _, _ in some:
+                if bit == "1":
+                    changed.append(run)
+                elif run.status == CLAIMED and taking.left is not None:  # somebody else was faster
+                    taking.left[run.executor] += 1
+        return changed
+
+    def _found(self, text: str) -> list[tuple[Run, Found]]:
+        """Return the runs of an answer, earliest first; one that is damaged does not wait."""
+        parts = text.split("\0")
+        found: list[tuple[tuple[str, str, str], Run, Found]] = []
+        for id, nominal, document, kind, time in zip(*[iter(parts[:-1])] * 5, strict=True):
+            try:
+                run = run_of_text(id, nominal, document)
+                if run.status == WAITING and extra_of(run).not_before is None:
+                    extra_of(run).not_before = int(time)
+            except DeserializationError:
+                run, _ = lost_run(id, nominal, document, 0)
+            found.append(((time, id, nominal), run, (document, kind, time)))
+        found.sort(key=lambda each: each[0])
+        return [(run, as_found) for _, run, as_found in found]
+
+    def next(self) -> int | None:
+        """Return the earliest time at which a waiting run may start, None if none waits."""
+        found = self._run("next_waiting")
+        return time_of_score(found) if found else None
+
+    # -- cancelling ----------------------------------------------------------------------------------------------
+
+    def cancel(self, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+        """Cancel a run; return its record as it is now, None if there is none."""
+        said = storable(reason) or ""
+        for _ in range(TRIES):
+            answer = texts(self._run("get_run", job_id, padded(nominal))) if is_id(job_id) else []
+            if not answer:
+                return None
+            before, after = answer[0], ""
+            run = _run_or_lost(job_id, nominal, before, now)
+            if run.status == WAITING:
+                cancelled(run, said, now)
+                after = record_of(run)
+            document = self._run("cancel", job_id, padded(nominal), said, quoted(said), before, after)
+            if document is None:
+                return None
+            if document != "changed":
+                return _run_or_lost(job_id, nominal, document, now)
+        raise StoreConflictError(
+            f"The run of job {job_id!r} was changed by others {TRIES} times in a row; try again"
+        )
+
+
+def _run_or_lost(job_id: str, nominal: int, document: str, now: int) -> Run:
+    """Return the run of a document; of one that is damaged what becomes of it."""
+    try:
+        return run_of_text(job_id, padded(nominal), document)
+    except DeserializationError:
+        return lost_run(job_id, padded(nominal), document, now)[0]

@@ -1,0 +1,143 @@
+"""What somebody may ask of the SQL store beside the schedules: runs that wait, cancelling, orders to nodes.
+
+The methods of the port; what each does in its transaction is in ``waiting`` and ``orders``.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from ...core.waiting import Taking
+from ...errors import HeldRowsError
+from ..requests import TakesRequests
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+    from ...core.orders import Orders
+    from ...core.run import Run
+    from ..identity import Identity
+    from .jobs import Jobs
+    from .leases import Nodes
+    from .orders import NodeOrders
+    from .transactions import Transactions
+    from .waiting import Waiting
+    from .wakeups import Wakeups
+
+
+class AskedTables(TakesRequests):
+    """The tables of one store as somebody may ask something of them."""
+
+    _identity: Identity
+    _transactions: Transactions
+    _nodes: Nodes
+    _jobs: Jobs
+    _waiting: Waiting
+    _orders: NodeOrders
+    _wakeups: Wakeups
+    now: Callable[[], int]
+
+    # -- runs that wait ------------------------------------------------------------------------------------------
+
+    def open_runs(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Make runs wait that are asked for; see the port."""
+
+        def work(conn: Connection) -> list[Run]:
+            found = self._waiting.open(conn, runs, now)
+            times = [run.extra.not_before for run in found if not run.ended and hasattr(run, "extra")]
+            self._wakeups.tell_if_soon(conn, min((time for time in times if time is not None), default=None))
+            return found
+
+        if not runs:
+            return []
+        return self._transactions.write(work)
+
+    def give_back(self, runs: Sequence[Run], now: int) -> list[Run]:
+        """Make claimed runs wait, for any node; see the port."""
+        if not runs:
+            return []
+        refused = self._transactions.step(partial(self._waiting.give_back, runs=runs, now=now))
+        self._wakeups.wake()
+        return refused
+
+    def take_waiting(self, node: str, now: int, room: Mapping[str, int] | None = None) -> list[Run]:
+        """Take waiting runs whose time has come; see the port. Those of jobs that somebody else holds are left to the next time."""
+        first = self._transactions.read(self._waiting.next)
+        if first is None or first > now:
+            return []
+
+        def work(conn: Connection) -> list[Run]:
+            if not self._nodes.is_alive(conn, node, now, self._identity):
+                return []
+            return self._waiting.take(conn, Taking(node, now, room), now)
+
+        try:
+            return self._transactions.step(work)
+        except HeldRowsError:
+            return []
+
+    def next_waiting(self) -> int | None:
+        """Return the earliest time at which a waiting run may start, None if none waits."""
+        return self._transactions.read(self._waiting.next)
+
+    def cancel_run(self, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+        """Cancel a run; see the port. The other nodes are told, as one of them may have it."""
+
+        def work(conn: Connection) -> Run | None:
+            run = self._waiting.cancel(conn, job_id, nominal, reason, now)
+            if run is not None and not run.ended:
+                self._wakeups.tell(conn)
+            return run
+
+        run = self._transactions.write(work)
+        self._wakeups.wake()
+        return run
+
+    def _remove(self, conn: Connection, job_id: str) -> None:
+        if not self._jobs.remove(conn, job_id):
+            self._waiting.remove_job(conn, job_id, self.now())  # runs of it wait, or it is not there
+
+    def _remove_all(self, conn: Connection) -> None:
+        self._waiting.cancel_all(conn, self.now())
+        self._jobs.remove_all(conn)
+
+    # -- nodes ---------------------------------------------------------------------------------------------------
+
+    def orders(self, node: str, now: int) -> Orders:
+        """Return what others ask of a node."""
+        return self._transactions.read(partial(self._orders.of_node, node=node, now=now))
+
+    def drain(self, node: str, draining: bool, now: int) -> bool:
+        """Have a node claim nothing more, or claim again; return False if there is none."""
+
+        def work(conn: Connection) -> bool:
+            found = self._orders.drain(conn, node, draining, now)
+            self._wakeups.tell(conn)
+            return found
+
+        found = self._transactions.write(work)
+        self._wakeups.wake()
+        return found
+
+    def request(self, node: str, kind: str, now: int, subject: tuple[str, int] | None = None) -> str:
+        """Ask a node for something that only it knows; return the id of the request."""
+
+        def work(conn: Connection) -> str:
+            id = self._orders.request(conn, node, kind, now, subject)
+            self._wakeups.tell(conn)
+            return id
+
+        id = self._transactions.write(work)
+        self._wakeups.wake()
+        return id
+
+    def answer(self, id: str, text: str, now: int) -> None:
+        """Answer a request; one that is gone is forgotten."""
+        self._transactions.write(partial(self._orders.answer, id=id, text=text, now=now))
+
+    def answer_to(self, id: str, now: int) -> str | None:
+        """Return the answer to a request; None: there is none yet, or it is gone."""
+        return self._transactions.read(partial(self._orders.answer_to, id=id, now=now))

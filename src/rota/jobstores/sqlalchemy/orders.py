@@ -1,0 +1,105 @@
+"""What nodes are asked: to drain, to cancel runs, to answer.
+
+Each method is one step inside a transaction of the caller.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+
+from ...core.details import cut
+from ...core.orders import LONGEST_ANSWER, REQUESTS_KEPT, Orders, Request
+from ...core.states import CLAIMED
+from ...core.waiting import KEY_HOLDS
+from ...util import new_node_id
+from .forms import whole
+from .layout import SCHEMA_VERSION, VERSION_KEY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from .layout import Tables
+    from .waiting import Waiting
+
+
+class NodeOrders:
+    """Reads and writes what the nodes of one store are asked."""
+
+    def __init__(self, tables: Tables, waiting: Waiting) -> None:
+        self._tables = tables
+        self._waiting = waiting
+
+    def of_node(self, conn: Connection, node: str, now: int) -> Orders:
+        """Return what others ask of a node; see the port."""
+        nodes, runs, asked = self._tables.nodes.c, self._tables.runs.c, self._tables.requests.c
+        draining = conn.scalar(select(nodes.draining).where(nodes.id == node))
+        cancels = select(runs.job_id, runs.nominal, runs.cancel).where(
+            runs.status == CLAIMED, runs.owner == node, runs.cancel.is_not(None)
+        )
+        requests = select(asked.id, asked.kind, asked.job_id, asked.nominal).where(
+            asked.node == node, asked.answer.is_(None), asked.at > now - REQUESTS_KEPT
+        )
+        return Orders(
+            draining is not None,
+            [
+                (job_id, nominal, str(reason))
+                for job_id, nominal, reason in conn.execute(cancels)
+                if type(job_id) is str and type(nominal) is int
+            ],
+            [
+                Request(str(id), str(kind), None if job_id is None else (job_id, nominal))
+                for id, kind, job_id, nominal in conn.execute(requests)
+            ],
+            self._waiting.next(conn),
+            self._is_outdated(conn),
+        )
+
+    def _is_outdated(self, conn: Connection) -> bool:
+        """Whether the tables have a newer version than this code knows."""
+        meta = self._tables.meta.c
+        found = conn.scalar(select(meta.value).where(meta.key == VERSION_KEY))
+        return type(found) is str and found.isdecimal() and int(found) > SCHEMA_VERSION
+
+    def drain(self, conn: Connection, node: str, draining: bool, now: int) -> bool:
+        """Have a node claim nothing more, or claim again; return False if there is none."""
+        nodes = self._tables.nodes
+        change = nodes.update().where(nodes.c.id == node).values(draining=now if draining else None)
+        return bool(conn.execute(change).rowcount)
+
+    def request(
+        self, conn: Connection, node: str, kind: str, now: int, subject: tuple[str, int] | None
+    ) -> str:
+        """Keep a request; return its id."""
+        id: str = new_node_id()
+        job_id, nominal = (None, None) if subject is None else subject
+        values = {"id": id, "node": node, "kind": kind, "job_id": job_id, "nominal": nominal, "at": now}
+        conn.execute(self._tables.requests.insert().values(values))
+        return id
+
+    def answer(self, conn: Connection, id: str, text: str, now: int) -> None:
+        """Keep an answer, unless the request is gone."""
+        requests = self._tables.requests
+        change = requests.update().where(requests.c.id == id, requests.c.at > now - REQUESTS_KEPT)
+        conn.execute(change.values(answer=whole(cut(text, LONGEST_ANSWER))))
+
+    def answer_to(self, conn: Connection, id: str, now: int) -> str | None:
+        """Return an answer; None: there is none yet, or the request is gone."""
+        requests = self._tables.requests.c
+        found = select(requests.answer).where(requests.id == id, requests.at > now - REQUESTS_KEPT)
+        text = conn.scalar(found)
+        return None if text is None else str(text)
+
+    def has_old(self, conn: Connection, now: int) -> bool:
+        """Whether there is something to be forgotten."""
+        requests, keys = self._tables.requests.c, self._tables.keys.c
+        asked, used = conn.scalar(select(func.min(requests.at))), conn.scalar(select(func.min(keys.at)))
+        return (asked is not None and asked <= now - REQUESTS_KEPT) or (
+            used is not None and used <= now - KEY_HOLDS
+        )
+
+    def forget(self, conn: Connection, now: int) -> None:
+        """Delete requests that are gone, and keys of runs that do not hold any more."""
+        requests, keys = self._tables.requests, self._tables.keys
+        conn.execute(requests.delete().where(requests.c.at <= now - REQUESTS_KEPT))
+        conn.execute(keys.delete().where(keys.c.at <= now - KEY_HOLDS))

@@ -1,0 +1,388 @@
+"""Searching the records: those that match among the next ones after a key, led by the key of the table or an index.
+
+Each method is one step inside a transaction of the caller. It reads bounded ranges of keys, and never passes rows over by number.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from heapq import merge
+from math import ceil
+
+from sqlalchemy import bindparam, func, not_, select, union_all
+
+from ...codec.damaged import EARLIEST, LATEST, text_instead
+from ...core.extras import ORIGINS, SCHEDULE
+from ...core.queries import Part, key_of_run
+from ...core.states import CLAIMED, END_STATES, MANUAL, MISSED, SKIPPED, SUCCEEDED, WAITING
+from .forms import run_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+    from typing import Any
+
+    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import Select as SqlSelect
+
+    from ...core.queries import RunQuery
+    from ...core.run import Run
+    from .forms import Row
+    from .history import History
+    from .layout import Tables
+
+    Select = SqlSelect[*tuple[Any, ...]]
+
+_ALL = (CLAIMED, WAITING, *END_STATES)
+#: The statuses of runs that may have an error.
+_WITH_ERRORS = tuple(status for status in _ALL if status not in (SUCCEEDED, MISSED, SKIPPED))
+#: The columns that are looked at to see whether a record is wanted; the whole row is read only then.
+_LOOKED_AT = ("job_id", "nominal", "status", "reason", "owner", "executor", "error_type", "origin")
+#: How many branches one statement has, at most: ids of jobs, or types of errors.
+BRANCHES = 50
+#: How many keys one statement reads whole rows of: at most the square of that is looked up.
+KEYS = 30
+_SIZES = (1, 5, BRANCHES)
+
+
+class RunSearch:
+    """Searches the records of one store."""
+
+    def __init__(self, tables: Tables, history: History) -> None:
+        self._database = tables.database
+        self._runs = tables.runs
+        self._history = history
+        self._statements: dict[tuple[Any, ...], Any] = {}
+
+    # -- searching -----------------------------------------------------------------------------------------------
+
+    def part(self, conn: Connection, query: RunQuery, after: tuple[Any, ...] | None, count: int) -> Part[Run]:
+        """Return those that match among the next ``count`` records after a key; see the port."""
+        whole = is_led(query)
+        names = () if whole else (*_LOOKED_AT, "error") if query.text else _LOOKED_AT
+        walk = self._of_jobs if query.job_ids is not None else self._of_branches
+        rows, more = walk(conn, query, names, after, count)
+        last = _key(rows[-1]) if more and rows else None
+        sound = [row for row in rows if type(row.job_id) is str and type(row.nominal) is int]
+        if whole:
+            runs = [run_of(row) for row in sound]
+        else:
+            fitting = [row for row in map(_Looked, sound) if query.matches(row)]  # type: ignore[arg-type]
+            runs = self._whole(conn, [(row.job_id, row.nominal) for row in fitting])
+        self._history.label(conn, runs)
+        return Part(runs, last, len(rows))
+
+    def count(self, conn: Connection, query: RunQuery, most: int) -> int:
+        """Return how many records a query wants that the index alone tells, counted up to ``most``."""
+        runs, (first, end) = self._runs.c, _bounds(query)
+        conditions = (runs.nominal >= first, runs.nominal < end)
+        if query.job_ids is not None:
+            counted = select(runs.nominal).where(runs.job_id.in_(sorted(query.job_ids)), *conditions)
+        else:
+            newest = select(runs.nominal).where(*conditions).order_by(runs.nominal.desc()).limit(most)
+            parts = [newest.where(runs.status == status).subquery() for status in _statuses(query)]
+            if not parts:
+                return 0
+            counted = select(union_all(*map(select, parts)).subquery())
+        some = counted.limit(most).subquery()
+        return conn.scalar(select(func.count()).select_from(some)) or 0
+
+    def one(self, conn: Connection, job_id: str, nominal: int) -> Run | None:
+        """Return the record of a key, None if there is none."""
+        found = self._whole(conn, [(job_id, nominal)])
+        self._history.label(conn, found)
+        return found[0] if found else None
+
+    def last(
+        self, conn: Connection, ids: Collection[str], n: int, statuses: Collection[str] | None
+    ) -> dict[str, list[Run]]:
+        """Return the newest ``n`` records of some jobs, newest first; see the port."""
+        key = "last", statuses is not None
+        values: dict[str, Any] = {"n": n}
+        if statuses is not None:
+            values["statuses"] = list(statuses)
+        found: list[Run] = []
+        for some, size in _portions(sorted(set(ids))):
+            statement = self._cached((*key, size), partial(self._last, size, statuses is not None))
+            found += map(run_of, conn.execute(statement, {**values, **_named("job", some)}))
+        self._history.label(conn, found)
+        by_job: dict[str, list[Run]] = {}
+        for run in sorted(found, key=key_of_run):
+            by_job.setdefault(run.job_id, []).append(run)
+        return by_job
+
+    def _last(self, size: int, by_status: bool) -> Select:
+        runs = self._runs.c
+        newest = select(self._runs).order_by(runs.nominal.desc()).limit(bindparam("n"))
+        if by_status:
+            newest = newest.where(runs.status.in_(bindparam("statuses", expanding=True)))
+        return _united(newest.where(runs.job_id == bindparam(f"job{number}")) for number in range(size))
+
+    def _whole(self, conn: Connection, keys: Sequence[tuple[str, int]]) -> list[Run]:
+        """Return the records of some keys, in their order; those that are gone are left out."""
+        runs = self._runs.c
+        statement = self._cached(
+            ("whole",),
+            lambda: select(self._runs).where(
+                runs.job_id.in_(bindparam("ids", expanding=True)),
+                runs.nominal.in_(bindparam("times", expanding=True)),
+            ),
+        )
+        found: dict[tuple[str, int], Run] = {}
+        for start in range(0, len(keys), KEYS):
+            some = keys[start : start + KEYS]
+            values = {"ids": list({id for id, _ in some}), "times": list({nominal for _, nominal in some})}
+            for row in conn.execute(statement, values):
+                found[row.job_id, row.nominal] = run_of(row)
+        return [found[key] for key in keys if key in found]
+
+    # -- by status or error ----------------------------------------------------------------------------------------
+
+    def _of_branches(
+        self,
+        conn: Connection,
+        query: RunQuery,
+        names: tuple[str, ...],
+        after: tuple[Any, ...] | None,
+        count: int,
+    ) -> tuple[list[Row], bool]:
+        """Return the next records by statuses or types of errors, in order, and whether there are more."""
+        first, end = _bounds(query)
+        errors = query.error_types
+        if errors is not None and self._database.partial_indexes and len(errors) <= BRANCHES:
+            branches, values = "error", _named("branch", [type[:100] for type in sorted(errors)])
+        else:
+            branches, values = "status", _named("branch", _statuses(query))
+        if not values or first >= end:
+            return [], False
+
+        def same(nominal: int, id: str, limit: int) -> list[Row]:
+            statement = self._cached(
+                ("same", branches, len(values), names), partial(self._same, branches, len(values), names)
+            )
+            return list(conn.execute(statement, {**values, "nominal": nominal, "id": id, "n": limit}))
+
+        def older(before: int, limit: int) -> list[Row]:
+            statement = self._cached(
+                ("older", branches, len(values), names), partial(self._older, branches, len(values), names)
+            )
+            return list(conn.execute(statement, {**values, "before": before, "first": first, "n": limit}))
+
+        rows: list[Row] = []
+        wanted, before = count + 1, end
+        if after is not None:
+            before = min(-after[0], end)
+            rows = same(before, after[1], wanted)
+        if len(rows) < wanted:
+            rows += _in_order(older, same, before, wanted - len(rows))
+        return rows[:count], len(rows) > count
+
+    def _branch(self, branches: str, number: int) -> tuple[ColumnElement[bool], ...]:
+        runs = self._runs.c
+        value: ColumnElement[Any] = bindparam(f"branch{number}")
+        if branches == "status":
+            return (runs.status == value,)
+        return runs.error_type.is_not(None), self._database.beginning_of(runs.error_type) == value
+
+    def _same(self, branches: str, size: int, names: tuple[str, ...]) -> Select:
+        runs = self._runs.c
+        next_ones = (
+            self._columns(names)
+            .where(runs.nominal == bindparam("nominal"), runs.job_id > bindparam("id"))
+            .order_by(runs.job_id)
+            .limit(bindparam("n"))
+        )
+        found = union_all(
+            *(
+                select(next_ones.where(*self._branch(branches, number)).subquery(f"part{number}"))
+                for number in range(size)
+            )
+        ).subquery()
+        return select(found).order_by(found.c.job_id).limit(bindparam("n"))
+
+    def _older(self, branches: str, size: int, names: tuple[str, ...]) -> Select:
+        runs = self._runs.c
+        newest = (
+            self._columns(names)
+            .where(runs.nominal < bindparam("before"), runs.nominal >= bindparam("first"))
+            .order_by(runs.nominal.desc())
+            .limit(bindparam("n"))
+        )
+        found = union_all(
+            *(
+                select(newest.where(*self._branch(branches, number)).subquery(f"part{number}"))
+                for number in range(size)
+            )
+        ).subquery()
+        return select(found).order_by(found.c.nominal.desc()).limit(bindparam("n"))
+
+    # -- by job ----------------------------------------------------------------------------------------------------
+
+    def _of_jobs(
+        self,
+        conn: Connection,
+        query: RunQuery,
+        names: tuple[str, ...],
+        after: tuple[Any, ...] | None,
+        count: int,
+    ) -> tuple[list[Row], bool]:
+        """Return the next records of some jobs, in order, and whether there are more."""
+        first, end = _bounds(query)
+        ids = sorted(query.job_ids or ())
+        if not ids or first >= end:
+            return [], False
+        # Of many jobs, together twice as many as are wanted. What may come after the last of one of them is left to the next part.
+        most = count + 1 if len(ids) <= 5 else min(count + 1, max(ceil(count / len(ids)) * 2, 8))
+        found: list[list[Row]] = []
+        for some, size in _portions(ids):
+            statement = self._cached(("jobs", size, names), partial(self._newest_of_jobs, size, names))
+            before = [_end_for(id, after, end) for id in some]
+            values = {**_named("job", some), **_named("before", before, end), "first": first, "n": most}
+            by_job: dict[str, list[Row]] = {}
+            for row in conn.execute(statement, values):
+                by_job.setdefault(row.job_id, []).append(row)
+            found += [sorted(rows, key=_key) for rows in by_job.values()]
+        rows = list(merge(*found, key=_key))
+        edges = [_key(rows[-1]) for rows in found if len(rows) == most]
+        more = bool(edges)
+        if edges:
+            edge = min(edges)
+            rows = [row for row in rows if _key(row) <= edge]
+        return rows[:count], more or len(rows) > count
+
+    def _newest_of_jobs(self, size: int, names: tuple[str, ...]) -> Select:
+        runs = self._runs.c
+        newest = (
+            self._columns(names)
+            .where(runs.nominal >= bindparam("first"))
+            .order_by(runs.nominal.desc())
+            .limit(bindparam("n"))
+        )
+        return _united(
+            newest.where(
+                runs.job_id == bindparam(f"job{number}"), runs.nominal < bindparam(f"before{number}")
+            )
+            for number in range(size)
+        )
+
+    # -- statements ------------------------------------------------------------------------------------------------
+
+    def _columns(self, names: tuple[str, ...]) -> Select:
+        found = select(*(self._runs.c[name] for name in names)) if names else select(self._runs)
+        if self._database.keeps_any_type:
+            found = found.where(not_(self._database.is_no_text(self._runs.c.job_id)))
+        return found
+
+    def _cached(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """Return a statement that is made once: to put fifty branches together takes longer than to carry them out."""
+        statement = self._statements.get(key)
+        if statement is None:
+            statement = self._statements[key] = make()
+        return statement
+
+
+class _Looked:
+    """A record as far as it is looked at, mended: what a query asks about it."""
+
+    __slots__ = (
+        "error",
+        "error_type",
+        "executor",
+        "job_id",
+        "nominal",
+        "origin",
+        "owner",
+        "reason",
+        "status",
+    )
+
+    def __init__(self, row: Row) -> None:
+        self.job_id, self.nominal, self.status = row.job_id, row.nominal, row.status
+        self.owner, self.executor = row.owner, row.executor
+        self.reason, self.error_type = _text(row.reason), _text(row.error_type)
+        self.error = _text(getattr(row, "error", None))
+        self.origin = row.origin if row.origin in ORIGINS else SCHEDULE
+        if row.origin is None and self.reason == MANUAL:  # in layouts before
+            self.origin, self.reason = MANUAL, None
+
+
+def is_led(query: RunQuery) -> bool:
+    """Whether an index alone leads to the records that a query wants, so that each that is looked at is wanted."""
+    others = (
+        query.reasons,
+        query.origins,
+        query.nodes,
+        query.executors,
+        query.error_types,
+        query.text,
+    )
+    return all(other is None for other in others) and (query.job_ids is None or query.statuses is None)
+
+
+def _statuses(query: RunQuery) -> list[str]:
+    """Return the statuses that wanted records can have."""
+    wanted = _ALL if query.error_types is None else _WITH_ERRORS
+    return [status for status in wanted if query.statuses is None or status in query.statuses]
+
+
+def _bounds(query: RunQuery) -> tuple[int, int]:
+    """Return the first nominal time, and the end of the times; damaged ones are outside."""
+    first, end = query.first, query.end
+    return (
+        EARLIEST if first is None else max(first, EARLIEST),
+        LATEST + 1 if end is None else min(end, LATEST + 1),
+    )
+
+
+def _in_order(
+    older: Callable[[int, int], list[Row]],
+    same: Callable[[int, str, int], list[Row]],
+    before: int,
+    wanted: int,
+) -> list[Row]:
+    """Return the newest records before a time, those of one time by the ids of their jobs.
+
+    No index has the times from the newest and the ids from the least, so which records of the last time are among those that an
+    index leads to is anybody's guess: they are read by their ids.
+    """
+    rows = older(before, wanted)
+    if len(rows) == wanted:
+        edge = rows[-1].nominal
+        rows = [row for row in rows if row.nominal != edge]
+        return [*sorted(rows, key=_key), *same(edge, "", wanted - len(rows))]
+    return sorted(rows, key=_key)
+
+
+def _end_for(id: str, after: tuple[Any, ...] | None, end: int) -> int:
+    """Return before which nominal time the records of a job come after a key."""
+    if after is None:
+        return end
+    nominal: int = -after[0]
+    job_id: str = after[1]
+    return min(end, nominal + 1 if id > job_id else nominal)
+
+
+def _key(row: Row) -> tuple[int, str]:
+    return -int(row.nominal), row.job_id
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or type(value) is str else text_instead(value)
+
+
+def _portions(ids: Sequence[str]) -> Iterable[tuple[Sequence[str], int]]:
+    """Return ids in portions, each with the size of the statement for it."""
+    for start in range(0, len(ids), BRANCHES):
+        some = ids[start : start + BRANCHES]
+        yield some, next(size for size in _SIZES if size >= len(some))
+
+
+def _named(name: str, values: Sequence[Any], rest: Any = "") -> dict[str, Any]:
+    """Return parameters with numbers; a statement with more of them gets ``rest`` for the others, which no row has."""
+    size = next((size for size in _SIZES if size >= len(values)), len(values)) if name != "branch" else 0
+    padded = [*values, *[rest] * (size - len(values))]
+    return {f"{name}{number}": value for number, value in enumerate(padded)}
+
+
+def _united(parts: Iterable[Select]) -> Select:
+    return select(union_all(*(select(part.subquery()) for part in parts)).subquery())

@@ -1,0 +1,300 @@
+"""Runs that wait for a time of their own: opened, taken, given back and cancelled.
+
+Each method is one step inside a transaction of the caller, which locks the rows of the jobs first, as every other step does. What
+starts and what does not is decided in ``rota.core.waiting``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from operator import attrgetter
+
+from sqlalchemy import and_, bindparam, func, or_, select
+
+from ...core.extras import extra_of, keeps_place
+from ...core.states import CLAIMED, ENDED, WAITING
+from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, opened
+from ...errors import JobLookupError
+from .databases.base import BATCH
+from .forms import EXTRA, RECORD, extra_of_run, row_of, run_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from sqlalchemy import Connection
+
+    from ...codec.jobs import JobFormat
+    from ...core.run import Run
+    from ...job.handle import Job
+    from .forms import Row
+    from .jobs import Jobs
+    from .layout import Tables
+    from .runs import Runs
+
+#: How many waiting runs are read at once, and how often at most.
+PORTION = 200
+PORTIONS = 20
+#: A key that comes before all others.
+_FIRST: tuple[int, str, int] = (-(2**62), "", 0)
+
+
+class Waiting:
+    """Reads and writes the waiting runs of one store.
+
+    :param job_of: returns the job of a row
+    """
+
+    def __init__(
+        self, tables: Tables, jobs: Jobs, runs: Runs, format: JobFormat, job_of: Callable[[Row], Job]
+    ) -> None:
+        self._tables = tables
+        self._table = tables.runs
+        self._jobs = jobs
+        self._runs = runs
+        self._format = format
+        self._job_of = job_of
+        c = self._table.c
+        # The index of the times leads to them, which are in order then, and not that of the statuses.
+        self._is_waiting = and_(c.not_before.is_not(None), func.coalesce(c.status, "") == WAITING)
+        #: R5: what gives back or ends a run shows its fence
+        fence = (
+            c.job_id == bindparam("b_job"),
+            c.nominal == bindparam("b_nominal"),
+            c.attempt == bindparam("b_attempt"),
+        )
+        written: dict[str, Any] = {name: bindparam(name) for name in (*RECORD[2:], *EXTRA)}
+        change = self._table.update().where(*fence).values(written)
+        self._from_waiting = change.where(c.status == WAITING)
+        self._from_claimed = change.where(c.status == CLAIMED, c.owner == bindparam("b_owner"))
+        self._again = change.where(c.status == bindparam("b_status"))
+
+    # -- opening -------------------------------------------------------------------------------------------------
+
+    def open(self, conn: Connection, runs: Sequence[Run], now: int) -> list[Run]:
+        """Make runs wait that are asked for; see the port."""
+        known = {row.id for row in self._locked(conn, {run.job_id for run in runs})}
+        found: list[Run] = []
+        for run in runs:
+            if run.job_id not in known:
+                continue
+            extra = extra_of(run)
+            waiting = self._of_key(conn, run.job_id, extra.key, now) or self._opened(conn, run, now)
+            if waiting is not None:
+                found.append(waiting)
+        return found
+
+    def _opened(self, conn: Connection, run: Run, now: int) -> Run | None:
+        """Return a run that waits from now on, None if its time has a record that has not ended (R4)."""
+        extra = extra_of(run)
+        record = self._record(conn, run.job_id, run.nominal)
+        not_before = now if extra.not_before is None else extra.not_before
+        if record is None:
+            opened(run, not_before)
+            self._format.extra_text(run)  # the arguments are texts from now on
+            self._format.sign(run)
+            self._runs.insert(conn, [run])
+        elif not record.ended:
+            return None
+        else:
+            status, record.extra, run = record.status, extra, record
+            opened(run, not_before)
+            self._format.extra_text(run)
+            self._format.sign(run)
+            self._write(conn, self._again, run, run.attempt, b_status=status)
+        if extra.key is not None:
+            keys = self._tables.keys
+            conn.execute(keys.delete().where(keys.c.job_id == run.job_id, keys.c.key == extra.key))
+            conn.execute(keys.insert().values(job_id=run.job_id, key=extra.key, nominal=run.nominal, at=now))
+        return run
+
+    def _of_key(self, conn: Connection, job_id: str, key: str | None, now: int) -> Run | None:
+        """Return the run that was asked for with a key, None if there is none, or the key does not hold any more."""
+        if key is None:
+            return None
+        keys = self._tables.keys.c
+        row = conn.execute(
+            select(keys.nominal, keys.at).where(keys.job_id == job_id, keys.key == key)
+        ).first()
+        if row is None or type(row.at) is not int or now - row.at >= KEY_HOLDS:
+            return None
+        return self._record(conn, job_id, row.nominal)
+
+    # -- taking --------------------------------------------------------------------------------------------------
+
+    def next(self, conn: Connection) -> int | None:
+        """Return the earliest time at which a waiting run may start."""
+        not_before = self._table.c.not_before
+        found = conn.scalar(select(not_before).where(self._is_waiting).order_by(not_before).limit(1))
+        return found if type(found) is int else None
+
+    def take(self, conn: Connection, taking: Taking, now: int) -> list[Run]:
+        """Take waiting runs whose time has come, earliest first, as is decided; return those that were taken or have ended."""
+        changed: list[Run] = []
+        after = _FIRST
+        for _ in range(PORTIONS):
+            rows = self._due(conn, after, now, taking.busy)
+            changed += self._take_some(conn, rows, taking)
+            if len(rows) < PORTION or taking.full:
+                break
+            after = (rows[-1].not_before, rows[-1].job_id, rows[-1].nominal)
+        return changed
+
+    def _due(self, conn: Connection, after: tuple[int, str, int], now: int, busy: set[str]) -> Sequence[Row]:
+        c = self._table.c
+        not_before, job_id, nominal = after
+        later = or_(
+            c.not_before > not_before,
+            and_(c.not_before == not_before, c.job_id > job_id),
+            and_(c.not_before == not_before, c.job_id == job_id, c.nominal > nominal),
+        )
+        due = select(self._table).where(self._is_waiting, c.not_before <= now, later)
+        if busy:
+            due = due.where(c.job_id.not_in(sorted(busy)[:BATCH]))
+        return conn.execute(due.order_by(c.not_before, c.job_id, c.nominal).limit(PORTION)).all()
+
+    def _take_some(self, conn: Connection, rows: Sequence[Row], taking: Taking) -> list[Run]:
+        ids = {row.job_id for row in rows if type(row.job_id) is str}
+        held = self._runs.held(conn, ids)
+        stored = {row.id: row for row in self._jobs.some(conn, ids - held)}
+        jobs = {id: self._job_of(row) for id, row in stored.items()}
+        running = Counter({id: job.running for id, job in jobs.items()})
+        changed: list[Run] = []
+        for run in map(run_of, rows):
+            job, attempt = jobs.get(run.job_id), run.attempt
+            if run.job_id in held or run.status != WAITING:
+                continue
+            keeps = keeps_place(extra_of(run))
+            if not taking.take(run, job, running[run.job_id], self._format.job_for, self._format.run_refusal):
+                continue
+            if run.status == CLAIMED and run.signature is not None:
+                self._format.sign(run)  # its executor may be another one by now
+            if not self._write(conn, self._from_waiting, run, attempt):
+                continue  # R4: somebody else was faster
+            changed.append(run)
+            if job is not None:
+                running[run.job_id] += (run.status == CLAIMED) - keeps
+        for id, job in jobs.items():
+            self._count(conn, id, running[id] - job.running)
+        self._drop_ended(conn, [id for id, job in jobs.items() if job.state == ENDED])
+        return changed
+
+    # -- giving back ---------------------------------------------------------------------------------------------
+
+    def give_back(self, conn: Connection, runs: Sequence[Run], now: int) -> list[Run]:
+        """Make claimed runs wait; return those that were refused (R5)."""
+        self._locked(conn, {run.job_id for run in runs})
+        refused: list[Run] = []
+        free: Counter[str] = Counter()
+        for run in runs:
+            owner, keeps = run.owner, keeps_place(extra_of(run))
+            if run.status == CLAIMED:
+                given_back(run, extra_of(run).not_before or now)
+            if self._write(conn, self._from_claimed, run, run.attempt, b_owner=owner):
+                if not keeps:
+                    free[run.job_id] += 1
+            elif not self._is_given_back(conn, run):
+                refused.append(run)
+        self._runs.release(conn, free, now)
+        return refused
+
+    def _is_given_back(self, conn: Connection, run: Run) -> bool:
+        """Whether the run waits as it was given back: the answer to the first try was lost."""
+        record = self._record(conn, run.job_id, run.nominal)
+        return (
+            record is not None
+            and (record.status, record.attempt) == (WAITING, run.attempt)
+            and extra_of(record).not_before == extra_of(run).not_before
+        )
+
+    # -- cancelling ----------------------------------------------------------------------------------------------
+
+    def cancel(self, conn: Connection, job_id: str, nominal: int, reason: str, now: int) -> Run | None:
+        """Cancel a run; return its record, None if there is none.
+
+        One that waits ends; of one that is under way the request is kept.
+        """
+        self._locked(conn, {job_id})
+        run = self._record(conn, job_id, nominal)
+        if run is None or run.ended:
+            return run
+        extra = extra_of(run)
+        if run.status == WAITING:
+            self._cancel(conn, run, reason, now)
+            self._drop_ended(conn, [job_id])
+        elif extra.cancel is None:
+            c = self._table.c
+            asked = self._table.update().where(
+                c.job_id == job_id, c.nominal == nominal, c.status == CLAIMED, c.cancel.is_(None)
+            )
+            conn.execute(asked.values(cancel=reason))
+            extra.cancel = reason
+        return run
+
+    def _cancel(self, conn: Connection, run: Run, reason: str, now: int) -> None:
+        keeps = keeps_place(extra_of(run))
+        cancelled(run, reason, now)
+        if self._write(conn, self._from_waiting, run, run.attempt) and keeps:
+            self._runs.release(conn, {run.job_id: 1}, now)
+
+    def remove_job(self, conn: Connection, job_id: str, now: int) -> None:
+        """Delete a job for which runs wait, and cancel these.
+
+        :raises JobLookupError: if there is no such job
+        """
+        rows = self._locked(conn, {job_id})
+        if not rows or (rows[0].state == ENDED and not self._of_job(conn, job_id)):
+            raise JobLookupError(job_id)
+        self._cancel_all(conn, self._of_job(conn, job_id), now)
+        jobs = self._tables.jobs
+        conn.execute(jobs.delete().where(jobs.c.id == job_id))
+
+    def cancel_all(self, conn: Connection, now: int) -> None:
+        """Cancel all waiting runs, as all jobs are about to be deleted."""
+        self._cancel_all(
+            conn, [run_of(row) for row in conn.execute(select(self._table).where(self._is_waiting))], now
+        )
+
+    def _of_job(self, conn: Connection, job_id: str) -> list[Run]:
+        found = select(self._table).where(self._table.c.job_id == job_id, self._is_waiting)
+        return [run_of(row) for row in conn.execute(found)]
+
+    def _cancel_all(self, conn: Connection, runs: Sequence[Run], now: int) -> None:
+        names = {row.id: row for row in self._jobs.some(conn, {run.job_id for run in runs})} if runs else {}
+        for run in sorted(runs, key=attrgetter("job_id", "nominal")):
+            row = names.get(run.job_id)
+            if row is not None:
+                run.name, run.func = row.name, row.func
+            cancelled(run, JOB_REMOVED, now)
+            self._write(conn, self._from_waiting, run, run.attempt)
+
+    # -- rows ----------------------------------------------------------------------------------------------------
+
+    def _locked(self, conn: Connection, ids: set[str]) -> Sequence[Any]:
+        """Lock the rows of jobs, and return their ids and states."""
+        jobs = self._tables.jobs.c
+        rows = select(jobs.id, jobs.state).where(jobs.id.in_(sorted(ids))).order_by(jobs.id)
+        return conn.execute(rows.with_for_update()).all()
+
+    def _record(self, conn: Connection, job_id: str, nominal: Any) -> Run | None:
+        c = self._table.c
+        row = conn.execute(select(self._table).where(c.job_id == job_id, c.nominal == nominal)).first()
+        return None if row is None else run_of(row)
+
+    def _write(self, conn: Connection, change: Any, run: Run, attempt: int, **more: Any) -> bool:
+        """Write a whole record in place of the one that has a fence; return False if there is none with that."""
+        values = dict(zip((*RECORD, *EXTRA), (*row_of(run), *extra_of_run(run, self._format)), strict=True))
+        del values["job_id"], values["nominal"]
+        fence = {"b_job": run.job_id, "b_nominal": run.nominal, "b_attempt": attempt}
+        return bool(conn.execute(change, {**values, **fence, **more}).rowcount)
+
+    def _count(self, conn: Connection, job_id: str, more: int) -> None:
+        jobs = self._tables.jobs
+        if more:
+            conn.execute(jobs.update().where(jobs.c.id == job_id).values(running=jobs.c.running + more))
+
+    def _drop_ended(self, conn: Connection, ids: Sequence[str]) -> None:
+        """Delete those of some jobs whose schedule is over and of which no run is left (R6)."""
+        if ids:
+            self._runs.sql.delete_ended.run(conn, [(id, 0) for id in sorted(ids)])

@@ -1,0 +1,427 @@
+"""Runs of a tree that wait for a time of their own: opened, given back, taken, cancelled. The job's document guards each step.
+
+What may start is decided elsewhere; it is found by the times at which it may.
+"""
+
+from __future__ import annotations
+
+import json
+from copy import copy
+
+from ...core.extras import extra_of, keeps_place
+from ...core.orphans import by_job
+from ...core.states import CLAIMED, LOST, WAITING
+from ...core.waiting import Taking, given_back, opened
+from ...errors import StoreConflictError
+from ...texts import storable
+from .damage import damaged_record, lost
+from .forms import (
+    REMOVED,
+    asked_in,
+    cancellation,
+    changes_of,
+    record_of,
+    run_in,
+    run_of_waiting,
+    told_no_more,
+    waits,
+)
+from .keys import (
+    START_TIMES,
+    active_key,
+    asked_key,
+    cancel_key,
+    ended_key,
+    number,
+    start_key,
+    start_of,
+    waiting_key,
+)
+from .port import KEEP, Change, Step, carry_out, tries
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ...codec.jobs import JobFormat
+    from ...core.run import Run
+    from ...job.handle import Job
+    from .forms import Doc
+    from .history import History
+    from .jobs import Jobs
+    from .port import Entry, Tree
+
+    #: tells whether other processes have to hear of a due time
+    IsSoon = Callable[[int | None], bool]
+
+#: How many waiting runs are looked at for those that may start: at first, and at most.
+LOOKED_AT = (200, 1_000, 5_000)
+#: How many changes each waiting run needs at most, and its job.
+EACH, JOB = 4, 5
+
+
+class Waiting:
+    """Reads and writes the waiting runs of one tree.
+
+    :param tree: the server
+    :param jobs: reads the documents of jobs
+    :param history: reads records
+    :param format: reads and writes the arguments of runs
+    """
+
+    def __init__(self, tree: Tree, jobs: Jobs, history: History, format: JobFormat) -> None:
+        self._tree = tree
+        self._jobs = jobs
+        self._history = history
+        self._format = format
+
+    # -- opening -------------------------------------------------------------------------------------------------
+
+    def open(self, runs: Sequence[Run], now: int, is_soon: IsSoon) -> list[Run]:
+        """Make runs wait that are asked for; see the port."""
+        for run in runs:
+            self._format.extra_text(run)
+            self._format.sign(run)
+        found: dict[int, Run] = {}
+        pending = list(runs)
+        for _ in tries():
+            before = len(pending) + 1
+            while pending and len(pending) < before:  # those of one job that do not fit into one step
+                before = len(pending)
+                pending = self._open(pending, now, is_soon, found)
+            if not pending:
+                return [found[id(run)] for run in runs if id(run) in found]
+        raise StoreConflictError(
+            f"{len(pending)} runs could not be opened: others changed their jobs each time"
+        )
+
+    def _open(self, runs: Sequence[Run], now: int, is_soon: IsSoon, found: dict[int, Run]) -> list[Run]:
+        """Open what can be opened in one round; return the other runs."""
+        docs = self._jobs.some(run.job_id for run in runs)
+        asked = self._tree.read([asked_key(run.job_id, extra_of(run).key or "") for run in runs])
+        known = {
+            id(run): (entry, nominal)
+            for run, entry in zip(runs, asked, strict=True)
+            if extra_of(run).key is not None and (nominal := asked_in(entry, now)) is not None
+        }
+        keys = dict(zip(map(id, runs), asked, strict=True))
+        repeated = [run for run in runs if id(run) in known]
+        records = self._records([(run.job_id, known[id(run)][1]) for run in repeated])
+        for run, (_, record) in zip(repeated, records, strict=True):
+            if record is not None:
+                found[id(run)] = record
+        new = [run for run in runs if id(run) not in found]
+        places = dict(
+            zip(map(id, new), self._records([(run.job_id, run.nominal) for run in new]), strict=True)
+        )
+        self._history.look_back([doc for doc in docs.values() if doc is not None])
+        later: list[Run] = []
+        steps = []
+        earliest: int | None = None
+        for job_id, group in by_job(new).items():
+            doc = docs[job_id]
+            if doc is None or doc.unreadable is not None or doc.state == REMOVED:
+                continue  # there is no job
+            free = [run for run in group if _is_free(*places[id(run)])]
+            some = _distinct(free)[: (self._tree.max_changes - JOB) // EACH]
+            later += [run for run in free if run not in some]
+            if some:
+                step = self._opening(doc, some, {id(run): places[id(run)] for run in some}, keys, now, found)
+                steps.append(step)
+                first = min(extra_of(run).not_before or now for run in some)
+                earliest = first if earliest is None else min(earliest, first)
+        refused = carry_out(steps, self._tree, is_soon(earliest))
+        return later + [run for step in refused for run in step.about]
+
+    def _opening(
+        self,
+        doc: Doc,
+        runs: Sequence[Run],
+        places: Mapping[int, tuple[Entry, Run | None]],
+        keys: Mapping[int, Entry],
+        now: int,
+        found: dict[int, Run],
+    ) -> Step:
+        """Return the step that makes runs of a job wait."""
+        new = doc.copy()
+        new.waiting += len(runs)
+        new.placed += (placed := sum(keeps_place(extra_of(run)) for run in runs))
+        new.running += placed
+        # R4: a decision looks back from now on.
+        new.recorded = max([doc.recorded or -(2**62), *(run.nominal for run in runs)])
+        changes = changes_of(doc, new)
+        written: list[tuple[Run, Run]] = []
+        for run in runs:
+            entry, record = places[id(run)]
+            extra = extra_of(run)
+            if record is None:
+                record = copy(run)
+            else:
+                record.extra, record.signature = extra, run.signature
+                changes.append(Change(ended_key(run.job_id, run.nominal), None, entry.rev))
+            not_before = now if extra.not_before is None else extra.not_before
+            opened(record, not_before)
+            changes += waits(record, not_before)
+            if extra.key is not None:
+                asked = json.dumps([run.nominal, now])
+                changes.append(Change(asked_key(run.job_id, extra.key), asked, keys[id(run)].rev))
+            written.append((run, record))
+        return Step(list(runs), changes, lambda: found.update({id(run): record for run, record in written}))
+
+    def _records(self, keys: Sequence[tuple[str, int]]) -> list[tuple[Entry, Run | None]]:
+        """Return for each nominal time the entry of its record, and the record, None if it is damaged or not there."""
+        places = [[place(*key) for key in keys] for place in (active_key, waiting_key, ended_key)]
+        entries = self._tree.read([place for some in places for place in some])
+        found = []
+        for number_, _ in enumerate(keys):
+            those = [entries[number_ + index * len(keys)] for index in range(len(places))]
+            entry = next((entry for entry in those if entry.value is not None), those[-1])
+            found.append((entry, run_in(entry)))
+        return found
+
+    # -- giving back ---------------------------------------------------------------------------------------------
+
+    def give_back(self, runs: Sequence[Run], now: int, is_soon: IsSoon) -> tuple[list[Run], bool]:
+        """Make claimed runs wait; return the refused ones, and whether a job became due; see the port."""
+        refused: list[Run] = []
+        freed: list[Doc] = []
+        pending = list(runs)
+        for _ in tries():
+            before = len(pending) + 1
+            while pending and len(pending) < before:
+                before = len(pending)
+                pending = self._give_back(pending, now, is_soon, refused, freed)
+            if not pending:
+                stale = set(map(id, refused))
+                return [run for run in runs if id(run) in stale], bool(freed)
+        raise StoreConflictError(
+            f"{len(pending)} runs could not be given back: others changed their jobs each time"
+        )
+
+    def _give_back(
+        self, runs: Sequence[Run], now: int, is_soon: IsSoon, refused: list[Run], freed: list[Doc]
+    ) -> list[Run]:
+        active = self._tree.read([active_key(run.job_id, run.nominal) for run in runs])
+        waiting = self._tree.read([waiting_key(run.job_id, run.nominal) for run in runs])
+        entries = dict(zip(map(id, runs), active, strict=True))
+        mine: list[Run] = []
+        for run, entry, other in zip(runs, active, waiting, strict=True):
+            kept, done = run_in(entry), run_in(other)
+            if kept is not None and (kept.owner, kept.attempt, kept.status) == (
+                run.owner,
+                run.attempt,
+                CLAIMED,
+            ):
+                mine.append(run)
+            elif done is None or (done.attempt, _time_of(done)) != (run.attempt, _time_of(run)):
+                refused.append(run)  # R5; else the answer to the first try was lost
+        docs = self._jobs.some(run.job_id for run in mine)
+        later: list[Run] = []
+        steps = []
+        earliest: list[int] = []
+        for job_id, group in by_job(mine).items():
+            doc = docs[job_id]
+            some = group[: (self._tree.max_changes - JOB) // EACH]
+            later += group[len(some) :]
+            changes: list[Change] = []
+            new = None
+            if doc is not None and doc.unreadable is None:
+                left = doc.copy()
+                left.waiting += len(some)
+                left.placed += (placed := sum(keeps_place(extra_of(run)) for run in some))
+                new = left.release(len(some) - placed)
+                changes = changes_of(doc, new)
+            for run in some:
+                not_before = _time_of(run) or now
+                record = copy(run)
+                given_back(record, not_before)
+                changes += [
+                    Change(active_key(job_id, run.nominal), None, entries[id(run)].rev),
+                    *told_no_more(entries[id(run)]),
+                    *waits(record, not_before),
+                ]
+                earliest.append(not_before)
+            is_free = doc is not None and new is not None and new.due != doc.due
+            if is_free and new is not None and new.due is not None:
+                earliest.append(new.due)
+            steps.append(Step(some, changes, _given_back(some, now, freed, new if is_free else None)))
+        not_done = carry_out(steps, self._tree, is_soon(min(earliest, default=None)))
+        return later + [run for step in not_done for run in step.about]
+
+    # -- taking --------------------------------------------------------------------------------------------------
+
+    def take(
+        self,
+        node: str,
+        now: int,
+        room: Mapping[str, int] | None,
+        job_of: Callable[[Doc], Job],
+    ) -> list[Run]:
+        """Take waiting runs whose time has come, or end them; return those; see the port."""
+        found: list[Run] = []
+        left = None if room is None else dict(room)
+        sizes = iter(LOOKED_AT)
+        size = next(sizes)
+        for _ in tries():
+            names = self._tree.first([START_TIMES], number(now + 1), [size])[0]
+            if not names:
+                break
+            taking = Taking(node, now, left)
+            if taking.full:
+                break
+            if self._take(names, taking, now, job_of, found, left):
+                continue  # others have changed some of their jobs
+            if len(names) < size:
+                break
+            size = next(sizes, 0)
+            if not size:
+                break
+        return found
+
+    def _take(
+        self,
+        names: Sequence[str],
+        taking: Taking,
+        now: int,
+        job_of: Callable[[Doc], Job],
+        found: list[Run],
+        left: dict[str, int] | None,
+    ) -> list[Step]:
+        """Take what may start among some names of starts; return the steps that were refused."""
+        starts = [(name, start) for name in names if (start := start_of(name)) is not None]
+        self._tree.delete(f"{START_TIMES}/{name}" for name in set(names) - {name for name, _ in starts})
+        entries = self._tree.read([waiting_key(*start[1:]) for _, start in starts])
+        docs = self._jobs.some(start[1] for _, start in starts)
+        jobs = {id: job_of(doc) for id, doc in docs.items() if doc is not None and doc.state != REMOVED}
+        running = {id: doc.running for id, doc in docs.items() if doc is not None}
+        groups: dict[str, list[tuple[str, Entry, Run, bool]]] = {}
+        for (name, (_, job_id, nominal)), entry in zip(starts, entries, strict=True):
+            run = run_of_waiting(job_id, number(nominal), entry)
+            if run is None and entry.value is not None:
+                run = lost(job_id, nominal, entry.value, now)
+                groups.setdefault(job_id, []).append((name, entry, run, False))
+                continue
+            if run is None or start_key(_time_of(run) or 0, job_id, nominal) != f"{START_TIMES}/{name}":
+                # It leads to no run that waits for that time; a run that was given back in between has another key.
+                same = Change(waiting_key(job_id, nominal), KEEP, entry.rev)
+                self._tree.commit([same, Change(f"{START_TIMES}/{name}", None)])
+                continue
+            keeps = keeps_place(extra_of(run))
+            if taking.take(
+                run, jobs.get(job_id), running.get(job_id, 0), self._format.job_for, self._format.run_refusal
+            ):
+                groups.setdefault(job_id, []).append((name, entry, run, keeps))
+                running[job_id] = running.get(job_id, 0) + (run.status == CLAIMED and not keeps)
+            if taking.full:
+                break
+        steps = [
+            self._taking(docs[job_id], group[: (self._tree.max_changes - JOB) // EACH], found, left)
+            for job_id, group in groups.items()
+        ]
+        return carry_out(steps, self._tree)
+
+    def _taking(
+        self,
+        doc: Doc | None,
+        group: Sequence[tuple[str, Entry, Run, bool]],
+        found: list[Run],
+        left: dict[str, int] | None,
+    ) -> Step:
+        """Return the step that takes runs of a job, or ends them (R3)."""
+        changes: list[Change] = []
+        new = None
+        if doc is not None and doc.unreadable is None:
+            taken = doc.copy()
+            taken.waiting = max(doc.waiting - len(group), 0)
+            placed = sum(keeps for *_, keeps in group)
+            taken.placed = min(max(doc.placed - placed, 0), taken.waiting)
+            taken.running += sum(run.status == CLAIMED and not keeps for _, _, run, keeps in group)
+            new = taken.release(sum(run.ended and keeps for _, _, run, keeps in group))
+            changes = changes_of(doc, new)
+        for name, entry, run, _ in group:
+            changes += [
+                Change(waiting_key(run.job_id, run.nominal), None, entry.rev),
+                Change(f"{START_TIMES}/{name}", None),
+            ]
+            if run.status == CLAIMED:
+                self._format.sign(run)  # its executor may be another one
+                changes.append(Change(active_key(run.job_id, run.nominal), record_of(run)))
+            else:
+                text = damaged_record(run, entry.value or "") if run.status == LOST else record_of(run)
+                changes.append(Change(ended_key(run.job_id, run.nominal), text))
+
+        def done() -> None:
+            for _, _, run, _ in group:
+                found.append(run)
+                if run.job is not None and new is not None:
+                    run.job.running = new.running
+                if left is not None and run.status == CLAIMED:
+                    left[run.executor] -= 1
+
+        return Step(group, changes, done)
+
+    def next(self) -> int | None:
+        """Return the earliest time at which a waiting run may start; see the port."""
+        for limit in (1, None):  # all, if somebody has put other names there
+            names = self._tree.first([START_TIMES], None, [limit])[0]
+            times = [start[0] for name in names if (start := start_of(name)) is not None]
+            if times or not names:
+                break
+        return min(times, default=None)
+
+    # -- cancelling ----------------------------------------------------------------------------------------------
+
+    def cancel(self, job_id: str, nominal: int, reason: str, now: int, is_soon: IsSoon) -> Run | None:
+        """Cancel a run; see the port."""
+        for _ in tries():
+            ((entry, run),) = self._records([(job_id, nominal)])
+            if run is None or run.ended:
+                return run
+            extra = extra_of(run)
+            if run.status == WAITING:
+                doc = self._jobs.some([job_id])[job_id]
+                whole = None if doc is None or doc.unreadable is not None else doc
+                changes = cancellation(whole, {run: entry}, reason, now)
+            elif extra.cancel is None:
+                extra.cancel = reason
+                changes = [Change(active_key(job_id, nominal), record_of(run), entry.rev)]
+                if run.owner is not None:
+                    told = json.dumps(storable(reason), ensure_ascii=False)
+                    changes.append(Change(cancel_key(run.owner, job_id, nominal), told))
+            else:
+                return run
+            if self._tree.commit(changes, is_soon(now)):
+                return run
+        raise StoreConflictError(f"Run {nominal} of job {job_id} is changed by others all the time")
+
+
+def _given_back(runs: Sequence[Run], now: int, freed: list[Doc], doc: Doc | None) -> Callable[[], None]:
+    def done() -> None:
+        for run in runs:
+            given_back(run, _time_of(run) or now)
+        if doc is not None:
+            freed.append(doc)
+
+    return done
+
+
+def _is_free(entry: Entry, record: Run | None) -> bool:
+    """Whether a nominal time has no record, or one that has ended (R4)."""
+    return entry.value is None if record is None else record.ended
+
+
+def _distinct(runs: Sequence[Run]) -> list[Run]:
+    """Return the first run of each nominal time and of each key; the others are looked at again when these are there."""
+    seen: set[object] = set()
+    found = []
+    for run in runs:
+        names = {run.nominal, extra_of(run).key or run.nominal}
+        if seen.isdisjoint(names):
+            found.append(run)
+        seen |= names
+    return found
+
+
+def _time_of(run: Run) -> int | None:
+    """Return when a run may start."""
+    return extra_of(run).not_before
