@@ -156,14 +156,14 @@ class Server(Tree):
             found.setdefault(part, []).append(name)
         return found
 
-    def few_below(self, folder: str, limit: int) -> dict[str, list[str]] | None:
+    def some_below(self, folder: str, limit: int) -> tuple[dict[str, list[str]], bool]:
         found: dict[str, list[str]] = {}
         for number, (tail, _) in enumerate(self._scan(folder, "", True)):
             if number == limit:
-                return None
+                return found, False
             part, _, name = tail.partition("/")
             found.setdefault(part, []).append(name)
-        return found
+        return found, True
 
     def after(self, folder: str, name: str, limit: int) -> list[str]:
         _, end = _bounds(folder)
