@@ -354,7 +354,7 @@ def heard_by(server: Any) -> list[str]:
 
     for name in (
         *("read", "entries", "names", "folders", "first", "last", "below", "after", "pages"),
-        *("newest", "few_below", "existing", "commit"),
+        *("newest", "some_below", "existing", "commit"),
     ):
         hear(name)
     return heard
