@@ -1,6 +1,6 @@
 """``Inject``: marks a parameter of a job that is filled with a resource of the scheduler when the job is called.
 
-A value; who reads it is :mod:`rota.needs`, which looks at no annotation before this module is loaded.
+A value; who reads it is :mod:`rota.callables`, which looks at no annotation before this module is loaded.
 """
 
 from __future__ import annotations

@@ -50,6 +50,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+#: the names of the tables behind their prefix
+TABLES = ("jobs", "runs", "nodes", "meta", "parts", "edits", "tags", "hours", "keys", "requests")
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "jobs.sqlite"
@@ -167,8 +171,9 @@ def test_the_tables_take_their_prefix_from_the_table_name(
     other = open_store(tablename="billing")
     names = set(inspect(store.engine).get_table_names())
     assert names == {
-        *("rota_jobs", "rota_runs", "rota_nodes", "rota_meta"),
-        *("billing", "billing_runs", "billing_nodes", "billing_meta"),
+        *(f"rota_{name}" for name in TABLES),
+        "billing",
+        *(f"billing_{name}" for name in TABLES if name != "jobs"),
     }
     store.add_job(make_job())
     assert other.get_all_jobs() == []
@@ -180,7 +185,7 @@ def test_the_tables_are_registered_in_the_metadata_that_was_passed_in(
     metadata = MetaData()
     open_store(metadata=metadata)
     open_store(metadata=metadata)
-    assert set(metadata.tables) == {"rota_jobs", "rota_runs", "rota_nodes", "rota_meta"}
+    assert set(metadata.tables) == {f"rota_{name}" for name in TABLES}
 
 
 def test_a_file_database_is_opened_in_wal_mode_with_full_synchronization(
@@ -209,7 +214,7 @@ def test_the_log_of_a_file_has_its_full_length_from_the_start_and_the_file_does_
     open_store()  # finds the log as it should be
     assert log_of(path).stat().st_size == length
     assert path.stat().st_size < sqlite.LOG_LENGTH / 10
-    assert inspect(store.engine).get_table_names() == ["rota_jobs", "rota_meta", "rota_nodes", "rota_runs"]
+    assert set(inspect(store.engine).get_table_names()) == {f"rota_{name}" for name in TABLES}
 
 
 def test_a_store_that_only_looks_at_jobs_leaves_the_log_short(

@@ -7,13 +7,65 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import event
 
-from rota.clock import moment
+from rota.clock import SECOND, moment
 from rota.testing import ManualScheduler, VirtualClock
 from rota.testing.contracts.store_jobs import START, task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+#: What a plain job has always sent to SQLite: when it is added, due, claimed and ended, and when a job that runs once has ended.
+ADDED = """
+    INSERT INTO rota_jobs (id, name, func, trigger_spec, args, kwargs, options, executor, next_nominal,
+        next_due, version, state, running, error, created, updated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+        ?, (SELECT count(*) AS count_1 FROM (SELECT rota_runs.nominal AS nominal FROM rota_runs WHERE
+        rota_runs.job_id = ? AND rota_runs.status = ?) AS under_way), ?, ?, ?)
+"""
+DUE = """
+    SELECT rota_jobs.id, rota_jobs.name, rota_jobs.func, rota_jobs.trigger_spec, rota_jobs.args,
+        rota_jobs.kwargs, rota_jobs.options, rota_jobs.executor, rota_jobs.next_nominal, rota_jobs.next_due,
+        rota_jobs.version, rota_jobs.state, rota_jobs.running, rota_jobs.error FROM rota_jobs WHERE
+        rota_jobs.state = ? AND rota_jobs.next_due <= ? AND rota_jobs.executor = ? ORDER BY
+        rota_jobs.next_due LIMIT ? OFFSET ?
+"""
+CLAIMED = """
+    BEGIN IMMEDIATE
+    SELECT rota_nodes.lease_until, rota_nodes.renewals FROM rota_nodes WHERE rota_nodes.id = ?
+    UPDATE rota_jobs SET next_nominal=?, next_due=?, version=?, state=?, running=(rota_jobs.running +
+        ?), error=?, updated=? WHERE rota_jobs.id = ? AND rota_jobs.version = ? AND rota_jobs.running <= ?
+    INSERT INTO rota_runs (job_id, nominal, last, times, due, attempt, status, owner, executor, claimed)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    COMMIT
+"""
+ENDED = """
+    BEGIN IMMEDIATE
+    UPDATE rota_runs SET status=?, started=?, finished=?, result=? WHERE rota_runs.job_id = ? AND
+        rota_runs.nominal = ? AND rota_runs.status = ? AND rota_runs.attempt = ? AND rota_runs.owner = ?
+    UPDATE rota_jobs SET running=(rota_jobs.running - ?) WHERE rota_jobs.id = ? AND (rota_jobs.next_due
+        IS NULL OR rota_jobs.next_due != ?)
+    DELETE FROM rota_jobs WHERE rota_jobs.state = ? AND rota_jobs.running <= ?
+    COMMIT
+"""
+ENDED_ONCE = """
+    BEGIN IMMEDIATE
+    UPDATE rota_runs SET status=?, started=?, finished=?, result=?, name=?, func=? WHERE
+        rota_runs.job_id = ? AND rota_runs.nominal = ? AND rota_runs.status = ? AND rota_runs.attempt = ?
+        AND rota_runs.owner = ?
+    DELETE FROM rota_jobs WHERE rota_jobs.id = ? AND rota_jobs.state = ? AND rota_jobs.running <= ?
+    COMMIT
+"""
+REMOVED = """
+    BEGIN IMMEDIATE
+    DELETE FROM rota_jobs WHERE rota_jobs.id = ? AND rota_jobs.state != ?
+    COMMIT
+"""
+#: What says that a job stays for a run that waits; it costs those that have none a look at their own records.
+UNLESS_ONE_WAITS = (
+    " AND NOT (EXISTS (SELECT * FROM rota_runs WHERE rota_runs.job_id = rota_jobs.id AND rota_runs.status = ?"
+    " AND rota_runs.not_before IS NOT NULL))"
+)
 
 
 @pytest.fixture
@@ -47,6 +99,46 @@ def test_a_second_of_plain_jobs_sends_what_it_always_sent(scheduler: ManualSched
     heard.clear()
     scheduler.add_job(task, "interval", seconds=60)
     assert heard == ["INSERT"]
+
+
+def test_a_plain_job_sends_the_same_statements_with_the_same_columns_as_ever(
+    scheduler: ManualScheduler,
+) -> None:
+    scheduler.add_job(task, "interval", seconds=1, id="first", start_date=moment(START))
+    scheduler.advance(seconds=1)
+    scheduler.remove_job("first")
+    heard: list[str] = []
+    store: Any = scheduler._jobstores["default"]
+    event.listen(store.engine, "before_cursor_execute", lambda *args: heard.append(args[2]))
+
+    def sent() -> list[str]:
+        found = [" ".join(text.split()) for text in heard]
+        heard.clear()
+        for text in found:
+            assert text.startswith("DELETE FROM rota_jobs ") or UNLESS_ONE_WAITS not in text
+        return [text.replace(UNLESS_ONE_WAITS, "") for text in found if not text.startswith("SELECT min(")]
+
+    scheduler.add_job(task, "interval", seconds=1, id="often", start_date=moment(START + 5 * SECOND))
+    assert sent() == as_sent(ADDED)
+    scheduler.advance(seconds=4)
+    assert sent()[-12:] == as_sent(DUE, DUE, CLAIMED, ENDED)
+    scheduler.remove_job("often")
+    assert sent() == as_sent(REMOVED)
+    scheduler.add_job(task, "date", run_date=moment(START + 8 * SECOND), id="once")
+    assert sent() == as_sent(ADDED)
+    scheduler.advance(seconds=3)
+    assert sent()[-11:] == as_sent(DUE, DUE, CLAIMED, ENDED_ONCE)
+
+
+def as_sent(*steps: str) -> list[str]:
+    """Return the statements of some steps, each in one line."""
+    statements: list[str] = []
+    for line in "".join(steps).splitlines():
+        if line.startswith("        "):
+            statements[-1] += f" {line.strip()}"
+        elif line:
+            statements.append(line.strip())
+    return statements
 
 
 def test_a_job_that_this_node_runs_as_often_as_it_may_is_not_counted_anew(scheduler: ManualScheduler) -> None:

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+#: The whole package is read once, which takes some twenty seconds of a processor that others use, too.
+pytestmark = pytest.mark.timeout(300)
+
 SOURCE = Path(__file__).parents[2] / "src" / "rota"
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 #: The rooms of every durable store; etcd and ZooKeeper have the first ones through ``tree``.

@@ -50,7 +50,6 @@ LAYERS = """
     references | trust.names
     trust.allowlist
     callables | zonehints
-    needs
     inject
     clock
     errors

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import pytest
 
 from rota import BackgroundScheduler, Inject, ProcessPoolExecutor, ThreadPoolExecutor
+from rota.callables import needs_of
 from rota.errors import (
     ArgumentMismatchError,
     ConfigurationError,
@@ -19,7 +20,6 @@ from rota.errors import (
 )
 from rota.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED
 from rota.executors.steps import perform
-from rota.needs import needs_of
 from rota.testing.manual import ManualScheduler
 from tests.needs import need
 

@@ -162,8 +162,8 @@ def test_the_record_of_a_run_says_that_it_cannot_be_cancelled(tmp_path):
     asked = job.run_now()
     scheduler.run_pending()
     (listed,) = scheduler.get_runs("j")
+    assert (asked.status, listed.status) == ("waiting", "claimed")
     for run in (asked, listed):
-        assert run.status == "claimed"
         with pytest.raises(RunNotInHandError, match="its record in a durable store"):
             run.cancel()
         assert not run.cancelled
@@ -185,7 +185,7 @@ def test_a_job_that_is_removed_before_its_run_by_hand_began_has_it_cancelled_wit
     scheduler.remove_job("j")
     log.clear()
     scheduler.advance(seconds=20)
-    assert outcomes(scheduler) == [("cancelled", "its job was removed before it started", 1)]
-    assert names(log) == ["JOB_CANCELLED"]
+    assert outcomes(scheduler) == [("cancelled", "job removed", 1)]
+    assert names(log) == []
     assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
     scheduler.shutdown()

@@ -81,6 +81,8 @@ class PgBouncer(Server):
             f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\nauth_type = any\n"
             # Two connections for all clients: each transaction meets another one than the last.
             f"pool_mode = transaction\ndefault_pool_size = 2\nunix_socket_dir =\n"
+            # It asks a server that was away anew after 15 seconds else.
+            f"server_login_retry = 1\n"
         )
         settings.chmod(0o644)
         return [self.program, str(settings)]

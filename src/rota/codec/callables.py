@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 
+from ..callables import needs_of
 from ..errors import CallableLookupError
-from ..needs import needs_of
 from ..trust.names import callable_named, check_known, judge
 from .bounds import CACHE_SIZE
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from operator import attrgetter
 
-from ..needs import lacking
+from ..callables import lacking
 from .states import CANCELLED, CLAIMED, LOST, end
 from .transitions import may_claim
 

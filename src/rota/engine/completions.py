@@ -19,16 +19,16 @@ from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
 from .announcements import EVENT_OF_STATUS, event_of
 from .backoff import FIRST_PAUSE, LONGEST_PAUSE
-from .failures import Failures
 from .refusals import Refusals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from ..core.plan import Decision
     from ..core.run import Run
     from .backoff import BackOff
+    from .failures import Failures
     from .lease import Lease
     from .outlet import Outlet
 
@@ -70,7 +70,7 @@ class Completions:
         self.unstarted: list[Run] = []
         self.refusals = Refusals(store, lease)
         #: what jobs want to be told of their failed runs
-        self.failures = Failures(outlet, alias)
+        self.failures: Failures | None = None
         #: runs in hand that their executor could not start without permission; the passes hand them out again
         self.withheld: deque[Run] = deque()
         #: ended runs whose rows somebody else holds; when they are tried again (monotonic microseconds), and after what pause
@@ -344,7 +344,7 @@ class Completions:
         wanted = outlet.wanted()
         unrecorded = self._announcements_of(refused, lost) if refused or lost else None
         if Policy.some_tell:
-            self.failures.note(batch, unrecorded or ())
+            self.note_failures(batch, unrecorded or ())
         for run in batch:
             event = None
             job = run.job
@@ -362,6 +362,18 @@ class Completions:
                 run.retval, run.kept = run.kept[1], None
             if event is not None:  # after that, so that every listener sees the same run
                 outlet.dispatch(event)
+
+    def note_failures(self, runs: Sequence[Run], unrecorded: Container[int] = ()) -> Failures:
+        """Take note of failed runs of which somebody is to be told; return what tells.
+
+        :param unrecorded: the identities of runs whose end is not in the store
+        """
+        if self.failures is None:
+            from .failures import Failures  # most jobs name nobody
+
+            self.failures = Failures(self._outlet, self._alias)
+        self.failures.note(runs, unrecorded)
+        return self.failures
 
     def _announcements_of(self, refused: Sequence[Run], lost: Sequence[Run]) -> dict[int, tuple[int, str]]:
         """Return, for runs (by identity) whose outcome has no place in the store, the code of the event and the reason."""

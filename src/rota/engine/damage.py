@@ -76,7 +76,7 @@ def finish_singly(
 ) -> tuple[dict[Run, None], list[Run], BaseException | None]:
     """Write each run by itself, as the store does not take all of them; a run that it refuses gets an end that says why.
 
-    Who is away takes none of them, and nothing is found out by asking for each.
+    A store that is away takes none of them, and is not asked for each.
 
     :param error: what the store said of all of them
     :return: the runs that are written, those of them that were refused by their fence, and the error that ended it

@@ -5,8 +5,8 @@ It claims nothing and stores nothing.
 
 from __future__ import annotations
 
+from ..callables import lacking
 from ..clock import MINUTE
-from ..needs import lacking
 from .announcements import local
 from .backoff import LONGEST_PAUSE
 

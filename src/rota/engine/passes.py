@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from ..callables import ASKED
 from ..clock import SECOND
 from ..core.plan import plan, quarantine
 from ..core.policy import Policy
@@ -17,7 +18,6 @@ from ..errors import HeldRowsError
 from ..events import EVENT_JOB_SUBMITTED
 from ..executors.steps import is_coroutine_function
 from ..interrupts import is_interrupt
-from ..needs import ASKED
 from ..texts import error_text, shortened
 from .announcements import EVENT_OF_STATUS, RUN_EVENTS, announce, announce_rest, announce_submission
 from .backoff import FIRST_PAUSE, LONGEST_PAUSE
@@ -410,8 +410,7 @@ class StorePass:
                 run.permission = permission
                 taken.append(run)
         if Policy.some_tell:
-            state.completions.failures.note(rescued)
-            state.completions.failures.tell()
+            state.completions.note_failures(rescued).tell()
         if again:
             self._outlet.logger.warning(
                 "%d runs of dead nodes are executed again (job store %r)", again, state.alias

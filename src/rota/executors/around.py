@@ -13,10 +13,10 @@ from ..callables import (
     check_callable_args,
     is_generator_function,
     iscoroutinefunction_partial,
+    needs_of,
     obj_to_ref,
 )
 from ..errors import ArgumentMismatchError, MiddlewareError, OptionTypeError, ResourceMissingError, in_workers
-from ..needs import needs_of
 from ..texts import error_text, repr_of, shortened, type_name
 from .steps import (
     _current,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from operator import attrgetter
 from os import urandom
 
-from ..callables import instead_of_nameless
+from ..callables import instead_of_nameless, needs_of
 from ..clock import HELD, instant, shown_moment, trigger_zone
 from ..compat.absent import without
 from ..core.plan import AFTER_RUN
@@ -490,8 +490,7 @@ class Job:
             raise JobValueError(f"Job has version {state['version']}, but only version 1 can be handled")
         self.id = state["id"]
         self.func_ref = state["func"]
-        from ..needs import needs_of  # import time: jobs that are pickled are rare
-        from ..trust.names import callable_named  # import time
+        from ..trust.names import callable_named  # import time: jobs that are pickled are rare
 
         self.func = callable_named(state["func"])
         needs_of(self.func)

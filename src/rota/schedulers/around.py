@@ -5,11 +5,11 @@ Its executors are told when that changes. It calls no middleware: :mod:`rota.exe
 
 from __future__ import annotations
 
+from ..callables import required_by
 from ..engine.announcements import local
 from ..events import EVENT_JOB_STARTED, JobStartedEvent
 from ..executors.around import Calls, named_middleware
 from ..interrupts import is_interrupt
-from ..needs import required_by
 from .book import STATE_RUNNING
 from .resources import Resources
 

@@ -5,6 +5,7 @@ Before ``start()`` they wait in a list; from then on they are in the job stores.
 
 from __future__ import annotations
 
+from ..callables import ASKED, lacking
 from ..core.states import NEW, PAUSED, undo_job_state
 from ..errors import (
     ConflictingIdError,
@@ -27,7 +28,6 @@ from ..events import (
 from ..interrupts import is_interrupt
 from ..job.checks import usable_id
 from ..logs import INFO
-from ..needs import ASKED, lacking
 from ..triggers.base import AskedBy
 from .listeners import tell
 from .names import no_such_job
@@ -147,7 +147,9 @@ class JobBook:
 
         :raises ResourceMissingError: if that is so
         """
-        for name in lacking(job) if self.runs_jobs else ():
+        if not ASKED or not self.runs_jobs:
+            return
+        for name in lacking(job):
             executor = self.scheduler._executors.get(job.executor)
             if executor is not None and executor.in_workers:
                 raise ResourceMissingError(name, in_workers(name))

@@ -9,11 +9,11 @@ from functools import partial
 from itertools import groupby
 from operator import itemgetter
 
+from ..callables import ASKED
 from ..core.policy import with_options
 from ..core.states import NEW, QUARANTINED, set_job_state, undo_job_state
 from ..errors import CallableMismatchError, ConflictingIdError, StoreError
 from ..events import EVENT_JOB_ADDED, JobEvent
-from ..needs import ASKED
 from ..triggers.base import AskedBy
 from .book import STATE_RUNNING
 from .listeners import tell

@@ -38,6 +38,7 @@ LOADED_LATE = (
     "rota.engine.added_again",
     "rota.engine.asked",
     "rota.engine.damage",
+    "rota.engine.failures",
     "rota.engine.lacking",
     "rota.engine.pauses_over",
     "rota.engine.requests",

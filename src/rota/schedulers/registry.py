@@ -16,7 +16,6 @@ from ..events import (
 from ..executors.base import BaseExecutor
 from ..interrupts import is_interrupt
 from ..jobstores.base import BaseJobStore
-from ..needs import required_by
 from .book import STATE_RUNNING, STATE_STOPPED
 from .listeners import tell
 
@@ -70,7 +69,7 @@ class Registry:
 
     def lacking(self, job: Job) -> Sequence[str]:
         """Return the names of the resources that a job needs and this scheduler does not have."""
-        return required_by(job) if self._around is None else self._around.lacking(job)
+        return self.around.lacking(job)
 
     def listeners_changed(self) -> None:
         """Have executors tell of starts if somebody listens to that now, and not if nobody does."""

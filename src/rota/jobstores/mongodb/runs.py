@@ -293,7 +293,7 @@ class Runs:
                         held.add(repr((document["_id"], entry.get("nominal"), entry.get("attempt"))))
         return [run for run in in_hand if repr((run.job_id, run.nominal, run.attempt)) not in held]
 
-    def give_back(self, runs: Sequence[Run]) -> None:
+    def leave(self, runs: Sequence[Run]) -> None:
         """Leave claimed runs, which were not started, to whoever comes first."""
         if runs:
             given = {"$set": {"under_way.$.owner": None}}

@@ -347,7 +347,7 @@ class MongoDBJobStore(DurableJobStore):
     def leave(self, node: str, runs: Sequence[Run], now: int) -> None:
         """Give back runs that were not started, and end the lease unless other runs of the node are under way."""
         self._check_started()
-        self._runs.give_back(runs)
+        self._runs.leave(runs)
         self._leases.end(node, self._runs.is_busy(node))
 
     def heal_in_steps(self, now: int) -> Iterator[tuple[list[Job], int]]:

@@ -6,6 +6,7 @@ Each step about a run is one conditional update of its job's document, as in the
 
 from __future__ import annotations
 
+from contextlib import suppress
 from copy import copy
 from operator import itemgetter
 
@@ -18,7 +19,7 @@ from ...core.extras import extra_of, keeps_place
 from ...core.orders import LONGEST_ANSWER, REQUESTS_KEPT, Orders, Request
 from ...core.states import CLAIMED, LOST, end
 from ...core.waiting import JOB_REMOVED, KEY_HOLDS, Taking, cancelled, given_back, opened
-from ...errors import DeserializationError
+from ...errors import DeserializationError, HeldRowsError
 from ...texts import storable
 from ...util import new_node_id
 from ..documents import mended_fields, run_of, whole
@@ -266,8 +267,9 @@ class Waiting:
                 changes.setdefault(id, []).append((entry, run))
         changed = []
         for id, some in changes.items():
-            if self._replace(by_id[id], some):
-                changed += [run for _, run in some]
+            with suppress(HeldRowsError):  # they are taken by a later step
+                if self._replace(by_id[id], some):
+                    changed += [run for _, run in some]
         self._file([run for run in changed if run.ended])
         ids = list(by_id)
         self._filing.settle(ids)

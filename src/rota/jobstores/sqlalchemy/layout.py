@@ -245,11 +245,6 @@ def _identify(conn: Connection, tables: Tables) -> None:
     tables.identify(conn)
 
 
-def _names(conn: Connection, table: Table) -> set[str]:
-    """Return the names of the columns that a table has in the database, wherever the application has put it."""
-    return {column["name"] for column in inspect(conn).get_columns(table.name, conn.schema_for_object(table))}
-
-
 def _make_searchable(conn: Connection, tables: Tables) -> None:
     """Add what is kept beside jobs, runs and nodes: columns that are empty at first, tables, and their indexes."""
     _add_columns(conn, tables.jobs, "revision", "paused", "durations", "failures", "horizon", "parent")
@@ -257,15 +252,18 @@ def _make_searchable(conn: Connection, tables: Tables) -> None:
     _add_columns(conn, tables.nodes, "about", "draining")
     tables.metadata.create_all(conn, tables=list(tables.later))
     for changed in (tables.jobs, tables.runs):
-        there = {
-            index["name"]
-            for index in inspect(conn).get_indexes(changed.name, conn.schema_for_object(changed))
-        }
+        schema = conn.schema_for_object(changed)
+        there = {index["name"] for index in inspect(conn).get_indexes(changed.name, schema)}
         for index in sorted(changed.indexes, key=lambda index: str(index.name)):
             if index.name not in there:
                 index.create(conn)
     if conn.scalar(select(tables.meta.c.value).where(tables.meta.c.key == COUNTED_KEY)) is None:
         conn.execute(tables.meta.insert().values(key=COUNTED_KEY, value=""))
+
+
+def _names(conn: Connection, table: Table) -> set[str]:
+    """Return the names of the columns that a table has in the database, wherever the application has put it."""
+    return {column["name"] for column in inspect(conn).get_columns(table.name, conn.schema_for_object(table))}
 
 
 def _add_columns(conn: Connection, table: Table, *names: str) -> None:

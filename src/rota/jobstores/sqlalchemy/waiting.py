@@ -56,7 +56,8 @@ class Waiting:
         self._format = format
         self._job_of = job_of
         c = self._table.c
-        self._is_waiting = and_(c.status == WAITING, c.not_before.is_not(None))
+        # The index of the times leads to them, which are in order then, and not that of the statuses.
+        self._is_waiting = and_(c.not_before.is_not(None), func.coalesce(c.status, "") == WAITING)
         #: R5: what gives back or ends a run shows its fence
         fence = (
             c.job_id == bindparam("b_job"),
@@ -124,7 +125,8 @@ class Waiting:
 
     def next(self, conn: Connection) -> int | None:
         """Return the earliest time at which a waiting run may start."""
-        found = conn.scalar(select(func.min(self._table.c.not_before)).where(self._is_waiting))
+        not_before = self._table.c.not_before
+        found = conn.scalar(select(not_before).where(self._is_waiting).order_by(not_before).limit(1))
         return found if type(found) is int else None
 
     def take(self, conn: Connection, taking: Taking, now: int) -> list[Run]:
