@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 #: Up to how many names of records are read for a search in the records of all jobs; of more records, those of so many jobs are
 #: searched.
-NAMES = 5_000
+NAMES = 2_000
 MOST_JOBS = 1_000
 #: Of how many jobs each is asked for as many records as a part has; of more, those that have no new ones are left out first.
 FEW = 10
