@@ -127,7 +127,7 @@ def finish(store: BaseJobStore, runs: Sequence[Run], now: int = START) -> list[R
 
 def until_done(step: Callable[[], Any]) -> Any:
     """Return what a step of a scheduler returns; while somebody else holds what it changes, do it again, as a scheduler does."""
-    end = SYSTEM_CLOCK.monotonic() + 60
+    end = SYSTEM_CLOCK.monotonic() + 60 * SECOND
     while True:
         try:
             return step()
