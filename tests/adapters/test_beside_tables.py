@@ -219,3 +219,11 @@ def test_a_job_that_is_found_by_its_due_time_waits_for_its_runs(store: SQLAlchem
     assert found == ["job1", "job2", "job0"]
     within = JobQuery(sort="due", due_before=moment(START + 2 * SECOND))
     assert [job.id for job in store.find_jobs(within).items] == ["job1"]
+
+
+def test_the_longest_tag_has_room() -> None:
+    need("sqlalchemy", "sql")
+    from rota.job.marks import LONGEST_TAG
+    from rota.jobstores.sqlalchemy.columns import TAG_LENGTH
+
+    assert TAG_LENGTH == LONGEST_TAG
