@@ -12,7 +12,7 @@ from rota.core.changes import Change
 from rota.core.extras import RETRY, extra_of
 from rota.core.plan import plan
 from rota.core.queries import JobQuery, RunQuery
-from rota.core.states import CANCELLED, CLAIMED, LOST, SUCCEEDED, succeed
+from rota.core.states import CANCELLED, CLAIMED, LOST, SUCCEEDED, WAITING, succeed
 from rota.testing.contracts.store_jobs import LEASE, NODE, START, claim, finish, make_job
 from rota.testing.contracts.waiting import EARLY, KEY, asked_for, take
 from tests.needs import need
@@ -303,6 +303,28 @@ def test_jobs_of_which_all_runs_wait_are_not_looked_through_for_runs_under_way(
     store.rescue(NODE, START)
     found = {document["_id"]: document["busy"] for document in store.collection.find()}
     assert found == {"asked for": True, "retry": "waits"}, "one has a claimed run, too"
+
+
+def test_runs_that_wait_are_found_among_the_others_page_by_page(store: MongoDBJobStore) -> None:
+    for number in range(3):
+        store.add_job(make_job(f"job{number}", START + 10 * SECOND))
+    store.open_runs(
+        [asked_for(f"job{number}", nominal=KEY + time) for number in range(3) for time in (0, 5)], EARLY
+    )
+    finish(store, claim(store, START + 10 * SECOND), START + 10 * SECOND)
+    store.collection.update_one({"_id": "job1"}, {"$set": {"under_way": "damaged"}})
+    times = (START + 10 * SECOND, KEY + 5, KEY)
+    wanted = [(f"job{number}", time) for time in times for number in range(3)]
+    for query, keys in ((RunQuery(), wanted), (RunQuery(statuses=WAITING), wanted[3:])):
+        found, cursor = [], None
+        while True:
+            page = store.find_runs(query, 2, cursor)
+            found += [(run.job_id, run.nominal) for run in page.items]
+            cursor = page.cursor
+            if cursor is None:
+                break
+        assert found == keys
+        assert store.count_runs(query) == len(keys)
 
 
 def test_a_waiting_run_that_is_damaged_ends_and_others_start(store: MongoDBJobStore) -> None:

@@ -83,6 +83,7 @@ def test_records_of_few_times_and_many_jobs_are_found_in_order(
         for run in records.values():
             write(client, run)
     monkeypatch.setattr(searching, "STEP", 7)
+    monkeypatch.setattr(searching, "DURATION", 600 * SECOND)
     everything = sorted(records.values(), key=key_of_run)
     some = frozenset(dice.sample(ids, 5))
     for query in (
@@ -167,6 +168,7 @@ def test_jobs_of_equal_names_and_times_are_found_in_order(
     store.claim([plan(job, later) for job in store.due(later, {"default": 99, "second": 3})], NODE, now)
     everything = [job for id in ids if (job := store.lookup_job(id)) is not None]
     monkeypatch.setattr(searching, "STEP", 7)
+    monkeypatch.setattr(searching, "DURATION", 600 * SECOND)
     for sort in ("id", "name", "due"):
         for query in (
             JobQuery(sort=sort),

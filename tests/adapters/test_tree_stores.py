@@ -354,7 +354,7 @@ def heard_by(server: Any) -> list[str]:
 
     for name in (
         *("read", "entries", "names", "folders", "first", "last", "below", "after", "pages"),
-        *("newest", "few_below", "existing", "commit"),
+        *("newest", "some_below", "existing", "commit"),
     ):
         hear(name)
     return heard
@@ -541,7 +541,11 @@ def test_records_of_more_jobs_than_are_read_at_once_are_found_in_their_order(
     monkeypatch.setattr(search, "FEW", 1)
     for limit in (1, 3, 7):
         assert pages(store, limit) == everything
+    count = store.count_runs(RunQuery())
+    assert (int(count), count.exact) == (32, False)
+    assert store.count_runs(RunQuery(statuses={CLAIMED})).exact
     ids = {"job1", "job2", "job5"}
+    assert store.count_runs(RunQuery(job_ids=ids)).exact
     assert pages(store, 2, job_ids=ids) == [key for key in everything if key[1] in ids]
 
 

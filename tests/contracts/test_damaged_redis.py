@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rota.clock import DAY, moment
+from rota.clock import DAY, SECOND, moment
 from rota.core.plan import plan
 from rota.core.queries import SORTS, JobQuery, RunQuery
 from rota.testing import VirtualClock
@@ -29,7 +29,10 @@ class TestRedis(Damaged):
     def make_hand(self) -> Callable[[str], StoreHand]:
         return RedisHand
 
-    def test_searching_passes_over_what_is_damaged_and_finds_the_rest(self, hand: StoreHand) -> None:
+    def test_searching_passes_over_what_is_damaged_and_finds_the_rest(
+        self, hand: StoreHand, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("rota.jobstores.searching.DURATION", 600 * SECOND)
         done = list(spoil_all(hand, VirtualClock(moment(START))))
         assert done
         store = hand.open()

@@ -156,14 +156,14 @@ class Server(Tree):
             found.setdefault(part, []).append(name)
         return found
 
-    def few_below(self, folder: str, limit: int) -> dict[str, list[str]] | None:
+    def some_below(self, folder: str, limit: int) -> tuple[dict[str, list[str]], bool]:
         found: dict[str, list[str]] = {}
-        for number, (tail, _) in enumerate(self._scan(folder, "", True)):
+        for number, (tail, _) in enumerate(self._scan(folder, "", True, limit + 1)):
             if number == limit:
-                return None
+                return found, False
             part, _, name = tail.partition("/")
             found.setdefault(part, []).append(name)
-        return found
+        return found, True
 
     def after(self, folder: str, name: str, limit: int) -> list[str]:
         _, end = _bounds(folder)
@@ -255,7 +255,9 @@ class Server(Tree):
             found.extend(answer["response_range"].get("kvs", []) for answer in answers)
         return found
 
-    def _scan(self, folder: str, prefix: str, keys_only: bool) -> Iterator[tuple[str, Any]]:
+    def _scan(
+        self, folder: str, prefix: str, keys_only: bool, page: int = 10 * PAGE
+    ) -> Iterator[tuple[str, Any]]:
         start, end = _bounds(folder)
         if prefix:
             start, end = start + prefix, start + _after(prefix)
@@ -263,7 +265,7 @@ class Server(Tree):
             wanted = {
                 "key": self._key(start),
                 "range_end": self._key(end),
-                "limit": str(PAGE if not keys_only else 10 * PAGE),
+                "limit": str(page if keys_only else PAGE),
                 "keys_only": keys_only,
             }
             (answer,) = self._transact([{"request_range": wanted}])["responses"]

@@ -77,6 +77,6 @@ class Filing:
 
     def leftovers(self) -> list[str]:
         """Return jobs whose ended runs are not filed, some of them."""
-        unfiled = {"busy": True, "pending.0": {"$exists": True}}
+        unfiled = {"busy": True, "pending": {"$elemMatch": {"status": {"$ne": WAITING}}}}
         with self._server.translated():
             return [found["_id"] for found in self._server.jobs.find(unfiled, {"_id": 1}).limit(BATCH)]

@@ -11,14 +11,14 @@ from operator import attrgetter
 
 from pymongo import DESCENDING
 
-from ...codec.damaged import text_instead
+from ...codec.damaged import EARLIEST, LATEST, text_instead
 from ...core.recorded import BEFORE, MOST, standing_from
 from ...core.states import WAITING
 from .. import retention
 from ..base import COUNTED
 from ..documents import label_all
 from ..retention import Pace
-from .forms import LISTS, collect, entries_of, numbered, standing_of
+from .forms import LISTS, ONLY_WAITS, collect, entries_of, numbered, standing_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,11 +57,12 @@ class History:
         if wanted is not None:
             filed["status"] = {"$in": list(wanted)}
         current: dict[str, Any] = {"busy": True} if job_id is None else {"_id": job_id}
-        if job_id is None and (wanted is None or WAITING in wanted):
-            current = {"busy": {"$exists": True}}
         found: dict[tuple[str, int], Run] = {}
         with self._server.translated():
-            # In this order, so that a run that is filed in between is read twice, and not missed.
+            # In this order, so that a run that is taken or filed in between is read twice, and not missed.
+            if job_id is None and (wanted is None or WAITING in wanted):
+                for entry in self.waiting(EARLIEST, LATEST + 1, None, limit):
+                    collect(found, entry)
             for document in self._server.jobs.find(current, {"under_way": 1, "pending": 1}):
                 for entry in (entry for name in LISTS for entry in entries_of(document, name)):
                     if wanted is None or text_instead(entry.get("status")) in wanted:
@@ -71,6 +72,34 @@ class History:
             runs = sorted(found.values(), key=attrgetter("nominal"), reverse=True)[:limit]
             self.label(runs)
         return runs
+
+    def waiting(
+        self, first: int, end: int, after: tuple[int, str] | None, limit: int
+    ) -> list[dict[str, Any]]:
+        """Return records of runs that wait, of jobs of which no other runs are unfinished, newest first.
+
+        The server looks through all that wait.
+
+        :param first: the earliest nominal time
+        :param end: the first nominal time that is not wanted
+        :param after: the key after which they come: nominal time and job id
+        """
+        lists = [{"$cond": [{"$isArray": f"${name}"}, f"${name}", []]} for name in LISTS]
+        times: dict[str, Any] = {"run.nominal": {"$gte": first, "$lt": end}, "_id": {"$gte": ""}}
+        if after is not None:
+            nominal, job_id = after
+            same = {"run.nominal": nominal, "_id": {"$gt": job_id}}
+            times["$or"] = [{"run.nominal": {"$lt": nominal}}, same]
+        steps: list[dict[str, Any]] = [
+            {"$match": {"busy": ONLY_WAITS}},
+            {"$project": {"run": {"$concatArrays": lists}}},
+            {"$unwind": "$run"},
+            {"$match": times},
+            {"$sort": {"run.nominal": DESCENDING, "_id": 1}},
+            {"$limit": limit},
+        ]
+        found = list(self._server.jobs.aggregate(steps))
+        return [{**document["run"], "job_id": document["_id"]} for document in found]
 
     def label(self, runs: Sequence[Run]) -> None:
         """Give records the name and the callable that they lack."""

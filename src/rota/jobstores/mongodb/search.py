@@ -254,8 +254,7 @@ class Searching:
         """Return a part of the records; see the port."""
         with self._server.translated():
             # In this order, so that a run that is filed in between is read twice, and not missed.
-            keyed = self._unfinished(query)
-            keyed = [pair for pair in keyed if after is None or pair[0] > after]
+            keyed = self._unfinished(query, after, count + 1)
             indexed, is_exact = _indexed_runs(query)
             fields = None if is_exact else _OF_RUN
             for condition in indexed:
@@ -271,7 +270,8 @@ class Searching:
             if found and not is_exact:
                 ids = [key_of(run.job_id, run.nominal) for run in found]
                 whole = list(self._server.runs.find({"_id": {"$in": ids}}))
-                found = self._wanted(query, [*(entry for _, entry in self._unfinished(query)), *whole], found)
+                unfinished = self._unfinished(query, after, count + 1)
+                found = self._wanted(query, [*(entry for _, entry in unfinished), *whole], found)
             self._history.label(found)
         return Part(found, looked_at[-1][0] if len(following) > count else None, len(looked_at))
 
@@ -287,24 +287,26 @@ class Searching:
             runs = {key: runs[key] for key in keys if key in runs}
         return sorted((run for run in runs.values() if query.matches(run)), key=key_of_run)
 
-    def _unfinished(self, query: RunQuery) -> list[Keyed]:
-        """Return the runs in the documents of jobs that may match."""
-        condition: dict[str, Any] = {"busy": {"$exists": True}}
+    def _unfinished(self, query: RunQuery, after: tuple[Any, ...] | None, count: int) -> list[Keyed]:
+        """Return the runs in the documents of jobs that may match, after a key: of those that wait so many at most."""
+        condition: dict[str, Any] = {"busy": True}
+        some_wait = query.statuses is None or WAITING in query.statuses
         if query.job_ids is not None:
             condition = {"_id": {"$in": list(query.job_ids)}}
-        if query.statuses is not None and WAITING not in query.statuses:
-            condition["busy"] = True
-            if CLAIMED not in query.statuses:
-                condition["pending.0"] = {"$exists": True}  # they have ended, and are not filed yet
+        if not some_wait and CLAIMED not in (query.statuses or ()):
+            condition["pending.0"] = {"$exists": True}  # they have ended, and are not filed yet
         found: list[Keyed] = []
+        if some_wait and query.job_ids is None:  # first, as they may be taken in between
+            place = None if after is None else (-after[0], after[1])
+            waiting = self._history.waiting(*_times_of(query), place, count)
+            found += [(_key_of(fields), fields) for fields in waiting]
         for document in self._server.jobs.find(condition, _OF_UNFINISHED):
             if not isinstance(document["_id"], str):
                 continue
             for entry in numbered(entry for name in LISTS for entry in entries_of(document, name)):
-                found.append(
-                    (_key_of({**entry, "job_id": document["_id"]}), {**entry, "job_id": document["_id"]})
-                )
-        return found
+                fields = {**entry, "job_id": document["_id"]}
+                found.append((_key_of(fields), fields))
+        return [pair for pair in found if after is None or pair[0] > after]
 
     def filed(
         self,
@@ -362,7 +364,9 @@ class Searching:
         with self._server.translated():
             unfinished = [
                 (run.job_id, run.nominal)
-                for run in self._wanted(query, [entry for _, entry in self._unfinished(query)])
+                for run in self._wanted(
+                    query, [entry for _, entry in self._unfinished(query, None, most + 1)]
+                )
             ]
             ids = [key_of(*key) for key in unfinished]
             number = len(ids)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
     from typing import Any
 
+    from ...clock import Clock
     from ...core.queries import JobQuery, RunQuery
     from ...core.run import Run
     from ...job.handle import Job
@@ -143,7 +144,7 @@ class Searches:
                 return self._of_ids(query, ids, after, count)
         return (self._by_name if query.sort == BY_NAME else self._by_due)(query, after, count)
 
-    def job_count(self, query: JobQuery) -> Count | None:
+    def job_count(self, query: JobQuery, clock: Clock) -> Count | None:
         """Return how many jobs a query wants that asks for states and executors at most; None: they have to be looked at."""
         others = (query.text, query.ids, query.tags, query.func, query.due_before, query.due_after)
         if (
@@ -156,7 +157,7 @@ class Searches:
         executors = sorted(query.executors or ())
         if query.executors is not None and not executors:
             return Count(0)
-        place, looked_at, number = "", 0, 0
+        place, looked_at, number, began = "", 0, 0, clock.monotonic()
         while True:
             fields = place, str(STEP), str(len(states)), *states, *executors
             answer = self._run("count_jobs", *fields)
@@ -165,7 +166,8 @@ class Searches:
             number += int(answer[1])
             if number > _most("COUNTED"):
                 return Count(_most("COUNTED"), False)
-            if not place or looked_at >= _most("LOOKED_AT"):
+            is_long = looked_at >= _most("LOOKED_AT") or clock.monotonic() - began >= _most("DURATION")
+            if not place or is_long:
                 return Count(number, not place)
 
     def _of_ids(self, query: JobQuery, ids: list[str], after: Key | None, count: int) -> Part[Job]:

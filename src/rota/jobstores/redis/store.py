@@ -393,7 +393,7 @@ class RedisJobStore(DurableJobStore):
 
     def count_jobs(self, query: JobQuery) -> Count:
         """Return how many jobs a query wants; see the port."""
-        count = self._searches.job_count(query)
+        count = self._searches.job_count(query, self.clock)
         return super().count_jobs(query) if count is None else count
 
     def count_runs(self, query: RunQuery) -> Count:

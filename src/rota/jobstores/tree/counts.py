@@ -101,8 +101,9 @@ class Counts:
         hours: Hours = Counter()
         for page in self._tree.pages(ENDED_RUNS):
             yield None
-            for _ in self._count(page, (max(since, now - KEPT), edge), unfinished, now, hours):
-                yield None
+            for start in range(0, len(page), BATCH):
+                some = page[start : start + BATCH]
+                yield from self._count(some, (max(since, now - KEPT), edge), unfinished, now, hours)
         yield from self._write(hours, before, counted, edge)
         old = [name for name in self._tree.names(HOURS) if name < number(hour_of(now - KEPT))]
         self._tree.delete(f"{HOURS}/{name}" for name in old)
@@ -137,16 +138,15 @@ class Counts:
                 (job_id, time) for time in times if within[0] <= time < within[1] or until < time < end
             ]
         changed = set()
-        for start in range(0, len(wanted), BATCH):
-            for run in self._read(wanted[start : start + BATCH]):
-                if within[0] <= run.nominal < within[1]:
-                    hours[hour_of(run.nominal), run.status] += 1
-                if run.job_id in found:
-                    durations, end, *_ = found[run.job_id]
-                    if run.nominal < end and (durations.until is None or durations.until < run.nominal):
-                        durations_.fold(durations, [_ended(run)], now)
-                        changed.add(run.job_id)
-            yield None
+        for run in self._read(wanted):
+            if within[0] <= run.nominal < within[1]:
+                hours[hour_of(run.nominal), run.status] += 1
+            if run.job_id in found:
+                durations, end, *_ = found[run.job_id]
+                if run.nominal < end and (durations.until is None or durations.until < run.nominal):
+                    durations_.fold(durations, [_ended(run)], now)
+                    changed.add(run.job_id)
+        yield None
         steps = [
             Step(job_id, [Change(durations_key(job_id), _text_of(durations, created), entry.rev)])
             for job_id, (durations, _, created, entry) in found.items()

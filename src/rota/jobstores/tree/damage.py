@@ -84,7 +84,7 @@ class Damage:
         :return: for each step the documents of jobs that have to be put into quarantine, and the runs that got an end
         """
         pace = Pace(LOOKED_AT)
-        waiting = set(map(unquoted, self._tree.few_below(WAITING_RUNS, WAITING) or ()))
+        waiting = set(map(unquoted, self._tree.some_below(WAITING_RUNS, WAITING)[0]))
         for _ in range(STEPS):
             began = clock.monotonic()
             hidden = self._look_over(pace.size, waiting, now)

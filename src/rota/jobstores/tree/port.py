@@ -124,8 +124,11 @@ class Tree(ABC):
         """
 
     @abstractmethod
-    def few_below(self, folder: str, limit: int) -> dict[str, list[str]] | None:
-        """Return :meth:`below`, None if that takes more than so many keys; what counts as one is up to the server."""
+    def some_below(self, folder: str, limit: int) -> tuple[dict[str, list[str]], bool]:
+        """Return :meth:`below` as far as so many keys go, and whether that is all; what counts as a key is up to the server.
+
+        Of a folder that has more than it is worth to look at, no names may be returned.
+        """
 
     @abstractmethod
     def below(self, folder: str) -> dict[str, list[str]]:

@@ -50,9 +50,9 @@ if TYPE_CHECKING:
     KeyOf = Callable[[str, int], str]
 
 #: Up to how many names of records are read for a search in the records of all jobs; of more records, those of so many jobs are
-#: searched, whose ids come first.
-NAMES = 20_000
-MOST_JOBS = 2_000
+#: searched.
+NAMES = 2_000
+MOST_JOBS = 1_000
 #: Of how many jobs each is asked for as many records as a part has; of more, those that have no new ones are left out first.
 FEW = 10
 #: How many of a job's last records are looked at first for those with some status, and how many then.
@@ -98,6 +98,12 @@ class Searching:
         runs = self.read({key: keys[key] for key in some[:count]})
         found = [run for run in runs if query.matches(run)]
         return Part(found, some[count - 1] if len(some) > count else None, len(some[:count]))
+
+    def covers(self, query: RunQuery) -> bool:
+        """Whether all records that a query wants are found, and not only those of some jobs."""
+        statuses = query.statuses
+        only_unfinished = statuses is not None and set(statuses) <= {CLAIMED, WAITING}
+        return query.job_ids is not None or only_unfinished or self._tree.some_below(ENDED_RUNS, NAMES)[1]
 
     def read(self, keys: Mapping[RunKey, KeyOf]) -> list[Run]:
         """Return records in the order of their keys; what is damaged or was pruned is left out.
@@ -173,10 +179,12 @@ class Searching:
         :param within: from when to when (instants)
         """
         if ids is None:
-            found = self._tree.few_below(ENDED_RUNS, NAMES)
-            if found is not None:
+            found, is_all = self._tree.some_below(ENDED_RUNS, NAMES)
+            if is_all:
                 return [key for part, names in found.items() for key in _keys_of(unquoted(part), names)]
-            ids = {*others, *map(unquoted, self._tree.after(JOBS, "", MOST_JOBS))}
+            # Jobs that are there come before those that are gone.
+            known = [*others, *map(unquoted, [*self._tree.after(JOBS, "", MOST_JOBS), *found])]
+            ids = list(dict.fromkeys(known))[:MOST_JOBS]
         first, before = within
         since = "" if first is None else number(first)
         until = ":" if before is None else number(before)

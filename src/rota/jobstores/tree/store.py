@@ -11,6 +11,7 @@ from ...clock import instant
 from ...codec.unrestored import can_run
 from ...core.hours import hour_of
 from ...core.orphans import Search
+from ...core.queries import Count
 from ..documents import label_all
 from ..durable import DurableJobStore
 from .beside import Beside
@@ -389,6 +390,11 @@ class TreeJobStore(DurableJobStore):
         part = self._search.runs(query, after, count)
         self._labelled(part.found)
         return part
+
+    def count_runs(self, query: RunQuery) -> Count:
+        """Return how many records a query wants; of more jobs than are searched that is the least number."""
+        count = super().count_runs(query)
+        return Count(count, False) if count.exact and not self._search.covers(query) else count
 
     def run_counts(self, since: int, until: int, query: RunQuery | None = None) -> dict[int, dict[str, int]]:
         """Return how many records there are by hour and status; see the port."""

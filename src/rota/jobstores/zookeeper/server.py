@@ -238,12 +238,12 @@ class Server(Tree):
             for names in self._children(list(map(self._path_of, folders)))
         ]
 
-    def few_below(self, folder: str, limit: int) -> dict[str, list[str]] | None:
+    def some_below(self, folder: str, limit: int) -> tuple[dict[str, list[str]], bool]:
         parts = self.names(folder)
-        if len(parts) > limit // FOLDERS:
-            return None
+        if 2 * len(parts) > limit:  # a question for each, whose answer has some names
+            return {part: [] for part in parts[:limit]}, False
         found = self._children([self._path_of(f"{folder}/{part}") for part in parts])
-        return {part: names for part, names in zip(parts, found, strict=True) if names}
+        return {part: names for part, names in zip(parts, found, strict=True) if names}, True
 
     def existing(self, keys: Sequence[str]) -> Sequence[str]:
         stats = self._ask("exists", list(map(self._path_of, keys)))

@@ -68,9 +68,9 @@ class MemoryTree(Tree):
         found = ([name for name in self.names(folder) if since <= name < before] for folder in folders)
         return [names[-1 : -limit - 1 : -1] for names in found]
 
-    def few_below(self, folder: str, limit: int) -> dict[str, list[str]] | None:
+    def some_below(self, folder: str, limit: int) -> tuple[dict[str, list[str]], bool]:
         found = self.below(folder)
-        return found if sum(map(len, found.values())) <= limit else None
+        return found, sum(map(len, found.values())) <= limit
 
     def below(self, folder: str) -> dict[str, list[str]]:
         return {part: self.names(f"{folder}/{part}") for part in self.folders(folder)}

@@ -12,8 +12,7 @@ for i = first, n do executors[f[i]] = true end
 local ids = call('ZRANGEBYLEX', IDS, f[1] == '' and '-' or '(' .. f[1], '+', 'LIMIT', 0, count)
 for _, text in ipairs(get(STATES, ids)) do
   if text then
-    local _, _, rest = parse(text)
-    local state = match(rest, '^"(%a+)"') or 'quarantined'
+    local state = match(text, '^%[%d+,%-?%d+,"(%a+)"') or 'quarantined'
     if states[state] and (first > n or executors[executor_of(text)]) then number = number + 1 end
   end
 end

@@ -166,14 +166,17 @@ end
 local found, more = merged(lists, before, count)
 local keys, of_claimed = {}, {}
 for _, run in ipairs(found) do add(run.from == RUNS and keys or of_claimed, 1, run.key) end
-local documents = {}
-for from, some in pairs({[RUNS] = keys[1] or {}, [CLAIMED] = of_claimed[1] or {}}) do
-  local values = get(from, some)
-  for i, key in ipairs(some) do documents[from .. key] = values[i] or nil end
-end
+local ended, claims, ends, begun = get(RUNS, keys[1] or {}), get(CLAIMED, of_claimed[1] or {}), 0, 0
 local answer = {}
 for _, run in ipairs(found) do
-  local document = documents[run.from .. run.key]
+  local document
+  if run.from == RUNS then
+    ends = ends + 1
+    document = ended[ends]
+  else
+    begun = begun + 1
+    document = claims[begun]
+  end
   local fits = document and (run.from == CLAIMED or wanted[match(document, '^{"status":"([%l_]+)"')])
   for _, words in ipairs(groups) do
     local has = false
